@@ -1,0 +1,50 @@
+# make demo: sets everything up and does the main job.   make test: sets everything up and passes every test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo setup test test-unit lint format requirements clean
+
+demo: setup
+	@$(BIN)/incamera run --project examples/numbers
+	@$(BIN)/python examples/what_next.py
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "incamera needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/newer")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes --requirement requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+test: lint
+	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Pins every dependency by hash, for all platforms; names no index.
+requirements: $(VENV)/.installed-dev
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml requirements/build.in --output-file requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml requirements/build.in --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache

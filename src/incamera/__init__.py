@@ -1,0 +1,3 @@
+"""incamera: Python, in camera."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""ELF facts and what they mean for a device."""

@@ -1,0 +1,1 @@
+"""One file per command: words to values, one call, rendering."""

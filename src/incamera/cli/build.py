@@ -1,0 +1,57 @@
+"""`incamera build`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.console import Console, format_bytes
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "build",
+        execute,
+        help="make the bundle for each target, out of what is stale",
+        description="Make the bundle for each target: runtime and app, ready to run from any path in a camera.",
+    )
+    add_project_option(parser)
+    add_target_option(parser)
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import load_project
+    from incamera.workflows.bundle import build_bundle
+    from incamera.workflows.context import Context
+    from incamera.workflows.targets import choose_targets
+
+    context = Context.open(console)
+    project = load_project(Path(arguments.project))
+    built = []
+    for target in choose_targets(project, arguments.target):
+        first = len(console.steps)
+        bundle = build_bundle(context, project, target)
+        steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
+        built.append((bundle, steps))
+    if not arguments.json:
+        for bundle, _ in built:
+            console.print(f"{bundle.target}: {bundle.digest[:16]}, {format_bytes(bundle.tree_bytes)}, {bundle.path}")
+        return 0
+    documents = [
+        {
+            "target": str(bundle.target),
+            "bundle": bundle.digest,
+            "path": str(bundle.path),
+            "tree_bytes": bundle.tree_bytes,
+            "image_bytes": None,
+            "steps": steps,
+            "distributions": [dict(distribution) for distribution in bundle.distributions],
+        }
+        for bundle, steps in built
+    ]
+    # The first bundle's fields stand at the top, where a script that builds for one target looks for them.
+    console.emit({**documents[0], "bundles": documents})
+    return 0

@@ -1,0 +1,87 @@
+"""The command line as a whole: which commands there are, and what they share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import Any
+
+from incamera import __version__
+from incamera.names import did_you_mean
+
+# In the order of --help: the main job first. A name is that of its module in this package.
+COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store", "completion")
+
+
+class Parser(argparse.ArgumentParser):
+    """Names the closest command or option when one is mistyped."""
+
+    def error(self, message: str) -> Any:
+        typed, known = _what_was_typed(self, message)
+        self.print_usage(sys.stderr)
+        hint = did_you_mean(typed, known) if typed else None
+        sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.exit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="incamera",
+        description="Python, in camera: write an app on your computer; seconds later it runs inside an Axis camera.",
+        epilog="`incamera COMMAND --help` tells more. Without a device of your own, a virtual camera is used.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"incamera {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for name in COMMANDS:
+        import_module(f"incamera.cli.{name}").add_parser(commands)
+    return parser
+
+
+def add_command(
+    commands: Any, name: str, execute: Any, *, help: str, description: str | None = None, json: bool = True
+) -> argparse.ArgumentParser:
+    """Add the command *name*, carried out by *execute*(arguments, console), with the options that all have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=description or f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
+    )
+    parser.set_defaults(execute=execute)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but results and errors")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+    return parser
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-C", "--project", metavar="DIR", default=".", help="the project's folder (default: this one)")
+
+
+def add_target_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", metavar="NAME", help="build for this target: armv7hf, aarch64-cp313, …")
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", metavar="NAME", help="use this device (default: the project's, else a virtual camera)"
+    )
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    return make_parser().parse_args(arguments)
+
+
+def make_console(arguments: argparse.Namespace) -> Any:
+    from incamera.console import Console
+
+    return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
+
+
+def _what_was_typed(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
+    options = [option for action in parser._actions for option in action.option_strings]
+    if "invalid choice: '" in message:
+        choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
+        return message.split("invalid choice: '")[1].split("'")[0], choices
+    if message.startswith("unrecognized arguments: "):
+        return message.split(": ", 1)[1].split()[0], options
+    return "", []

@@ -1,0 +1,72 @@
+"""`incamera store path|verify|clean`"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from incamera.cli.parser import add_command
+from incamera.console import Console, format_bytes
+
+_DAY = 24 * 3600
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("store", help="look after the store", description="Look after the store.")
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    add_command(actions, "path", execute_path, help="print where the store is")
+    add_command(actions, "verify", execute_verify, help="hash everything in the store again; remove what has changed")
+    clean = add_command(
+        actions,
+        "clean",
+        execute_clean,
+        help="remove what was not used lately",
+        description="Remove what was not used lately. Devices and host keys are kept; all else is fetched anew when needed.",
+    )
+    clean.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
+    clean.add_argument(
+        "--days", type=_days, default=30, metavar="N", help="spare what was used in the last N days (30)"
+    )
+
+
+def execute_path(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.store import find_store_path
+
+    path = find_store_path(os.environ)
+    if arguments.json:
+        console.emit({"path": str(path)})
+    else:
+        console.print(str(path))
+    return 0
+
+
+def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+
+    count, faults = Context.open(console).store.verify()
+    if arguments.json:
+        console.emit({"checked": count, "faults": [{"name": fault.name, "problem": fault.problem} for fault in faults]})
+    else:
+        for fault in faults:
+            console.print(f"removed {fault.name}: {fault.problem}")
+        console.print(f"{count} checked, {len(faults)} faulty")
+    return 1 if faults else 0
+
+
+def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+
+    # A negative age spares nothing, not even what was made this very second.
+    freed = Context.open(console).store.clean(unused_for_seconds=-1 if arguments.all else arguments.days * _DAY)
+    if arguments.json:
+        console.emit({"freed_bytes": freed})
+    else:
+        console.print(f"freed {format_bytes(freed)}")
+    return 0
+
+
+def _days(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
+    return int(text)

@@ -1,0 +1,172 @@
+"""The one place that prints. Standard output is for data, all else goes to standard error.
+
+Bars and colours appear only on a terminal, colours not with NO_COLOR; no colour carries a meaning of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from incamera.errors import InCameraError
+    from incamera.http import Progress
+
+_STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+@dataclass(slots=True)
+class ConsoleStep:
+    name: str
+    console: Console
+    seconds: float = 0.0
+    cached: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        with self.console.progress(self.name, total) as advance:
+            yield advance
+
+
+class Console:
+    def __init__(
+        self,
+        *,
+        json_output: bool = False,
+        quiet: bool = False,
+        output: TextIO | None = None,
+        messages: TextIO | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        environment = os.environ if environment is None else environment
+        self.json_output = json_output
+        self.quiet = quiet
+        self.steps: list[ConsoleStep] = []
+        self._output = output or sys.stdout
+        self._messages = messages or sys.stderr
+        self.interactive = self._messages.isatty() and environment.get("TERM") != "dumb"
+        self._colour = self.interactive and not environment.get("NO_COLOR")
+        self._output_colour = self._output.isatty() and self._colour
+
+    # Messages
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[ConsoleStep]:
+        """Show a step and, when it has ended well, how long it took."""
+        step = ConsoleStep(name, self)
+        self.steps.append(step)
+        began = time.perf_counter()
+        if self.interactive and not self.quiet:
+            self._messages.write(f"  {name} …\r")
+            self._messages.flush()
+        try:
+            yield step
+        finally:
+            step.seconds = time.perf_counter() - began
+            if self.interactive and not self.quiet:
+                self._messages.write("\x1b[2K")
+        if not self.quiet:
+            note = ", ".join(step.notes)
+            mark = self.style("✓", "green") if self._can_encode("✓") else "+"
+            line = f"{mark} {name:<10} {step.seconds:6.1f} s  {self.style(note, 'dim')}"
+            self._messages.write(line.rstrip() + "\n")
+            self._messages.flush()
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Progress]:
+        """Show a bar of *total* bytes, on a terminal."""
+        if not self.interactive or self.quiet or total <= 0:
+            yield lambda _: None
+            return
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        rich = RichConsole(file=self._messages, no_color=not self._colour)
+        with Progress(*columns, console=rich, transient=True) as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda count: bars.advance(task, count)
+
+    def info(self, text: str) -> None:
+        if not self.quiet:
+            self._write_message(text)
+
+    def warn(self, text: str) -> None:
+        self._write_message(f"{self.style('warning:', 'yellow', 'bold')} {text}")
+
+    def error(self, error: InCameraError) -> None:
+        """Show one error: the message, what a program printed, and the way out."""
+        self._write_message(f"{self.style('error:', 'red', 'bold')} {error}")
+        if tail := getattr(error, "tail", ""):
+            self._write_message(self.style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"))
+        if error.hint:
+            self._write_message(f"{self.style('hint:', 'cyan', 'bold')} {error.hint}")
+
+    def confirm(self, question: str) -> bool:
+        """Ask yes or no; no when nobody can answer."""
+        if not (self.interactive and sys.stdin.isatty()):
+            return False
+        self._messages.write(f"{question} [y/N] ")
+        self._messages.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    # Data
+
+    def emit(self, data: Mapping[str, Any]) -> None:
+        """Print *data* as the one JSON document of `--json`."""
+        self._output.write(json.dumps({"schema": 1, **data}, indent=2) + "\n")
+        self._output.flush()
+
+    def print(self, text: str) -> None:
+        """Print a line that the user asked for, on standard output."""
+        self._output.write(text + "\n")
+        self._output.flush()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table on standard output: padded columns, which survive a pipe."""
+        widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+        for number, row in enumerate((columns, *rows)):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            if number == 0 and self._output_colour:
+                line = f"\x1b[1m{line}\x1b[0m"
+            self._output.write(line + "\n")
+        self._output.flush()
+
+    def style(self, text: str, *names: str) -> str:
+        if not self._colour or not text:
+            return text
+        return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
+
+    def _write_message(self, text: str) -> None:
+        if not self._can_encode(text):
+            encoding = self._messages.encoding or "ascii"
+            text = text.encode(encoding, "replace").decode(encoding)
+        self._messages.write(text + "\n")
+        self._messages.flush()
+
+    def _can_encode(self, text: str) -> bool:
+        try:
+            text.encode(self._messages.encoding or "utf-8")
+        except UnicodeEncodeError:
+            return False
+        return True
+
+
+def format_bytes(count: int) -> str:
+    """Return *count* in decimal units, as disks and networks count: `44.7 MB`."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

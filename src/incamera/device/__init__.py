@@ -1,0 +1,1 @@
+"""Cameras, real or virtual, over SSH: probing, deploying, running."""

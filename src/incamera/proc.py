@@ -1,0 +1,148 @@
+"""The one door to other programs: every process that incamera starts is started here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.errors import ToolFailed
+
+# What a child may see of the caller's environment, unless it is given more by name.
+_PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
+_TAIL_LINES = 25
+
+Argument = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "replace")
+
+
+def minimal_environment(**more: str) -> dict[str, str]:
+    """Return the few variables that any program needs, and *more*."""
+    return {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | more
+
+
+def run(
+    argv: Sequence[Argument],
+    *,
+    purpose: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: bytes | None = None,
+    timeout: float | None = None,
+    log: Path | None = None,
+    hint: str | None = None,
+) -> Result:
+    """Run *argv* to its end and return what it printed.
+
+    *purpose* ("compile numbers") begins the error message. *env* is the complete environment (default: a minimal one).
+    *log* names a file that keeps everything printed, standard error included, whatever happens.
+    Raises ToolFailed with the command line and the last lines when it fails, or cannot be started, or takes too long.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    try:
+        with _popen(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE) as child:
+            try:
+                stdout, stderr = child.communicate(input, timeout=timeout)
+            except BaseException:
+                _end(child)
+                raise
+    except OSError as error:
+        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", hint=hint, argv=words) from error
+    except subprocess.TimeoutExpired as error:
+        raise ToolFailed(
+            f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint, argv=words
+        ) from error
+    if log is not None:
+        log.write_bytes(b"$ " + shlex.join(words).encode() + b"\n" + stdout + stderr)
+    if child.returncode:
+        tail = _tail(stderr.strip() or stdout.strip())
+        how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
+        raise ToolFailed(f"cannot {purpose}: {words[0]}: {how}", hint=hint, argv=words, tail=tail)
+    return Result(stdout, stderr)
+
+
+@contextmanager
+def running(
+    argv: Sequence[Argument],
+    *,
+    purpose: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start *argv*, hand over the process, and see that it has ended when the block is left."""
+    words = tuple(os.fspath(word) for word in argv)
+    try:
+        child = _popen(words, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    except OSError as error:
+        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+    with child:
+        try:
+            yield child
+        finally:
+            _end(child)
+
+
+def start_detached(argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str] | None = None) -> int:
+    """Start *argv* in a session of its own, to outlive us, its output going to *log*. Returns the process id."""
+    words = tuple(os.fspath(word) for word in argv)
+    with log.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                words,
+                env=minimal_environment() if env is None else dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+    # The child is meant to outlive us: nobody waits for it here, so Popen must not warn about that.
+    child.returncode = 0
+    return child.pid
+
+
+def _popen(
+    words: tuple[str, ...],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: int,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    environment = minimal_environment() if env is None else dict(env)
+    return subprocess.Popen(words, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End *child* politely, then firmly."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(timeout=3)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _tail(output: bytes) -> str:
+    return "\n".join(output.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])

@@ -1,0 +1,1 @@
+"""The user's project: pyproject.toml parsed once into frozen settings."""

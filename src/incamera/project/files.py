@@ -1,0 +1,41 @@
+"""Which files of a project are its app, and a digest of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# Made by tools, never by the user; folders that begin with a dot are left out as well.
+_LEFT_OUT = frozenset({"__pycache__", "build", "dist", "node_modules", "venv", "env", "htmlcov"})
+_LEFT_OUT_ENDINGS = (".pyc", ".pyo", ".egg-info", ".eap", "~")
+
+
+def project_files(folder: Path) -> list[str]:
+    """Return the files below *folder* that belong to the app, relative to it, with `/`, sorted."""
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_left_out(name)]
+        relative = Path(parent).relative_to(folder)
+        for name in files:
+            if not _is_left_out(name) and not name.startswith("pylock."):
+                yield (relative / name).as_posix()
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name in _LEFT_OUT or name.endswith(_LEFT_OUT_ENDINGS)
+
+
+def files_digest(folder: Path, paths: Iterable[str]) -> str:
+    """Return a digest of the names, modes and bytes of *paths* below *folder*."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with (folder / path).open("rb") as stream:
+            executable = os.fstat(stream.fileno()).st_mode & 0o100
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{path}\0{bool(executable)}\0{content}\n".encode())
+    return digest.hexdigest()

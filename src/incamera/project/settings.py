@@ -1,0 +1,222 @@
+"""A project's pyproject.toml, parsed once into frozen values, then trusted."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NewType
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
+from incamera.targets.target import DEFAULT_PYTHON, Target
+
+AppName = NewType("AppName", str)
+"""A checked application name: what PyPA allows a distribution to be called, normalised."""
+
+DEFAULT_TARGETS = ("armv7hf",)
+COMPILERS = ("gcc", "zig")
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_FILE_ENTRY = re.compile(r"[\w./-]+\.py")
+_MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
+_KEYS = ("targets", "entry", "device", "python", "debs", "compiler", "runtime")
+_RUNTIME_KEYS = ("keep",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What is run: a file of the project (`app.py`), a module (`-m`), or a function of a module."""
+
+    file: str | None = None
+    module: str | None = None
+    function: str | None = None
+
+    def to_arguments(self) -> list[str]:
+        """Return what follows `python3` on a command line, in the app's folder."""
+        if self.file is not None:
+            return [self.file]
+        if self.function is None:
+            return ["-m", str(self.module)]
+        return ["-c", f"import sys; from {self.module} import {self.function}; sys.exit({self.function}())"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """The settings of one project. `targets` is what the user listed; None means: whatever the device is."""
+
+    folder: Path
+    name: AppName
+    version: str
+    dependencies: tuple[str, ...]
+    entry: Entry
+    targets: tuple[Target, ...] | None
+    python: str
+    device: str | None
+    debs: tuple[str, ...]
+    compiler: str
+    keep: tuple[str, ...]
+    has_build_system: bool
+
+    @property
+    def default_targets(self) -> tuple[Target, ...]:
+        return self.targets or tuple(Target.parse(name, python=self.python) for name in DEFAULT_TARGETS)
+
+
+def find_project_folder(start: Path) -> Path | None:
+    """Return *start* or the nearest folder above it that holds a pyproject.toml."""
+    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
+
+
+def load_project(start: Path) -> Project:
+    """Load the project that *start* lies in. Raises ConfigError."""
+    folder = find_project_folder(start.absolute())
+    if folder is None:
+        raise ConfigError(
+            f"there is no pyproject.toml in {start} or above it", hint="make a project with `incamera new NAME`"
+        )
+    path = folder / "pyproject.toml"
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    return parse_project(table, folder)
+
+
+def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
+    """Turn the *table* of a pyproject.toml into a Project. Raises ConfigError that names the key."""
+    project = _table(table, "project")
+    ours = _table(_table(table, "tool"), "incamera", "tool.incamera")
+    _refuse_unknown(ours, _KEYS, "tool.incamera")
+    runtime = _table(ours, "runtime", "tool.incamera.runtime")
+    _refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
+
+    name = _string(project, "name", "project.name")
+    if name is None:
+        raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
+    python = _string(ours, "python", "tool.incamera.python") or DEFAULT_PYTHON
+    listed = _strings(ours, "targets", "tool.incamera.targets")
+    compiler = _string(ours, "compiler", "tool.incamera.compiler") or COMPILERS[0]
+    if compiler not in COMPILERS:
+        raise ConfigError(f'tool.incamera.compiler: there is no "{compiler}"', hint="choose " + " or ".join(COMPILERS))
+    return Project(
+        folder=folder,
+        name=_parse_name(name),
+        version=_string(project, "version", "project.version") or "0",
+        dependencies=_requirements(project),
+        entry=_parse_entry(_string(ours, "entry", "tool.incamera.entry") or "app.py", folder),
+        targets=_parse_targets(listed, python) if "targets" in ours else None,
+        python=_check_python(python),
+        device=_string(ours, "device", "tool.incamera.device"),
+        debs=_parse_debs(_strings(ours, "debs", "tool.incamera.debs")),
+        compiler=compiler,
+        keep=_strings(runtime, "keep", "tool.incamera.runtime.keep"),
+        has_build_system="build-system" in table,
+    )
+
+
+def parse_app_name(text: str) -> AppName:
+    """Raises ConfigError when *text* cannot name a project."""
+    return _parse_name(text)
+
+
+def _parse_name(text: str) -> AppName:
+    if not _NAME.fullmatch(text):
+        raise ConfigError(
+            f'"{text}" cannot name a project',
+            hint="use letters, digits, `-`, `_` and `.`, with a letter or digit at either end",
+        )
+    return AppName(canonicalize_name(text))
+
+
+def _parse_entry(text: str, folder: Path) -> Entry:
+    key = "tool.incamera.entry"
+    if _FILE_ENTRY.fullmatch(text):
+        if text.startswith("/") or ".." in text.split("/"):
+            raise ConfigError(f'{key}: "{text}" lies outside the project')
+        if not (folder / text).is_file():
+            files = [path.name for path in folder.glob("*.py")]
+            raise ConfigError(f'{key}: there is no file "{text}"', hint=did_you_mean(text, files))
+        return Entry(file=text)
+    if _MODULE_ENTRY.fullmatch(text):
+        module, _, function = text.partition(":")
+        return Entry(module=module, function=function or None)
+    raise ConfigError(f'{key}: cannot run "{text}"', hint='write "app.py", "package" or "package.module:function"')
+
+
+def _parse_targets(names: tuple[str, ...], python: str) -> tuple[Target, ...]:
+    if not names:
+        raise ConfigError("tool.incamera.targets is empty", hint='write, for example, targets = ["armv7hf"]')
+    targets = []
+    for position, name in enumerate(names):
+        try:
+            targets.append(Target.parse(name, python=python))
+        except ConfigError as error:
+            raise ConfigError(f"tool.incamera.targets[{position}]: {error}", hint=error.hint) from error
+    return tuple(dict.fromkeys(targets))
+
+
+def _check_python(text: str) -> str:
+    try:
+        Target.parse(DEFAULT_TARGETS[0], python=text)
+    except ConfigError as error:
+        raise ConfigError(f"tool.incamera.python: {error}", hint=error.hint) from error
+    return text
+
+
+def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _DEB.fullmatch(name):
+            raise ConfigError(f'tool.incamera.debs: "{name}" cannot be the name of a Debian package')
+    return names
+
+
+def _requirements(project: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = _strings(project, "dependencies", "project.dependencies")
+    for position, text in enumerate(texts):
+        try:
+            Requirement(text)
+        except InvalidRequirement as error:
+            raise ConfigError(f'project.dependencies[{position}]: "{text}": {str(error).splitlines()[0]}') from error
+    return texts
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            hint = did_you_mean(key, known) or "known are: " + ", ".join(known)
+            raise ConfigError(f'{where}: unknown key "{key}"', hint=hint)
+
+
+def _table(parent: Mapping[str, Any], key: str, where: str | None = None) -> Mapping[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, Mapping):
+        raise _wrong_type(where or key, "a table", value)
+    return value
+
+
+def _string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = parent.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _wrong_type(where, "a string", value)
+    return value
+
+
+def _strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = parent.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong_type(where, "a list of strings", value)
+    return tuple(value)
+
+
+def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
+    names = {str: "a string", list: "a list with other things", dict: "a table", bool: "true or false"}
+    return ConfigError(f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}")

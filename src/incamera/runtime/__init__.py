@@ -1,0 +1,1 @@
+"""The tree that becomes Python in the camera: assembly, launcher, byte-code, trimming, bundles."""

@@ -1,0 +1,85 @@
+"""A tree of unpacked files becomes a runtime: libraries collected, certificates joined, launcher in place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from incamera.errors import BuildError
+from incamera.runtime import layout
+from incamera.runtime.libraries import Missing, collect_libraries, find_elf_files, index_libraries
+from incamera.store import remove_tree
+from incamera.targets.target import Target
+
+# Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
+FORMAT = 1
+
+_EXPLAINED = ("venv", "ensurepip")
+_CERTIFICATES = "etc/ssl/cert.pem"
+
+
+def stage_explanations(tree: Path, target: Target) -> list[Path]:
+    """Put modules that explain themselves in the place of those left out. Returns the files, for byte-compiling."""
+    text = resources.files("incamera.runtime").joinpath("data/absent.py").read_text("utf-8")
+    paths = []
+    for name in _EXPLAINED:
+        for file in ("__init__.py", "__main__.py"):
+            path = tree / layout.stdlib(target) / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            paths.append(path)
+    return paths
+
+
+def assemble_runtime(tree: Path, target: Target, launcher: Path, extra_libraries: Sequence[str] = ()) -> list[Missing]:
+    """Make a runtime of *tree*, into which packages were unpacked as `layout.plan_layout` says. Returns what it lacks.
+
+    *launcher*: the static launcher for the target's architecture. *extra_libraries*: sonames that nothing asks for, but
+    the user wants. Raises BuildError when there is no interpreter.
+    """
+    if not (tree / layout.interpreter(target)).is_file():
+        raise BuildError(f"the packages for {target} hold no {layout.interpreter(target)}")
+    facts = target.architecture.facts
+    roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
+    extra = [facts.loader, "libc.so.6", *layout.dlopened_libraries(), *extra_libraries]
+    missing = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
+    _join_certificates(tree)
+    remove_tree(tree / ".staged")
+    _install_launcher(tree, target, launcher)
+    _set_modes(tree, {f"lib/{facts.loader}", layout.interpreter(target)})
+    return missing
+
+
+def _join_certificates(tree: Path) -> None:
+    """Do what update-ca-certificates does: one file with every authority."""
+    certificates = sorted((tree / layout.STAGED_CERTIFICATES).glob("*.crt"))
+    if certificates:
+        joined = tree / _CERTIFICATES
+        joined.parent.mkdir(parents=True, exist_ok=True)
+        joined.write_bytes(b"".join(certificate.read_bytes() for certificate in certificates))
+
+
+def _install_launcher(tree: Path, target: Target, launcher: Path) -> None:
+    (tree / "bin").mkdir()
+    shutil.copyfile(launcher, tree / "bin" / "python3")
+    shutil.copyfile(launcher, tree / "bin" / "incamera-guard")
+    for name in ("python", f"python{target.python}"):
+        (tree / "bin" / name).symlink_to("python3")
+    (tree / "etc").mkdir(exist_ok=True)
+    (tree / "etc" / "launcher").write_text(
+        f"program {layout.interpreter(target)}\n"
+        f"loader lib/{target.architecture.facts.loader}\n"
+        "libraries lib\n"
+        f"env SSL_CERT_FILE {_CERTIFICATES}\n"
+        "env PYTHONTZPATH share/zoneinfo\n"
+        "env TERMINFO_DIRS share/terminfo\n"
+    )
+
+
+def _set_modes(tree: Path, programs: set[str]) -> None:
+    for path in tree.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            relative = path.relative_to(tree).as_posix()
+            path.chmod(0o555 if relative in programs or relative.startswith("bin/") else 0o444)

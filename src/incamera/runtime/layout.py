@@ -1,0 +1,88 @@
+"""Where each file of a Debian package goes in a runtime.
+
+bin/python3            the launcher (python, python3.x: the same)
+bin/incamera-guard     the launcher under the name that makes it the guard
+libexec/python3.11     the interpreter itself
+lib/*.so.*             every shared library, loader and libc included, by soname, in one folder
+lib/python3.11/        the standard library
+lib/python3/dist-packages/
+share/zoneinfo, share/terminfo, etc/ssl/cert.pem
+etc/launcher           what the launcher reads
+app/                   the user's own code
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+
+from incamera.targets.target import Target
+
+APP = "app"
+PACKAGES = "lib/python3/dist-packages"
+# Below these two, files wait until it is known which are needed, or what is made of them.
+STAGED_LIBRARIES = ".staged/lib"
+STAGED_CERTIFICATES = ".staged/certificates"
+
+_TERMINALS = "linux|screen|screen-256color|tmux|tmux-256color|vt100|vt220|xterm|xterm-256color|xterm-color"
+
+
+def stdlib(target: Target) -> str:
+    return f"lib/python{target.python}"
+
+
+def interpreter(target: Target) -> str:
+    return f"libexec/python{target.python}"
+
+
+@cache
+def _trim() -> dict[str, list[str]]:
+    trim: dict[str, list[str]] = tomllib.loads(
+        resources.files("incamera.runtime").joinpath("data/trim.toml").read_text("utf-8")
+    )
+    return trim
+
+
+def dlopened_libraries() -> list[str]:
+    return _trim()["dlopened"]
+
+
+def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
+    """Return a function from a path in a package (`usr/lib/…`) to its path in the runtime, None for what is left out.
+
+    *keep*: patterns that are spared from trimming.
+    """
+    gnu = re.escape(target.architecture.facts.gnu)
+    python = re.escape(target.python)
+    rules = [
+        (re.compile(rf"usr/bin/python{python}"), rf"libexec/python{target.python}"),
+        (re.compile(rf"usr/lib/python{python}/(.+)"), rf"lib/python{target.python}/\1"),
+        (re.compile(r"usr/lib/python3/dist-packages/(.+)"), rf"{PACKAGES}/\1"),
+        (re.compile(rf"usr/lib/(?:{gnu}/)?((?:[\w.+-]+/)?[\w.+-]+\.so(?:\.[\w.]+)?)"), rf"{STAGED_LIBRARIES}/\1"),
+        (re.compile(r"usr/share/zoneinfo/(.+)"), r"share/zoneinfo/\1"),
+        (re.compile(rf"usr/(?:lib|share)/terminfo/(./(?:{_TERMINALS}))"), r"share/terminfo/\1"),
+        (re.compile(r"usr/share/ca-certificates/mozilla/([^/]+\.crt)"), rf"{STAGED_CERTIFICATES}/\1"),
+    ]
+    kept = _any_of(keep)
+    dropped = _any_of(_trim()["drop"])
+
+    def destination(path: str) -> str | None:
+        for pattern, replacement in rules:
+            if match := pattern.fullmatch(path):
+                placed = match.expand(replacement)
+                if "/__pycache__/" in placed or (dropped(placed) and not kept(placed)):
+                    return None
+                return placed
+        return None
+
+    return destination
+
+
+def _any_of(patterns: Sequence[str]) -> Callable[[str], object]:
+    if not patterns:
+        return lambda _: None
+    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match

@@ -1,0 +1,77 @@
+"""Which shared libraries a tree needs, found from the NEEDED entries of its own files.
+
+This also does what maintainer scripts would have done: numpy asks for `libblas.so.3`, which lies in a folder of its own
+until Debian's alternatives system links it. We search the sub-folders too, and lay everything flat by soname.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.elf import is_elf, read_needed
+from incamera.errors import BuildError
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A library that a file of the bundle needs and the bundle has not: the camera must have it."""
+
+    file: str
+    needs: str
+
+
+def index_libraries(staged: Path) -> dict[str, Path]:
+    """Return the libraries below *staged* by file name, links included; one at the top wins over one in a sub-folder."""
+    found: dict[str, Path] = {}
+    for path in sorted(staged.rglob("*.so*"), key=lambda path: (-len(path.parts), str(path))):
+        found[path.name] = path
+    return found
+
+
+def find_elf_files(tree: Path, folders: Iterable[str]) -> list[str]:
+    """Return the paths of the ELF files in *folders* of *tree*, relative to it, sorted."""
+    paths = []
+    for folder in folders:
+        for path in (tree / folder).rglob("*"):
+            named_so = ".so" in path.name or path.parent.name == "libexec"
+            if named_so and path.is_file() and not path.is_symlink() and is_elf(path):
+                paths.append(path.relative_to(tree).as_posix())
+    return sorted(paths)
+
+
+def collect_libraries(
+    tree: Path, roots: Iterable[str], available: Mapping[str, Path], extra: Iterable[str] = ()
+) -> list[Missing]:
+    """Put into `lib/` what *roots* (paths in *tree*) and *extra* (library names) need, and what those need in turn.
+
+    Returns what is not available. Raises BuildError for a file that cannot be read.
+    """
+    library_folder = tree / "lib"
+    missing = []
+    waiting: list[tuple[str, Path]] = [(root, tree / root) for root in roots]
+    asked = [("runtime", name) for name in extra]
+    while waiting or asked:
+        if waiting:
+            file, path = waiting.pop()
+            try:
+                asked += [(file, name) for name in read_needed(path)]
+            except ValueError as error:
+                raise BuildError(f"{file}: {error}") from error
+            continue
+        file, name = asked.pop()
+        placed = library_folder / name
+        if placed.exists():
+            continue
+        # A private library beside the file that asks for it (found through its $ORIGIN path) stays where it is.
+        if file != "runtime" and (tree / file).with_name(name).exists():
+            continue
+        source = available.get(name)
+        if source is None or not source.exists():
+            missing.append(Missing(file, name))
+            continue
+        library_folder.mkdir(exist_ok=True)
+        placed.hardlink_to(source.resolve())
+        waiting.append((f"lib/{name}", placed))
+    return sorted(set(missing), key=lambda item: (item.needs, item.file))

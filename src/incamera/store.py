@@ -1,0 +1,299 @@
+"""The store: the content-addressed cache on the host. A name in it means verified bytes.
+
+<root>/blobs/ab/abcd…           a file by its sha256
+<root>/trees/<kind>/<key>/      a folder made from known inputs; <key> is a digest of those
+<root>/trees/<kind>/<key>.json  its entries, so that it can be verified
+<root>/devices/                 what the user told us: devices, host keys. Never cleaned.
+<root>/virtual/                 running virtual cameras
+<root>/locks/  <root>/tmp/      for several processes at once; half-made things live in tmp/ alone
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from incamera.errors import IntegrityError, StoreError
+from incamera.tree import Entry, dump_entries, list_tree, parse_entries
+
+_CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by incamera.\n"
+# A temporary folder whose maker is gone is litter; one this old is litter even if its maker's id lives on.
+_STALE_AFTER_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that `verify` found wrong, and removed."""
+
+    name: str
+    problem: str
+
+
+class BlobWriter:
+    """Writes a blob and hashes it on the way."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def restart(self) -> None:
+        """Begin again, as after a broken download."""
+        self._stream.seek(0)
+        self._stream.truncate()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+class Store:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            for name in ("blobs", "trees", "locks", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            for name in ("blobs", "trees", "tmp"):
+                tag = root / name / "CACHEDIR.TAG"
+                if not tag.exists():
+                    tag.write_text(_CACHEDIR_TAG)
+        except OSError as error:
+            raise StoreError(
+                f"cannot use the store {root}: {error.strerror}",
+                hint="set INCAMERA_STORE to a folder that you can write",
+            ) from error
+
+    # Blobs
+
+    def blob_path(self, sha256: str) -> Path:
+        return self.root / "blobs" / sha256[:2] / sha256
+
+    def find_blob(self, sha256: str) -> Path | None:
+        path = self.blob_path(sha256)
+        return path if path.exists() else None
+
+    @contextmanager
+    def writing_blob(self, sha256: str, *, name: str) -> Iterator[BlobWriter]:
+        """Write the blob *sha256*; it gets its name when the block ends and the digest agrees, else IntegrityError.
+
+        *name* is what a user calls it (`numpy_1.24.deb`), for the message.
+        """
+        with self.temporary() as folder:
+            partial = folder / "blob"
+            with self.reporting_disk_errors(), partial.open("wb") as stream:
+                writer = BlobWriter(stream)
+                yield writer
+            if writer.sha256 != sha256:
+                raise IntegrityError(
+                    f"{name}: the sha256 is {writer.sha256[:16]}…, but {sha256[:16]}… was signed for",
+                    hint="the mirror, or something between it and you, changes files: try another mirror",
+                )
+            with self.reporting_disk_errors():
+                partial.chmod(0o444)
+                path = self.blob_path(sha256)
+                path.parent.mkdir(exist_ok=True)
+                partial.replace(path)
+
+    # Trees
+
+    def find_tree(self, kind: str, key: str) -> Path | None:
+        """Return the tree *key*, whole, or None."""
+        # The list of entries is written last, so a tree that has one is whole.
+        return self._tree(kind, key) if self._entries(kind, key).exists() else None
+
+    def tree_entries(self, kind: str, key: str) -> list[Entry]:
+        return parse_entries(self._entries(kind, key).read_text("utf-8"))
+
+    def ensure_tree(
+        self, kind: str, key: str, build: Callable[[Path], Mapping[str, Entry] | None]
+    ) -> tuple[Path, bool]:
+        """Return the tree *key* and whether it was there; if not, *build* fills the empty folder that it is given.
+
+        *build* may return entries that it has hashed already. Two processes that want the same tree build it once.
+        """
+        if found := self.find_tree(kind, key):
+            self._touch(kind, key)
+            return found, True
+        with self.lock(f"{kind}-{key}"):
+            if found := self.find_tree(kind, key):
+                return found, True
+            with self.temporary() as folder, self.reporting_disk_errors():
+                made = folder / "tree"
+                made.mkdir()
+                known = build(made)
+                entries = list_tree(made, known)
+                path = self._tree(kind, key)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path.exists():  # an entry list was lost, so nothing vouches for this tree
+                    remove_tree(path)
+                made.replace(path)
+                listing = folder / "entries"
+                listing.write_text(dump_entries(entries), "utf-8")
+                listing.replace(self._entries(kind, key))
+            return path, False
+
+    def _tree(self, kind: str, key: str) -> Path:
+        return self.root / "trees" / kind / key
+
+    def _entries(self, kind: str, key: str) -> Path:
+        return self.root / "trees" / kind / f"{key}.json"
+
+    def _touch(self, kind: str, key: str) -> None:
+        # Another process may have cleaned it a moment ago, or the store is read-only: its age matters to neither.
+        with suppress(OSError):
+            os.utime(self._entries(kind, key))
+
+    # What all share
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the store's lock called *name*: one process at a time."""
+        from filelock import FileLock
+
+        with self.reporting_disk_errors(), FileLock(self.root / "locks" / f"{name}.lock"):
+            yield
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        """A folder on the store's file system, gone when the block is left, however that happens."""
+        with self.reporting_disk_errors():
+            # The maker's process id lets a later `clean` tell litter from work in progress.
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+    @contextmanager
+    def reporting_disk_errors(self) -> Iterator[None]:
+        """Turn a full or read-only disk into a StoreError with a remedy."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    f"no space left for the store in {self.root}",
+                    hint="free some with `incamera store clean`, or set INCAMERA_STORE to a folder on a larger disk",
+                ) from error
+            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise StoreError(
+                    f"cannot write {error.filename or self.root}: {error.strerror}",
+                    hint="set INCAMERA_STORE to a folder that you can write",
+                ) from error
+            raise
+
+    def verify(self) -> tuple[int, list[Fault]]:
+        """Hash everything again. Returns how many things were read, and the faults; what is faulty is removed."""
+        faults = []
+        count = 0
+        for blob in sorted((self.root / "blobs").glob("??/*")):
+            count += 1
+            with blob.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != blob.name:
+                    blob.unlink()
+                    faults.append(Fault(f"blob {blob.name}", "its bytes have changed"))
+        for listing in sorted((self.root / "trees").glob("*/*.json")):
+            count += 1
+            kind, key = listing.parent.name, listing.stem
+            try:
+                sound = list_tree(self._tree(kind, key)) == self.tree_entries(kind, key)
+            except (OSError, ValueError):
+                sound = False
+            if not sound:
+                self.remove(kind, key)
+                faults.append(Fault(f"{kind} {key}", "its files have changed"))
+        return count, faults
+
+    def clean(self, *, unused_for_seconds: float) -> int:
+        """Remove trees and blobs unused for that long, and litter. Returns the bytes freed."""
+        before = disk_usage(self.root)
+        limit = time.time() - unused_for_seconds
+        for folder in (self.root / "tmp").iterdir():
+            if folder.is_dir() and _is_litter(folder):
+                remove_tree(folder)
+        for listing in (self.root / "trees").glob("*/*.json"):
+            if listing.stat().st_mtime <= limit:
+                self.remove(listing.parent.name, listing.stem)
+        for tree in (self.root / "trees").glob("*/*"):
+            if tree.is_dir() and not tree.with_name(f"{tree.name}.json").exists():
+                remove_tree(tree)
+        for blob in (self.root / "blobs").glob("??/*"):
+            if blob.stat().st_mtime <= limit:
+                blob.unlink(missing_ok=True)
+        return max(0, before - disk_usage(self.root))
+
+    def remove(self, kind: str, key: str) -> None:
+        # The list goes first: without it, what is left of the tree is not taken for whole.
+        self._entries(kind, key).unlink(missing_ok=True)
+        if self._tree(kind, key).exists():
+            remove_tree(self._tree(kind, key))
+
+
+def find_store_path(environment: Mapping[str, str]) -> Path:
+    """Return where the store is: INCAMERA_STORE, else the user's data folder."""
+    if path := environment.get("INCAMERA_STORE"):
+        return Path(path).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("incamera", appauthor=False)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder whose files and folders may be read-only."""
+
+    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
+        folder = Path(name).parent
+        folder.chmod(folder.stat().st_mode | stat.S_IWUSR | stat.S_IXUSR)
+        function(name)
+
+    shutil.rmtree(path, onerror=make_writable)
+
+
+def disk_usage(path: Path) -> int:
+    """Return the bytes of all files below *path*, each counted once however many names it has."""
+    seen = set()
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - a hot loop
+            except FileNotFoundError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
+    return total
+
+
+def _is_litter(folder: Path) -> bool:
+    if time.time() - folder.stat().st_mtime > _STALE_AFTER_SECONDS:
+        return True
+    pid = folder.name.partition("-")[0]
+    return pid.isdigit() and not process_exists(int(pid))
+
+
+def process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

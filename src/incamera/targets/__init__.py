@@ -1,0 +1,1 @@
+"""What is built for: architectures, suites, targets and profiles, as values with data files."""

@@ -1,0 +1,65 @@
+"""The cameras' processor architectures, and what each is called elsewhere."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchitectureFacts:
+    """One entry of `data/architectures.toml`."""
+
+    debian: str
+    wheel: str
+    gnu: str
+    zig: str
+    machines: tuple[str, ...]
+    bits: int
+    elf_machine: str
+    loader: str
+    cflags: tuple[str, ...]
+    zig_cpu: str
+
+
+class Architecture(StrEnum):
+    """ACAP's names: `armv7hf` (32 bits, hard float) and `aarch64`."""
+
+    armv7hf = "armv7hf"
+    aarch64 = "aarch64"
+
+    @property
+    def facts(self) -> ArchitectureFacts:
+        return _load_facts()[self.value]
+
+    @classmethod
+    def parse(cls, text: str) -> Architecture:
+        """Return the architecture called *text* (ACAP's name). Raises ConfigError for anything else."""
+        try:
+            return cls(text)
+        except ValueError:
+            other_names = {alias: arch for arch in cls for alias in (arch.facts.debian, *arch.facts.machines)}
+            hint = f'did you mean "{other_names[text]}"?' if text in other_names else did_you_mean(text, cls)
+            raise ConfigError(f'unknown architecture "{text}"', hint=hint or "known are: " + ", ".join(cls)) from None
+
+    @classmethod
+    def from_machine(cls, machine: str) -> Architecture | None:
+        """Return the architecture of a device whose `uname -m` prints *machine*."""
+        return next((arch for arch in cls if machine in arch.facts.machines), None)
+
+
+@cache
+def _load_facts() -> dict[str, ArchitectureFacts]:
+    text = resources.files("incamera.targets").joinpath("data/architectures.toml").read_text("utf-8")
+    tables: dict[str, Any] = tomllib.loads(text)
+    return {
+        name: ArchitectureFacts(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
+        for name, table in tables.items()
+    }

@@ -1,0 +1,131 @@
+"""Profiles: what is known of a camera generation, and what a virtual camera of it is made of."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
+from incamera.targets.architecture import Architecture
+from incamera.targets.suite import require_suite
+
+
+class PlaceKind(StrEnum):
+    ram = "ram"
+    flash = "flash"
+    sdcard = "sdcard"
+    share = "share"
+
+    @property
+    def has_disk(self) -> bool:
+        return self in (PlaceKind.flash, PlaceKind.sdcard)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A folder where a camera can be given files. A share has no file system until one is mounted."""
+
+    path: str
+    kind: PlaceKind
+    filesystem: str = ""
+    megabytes: int = 0
+    options: str = ""
+
+    @property
+    def executable(self) -> bool:
+        return "noexec" not in self.options.split(",")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """`name` is generation and architecture: `axis-os-10-armv7hf`."""
+
+    name: str
+    architecture: Architecture
+    track: str
+    version: str
+    suite: str
+    packages: tuple[str, ...]
+    kernel_suite: str
+    kernel: str
+    machine: str
+    cpu: str
+    processors: int
+    memory_megabytes: int
+    user: str
+    home: str
+    places: tuple[Place, ...]
+    sources: tuple[tuple[str, str], ...]
+
+    @property
+    def glibc(self) -> str:
+        return require_suite(self.suite).glibc
+
+
+def parse_profiles(tables: Mapping[str, Any]) -> dict[str, Profile]:
+    """Combine generations, places and machines into profiles. Raises ConfigError for data that do not fit."""
+    profiles = {}
+    try:
+        for generation_name, generation in tables["generations"].items():
+            user_land = tables["places"][generation["places"]]
+            for architecture in map(Architecture.parse, generation["architectures"]):
+                name = f"{generation_name}-{architecture}"
+                profiles[name] = _combine(name, architecture, generation, user_land, tables["machines"][architecture])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"the data of the profiles are wrong: {type(error).__name__}: {error}") from error
+    return profiles
+
+
+def _combine(
+    name: str,
+    architecture: Architecture,
+    generation: Mapping[str, Any],
+    user_land: Mapping[str, Any],
+    machine: Mapping[str, Any],
+) -> Profile:
+    for suite in (generation["suite"], machine["kernel_suite"]):
+        require_suite(suite)
+    places = tuple(Place(**place | {"kind": PlaceKind(place["kind"])}) for place in user_land["places"])
+    for place in places:
+        if not place.path.startswith("/") or (place.kind is not PlaceKind.share and not place.filesystem):
+            raise ConfigError(f"profile {name}: the place {place.path} needs an absolute path and a file system")
+    sources = {**user_land["sources"], **machine["sources"], **generation["sources"]}
+    return Profile(
+        name=name,
+        architecture=architecture,
+        track=generation["track"],
+        version=generation["version"],
+        suite=generation["suite"],
+        packages=tuple(generation["packages"]),
+        kernel_suite=machine["kernel_suite"],
+        kernel=machine["kernel"],
+        machine=machine["machine"],
+        cpu=machine["cpu"],
+        processors=int(machine["processors"]),
+        memory_megabytes=int(machine["memory_megabytes"]),
+        user=user_land["user"],
+        home=user_land["home"],
+        places=places,
+        sources=tuple(sorted(sources.items())),
+    )
+
+
+@cache
+def load_profiles() -> Mapping[str, Profile]:
+    text = resources.files("incamera.targets").joinpath("data/profiles.toml").read_text("utf-8")
+    return parse_profiles(tomllib.loads(text))
+
+
+def require_profile(name: str) -> Profile:
+    """Return the profile called *name*. Raises ConfigError, with the closest names."""
+    profiles = load_profiles()
+    if name not in profiles:
+        hint = did_you_mean(name, profiles) or "known are: " + ", ".join(profiles)
+        raise ConfigError(f'unknown profile "{name}"', hint=hint)
+    return profiles[name]

@@ -1,0 +1,1 @@
+"""Cross-compiling: compiler, target sysconfig, PEP 517 builds."""

@@ -1,0 +1,1 @@
+"""The tables of contents: each brings the rooms together for one verb."""

@@ -1,0 +1,30 @@
+"""Which targets a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from incamera.errors import ConfigError
+from incamera.project.settings import Project
+from incamera.targets.architecture import Architecture
+from incamera.targets.target import Target
+
+
+def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
+    """Return the target called *name*, else the project's."""
+    return [Target.parse(name, python=project.python)] if name else project.default_targets
+
+
+def target_for_device(project: Project, device: str, architecture: Architecture, name: str | None) -> Target:
+    """Return the target to build for a device of that architecture. Raises ConfigError when the project forbids it."""
+    allowed = choose_targets(project, name) if name or project.targets else [Target(architecture, project.python)]
+    for target in allowed:
+        if target.architecture is architecture:
+            return target
+    listed = " and ".join(target.architecture for target in allowed)
+    raise ConfigError(
+        f"{device} is {architecture}, but the target is {listed}",
+        hint=f'leave out --target, or add "{architecture}" to targets in [tool.incamera]'
+        if name or project.targets
+        else None,
+    )

@@ -1,0 +1,38 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+UNIT = Path(__file__).parent / "unit"
+
+
+@pytest.fixture(autouse=True)
+def tripwires(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that would reach the network or start a process by accident fails at once.
+
+    Loopback is allowed; a process is, for tests marked `starts_processes`.
+    """
+    if UNIT not in request.path.parents:
+        return
+    real_connect = socket.socket.connect
+    real_popen = subprocess.Popen.__init__
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            pytest.fail(f"a unit test tried to reach {address}")
+        real_connect(self, address)
+
+    def popen(self: Any, *args: Any, **kwargs: Any) -> None:
+        pytest.fail(f"a unit test tried to start {args[0] if args else kwargs.get('args')}")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    if request.node.get_closest_marker("starts_processes") is None:
+        monkeypatch.setattr(subprocess.Popen, "__init__", popen)
+    else:
+        assert subprocess.Popen.__init__ is real_popen
