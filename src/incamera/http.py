@@ -105,6 +105,9 @@ class Http:
                 raise _ServerBusy(f"the server answers {response.status}")
             if response.status != 200:
                 raise FetchError(f"cannot fetch {url}: the server answers {response.status}")
+            length = response.headers.get("Content-Length", "")
+            if size is not None and length.isdigit() and int(length) != size:
+                raise IntegrityError(f"{url} is {length} bytes long, but {size} were signed for")
             # Not decoded: some servers call a .gz file gzip-encoded, and it's the file's own bytes that are signed for.
             for chunk in response.stream(_CHUNK, decode_content=False):
                 if size is not None and sink.size + len(chunk) > size:

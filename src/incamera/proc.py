@@ -16,6 +16,7 @@ from incamera.errors import ToolFailed
 # What a child may see of the caller's environment, unless it is given more by name.
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 _TAIL_LINES = 25
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 Argument = str | os.PathLike[str]
 
@@ -117,6 +118,59 @@ def start_detached(argv: Sequence[Argument], *, purpose: str, log: Path, env: Ma
     # The child is meant to outlive us: nobody waits for it here, so Popen must not warn about that.
     child.returncode = 0
     return child.pid
+
+
+def start_service(
+    argv: Sequence[Argument], *, purpose: str, log: Path, pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start *argv* in a session of its own, tied to us by pipes at its standard input and output.
+
+    It may outlive us if it likes: when we are gone it reads the end of its input. Errors go to *log*.
+    """
+    words = tuple(os.fspath(word) for word in argv)
+    with log.open("ab") as errors:
+        try:
+            return subprocess.Popen(
+                words,
+                env=minimal_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
+        except OSError as error:
+            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+
+
+def start_tied(
+    argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start *argv* so that the kernel kills it when we end, however that happens. For processes without threads."""
+    import ctypes
+
+    words = tuple(os.fspath(word) for word in argv)
+    libc = ctypes.CDLL(None, use_errno=True)
+    us = os.getpid()
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != us:  # we were gone before the kernel knew
+            os._exit(1)
+
+    with log.open("ab") as output:
+        try:
+            return subprocess.Popen(
+                words,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=pass_fds,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
 
 
 def _popen(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
-from incamera.console import Console
+
+if TYPE_CHECKING:
+    from incamera.console import Console
 
 
 def add_parser(commands: Any) -> None:
@@ -16,7 +18,7 @@ def add_parser(commands: Any) -> None:
         "lock",
         execute,
         help="choose the packages for each target, and write them down with their hashes",
-        description="Choose the packages for each target from what the archive has today, and write pylock.TARGET.toml.",
+        description="Choose the packages for each target from what the archive has now, and write pylock.TARGET.toml.",
     )
     add_project_option(parser)
     add_target_option(parser)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command
-from incamera.console import Console
+
+if TYPE_CHECKING:
+    from incamera.console import Console
 
 
 def add_parser(commands: Any) -> None:

@@ -11,7 +11,7 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 # In the order of --help: the main job first. A name is that of its module in this package.
-COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store", "completion")
+COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "store", "completion")
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,7 +68,23 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    return make_parser().parse_args(arguments)
+    parser = make_parser()
+    if arguments[:1] == ["python"]:
+        arguments = _mark_interpreter_arguments(parser, arguments)
+    return parser.parse_args(arguments)
+
+
+def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """Put `--` before the first word that isn't ours, so that `incamera python -c …` works as `python -c …` does."""
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    ours = {option: action for action in commands.choices["python"]._actions for option in action.option_strings}
+    position = 1
+    while position < len(arguments) and arguments[position].partition("=")[0] in ours:
+        action = ours[arguments[position].partition("=")[0]]
+        position += 1 if action.nargs == 0 or "=" in arguments[position] else 2
+    if arguments[position : position + 1] == ["--"]:
+        return arguments
+    return [*arguments[:position], "--", *arguments[position:]]
 
 
 def make_console(arguments: argparse.Namespace) -> Any:

@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
         "clean",
         execute_clean,
         help="remove what was not used lately",
-        description="Remove what was not used lately. Devices and host keys are kept; all else is fetched anew when needed.",
+        description="Remove what was not used lately. Devices and host keys are kept.",
     )
     clean.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
     clean.add_argument(

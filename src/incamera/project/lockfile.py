@@ -12,11 +12,13 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError
-from incamera.project.settings import Project
 from incamera.targets.target import Target
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 # Raise it when the same settings must be locked anew.
 _FORMAT = 1

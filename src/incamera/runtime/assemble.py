@@ -6,30 +6,31 @@ import shutil
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 from incamera.runtime import layout
 from incamera.runtime.libraries import Missing, collect_libraries, find_elf_files, index_libraries
 from incamera.store import remove_tree
-from incamera.targets.target import Target
+
+if TYPE_CHECKING:
+    from incamera.targets.target import Target
 
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 1
+FORMAT = 2
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
 
 
-def stage_explanations(tree: Path, target: Target) -> list[Path]:
+def stage_explanations(tree: Path, target: Target) -> list[str]:
     """Put modules that explain themselves in the place of those left out. Returns the files, for byte-compiling."""
     text = resources.files("incamera.runtime").joinpath("data/absent.py").read_text("utf-8")
     paths = []
     for name in _EXPLAINED:
-        for file in ("__init__.py", "__main__.py"):
-            path = tree / layout.stdlib(target) / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            paths.append(path)
+        path = f"{layout.stdlib(target)}/{name}.py"
+        (tree / path).write_text(text)
+        paths.append(path)
     return paths
 
 

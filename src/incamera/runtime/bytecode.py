@@ -2,6 +2,8 @@
 
 The `.pyc` files are of the *unchecked* kind (PEP 552): the camera never looks at the source's time, which on a network
 share would be a round trip for each module, and equal sources give equal bytes.
+
+The standard library keeps its byte-code alone: its sources are 9 MB that only a debugger would read.
 """
 
 from __future__ import annotations
@@ -26,14 +28,16 @@ class ByteCompiler:
         self._lock = Lock()
         self._count = 0
 
-    def submit(self, path: Path) -> None:
-        """Have *path* compiled into the `__pycache__` beside it. Safe to call from several threads."""
+    def submit(self, tree: Path, file: str, *, keep_source: bool = True) -> None:
+        """Have *file* of *tree* compiled. Safe to call from several threads."""
+        kind = b"keep" if keep_source else b"drop"
+        request = b"\0".join((kind, os.fsencode(file), os.fsencode(tree / file), b""))
         with self._lock:
             worker = self._workers[self._count % len(self._workers)]
             self._count += 1
             assert worker.stdin is not None
             try:
-                worker.stdin.write(os.fsencode(path) + b"\0")
+                worker.stdin.write(request)
             except BrokenPipeError:
                 raise _failed(worker) from None
 

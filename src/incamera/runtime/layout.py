@@ -19,8 +19,10 @@ import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-from incamera.targets.target import Target
+if TYPE_CHECKING:
+    from incamera.targets.target import Target
 
 APP = "app"
 PACKAGES = "lib/python3/dist-packages"
@@ -62,7 +64,7 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
         (re.compile(rf"usr/bin/python{python}"), rf"libexec/python{target.python}"),
         (re.compile(rf"usr/lib/python{python}/(.+)"), rf"lib/python{target.python}/\1"),
         (re.compile(r"usr/lib/python3/dist-packages/(.+)"), rf"{PACKAGES}/\1"),
-        (re.compile(rf"usr/lib/(?:{gnu}/)?((?:[\w.+-]+/)?[\w.+-]+\.so(?:\.[\w.]+)?)"), rf"{STAGED_LIBRARIES}/\1"),
+        (re.compile(rf"usr/lib/{gnu}/((?:[\w.+-]+/)?[\w.+-]+\.so(?:\.[\w.]+)?)"), rf"{STAGED_LIBRARIES}/\1"),
         (re.compile(r"usr/share/zoneinfo/(.+)"), r"share/zoneinfo/\1"),
         (re.compile(rf"usr/(?:lib|share)/terminfo/(./(?:{_TERMINALS}))"), r"share/terminfo/\1"),
         (re.compile(r"usr/share/ca-certificates/mozilla/([^/]+\.crt)"), rf"{STAGED_CERTIFICATES}/\1"),
@@ -80,6 +82,14 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
         return None
 
     return destination
+
+
+def plan_sources(target: Target, keep: Sequence[str] = ()) -> Callable[[str], bool]:
+    """Return a function that says of a `.py` file of the runtime whether it stays beside its byte-code."""
+    # Debian has a second name for the build's settings, a link.
+    kept = _any_of([*keep, "*/_sysconfigdata_*"])
+    prefix = f"{stdlib(target)}/"
+    return lambda file: not file.startswith(prefix) or bool(kept(file))
 
 
 def _any_of(patterns: Sequence[str]) -> Callable[[str], object]:

@@ -23,7 +23,7 @@ class Missing:
 
 
 def index_libraries(staged: Path) -> dict[str, Path]:
-    """Return the libraries below *staged* by file name, links included; one at the top wins over one in a sub-folder."""
+    """Return the libraries below *staged* by file name, links included; the top folder wins."""
     found: dict[str, Path] = {}
     for path in sorted(staged.rglob("*.so*"), key=lambda path: (-len(path.parts), str(path))):
         found[path.name] = path
@@ -41,6 +41,16 @@ def find_elf_files(tree: Path, folders: Iterable[str]) -> list[str]:
     return sorted(paths)
 
 
+def find_missing(tree: Path, folder: str) -> list[Missing]:
+    """Return what the ELF files in *folder* of a finished *tree* need, but neither `lib/` nor their own folder has."""
+    missing = []
+    for file in find_elf_files(tree, (folder,)):
+        for name in _read_needed(tree, file):
+            if not (tree / "lib" / name).exists() and not (tree / file).with_name(name).exists():
+                missing.append(Missing(file, name))
+    return missing
+
+
 def collect_libraries(
     tree: Path, roots: Iterable[str], available: Mapping[str, Path], extra: Iterable[str] = ()
 ) -> list[Missing]:
@@ -50,15 +60,12 @@ def collect_libraries(
     """
     library_folder = tree / "lib"
     missing = []
-    waiting: list[tuple[str, Path]] = [(root, tree / root) for root in roots]
+    waiting = list(roots)
     asked = [("runtime", name) for name in extra]
     while waiting or asked:
         if waiting:
-            file, path = waiting.pop()
-            try:
-                asked += [(file, name) for name in read_needed(path)]
-            except ValueError as error:
-                raise BuildError(f"{file}: {error}") from error
+            file = waiting.pop()
+            asked += [(file, name) for name in _read_needed(tree, file)]
             continue
         file, name = asked.pop()
         placed = library_folder / name
@@ -73,5 +80,12 @@ def collect_libraries(
             continue
         library_folder.mkdir(exist_ok=True)
         placed.hardlink_to(source.resolve())
-        waiting.append((f"lib/{name}", placed))
+        waiting.append(f"lib/{name}")
     return sorted(set(missing), key=lambda item: (item.needs, item.file))
+
+
+def _read_needed(tree: Path, file: str) -> tuple[str, ...]:
+    try:
+        return read_needed(tree / file)
+    except ValueError as error:
+        raise BuildError(f"{file}: {error}") from error

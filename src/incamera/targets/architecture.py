@@ -58,8 +58,9 @@ class Architecture(StrEnum):
 @cache
 def _load_facts() -> dict[str, ArchitectureFacts]:
     text = resources.files("incamera.targets").joinpath("data/architectures.toml").read_text("utf-8")
-    tables: dict[str, Any] = tomllib.loads(text)
-    return {
-        name: ArchitectureFacts(**{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
-        for name, table in tables.items()
-    }
+    tables: dict[str, dict[str, Any]] = tomllib.loads(text)
+    return {name: ArchitectureFacts(**_frozen(table)) for name, table in tables.items()}
+
+
+def _frozen(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError
-from incamera.project.settings import Project
-from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
+    from incamera.targets.architecture import Architecture
 
 
 def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
@@ -24,7 +27,5 @@ def target_for_device(project: Project, device: str, architecture: Architecture,
     listed = " and ".join(target.architecture for target in allowed)
     raise ConfigError(
         f"{device} is {architecture}, but the target is {listed}",
-        hint=f'leave out --target, or add "{architecture}" to targets in [tool.incamera]'
-        if name or project.targets
-        else None,
+        hint=f'leave out --target, or add "{architecture}" to targets in [tool.incamera]',
     )

@@ -1,6 +1,9 @@
-# Runs on the host under the target's Python version: reads file names from standard input, each ended by a NUL byte,
-# and writes the unchecked-hash .pyc of each into the __pycache__ beside it. A file that is no valid Python for this
-# version (templates, Python 2 leftovers in packages) is skipped: importing it would fail in the camera just the same.
+# Runs on the host under the target's Python version and makes unchecked-hash .pyc files.
+#
+# Standard input is a row of requests, three strings each ended by a NUL byte: "keep" or "drop" (the source), the name to
+# write into the byte-code, the source's path. With the source kept, the .pyc goes into the __pycache__ beside it; else it
+# takes the source's place. A file that is no valid Python for this version (templates, leftovers of Python 2 in
+# packages) is left as it is: importing it would fail in the camera just the same.
 import _imp
 import os
 import sys
@@ -9,21 +12,26 @@ from importlib import _bootstrap_external as bootstrap
 sys.dont_write_bytecode = True
 
 
-def compile_file(path):
+def compile_file(drop_source, name, path):
     with open(path, "rb") as stream:
         source = stream.read()
-    name = os.path.basename(path)
     try:
-        # The import system puts the true path in place of this one when it loads the file (_fix_co_filename).
+        # Where there is a source, the import system puts its true path in place of the name (_fix_co_filename).
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError):
         return
     hashed = _imp.source_hash(bootstrap._RAW_MAGIC_NUMBER, source)
-    folder = os.path.join(os.path.dirname(path), "__pycache__")
-    os.makedirs(folder, exist_ok=True)
-    target = os.path.join(folder, f"{name[:-3]}.{sys.implementation.cache_tag}.pyc")
+    folder, file = os.path.split(path)
+    if drop_source:
+        target = path + "c"
+    else:
+        folder = os.path.join(folder, "__pycache__")
+        os.makedirs(folder, exist_ok=True)
+        target = os.path.join(folder, f"{file[:-3]}.{sys.implementation.cache_tag}.pyc")
     with open(target, "wb") as stream:
         stream.write(bootstrap._code_to_hash_pyc(code, hashed, False))
+    if drop_source:
+        os.unlink(path)
 
 
 def main():
@@ -31,10 +39,14 @@ def main():
 
     warnings.simplefilter("ignore")
     rest = b""
+    words = []
     while chunk := os.read(0, 1 << 16):
-        *names, rest = (rest + chunk).split(b"\0")
-        for name in names:
-            compile_file(os.fsdecode(name))
+        *ended, rest = (rest + chunk).split(b"\0")
+        words += ended
+        while len(words) >= 3:
+            kind, name, path = words[:3]
+            del words[:3]
+            compile_file(kind == b"drop", os.fsdecode(name), os.fsdecode(path))
 
 
 main()

@@ -1,0 +1,48 @@
+"""`incamera deploy`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_device_option, add_project_option, add_target_option
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "deploy",
+        execute,
+        help="put the bundle into the camera, sending only what has changed",
+        description="Put the bundle into the camera: only what has changed, verified, switched over in one step.",
+    )
+    add_project_option(parser)
+    add_target_option(parser)
+    add_device_option(parser)
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import load_project
+    from incamera.workflows.context import Context
+    from incamera.workflows.deploy import deploy_project
+
+    project = load_project(Path(arguments.project))
+    name, result = deploy_project(Context.open(console), project, device=arguments.device, target=arguments.target)
+    if arguments.json:
+        console.emit(
+            {
+                "device": name,
+                "destination": str(result.destination),
+                "files_sent": result.files_sent,
+                "bytes_sent": result.bytes_sent,
+                "files_unchanged": result.files_unchanged,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+    else:
+        console.print(f"{name}:{result.destination}")
+    return 0

@@ -1,0 +1,61 @@
+"""Build the launcher for every architecture, byte for byte the same wherever it is done.
+
+    python build.py [--output FOLDER] [--zig PATH]
+
+Needs zig ZIG_VERSION (`pip install ziglang==0.15.2`). Without --output, the binaries beside this file are replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ZIG_VERSION = "0.15.2"
+HERE = Path(__file__).resolve().parent
+# The oldest processors of each architecture that a camera has; x86_64 is for trying it on the host.
+TARGETS = {
+    "armv7hf": ("arm-linux-musleabihf", "-mcpu=cortex_a9"),
+    "aarch64": ("aarch64-linux-musl", "-mcpu=cortex_a53"),
+    "x86_64": ("x86_64-linux-musl", "-mcpu=x86_64"),
+}
+FLAGS = (
+    *("-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"),
+    *("-ffunction-sections", "-fdata-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
+    *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--gc-sections", "-Wl,--build-id=none"),
+)
+
+
+def build(architecture: str, output: Path, zig: list[str], cache: Path) -> None:
+    target, cpu = TARGETS[architecture]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sources = sorted(path.name for path in HERE.glob("*.c"))
+    environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
+    command = [*zig, "cc", "-target", target, cpu, *FLAGS, "-o", str(output), *sources]
+    subprocess.run(command, cwd=HERE, env=environment, check=True)
+    output.chmod(0o755)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output", type=Path, default=HERE / "bin")
+    parser.add_argument("--zig", type=Path)
+    parser.add_argument("--cache", type=Path, help="a folder to keep zig's own cache in")
+    parser.add_argument("architectures", nargs="*", default=list(TARGETS))
+    arguments = parser.parse_args()
+    zig = [str(arguments.zig)] if arguments.zig else [sys.executable, "-m", "ziglang"]
+    version = subprocess.run([*zig, "version"], capture_output=True, text=True, check=True).stdout.strip()
+    if version != ZIG_VERSION:
+        sys.stderr.write(f"zig {ZIG_VERSION} is needed, this is {version}\n")
+        return 1
+    with tempfile.TemporaryDirectory() as cache:
+        for architecture in arguments.architectures:
+            build(architecture, arguments.output.absolute() / architecture / "launcher", zig, arguments.cache or Path(cache))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

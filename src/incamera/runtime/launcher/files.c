@@ -1,0 +1,104 @@
+/* Files and folders. */
+#include "incamera.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Return the whole of PATH, with a NUL behind it, or NULL. */
+char *read_file(const char *path, size_t *size) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return NULL;
+    size_t used = 0, room = 4096;
+    char *data = require_memory(malloc(room));
+    ssize_t got;
+    while ((got = read(file, data + used, room - used - 1)) > 0) {
+        used += (size_t)got;
+        if (room - used < 2)
+            data = require_memory(realloc(data, room *= 2));
+    }
+    close(file);
+    if (got < 0) {
+        free(data);
+        return NULL;
+    }
+    data[used] = 0;
+    if (size)
+        *size = used;
+    return data;
+}
+
+bool write_all(int descriptor, const void *data, size_t size) {
+    const char *bytes = data;
+    while (size) {
+        ssize_t written = write(descriptor, bytes, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return false;
+        bytes += written, size -= (size_t)written;
+    }
+    return true;
+}
+
+bool write_file(const char *path, const void *data, size_t size, mode_t mode) {
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (file < 0)
+        return false;
+    bool good = write_all(file, data, size);
+    return close(file) == 0 && good;
+}
+
+/* Make the folders that PATH lies in, those named after its first FROM characters. */
+bool make_parents(char *path, size_t from) {
+    for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        int status = mkdir(path, 0755);
+        *slash = '/';
+        if (status < 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+bool copy_file(const char *from, const char *to, mode_t mode) {
+    static char buffer[1 << 16];
+    int source = open(from, O_RDONLY | O_CLOEXEC);
+    if (source < 0)
+        return false;
+    int copy = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    ssize_t got = -1;
+    if (copy >= 0) {
+        while ((got = read(source, buffer, sizeof buffer)) > 0)
+            if (!write_all(copy, buffer, (size_t)got)) {
+                got = -1;
+                break;
+            }
+        if (close(copy) < 0)
+            got = -1;
+    }
+    close(source);
+    return got == 0;
+}
+
+/* Remove PATH and all below it; what cannot be removed stays, for the next time. */
+void remove_tree(const char *path) {
+    if (unlink(path) == 0 || errno == ENOENT)
+        return;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
+            char *inside = join_path(path, entry->d_name);
+            remove_tree(inside);
+            free(inside);
+        }
+    closedir(folder);
+    rmdir(path);
+}

@@ -1,0 +1,24 @@
+/* Which face to show. */
+#include "incamera.h"
+
+#include <string.h>
+
+int guard(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        int (*run)(int, char **);
+    } commands[] = {
+        {"run", guard_run}, {"hold", guard_hold}, {"receive", guard_receive}, {"verify", guard_verify}};
+    program_name = "incamera-guard";
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(argc - 2, argv + 2);
+    fail(2, "usage: incamera-guard", "run|hold|receive|verify ...", 0);
+}
+
+int main(int argc, char **argv) {
+    const char *name = argc && argv[0] ? argv[0] : "";
+    name = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+    /* A prefix, since deploying gives the guard a name with its digest behind. */
+    return strncmp(name, "incamera-guard", 14) ? launch(argc, argv) : guard(argc, argv);
+}

@@ -1,0 +1,100 @@
+/* Who belongs to a run, and who uses a bundle: read from /proc, which is all there is on every camera. */
+#include "incamera.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct process {
+    pid_t pid, parent, session;
+    bool member;
+};
+
+static char *read_proc(const char *pid, const char *name, size_t *size) {
+    char *folder = join_path("/proc", pid), *path = join_path(folder, name);
+    char *text = read_file(path, size);
+    free(path);
+    free(folder);
+    return text;
+}
+
+/* Does the environment hold exactly this setting? */
+static bool has_setting(const char *pid, const char *setting) {
+    size_t size = 0;
+    char *environment = read_proc(pid, "environ", &size);
+    bool found = false;
+    for (size_t i = 0; environment && i < size && !found; i += strlen(environment + i) + 1)
+        found = !strcmp(environment + i, setting);
+    free(environment);
+    return found;
+}
+
+/* Send SIGNAL (0: none) to every process of the run ID whose first process is LEADER (0: unknown): those of its
+   session, those that have its id in their environment (they began sessions of their own), and the children of
+   either. Returns how many there are. */
+int signal_run(const char *id, pid_t leader, int signal) {
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return 0;
+    struct process *found = NULL;
+    size_t count = 0, room = 0;
+    char *setting = join("INCAMERA_RUN=", id, "");
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        if (!isdigit((unsigned char)*entry->d_name) || atoi(entry->d_name) == getpid())
+            continue;
+        char *stat = read_proc(entry->d_name, "stat", NULL);
+        char *fields = stat ? strrchr(stat, ')') : NULL; /* the name before it may hold anything */
+        if (fields && fields[1] && fields[2] != 'Z' && fields[2] != 'X') {
+            if (count == room)
+                found = require_memory(realloc(found, (room = 2 * room + 64) * sizeof *found));
+            struct process *process = &found[count++];
+            process->pid = atoi(entry->d_name);
+            char *rest = fields + 3;
+            process->parent = (pid_t)strtol(rest, &rest, 10);
+            strtol(rest, &rest, 10);
+            process->session = (pid_t)strtol(rest, &rest, 10);
+            process->member = (leader && (process->pid == leader || process->session == leader)) ||
+                              has_setting(entry->d_name, setting);
+        }
+        free(stat);
+    }
+    closedir(proc);
+    free(setting);
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = 0; !found[i].member && j < count; j++)
+                if (found[j].member && found[i].parent == found[j].pid)
+                    found[i].member = more = true;
+    }
+    int members = 0;
+    for (size_t i = 0; i < count; i++)
+        if (found[i].member) {
+            members++;
+            if (signal)
+                kill(found[i].pid, signal);
+        }
+    free(found);
+    return members;
+}
+
+/* Has any process mapped a file below FOLDER (an absolute path)? */
+bool folder_in_use(const char *folder) {
+    DIR *proc = opendir("/proc");
+    char *prefix = join(" ", folder, "/");
+    bool used = false;
+    for (struct dirent *entry; proc && !used && (entry = readdir(proc));) {
+        if (!isdigit((unsigned char)*entry->d_name))
+            continue;
+        char *maps = read_proc(entry->d_name, "maps", NULL);
+        used = maps && strstr(maps, prefix);
+        free(maps);
+    }
+    if (proc)
+        closedir(proc);
+    free(prefix);
+    return used;
+}

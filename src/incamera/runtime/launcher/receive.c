@@ -1,0 +1,522 @@
+/* Bundles: what of a new one is here already, where the rest goes, and when it is whole.
+
+   APPS/APP/NAME/                 a whole bundle; it got its name by a rename when every file had been checked
+   APPS/APP/NAME/.incamera-entries  what it holds
+   APPS/APP/NAME.partial/         one that is arriving, or was interrupted
+   APPS/APP/current               a link to the newest
+   APPS/APP/.lock                 held while a bundle is received: one at a time
+
+   A listing is a row of records "KIND SIZE SHA256 PATH\0TARGET\0": KIND is f (a file), x (one to execute) or l (a link to
+   TARGET). A file found unchanged in any bundle here is linked, not sent again, whatever its path. */
+#define _GNU_SOURCE
+#include "incamera.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_DAMAGED = 3, EXIT_NO_SPACE = 4, EXIT_BUSY = 5, EXIT_INTERRUPTED = 6 };
+
+#define ENTRIES ".incamera-entries"
+/* Every file of a bundle is given this time once it has been checked: one with another time was changed since. */
+#define STAMP 946684800
+#define SILENCE_MS 30000
+#define LOCK_WAIT_MS 120000
+#define BASES 16
+#define ALIKE 3
+
+struct entry {
+    char kind;
+    bool missing;
+    off_t size;
+    const char *sha256, *path, *target;
+};
+
+struct listing {
+    char *root, *text;
+    struct entry *entries;
+    size_t count;
+    bool sound; /* its files were checked once */
+};
+
+struct slot {
+    const struct listing *listing;
+    const struct entry *entry;
+};
+
+static struct slot *table;
+static size_t table_size;
+
+static bool is_safe(const char *path) {
+    if (!*path || *path == '/')
+        return false;
+    for (const char *part = path; part; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+        if (!strcmp(part, "..") || !strncmp(part, "../", 3))
+            return false;
+    return true;
+}
+
+/* Take TEXT apart, in place. False when it is not a listing. */
+static bool parse_listing(struct listing *listing, char *text, size_t size) {
+    size_t room = 0;
+    listing->entries = NULL;
+    listing->count = 0;
+    for (char *at = text, *end = text + size; at < end;) {
+        if (listing->count == room)
+            listing->entries = require_memory(realloc(listing->entries, (room = 2 * room + 256) * sizeof(struct entry)));
+        struct entry *entry = &listing->entries[listing->count++];
+        char *next = at + strlen(at) + 1;
+        if (next >= end)
+            return false;
+        entry->missing = false;
+        entry->target = next;
+        char *kind = strsep(&at, " "), *bytes = strsep(&at, " "), *sha256 = strsep(&at, " ");
+        if (!at || !sha256 || !strchr("fxl", *kind) || strlen(kind) != 1 || !is_safe(at))
+            return false;
+        entry->kind = *kind;
+        entry->size = (off_t)strtoll(bytes, NULL, 10);
+        entry->sha256 = sha256;
+        entry->path = at;
+        if (entry->kind != 'l' && strlen(sha256) != 64)
+            return false;
+        at = next + strlen(next) + 1;
+    }
+    return true;
+}
+
+static bool load_listing(struct listing *listing, const char *root, bool sound) {
+    char *path = join_path(root, ENTRIES);
+    size_t size;
+    listing->text = read_file(path, &size);
+    free(path);
+    if (!listing->text)
+        return false;
+    listing->root = join(root, "", "");
+    listing->sound = sound;
+    return parse_listing(listing, listing->text, size);
+}
+
+/* Is this file what the listing says? One that bears our time stamp was checked when it came. */
+static bool is_sound(const char *root, const struct entry *entry, bool trusted) {
+    char *path = join_path(root, entry->path);
+    struct stat status;
+    char sha256[65];
+    bool sound = lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == entry->size &&
+                 ((trusted && status.st_mtime == STAMP) || (sha256_file(path, sha256) && !strcmp(sha256, entry->sha256)));
+    free(path);
+    return sound;
+}
+
+static bool links_to(const char *root, const struct entry *entry) {
+    static char target[PATH_MAX];
+    char *path = join_path(root, entry->path);
+    ssize_t size = readlink(path, target, sizeof target - 1);
+    target[size < 0 ? 0 : size] = 0;
+    free(path);
+    return size > 0 && !strcmp(target, entry->target);
+}
+
+static bool is_whole(const char *root, const struct listing *wanted) {
+    char *path = join_path(root, ENTRIES);
+    bool whole = access(path, F_OK) == 0;
+    free(path);
+    for (size_t i = 0; whole && i < wanted->count; i++) {
+        const struct entry *entry = &wanted->entries[i];
+        /* On file systems without links a file stands in for each; its listing has its name and that must do. */
+        if (entry->kind != 'l')
+            whole = is_sound(root, entry, true);
+        else if (!links_to(root, entry)) {
+            struct stat status;
+            char *link = join_path(root, entry->path);
+            whole = lstat(link, &status) == 0 && S_ISREG(status.st_mode);
+            free(link);
+        }
+    }
+    return whole;
+}
+
+/* The table of what is here, by content. */
+
+static size_t slot_of(const struct entry *entry) {
+    size_t value = (size_t)entry->kind;
+    for (int i = 0; i < 12; i++)
+        value = value * 31 + (unsigned char)entry->sha256[i];
+    return value & (table_size - 1);
+}
+
+static bool alike(const struct entry *a, const struct entry *b) {
+    return a->kind == b->kind && a->size == b->size && !strcmp(a->sha256, b->sha256);
+}
+
+static void enter(const struct listing *listing) {
+    for (size_t i = 0; i < listing->count; i++) {
+        const struct entry *entry = &listing->entries[i];
+        if (entry->kind == 'l')
+            continue;
+        int same = 0;
+        size_t slot = slot_of(entry);
+        for (; table[slot].entry && same < ALIKE; slot = (slot + 1) & (table_size - 1))
+            same += alike(table[slot].entry, entry);
+        if (same < ALIKE)
+            table[slot] = (struct slot){listing, entry};
+    }
+}
+
+/* Put a copy of what ENTRY describes at its place below ROOT, from any bundle that has it. */
+static bool take_from_here(const char *root, size_t root_size, const struct entry *entry) {
+    bool taken = false;
+    for (size_t slot = slot_of(entry); table_size && table[slot].entry && !taken; slot = (slot + 1) & (table_size - 1)) {
+        const struct slot *found = &table[slot];
+        if (!alike(found->entry, entry) || !is_sound(found->listing->root, found->entry, found->listing->sound))
+            continue;
+        char *from = join_path(found->listing->root, found->entry->path), *to = join_path(root, entry->path);
+        unlink(to);
+        taken = make_parents(to, root_size + 1) && (link(from, to) == 0 || copy_file(from, to, 0644));
+        free(from);
+        free(to);
+    }
+    return taken;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t a = strlen(text), b = strlen(end);
+    return a >= b && !strcmp(text + a - b, end);
+}
+
+/* Load the listings of all bundles below APPS, whole ones first. */
+static size_t load_bases(const char *apps, struct listing *bases) {
+    size_t count = 0;
+    for (int partial = 0; partial < 2; partial++) {
+        DIR *folder = opendir(apps);
+        for (struct dirent *app; folder && (app = readdir(folder));) {
+            if (*app->d_name == '.')
+                continue;
+            char *path = join_path(apps, app->d_name);
+            DIR *bundles = opendir(path);
+            for (struct dirent *bundle; bundles && count < BASES && (bundle = readdir(bundles));) {
+                if (*bundle->d_name == '.' || !strncmp(bundle->d_name, "current", 7) ||
+                    ends_with(bundle->d_name, ".partial") != partial)
+                    continue;
+                char *root = join_path(path, bundle->d_name);
+                if (load_listing(&bases[count], root, !partial))
+                    count++;
+                free(root);
+            }
+            if (bundles)
+                closedir(bundles);
+            free(path);
+        }
+        if (folder)
+            closedir(folder);
+    }
+    return count;
+}
+
+static void fill_table(struct listing *bases, size_t count) {
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += bases[i].count;
+    for (table_size = 256; table_size < 2 * total + 1;)
+        table_size *= 2;
+    table = require_memory(calloc(table_size, sizeof *table));
+    for (size_t i = 0; i < count; i++)
+        enter(&bases[i]);
+}
+
+/* Read exactly SIZE bytes of standard input. */
+static char *read_input(size_t size) {
+    char *data = require_memory(malloc(size + 1));
+    for (size_t used = 0; used < size;) {
+        ssize_t got = read(0, data + used, size - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+        used += (size_t)got;
+    }
+    data[size] = 0;
+    return data;
+}
+
+static size_t read_size_line(void) {
+    char line[24];
+    for (size_t used = 0; used < sizeof line; used++) {
+        char *byte = read_input(1);
+        line[used] = *byte;
+        free(byte);
+        if (line[used] == '\n')
+            return strtoul(line, NULL, 10);
+    }
+    fail(2, "no size came", NULL, 0);
+}
+
+static void take_lock(const char *folder) {
+    char *path = join_path(folder, ".lock");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    bool told = false;
+    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += 100) {
+        if (waited >= LOCK_WAIT_MS)
+            fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
+        if (!told)
+            say("wait\n");
+        told = true;
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        char byte;
+        if (poll(&input, 1, 100) > 0 && read(0, &byte, 1) <= 0)
+            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+    }
+    free(path); /* the lock itself is let go when we end */
+}
+
+/* Feed what comes on standard input to `tar`, to be unpacked in FOLDER. */
+static void unpack(const char *folder) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        fail(1, "cannot start", "tar", errno);
+    pid_t tar = fork();
+    if (tar < 0)
+        fail(1, "cannot start", "tar", errno);
+    if (tar == 0) {
+        dup2(ends[0], 0);
+        dup2(2, 1); /* our standard output is for the host alone */
+        if (chdir(folder) < 0)
+            fail(1, "cannot enter", folder, errno);
+        signal(SIGPIPE, SIG_DFL);
+        execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
+        fail(127, "cannot start", "tar", errno);
+    }
+    close(ends[0]);
+    static char buffer[1 << 16];
+    bool fed = true, silent = false;
+    for (;;) {
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        int ready = poll(&input, 1, SILENCE_MS);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        silent = ready == 0;
+        ssize_t got = ready > 0 ? read(0, buffer, sizeof buffer) : 0;
+        if (got <= 0)
+            break;
+        fed = fed && write_all(ends[1], buffer, (size_t)got); /* tar may be content before the last zeros */
+    }
+    close(ends[1]);
+    if (silent)
+        kill(tar, SIGTERM);
+    while (waitpid(tar, NULL, 0) < 0 && errno == EINTR)
+        ;
+    /* How tar ended tells little: busybox's takes a cut-off archive for a good one. The files are checked instead. */
+}
+
+/* Check what came, and give it its rights and its time. */
+static void seal_files(const char *root, struct listing *wanted) {
+    const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
+    size_t bad = 0;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct entry *entry = &wanted->entries[i];
+        if (entry->kind == 'l')
+            continue;
+        char *path = join_path(root, entry->path);
+        if (entry->missing && !is_sound(root, entry, false)) {
+            if (!bad++)
+                write_all(2, "damaged: ", 9), write_all(2, path, strlen(path)), write_all(2, "\n", 1);
+        } else {
+            chmod(path, entry->kind == 'x' ? 0555 : 0444);
+            utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+        }
+        free(path);
+    }
+    if (!bad)
+        return;
+    struct statvfs space;
+    if (statvfs(root, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < 1 << 20)
+        fail(EXIT_NO_SPACE, "no space left in", root, 0);
+    fail(EXIT_DAMAGED, "not all files came whole to", root, 0);
+}
+
+static bool make_link(const char *root, size_t root_size, const struct entry *entry) {
+    if (links_to(root, entry))
+        return true;
+    char *path = join_path(root, entry->path);
+    unlink(path);
+    bool made = make_parents(path, root_size + 1);
+    if (made && symlink(entry->target, path) < 0) {
+        /* FAT, and shares without links: a copy serves as well. */
+        char *slash = strrchr(path, '/');
+        *slash = 0;
+        char *target = *entry->target == '/' ? join(entry->target, "", "") : join_path(path, entry->target);
+        *slash = '/';
+        struct stat status;
+        made = stat(target, &status) == 0 && S_ISREG(status.st_mode) && copy_file(target, path, status.st_mode & 0777);
+        free(target);
+    }
+    free(path);
+    return made;
+}
+
+static void make_links(const char *root, size_t root_size, const struct listing *wanted) {
+    const struct entry *failed = NULL;
+    /* Where copies stand in for links, a link to a link needs the other first. */
+    for (int pass = 0; pass < 8; pass++) {
+        failed = NULL;
+        for (size_t i = 0; i < wanted->count; i++)
+            if (wanted->entries[i].kind == 'l' && !make_link(root, root_size, &wanted->entries[i]))
+                failed = &wanted->entries[i];
+        if (!failed)
+            return;
+    }
+    fail(1, "cannot make the link", failed->path, 0);
+}
+
+static char *read_current(const char *app) {
+    static char name[NAME_MAX + 1];
+    char *path = join_path(app, "current");
+    ssize_t size = readlink(path, name, sizeof name - 1);
+    if (size < 0) {
+        size_t length = 0;
+        char *text = read_file(path, &length);
+        size = text && length < sizeof name ? (ssize_t)length : 0;
+        memcpy(name, text ? text : "", (size_t)size);
+        free(text);
+    }
+    free(path);
+    name[size] = 0;
+    return name;
+}
+
+static void switch_over(const char *app, const char *name) {
+    char *path = join_path(app, "current"), *fresh = join_path(app, "current.new");
+    unlink(fresh);
+    if ((symlink(name, fresh) < 0 && !write_file(fresh, name, strlen(name), 0644)) || rename(fresh, path) < 0)
+        fail(1, "cannot switch over", path, errno);
+    free(fresh);
+    free(path);
+}
+
+/* Give the finished bundle its name. */
+static void give_name(const char *partial, const char *final) {
+    int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        syncfs(folder); /* else a power cut may keep the name and lose the files */
+        close(folder);
+    }
+    if (rename(partial, final) == 0)
+        return;
+    if (errno != ENOTEMPTY && errno != EEXIST)
+        fail(1, "cannot rename", partial, errno);
+    /* A damaged one has the name. What runs from it keeps its open files. */
+    char *aside = join(final, ".damaged", "");
+    remove_tree(aside);
+    if (rename(final, aside) < 0 || rename(partial, final) < 0)
+        fail(1, "cannot rename", partial, errno);
+    remove_tree(aside);
+    free(aside);
+}
+
+static void remove_old(const char *app, const char *name, const char *previous) {
+    DIR *folder = opendir(app);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char *path = join_path(app, entry->d_name), *real;
+        struct stat status;
+        if (*entry->d_name != '.' && strcmp(entry->d_name, name) && strcmp(entry->d_name, previous) &&
+            lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && (real = realpath(path, NULL))) {
+            if (!folder_in_use(real)) {
+                /* Without its listing, what is left after a power cut is not taken for whole. */
+                char *entries = join_path(path, ENTRIES);
+                unlink(entries);
+                free(entries);
+                remove_tree(path);
+            }
+            free(real);
+        }
+        free(path);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* guard receive APPS APP NAME: standard input brings the size of a listing, the listing, and then, when we have told what
+   is missing, a tar archive with that. */
+int guard_receive(int argc, char **argv) {
+    if (argc != 3 || !is_safe(argv[1]) || !is_safe(argv[2]))
+        fail(2, "usage: incamera-guard receive APPS APP NAME", NULL, 0);
+    signal(SIGPIPE, SIG_IGN);
+    umask(022);
+    const char *apps = argv[0], *name = argv[2];
+    char *app = join_path(apps, argv[1]), *final = join_path(app, name), *partial = join(final, ".partial", "");
+    size_t size = read_size_line(), partial_size = strlen(partial);
+    char *text = read_input(size), *raw = require_memory(malloc(size + 1));
+    memcpy(raw, text, size);
+    struct listing wanted = {0};
+    if (!parse_listing(&wanted, text, size))
+        fail(2, "not a listing", NULL, 0);
+
+    char *lock_path = join_path(app, ".lock");
+    if (!make_parents(lock_path, 1))
+        fail(1, "cannot make", app, errno);
+    free(lock_path);
+    take_lock(app);
+    char *previous = join(read_current(app), "", "");
+    if (is_whole(final, &wanted)) {
+        if (strcmp(previous, name))
+            switch_over(app, name);
+        say("whole\n");
+        return 0;
+    }
+
+    struct listing bases[BASES];
+    fill_table(bases, load_bases(apps, bases));
+    char *entries = join_path(partial, ENTRIES);
+    if (!make_parents(entries, 1) || !write_file(entries, raw, size, 0644))
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", entries, errno);
+    free(entries);
+    size_t missing = 0;
+    for (size_t i = 0; i < wanted.count; i++) {
+        struct entry *entry = &wanted.entries[i];
+        if (entry->kind != 'l' && !is_sound(partial, entry, false) && !take_from_here(partial, partial_size, entry)) {
+            entry->missing = true;
+            missing++;
+        }
+    }
+    say_number("send", (long)missing);
+    for (size_t i = 0; i < wanted.count; i++)
+        if (wanted.entries[i].missing)
+            say_number("", (long)i);
+    if (missing)
+        unpack(partial);
+    seal_files(partial, &wanted);
+    make_links(partial, partial_size, &wanted);
+    give_name(partial, final);
+    switch_over(app, name);
+    say("done\n");
+    remove_old(app, name, previous);
+    return 0;
+}
+
+/* guard verify FOLDER: tell which files of a bundle differ from its own listing, by their bytes. */
+int guard_verify(int argc, char **argv) {
+    struct listing listing = {0};
+    if (argc != 1 || !load_listing(&listing, argv[0], false))
+        fail(2, "no bundle here:", argc ? argv[0] : "", 0);
+    int bad = 0;
+    for (size_t i = 0; i < listing.count; i++)
+        if (listing.entries[i].kind == 'l' ? !links_to(argv[0], &listing.entries[i])
+                                           : !is_sound(argv[0], &listing.entries[i], false)) {
+            say(listing.entries[i].path);
+            say("\n");
+            bad = 1;
+        }
+    return bad;
+}

@@ -1,0 +1,217 @@
+/* One run of an app: `run` becomes the app, `hold` sees to it that nothing of the app outlives the connection.
+
+   The two are started over one SSH connection, each on a channel of its own. `hold` hears a heartbeat from the host;
+   when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
+   treats the children of a lost connection. */
+#include "incamera.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int number;
+} SIGNALS[] = {{"INT", SIGINT},   {"TERM", SIGTERM}, {"KILL", SIGKILL}, {"HUP", SIGHUP},   {"QUIT", SIGQUIT},
+               {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TSTP", SIGTSTP}, {"CONT", SIGCONT}, {"WINCH", SIGWINCH}};
+
+static volatile sig_atomic_t asked_to_end;
+
+static void ask_to_end(int number) {
+    (void)number;
+    asked_to_end = 1;
+}
+
+static long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static char *run_id(const char *folder) {
+    const char *slash = strrchr(folder, '/');
+    return join(slash ? slash + 1 : folder, "", "");
+}
+
+/* Write "PID START\n": the start time tells this process from a later one that is given the same number. */
+static char *describe_self(const char *pid) {
+    char *path = join("/proc/", pid, "/stat"), *text = read_file(path, NULL), *fields = text ? strrchr(text, ')') : NULL;
+    free(path);
+    for (int i = 0; fields && i < 20; i++)
+        fields = strchr(fields + 1, ' ');
+    char *start = fields ? fields + 1 : "0";
+    char *space = fields ? strchr(start, ' ') : NULL;
+    if (space)
+        *space = 0;
+    char *described = join(start, "\n", "");
+    free(text);
+    return described;
+}
+
+static char *number_text(long number) {
+    char digits[24], *start = digits + sizeof digits - 1;
+    *start = 0;
+    do
+        *--start = (char)('0' + number % 10);
+    while (number /= 10);
+    return join(start, "", "");
+}
+
+/* guard run FOLDER -- COMMAND...: note who we are in FOLDER and become COMMAND. */
+int guard_run(int argc, char **argv) {
+    if (argc < 3 || strcmp(argv[1], "--"))
+        fail(2, "usage: incamera-guard run FOLDER -- COMMAND...", NULL, 0);
+    char *folder = argv[0];
+    setsid(); /* fails where a terminal was given: then we lead a session already */
+
+    char *pid = number_text(getpid());
+    char *text = join(pid, " ", describe_self(pid));
+    char *path = join_path(folder, "pid"), *partial = join(path, ".", "new");
+    /* Where the folder is gone, the run was ended before it began. */
+    if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
+        fail(125, "the run has been ended:", folder, errno);
+
+    setenv("INCAMERA_RUN", run_id(folder), 1);
+    /* Some servers and shells leave signals ignored or blocked. */
+    static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        signal(plain[i], SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execvp(argv[2], argv + 2);
+    fail(errno == ENOENT ? 127 : 126, "cannot start", argv[2], errno);
+}
+
+/* Return the first process of the run, 0 when there is none yet, -1 when it has ended and its number was given away. */
+static pid_t read_leader(const char *folder) {
+    char *path = join_path(folder, "pid"), *text = read_file(path, NULL);
+    free(path);
+    if (!text)
+        return 0;
+    char *start = strchr(text, ' ');
+    if (!start) {
+        free(text);
+        return 0;
+    }
+    *start++ = 0;
+    pid_t pid = atoi(text);
+    char *described = describe_self(text);
+    bool other = strcmp(described, "0\n") && strcmp(described, start);
+    free(described);
+    free(text);
+    return other ? -1 : pid;
+}
+
+/* Pass a signal of that name to the app; false while there is no app yet. */
+static bool pass_signal(const char *folder, const char *id, const char *name) {
+    pid_t leader = read_leader(folder);
+    if (!leader)
+        return false;
+    for (size_t i = 0; i < sizeof SIGNALS / sizeof *SIGNALS; i++)
+        if (!strcmp(SIGNALS[i].name, name)) {
+            if (SIGNALS[i].number == SIGKILL)
+                signal_run(id, leader > 0 ? leader : 0, SIGKILL);
+            else if (leader > 0 && getpgid(leader) == leader)
+                kill(-leader, SIGNALS[i].number);
+            else if (leader > 0)
+                kill(leader, SIGNALS[i].number);
+        }
+    return true;
+}
+
+static void end_run(char *folder, const char *id, long grace) {
+    /* Under another name first: a `run` that is just beginning either has left its number there, or fails now. */
+    char *ended = join(folder, ".ended", "");
+    if (rename(folder, ended) == 0)
+        folder = ended;
+    pid_t leader = read_leader(folder);
+    leader = leader > 0 ? leader : 0;
+
+    int ended_count = signal_run(id, leader, SIGTERM), left = ended_count;
+    if (left)
+        signal_run(id, leader, SIGCONT); /* a stopped process hears nothing else */
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    for (long limit = now() + grace; left && now() < limit;) {
+        nanosleep(&pause, NULL);
+        left = signal_run(id, leader, 0);
+    }
+    for (long limit = now() + 5000; left && now() < limit;) {
+        left = signal_run(id, leader, SIGKILL);
+        if (left)
+            nanosleep(&pause, NULL);
+    }
+    remove_tree(folder);
+    say_number("ended", ended_count);
+    say_number("left", left);
+}
+
+static long milliseconds_option(int argc, char **argv, const char *name, long otherwise) {
+    for (int i = 1; i + 1 < argc; i++)
+        if (!strcmp(argv[i], name))
+            return strtol(argv[i + 1], NULL, 10);
+    return otherwise;
+}
+
+/* guard hold FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end". */
+int guard_hold(int argc, char **argv) {
+    if (argc < 1)
+        fail(2, "usage: incamera-guard hold FOLDER [--timeout MS] [--grace MS]", NULL, 0);
+    char *folder = argv[0], *id = run_id(folder);
+    long timeout = milliseconds_option(argc, argv, "--timeout", 15000);
+    long grace = milliseconds_option(argc, argv, "--grace", 3000);
+
+    /* A connection that dies may send these to all its children; we have work to do then. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    struct sigaction end = {.sa_handler = ask_to_end};
+    sigaction(SIGTERM, &end, NULL);
+    setsid();
+    if (!make_parents(folder, 1) || mkdir(folder, 0700) < 0)
+        fail(1, "cannot make", folder, errno);
+    say("ready\n");
+
+    char line[64], pending[16] = "";
+    size_t used = 0;
+    long deadline = now() + timeout;
+    for (bool going = true; going && !asked_to_end;) {
+        long rest = deadline - now();
+        if (rest <= 0)
+            break;
+        if (*pending && pass_signal(folder, id, pending))
+            *pending = 0;
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        int ready = poll(&input, 1, (int)(*pending && rest > 50 ? 50 : rest));
+        if (ready == 0 || (ready < 0 && errno == EINTR))
+            continue;
+        char data[256];
+        ssize_t got = read(0, data, sizeof data);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        deadline = now() + timeout;
+        for (ssize_t i = 0; i < got; i++) {
+            if (data[i] != '\n') {
+                if (used < sizeof line - 1)
+                    line[used++] = data[i];
+                continue;
+            }
+            line[used] = 0;
+            used = 0;
+            if (!strcmp(line, "end"))
+                going = false;
+            else if (!strncmp(line, "signal ", 7) && strlen(line + 7) < sizeof pending && !pass_signal(folder, id, line + 7))
+                strcpy(pending, line + 7);
+        }
+    }
+    end_run(folder, id, grace);
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* Messages, strings and memory. No printf: it would be a third of the program. */
+#include "incamera.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *program_name = "incamera";
+
+/* End with "NAME: FIRST SECOND: what ERROR means" on standard error. */
+_Noreturn void fail(int code, const char *first, const char *second, int error) {
+    const char *parts[] = {program_name, ": ", first, second ? " " : "", second ? second : "", error ? ": " : "",
+                           error ? strerror(error) : "", "\n"};
+    size_t size = 0;
+    static char message[4096];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (const char *c = parts[i]; *c && size < sizeof message; c++)
+            message[size++] = *c;
+    write_all(2, message, size);
+    _exit(code);
+}
+
+void *require_memory(void *pointer) {
+    if (!pointer)
+        fail(1, "no memory left", NULL, 0);
+    return pointer;
+}
+
+char *join(const char *first, const char *second, const char *third) {
+    size_t a = strlen(first), b = strlen(second), c = strlen(third);
+    char *text = require_memory(malloc(a + b + c + 1));
+    memcpy(text, first, a);
+    memcpy(text + a, second, b);
+    memcpy(text + a + b, third, c + 1);
+    return text;
+}
+
+char *join_path(const char *folder, const char *name) { return join(folder, "/", name); }
+
+void say(const char *text) { write_all(1, text, strlen(text)); }
+
+/* Print "LABEL NUMBER\n". */
+void say_number(const char *label, long number) {
+    char digits[24], *end = digits + sizeof digits - 1, *start = end;
+    *end = 0;
+    *--start = '\n';
+    unsigned long rest = number < 0 ? 0 : (unsigned long)number;
+    do
+        *--start = (char)('0' + rest % 10);
+    while (rest /= 10);
+    char *text = join(label, " ", start);
+    say(text);
+    free(text);
+}

@@ -1,0 +1,195 @@
+"""build: lock → fetch → build → bundle, each step only when it is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import BuildError
+from incamera.project.files import files_digest, project_files
+from incamera.runtime import assemble, layout
+from incamera.runtime import bundle as bundles
+from incamera.runtime.bytecode import byte_compiler
+from incamera.runtime.launcher import require_launcher
+from incamera.runtime.libraries import find_missing
+from incamera.tree import Entry, tree_digest
+from incamera.workflows.lock import ensure_lock
+from incamera.workflows.tools import ensure_deb_tree, unpack_debs
+
+if TYPE_CHECKING:
+    from incamera.debian.index import Deb
+    from incamera.project.lockfile import Lock
+    from incamera.project.settings import Project
+    from incamera.runtime.bundle import Bundle
+    from incamera.targets.target import Target
+    from incamera.workflows.context import Context
+
+Interpreter = Sequence[str]
+"""The command that starts a Python of the target's minor version on this host."""
+
+
+def build_bundle(context: Context, project: Project, target: Target) -> Bundle:
+    """Return the project's bundle for *target*, made out of what is stale."""
+    files = project_files(project.folder)
+    app_digest = files_digest(project.folder, files)
+    with ThreadPoolExecutor(1) as pool:
+        # The interpreter is on its way while the packages are chosen, unless all is there.
+        interpreter = _Later(pool, lambda: ensure_byte_compiler(context, target))
+        lock = ensure_lock(context, project, target, before_resolving=interpreter.start)
+        key = _bundle_key(project, lock, app_digest)
+        if context.store.find_tree("bundles", key):
+            with context.reporter.step("bundle") as step:
+                step.cached = True
+                bundle = _load(context, key)
+                step.note(f"{bundle.digest[:16]}, nothing changed")
+            return bundle
+        interpreter.start()
+        runtime_key = ensure_runtime(context, project, lock, interpreter.result)
+        wheel = ensure_wheel(context, project, target, files, app_digest) if project.has_build_system else None
+        with context.reporter.step("bundle") as step:
+            _assemble_bundle(context, project, lock, key, runtime_key, files, wheel, interpreter.result())
+            bundle = _load(context, key)
+            step.note(f"{bundle.digest[:16]}, {len(bundle.entries)} files, {bundle.tree_bytes / 1e6:.1f} MB")
+    return bundle
+
+
+def ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
+    """Return the command that starts a host Python of the target's minor version: the bare interpreter."""
+    from incamera.targets.host import require_host
+    from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+
+    host = require_host()
+    tree = ensure_deb_tree(
+        context,
+        "byte-compiler",
+        [f"python{target.python}-minimal"],
+        target.suite.name,
+        host.debian,
+        leave_out=["libssl3", "libssl3t64", "gcc-12-base", "gcc-14-base"],
+    )
+    return BuildInterpreter(HostTree(tree, host), target.python).argv()
+
+
+def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: Callable[[], Interpreter]) -> str:
+    """Return the key of the runtime made of the lock's packages, fetched and assembled if it isn't there."""
+    key = _runtime_key(project, lock)
+
+    with context.reporter.step("runtime") as step:
+
+        def build(tree: Path) -> None:
+            keep_source = layout.plan_sources(lock.target, project.keep)
+            wanted: list[str] = []  # the libraries of the packages that the user named
+            with byte_compiler(interpreter(), {}) as compiler:
+
+                def compile_files(deb: Deb, files: Sequence[str]) -> None:
+                    for file in files:
+                        if file.endswith(".py") and not (tree / file).is_symlink():
+                            compiler.submit(tree, file, keep_source=keep_source(file))
+                        if deb.package in project.debs and file.startswith(layout.STAGED_LIBRARIES):
+                            wanted.append(file.rpartition("/")[2])
+
+                debs = [_deb(locked) for locked in lock.debs]
+                select = layout.plan_layout(lock.target, project.keep)
+                unpack_debs(context, debs, tree, select, step=step, on_files=compile_files)
+                for file in assemble.stage_explanations(tree, lock.target):
+                    compiler.submit(tree, file, keep_source=keep_source(file))
+            launcher = require_launcher(lock.target.architecture)
+            missing = assemble.assemble_runtime(tree, lock.target, launcher, sorted(wanted))
+            if missing:
+                listed = ", ".join(f"{item.needs} (for {item.file})" for item in missing[:5])
+                raise BuildError(
+                    f"no package brings {listed}", hint="name the one that does in debs of [tool.incamera]"
+                )
+
+        _tree, step.cached = context.store.ensure_tree("runtimes", key, build)
+        if not step.cached:
+            step.note(f"{sum(deb.size for deb in lock.debs) / 1e6:.1f} MB of packages")
+    return key
+
+
+def ensure_wheel(context: Context, project: Project, target: Target, files: Sequence[str], app_digest: str) -> Path:
+    raise NotImplementedError
+
+
+def _assemble_bundle(
+    context: Context,
+    project: Project,
+    lock: Lock,
+    key: str,
+    runtime_key: str,
+    files: Sequence[str],
+    wheel: Path | None,
+    interpreter: Interpreter,
+) -> None:
+    runtime = context.store.find_tree("runtimes", runtime_key)
+    assert runtime is not None
+    known = {entry.path: entry for entry in context.store.tree_entries("runtimes", runtime_key)}
+
+    def build(tree: Path) -> Mapping[str, Entry]:
+        bundles.link_tree(runtime, tree)
+        bundles.add_app(tree, project.folder, files, wheel, entry=project.entry.file)
+        with byte_compiler(interpreter, {}, workers=1) as compiler:
+            for path in (tree / layout.APP).rglob("*.py"):
+                compiler.submit(tree, path.relative_to(tree).as_posix())
+        bundles.write_manifest(
+            tree,
+            name=project.name,
+            version=project.version,
+            target=lock.target,
+            arguments=project.entry.to_arguments(),
+            missing=find_missing(tree, layout.APP),
+            distributions=[asdict(distribution) for distribution in lock.distributions],
+        )
+        return known
+
+    context.store.ensure_tree("bundles", key, build)
+
+
+def _load(context: Context, key: str) -> Bundle:
+    path = context.store.find_tree("bundles", key)
+    assert path is not None
+    entries = context.store.tree_entries("bundles", key)
+    return bundles.load_bundle(path, entries, tree_digest(entries))
+
+
+def _runtime_key(project: Project, lock: Lock) -> str:
+    launcher = require_launcher(lock.target.architecture).read_bytes()
+    return _key([assemble.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)], launcher)
+
+
+def _bundle_key(project: Project, lock: Lock, app_digest: str) -> str:
+    settings = [bundles.FORMAT, project.name, project.version, project.entry.to_arguments(), project.compiler]
+    return _key([settings, _runtime_key(project, lock), app_digest])
+
+
+def _key(inputs: object, more: bytes = b"") -> str:
+    return hashlib.sha256(json.dumps(inputs).encode() + more).hexdigest()[:32]
+
+
+def _deb(locked: object) -> Deb:
+    from incamera.debian.index import Deb
+
+    return Deb(**asdict(locked))  # type: ignore[call-overload]
+
+
+class _Later:
+    """A piece of work that begins in the background as soon as somebody knows that it will be needed."""
+
+    def __init__(self, pool: ThreadPoolExecutor, work: Callable[[], Interpreter]) -> None:
+        self._pool = pool
+        self._work = work
+        self._future: Future[Interpreter] | None = None
+
+    def start(self) -> None:
+        if self._future is None:
+            self._future = self._pool.submit(self._work)
+
+    def result(self) -> Interpreter:
+        self.start()
+        assert self._future is not None
+        return self._future.result()

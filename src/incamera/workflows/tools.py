@@ -1,0 +1,111 @@
+"""Host tools out of Debian packages: fetched once into the store, run from there, never installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from incamera.targets.suite import Suite, require_suite
+
+if TYPE_CHECKING:
+    from incamera.debian.closure import ClosureRules
+    from incamera.debian.index import Deb, PackageIndex
+    from incamera.workflows.context import Context, Step
+
+# The suite of the tools that run on the host (QEMU, compilers).
+TOOLS_SUITE = "bookworm"
+
+# Raise it when trees made from the same packages change.
+_FORMAT = 1
+
+_index_lock = Lock()
+_indexes: dict[tuple[str, str, str], PackageIndex] = {}
+
+
+def load_index(context: Context, suite: Suite, architecture: str) -> PackageIndex:
+    """Return the suite's package index; asked for once in a process, however many steps want it."""
+    from incamera.debian.index import load_indexes
+
+    key = (str(context.mirror), suite.name, architecture)
+    if key not in _indexes:
+        index = load_indexes(suite, architecture, context.mirror, context.http, context.store)
+        with _index_lock:
+            _indexes[key] = index
+    return _indexes[key]
+
+
+def closure_rules(
+    *, leave_out: Collection[str], prefer: Mapping[str, str] | None = None, provided: Mapping[str, str] | None = None
+) -> ClosureRules:
+    """Return the rules that hold for all closures, and more."""
+    from incamera.debian.closure import ClosureRules, load_closure_rules
+
+    rules = load_closure_rules()
+    return ClosureRules(
+        excluded={**rules.excluded, **dict.fromkeys(leave_out, "not wanted here")},
+        prefer={**rules.prefer, **(prefer or {})},
+        provided={**rules.provided, **(provided or {})},
+    )
+
+
+def ensure_deb_tree(
+    context: Context,
+    name: str,
+    roots: Sequence[str],
+    suite_name: str,
+    architecture: str,
+    *,
+    leave_out: Collection[str] = (),
+    step: Step | None = None,
+    select: Callable[[str], str | None] | None = None,
+) -> Path:
+    """Return a tree with *roots* and all they need, unpacked; *name* is what it's for ("qemu").
+
+    What was resolved the first time stays until the store is cleaned: no network is needed again.
+    *leave_out*: packages that are not wanted, nor what only they need. *select* maps the packages' paths, as
+    `unpack_deb` wants it; a change of it needs another *name*.
+    """
+    wish = json.dumps([_FORMAT, name, sorted(roots), sorted(leave_out), suite_name, architecture])
+    key = hashlib.sha256(wish.encode()).hexdigest()[:32]
+    if found := context.store.find_tree("tools", key):
+        return found
+
+    from incamera.debian.closure import resolve_closure
+
+    index = load_index(context, require_suite(suite_name), architecture)
+    debs = resolve_closure(index, roots, closure_rules(leave_out=leave_out))
+
+    def build(tree: Path) -> None:
+        unpack_debs(context, debs, tree, select or (lambda path: path), step=step)
+
+    return context.store.ensure_tree("tools", key, build)[0]
+
+
+def unpack_debs(
+    context: Context,
+    debs: Sequence[Deb],
+    tree: Path,
+    select: Callable[[str], str | None],
+    *,
+    step: Step | None = None,
+    on_files: Callable[[Deb, Sequence[str]], None] | None = None,
+) -> None:
+    """Fetch *debs* and unpack each as soon as it is there. *on_files* is told which files each brought."""
+    from incamera.debian.fetch import fetch_debs
+    from incamera.debian.unpack import unpack_deb
+
+    def unpack(deb: Deb, path: Path) -> None:
+        files = unpack_deb(path, tree, select)
+        if on_files is not None:
+            on_files(deb, files)
+
+    total = sum(deb.size for deb in debs if context.store.find_blob(deb.sha256) is None)
+    if step is None:
+        fetch_debs(debs, context.mirror, context.http, context.store, on_ready=unpack)
+        return
+    with step.progress(total) as progress:
+        fetch_debs(debs, context.mirror, context.http, context.store, progress=progress, on_ready=unpack)

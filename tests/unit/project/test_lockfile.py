@@ -1,0 +1,89 @@
+"""The lockfile: valid PEP 751, complete, and stale when the settings have changed."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.pylock import Pylock, is_valid_pylock_path
+
+from incamera.errors import ConfigError
+from incamera.project.lockfile import (
+    Lock,
+    LockedDeb,
+    LockedDistribution,
+    describe_changes,
+    find_lock,
+    lock_inputs,
+    lock_path,
+    write_lock,
+)
+from incamera.project.settings import Project, parse_project
+
+DEB = LockedDeb(
+    package="python3-numpy",
+    version="1:1.24.2-1",
+    architecture="armhf",
+    archive="main",
+    filename="pool/main/n/numpy/python3-numpy_1.24.2-1_armhf.deb",
+    size=4092932,
+    sha256="ab" * 32,
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "app.py").touch()
+    return parse_project({"project": {"name": "bell", "dependencies": ["numpy"]}}, tmp_path)
+
+
+def a_lock(project: Project) -> Lock:
+    (target,) = project.default_targets
+    numpy = LockedDistribution(name="numpy", version="1.24.2", rung="deb", why="because")
+    return Lock(target=target, inputs=lock_inputs(project, target), distributions=(numpy,), debs=(DEB,))
+
+
+def test_it_comes_back_as_it_was(project: Project) -> None:
+    lock = a_lock(project)
+    write_lock(project, lock)
+    assert find_lock(project, lock.target) == lock
+
+
+def test_other_tools_can_read_it(project: Project) -> None:
+    path = write_lock(project, a_lock(project))
+    assert is_valid_pylock_path(path)
+    Pylock.from_dict(tomllib.loads(path.read_text())).validate()
+
+
+def test_no_mirror_is_named_in_it(project: Project) -> None:
+    assert "http" not in write_lock(project, a_lock(project)).read_text()
+
+
+def test_other_dependencies_make_it_stale(project: Project) -> None:
+    lock = a_lock(project)
+    write_lock(project, lock)
+    assert find_lock(replace(project, dependencies=("numpy", "pillow")), lock.target) is None
+
+
+def test_a_damaged_one_is_refused_with_the_remedy(project: Project) -> None:
+    lock = a_lock(project)
+    path = write_lock(project, lock)
+    path.write_text(path.read_text().replace("sha256 =", "sha1 ="))
+    with pytest.raises(ConfigError, match="damaged") as caught:
+        find_lock(project, lock.target)
+    assert "incamera lock" in (caught.value.hint or "")
+
+
+def test_equal_locks_are_equal_bytes(project: Project) -> None:
+    first = write_lock(project, a_lock(project)).read_bytes()
+    assert write_lock(project, a_lock(project)).read_bytes() == first
+
+
+def test_changes_are_told_by_name(project: Project) -> None:
+    before = a_lock(project)
+    after = replace(before, debs=(replace(DEB, version="1:1.24.2-2"), replace(DEB, package="libnew")))
+    assert describe_changes(before, after) == ["libnew (new) → 1:1.24.2-1", "python3-numpy 1:1.24.2-1 → 1:1.24.2-2"]
+
+
+def test_the_path_is_named_after_the_target(project: Project) -> None:
+    assert lock_path(project, project.default_targets[0]).name == "pylock.armv7hf-cp311.toml"

@@ -1,0 +1,114 @@
+"""pyproject.toml: what is understood, and what each mistake is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incamera.errors import ConfigError
+from incamera.project.settings import Entry, load_project, parse_project
+from incamera.targets.architecture import Architecture
+from incamera.targets.target import Target
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text("print('hi')\n")
+    return tmp_path
+
+
+def table(ours: dict[str, Any] | None = None, **project: Any) -> dict[str, Any]:
+    return {"project": {"name": "door.bell", **project}, "tool": {"incamera": ours or {}}}
+
+
+def test_the_least_that_is_needed(folder: Path) -> None:
+    project = parse_project(table(), folder)
+    assert project.name == "door-bell"
+    assert project.entry == Entry(file="app.py")
+    assert project.targets is None
+    assert project.default_targets == (Target(Architecture.armv7hf, "3.11"),)
+    assert not project.has_build_system
+
+
+def test_everything(folder: Path) -> None:
+    ours = {
+        "targets": ["armv7hf", "aarch64-cp313"],
+        "entry": "bell.main:ring",
+        "device": "lobby",
+        "debs": ["libzbar0"],
+        "compiler": "zig",
+        "runtime": {"keep": ["*/turtle.py"]},
+    }
+    project = parse_project(table(ours, dependencies=["numpy>=1.20"]), folder)
+    assert [str(target) for target in project.default_targets] == ["armv7hf-cp311", "aarch64-cp313"]
+    assert project.entry == Entry(module="bell.main", function="ring")
+    assert project.dependencies == ("numpy>=1.20",)
+    assert (project.device, project.debs, project.compiler, project.keep) == (
+        "lobby",
+        ("libzbar0",),
+        "zig",
+        ("*/turtle.py",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "arguments"),
+    [
+        ("app.py", ["app.py"]),
+        ("bell", ["-m", "bell"]),
+        ("bell:ring", ["-c", "import sys; from bell import ring; sys.exit(ring())"]),
+    ],
+)
+def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str]) -> None:
+    assert parse_project(table({"entry": entry}), folder).entry.to_arguments() == arguments
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        (table({"target": ["armv7hf"]}), 'tool.incamera: unknown key "target"', 'did you mean "targets"?'),
+        (table({"runtime": {"kep": []}}), 'tool.incamera.runtime: unknown key "kep"', 'did you mean "keep"?'),
+        (table({"targets": "armv7hf"}), "tool.incamera.targets must be a list of strings, not a string", None),
+        (table({"targets": []}), "tool.incamera.targets is empty", "write, for example"),
+        (table({"targets": ["aarch64", "armhf"]}), "tool.incamera.targets[1]: unknown architecture", '"armv7hf"?'),
+        (table({"targets": ["armv7hf!"]}), 'tool.incamera.targets[0]: "armv7hf!" is not a target', "write"),
+        (table({"entry": 3}), "tool.incamera.entry must be a string", None),
+        (table({"entry": "ap.py"}), 'tool.incamera.entry: there is no file "ap.py"', 'did you mean "app.py"?'),
+        (table({"entry": "../app.py"}), "lies outside the project", None),
+        (table({"entry": "rm -rf /"}), "tool.incamera.entry: cannot run", "write"),
+        (table({"python": "3.8"}), "tool.incamera.python: no Debian suite brings Python 3.8", "3.11"),
+        (table({"compiler": "clang"}), 'tool.incamera.compiler: there is no "clang"', "gcc or zig"),
+        (table({"debs": ["lib zbar"]}), 'tool.incamera.debs: "lib zbar"', None),
+        (table(dependencies=["numpy=1"]), 'project.dependencies[0]: "numpy=1"', None),
+        (table(dependencies="numpy"), "project.dependencies must be a list of strings, not a string", None),
+        ({"project": {}}, "project.name is missing", "[project]"),
+        ({"project": {"name": "-bell"}}, '"-bell" cannot name a project', "letters"),
+        ({"project": {"name": "bell"}, "tool": 3}, "tool must be a table", None),
+    ],
+)
+def test_each_mistake_has_its_message(folder: Path, settings: dict[str, Any], message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_project(settings, folder)
+    assert message in str(caught.value)
+    if hint:
+        assert hint in (caught.value.hint or "")
+    assert caught.value.exit_code == 3
+
+
+def test_a_file_that_is_no_toml_is_named(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[project\n")
+    with pytest.raises(ConfigError, match=r"pyproject\.toml: "):
+        load_project(folder)
+
+
+def test_the_project_is_found_from_a_folder_inside_it(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[project]\nname = "bell"\n')
+    inside = folder / "deep" / "inside"
+    inside.mkdir(parents=True)
+    assert load_project(inside).folder == folder
+
+
+def test_without_a_project_the_way_to_one_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_project(tmp_path)
+    assert "incamera new" in (caught.value.hint or "")
