@@ -11,7 +11,7 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 # In the order of --help: the main job first. A name is that of its module in this package.
-COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "store", "completion")
+COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "virtual", "store", "completion")
 
 
 class Parser(argparse.ArgumentParser):

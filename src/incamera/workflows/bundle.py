@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.workflows.context import Context
 
+# Raise it when wheels made from the same files change.
+_WHEEL_FORMAT = 1
+
 Interpreter = Sequence[str]
 """The command that starts a Python of the target's minor version on this host."""
 
@@ -50,7 +53,7 @@ def build_bundle(context: Context, project: Project, target: Target) -> Bundle:
             return bundle
         interpreter.start()
         runtime_key = ensure_runtime(context, project, lock, interpreter.result)
-        wheel = ensure_wheel(context, project, target, files, app_digest) if project.has_build_system else None
+        wheel = ensure_wheel(context, project, target, app_digest) if project.has_build_system else None
         with context.reporter.step("bundle") as step:
             _assemble_bundle(context, project, lock, key, runtime_key, files, wheel, interpreter.result())
             bundle = _load(context, key)
@@ -112,8 +115,35 @@ def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: 
     return key
 
 
-def ensure_wheel(context: Context, project: Project, target: Target, files: Sequence[str], app_digest: str) -> Path:
-    raise NotImplementedError
+def ensure_wheel(context: Context, project: Project, target: Target, app_digest: str) -> Path:
+    """Return the project's wheel for *target*, built through its own back end if its files have changed."""
+    from incamera.toolchain.pep517 import build_wheel
+    from incamera.toolchain.plan import Compiler
+    from incamera.workflows.toolchain import ensure_toolchain
+
+    key = _key([_WHEEL_FORMAT, str(target), project.compiler, app_digest])
+    found = context.store.find_tree("wheels", key)
+    if found is None:
+        toolchain = ensure_toolchain(context, target, Compiler.parse(project.compiler))
+    with context.reporter.step("build") as step:
+        if found is not None:
+            step.cached = True
+        else:
+
+            def build(tree: Path) -> None:
+                build_wheel(
+                    project.folder,
+                    toolchain,
+                    context.store,
+                    tree,
+                    environment=context.environment,
+                    note=context.reporter.warn,
+                )
+
+            found, step.cached = context.store.ensure_tree("wheels", key, build)
+        wheel = next(found.glob("*.whl"))
+        step.note(wheel.name)
+    return wheel
 
 
 def _assemble_bundle(

@@ -1,0 +1,3 @@
+from numbers_demo import main
+
+main()

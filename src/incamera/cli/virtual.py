@@ -1,0 +1,104 @@
+"""`incamera virtual start|stop|list|profiles`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+    from incamera.virtual.camera import VirtualCamera
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "virtual", help="virtual cameras: start, stop, list", description="Virtual cameras, in QEMU, on loopback only."
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    start = add_command(
+        actions, "start", execute_start, help="start a virtual camera; it runs until it is stopped"
+    )
+    start.add_argument("profile", nargs="?", metavar="PROFILE", help="what it behaves like (see `virtual profiles`)")
+    start.add_argument("--name", help="call it this (default: the profile's name)")
+    stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras; nothing of them is left")
+    stop.add_argument("names", nargs="*", metavar="NAME", help="which (default: the only one that runs)")
+    stop.add_argument("--all", action="store_true", help="stop every one")
+    add_command(actions, "list", execute_list, help="list the virtual cameras that run")
+    add_command(actions, "profiles", execute_profiles, help="list what a virtual camera can behave like")
+
+
+def execute_start(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.targets.profile import default_profile, require_profile
+    from incamera.workflows.context import Context
+    from incamera.workflows.virtual import start_virtual
+
+    profile = require_profile(arguments.profile) if arguments.profile else default_profile()
+    camera = start_virtual(Context.open(console), profile, name=arguments.name)
+    if arguments.json:
+        console.emit({**_describe(camera), "resumed": camera.resumed, "seconds": round(camera.seconds, 3)})
+    else:
+        console.print(f"{camera.name} runs; use it with --device {camera.name}, end it with `incamera virtual stop`")
+    return 0
+
+
+def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.errors import UsageError
+    from incamera.virtual.camera import list_cameras, stop_camera
+    from incamera.workflows.context import Context
+
+    store = Context.open(console).store
+    running = [camera.name for camera in list_cameras(store)]
+    names = running if arguments.all else arguments.names or running
+    if not arguments.all and not arguments.names and len(running) > 1:
+        raise UsageError("several run: " + ", ".join(running), hint="name one, or say --all")
+    for name in names:
+        stop_camera(store, name)
+    if arguments.json:
+        console.emit({"stopped": names})
+    else:
+        console.print("stopped " + ", ".join(names) if names else "none was running")
+    return 0
+
+
+def execute_list(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.virtual.camera import list_cameras
+    from incamera.workflows.context import Context
+
+    cameras = list_cameras(Context.open(console).store)
+    if arguments.json:
+        console.emit({"cameras": [_describe(camera) for camera in cameras]})
+    elif not cameras:
+        console.print("no virtual camera runs; start one with `incamera virtual start`")
+    else:
+        rows = [(c.name, c.profile, f"{c.ssh_user}@{c.ssh_host}:{c.ssh_port}", str(c.pid)) for c in cameras]
+        console.table(("NAME", "PROFILE", "SSH", "PROCESS"), rows)
+    return 0
+
+
+def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.targets.profile import default_profile, load_profiles
+
+    profiles = list(load_profiles().values())
+    if arguments.json:
+        documents = [
+            {"name": p.name, "architecture": p.architecture, "axis_os": p.version, "glibc": p.glibc} for p in profiles
+        ]
+        console.emit({"profiles": documents, "default": default_profile().name})
+    else:
+        rows = [
+            (p.name, p.architecture, p.version, p.glibc, "default" if p == default_profile() else "")
+            for p in profiles
+        ]
+        console.table(("PROFILE", "ARCHITECTURE", "AXIS OS", "GLIBC", ""), rows)
+    return 0
+
+
+def _describe(camera: VirtualCamera) -> dict[str, Any]:
+    return {
+        "name": camera.name,
+        "profile": camera.profile,
+        "ssh": {"host": camera.ssh_host, "port": camera.ssh_port, "user": camera.ssh_user, "key": str(camera.key)},
+        "http": None,
+    }
