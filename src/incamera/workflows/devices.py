@@ -1,0 +1,88 @@
+"""Which device a command is about, and the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.targets.profile import default_profile, load_profiles, require_profile
+from incamera.workflows.virtual import start_virtual
+
+if TYPE_CHECKING:
+    from incamera.device.host_keys import HostKey
+    from incamera.device.session import Session
+    from incamera.device.values import Device
+    from incamera.project.settings import Project
+    from incamera.targets.profile import Profile
+    from incamera.targets.target import Target
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+
+def devices_folder(context: Context) -> Path:
+    return context.store.root / "devices"
+
+
+def choose_device(context: Context, name: str | None, *, project: Project | None = None, target: Target | None = None) -> Device:
+    """Return the device called *name*: a virtual camera that runs, a profile (its camera is started), or one of the user's.
+
+    Without a name: INCAMERA_DEVICE, the project's device, else a virtual camera for *target* or the project's first.
+    """
+    name = name or context.environment.get("INCAMERA_DEVICE") or (project.device if project is not None else None)
+    if name is None:
+        if target is None and project is not None:
+            target = project.default_targets[0]
+        return ensure_virtual(context, default_profile(target.architecture) if target else default_profile())
+    if camera := find_virtual(context, name):
+        return virtual_device(camera)
+    if name in load_profiles():
+        return ensure_virtual(context, require_profile(name))
+
+    from incamera.device.registry import require_device
+
+    return require_device(devices_folder(context), name)
+
+
+def find_virtual(context: Context, name: str) -> VirtualCamera | None:
+    from incamera.virtual.camera import list_cameras
+
+    return next((camera for camera in list_cameras(context.store) if camera.name == name), None)
+
+
+def ensure_virtual(context: Context, profile: Profile) -> Device:
+    """Return a running virtual camera of *profile*, started if none runs."""
+    from incamera.virtual.camera import list_cameras
+
+    running = [camera for camera in list_cameras(context.store) if camera.profile == profile.name]
+    return virtual_device(running[0] if running else start_virtual(context, profile))
+
+
+def virtual_device(camera: VirtualCamera) -> Device:
+    from incamera.device.values import Device
+
+    return Device(
+        name=camera.name,
+        host=camera.ssh_host,
+        port=camera.ssh_port,
+        user=camera.ssh_user,
+        keys=(camera.key,),
+        host_key=camera.host_public_key,
+    )
+
+
+@contextmanager
+def connected(context: Context, device: Device) -> Iterator[Session]:
+    """A connection to *device*; a device that is met for the first time is trusted when the user says so."""
+    from incamera.device.registry import known_hosts_file
+    from incamera.device.ssh import connect
+
+    def decide(key: HostKey) -> bool:
+        return context.reporter.confirm(
+            f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
+        )
+
+    known_hosts = known_hosts_file(devices_folder(context))
+    with connect(device, known_hosts=known_hosts, decide=decide, environment=context.environment) as session:
+        yield session
