@@ -14,7 +14,6 @@ import errno
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +86,12 @@ class Store:
 
     def find_blob(self, sha256: str) -> Path | None:
         path = self.blob_path(sha256)
-        return path if path.exists() else None
+        if not path.exists():
+            return None
+        # Another process may have cleaned it a moment ago, or the store is read-only: its age matters to neither.
+        with suppress(OSError):
+            os.utime(path)
+        return path
 
     @contextmanager
     def writing_blob(self, sha256: str, *, name: str) -> Iterator[BlobWriter]:
@@ -116,7 +120,7 @@ class Store:
     def find_tree(self, kind: str, key: str) -> Path | None:
         """Return the tree *key*, whole, or None."""
         # The list of entries is written last, so a tree that has one is whole.
-        return self._tree(kind, key) if self._entries(kind, key).exists() else None
+        return self._tree(kind, key) if self._entries(kind, key).exists() and self._tree(kind, key).is_dir() else None
 
     def tree_entries(self, kind: str, key: str) -> list[Entry]:
         return parse_entries(self._entries(kind, key).read_text("utf-8"))
@@ -156,8 +160,7 @@ class Store:
         return self.root / "trees" / kind / f"{key}.json"
 
     def _touch(self, kind: str, key: str) -> None:
-        # Another process may have cleaned it a moment ago, or the store is read-only: its age matters to neither.
-        with suppress(OSError):
+        with suppress(OSError):  # as in find_blob
             os.utime(self._entries(kind, key))
 
     # What all share
@@ -187,7 +190,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StoreError(
                     f"no space left for the store in {self.root}",
                     hint="free some with `incamera store clean`, or set INCAMERA_STORE to a folder on a larger disk",
@@ -204,11 +207,17 @@ class Store:
         faults = []
         count = 0
         for blob in sorted((self.root / "blobs").glob("??/*")):
+            try:
+                with blob.open("rb") as stream:
+                    sound = hashlib.file_digest(stream, "sha256").hexdigest() == blob.name
+            except FileNotFoundError:
+                continue  # another process is cleaning
+            except OSError:
+                sound = False  # the disk fails to read it
             count += 1
-            with blob.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != blob.name:
-                    blob.unlink()
-                    faults.append(Fault(f"blob {blob.name}", "its bytes have changed"))
+            if not sound:
+                blob.unlink(missing_ok=True)
+                faults.append(Fault(f"blob {blob.name}", "its bytes have changed"))
         for listing in sorted((self.root / "trees").glob("*/*.json")):
             count += 1
             kind, key = listing.parent.name, listing.stem
@@ -228,16 +237,40 @@ class Store:
         for folder in (self.root / "tmp").iterdir():
             if folder.is_dir() and _is_litter(folder):
                 remove_tree(folder)
-        for listing in (self.root / "trees").glob("*/*.json"):
-            if listing.stat().st_mtime <= limit:
-                self.remove(listing.parent.name, listing.stem)
-        for tree in (self.root / "trees").glob("*/*"):
-            if tree.is_dir() and not tree.with_name(f"{tree.name}.json").exists():
-                remove_tree(tree)
+        for path in sorted((self.root / "trees").glob("*/*")):
+            if path.name == "CACHEDIR.TAG":
+                continue
+            kind, key = path.parent.name, path.name.removesuffix(".json")
+            with self._lock_if_free(f"{kind}-{key}") as is_free:
+                if is_free and self._is_unused(kind, key, limit):
+                    self.remove(kind, key)
         for blob in (self.root / "blobs").glob("??/*"):
-            if blob.stat().st_mtime <= limit:
-                blob.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if blob.stat().st_mtime <= limit:
+                    blob.unlink()
         return max(0, before - disk_usage(self.root))
+
+    def _is_unused(self, kind: str, key: str, limit: float) -> bool:
+        try:
+            return self._entries(kind, key).stat().st_mtime <= limit
+        except FileNotFoundError:
+            return True  # nothing vouches for the tree
+
+    @contextmanager
+    def _lock_if_free(self, name: str) -> Iterator[bool]:
+        """Hold the lock called *name* unless another process has it: that one is making the tree in question."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.root / "locks" / f"{name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def remove(self, kind: str, key: str) -> None:
         # The list goes first: without it, what is left of the tree is not taken for whole.
@@ -256,14 +289,15 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder whose files and folders may be read-only."""
-
-    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
-        folder = Path(name).parent
-        folder.chmod(folder.stat().st_mode | stat.S_IWUSR | stat.S_IXUSR)
-        function(name)
-
-    shutil.rmtree(path, onerror=make_writable)
+    """Remove a folder whose files and folders may be read-only, or may be vanishing by another's hand."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        shutil.rmtree(path, ignore_errors=True)
+    except PermissionError:
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(0o700)
+        shutil.rmtree(path)
 
 
 def disk_usage(path: Path) -> int:
@@ -283,8 +317,11 @@ def disk_usage(path: Path) -> int:
 
 
 def _is_litter(folder: Path) -> bool:
-    if time.time() - folder.stat().st_mtime > _STALE_AFTER_SECONDS:
-        return True
+    try:
+        if time.time() - folder.stat().st_mtime > _STALE_AFTER_SECONDS:
+            return True
+    except FileNotFoundError:
+        return False  # its maker has removed it
     pid = folder.name.partition("-")[0]
     return pid.isdigit() and not process_exists(int(pid))
 

@@ -15,6 +15,9 @@ from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
 from incamera.targets.suite import require_suite
 
+# The newest track on which root can log in over SSH.
+_DEFAULT_GENERATION = "axis-os-11"
+
 
 class PlaceKind(StrEnum):
     ram = "ram"
@@ -129,3 +132,8 @@ def require_profile(name: str) -> Profile:
         hint = did_you_mean(name, profiles) or "known are: " + ", ".join(profiles)
         raise ConfigError(f'unknown profile "{name}"', hint=hint)
     return profiles[name]
+
+
+def default_profile(architecture: Architecture = Architecture.armv7hf) -> Profile:
+    """Return the profile of the virtual camera that is used where no device is named."""
+    return require_profile(f"{_DEFAULT_GENERATION}-{architecture}")

@@ -416,31 +416,34 @@ static void give_name(const char *partial, const char *final) {
         return;
     if (errno != ENOTEMPTY && errno != EEXIST)
         fail(1, "cannot rename", partial, errno);
-    /* A damaged one has the name. What runs from it keeps its open files. */
-    char *aside = join(final, ".damaged", "");
+    /* A damaged one has the name. It goes away with the old ones, unless something runs from it. */
+    char *aside = join(final, ".damaged", ""), *entries = join_path(final, ENTRIES);
+    unlink(entries);
     remove_tree(aside);
     if (rename(final, aside) < 0 || rename(partial, final) < 0)
         fail(1, "cannot rename", partial, errno);
-    remove_tree(aside);
+    free(entries);
     free(aside);
 }
 
+/* Remove all but NAME and PREVIOUS (NULL: all that is not whole), and what something runs from. */
 static void remove_old(const char *app, const char *name, const char *previous) {
     DIR *folder = opendir(app);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         char *path = join_path(app, entry->d_name), *real;
         struct stat status;
-        if (*entry->d_name != '.' && strcmp(entry->d_name, name) && strcmp(entry->d_name, previous) &&
-            lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && (real = realpath(path, NULL))) {
+        char *entries = join_path(path, ENTRIES);
+        bool whole = access(entries, F_OK) == 0 && !ends_with(path, ".partial");
+        if (*entry->d_name != '.' && strcmp(entry->d_name, name) &&
+            (previous ? strcmp(entry->d_name, previous) != 0 : !whole) && lstat(path, &status) == 0 &&
+            S_ISDIR(status.st_mode) && (real = realpath(path, NULL))) {
             if (!folder_in_use(real)) {
-                /* Without its listing, what is left after a power cut is not taken for whole. */
-                char *entries = join_path(path, ENTRIES);
-                unlink(entries);
-                free(entries);
+                unlink(entries); /* else what is left after a power cut would be taken for whole */
                 remove_tree(path);
             }
             free(real);
         }
+        free(entries);
         free(path);
     }
     if (folder)
@@ -501,7 +504,7 @@ int guard_receive(int argc, char **argv) {
     give_name(partial, final);
     switch_over(app, name);
     say("done\n");
-    remove_old(app, name, previous);
+    remove_old(app, name, strcmp(previous, name) ? previous : NULL);
     return 0;
 }
 

@@ -21,6 +21,8 @@ static const struct {
 } SIGNALS[] = {{"INT", SIGINT},   {"TERM", SIGTERM}, {"KILL", SIGKILL}, {"HUP", SIGHUP},   {"QUIT", SIGQUIT},
                {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TSTP", SIGTSTP}, {"CONT", SIGCONT}, {"WINCH", SIGWINCH}};
 
+static const struct timespec PAUSE = {.tv_nsec = 10 * 1000 * 1000};
+
 static volatile sig_atomic_t asked_to_end;
 
 static void ask_to_end(int number) {
@@ -73,7 +75,10 @@ int guard_run(int argc, char **argv) {
     char *pid = number_text(getpid());
     char *text = join(pid, " ", describe_self(pid));
     char *path = join_path(folder, "pid"), *partial = join(path, ".", "new");
-    /* Where the folder is gone, the run was ended before it began. */
+    /* `hold` starts at the same time as we do, so that nobody waits for a round trip; let it make the folder. */
+    for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
+        nanosleep(&PAUSE, NULL);
+    /* Where the folder is gone again, the run was ended before it began. */
     if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
         fail(125, "the run has been ended:", folder, errno);
 
@@ -109,6 +114,11 @@ static pid_t read_leader(const char *folder) {
     return other ? -1 : pid;
 }
 
+static bool has_exited(const char *folder) {
+    pid_t leader = read_leader(folder);
+    return leader < 0 || (leader > 0 && kill(leader, 0) < 0 && errno == ESRCH);
+}
+
 /* Pass a signal of that name to the app; false while there is no app yet. */
 static bool pass_signal(const char *folder, const char *id, const char *name) {
     pid_t leader = read_leader(folder);
@@ -137,15 +147,14 @@ static void end_run(char *folder, const char *id, long grace) {
     int ended_count = signal_run(id, leader, SIGTERM), left = ended_count;
     if (left)
         signal_run(id, leader, SIGCONT); /* a stopped process hears nothing else */
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
     for (long limit = now() + grace; left && now() < limit;) {
-        nanosleep(&pause, NULL);
+        nanosleep(&PAUSE, NULL);
         left = signal_run(id, leader, 0);
     }
     for (long limit = now() + 5000; left && now() < limit;) {
         left = signal_run(id, leader, SIGKILL);
         if (left)
-            nanosleep(&pause, NULL);
+            nanosleep(&PAUSE, NULL);
     }
     remove_tree(folder);
     say_number("ended", ended_count);
@@ -159,7 +168,9 @@ static long milliseconds_option(int argc, char **argv, const char *name, long ot
     return otherwise;
 }
 
-/* guard hold FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end". */
+/* guard hold FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end".
+   Tells "ready", then "exited" when the app's first process is gone: the channel of the app may stay open longer, where
+   children of the app hold it. At the end, tells how many processes were "ended" and how many are "left". */
 int guard_hold(int argc, char **argv) {
     if (argc < 1)
         fail(2, "usage: incamera-guard hold FOLDER [--timeout MS] [--grace MS]", NULL, 0);
@@ -181,14 +192,18 @@ int guard_hold(int argc, char **argv) {
     char line[64], pending[16] = "";
     size_t used = 0;
     long deadline = now() + timeout;
+    bool exited = false;
     for (bool going = true; going && !asked_to_end;) {
         long rest = deadline - now();
         if (rest <= 0)
             break;
         if (*pending && pass_signal(folder, id, pending))
             *pending = 0;
+        if (!exited && (exited = has_exited(folder)))
+            say("exited\n");
+        long pause = *pending ? 20 : 500;
         struct pollfd input = {.fd = 0, .events = POLLIN};
-        int ready = poll(&input, 1, (int)(*pending && rest > 50 ? 50 : rest));
+        int ready = poll(&input, 1, (int)(!exited && rest > pause ? pause : rest));
         if (ready == 0 || (ready < 0 && errno == EINTR))
             continue;
         char data[256];

@@ -1,0 +1,142 @@
+"""Release files: the signed list of a suite's package indexes, where the chain of trust begins."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from incamera.debian.stanza import parse_stanza
+from incamera.errors import FetchError, IntegrityError
+from incamera.http import Http, NotFound
+
+if TYPE_CHECKING:
+    import pysequoia
+
+_LIMIT = 8 * 1024 * 1024
+_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another INCAMERA_DEBIAN_MIRROR"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """One line of a release file's SHA256 list."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What a suite's signed release file says."""
+
+    codename: str
+    date: datetime
+    valid_until: datetime | None
+    by_hash: bool
+    files: Mapping[str, IndexFile]
+
+
+def fetch_release(
+    base: str, suite: str, http: Http, *, allow_expired: bool = False, now: datetime | None = None
+) -> Release:
+    """Fetch and check the release file of *suite* below *base*. Raises IntegrityError, or another FetchError."""
+    url = f"{base}/dists/{suite}/InRelease"
+    try:
+        # Caches on the way may hold an older one than the indexes that they hold.
+        signed = http.get(url, limit=_LIMIT, headers={"Cache-Control": "max-age=0"})
+    except NotFound as error:
+        raise FetchError(
+            str(error),
+            hint="is the mirror's address right? Debian moves old suites to http://archive.debian.org/debian: "
+            "set INCAMERA_DEBIAN_MIRROR and INCAMERA_DEBIAN_SECURITY_MIRROR",
+        ) from error
+    release = parse_release(verify_cleartext(signed, name=url), name=url)
+    check_release(release, suite, name=url, allow_expired=allow_expired, now=now or datetime.now(UTC))
+    return release
+
+
+def verify_cleartext(signed: bytes, *, name: str) -> str:
+    """Return what of *signed* is vouched for by one of the archive's keys, and nothing else.
+
+    Text before or after the signed part is dropped; of several signatures, one good one is enough.
+    Raises IntegrityError when there is none.
+    """
+    import pysequoia
+
+    keys = load_archive_keys()
+    try:
+        # Only signatures by the certificates that the callback returns count.
+        verified = pysequoia.verify(bytes=signed, store=lambda _: list(keys.values()))
+        content = verified.bytes
+        signed_by = {signature.certificate for signature in verified.valid_sigs}
+    except Exception as error:  # RuntimeError and others, with a stack of pysequoia's own calls below the first line
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise IntegrityError(
+            f"{name} is not signed by Debian's archive keys: {reason[:1].lower()}{reason[1:]}", hint=_OTHER_MIRROR
+        ) from None
+    if content is None or not signed_by & keys.keys():
+        raise IntegrityError(f"{name} is not signed by Debian's archive keys", hint=_OTHER_MIRROR)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise IntegrityError(f"{name} is signed, but no text", hint=_OTHER_MIRROR) from error
+
+
+def parse_release(text: str, *, name: str) -> Release:
+    """Raises IntegrityError when a field is missing or malformed."""
+    try:
+        fields = parse_stanza(text)
+        files = {}
+        for line in fields["SHA256"].split("\n"):
+            if line.strip():
+                sha256, size, path = line.split()
+                if len(sha256) != 64:
+                    raise ValueError(f"{sha256} is no sha256")
+                files[path] = IndexFile(sha256.lower(), int(size))
+        return Release(
+            codename=fields["Codename"],
+            date=_parse_date(fields["Date"]),
+            valid_until=_parse_date(fields["Valid-Until"]) if "Valid-Until" in fields else None,
+            by_hash=fields.get("Acquire-By-Hash") == "yes",
+            files=files,
+        )
+    except (KeyError, ValueError) as error:
+        what = f"has no field {error}" if isinstance(error, KeyError) else str(error)
+        raise IntegrityError(f"{name}: {what}", hint=_OTHER_MIRROR) from error
+
+
+def check_release(release: Release, suite: str, *, name: str, allow_expired: bool, now: datetime) -> None:
+    """Refuse a good signature below something else than was asked for, or below what is no longer true."""
+    if release.codename != suite:
+        raise IntegrityError(f"{name} is the release file of {release.codename}, not of {suite}", hint=_OTHER_MIRROR)
+    if release.valid_until is not None and release.valid_until < now and not allow_expired:
+        raise IntegrityError(
+            f"{name} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC",
+            hint="is this computer's clock right? is the mirror kept up to date? "
+            "For a snapshot of the past, set INCAMERA_DEBIAN_ALLOW_EXPIRED=1",
+        )
+
+
+@cache
+def load_archive_keys() -> Mapping[str, pysequoia.Cert]:
+    """Return the archive's certificates by fingerprint; each file of `data/keys/` must hold the key listed for it."""
+    import pysequoia
+
+    folder = resources.files("incamera.debian").joinpath("data/keys")
+    certificates = {}
+    for entry in tomllib.loads(folder.joinpath("keys.toml").read_text("utf-8"))["key"]:
+        certificate = pysequoia.Cert.from_bytes(folder.joinpath(entry["file"]).read_bytes())
+        if certificate.fingerprint != entry["fingerprint"]:
+            raise AssertionError(f"{entry['file']} holds {certificate.fingerprint}, not {entry['fingerprint']}")
+        certificates[certificate.fingerprint] = certificate
+    return certificates
+
+
+def _parse_date(text: str) -> datetime:
+    date = parsedate_to_datetime(text)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

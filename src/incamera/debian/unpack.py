@@ -1,0 +1,206 @@
+"""Unpacking a `.deb`: chosen files of it into a folder, and never a byte outside of that folder.
+
+Trees come out merged below usr/: a package's lib/x, bin/x and sbin/x become usr/lib/x, usr/bin/x and usr/sbin/x, as on
+any Debian system since bookworm, so that a path has one spelling. Folders without files are not made.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import posixpath
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, cast
+
+from incamera.debian.archive_ar import TarStream
+from incamera.errors import BuildError, IntegrityError
+
+Select = Callable[[str], str | None]
+"""Maps a path in the package (`usr/lib/x`) to the one below the destination, or to None: leave it out."""
+
+_COPY_BYTES = 1024 * 1024
+_MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")
+# What the tarfile module raises for archives that are none.
+_TAR_ERRORS = (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError)
+
+
+def unpack_deb(deb: Path, destination: Path, select: Select = lambda path: path) -> list[str]:
+    """Unpack the files of *deb* that *select* chooses, and return their paths below *destination*, sorted.
+
+    Links stay links, those to absolute paths being rewritten relative to *destination*; modes become 0644 or 0755;
+    devices are left out. May be called for several debs and one destination at a time: a path that two of
+    them bring must be equal in both. Raises IntegrityError for a damaged package, BuildError for a clash.
+    """
+    unpacking = _Unpacking(deb.name, destination, select)
+    with deb.open("rb") as stream:
+        unpacking.run(stream)
+        if unpacking.wanted_by_links:
+            # A hard link was chosen, but not the file that it names: that file's bytes are read in a second go.
+            wanted = unpacking.wanted_by_links
+            again = _Unpacking(deb.name, destination, lambda path: wanted[path][0] if path in wanted else None)
+            stream.seek(0)
+            again.run(stream)
+            if missing := sorted(wanted.keys() - again.sources):
+                raise IntegrityError(f"{deb.name} has a hard link to {missing[0]}, which it lacks")
+            for first, *others in wanted.values():
+                for other in others:
+                    again.place_link(first, other)
+            unpacking.written |= again.written
+    return sorted(unpacking.written)
+
+
+def merged_path(path: str) -> str:
+    """Return *path*, relative to the root, as it is spelled once /bin, /lib and /sbin are links into /usr."""
+    return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
+
+
+class _Unpacking:
+    def __init__(self, name: str, destination: Path, select: Select) -> None:
+        self.name = name
+        self.root = destination
+        self.select = select
+        self.written: set[str] = set()
+        self.sources: set[str] = set()
+        self.wanted_by_links: dict[str, list[str]] = {}
+        self._folders = {""}
+
+    def run(self, stream: IO[bytes]) -> None:
+        data = TarStream(stream, "data.tar", name=self.name)
+        try:
+            with tarfile.open(fileobj=cast("IO[bytes]", data), mode="r|", errorlevel=2) as archive:
+                for member in archive:
+                    self.unpack_member(archive, member)
+        except _TAR_ERRORS as error:
+            raise IntegrityError(f"{self.name} is damaged: {error}") from error
+        data.finish()
+
+    def unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        if member.isdir() or not (member.isreg() or member.issym() or member.islnk()):
+            return
+        original = _clean_path(member.name, name=self.name)
+        path = merged_path(original)
+        chosen = self.select(path)
+        if chosen is None:
+            return
+        _require_inside(chosen)
+        if member.issym():
+            self.place_symbolic_link(original, path, chosen, member.linkname)
+        elif member.islnk():
+            target = merged_path(_clean_path(member.linkname, name=self.name))
+            place = self.select(target)
+            if place is not None and place in self.written:
+                self.place_link(place, chosen)
+            else:
+                self.wanted_by_links.setdefault(target, []).append(chosen)
+        else:
+            content = archive.extractfile(member)
+            if content is None:
+                raise IntegrityError(f"{self.name}: {path} has no content")
+            self.place_file(chosen, content, member.size, executable=bool(member.mode & 0o111))
+            self.sources.add(path)
+
+    def place_file(self, path: str, content: IO[bytes], size: int, *, executable: bool) -> None:
+        full = output_path = self.prepare(path)
+        # Opened so that neither a link nor a file of another thread is written to.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(full, flags, 0o644)
+        except FileExistsError:
+            output_path = full.with_name(f"{full.name}.{threading.get_ident()}.part")
+            descriptor = os.open(output_path, flags, 0o644)
+        with os.fdopen(descriptor, "wb", buffering=0) as output:
+            while size > 0:
+                data = content.read(min(size, _COPY_BYTES))
+                if not data:
+                    raise IntegrityError(f"{self.name} is cut off in {path}")
+                size -= len(data)
+                while data:
+                    data = data[output.write(data) :]
+            os.fchmod(output.fileno(), 0o755 if executable else 0o644)
+        if output_path is not full:
+            try:
+                self.require_same(path, full, output_path)
+                output_path.replace(full)
+            finally:
+                output_path.unlink(missing_ok=True)
+        self.written.add(path)
+
+    def require_same(self, path: str, full: Path, new: Path) -> None:
+        """Something is at *path* already: fine if this package brought it, or if it is the same."""
+        if full.is_dir() and not full.is_symlink():
+            raise BuildError(f"{self.name} brings {path}, which is a folder already")
+        if path not in self.written and (full.is_symlink() or not filecmp.cmp(full, new, shallow=False)):
+            raise BuildError(f"{self.name} brings {path}, and so does another package, with other bytes")
+
+    def place_symbolic_link(self, original: str, path: str, chosen: str, target: str) -> None:
+        # Resolved where the package has the link, as if its root were the root of the file system, where ".."
+        # leads back to "/": so a target is never outside.
+        absolute = posixpath.normpath(posixpath.join("/", posixpath.dirname(original), target))
+        inside = merged_path(absolute.lstrip("/"))
+        if inside == path:
+            return  # /bin -> /usr/bin: that is what the merging has done already
+        moved = self.select(inside)
+        here, there = (path, inside) if moved is None else (chosen, moved)
+        if there:
+            _require_inside(there)
+        relative = posixpath.relpath("/" + there, "/" + posixpath.dirname(here))
+        full = self.prepare(chosen)
+        try:
+            full.symlink_to(relative)
+        except FileExistsError:
+            if full.is_symlink() and str(full.readlink()) == relative:
+                pass
+            elif chosen in self.written:
+                full.unlink()
+                full.symlink_to(relative)
+            else:
+                raise BuildError(
+                    f"{self.name} brings the link {chosen}, and another package something else there"
+                ) from None
+        self.written.add(chosen)
+
+    def place_link(self, source: str, path: str) -> None:
+        full = self.prepare(path)
+        origin = self.root / source
+        if source == path:
+            return
+        try:
+            os.link(origin, full, follow_symlinks=False)
+        except FileExistsError:
+            self.require_same(path, full, origin)
+            full.unlink()
+            os.link(origin, full, follow_symlinks=False)
+        self.written.add(path)
+
+    def prepare(self, path: str) -> Path:
+        """Make the folders above *path*, and return its full name. No folder of them may be a link."""
+        folder = posixpath.dirname(path)
+        if folder not in self._folders:
+            made = self.root
+            for part in folder.split("/"):
+                made /= part
+                try:
+                    made.mkdir(0o755)
+                except FileExistsError:
+                    if made.is_symlink() or not made.is_dir():
+                        raise BuildError(
+                            f"{self.name} brings {path}, but {made.relative_to(self.root)} is no folder"
+                        ) from None
+                self._folders.add(str(made.relative_to(self.root)))
+        return self.root / path
+
+
+def _clean_path(path: str, *, name: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or path.startswith("/") or "\0" in path:
+        raise IntegrityError(f'{name} is damaged: a file cannot be called "{path}"')
+    return "/".join(parts)
+
+
+def _require_inside(path: str) -> None:
+    """Guard against a *select* that maps to somewhere else."""
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is no path below the destination")

@@ -1,0 +1,214 @@
+"""Ask a device what it is and has: one shell script, one round trip, nothing but what busybox brings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.device.facts import DeviceFacts, DeviceLibrary, Place, parse_facts
+from incamera.errors import DeviceError
+
+if TYPE_CHECKING:
+    from incamera.device.session import Session
+
+# In the order of preference; see places.py.
+PLACES = ("/tmp", "/usr/local/packages", "/var/spool/storage/SD_DISK", "/var/spool/storage/NetworkShare")
+_TOOLS = ("tar", "gzip", "mount", "systemctl", "journalctl", "python3", "sftp-server", "rsync", "gdbserver", "strace")
+
+# $1: the `boot` that is known already, $2...: places. Sections begin with "== NAME". Free space is asked for each time;
+# the rest cannot change before the next start, apart from mounts, which are compared.
+_SCRIPT = r"""
+known=$1; shift
+boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+echo "== boot"; echo "$boot"
+echo "== memory"; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
+echo "== mounts"; cat /proc/mounts
+echo "== space"
+places=; for p in "$@" "$HOME"; do [ -d "$p" ] && places="$places $p"; done
+for p in $places; do df -kP "$p" 2>/dev/null | tail -n 1 | { read -r a b c d e f && echo "$p $d $f"; } || echo "$p - -"; done
+echo "== apps"; for p in $places; do for a in "$p"/incamera/*/current; do [ -e "$a" ] && echo "$p $a"; done; done
+[ -n "$boot" ] && [ "$boot" = "$known" ] && { echo "== same"; exit 0; }
+echo "== machine"; uname -m; uname -r; uname -n; id -un 2>/dev/null || id -u
+echo "== system"; cat /etc/os-release 2>/dev/null
+echo "== tools"; for t in TOOLS; do command -v "$t" >/dev/null 2>&1 && echo "$t"; done
+echo "== trials"
+for p in $places; do
+  t=$p/.incamera-probe-$$
+  if (printf '#!/bin/sh\nexit 42\n' > "$t") 2>/dev/null; then
+    chmod 700 "$t"; "$t" 2>/dev/null; [ $? = 42 ] && echo "$p exec" || echo "$p write"; rm -f "$t"
+  else echo "$p read"; fi
+done
+echo "== loader"; loader=
+for l in /lib/ld-linux*.so.[0-9] /lib64/ld-linux*.so.[0-9]; do [ -e "$l" ] && loader=$l && echo "$l"; done
+echo "== libc"
+for c in /lib/libc.so.6 /lib/*-linux-gnu*/libc.so.6 /lib64/libc.so.6 /usr/lib/libc.so.6; do
+  [ -e "$c" ] && [ -n "$loader" ] && "$loader" "$c" 2>/dev/null | head -n 1 && break
+done
+echo "== libraries"
+for d in $(cat /etc/ld.so.conf /etc/ld.so.conf.d/*.conf 2>/dev/null | grep '^/') \
+    /lib/*-linux-gnu* /usr/lib/*-linux-gnu* /lib /usr/lib /lib64 /usr/lib64; do
+  [ -d "$d" ] && echo "= $d" && ls -ln "$d" 2>/dev/null | grep '\.so'
+done
+exit 0
+""".replace("TOOLS", " ".join(_TOOLS))
+
+_LISTED = re.compile(
+    r"(?P<kind>[-l])\S+\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+\s+(?P<name>\S+)(?: -> (?P<target>.+))?"
+)
+_SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*\.so\.\d")
+_RELEASE = re.compile(r"release version (\d+\.\d+)")
+
+
+def probe(session: Session, *, cache: Path | None = None) -> DeviceFacts:
+    """Return what the device is and has. Raises DeviceError where it can't be asked.
+
+    *cache* is a file that keeps the answers: until the device restarts, only what may change is asked again.
+    """
+    known = _load(cache) if cache is not None else None
+    words = ["sh", "-s", "--", known.boot if known else "", *PLACES]
+    output = session.require(shlex.join(words), purpose="look around", input=_SCRIPT.encode())
+    sections = parse_sections(output.decode("utf-8", "replace"))
+    facts = parse_probe(sections, known=known)
+    if cache is not None and facts != known:
+        _save(cache, facts)
+    return facts
+
+
+def parse_sections(text: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            lines = sections.setdefault(line[3:], [])
+        else:
+            lines.append(line)
+    return sections
+
+
+def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None = None) -> DeviceFacts:
+    """Return the facts that the script told; where it said "same", those of *known* hold on. Raises DeviceError."""
+    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in sections.get("memory", []) if ":" in line}
+    available = memory.get("MemAvailable", memory.get("MemFree", 0))
+    if "same" in sections and known is not None:
+        trials = {place.path: _trial(place) for place in known.places}
+        places = _parse_places(sections, trials, available)
+        return dataclasses.replace(known, memory_available=available, places=places)
+    try:
+        architecture, kernel, hostname, user = sections["machine"]
+        boot = "".join(sections["boot"])
+    except (KeyError, ValueError):
+        raise DeviceError("the device's shell did not understand the probe", hint="is it a camera?") from None
+    trials = dict(line.rsplit(" ", 1) for line in sections.get("trials", []))
+    folders, libraries = parse_libraries(sections.get("libraries", []))
+    release = _RELEASE.search(" ".join(sections.get("libc", [])))
+    system = dict(line.split("=", 1) for line in sections.get("system", []) if "=" in line)
+    return DeviceFacts(
+        architecture=architecture,
+        kernel=kernel,
+        hostname=hostname,
+        system=system.get("PRETTY_NAME", "").strip('"'),
+        user=user,
+        libc=release[1] if release else None,
+        loader=next(iter(sections.get("loader", [])), None),
+        memory=memory.get("MemTotal", 0),
+        memory_available=available,
+        boot=boot,
+        tools=tuple(sections.get("tools", [])),
+        places=_parse_places(sections, trials, available),
+        library_folders=folders,
+        libraries=libraries,
+    )
+
+
+def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibrary, ...]]:
+    """Parse `ls -ln` of some folders: the folders with libraries, and of each soname the first in their order."""
+    folders: list[str] = []
+    sizes: dict[str, int] = {}
+    links: dict[str, str] = {}
+    found: dict[str, str] = {}
+    folder = ""
+    for line in lines:
+        if line.startswith("= "):
+            folder = line[2:]
+            continue
+        match = _LISTED.fullmatch(line)
+        if match is None:
+            continue
+        path = f"{folder}/{match['name']}"
+        if match["kind"] == "l":
+            links.setdefault(path, match["target"])
+        else:
+            sizes.setdefault(path, int(match["size"]))
+        if _SONAME.fullmatch(match["name"]):
+            found.setdefault(match["name"], path)
+            if folder not in folders:
+                folders.append(folder)
+    libraries = []
+    for soname, path in found.items():
+        real = path
+        for _ in range(8):
+            if real not in links:
+                break
+            real = os.path.normpath(
+                f"{real.rpartition('/')[0]}/{links[real]}" if links[real][0] != "/" else links[real]
+            )
+        libraries.append(DeviceLibrary(soname, path, real.rpartition("/")[2], sizes.get(real, 0)))
+    return tuple(folders), tuple(sorted(libraries, key=lambda library: library.soname))
+
+
+def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], available: int) -> tuple[Place, ...]:
+    mounts: dict[str, tuple[str, set[str]]] = {}
+    for line in sections.get("mounts", []):
+        _, point, kind, options, *_ = [*line.split(" "), "", "", "", ""]
+        mounts[point] = (kind, set(options.split(",")))
+    apps: dict[str, list[str]] = {}
+    for line in sections.get("apps", []):
+        path, _, current = line.partition(" ")
+        apps.setdefault(path, []).append(current.split("/")[-2])
+    places = []
+    for line in sections.get("space", []):
+        path, kilobytes, point = line.split(" ", 2)
+        if point not in mounts:
+            point = max((p for p in mounts if f"{path}/".startswith(p.rstrip("/") + "/")), key=len, default="/")
+        kind, options = mounts.get(point, ("unknown", set()))
+        free = int(kilobytes) * 1024 if kilobytes.isdigit() else None
+        trial = trials.get(path, "read")
+        place = Place(
+            path=path,
+            filesystem=kind,
+            free=free,
+            writable=trial != "read" and "ro" not in options,
+            executable=trial == "exec" and "noexec" not in options,
+            apps=tuple(apps.get(path, ())),
+        )
+        if place.ram:  # its size is a limit, not a promise
+            place = dataclasses.replace(place, free=available if not free else min(free, available))
+        if path not in [known.path for known in places]:
+            places.append(place)
+    return tuple(places)
+
+
+def _trial(place: Place) -> str:
+    return "exec" if place.executable else "write" if place.writable else "read"
+
+
+def _load(cache: Path) -> DeviceFacts | None:
+    try:
+        return parse_facts(json.loads(cache.read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _save(cache: Path, facts: DeviceFacts) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(facts.to_json(), stream)
+    Path(temporary).replace(cache)

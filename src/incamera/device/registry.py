@@ -1,0 +1,161 @@
+"""The devices that the user told us of, and the other names by which one can be meant."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import ipaddress
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from incamera.device.values import Device, parse_address
+from incamera.errors import ConfigError, UsageError
+from incamera.names import closest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_KEYS = {"host": str, "port": int, "user": str, "keys": list, "host_key": str}
+
+
+def devices_file(folder: Path) -> Path:
+    return folder / "devices.toml"
+
+
+def known_hosts_file(folder: Path) -> Path:
+    return folder / "known_hosts"
+
+
+def load_devices(folder: Path) -> dict[str, Device]:
+    """Return the devices written down in *folder* (`<store>/devices`), by name. Raises ConfigError."""
+    path = devices_file(folder)
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="mend it, or remove it and add the devices again"
+        ) from error
+    return {name: _parse_device(name, table, path) for name, table in tables.items()}
+
+
+def add_device(folder: Path, device: Device) -> None:
+    """Write *device* down; one of the same name is replaced."""
+    if not _NAME.fullmatch(device.name):
+        raise UsageError(f'"{device.name}" is no name for a device', hint="use letters, digits, dots and dashes")
+    _save(folder, load_devices(folder) | {device.name: device})
+
+
+def remove_device(folder: Path, name: str) -> None:
+    """Forget the device *name*, and the host key that was accepted for it. Raises UsageError when it isn't there."""
+    devices = load_devices(folder)
+    if name not in devices:
+        raise UsageError(f'there is no device "{name}"', hint=_suggest(name, devices))
+    device = devices.pop(name)
+    _save(folder, devices)
+    path = known_hosts_file(folder)
+    if path.exists():
+        address = f"[{device.host}]:{device.port}" if device.port not in (None, 22) else device.host
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        _replace(path, "".join(line for line in lines if line.partition(" ")[0] != address))
+
+
+def require_device(folder: Path, name: str, *, home: Path | None = None) -> Device:
+    """Return the device meant by *name*: one written down, a Host of ~/.ssh/config, or an address.
+
+    Raises UsageError.
+    """
+    devices = load_devices(folder)
+    if name in devices:
+        return devices[name]
+    hosts = find_ssh_hosts(home or Path.home())
+    if name in hosts:
+        return Device(name=name, host=name)
+    if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":
+        return parse_address(name)
+    raise UsageError(f'there is no device "{name}"', hint=_suggest(name, [*devices, *hosts]))
+
+
+def find_ssh_hosts(home: Path) -> list[str]:
+    """Return the names (not the patterns) that ~/.ssh/config has a `Host` line for."""
+    names: list[str] = []
+    files = [home / ".ssh" / "config"]
+    for file in files:  # grows
+        try:
+            lines = file.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            key, *words = line.replace("=", " ", 1).split() or [""]
+            if key.lower() == "host":
+                names += [word for word in words if not set(word) & set("*?!") and word not in names]
+            elif key.lower() == "include" and len(files) < 50:
+                patterns = (home / ".ssh" / Path(word.replace("~", str(home), 1)) for word in words)
+                for pattern in patterns:
+                    files += sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207 - it may be absolute
+    return names
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    if matches := closest(name, known):
+        return "did you mean " + " or ".join(f'"{match}"' for match in matches) + "?"
+    if known:
+        return "known are " + ", ".join(known)
+    return "add one with `incamera device add NAME [USER@]HOST`, or name a Host of ~/.ssh/config"
+
+
+def _parse_device(name: str, table: Any, path: Path) -> Device:
+    if not isinstance(table, dict) or not isinstance(table.get("host"), str):
+        raise ConfigError(f"{path}: [{name}] has no host")
+    for key, value in table.items():
+        if key not in _KEYS or not isinstance(value, _KEYS[key]):
+            raise ConfigError(f"{path}: [{name}]: {key} is unknown, or not {_KEYS.get(key, str).__name__}")
+    return Device(
+        name=name,
+        host=table["host"],
+        port=table.get("port"),
+        user=table.get("user"),
+        keys=tuple(Path(key) for key in table.get("keys", [])),
+        host_key=table.get("host_key"),
+    )
+
+
+def _save(folder: Path, devices: Mapping[str, Device]) -> None:
+    import tomli_w
+
+    tables: dict[str, dict[str, object]] = {}
+    for name, device in sorted(devices.items()):
+        table = {
+            "host": device.host,
+            "port": device.port,
+            "user": device.user,
+            "keys": [str(key) for key in device.keys] or None,
+            "host_key": device.host_key,
+        }
+        tables[name] = {key: value for key, value in table.items() if value is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(devices_file(folder), tomli_w.dumps(tables))
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise

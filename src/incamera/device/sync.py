@@ -1,0 +1,105 @@
+"""What of a bundle a device is sent: the listing that its guard compares, and the archive that it has unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from incamera.errors import BuildError
+from incamera.tree import Entry, tree_digest
+
+_CHUNK = 256 * 1024
+# Long enough that two bundles of one app never share it.
+_NAME_DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shipment:
+    """A bundle as it shall stand on one device: the bundle's files, and those made for that device.
+
+    `name` is a digest of all of it, so a folder of that name is known by what it holds.
+    """
+
+    app: str
+    root: Path
+    entries: tuple[Entry, ...]
+    extra: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return tree_digest(self.entries)[:_NAME_DIGITS]
+
+    @property
+    def files(self) -> int:
+        return sum(1 for entry in self.entries if not entry.link)
+
+    @property
+    def size(self) -> int:
+        return sum(entry.size for entry in self.entries)
+
+
+def plan_shipment(
+    app: str,
+    root: Path,
+    entries: Iterable[Entry],
+    *,
+    extra_files: Mapping[str, bytes] | None = None,
+    extra_links: Mapping[str, str] | None = None,
+) -> Shipment:
+    """Describe the bundle in *root*, and the files and links (path → target) that this device gets besides."""
+    extra_files = extra_files or {}
+    made = [Entry(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in extra_files.items()]
+    made += [Entry(path, link=target) for path, target in (extra_links or {}).items()]
+    ordered = sorted([*entries, *made], key=lambda entry: entry.path.encode())
+    return Shipment(app=app, root=root, entries=tuple(ordered), extra=extra_files)
+
+
+def dump_listing(entries: Iterable[Entry]) -> bytes:
+    """Return the listing in the form that the guard reads (`receive.c` describes it)."""
+    records = []
+    for entry in entries:
+        if "\0" in entry.path or "\0" in entry.link:
+            raise ValueError(f"a path with a NUL: {entry.path!r}")
+        kind = "l" if entry.link else "x" if entry.executable else "f"
+        records.append(f"{kind} {entry.size} {entry.sha256 or '-'} {entry.path}\0{entry.link}\0")
+    return "".join(records).encode("utf-8", "surrogateescape")
+
+
+def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
+    """Yield a tar archive of the entries numbered *missing*, in chunks."""
+    buffer = bytearray()
+    for number in missing:
+        entry = shipment.entries[number]
+        info = tarfile.TarInfo(entry.path)
+        info.size = entry.size
+        # Writable until the guard has checked it, so that an interrupted one can be written anew.
+        info.mode = 0o755 if entry.executable else 0o644
+        # Not pax: busybox reads GNU's long names, whatever it was built with.
+        buffer += info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+        for chunk in _read(shipment, entry):
+            buffer += chunk
+            if len(buffer) >= _CHUNK:
+                yield bytes(buffer)
+                buffer.clear()
+        buffer += bytes(-entry.size % tarfile.BLOCKSIZE)
+    buffer += bytes(2 * tarfile.BLOCKSIZE)
+    yield bytes(buffer)
+
+
+def _read(shipment: Shipment, entry: Entry) -> Iterator[bytes]:
+    if entry.path in shipment.extra:
+        yield shipment.extra[entry.path]
+        return
+    left = entry.size
+    with (shipment.root / entry.path).open("rb") as stream:
+        while left and (chunk := stream.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk
+    if left:
+        raise BuildError(
+            f"{shipment.root / entry.path} is shorter than when the bundle was made",
+            hint="`incamera store verify` finds what has changed; then build again",
+        )

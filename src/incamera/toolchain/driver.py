@@ -1,0 +1,203 @@
+"""The compiler driver: what `cc` and `c++` are in a build. It keeps this computer out of what is built for the camera.
+
+Copied into each build folder and run there by the build interpreter, once for every file that is compiled: standard
+library only, nothing of incamera, and few imports, since each costs time.
+"""
+
+# ruff: noqa: PTH - pathlib takes longer to load than the rest of a call takes
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without `typing`, which takes longer to load than all of this
+    from collections.abc import Iterator
+
+# The rules are about folders *outside* the allowed ones: those of the project, the sysroot, the compiler, and the build
+# requirements. Packages' build scripts add others (/usr/include, /usr/local/lib) by themselves, as if built natively.
+_FOLDER_OPTIONS = (
+    "-isystem",
+    "-idirafter",
+    "-iquote",
+    "-isysroot",
+    "-iwithprefixbefore",
+    "-iwithprefix",
+    "-iprefix",
+    "-cxx-isystem",
+    "--sysroot",
+    "-I",
+    "-L",
+    "-B",
+    "-F",
+)
+_FILE_OPTIONS = ("-include", "-imacros")
+# Options whose value is the next word, so that it isn't taken for an input file.
+_WITH_VALUE = frozenset(
+    (
+        *("-o", "-MF", "-MT", "-MQ", "-D", "-U", "-l", "-x", "-u", "-z", "-e", "-h", "-T", "-A"),
+        *("-aux-info", "-dumpbase", "-dumpdir", "-target", "--param", "-arch"),
+        *("-Xassembler", "-Xpreprocessor", "-Xclang"),
+    )
+)
+_LIBRARY_ENDINGS = (".so", ".a", ".o", ".lo", ".la")
+_RUN_PATHS = ("-rpath", "--rpath", "-R", "-rpath-link", "--rpath-link")
+_NOT_COMPILERS_BUSINESS = (
+    "COLLECT_",
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "DEPENDENCIES_OUTPUT",
+    "GCC_EXEC_PREFIX",
+    "LD_",
+    "LIBRARY_PATH",
+    "OBJC",
+    "SDKROOT",
+    "SUNPRO_DEPENDENCIES",
+)
+
+
+class Refused(Exception):
+    """The command line names a file of this computer that cannot become part of something for the camera."""
+
+
+class Filter:
+    """Takes a compiler's command line apart. `kept` is what remains, `dropped` what was left out."""
+
+    def __init__(self, allowed: list[str], folder: str) -> None:
+        self.allowed = [os.path.realpath(path) + os.sep for path in allowed]
+        self.folder = folder
+        self.kept: list[str] = []
+        self.dropped: list[str] = []
+        self._run_path_follows = False
+
+    def filter(self, arguments: list[str]) -> list[str]:
+        words = iter(_expand_response_files(arguments, self.folder))
+        for word in words:
+            self._take(word, words)
+        return self.kept
+
+    def _take(self, word: str, rest: Iterator[str]) -> None:
+        if word.startswith("-Wl,"):
+            self._take_linker_words(word[4:].split(","))
+        elif word in ("-Xlinker", "--for-linker"):
+            self._take_linker_words([next(rest, "")])
+        elif word in ("-march=native", "-mtune=native", "-mcpu=native"):
+            self.dropped.append(word)
+        elif word in _WITH_VALUE:
+            self.kept += [word, *([value] if (value := next(rest, None)) is not None else [])]
+        elif option := _option(word, _FILE_OPTIONS, joined=False):
+            value = next(rest, "")
+            self._refuse_outside(value, "header")
+            self.kept += [option, value]
+        elif option := _option(word, _FOLDER_OPTIONS, joined=True):
+            separate = word == option
+            value = next(rest, "") if separate else word[len(option) :]
+            if option == "--sysroot":
+                value = value.removeprefix("=")
+            # "=/usr/include" and "$SYSROOT/usr/include" mean: below the sysroot.
+            if value.startswith(("=", "$SYSROOT")) or self._inside(value):
+                self.kept += [word, value] if separate else [word]
+            else:
+                self.dropped.append(f"{option} {value}" if separate else word)
+        else:
+            if not word.startswith("-") and _is_library(word):
+                self._refuse_outside(word, "library")
+            self.kept.append(word)
+
+    def _take_linker_words(self, words: list[str]) -> None:
+        kept: list[str] = []
+        words = list(words)
+        while words:
+            word = words.pop(0)
+            name, equals, value = word.partition("=")
+            if self._run_path_follows:
+                self._run_path_follows = False
+                self._take_run_path(word, ["-rpath", word], kept)
+            elif name in _RUN_PATHS and equals:
+                self._take_run_path(value, [word], kept)
+            elif word in _RUN_PATHS:
+                self._run_path_follows = True
+            elif word.startswith("-R/"):
+                self._take_run_path(word[2:], [word], kept)
+            elif word.startswith("-L") and not self._inside(word[2:].removeprefix("=")):
+                self.dropped.append(f"-Wl,{word}")
+            else:
+                if not word.startswith("-") and _is_library(word):
+                    self._refuse_outside(word, "library")
+                kept.append(word)
+        if kept:
+            self.kept.append("-Wl," + ",".join(kept))
+
+    def _take_run_path(self, path: str, words: list[str], kept: list[str]) -> None:
+        # Any absolute path means a folder of this computer, and would be looked up on the camera.
+        parts = [part for part in path.split(":") if not part.startswith("/")]
+        if parts == path.split(":"):
+            kept += words
+        else:
+            self.dropped.append(f"-rpath {path}")
+            if parts:
+                kept += ["-rpath", ":".join(parts)]
+
+    def _inside(self, path: str) -> bool:
+        real = os.path.realpath(os.path.join(self.folder, path)) + os.sep
+        return any(real.startswith(folder) for folder in self.allowed)
+
+    def _refuse_outside(self, path: str, kind: str) -> None:
+        if not self._inside(path):
+            raise Refused(f"{path} is a {kind} of this computer, and cannot become part of something for the camera")
+
+
+def _option(word: str, options: tuple[str, ...], *, joined: bool) -> str | None:
+    if word in options:
+        return word
+    if joined:
+        for option in options:
+            if word.startswith(option):
+                return option
+    return None
+
+
+def _is_library(word: str) -> bool:
+    name = os.path.basename(word)
+    return name.endswith(_LIBRARY_ENDINGS) or ".so." in name
+
+
+def _expand_response_files(arguments: list[str], folder: str) -> list[str]:
+    words = []
+    for word in arguments:
+        path = os.path.join(folder, word[1:])
+        if word.startswith("@") and os.path.isfile(path):
+            import shlex
+
+            with open(path, encoding="utf-8") as stream:
+                words += _expand_response_files(shlex.split(stream.read()), folder)
+        else:
+            words.append(word)
+    return words
+
+
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Return *environment* without what compilers, linkers and loaders take search paths from."""
+    return {key: value for key, value in environment.items() if not key.startswith(_NOT_COMPILERS_BUSINESS)}
+
+
+def main(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
+    """Become *command* with what may remain of *arguments*; what was left out is noted in *log*."""
+    lines = Filter(allowed, os.getcwd())
+    try:
+        kept = lines.filter(arguments)
+    except Refused as refused:
+        sys.stderr.write(
+            f"incamera: error: {refused}\n"
+            "incamera: hint: name the library with -l, and add the Debian package that has it to tool.incamera.debs\n"
+        )
+        return 1
+    if lines.dropped:
+        with open(log, "a", encoding="utf-8") as stream:  # short writes: lines of parallel compilers don't mix
+            stream.write("".join(f"{what}\n" for what in lines.dropped))
+    words = [*command, *kept]
+    os.execve(words[0], words, clean_environment(dict(os.environ)))
+    return 1

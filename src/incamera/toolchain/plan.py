@@ -1,0 +1,163 @@
+"""Which Debian packages and which compiler a target's extension modules are built with."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from incamera.targets.host import Host
+    from incamera.targets.target import Target
+
+
+class Compiler(StrEnum):
+    gcc = "gcc"
+    zig = "zig"
+
+    @classmethod
+    def parse(cls, text: str) -> Compiler:
+        """Raises ConfigError for an unknown compiler."""
+        try:
+            return cls(text)
+        except ValueError:
+            hint = did_you_mean(text, cls) or "choose one of: " + ", ".join(cls)
+            raise ConfigError(f'unknown compiler "{text}"', hint=hint) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ZigWheel:
+    file: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GccVersion:
+    """A suite's gcc, and the Debian architecture on which it's the native compiler of a triplet."""
+
+    version: str
+    native: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compilers:
+    """`data/compilers.toml`."""
+
+    default: Compiler
+    gcc: Mapping[str, GccVersion]
+    zig_version: str
+    zig_wheels: Mapping[str, ZigWheel]
+
+
+@cache
+def load_compilers() -> Compilers:
+    text = resources.files("incamera.toolchain").joinpath("data/compilers.toml").read_text("utf-8")
+    table = tomllib.loads(text)
+    return Compilers(
+        default=Compiler.parse(table["default"]),
+        gcc={suite: GccVersion(**facts) for suite, facts in table["gcc"].items()},
+        zig_version=table["zig"]["version"],
+        zig_wheels={machine: ZigWheel(**facts) for machine, facts in table["zig"]["wheels"].items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DebTree:
+    """A tree to be unpacked from the closure of *roots*, less *leave_out* (and what only those pull in)."""
+
+    architecture: str
+    suite: str
+    roots: tuple[str, ...]
+    leave_out: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToolchainPlan:
+    """What a toolchain consists of. `compiler_tree` is None where the compiler is no Debian package (zig)."""
+
+    target: Target
+    compiler: Compiler
+    interpreter: DebTree
+    compiler_tree: DebTree | None
+    sysroot: DebTree
+
+
+# What the interpreter's closure drags in, and no build back end needs: terminals, Kerberos, time zones, MIME types.
+_INTERPRETER_WITHOUT = frozenset(
+    (
+        *("debconf", "gcc-12-base", "gcc-14-base", "media-types", "mime-support", "netbase", "tzdata"),
+        *("libdb5.3", "libdb5.3t64", "libgdbm6", "libgdbm6t64", "openssl-provider-legacy"),
+        *("libgssapi-krb5-2", "libnsl2", "libtirpc3", "libtirpc3t64"),
+        *("libncursesw6", "libreadline8", "libreadline8t64", "libtinfo6", "readline-common"),
+    )
+)
+
+
+def plan_toolchain(target: Target, compiler: Compiler, host: Host) -> ToolchainPlan:
+    suite, python = target.suite.name, target.python
+    return ToolchainPlan(
+        target=target,
+        compiler=compiler,
+        # pkgconf: the host's own may be missing, and what it answers would depend on the host.
+        interpreter=DebTree(
+            architecture=host.debian,
+            suite=suite,
+            roots=(f"python{python}", "pkgconf-bin"),
+            leave_out=_INTERPRETER_WITHOUT,
+        ),
+        compiler_tree=_gcc_tree(target, host) if compiler is Compiler.gcc else None,
+        sysroot=_sysroot(target, compiler),
+    )
+
+
+def gcc_version(target: Target) -> GccVersion:
+    return load_compilers().gcc[target.suite.name]
+
+
+def _gcc_tree(target: Target, host: Host) -> DebTree:
+    facts = target.architecture.facts
+    gcc = gcc_version(target)
+    suffix = "" if gcc.native.get(facts.gnu) == host.debian else f"-{facts.gnu}"
+    # The C library and its headers come from the sysroot: a second set, in the compiler's own tree, would be found
+    # first. Sanitisers need their own run time on the camera.
+    cross = f"{facts.debian}-cross"
+    without = {f"{name}-{cross}" for name in ("libc6", "libc6-dev", "linux-libc-dev")}
+    without |= {"libc6-dev", "linux-libc-dev", "libc-dev-bin", "libcrypt-dev", "libnsl-dev", "libtirpc-dev"}
+    for sanitiser in ("libasan8", "libhwasan0", "libitm1", "liblsan0", "libtsan2", "libubsan1"):
+        without |= {sanitiser, f"{sanitiser}-{cross}"}
+    without |= {f"gcc-{gcc.version}-base", f"gcc-{gcc.version}-cross-base", f"gcc-{gcc.version}-cross-base-ports"}
+    return DebTree(
+        architecture=host.debian,
+        suite=target.suite.name,
+        roots=(f"gcc-{gcc.version}{suffix}", f"g++-{gcc.version}{suffix}"),
+        leave_out=frozenset(without),
+    )
+
+
+def _sysroot(target: Target, compiler: Compiler) -> DebTree:
+    # libpythonX.Y-minimal holds the target's sysconfig data; nothing in the sysroot ever runs.
+    python = f"libpython{target.python}"
+    roots = [f"{python}-dev", f"{python}-minimal"]
+    without = {f"{python}", f"{python}t64", f"{python}-stdlib", f"gcc-{gcc_version(target).version}-base"}
+    without |= {"libc-dev-bin", "libcrypt-dev", "libcrypt1", "libexpat1", "libexpat1-dev", "libgcc-s1", "libnsl-dev"}
+    without |= {"libssl3", "libssl3t64", "libtirpc-dev", "libuuid1", "libzstd1", "media-types"}
+    without |= {"openssl-provider-legacy", "rpcsvc-proto", "tzdata", "zlib1g", "zlib1g-dev"}
+    if compiler is Compiler.gcc:
+        roots.append("libc6-dev")
+    else:  # zig brings the headers and the symbols of every glibc version
+        without |= {"libc6", "libc6-dev", "linux-libc-dev"}
+    return DebTree(
+        architecture=target.architecture.facts.debian,
+        suite=target.suite.name,
+        roots=tuple(roots),
+        leave_out=frozenset(without),
+    )

@@ -1,0 +1,100 @@
+"""What makes the build interpreter believe that it builds for the target: sysconfig, headers, variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from incamera.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from incamera.targets.target import Target
+
+# Flags of the project's own choosing come after these. No -g, and -s: what only a debugger reads stays off the camera.
+_CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
+_LDFLAGS = "-Wl,-O1 -s"
+
+# Modules that describe the computer they run on say what the target's would. Loaded by a .pth file, at every start.
+_CROSS_MODULE = '''\
+"""Written by incamera: lets build scripts that ask what machine they are on hear of the camera."""
+import os
+
+_here = os.uname()
+_there = os.uname_result((_here.sysname, "camera", _here.release, _here.version, {machine!r}))
+os.uname = lambda: _there
+'''
+
+_SYSCONFIG_MODULE = '''\
+"""Written by incamera: the target's own sysconfig data, with the paths of this build."""
+with open({original!r}, encoding="utf-8") as _stream:
+    exec(compile(_stream.read(), {original!r}, "exec"))
+build_time_vars.update({overrides!r})
+'''
+
+
+def sysconfig_name(target: Target) -> str:
+    return f"_sysconfigdata__{target.architecture.facts.gnu}"
+
+
+def extension_suffix(target: Target) -> str:
+    return f".cpython-{target.python.replace('.', '')}-{target.architecture.facts.gnu}.so"
+
+
+def write_sysconfig(target: Target, sysroot: Path, tools: Mapping[str, Path], site_packages: Path) -> dict[str, str]:
+    """Write the modules that make a Python with *site_packages* build for *target*; return the variables it needs."""
+    python = f"python{target.python}"
+    name = sysconfig_name(target)
+    original = sysroot / f"usr/lib/{python}/{name}.py"
+    headers = sysroot / f"usr/include/{python}"
+    for needed in (original, headers / "Python.h"):
+        if not needed.exists():
+            raise BuildError(f"the sysroot for {target} has no {needed.relative_to(sysroot)}")
+    overrides = _overrides(target, sysroot, tools)
+    module = _SYSCONFIG_MODULE.format(original=str(original), overrides=overrides)
+    (site_packages / f"{name}.py").write_text(module, "utf-8")
+    machine = target.architecture.facts.wheel
+    (site_packages / "_incamera_cross.py").write_text(_CROSS_MODULE.format(machine=machine), "utf-8")
+    (site_packages / "_incamera_cross.pth").write_text("import _incamera_cross\n", "utf-8")
+    return {
+        "_PYTHON_SYSCONFIGDATA_NAME": name,
+        "_PYTHON_HOST_PLATFORM": f"linux-{machine}",
+        # Back ends that don't read sysconfig read these. C++ is linked by the C++ compiler.
+        "CC": overrides["CC"],
+        "CXX": overrides["CXX"],
+        "LDSHARED": overrides["LDSHARED"],
+        "LDCXXSHARED": overrides["LDCXXSHARED"],
+        "AR": overrides["AR"],
+        **{key.upper(): str(tools[key]) for key in ("ranlib", "strip", "nm", "objcopy", "ld") if key in tools},
+    }
+
+
+def _overrides(target: Target, sysroot: Path, tools: Mapping[str, Path]) -> dict[str, str]:
+    python, gnu = f"python{target.python}", target.architecture.facts.gnu
+    cc, cxx = str(tools["cc"]), str(tools["c++"])
+    headers, libraries = str(sysroot / f"usr/include/{python}"), str(sysroot / f"usr/lib/{gnu}")
+    return {
+        "AR": str(tools["ar"]),
+        "ARFLAGS": "rcsD",  # D: no times or owners in the archive
+        "BLDSHARED": f"{cc} -shared {_LDFLAGS}",
+        "CC": cc,
+        "CCSHARED": "-fPIC",
+        "CFLAGS": _CFLAGS,
+        "CONFIGURE_CFLAGS": "",
+        "CONFIGURE_LDFLAGS": "",
+        "CONFINCLUDEDIR": str(sysroot / "usr/include"),
+        "CONFINCLUDEPY": headers,
+        "CXX": cxx,
+        "INCLUDEDIR": str(sysroot / "usr/include"),
+        "INCLUDEPY": headers,
+        "LDCXXSHARED": f"{cxx} -shared {_LDFLAGS}",
+        "LDFLAGS": _LDFLAGS,
+        "LDSHARED": f"{cc} -shared {_LDFLAGS}",
+        "LIBDIR": libraries,
+        "LIBPC": f"{libraries}/pkgconfig",
+        "LINKCC": cc,
+        "OPT": _CFLAGS,
+        "PY_CFLAGS": _CFLAGS,
+        "PY_LDFLAGS": _LDFLAGS,
+    }

@@ -1,0 +1,54 @@
+#!/bin/busybox sh
+# Process 1 of a virtual camera, until it hands over to BusyBox's init. The file /etc/places lists the folders.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+/bin/busybox --install -s
+
+# Ends QEMU, whose starter then shows what the console says.
+fail() {
+    echo "cannot boot: $*"
+    poweroff -f
+}
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o mode=0620,ptmxmode=0666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+ln -snf /proc/self/fd /dev/fd
+
+for module in virtio_mmio virtio_net virtio_blk virtio_console loop; do
+    modprobe "$module" || fail "modprobe $module"
+done
+ip link set lo up
+ip address add 10.0.2.15/24 dev eth0
+ip link set eth0 up
+ip route add default via 10.0.2.2
+
+# Prints the disk whose serial number is $1: their order is nobody's promise.
+find_disk() {
+    for disk in /sys/block/vd*; do
+        if [ "$(cat "$disk/serial")" = "$1" ]; then echo "/dev/${disk##*/}"; fi
+    done
+}
+
+while read -r kind filesystem path options; do
+    mkdir -p "$path"
+    case $kind in
+        ram) mount -t "$filesystem" -o "$options" "$filesystem" "$path" || fail "mount $path" ;;
+        flash | sdcard)
+            disk=$(find_disk "$kind")
+            case $filesystem in
+                ext4) mke2fs "$disk" ;;
+                vfat) mkdosfs "$disk" ;;
+            esac >/dev/null
+            mount -t "$filesystem" -o "$options" "$disk" "$path" || fail "mount $path"
+            ;;
+    esac
+done </etc/places
+rmdir /usr/local/packages/lost+found
+
+# The saved state should not hold what was read on the way here.
+sync
+echo 3 >/proc/sys/vm/drop_caches
+exec /sbin/init

@@ -1,0 +1,157 @@
+"""The firmware of a virtual camera: a kernel and one archive with everything else, put together from unpacked trees.
+
+No program of the trees is run. Folders and names are a camera's, the bytes in them Debian's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from incamera.errors import BuildError
+from incamera.targets.profile import PlaceKind, Profile
+from incamera.virtual import cpio
+from incamera.virtual.keys import CameraKeys
+from incamera.virtual.modules import select_modules, write_indexes
+from incamera.virtual.reseed import reseed_program
+
+# Part of every key that firmware is found by: raise it when the same trees would give other firmware.
+VERSION = 1
+
+# Where a camera has the C library and what comes with it; the other libraries are in /usr/lib. Both are flat.
+_IN_LIB = (
+    "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-", "libm.",
+    "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
+)  # fmt: skip
+_NOT_ON_A_CAMERA = ("libSegFault", "libmemusage", "libpcprofile", "libthread_db")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Firmware:
+    kernel: Path
+    archive: Path
+
+
+def open_firmware(folder: Path) -> Firmware:
+    return Firmware(kernel=folder / "kernel", archive=folder / "initrd")
+
+
+def build_firmware(destination: Path, profile: Profile, *, userland: Path, kernel: Path, keys: CameraKeys) -> Firmware:
+    """Write the firmware of *profile* into the folder *destination*. Raises BuildError when a tree lacks something."""
+    firmware = open_firmware(destination)
+    shutil.copyfile(_only(kernel / "boot", "vmlinuz-*"), firmware.kernel)
+    members = [
+        *_programs(userland),
+        *_libraries(userland, profile),
+        *_modules(kernel),
+        *_settings(profile, keys),
+        *_folders(profile),
+    ]
+    # Not compressed: unpacking it in the emulated camera would take seconds, and it is needed only once.
+    firmware.archive.write_bytes(cpio.write_cpio(members))
+    return firmware
+
+
+def _programs(userland: Path) -> Iterator[cpio.Member]:
+    yield cpio.file("bin/busybox", _read(userland / "usr/bin/busybox"), 0o755)
+    yield cpio.file("usr/sbin/dropbear", _read(userland / "usr/sbin/dropbear"), 0o755)
+
+
+def _libraries(userland: Path, profile: Profile) -> Iterator[cpio.Member]:
+    facts = profile.architecture.facts
+    found = {path.name: path for path in sorted((userland / "usr/lib" / facts.gnu).glob("*.so*"))}
+    if facts.loader not in found:  # where it is a file of its own
+        found[facts.loader] = userland / "usr/lib" / facts.loader
+    homes = {name: "lib" if name.startswith(_IN_LIB) else "usr/lib" for name in found}
+    for name, path in found.items():
+        if name.startswith(_NOT_ON_A_CAMERA):
+            continue
+        if not path.is_symlink():
+            yield cpio.file(f"{homes[name]}/{name}", _read(path), 0o755)
+            continue
+        target = path.readlink().name
+        if target not in found:
+            raise BuildError(f"the library {name} in {userland} is a link to {target}, which is not there")
+        yield cpio.link(
+            f"{homes[name]}/{name}", target if homes[target] == homes[name] else f"/{homes[target]}/{target}"
+        )
+
+
+def _modules(kernel: Path) -> Iterator[cpio.Member]:
+    folder = _only(kernel / "usr/lib/modules", "*")
+    names = tomllib.loads(_data("modules.toml"))
+    modules = select_modules(folder, names["required"], names["wished"])
+    base = f"lib/modules/{folder.name}"
+    for module in modules:
+        yield cpio.file(f"{base}/{module.path}", module.data)
+    for name, text in write_indexes(modules).items():
+        yield cpio.file(f"{base}/{name}", text.encode())
+
+
+def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
+    home = profile.home
+    places = "".join(
+        f"{place.kind} {place.filesystem or '-'} {place.path} {_options(place.options, place.kind, place.megabytes)}\n"
+        for place in profile.places
+    )
+    texts = {
+        "etc/passwd": f"{profile.user}:x:0:0:{profile.user}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        "etc/group": "root:x:0:\nvideo:x:44:\nstorage:x:45:\nnogroup:x:65534:\n",
+        "etc/shells": "/bin/sh\n",
+        "etc/hosts": "127.0.0.1 localhost\n",
+        "etc/filesystems": "ext4\nvfat\nsquashfs\n",
+        "etc/profile": "PS1='[\\u@\\h \\w]# '\n",
+        "etc/places": places,
+        "etc/inittab": "::respawn:/usr/sbin/incamera-link\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r\n",
+        "etc/os-release": (
+            f'ID=incamera-virtual\nNAME="incamera virtual camera"\nVERSION_ID={profile.version}\n'
+            f'PRETTY_NAME="virtual camera as AXIS OS {profile.version} ({profile.architecture})"\n'
+            f"PROFILE={profile.name}\n"
+        ),
+    }
+    for path, text in texts.items():
+        yield cpio.file(path, text.encode())
+    yield cpio.file("etc/dropbear/ed25519", keys.host, 0o600)
+    yield cpio.file(f"{home}/.ssh/authorized_keys", f"{keys.login_public}\n".encode(), 0o600)
+    yield cpio.file("usr/sbin/reseed", reseed_program(profile.architecture), 0o755)
+    yield cpio.file("usr/sbin/incamera-link", _data("link.sh").encode(), 0o755)
+    yield cpio.file("init", _data("boot.sh").encode(), 0o755)
+    yield cpio.character_device("dev/console", 5, 1)
+
+
+def _options(options: str, kind: PlaceKind, megabytes: int) -> str:
+    words = [options] if options else []
+    if kind is PlaceKind.ram:
+        words.append(f"size={megabytes}m")
+    return ",".join(words) or "-"
+
+
+def _folders(profile: Profile) -> Iterator[cpio.Member]:
+    for path in ("mnt", "proc", "sbin", "sys", "usr/bin", "usr/local", "var/log"):
+        yield cpio.folder(path)
+    yield cpio.folder(profile.home, 0o700)
+    yield cpio.folder(f"{profile.home}/.ssh", 0o700)
+    for place in profile.places:
+        yield cpio.folder(place.path)
+
+
+def _data(name: str) -> str:
+    return resources.files("incamera.virtual").joinpath("data", name).read_text("utf-8")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise BuildError(f"expected one {pattern} in {folder}, found {len(found)}")
+    return found[0]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BuildError(f"the camera's user land has no {path.name} (looked for {path})") from None

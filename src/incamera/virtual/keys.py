@@ -1,0 +1,88 @@
+"""The keys of virtual cameras: made once per store. One to log in with, one that the cameras show as their host key."""
+
+from __future__ import annotations
+
+import os
+import struct
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.store import Store
+
+_ALGORITHM = b"ssh-ed25519"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CameraKeys:
+    """`login` is the file of the private key (OpenSSH format, 0600); the public ones are lines `ssh-ed25519 AAAA…`."""
+
+    login: Path
+    login_public: str
+    host: bytes
+    host_public: str
+
+
+def ensure_keys(store: Store) -> CameraKeys:
+    """Return the store's keys, made on first use."""
+    folder = store.root / "keys"
+    login, host = folder / "virtual_login", folder / "virtual_host"
+    if not _all_there(login, host):
+        with store.lock("keys"), store.reporting_disk_errors():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not _all_there(login, host):
+                _make_keys(login, host)
+    return CameraKeys(
+        login=login,
+        login_public=_public(login).read_text().strip(),
+        host=host.read_bytes(),
+        host_public=_public(host).read_text().strip(),
+    )
+
+
+def _all_there(login: Path, host: Path) -> bool:
+    return all(path.exists() for path in (login, host, _public(login), _public(host)))
+
+
+def _public(path: Path) -> Path:
+    return path.with_name(f"{path.name}.pub")
+
+
+def _make_keys(login: Path, host: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    for path in (login, host):
+        key = Ed25519PrivateKey.generate()
+        public = key.public_key().public_bytes(*raw)
+        if path is login:
+            text = key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+            )
+        else:
+            text = dropbear_key(key.private_bytes_raw(), public)
+        _write_secret(path, text)
+        _public(path).write_text(public_line(public) + "\n")
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+    temporary.replace(path)
+
+
+def dropbear_key(seed: bytes, public: bytes) -> bytes:
+    """Return an ed25519 key in dropbear's own file format."""
+    return _string(_ALGORITHM) + _string(seed + public)
+
+
+def public_line(public: bytes) -> str:
+    return f"{_ALGORITHM.decode()} {b64encode(_string(_ALGORITHM) + _string(public)).decode()}"
+
+
+def _string(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data

@@ -1,0 +1,65 @@
+"""QEMU's monitor protocol (QMP) over a connected socket: a command, its answer, the events in between."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from incamera.errors import DeviceError
+
+# Waits until the descriptor can be read; raises when something happened that makes waiting senseless.
+Waiter = Callable[[int], None]
+
+
+class Monitor:
+    def __init__(self, connection: socket.socket, wait: Waiter) -> None:
+        self._connection = connection
+        self._wait = wait
+        self._buffer = b""
+        self._events: set[str] = set()
+        self._receive()  # the greeting
+        self.execute("qmp_capabilities")
+
+    def execute(self, command: str, *, descriptor: int | None = None, **arguments: object) -> Any:
+        """Return QEMU's answer to *command*; *descriptor* goes along with it. Raises DeviceError when it says no."""
+        message = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        if descriptor is None:
+            self._connection.sendall(message)
+        else:
+            socket.send_fds(self._connection, [message], [descriptor])
+        while True:
+            answer = self._receive()
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise DeviceError(f"QEMU refuses {command}: {answer['error'].get('desc', answer['error'])}")
+
+    def wait_for_event(self, name: str) -> None:
+        while name not in self._events:
+            self._receive()
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            self._wait(self._connection.fileno())
+            data = self._connection.recv(65536)
+            if not data:
+                raise DeviceError("QEMU closed its monitor")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "event" in answer:
+            self._events.add(answer["event"])
+        return answer
+
+
+def parse_forwarded_port(usernet: str, guest_port: int) -> int:
+    """Return the host's port that leads to *guest_port*, from the text of `info usernet`. Raises DeviceError."""
+    # Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ
+    for line in usernet.splitlines():
+        match = re.match(r"\s*TCP\[HOST_FORWARD]\s+\S+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)\s", line)
+        if match and int(match[2]) == guest_port:
+            return int(match[1])
+    raise DeviceError(f"QEMU forwards no port to the camera's port {guest_port}: {usernet.strip()}")

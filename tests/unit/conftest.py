@@ -1,0 +1,94 @@
+"""A web server on loopback, for the tests of what fetches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+Answer = bytes | Callable[[BaseHTTPRequestHandler], None]
+
+
+class Web:
+    """A real HTTP server. `pages` maps paths to answers, or lists of them; `requests` says what was asked for."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Answer | list[Answer]] = {}
+        self.requests: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                web.requests.append(self.path)
+                web.headers.append({name.lower(): value for name, value in self.headers.items()})
+                answer = web.pages.get(self.path)
+                if isinstance(answer, list):  # one after the other; the last one stays
+                    answer = answer.pop(0) if len(answer) > 1 else answer[0]
+                if answer is None:
+                    answer = web.status(404)
+                if isinstance(answer, bytes):
+                    answer = web.status(200, answer)
+                answer(self)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *args: object) -> None:
+                pass  # clients that hang up are what some tests are about
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @staticmethod
+    def status(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+        """Return what answers with *code*; an underscore in a header's name stands for a hyphen."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(code)
+            for name, value in {"Content_Length": str(len(body)), **headers}.items():
+                handler.send_header(name.replace("_", "-"), value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return answer
+
+    @staticmethod
+    def hanging_up(body: bytes, announced: int) -> Callable[[BaseHTTPRequestHandler], None]:
+        """Return what announces so many bytes, sends *body*, and hangs up."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            Web.status(200, body, Content_Length=str(announced))(handler)
+            handler.close_connection = True
+
+        return answer
+
+    @staticmethod
+    def stalling(body: bytes, announced: int, until: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+        """Return what sends *body* and then nothing."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            Web.status(200, body, Content_Length=str(announced))(handler)
+            handler.wfile.flush()
+            until.wait(30)
+            handler.close_connection = True
+
+        return answer
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    web = Web()
+    thread = threading.Thread(target=web.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield web
+    web.server.shutdown()
+    web.server.server_close()
+    thread.join()

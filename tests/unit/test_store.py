@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incamera.errors import IntegrityError, StoreError
+from incamera.store import Store, disk_usage, find_store_path, remove_tree
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def put(store: Store, data: bytes) -> Path:
+    with store.writing_blob(digest(data), name="thing") as blob:
+        blob.write(data)
+    return store.blob_path(digest(data))
+
+
+def litter(store: Store) -> list[Path]:
+    return [path for path in (store.root / "tmp").iterdir() if path.is_dir()]
+
+
+def fill(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "file").write_text("content")
+    (folder / "link").symlink_to("sub/file")
+
+
+def test_a_blob_is_found_by_its_digest_and_cannot_be_written_to(store: Store) -> None:
+    assert store.find_blob(digest(b"data")) is None
+    path = put(store, b"data")
+    assert store.find_blob(digest(b"data")) == path
+    assert path.read_bytes() == b"data"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert not litter(store)
+
+
+def test_wrong_bytes_get_no_name(store: Store) -> None:
+    def put_wrong() -> None:
+        with store.writing_blob(digest(b"right"), name="numpy.deb") as blob:
+            blob.write(b"wrong")
+
+    with pytest.raises(IntegrityError, match=r"numpy\.deb: the sha256 is"):
+        put_wrong()
+    assert store.find_blob(digest(b"right")) is None
+    assert not list((store.root / "blobs").glob("??/*"))
+    assert not litter(store)
+
+
+def test_a_restarted_blob_holds_only_what_came_after(store: Store) -> None:
+    with store.writing_blob(digest(b"new"), name="thing") as blob:
+        blob.write(b"something longer")
+        blob.restart()
+        assert blob.size == 0
+        blob.write(b"new")
+    assert store.blob_path(digest(b"new")).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_blob_leaves_nothing(store: Store, error: type[BaseException]) -> None:
+    def put_half() -> None:
+        with store.writing_blob(digest(b"data"), name="thing") as blob:
+            blob.write(b"data")
+            raise error
+
+    with pytest.raises(error):
+        put_half()
+    assert store.find_blob(digest(b"data")) is None
+    assert not litter(store)
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have blobs written to the device that the kernel keeps full."""
+    real_open = Path.open
+
+    def open_full(self: Path, *args: Any, **kwargs: Any) -> Any:
+        return real_open(Path("/dev/full") if self.name == "blob" else self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", open_full)
+
+
+@pytest.mark.usefixtures("full_disk")
+@pytest.mark.parametrize("size", [10, 1_000_000])  # less and more than is buffered
+def test_a_full_disk_is_a_store_error_with_a_remedy(store: Store, size: int) -> None:
+    with pytest.raises(StoreError, match="no space left") as caught:
+        put(store, b"x" * size)
+    assert "incamera store clean" in str(caught.value.hint)
+    assert not litter(store)
+
+
+def test_a_full_disk_in_the_middle_of_a_tree_leaves_no_tree(store: Store) -> None:
+    def build(folder: Path) -> None:
+        fill(folder)
+        Path("/dev/full").write_text("x")
+
+    with pytest.raises(StoreError, match="no space left"):
+        store.ensure_tree("kind", "key", build)
+    assert store.find_tree("kind", "key") is None
+    assert not litter(store)
+
+
+def test_a_store_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError) as caught:
+        Store(tmp_path / "file" / "store")
+    assert "INCAMERA_STORE" in str(caught.value.hint)
+
+
+def test_a_tree_is_built_once(store: Store) -> None:
+    path, was_there = store.ensure_tree("kind", "key", fill)
+    assert not was_there
+    assert (path / "link").read_text() == "content"
+    again, was_there = store.ensure_tree("kind", "key", lambda _: pytest.fail("built twice"))
+    assert (again, was_there) == (path, True)
+    assert {entry.path for entry in store.tree_entries("kind", "key")} == {"sub/file", "link"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_build_that_fails_leaves_no_tree(store: Store, error: type[BaseException]) -> None:
+    def build(folder: Path) -> None:
+        fill(folder)
+        raise error
+
+    with pytest.raises(error):
+        store.ensure_tree("kind", "key", build)
+    assert store.find_tree("kind", "key") is None
+    assert not litter(store)
+    assert store.ensure_tree("kind", "key", fill)[1] is False
+
+
+def test_a_tree_whose_list_was_never_written_is_not_taken_for_whole(store: Store) -> None:
+    # As after a power cut between the two renames.
+    half = store.root / "trees" / "kind" / "key"
+    half.mkdir(parents=True)
+    (half / "half").touch()
+    assert store.find_tree("kind", "key") is None
+    path, _ = store.ensure_tree("kind", "key", fill)
+    assert not (path / "half").exists()
+
+
+def test_a_list_without_its_tree_is_not_taken_for_whole(store: Store) -> None:
+    path, _ = store.ensure_tree("kind", "key", fill)
+    remove_tree(path)
+    assert store.find_tree("kind", "key") is None
+    assert store.ensure_tree("kind", "key", fill)[1] is False
+
+
+# Several processes
+
+
+def write_many(root: Path, number: int) -> None:
+    store = Store(root)
+    for item in range(30):
+        put(store, f"blob {item}".encode() * 5000)
+
+
+def build_slowly(root: Path, counter: Path) -> None:
+    def build(folder: Path) -> None:
+        with counter.open("a") as stream:
+            stream.write("x")
+        fill(folder)
+        time.sleep(0.1)
+
+    path, _ = Store(root).ensure_tree("kind", "key", build)
+    assert (path / "link").read_text() == "content"
+
+
+def clean_all_the_time(root: Path, stop: Any) -> None:
+    store = Store(root)
+    while not stop.is_set():
+        store.clean(unused_for_seconds=3600)
+        store.verify()
+
+
+def run_in_processes(target: Any, *arguments: tuple[Any, ...]) -> None:
+    context = multiprocessing.get_context("spawn")  # with threads about, a fork is not safe
+    processes = [context.Process(target=target, args=each) for each in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+@pytest.mark.starts_processes
+def test_processes_that_write_the_same_blobs_do_not_harm_each_other(store: Store) -> None:
+    run_in_processes(write_many, *((store.root, number) for number in range(4)))
+    assert store.verify() == (30, [])
+    assert not litter(store)
+
+
+@pytest.mark.starts_processes
+def test_processes_that_want_the_same_tree_build_it_once(store: Store, tmp_path: Path) -> None:
+    run_in_processes(build_slowly, *((store.root, tmp_path / "counter") for _ in range(4)))
+    assert (tmp_path / "counter").read_text() == "x"
+    assert store.verify() == (1, [])
+
+
+@pytest.mark.starts_processes
+def test_cleaning_and_verifying_leave_work_in_progress_alone(store: Store, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")  # with threads about, a fork is not safe
+    stop = context.Event()
+    cleaner = context.Process(target=clean_all_the_time, args=(store.root, stop))
+    cleaner.start()
+    try:
+        run_in_processes(write_many, (store.root, 1), (store.root, 2))
+        run_in_processes(build_slowly, (store.root, tmp_path / "counter"))
+    finally:
+        stop.set()
+        cleaner.join(60)
+    assert cleaner.exitcode == 0
+    assert store.verify() == (31, [])
+
+
+# Keeping house
+
+
+def test_verify_removes_what_has_changed(store: Store) -> None:
+    good, bad = put(store, b"good"), put(store, b"bad")
+    bad.chmod(0o644)
+    bad.write_bytes(b"BAD")
+    tree, _ = store.ensure_tree("kind", "key", fill)
+    (tree / "sub" / "file").write_text("contenT")
+    count, faults = store.verify()
+    assert count == 3
+    assert {fault.name for fault in faults} == {f"blob {digest(b'bad')}", "kind key"}
+    assert good.exists()
+    assert store.find_blob(digest(b"bad")) is None
+    assert store.find_tree("kind", "key") is None
+    assert store.verify() == (1, [])
+
+
+def test_clean_removes_what_was_not_used_for_long(store: Store) -> None:
+    old, used = put(store, b"old" * 1000), put(store, b"used")
+    tree, _ = store.ensure_tree("kind", "key", fill)
+    long_ago = time.time() - 1000
+    for path in (old, used, tree.with_name("key.json")):
+        os.utime(path, (long_ago, long_ago))
+    assert store.find_blob(used.name) == used  # being asked for is being used
+    freed = store.clean(unused_for_seconds=500)
+    assert freed >= 3000
+    assert store.find_blob(old.name) is None
+    assert store.find_blob(used.name) == used
+    assert store.find_tree("kind", "key") is None
+    assert not tree.exists()
+
+
+def test_clean_removes_the_litter_of_processes_that_are_gone(store: Store) -> None:
+    gone, alive = store.root / "tmp" / "4999999-x", store.root / "tmp" / f"{os.getpid()}-y"
+    gone.mkdir()
+    alive.mkdir()
+    store.clean(unused_for_seconds=1000)
+    assert not gone.exists()
+    assert alive.exists()
+
+
+def test_clean_passes_by_a_tree_that_is_being_made(store: Store) -> None:
+    half = store.root / "trees" / "kind" / "key"
+    half.mkdir(parents=True)
+    with store.lock("kind-key"):
+        store.clean(unused_for_seconds=0)
+        assert half.exists()
+    store.clean(unused_for_seconds=0)
+    assert not half.exists()
+
+
+def test_remove_tree_removes_read_only_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").touch()
+    (folder / "sub").chmod(0o555)
+    folder.chmod(0o555)
+    remove_tree(folder)
+    assert not folder.exists()
+
+
+def test_disk_usage_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"x" * 100)
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    assert disk_usage(tmp_path) == 100
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    return tmp_path
+
+
+def test_the_store_is_where_the_user_says_else_in_the_home(home: Path, tmp_path: Path) -> None:
+    assert find_store_path({"INCAMERA_STORE": str(tmp_path / "s")}) == tmp_path / "s"
+    assert find_store_path({}).is_relative_to(home)
