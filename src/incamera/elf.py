@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 ELF_MAGIC = b"\x7fELF"
+_EXECUTABLE = 1  # PF_X
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,3 +119,30 @@ def _facts(elf: Any) -> ElfFacts:
         if definitions
         else (),
     )
+
+
+def clear_executable_stack(path: Path) -> bool:
+    """Make the ELF file at *path* ask for no executable stack. Returns whether it had asked. Raises ValueError.
+
+    An assembler file without a note makes the linker set that flag on a whole library (Debian's OpenBLAS for armhf is
+    one), and glibc from 2.41 on refuses to load such a library into a running program.
+    """
+    from elftools.elf.elffile import ELFFile
+
+    with path.open("rb") as stream, _sound():
+        elf = ELFFile(stream)
+        offsets = [
+            elf["e_phoff"] + number * elf["e_phentsize"] + (4 if elf.elfclass == 64 else 24)
+            for number, segment in enumerate(elf.iter_segments())
+            if segment["p_type"] == "PT_GNU_STACK" and segment["p_flags"] & _EXECUTABLE
+        ]
+        order: Literal["little", "big"] = "little" if elf.little_endian else "big"
+    if not offsets:
+        return False
+    with path.open("r+b") as stream:
+        for offset in offsets:
+            stream.seek(offset)
+            flags = int.from_bytes(stream.read(4), order)
+            stream.seek(offset)
+            stream.write((flags & ~_EXECUTABLE).to_bytes(4, order))
+    return True

@@ -143,6 +143,12 @@ def start_service(
             raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
 
 
+def leave_parent() -> None:
+    """Go on as a child of nobody, so that whoever started us need not wait for us. For processes without threads."""
+    if os.fork():
+        raise SystemExit(0)
+
+
 def start_tied(
     argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
@@ -156,7 +162,7 @@ def start_tied(
     def die_with_parent() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != us:  # we were gone before the kernel knew
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     with log.open("ab") as output:
         try:

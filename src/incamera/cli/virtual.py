@@ -17,9 +17,7 @@ def add_parser(commands: Any) -> None:
         "virtual", help="virtual cameras: start, stop, list", description="Virtual cameras, in QEMU, on loopback only."
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
-    start = add_command(
-        actions, "start", execute_start, help="start a virtual camera; it runs until it is stopped"
-    )
+    start = add_command(actions, "start", execute_start, help="start a virtual camera; it runs until it is stopped")
     start.add_argument("profile", nargs="?", metavar="PROFILE", help="what it behaves like (see `virtual profiles`)")
     start.add_argument("--name", help="call it this (default: the profile's name)")
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras; nothing of them is left")
@@ -88,8 +86,7 @@ def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"profiles": documents, "default": default_profile().name})
     else:
         rows = [
-            (p.name, p.architecture, p.version, p.glibc, "default" if p == default_profile() else "")
-            for p in profiles
+            (p.name, p.architecture, p.version, p.glibc, "default" if p == default_profile() else "") for p in profiles
         ]
         console.table(("PROFILE", "ARCHITECTURE", "AXIS OS", "GLIBC", ""), rows)
     return 0

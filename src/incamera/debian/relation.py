@@ -11,7 +11,7 @@ from incamera.debian.version import compare_versions
 _ALTERNATIVE = re.compile(
     r"""\s*(?P<name>[a-zA-Z0-9][a-zA-Z0-9+.-]*)
         (?: : (?P<qualifier>[a-zA-Z0-9][a-zA-Z0-9-]*) )?
-        \s*(?: \( \s* (?P<operator><<|<=|>=|>>|=|<|>) \s* (?P<version>[^\s)]+) \s* \) )?
+        \s*(?: \( \s* (?P<operator><<|<=|>=|>>|=|<|>) \s* (?P<version>[^\s()<>=]+) \s* \) )?
         \s*(?: \[ (?P<architectures>[^\]]*) \] )?
         \s*(?P<profiles> (?: < [^>]* > \s* )* )""",
     re.VERBOSE,

@@ -30,6 +30,8 @@ _FOLDER = "incamera"
 _NO_GUARD = 99
 _DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED = 3, 4, 5, 6
 _UPLOAD_SECONDS = 120.0
+# For folders and the listing, and so that a disk is never filled to its last block.
+_MARGIN = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,11 +83,17 @@ async def _deploy(transport: Transport, shipment: Shipment, guard: Guard, progre
     path = guard.remote_path
     words = shlex.join([path, "receive", f"{guard.place}/{_FOLDER}", shipment.app, shipment.name])
     command = f"[ -x {shlex.quote(path)} ] || exit {_NO_GUARD}; exec {words}"
+    error = b""
     for attempt in (1, 2):
         channel = await transport.open(command)
         try:
             sent, size, code = await _send(channel, shipment, progress)
-            error = b""
+        except _NoSpace as full:
+            raise DeviceUnsuitable(
+                f"{guard.place} on {transport.device} has {full.free / 1e6:.1f} MB free, "
+                f"the bundle needs {full.needed / 1e6:.1f} MB more",
+                hint="remove something there, or choose another place; what ran before is untouched",
+            ) from None
             if code:
                 error = await channel.read_error(4096)
         finally:
@@ -113,8 +121,11 @@ async def _send(channel: Channel, shipment: Shipment, progress: Progress | None)
         pass
     sent = size = 0
     if line.startswith(b"send "):
+        free = (await channel.read_line()).removeprefix(b"free ").strip()
         missing = [int(await channel.read_line()) for _ in range(int(line[5:]))]
         sent, size = len(missing), sum(shipment.entries[number].size for number in missing)
+        if free.isdigit() and size + _MARGIN > int(free) * 1024:
+            raise _NoSpace(size, int(free) * 1024)
         done = 0
         chunks = pack(shipment, missing) if missing else iter(())
         # Files are read in a thread, so that the connection's other channels go on.
@@ -127,6 +138,13 @@ async def _send(channel: Channel, shipment: Shipment, progress: Progress | None)
     while await channel.read_line():
         pass
     return sent, size, await channel.wait()
+
+
+class _NoSpace(Exception):
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(needed, free)
+        self.needed = needed
+        self.free = free
 
 
 def _next(chunks: Iterator[bytes]) -> bytes:

@@ -137,10 +137,11 @@ def read_versions(data: bytes) -> frozenset[str]:
     """Return the symbol versions that an ELF file defines; none for what isn't one. Private ones don't count."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
+    from elftools.elf.gnuversions import GNUVerDefSection
 
     try:
         section = ELFFile(io.BytesIO(data)).get_section_by_name(".gnu.version_d")
-        if section is None:
+        if not isinstance(section, GNUVerDefSection):
             return frozenset()
         names = {next(auxiliaries).name for _, auxiliaries in section.iter_versions()}
     except (ELFError, StopIteration):
@@ -173,8 +174,8 @@ def ensure_loader_plan(
 ) -> LoaderPlan:
     """Return the plan for the bundle in *root* on the device.
 
-    *folders* are the bundle's own library folders, as etc/launcher has them. The symbol versions of the device's libraries
-    are read from the device once per firmware, and kept in the folder *cache*.
+    *folders* are the bundle's own library folders, as etc/launcher has them. The symbol versions of the device's
+    libraries are read from the device once per firmware, and kept in the folder *cache*.
     """
     ours = find_bundle_libraries(entries, folders)
     candidates = {library.soname: library for library in facts.libraries if library.soname in ours}

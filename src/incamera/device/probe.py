@@ -32,10 +32,18 @@ echo "== memory"; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
 echo "== mounts"; cat /proc/mounts
 echo "== space"
 places=; for p in "$@" "$HOME"; do [ -d "$p" ] && places="$places $p"; done
-for p in $places; do df -kP "$p" 2>/dev/null | tail -n 1 | { read -r a b c d e f && echo "$p $d $f"; } || echo "$p - -"; done
+for p in $places; do
+  df -kP "$p" 2>/dev/null | tail -n 1 | {
+    read -r a b c d e f
+    case $d in
+      ''|*[!0-9]*) d=-; set -- $(stat -f -c '%a %S' "$p" 2>/dev/null); [ $# = 2 ] && d=$(($1 * $2 / 1024)); f=- ;;
+    esac
+    echo "$p $d $f"
+  }
+done
 echo "== apps"; for p in $places; do for a in "$p"/incamera/*/current; do [ -e "$a" ] && echo "$p $a"; done; done
 [ -n "$boot" ] && [ "$boot" = "$known" ] && { echo "== same"; exit 0; }
-echo "== machine"; uname -m; uname -r; uname -n; id -un 2>/dev/null || id -u
+echo "== machine"; uname -m; uname -r; uname -n; u=$(id -un 2>/dev/null) || u=$(id -u); echo "$u"
 echo "== system"; cat /etc/os-release 2>/dev/null
 echo "== tools"; for t in TOOLS; do command -v "$t" >/dev/null 2>&1 && echo "$t"; done
 echo "== trials"
@@ -166,18 +174,18 @@ def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibr
 def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], available: int) -> tuple[Place, ...]:
     mounts: dict[str, tuple[str, set[str]]] = {}
     for line in sections.get("mounts", []):
-        _, point, kind, options, *_ = [*line.split(" "), "", "", "", ""]
-        mounts[point] = (kind, set(options.split(",")))
+        fields = [*line.split(" "), "", "", "", ""]
+        mounts[fields[1]] = (fields[2], set(fields[3].split(",")))
     apps: dict[str, list[str]] = {}
     for line in sections.get("apps", []):
         path, _, current = line.partition(" ")
         apps.setdefault(path, []).append(current.split("/")[-2])
-    places = []
+    places: list[Place] = []
     for line in sections.get("space", []):
         path, kilobytes, point = line.split(" ", 2)
         if point not in mounts:
             point = max((p for p in mounts if f"{path}/".startswith(p.rstrip("/") + "/")), key=len, default="/")
-        kind, options = mounts.get(point, ("unknown", set()))
+        kind, options = mounts.get(point, ("unknown", set[str]()))
         free = int(kilobytes) * 1024 if kilobytes.isdigit() else None
         trial = trials.get(path, "read")
         place = Place(

@@ -58,7 +58,7 @@ class Streams:
         if not (os.isatty(self.stdin) and os.isatty(self.stdout)):
             return None
         size = os.get_terminal_size(self.stdout)
-        return Terminal(os.environ.get("TERM") or "vt100", size.columns, size.lines)
+        return Terminal(os.environ.get("TERM") or "vt100", size.columns or 80, size.lines or 24)
 
 
 def run_app(session: Session, guard: str, command: AppCommand, *, streams: Streams | None = None) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from incamera.elf import is_elf, read_needed
+from incamera.elf import clear_executable_stack, is_elf, read_needed
 from incamera.errors import BuildError
 
 
@@ -79,7 +79,9 @@ def collect_libraries(
             missing.append(Missing(file, name))
             continue
         library_folder.mkdir(exist_ok=True)
-        placed.hardlink_to(source.resolve())
+        real = source.resolve()
+        placed.hardlink_to(real)
+        clear_executable_stack(placed)
         waiting.append(f"lib/{name}")
     return sorted(set(missing), key=lambda item: (item.needs, item.file))
 

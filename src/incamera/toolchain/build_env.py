@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
+from incamera.toolchain.build_folder import bytecode_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,12 +98,12 @@ def _install(
 ) -> None:
     if not wanted:
         return
-    # pip is run by the build interpreter, so that markers, tags and byte-code are that Python's, whatever runs us.
-    arguments = [_pip(), "install", "--quiet", "--target", str(tree), "--only-binary", ":all:", *wanted]
+    # pip is run by the build interpreter, so that markers and tags are that Python's, whatever runs us.
+    arguments = [_pip(), "install", "--quiet", "--no-compile", "--target", str(tree), "--only-binary", ":all:", *wanted]
     with store.temporary() as folder:
         try:
             proc.run(
-                interpreter.argv("-s", "-P", *arguments),
+                interpreter.argv("-s", "-P", *arguments, bytecode_cache=bytecode_cache(store.root, interpreter)),
                 purpose="install what the project's build needs: " + ", ".join(wanted),
                 env=pip_environment(environment) | {"TMPDIR": str(folder)},
             )

@@ -65,7 +65,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path) -> BuildFold
         (sysroot / merged).symlink_to(f"usr/{merged}")
     temporary = folder / "tmp"
     temporary.mkdir()
-    python = interpreter.write_environment(folder)
+    cache = toolchain.bytecode_cache or folder / "bytecode"
+    python = interpreter.write_environment(folder, cache)
     site_packages = interpreter.site_packages(folder)
     (site_packages / "_incamera_requirements.pth").write_text(
         # addsitedir: the packages' own .pth files count too.
@@ -73,7 +74,7 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path) -> BuildFold
         "utf-8",
     )
     allowed = [folder, toolchain.sysroot, requirements]
-    tools = write_commands(toolchain.compiler, interpreter, target, folder, allowed=allowed)
+    tools = write_commands(toolchain.compiler, interpreter, target, folder, allowed=allowed, bytecode_cache=cache)
     variables = write_sysconfig(target, sysroot, tools, site_packages)
     _write_pkg_config(toolchain, folder, sysroot)
     _write_scripts(requirements / "bin", folder / "bin", python)
@@ -86,8 +87,6 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path) -> BuildFold
         **variables,
         **toolchain.compiler.environment(),
     }
-    if toolchain.bytecode_cache is not None:
-        environment["PYTHONPYCACHEPREFIX"] = str(toolchain.bytecode_cache)
     return BuildFolder(folder, python, environment)
 
 

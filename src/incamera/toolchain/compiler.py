@@ -117,6 +117,7 @@ def write_commands(
     folder: Path,
     *,
     allowed: Sequence[Path],
+    bytecode_cache: Path,
 ) -> Mapping[str, Path]:
     """Write the tools' scripts to *folder*/bin, and return the path of each. *allowed*: what compiling may read."""
     gnu = target.architecture.facts.gnu
@@ -139,7 +140,8 @@ def write_commands(
                 "utf-8",
             )
             # -S -I: no site packages, no variables; it starts within 10 ms.
-            interpreter.tree.write_wrapper(path, interpreter.program, "-S", "-I", str(program))
+            arguments = interpreter.argv("-S", "-I", str(program), bytecode_cache=bytecode_cache)
+            write_script(path, f'exec {shlex.join(arguments)} "$@"')
         else:
             write_script(path, f'exec {shlex.join(command)} "$@"')
         written[name] = path

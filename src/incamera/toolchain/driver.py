@@ -4,7 +4,8 @@ Copied into each build folder and run there by the build interpreter, once for e
 library only, nothing of incamera, and few imports, since each costs time.
 """
 
-# ruff: noqa: PTH - pathlib takes longer to load than the rest of a call takes
+# pathlib takes longer to load than the rest of a call takes.
+# ruff: noqa: PTH109, PTH113, PTH118, PTH119, PTH123
 
 from __future__ import annotations
 

@@ -44,11 +44,11 @@ class BuildInterpreter:
     def program(self) -> Path:
         return self.tree.root / f"usr/bin/python{self.python}"
 
-    def argv(self, *arguments: str) -> list[str]:
-        """Return the command line that starts it with *arguments*."""
-        return self.tree.argv(self.program, *arguments)
+    def argv(self, *arguments: str, bytecode_cache: Path | None = None) -> list[str]:
+        """Return the command line that starts it with *arguments*. It keeps byte-code in *bytecode_cache*, or nowhere."""
+        return self.tree.argv(self.program, *_bytecode_options(bytecode_cache), *arguments)
 
-    def write_environment(self, folder: Path) -> Path:
+    def write_environment(self, folder: Path, bytecode_cache: Path | None = None) -> Path:
         """Make *folder* a virtual environment of this interpreter, and return the Python to call in it.
 
         It's made by hand since `venv` would link to a program that only starts where the host has the same C library.
@@ -61,13 +61,19 @@ class BuildInterpreter:
             f"home = {self.program.parent}\ninclude-system-site-packages = false\nversion = {self.python}\n", "utf-8"
         )
         wrapper = binaries / f"python{self.python}"
-        self.tree.write_wrapper(wrapper, self.program, argv0=wrapper)
+        # As options, not as variables: children started with -E or -I must not write to the tree either.
+        self.tree.write_wrapper(wrapper, self.program, *_bytecode_options(bytecode_cache), argv0=wrapper)
         for name in ("python", "python3"):
             (binaries / name).symlink_to(wrapper.name)
         return wrapper
 
     def site_packages(self, folder: Path) -> Path:
         return folder / f"lib/python{self.python}/site-packages"
+
+
+def _bytecode_options(cache: Path | None) -> list[str]:
+    # The tree is content-addressed: byte-code written into it would be a fault to `store verify`.
+    return ["-B"] if cache is None else ["-X", f"pycache_prefix={cache}"]
 
 
 def write_script(path: Path, command: str) -> None:

@@ -14,17 +14,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
-from incamera.store import Store
 from incamera.targets.host import require_host
-from incamera.targets.profile import Profile
 from incamera.virtual.keeper import RECORD, Order
 from incamera.virtual.keeping import start_keeper
 from incamera.virtual.keys import ensure_keys
-from incamera.virtual.qemu import Forward
 from incamera.virtual.state import Progress, ensure_state
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+    from incamera.targets.profile import Profile
+    from incamera.virtual.qemu import Forward
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
@@ -33,7 +36,7 @@ _STOPS_WITHIN_SECONDS = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualCamera:
-    """A running virtual camera. `resumed`: its state had been saved earlier. `seconds`: from the call to SSH's banner."""
+    """A running virtual camera. `resumed`: its state was there before. `seconds`: from the call to SSH's banner."""
 
     name: str
     profile: str
@@ -56,7 +59,6 @@ class Packages:
     architecture: str
     roots: tuple[str, ...]
     without: tuple[str, ...] = ()
-    closure: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +193,7 @@ def _parse_record(record: dict[str, object]) -> VirtualCamera:
 
 @contextmanager
 def _reserve(store: Store, name: str | None, base: str) -> Iterator[tuple[Path, int]]:
-    """Take a name: its folder and the descriptor of its lock, which the keeper inherits and holds as long as it lives."""
+    """Take a name: its folder, and the descriptor of its lock, which the keeper inherits and holds while it lives."""
     with store.lock("virtual"), store.reporting_disk_errors():
         _folder(store).mkdir(mode=0o700, exist_ok=True)
         _prune(store)

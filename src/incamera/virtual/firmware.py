@@ -11,21 +11,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 from incamera.targets.profile import PlaceKind, Profile
 from incamera.virtual import cpio
-from incamera.virtual.keys import CameraKeys
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.reseed import reseed_program
+
+if TYPE_CHECKING:
+    from incamera.virtual.keys import CameraKeys
 
 # Part of every key that firmware is found by: raise it when the same trees would give other firmware.
 VERSION = 1
 
 # Where a camera has the C library and what comes with it; the other libraries are in /usr/lib. Both are flat.
 _IN_LIB = (
-    "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-", "libm.",
-    "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
+    "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-",
+    "libm.", "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
 )  # fmt: skip
 _NOT_ON_A_CAMERA = ("libSegFault", "libmemusage", "libpcprofile", "libthread_db")
 

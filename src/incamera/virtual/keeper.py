@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from incamera.errors import DeviceError
-from incamera.proc import minimal_environment, start_tied
+from incamera.proc import leave_parent, minimal_environment, start_tied
 from incamera.virtual.monitor import Monitor, parse_forwarded_port
 from incamera.virtual.qemu import Disk, Forward, plan_surroundings
 
@@ -143,7 +143,7 @@ class _Keeper:
             qemu.wait()
 
     def wait(self, descriptor: int) -> None:
-        """Wait until *descriptor* can be read. Raises DeviceError when QEMU ended or time is up, _Stop when we should."""
+        """Wait until *descriptor* can be read. Raises DeviceError when QEMU ended or time is up, _Stop on a wish."""
         poll = select.poll()
         for other in (descriptor, *self.watched):
             poll.register(other, select.POLLIN)
@@ -187,9 +187,7 @@ class _Keeper:
         _report({"saved": True})
 
     def _wake(self, monitor: Monitor, link: socket.socket, qemu: int) -> None:
-        port = parse_forwarded_port(
-            monitor.execute("human-monitor-command", **{"command-line": "info usernet"}), _SSH_PORT
-        )
+        port = parse_forwarded_port(monitor.execute_text("info usernet"), _SSH_PORT)
         if monitor.execute("query-status")["status"] != "running":
             monitor.wait_for_event("RESUME")
         order = self.order
@@ -262,9 +260,7 @@ def _read_line(descriptor: int) -> bytes:
 
 
 def main() -> int:
-    # A child of nobody: whoever started us need not wait for us.
-    if os.fork():
-        os._exit(0)
+    leave_parent()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -298,4 +294,4 @@ def _remove(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

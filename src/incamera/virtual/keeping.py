@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from incamera.errors import DeviceError
 from incamera.proc import start_service
-from incamera.virtual.keeper import Order
+
+if TYPE_CHECKING:
+    from incamera.virtual.keeper import Order
 
 
 class Keeper:
@@ -68,9 +71,8 @@ def start_keeper(order: Order, *, purpose: str, pass_fds: Sequence[int] = ()) ->
         child.wait()
 
 
-def _read(log: os.PathLike[str]) -> str:
+def _read(log: Path) -> str:
     try:
-        with open(log, encoding="utf-8", errors="replace") as stream:
-            return stream.read()[-4000:]
+        return log.read_text("utf-8", "replace")[-4000:]
     except OSError:
         return ""

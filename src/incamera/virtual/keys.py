@@ -7,8 +7,10 @@ import struct
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from incamera.store import Store
+if TYPE_CHECKING:
+    from incamera.store import Store
 
 _ALGORITHM = b"ssh-ed25519"
 

@@ -37,6 +37,11 @@ class Monitor:
             if "error" in answer:
                 raise DeviceError(f"QEMU refuses {command}: {answer['error'].get('desc', answer['error'])}")
 
+    def execute_text(self, line: str) -> str:
+        """Return the answer to a *line* of the monitor for humans: not all is to be had otherwise."""
+        answer: str = self.execute("human-monitor-command", **{"command-line": line})  # type: ignore[arg-type]
+        return answer
+
     def wait_for_event(self, name: str) -> None:
         while name not in self._events:
             self._receive()

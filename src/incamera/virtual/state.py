@@ -9,19 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
-from incamera.store import Store
 from incamera.targets.host import require_host
-from incamera.targets.profile import Profile
 from incamera.tree import list_tree, tree_digest
 from incamera.virtual import firmware as firmware_module
 from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.keeper import Order
 from incamera.virtual.keeping import start_keeper
-from incamera.virtual.keys import CameraKeys
 from incamera.virtual.qcow2 import empty_disk
 from incamera.virtual.qemu import Disk, plan_machine
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+    from incamera.targets.profile import Profile
+    from incamera.virtual.keys import CameraKeys
 
 FIRMWARE_KIND = "virtual-firmware"
 STATE_KIND = "virtual-state"
@@ -52,10 +55,9 @@ def ensure_state(
     """
     host = require_host()
     scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
-    firmware_key = _digest(
-        [firmware_module.VERSION, repr(profile), _tree_key(store, userland), _tree_key(store, kernel), scripts]
-        + [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
-    )
+    trees = [_tree_key(store, userland), _tree_key(store, kernel)]
+    secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
+    firmware_key = _digest([firmware_module.VERSION, repr(profile), trees, scripts, secrets])
 
     def make_firmware(folder: Path) -> None:
         progress(f"put together the firmware of {profile.name}")
@@ -112,10 +114,10 @@ def _data_files() -> list[Path]:
 
 
 def _tree_key(store: Store, path: Path) -> str:
-    """Return what a tree is known by: its key where the store vouches for it, else a digest of its files."""
-    trees = store.root / "trees"
-    if path.is_relative_to(trees):
-        return path.relative_to(trees).as_posix()
+    """Return a digest of a tree's files: of their list where the store has one, since it vouches for it."""
+    listing = path.with_name(f"{path.name}.json")
+    if path.parent.parent == store.root / "trees" and listing.exists():
+        return hashlib.sha256(listing.read_bytes()).hexdigest()
     return tree_digest(list_tree(path))
 
 

@@ -25,10 +25,12 @@ def devices_folder(context: Context) -> Path:
     return context.store.root / "devices"
 
 
-def choose_device(context: Context, name: str | None, *, project: Project | None = None, target: Target | None = None) -> Device:
-    """Return the device called *name*: a virtual camera that runs, a profile (its camera is started), or one of the user's.
+def choose_device(
+    context: Context, name: str | None, *, project: Project | None = None, target: Target | None = None
+) -> Device:
+    """Return the device called *name*: a virtual camera that runs, a profile (its camera is started), or the user's.
 
-    Without a name: INCAMERA_DEVICE, the project's device, else a virtual camera for *target* or the project's first.
+    Without a name: INCAMERA_DEVICE, the project's device, else a virtual camera for *target*, or the project's first.
     """
     name = name or context.environment.get("INCAMERA_DEVICE") or (project.device if project is not None else None)
     if name is None:

@@ -493,7 +493,12 @@ int guard_receive(int argc, char **argv) {
             missing++;
         }
     }
+    struct statvfs space;
     say_number("send", (long)missing);
+    if (statvfs(partial, &space) == 0)
+        say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
+    else
+        say("free unknown\n");
     for (size_t i = 0; i < wanted.count; i++)
         if (wanted.entries[i].missing)
             say_number("", (long)i);

@@ -1,0 +1,125 @@
+"""deploy: the bundle into the camera: only what changed, where it fits, with the right libraries first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import DeviceUnsuitable
+from incamera.runtime.launcher import require_launcher
+from incamera.targets.architecture import Architecture
+from incamera.targets.target import Target
+from incamera.workflows.bundle import build_bundle
+from incamera.workflows.devices import choose_device, connected
+from incamera.workflows.targets import target_for_device
+
+if TYPE_CHECKING:
+    from incamera.device.deploy import DeployResult, Guard
+    from incamera.device.facts import DeviceFacts
+    from incamera.device.session import Session
+    from incamera.device.values import Device
+    from incamera.project.settings import Project
+    from incamera.runtime.bundle import Bundle
+    from incamera.workflows.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A bundle that stands on a device, over a connection that is still open."""
+
+    device: Device
+    session: Session
+    bundle: Bundle
+    guard: Guard
+    result: DeployResult
+
+
+@contextmanager
+def deployed(context: Context, project: Project, *, device: str | None, target: str | None) -> Iterator[Deployed]:
+    """Build what is stale, deploy it, and keep the connection for as long as the block lasts."""
+    wished = Target.parse(target, python=project.python) if target else None
+    chosen = choose_device(context, device, project=project, target=wished)
+    with connected(context, chosen) as session:
+        facts = probe_device(context, session)
+        architecture = require_architecture(facts, chosen)
+        bundle = build_bundle(context, project, target_for_device(project, str(chosen), architecture, target))
+        guard, result = deploy_bundle(context, session, facts, bundle)
+        yield Deployed(device=chosen, session=session, bundle=bundle, guard=guard, result=result)
+
+
+def deploy_project(
+    context: Context, project: Project, *, device: str | None, target: str | None
+) -> tuple[str, DeployResult]:
+    with deployed(context, project, device=device, target=target) as done:
+        return str(done.device), done.result
+
+
+def probe_device(context: Context, session: Session) -> DeviceFacts:
+    from incamera.device.probe import probe
+
+    return probe(session, cache=_cache(context) / f"{session.device}.json")
+
+
+def require_architecture(facts: DeviceFacts, device: Device) -> Architecture:
+    architecture = Architecture.from_machine(facts.architecture)
+    if architecture is None:
+        raise DeviceUnsuitable(
+            f"{device} is a {facts.architecture} machine", hint="cameras are " + " or ".join(Architecture)
+        )
+    return architecture
+
+
+def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> tuple[Guard, DeployResult]:
+    from incamera.device.deploy import Guard, deploy
+    from incamera.device.libraries import ensure_loader_plan
+    from incamera.device.places import check_architecture, choose_place
+    from incamera.device.sync import plan_shipment
+
+    device = str(session.device)
+    with context.reporter.step("deploy") as step:
+        check_architecture(facts, bundle.target.architecture, device=device)
+        choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
+        plan = ensure_loader_plan(session, facts, bundle.path, bundle.entries, folders=("lib",), cache=_cache(context))
+        require_camera_libraries(bundle, facts, device)
+        shipment = plan_shipment(
+            bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
+        )
+        guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
+        # How much will be sent is known once the device has looked at what it has.
+        with step.progress(shipment.size) as advance:
+            sent = 0
+
+            def progress(done: int, total: int) -> None:
+                nonlocal sent
+                advance(done - sent)
+                sent = done
+
+            result = deploy(session, shipment, guard, progress=progress)
+        step.cached = result.files_sent == 0
+        if step.cached:
+            step.note(f"{device} has it in {choice.place.path}")
+        else:
+            step.note(f"{result.files_sent} files, {result.bytes_sent / 1e6:.1f} MB to {device}:{choice.place.path}")
+            step.note(choice.why)
+    return guard, result
+
+
+def require_camera_libraries(bundle: Bundle, facts: DeviceFacts, device: str) -> None:
+    """Raises DeviceUnsuitable when the app needs a library that neither the bundle nor the device has."""
+    there = {library.soname for library in facts.libraries}
+    lacking = [item for item in bundle.missing if item.needs not in there]
+    if lacking:
+        listed = ", ".join(f"{item.needs} (for {item.file})" for item in lacking[:5])
+        raise DeviceUnsuitable(
+            f"neither the bundle nor {device} has {listed}",
+            hint="name the Debian package that brings it in debs of [tool.incamera]",
+        )
+
+
+def _cache(context: Context) -> Path:
+    folder = context.store.root / "caches" / "devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,37 @@
+"""run: deploy what is stale, then the app, or the bare interpreter, in the camera as if it ran here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from incamera.workflows.deploy import deployed
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
+    from incamera.workflows.context import Context
+
+
+def run_app(
+    context: Context, project: Project, *, arguments: Sequence[str], device: str | None, target: str | None
+) -> int:
+    """Run the project's app with *arguments*. Returns its exit code."""
+    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target)
+
+
+def run_python(
+    context: Context, project: Project, *, arguments: Sequence[str], device: str | None, target: str | None
+) -> int:
+    """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
+    return _run(context, project, arguments, device, target)
+
+
+def _run(context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None) -> int:
+    from incamera.device.deploy import ensure_guard
+    from incamera.device.run import AppCommand, run_app
+
+    with deployed(context, project, device=device, target=target) as done:
+        guard = ensure_guard(done.session, done.guard)
+        python = f"{done.result.destination}/bin/python3"
+        command = AppCommand(words=(python, *arguments), folder=f"{done.result.destination}/app")
+        return run_app(done.session, guard, command)
