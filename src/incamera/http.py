@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -89,7 +90,9 @@ class Http:
         """Break off the transfers under way, as a bad network would: each begins again unless its sink objects."""
         with self._lock:
             for response in self._active:
-                response.shutdown()
+                # One that has just come to its end has nothing left to break off.
+                with suppress(ValueError, RuntimeError, OSError):
+                    response.shutdown()
 
     def _transfer(
         self, url: str, sink: Sink, size: int | None, progress: Progress | None, headers: Mapping[str, str] | None

@@ -2,10 +2,9 @@
 
 import math
 
+import numbers_demo
 import numpy as np
 import pytest
-
-import numbers_demo
 from numbers_demo._series import fill
 
 

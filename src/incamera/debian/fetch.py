@@ -90,12 +90,16 @@ class _Fetching:
             self.stopped.set()
             for _ in unpackers:
                 self.ready.put(None)
-            if len(paths) < len(wanted):
-                self.http.interrupt()
-            deadline = time.monotonic() + _GRACE_SECONDS
-            for thread in started:
-                thread.join(max(0.0, deadline - time.monotonic()))
+            self.join(started, interrupting=len(paths) < len(wanted))
         return {deb: paths[deb] for deb in wanted}
+
+    def join(self, threads: list[threading.Thread], *, interrupting: bool) -> None:
+        """Wait until *threads* have ended, or too long has passed; *interrupting* breaks off what they wait for."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while (alive := [thread for thread in threads if thread.is_alive()]) and time.monotonic() < deadline:
+            if interrupting:
+                self.http.interrupt()  # again and again: a transfer may have begun just after the last time
+            alive[0].join(0.05)
 
     def serve_downloads(self) -> None:
         while not self.stopped.is_set():

@@ -165,10 +165,10 @@ def load_indexes(
     warnings = []
     with ThreadPoolExecutor(2) as pool:
         main_load = pool.submit(load, "main", suite.name)
-        security_load = pool.submit(load, "security", suite.security)
+        security_load = pool.submit(load, "security", suite.security) if suite.security else None
         main = main_load.result()
         try:
-            security = security_load.result()
+            security = security_load.result() if security_load else b""
         except _NoIndex as error:
             warnings.append(f"security updates for {suite.name} are left out: {error}")
             security = b""

@@ -109,23 +109,24 @@ class _Unpacking:
         try:
             descriptor = os.open(full, flags, 0o644)
         except FileExistsError:
-            output_path = full.with_name(f"{full.name}.{threading.get_ident()}.part")
+            output_path = full.with_name(f".{threading.get_ident()}.part")
             descriptor = os.open(output_path, flags, 0o644)
-        with os.fdopen(descriptor, "wb", buffering=0) as output:
-            while size > 0:
-                data = content.read(min(size, _COPY_BYTES))
-                if not data:
-                    raise IntegrityError(f"{self.name} is cut off in {path}")
-                size -= len(data)
-                while data:
-                    data = data[output.write(data) :]
-            os.fchmod(output.fileno(), 0o755 if executable else 0o644)
-        if output_path is not full:
-            try:
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as output:
+                while size > 0:
+                    data = content.read(min(size, _COPY_BYTES))
+                    if not data:
+                        raise IntegrityError(f"{self.name} is cut off in {path}")
+                    size -= len(data)
+                    while data:
+                        data = data[output.write(data) :]
+                os.fchmod(output.fileno(), 0o755 if executable else 0o644)
+            if output_path is not full:
                 self.require_same(path, full, output_path)
                 output_path.replace(full)
-            finally:
-                output_path.unlink(missing_ok=True)
+        except BaseException:
+            output_path.unlink(missing_ok=True)
+            raise
         self.written.add(path)
 
     def require_same(self, path: str, full: Path, new: Path) -> None:

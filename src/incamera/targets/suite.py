@@ -17,7 +17,7 @@ class Suite:
     name: str
     release: int
     glibc: str
-    security: str
+    security: str | None = None
     python: str | None = None
 
 

@@ -117,7 +117,7 @@ def _install(
 def _hint(tail: str) -> str:
     if "No matching distribution" in tail or "Could not find a version" in tail:
         return (
-            "build requirements are installed from wheels only: is there one for this Python, or only an sdist (then build "
+            "build requirements are installed from wheels only: is there one for this Python, or only an sdist (build "
             "a wheel of it, and name its folder in PIP_FIND_LINKS)?"
         )
     return "pip's own settings are used (PIP_INDEX_URL, pip.conf); a proxy is read from https_proxy"

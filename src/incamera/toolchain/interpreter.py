@@ -45,7 +45,7 @@ class BuildInterpreter:
         return self.tree.root / f"usr/bin/python{self.python}"
 
     def argv(self, *arguments: str, bytecode_cache: Path | None = None) -> list[str]:
-        """Return the command line that starts it with *arguments*. It keeps byte-code in *bytecode_cache*, or nowhere."""
+        """Return the command line that starts it with *arguments*; byte-code goes to *bytecode_cache*, or nowhere."""
         return self.tree.argv(self.program, *_bytecode_options(bytecode_cache), *arguments)
 
     def write_environment(self, folder: Path, bytecode_cache: Path | None = None) -> Path:

@@ -29,7 +29,7 @@ _NEVER_COPIED = frozenset(
 )
 _NOT_COPIED_FROM_TOP = frozenset({"build", "dist", "wheelhouse"})
 _COMPILER_LINES = re.compile(
-    r"(:\d+: )?(fatal )?error: |undefined reference|undefined symbol|: cannot find |unable to find .*library|incamera: ",
+    r"(:\d+: )?(fatal )?error: |undefined reference|undefined symbol|: cannot find |unable to find .*lib|incamera: ",
     re.IGNORECASE,
 )
 _SHOWN_LINES = 12
@@ -204,7 +204,9 @@ class _Builder:
 def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     """Return what of a build's output tells why it failed: compilers' errors, else its end; then what was left out."""
     errors = [number for number, line in enumerate(lines) if _COMPILER_LINES.search(line)]
-    errors = [number for number in errors if not lines[number].startswith(("error: command", "error: subprocess"))]
+    errors = [
+        number for number in errors if not lines[number].lower().startswith(("error: command", "error: subprocess"))
+    ]
     # A compiler shows the place below its message.
     shown = sorted({near for number in errors for near in range(number, min(number + 3, len(lines)))})
     chosen = [lines[number] for number in shown][:_SHOWN_LINES] or list(lines[-2 * _SHOWN_LINES :])
