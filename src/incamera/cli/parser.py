@@ -11,7 +11,7 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 # In the order of --help: the main job first. A name is that of its module in this package.
-COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "virtual", "store", "completion")
+COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store", "completion")
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,10 +94,17 @@ def make_console(arguments: argparse.Namespace) -> Any:
 
 
 def _what_was_typed(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
-    options = [option for action in parser._actions for option in action.option_strings]
     if "invalid choice: '" in message:
         choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
         return message.split("invalid choice: '")[1].split("'")[0], choices
     if message.startswith("unrecognized arguments: "):
-        return message.split(": ", 1)[1].split()[0], options
+        return message.split(": ", 1)[1].split()[0], sorted(_all_options(parser))
     return "", []
+
+
+def _all_options(parser: argparse.ArgumentParser) -> set[str]:
+    options = {option for action in parser._actions for option in action.option_strings}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            options |= {option for child in action.choices.values() for option in _all_options(child)}
+    return options

@@ -26,10 +26,13 @@ class Monitor:
     def execute(self, command: str, *, descriptor: int | None = None, **arguments: object) -> Any:
         """Return QEMU's answer to *command*; *descriptor* goes along with it. Raises DeviceError when it says no."""
         message = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
-        if descriptor is None:
-            self._connection.sendall(message)
-        else:
-            socket.send_fds(self._connection, [message], [descriptor])
+        try:
+            if descriptor is None:
+                self._connection.sendall(message)
+            else:
+                socket.send_fds(self._connection, [message], [descriptor])
+        except OSError:
+            raise DeviceError("QEMU closed its monitor") from None
         while True:
             answer = self._receive()
             if "return" in answer:
@@ -49,7 +52,10 @@ class Monitor:
     def _receive(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:
             self._wait(self._connection.fileno())
-            data = self._connection.recv(65536)
+            try:
+                data = self._connection.recv(65536)
+            except ConnectionError:
+                data = b""
             if not data:
                 raise DeviceError("QEMU closed its monitor")
             self._buffer += data

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceUnsuitable
 from incamera.runtime.launcher import require_launcher
-from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 from incamera.workflows.bundle import build_bundle
-from incamera.workflows.devices import choose_device, connected
+from incamera.workflows.devices import (
+    choose_device,
+    connected,
+    device_cache,
+    probe_device,
+    require_architecture,
+)
 from incamera.workflows.targets import target_for_device
 
 if TYPE_CHECKING:
@@ -57,21 +61,6 @@ def deploy_project(
         return str(done.device), done.result
 
 
-def probe_device(context: Context, session: Session) -> DeviceFacts:
-    from incamera.device.probe import probe
-
-    return probe(session, cache=_cache(context) / f"{session.device}.json")
-
-
-def require_architecture(facts: DeviceFacts, device: Device) -> Architecture:
-    architecture = Architecture.from_machine(facts.architecture)
-    if architecture is None:
-        raise DeviceUnsuitable(
-            f"{device} is a {facts.architecture} machine", hint="cameras are " + " or ".join(Architecture)
-        )
-    return architecture
-
-
 def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> tuple[Guard, DeployResult]:
     from incamera.device.deploy import Guard, deploy
     from incamera.device.libraries import ensure_loader_plan
@@ -82,7 +71,9 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
     with context.reporter.step("deploy") as step:
         check_architecture(facts, bundle.target.architecture, device=device)
         choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
-        plan = ensure_loader_plan(session, facts, bundle.path, bundle.entries, folders=("lib",), cache=_cache(context))
+        plan = ensure_loader_plan(
+            session, facts, bundle.path, bundle.entries, folders=("lib",), cache=device_cache(context)
+        )
         require_camera_libraries(bundle, facts, device)
         shipment = plan_shipment(
             bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
@@ -102,7 +93,8 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
         if step.cached:
             step.note(f"{device} has it in {choice.place.path}")
         else:
-            step.note(f"{result.files_sent} files, {result.bytes_sent / 1e6:.1f} MB to {device}:{choice.place.path}")
+            megabytes = result.bytes_sent / 1e6
+            step.note(f"{result.files_sent} files, {megabytes:.1f} MB to {device}:{choice.place.path}")
             step.note(choice.why)
     return guard, result
 
@@ -117,9 +109,3 @@ def require_camera_libraries(bundle: Bundle, facts: DeviceFacts, device: str) ->
             f"neither the bundle nor {device} has {listed}",
             hint="name the Debian package that brings it in debs of [tool.incamera]",
         )
-
-
-def _cache(context: Context) -> Path:
-    folder = context.store.root / "caches" / "devices"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

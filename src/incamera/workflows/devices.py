@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.errors import DeviceUnsuitable
+from incamera.targets.architecture import Architecture
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.workflows.virtual import start_virtual
 
 if TYPE_CHECKING:
+    from incamera.device.facts import DeviceFacts
     from incamera.device.host_keys import HostKey
     from incamera.device.session import Session
     from incamera.device.values import Device
@@ -74,13 +77,70 @@ def virtual_device(camera: VirtualCamera) -> Device:
     )
 
 
+def add_device(
+    context: Context, name: str, address: str | None, *, accept_key: str | None = None
+) -> tuple[Device, DeviceFacts]:
+    """Connect to a device, have its host key accepted, look at it, and write it down under *name*.
+
+    *accept_key* is the fingerprint of the key to accept, for those who cannot be asked.
+    """
+    from incamera.device import registry
+    from incamera.device.values import parse_address
+
+    device = parse_address(address, name=name) if address else registry.require_device(devices_folder(context), name)
+    with connected(context, device, accept_key=accept_key) as session:
+        facts = probe_device(context, session)
+    require_architecture(facts, device)
+    registry.add_device(devices_folder(context), device)
+    return device, facts
+
+
+def list_devices(context: Context) -> list[tuple[Device, bool]]:
+    """Return the devices that are known, and of each whether it is a virtual camera."""
+    from incamera.device.registry import load_devices
+    from incamera.virtual.camera import list_cameras
+
+    known = [(device, False) for device in load_devices(devices_folder(context)).values()]
+    return known + [(virtual_device(camera), True) for camera in list_cameras(context.store)]
+
+
+def look_at_device(context: Context, name: str | None) -> tuple[Device, DeviceFacts]:
+    device = choose_device(context, name)
+    with connected(context, device) as session:
+        return device, probe_device(context, session)
+
+
+def probe_device(context: Context, session: Session) -> DeviceFacts:
+    from incamera.device.probe import probe
+
+    return probe(session, cache=device_cache(context) / f"{session.device}.json")
+
+
+def require_architecture(facts: DeviceFacts, device: Device) -> Architecture:
+    architecture = Architecture.from_machine(facts.architecture)
+    if architecture is None:
+        raise DeviceUnsuitable(
+            f"{device} is a {facts.architecture} machine", hint="cameras are " + " or ".join(Architecture)
+        )
+    return architecture
+
+
+def device_cache(context: Context) -> Path:
+    """Where we keep what was found out about devices."""
+    folder = context.store.root / "caches" / "devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @contextmanager
-def connected(context: Context, device: Device) -> Iterator[Session]:
+def connected(context: Context, device: Device, *, accept_key: str | None = None) -> Iterator[Session]:
     """A connection to *device*; a device that is met for the first time is trusted when the user says so."""
     from incamera.device.registry import known_hosts_file
     from incamera.device.ssh import connect
 
     def decide(key: HostKey) -> bool:
+        if accept_key is not None:
+            return key.fingerprint.removeprefix("SHA256:") == accept_key.removeprefix("SHA256:")
         return context.reporter.confirm(
             f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
         )

@@ -1,0 +1,113 @@
+"""`incamera device add|list|info|remove`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("device", help="your cameras: add, list, look at", description="Your cameras.")
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    add = add_command(
+        actions,
+        "add",
+        execute_add,
+        help="make a camera known by a name",
+        description="Make a camera known by a name. It is connected to at once, its host key shown to accept.",
+    )
+    add.add_argument("name", metavar="NAME", help="a Host of ~/.ssh/config, or any name if ADDRESS is given")
+    add.add_argument("address", metavar="ADDRESS", nargs="?", help="[USER@]HOST[:PORT]")
+    add.add_argument("--accept-key", metavar="FINGERPRINT", help="accept the host key with this SHA256 fingerprint")
+    add_command(actions, "list", execute_list, help="list the cameras that are known, and the virtual ones that run")
+    info = add_command(actions, "info", execute_info, help="look at a camera: architecture, libc, places, libraries")
+    info.add_argument("name", metavar="NAME", nargs="?", help="which (default: a virtual camera)")
+    remove = add_command(actions, "remove", execute_remove, help="forget a camera and its host key")
+    remove.add_argument("name", metavar="NAME")
+
+
+def execute_add(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.devices import add_device
+
+    device, facts = add_device(
+        Context.open(console), arguments.name, arguments.address, accept_key=arguments.accept_key
+    )
+    if arguments.json:
+        console.emit({"device": device.name, "facts": facts.to_json()})
+    else:
+        console.print(f"{device.name}: {facts.architecture}, {facts.system}, glibc {facts.libc or 'unknown'}")
+    return 0
+
+
+def execute_list(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.devices import list_devices
+
+    devices = list_devices(Context.open(console))
+    if arguments.json:
+        rows = [
+            {"name": d.name, "host": d.host, "port": d.port, "user": d.user, "virtual": virtual}
+            for d, virtual in devices
+        ]
+        console.emit({"devices": rows})
+    elif not devices:
+        console.print("no device is known; add one with `incamera device add NAME`, or use a virtual camera")
+    else:
+        console.table(
+            ("NAME", "ADDRESS", "KIND"),
+            [(d.name, _address(d), "virtual" if virtual else "camera") for d, virtual in devices],
+        )
+    return 0
+
+
+def execute_info(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.console import format_bytes
+    from incamera.workflows.context import Context
+    from incamera.workflows.devices import look_at_device
+
+    device, facts = look_at_device(Context.open(console), arguments.name)
+    if arguments.json:
+        console.emit({"device": device.name, "facts": facts.to_json()})
+        return 0
+    console.print(f"{device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}")
+    console.print(f"glibc {facts.libc or 'unknown'}, {len(facts.libraries)} libraries, logged in as {facts.user}")
+    console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
+    console.table(
+        ("PLACE", "FILE SYSTEM", "FREE", "WRITE", "EXEC"),
+        [
+            (
+                place.path,
+                place.filesystem,
+                "?" if place.free is None else format_bytes(place.free),
+                "yes" if place.writable else "no",
+                "yes" if place.executable else "no",
+            )
+            for place in facts.places
+        ],
+    )
+    return 0
+
+
+def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.device.registry import remove_device
+    from incamera.workflows.context import Context
+    from incamera.workflows.devices import devices_folder
+
+    remove_device(devices_folder(Context.open(console)), arguments.name)
+    if arguments.json:
+        console.emit({"removed": arguments.name})
+    else:
+        console.print(f"forgot {arguments.name}")
+    return 0
+
+
+def _address(device: Any) -> str:
+    user = f"{device.user}@" if device.user else ""
+    port = f":{device.port}" if device.port else ""
+    return f"{user}{device.host}{port}"
