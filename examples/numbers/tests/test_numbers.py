@@ -1,4 +1,4 @@
-"""Runs on the camera, with `incamera test`, or on your own computer once `pip install .` has built the C module there."""
+"""Runs on your own computer too, once `pip install .` has built the C module there."""
 
 import math
 
