@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
+_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another INCAMERA_DEBIAN_MIRROR"
+_OTHER_WAY = (
+    "a proxy is read from http_proxy and https_proxy, another Debian mirror from INCAMERA_DEBIAN_MIRROR: "
+    "one of them may not be meant for you"
+)
 CONNECTIONS = 8
 
 Progress = Callable[[int], None]
@@ -107,14 +112,14 @@ class Http:
             if response.status in (408, 425, 429) or response.status >= 500:
                 raise _ServerBusy(f"the server answers {response.status}")
             if response.status != 200:
-                raise FetchError(f"cannot fetch {url}: the server answers {response.status}")
+                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_OTHER_WAY)
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
-                raise IntegrityError(f"{url} is {length} bytes long, but {size} were signed for")
+                raise IntegrityError(f"{url} is {length} bytes long, but {size} were signed for", hint=_OTHER_MIRROR)
             # Not decoded: some servers call a .gz file gzip-encoded, and it's the file's own bytes that are signed for.
             for chunk in response.stream(_CHUNK, decode_content=False):
                 if size is not None and sink.size + len(chunk) > size:
-                    raise IntegrityError(f"{url} is longer than the {size} bytes that were signed for")
+                    raise IntegrityError(f"{url} is longer than the {size} bytes signed for", hint=_OTHER_MIRROR)
                 sink.write(chunk)
                 if progress is not None:
                     progress(len(chunk))

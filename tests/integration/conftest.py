@@ -22,6 +22,8 @@ from incamera.workflows.bundle import build_bundle
 from incamera.workflows.context import Context, Step
 from incamera.workflows.virtual import start_virtual as start
 
+from .faulty_mirror import FaultyMirror, faulty_mirror
+
 if TYPE_CHECKING:
     from incamera.http import Progress
     from incamera.runtime.bundle import Bundle
@@ -184,3 +186,14 @@ def incamera() -> Callable[..., Finished]:
     return run
 
 
+@pytest.fixture(scope="session")
+def _mirror() -> Iterator[FaultyMirror]:
+    with faulty_mirror(REPOSITORY / ".incamera" / "mirror-cache") as mirror:
+        yield mirror
+
+
+@pytest.fixture
+def local_mirror(_mirror: FaultyMirror) -> Iterator[FaultyMirror]:
+    """A mirror on loopback that does what a test asks of it, and is sound again after that."""
+    yield _mirror
+    _mirror.behave()

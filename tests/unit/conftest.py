@@ -22,6 +22,7 @@ class Web:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each small answer takes 40 ms
 
             def do_GET(self) -> None:
                 web.requests.append(self.path)
@@ -40,6 +41,7 @@ class Web:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64  # or connections made at once wait a second
 
             def handle_error(self, *args: object) -> None:
                 pass  # clients that hang up are what some tests are about

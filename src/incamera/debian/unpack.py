@@ -11,9 +11,10 @@ import os
 import posixpath
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from incamera.debian.archive_ar import TarStream
 from incamera.errors import BuildError, IntegrityError
@@ -57,6 +58,20 @@ def merged_path(path: str) -> str:
     return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
 
 
+class _StrictInfo(tarfile.TarInfo):
+    """Refuses what the tarfile module takes for the end of an archive, unless it is the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.HeaderError as error:
+            # The end is marked by a block of zeros, which has a class of its own.
+            if type(error).__name__ == "EOFHeaderError":
+                raise
+            raise tarfile.ReadError(f"no file begins at byte {tarfile_.offset}") from error
+
+
 class _Unpacking:
     def __init__(self, name: str, destination: Path, select: Select) -> None:
         self.name = name
@@ -69,13 +84,23 @@ class _Unpacking:
 
     def run(self, stream: IO[bytes]) -> None:
         data = TarStream(stream, "data.tar", name=self.name)
+        with self.reporting_damage():
+            archive = tarfile.open(fileobj=cast("IO[bytes]", data), mode="r|", tarinfo=_StrictInfo)  # noqa: SIM115
+        with archive:
+            while True:
+                with self.reporting_damage():
+                    member = archive.next()
+                if member is None:
+                    break
+                self.unpack_member(archive, member)
+        data.finish()
+
+    @contextmanager
+    def reporting_damage(self) -> Iterator[None]:
         try:
-            with tarfile.open(fileobj=cast("IO[bytes]", data), mode="r|", errorlevel=2) as archive:
-                for member in archive:
-                    self.unpack_member(archive, member)
+            yield
         except _TAR_ERRORS as error:
             raise IntegrityError(f"{self.name} is damaged: {error}") from error
-        data.finish()
 
     def unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if member.isdir() or not (member.isreg() or member.issym() or member.islnk()):
@@ -96,7 +121,8 @@ class _Unpacking:
             else:
                 self.wanted_by_links.setdefault(target, []).append(chosen)
         else:
-            content = archive.extractfile(member)
+            with self.reporting_damage():
+                content = archive.extractfile(member)
             if content is None:
                 raise IntegrityError(f"{self.name}: {path} has no content")
             self.place_file(chosen, content, member.size, executable=bool(member.mode & 0o111))
@@ -114,7 +140,8 @@ class _Unpacking:
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as output:
                 while size > 0:
-                    data = content.read(min(size, _COPY_BYTES))
+                    with self.reporting_damage():
+                        data = content.read(min(size, _COPY_BYTES))
                     if not data:
                         raise IntegrityError(f"{self.name} is cut off in {path}")
                     size -= len(data)
@@ -204,4 +231,4 @@ def _clean_path(path: str, *, name: str) -> str:
 def _require_inside(path: str) -> None:
     """Guard against a *select* that maps to somewhere else."""
     if not path or path.startswith("/") or ".." in path.split("/"):
-        raise ValueError(f"{path!r} is no path below the destination")
+        raise AssertionError(f"{path!r} is no path below the destination")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 4
+FORMAT = 6
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
@@ -29,7 +29,7 @@ def stage_explanations(tree: Path, target: Target) -> list[str]:
     paths = []
     for name in _EXPLAINED:
         path = f"{layout.stdlib(target)}/{name}.py"
-        (tree / path).write_text(text)
+        (tree / path).write_text(text.replace("@NAME@", name))
         paths.append(path)
     return paths
 
@@ -44,7 +44,7 @@ def assemble_runtime(tree: Path, target: Target, launcher: Path, extra_libraries
         raise BuildError(f"the packages for {target} hold no {layout.interpreter(target)}")
     facts = target.architecture.facts
     roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
-    extra = [facts.loader, "libc.so.6", *layout.dlopened_libraries(), *extra_libraries]
+    extra = [facts.loader, "libc.so.6", *layout.standing_libraries(), *extra_libraries]
     missing = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
     _join_certificates(tree)
     remove_tree(tree / ".staged")

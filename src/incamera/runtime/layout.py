@@ -49,8 +49,8 @@ def _trim() -> dict[str, list[str]]:
     return trim
 
 
-def dlopened_libraries() -> list[str]:
-    return _trim()["dlopened"]
+def standing_libraries() -> list[str]:
+    return _trim()["always"]
 
 
 def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:

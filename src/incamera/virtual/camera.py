@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import time
@@ -169,18 +170,21 @@ def require_camera(store: Store, name: str) -> VirtualCamera:
 def stop_camera(store: Store, name: str) -> None:
     """End the camera called *name* and return when nothing of it is left. Raises DeviceError when there is none."""
     camera = require_camera(store, name)
-    with suppress(ProcessLookupError):
-        os.kill(camera.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOPS_WITHIN_SECONDS
-    while (_folder(store) / name / RECORD).exists():
-        if time.monotonic() > deadline:
+    try:
+        # Its lock was held a moment ago, so the number is still that keeper's.
+        keeper = os.pidfd_open(camera.pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                os.kill(camera.pid, signal.SIGKILL)
-            time.sleep(0.1)
-            with store.lock("virtual"):
-                _prune(store)
-            return
-        time.sleep(0.01)
+                signal.pidfd_send_signal(keeper, number)
+            if select.select([keeper], [], [], _STOPS_WITHIN_SECONDS)[0]:
+                break
+    finally:
+        os.close(keeper)
+    with store.lock("virtual"):
+        _prune(store)
 
 
 def _folder(store: Store) -> Path:

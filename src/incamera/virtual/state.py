@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +57,9 @@ def ensure_state(
     scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
     trees = [_tree_key(store, userland), _tree_key(store, kernel)]
     secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
-    firmware_key = _digest([firmware_module.VERSION, repr(profile), trees, scripts, secrets])
+    # What only QEMU is told makes no other firmware.
+    inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())
+    firmware_key = _digest([firmware_module.VERSION, repr(inside), trees, scripts, secrets])
 
     def make_firmware(folder: Path) -> None:
         progress(f"put together the firmware of {profile.name}")

@@ -63,6 +63,8 @@ def resolve_lock(context: Context, project: Project, target: Target) -> tuple[Lo
     from incamera.debian.closure import resolve_closure
 
     index = load_index(context, target.suite, target.architecture.facts.debian)
+    for warning in index.warnings:
+        context.reporter.warn(warning)
     choices = [_choose_deb(text, index, target) for text in project.dependencies]
     chosen = [choice for choice in choices if choice is not None]
     roots = [*runtime_roots(target), *(deb.package for deb, _ in chosen), *project.debs]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incamera.debian.version import compare_versions, version_key
@@ -93,17 +93,20 @@ def reference(left: str, right: str) -> int:
     return (e1 - e2) or compare(u1, u2) or compare(r1, r2)
 
 
+@settings(deadline=None)
 @given(versions, versions)
 def test_agrees_with_the_policy_step_by_step(left: str, right: str) -> None:
     expected, got = reference(left, right), compare_versions(left, right)
     assert (got > 0) - (got < 0) == (expected > 0) - (expected < 0)
 
 
+@settings(deadline=None)
 @given(versions)
 def test_a_tilde_comes_before_and_a_plus_after(version: str) -> None:
     assert compare_versions(version + "~", version) < 0 < compare_versions(version + "+x", version)
 
 
+@settings(deadline=None)
 @given(st.lists(versions, max_size=6))
 def test_it_is_a_total_order(items: list[str]) -> None:
     ordered = sorted(items, key=version_key)
@@ -111,6 +114,7 @@ def test_it_is_a_total_order(items: list[str]) -> None:
         assert compare_versions(ordered[i], ordered[j]) <= 0 <= compare_versions(ordered[j], ordered[i])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12))
 def test_any_text_can_be_compared(left: str, right: str) -> None:
     assert compare_versions(left, right) == -compare_versions(right, left)

@@ -3,11 +3,11 @@
 import sys
 
 _MESSAGE = (
-    f"`{__name__}` is left out of this Python: a camera has no room for virtual environments, and nothing to install "
+    "`@NAME@` is left out of this Python: a camera has no room for virtual environments, and nothing to install "
     "packages with. On your computer, name what you need in [project] dependencies of pyproject.toml and type "
     "`incamera run`: the packages are put into the bundle."
 )
 
 if __name__ == "__main__":
     sys.exit(_MESSAGE)
-raise ImportError(_MESSAGE, name=__name__)
+raise ImportError(_MESSAGE, name="@NAME@")

@@ -70,7 +70,11 @@ def ssl_with_certificates():
     import ssl
 
     context = ssl.create_default_context()
-    return {"authorities": len(context.get_ca_certs()), "verify": context.verify_mode.name, "openssl": ssl.OPENSSL_VERSION}
+    return {
+        "authorities": len(context.get_ca_certs()),
+        "verify": context.verify_mode.name,
+        "openssl": ssl.OPENSSL_VERSION,
+    }
 
 
 @check
@@ -136,7 +140,9 @@ def numpy():
 def numpy_uses_openblas():
     import numpy  # noqa: F401
 
-    return sorted({line.split("/")[-1].strip() for line in open("/proc/self/maps") if "blas" in line or "lapack" in line})
+    return sorted(
+        {line.split("/")[-1].strip() for line in open("/proc/self/maps") if "blas" in line or "lapack" in line}
+    )
 
 
 @check
@@ -169,7 +175,11 @@ def traceback_lines():
 def pyc_is_used():
     import decimal
 
-    return {"own": Path(__file__).name, "stdlib": Path(decimal.__file__).name, "cached": Path(__import__("numpy").__cached__).exists()}
+    return {
+        "own": Path(__file__).name,
+        "stdlib": Path(decimal.__file__).name,
+        "cached": Path(__import__("numpy").__cached__).exists(),
+    }
 
 
 @check

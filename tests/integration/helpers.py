@@ -1,0 +1,106 @@
+"""What the tests of faults share: small projects, commands that run meanwhile, and waiting for what must happen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+PATIENCE_SECONDS = 60.0
+
+
+def write_project(folder: Path, *, app: str = 'print("hello")\n', settings: str = "", name: str = "plain") -> Path:
+    """Make a project without dependencies; *settings* are more lines for [tool.incamera]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "1"\n\n[tool.incamera]\n{settings}\n')
+    (folder / "app.py").write_text(app)
+    return folder
+
+
+def eventually(condition: Callable[[], object], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen that {what}"
+        time.sleep(0.02)
+
+
+class Running:
+    """A command of incamera that runs meanwhile; what it prints is read as it comes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.out = b""
+        self.err = b""
+        self._threads = [
+            threading.Thread(target=self._read, args=(stream, name), daemon=True)
+            for stream, name in ((process.stdout, "out"), (process.stderr, "err"))
+            if stream is not None
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream: IO[bytes], name: str) -> None:
+        while data := os.read(stream.fileno(), 65536):
+            setattr(self, name, getattr(self, name) + data)
+
+    @property
+    def text(self) -> str:
+        return self.err.decode("utf-8", "replace")
+
+    def await_output(self, text: str) -> None:
+        eventually(lambda: text.encode() in self.out or self.process.poll() is not None, f"{text!r} is printed")
+        assert text.encode() in self.out, f"it ended with {self.process.returncode}: {self.text}"
+
+    def finish(self, *, seconds: float = PATIENCE_SECONDS) -> int:
+        code = self.process.wait(seconds)
+        for thread in self._threads:
+            thread.join(seconds)
+        return code
+
+    def interrupt(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.finish()
+
+
+@contextlib.contextmanager
+def running(
+    *arguments: str | Path,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+) -> Iterator[Running]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "incamera", *map(str, arguments)],
+        cwd=cwd,
+        env=dict(env),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        command = Running(process)
+        try:
+            yield command
+        finally:
+            if process.poll() is None:
+                process.kill()
+                command.finish()
+
+
+def processes_that_mention(text: str) -> list[str]:
+    """Return the command lines of the processes that have *text* in theirs."""
+    lines = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if text in line and int(folder.name) != os.getpid():
+                lines.append(line)
+    return lines

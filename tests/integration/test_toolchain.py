@@ -1,0 +1,196 @@
+"""Real cross builds: real compilers, real back ends, real packages from the index."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.errors import BuildError, ToolFailed
+from incamera.targets.target import Target
+from incamera.toolchain.build_folder import Toolchain
+from incamera.toolchain.pep517 import build_wheel
+from incamera.toolchain.plan import Compiler
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
+    from incamera.store import Store
+
+NUMBERS = Path(__file__).parents[2] / "examples/numbers"
+ToolchainFor = Callable[[Target, Compiler], Toolchain]
+
+
+def make_project(folder: Path, source: str, **extension: object) -> Path:
+    """A project with one small C module, `own`, built by setuptools with *extension*'s arguments."""
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "own"\nversion = "1"\n'
+    )
+    (folder / "own.c").write_text(source)
+    arguments = "".join(f", {key}={value!r}" for key, value in extension.items())
+    (folder / "setup.py").write_text(
+        f"from setuptools import setup, Extension\nsetup(ext_modules=[Extension('own', ['own.c']{arguments})])\n"
+    )
+    return folder
+
+
+MODULE = """
+#include <Python.h>
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "own", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit_own(void) { return PyModule_Create(&module); }
+"""
+
+
+def dynamic_tags(elf: ELFFile, *names: str) -> list[str]:
+    from elftools.elf.dynamic import DynamicSection
+
+    section = elf.get_section_by_name(".dynamic")
+    assert isinstance(section, DynamicSection)
+    return [str(getattr(tag, "needed", tag.entry.d_val)) for tag in section.iter_tags() if tag.entry.d_tag in names]
+
+
+@pytest.mark.parametrize("compiler", list(Compiler))
+def test_the_example_is_built_for_the_target_and_alike_twice(
+    store: Store, toolchain_for: ToolchainFor, target: Target, compiler: Compiler, tmp_path: Path
+) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    toolchain = toolchain_for(target, compiler)
+    before = sorted(NUMBERS.rglob("*"))
+    wheels = [
+        build_wheel(NUMBERS, toolchain, store, tmp_path / name, log=tmp_path / f"log-{name}") for name in ("one", "two")
+    ]
+    assert wheels[0].name == f"numbers_demo-1.0-cp311-cp311-linux_{target.architecture.facts.wheel}.whl"
+    one, two = (hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
+    assert one == two
+    assert sorted(NUMBERS.rglob("*")) == before  # the user's folder isn't littered
+    with zipfile.ZipFile(wheels[0]) as archive:
+        [module] = [name for name in archive.namelist() if name.endswith(".so")]
+        assert module == f"numbers_demo/_series.cpython-311-{target.architecture.facts.gnu}.so"
+        data = archive.read(module)
+    for leak in (str(store.root), str(tmp_path), str(Path.home()) + "/", "/usr/include"):
+        assert leak.encode() not in data
+    elf = ELFFile(io.BytesIO(data))
+    assert elf["e_machine"] == target.architecture.facts.elf_machine
+    assert set(dynamic_tags(elf, "DT_NEEDED")) <= {"libc.so.6", "libm.so.6"}
+    assert not dynamic_tags(elf, "DT_RPATH", "DT_RUNPATH")
+    assert b"build_wheel" in (tmp_path / "log-one").read_bytes()
+
+
+def test_a_projects_own_host_folders_are_left_out(
+    store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path
+) -> None:
+    trap = tmp_path / "usr-local-include"
+    trap.mkdir()
+    (trap / "trap.h").write_text("#error a header of the host was read\n")
+    source = '#if __has_include("trap.h")\n#include "trap.h"\n#endif\n' + MODULE
+    project = make_project(
+        tmp_path / "own",
+        source,
+        include_dirs=[str(trap), "/usr/include"],
+        library_dirs=["/usr/lib", "/usr/lib/x86_64-linux-gnu"],
+        runtime_library_dirs=["/usr/lib"],
+    )
+    notes: list[str] = []
+    build_wheel(project, toolchain_for(target, Compiler.gcc), store, tmp_path / "out", note=notes.append)
+    for what in (f"-I{trap}", "-I/usr/include", "-L/usr/lib", "-rpath /usr/lib"):
+        assert any(what in note for note in notes), what
+
+
+def test_the_hosts_variables_do_not_reach_a_build(
+    store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (trap / "setuptools.py").write_text("raise SystemExit('the host PYTHONPATH was used')\n")
+    (trap / "Python.h").write_text("#error CPATH was used\n")
+    for name, value in {
+        "PYTHONPATH": trap,
+        "CPATH": trap,
+        "CFLAGS": "-DLEAK",
+        "CC": "false",
+        "PYTHONHOME": trap,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    source = "#ifdef LEAK\n#error CFLAGS was used\n#endif\n" + MODULE
+    assert build_wheel(
+        make_project(tmp_path / "own", source), toolchain_for(target, Compiler.gcc), store, tmp_path / "o"
+    )
+
+
+def test_a_mistake_in_the_source_is_shown_with_its_line(
+    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "own", MODULE + "int f(void) { return nowhere; }\n")
+    log = tmp_path / "log"
+    with pytest.raises(ToolFailed) as caught:
+        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out", log=log)
+    assert caught.value.tail.splitlines()[0].startswith("own.c:5:")
+    assert "nowhere" in caught.value.tail
+    assert "Traceback" not in caught.value.tail
+    assert b"nowhere" in log.read_bytes()
+    assert not (tmp_path / "out").exists()
+    assert not [path for path in (store.root / "tmp").iterdir() if path.name.startswith(f"{os.getpid()}-")]
+
+
+def test_a_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
+    library = tmp_path / "libhost.so"
+    library.write_bytes(b"\x7fELF")
+    project = make_project(tmp_path / "own", MODULE, extra_objects=[str(library)])
+    with pytest.raises(ToolFailed) as caught:
+        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+    assert f"{library} is a library of this computer" in caught.value.tail
+    assert "tool.incamera.debs" in caught.value.tail
+
+
+def test_a_binary_for_the_host_in_the_wheel_is_refused_by_name(
+    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "own", MODULE)
+    package = project / "data"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "tool").write_bytes(Path("/proc/self/exe").read_bytes()[:4096])
+    with (project / "pyproject.toml").open("a") as stream:
+        stream.write('[tool.setuptools]\npackages = ["data"]\n[tool.setuptools.package-data]\ndata = ["tool"]\n')
+    with pytest.raises(BuildError, match="data/tool is for"):
+        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+
+
+def test_build_requirements_that_do_not_exist_are_named(
+    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "own", MODULE)
+    text = (project / "pyproject.toml").read_text().replace("setuptools>=77", "setuptools>=9999")
+    (project / "pyproject.toml").write_text(text)
+    with pytest.raises(ToolFailed, match="setuptools>=9999"):
+        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+
+
+def test_c_plus_plus_uses_the_shared_library(
+    store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path
+) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    project = make_project(tmp_path / "own", "", language="c++")
+    (project / "own.c").unlink()
+    (project / "own.cpp").write_text(
+        "#include <iostream>\n#include <vector>\n"
+        + MODULE
+        + "int f() { std::vector<int> v(3); std::cout << v.size(); return 0; }\n"
+    )
+    setup = (project / "setup.py").read_text().replace("own.c'", "own.cpp'")
+    (project / "setup.py").write_text(setup)
+    wheel = build_wheel(project, toolchain_for(target, Compiler.gcc), store, tmp_path / "out")
+    with zipfile.ZipFile(wheel) as archive:
+        [module] = [name for name in archive.namelist() if name.endswith(".so")]
+        elf = ELFFile(io.BytesIO(archive.read(module)))
+    assert "libstdc++.so.6" in dynamic_tags(elf, "DT_NEEDED")

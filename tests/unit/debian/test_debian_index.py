@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.debian.index import PackageIndex, load_indexes
+from incamera.errors import FetchError, IntegrityError
+
+if TYPE_CHECKING:
+    from tests.unit.debian.conftest import Archive
+
+    from incamera.http import Http
+    from incamera.store import Store
+
+
+def load(archive: Archive, http: Http, store: Store, pauses: list[float] | None = None) -> PackageIndex:
+    return load_indexes(
+        archive.suite,
+        archive.architecture,
+        archive.mirror,
+        http,
+        store,
+        pause=(pauses if pauses is not None else []).append,
+    )
+
+
+def indexes_asked_for(archive: Archive) -> list[str]:
+    return [path for path in archive.web.requests if "binary-" in path]
+
+
+@pytest.mark.parametrize("ending", [".gz", ".xz"])
+def test_packages_of_both_archives_are_found_newest_first(
+    archive: Archive, http: Http, store: Store, ending: str
+) -> None:
+    archive.add("libc6", "2.36-9", Depends="libgcc-s1 (>= 3.0)", Pre_Depends="dpkg", Multi_Arch="same")
+    archive.add("libc6", "2.36-9+deb12u1", archive="security")
+    archive.add("libgcc-s1", "12.2", Essential="yes", Installed_Size="100")
+    archive.publish(ending=ending)
+    index = load(archive, http, store)
+    new, old = index.find("libc6")
+    assert (new.version, new.archive, old.version, old.archive) == ("2.36-9+deb12u1", "security", "2.36-9", "main")
+    assert old.multi_arch == "same"
+    assert [str(relation[0]) for relation in old.requirements] == ["dpkg", "libgcc-s1 (>= 3.0)"]
+    [libgcc] = index.find("libgcc-s1")
+    assert libgcc.essential
+    assert libgcc.installed_size == 102400
+    assert libgcc.filename == "pool/main/libgcc-s1_12.2_armhf.deb"
+    assert index.find("libc") == []
+    assert index.warnings == ()
+    assert len(index) == 2
+
+
+def test_a_deb_that_both_archives_have_is_one(archive: Archive, http: Http, store: Store) -> None:
+    body = archive.add("a", "1")
+    archive.add("a", "1", archive="security", body=body)
+    archive.publish()
+    [deb] = load(archive, http, store).find("a")
+    assert deb.archive == "main"
+
+
+def test_providers_and_closest_names(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("libblas3", "3", Provides="libblas.so.3 (= 3), blas")
+    archive.add("libopenblas0", "0.3", Provides="libblas.so.3")
+    archive.add("libopenblas0", "0.2", Provides="other,\n libblas.so.3 (= 2)", archive="security")
+    archive.add("unrelated", "1")
+    archive.publish()
+    index = load(archive, http, store)
+    providers = index.providers("libblas.so.3")
+    assert [(deb.package, deb.provided_version("libblas.so.3")) for deb in providers] == [
+        ("libblas3", "3"),
+        ("libopenblas0", ""),
+        ("libopenblas0", "2"),
+    ]
+    assert index.providers("nothing") == []
+    assert index.closest("libopenblass0")[0] == "libopenblas0"
+
+
+def test_an_index_is_fetched_once_by_hash(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a")
+    archive.publish(plain=False)
+    load(archive, http, store)
+    assert len(indexes_asked_for(archive)) == 2
+    assert all("/by-hash/SHA256/" in path for path in indexes_asked_for(archive))
+    load(archive, http, store)
+    assert len(indexes_asked_for(archive)) == 2
+
+
+def test_a_mirror_without_by_hash_is_asked_for_the_plain_name(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a")
+    archive.publish(by_hash=False)
+    assert load(archive, http, store).find("a")
+
+
+def test_a_mirror_in_the_middle_of_an_update_is_asked_again(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish(by_hash=False)
+    path = f"{archive.suite_path('main')}/InRelease"
+    stale = archive.web.pages[path]
+    archive.add("a", "2")
+    archive.publish(by_hash=False)  # now the indexes are newer than the release file
+    fresh = archive.web.pages[path]
+    assert isinstance(stale, bytes)
+    assert isinstance(fresh, bytes)
+    archive.web.pages[path] = [stale, stale, fresh]
+    pauses: list[float] = []
+    assert load(archive, http, store, pauses).find("a")[0].version == "2"
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize("kind", ["missing", "other", "changed"])
+def test_a_mirror_that_stays_at_odds_with_itself_is_an_error(
+    archive: Archive, http: Http, store: Store, kind: str
+) -> None:
+    archive.add("a", "1")
+    archive.publish(by_hash=False)
+    path = f"{archive.suite_path('main')}/main/binary-armhf/Packages.gz"
+    page = archive.web.pages[path]
+    assert isinstance(page, bytes)
+    if kind == "missing":
+        del archive.web.pages[path]
+    else:
+        archive.web.pages[path] = page + b"x" if kind == "other" else page[:-1] + b"x"
+    pauses: list[float] = []
+    with pytest.raises(FetchError, match="at odds with itself") as caught:
+        load(archive, http, store, pauses)
+    assert isinstance(caught.value, IntegrityError) is (kind != "missing")
+    assert "try again" in str(caught.value.hint)
+    assert len(pauses) == 3
+    # Nothing of it is in the store: once the mirror is well, so are we.
+    archive.publish()
+    assert load(archive, http, store).find("a")
+
+
+def test_an_old_release_file_is_no_update_under_way(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.age(days=2)
+    archive.publish(by_hash=False, plain=False)
+    pauses: list[float] = []
+    with pytest.raises(FetchError, match="at odds with itself"):
+        load(archive, http, store, pauses)
+    assert pauses == []
+
+
+def test_a_security_archive_without_a_sound_index_is_warned_of(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.add("a", "2", archive="security")
+    archive.publish()
+    del archive.web.pages[f"{archive.suite_path('security')}/main/binary-armhf/Packages.gz"]
+    for path in [path for path in archive.web.pages if "security" in path and "by-hash" in path]:
+        del archive.web.pages[path]
+    index = load(archive, http, store)
+    assert [deb.version for deb in index.find("a")] == ["1"]
+    [warning] = index.warnings
+    assert "security updates for testing are left out" in warning
+
+
+def test_a_forged_security_archive_is_refused_all_the_same(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    archive.web.pages[f"{archive.suite_path('security')}/InRelease"] = b"nonsense"
+    with pytest.raises(IntegrityError, match="not signed"):
+        load(archive, http, store)
+
+
+def test_an_architecture_that_the_suite_lacks(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    with pytest.raises(FetchError, match="no packages for mips") as caught:
+        load_indexes(archive.suite, "mips", archive.mirror, http, store)
+    assert "armhf" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("Version: 1", "Verzion: 1"),
+        ("Size: ", "Size: many "),
+        ("SHA256: ", "SHA256: ../"),
+        ("Filename: pool/", "Filename: ../../"),
+        ("Depends: b", "Depends: b c"),
+        ("Depends: b", "Depends"),
+    ],
+)
+def test_a_malformed_stanza_is_an_error_in_words(archive: Archive, change: tuple[str, str]) -> None:
+    archive.add("a", "1", Depends="b")
+    archive.add("b", "1")
+    text = archive.index("main").replace(change[0].encode(), change[1].encode(), 1)
+    index = PackageIndex({"main": text})
+    with pytest.raises(IntegrityError, match='malformed at "Package: a"'):
+        index.find("a")
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"Package: a", b"junk\n\nPackage: a\nVersion: 1\n\n\nPackage: b\n\n"])
+def test_the_scan_survives_odd_ends(text: bytes) -> None:
+    index = PackageIndex({"main": text})
+    assert len(index) == text.count(b"Package: ")
+    assert index.providers("x") == []

@@ -1,0 +1,99 @@
+"""The launcher and the guard, as built for this computer."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from incamera.device.sync import Shipment, dump_listing, pack, plan_shipment
+from incamera.runtime.launcher import require_launcher
+from incamera.tree import list_tree
+
+
+@pytest.fixture
+def launcher() -> Path:
+    return require_launcher(platform.machine())
+
+
+@pytest.fixture
+def guard(tmp_path: Path, launcher: Path) -> Path:
+    path = tmp_path / "incamera-guard-0123"
+    shutil.copy(launcher, path)
+    return path
+
+
+class Receiver:
+    """`guard receive` with its standard input and output in hand, as over SSH."""
+
+    def __init__(self, guard: Path, apps: Path, shipment: Shipment) -> None:
+        self.shipment = shipment
+        self.process = subprocess.Popen(
+            [guard, "receive", apps, shipment.app, shipment.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def offer(self) -> list[str] | None:
+        """Send the listing. Returns the paths that the device lacks; None when it has the bundle already."""
+        self.send_listing()
+        while (line := self.read_line()) == b"wait\n":
+            pass
+        if not line.startswith(b"send "):
+            assert line in (b"whole\n", b""), line
+            return None
+        assert self.read_line().startswith(b"free ")
+        self.missing = [int(self.read_line()) for _ in range(int(line[5:]))]
+        return [self.shipment.entries[number].path for number in self.missing]
+
+    def send_listing(self) -> None:
+        assert self.process.stdin is not None
+        listing = dump_listing(self.shipment.entries)
+        self.process.stdin.write(b"%d\n" % len(listing) + listing)
+        self.process.stdin.flush()
+
+    def read_line(self) -> bytes:
+        assert self.process.stdout is not None
+        return bytes(self.process.stdout.readline())
+
+    def send(self, *, cut: int | None = None) -> int:
+        """Send what is missing (only *cut* bytes of it, if given). Returns the exit code."""
+        assert self.process.stdin is not None
+        archive = b"".join(pack(self.shipment, self.missing)) if self.missing else b""
+        self.process.stdin.write(archive[:cut])
+        return self.end()
+
+    def end(self) -> int:
+        with self.process:
+            self.stdout, self.stderr = self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+@pytest.fixture
+def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[[Shipment], Receiver]]:
+    started: list[Receiver] = []
+
+    def start(shipment: Shipment) -> Receiver:
+        started.append(Receiver(guard, tmp_path / "apps", shipment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.end()
+
+
+@pytest.fixture
+def ship() -> Callable[..., Shipment]:
+    """Makes a shipment of a folder's files."""
+
+    def make(root: Path, app: str = "doorbell", **extra: bytes) -> Shipment:
+        return plan_shipment(app, root, list_tree(root), extra_files=extra)
+
+    return make

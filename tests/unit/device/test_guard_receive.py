@@ -1,0 +1,225 @@
+"""Bundles on the device: only what changed comes, whatever happens what ran before is untouched, a name means whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.device.sync import Shipment
+from incamera.tree import Entry, list_tree
+
+if TYPE_CHECKING:
+    from tests.unit.device.conftest import Receiver
+
+    Start = Callable[[Shipment], Receiver]
+    Ship = Callable[..., Shipment]
+
+pytestmark = pytest.mark.starts_processes
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    root = tmp_path / "bundle"
+    (root / "lib" / "deep").mkdir(parents=True)
+    (root / "bin").mkdir()
+    (root / "bin" / "python3").write_bytes(b"program" * 1000)
+    (root / "bin" / "python3").chmod(0o755)
+    (root / "bin" / "python").symlink_to("python3")
+    (root / "lib" / "a.py").write_text("a = 1\n")
+    (root / "lib" / "deep" / "name with ünicode").write_bytes(os.urandom(300_000))
+    (root / "lib" / "empty").write_bytes(b"")
+    (root / "lib" / ("long" * 60)).write_text("a name longer than tar's old field\n")
+    return root
+
+
+def deploy(start: Start, shipment: Shipment) -> list[str] | None:
+    receiver = start(shipment)
+    missing = receiver.offer()
+    code = receiver.send() if missing is not None else receiver.end()
+    assert code == 0, receiver.stderr
+    return missing
+
+
+def current(tmp_path: Path, app: str = "doorbell") -> Path:
+    return (tmp_path / "apps" / app / "current").resolve()
+
+
+def listed(root: Path) -> list[Entry]:
+    return [entry for entry in list_tree(root) if entry.path != ".incamera-entries"]
+
+
+def bundles(tmp_path: Path) -> set[str]:
+    return {path.name for path in (tmp_path / "apps" / "doorbell").iterdir() if path.is_dir() and not path.is_symlink()}
+
+
+def test_a_first_bundle_arrives_as_it_was(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shipment = ship(bundle)
+    missing = deploy(receiver, shipment)
+    assert missing == [entry.path for entry in shipment.entries if not entry.link]
+    assert current(tmp_path).name == shipment.name
+    assert listed(current(tmp_path)) == list_tree(bundle)
+    assert stat.S_IMODE((current(tmp_path) / "lib" / "a.py").stat().st_mode) == 0o444
+
+
+def test_the_same_bundle_is_not_sent_again(bundle: Path, receiver: Start, ship: Ship) -> None:
+    deploy(receiver, ship(bundle))
+    assert deploy(receiver, ship(bundle)) is None
+
+
+def test_only_what_changed_is_sent(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    deploy(receiver, ship(bundle))
+    before = current(tmp_path)
+    (bundle / "lib" / "a.py").write_text("a = 2\n")
+    (bundle / "lib" / "deep" / "name with ünicode").rename(bundle / "renamed")
+    assert deploy(receiver, ship(bundle)) == ["lib/a.py"]
+    after = current(tmp_path)
+    assert listed(after) == list_tree(bundle)
+    assert (before / "lib" / "a.py").read_text() == "a = 1\n"
+    # The same bytes lie on the device once.
+    assert (after / "renamed").samefile(before / "lib" / "deep" / "name with ünicode")
+
+
+def test_another_app_shares_what_is_there(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    deploy(receiver, ship(bundle))
+    assert deploy(receiver, ship(bundle, app="gate", **{"gate.py": b"pass"})) == ["gate.py"]
+    assert listed(current(tmp_path, "gate"))[:-1] != []
+    assert current(tmp_path).parent.name == "doorbell"
+
+
+@pytest.mark.parametrize("cut", [0, 1000, 200_000])
+def test_a_cut_connection_harms_nothing_and_is_made_good(
+    cut: int, bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    deploy(receiver, ship(bundle))
+    before = current(tmp_path)
+    (bundle / "lib" / "a.py").write_text("a = 3\n")
+    (bundle / "lib" / "big").write_bytes(os.urandom(400_000))
+    shipment = ship(bundle)
+
+    first = receiver(shipment)
+    assert first.offer() == ["lib/a.py", "lib/big"]
+    assert first.send(cut=cut) == 3
+    assert current(tmp_path) == before
+    assert shipment.name not in bundles(tmp_path)
+
+    # What came whole is not sent again: with 1000 bytes, that is lib/a.py.
+    assert deploy(receiver, shipment) == (["lib/a.py", "lib/big"] if cut == 0 else ["lib/big"])
+    assert listed(current(tmp_path)) == list_tree(bundle)
+    assert not [name for name in bundles(tmp_path) if name.endswith(".partial")]
+
+
+def test_an_interrupted_deploy_helps_the_next_bundle(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    (bundle / "lib" / "zz").write_bytes(os.urandom(400_000))
+    first = receiver(ship(bundle))
+    assert first.offer()
+    assert first.send(cut=500_000) == 3
+    (bundle / "lib" / "a.py").write_text("edited meanwhile\n")
+    missing = deploy(receiver, ship(bundle))
+    assert missing == ["lib/a.py", "lib/zz"]
+    assert listed(current(tmp_path)) == list_tree(bundle)
+
+
+def test_a_file_with_other_bytes_is_refused(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shipment = ship(bundle)
+    size = (bundle / "bin" / "python3").stat().st_size
+    (bundle / "bin" / "python3").write_bytes(b"x" * size)
+    first = receiver(shipment)
+    first.offer()
+    assert first.send() == 3
+    assert b"bin/python3" in first.stderr
+    assert not current(tmp_path).exists()
+
+
+def test_a_file_changed_on_the_device_is_mended(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shipment = ship(bundle)
+    deploy(receiver, shipment)
+    changed = current(tmp_path) / "lib" / "a.py"
+    changed.chmod(0o644)
+    changed.write_text("a = 9\n")
+    (current(tmp_path) / "bin" / "python").unlink()
+    assert deploy(receiver, shipment) == ["lib/a.py"]
+    assert current(tmp_path).name == shipment.name
+    assert listed(current(tmp_path)) == list_tree(bundle)
+
+
+def test_a_changed_file_is_not_passed_on_to_the_next_bundle(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    deploy(receiver, ship(bundle))
+    changed = current(tmp_path) / "lib" / "a.py"
+    changed.chmod(0o644)
+    changed.write_text("a = 9\n")
+    assert deploy(receiver, ship(bundle, new=b"new")) == ["lib/a.py", "new"]
+
+
+def test_the_previous_one_stays_and_older_ones_go(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shipments = [ship(bundle, version=bytes([number])) for number in range(4)]
+    for shipment in shipments:
+        deploy(receiver, shipment)
+    assert bundles(tmp_path) == {shipments[2].name, shipments[3].name}
+
+
+def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shutil.copy("/bin/sleep", bundle / "bin" / "sleep")
+    first = ship(bundle)
+    deploy(receiver, first)
+    with subprocess.Popen([current(tmp_path) / "bin" / "sleep", "60"]) as running:
+        try:
+            for number in range(3):
+                deploy(receiver, ship(bundle, version=bytes([number])))
+            assert first.name in bundles(tmp_path)
+        finally:
+            running.kill()
+    deploy(receiver, ship(bundle, version=b"last"))
+    assert first.name not in bundles(tmp_path)
+
+
+def test_one_deploy_at_a_time(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    shipment = ship(bundle)
+    folder = tmp_path / "apps" / "doorbell"
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = receiver(shipment)
+        second.send_listing()
+        assert second.read_line() == b"wait\n"
+    assert second.read_line().startswith(b"send ")
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/out", "lib/../../out", ".."])
+def test_a_path_that_leads_out_is_refused(path: str, tmp_path: Path, receiver: Start) -> None:
+    shipment = Shipment(app="doorbell", root=tmp_path, entries=(Entry(path, "0" * 64, 1),))
+    one = receiver(shipment)
+    assert one.offer() is None
+    assert one.end() == 2
+    assert not (tmp_path / "apps").exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 121, 128, 65_535, 65_536, 65_537])
+def test_its_digest_is_sha256(size: int, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    root = tmp_path / "sizes"
+    root.mkdir()
+    (root / "file").write_bytes(os.urandom(size))
+    assert deploy(receiver, ship(root)) == ["file"]
+
+
+def test_verify_names_what_differs(bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship) -> None:
+    deploy(receiver, ship(bundle))
+    command: list[str | Path] = [guard, "verify", current(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 0
+    changed = current(tmp_path) / "lib" / "a.py"
+    times = changed.stat()
+    changed.chmod(0o644)
+    changed.write_text("a = 7\n")
+    os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (current(tmp_path) / "lib" / "empty").unlink()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()) == (1, ["lib/a.py", "lib/empty"])

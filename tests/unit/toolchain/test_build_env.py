@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import ConfigError
+from incamera.store import Store
+from incamera.targets.host import Host
+from incamera.toolchain.build_env import ensure_build_requirements, normalise_requirements, pip_environment
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+
+HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
+
+
+def test_requirements_that_mean_the_same_are_spelled_alike() -> None:
+    assert normalise_requirements(["setuptools >= 77", "cython>=3.1,<4"]) == normalise_requirements(
+        ["cython<4,>=3.1", "setuptools>=77", "setuptools >=77"]
+    )
+
+
+def test_what_is_no_requirement_is_quoted() -> None:
+    with pytest.raises(ConfigError, match=r'"cython =! 3" is not a requirement'):
+        normalise_requirements(["cython =! 3"])
+
+
+def test_pip_sees_the_users_index_and_nothing_that_sends_files_elsewhere() -> None:
+    seen = pip_environment(
+        {
+            "PIP_INDEX_URL": "https://index.example/simple",
+            "PIP_TARGET": "/elsewhere",
+            "PIP_USER": "1",
+            "https_proxy": "http://proxy.example:3128",
+            "PYTHONPATH": "/host",
+            "VIRTUAL_ENV": "/host",
+        }
+    )
+    assert seen["PIP_INDEX_URL"] == "https://index.example/simple"
+    assert seen["https_proxy"] == "http://proxy.example:3128"
+    assert not {"PIP_TARGET", "PIP_USER", "PYTHONPATH", "VIRTUAL_ENV"} & set(seen)
+
+
+def test_a_back_end_without_requirements_needs_no_pip(tmp_path: Path) -> None:
+    interpreter = BuildInterpreter(HostTree(tmp_path / "missing", HOST), "3.11")
+    tree, cached = ensure_build_requirements(Store(tmp_path / "store"), interpreter, [])
+    assert (list(tree.iterdir()), cached) == ([], False)
+    assert ensure_build_requirements(Store(tmp_path / "store"), interpreter, []) == (tree, True)

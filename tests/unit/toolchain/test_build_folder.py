@@ -1,0 +1,167 @@
+"""The environment of a build: complete, and free of the host's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import BuildError
+from incamera.targets.host import Host
+from incamera.targets.target import Target
+from incamera.toolchain.build_folder import Toolchain, build_variables, prepare
+from incamera.toolchain.compiler import Gcc, write_linker_scripts
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+from incamera.toolchain.sysconfig import extension_suffix
+
+HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
+TARGET = Target.parse("armv7hf-cp311")
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+@pytest.fixture
+def toolchain(tmp_path: Path) -> Toolchain:
+    """A toolchain of empty files: enough for all that's written, nothing that runs."""
+    gcc, sysroot = tmp_path / "gcc", tmp_path / "sysroot"
+    gnu = "arm-linux-gnueabihf"
+    touch(
+        gcc / f"usr/lib/gcc-cross/{gnu}/12/cc1",
+        *(gcc / f"usr/bin/{gnu}-{name}" for name in ("ar", "ranlib", "strip", "ld")),
+        sysroot / "usr/include/python3.11/Python.h",
+    )
+    data = sysroot / f"usr/lib/python3.11/_sysconfigdata__{gnu}.py"
+    touch(data)
+    data.write_text('build_time_vars = {"CC": "gcc", "EXT_SUFFIX": ".so", "INCLUDEPY": "/usr/include/python3.11"}')
+    return Toolchain(
+        target=TARGET,
+        interpreter=BuildInterpreter(HostTree(tmp_path / "interpreter", HOST), "3.11"),
+        compiler=Gcc(HostTree(gcc, HOST)),
+        sysroot=sysroot,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "build"
+    folder.mkdir()
+    return folder
+
+
+def test_nothing_of_the_hosts_environment_reaches_a_build(
+    toolchain: Toolchain, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "CFLAGS", "CC", "CPATH", "LD_LIBRARY_PATH"), "/host/leak")
+    hostile |= dict.fromkeys(("PKG_CONFIG_PATH", "HOME", "PATH", "VIRTUAL_ENV", "MAKEFLAGS"), "/host/leak")
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    environment = prepare(toolchain, tmp_path / "requirements", folder).environment
+    assert not [name for name, value in environment.items() if "/host/leak" in value]
+    assert environment["PATH"].startswith(str(folder / "bin"))
+    assert environment["_PYTHON_HOST_PLATFORM"] == "linux-armv7l"
+    assert environment["CC"] == str(folder / "bin/cc")
+
+
+def test_the_users_source_date_is_passed_on() -> None:
+    assert build_variables({"SOURCE_DATE_EPOCH": "1700000000"})["SOURCE_DATE_EPOCH"] == "1700000000"
+    assert int(build_variables({})["SOURCE_DATE_EPOCH"]) >= 315532800
+
+
+def test_compilers_by_any_name_are_ours(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    prepare(toolchain, tmp_path / "requirements", folder)
+    for name in ("cc", "gcc", "clang", "arm-linux-gnueabihf-gcc"):
+        assert (folder / "bin" / name).resolve() == folder / "bin/cc"
+    for name in ("c++", "g++", "arm-linux-gnueabihf-g++"):
+        assert (folder / "bin" / name).resolve() == folder / "bin/c++"
+
+
+def test_sysconfig_is_the_targets_with_the_paths_of_this_build(
+    toolchain: Toolchain, folder: Path, tmp_path: Path
+) -> None:
+    environment = prepare(toolchain, tmp_path / "requirements", folder).environment
+    name = environment["_PYTHON_SYSCONFIGDATA_NAME"]
+    module: dict[str, dict[str, str]] = {}
+    exec((folder / f"lib/python3.11/site-packages/{name}.py").read_text(), module)
+    values = module["build_time_vars"]
+    assert values["EXT_SUFFIX"] == ".so"  # the file's own
+    assert values["INCLUDEPY"] == str(folder / "sysroot/usr/include/python3.11")
+    assert values["CC"] == str(folder / "bin/cc")
+    assert values["LDSHARED"].startswith(f"{folder}/bin/cc -shared")
+    assert "-g " not in values["CFLAGS"]
+
+
+def test_a_sysroot_without_headers_is_refused_by_name(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    (toolchain.sysroot / "usr/include/python3.11/Python.h").unlink()
+    with pytest.raises(BuildError, match=r"usr/include/python3.11/Python.h"):
+        prepare(toolchain, tmp_path / "requirements", folder)
+
+
+def test_linker_scripts_lead_into_the_sysroot(tmp_path: Path) -> None:
+    libraries = tmp_path / "usr/lib/arm-linux-gnueabihf"
+    touch(libraries / "libc.so")
+    (libraries / "libc.so").write_text(
+        "GROUP ( /lib/arm-linux-gnueabihf/libc.so.6 /usr/lib/arm-linux-gnueabihf/libc_nonshared.a -lown )"
+    )
+    (libraries / "libown.so").write_bytes(b"\x7fELF\0\0/usr/lib/")
+    (libraries / "libz.so").symlink_to("libz.so.1")
+    write_linker_scripts(tmp_path, TARGET, tmp_path / "scripts")
+    assert [path.name for path in (tmp_path / "scripts").iterdir()] == ["libc.so"]
+    root = f"{tmp_path}/usr/lib/arm-linux-gnueabihf"
+    assert (tmp_path / "scripts/libc.so").read_text() == f"GROUP ( {root}/libc.so.6 {root}/libc_nonshared.a -lown )"
+
+
+@pytest.mark.starts_processes
+def test_pkg_config_without_pkgconf_finds_nothing(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    build = prepare(toolchain, tmp_path / "requirements", folder)
+    command = [str(folder / "bin/pkg-config"), "--exists", "zlib"]
+    assert subprocess.run(command, env=dict(build.environment), check=False).returncode == 1
+
+
+@pytest.mark.starts_processes
+def test_wrappers_pass_odd_arguments_on_as_they_are(tmp_path: Path) -> None:
+    # The loader's place is taken by a program that prints what it is given.
+    tree = HostTree(tmp_path / "a folder's name", HOST)
+    touch(loader := tree.libraries / HOST.loader)
+    loader.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
+    loader.chmod(0o755)
+    wrapper = tree.write_wrapper(tmp_path / "tool", tree.root / "usr/bin/tool", "--fixed")
+    odd = ["a b", "it's", "$HOME", "*", '"', ""]
+    printed = subprocess.run([wrapper, *odd], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
+    assert printed[printed.index("--fixed") + 1 :] == odd
+    assert printed[printed.index("--library-path") + 1] == str(tree.libraries)
+    assert "--inhibit-cache" in printed
+
+
+def test_scripts_of_requirements_run_under_the_builds_python(
+    toolchain: Toolchain, folder: Path, tmp_path: Path
+) -> None:
+    scripts = tmp_path / "requirements/bin"
+    touch(scripts / "cython", scripts / "ninja", scripts / "gcc")
+    (scripts / "cython").write_text("#!/elsewhere/python3.11\nprint()\n")
+    (scripts / "ninja").write_bytes(b"\x7fELF")
+    build = prepare(toolchain, tmp_path / "requirements", folder)
+    words = shlex.split((folder / "bin/cython").read_text().splitlines()[1])
+    assert words[:3] == ["exec", str(build.python), str(scripts / "cython")]
+    assert (folder / "bin/ninja").resolve() == scripts / "ninja"
+    assert (folder / "bin/gcc").resolve() == folder / "bin/cc"  # no requirement may take the compiler's place
+
+
+def test_extension_suffixes_are_debians() -> None:
+    assert extension_suffix(TARGET) == ".cpython-311-arm-linux-gnueabihf.so"
+    assert extension_suffix(Target.parse("aarch64-cp313")) == ".cpython-313-aarch64-linux-gnu.so"
+
+
+def test_what_the_driver_left_out_is_reported_once(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    build = prepare(toolchain, tmp_path / "requirements", folder)
+    assert build.dropped == []
+    (folder / "dropped.log").write_text("-I/usr/include\n-L/usr/lib\n-I/usr/include\n")
+    assert json.dumps(build.dropped) == '["-I/usr/include", "-L/usr/lib"]'
+    assert os.listdir(folder / "tmp") == []  # noqa: PTH208

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import ConfigError
+from incamera.toolchain.pep517 import BuildSystem, copy_project, explain_output, load_build_system
+
+
+def project(folder: Path, text: str) -> Path:
+    (folder / "pyproject.toml").write_text(text)
+    return folder
+
+
+def test_the_build_system_is_what_the_project_says(tmp_path: Path) -> None:
+    text = '[build-system]\nrequires = ["flit-core"]\nbuild-backend = "flit_core.buildapi"\nbackend-path = ["tools"]'
+    assert load_build_system(project(tmp_path, text)) == BuildSystem(
+        requires=("flit-core",), backend="flit_core.buildapi", backend_path=("tools",)
+    )
+
+
+def test_without_a_build_system_it_is_setuptools(tmp_path: Path) -> None:
+    system = load_build_system(project(tmp_path, '[project]\nname = "x"'))
+    assert system.backend == "setuptools.build_meta:__legacy__"
+    assert system.requires[0].startswith("setuptools")
+
+
+def test_a_project_with_only_setup_py_is_built_by_setuptools(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").touch()
+    assert load_build_system(tmp_path) == BuildSystem()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[build-system]", "requires is missing"),
+        ('[build-system]\nrequires = "cython"', "requires must be a list"),
+        ("[build-system]\nrequires = [1]", "requires must be a list of strings"),
+        ('[build-system]\nrequires = []\nbuild-backend = ["x"]', "build-backend must be a string"),
+        ("build-system = 3", "must be a table"),
+        ("[build-system", "pyproject.toml"),
+    ],
+)
+def test_a_faulty_build_system_is_explained(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_build_system(project(tmp_path, text))
+
+
+def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to build"):
+        load_build_system(tmp_path)
+
+
+def test_the_copy_has_the_sources_and_no_output_of_earlier_builds(tmp_path: Path) -> None:
+    kept = {"pyproject.toml", "src/demo/core.c", "src/demo/build/part.py", "src/demo/dist/data.txt", "libs/libown.so"}
+    left = {
+        ".git/HEAD",
+        ".venv/bin/python",
+        "build/lib/demo/core.py",
+        "dist/demo.whl",
+        "src/demo/__pycache__/core.pyc",
+        "src/demo.egg-info/PKG-INFO",
+        "src/demo/_core.cpython-311-x86_64-linux-gnu.so",
+    }
+    for file in kept | left:
+        path = tmp_path / "project" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "project/dangling").symlink_to("nowhere")
+    copy = tmp_path / "copy"
+    copy_project(tmp_path / "project", copy)
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()} == kept
+
+
+def test_the_compilers_words_come_before_the_back_ends() -> None:
+    printed = [
+        "running build_ext",
+        "core.c: In function 'fill':",
+        "core.c:3:5: error: expected ';' before '}' token",
+        "    3 |     x = 1",
+        "      |     ^~~~~",
+        *(f"  File setuptools/{number}.py" for number in range(100)),
+        "error: Command '['cc', '-c', 'core.c']' returned non-zero exit status 1.",
+    ]
+    explained = explain_output(printed, ["-I/usr/include"]).splitlines()
+    assert explained[0] == "core.c:3:5: error: expected ';' before '}' token"
+    assert "    3 |     x = 1" in explained
+    assert not any("setuptools/" in line or "error: Command" in line for line in explained)
+    assert explained[-1].startswith("note: left out -I/usr/include")
+
+
+def test_without_a_compilers_error_the_end_is_shown() -> None:
+    assert explain_output([*"abc", "ModuleNotFoundError: No module named 'numpy'"], []).endswith("named 'numpy'")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from incamera.errors import ConfigError
+from incamera.targets.architecture import Architecture
+from incamera.targets.host import Host
+from incamera.targets.suite import load_suites
+from incamera.targets.target import Target
+from incamera.toolchain.plan import Compiler, load_compilers, plan_toolchain
+
+X86 = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
+ARM = Host("aarch64", "arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1")
+
+
+@pytest.mark.parametrize("architecture", Architecture)
+def test_interpreter_and_compiler_run_on_the_host_and_the_sysroot_is_the_targets(architecture: Architecture) -> None:
+    plan = plan_toolchain(Target(architecture, "3.11"), Compiler.gcc, X86)
+    assert plan.interpreter.architecture == "amd64"
+    assert "python3.11" in plan.interpreter.roots
+    assert plan.compiler_tree is not None
+    assert plan.compiler_tree.architecture == "amd64"
+    assert plan.sysroot.architecture == architecture.facts.debian
+    assert {tree.suite for tree in (plan.interpreter, plan.compiler_tree, plan.sysroot)} == {"bookworm"}
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "roots"),
+    [
+        ("armv7hf-cp311", X86, ("gcc-12-arm-linux-gnueabihf", "g++-12-arm-linux-gnueabihf")),
+        ("aarch64-cp311", X86, ("gcc-12-aarch64-linux-gnu", "g++-12-aarch64-linux-gnu")),
+        ("armv7hf-cp311", ARM, ("gcc-12-arm-linux-gnueabihf", "g++-12-arm-linux-gnueabihf")),
+        ("aarch64-cp311", ARM, ("gcc-12", "g++-12")),
+        ("aarch64-cp313", ARM, ("gcc-14-aarch64-linux-gnu", "g++-14-aarch64-linux-gnu")),
+        ("armv7hf-cp313", X86, ("gcc-14-arm-linux-gnueabihf", "g++-14-arm-linux-gnueabihf")),
+    ],
+)
+def test_gcc_is_the_suites_own_under_the_name_that_the_hosts_archive_has(
+    target: str, host: Host, roots: tuple[str, ...]
+) -> None:
+    plan = plan_toolchain(Target.parse(target), Compiler.gcc, host)
+    assert plan.compiler_tree is not None
+    assert plan.compiler_tree.roots == roots
+
+
+def test_the_c_library_comes_from_the_sysroot_alone() -> None:
+    plan = plan_toolchain(Target(Architecture.armv7hf, "3.11"), Compiler.gcc, X86)
+    assert plan.compiler_tree is not None
+    assert {"libc6-armhf-cross", "libc6-dev-armhf-cross"} <= plan.compiler_tree.leave_out
+    assert "libc6" not in plan.compiler_tree.leave_out  # the compiler's own
+    assert "libc6-dev" in plan.sysroot.roots
+
+
+def test_zig_needs_no_compiler_package_and_no_c_library() -> None:
+    plan = plan_toolchain(Target(Architecture.armv7hf, "3.11"), Compiler.zig, X86)
+    assert plan.compiler_tree is None
+    assert {"libc6", "libc6-dev"} <= plan.sysroot.leave_out
+    assert "libpython3.11-dev" in plan.sysroot.roots
+
+
+def test_there_is_a_compiler_for_every_suite_with_python_and_every_host() -> None:
+    compilers = load_compilers()
+    assert set(compilers.gcc) == {name for name, suite in load_suites().items() if suite.python}
+    assert set(compilers.zig_wheels) == {X86.machine, ARM.machine}
+    for wheel in compilers.zig_wheels.values():
+        assert wheel.file.startswith(f"ziglang-{compilers.zig_version}-")
+        assert len(wheel.sha256) == 64
+
+
+def test_an_unknown_compiler_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Compiler.parse("gxx")
+    assert "gcc" in str(caught.value.hint)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.errors import FetchError, IntegrityError
+from incamera.http import Http
+from incamera.store import Store
+from incamera.targets.host import Host
+from incamera.toolchain import zig
+from incamera.toolchain.plan import Compiler, Compilers, ZigWheel
+from incamera.toolchain.zig import ensure_zig, find_index_url, find_wheel_url
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Web
+
+HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
+FILE = "ziglang-1.0-py3-none-manylinux_2_12_x86_64.whl"
+
+
+def make_wheel() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("ziglang/zig", "#!/bin/sh\n")
+        archive.writestr("ziglang/lib/std.zig", "")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def wheel(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The bytes of the wheel that is pinned."""
+    data = make_wheel()
+    pinned = ZigWheel(file=FILE, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    compilers = Compilers(default=Compiler.gcc, gcc={}, zig_version="1.0", zig_wheels={HOST.machine: pinned})
+    monkeypatch.setattr(zig, "load_compilers", lambda: compilers)
+    return data
+
+
+def index(web: Web, data: bytes) -> dict[str, str]:
+    page: dict[str, Any] = {"files": [{"filename": FILE, "url": f"../../files/{FILE}"}]}
+    web.pages = {"/simple/ziglang/": json.dumps(page).encode(), f"/files/{FILE}": data}
+    return {"PIP_INDEX_URL": f"{web.url}/simple/"}
+
+
+def test_zig_comes_from_the_users_index_once(tmp_path: Path, web: Web, wheel: bytes) -> None:
+    store, environment = Store(tmp_path), index(web, wheel)
+    tree, cached = ensure_zig(store, Http(), HOST, environment=environment)
+    assert (tree / "ziglang/zig").stat().st_mode & 0o111
+    assert not cached
+    asked = len(web.requests)
+    assert ensure_zig(store, Http(), HOST, environment=environment) == (tree, True)
+    assert len(web.requests) == asked
+
+
+def test_another_file_under_the_pinned_name_is_refused(tmp_path: Path, web: Web, wheel: bytes) -> None:
+    changed = bytes([wheel[0] ^ 1]) + wheel[1:]
+    with pytest.raises(IntegrityError, match=FILE):
+        ensure_zig(Store(tmp_path), Http(), HOST, environment=index(web, changed))
+
+
+def test_an_index_without_the_pinned_file_is_named_without_its_password(tmp_path: Path, web: Web, wheel: bytes) -> None:
+    web.pages = {"/simple/ziglang/": b'{"files": []}'}
+    address = web.url.replace("//", "//user:secret@") + "/simple"
+    with pytest.raises(FetchError, match=FILE) as caught:
+        ensure_zig(Store(tmp_path), Http(), HOST, environment={"PIP_INDEX_URL": address})
+    assert "secret" not in str(caught.value)
+    assert "gcc" in str(caught.value.hint)
+
+
+def test_html_indexes_are_read_too() -> None:
+    page = f'<!DOCTYPE html><a href="../../f/other.whl">o</a><a href="../../f/{FILE}#sha256=12">z</a>'.encode()
+    assert find_wheel_url("https://i.example/simple", page, FILE) == f"https://i.example/f/{FILE}"
+
+
+def test_a_page_that_is_no_index_is_an_error() -> None:
+    with pytest.raises(FetchError, match="no package index"):
+        find_wheel_url("https://i.example/simple", b'{"detail": "log in"}', FILE)
+
+
+def test_the_index_is_the_one_that_pip_uses(tmp_path: Path) -> None:
+    config = tmp_path / ".config/pip"
+    config.mkdir(parents=True)
+    (config / "pip.conf").write_text("[global]\nindex-url = https://company.example/simple/\n")
+    assert find_index_url({"HOME": str(tmp_path)}) == "https://company.example/simple"
+    assert find_index_url({"HOME": str(tmp_path), "PIP_INDEX_URL": "https://own.example/"}) == "https://own.example"

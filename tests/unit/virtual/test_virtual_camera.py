@@ -1,0 +1,82 @@
+"""Names and folders of virtual cameras, with no camera running."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import DeviceError, UsageError
+from incamera.store import Store
+from incamera.targets.profile import load_profiles, require_profile
+from incamera.virtual.camera import list_cameras, plan_virtual, require_camera, start_camera
+
+RECORD = {
+    "name": "porch", "profile": "axis-os-10-armv7hf", "ssh_host": "127.0.0.1", "ssh_user": "root", "key": "/k",
+    "host_public_key": "ssh-ed25519 AAAA", "resumed": True, "ssh_port": 4711, "pid": 1, "qemu_pid": 2, "seconds": 0.6,
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def make_folder(store: Store, name: str) -> Path:
+    folder = store.root / "virtual" / name
+    folder.mkdir(parents=True)
+    (folder / "camera.json").write_text(json.dumps(RECORD | {"name": name}))
+    (folder / "lock").touch()
+    return folder
+
+
+def test_a_camera_runs_as_long_as_its_lock_is_held(store: Store) -> None:
+    folder = make_folder(store, "porch")
+    left_behind = make_folder(store, "garden")
+    lock = os.open(folder / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert [camera.name for camera in list_cameras(store)] == ["porch"]
+    assert require_camera(store, "porch").ssh_port == 4711
+    assert not left_behind.exists()
+    os.close(lock)
+    assert list_cameras(store) == []
+    assert not folder.exists()
+
+
+def test_a_camera_that_does_not_run_is_named_with_the_closest(store: Store) -> None:
+    with pytest.raises(DeviceError) as caught:
+        require_camera(store, "porch")
+    assert caught.value.hint is not None
+    lock = os.open(make_folder(store, "porch") / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(DeviceError) as caught:
+        require_camera(store, "proch")
+    os.close(lock)
+    assert caught.value.hint == 'did you mean "porch"?'
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "Porch", "x" * 80])
+def test_an_unfit_name_is_refused_before_anything_is_made(store: Store, name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        start_camera(
+            require_profile("axis-os-10-armv7hf"),
+            tools=tmp_path,
+            userland=tmp_path,
+            kernel=tmp_path,
+            store=store,
+            name=name,
+        )
+    assert not (store.root / "keys").exists()
+
+
+@pytest.mark.parametrize("name", load_profiles())
+def test_the_plan_asks_for_the_camera_s_architecture_and_the_host_s_tools(name: str) -> None:
+    profile = require_profile(name)
+    plan = plan_virtual(profile)
+    assert plan.userland.architecture == plan.kernel.architecture == profile.architecture.facts.debian
+    assert plan.userland.suite == profile.suite
+    assert {"busybox-static", "dropbear-bin"} <= set(plan.userland.roots)
+    assert plan.tools.roots == ("qemu-system-arm",)
