@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 BUG = 70
 INTERRUPTED = 130
+READER_GONE = 141
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,32 +18,51 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"incamera {__version__}\n")
         return 0
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
+
+def _run(arguments: list[str]) -> int:
     from incamera.cli.parser import make_console, parse_arguments
+    from incamera.console import ReaderGone
     from incamera.errors import InCameraError
 
     command = parse_arguments(arguments)
     console = make_console(command)
     try:
-        return int(command.execute(command, console))
-    except InCameraError as error:
-        console.error(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.info("interrupted; nothing half-made was kept")
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left, as `| head` does.
-        sys.stderr.close()
-        return 0
-    except Exception:
-        import traceback
+        try:
+            return int(command.execute(command, console))
+        except InCameraError as error:
+            console.error(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            console.info("interrupted; nothing half-made was kept")
+            return INTERRUPTED
+        except ReaderGone:
+            raise
+        except Exception:
+            import traceback
 
-        traceback.print_exc()
-        console.error(
-            InCameraError("this is a bug in incamera", hint="please report it with the lines above and the command")
-        )
-        return BUG
+            traceback.print_exc()
+            console.error(
+                InCameraError("this is a bug in incamera", hint="please report it with the lines above and the command")
+            )
+            return BUG
+    except ReaderGone:
+        return READER_GONE
+    finally:
+        _forget_unwritten()
+
+
+def _forget_unwritten() -> None:
+    """Let no text that could not be printed be tried again when the interpreter ends: it would complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

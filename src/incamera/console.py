@@ -14,11 +14,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from incamera.errors import StoreError
+
 if TYPE_CHECKING:
     from incamera.errors import InCameraError
     from incamera.http import Progress
 
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+class ReaderGone(Exception):
+    """Whoever read what we print has left, as `| head` does."""
+
+
+class _Stream:
+    """Where text goes; each piece at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.encoding = stream.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def write(self, text: str) -> None:
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except BrokenPipeError:
+            raise ReaderGone from None
+        except OSError as error:
+            raise StoreError(f"cannot print: {error.strerror}") from error
 
 
 @dataclass(slots=True)
@@ -52,8 +78,8 @@ class Console:
         self.json_output = json_output
         self.quiet = quiet
         self.steps: list[ConsoleStep] = []
-        self._output = output or sys.stdout
-        self._messages = messages or sys.stderr
+        self._output = _Stream(output or sys.stdout)
+        self._messages = _Stream(messages or sys.stderr)
         self.interactive = self._messages.isatty() and environment.get("TERM") != "dumb"
         self._colour = self.interactive and not environment.get("NO_COLOR")
         self._output_colour = self._output.isatty() and self._colour
@@ -68,7 +94,6 @@ class Console:
         began = time.perf_counter()
         if self.interactive and not self.quiet:
             self._messages.write(f"  {name} …\r")
-            self._messages.flush()
         try:
             yield step
         finally:
@@ -80,7 +105,6 @@ class Console:
             mark = self.style("✓", "green") if self._can_encode("✓") else "+"
             line = f"{mark} {name:<10} {step.seconds:6.1f} s  {self.style(note, 'dim')}"
             self._messages.write(line.rstrip() + "\n")
-            self._messages.flush()
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Progress]:
@@ -92,7 +116,7 @@ class Console:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        rich = RichConsole(file=self._messages, no_color=not self._colour)
+        rich = RichConsole(file=self._messages.stream, no_color=not self._colour)
         with Progress(*columns, console=rich, transient=True) as bars:
             task = bars.add_task(label, total=total)
             yield lambda count: bars.advance(task, count)
@@ -117,7 +141,6 @@ class Console:
         if not (self.interactive and sys.stdin.isatty()):
             return False
         self._messages.write(f"{question} [y/N] ")
-        self._messages.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     # Data
@@ -125,12 +148,10 @@ class Console:
     def emit(self, data: Mapping[str, Any]) -> None:
         """Print *data* as the one JSON document of `--json`."""
         self._output.write(json.dumps({"schema": 1, **data}, indent=2) + "\n")
-        self._output.flush()
 
     def print(self, text: str) -> None:
         """Print a line that the user asked for, on standard output."""
         self._output.write(text + "\n")
-        self._output.flush()
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table on standard output: padded columns, which survive a pipe."""
@@ -140,7 +161,6 @@ class Console:
             if number == 0 and self._output_colour:
                 line = f"\x1b[1m{line}\x1b[0m"
             self._output.write(line + "\n")
-        self._output.flush()
 
     def style(self, text: str, *names: str) -> str:
         if not self._colour or not text:
@@ -149,14 +169,12 @@ class Console:
 
     def _write_message(self, text: str) -> None:
         if not self._can_encode(text):
-            encoding = self._messages.encoding or "ascii"
-            text = text.encode(encoding, "replace").decode(encoding)
+            text = text.encode(self._messages.encoding, "replace").decode(self._messages.encoding)
         self._messages.write(text + "\n")
-        self._messages.flush()
 
     def _can_encode(self, text: str) -> bool:
         try:
-            text.encode(self._messages.encoding or "utf-8")
+            text.encode(self._messages.encoding)
         except UnicodeEncodeError:
             return False
         return True

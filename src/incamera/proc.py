@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,10 @@ def running(
             yield child
         finally:
             _end(child)
+            if child.stdin is not None:
+                # What it hasn't read is of no use now; Popen would raise over it, and hide why the block was left.
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
 
 
 def start_detached(argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str] | None = None) -> int:

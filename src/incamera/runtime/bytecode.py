@@ -66,9 +66,9 @@ def byte_compiler(
         children = [
             stack.enter_context(
                 proc.running(
-                    [*interpreter, "-I", "-S", "-c", script],
+                    [*interpreter, "-P", "-S", "-s", "-c", script],
                     purpose="byte-compile",
-                    env=environment,
+                    env={**environment, "PYTHONHASHSEED": "0"},
                     stdin=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                 )

@@ -63,6 +63,12 @@ class Gcc:
                 f"-L{folder / 'linker-scripts'}",
                 *target.architecture.facts.cflags,
             ]
+        # A native compiler (on an arm64 host) looks for its C++ headers in the sysroot; they are in its own tree.
+        headers = self.tree.root / "usr/include"
+        if (headers / "c++" / version).is_dir():
+            tools["c++"].append("-nostdinc++")
+            for place in (f"c++/{version}", f"{gnu}/c++/{version}", f"c++/{version}/backward"):
+                tools["c++"] += ["-isystem", str(headers / place)]
         return tools
 
 

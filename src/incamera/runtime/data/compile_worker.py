@@ -4,6 +4,9 @@
 # write into the byte-code, the source's path. With the source kept, the .pyc goes into the __pycache__ beside it; else it
 # takes the source's place. A file that is no valid Python for this version (templates, leftovers of Python 2 in
 # packages) is left as it is: importing it would fail in the camera just the same.
+#
+# Each file is compiled in a child of its own. Marshalled code notes which objects are shared, and strings are shared with
+# whatever else the process has seen: in one long process, the bytes would depend on the order of the files.
 import _imp
 import os
 import sys
@@ -46,7 +49,16 @@ def main():
         while len(words) >= 3:
             kind, name, path = words[:3]
             del words[:3]
-            compile_file(kind == b"drop", os.fsdecode(name), os.fsdecode(path))
+            child = os.fork()
+            if child == 0:
+                try:
+                    compile_file(kind == b"drop", os.fsdecode(name), os.fsdecode(path))
+                    os._exit(0)
+                except BaseException as error:
+                    os.write(2, f"{os.fsdecode(name)}: {error!r}\n".encode())
+                    os._exit(1)
+            if os.waitpid(child, 0)[1]:
+                sys.exit(1)
 
 
 main()
