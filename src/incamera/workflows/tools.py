@@ -22,6 +22,9 @@ TOOLS_SUITE = "bookworm"
 # Raise it when trees made from the same packages change.
 _FORMAT = 1
 
+# What tools don't need of their packages: manuals, translations.
+_WORDS = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "locale", "man"))
+
 _index_lock = Lock()
 _indexes: dict[tuple[str, str, str], PackageIndex] = {}
 
@@ -61,13 +64,11 @@ def ensure_deb_tree(
     *,
     leave_out: Collection[str] = (),
     step: Step | None = None,
-    select: Callable[[str], str | None] | None = None,
 ) -> Path:
     """Return a tree with *roots* and all they need, unpacked; *name* is what it's for ("qemu").
 
     What was resolved the first time stays until the store is cleaned: no network is needed again.
-    *leave_out*: packages that are not wanted, nor what only they need. *select* maps the packages' paths, as
-    `unpack_deb` wants it; a change of it needs another *name*.
+    *leave_out*: packages that are not wanted, nor what only they need.
     """
     wish = json.dumps([_FORMAT, name, sorted(roots), sorted(leave_out), suite_name, architecture])
     key = hashlib.sha256(wish.encode()).hexdigest()[:32]
@@ -80,7 +81,7 @@ def ensure_deb_tree(
     debs = resolve_closure(index, roots, closure_rules(leave_out=leave_out))
 
     def build(tree: Path) -> None:
-        unpack_debs(context, debs, tree, select or (lambda path: path), step=step)
+        unpack_debs(context, debs, tree, _without_words, step=step)
 
     return context.store.ensure_tree("tools", key, build)[0]
 
@@ -109,3 +110,7 @@ def unpack_debs(
         return
     with step.progress(total) as progress:
         fetch_debs(debs, context.mirror, context.http, context.store, progress=progress, on_ready=unpack)
+
+
+def _without_words(path: str) -> str | None:
+    return None if path.startswith(_WORDS) else path

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import Packages, VirtualCamera
     from incamera.workflows.context import Context
 
-# Of all that the packages bring, the camera and QEMU need no words.
-_NOT_NEEDED = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/bug/", "usr/share/lintian/")
-
 
 def start_virtual(
     context: Context, profile: Profile, *, name: str | None = None, owner_pid: int | None = None
@@ -35,7 +32,6 @@ def start_virtual(
                 packages.architecture,
                 leave_out=packages.without,
                 step=step,
-                select=_without_words,
             )
 
         camera = start_camera(
@@ -51,7 +47,3 @@ def start_virtual(
         how = "resumed" if camera.resumed else "booted once, its state saved"
         step.note(f"{camera.name}: SSH on {camera.ssh_host}:{camera.ssh_port}, {how}")
     return camera
-
-
-def _without_words(path: str) -> str | None:
-    return None if path.startswith(_NOT_NEEDED) else path

@@ -1,0 +1,98 @@
+"""Byte-code made by real interpreters: usable, reproducible, and honest about what cannot be compiled."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import BuildError
+from incamera.runtime.bytecode import byte_compiler
+
+pytestmark = pytest.mark.starts_processes
+
+SOURCES = {
+    "lib/one.py": "NAMES = {'alpha', 'beta', 'gamma'}\n\ndef f(x):\n    return x in {'alpha', 'beta'}, 'shared', 1.5\n",
+    "lib/two.py": "import os\n\ndef f(x):\n    return os.path.join('alpha', 'shared', x)\n",
+    "lib/three.py": "class C:\n    alpha = 'shared'\n\n    def beta(self):\n        return self.alpha\n",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, text in SOURCES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def compile_all(tree: Path, names: list[str], *, keep_source: bool = True, workers: int = 1) -> None:
+    with byte_compiler([sys.executable], {}, workers=workers) as compiler:
+        for name in names:
+            compiler.submit(tree, name, keep_source=keep_source)
+
+
+def pyc(tree: Path, name: str) -> Path:
+    return Path(importlib.util.cache_from_source(str(tree / name)))
+
+
+def test_the_order_of_the_files_does_not_show(tree: Path) -> None:
+    names = list(SOURCES)
+    compile_all(tree, names)
+    first = {name: pyc(tree, name).read_bytes() for name in names}
+    compile_all(tree, names[::-1], workers=2)
+    assert {name: pyc(tree, name).read_bytes() for name in names} == first
+
+
+def test_the_camera_does_not_look_at_the_source(tree: Path) -> None:
+    """The unchecked kind of PEP 552: a changed source is not noticed, so its time is not asked for either."""
+    compile_all(tree, ["lib/two.py"])
+    (tree / "lib/two.py").write_text("raise SystemExit('compiled again')\n")
+    os.utime(tree / "lib/two.py", (1, 1))
+    done = subprocess.run(
+        [sys.executable, "-c", "import two; print(two.f('x'))"],
+        cwd=tree / "lib",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == os.path.join("alpha", "shared", "x"), done.stderr  # noqa: PTH118
+
+
+def test_byte_code_alone_takes_the_place_of_the_source(tree: Path) -> None:
+    compile_all(tree, ["lib/three.py"], keep_source=False)
+    assert sorted(path.name for path in (tree / "lib").iterdir()) == ["one.py", "three.pyc", "two.py"]
+    done = subprocess.run(
+        [sys.executable, "-c", "import three; print(three.C().beta())"],
+        cwd=tree / "lib",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "shared\n", done.stderr
+
+
+def test_no_path_of_this_computer_is_in_it(tree: Path) -> None:
+    compile_all(tree, ["lib/one.py"])
+    assert str(tree).encode() not in pyc(tree, "lib/one.py").read_bytes()
+
+
+def test_a_file_that_is_no_python_is_left_as_it_is(tree: Path) -> None:
+    (tree / "lib/old.py").write_text("print 'Python 2'\n")
+    compile_all(tree, ["lib/old.py", "lib/one.py"], keep_source=False)
+    assert (tree / "lib/old.py").exists()
+    assert not (tree / "lib/old.pyc").exists()
+    assert (tree / "lib/one.pyc").exists()
+
+
+def test_what_cannot_be_read_is_an_error(tree: Path) -> None:
+    with pytest.raises(BuildError, match=r"lib/missing\.py"):
+        compile_all(tree, ["lib/missing.py"])
+
+
+def test_an_interpreter_that_fails_is_an_error(tree: Path) -> None:
+    with pytest.raises(BuildError), byte_compiler(["false"], {}, workers=1) as compiler:
+        compiler.submit(tree, "lib/" + "x" * 100_000)  # more than a pipe holds
