@@ -248,6 +248,10 @@ class Store:
             with suppress(FileNotFoundError):
                 if blob.stat().st_mtime <= limit:
                     blob.unlink()
+        # What tools keep for themselves: they make it anew.
+        for cache in (self.root / "caches").glob("*/"):
+            if cache.stat().st_mtime <= limit:
+                remove_tree(cache)
         return max(0, before - disk_usage(self.root))
 
     def _is_unused(self, kind: str, key: str, limit: float) -> bool:

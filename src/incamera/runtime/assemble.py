@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from importlib import resources
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 7
+FORMAT = 8
+
+# {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
+LIBRARY_NAMES = "etc/libraries.json"
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
@@ -34,7 +38,9 @@ def stage_explanations(tree: Path, target: Target) -> list[str]:
     return paths
 
 
-def assemble_runtime(tree: Path, target: Target, launcher: Path, extra_libraries: Sequence[str] = ()) -> list[Missing]:
+def assemble_runtime(
+    tree: Path, target: Target, launcher: Path, extra_libraries: Sequence[str] = ()
+) -> tuple[Missing, ...]:
     """Make a runtime of *tree*, into which packages were unpacked as `layout.plan_layout` says. Returns what it lacks.
 
     *launcher*: the static launcher for the target's architecture. *extra_libraries*: sonames that nothing asks for, but
@@ -45,12 +51,13 @@ def assemble_runtime(tree: Path, target: Target, launcher: Path, extra_libraries
     facts = target.architecture.facts
     roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
     extra = [facts.loader, "libc.so.6", *layout.standing_libraries(), *extra_libraries]
-    missing = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
+    collected = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
     _join_certificates(tree)
     remove_tree(tree / ".staged")
     _install_launcher(tree, target, launcher)
+    (tree / LIBRARY_NAMES).write_text(json.dumps(collected.real_names, indent=0, sort_keys=True) + "\n", "utf-8")
     _set_modes(tree, {f"lib/{facts.loader}", layout.interpreter(target)})
-    return missing
+    return collected.missing
 
 
 def _join_certificates(tree: Path) -> None:

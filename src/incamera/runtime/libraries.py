@@ -22,6 +22,14 @@ class Missing:
     needs: str
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """`real_names` keeps what each library was called before it was laid down by soname: often its version."""
+
+    missing: tuple[Missing, ...]
+    real_names: Mapping[str, str]
+
+
 def index_libraries(staged: Path) -> dict[str, Path]:
     """Return the libraries below *staged* by file name, links included; the top folder wins."""
     found: dict[str, Path] = {}
@@ -53,13 +61,14 @@ def find_missing(tree: Path, folder: str) -> list[Missing]:
 
 def collect_libraries(
     tree: Path, roots: Iterable[str], available: Mapping[str, Path], extra: Iterable[str] = ()
-) -> list[Missing]:
+) -> Collected:
     """Put into `lib/` what *roots* (paths in *tree*) and *extra* (library names) need, and what those need in turn.
 
-    Returns what is not available. Raises BuildError for a file that cannot be read.
+    Raises BuildError for a file that cannot be read.
     """
     library_folder = tree / "lib"
     missing = []
+    real_names = {}
     waiting = list(roots)
     asked = [("runtime", name) for name in extra]
     while waiting or asked:
@@ -82,8 +91,9 @@ def collect_libraries(
         real = source.resolve()
         placed.hardlink_to(real)
         clear_executable_stack(placed)
+        real_names[name] = real.name
         waiting.append(f"lib/{name}")
-    return sorted(set(missing), key=lambda item: (item.needs, item.file))
+    return Collected(tuple(sorted(set(missing), key=lambda item: (item.needs, item.file))), real_names)
 
 
 def _read_needed(tree: Path, file: str) -> tuple[str, ...]:
