@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +149,8 @@ def test_of_what_both_have_the_newer_is_used(results: dict[str, Any], profile: A
 
 
 def test_no_library_is_there_twice(results: dict[str, Any]) -> None:
-    names = [path.rpartition("/")[2].partition(".so")[0] for path in results["camera_only_library"]["maps"]]
+    # By name and major version, as the loader tells them apart.
+    names = [re.sub(r"(\.so\.\d+).*", r"\1", Path(path).name) for path in results["camera_only_library"]["maps"]]
     assert len(names) == len(set(names))
 
 
@@ -161,7 +163,13 @@ def test_a_bundle_runs_from_any_path(
     with connected(context, virtual_device(camera)) as session:
         facts = probe_device(context, session)
         plan = ensure_loader_plan(
-            session, facts, bundle.path, bundle.entries, folders=("lib",), cache=device_cache(context)
+            session,
+            facts,
+            bundle.path,
+            bundle.entries,
+            folders=("lib",),
+            real_names=bundle.library_names(),
+            cache=device_cache(context),
         )
         shipment = plan_shipment(
             bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links

@@ -75,6 +75,7 @@ def everything_but(*units: str) -> list[Path]:
     # What runs elsewhere (templates, workers in other interpreters) stands in folders called data or template.
     elsewhere = {"data", "template"}
     paths = [path for path in SOURCE.rglob("*.py") if not elsewhere & set(path.relative_to(SOURCE).parts)]
+    paths.remove(SOURCE / "runtime" / "launcher" / "build.py")  # a script that makes the launcher, run by hand
     return [path for path in paths if unit_of(path) not in units]
 
 

@@ -170,12 +170,20 @@ def find_bundle_libraries(entries: Iterable[Entry], folders: Sequence[str]) -> d
 
 
 def ensure_loader_plan(
-    session: Session, facts: DeviceFacts, root: Path, entries: Sequence[Entry], *, folders: Sequence[str], cache: Path
+    session: Session,
+    facts: DeviceFacts,
+    root: Path,
+    entries: Sequence[Entry],
+    *,
+    folders: Sequence[str],
+    real_names: Mapping[str, str],
+    cache: Path,
 ) -> LoaderPlan:
     """Return the plan for the bundle in *root* on the device.
 
-    *folders* are the bundle's own library folders, as etc/launcher has them. The symbol versions of the device's
-    libraries are read from the device once per firmware, and kept in the folder *cache*.
+    *folders* are the bundle's own library folders, as etc/launcher has them; *real_names* is what their libraries were
+    called before they were laid down by soname. The symbol versions of the device's libraries are read from the device
+    once per firmware, and kept in the folder *cache*.
     """
     ours = find_bundle_libraries(entries, folders)
     candidates = {library.soname: library for library in facts.libraries if library.soname in ours}
@@ -193,7 +201,9 @@ def ensure_loader_plan(
     local.save()
     return plan_loader(
         {
-            soname: LibraryFacts(soname, ours[soname][1], frozenset(local.table[ours[soname][0].sha256]), soname)
+            soname: LibraryFacts(
+                soname, real_names.get(soname, ours[soname][1]), frozenset(local.table[ours[soname][0].sha256]), soname
+            )
             for soname in candidates
         },
         {

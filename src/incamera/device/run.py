@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import secrets
 import select
@@ -69,6 +70,10 @@ def run_app(session: Session, guard: str, command: AppCommand, *, streams: Strea
     """
     streams = streams or Streams()
     terminal = streams.find_terminal()
+    if terminal is None:
+        # Without a terminal Python keeps its output back until there is a lot of it; it shall come as it is printed.
+        environment = {"PYTHONUNBUFFERED": "1", **command.environment}
+        command = dataclasses.replace(command, environment=environment)
     run = _Run(session.transport, guard, command, streams, terminal)
     with _raw(streams.stdin) if terminal else contextlib.nullcontext(), _signals(run):
         return session.call(run.main())

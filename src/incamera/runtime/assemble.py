@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
 FORMAT = 8
 
-# {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
-LIBRARY_NAMES = "etc/libraries.json"
-
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
 
@@ -55,7 +52,7 @@ def assemble_runtime(
     _join_certificates(tree)
     remove_tree(tree / ".staged")
     _install_launcher(tree, target, launcher)
-    (tree / LIBRARY_NAMES).write_text(json.dumps(collected.real_names, indent=0, sort_keys=True) + "\n", "utf-8")
+    (tree / layout.LIBRARY_NAMES).write_text(json.dumps(collected.real_names, indent=0, sort_keys=True) + "\n", "utf-8")
     _set_modes(tree, {f"lib/{facts.loader}", layout.interpreter(target)})
     return collected.missing
 

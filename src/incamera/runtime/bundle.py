@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from incamera.errors import BuildError, StoreError
-from incamera.runtime.layout import APP
+from incamera.runtime.layout import APP, LIBRARY_NAMES
 from incamera.runtime.libraries import Missing
 from incamera.targets.target import Target
 
@@ -40,6 +40,11 @@ class Bundle:
     @property
     def tree_bytes(self) -> int:
         return sum(entry.size for entry in self.entries)
+
+    def library_names(self) -> dict[str, str]:
+        """Return what each library was called before it was laid down by soname."""
+        names: dict[str, str] = json.loads((self.path / LIBRARY_NAMES).read_text("utf-8"))
+        return names
 
 
 def link_tree(source: Path, destination: Path) -> None:

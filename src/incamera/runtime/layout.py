@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 APP = "app"
+# {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
+LIBRARY_NAMES = "etc/libraries.json"
 PACKAGES = "lib/python3/dist-packages"
 # Below these two, files wait until it is known which are needed, or what is made of them.
 STAGED_LIBRARIES = ".staged/lib"

@@ -72,7 +72,13 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
         check_architecture(facts, bundle.target.architecture, device=device)
         choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
         plan = ensure_loader_plan(
-            session, facts, bundle.path, bundle.entries, folders=("lib",), cache=device_cache(context)
+            session,
+            facts,
+            bundle.path,
+            bundle.entries,
+            folders=("lib",),
+            real_names=bundle.library_names(),
+            cache=device_cache(context),
         )
         require_camera_libraries(bundle, facts, device)
         shipment = plan_shipment(

@@ -53,7 +53,12 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as cache:
         for architecture in arguments.architectures:
-            build(architecture, arguments.output.absolute() / architecture / "launcher", zig, arguments.cache or Path(cache))
+            build(
+                architecture,
+                arguments.output.absolute() / architecture / "launcher",
+                zig,
+                arguments.cache or Path(cache),
+            )
     return 0
 
 
