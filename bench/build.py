@@ -7,9 +7,9 @@ as it can and again at a limited rate; then both fetch from your mirror itself. 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +44,8 @@ class Bench:
 
     def build(self, *, direct: bool = False, memory: Memory | None = None) -> float:
         """Build with an empty store. Returns the seconds that the process took."""
-        store = self.folder / "store"
-        shutil.rmtree(store, ignore_errors=True)
+        # Emptied only at the end: ext4 is slow to make files where many have just been removed.
+        store = Path(tempfile.mkdtemp(dir=self.folder))
         for lock in self.project.glob("pylock.*"):
             lock.unlink()
         settings = {} if direct else self.mirror.settings
@@ -58,9 +58,7 @@ class Bench:
         """Only download what the build fetches, the biggest first. Returns the seconds."""
         paths = sorted(self.mirror.asked, key=lambda path: -self.mirror.asked[path])
         urls = [self.mirror.upstream_url(path) if direct else self.mirror.address + path for path in paths]
-        folder = self.folder / "downloads"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
         argv = [sys.executable, str(ROOT / "bench/download.py"), str(folder), "--connections", str(connections)]
         started = time.perf_counter()
         done = subprocess.run(argv, input="\n".join(urls), capture_output=True, text=True, timeout=600)

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera import proc
-from incamera.http import Progress
 from incamera.store import Store, disk_usage
 from incamera.targets.target import Target
 from incamera.toolchain.build_env import ensure_build_requirements
@@ -25,6 +25,9 @@ from incamera.toolchain.plan import Compiler
 from incamera.workflows.context import Context, Step
 from incamera.workflows.toolchain import ensure_toolchain
 from measure import ROOT, Figure, environment, main, run, say, temporary_folder
+
+if TYPE_CHECKING:
+    from incamera.http import Progress
 
 _MB = 1e6
 _C = '#include <stdio.h>\nint twice(int x) { printf("%d", x); return 2 * x; }\n'

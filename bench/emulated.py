@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ class KnownWay:
         except Failed as error:
             raise CannotMeasure(f"this system allows no binfmt_misc in a namespace: {error}") from error
 
-    def measure(self, packages: Sequence[str]) -> list[Figure]:
+    def measure(self, packages: Sequence[str], archives: Collection[str]) -> list[Figure]:
         self.debootstrap("download the base", "--download-only", str(self.folder / "downloads"))
         self.prepare()
         self.debootstrap("unpack the base (native)", "--foreign", str(self.root))
@@ -84,10 +84,9 @@ class KnownWay:
             "second stage of the base", *_EMULATED, "container=lxc", "/debootstrap/debootstrap", "--second-stage"
         )
         run([*self.enter, "mount", "-t", "proc", "proc", str(self.root / "proc")])
-        sources = [
-            f"deb {self.mirror.main} {self.suite.name} main",
-            f"deb {self.mirror.security} {self.suite.security} main",
-        ]
+        # The archives that the lock uses: some mirrors' security archive lacks an architecture.
+        suites = {"main": self.suite.name, "security": self.suite.security}
+        sources = [f"deb {self.mirror.base(archive)} {suites[archive]} main" for archive in archives]
         (self.root / "etc/apt/sources.list").write_text("\n".join(sources) + "\n")
         self.emulate("apt-get update", *_APT, "update")
         self.emulate("download the packages", *_APT, "--download-only", "install", *packages)
@@ -136,7 +135,7 @@ def namespace(seconds: int) -> Iterator[list[str]]:
                 Path(f"/proc/{holder.pid}/{kind}_map").write_text(f"0 0 {_USERS}")
             yield ["nsenter", f"--target={first}", "--user", "--mount", "--pid", "--setuid=0", "--setgid=0", "--"]
         finally:
-            holder.terminate()
+            holder.kill()  # unshare itself is deaf to anything less
 
 
 def _wait_for_child(pid: int) -> int:
@@ -160,8 +159,10 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         argv = [INCAMERA, "lock", "--target", arguments.target]
         run(argv, env=environment(folder / "store"), cwd=project)
         lock = tomllib.loads(next(project.glob("pylock.*.toml")).read_text())
-        packages = ["python3", "python3-numpy", *(deb["package"] for deb in lock["tool"]["incamera"]["debs"])]
-        return KnownWay(folder, Target.parse(arguments.target), enter).measure(packages)
+        debs = lock["tool"]["incamera"]["debs"]
+        packages = ["python3", "python3-numpy", *(deb["package"] for deb in debs)]
+        archives = sorted({"main", *(deb["archive"] for deb in debs)})
+        return KnownWay(folder, Target.parse(arguments.target), enter).measure(packages, archives)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -56,6 +56,7 @@ class Http:
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._active: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
+        self._stopped = False
 
     def get(self, url: str, *, limit: int = 256 * 1024 * 1024, headers: Mapping[str, str] | None = None) -> bytes:
         """Return the body behind *url*, of *limit* bytes at the most. Raises FetchError."""
@@ -87,7 +88,7 @@ class Http:
                 if progress is not None and sink.size:
                     progress(-sink.size)
                 sink.restart()
-                if attempt == _ATTEMPTS or _is_hopeless(error):
+                if attempt == _ATTEMPTS or self._stopped or _is_hopeless(error):
                     raise FetchError(f"cannot fetch {url}: {_reason(error)}", hint=_hint(error)) from error
                 time.sleep(self._pause * 3 ** (attempt - 1))
 
@@ -99,6 +100,12 @@ class Http:
                 with suppress(ValueError, RuntimeError, OSError):
                     response.shutdown()
 
+    def stop(self) -> None:
+        """Break off the transfers under way and let none begin: what waits for them is to end now."""
+        with self._lock:
+            self._stopped = True
+        self.interrupt()
+
     def _transfer(
         self, url: str, sink: Sink, size: int | None, progress: Progress | None, headers: Mapping[str, str] | None
     ) -> None:
@@ -107,6 +114,8 @@ class Http:
             self._active.add(response)
         whole = False
         try:
+            if self._stopped:
+                raise _ServerBusy("it was broken off")
             if response.status == 404:
                 raise NotFound(f"{url} does not exist")
             if response.status in (408, 425, 429) or response.status >= 500:

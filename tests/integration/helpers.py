@@ -16,10 +16,18 @@ from typing import IO
 PATIENCE_SECONDS = 60.0
 
 
-def write_project(folder: Path, *, app: str = 'print("hello")\n', settings: str = "", name: str = "plain") -> Path:
-    """Make a project without dependencies; *settings* are more lines for [tool.incamera]."""
+def write_project(
+    folder: Path,
+    *,
+    app: str = 'print("hello")\n',
+    dependencies: str = "[]",
+    settings: str = "",
+    name: str = "plain",
+) -> Path:
+    """Make a project in *folder*; *dependencies* and *settings* are TOML, for [project] and [tool.incamera]."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "1"\n\n[tool.incamera]\n{settings}\n')
+    project = f'[project]\nname = "{name}"\nversion = "1"\ndependencies = {dependencies}\n'
+    (folder / "pyproject.toml").write_text(f"{project}\n[tool.incamera]\n{settings}\n")
     (folder / "app.py").write_text(app)
     return folder
 
@@ -59,14 +67,21 @@ class Running:
         assert text.encode() in self.out, f"it ended with {self.process.returncode}: {self.text}"
 
     def finish(self, *, seconds: float = PATIENCE_SECONDS) -> int:
-        code = self.process.wait(seconds)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler shows where it hangs
+            self.process.wait()
+            for thread in self._threads:
+                thread.join(seconds)
+            raise AssertionError(f"it did not end: {self.text}") from None
         for thread in self._threads:
             thread.join(seconds)
         return code
 
-    def interrupt(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.finish()
+    def press_ctrl_c(self) -> None:
+        """A terminal sends the signal to all that runs in its foreground."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -80,10 +95,13 @@ def running(
     process = subprocess.Popen(
         [sys.executable, "-m", "incamera", *map(str, arguments)],
         cwd=cwd,
-        env=dict(env),
+        env={**env, "PYTHONFAULTHANDLER": "1"},
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Where the tests run in the background, a shell has made them deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     with process:
         command = Running(process)

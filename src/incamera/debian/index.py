@@ -166,12 +166,17 @@ def load_indexes(
     with ThreadPoolExecutor(2) as pool:
         main_load = pool.submit(load, "main", suite.name)
         security_load = pool.submit(load, "security", suite.security) if suite.security else None
-        main = main_load.result()
         try:
-            security = security_load.result() if security_load else b""
-        except _NoIndex as error:
-            warnings.append(f"security updates for {suite.name} are left out: {error}")
+            main = main_load.result()
             security = b""
+            if security_load is not None:
+                try:
+                    security = security_load.result()
+                except _NoIndex as error:
+                    warnings.append(f"security updates for {suite.name} are left out: {error}")
+        except KeyboardInterrupt:
+            http.stop()  # or the pool would wait for what it fetches
+            raise
     return PackageIndex({"main": main, "security": security}, warnings=warnings)
 
 

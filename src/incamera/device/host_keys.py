@@ -123,7 +123,11 @@ def find_keys(file: Path, host: str, address: str, port: int | None) -> list[Kno
         if not any(text and text in line for text in (host, address, "*", "?", "|1|")):
             continue
         try:
-            trusted, _, revoked, *_ = asyncssh.import_known_hosts(line).match(host, address, port)
+            entry = asyncssh.import_known_hosts(line)
+            # Where another port is asked for, what is known of the usual one tells nothing: ports may be forwarded.
+            if port is not None and any(entry.match(host, address, None)):
+                continue
+            trusted, _, revoked, *_ = entry.match(host, address, port)
         except ValueError:
             continue
         source = f"{file}, line {number}"

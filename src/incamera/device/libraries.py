@@ -124,8 +124,8 @@ def _file_version(library: LibraryFacts) -> tuple[int, ...]:
     name = library.real_name
     before, _, after = name.partition(".so")
     numbers = _parse_numbers(after)
-    # `libc.so.6`, `libc-2.31.so`: the name before ".so" tells more, where it ends in a version.
-    match = re.search(r"-(\d+(?:\.\d+)+)$", before)
+    # In `libglib-2.0.so.0.7400.6` the number before ".so" belongs to the name.
+    match = None if numbers else re.search(r"-(\d+(?:\.\d+)+)$", before)
     return _parse_numbers(match[1]) if match else numbers
 
 

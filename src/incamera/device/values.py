@@ -8,7 +8,7 @@ from pathlib import Path
 
 from incamera.errors import UsageError
 
-_ADDRESS = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
+_ADDRESS = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9A-Za-z:.%]+\]|[^@:\s\[\]]+)(?::(?P<port>\d{1,5}))?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

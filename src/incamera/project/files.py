@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from incamera.errors import ConfigError
+
 # Made by tools, never by the user; folders that begin with a dot are left out as well.
 _LEFT_OUT = frozenset({"__pycache__", "build", "dist", "node_modules", "venv", "env", "htmlcov"})
 _LEFT_OUT_ENDINGS = (".pyc", ".pyo", ".egg-info", ".eap", "~")
@@ -31,11 +33,17 @@ def _is_left_out(name: str) -> bool:
 
 
 def files_digest(folder: Path, paths: Iterable[str]) -> str:
-    """Return a digest of the names, modes and bytes of *paths* below *folder*."""
+    """Return a digest of the names, modes and bytes of *paths* below *folder*. Raises ConfigError."""
     digest = hashlib.sha256()
     for path in paths:
-        with (folder / path).open("rb") as stream:
-            executable = os.fstat(stream.fileno()).st_mode & 0o100
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        try:
+            with (folder / path).open("rb") as stream:
+                executable = os.fstat(stream.fileno()).st_mode & 0o100
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {folder / path}, which belongs to the app: {error.strerror}",
+                hint="mend or remove it; what is not the app's goes into a folder whose name begins with a dot",
+            ) from error
         digest.update(f"{path}\0{bool(executable)}\0{content}\n".encode())
     return digest.hexdigest()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, StoreError
 from incamera.targets.target import Target
 
 if TYPE_CHECKING:
@@ -72,11 +73,23 @@ def lock_inputs(project: Project, target: Target) -> str:
 
 def find_lock(project: Project, target: Target) -> Lock | None:
     """Return the project's lock for *target*; None when there is none, or it is stale. Raises ConfigError."""
+    lock = load_lock(project, target)
+    fresh = lock is not None and lock.target == target and lock.inputs == lock_inputs(project, target)
+    return lock if fresh else None
+
+
+def load_lock(project: Project, target: Target) -> Lock | None:
+    """Return what is written down for *target*, stale or not. Raises ConfigError."""
     path = lock_path(project, target)
-    if not path.exists():
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
         return None
-    lock = parse_lock(path.read_text("utf-8"), path.name)
-    return lock if lock.target == target and lock.inputs == lock_inputs(project, target) else None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="remove it, or make it readable") from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path.name, error) from error
+    return parse_lock(text, path.name)
 
 
 def parse_lock(text: str, name: str) -> Lock:
@@ -89,8 +102,13 @@ def parse_lock(text: str, name: str) -> Lock:
             distributions=tuple(LockedDistribution(**table) for table in ours.get("distributions", [])),
             debs=tuple(LockedDeb(**table) for table in ours["debs"]),
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise ConfigError(f"{name} is damaged: {error}", hint="make it anew with `incamera lock`") from error
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> ConfigError:
+    reason = f"it has no {error}" if isinstance(error, KeyError) else error
+    return ConfigError(f"{name} is damaged: {reason}", hint="remove it, and make it anew with `incamera lock`")
 
 
 def dump_lock(lock: Lock, requires_python: str) -> str:
@@ -114,10 +132,21 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
 
 
 def write_lock(project: Project, lock: Lock) -> Path:
+    """Raises StoreError when the project's disk does not take it; the lockfile that was there stays then."""
     path = lock_path(project, lock.target)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(dump_lock(lock, f"=={lock.target.python}.*"), "utf-8")
-    temporary.replace(path)
+    # Two builds at once must not write to the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        try:
+            temporary.write_text(dump_lock(lock, f"=={lock.target.python}.*"), "utf-8")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}", hint="the project's folder must be writable and have some space"
+        ) from error
     return path
 
 

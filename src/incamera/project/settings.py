@@ -85,9 +85,9 @@ def load_project(start: Path) -> Project:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error
     return parse_project(table, folder)
 
 
@@ -141,10 +141,13 @@ def _parse_entry(text: str, folder: Path) -> Entry:
     key = "tool.incamera.entry"
     if _FILE_ENTRY.fullmatch(text):
         if text.startswith("/") or ".." in text.split("/"):
-            raise ConfigError(f'{key}: "{text}" lies outside the project')
+            raise ConfigError(
+                f'{key}: "{text}" lies outside the project', hint="name a file below the project's folder"
+            )
         if not (folder / text).is_file():
             files = [path.name for path in folder.glob("*.py")]
-            raise ConfigError(f'{key}: there is no file "{text}"', hint=did_you_mean(text, files))
+            hint = did_you_mean(text, files) or 'name the file to run with entry = "…" in [tool.incamera]'
+            raise ConfigError(f'{key}: there is no file "{text}"', hint=hint)
         return Entry(file=text)
     if _MODULE_ENTRY.fullmatch(text):
         module, _, function = text.partition(":")
@@ -175,7 +178,10 @@ def _check_python(text: str) -> str:
 def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not _DEB.fullmatch(name):
-            raise ConfigError(f'tool.incamera.debs: "{name}" cannot be the name of a Debian package')
+            raise ConfigError(
+                f'tool.incamera.debs: "{name}" cannot be the name of a Debian package',
+                hint="such names are of small letters, digits, +, - and ., as in libgl1",
+            )
     return names
 
 
@@ -185,7 +191,10 @@ def _requirements(project: Mapping[str, Any]) -> tuple[str, ...]:
         try:
             Requirement(text)
         except InvalidRequirement as error:
-            raise ConfigError(f'project.dependencies[{position}]: "{text}": {str(error).splitlines()[0]}') from error
+            raise ConfigError(
+                f'project.dependencies[{position}]: "{text}": {str(error).splitlines()[0]}',
+                hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
+            ) from error
     return texts
 
 
@@ -218,5 +227,10 @@ def _strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]
 
 
 def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
+    key = where.rpartition(".")[2]
     names = {str: "a string", list: "a list with other things", dict: "a table", bool: "true or false"}
-    return ConfigError(f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}")
+    examples = {"a table": f"[{where}]", "a string": f'{key} = "…"', "a list of strings": f'{key} = ["…", "…"]'}
+    return ConfigError(
+        f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}",
+        hint=f"write {examples[wanted]}",
+    )

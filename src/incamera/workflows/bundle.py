@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # Raise it when wheels made from the same files change.
 _WHEEL_FORMAT = 1
+# How long to wait, once interrupted, for the background to clean up after itself.
+_GRACE_SECONDS = 5.0
 
 Interpreter = Sequence[str]
 """The command that starts a Python of the target's minor version on this host."""
@@ -40,9 +44,8 @@ def build_bundle(context: Context, project: Project, target: Target) -> Bundle:
     """Return the project's bundle for *target*, made out of what is stale."""
     files = project_files(project.folder)
     app_digest = files_digest(project.folder, files)
-    with ThreadPoolExecutor(1) as pool:
-        # The interpreter is on its way while the packages are chosen, unless all is there.
-        interpreter = _Later(pool, lambda: ensure_byte_compiler(context, target))
+    # The interpreter is on its way while the packages are chosen, unless all is there.
+    with _Later(context, lambda: ensure_byte_compiler(context, target)) as interpreter:
         lock = ensure_lock(context, project, target, before_resolving=interpreter.start)
         key = _bundle_key(project, lock, app_digest)
         if context.store.find_tree("bundles", key):
@@ -210,16 +213,37 @@ def _deb(locked: object) -> Deb:
 class _Later:
     """A piece of work that begins in the background as soon as somebody knows that it will be needed."""
 
-    def __init__(self, pool: ThreadPoolExecutor, work: Callable[[], Interpreter]) -> None:
-        self._pool = pool
+    def __init__(self, context: Context, work: Callable[[], Interpreter]) -> None:
+        self._context = context
         self._work = work
-        self._future: Future[Interpreter] | None = None
+        self._future: Future[Interpreter] = Future()
+        # Not an executor's: the interpreter would wait for it at its end, whatever it waits for itself.
+        self._thread = Thread(target=self._run, name="later", daemon=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread.ident is None:
+            return
+        if isinstance(error, KeyboardInterrupt):
+            self._context.http.stop()
+            self._thread.join(_GRACE_SECONDS)
+        else:
+            self._thread.join()
 
     def start(self) -> None:
-        if self._future is None:
-            self._future = self._pool.submit(self._work)
+        if self._thread.ident is None:
+            self._thread.start()
 
     def result(self) -> Interpreter:
         self.start()
-        assert self._future is not None
         return self._future.result()
+
+    def _run(self) -> None:
+        try:
+            self._future.set_result(self._work())
+        except BaseException as error:
+            self._future.set_exception(error)

@@ -9,16 +9,15 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from incamera.errors import ResolveError
+from incamera.errors import ConfigError, ResolveError
 from incamera.project.lockfile import (
     Lock,
     LockedDeb,
     LockedDistribution,
     describe_changes,
     find_lock,
+    load_lock,
     lock_inputs,
-    lock_path,
-    parse_lock,
     write_lock,
 )
 from incamera.workflows.tools import closure_rules, load_index
@@ -42,16 +41,17 @@ def ensure_lock(
         else:
             before_resolving()
             lock, _ = resolve_lock(context, project, target)
-            with context.store.reporting_disk_errors():
-                write_lock(project, lock)
+            write_lock(project, lock)
         step.note(f"{len(lock.debs)} packages for {target}")
     return lock
 
 
 def make_lock(context: Context, project: Project, target: Target) -> tuple[Lock, Sequence[str]]:
     """Choose again from what the archive has now. Returns the lock and what changed, a line each."""
-    path = lock_path(project, target)
-    before = parse_lock(path.read_text("utf-8"), path.name) if path.exists() else None
+    try:
+        before = load_lock(project, target)
+    except ConfigError:  # a damaged one is what this mends
+        before = None
     with context.reporter.step("lock") as step:
         lock, _ = resolve_lock(context, project, target)
         write_lock(project, lock)

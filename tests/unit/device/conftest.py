@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import platform
 import shutil
 import subprocess
@@ -48,6 +49,7 @@ class Receiver:
             assert line in (b"whole\n", b""), line
             return None
         assert self.read_line().startswith(b"free ")
+        self.compressed = self.read_line() == b"as tar.gz\n"
         self.missing = [int(self.read_line()) for _ in range(int(line[5:]))]
         return [self.shipment.entries[number].path for number in self.missing]
 
@@ -65,6 +67,8 @@ class Receiver:
         """Send what is missing (only *cut* bytes of it, if given). Returns the exit code."""
         assert self.process.stdin is not None
         archive = b"".join(pack(self.shipment, self.missing)) if self.missing else b""
+        if self.compressed:
+            archive = gzip.compress(archive, 0)
         self.process.stdin.write(archive[:cut])
         return self.end()
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,13 @@ def listed(root: Path) -> list[Entry]:
     return [entry for entry in list_tree(root) if entry.path != ".incamera-entries"]
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 def bundles(tmp_path: Path) -> set[str]:
     return {path.name for path in (tmp_path / "apps" / "doorbell").iterdir() if path.is_dir() and not path.is_symlink()}
 
@@ -94,7 +102,7 @@ def test_another_app_shares_what_is_there(bundle: Path, tmp_path: Path, receiver
     assert current(tmp_path).parent.name == "doorbell"
 
 
-@pytest.mark.parametrize("cut", [0, 1000, 200_000])
+@pytest.mark.parametrize("cut", [0, 20_000, 200_000])
 def test_a_cut_connection_harms_nothing_and_is_made_good(
     cut: int, bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
 ) -> None:
@@ -110,10 +118,10 @@ def test_a_cut_connection_harms_nothing_and_is_made_good(
     assert current(tmp_path) == before
     assert shipment.name not in bundles(tmp_path)
 
-    # What came whole is not sent again: with 1000 bytes, that is lib/a.py.
+    # What came whole is not sent again: that is lib/a.py, if anything.
     assert deploy(receiver, shipment) == (["lib/a.py", "lib/big"] if cut == 0 else ["lib/big"])
     assert listed(current(tmp_path)) == list_tree(bundle)
-    assert not [name for name in bundles(tmp_path) if name.endswith(".partial")]
+    wait_until(lambda: not [name for name in bundles(tmp_path) if name.endswith(".partial")])
 
 
 def test_an_interrupted_deploy_helps_the_next_bundle(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
@@ -164,7 +172,8 @@ def test_the_previous_one_stays_and_older_ones_go(bundle: Path, tmp_path: Path, 
     shipments = [ship(bundle, version=bytes([number])) for number in range(4)]
     for shipment in shipments:
         deploy(receiver, shipment)
-    assert bundles(tmp_path) == {shipments[2].name, shipments[3].name}
+    # That is done when the host has its answer already.
+    wait_until(lambda: bundles(tmp_path) == {shipments[2].name, shipments[3].name})
 
 
 def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
@@ -179,7 +188,7 @@ def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: 
         finally:
             running.kill()
     deploy(receiver, ship(bundle, version=b"last"))
-    assert first.name not in bundles(tmp_path)
+    wait_until(lambda: first.name not in bundles(tmp_path))
 
 
 def test_one_deploy_at_a_time(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:

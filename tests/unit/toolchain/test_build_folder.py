@@ -154,6 +154,15 @@ def test_scripts_of_requirements_run_under_the_builds_python(
     assert (folder / "bin/gcc").resolve() == folder / "bin/cc"  # no requirement may take the compiler's place
 
 
+def test_a_native_compiler_is_told_where_its_own_c_plus_plus_headers_are(
+    toolchain: Toolchain, folder: Path, tmp_path: Path
+) -> None:
+    touch(headers := tmp_path / "gcc/usr/include/c++/12/vector")
+    prepare(toolchain, tmp_path / "requirements", folder)
+    assert str(headers.parent) in (folder / "libexec/c++.py").read_text()
+    assert str(headers.parent) not in (folder / "libexec/cc.py").read_text()
+
+
 def test_extension_suffixes_are_debians() -> None:
     assert extension_suffix(TARGET) == ".cpython-311-arm-linux-gnueabihf.so"
     assert extension_suffix(Target.parse("aarch64-cp313")) == ".cpython-313-aarch64-linux-gnu.so"

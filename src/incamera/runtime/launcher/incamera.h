@@ -50,6 +50,6 @@ struct sha256 {
 void sha256_start(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, const void *data, size_t size);
 void sha256_end(struct sha256 *hash, char text[65]);
-bool sha256_file(const char *path, char text[65]);
+bool sha256_file(int folder, const char *path, char text[65]);
 
 #endif

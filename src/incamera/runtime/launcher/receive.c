@@ -41,12 +41,14 @@ enum { EXIT_DAMAGED = 3, EXIT_NO_SPACE = 4, EXIT_BUSY = 5, EXIT_INTERRUPTED = 6 
 struct entry {
     char kind;
     bool missing;
+    bool sealed; /* linked from a whole bundle: it has its rights and its time */
     off_t size;
     const char *sha256, *path, *target;
 };
 
 struct listing {
     char *root, *text;
+    int folder; /* ROOT, opened: shorter paths are found faster, and there are thousands */
     struct entry *entries;
     size_t count;
     bool sound; /* its files were checked once */
@@ -81,7 +83,7 @@ static bool parse_listing(struct listing *listing, char *text, size_t size) {
         char *next = at + strlen(at) + 1;
         if (next >= end)
             return false;
-        entry->missing = false;
+        entry->missing = entry->sealed = false;
         entry->target = next;
         char *kind = strsep(&at, " "), *bytes = strsep(&at, " "), *sha256 = strsep(&at, " ");
         if (!at || !sha256 || !strchr("fxl", *kind) || strlen(kind) != 1 || !is_safe(at))
@@ -105,46 +107,43 @@ static bool load_listing(struct listing *listing, const char *root, bool sound) 
     if (!listing->text)
         return false;
     listing->root = join(root, "", "");
+    listing->folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     listing->sound = sound;
     return parse_listing(listing, listing->text, size);
 }
 
-/* Is this file what the listing says? One that bears our time stamp was checked when it came. */
-static bool is_sound(const char *root, const struct entry *entry, bool trusted) {
-    char *path = join_path(root, entry->path);
+/* Is this file below FOLDER what the listing says? One that bears our time stamp was checked when it came. */
+static bool is_sound(int folder, const struct entry *entry, bool trusted) {
     struct stat status;
     char sha256[65];
-    bool sound = lstat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == entry->size &&
-                 ((trusted && status.st_mtime == STAMP) || (sha256_file(path, sha256) && !strcmp(sha256, entry->sha256)));
-    free(path);
-    return sound;
+    return fstatat(folder, entry->path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+           status.st_size == entry->size &&
+           ((trusted && status.st_mtime == STAMP) ||
+            (sha256_file(folder, entry->path, sha256) && !strcmp(sha256, entry->sha256)));
 }
 
-static bool links_to(const char *root, const struct entry *entry) {
+static bool links_to(int folder, const struct entry *entry) {
     static char target[PATH_MAX];
-    char *path = join_path(root, entry->path);
-    ssize_t size = readlink(path, target, sizeof target - 1);
+    ssize_t size = readlinkat(folder, entry->path, target, sizeof target - 1);
     target[size < 0 ? 0 : size] = 0;
-    free(path);
     return size > 0 && !strcmp(target, entry->target);
 }
 
 static bool is_whole(const char *root, const struct listing *wanted) {
-    char *path = join_path(root, ENTRIES);
-    bool whole = access(path, F_OK) == 0;
-    free(path);
+    int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool whole = folder >= 0 && faccessat(folder, ENTRIES, F_OK, 0) == 0;
     for (size_t i = 0; whole && i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
         /* On file systems without links a file stands in for each; its listing has its name and that must do. */
         if (entry->kind != 'l')
-            whole = is_sound(root, entry, true);
-        else if (!links_to(root, entry)) {
+            whole = is_sound(folder, entry, true);
+        else if (!links_to(folder, entry)) {
             struct stat status;
-            char *link = join_path(root, entry->path);
-            whole = lstat(link, &status) == 0 && S_ISREG(status.st_mode);
-            free(link);
+            whole = fstatat(folder, entry->path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
         }
     }
+    if (folder >= 0)
+        close(folder);
     return whole;
 }
 
@@ -175,18 +174,54 @@ static void enter(const struct listing *listing) {
     }
 }
 
+/* Make the folder that PATH lies in below FOLDER. Entries come sorted, so the last one made is most often the one. */
+static bool make_folder(int folder, const char *path) {
+    static char last[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t size = slash ? (size_t)(slash - path) : 0;
+    if (!size || (!strncmp(last, path, size) && !last[size]))
+        return true;
+    if (size >= sizeof last)
+        return false;
+    memcpy(last, path, size);
+    last[size] = 0;
+    for (char *end = last; end;) {
+        end = strchr(end + 1, '/');
+        if (end)
+            *end = 0;
+        int status = mkdirat(folder, last, 0755);
+        int error = errno;
+        if (end)
+            *end = '/';
+        if (status < 0 && error != EEXIST) {
+            *last = 0;
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Put a copy of what ENTRY describes at its place below ROOT, from any bundle that has it. */
-static bool take_from_here(const char *root, size_t root_size, const struct entry *entry) {
+static bool take_from_here(const char *root, int folder, struct entry *entry) {
     bool taken = false;
     for (size_t slot = slot_of(entry); table_size && table[slot].entry && !taken; slot = (slot + 1) & (table_size - 1)) {
         const struct slot *found = &table[slot];
-        if (!alike(found->entry, entry) || !is_sound(found->listing->root, found->entry, found->listing->sound))
+        const struct listing *base = found->listing;
+        if (!alike(found->entry, entry) || !is_sound(base->folder, found->entry, base->sound) ||
+            !make_folder(folder, entry->path))
             continue;
-        char *from = join_path(found->listing->root, found->entry->path), *to = join_path(root, entry->path);
-        unlink(to);
-        taken = make_parents(to, root_size + 1) && (link(from, to) == 0 || copy_file(from, to, 0644));
-        free(from);
-        free(to);
+        taken = linkat(base->folder, found->entry->path, folder, entry->path, 0) == 0;
+        if (!taken && errno == EEXIST) {
+            unlinkat(folder, entry->path, 0);
+            taken = linkat(base->folder, found->entry->path, folder, entry->path, 0) == 0;
+        }
+        entry->sealed = taken && base->sound;
+        if (!taken) {
+            char *from = join_path(base->root, found->entry->path), *to = join_path(root, entry->path);
+            taken = copy_file(from, to, 0644);
+            free(from);
+            free(to);
+        }
     }
     return taken;
 }
@@ -267,7 +302,7 @@ static void take_lock(const char *folder) {
     char *path = join_path(folder, ".lock");
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     bool told = false;
-    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += 100) {
+    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += 20) {
         if (waited >= LOCK_WAIT_MS)
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
         if (!told)
@@ -275,14 +310,26 @@ static void take_lock(const char *folder) {
         told = true;
         struct pollfd input = {.fd = 0, .events = POLLIN};
         char byte;
-        if (poll(&input, 1, 100) > 0 && read(0, &byte, 1) <= 0)
+        if (poll(&input, 1, 20) > 0 && read(0, &byte, 1) <= 0)
             fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
     }
     free(path); /* the lock itself is let go when we end */
 }
 
+static bool has_program(const char *name) {
+    char *folders = join(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin", "", "");
+    bool found = false;
+    for (char *rest = folders, *folder; !found && (folder = strsep(&rest, ":"));) {
+        char *path = join_path(folder, name);
+        found = access(path, X_OK) == 0;
+        free(path);
+    }
+    free(folders);
+    return found;
+}
+
 /* Feed what comes on standard input to `tar`, to be unpacked in FOLDER. */
-static void unpack(const char *folder) {
+static void unpack(const char *folder, bool gzip) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         fail(1, "cannot start", "tar", errno);
@@ -295,7 +342,10 @@ static void unpack(const char *folder) {
         if (chdir(folder) < 0)
             fail(1, "cannot enter", folder, errno);
         signal(SIGPIPE, SIG_DFL);
-        execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
+        if (gzip)
+            execlp("sh", "sh", "-c", "gunzip | tar -x -o -f -", NULL);
+        else
+            execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
         fail(127, "cannot start", "tar", errno);
     }
     close(ends[0]);
@@ -321,22 +371,20 @@ static void unpack(const char *folder) {
 }
 
 /* Check what came, and give it its rights and its time. */
-static void seal_files(const char *root, struct listing *wanted) {
+static void seal_files(const char *root, int folder, struct listing *wanted) {
     const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
     size_t bad = 0;
     for (size_t i = 0; i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
-        if (entry->kind == 'l')
+        if (entry->kind == 'l' || entry->sealed)
             continue;
-        char *path = join_path(root, entry->path);
-        if (entry->missing && !is_sound(root, entry, false)) {
+        if (entry->missing && !is_sound(folder, entry, false)) {
             if (!bad++)
-                write_all(2, "damaged: ", 9), write_all(2, path, strlen(path)), write_all(2, "\n", 1);
+                write_all(2, "damaged: ", 9), write_all(2, entry->path, strlen(entry->path)), write_all(2, "\n", 1);
         } else {
-            chmod(path, entry->kind == 'x' ? 0555 : 0444);
-            utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+            fchmodat(folder, entry->path, entry->kind == 'x' ? 0555 : 0444, 0);
+            utimensat(folder, entry->path, times, AT_SYMLINK_NOFOLLOW);
         }
-        free(path);
     }
     if (!bad)
         return;
@@ -346,12 +394,12 @@ static void seal_files(const char *root, struct listing *wanted) {
     fail(EXIT_DAMAGED, "not all files came whole to", root, 0);
 }
 
-static bool make_link(const char *root, size_t root_size, const struct entry *entry) {
-    if (links_to(root, entry))
+static bool make_link(const char *root, int folder, const struct entry *entry) {
+    if (links_to(folder, entry))
         return true;
     char *path = join_path(root, entry->path);
     unlink(path);
-    bool made = make_parents(path, root_size + 1);
+    bool made = make_folder(folder, entry->path);
     if (made && symlink(entry->target, path) < 0) {
         /* FAT, and shares without links: a copy serves as well. */
         char *slash = strrchr(path, '/');
@@ -366,13 +414,13 @@ static bool make_link(const char *root, size_t root_size, const struct entry *en
     return made;
 }
 
-static void make_links(const char *root, size_t root_size, const struct listing *wanted) {
+static void make_links(const char *root, int folder, const struct listing *wanted) {
     const struct entry *failed = NULL;
     /* Where copies stand in for links, a link to a link needs the other first. */
     for (int pass = 0; pass < 8; pass++) {
         failed = NULL;
         for (size_t i = 0; i < wanted->count; i++)
-            if (wanted->entries[i].kind == 'l' && !make_link(root, root_size, &wanted->entries[i]))
+            if (wanted->entries[i].kind == 'l' && !make_link(root, folder, &wanted->entries[i]))
                 failed = &wanted->entries[i];
         if (!failed)
             return;
@@ -450,6 +498,24 @@ static void remove_old(const char *app, const char *name, const char *previous) 
         closedir(folder);
 }
 
+/* Tell the numbers of the missing entries, a line each, all at once: each write becomes a packet. */
+static void say_missing(const struct listing *wanted, size_t missing) {
+    char *text = require_memory(malloc(missing * 12 + 1)), *end = text;
+    for (size_t i = 0; i < wanted->count; i++)
+        if (wanted->entries[i].missing) {
+            char digits[12], *start = digits + sizeof digits;
+            size_t rest = i;
+            do
+                *--start = (char)('0' + rest % 10);
+            while (rest /= 10);
+            memcpy(end, start, (size_t)(digits + sizeof digits - start));
+            end += digits + sizeof digits - start;
+            *end++ = '\n';
+        }
+    write_all(1, text, (size_t)(end - text));
+    free(text);
+}
+
 /* guard receive APPS APP NAME: standard input brings the size of a listing, the listing, and then, when we have told what
    is missing, a tar archive with that. */
 int guard_receive(int argc, char **argv) {
@@ -459,7 +525,7 @@ int guard_receive(int argc, char **argv) {
     umask(022);
     const char *apps = argv[0], *name = argv[2];
     char *app = join_path(apps, argv[1]), *final = join_path(app, name), *partial = join(final, ".partial", "");
-    size_t size = read_size_line(), partial_size = strlen(partial);
+    size_t size = read_size_line();
     char *text = read_input(size), *raw = require_memory(malloc(size + 1));
     memcpy(raw, text, size);
     struct listing wanted = {0};
@@ -482,13 +548,16 @@ int guard_receive(int argc, char **argv) {
     struct listing bases[BASES];
     fill_table(bases, load_bases(apps, bases));
     char *entries = join_path(partial, ENTRIES);
+    bool resumed = access(partial, F_OK) == 0;
     if (!make_parents(entries, 1) || !write_file(entries, raw, size, 0644))
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", entries, errno);
     free(entries);
+    int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     size_t missing = 0;
     for (size_t i = 0; i < wanted.count; i++) {
         struct entry *entry = &wanted.entries[i];
-        if (entry->kind != 'l' && !is_sound(partial, entry, false) && !take_from_here(partial, partial_size, entry)) {
+        if (entry->kind != 'l' && !(resumed && is_sound(folder, entry, false)) &&
+            !take_from_here(partial, folder, entry)) {
             entry->missing = true;
             missing++;
         }
@@ -499,16 +568,23 @@ int guard_receive(int argc, char **argv) {
         say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
     else
         say("free unknown\n");
-    for (size_t i = 0; i < wanted.count; i++)
-        if (wanted.entries[i].missing)
-            say_number("", (long)i);
+    bool gzip = missing && has_program("gunzip");
+    say(gzip ? "as tar.gz\n" : "as tar\n");
+    say_missing(&wanted, missing);
     if (missing)
-        unpack(partial);
-    seal_files(partial, &wanted);
-    make_links(partial, partial_size, &wanted);
+        unpack(partial, gzip);
+    seal_files(partial, folder, &wanted);
+    make_links(partial, folder, &wanted);
     give_name(partial, final);
     switch_over(app, name);
     say("done\n");
+    /* The host need not wait for the rest. The lock is inherited, and let go when that is done. */
+    if (fork() > 0)
+        return 0;
+    close(0);
+    close(1);
+    close(2);
+    setsid();
     remove_old(app, name, strcmp(previous, name) ? previous : NULL);
     return 0;
 }
@@ -520,8 +596,8 @@ int guard_verify(int argc, char **argv) {
         fail(2, "no bundle here:", argc ? argv[0] : "", 0);
     int bad = 0;
     for (size_t i = 0; i < listing.count; i++)
-        if (listing.entries[i].kind == 'l' ? !links_to(argv[0], &listing.entries[i])
-                                           : !is_sound(argv[0], &listing.entries[i], false)) {
+        if (listing.entries[i].kind == 'l' ? !links_to(listing.folder, &listing.entries[i])
+                                           : !is_sound(listing.folder, &listing.entries[i], false)) {
             say(listing.entries[i].path);
             say("\n");
             bad = 1;

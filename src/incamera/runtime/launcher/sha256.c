@@ -78,9 +78,9 @@ void sha256_end(struct sha256 *hash, char text[65]) {
     text[64] = 0;
 }
 
-bool sha256_file(const char *path, char text[65]) {
+bool sha256_file(int folder, const char *path, char text[65]) {
     static unsigned char buffer[1 << 16];
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0)
         return false;
     struct sha256 hash;

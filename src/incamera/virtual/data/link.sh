@@ -12,7 +12,8 @@ while read -r word epoch name address random <&3; do
     echo "$random" >/dev/urandom
     reseed </dev/urandom || echo "cannot make the random numbers start afresh"
     # Started only now, since it would have drawn random numbers before the state was saved.
-    dropbear -s -r /etc/dropbear/ed25519 -P /run/dropbear.pid &
+    # -W: its own 24 kB would let the link idle between a window and the next.
+    dropbear -s -W 1048576 -r /etc/dropbear/ed25519 -P /run/dropbear.pid &
     hostname "$name"
     ip link set eth0 address "$address"
     wait $!

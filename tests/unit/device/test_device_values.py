@@ -1,0 +1,95 @@
+"""What the user calls a device: addresses, names written down, hosts of ~/.ssh/config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.device.registry import (
+    add_device,
+    devices_file,
+    find_ssh_hosts,
+    known_hosts_file,
+    load_devices,
+    remove_device,
+    require_device,
+)
+from incamera.device.values import Device, parse_address
+from incamera.errors import ConfigError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "host", "port"),
+    [
+        ("axiscam", None, "axiscam", None),
+        ("192.168.0.90", None, "192.168.0.90", None),
+        ("root@axiscam", "root", "axiscam", None),
+        ("root@axiscam:2222", "root", "axiscam", 2222),
+        ("[fe80::1%eth0]:22", None, "fe80::1%eth0", 22),
+    ],
+)
+def test_addresses(text: str, user: str | None, host: str, port: int | None) -> None:
+    device = parse_address(text)
+    assert (device.user, device.host, device.port) == (user, host, port)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_address(text)
+
+
+def test_a_device_is_kept_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "devices"
+    full = Device(name="gate", host="10.0.0.7", port=2222, user="root", keys=(Path("/k"),), host_key="ssh-ed25519 A")
+    add_device(folder, full)
+    add_device(folder, Device(name="door", host="axiscam"))
+    assert load_devices(folder) == {"door": Device(name="door", host="axiscam"), "gate": full}
+    remove_device(folder, "door")
+    assert list(load_devices(folder)) == ["gate"]
+
+
+def test_a_removed_device_is_a_stranger_again(tmp_path: Path) -> None:
+    add_device(tmp_path, Device(name="gate", host="10.0.0.7", port=2222))
+    known_hosts_file(tmp_path).write_text("[10.0.0.7]:2222 ssh-ed25519 A\n10.0.0.7 ssh-ed25519 B\n")
+    remove_device(tmp_path, "gate")
+    assert known_hosts_file(tmp_path).read_text() == "10.0.0.7 ssh-ed25519 B\n"
+
+
+def test_an_unknown_name_gets_the_closest(tmp_path: Path) -> None:
+    add_device(tmp_path, Device(name="doorbell", host="x"))
+    for ask in (remove_device, lambda folder, name: require_device(folder, name, home=tmp_path)):
+        with pytest.raises(UsageError) as caught:
+            ask(tmp_path, "dorbell")
+        assert caught.value.hint == 'did you mean "doorbell"?'
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
+def test_a_name_must_be_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        add_device(tmp_path, Device(name=name, host="x"))
+
+
+@pytest.mark.parametrize(
+    "text", ["[a]\nport = 22\n", '[a]\nhost = "x"\nport = "22"\n', '[a]\nhost = "x"\nother = 1\n', "["]
+)
+def test_a_damaged_list_is_named(text: str, tmp_path: Path) -> None:
+    devices_file(tmp_path).write_text(text)
+    with pytest.raises(ConfigError, match=r"devices\.toml"):
+        load_devices(tmp_path)
+
+
+def test_names_come_from_the_list_then_from_ssh_then_are_addresses(tmp_path: Path) -> None:
+    ssh = tmp_path / ".ssh"
+    (ssh / "more").mkdir(parents=True)
+    (ssh / "config").write_text("Include more/*\nHost axiscam gate *.example\n  User root\n")
+    (ssh / "more" / "work").write_text("host=office\n")
+    assert find_ssh_hosts(tmp_path) == ["axiscam", "gate", "office"]
+    add_device(tmp_path, Device(name="gate", host="10.0.0.7"))
+    assert require_device(tmp_path, "gate", home=tmp_path).host == "10.0.0.7"
+    assert require_device(tmp_path, "axiscam", home=tmp_path) == Device(name="axiscam", host="axiscam")
+    assert require_device(tmp_path, "root@10.0.0.9:23", home=tmp_path).port == 23
+    with pytest.raises(UsageError) as caught:
+        require_device(tmp_path, "ofice", home=tmp_path)
+    assert caught.value.hint == 'did you mean "office"?'

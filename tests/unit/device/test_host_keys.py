@@ -1,0 +1,63 @@
+"""Host keys: found with their lines, in every form that OpenSSH writes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from incamera.device.host_keys import HostKeyChecker, find_keys
+from incamera.device.values import Device
+
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+TEXT = KEY.export_public_key("openssh").decode().strip()
+
+
+def hashed(name: str) -> str:
+    salt = b"12345678901234567890"
+    digest = hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
+
+
+@pytest.mark.parametrize("name", ["camera", "other,camera", "10.0.0.7", "cam*", hashed("camera")])
+def test_finds_a_key_and_its_line(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"# camera\nsomeone {TEXT}\ncamera not-a-key\n{name} {TEXT}\n")
+    (found,) = find_keys(file, "camera", "10.0.0.7", None)
+    assert found.key == KEY.convert_to_public()
+    assert found.source == f"{file}, line 4"
+
+
+def test_a_port_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"[camera]:2222 {TEXT}\n")
+    assert find_keys(file, "camera", "", 2222)
+    assert not find_keys(file, "camera", "", None)
+    file.write_text(f"camera {TEXT}\n")
+    assert not find_keys(file, "camera", "", 2222)
+
+
+def test_no_file_no_keys(tmp_path: Path) -> None:
+    assert find_keys(tmp_path / "nowhere", "camera", "", None) == []
+
+
+def test_a_revoked_key_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"@revoked camera {TEXT}\n")
+    checker = HostKeyChecker(Device(name="camera", host="camera"), [file], tmp_path / "ours", lambda _: True)
+    trusted, _, revoked, *_ = checker.match("camera", "", 22)
+    assert (trusted, len(revoked)) == ([], 1)
+
+
+def test_what_was_accepted_is_found_again(tmp_path: Path) -> None:
+    ours = tmp_path / "devices" / "known_hosts"
+    for port in (22, 2222):
+        checker = HostKeyChecker(Device(name="camera", host="camera"), [], ours, lambda _: True)
+        checker.match("camera", "", port)
+        assert checker.check(KEY.convert_to_public())
+        assert checker.match("camera", "", port)[0]
+    assert [line.split()[0] for line in ours.read_text().splitlines()] == ["camera", "[camera]:2222"]

@@ -1,0 +1,105 @@
+"""What the probe's script tells is understood, from busybox and from GNU."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from incamera.device.facts import DeviceLibrary
+from incamera.device.probe import _SCRIPT, parse_libraries, parse_probe, parse_sections
+from incamera.errors import DeviceError
+
+TOLD = """\
+== boot
+7d3f
+== memory
+MemTotal:         497912 kB
+MemAvailable:     401000 kB
+== mounts
+rootfs / rootfs rw 0 0
+tmpfs /tmp tmpfs rw,nosuid 0 0
+/dev/mmcblk0p1 /var/spool/storage/SD_DISK ext4 rw,noexec 0 0
+/dev/ubi0 /usr/local ubifs ro 0 0
+== space
+/tmp 900000 /tmp
+/usr/local/packages - -
+/var/spool/storage/SD_DISK 7000000 /var/spool/storage/SD_DISK
+/root 0 /
+== apps
+/tmp /tmp/incamera/doorbell/current
+== machine
+armv7l
+4.9.51
+axis-accc8e
+root
+== system
+PRETTY_NAME="AXIS OS 9"
+== tools
+tar
+== trials
+/tmp exec
+/usr/local/packages exec
+/var/spool/storage/SD_DISK write
+/root exec
+== loader
+/lib/ld-linux-armhf.so.3
+== libc
+GNU C Library (crosstool) stable release version 2.31.
+== libraries
+= /lib
+-rwxr-xr-x    1 0        0            98000 Jan  1  2020 ld-2.31.so
+lrwxrwxrwx    1 0        0               10 Jan  1  2020 ld-linux-armhf.so.3 -> ld-2.31.so
+= /usr/lib
+lrwxrwxrwx    1 0        0               14 Jan  1  2020 libz.so.1 -> libz.so.1.2.11
+-rwxr-xr-x    1 0        0            70000 Jan  1  2020 libz.so.1.2.11
+"""
+
+
+def test_a_device_is_described() -> None:
+    facts = parse_probe(parse_sections(TOLD))
+    assert (facts.architecture, facts.libc, facts.system, facts.user) == ("armv7l", "2.31", "AXIS OS 9", "root")
+    assert facts.memory_available == 401000 * 1024
+    places = {place.path: place for place in facts.places}
+    assert places["/tmp"].ram
+    assert places["/tmp"].free == facts.memory_available, "a tmpfs may promise more than there is"
+    assert places["/tmp"].apps == ("doorbell",)
+    assert places["/tmp"].executable
+    assert not places["/var/spool/storage/SD_DISK"].executable
+    assert places["/var/spool/storage/SD_DISK"].writable
+    assert not places["/usr/local/packages"].writable, "its mount is read-only now"
+    assert places["/usr/local/packages"].free is None
+    assert places["/root"].free == facts.memory_available
+    assert DeviceLibrary("ld-linux-armhf.so.3", "/lib/ld-linux-armhf.so.3", "ld-2.31.so", 98000) in facts.libraries
+
+
+def test_what_cannot_have_changed_is_not_told_again() -> None:
+    known = parse_probe(parse_sections(TOLD))
+    short = TOLD[: TOLD.index("== machine")].replace("rw,nosuid", "rw,noexec") + "== same\n"
+    again = parse_probe(parse_sections(short), known=known)
+    assert again.libraries == known.libraries
+    assert not next(place for place in again.places if place.path == "/tmp").executable, "mounts are compared"
+
+
+def test_the_first_folder_wins_and_links_across_folders_are_followed() -> None:
+    lines = [
+        "= /lib/arm-linux-gnueabihf",
+        "lrwxrwxrwx 1 0 0 28 Jan  1 12:00 libz.so.1 -> ../../usr/lib/libz.so.1.3",
+        "= /usr/lib",
+        "-rw-r--r-- 1 0 0 777 Jan  1 12:00 libz.so.1.3",
+        "lrwxrwxrwx 1 0 0 11 Jan  1 12:00 libz.so.1 -> libz.so.1.2",
+    ]
+    folders, libraries = parse_libraries(lines)
+    assert folders == ("/lib/arm-linux-gnueabihf", "/usr/lib")
+    assert DeviceLibrary("libz.so.1", "/lib/arm-linux-gnueabihf/libz.so.1", "libz.so.1.3", 777) in libraries
+
+
+def test_something_that_is_no_camera() -> None:
+    with pytest.raises(DeviceError):
+        parse_probe(parse_sections("Welcome to the switch\n"))
+
+
+@pytest.mark.starts_processes
+def test_the_script_is_one_that_a_shell_understands() -> None:
+    done = subprocess.run(["sh", "-n"], input=_SCRIPT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

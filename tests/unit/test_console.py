@@ -1,0 +1,179 @@
+"""What is printed, and where: data to standard output, all else to standard error, bars and colours on terminals."""
+
+import io
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from incamera.console import Console, ReaderGone, format_bytes
+from incamera.errors import ConfigError, StoreError, ToolFailed
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Broken(io.StringIO):
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+
+def make(
+    *, terminal: bool = False, environment: Mapping[str, str] | None = None, quiet: bool = False
+) -> tuple[Console, io.StringIO, io.StringIO]:
+    output, messages = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
+    console = Console(output=output, messages=messages, environment=environment or {"TERM": "xterm"}, quiet=quiet)
+    return console, output, messages
+
+
+def test_a_step_is_told_when_it_has_ended() -> None:
+    console, output, messages = make()
+    with console.step("lock") as step:
+        assert messages.getvalue() == ""
+        step.note("46 packages")
+        step.note("armv7hf")
+    assert messages.getvalue().startswith("✓ lock")
+    assert messages.getvalue().endswith(" s  46 packages, armv7hf\n")
+    assert output.getvalue() == ""
+    assert [(kept.name, kept.cached) for kept in console.steps] == [("lock", False)]
+    assert console.steps[0].seconds > 0
+
+
+def test_a_step_that_fails_is_not_said_to_have_ended_well() -> None:
+    console, _, messages = make()
+    with pytest.raises(ConfigError), console.step("lock"):
+        raise ConfigError("no")
+    assert messages.getvalue() == ""
+
+
+def test_quiet_leaves_results_warnings_and_errors() -> None:
+    console, output, messages = make(quiet=True)
+    with console.step("lock"):
+        console.info("by the way")
+    console.warn("mind the gap")
+    console.print("result")
+    assert messages.getvalue() == "warning: mind the gap\n"
+    assert output.getvalue() == "result\n"
+
+
+def test_one_json_document() -> None:
+    console, output, messages = make()
+    console.emit({"path": "/ä", "steps": []})
+    assert json.loads(output.getvalue()) == {"schema": 1, "path": "/ä", "steps": []}
+    assert messages.getvalue() == ""
+
+
+def test_no_escape_sequences_where_there_is_no_terminal() -> None:
+    console, output, messages = make()
+    with console.step("fetch") as step, step.progress(100) as advance:
+        advance(50)
+    console.error(ToolFailed("no", hint="yes", tail="line"))
+    console.table(("NAME",), [("a",)])
+    assert "\x1b" not in messages.getvalue() + output.getvalue()
+    assert "\r" not in messages.getvalue()
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_where_they_are_not_wanted(environment: dict[str, str]) -> None:
+    console, output, messages = make(terminal=True, environment=environment)
+    with console.step("lock"):
+        console.warn("careful")
+    console.error(ConfigError("no", hint="yes"))
+    console.table(("NAME",), [("a",)])
+    said = messages.getvalue().replace("\x1b[2K", "")  # clearing a line is no colour
+    assert "\x1b" not in said + output.getvalue()
+
+
+def test_colours_on_a_terminal() -> None:
+    console, output, messages = make(terminal=True)
+    console.error(ConfigError("no", hint="yes"))
+    console.table(("NAME",), [("a",)])
+    assert "\x1b[31;1merror:\x1b[0m no" in messages.getvalue()
+    assert "\x1b[1mNAME\x1b[0m" in output.getvalue()
+
+
+def test_an_error_shows_what_a_program_printed_and_the_way_out() -> None:
+    console, _, messages = make()
+    console.error(ToolFailed("cannot compile: gcc: exit code 1", hint="mend it", tail="a.c:1: error\na.c:2: error"))
+    assert messages.getvalue().splitlines() == [
+        "error: cannot compile: gcc: exit code 1",
+        "  | a.c:1: error",
+        "  | a.c:2: error",
+        "hint: mend it",
+    ]
+
+
+def test_an_error_without_a_hint() -> None:
+    console, _, messages = make()
+    console.error(ConfigError("no"))
+    assert messages.getvalue() == "error: no\n"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    console, output, messages = make(terminal=True)
+    with console.progress("fetch", 1000) as advance:
+        advance(500)
+    assert "fetch" in messages.getvalue()
+    assert output.getvalue() == ""
+
+
+def test_a_table_is_padded() -> None:
+    console, output, _ = make()
+    console.table(("NAME", "PORT"), [("a-long-name", "1"), ("b", "22")])
+    assert output.getvalue().splitlines() == ["NAME         PORT", "a-long-name  1", "b            22"]
+
+
+def test_nobody_is_asked_without_a_terminal() -> None:
+    console, _, messages = make()
+    assert not console.confirm("Trust it?")
+    assert messages.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("y\n", True), (" YES \n", True), ("n\n", False), ("\n", False), ("", False), ("yo\n", False)]
+)
+def test_only_a_clear_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool) -> None:
+    console, _, messages = make(terminal=True)
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert console.confirm("Trust it?") is answer
+    assert messages.getvalue() == "Trust it? [y/N] "
+
+
+def test_what_an_encoding_lacks_is_replaced() -> None:
+    messages = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(output=io.StringIO(), messages=messages, environment={})
+    with console.step("lock"):
+        pass
+    console.warn("naïve")
+    messages.seek(0)
+    assert messages.read().splitlines()[-1] == "warning: na?ve"
+
+
+def test_a_reader_who_has_left_and_a_full_disk() -> None:
+    gone = Console(output=Broken(BrokenPipeError()), messages=io.StringIO(), environment={})
+    with pytest.raises(ReaderGone):
+        gone.print("x")
+    full = Console(output=Broken(OSError(28, "No space left on device")), messages=io.StringIO(), environment={})
+    with pytest.raises(StoreError, match="cannot print: No space left"):
+        full.emit({})
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (44_700_000, "44.7 MB"),
+        (-5_000, "-5.0 kB"),
+        (2 * 10**12, "2000.0 GB"),
+    ],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert format_bytes(count) == text

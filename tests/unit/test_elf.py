@@ -1,0 +1,112 @@
+"""Tiny real ELF files, made by tests/data/elf/make.sh; and what is none, or is damaged."""
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from incamera.elf import clear_executable_stack, is_elf, parse_elf, read_elf, read_needed
+
+DATA = Path(__file__).parents[1] / "data" / "elf"
+FILES = {path.name: path.read_bytes() for path in DATA.iterdir() if path.name != "make.sh"}
+IDENTITIES = {"armv7hf": ("EM_ARM", 32), "aarch64": ("EM_AARCH64", 64)}
+GNU_STACK = 0x6474E551
+
+
+@pytest.mark.parametrize("architecture", IDENTITIES)
+def test_a_library(architecture: str) -> None:
+    facts = read_elf(DATA / f"{architecture}-library.so")
+    assert (facts.machine, facts.bits) == IDENTITIES[architecture]
+    assert facts.soname == "libanswer.so.1"
+    assert facts.interpreter is None
+    assert "libm.so.6" in facts.needed
+    assert facts.run_path == ("$ORIGIN/lib", "/opt/lib")
+    # pow got a new version in glibc 2.29; this was linked against 2.28.
+    oldest = {"armv7hf": "GLIBC_2.4", "aarch64": "GLIBC_2.17"}[architecture]
+    assert facts.needs["libm.so.6"] == (oldest,)
+    assert facts.defines == ()
+    assert read_needed(DATA / f"{architecture}-library.so") == facts.needed
+
+
+@pytest.mark.parametrize("architecture", IDENTITIES)
+def test_a_library_with_versions_of_its_own(architecture: str) -> None:
+    facts = read_elf(DATA / f"{architecture}-versions.so")
+    assert facts.defines == ("LIB_1.0", "LIB_2.0")
+    assert facts.needed == ()
+    assert facts.needs == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "loader"),
+    [("armv7hf-program", "/lib/ld-linux-armhf.so.3"), ("aarch64-program", "/lib/ld-linux-aarch64.so.1")],
+)
+def test_a_program(name: str, loader: str) -> None:
+    facts = read_elf(DATA / name)
+    assert facts.interpreter == loader
+    assert facts.soname is None
+    assert "libc.so.6" in facts.needed
+
+
+def test_what_is_an_elf_file(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    for content in (b"", b"\x7fEL", b"#!/bin/sh\n"):
+        text.write_bytes(content)
+        assert not is_elf(text)
+        with pytest.raises(ValueError):
+            read_elf(text)
+        with pytest.raises(ValueError):
+            read_needed(text)
+        with pytest.raises(ValueError):
+            clear_executable_stack(text)
+    assert is_elf(DATA / "armv7hf-program")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_short_is_refused_or_read(name: str) -> None:
+    data = FILES[name]
+    for size in range(0, len(data), 7):
+        try:
+            facts = parse_elf(io.BytesIO(data[:size]))
+        except ValueError:
+            continue
+        assert (facts.machine, facts.bits) == IDENTITIES[name.partition("-")[0]]
+
+
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    changes=st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), min_size=1, max_size=8),
+)
+@example(name="armv7hf-library.so", changes=[(28, 255), (29, 255), (30, 255), (31, 255)])
+def test_a_damaged_file_raises_nothing_but_value_error(name: str, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(FILES[name])
+    for place, value in changes:
+        data[place % len(data)] = value
+    try:
+        parse_elf(io.BytesIO(bytes(data)))
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_executable_stack_is_cleared(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(FILES[name])
+    assert not clear_executable_stack(path)
+    assert path.read_bytes() == FILES[name]
+
+    asking = bytearray(FILES[name])
+    wide = name.startswith("aarch64")
+    header = 56 if wide else 32
+    first = int.from_bytes(asking[32:40] if wide else asking[28:32], "little")
+    stack = next(
+        place
+        for place in range(first, first + 20 * header, header)
+        if int.from_bytes(asking[place : place + 4], "little") == GNU_STACK
+    )
+    asking[stack + (4 if wide else 24)] |= 1
+    path.write_bytes(asking)
+    assert clear_executable_stack(path)
+    assert path.read_bytes() == FILES[name]
+    assert not clear_executable_stack(path)

@@ -1,0 +1,122 @@
+"""The one except: each class of error has its exit code, and only a bug of ours shows a traceback."""
+
+import inspect
+import io
+import sys
+from typing import Any
+
+import pytest
+
+from incamera import __version__, errors
+from incamera.__main__ import BUG, INTERRUPTED, READER_GONE, main
+from incamera.console import ReaderGone
+from incamera.errors import InCameraError
+
+CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, InCameraError)]
+# The contract of the command line; a class that is missing here is one of these by descent.
+CODES = {
+    "InCameraError": 1,
+    "UsageError": 2,
+    "ConfigError": 3,
+    "DeviceError": 4,
+    "BuildError": 5,
+    "StoreError": 6,
+}
+
+
+@pytest.fixture
+def outcome(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a command raises or returns."""
+    outcomes: list[Any] = []
+
+    def execute(arguments: object, console: object) -> int:
+        if isinstance(outcomes[0], BaseException):
+            raise outcomes[0]
+        return int(outcomes[0])
+
+    monkeypatch.setattr("incamera.cli.store.execute_path", execute)
+    return outcomes
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_each_error_has_its_code(
+    kind: type[InCameraError], outcome: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome.append(kind("what is wrong", hint="the remedy"))
+    expected = next(CODES[parent.__name__] for parent in kind.__mro__ if parent.__name__ in CODES)
+    assert main(["store", "path"]) == expected
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: what is wrong\nhint: the remedy\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 137])
+def test_a_commands_code_is_passed_through(code: int, outcome: list[Any]) -> None:
+    outcome.append(code)
+    assert main(["store", "path"]) == code
+
+
+def test_a_bug_of_ours_is_called_one(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.append(ZeroDivisionError("division by zero"))
+    assert main(["store", "path"]) == BUG
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError: division by zero" in said
+    assert "error: this is a bug in incamera\nhint: please report it" in said
+
+
+def test_a_broken_pipe_to_somebody_else_is_a_bug_too(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Taken for a reader who left, it would hide why a build broke off."""
+    outcome.append(BrokenPipeError())
+    assert main(["store", "path"]) == BUG
+    assert "BrokenPipeError" in capsys.readouterr().err
+
+
+def test_ctrl_c(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.append(KeyboardInterrupt())
+    assert main(["store", "path"]) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted; nothing half-made was kept\n"
+
+
+def test_ctrl_c_before_the_command_has_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def parse(arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("incamera.cli.parser.parse_arguments", parse)
+    assert main(["store", "path"]) == INTERRUPTED
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_who_has_left(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.append(ReaderGone())
+    assert main(["store", "path"]) == READER_GONE
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_needs_no_imports(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("incamera.")]:
+        if name != "incamera.__main__":
+            monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    assert main([option]) == 0
+    assert capsys.readouterr().out == f"incamera {__version__}\n"
+
+
+def test_the_version_among_other_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version", "store"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"incamera {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["store"], ["store", "path", "--nonsense"]])
+def test_wrong_usage_ends_with_2(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert sys.stderr.getvalue().startswith("usage: incamera")  # type: ignore[attr-defined]

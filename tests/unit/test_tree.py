@@ -1,0 +1,88 @@
+"""Folders as values."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incamera.tree import Entry, dump_entries, list_tree, parse_entries, tree_digest
+
+PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+ENTRIES = st.builds(
+    Entry,
+    PATHS,
+    st.text("0123456789abcdef", max_size=64),
+    st.integers(0, 1 << 40),
+    st.booleans(),
+    st.just("") | PATHS,
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "file").write_bytes(b"abc")
+    (tmp_path / "b.txt").write_bytes(b"")
+    (tmp_path / "run").write_bytes(b"#!")
+    (tmp_path / "run").chmod(0o755)
+    (tmp_path / "to-folder").symlink_to("b")
+    (tmp_path / "to-nowhere").symlink_to("/nowhere")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def test_every_file_and_link_is_listed_in_byte_order(tree: Path) -> None:
+    assert list_tree(tree) == [
+        Entry("b.txt", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0),
+        Entry("b/file", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3),
+        Entry("run", "3612ddaf46e149a4f583faf0face846585148f59e0ce2645594df83b5dc807e8", 2, executable=True),
+        Entry("to-folder", link="b"),
+        Entry("to-nowhere", link="/nowhere"),
+    ]
+
+
+def test_known_entries_are_believed(tree: Path) -> None:
+    known = {"b/file": Entry("b/file", "0" * 64, 3)}
+    assert known["b/file"] in list_tree(tree, known)
+
+
+def test_times_and_write_bits_make_no_other_tree(tree: Path) -> None:
+    before = tree_digest(list_tree(tree))
+    (tree / "b.txt").chmod(0o400)
+    (tree / "b" / "file").touch()
+    assert tree_digest(list_tree(tree)) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: (tree / "b" / "file").write_bytes(b"abd"),
+        lambda tree: (tree / "b" / "file").rename(tree / "b" / "other"),
+        lambda tree: (tree / "run").chmod(0o644),
+        lambda tree: (tree / "more").write_bytes(b""),
+        lambda tree: ((tree / "to-folder").unlink(), (tree / "to-folder").symlink_to("empty")),
+        lambda tree: ((tree / "to-folder").unlink(), (tree / "to-folder").write_bytes(b"b")),
+    ],
+)
+def test_anything_else_does(tree: Path, change: object) -> None:
+    before = tree_digest(list_tree(tree))
+    assert callable(change)
+    change(tree)
+    assert tree_digest(list_tree(tree)) != before
+
+
+def test_the_digest_is_the_same_in_any_order(tree: Path) -> None:
+    entries = list_tree(tree)
+    assert tree_digest(reversed(entries)) == tree_digest(entries)
+
+
+@given(st.lists(ENTRIES, max_size=5))
+def test_entries_are_read_as_they_were_written(entries: list[Entry]) -> None:
+    assert parse_entries(dump_entries(entries)) == entries
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}x", "[1]", "[[1, 2]]", '[["a", "b", "many", 0, ""]]', "3"])
+def test_what_is_no_list_of_entries_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_entries(text)
