@@ -27,11 +27,9 @@ def run_python(
 
 
 def _run(context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None) -> int:
-    from incamera.device.deploy import ensure_guard
     from incamera.device.run import AppCommand, run_app
 
     with deployed(context, project, device=device, target=target) as done:
-        guard = ensure_guard(done.session, done.guard)
         python = f"{done.result.destination}/bin/python3"
         command = AppCommand(words=(python, *arguments), folder=f"{done.result.destination}/app")
-        return run_app(done.session, guard, command)
+        return run_app(done.session, done.guard.remote_path, command)
