@@ -21,6 +21,7 @@ from pathlib import Path
 from incamera.console import Console
 from incamera.debian.mirror import find_mirror
 from incamera.targets.host import require_host
+from incamera.targets.packages import DebSet
 from incamera.targets.target import Target
 from incamera.workflows.context import Context
 from incamera.workflows.tools import ensure_deb_tree
@@ -60,10 +61,13 @@ class KnownWay:
 
     def _fetch_tools(self) -> Path:
         context = Context.open(Console(), environment(self.folder / "store"))
-        roots = ["debootstrap", "debian-archive-keyring", "qemu-user-static"]
-        return ensure_deb_tree(
-            context, "known way", roots, "bookworm", require_host().debian, leave_out=["wget", "distro-info", "libc6"]
+        debs = DebSet(
+            suite="bookworm",
+            architecture=require_host().debian,
+            roots=("debootstrap", "debian-archive-keyring", "qemu-user-static"),
+            leave_out=frozenset({"wget", "distro-info", "libc6"}),
         )
+        return ensure_deb_tree(context, "known way", debs)
 
     def prepare(self) -> None:
         qemu, bits, machine = _QEMU[self.architecture]

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from incamera.device.deploy import Guard, deploy, ensure_guard
-from incamera.device.libraries import ensure_loader_plan
 from incamera.device.run import AppCommand, Streams, run_app
-from incamera.device.sync import plan_shipment
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
-from incamera.workflows.deploy import deployed
-from incamera.workflows.devices import connected, device_cache, probe_device, virtual_device
+from incamera.workflows.deploy import deployed, plan_shipment_for
+from incamera.workflows.devices import connected, probe_device, virtual_device
 
 from .conftest import PROJECTS, REPOSITORY
 
@@ -162,18 +160,7 @@ def test_a_bundle_runs_from_any_path(
     bundle = bundle_of(PROJECTS / "checks", profile.architecture)
     with connected(context, virtual_device(camera)) as session:
         facts = probe_device(context, session)
-        plan = ensure_loader_plan(
-            session,
-            facts,
-            bundle.path,
-            bundle.entries,
-            folders=("lib",),
-            real_names=bundle.library_names(),
-            cache=device_cache(context),
-        )
-        shipment = plan_shipment(
-            bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
-        )
+        shipment = plan_shipment_for(context, session, facts, bundle)
         result = deploy(session, shipment, Guard(require_launcher(profile.architecture), "/tmp"))
         moved = "/tmp/mövéd here"
         script = f"rm -rf '{moved}'; cp -a {result.destination} '{moved}'; cd /; '{moved}/bin/python3' -c"

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,16 +23,14 @@ from incamera.store import Store, process_exists
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import require_profile
 from incamera.virtual.camera import (
-    Packages,
     VirtualCamera,
     list_cameras,
-    plan_virtual,
     require_camera,
     start_camera,
     stop_camera,
 )
 from incamera.virtual.qemu import Forward
-from incamera.workflows.tools import ensure_deb_tree
+from incamera.workflows.virtual import VirtualTrees, ensure_virtual_trees
 
 if TYPE_CHECKING:
     from incamera.workflows.context import Context
@@ -63,26 +61,9 @@ def run(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> 
     return asyncio.run(session())
 
 
-class Trees(TypedDict):
-    tools: Path
-    userland: Path
-    kernel: Path
-
-
-def trees(context: Context, name: str) -> Trees:
+def trees(context: Context, name: str) -> VirtualTrees:
     """Return the trees that a camera is made of, from the store when they are there."""
-    plan = plan_virtual(require_profile(name))
-
-    def ensure(purpose: str, packages: Packages) -> Path:
-        return ensure_deb_tree(
-            context, purpose, packages.roots, packages.suite, packages.architecture, leave_out=packages.without
-        )
-
-    return Trees(
-        tools=ensure("qemu", plan.tools),
-        userland=ensure("userland", plan.userland),
-        kernel=ensure("kernel", plan.kernel),
-    )
+    return ensure_virtual_trees(context, require_profile(name))
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> None:

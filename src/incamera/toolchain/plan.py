@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
+from incamera.targets.packages import DebSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,24 +72,14 @@ def load_compilers() -> Compilers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DebTree:
-    """A tree to be unpacked from the closure of *roots*, less *leave_out* (and what only those pull in)."""
-
-    architecture: str
-    suite: str
-    roots: tuple[str, ...]
-    leave_out: frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ToolchainPlan:
     """What a toolchain consists of. `compiler_tree` is None where the compiler is no Debian package (zig)."""
 
     target: Target
     compiler: Compiler
-    interpreter: DebTree
-    compiler_tree: DebTree | None
-    sysroot: DebTree
+    interpreter: DebSet
+    compiler_tree: DebSet | None
+    sysroot: DebSet
 
 
 # What the interpreter's closure drags in, and no build back end needs: terminals, Kerberos, time zones, MIME types.
@@ -108,7 +99,7 @@ def plan_toolchain(target: Target, compiler: Compiler, host: Host) -> ToolchainP
         target=target,
         compiler=compiler,
         # pkgconf: the host's own may be missing, and what it answers would depend on the host.
-        interpreter=DebTree(
+        interpreter=DebSet(
             architecture=host.debian,
             suite=suite,
             roots=(f"python{python}", "pkgconf-bin"),
@@ -123,7 +114,7 @@ def gcc_version(target: Target) -> GccVersion:
     return load_compilers().gcc[target.suite.name]
 
 
-def _gcc_tree(target: Target, host: Host) -> DebTree:
+def _gcc_tree(target: Target, host: Host) -> DebSet:
     facts = target.architecture.facts
     gcc = gcc_version(target)
     suffix = "" if gcc.native.get(facts.gnu) == host.debian else f"-{facts.gnu}"
@@ -135,7 +126,7 @@ def _gcc_tree(target: Target, host: Host) -> DebTree:
     for sanitiser in ("libasan8", "libhwasan0", "libitm1", "liblsan0", "libtsan2", "libubsan1"):
         without |= {sanitiser, f"{sanitiser}-{cross}"}
     without |= {f"gcc-{gcc.version}-base", f"gcc-{gcc.version}-cross-base", f"gcc-{gcc.version}-cross-base-ports"}
-    return DebTree(
+    return DebSet(
         architecture=host.debian,
         suite=target.suite.name,
         roots=(f"gcc-{gcc.version}{suffix}", f"g++-{gcc.version}{suffix}"),
@@ -143,7 +134,7 @@ def _gcc_tree(target: Target, host: Host) -> DebTree:
     )
 
 
-def _sysroot(target: Target, compiler: Compiler) -> DebTree:
+def _sysroot(target: Target, compiler: Compiler) -> DebSet:
     # libpythonX.Y-minimal holds the target's sysconfig data; nothing in the sysroot ever runs.
     python = f"libpython{target.python}"
     roots = [f"{python}-dev", f"{python}-minimal"]
@@ -155,7 +146,7 @@ def _sysroot(target: Target, compiler: Compiler) -> DebTree:
         roots.append("libc6-dev")
     else:  # zig brings the headers and the symbols of every glibc version
         without |= {"libc6", "libc6-dev", "linux-libc-dev"}
-    return DebTree(
+    return DebSet(
         architecture=target.architecture.facts.debian,
         suite=target.suite.name,
         roots=tuple(roots),

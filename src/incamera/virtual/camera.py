@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
+from incamera.targets.packages import DebSet
 from incamera.virtual.keeper import RECORD, Order
 from incamera.virtual.keeping import start_keeper
 from incamera.virtual.keys import ensure_keys
@@ -53,43 +54,35 @@ class VirtualCamera:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Packages:
-    """Debian packages, by their roots, that unpacked together (usr-merged) make one tree."""
-
-    suite: str
-    architecture: str
-    roots: tuple[str, ...]
-    without: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualPlan:
-    tools: Packages
-    userland: Packages
-    kernel: Packages
+    """What `start_camera` needs unpacked: QEMU for this computer, the camera's user land, and its kernel."""
+
+    tools: DebSet
+    userland: DebSet
+    kernel: DebSet
 
 
 def plan_virtual(profile: Profile) -> VirtualPlan:
     """Return the packages that `start_camera` needs unpacked for *profile*. Raises InCameraError on an unfit host."""
     debian = profile.architecture.facts.debian
     return VirtualPlan(
-        tools=Packages(
+        tools=DebSet(
             suite="bookworm",
             architecture=require_host().debian,
             roots=("qemu-system-arm",),
-            without=("adduser", "debconf", "iso-codes", "libasound2-data", "passwd"),
+            leave_out=frozenset({"adduser", "debconf", "iso-codes", "libasound2-data", "passwd"}),
         ),
-        userland=Packages(
+        userland=DebSet(
             suite=profile.suite,
             architecture=debian,
             roots=profile.packages,
-            without=("debconf", "dpkg", "perl-base", "tar"),
+            leave_out=frozenset({"debconf", "dpkg", "perl-base", "tar"}),
         ),
-        kernel=Packages(
+        kernel=DebSet(
             suite=profile.kernel_suite,
             architecture=debian,
             roots=(profile.kernel,),
-            without=("initramfs-tools", "kmod", "linux-base"),
+            leave_out=frozenset({"initramfs-tools", "kmod", "linux-base"}),
         ),
     )
 

@@ -19,6 +19,7 @@ from incamera.runtime import bundle as bundles
 from incamera.runtime.bytecode import byte_compiler
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.libraries import find_missing
+from incamera.targets.packages import DebSet
 from incamera.tree import Entry, tree_digest
 from incamera.workflows.lock import ensure_lock
 from incamera.workflows.tools import ensure_deb_tree, unpack_debs
@@ -70,14 +71,13 @@ def ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
     from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 
     host = require_host()
-    tree = ensure_deb_tree(
-        context,
-        "byte-compiler",
-        [f"python{target.python}-minimal"],
-        target.suite.name,
-        host.debian,
-        leave_out=["libssl3", "libssl3t64", "gcc-12-base", "gcc-14-base"],
+    debs = DebSet(
+        suite=target.suite.name,
+        architecture=host.debian,
+        roots=(f"python{target.python}-minimal",),
+        leave_out=frozenset({"libssl3", "libssl3t64", "gcc-12-base", "gcc-14-base"}),
     )
+    tree = ensure_deb_tree(context, "byte-compiler", debs)
     return BuildInterpreter(HostTree(tree, host), target.python).argv()
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from incamera.device.deploy import DeployResult, Guard
     from incamera.device.facts import DeviceFacts
     from incamera.device.session import Session
+    from incamera.device.sync import Shipment
     from incamera.device.values import Device
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
@@ -63,27 +64,14 @@ def deploy_project(
 
 def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> tuple[Guard, DeployResult]:
     from incamera.device.deploy import Guard, deploy
-    from incamera.device.libraries import ensure_loader_plan
     from incamera.device.places import check_architecture, choose_place
-    from incamera.device.sync import plan_shipment
 
     device = str(session.device)
     with context.reporter.step("deploy") as step:
         check_architecture(facts, bundle.target.architecture, device=device)
         choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
-        plan = ensure_loader_plan(
-            session,
-            facts,
-            bundle.path,
-            bundle.entries,
-            folders=("lib",),
-            real_names=bundle.library_names(),
-            cache=device_cache(context),
-        )
         require_camera_libraries(bundle, facts, device)
-        shipment = plan_shipment(
-            bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
-        )
+        shipment = plan_shipment_for(context, session, facts, bundle)
         guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
         # How much will be sent is known once the device has looked at what it has.
         with step.progress(shipment.size) as advance:
@@ -103,6 +91,25 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
             step.note(f"{result.files_sent} files, {megabytes:.1f} MB to {device}:{choice.place.path}")
             step.note(choice.why)
     return guard, result
+
+
+def plan_shipment_for(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> Shipment:
+    """Return the bundle as it shall stand on that device: with the newer of each library first."""
+    from incamera.device.libraries import ensure_loader_plan
+    from incamera.device.sync import plan_shipment
+
+    plan = ensure_loader_plan(
+        session,
+        facts,
+        bundle.path,
+        bundle.entries,
+        folders=("lib",),
+        real_names=bundle.library_names(),
+        cache=device_cache(context),
+    )
+    return plan_shipment(
+        bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
+    )
 
 
 def require_camera_libraries(bundle: Bundle, facts: DeviceFacts, device: str) -> None:

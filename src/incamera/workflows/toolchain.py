@@ -9,11 +9,12 @@ from incamera.targets.host import require_host
 from incamera.toolchain.build_folder import Toolchain, bytecode_cache
 from incamera.toolchain.compiler import Gcc, Zig
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
-from incamera.toolchain.plan import Compiler, DebTree, plan_toolchain
+from incamera.toolchain.plan import Compiler, plan_toolchain
 from incamera.toolchain.zig import ensure_zig, zig_cache
 from incamera.workflows.tools import ensure_deb_tree
 
 if TYPE_CHECKING:
+    from incamera.targets.packages import DebSet
     from incamera.targets.target import Target
     from incamera.workflows.context import Context
 
@@ -25,10 +26,8 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler) -> To
     with context.reporter.step("toolchain") as step:
         before = _TreeCount(context)
 
-        def ensure(name: str, tree: DebTree) -> Path:
-            return ensure_deb_tree(
-                context, name, tree.roots, tree.suite, tree.architecture, leave_out=tree.leave_out, step=step
-            )
+        def ensure(name: str, debs: DebSet) -> Path:
+            return ensure_deb_tree(context, name, debs, step=step)
 
         interpreter = BuildInterpreter(HostTree(ensure("interpreter", plan.interpreter), host), target.python)
         if plan.compiler_tree is not None:

@@ -14,6 +14,7 @@ from incamera.targets.suite import Suite, require_suite
 if TYPE_CHECKING:
     from incamera.debian.closure import ClosureRules
     from incamera.debian.index import Deb, PackageIndex
+    from incamera.targets.packages import DebSet
     from incamera.workflows.context import Context, Step
 
 # The suite of the tools that run on the host (QEMU, compilers).
@@ -55,33 +56,23 @@ def closure_rules(
     )
 
 
-def ensure_deb_tree(
-    context: Context,
-    name: str,
-    roots: Sequence[str],
-    suite_name: str,
-    architecture: str,
-    *,
-    leave_out: Collection[str] = (),
-    step: Step | None = None,
-) -> Path:
-    """Return a tree with *roots* and all they need, unpacked; *name* is what it's for ("qemu").
+def ensure_deb_tree(context: Context, purpose: str, debs: DebSet, *, step: Step | None = None) -> Path:
+    """Return a tree of *debs*, unpacked; *purpose* is what it's for ("qemu").
 
     What was resolved the first time stays until the store is cleaned: no network is needed again.
-    *leave_out*: packages that are not wanted, nor what only they need.
     """
-    wish = json.dumps([_FORMAT, name, sorted(roots), sorted(leave_out), suite_name, architecture])
-    key = hashlib.sha256(wish.encode()).hexdigest()[:32]
+    wish = [_FORMAT, purpose, sorted(debs.roots), sorted(debs.leave_out), debs.suite, debs.architecture]
+    key = hashlib.sha256(json.dumps(wish).encode()).hexdigest()[:32]
     if found := context.store.find_tree("tools", key):
         return found
 
     from incamera.debian.closure import resolve_closure
 
-    index = load_index(context, require_suite(suite_name), architecture)
-    debs = resolve_closure(index, roots, closure_rules(leave_out=leave_out))
+    index = load_index(context, require_suite(debs.suite), debs.architecture)
+    closure = resolve_closure(index, debs.roots, closure_rules(leave_out=debs.leave_out))
 
     def build(tree: Path) -> None:
-        unpack_debs(context, debs, tree, _without_words, step=step)
+        unpack_debs(context, closure, tree, _without_words, step=step)
 
     return context.store.ensure_tree("tools", key, build)[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from incamera.workflows.tools import ensure_deb_tree
 
@@ -10,40 +10,39 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from incamera.targets.profile import Profile
-    from incamera.virtual.camera import Packages, VirtualCamera
-    from incamera.workflows.context import Context
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context, Step
+
+
+class VirtualTrees(TypedDict):
+    """What `start_camera` is made of, unpacked."""
+
+    tools: Path
+    userland: Path
+    kernel: Path
 
 
 def start_virtual(
     context: Context, profile: Profile, *, name: str | None = None, owner_pid: int | None = None
 ) -> VirtualCamera:
     """Start a virtual camera that behaves as *profile* says; fetches and makes what isn't in the store yet."""
-    from incamera.virtual.camera import plan_virtual, start_camera
+    from incamera.virtual.camera import start_camera
 
-    plan = plan_virtual(profile)
     with context.reporter.step("virtual") as step:
-
-        def ensure(purpose: str, packages: Packages) -> Path:
-            return ensure_deb_tree(
-                context,
-                purpose,
-                packages.roots,
-                packages.suite,
-                packages.architecture,
-                leave_out=packages.without,
-                step=step,
-            )
-
-        camera = start_camera(
-            profile,
-            tools=ensure("qemu", plan.tools),
-            userland=ensure("userland", plan.userland),
-            kernel=ensure("kernel", plan.kernel),
-            store=context.store,
-            name=name,
-            owner_pid=owner_pid,
-        )
+        trees = ensure_virtual_trees(context, profile, step=step)
+        camera = start_camera(profile, **trees, store=context.store, name=name, owner_pid=owner_pid)
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
         step.note(f"{camera.name}: SSH on {camera.ssh_host}:{camera.ssh_port}, {how}")
     return camera
+
+
+def ensure_virtual_trees(context: Context, profile: Profile, *, step: Step | None = None) -> VirtualTrees:
+    from incamera.virtual.camera import plan_virtual
+
+    plan = plan_virtual(profile)
+    return {
+        "tools": ensure_deb_tree(context, "qemu", plan.tools, step=step),
+        "userland": ensure_deb_tree(context, "userland", plan.userland, step=step),
+        "kernel": ensure_deb_tree(context, "kernel", plan.kernel, step=step),
+    }
