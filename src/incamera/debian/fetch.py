@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import FetchError
 from incamera.http import CONNECTIONS, Http, NotFound, Progress
+from incamera.waiting import HEARING_SECONDS
 
 if TYPE_CHECKING:
     from incamera.debian.index import Deb
@@ -82,7 +83,10 @@ class _Fetching:
                 thread.start()
                 started.append(thread)
             while len(paths) < len(wanted):
-                deb, answer = self.answers.get()
+                try:
+                    deb, answer = self.answers.get(timeout=HEARING_SECONDS)
+                except queue.Empty:
+                    continue
                 if isinstance(answer, BaseException):
                     raise answer
                 paths[deb] = answer

@@ -24,6 +24,7 @@ from incamera.debian.version import version_key
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound, Progress
 from incamera.names import closest
+from incamera.waiting import await_result
 
 if TYPE_CHECKING:
     from incamera.debian.mirror import Mirror
@@ -167,11 +168,11 @@ def load_indexes(
         main_load = pool.submit(load, "main", suite.name)
         security_load = pool.submit(load, "security", suite.security) if suite.security else None
         try:
-            main = main_load.result()
+            main = await_result(main_load)
             security = b""
             if security_load is not None:
                 try:
-                    security = security_load.result()
+                    security = await_result(security_load)
                 except _NoIndex as error:
                     warnings.append(f"security updates for {suite.name} are left out: {error}")
         except KeyboardInterrupt:

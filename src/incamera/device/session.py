@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from incamera.device.protocols import CommandResult, Transport
 from incamera.errors import ConnectionLost, DeviceError
+from incamera.waiting import await_result
 
 if TYPE_CHECKING:
     from incamera.device.values import Device
@@ -54,7 +55,7 @@ class Session:
         """Run *coroutine* on the connection's loop and return its result; Ctrl-C cancels it and lets it clean up."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
-            return future.result()
+            return await_result(future)
         except BaseException:
             if not future.done():
                 future.cancel()

@@ -21,6 +21,7 @@ from incamera.runtime.launcher import require_launcher
 from incamera.runtime.libraries import find_missing
 from incamera.targets.packages import DebSet
 from incamera.tree import Entry, tree_digest
+from incamera.waiting import await_result
 from incamera.workflows.lock import ensure_lock
 from incamera.workflows.tools import ensure_deb_tree, unpack_debs
 
@@ -240,7 +241,7 @@ class _Later:
 
     def result(self) -> Interpreter:
         self.start()
-        return self._future.result()
+        return await_result(self._future)
 
     def _run(self) -> None:
         try:

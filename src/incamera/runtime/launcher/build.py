@@ -2,7 +2,7 @@
 
     python build.py [--output FOLDER] [--zig PATH]
 
-Needs zig ZIG_VERSION (`pip install ziglang==0.15.2`). Without --output, the binaries beside this file are replaced.
+Needs zig ZIG_VERSION (`pip install ziglang==0.17.1`). Without --output, the binaries beside this file are replaced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ZIG_VERSION = "0.15.2"
+ZIG_VERSION = "0.17.1"
 HERE = Path(__file__).resolve().parent
 # The oldest processors of each architecture that a camera has; x86_64 is for trying it on the host.
 TARGETS = {
