@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import pwd
 import signal
 import statistics
 import subprocess
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -136,10 +137,11 @@ def run(
     watch: Callable[[int], None] | None = None,
 ) -> Run:
     """Run *argv* to its end, with all its processes ended if we are interrupted. *watch* is told its process id."""
+    group = pwd.getpwnam(user).pw_gid if user else None
     started = time.perf_counter()
     with subprocess.Popen(
         argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, process_group=0, user=user, group=user, extra_groups=[] if user else None,
+        text=True, process_group=0, user=user, group=group, extra_groups=[] if user else None,
     ) as child:  # fmt: skip
         try:
             if watch is not None:
@@ -182,12 +184,11 @@ class Memory:
 
 
 def _family(pid: int) -> list[int]:
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:  # it has ended
-        return []
-    return [pid, *(member for child in children for member in _family(child))]
+    members = [pid]
+    for task in Path("/proc").glob(f"{pid}/task/*/children"):
+        with suppress(OSError):  # a thread that has ended since
+            members += [member for child in task.read_text().split() for member in _family(int(child))]
+    return members
 
 
 def _proportional_bytes(pid: int) -> int | None:

@@ -20,6 +20,7 @@ import struct
 import sys
 import termios
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
@@ -111,7 +112,11 @@ def record(command: list[str]) -> Screen:
 
 def find_private(text: str) -> list[str]:
     """Return what of this computer stands in *text*."""
+    from incamera.debian.mirror import find_mirror
+
+    mirror = find_mirror(os.environ)
     names = [str(REPOSITORY), str(Path.home()), socket.gethostname(), os.environ.get("INCAMERA_STORE", "")]
+    names += [str(urlsplit(address).hostname) for address in (mirror.main, mirror.security)]
     return [name for name in names if len(name) > 3 and name in text]
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
 
 PATIENCE_SECONDS = 60.0
 
@@ -111,6 +116,93 @@ def running(
             if process.poll() is None:
                 process.kill()
                 command.finish()
+
+
+def inside(camera: VirtualCamera, command: str) -> str:
+    """Return what *command* prints in *camera*, whatever becomes of it."""
+    import asyncssh
+
+    async def session() -> str:
+        known = asyncssh.import_known_hosts(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
+        async with asyncssh.connect(
+            camera.ssh_host,
+            camera.ssh_port,
+            username=camera.ssh_user,
+            client_keys=[str(camera.key)],
+            known_hosts=known,
+            config=None,
+            agent_path=None,
+        ) as connection:
+            done = await connection.run(command)
+            return f"{done.stdout}{done.stderr}"
+
+    return asyncio.run(session())
+
+
+class Line:
+    """A TCP connection to *port* on loopback that can be cut: `port` is where to connect to instead."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._cut_at: int | None = None
+        self._frozen = threading.Event()
+        self.sent = 0
+        self._start(self._accept)
+
+    def cut_after(self, count: int | None) -> None:
+        """Break once so many more bytes have gone to the other side; None: never."""
+        self._cut_at = None if count is None else self.sent + count
+
+    def cut(self) -> None:
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def freeze(self) -> None:
+        """Carry nothing any more, as when a cable is pulled."""
+        self._frozen.set()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+        for end in (*self._ends, self._server):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._server.accept()
+                there = socket.create_connection(("127.0.0.1", self._to))
+                self._ends += [here, there]
+                self._start(self._carry, here, there, True)
+                self._start(self._carry, there, here, False)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self._frozen.is_set():
+                    return
+                if counted:
+                    self.sent += len(data)
+                    if self._cut_at is not None and self.sent > self._cut_at:
+                        self.cut()
+                        return
+                sink.sendall(data)
+        if not self._frozen.is_set():
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
 
 
 def processes_that_mention(text: str) -> list[str]:

@@ -213,18 +213,24 @@ def test_an_interrupted_build(
 
 
 BACKEND = """
-import os, time, zipfile
+import base64, hashlib, os, time, zipfile
+FILES = {{
+    "wheely.py": "print('hello')",
+    "wheely-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: wheely\\nVersion: 1\\n",
+    "wheely-1.dist-info/WHEEL":
+        "Wheel-Version: 1.0\\nGenerator: us\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+}}
 def build_wheel(folder, settings=None, metadata=None):
     open("{reached}", "w").close()
     while os.path.exists("{hang}"):
         time.sleep(0.02)
-    info = "wheely-1.dist-info/"
+    record = "wheely-1.dist-info/RECORD,,\\n"
     with zipfile.ZipFile(os.path.join(folder, "wheely-1-py3-none-any.whl"), "w") as wheel:
-        wheel.writestr(zipfile.ZipInfo("wheely.py"), "print('hello')")
-        wheel.writestr(zipfile.ZipInfo(info + "METADATA"), "Metadata-Version: 2.1\\nName: wheely\\nVersion: 1\\n")
-        wheel.writestr(zipfile.ZipInfo(info + "WHEEL"),
-            "Wheel-Version: 1.0\\nGenerator: us\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(zipfile.ZipInfo(info + "RECORD"), "".join(f"{{name}},,\\n" for name in wheel.namelist()))
+        for name, text in FILES.items():
+            wheel.writestr(zipfile.ZipInfo(name), text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+            record += f"{{name}},sha256={{digest}},{{len(text)}}\\n"
+        wheel.writestr(zipfile.ZipInfo("wheely-1.dist-info/RECORD"), record)
     return "wheely-1-py3-none-any.whl"
 """
 

@@ -196,8 +196,9 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
             executable=trial == "exec" and "noexec" not in options,
             apps=tuple(apps.get(path, ())),
         )
-        if place.ram:  # its size is a limit, not a promise
-            place = dataclasses.replace(place, free=available if not free else min(free, available))
+        if place.ram:  # its size is a limit, not a promise; some kinds have none, and say 0
+            unlimited = free is None or (free == 0 and kind != "tmpfs")
+            place = dataclasses.replace(place, free=available if unlimited else min(free or 0, available))
         if path not in [known.path for known in places]:
             places.append(place)
     return tuple(places)

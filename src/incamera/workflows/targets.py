@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from incamera.errors import ConfigError
+from incamera.errors import DeviceUnsuitable
 from incamera.targets.target import Target
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
 
 
 def target_for_device(project: Project, device: str, architecture: Architecture, name: str | None) -> Target:
-    """Return the target to build for a device of that architecture. Raises ConfigError when the project forbids it."""
+    """Return the target to build for a device of that architecture. Raises DeviceUnsuitable."""
     allowed = choose_targets(project, name) if name or project.targets else [Target(architecture, project.python)]
     for target in allowed:
         if target.architecture is architecture:
             return target
     listed = " and ".join(target.architecture for target in allowed)
-    raise ConfigError(
+    raise DeviceUnsuitable(
         f"{device} is {architecture}, but the target is {listed}",
         hint=f'leave out --target, or add "{architecture}" to targets in [tool.incamera]',
     )

@@ -1,0 +1,102 @@
+"""The docs cannot drift: the command line's page is the parser's own, links lead somewhere, commands parse."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incamera.cli.parser import make_parser, parse_arguments
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        *(REPOSITORY / "docs").rglob("*.md"),
+        *(REPOSITORY / "examples").rglob("*.md"),
+        *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    ]
+)
+# An image is a link too. A title after the address is not used here.
+_LINK = re.compile(r"\]\(([^()\s]+)\)")
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`(incamera [^`]+)`")
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def without_code(text: str) -> str:
+    return _FENCE.sub("", text)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", without_code(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of incamera that a page tells to type: in `sh` blocks, and indented ones."""
+    lines = [line for language, block in _FENCE.findall(text) if language == "sh" for line in block.splitlines()]
+    lines += [line.strip() for line in without_code(text).splitlines() if line.startswith("    ")]
+    found = []
+    for line in lines:
+        line = re.sub(r"\s#\s.*", "", line)
+        for part in [line] if set(line) & set("\"'") else re.split(r" && |; ", line):
+            words = re.sub(r"^\s*(?:[A-Z_]+=\S+ )*|\s*>.*$", "", part).strip()
+            if words.startswith("incamera "):
+                found.append(words)
+    return found
+
+
+def test_cli_page_is_what_the_parser_says() -> None:
+    made: dict[str, Any] = runpy.run_path(str(REPOSITORY / "docs/reference/make_cli.py"))
+    committed = (REPOSITORY / "docs/reference/cli.md").read_text("utf-8")
+    assert committed == made["make_page"](make_parser()), "run docs/reference/make_cli.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for link in _LINK.findall(without_code(text)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), f"{link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_parse(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for command in commands(text):
+        parse_arguments(shlex.split(command)[1:])  # a wrong one exits
+    for command in _INLINE.findall(without_code(text)):
+        words = command.split()
+        # In running text a command may stand without what it needs (`incamera virtual start|stop`): it must exist.
+        if set(command) & set("…|") or words[1].isupper():
+            continue
+        parser = make_parser()
+        for word in words[1:]:
+            groups = [action for action in parser._actions if isinstance(action.choices, dict)]
+            if not groups:
+                break
+            assert word.startswith("-") or word in (groups[0].choices or {}), f"there is no `{command}`"
+            if not word.startswith("-"):
+                assert isinstance(groups[0].choices, dict)
+                parser = groups[0].choices[word]
+
+
+def test_the_tutorial_has_commands_to_check() -> None:
+    found = commands((REPOSITORY / "docs/tutorial/first-app.md").read_text("utf-8"))
+    assert {"incamera new doorbell", "incamera run", "incamera virtual stop --all"} <= set(found)
+    assert commands("```sh\nA=b incamera run -- 3  # why\n```") == ["incamera run -- 3"]
+    with pytest.raises(SystemExit):
+        parse_arguments(["runn"])
