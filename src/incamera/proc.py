@@ -72,7 +72,7 @@ def run(
     if child.returncode:
         tail = _tail(stderr.strip() or stdout.strip())
         how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
-        raise ToolFailed(f"cannot {purpose}: {words[0]}: {how}", hint=hint, argv=words, tail=tail)
+        raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, argv=words, tail=tail)
     return Result(stdout, stderr)
 
 

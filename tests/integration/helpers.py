@@ -134,7 +134,7 @@ def inside(camera: VirtualCamera, command: str) -> str:
             agent_path=None,
         ) as connection:
             done = await connection.run(command)
-            return f"{done.stdout}{done.stderr}"
+            return str(done.stdout) + str(done.stderr)
 
     return asyncio.run(session())
 

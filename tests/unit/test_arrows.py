@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "incamera"
 ROOMS = {"debian", "wheels", "toolchain", "runtime", "abi", "device", "virtual", "eap"}
 # From the bottom up. A module may import what stands on its own layer's left, its own layer only within itself.
 LAYERS = [
-    {"errors", "names", "waiting", "__init__"},
+    {"errors", "names", "units", "waiting", "__init__"},
     {"targets"},
     {"project"},
     {"tree", "elf", "proc", "http"},

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from incamera.console import Console, ReaderGone, format_bytes
+from incamera.console import Console, ReaderGone
 from incamera.errors import ConfigError, StoreError, ToolFailed
+from incamera.units import format_bytes
 
 
 class Terminal(io.StringIO):

@@ -115,8 +115,9 @@ def test_the_version_among_other_words(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["store"], ["store", "path", "--nonsense"]])
 def test_wrong_usage_ends_with_2(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr", io.StringIO())
+    messages = io.StringIO()
+    monkeypatch.setattr("sys.stderr", messages)
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert sys.stderr.getvalue().startswith("usage: incamera")  # type: ignore[attr-defined]
+    assert messages.getvalue().startswith("usage: incamera")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
-from incamera.console import Console, format_bytes
+from incamera.units import format_bytes
+
+if TYPE_CHECKING:
+    from incamera.console import Console
 
 
 def add_parser(commands: Any) -> None:

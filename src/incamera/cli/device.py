@@ -67,7 +67,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_info(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.console import format_bytes
+    from incamera.units import format_bytes
     from incamera.workflows.context import Context
     from incamera.workflows.devices import look_at_device
 

@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         typed, known = _what_was_typed(self, message)
         self.print_usage(sys.stderr)
-        hint = did_you_mean(typed, known) if typed else None
+        hint = (did_you_mean(typed, known) if typed else None) or self.epilog
         sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
         sys.exit(2)
 
@@ -46,7 +46,7 @@ def add_command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=help, description=description or f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
     )
-    parser.set_defaults(execute=execute)
+    parser.set_defaults(execute=execute, parser=parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but results and errors")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
@@ -71,7 +71,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser()
     if arguments[:1] == ["python"]:
         arguments = _mark_interpreter_arguments(parser, arguments)
-    return parser.parse_args(arguments)
+    command, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # Told by the command's own parser, which knows the options that are meant.
+        command.parser.error("unrecognized arguments: " + " ".join(unknown))
+    return command
 
 
 def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
@@ -98,13 +102,7 @@ def _what_was_typed(parser: argparse.ArgumentParser, message: str) -> tuple[str,
         choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
         return message.split("invalid choice: '")[1].split("'")[0], choices
     if message.startswith("unrecognized arguments: "):
-        return message.split(": ", 1)[1].split()[0], sorted(_all_options(parser))
+        return message.split(": ", 1)[1].split()[0], [
+            option for action in parser._actions for option in action.option_strings
+        ]
     return "", []
-
-
-def _all_options(parser: argparse.ArgumentParser) -> set[str]:
-    options = {option for action in parser._actions for option in action.option_strings}
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            options |= {option for child in action.choices.values() for option in _all_options(child)}
-    return options

@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
         description="Lock, fetch, build, bundle and deploy what is stale, then run the app in the camera.",
         json=False,
     )
+    parser.epilog = "The app's own arguments follow `--`, as in `incamera run -- --verbose`."
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)

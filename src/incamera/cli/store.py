@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command
-from incamera.console import Console, format_bytes
+from incamera.units import format_bytes
+
+if TYPE_CHECKING:
+    from incamera.console import Console
 
 _DAY = 24 * 3600
 

@@ -37,7 +37,8 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({**_describe(camera), "resumed": camera.resumed, "seconds": round(camera.seconds, 3)})
     else:
-        console.print(f"{camera.name} runs; use it with --device {camera.name}, end it with `incamera virtual stop`")
+        name = camera.name
+        console.print(f"{name} runs; use it with --device {name}, end it with `incamera virtual stop {name}`")
     return 0
 
 

@@ -74,6 +74,10 @@ _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*
 _RELEASE = re.compile(r"release version (\d+\.\d+)")
 
 
+# Cards and shares are mounted below it; the folders are there without them, too.
+_MOUNTED_ROOT = "/var/spool/storage/"
+
+
 def probe(session: Session, *, cache: Path | None = None) -> DeviceFacts:
     """Return what the device is and has. Raises DeviceError where it can't be asked.
 
@@ -196,6 +200,8 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
             executable=trial == "exec" and "noexec" not in options,
             apps=tuple(apps.get(path, ())),
         )
+        if place.ram and path.startswith(_MOUNTED_ROOT):
+            continue  # nothing is mounted there
         if place.ram:  # its size is a limit, not a promise; some kinds have none, and say 0
             unlimited = free is None or (free == 0 and kind != "tmpfs")
             place = dataclasses.replace(place, free=available if unlimited else min(free or 0, available))

@@ -79,7 +79,8 @@ def load_project(start: Path) -> Project:
     folder = find_project_folder(start.absolute())
     if folder is None:
         raise ConfigError(
-            f"there is no pyproject.toml in {start} or above it", hint="make a project with `incamera new NAME`"
+            f"there is no pyproject.toml in {start.absolute()} or above it",
+            hint="make a project with `incamera new NAME`",
         )
     path = folder / "pyproject.toml"
     try:

@@ -114,7 +114,9 @@ def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: 
                 )
 
         _tree, step.cached = context.store.ensure_tree("runtimes", key, build)
-        if not step.cached:
+        if step.cached:
+            step.note("unchanged")
+        else:
             step.note(f"{sum(deb.size for deb in lock.debs) / 1e6:.1f} MB of packages")
     return key
 

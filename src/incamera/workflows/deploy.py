@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceUnsuitable
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.target import Target
+from incamera.units import format_bytes
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.devices import (
     choose_device,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from incamera.device.session import Session
     from incamera.device.sync import Shipment
     from incamera.device.values import Device
+    from incamera.http import Progress as Advance
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
     from incamera.workflows.context import Context
@@ -73,23 +75,27 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
         require_camera_libraries(bundle, facts, device)
         shipment = plan_shipment_for(context, session, facts, bundle)
         guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
-        # How much will be sent is known once the device has looked at what it has.
-        with step.progress(shipment.size) as advance:
-            sent = 0
+        with ExitStack() as bar:
+            advance: Advance | None = None
+            shown = 0
 
             def progress(done: int, total: int) -> None:
-                nonlocal sent
-                advance(done - sent)
-                sent = done
+                nonlocal advance, shown
+                # How much will be sent is known once the device has looked at what it has.
+                if advance is None:
+                    advance = bar.enter_context(step.progress(total))
+                advance(done - shown)
+                shown = done
 
             result = deploy(session, shipment, guard, progress=progress)
         step.cached = result.files_sent == 0
         if step.cached:
             step.note(f"{device} has it in {choice.place.path}")
         else:
-            megabytes = result.bytes_sent / 1e6
-            step.note(f"{result.files_sent} files, {megabytes:.1f} MB to {device}:{choice.place.path}")
-            step.note(choice.why)
+            files = "1 file" if result.files_sent == 1 else f"{result.files_sent} files"
+            step.note(f"{files}, {format_bytes(result.bytes_sent)} to {device}:{choice.place.path}")
+            if result.files_unchanged == 0:
+                step.note(choice.why)
     return guard, result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from incamera.errors import ConfigError
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
@@ -23,7 +24,18 @@ def run_python(
     context: Context, project: Project, *, arguments: Sequence[str], device: str | None, target: str | None
 ) -> int:
     """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
+    if arguments and project.has_build_system and not arguments[0].startswith("-"):
+        _require_in_wheel(project, arguments[0])
     return _run(context, project, arguments, device, target)
+
+
+def _require_in_wheel(project: Project, script: str) -> None:
+    """Raises ConfigError for a script of the project that a wheel does not bring to the camera."""
+    if (project.folder / script).is_file() and script != project.entry.file:
+        raise ConfigError(
+            f"{script} is not in the camera: with a [build-system], only what the wheel holds goes there",
+            hint=f"type `incamera python - < {script}`, or make it a module of the package and type `-m`",
+        )
 
 
 def _run(context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None) -> int:

@@ -12,7 +12,7 @@ def brightness(picture: np.ndarray) -> float:
 
 def main() -> None:
     machine = os.uname()
-    print(f"Hello from {machine.nodename}, a {machine.machine} with Linux {machine.release}")
+    print(f"Hello from {machine.nodename}: {machine.machine}, Linux {machine.release}")
     picture = np.tile(np.arange(256, dtype=np.uint8), (240, 1))
     print(f"numpy {np.__version__} finds the test picture {brightness(picture):.0%} bright")
 
