@@ -205,19 +205,28 @@ def test_a_device_with_the_other_architecture(app: Path, incamera: Run, axiscam:
 PLACES = ("/tmp", "/usr/local/packages")
 
 
+# Fills the flash, and of RAM all but what a camera needs to live.
+FILL = """
+left() { df -k $1 | awk 'END {print int($4 / 1024)}'; }
+ram() { awk '/MemAvailable/ {print int($2 / 1024) - 40}' /proc/meminfo; }
+fallocate -l $(left /usr/local/packages)m /usr/local/packages/fill
+dd if=/dev/zero of=/tmp/fill bs=1M count=$(ram) 2>/dev/null
+dd if=/dev/zero of=$HOME/fill bs=1M count=$(ram) 2>/dev/null
+df; cat /proc/meminfo
+"""
+
+
 def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
-    fill = "dd if=/dev/zero of={0}/fill bs=1M count=2000 2>/dev/null; " * 2
     try:
-        inside(
-            axiscam,
-            fill.format(PLACES[1]) + "free=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo); "
-            "dd if=/dev/zero of=/tmp/fill bs=1M count=$((free - 70)) 2>/dev/null",
-        )
+        state = inside(axiscam, FILL)
         done = incamera("deploy", "-C", project, "--device", axiscam.name)
         complain(done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what")
+    except AssertionError:
+        print(state)
+        raise
     finally:
-        inside(axiscam, "rm -f " + " ".join(f"{place}/fill" for place in PLACES))
+        inside(axiscam, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill")
     assert incamera("deploy", "-C", project, "--device", axiscam.name).code == 0
     inside(axiscam, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import shlex
 import time
 import zlib
@@ -85,7 +86,9 @@ def deploy(session: Session, shipment: Shipment, guard: Guard, *, progress: Prog
 async def _deploy(transport: Transport, shipment: Shipment, guard: Guard, progress: Progress | None) -> DeployResult:
     started = time.monotonic()
     path = guard.remote_path
-    words = shlex.join([path, "receive", f"{guard.place}/{_FOLDER}", shipment.app, shipment.name])
+    words = shlex.join(
+        [path, "receive", f"{guard.place}/{_FOLDER}", shipment.app, shipment.name, *_encoding(transport)]
+    )
     command = f"[ -x {shlex.quote(path)} ] || exit {_NO_GUARD}; exec {words}"
     error = b""
     for attempt in (1, 2):
@@ -115,6 +118,15 @@ async def _deploy(transport: Transport, shipment: Shipment, guard: Guard, progre
         files_unchanged=shipment.files - sent,
         seconds=time.monotonic() - started,
     )
+
+
+def _encoding(transport: Transport) -> list[str]:
+    """Over a network the archive is compressed. On the way to a camera on this computer bytes cost nothing, but unpacking
+    them does: 48 MB took 6.7 s plain and 8.3 s or more compressed, in QEMU."""
+    try:
+        return ["plain"] if ipaddress.ip_address(transport.device.host).is_loopback else []
+    except ValueError:
+        return []
 
 
 async def _send(channel: Channel, shipment: Shipment, progress: Progress | None) -> tuple[int, int, int]:

@@ -22,6 +22,8 @@ class Place:
     writable: bool
     executable: bool
     """Whether a small program was really started there."""
+    flags: tuple[str, ...] = ()
+    """Of the mount's options, those that forbid something: `ro`, `noexec`."""
     apps: tuple[str, ...] = ()
     """The apps that were deployed there already."""
 
@@ -74,7 +76,10 @@ def parse_facts(document: Mapping[str, Any]) -> DeviceFacts:
     """Return what `to_json` made a document of. Raises ValueError."""
     try:
         fields = {field.name: document[field.name] for field in dataclasses.fields(DeviceFacts)}
-        fields["places"] = tuple(Place(**place | {"apps": tuple(place["apps"])}) for place in fields["places"])
+        fields["places"] = tuple(
+            Place(**place | {"apps": tuple(place["apps"]), "flags": tuple(place["flags"])})
+            for place in fields["places"]
+        )
         fields["libraries"] = tuple(DeviceLibrary(**library) for library in fields["libraries"])
         for name in ("tools", "library_folders"):
             fields[name] = tuple(fields[name])

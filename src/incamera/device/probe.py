@@ -84,13 +84,18 @@ def probe(session: Session, *, cache: Path | None = None) -> DeviceFacts:
     *cache* is a file that keeps the answers: until the device restarts, only what may change is asked again.
     """
     known = _load(cache) if cache is not None else None
-    words = ["sh", "-s", "--", known.boot if known else "", *PLACES]
-    output = session.require(shlex.join(words), purpose="look around", input=_SCRIPT.encode())
-    sections = parse_sections(output.decode("utf-8", "replace"))
-    facts = parse_probe(sections, known=known)
+    facts = parse_probe(_ask(session, known), known=known)
+    if known is not None and facts.boot == known.boot and _mounts(facts) != _mounts(known):
+        facts = parse_probe(_ask(session, None))  # what was tried there holds no more
     if cache is not None and facts != known:
         _save(cache, facts)
     return facts
+
+
+def _ask(session: Session, known: DeviceFacts | None) -> dict[str, list[str]]:
+    words = ["sh", "-s", "--", known.boot if known else "", *PLACES]
+    output = session.require(shlex.join(words), purpose="look around", input=_SCRIPT.encode())
+    return parse_sections(output.decode("utf-8", "replace"))
 
 
 def parse_sections(text: str) -> dict[str, list[str]]:
@@ -198,6 +203,7 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
             free=free,
             writable=trial != "read" and "ro" not in options,
             executable=trial == "exec" and "noexec" not in options,
+            flags=tuple(sorted(options & {"ro", "noexec"})),
             apps=tuple(apps.get(path, ())),
         )
         if place.ram and path.startswith(_MOUNTED_ROOT):
@@ -208,6 +214,10 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
         if path not in [known.path for known in places]:
             places.append(place)
     return tuple(places)
+
+
+def _mounts(facts: DeviceFacts) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(place.path, place.filesystem, place.flags) for place in facts.places]
 
 
 def _trial(place: Place) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 8
+FORMAT = 9
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"

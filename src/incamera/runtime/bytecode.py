@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,10 @@ from threading import Lock
 
 from incamera import proc
 from incamera.errors import BuildError
+
+
+# Files that a compiler takes at a time: few enough to share the work well, enough to make light of what a batch costs.
+_BATCH = 32
 
 
 class ByteCompiler:
@@ -28,10 +32,22 @@ class ByteCompiler:
         self._lock = Lock()
         self._count = 0
 
-    def submit(self, tree: Path, file: str, *, keep_source: bool = True) -> None:
-        """Have *file* of *tree* compiled. Safe to call from several threads."""
-        kind = b"keep" if keep_source else b"drop"
-        request = b"\0".join((kind, os.fsencode(file), os.fsencode(tree / file), b""))
+    def submit(self, tree: Path, files: Iterable[str], *, keep_source: Callable[[str], bool] = lambda _: True) -> None:
+        """Have *files* of *tree* compiled. Safe to call from several threads.
+
+        Their bytes may depend on the files before them in the same call, so the same files are to be given in the same
+        order; that of the calls doesn't matter.
+        """
+        requests = [
+            (b"keep" if keep_source(file) else b"drop", os.fsencode(file), os.fsencode(tree / file)) for file in files
+        ]
+        for start in range(0, len(requests), _BATCH):
+            batch = requests[start : start + _BATCH]
+            self._send(
+                b"".join(word + b"\0" for word in (b"%d" % len(batch), *(w for request in batch for w in request)))
+            )
+
+    def _send(self, request: bytes) -> None:
         with self._lock:
             worker = self._workers[self._count % len(self._workers)]
             self._count += 1

@@ -93,18 +93,16 @@ def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: 
             wanted: list[str] = []  # the libraries of the packages that the user named
             with byte_compiler(interpreter(), {}) as compiler:
 
-                def compile_files(deb: Deb, files: Sequence[str]) -> None:
-                    for file in files:
-                        if file.endswith(".py") and not (tree / file).is_symlink():
-                            compiler.submit(tree, file, keep_source=keep_source(file))
-                        if deb.package in project.debs and file.startswith(layout.STAGED_LIBRARIES):
-                            wanted.append(file.rpartition("/")[2])
+                def take_in(deb: Deb, files: Sequence[str]) -> None:
+                    sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
+                    compiler.submit(tree, sorted(sources), keep_source=keep_source)
+                    if deb.package in project.debs:
+                        wanted.extend(Path(file).name for file in files if file.startswith(layout.STAGED_LIBRARIES))
 
                 debs = [_deb(locked) for locked in lock.debs]
                 select = layout.plan_layout(lock.target, project.keep)
-                unpack_debs(context, debs, tree, select, step=step, on_files=compile_files)
-                for file in assemble.stage_explanations(tree, lock.target):
-                    compiler.submit(tree, file, keep_source=keep_source(file))
+                unpack_debs(context, debs, tree, select, step=step, on_files=take_in)
+                compiler.submit(tree, assemble.stage_explanations(tree, lock.target), keep_source=keep_source)
             launcher = require_launcher(lock.target.architecture)
             missing = assemble.assemble_runtime(tree, lock.target, launcher, sorted(wanted))
             if missing:
@@ -170,8 +168,8 @@ def _assemble_bundle(
         bundles.link_tree(runtime, tree)
         bundles.add_app(tree, project.folder, files, wheel, entry=project.entry.file)
         with byte_compiler(interpreter, {}, workers=1) as compiler:
-            for path in (tree / layout.APP).rglob("*.py"):
-                compiler.submit(tree, path.relative_to(tree).as_posix())
+            sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
+            compiler.submit(tree, sorted(sources))
         bundles.write_manifest(
             tree,
             name=project.name,

@@ -32,7 +32,7 @@ def tree(tmp_path: Path) -> Path:
 def compile_all(tree: Path, names: list[str], *, keep_source: bool = True, workers: int = 1) -> None:
     with byte_compiler([sys.executable], {}, workers=workers) as compiler:
         for name in names:
-            compiler.submit(tree, name, keep_source=keep_source)
+            compiler.submit(tree, [name], keep_source=lambda _: keep_source)
 
 
 def pyc(tree: Path, name: str) -> Path:
@@ -95,4 +95,4 @@ def test_what_cannot_be_read_is_an_error(tree: Path) -> None:
 
 def test_an_interpreter_that_fails_is_an_error(tree: Path) -> None:
     with pytest.raises(BuildError), byte_compiler(["false"], {}, workers=1) as compiler:
-        compiler.submit(tree, "lib/" + "x" * 100_000)  # more than a pipe holds
+        compiler.submit(tree, ["lib/" + "x" * 100_000])  # more than a pipe holds

@@ -1,12 +1,12 @@
 # Runs on the host under the target's Python version and makes unchecked-hash .pyc files.
 #
-# Standard input is a row of requests, three strings each ended by a NUL byte: "keep" or "drop" (the source), the name to
-# write into the byte-code, the source's path. With the source kept, the .pyc goes into the __pycache__ beside it; else it
+# Standard input is a row of batches: the number of files, then for each three strings: "keep" or "drop" (the source), the
+# name to write into the byte-code, the source's path; every one of these is ended by a NUL byte. With the source kept, the .pyc goes into the __pycache__ beside it; else it
 # takes the source's place. A file that is no valid Python for this version (templates, leftovers of Python 2 in
 # packages) is left as it is: importing it would fail in the camera just the same.
 #
-# Each file is compiled in a child of its own. Marshalled code notes which objects are shared, and strings are shared with
-# whatever else the process has seen: in one long process, the bytes would depend on the order of the files.
+# Each batch is compiled in a child of its own. Marshalled code notes which objects are shared, and strings are shared
+# with whatever else the process has seen: in one long process, the bytes would depend on the order of the batches.
 import _imp
 import os
 import sys
@@ -37,6 +37,19 @@ def compile_file(drop_source, name, path):
         os.unlink(path)
 
 
+def compile_batch(words):
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    for kind, name, path in zip(*[map(os.fsdecode, words)] * 3):
+        try:
+            compile_file(kind == "drop", name, path)
+        except BaseException as error:
+            os.write(2, f"{name}: {error!r}\n".encode())
+            os._exit(1)
+    os._exit(0)
+
+
 def main():
     import warnings
 
@@ -46,19 +59,11 @@ def main():
     while chunk := os.read(0, 1 << 16):
         *ended, rest = (rest + chunk).split(b"\0")
         words += ended
-        while len(words) >= 3:
-            kind, name, path = words[:3]
-            del words[:3]
-            child = os.fork()
-            if child == 0:
-                try:
-                    compile_file(kind == b"drop", os.fsdecode(name), os.fsdecode(path))
-                    os._exit(0)
-                except BaseException as error:
-                    os.write(2, f"{os.fsdecode(name)}: {error!r}\n".encode())
-                    os._exit(1)
-            if os.waitpid(child, 0)[1]:
+        while words and len(words) > 3 * int(words[0]):
+            end = 1 + 3 * int(words[0])
+            if not compile_batch(words[1:end]):
                 sys.exit(1)
+            del words[:end]
 
 
 main()

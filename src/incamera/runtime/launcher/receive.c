@@ -516,11 +516,12 @@ static void say_missing(const struct listing *wanted, size_t missing) {
     free(text);
 }
 
-/* guard receive APPS APP NAME: standard input brings the size of a listing, the listing, and then, when we have told what
-   is missing, a tar archive with that. */
+/* guard receive APPS APP NAME [plain]: standard input brings the size of a listing, the listing, and then, when we have told what
+   is missing, a tar archive with that, compressed unless `plain` or there is nothing here to unpack it with. */
 int guard_receive(int argc, char **argv) {
-    if (argc != 3 || !is_safe(argv[1]) || !is_safe(argv[2]))
-        fail(2, "usage: incamera-guard receive APPS APP NAME", NULL, 0);
+    bool plain = argc == 4 && !strcmp(argv[3], "plain");
+    if (argc != 3 + plain || !is_safe(argv[1]) || !is_safe(argv[2]))
+        fail(2, "usage: incamera-guard receive APPS APP NAME [plain]", NULL, 0);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     const char *apps = argv[0], *name = argv[2];
@@ -568,7 +569,7 @@ int guard_receive(int argc, char **argv) {
         say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
     else
         say("free unknown\n");
-    bool gzip = missing && has_program("gunzip");
+    bool gzip = missing && !plain && has_program("gunzip");
     say(gzip ? "as tar.gz\n" : "as tar\n");
     say_missing(&wanted, missing);
     if (missing)
