@@ -19,7 +19,6 @@ from threading import Lock
 from incamera import proc
 from incamera.errors import BuildError
 
-
 # Files that a compiler takes at a time: few enough to share the work well, enough to make light of what a batch costs.
 _BATCH = 32
 
