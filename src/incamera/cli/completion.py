@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
         description='Print a completion script, to be read by the shell: eval "$(incamera completion bash)"',
         json=False,
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that will read it")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:

@@ -121,8 +121,10 @@ async def _deploy(transport: Transport, shipment: Shipment, guard: Guard, progre
 
 
 def _encoding(transport: Transport) -> list[str]:
-    """Over a network the archive is compressed. To a camera on this computer bytes cost nothing, but unpacking them does:
-    in QEMU, 48 MB took 6.7 s plain and 8.3 s or more compressed."""
+    """Over a network the archive is compressed, but not to a camera on this computer.
+
+    There bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s plain, 8.3 s or more compressed.
+    """
     try:
         return ["plain"] if ipaddress.ip_address(transport.device.host).is_loopback else []
     except ValueError:

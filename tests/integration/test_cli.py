@@ -1,0 +1,363 @@
+"""The command line as a user and a script meet it: JSON, help, hints, completion, and a real terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import Finished, command_environment
+from .helpers import PATIENCE_SECONDS, inside, write_project
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture(scope="module")
+def axiscam(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
+    return start_virtual("axis-os-11-armv7hf", name="cli")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("cli") / "plain")
+
+
+def document(done: Finished) -> dict[str, Any]:
+    """The one JSON document on standard output."""
+    assert done.code == 0, done.err
+    parsed: dict[str, Any] = json.loads(done.out)
+    assert parsed.pop("schema") == 1
+    return parsed
+
+
+# For scripts
+
+
+def test_build_json(project: Path, incamera: Run) -> None:
+    built = document(incamera("build", "--json", "-C", project))
+    assert built["target"] == "armv7hf-cp311"
+    assert re.fullmatch("[0-9a-f]{64}", built["bundle"])
+    assert (Path(built["path"]) / "bin/python3").is_file()
+    assert built["tree_bytes"] > 1_000_000
+    assert "image_bytes" in built
+    assert built["steps"][0]["name"] == "lock"
+    for step in built["steps"]:
+        assert set(step) == {"name", "seconds", "cached"}
+    assert built["distributions"] == []
+    again = document(incamera("build", "--json", "-C", project))
+    assert all(step["cached"] for step in again["steps"])
+    assert again["bundle"] == built["bundle"]
+
+
+def test_build_json_names_each_distribution(tmp_path: Path, incamera: Run) -> None:
+    project = write_project(tmp_path / "plain", dependencies='["numpy"]')
+    (distribution,) = document(incamera("build", "--json", "-C", project))["distributions"]
+    assert (distribution["name"], distribution["rung"]) == ("numpy", "deb")
+    assert re.match(r"1\.24", distribution["version"])
+    assert "numpy" in distribution["why"]
+
+
+def test_lock_json(project: Path, incamera: Run) -> None:
+    (lock,) = document(incamera("lock", "--json", "-C", project))["locks"]
+    assert lock["target"] == "armv7hf-cp311"
+    assert Path(lock["path"]).is_file()
+    assert lock["debs"] > 10
+    assert lock["download_bytes"] > 1_000_000
+
+
+def test_deploy_json(project: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    inside(axiscam, "rm -rf /tmp/incamera/plain")
+    deployed = document(incamera("deploy", "--json", "-C", project, "--device", axiscam.name))
+    assert deployed["device"] == axiscam.name
+    assert deployed["destination"].startswith("/tmp/incamera/plain/")
+    assert deployed["files_sent"] > 500
+    assert deployed["bytes_sent"] > 1_000_000
+    assert deployed["files_unchanged"] >= 0
+    assert deployed["seconds"] > 0
+
+
+def test_virtual_json(incamera: Run, axiscam: VirtualCamera) -> None:
+    started = document(incamera("virtual", "start", axiscam.profile, "--name", "short-lived", "--json"))
+    try:
+        assert (started["name"], started["profile"]) == ("short-lived", axiscam.profile)
+        assert set(started["ssh"]) >= {"host", "port", "user"}
+        assert "http" in started
+        assert started["resumed"] is True
+        assert started["seconds"] > 0
+        names = [camera["name"] for camera in document(incamera("virtual", "list", "--json"))["cameras"]]
+        assert {"short-lived", axiscam.name} <= set(names)
+        known = document(incamera("device", "list", "--json"))["devices"]
+        assert next(device for device in known if device["name"] == "short-lived")["virtual"] is True
+    finally:
+        stopped = document(incamera("virtual", "stop", "short-lived", "--json"))
+    assert stopped == {"stopped": ["short-lived"]}
+    profiles = document(incamera("virtual", "profiles", "--json"))
+    assert profiles["default"] in [profile["name"] for profile in profiles["profiles"]]
+
+
+def test_device_json(incamera: Run, axiscam: VirtualCamera) -> None:
+    seen = document(incamera("device", "info", axiscam.name, "--json"))
+    assert seen["device"] == axiscam.name
+    facts = seen["facts"]
+    assert facts["architecture"] == "armv7l"
+    assert re.match(r"2\.\d+", facts["libc"])
+    assert {"path", "free", "executable", "filesystem"} <= set(facts["places"][0])
+    assert "libglib-2.0.so.0" in [library["soname"] for library in facts["libraries"]]
+    shown = incamera("device", "info", axiscam.name)
+    assert "/usr/local/packages" in shown.out
+
+
+def test_new_and_store_json(tmp_path: Path, incamera: Run) -> None:
+    made = document(incamera("new", "doorbell", "--json", cwd=tmp_path))
+    assert sorted(Path(path).name for path in made["files"]) == [
+        ".gitignore",
+        "app.py",
+        "pyproject.toml",
+        "test_app.py",
+    ]
+    env = {"INCAMERA_STORE": str(tmp_path / "store")}
+    assert document(incamera("store", "path", "--json", env=env)) == {"path": str(tmp_path / "store")}
+    assert document(incamera("store", "verify", "--json", env=env)) == {"checked": 0, "faults": []}
+    assert document(incamera("store", "clean", "--json", env=env)) == {"freed_bytes": 0}
+
+
+def test_an_error_leaves_standard_output_empty(tmp_path: Path, incamera: Run) -> None:
+    done = incamera("build", "--json", cwd=tmp_path)
+    assert (done.code, done.out) == (3, "")
+
+
+def test_new_refuses_what_is_there_and_what_cannot_be(tmp_path: Path, incamera: Run) -> None:
+    assert incamera("new", "doorbell", cwd=tmp_path).code == 0
+    (tmp_path / "doorbell/app.py").write_text("mine")
+    again = incamera("new", "doorbell", cwd=tmp_path)
+    assert again.code == 3
+    assert "not empty" in again.err
+    assert (tmp_path / "doorbell/app.py").read_text() == "mine"
+    assert incamera("new", "-bell-", cwd=tmp_path).code in (2, 3)
+    assert incamera("new", "door bell", cwd=tmp_path).code == 3
+    assert not (tmp_path / "door bell").exists()
+
+
+def test_a_damaged_store_is_found_and_mended(project: Path, tmp_path: Path, incamera: Run) -> None:
+    built = document(incamera("build", "--json", "-C", project))
+    trees = Path(built["path"]).parents[1]
+    store = tmp_path / "store"
+    for kind in ("bundles", "runtimes"):
+        shutil.copytree(trees / kind, store / "trees" / kind, symlinks=True)
+    env = {"INCAMERA_STORE": str(store)}
+    victim = store / "trees/bundles" / Path(built["path"]).name / "app/app.py"
+    victim.chmod(0o644)
+    victim.write_text("changed")
+    done = incamera("store", "verify", "--json", env=env)
+    assert done.code == 1
+    (fault,) = json.loads(done.out)["faults"]
+    assert fault["name"].startswith("bundles ")
+    assert not victim.exists()
+
+
+# For people
+
+
+def test_help_of_every_command(incamera: Run) -> None:
+    first = incamera("--help")
+    assert first.code == 0
+    for command in ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store"):
+        assert f"    {command}" in first.out
+        assert incamera(command, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["buidl"], 'did you mean "build"?'),
+        (["build", "--tagret", "x"], 'did you mean "--target"?'),
+        (["virtual", "strat"], 'did you mean "start"?'),
+        (["deploy", "--jsn"], 'did you mean "--json"?'),
+        (["virtual", "start", "axis-os-11-armhf"], 'did you mean "axis-os-11-armv7hf"'),
+    ],
+)
+def test_what_was_mistyped_is_guessed(incamera: Run, words: list[str], hint: str) -> None:
+    done = incamera(*words)
+    assert done.code in (2, 3)
+    assert f"hint: {hint}" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_scripts_are_sound(incamera: Run, shell: str) -> None:
+    script = incamera("completion", shell).out
+    assert "incamera" in script
+    for word in ("virtual", "--target"):
+        assert word in script
+    checker = shutil.which(shell)
+    if checker is None:
+        pytest.skip(f"{shell} is not installed")
+    checked = subprocess.run([checker, "-n"], input=script, text=True, capture_output=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_completion_completes(incamera: Run) -> None:
+    script = incamera("completion", "bash").out
+    ask = 'COMP_WORDS=(incamera vir); COMP_CWORD=1; _shtab_incamera; echo "${COMPREPLY[@]}"'
+    answer = subprocess.run(["bash", "-c", f"{script}\n{ask}"], text=True, capture_output=True)
+    assert answer.stdout.split() == ["virtual"]
+
+
+def test_a_reader_who_leaves_and_a_full_disk(incamera: Run) -> None:
+    words = [sys.executable, "-m", "incamera", "virtual", "profiles"]
+    read, write = os.pipe()
+    os.close(read)
+    left = subprocess.run(words, env=command_environment(), stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (left.returncode, left.stderr) == (141, b"")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, env=command_environment(), stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 6
+    assert done.stderr == b"error: cannot print: No space left on device\n"
+
+
+# A real terminal
+
+
+class Terminal:
+    """A person at a terminal of 100 × 30."""
+
+    def __init__(self, *words: str | Path, env: Mapping[str, str]) -> None:
+        self.end, inner = pty.openpty()
+        self.resize(100, 30)
+        self.shown = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "incamera", *map(str, words)],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            env=dict(env),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+        )
+        self.before = termios.tcgetattr(inner)
+        self.inner = inner
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self.end, keys.encode())
+
+    def await_text(self, text: str) -> None:
+        """Wait until *text* is shown, and forget all up to it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
+            self.read()
+        self.shown = self.shown.partition(text)[2]
+
+    def read(self) -> None:
+        if select.select([self.end], [], [], 0.1)[0]:
+            self.shown += os.read(self.end, 65536).decode("utf-8", "replace")
+
+    def finish(self) -> int:
+        # What is still shown must be read, or the process would wait for it.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it did not end: {self.shown!r}"
+            self.read()
+        return self.process.wait()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*words: str | Path, **more: str) -> Terminal:
+        env = {**command_environment(more), "TERM": "xterm"}
+        if "NO_COLOR" not in more:
+            del env["NO_COLOR"]
+        opened.append(Terminal(*words, env=env))
+        return opened[-1]
+
+    yield open_terminal
+    for terminal in opened:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+        terminal.process.wait()
+        for descriptor in (terminal.end, terminal.inner):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def test_the_interpreter_at_a_terminal(
+    project: Path, axiscam: VirtualCamera, terminal: Callable[..., Terminal]
+) -> None:
+    user = terminal("python", "-C", project, "--device", axiscam.name)
+    user.await_text(">>> ")
+    user.type("import os; os.uname().machine\r")
+    user.await_text("'armv7l'")
+    user.type("sum(range(101))\r")
+    user.await_text("5050")
+    user.type("tuple(os.get_terminal_size())\r")
+    user.await_text("(100, 30)")
+    user.resize(120, 40)
+    user.type("tuple(os.get_terminal_size())\r")
+    user.await_text("(120, 40)")
+    user.type("import time; time.sleep(1000)\r")
+    user.await_text("time.sleep(1000)\r\n")
+    user.type("\x03")
+    user.await_text("KeyboardInterrupt")
+    user.type("'goes' + 'on'\r")  # Python remembers an interrupt as its last words, unless something follows
+    user.await_text("goeson")
+    user.type("\x04")
+    assert user.finish() == 0
+    assert termios.tcgetattr(user.inner) == user.before
+
+
+def test_the_terminal_is_put_back_when_we_are_ended(
+    project: Path, axiscam: VirtualCamera, terminal: Callable[..., Terminal]
+) -> None:
+    user = terminal("python", "-C", project, "--device", axiscam.name)
+    user.await_text(">>> ")
+    user.process.send_signal(signal.SIGTERM)
+    assert user.finish() == 143
+    assert termios.tcgetattr(user.inner) == user.before
+
+
+def test_the_interpreter_with_arguments(project: Path, axiscam: VirtualCamera, incamera: Run) -> None:
+    words = ("-q", "-C", project, "--device", axiscam.name)
+    printed = incamera("python", *words, "-c", "import sys; print(sys.argv)", "--device", "-q")
+    assert (printed.code, printed.out) == (0, "['-c', '--device', '-q']\n")
+    assert incamera("python", *words, "-m", "json.tool", input='{"a":1}').out == '{\n    "a": 1\n}\n'
+    assert incamera("python", *words, input="print(6 * 7)\n").out == "42\n"
+    assert incamera("python", *words, "-c", "raise SystemExit(9)").code == 9
+    assert incamera("python", *words, "-c", "import app").out == "hello\n"
+
+
+@pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}])
+def test_colours_only_where_they_are_wanted(
+    project: Path, terminal: Callable[..., Terminal], more: dict[str, str]
+) -> None:
+    user = terminal("build", "-C", project, **more)
+    user.await_text("bundle")
+    shown = user.shown
+    assert user.finish() == 0
+    shown += user.shown
+    colours = re.findall(r"\x1b\[[0-9;]*m", shown)
+    assert bool(colours) is not bool(more)
