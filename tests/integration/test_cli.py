@@ -22,11 +22,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.targets.host import require_host
+from incamera.targets.packages import DebSet
+from incamera.toolchain.interpreter import HostTree
+from incamera.workflows.tools import ensure_deb_tree
+
 from .conftest import Finished, command_environment
 from .helpers import PATIENCE_SECONDS, inside, write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
 
 Run = Callable[..., Finished]
 
@@ -203,15 +209,17 @@ def test_what_was_mistyped_is_guessed(incamera: Run, words: list[str], hint: str
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_completion_scripts_are_sound(incamera: Run, shell: str) -> None:
+def test_completion_scripts_are_sound(context: Context, incamera: Run, shell: str) -> None:
     script = incamera("completion", shell).out
     assert "incamera" in script
     for word in ("virtual", "--target"):
         assert word in script
-    checker = shutil.which(shell)
-    if checker is None:
-        pytest.skip(f"{shell} is not installed")
-    checked = subprocess.run([checker, "-n"], input=script, text=True, capture_output=True)
+    host = require_host()
+    tree = HostTree(
+        ensure_deb_tree(context, shell, DebSet(suite="bookworm", architecture=host.debian, roots=(shell,))), host
+    )
+    words = tree.argv(tree.root / "usr/bin" / shell, "-n")
+    checked = subprocess.run(words, input=script, text=True, capture_output=True)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

@@ -287,15 +287,15 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     before = json.loads(first.out)["destination"]
 
     (project / "app.py").write_text("print('two')\n")
-    for number in range(12):
+    for number in range(16):
         (project / f"{number}.bin").write_bytes(os.urandom(500_000))
     assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
     begun = line.sent
     if how == "cut":
-        line.cut_after(2_000_000)
+        line.cut_after(5_000_000)
     with running(*deploy, env=command_environment(env)) as command:
         if how != "cut":
-            eventually(lambda: line.sent > begun + 2_000_000 or command.process.poll() is not None, "half is sent")
+            eventually(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
             assert command.process.poll() is None, "all was sent before it could be interrupted"
             if how == "ctrl-c":
                 command.press_ctrl_c()
@@ -314,7 +314,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     done = incamera(*deploy, env=env)
     assert done.code == 0, done.err
     again = json.loads(done.out)
-    assert 0 < again["files_sent"] < 12
+    assert 0 < again["files_sent"] < 16
     assert again["destination"] != before
     ran = incamera("run", "-q", "-C", project, "--device", "cut", env=env)
     assert (ran.code, ran.out) == (0, "two\n")

@@ -83,8 +83,8 @@ class HostKeyChecker:
         if not self._decide(shown):
             self.refusal = DeviceRefused(
                 f"{self._device} is not known yet; its host key is {shown.algorithm} {shown.fingerprint}",
-                hint="if that is the camera's key, add the device: incamera device add "
-                f"{self._device.name}, or log in once with ssh",
+                hint="if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
+                f"`--accept-key {shown.fingerprint}` elsewhere",
             )
             return False
         self._accepted.parent.mkdir(parents=True, exist_ok=True)

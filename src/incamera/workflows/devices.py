@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceUnsuitable
+from incamera.errors import DeviceRefused, DeviceUnsuitable
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.workflows.virtual import start_virtual
@@ -138,13 +138,26 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
     from incamera.device.registry import known_hosts_file
     from incamera.device.ssh import connect
 
+    mismatch: list[str] = []
+
     def decide(key: HostKey) -> bool:
         if accept_key is not None:
-            return key.fingerprint.removeprefix("SHA256:") == accept_key.removeprefix("SHA256:")
+            if key.fingerprint.removeprefix("SHA256:") == accept_key.removeprefix("SHA256:"):
+                return True
+            mismatch.append(key.fingerprint)
+            return False
         return context.reporter.confirm(
             f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
         )
 
     known_hosts = known_hosts_file(devices_folder(context))
-    with connect(device, known_hosts=known_hosts, decide=decide, environment=context.environment) as session:
-        yield session
+    try:
+        with connect(device, known_hosts=known_hosts, decide=decide, environment=context.environment) as session:
+            yield session
+    except DeviceRefused as error:
+        if not mismatch:
+            raise
+        raise DeviceRefused(
+            f"{device} shows the key {mismatch[0]}, not {accept_key}",
+            hint="either the fingerprint was mistyped, or another machine answers at that address",
+        ) from error
