@@ -343,7 +343,9 @@ def test_a_disk_that_fills_up(place: Place, size: str) -> None:
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_projects_disk_that_takes_no_lockfile(filled: Place, fault: str) -> None:
     away = shutil.copytree(filled.project, filled.project.with_name("original"))
-    spoil = f"mount -o remount,ro {filled.project}" if fault == "read-only" else ":"
+    # Root may write to a folder whose bits forbid it; nobody else may remount.
+    lock_up = f"mount -o remount,ro {filled.project}" if os.getuid() == 0 else f"chmod 555 {filled.project}"
+    spoil = lock_up if fault == "read-only" else ":"
     script = f"cp {away}/* {filled.project}; {spoil}; cd {filled.project}; exec {sys.executable} -m incamera lock"
     done = subprocess.run(
         with_small_disk(filled.project, "12k", script),

@@ -184,7 +184,13 @@ def test_a_device_that_is_new_is_trusted_only_when_told(
     (home / ".ssh" / "known_hosts").unlink()
     env = at_home(home) | {"INCAMERA_STORE": str(tmp_path / "store")}
     shown = fingerprint(axiscam.host_public_key)
-    complain(incamera("device", "add", "cut", env=env), 4, "is not known yet", re.escape(shown), "device add cut")
+    complain(
+        incamera("device", "add", "cut", env=env),
+        4,
+        "is not known yet",
+        re.escape(shown),
+        f"accept-key {re.escape(shown)}",
+    )
     wrong = shown[:-1] + ("A" if shown[-1] != "A" else "B")
     complain(incamera("device", "add", "cut", "--accept-key", wrong, env=env), 4, re.escape(shown))
     assert json.loads(incamera("device", "list", "--json", env=env).out)["devices"] == []
