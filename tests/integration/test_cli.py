@@ -329,7 +329,8 @@ def test_the_interpreter_at_a_terminal(
     user.await_text("(120, 40)")
     # While the line editor and the program hand the terminal to each other, a key typed ahead may be lost, as it may in
     # any terminal: so each is typed when what awaits it is surely there.
-    user.type("import time; print('as' + 'leep'); time.sleep(1000)\r")
+    # Naps, since an interrupt in the instant before one long sleep would only be noticed at its end.
+    user.type("import time; print('as' + 'leep'); [time.sleep(0.01) for _ in range(100_000)]\r")
     user.await_text("asleep\r\n")
     user.type("\x03")
     user.await_text("KeyboardInterrupt\r\n>>> ")
