@@ -185,8 +185,8 @@ class _NoIndex(FetchError):
     """The mirror has the suite, but not the index that the suite's release file names."""
 
 
-class _WrongIndex(_NoIndex, IntegrityError):
-    """… but another one."""
+class _WrongIndex(IntegrityError):
+    """The mirror has other bytes under the hash, or the only name, of that index."""
 
 
 def _load_index(
@@ -212,7 +212,7 @@ def _load_index(
         except (NotFound, IntegrityError) as error:
             # A mirror that is being updated has the new release file before, or after, the indexes that it names.
             if seconds is None or datetime.now(UTC) - release.date > _UPDATE_LASTS:
-                kind = _WrongIndex if isinstance(error, IntegrityError) else _NoIndex
+                kind: type[FetchError] = _WrongIndex if isinstance(error, IntegrityError) else _NoIndex
                 raise kind(
                     f"the mirror {base} is at odds with itself: {error}",
                     hint="it may be in the middle of an update: try again in some minutes, "
@@ -236,9 +236,13 @@ def _fetch_index(
         return found.read_bytes()
     folder, _, plain = f"{base}/dists/{suite}/{path}".rpartition("/")
     if release.by_hash:
-        # Some mirrors leave these folders out.
+        # Some mirrors leave these folders out. What then stands under the plain name may be of another day.
         with suppress(NotFound):
             return _download(f"{folder}/by-hash/SHA256/{wanted.sha256}", wanted, http, store, progress)
+        try:
+            return _download(f"{folder}/{plain}", wanted, http, store, progress)
+        except IntegrityError as error:
+            raise NotFound(f"it has the index neither by its hash nor by its name: {error}") from error
     return _download(f"{folder}/{plain}", wanted, http, store, progress)
 
 
