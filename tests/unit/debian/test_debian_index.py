@@ -154,9 +154,7 @@ def test_a_security_archive_without_a_sound_index_is_warned_of(archive: Archive,
     assert "security updates for testing are left out" in warning
 
 
-def test_a_security_index_with_other_bytes_under_its_hash_is_refused(
-    archive: Archive, http: Http, store: Store
-) -> None:
+def test_other_bytes_under_a_security_indexs_hash_are_refused(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a", "1")
     archive.add("a", "2", archive="security")
     archive.publish()
