@@ -104,26 +104,6 @@ def running(
                     child.stdin.close()
 
 
-def start_detached(argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str] | None = None) -> int:
-    """Start *argv* in a session of its own, to outlive us, its output going to *log*. Returns the process id."""
-    words = tuple(os.fspath(word) for word in argv)
-    with log.open("ab") as output:
-        try:
-            child = subprocess.Popen(
-                words,
-                env=minimal_environment() if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
-    # The child is meant to outlive us: nobody waits for it here, so Popen must not warn about that.
-    child.returncode = 0
-    return child.pid
-
-
 def start_service(
     argv: Sequence[Argument], *, purpose: str, log: Path, pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:

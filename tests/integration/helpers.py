@@ -118,8 +118,8 @@ def running(
                 command.finish()
 
 
-def inside(camera: VirtualCamera, command: str) -> str:
-    """Return what *command* prints in *camera*, whatever becomes of it."""
+def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> str:
+    """Return what *command* prints in *camera*, logged in by key, the host key checked, whatever becomes of it."""
     import asyncssh
 
     async def session() -> str:
@@ -133,7 +133,7 @@ def inside(camera: VirtualCamera, command: str) -> str:
             config=None,
             agent_path=None,
         ) as connection:
-            done = await connection.run(command)
+            done = await connection.run(command, term_type=terminal, term_size=(100, 30) if terminal else ())
             return str(done.stdout) + str(done.stderr)
 
     return asyncio.run(session())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.deploy import Guard, deploy, ensure_guard
+from incamera.device.deploy import Guard, deploy
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
@@ -39,12 +39,11 @@ def results(
     project = load_project(project_copy(PROJECTS / "checks"))
     output = tmp_path_factory.mktemp("results") / "output"
     with deployed(context, project, device=camera.name, target=None) as done, output.open("wb") as stream:
-        guard = ensure_guard(done.session, done.guard)
         python = f"{done.result.destination}/bin/python3"
         command = AppCommand(words=(python, "checks.py"), folder=f"{done.result.destination}/app")
         with Path(os.devnull).open("rb") as nothing:
             streams = Streams(stdin=nothing.fileno(), stdout=stream.fileno())
-            assert run_app(done.session, guard, command, streams=streams) == 0
+            assert run_app(done.session, done.guard.remote_path, command, streams=streams) == 0
     found: dict[str, Any] = json.loads(output.read_bytes())
     return found
 

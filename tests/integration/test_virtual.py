@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import os
@@ -32,33 +31,13 @@ from incamera.virtual.camera import (
 from incamera.virtual.qemu import Forward
 from incamera.workflows.virtual import VirtualTrees, ensure_virtual_trees
 
+from .helpers import inside
+
 if TYPE_CHECKING:
     from incamera.workflows.context import Context
 
 Start = Callable[..., VirtualCamera]
 SMALL = "axis-os-10-aarch64"  # boots fastest
-
-
-def run(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> str:
-    """Return what *command* prints in *camera*, logged in by key, the host key checked."""
-    import asyncssh
-
-    async def session() -> str:
-        known = asyncssh.import_known_hosts(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
-        async with asyncssh.connect(
-            camera.ssh_host,
-            camera.ssh_port,
-            username=camera.ssh_user,
-            client_keys=[str(camera.key)],
-            known_hosts=known,
-            config=None,
-            agent_path=None,
-        ) as connection:
-            size = (100, 30) if terminal else None
-            done = await connection.run(command, term_type=terminal, term_size=size or ())
-            return str(done.stdout) + str(done.stderr)
-
-    return asyncio.run(session())
 
 
 def trees(context: Context, name: str) -> VirtualTrees:
@@ -111,7 +90,7 @@ def test_it_is_the_camera_that_its_profile_describes(camera: VirtualCamera) -> N
         ls -d /lib/*-linux-gnu* /usr/lib/*-linux-gnu* 2>/dev/null
         cat /proc/sys/kernel/hostname
     """
-    lines = run(camera, script).splitlines()
+    lines = inside(camera, script).splitlines()
     assert lines[0] in facts.machines
     assert lines[1:3] == ["root", "/mnt/flash/root"]
     assert lines[3].startswith("axis-00408c")
@@ -125,14 +104,14 @@ def test_it_is_the_camera_that_its_profile_describes(camera: VirtualCamera) -> N
 
 
 def test_its_places_are_there(camera: VirtualCamera) -> None:
-    mounts = {line.split()[1]: line.split() for line in run(camera, "cat /proc/mounts").splitlines()}
+    mounts = {line.split()[1]: line.split() for line in inside(camera, "cat /proc/mounts").splitlines()}
     for place in require_profile(camera.profile).places:
         if place.filesystem:
             _, _, filesystem, options, *_ = mounts[place.path]
             assert filesystem == place.filesystem
             assert ("noexec" in options.split(",")) is not place.executable
     script = "#!/bin/sh\\necho ran"
-    said = run(
+    said = inside(
         camera,
         f"for d in /usr/local/packages /tmp /var/spool/storage/SD_DISK; do "
         f"printf '{script}' >$d/x; chmod +x $d/x; $d/x; rm $d/x; done; ls -d /var/spool/storage/NetworkShare",
@@ -143,7 +122,7 @@ def test_its_places_are_there(camera: VirtualCamera) -> None:
 
 
 def test_its_kernel_has_what_mounts_need(camera: VirtualCamera) -> None:
-    said = run(
+    said = inside(
         camera,
         "for m in squashfs overlay cifs nfsv4 ccm cmac; do modprobe $m || /sbin/modprobe $m || echo no $m; done; "
         "ls /dev/loop-control; grep -c -e squashfs -e cifs -e nfs4 -e overlay /proc/filesystems",
@@ -154,18 +133,18 @@ def test_its_kernel_has_what_mounts_need(camera: VirtualCamera) -> None:
 
 def test_its_clock_is_the_hosts(camera: VirtualCamera) -> None:
     before = time.time()
-    there = int(run(camera, "date +%s"))
+    there = int(inside(camera, "date +%s"))
     assert before - 2 <= there <= time.time() + 2
 
 
 def test_it_gives_a_terminal(camera: VirtualCamera) -> None:
-    said = run(camera, "tty; stty size; echo $TERM", terminal="xterm")
+    said = inside(camera, "tty; stty size; echo $TERM", terminal="xterm")
     assert said.split() == ["/dev/pts/0", "30", "100", "xterm"]
 
 
 def test_a_process_that_its_parent_left_is_not_left_a_zombie(camera: VirtualCamera) -> None:
-    run(camera, "(sleep 0.1 & ) ; sleep 1")
-    assert " Z " not in run(camera, "cat /proc/[0-9]*/stat")
+    inside(camera, "(sleep 0.1 & ) ; sleep 1")
+    assert " Z " not in inside(camera, "cat /proc/[0-9]*/stat")
 
 
 # A saved state
@@ -186,10 +165,10 @@ def test_cameras_of_one_state_are_cameras_of_their_own(
         assert {camera.name for camera in list_cameras(store)} >= {one.name, two.name}
         assert require_camera(store, two.name) == two
         read = "hostname; cat /sys/class/net/eth0/address; head -c 16 /dev/urandom | hexdump -C | head -n 1"
-        for first, second in zip(run(one, read).splitlines(), run(two, read).splitlines(), strict=True):
+        for first, second in zip(inside(one, read).splitlines(), inside(two, read).splitlines(), strict=True):
             assert first != second
-        run(one, "echo mine >/usr/local/packages/mine; echo mine >/tmp/mine; sync")
-        assert run(two, "ls /usr/local/packages /tmp | grep mine") == ""
+        inside(one, "echo mine >/usr/local/packages/mine; echo mine >/tmp/mine; sync")
+        assert inside(two, "ls /usr/local/packages /tmp | grep mine") == ""
     finally:
         stop_camera(store, one.name)
         stop_camera(store, two.name)
@@ -197,7 +176,7 @@ def test_cameras_of_one_state_are_cameras_of_their_own(
 
 
 def test_random_numbers_start_afresh(porch: VirtualCamera) -> None:
-    assert run(porch, "/usr/sbin/reseed </dev/urandom && echo fresh") == "fresh\n"
+    assert inside(porch, "/usr/sbin/reseed </dev/urandom && echo fresh") == "fresh\n"
 
 
 # Names
@@ -208,7 +187,7 @@ def test_a_name_that_is_taken_is_refused(store: Store, start_virtual: Start, por
         start_virtual(SMALL, name="porch")
     assert caught.value.hint is not None
     assert "virtual stop porch" in caught.value.hint
-    assert run(porch, "echo still here") == "still here\n"
+    assert inside(porch, "echo still here") == "still here\n"
 
 
 # The network
@@ -229,7 +208,7 @@ def test_the_host_is_out_of_reach_but_for_what_is_forwarded(
         threading.Thread(target=serve, daemon=True).start()
         port = server.getsockname()[1]
         reach = "echo hello | timeout 3 nc {} {} 2>/dev/null || echo none"
-        assert run(porch, reach.format("10.0.2.2", port)) == "none\n"
+        assert inside(porch, reach.format("10.0.2.2", port)) == "none\n"
         camera = start_camera(
             require_profile(SMALL),
             **trees(context, SMALL),
@@ -239,8 +218,8 @@ def test_the_host_is_out_of_reach_but_for_what_is_forwarded(
             forwards=(Forward(guest_port=445, host_port=port),),
         )
         try:
-            assert run(camera, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
-            assert run(camera, reach.format("10.0.2.100", port)) == "none\n"
+            assert inside(camera, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
+            assert inside(camera, reach.format("10.0.2.100", port)) == "none\n"
         finally:
             stop_camera(store, camera.name)
 
@@ -266,7 +245,7 @@ def test_a_killed_camera_leaves_nothing(store: Store, porch: VirtualCamera, vict
 
 def test_a_camera_that_switches_itself_off_is_gone(store: Store, porch: VirtualCamera) -> None:
     with contextlib.suppress(OSError):
-        run(porch, "/sbin/poweroff -f & sleep 5")
+        inside(porch, "/sbin/poweroff -f & sleep 5")
     eventually(lambda: is_gone(store, porch))
 
 
@@ -275,7 +254,7 @@ def test_a_camera_ends_with_its_owner(store: Store, context: Context) -> None:
     camera = start_camera(
         require_profile(SMALL), **trees(context, SMALL), store=store, name="owned", owner_pid=owner.pid
     )
-    assert run(camera, "echo here") == "here\n"
+    assert inside(camera, "echo here") == "here\n"
     owner.kill()
     owner.wait()
     eventually(lambda: is_gone(store, camera))
@@ -327,7 +306,7 @@ def test_an_interrupted_start_leaves_nothing(
     eventually(lambda: not (store.root / "virtual" / "halfway").exists())
     assert set((store.root / "trees/virtual-state").iterdir()) == states
     assert not list((store.root / "tmp").glob(f"{starter.pid}-*"))
-    assert run(porch, "echo unharmed") == "unharmed\n"
+    assert inside(porch, "echo unharmed") == "unharmed\n"
 
 
 def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) -> None:
@@ -346,7 +325,7 @@ def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) 
         for thread in threads:
             thread.join()
         assert len({camera.name for camera in cameras}) == 2
-        assert [run(camera, "uname -m") for camera in cameras] == ["aarch64\n"] * 2
+        assert [inside(camera, "uname -m") for camera in cameras] == ["aarch64\n"] * 2
         made = set((store.root / "trees/virtual-state").glob("*/")) - states
         assert len(made) <= 1
         # One of them made it, unless an earlier run of the tests did.

@@ -151,17 +151,6 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     wait_for_end(int(note.read_text()))
 
 
-def test_a_detached_program_outlives_the_call(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    code = "import os, time; print(os.getsid(0) == os.getpid(), flush=True); time.sleep(600)"
-    pid = proc.start_detached(python(code), purpose="try", log=log)
-    try:
-        assert wait_for(log) == "True"
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
 def test_a_service_reads_the_end_of_its_input_when_we_are_gone(tmp_path: Path) -> None:
     service = proc.start_service(
         python("import sys; print('up', flush=True); sys.stdin.read()"), purpose="try", log=tmp_path / "log"

@@ -34,11 +34,15 @@ class ClosureRules:
     provided: Mapping[str, str] = field(default_factory=dict)
 
     def extended(
-        self, *, prefer: Mapping[str, str] | None = None, provided: Mapping[str, str] | None = None
+        self,
+        *,
+        excluded: Mapping[str, str] | None = None,
+        prefer: Mapping[str, str] | None = None,
+        provided: Mapping[str, str] | None = None,
     ) -> ClosureRules:
         """Return these rules and more."""
         return ClosureRules(
-            excluded=self.excluded,
+            excluded={**self.excluded, **(excluded or {})},
             prefer={**self.prefer, **(prefer or {})},
             provided={**self.provided, **(provided or {})},
         )

@@ -20,7 +20,7 @@ from incamera.project.lockfile import (
     lock_inputs,
     write_lock,
 )
-from incamera.workflows.tools import closure_rules, load_index
+from incamera.workflows.tools import load_index
 
 if TYPE_CHECKING:
     from incamera.debian.closure import ClosureRules
@@ -85,9 +85,11 @@ def runtime_roots(target: Target) -> list[str]:
 
 
 def runtime_rules(target: Target) -> ClosureRules:
+    from incamera.debian.closure import load_closure_rules
+
     data = _runtime_data()
-    return closure_rules(
-        leave_out=data["excluded"],
+    return load_closure_rules().extended(
+        excluded=dict.fromkeys(data["excluded"], "not wanted in a runtime"),
         prefer=data["prefer"],
         provided={name.format(python=target.python): target.python for name in data["provided"]},
     )

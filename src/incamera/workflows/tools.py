@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING
 from incamera.targets.suite import Suite, require_suite
 
 if TYPE_CHECKING:
-    from incamera.debian.closure import ClosureRules
     from incamera.debian.index import Deb, PackageIndex
     from incamera.targets.packages import DebSet
     from incamera.workflows.context import Context, Step
-
-# The suite of the tools that run on the host (QEMU, compilers).
-TOOLS_SUITE = "bookworm"
 
 # Raise it when trees made from the same packages change.
 _FORMAT = 1
@@ -42,20 +38,6 @@ def load_index(context: Context, suite: Suite, architecture: str) -> PackageInde
     return _indexes[key]
 
 
-def closure_rules(
-    *, leave_out: Collection[str], prefer: Mapping[str, str] | None = None, provided: Mapping[str, str] | None = None
-) -> ClosureRules:
-    """Return the rules that hold for all closures, and more."""
-    from incamera.debian.closure import ClosureRules, load_closure_rules
-
-    rules = load_closure_rules()
-    return ClosureRules(
-        excluded={**rules.excluded, **dict.fromkeys(leave_out, "not wanted here")},
-        prefer={**rules.prefer, **(prefer or {})},
-        provided={**rules.provided, **(provided or {})},
-    )
-
-
 def ensure_deb_tree(context: Context, purpose: str, debs: DebSet, *, step: Step | None = None) -> Path:
     """Return a tree of *debs*, unpacked; *purpose* is what it's for ("qemu").
 
@@ -66,10 +48,11 @@ def ensure_deb_tree(context: Context, purpose: str, debs: DebSet, *, step: Step 
     if found := context.store.find_tree("tools", key):
         return found
 
-    from incamera.debian.closure import resolve_closure
+    from incamera.debian.closure import load_closure_rules, resolve_closure
 
     index = load_index(context, require_suite(debs.suite), debs.architecture)
-    closure = resolve_closure(index, debs.roots, closure_rules(leave_out=debs.leave_out))
+    rules = load_closure_rules().extended(excluded=dict.fromkeys(debs.leave_out, "not wanted in this tree"))
+    closure = resolve_closure(index, debs.roots, rules)
 
     def build(tree: Path) -> None:
         unpack_debs(context, closure, tree, _without_words, step=step)
