@@ -305,7 +305,7 @@ def test_an_interrupted_start_leaves_nothing(
     eventually(lambda: "halfway" not in [camera.name for camera in list_cameras(store)])
     eventually(lambda: not (store.root / "virtual" / "halfway").exists())
     assert set((store.root / "trees/virtual-state").iterdir()) == states
-    assert not list((store.root / "tmp").glob(f"{starter.pid}-*"))
+    eventually(lambda: not list((store.root / "tmp").glob(f"{starter.pid}-*")))
     assert inside(porch, "echo unharmed") == "unharmed\n"
 
 
