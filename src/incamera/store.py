@@ -118,9 +118,12 @@ class Store:
     # Trees
 
     def find_tree(self, kind: str, key: str) -> Path | None:
-        """Return the tree *key*, whole, or None."""
+        """Return the tree *key*, whole, or None. To ask for it is to use it, so `clean` spares it."""
         # The list of entries is written last, so a tree that has one is whole.
-        return self._tree(kind, key) if self._entries(kind, key).exists() and self._tree(kind, key).is_dir() else None
+        if not (self._entries(kind, key).exists() and self._tree(kind, key).is_dir()):
+            return None
+        self._touch(kind, key)
+        return self._tree(kind, key)
 
     def tree_entries(self, kind: str, key: str) -> list[Entry]:
         return parse_entries(self._entries(kind, key).read_text("utf-8"))
@@ -133,7 +136,6 @@ class Store:
         *build* may return entries that it has hashed already. Two processes that want the same tree build it once.
         """
         if found := self.find_tree(kind, key):
-            self._touch(kind, key)
             return found, True
         with self.lock(f"{kind}-{key}"):
             if found := self.find_tree(kind, key):

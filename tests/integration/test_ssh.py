@@ -309,6 +309,15 @@ def test_nothing_new_takes_one_round_trip(
     assert len(server.commands) == before + 1
 
 
+def test_what_goes_wrong_on_the_device_is_told_in_its_words(session: Session, guard: Guard, shipment: Shipment) -> None:
+    ensure_guard(session, guard)
+    in_the_way = Path(guard.place) / "incamera" / "doorbell"
+    in_the_way.write_text("a file where the app's folder shall be")
+    with pytest.raises(DeviceError, match=r"[Nn]ot a directory|File exists"):
+        deploy(session, shipment, guard)
+    assert in_the_way.read_text() == "a file where the app's folder shall be"
+
+
 def test_a_deploy_that_is_cut_goes_on_where_it_stopped(
     server: SshServer, line: Line, opened: Callable[..., Any], guard: Guard, shipment: Shipment
 ) -> None:

@@ -259,6 +259,15 @@ def test_clean_removes_what_was_not_used_for_long(store: Store) -> None:
     assert not tree.exists()
 
 
+def test_clean_spares_a_tree_that_was_asked_for_since(store: Store) -> None:
+    store.ensure_tree("tools", "used", lambda tree: None)
+    listing = store.root / "trees/tools/used.json"
+    os.utime(listing, (1, 1))
+    assert store.find_tree("tools", "used")
+    store.clean(unused_for_seconds=3600)
+    assert store.find_tree("tools", "used")
+
+
 def test_clean_removes_the_litter_of_processes_that_are_gone(store: Store) -> None:
     gone, alive = store.root / "tmp" / "4999999-x", store.root / "tmp" / f"{os.getpid()}-y"
     gone.mkdir()

@@ -95,14 +95,14 @@ async def _deploy(transport: Transport, shipment: Shipment, guard: Guard, progre
         channel = await transport.open(command)
         try:
             sent, size, code = await _send(channel, shipment, progress)
+            if code:
+                error = await channel.read_error(4096)
         except _NoSpace as full:
             raise DeviceUnsuitable(
                 f"{guard.place} on {transport.device} has {full.free / 1e6:.1f} MB free, "
                 f"the bundle needs {full.needed / 1e6:.1f} MB more",
                 hint="remove something there, or choose another place; what ran before is untouched",
             ) from None
-            if code:
-                error = await channel.read_error(4096)
         finally:
             await channel.close()
         if code == _NO_GUARD and attempt == 1:

@@ -54,7 +54,7 @@ class Context:
     def http(self) -> Http:
         from incamera.http import Http
 
-        return Http()
+        return Http(self.environment)
 
     @cached_property
     def mirror(self) -> Mirror:

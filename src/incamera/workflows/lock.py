@@ -40,7 +40,7 @@ def ensure_lock(
             step.cached = True
         else:
             before_resolving()
-            lock, _ = resolve_lock(context, project, target)
+            lock = resolve_lock(context, project, target)
             write_lock(project, lock)
         step.note(f"{len(lock.debs)} packages for {target}")
     return lock
@@ -53,13 +53,13 @@ def make_lock(context: Context, project: Project, target: Target) -> tuple[Lock,
     except ConfigError:  # a damaged one is what this mends
         before = None
     with context.reporter.step("lock") as step:
-        lock, _ = resolve_lock(context, project, target)
+        lock = resolve_lock(context, project, target)
         write_lock(project, lock)
         step.note(f"{len(lock.debs)} packages for {target}")
     return lock, describe_changes(before, lock)
 
 
-def resolve_lock(context: Context, project: Project, target: Target) -> tuple[Lock, list[Deb]]:
+def resolve_lock(context: Context, project: Project, target: Target) -> Lock:
     from incamera.debian.closure import resolve_closure
 
     index = load_index(context, target.suite, target.architecture.facts.debian)
@@ -69,14 +69,11 @@ def resolve_lock(context: Context, project: Project, target: Target) -> tuple[Lo
     chosen = [choice for choice in choices if choice is not None]
     roots = [*runtime_roots(target), *(deb.package for deb, _ in chosen), *project.debs]
     debs = resolve_closure(index, roots, runtime_rules(target))
-    return (
-        Lock(
-            target=target,
-            inputs=lock_inputs(project, target),
-            distributions=tuple(distribution for _, distribution in chosen),
-            debs=tuple(_locked(deb) for deb in sorted(debs, key=lambda deb: deb.package)),
-        ),
-        debs,
+    return Lock(
+        target=target,
+        inputs=lock_inputs(project, target),
+        distributions=tuple(distribution for _, distribution in chosen),
+        debs=tuple(_locked(deb) for deb in sorted(debs, key=lambda deb: deb.package)),
     )
 
 
