@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test test-unit lint format requirements clean
+.PHONY: demo setup test test-unit test-slow lint format requirements policies clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -29,6 +29,10 @@ test: lint
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
+# What takes too long for every day: the first run builds OpenCV, which takes most of an hour; the store keeps it.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/slow $(PYTEST_ARGS)
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,6 +49,10 @@ requirements: $(VENV)/.installed-dev
 	  pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml requirements/build.in --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+# What profiles' virtual cameras and bare bundles have, for the audit: read anew.
+policies: $(VENV)/.installed-dev
+	$(BIN)/python src/incamera/abi/data/make_policies.py
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache

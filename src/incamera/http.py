@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from incamera.errors import ConfigError, FetchError, IntegrityError
+from incamera.errors import FetchError, IntegrityError
+from incamera.proxies import basic_login, find_proxy, proxy_headers
 
 if TYPE_CHECKING:
     import ssl
@@ -19,13 +22,17 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
-_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another INCAMERA_DEBIAN_MIRROR"
-_OTHER_WAY = (
-    "a proxy is read from http_proxy and https_proxy, another Debian mirror from INCAMERA_DEBIAN_MIRROR: "
-    "one of them may not be meant for you"
+_SOURCES = (
+    "a proxy is read from http_proxy and https_proxy, another Debian mirror from INCAMERA_DEBIAN_MIRROR, "
+    "another package index from PIP_INDEX_URL"
 )
+_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another one"
+_LOGIN = "does it want a name and a password? they stand in its address: https://name:password@server/…"
+_OTHER_WAY = f"{_SOURCES}: one of them may not be meant for you"
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 CONNECTIONS = 8
 
+T = TypeVar("T")
 Progress = Callable[[int], None]
 """Called with the number of bytes that have just arrived (negative when a download begins again)."""
 
@@ -43,6 +50,33 @@ class NotFound(FetchError):
     """The server has no such file (404)."""
 
 
+class Unreachable(FetchError):
+    """The server cannot be reached, or is too busy, however often it's asked."""
+
+
+class NoParts(FetchError):
+    """The server gives a file only as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`status` is 200, or 304 where what the asker has is still right; `url` is where redirections led."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """*data* begin at the byte *first* of a file that is *total* bytes long."""
+
+    first: int
+    total: int
+    data: bytes
+
+
 class Http:
     """A pool of connections. Safe to use from several threads."""
 
@@ -54,6 +88,7 @@ class Http:
         self._timeout = timeout
         self._pause = pause
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._logins: dict[tuple[str, str], str] = {}
         self._active: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -63,6 +98,34 @@ class Http:
         sink = _Memory(limit)
         self.download(url, sink, headers=headers)
         return bytes(sink.data)
+
+    def ask(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 256 * 1024 * 1024) -> Answer:
+        """Return the answer to a GET, packed on the way where the server can; *headers* may ask If-None-Match."""
+        sink = _Memory(limit)
+        asked = {"Accept-Encoding": "gzip", **(headers or {})}
+
+        def transfer(url: str) -> Answer:
+            response = self._transfer(url, sink, headers=asked, accepted=(200, 304), decoded=True)
+            return Answer(response.status, _final_url(url, response), response.headers, bytes(sink.data))
+
+        return self._persist(url, sink, None, transfer)
+
+    def get_part(self, url: str, first: int, size: int) -> Part:
+        """Return *size* bytes of a file from its byte *first* on, or its last *size* bytes when *first* is negative.
+
+        A file that is shorter gives fewer. Raises NoParts where the server has no such part, or knows no parts.
+        """
+        sink = _Memory(size)
+        asked = {"Range": f"bytes=-{size}" if first < 0 else f"bytes={first}-{first + size - 1}"}
+
+        def transfer(url: str) -> Part:
+            response = self._transfer(url, sink, headers=asked, accepted=(206,))
+            match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if match is None or int(match[2]) - int(match[1]) + 1 != sink.size or first not in (int(match[1]), -1):
+                raise NoParts(f"{url}: the server sends another part than was asked for")
+            return Part(int(match[1]), int(match[3]), bytes(sink.data))
+
+        return self._persist(url, sink, None, transfer)
 
     def download(
         self,
@@ -78,19 +141,40 @@ class Http:
         *size* is what the body must have, in bytes. Raises NotFound, IntegrityError (another size), or FetchError.
         What *sink* raises is let through.
         """
+
+        def transfer(url: str) -> None:
+            self._transfer(url, sink, size=size, progress=progress, headers=headers)
+
+        self._persist(url, sink, progress, transfer)
+
+    def remember_login(self, url: str) -> str:
+        """Use the name and password in *url* for whatever else comes from that server; return *url* without them."""
+        parts = urlsplit(url)
+        login, at, netloc = parts.netloc.rpartition("@")
+        if not at:
+            return url
+        with self._lock:
+            self._logins[parts.scheme, netloc] = basic_login(login)
+        return urlunsplit(parts._replace(netloc=netloc))
+
+    def _persist(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:
+        """Return what *transfer* does, trying again after what a network does now and then."""
         import urllib3
 
+        url = self.remember_login(url)  # no message may show it
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise FetchError(f"cannot fetch {url}: it is no address of the web")
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._transfer(url, sink, size, progress, headers)
-                return
+                return transfer(url)
             except (urllib3.exceptions.HTTPError, _ServerBusy) as error:
                 if progress is not None and sink.size:
                     progress(-sink.size)
                 sink.restart()
                 if attempt == _ATTEMPTS or self._stopped or _is_hopeless(error):
-                    raise FetchError(f"cannot fetch {url}: {_reason(error)}", hint=_hint(error)) from error
+                    raise Unreachable(f"cannot fetch {url}: {_reason(error)}", hint=_hint(error)) from error
                 time.sleep(self._pause * 3 ** (attempt - 1))
+        raise AssertionError("the last attempt returns or raises")
 
     def interrupt(self) -> None:
         """Break off the transfers under way, as a bad network would: each begins again unless its sink objects."""
@@ -107,9 +191,19 @@ class Http:
         self.interrupt()
 
     def _transfer(
-        self, url: str, sink: Sink, size: int | None, progress: Progress | None, headers: Mapping[str, str] | None
-    ) -> None:
-        response = self._pool(url).request("GET", url, preload_content=False, headers=headers, redirect=True)
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        size: int | None = None,
+        progress: Progress | None = None,
+        headers: Mapping[str, str] | None = None,
+        accepted: Collection[int] = (200,),
+        decoded: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        response = self._pool(url).request(
+            "GET", url, preload_content=False, headers=self._headers(url, headers), redirect=True
+        )
         with self._lock:
             self._active.add(response)
         whole = False
@@ -120,13 +214,17 @@ class Http:
                 raise NotFound(f"{url} does not exist")
             if response.status in (408, 425, 429) or response.status >= 500:
                 raise _ServerBusy(f"the server answers {response.status}")
-            if response.status != 200:
+            if accepted == (206,) and response.status in (200, 416, 501):
+                raise NoParts(f"{url}: the server sends no part of it")
+            if response.status in (401, 403):
+                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_LOGIN)
+            if response.status not in accepted:
                 raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_OTHER_WAY)
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
                 raise IntegrityError(f"{url} is {length} bytes long, but {size} were signed for", hint=_OTHER_MIRROR)
-            # Not decoded: some servers call a .gz file gzip-encoded, and it's the file's own bytes that are signed for.
-            for chunk in response.stream(_CHUNK, decode_content=False):
+            # A file isn't decoded: some servers call a .gz file gzip-encoded, and its own bytes are signed for.
+            for chunk in response.stream(_CHUNK, decode_content=decoded):
                 if size is not None and sink.size + len(chunk) > size:
                     raise IntegrityError(f"{url} is longer than the {size} bytes signed for", hint=_OTHER_MIRROR)
                 sink.write(chunk)
@@ -135,6 +233,7 @@ class Http:
             if size is not None and sink.size < size:
                 raise _ServerBusy(f"only {sink.size} of {size} bytes came")
             whole = True
+            return response
         finally:
             with self._lock:
                 self._active.discard(response)
@@ -143,17 +242,22 @@ class Http:
             else:  # what is left of the body must not be read as the next answer
                 response.close()
 
+    def _headers(self, url: str, more: Mapping[str, str] | None) -> dict[str, str]:
+        parts = urlsplit(url)
+        login = self._logins.get((parts.scheme, parts.netloc))
+        # urllib3 takes the login off where a redirection leads to another server.
+        return {"User-Agent": "incamera", **({"Authorization": login} if login else {}), **(more or {})}
+
     def _pool(self, url: str) -> urllib3.PoolManager:
         import urllib3
 
         parts = urlsplit(url)
-        proxy = self._proxy(parts.scheme, parts.netloc)
+        proxy = find_proxy(self._environment, parts.scheme, parts.netloc)
         with self._lock:
             if (parts.scheme, proxy) not in self._pools:
                 # Attempts are counted in `download`; here only redirections are followed.
                 retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
                 timeout = urllib3.Timeout(connect=min(10, self._timeout), read=self._timeout)
-                agent = {"User-Agent": "incamera"}
                 # Loading the system's certificates takes 30 ms; most mirrors are plain http, their files being signed.
                 context = _system_certificates() if parts.scheme == "https" else None
                 self._pools[parts.scheme, proxy] = (
@@ -162,31 +266,13 @@ class Http:
                         maxsize=CONNECTIONS,
                         retries=retries,
                         timeout=timeout,
-                        headers=agent,
                         ssl_context=context,
-                        proxy_headers=_proxy_login(proxy),
+                        proxy_headers=proxy_headers(proxy),
                     )
                     if proxy
-                    else urllib3.PoolManager(
-                        maxsize=CONNECTIONS, retries=retries, timeout=timeout, headers=agent, ssl_context=context
-                    )
+                    else urllib3.PoolManager(maxsize=CONNECTIONS, retries=retries, timeout=timeout, ssl_context=context)
                 )
             return self._pools[parts.scheme, proxy]
-
-    def _proxy(self, scheme: str, netloc: str) -> str:
-        """Return the address of the proxy for *netloc*, or an empty text."""
-        proxy = self._variable(f"{scheme}_proxy") or self._variable("all_proxy")
-        if not proxy or _is_excepted(netloc, self._variable("no_proxy")):
-            return ""
-        if "://" not in proxy:
-            proxy = f"http://{proxy}"
-        kind = proxy.partition("://")[0]
-        if kind not in ("http", "https"):
-            raise ConfigError(f"incamera speaks to no proxy of the kind {kind}", hint="name an http:// one")
-        return proxy
-
-    def _variable(self, name: str) -> str:
-        return self._environment.get(name) or self._environment.get(name.upper()) or ""
 
 
 class _ServerBusy(Exception):
@@ -218,24 +304,11 @@ def _system_certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _is_excepted(netloc: str, no_proxy: str) -> bool:
-    """Does *no_proxy* (`localhost,.lan,10.0.0.1:80` or `*`) name the host?"""
-    host = netloc.rpartition("@")[2].lower()
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    for word in no_proxy.lower().replace(",", " ").split():
-        if word == "*" or word in (host, name) or name.endswith("." + word.lstrip("*").lstrip(".")):
-            return True
-    return False
-
-
-def _proxy_login(proxy: str) -> dict[str, str]:
-    import urllib3
-
-    parts = urlsplit(proxy)
-    if not parts.username:
-        return {}
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return dict(urllib3.make_headers(proxy_basic_auth=login))
+def _final_url(url: str, response: urllib3.BaseHTTPResponse) -> str:
+    # The response itself knows no more than the path that its own server was asked for.
+    for step in response.retries.history if response.retries else ():
+        url = urljoin(url, step.redirect_location or "")
+    return url
 
 
 def _is_hopeless(error: Exception) -> bool:
@@ -253,10 +326,7 @@ def _hint(error: Exception) -> str:
         return (
             "is the clock right? behind a company's proxy, set SSL_CERT_FILE to a file with its certificate authority"
         )
-    return (
-        "is the network up? a proxy is read from http_proxy and https_proxy, "
-        "another Debian mirror from INCAMERA_DEBIAN_MIRROR"
-    )
+    return f"is the network up? {_SOURCES}"
 
 
 def _reason(error: BaseException) -> str:

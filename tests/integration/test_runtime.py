@@ -17,6 +17,7 @@ from incamera.device.run import AppCommand, Streams, run_app
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
+from incamera.workflows.audit import read_device_libraries
 from incamera.workflows.deploy import deployed, plan_shipment_for
 from incamera.workflows.devices import connected, probe_device, virtual_device
 
@@ -97,7 +98,7 @@ def test_the_absence_of_venv_is_explained(results: dict[str, Any]) -> None:
 ABSENT = {
     *("_overlapped", "_winapi", "_msi", "_scproxy", "msilib", "msvcrt", "nt", "winreg", "winsound", "_osx_support"),
     *("tkinter", "_tkinter", "turtle", "turtledemo", "idlelib", "lib2to3"),
-    *("distutils", "ensurepip", "venv", "pydoc_data"),
+    *("ensurepip", "venv", "pydoc_data"),
     *("_dbm", "_gdbm", "nis", "_pydecimal", "_pyio"),
 }
 
@@ -159,7 +160,8 @@ def test_a_bundle_runs_from_any_path(
     bundle = bundle_of(PROJECTS / "checks", profile.architecture)
     with connected(context, virtual_device(camera)) as session:
         facts = probe_device(context, session)
-        shipment = plan_shipment_for(context, session, facts, bundle)
+        table = read_device_libraries(context, session, facts, bundle)
+        shipment = plan_shipment_for(table, facts, bundle)
         result = deploy(session, shipment, Guard(require_launcher(profile.architecture), "/tmp"))
         moved = "/tmp/mövéd here"
         script = f"rm -rf '{moved}'; cp -a {result.destination} '{moved}'; cd /; '{moved}/bin/python3' -c"

@@ -73,6 +73,23 @@ class Web:
         return answer
 
     @staticmethod
+    def ranged(body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+        """Return what answers with the part of *body* that is asked for."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            begin, _, end = handler.headers.get("Range", "").removeprefix("bytes=").partition("-")
+            if not (begin or end):
+                return Web.status(200, body)(handler)
+            first = int(begin) if begin else max(0, len(body) - int(end))
+            last = min(int(end), len(body) - 1) if begin else len(body) - 1
+            if first > last:
+                return Web.status(416)(handler)
+            told = f"bytes {first}-{last}/{len(body)}"
+            return Web.status(206, body[first : last + 1], Content_Range=told)(handler)
+
+        return answer
+
+    @staticmethod
     def stalling(body: bytes, announced: int, until: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
         """Return what sends *body* and then nothing."""
 

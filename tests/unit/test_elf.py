@@ -1,13 +1,23 @@
 """Tiny real ELF files, made by tests/data/elf/make.sh; and what is none, or is damaged."""
 
-import io
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.unit.abi.elf_maker import EM_AARCH64, EM_ARM, SOFT, make_elf
 
-from incamera.elf import clear_executable_stack, is_elf, parse_elf, read_elf, read_needed
+from incamera.elf import (
+    Reference,
+    clear_executable_stack,
+    is_elf,
+    parse_elf,
+    parse_facts,
+    parse_symbols,
+    read_elf,
+    read_needed,
+    read_symbols,
+)
 
 DATA = Path(__file__).parents[1] / "data" / "elf"
 FILES = {path.name: path.read_bytes() for path in DATA.iterdir() if path.name != "make.sh"}
@@ -22,7 +32,8 @@ def test_a_library(architecture: str) -> None:
     assert facts.soname == "libanswer.so.1"
     assert facts.interpreter is None
     assert "libm.so.6" in facts.needed
-    assert facts.run_path == ("$ORIGIN/lib", "/opt/lib")
+    assert (facts.rpath, facts.runpath) == ((), ("$ORIGIN/lib", "/opt/lib"))
+    assert not facts.is_program
     # pow got a new version in glibc 2.29; this was linked against 2.28.
     oldest = {"armv7hf": "GLIBC_2.4", "aarch64": "GLIBC_2.17"}[architecture]
     assert facts.needs["libm.so.6"] == (oldest,)
@@ -47,6 +58,86 @@ def test_a_program(name: str, loader: str) -> None:
     assert facts.interpreter == loader
     assert facts.soname is None
     assert "libc.so.6" in facts.needed
+    assert facts.is_program
+
+
+@pytest.mark.parametrize("architecture", IDENTITIES)
+def test_symbols(architecture: str) -> None:
+    library = read_symbols(DATA / f"{architecture}-library.so")
+    oldest = {"armv7hf": "GLIBC_2.4", "aarch64": "GLIBC_2.17"}[architecture]
+    assert Reference("pow", oldest) in library.needs
+    assert {"answer", "answer@"} <= library.offers
+    versions = read_symbols(DATA / f"{architecture}-versions.so").offers
+    assert {"old", "old@LIB_1.0", "answer", "answer@LIB_2.0"} <= versions
+    assert not {"old@", "answer@LIB_1.0"} & versions
+
+
+def test_what_the_compiler_wrote_down() -> None:
+    attributes = read_elf(DATA / "armv7hf-library.so").attributes
+    assert attributes is not None
+    assert (attributes.cpu_arch, attributes.fp_arch, attributes.simd_arch, attributes.vfp_args) == (10, 3, 1, 1)
+    assert read_elf(DATA / "aarch64-library.so").attributes is None
+
+
+@pytest.mark.parametrize("machine", [EM_ARM, EM_AARCH64])
+def test_all_that_is_judged(machine: int) -> None:
+    facts = parse_elf(
+        make_elf(
+            machine=machine,
+            flags=SOFT,
+            needed=["liba.so.1", "libb.so.1"],
+            needs={"liba.so.1": ["A_1", "A_2"], "libb.so.1": ["B_1"]},
+            defines=["OWN_1"],
+            rpath="/a:$ORIGIN",
+            stack=7,
+            text_relocations=True,
+            alignment=65536,
+        )
+    )
+    assert facts.flags == SOFT
+    assert facts.needs == {"liba.so.1": ("A_1", "A_2"), "libb.so.1": ("B_1",)}
+    assert facts.defines == ("OWN_1",)
+    assert (facts.rpath, facts.runpath) == (("/a", "$ORIGIN"), ())
+    assert facts.executable_stack is True
+    assert facts.text_relocations
+    assert [segment.alignment for segment in facts.segments] == [65536]
+    kept = parse_facts(facts.to_json())
+    assert (kept.needed, kept.needs, kept.defines) == (facts.needed, facts.needs, facts.defines)
+
+
+def test_a_run_path_of_the_new_form_outdoes_the_old() -> None:
+    facts = parse_elf(make_elf(rpath="/old", runpath="/new"))
+    assert (facts.rpath, facts.runpath) == ((), ("/new",))
+
+
+def test_a_stack_that_nothing_is_said_of() -> None:
+    assert parse_elf(make_elf(stack=None)).executable_stack is None
+    assert parse_elf(make_elf(stack=6)).executable_stack is False
+
+
+@pytest.mark.parametrize(
+    ("options", "program"),
+    [({}, False), ({"interpreter": "/lib/ld.so"}, False), ({"interpreter": "/lib/ld.so", "program": True}, True)],
+)
+def test_what_is_started(options: dict[str, object], program: bool) -> None:
+    """Some libraries can be started, too; they are libraries all the same."""
+    assert parse_elf(make_elf(**options)).is_program is program  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wants", "bits"),
+    [
+        (["time@G", "__time64@G"], None),
+        (["__stat64_time64@G"], 64),
+        (["localtime@G"], 32),
+        (["puts@G"], None),
+        ([], None),
+    ],
+)
+def test_how_wide_a_time_is(wants: list[str], bits: int | None) -> None:
+    wants = [name.replace("@G", "@GLIBC_2.34") for name in wants]
+    symbols = parse_symbols(make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}, wants=wants))
+    assert symbols.time_bits == bits
 
 
 def test_what_is_an_elf_file(tmp_path: Path) -> None:
@@ -68,7 +159,7 @@ def test_a_file_cut_short_is_refused_or_read(name: str) -> None:
     data = FILES[name]
     for size in range(0, len(data), 7):
         try:
-            facts = parse_elf(io.BytesIO(data[:size]))
+            facts = parse_elf(data[:size])
         except ValueError:
             continue
         assert (facts.machine, facts.bits) == IDENTITIES[name.partition("-")[0]]
@@ -84,7 +175,7 @@ def test_a_damaged_file_raises_nothing_but_value_error(name: str, changes: list[
     for place, value in changes:
         data[place % len(data)] = value
     try:
-        parse_elf(io.BytesIO(bytes(data)))
+        parse_elf(bytes(data))
     except ValueError:
         return
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.errors import ConfigError, FetchError, IntegrityError
-from incamera.http import Http, NotFound
+from incamera.http import Http, NoParts, NotFound, Part
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Web
@@ -244,3 +244,76 @@ def test_several_threads_share_it(web: Web, http: Http) -> None:
     for thread in threads:
         thread.join()
     assert results == {number: bytes([number]) * 100_000 for number in range(20)}
+
+
+def test_an_answer_is_unpacked_and_tells_where_it_came_from(web: Web, http: Http) -> None:
+    web.pages["/page"] = web.status(302, Location="/elsewhere/page")
+    web.pages["/elsewhere/page"] = web.status(200, gzip.compress(b"text" * 100), Content_Encoding="gzip", ETag='"1"')
+    answer = http.ask(f"{web.url}/page")
+    assert (answer.status, answer.url, answer.body) == (200, f"{web.url}/elsewhere/page", b"text" * 100)
+    assert answer.headers["etag"] == '"1"'
+    assert web.headers[0]["accept-encoding"] == "gzip"
+    assert web.headers[0]["user-agent"] == "incamera"
+
+
+def test_an_answer_may_be_that_nothing_changed(web: Web, http: Http) -> None:
+    web.pages["/page"] = web.status(304)
+    answer = http.ask(f"{web.url}/page", headers={"If-None-Match": '"1"'})
+    assert (answer.status, answer.body) == (304, b"")
+    assert web.headers[0]["if-none-match"] == '"1"'
+
+
+def test_the_limit_of_an_answer_counts_what_it_becomes(web: Web, http: Http) -> None:
+    web.pages["/page"] = web.status(200, gzip.compress(b"0" * 10_000_000), Content_Encoding="gzip")
+    with pytest.raises(FetchError, match="longer than 1000 bytes"):
+        http.ask(f"{web.url}/page", limit=1000)
+
+
+def test_an_answer_that_is_packed_badly_is_an_error(web: Web, http: Http) -> None:
+    web.pages["/page"] = web.status(200, b"not gzip", Content_Encoding="gzip")
+    with pytest.raises(FetchError, match="cannot fetch"):
+        http.ask(f"{web.url}/page")
+
+
+def test_a_part_of_a_file(web: Web, http: Http) -> None:
+    web.pages["/file"] = web.ranged(b"0123456789")
+    assert http.get_part(f"{web.url}/file", 2, 3) == Part(2, 10, b"234")
+    assert http.get_part(f"{web.url}/file", -1, 4) == Part(6, 10, b"6789")
+    assert http.get_part(f"{web.url}/file", 8, 100) == Part(8, 10, b"89")
+
+
+def test_a_server_without_parts_is_not_made_to_send_all(web: Web, http: Http) -> None:
+    web.pages["/file"] = web.status(200, b"x" * 10_000)
+    web.pages["/short"] = web.status(416)
+    for path in ("/file", "/short"):
+        with pytest.raises(NoParts):
+            http.get_part(f"{web.url}{path}", 0, 10)
+
+
+@pytest.mark.parametrize("told", ["", "bytes 3-5/10", "bytes 2-9/10", "bytes 2-4/*", "lines 2-4/10"])
+def test_another_part_than_was_asked_for_is_refused(web: Web, http: Http, told: str) -> None:
+    web.pages["/file"] = web.status(206, b"234", Content_Range=told)
+    with pytest.raises(NoParts, match="another part"):
+        http.get_part(f"{web.url}/file", 2, 3)
+
+
+def test_a_login_is_sent_to_its_server_and_shown_to_nobody(web: Web, http: Http) -> None:
+    web.pages["/file"] = b"hello"
+    web.pages["/gone"] = web.status(403)
+    address = web.url.replace("://", "://me:p%40ss@")
+    assert http.remember_login(f"{address}/file") == f"{web.url}/file"
+    assert http.get(f"{web.url}/file") == b"hello"
+    assert http.get(f"{address}/file") == b"hello"
+    assert {headers["authorization"] for headers in web.headers} == {"Basic bWU6cEBzcw=="}
+    with pytest.raises(FetchError) as caught:
+        http.get(f"{address}/gone")
+    assert "ss@" not in str(caught.value)
+    assert "name and a password" in str(caught.value.hint)
+
+
+def test_a_login_does_not_follow_a_redirection_to_another_server(web: Web, http: Http) -> None:
+    web.pages["/file"] = web.status(302, Location=web.url.replace("127.0.0.1", "localhost") + "/other")
+    web.pages["/other"] = b"hello"
+    http.remember_login(web.url.replace("://", "://me:secret@"))
+    assert http.get(f"{web.url}/file") == b"hello"
+    assert ["authorization" in headers for headers in web.headers] == [True, False]

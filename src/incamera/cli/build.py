@@ -19,7 +19,8 @@ def add_parser(commands: Any) -> None:
         "build",
         execute,
         help="make the bundle for each target, out of what is stale",
-        description="Make the bundle for each target: runtime and app, ready to run from any path in a camera.",
+        description="Make the bundle for each target: runtime and app, ready to run from any path in a camera. A lock "
+        "that no longer answers pyproject.toml is refused: `incamera lock` makes it anew.",
     )
     add_project_option(parser)
     add_target_option(parser)
@@ -36,7 +37,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     built = []
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)
-        bundle = build_bundle(context, project, target)
+        bundle = build_bundle(context, project, target, renew_lock=False)
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
         built.append((bundle, steps))
     if not arguments.json:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -23,6 +23,7 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_audit_option(parser)
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -31,7 +32,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.deploy import deploy_project
 
     project = load_project(Path(arguments.project))
-    name, result = deploy_project(Context.open(console), project, device=arguments.device, target=arguments.target)
+    name, result = deploy_project(
+        Context.open(console), project, device=arguments.device, target=arguments.target, audit=arguments.audit
+    )
     if arguments.json:
         console.emit(
             {

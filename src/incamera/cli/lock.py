@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.project.lockfile import Lock
+    from incamera.project.settings import Project
+    from incamera.targets.target import Target
+    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -18,45 +25,113 @@ def add_parser(commands: Any) -> None:
         "lock",
         execute,
         help="choose the packages for each target, and write them down with their hashes",
-        description="Choose the packages for each target from what the archive has now, and write pylock.TARGET.toml.",
+        description="Choose a version and a rung (wheel, deb, sdist, emulated) for each package and target, and write "
+        "pylock.TARGET.toml. What was locked before stays where it still fits.",
     )
     add_project_option(parser)
     add_target_option(parser)
+    parser.add_argument(
+        "--upgrade",
+        nargs="*",
+        metavar="NAME",
+        help="choose the newest of these packages, or of all, whatever was locked before",
+    )
+    parser.add_argument(
+        "--explain",
+        metavar="NAME",
+        help="tell why a package is on its rung, from the lock as it stands; change nothing",
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.project.lockfile import lock_path
     from incamera.project.settings import load_project
     from incamera.workflows.context import Context
-    from incamera.workflows.lock import make_lock
     from incamera.workflows.targets import choose_targets
 
     context = Context.open(console)
     project = load_project(Path(arguments.project))
+    targets = choose_targets(project, arguments.target)
+    if arguments.explain is not None:
+        if arguments.upgrade is not None:
+            raise UsageError("--explain changes nothing, so it does not go with --upgrade")
+        return _explain(console, context, project, targets, arguments)
+    return _lock(console, context, project, targets, arguments)
+
+
+def _lock(
+    console: Console, context: Context, project: Project, targets: Sequence[Target], arguments: argparse.Namespace
+) -> int:
+    from packaging.utils import canonicalize_name
+
+    from incamera.project.lockfile import lock_path
+    from incamera.workflows.lock import make_lock
+
+    names = [str(canonicalize_name(name)) for name in arguments.upgrade or []]
+    everything = arguments.upgrade == []
     results = [
-        (lock_path(project, target), *make_lock(context, project, target))
-        for target in choose_targets(project, arguments.target)
+        (lock_path(project, target), *make_lock(context, project, target, upgrade=everything, names=names))
+        for target in targets
     ]
+    if arguments.json:
+        console.emit({"locks": [_document(path, lock, changes) for path, lock, changes in results]})
+        return 0
+    for path, lock, changes in results:
+        rungs = Counter(item.rung for item in lock.distributions)
+        told = ", ".join(f"{rungs[rung]} {rung}" for rung in ("wheel", "deb", "sdist", "emulated") if rungs[rung])
+        told = f"{len(lock.distributions)} distributions ({told}), " if told else ""
+        console.print(f"{path.name}: {told}{len(lock.debs)} debs, {len(changes) or 'none'} changed")
+        for line in changes:
+            console.print(f"  {line}")
+    return 0
+
+
+def _document(path: Path, lock: Lock, changes: Sequence[str]) -> Mapping[str, Any]:
+    files = [item.file for item in lock.distributions if item.file is not None]
+    return {
+        "target": str(lock.target),
+        "path": str(path),
+        "debs": len(lock.debs),
+        "distributions": [
+            {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+            for item in lock.distributions
+        ],
+        "download_bytes": sum(deb.size for deb in lock.debs) + sum(file.size or 0 for file in files),
+        "changes": list(changes),
+    }
+
+
+def _explain(
+    console: Console, context: Context, project: Project, targets: Sequence[Target], arguments: argparse.Namespace
+) -> int:
+    from packaging.utils import canonicalize_name
+
+    from incamera.workflows.lock import ensure_lock, require_distribution
+
+    name = str(canonicalize_name(arguments.explain))
+    found = [(target, require_distribution(ensure_lock(context, project, target), name)) for target in targets]
     if arguments.json:
         console.emit(
             {
-                "locks": [
+                "name": name,
+                "targets": [
                     {
-                        "target": str(lock.target),
-                        "path": str(path),
-                        "debs": len(lock.debs),
-                        "download_bytes": sum(deb.size for deb in lock.debs),
-                        "changes": list(changes),
+                        "target": str(target),
+                        "version": item.version,
+                        "rung": item.rung,
+                        "why": item.why,
+                        "passed_over": list(item.passed_over),
+                        "requires": list(item.requires),
                     }
-                    for path, lock, changes in results
-                ]
+                    for target, item in found
+                ],
             }
         )
         return 0
-    for path, lock, changes in results:
-        console.print(
-            f"{path.name}: {len(lock.debs)} packages, " + (f"{len(changes)} changed" if changes else "unchanged")
-        )
-        for line in changes:
-            console.print(f"  {line}")
+    for target, item in found:
+        console.print(f"{name} {item.version} for {target}: rung {item.rung}")
+        console.print(f"  {item.why}")
+        for line in item.passed_over:
+            console.print(f"  not {line}")
+        if item.requires:
+            console.print(f"  needs {', '.join(item.requires)}")
     return 0

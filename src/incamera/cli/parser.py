@@ -11,7 +11,7 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 # In the order of --help: the main job first. A name is that of its module in this package.
-COMMANDS = ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store", "completion")
+COMMANDS = ("new", "run", "python", "lock", "build", "audit", "deploy", "device", "virtual", "store", "completion")
 
 
 class Parser(argparse.ArgumentParser):
@@ -64,6 +64,12 @@ def add_target_option(parser: argparse.ArgumentParser) -> None:
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="use this device (default: the project's, else a virtual camera)"
+    )
+
+
+def add_audit_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-audit", dest="audit", action="store_false", help="don't look first whether the bundle can run there"
     )
 
 

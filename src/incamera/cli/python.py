@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -24,6 +24,7 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_audit_option(parser)
     parser.add_argument(
         "arguments", nargs="*", metavar="PYTHON ARGS", help="arguments for the interpreter: -c …, -m …, a file"
     )
@@ -36,5 +37,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     project = load_project(Path(arguments.project))
     return run_python(
-        Context.open(console), project, arguments=arguments.arguments, device=arguments.device, target=arguments.target
+        Context.open(console),
+        project,
+        arguments=arguments.arguments,
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
     )

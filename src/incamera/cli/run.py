@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -18,13 +18,14 @@ def add_parser(commands: Any) -> None:
         "run",
         execute,
         help="run the app in the camera, doing first whatever is stale",
-        description="Lock, fetch, build, bundle and deploy what is stale, then run the app in the camera.",
+        description="Lock, fetch, build, audit, bundle and deploy what is stale, then run the app in the camera.",
         json=False,
     )
     parser.epilog = "The app's own arguments follow `--`, as in `incamera run -- --verbose`."
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_audit_option(parser)
     parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
 
 
@@ -35,5 +36,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     project = load_project(Path(arguments.project))
     return run_app(
-        Context.open(console), project, arguments=arguments.arguments, device=arguments.device, target=arguments.target
+        Context.open(console),
+        project,
+        arguments=arguments.arguments,
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
     )

@@ -1,7 +1,8 @@
 """`pylock.<target>.toml` (PEP 751): what was chosen for a target, by hash.
 
-Debian packages are no distributions in the sense of PyPA, so they, and the distributions that come in them, stand
-under `[tool.incamera]`. No mirror is named: a file's path in the archive and its sha256 say what it is.
+What comes from a package index stands in `packages`, where any tool can read it. Debian packages are no distributions
+in the sense of PyPA, so they stand under `[tool.incamera]`, with the rung of every distribution and the reason for it.
+No Debian mirror is named: a file's path in the archive and its sha256 say what it is.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError, StoreError
+from incamera.project.recipes import load_recipes
 from incamera.targets.target import Target
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
 # Raise it when the same settings must be locked anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +41,35 @@ class LockedDeb:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LockedFile:
+    """A wheel or sdist of a package index. *url* is where it was seen: the same bytes may lie elsewhere, too."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.filename.endswith(".whl")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LockedDistribution:
-    """One Python distribution, the rung it comes from and why that one."""
+    """One Python distribution: the rung it comes from, why that one, and why not the rungs before it.
+
+    *file* is None for what comes in a Debian package. *requires* are the names of the distributions it needs. *recipe*
+    is the digest of the recipe that an sdist is built by: the debs of the lock were chosen for that one.
+    """
 
     name: str
     version: str
     rung: str
     why: str
+    file: LockedFile | None = None
+    requires: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    recipe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +82,13 @@ class Lock:
     @property
     def digest(self) -> str:
         """What the runtime made from this lock depends on: the packages, not where or when they were locked."""
-        return hashlib.sha256("\n".join(sorted(deb.sha256 for deb in self.debs)).encode()).hexdigest()
+        files = [f"{item.rung} {item.file.sha256}" for item in self.distributions if item.file is not None]
+        return hashlib.sha256(
+            "\n".join([*sorted(deb.sha256 for deb in self.debs), *sorted(files)]).encode()
+        ).hexdigest()
+
+    def find(self, name: str) -> LockedDistribution | None:
+        return next((item for item in self.distributions if item.name == name), None)
 
 
 def lock_path(project: Project, target: Target) -> Path:
@@ -67,15 +97,24 @@ def lock_path(project: Project, target: Target) -> Path:
 
 def lock_inputs(project: Project, target: Target) -> str:
     """Return a digest of the settings that a lock answers: another digest, a stale lock."""
-    inputs = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
+    inputs: list[Any] = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
+    inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
+    if project.recipes is not None:
+        inputs.append({path.name: path.read_text("utf-8") for path in sorted(project.recipes.glob("*.toml"))})
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
 def find_lock(project: Project, target: Target) -> Lock | None:
     """Return the project's lock for *target*; None when there is none, or it is stale. Raises ConfigError."""
     lock = load_lock(project, target)
-    fresh = lock is not None and lock.target == target and lock.inputs == lock_inputs(project, target)
-    return lock if fresh else None
+    if lock is None or lock.target != target or lock.inputs != lock_inputs(project, target):
+        return None
+    built = [item for item in lock.distributions if item.recipe]
+    if built:
+        recipes = load_recipes(target.architecture, project.recipes)
+        if any(item.recipe != recipes.find(item.name).build_digest for item in built):
+            return None
+    return lock
 
 
 def load_lock(project: Project, target: Target) -> Lock | None:
@@ -95,15 +134,32 @@ def load_lock(project: Project, target: Target) -> Lock | None:
 def parse_lock(text: str, name: str) -> Lock:
     """Raises ConfigError when *text* is not a lockfile of ours."""
     try:
-        ours = tomllib.loads(text)["tool"]["incamera"]
+        table = tomllib.loads(text)
+        ours = table["tool"]["incamera"]
+        files = {package["name"]: _parse_file(package) for package in table["packages"]}
         return Lock(
             target=Target.parse(ours["target"]),
             inputs=ours["inputs"],
-            distributions=tuple(LockedDistribution(**table) for table in ours.get("distributions", [])),
-            debs=tuple(LockedDeb(**table) for table in ours["debs"]),
+            distributions=tuple(_parse_distribution(item, files) for item in ours.get("distributions", [])),
+            debs=tuple(LockedDeb(**item) for item in ours["debs"]),
         )
-    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, AttributeError, IndexError, KeyError, TypeError) as error:
         raise _damaged(name, error) from error
+
+
+def _parse_file(package: Mapping[str, Any]) -> LockedFile:
+    file = package["wheels"][0] if "wheels" in package else package["sdist"]
+    sha256 = file["hashes"]["sha256"]
+    # It becomes part of a path in the store.
+    if not isinstance(sha256, str) or len(sha256) != 64 or not sha256.isalnum():
+        raise TypeError(f"{package['name']} has no sound sha256")
+    return LockedFile(filename=file["name"], url=file["url"], sha256=sha256, size=file.get("size"))
+
+
+def _parse_distribution(item: Mapping[str, Any], files: Mapping[str, LockedFile]) -> LockedDistribution:
+    lists = {key: tuple(item.get(key, ())) for key in ("requires", "passed_over")}
+    file = None if item["rung"] == "deb" else files[item["name"]]
+    return LockedDistribution(**{**item, **lists}, file=file)
 
 
 def _damaged(name: str, error: Exception) -> ConfigError:
@@ -118,17 +174,37 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
         "lock-version": "1.0",
         "created-by": "incamera",
         "requires-python": requires_python,
-        "packages": [],
+        "packages": [_dump_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
         "tool": {
             "incamera": {
                 "target": str(lock.target),
                 "inputs": lock.inputs,
-                "distributions": [asdict(distribution) for distribution in lock.distributions],
+                "distributions": [_dump_distribution(item) for item in lock.distributions],
                 "debs": [asdict(deb) for deb in lock.debs],
             }
         },
     }
     return tomli_w.dumps(table)
+
+
+def _dump_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> dict[str, Any]:
+    entry = {"name": file.filename, "url": file.url, "size": file.size, "hashes": {"sha256": file.sha256}}
+    if file.size is None:
+        del entry["size"]
+    # What comes in a Debian package is no package of this list, and can't be pointed to.
+    listed = {other.name for other in lock.distributions if other.file is not None}
+    package: dict[str, Any] = {"name": item.name, "version": item.version}
+    if known := [{"name": name} for name in item.requires if name in listed]:
+        package["dependencies"] = known
+    return package | ({"wheels": [entry]} if file.is_wheel else {"sdist": entry})
+
+
+def _dump_distribution(item: LockedDistribution) -> dict[str, Any]:
+    values = {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+    if item.recipe:
+        values["recipe"] = item.recipe
+    lists = {"requires": list(item.requires), "passed_over": list(item.passed_over)}
+    return values | {key: value for key, value in lists.items() if value}
 
 
 def write_lock(project: Project, lock: Lock) -> Path:
@@ -152,10 +228,14 @@ def write_lock(project: Project, lock: Lock) -> Path:
 
 def describe_changes(before: Lock | None, after: Lock) -> Sequence[str]:
     """Return a line for each package that *after* has in another version than *before*, or that came or went."""
-    old = {deb.package: deb.version for deb in before.debs} if before else {}
-    new = {deb.package: deb.version for deb in after.debs}
+    old, new = (_contents(before) if before else {}), _contents(after)
     lines = []
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             lines.append(f"{name} {old.get(name, '(new)')} → {new.get(name, '(gone)')}")
     return lines
+
+
+def _contents(lock: Lock) -> dict[str, str]:
+    distributions = {item.name: f"{item.version} ({item.rung})" for item in lock.distributions if item.file is not None}
+    return distributions | {deb.package: deb.version for deb in lock.debs}

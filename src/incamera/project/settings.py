@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NewType
 
+from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -26,7 +27,12 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _FILE_ENTRY = re.compile(r"[\w./-]+\.py")
 _MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
-_KEYS = ("targets", "entry", "device", "python", "debs", "compiler", "runtime")
+RUNGS = ("wheel", "deb", "sdist", "emulated")
+
+_KEYS = (
+    *("targets", "entry", "device", "python", "debs", "compiler", "runtime"),
+    *("extras", "groups", "constraints", "sources", "recipes"),
+)
 _RUNTIME_KEYS = ("keep",)
 
 
@@ -49,12 +55,20 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """The settings of one project. `targets` is what the user listed; None means: whatever the device is."""
+    """The settings of one project.
+
+    *targets* is what the user listed; None means: whatever the device is. *dependencies* are requirements, with those
+    of the chosen extras and groups. *sources* maps a distribution's normalised name to the rung that the user wants.
+    *recipes* is the folder with the project's own.
+    """
 
     folder: Path
     name: AppName
     version: str
     dependencies: tuple[str, ...]
+    constraints: tuple[str, ...]
+    sources: Mapping[str, str]
+    recipes: Path | None
     entry: Entry
     targets: tuple[Target, ...] | None
     python: str
@@ -112,7 +126,10 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         folder=folder,
         name=_parse_name(name),
         version=_string(project, "version", "project.version") or "0",
-        dependencies=_requirements(project),
+        dependencies=_dependencies(table, project, ours),
+        constraints=_requirements(ours, "constraints", "tool.incamera.constraints"),
+        sources=_parse_sources(_table(ours, "sources", "tool.incamera.sources")),
+        recipes=_parse_recipes(_string(ours, "recipes", "tool.incamera.recipes"), folder),
         entry=_parse_entry(_string(ours, "entry", "tool.incamera.entry") or "app.py", folder),
         targets=_parse_targets(listed, python) if "targets" in ours else None,
         python=_check_python(python),
@@ -186,17 +203,64 @@ def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _requirements(project: Mapping[str, Any]) -> tuple[str, ...]:
-    texts = _strings(project, "dependencies", "project.dependencies")
+def _dependencies(table: Mapping[str, Any], project: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the project's requirements, with those of the extras and groups that it wants in the camera."""
+    texts = list(_requirements(project, "dependencies", "project.dependencies"))
+    optional = _table(project, "optional-dependencies", "project.optional-dependencies")
+    for extra in _strings(ours, "extras", "tool.incamera.extras"):
+        if extra not in optional:
+            hint = did_you_mean(extra, optional) or "it would be a key of [project.optional-dependencies]"
+            raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=hint)
+        texts += _requirements(optional, extra, f"project.optional-dependencies.{extra}")
+    groups = _strings(ours, "groups", "tool.incamera.groups")
+    try:
+        texts += resolve_dependency_groups(dict(_table(table, "dependency-groups")), *groups)
+    except ExceptionGroup as errors:
+        raise ConfigError(f"dependency-groups: {errors.exceptions[0]}") from errors
+    except (LookupError, ValueError, TypeError, InvalidRequirement) as error:
+        raise ConfigError(f"dependency-groups: {error}") from error
+    own = canonicalize_name(str(project.get("name", "")))
+    return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
+
+
+def _requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    texts = _strings(table, key, where)
     for position, text in enumerate(texts):
         try:
-            Requirement(text)
+            requirement = Requirement(text)
         except InvalidRequirement as error:
             raise ConfigError(
-                f'project.dependencies[{position}]: "{text}": {str(error).splitlines()[0]}',
+                f'{where}[{position}]: "{text}": {str(error).splitlines()[0]}',
                 hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
             ) from error
+        if requirement.url is not None:
+            raise ConfigError(
+                f'{where}[{position}]: "{text}" names an address; packages come from an index or from Debian',
+                hint=f'write "{requirement.name}", and put its wheel into a folder served as an index if it has to be',
+            )
     return texts
+
+
+def _parse_sources(table: Mapping[str, Any]) -> Mapping[str, str]:
+    sources = {}
+    for name, rung in table.items():
+        if not isinstance(rung, str) or rung not in RUNGS:
+            hint = (did_you_mean(rung, RUNGS) if isinstance(rung, str) else None) or "choose " + ", ".join(RUNGS)
+            raise ConfigError(f'tool.incamera.sources.{name}: there is no rung "{rung}"', hint=hint)
+        sources[str(canonicalize_name(name))] = rung
+    return sources
+
+
+def _parse_recipes(text: str | None, folder: Path) -> Path | None:
+    if text is None:
+        return None
+    path = (folder / text).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_dir():
+        raise ConfigError(
+            f'tool.incamera.recipes: there is no folder "{text}" in the project',
+            hint="it holds a file NAME.toml for each package: see docs/reference/recipes.md",
+        )
+    return path
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

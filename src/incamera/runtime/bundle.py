@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
-from incamera.errors import BuildError, StoreError
+from incamera.errors import StoreError
 from incamera.runtime.layout import APP, LIBRARY_NAMES
 from incamera.runtime.libraries import Missing
 from incamera.targets.target import Target
@@ -67,48 +66,16 @@ def link_file(source: Path, destination: Path) -> None:
         shutil.copy2(source, destination)
 
 
-def add_app(tree: Path, project: Path, files: Sequence[str], wheel: Path | None, *, entry: str | None) -> None:
-    """Put the user's own code into *tree*: what is in *wheel*, or, where there is none, *files* of the *project*.
-
-    *entry* is the file that is run: it comes from the project in either case.
-    """
+def add_app(tree: Path, project: Path, files: Sequence[str]) -> None:
+    """Put *files* of the *project*, the user's own code, into *tree*."""
     app = tree / APP
-    app.mkdir()
-    if wheel is not None:
-        install_wheel(wheel, app)
-        files = [entry] if entry is not None else []
+    app.mkdir(exist_ok=True)
     for file in files:
         (app / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(project / file, app / file)
     for path in app.rglob("*"):
         if path.is_file():
             path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)
-
-
-def install_wheel(wheel: Path, folder: Path) -> None:
-    """Unpack *wheel* into *folder*, importable from there. Raises BuildError when it is not a sound wheel."""
-    from installer.exceptions import InstallerError
-    from installer.sources import WheelFile
-
-    try:
-        with WheelFile.open(wheel) as source:
-            source.validate_record(validate_contents=True)
-            for (path, _, _), stream, executable in source.get_contents():
-                # Scripts and data go to folders that a bundle has not; importable files are all that is wanted.
-                parts = Path(path).parts
-                if parts[0].endswith(".data"):
-                    if parts[1] not in ("purelib", "platlib"):
-                        continue
-                    parts = parts[2:]
-                target = folder.joinpath(*parts)
-                if not target.resolve().is_relative_to(folder.resolve()):
-                    raise BuildError(f"{wheel.name}: {path} points outside")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as output:
-                    shutil.copyfileobj(stream, output)
-                target.chmod(0o755 if executable else 0o644)
-    except (InstallerError, ValueError, OSError, BadZipFile) as error:
-        raise BuildError(f"{wheel.name} is not a sound wheel: {error}") from error
 
 
 def write_manifest(

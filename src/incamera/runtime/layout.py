@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 APP = "app"
 # {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
 LIBRARY_NAMES = "etc/libraries.json"
+# What files of packages need, and the runtime has not: the camera must.
+MISSING = "etc/missing.json"
 PACKAGES = "lib/python3/dist-packages"
 # Below these two, files wait until it is known which are needed, or what is made of them.
 STAGED_LIBRARIES = ".staged/lib"
@@ -84,6 +86,17 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
         return None
 
     return destination
+
+
+def plan_packages(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
+    """Return a function from a path in a wheel to its path below `PACKAGES`, None for what is left out."""
+    destination = plan_layout(target, keep)
+
+    def select(path: str) -> str | None:
+        placed = destination(f"usr/{PACKAGES}/{path}")
+        return None if placed is None else placed.removeprefix(f"{PACKAGES}/")
+
+    return select
 
 
 def plan_sources(target: Target, keep: Sequence[str] = ()) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from incamera.elf import clear_executable_stack, is_elf, read_needed
+from incamera.elf import clear_executable_stack, is_elf, read_elf, read_needed
 from incamera.errors import BuildError
 
 
@@ -54,7 +54,7 @@ def find_missing(tree: Path, folder: str) -> list[Missing]:
     missing = []
     for file in find_elf_files(tree, (folder,)):
         for name in _read_needed(tree, file):
-            if not (tree / "lib" / name).exists() and not (tree / file).with_name(name).exists():
+            if not (tree / "lib" / name).exists() and not _has_private(tree, file, name):
                 missing.append(Missing(file, name))
     return missing
 
@@ -80,8 +80,8 @@ def collect_libraries(
         placed = library_folder / name
         if placed.exists():
             continue
-        # A private library beside the file that asks for it (found through its $ORIGIN path) stays where it is.
-        if file != "runtime" and (tree / file).with_name(name).exists():
+        # A private library, found through a path relative to the file that asks for it, stays where it is.
+        if file != "runtime" and _has_private(tree, file, name):
             continue
         source = available.get(name)
         if source is None or not source.exists():
@@ -94,6 +94,17 @@ def collect_libraries(
         real_names[name] = real.name
         waiting.append(f"lib/{name}")
     return Collected(tuple(sorted(set(missing), key=lambda item: (item.needs, item.file))), real_names)
+
+
+def _has_private(tree: Path, file: str, name: str) -> bool:
+    """Is *name* beside *file*, or in a folder that *file* names by `$ORIGIN`?"""
+    if (tree / file).with_name(name).exists():
+        return True
+    for folder in read_elf(tree / file).run_path:
+        origin, _, rest = folder.replace("${ORIGIN}", "$ORIGIN").partition("$ORIGIN")
+        if not origin and ((tree / file).parent / rest.lstrip("/") / name).exists():
+            return True
+    return False
 
 
 def _read_needed(tree: Path, file: str) -> tuple[str, ...]:

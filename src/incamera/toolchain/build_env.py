@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_folder import bytecode_cache
+from incamera.toolchain.numpy_headers import generalise_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +40,8 @@ _NOT_FOR_US = (
     "PIP_PREFIX",
     "PIP_ROOT",
     "PIP_USER",
+    "PIP_CACHE_DIR",
+    "PIP_NO_CACHE_DIR",
     "PIP_REQUIRE_VIRTUALENV",
     "PIP_NO_DEPS",
     "PIP_DRY_RUN",
@@ -51,18 +54,21 @@ def ensure_build_requirements(
     requirements: Iterable[str],
     *,
     environment: Mapping[str, str] | None = None,
+    hint: str | None = None,
 ) -> tuple[Path, bool]:
     """Return a tree with *requirements* for *interpreter*, and whether it was there already (then nothing is fetched).
 
     They come from the package index that the user's pip is set up for. Raises ConfigError for what is no requirement,
-    and ToolFailed, with pip's own words, when they cannot be had.
+    and ToolFailed, with pip's own words, when they cannot be had; *hint* says what to do then instead of building.
     """
     wanted = normalise_requirements(requirements)
-    key = hashlib.sha256(repr((1, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
+    key = hashlib.sha256(repr((2, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
     return store.ensure_tree(
         KIND,
         key,
-        lambda tree: _install(store, interpreter, wanted, tree, os.environ if environment is None else environment),
+        lambda tree: _install(
+            store, interpreter, wanted, tree, os.environ if environment is None else environment, hint
+        ),
     )
 
 
@@ -81,12 +87,12 @@ def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(result))
 
 
-def pip_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what pip may see of the user's *environment*."""
+def pip_environment(environment: Mapping[str, str], *, cache: Path | None = None) -> dict[str, str]:
+    """Return what pip may see of the user's *environment*; what it downloads is kept in *cache*, or not at all."""
     passed = {k: v for k, v in environment.items() if k.startswith(_PASSED_ON) and k not in _NOT_FOR_US}
     return proc.minimal_environment(**passed) | {
-        # Nothing is written outside the store; what pip would cache is in the tree.
-        "PIP_NO_CACHE_DIR": "1",
+        # Nothing is written outside the store.
+        **({"PIP_NO_CACHE_DIR": "1"} if cache is None else {"PIP_CACHE_DIR": str(cache)}),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
         "PYTHONNOUSERSITE": "1",
@@ -94,36 +100,42 @@ def pip_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _install(
-    store: Store, interpreter: BuildInterpreter, wanted: tuple[str, ...], tree: Path, environment: Mapping[str, str]
+    store: Store,
+    interpreter: BuildInterpreter,
+    wanted: tuple[str, ...],
+    tree: Path,
+    environment: Mapping[str, str],
+    hint: str | None,
 ) -> None:
     if not wanted:
         return
     # pip is run by the build interpreter, so that markers and tags are that Python's, whatever runs us.
-    arguments = [_pip(), "install", "--quiet", "--no-compile", "--target", str(tree), "--only-binary", ":all:", *wanted]
+    cache = bytecode_cache(store.root, interpreter)
+    options = ["--quiet", "--no-compile", "--target", str(tree), "--only-binary", ":all:"]
     with store.temporary() as folder:
         try:
             proc.run(
-                interpreter.argv("-s", "-P", *arguments, bytecode_cache=bytecode_cache(store.root, interpreter)),
+                interpreter.argv("-s", "-P", pip_program(), "install", *options, *wanted, bytecode_cache=cache),
                 purpose="install what the project's build needs: " + ", ".join(wanted),
-                env=pip_environment(environment) | {"TMPDIR": str(folder)},
+                env=pip_environment(environment, cache=store.root / "caches/pip") | {"TMPDIR": str(folder)},
             )
         except ToolFailed as failure:
-            failure.hint = _hint(failure.tail)
+            failure.hint = _hint(failure.tail, hint)
             raise
     _make_writable(tree)
-    return
+    generalise_headers(tree)
 
 
-def _hint(tail: str) -> str:
+def _hint(tail: str, instead: str | None) -> str:
     if "No matching distribution" in tail or "Could not find a version" in tail:
-        return (
+        return instead or (
             "build requirements are installed from wheels only: is there one for this Python, or only an sdist (build "
             "a wheel of it, and name its folder in PIP_FIND_LINKS)?"
         )
     return "pip's own settings are used (PIP_INDEX_URL, pip.conf); a proxy is read from https_proxy"
 
 
-def _pip() -> str:
+def pip_program() -> str:
     found = importlib.util.find_spec("pip")
     if found is None or found.origin is None:
         raise BuildError(

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera import proc
+from incamera.toolchain.cmake import write_toolchain_file
 from incamera.toolchain.compiler import Gcc, Zig, write_commands
+from incamera.toolchain.host_programs import link_host_programs
 from incamera.toolchain.interpreter import BuildInterpreter, write_script
+from incamera.toolchain.meson import write_cross_file
 from incamera.toolchain.sysconfig import write_sysconfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from incamera.targets.target import Target
+    from incamera.toolchain.emulator import Emulator
 
 # zip archives, hence wheels, cannot hold an earlier time.
 _EARLIEST = "315532800"
@@ -24,13 +29,17 @@ _EARLIEST = "315532800"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Toolchain:
-    """All that a target's extension modules are built with. *sysroot*: unpacked .debs of the target, all below usr/."""
+    """All that a target's extension modules are built with. *sysroot*: unpacked .debs of the target, all below usr/.
+
+    *ensure_emulator* is called by builds that may want to run a program of the target; without it they can't.
+    """
 
     target: Target
     interpreter: BuildInterpreter
     compiler: Gcc | Zig
     sysroot: Path
     bytecode_cache: Path | None = None
+    ensure_emulator: Callable[[], Emulator] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,15 @@ class BuildFolder:
     root: Path
     python: Path
     environment: Mapping[str, str]
+    cross_file: Path
 
     @property
     def project(self) -> Path:
         return self.root / "project"
+
+    def expand(self, text: str) -> str:
+        """Return *text* with the path for `{sysroot}`, where a recipe must name a file of it."""
+        return text.replace("{sysroot}", str(self.root / "sysroot"))
 
     @property
     def dropped(self) -> list[str]:
@@ -52,7 +66,7 @@ class BuildFolder:
         return sorted(set(log.read_text("utf-8").splitlines())) if log.exists() else []
 
 
-def prepare(toolchain: Toolchain, requirements: Path, folder: Path) -> BuildFolder:
+def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator: Emulator | None = None) -> BuildFolder:
     """Make the empty *folder* ready for a build with the back end's *requirements* (a tree of packages).
 
     It holds absolute paths and nothing of value: made for one build, then removed.
@@ -78,16 +92,25 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path) -> BuildFold
     variables = write_sysconfig(target, sysroot, tools, site_packages)
     _write_pkg_config(toolchain, folder, sysroot)
     _write_scripts(requirements / "bin", folder / "bin", python)
+    _write_config_scripts(sysroot, folder / "bin")
+    wrapper = emulator.write_wrapper(folder / "libexec/emulator", target, sysroot) if emulator else None
+    toolchain_file = folder / "target.cmake"
+    write_toolchain_file(toolchain_file, target, tools, sysroot, [folder, requirements], python, wrapper)
+    cross_file = write_cross_file(folder / "target.ini", target, tools, folder / "bin", python, wrapper)
     environment = {
         **build_variables(),
         "HOME": str(temporary),
         "TMPDIR": str(temporary),
-        # Ours shadow the host's compilers. The rest of the host's programs (sh, make, git) can be called.
-        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
+        "PATH": f"{folder / 'bin'}:{link_host_programs(folder / 'host')}",
+        "CMAKE_TOOLCHAIN_FILE": str(toolchain_file),
+        # There is no compiler for this computer; without this, ours would be taken for one where the kernel runs what
+        # it makes.
+        "CC_FOR_BUILD": "false",
+        "CXX_FOR_BUILD": "false",
         **variables,
         **toolchain.compiler.environment(),
     }
-    return BuildFolder(folder, python, environment)
+    return BuildFolder(folder, python, environment, cross_file)
 
 
 def build_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -119,6 +142,23 @@ def _write_pkg_config(toolchain: Toolchain, folder: Path, sysroot: Path) -> None
         write_script(folder / "bin" / name, lines + command)
 
 
+def _write_config_scripts(sysroot: Path, binaries: Path) -> None:
+    """Put the sysroot's `geos-config` and the like on the path, with the paths that they print leading into it."""
+    for script in sorted((sysroot / "usr/bin").glob("*-config")):
+        path = binaries / script.name
+        if path.exists() or not script.is_file():
+            continue
+        data = script.read_bytes()
+        if data.startswith(b"#!"):
+            first, newline, rest = data.decode("utf-8", "replace").partition("\n")
+            path.write_text(first + newline + _SYSTEM_PATH.sub(f"{sysroot}/usr", rest), "utf-8")
+            path.chmod(0o755)
+
+
+# /usr by itself (prefix=/usr), or what libraries and headers have below it; not the programs that a script starts.
+_SYSTEM_PATH = re.compile(r"(?<![\w./}-])/usr(?=/(?:include|lib|share)\b|[\s\"';]|$)", re.MULTILINE)
+
+
 def _write_scripts(scripts: Path, binaries: Path, python: Path) -> None:
     """Put the requirements' programs (`cython`, `ninja`) on the path, run by the Python of this build."""
     if not scripts.is_dir():
@@ -127,10 +167,13 @@ def _write_scripts(scripts: Path, binaries: Path, python: Path) -> None:
         path = binaries / script.name
         if path.exists() or not script.is_file():
             continue
-        with script.open("rb") as stream:
-            is_python = stream.read(2) == b"#!" and b"python" in stream.readline()
-        if is_python:
-            write_script(path, f'exec {shlex.quote(str(python))} {shlex.quote(str(script))} "$@"')
+        first, _, rest = script.read_bytes().partition(b"\n")
+        if first.startswith(b"#!") and b"python" in first:
+            # A copy; to sh it's a call of Python with itself, to Python a text and then the script. Some programs
+            # (meson) write down by what file they were called, to be called again.
+            call = f"#!/bin/sh\n'''exec' {shlex.quote(str(python))} \"$0\" \"$@\"\n' '''\n"
+            path.write_bytes(call.encode() + rest)
+            path.chmod(0o755)
         else:
             path.symlink_to(script)
 

@@ -177,6 +177,8 @@ def write_linker_scripts(sysroot: Path, target: Target, folder: Path) -> None:
         if b"\0" not in data:
             text = _ABSOLUTE.sub(rf"{usr}/lib/", data.decode("utf-8", "replace"))
             (folder / library.name).write_text(text, "utf-8")
+    # Found before any other by what insists on linking libpython: a module takes that from the program that loads it.
+    (folder / f"libpython{target.python}.a").write_bytes(b"!<arch>\n")
 
 
 _LINKER_SCRIPT_BYTES = 4096

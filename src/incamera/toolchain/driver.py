@@ -134,11 +134,13 @@ class Filter:
 
     def _take_run_path(self, path: str, words: list[str], kept: list[str]) -> None:
         # Any absolute path means a folder of this computer, and would be looked up on the camera.
-        parts = [part for part in path.split(":") if not part.startswith("/")]
-        if parts == path.split(":"):
+        parts = [part for part in path.split(":") if part and not part.startswith("/")]
+        if ":".join(parts) == path:
             kept += words
         else:
-            self.dropped.append(f"-rpath {path}")
+            # CMake names the sysroot for what it may run before it's installed, and ends with an empty one.
+            if not all(self._inside(part) for part in path.split(":") if part.startswith("/")):
+                self.dropped.append(f"-rpath {path}")
             if parts:
                 kept += ["-rpath", ":".join(parts)]
 

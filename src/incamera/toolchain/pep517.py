@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +11,18 @@ from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
+from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
+from incamera.toolchain.explain import explain_output
+from incamera.toolchain.meson import with_cross_file
+from incamera.toolchain.network import Refusals, refusing_downloads
+from incamera.toolchain.options import BuildOptions, Setting
+from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.wheel_check import check_wheel
+from incamera.toolchain.wheel_paths import forget_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
     from incamera.store import Store
+    from incamera.toolchain.emulator import Emulator
 
 # Folders that no build needs, wherever they are; and those that are somebody's output at the project's top.
 _NEVER_COPIED = frozenset(
@@ -28,56 +32,8 @@ _NEVER_COPIED = frozenset(
     )
 )
 _NOT_COPIED_FROM_TOP = frozenset({"build", "dist", "wheelhouse"})
-_COMPILER_LINES = re.compile(
-    r"(:\d+: )?(fatal )?error: |undefined reference|undefined symbol|: cannot find |unable to find .*lib|incamera: ",
-    re.IGNORECASE,
-)
-_SHOWN_LINES = 12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildSystem:
-    """`[build-system]` of a project's pyproject.toml, or PEP 517's default."""
-
-    requires: tuple[str, ...] = ("setuptools>=40.8.0",)
-    backend: str = "setuptools.build_meta:__legacy__"
-    backend_path: tuple[str, ...] | None = None
-
-
-def load_build_system(project: Path) -> BuildSystem:
-    """Raises ConfigError when pyproject.toml can't be read, or [build-system] isn't what PEP 518 says."""
-    path = project / "pyproject.toml"
-    if not path.exists():
-        if not (project / "setup.py").exists():
-            raise ConfigError(f"{project} has neither pyproject.toml nor setup.py, so there is nothing to build")
-        return BuildSystem()
-    try:
-        table = tomllib.loads(path.read_text("utf-8")).get("build-system")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return BuildSystem() if table is None else _parse_build_system(path, table)
-
-
-def _parse_build_system(path: Path, table: object) -> BuildSystem:
-    def strings(value: object, key: str) -> tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{path}: build-system.{key} must be a list of strings")
-        return tuple(value)
-
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: build-system must be a table")
-    if "requires" not in table:
-        raise ConfigError(
-            f"{path}: build-system.requires is missing", hint='write, for example, requires = ["setuptools>=77"]'
-        )
-    backend = table.get("build-backend", BuildSystem.__dataclass_fields__["backend"].default)
-    if not isinstance(backend, str):
-        raise ConfigError(f"{path}: build-system.build-backend must be a string")
-    return BuildSystem(
-        requires=strings(table["requires"], "requires"),
-        backend=backend,
-        backend_path=strings(table["backend-path"], "backend-path") if "backend-path" in table else None,
-    )
+# Back ends that may run what they have compiled: meson does so before anything else.
+_RUN_PROGRAMS = frozenset({"meson", "meson-python", "cmake", "scikit-build", "scikit-build-core"})
 
 
 def build_wheel(
@@ -86,32 +42,28 @@ def build_wheel(
     store: Store,
     destination: Path,
     *,
+    options: BuildOptions | None = None,
     log: Path | None = None,
-    settings: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    hint: str | None = None,
     note: Callable[[str], None] = lambda _: None,
+    libraries: Path | None = None,
 ) -> Path:
-    """Build *project* for the toolchain's target, and return the wheel in *destination*.
+    """Build *project*, a folder, for the toolchain's target, and return the wheel in *destination*.
 
-    *settings* are the back end's config settings. *log* gets all that was printed. *note* is told what the compilers'
-    driver left out. Raises ToolFailed, with the compiler's words first, and BuildError when the wheel is for another
-    machine than the target.
+    *options* are a recipe's. *log* gets all that was printed. *environment* is the user's, for the package index.
+    *hint* says what to do instead when the build fails. *note* is told what the compilers' driver left out, and what
+    the build would have downloaded. Raises ToolFailed, with the compiler's words first, and BuildError when the wheel
+    is for another machine than the target, or the project can't be cross-built.
     """
     system = load_build_system(project)
-    with store.temporary() as scratch:
+    with store.temporary() as scratch, refusing_downloads() as refusals:
         copy_project(project, scratch / "build/project")
-        requirements, _ = ensure_build_requirements(
-            store, toolchain.interpreter, system.requires, environment=environment
-        )
-        builder = _Builder(system, toolchain, scratch, settings)
-        folder = builder.prepare(requirements)
+        builder = _Builder(project.name, system, toolchain, store, scratch, options or BuildOptions(), refusals, hint)
         try:
-            more = builder.call("get_requires_for_build_wheel", folder)
-            if more:
-                requirements, _ = ensure_build_requirements(
-                    store, toolchain.interpreter, [*system.requires, *more], environment=environment
-                )
-                folder = builder.prepare(requirements)
+            folder = builder.prepare((), environment)
+            if more := builder.call("get_requires_for_build_wheel", folder):
+                folder = builder.prepare(more, environment)
             wheels = scratch / "wheels"
             wheels.mkdir()
             name = builder.call("build_wheel", folder, str(wheels))
@@ -121,39 +73,86 @@ def build_wheel(
             _forget_bytecode(toolchain, scratch)
         for dropped in folder.dropped:
             note(f"left out {dropped}: a folder or an option of this computer")
+        for wanted in refusals.wanted:
+            note(f"the build did without {wanted}, which it wanted to download")
         built = wheels / Path(str(name)).name
         if not built.is_file():
             raise BuildError(f"{system.backend} says that it made {name}, but there is no such file")
         check_wheel(built, toolchain.target)
+        forget_folder(built, folder.root)
+        if libraries is not None:
+            for library in folder.project.rglob("lib*.so*"):
+                # Not meson's folder of objects, nor its list of symbols, which are called the same.
+                if library.is_file() and not library.is_symlink() and _is_elf(library):
+                    shutil.copyfile(library, libraries / library.name)
         destination.mkdir(parents=True, exist_ok=True)
         partial = destination / f".{built.name}.partial"
         shutil.copyfile(built, partial)
         return partial.replace(destination / built.name)
 
 
+def _is_elf(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"\x7fELF"
+
+
 class _Builder:
     """Calls the hooks of one back end, each in a process of its own."""
 
     def __init__(
-        self, system: BuildSystem, toolchain: Toolchain, scratch: Path, settings: Mapping[str, str] | None
+        self,
+        name: str,
+        system: BuildSystem,
+        toolchain: Toolchain,
+        store: Store,
+        scratch: Path,
+        options: BuildOptions,
+        refusals: Refusals,
+        hint: str | None,
     ) -> None:
+        self._name = name
         self._system = system
         self._toolchain = toolchain
+        self._store = store
         self._scratch = scratch
-        self._settings = dict(settings) if settings else None
+        self._options = options
+        self._refusals = refusals
+        self._hint = hint
+        self._emulator: Emulator | None = None
+        self._settings: dict[str, str | list[str]] = {}
         self._logs: list[Path] = []
 
-    def prepare(self, requirements: Path) -> BuildFolder:
+    def prepare(self, more: Sequence[str], environment: Mapping[str, str] | None) -> BuildFolder:
+        """Make all ready for the project's requirements and *more*, those that the back end has asked for."""
+        given = self._options.build_requires
+        requirements = [*(self._system.requires if given is None else given), *more]
+        names = requirement_names(requirements)
+        refuse_rust(requirements, package=self._name, hint=self._hint)
+        tree, _ = ensure_build_requirements(
+            self._store, self._toolchain.interpreter, requirements, environment=environment, hint=self._hint
+        )
         folder = self._scratch / "build"
         for made in folder.iterdir():  # of an earlier call, with fewer requirements
             if made.name != "project":
                 made.unlink() if made.is_symlink() or made.is_file() else shutil.rmtree(made)
-        return prepare(self._toolchain, requirements, folder)
+        if self._emulator is None and self._toolchain.ensure_emulator and names & _RUN_PROGRAMS:
+            self._emulator = self._toolchain.ensure_emulator()
+        ready = prepare(self._toolchain, tree, folder, emulator=self._emulator)
+        settings: Mapping[str, Setting] = self._options.settings
+        if "meson-python" in names:
+            settings = with_cross_file(settings, ready.cross_file)
+        self._settings = {
+            key: ready.expand(value) if isinstance(value, str) else [ready.expand(word) for word in value]
+            for key, value in settings.items()
+        }
+        return ready
 
     def call(self, hook: str, folder: BuildFolder, *arguments: str) -> Any:
         import warnings
 
         import pyproject_hooks
+
+        own = {key: folder.expand(value) for key, value in self._options.environment.items()}
 
         def run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
             log = self._scratch / f"log-{len(self._logs)}"
@@ -161,9 +160,10 @@ class _Builder:
             proc.run(
                 cmd,
                 purpose=f"build {self._toolchain.target} wheel ({hook})",
-                env={**folder.environment, **(extra_environ or {})},
+                env={**folder.environment, **self._refusals.environment, **own, **(extra_environ or {})},
                 cwd=folder.project if cwd is None else Path(cwd),
                 log=log,
+                hint=self._hint,
             )
 
         try:
@@ -176,7 +176,7 @@ class _Builder:
             )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the back end's; they are in the log
-                return getattr(caller, hook)(*arguments, config_settings=self._settings)
+                return getattr(caller, hook)(*arguments, config_settings=self._settings or None)
         except ToolFailed as failure:
             raise self._explain(failure, folder) from failure
         except pyproject_hooks.BackendUnavailable as error:
@@ -198,26 +198,27 @@ class _Builder:
         printed = log.read_text("utf-8", "replace") if log.exists() else failure.tail
         printed = printed.replace(f"{folder.root}/project/", "").replace("/incamera/project/", "")
         tail = explain_output(printed.splitlines()[1:], folder.dropped)
-        return ToolFailed(str(failure), hint=failure.hint, argv=failure.argv, tail=tail)
-
-
-def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
-    """Return what of a build's output tells why it failed: compilers' errors, else its end; then what was left out."""
-    errors = [number for number, line in enumerate(lines) if _COMPILER_LINES.search(line)]
-    errors = [
-        number for number in errors if not lines[number].lower().startswith(("error: command", "error: subprocess"))
-    ]
-    # A compiler shows the place below its message.
-    shown = sorted({near for number in errors for near in range(number, min(number + 3, len(lines)))})
-    chosen = [lines[number] for number in shown][:_SHOWN_LINES] or list(lines[-2 * _SHOWN_LINES :])
-    notes = [f"note: left out {what}: a folder or an option of this computer" for what in dropped]
-    return "\n".join([*chosen, *notes])
+        if not self._refusals.wanted:
+            return ToolFailed(str(failure), hint=failure.hint, argv=failure.argv, tail=tail)
+        wanted = ", ".join(self._refusals.wanted)
+        return ToolFailed(
+            f"{failure}: it wanted to download {wanted}, and builds may not download",
+            hint=failure.hint or "give the build what it looks for as a -dev package, or tell it to do without",
+            argv=failure.argv,
+            tail=tail,
+        )
 
 
 def copy_project(project: Path, copy: Path) -> None:
-    """Copy what a build of *project* needs, so that it leaves nothing behind in the user's own folder."""
+    """Copy what a build of *project* needs, so that it leaves nothing behind in the user's own folder.
+
+    An sdist is copied whole: what is in it is meant to be.
+    """
+    is_sdist = (project / "PKG-INFO").exists()
 
     def ignore(folder: str, names: list[str]) -> list[str]:
+        if is_sdist:
+            return []
         at_top = Path(folder) == project
         return [
             name

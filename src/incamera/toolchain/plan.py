@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from incamera.names import did_you_mean
 from incamera.targets.packages import DebSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from incamera.targets.host import Host
     from incamera.targets.target import Target
@@ -92,21 +93,30 @@ _INTERPRETER_WITHOUT = frozenset(
     )
 )
 
+# What -dev packages drag in and no compiler reads: programs to be run on the target, and their data.
+_SYSROOT_WITHOUT = frozenset(
+    (
+        *("gcc-12-base", "gcc-14-base", "media-types", "openssl-provider-legacy", "perl", "perl:any", "python3"),
+        *("python3:any", "python3-distutils", "tzdata"),
+    )
+)
 
-def plan_toolchain(target: Target, compiler: Compiler, host: Host) -> ToolchainPlan:
+
+def plan_toolchain(target: Target, compiler: Compiler, host: Host, dev: Sequence[str] = ()) -> ToolchainPlan:
+    """*dev*: Debian packages (`libjpeg-dev`) for the sysroot; each set of them is a tree of its own."""
     suite, python = target.suite.name, target.python
     return ToolchainPlan(
         target=target,
         compiler=compiler,
-        # pkgconf: the host's own may be missing, and what it answers would depend on the host.
+        # pkgconf: the host's own may be missing, and what it answers would depend on the host. patchelf: for repairs.
         interpreter=DebSet(
             architecture=host.debian,
             suite=suite,
-            roots=(f"python{python}", "pkgconf-bin"),
+            roots=(f"python{python}", "pkgconf-bin", "patchelf"),
             leave_out=_INTERPRETER_WITHOUT,
         ),
         compiler_tree=_gcc_tree(target, host) if compiler is Compiler.gcc else None,
-        sysroot=_sysroot(target, compiler),
+        sysroot=_sysroot(target, compiler, dev),
     )
 
 
@@ -134,14 +144,19 @@ def _gcc_tree(target: Target, host: Host) -> DebSet:
     )
 
 
-def _sysroot(target: Target, compiler: Compiler) -> DebSet:
+def _sysroot(target: Target, compiler: Compiler, dev: Sequence[str]) -> DebSet:
     # libpythonX.Y-minimal holds the target's sysconfig data; nothing in the sysroot ever runs.
     python = f"libpython{target.python}"
     roots = [f"{python}-dev", f"{python}-minimal"]
-    without = {f"{python}", f"{python}t64", f"{python}-stdlib", f"gcc-{gcc_version(target).version}-base"}
-    without |= {"libc-dev-bin", "libcrypt-dev", "libcrypt1", "libexpat1", "libexpat1-dev", "libgcc-s1", "libnsl-dev"}
-    without |= {"libssl3", "libssl3t64", "libtirpc-dev", "libuuid1", "libzstd1", "media-types"}
-    without |= {"openssl-provider-legacy", "rpcsvc-proto", "tzdata", "zlib1g", "zlib1g-dev"}
+    # Of each of these, what it needs and a compiler doesn't. A -dev package that needs the same gets it.
+    unneeded = {
+        f"{python}-dev": ("libexpat1-dev", "zlib1g-dev", python, f"{python}t64", f"{python}-stdlib"),
+        f"{python}-minimal": ("libc6", "libssl3", "libssl3t64"),
+        "libc6": ("libcrypt1", "libgcc-s1"),
+        "libc6-dev": ("libc-dev-bin", "libcrypt-dev", "libnsl-dev", "libtirpc-dev", "rpcsvc-proto"),
+    }
+    without = {f"{needer}/{needed}" for needer, names in unneeded.items() for needed in names}
+    without |= _SYSROOT_WITHOUT
     if compiler is Compiler.gcc:
         roots.append("libc6-dev")
     else:  # zig brings the headers and the symbols of every glibc version
@@ -149,6 +164,14 @@ def _sysroot(target: Target, compiler: Compiler) -> DebSet:
     return DebSet(
         architecture=target.architecture.facts.debian,
         suite=target.suite.name,
-        roots=tuple(roots),
+        roots=(*roots, *sorted(set(dev))),
         leave_out=frozenset(without),
     )
+
+
+def select_for_sysroot(path: str) -> str | None:
+    """Leave out the static libpython: a back end that finds it puts a second interpreter into a module."""
+    return None if _STATIC_LIBPYTHON.search(path) else path
+
+
+_STATIC_LIBPYTHON = re.compile(r"/libpython[^/]*\.a$")

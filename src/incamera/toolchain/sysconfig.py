@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 
 # Flags of the project's own choosing come after these. No -g, and -s: what only a debugger reads stays off the camera.
 _CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
-_LDFLAGS = "-Wl,-O1 -s"
+LDFLAGS = "-Wl,-O1 -s"
 
 # Modules that describe the computer they run on say what the target's would. Loaded by a .pth file, at every start.
 _CROSS_MODULE = '''\
 """Written by incamera: lets build scripts that ask what machine they are on hear of the camera."""
 import os
+import sysconfig
 
 _here = os.uname()
 _there = os.uname_result((_here.sysname, "camera", _here.release, _here.version, {machine!r}))
 os.uname = lambda: _there
+for _scheme in sysconfig._INSTALL_SCHEMES.values():  # `sysconfig.get_path("include")`
+    _scheme["include"] = _scheme["platinclude"] = {headers!r}
 '''
 
 _SYSCONFIG_MODULE = '''\
@@ -55,7 +58,9 @@ def write_sysconfig(target: Target, sysroot: Path, tools: Mapping[str, Path], si
     module = _SYSCONFIG_MODULE.format(original=str(original), overrides=overrides)
     (site_packages / f"{name}.py").write_text(module, "utf-8")
     machine = target.architecture.facts.wheel
-    (site_packages / "_incamera_cross.py").write_text(_CROSS_MODULE.format(machine=machine), "utf-8")
+    (site_packages / "_incamera_cross.py").write_text(
+        _CROSS_MODULE.format(machine=machine, headers=str(headers)), "utf-8"
+    )
     (site_packages / "_incamera_cross.pth").write_text("import _incamera_cross\n", "utf-8")
     return {
         "_PYTHON_SYSCONFIGDATA_NAME": name,
@@ -77,7 +82,7 @@ def _overrides(target: Target, sysroot: Path, tools: Mapping[str, Path]) -> dict
     return {
         "AR": str(tools["ar"]),
         "ARFLAGS": "rcsD",  # D: no times or owners in the archive
-        "BLDSHARED": f"{cc} -shared {_LDFLAGS}",
+        "BLDSHARED": f"{cc} -shared {LDFLAGS}",
         "CC": cc,
         "CCSHARED": "-fPIC",
         "CFLAGS": _CFLAGS,
@@ -88,13 +93,13 @@ def _overrides(target: Target, sysroot: Path, tools: Mapping[str, Path]) -> dict
         "CXX": cxx,
         "INCLUDEDIR": str(sysroot / "usr/include"),
         "INCLUDEPY": headers,
-        "LDCXXSHARED": f"{cxx} -shared {_LDFLAGS}",
-        "LDFLAGS": _LDFLAGS,
-        "LDSHARED": f"{cc} -shared {_LDFLAGS}",
+        "LDCXXSHARED": f"{cxx} -shared {LDFLAGS}",
+        "LDFLAGS": LDFLAGS,
+        "LDSHARED": f"{cc} -shared {LDFLAGS}",
         "LIBDIR": libraries,
         "LIBPC": f"{libraries}/pkgconfig",
         "LINKCC": cc,
         "OPT": _CFLAGS,
         "PY_CFLAGS": _CFLAGS,
-        "PY_LDFLAGS": _LDFLAGS,
+        "PY_LDFLAGS": LDFLAGS,
     }

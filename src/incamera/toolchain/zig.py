@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
-import json
 import os
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from incamera.errors import BuildError, FetchError, IntegrityError
+from incamera.http import NotFound
+from incamera.simple_index import ACCEPT, find_index_urls, parse_project_page
 from incamera.toolchain.plan import ZigWheel, load_compilers
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from incamera.targets.host import Host
 
 KIND = "zig"
-_SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-_SIMPLE = f"{_SIMPLE_JSON}, text/html;q=0.5"
 
 
 def ensure_zig(
@@ -55,11 +52,11 @@ def zig_cache(store: Store) -> Path:
 def _fetch(
     store: Store, http: Http, wheel: ZigWheel, environment: Mapping[str, str], progress: Progress | None
 ) -> Path:
-    index = find_index_url(environment)
-    url = find_wheel_url(index, http.get(f"{index}/ziglang/", headers={"Accept": _SIMPLE}), wheel.file)
+    indexes = [http.remember_login(url) for url in find_index_urls(environment)]
+    url = next((url for index in indexes if (url := _find_wheel_url(http, index, wheel.file))), None)
     if url is None:
         raise FetchError(
-            f"{_without_password(index)} has no {wheel.file}",
+            f"{' and '.join(indexes)}: no {wheel.file} there",
             hint="set PIP_INDEX_URL to an index that mirrors PyPI, or choose the other compiler: "
             'tool.incamera.compiler = "gcc"',
         )
@@ -68,54 +65,13 @@ def _fetch(
     return store.blob_path(wheel.sha256)
 
 
-def find_index_url(environment: Mapping[str, str]) -> str:
-    """Return the user's package index, without a final slash: as pip finds it (PIP_INDEX_URL, pip.conf), else PyPI."""
-    if url := environment.get("PIP_INDEX_URL"):
-        return url.rstrip("/")
-    home = Path(environment.get("HOME", "/nonexistent"))
-    config_home = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    # pip's order of precedence, the strongest first.
-    places = [
-        config_home / "pip/pip.conf",
-        home / ".pip/pip.conf",
-        Path("/etc/xdg/pip/pip.conf"),
-        Path("/etc/pip.conf"),
-    ]
-    if named := environment.get("PIP_CONFIG_FILE"):
-        places.insert(0, Path(named))
-    for place in places:
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(place, "utf-8")
-        except (configparser.Error, OSError, UnicodeError):
-            continue
-        for section in ("install", "global"):
-            if url := parser.get(section, "index-url", fallback="").strip():
-                return url.rstrip("/")
-    return "https://pypi.org/simple"
-
-
-def find_wheel_url(index: str, page: bytes, file: str) -> str | None:
-    """Return the address of *file* on a project's *page* of the index: JSON (PEP 691) or HTML (PEP 503)."""
-    base = f"{index}/ziglang/"
-    if page.lstrip().startswith(b"{"):
-        try:
-            files = json.loads(page)["files"]
-            return next((urljoin(base, str(entry["url"])) for entry in files if entry["filename"] == file), None)
-        except (ValueError, KeyError, TypeError) as error:
-            raise FetchError(f"{_without_password(index)} answers with something that is no package index") from error
-    import html.parser
-
-    found: list[str] = []
-
-    class Links(html.parser.HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            href = dict(attrs).get("href") or ""
-            if tag == "a" and urlsplit(href).path.rpartition("/")[2] == file:
-                found.append(urljoin(base, href))
-
-    Links().feed(page.decode("utf-8", "replace"))
-    return urlunsplit(urlsplit(found[0])._replace(fragment="")) if found else None
+def _find_wheel_url(http: Http, index: str, file: str) -> str | None:
+    """Return the address of *file* in *index*. Any index that has it will do: its hash is known."""
+    try:
+        page = http.ask(f"{index}/ziglang/", headers={"Accept": ACCEPT})
+    except NotFound:
+        return None
+    return next((found.url for found in parse_project_page(page.body, page.url) if found.filename == file), None)
 
 
 def _unpack(wheel: Path, tree: Path) -> None:
@@ -132,8 +88,3 @@ def _unpack(wheel: Path, tree: Path) -> None:
     if not program.exists():
         raise BuildError("the ziglang wheel holds no zig")
     program.chmod(0o755)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

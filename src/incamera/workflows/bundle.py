@@ -42,13 +42,13 @@ Interpreter = Sequence[str]
 """The command that starts a Python of the target's minor version on this host."""
 
 
-def build_bundle(context: Context, project: Project, target: Target) -> Bundle:
-    """Return the project's bundle for *target*, made out of what is stale."""
+def build_bundle(context: Context, project: Project, target: Target, *, renew_lock: bool = True) -> Bundle:
+    """Return the project's bundle for *target*, made out of what is stale: the lock, too, if *renew_lock*."""
     files = project_files(project.folder)
     app_digest = files_digest(project.folder, files)
     # The interpreter is on its way while the packages are chosen, unless all is there.
     with _Later(context, lambda: ensure_byte_compiler(context, target)) as interpreter:
-        lock = ensure_lock(context, project, target, before_resolving=interpreter.start)
+        lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
         key = _bundle_key(project, lock, app_digest)
         if context.store.find_tree("bundles", key):
             with context.reporter.step("bundle") as step:
@@ -57,7 +57,8 @@ def build_bundle(context: Context, project: Project, target: Target) -> Bundle:
                 step.note(f"{bundle.digest[:16]}, nothing changed")
             return bundle
         interpreter.start()
-        runtime_key = ensure_runtime(context, project, lock, interpreter.result)
+        wheels = ensure_wheels(context, project, lock)
+        runtime_key = ensure_runtime(context, project, lock, wheels, interpreter.result)
         wheel = ensure_wheel(context, project, target, app_digest) if project.has_build_system else None
         with context.reporter.step("bundle") as step:
             _assemble_bundle(context, project, lock, key, runtime_key, files, wheel, interpreter.result())
@@ -82,8 +83,38 @@ def ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
     return BuildInterpreter(HostTree(tree, host), target.python).argv()
 
 
-def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: Callable[[], Interpreter]) -> str:
-    """Return the key of the runtime made of the lock's packages, fetched and assembled if it isn't there."""
+def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str, Path]:
+    """Return the wheels of the lock's distributions by name: fetched, or built from their sdists.
+
+    None is looked for while the runtime that they would go into is there.
+    """
+    if context.store.find_tree("runtimes", _runtime_key(project, lock)):
+        return {}
+    from incamera.project.recipes import load_recipes
+    from incamera.workflows.packages import ensure_built_wheel, fetch_distributions
+
+    blobs = fetch_distributions(context, lock)
+    recipes = load_recipes(lock.target.architecture, project.recipes)
+    wheels = {}
+    for item in lock.distributions:
+        if item.rung == "wheel":
+            assert item.file is not None
+            wheels[item.file.filename] = blobs[item.file]
+        elif item.file is not None:
+            recipe = recipes.find(item.name)
+            built = ensure_built_wheel(
+                context, lock.target, item.name, item.rung, item.file, recipe, compiler=project.compiler
+            )
+            wheels[built.name] = built
+    return wheels
+
+
+def ensure_runtime(
+    context: Context, project: Project, lock: Lock, wheels: Mapping[str, Path], interpreter: Callable[[], Interpreter]
+) -> str:
+    """Return the key of the runtime made of the lock's debs and of *wheels*, assembled if it isn't there."""
+    from incamera.wheels.install import install_wheel
+
     key = _runtime_key(project, lock)
 
     with context.reporter.step("runtime") as step:
@@ -103,10 +134,15 @@ def ensure_runtime(context: Context, project: Project, lock: Lock, interpreter: 
                 select = layout.plan_layout(lock.target, project.keep)
                 unpack_debs(context, debs, tree, select, step=step, on_files=take_in)
                 compiler.submit(tree, assemble.stage_explanations(tree, lock.target), keep_source=keep_source)
+                packages = layout.plan_packages(lock.target, project.keep)
+                for name, wheel in sorted(wheels.items()):
+                    files = install_wheel(wheel, tree / layout.PACKAGES, name=name, select=packages)
+                    compiler.submit(tree, sorted(f"{layout.PACKAGES}/{file}" for file in files if file.endswith(".py")))
             launcher = require_launcher(lock.target.architecture)
             missing = assemble.assemble_runtime(tree, lock.target, launcher, sorted(wanted))
-            if missing:
-                listed = ", ".join(f"{item.needs} (for {item.file})" for item in missing[:5])
+            # The camera may have what a package needs; what the interpreter and its libraries need it must not.
+            if ours := [item for item in missing if not item.file.startswith(layout.PACKAGES)]:
+                listed = ", ".join(f"{item.needs} (for {item.file})" for item in ours[:5])
                 raise BuildError(
                     f"no package brings {listed}", hint="name the one that does in debs of [tool.incamera]"
                 )
@@ -160,13 +196,18 @@ def _assemble_bundle(
     wheel: Path | None,
     interpreter: Interpreter,
 ) -> None:
+    from incamera.wheels.install import install_wheel
+
     runtime = context.store.find_tree("runtimes", runtime_key)
     assert runtime is not None
     known = {entry.path: entry for entry in context.store.tree_entries("runtimes", runtime_key)}
 
     def build(tree: Path) -> Mapping[str, Entry]:
         bundles.link_tree(runtime, tree)
-        bundles.add_app(tree, project.folder, files, wheel, entry=project.entry.file)
+        if wheel is not None:  # it has the project's files, but for the one that is run
+            install_wheel(wheel, tree / layout.APP)
+        own = files if wheel is None else [project.entry.file] if project.entry.file else []
+        bundles.add_app(tree, project.folder, own)
         with byte_compiler(interpreter, {}, workers=1) as compiler:
             sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
             compiler.submit(tree, sorted(sources))
@@ -176,8 +217,11 @@ def _assemble_bundle(
             version=project.version,
             target=lock.target,
             arguments=project.entry.to_arguments(),
-            missing=find_missing(tree, layout.APP),
-            distributions=[asdict(distribution) for distribution in lock.distributions],
+            missing=[*assemble.load_missing(tree), *find_missing(tree, layout.APP)],
+            distributions=[
+                {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+                for item in lock.distributions
+            ],
         )
         return known
 
@@ -193,7 +237,13 @@ def _load(context: Context, key: str) -> Bundle:
 
 def _runtime_key(project: Project, lock: Lock) -> str:
     launcher = require_launcher(lock.target.architecture).read_bytes()
-    return _key([assemble.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)], launcher)
+    inputs: list[object] = [assemble.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)]
+    if any(item.rung in ("sdist", "emulated") for item in lock.distributions):
+        from incamera.project.recipes import load_recipes
+        from incamera.workflows.packages import built_keys
+
+        inputs.append(built_keys(project, lock, load_recipes(lock.target.architecture, project.recipes)))
+    return _key(inputs, launcher)
 
 
 def _bundle_key(project: Project, lock: Lock, app_digest: str) -> str:

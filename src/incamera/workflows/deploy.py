@@ -7,15 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceUnsuitable
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.target import Target
 from incamera.units import format_bytes
+from incamera.workflows.audit import LIBRARIES, bundle_libraries, read_device_libraries, require_fit
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.devices import (
     choose_device,
     connected,
-    device_cache,
     probe_device,
     require_architecture,
 )
@@ -24,6 +23,7 @@ from incamera.workflows.targets import target_for_device
 if TYPE_CHECKING:
     from incamera.device.deploy import DeployResult, Guard
     from incamera.device.facts import DeviceFacts
+    from incamera.device.libraries import LibraryTable
     from incamera.device.session import Session
     from incamera.device.sync import Shipment
     from incamera.device.values import Device
@@ -45,26 +45,36 @@ class Deployed:
 
 
 @contextmanager
-def deployed(context: Context, project: Project, *, device: str | None, target: str | None) -> Iterator[Deployed]:
-    """Build what is stale, deploy it, and keep the connection for as long as the block lasts."""
+def deployed(
+    context: Context, project: Project, *, device: str | None, target: str | None, audit: bool = True
+) -> Iterator[Deployed]:
+    """Build what is stale, deploy it, and keep the connection for as long as the block lasts.
+
+    Raises DeviceUnsuitable when the audit, unless it is left out, finds that the bundle cannot run there.
+    """
     wished = Target.parse(target, python=project.python) if target else None
     chosen = choose_device(context, device, project=project, target=wished)
     with connected(context, chosen) as session:
         facts = probe_device(context, session)
         architecture = require_architecture(facts, chosen)
         bundle = build_bundle(context, project, target_for_device(project, str(chosen), architecture, target))
-        guard, result = deploy_bundle(context, session, facts, bundle)
+        table = read_device_libraries(context, session, facts, bundle)
+        if audit:
+            require_fit(context, bundle, facts, table, device=str(chosen))
+        guard, result = deploy_bundle(context, session, facts, table, bundle)
         yield Deployed(device=chosen, session=session, bundle=bundle, guard=guard, result=result)
 
 
 def deploy_project(
-    context: Context, project: Project, *, device: str | None, target: str | None
+    context: Context, project: Project, *, device: str | None, target: str | None, audit: bool = True
 ) -> tuple[str, DeployResult]:
-    with deployed(context, project, device=device, target=target) as done:
+    with deployed(context, project, device=device, target=target, audit=audit) as done:
         return str(done.device), done.result
 
 
-def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> tuple[Guard, DeployResult]:
+def deploy_bundle(
+    context: Context, session: Session, facts: DeviceFacts, table: LibraryTable, bundle: Bundle
+) -> tuple[Guard, DeployResult]:
     from incamera.device.deploy import Guard, deploy
     from incamera.device.places import check_architecture, choose_place
 
@@ -72,8 +82,7 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
     with context.reporter.step("deploy") as step:
         check_architecture(facts, bundle.target.architecture, device=device)
         choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
-        require_camera_libraries(bundle, facts, device)
-        shipment = plan_shipment_for(context, session, facts, bundle)
+        shipment = plan_shipment_for(table, facts, bundle)
         guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
         with ExitStack() as bar:
             advance: Advance | None = None
@@ -99,32 +108,25 @@ def deploy_bundle(context: Context, session: Session, facts: DeviceFacts, bundle
     return guard, result
 
 
-def plan_shipment_for(context: Context, session: Session, facts: DeviceFacts, bundle: Bundle) -> Shipment:
+def plan_shipment_for(table: LibraryTable, facts: DeviceFacts, bundle: Bundle) -> Shipment:
     """Return the bundle as it shall stand on that device: with the newer of each library first."""
-    from incamera.device.libraries import ensure_loader_plan
+    from incamera.abi.loader_rule import describe_libraries, plan_loader
     from incamera.device.sync import plan_shipment
+    from incamera.elf import parse_facts
 
-    plan = ensure_loader_plan(
-        session,
-        facts,
-        bundle.path,
-        bundle.entries,
-        folders=("lib",),
-        real_names=bundle.library_names(),
-        cache=device_cache(context),
+    there = {library.soname: library for library in facts.libraries}
+    ours = bundle_libraries(bundle)
+    plan = plan_loader(
+        describe_libraries(ours, bundle.library_names()),
+        describe_libraries(
+            {name: parse_facts(row) for name, row in table.rows.items() if name in ours},
+            {name: library.real_name for name, library in there.items()},
+            {name: library.path for name, library in there.items()},
+        ),
+        bundle_folders=(LIBRARIES,),
+        device_folders=facts.library_folders,
+        device_loader=facts.loader,
     )
     return plan_shipment(
         bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
     )
-
-
-def require_camera_libraries(bundle: Bundle, facts: DeviceFacts, device: str) -> None:
-    """Raises DeviceUnsuitable when the app needs a library that neither the bundle nor the device has."""
-    there = {library.soname for library in facts.libraries}
-    lacking = [item for item in bundle.missing if item.needs not in there]
-    if lacking:
-        listed = ", ".join(f"{item.needs} (for {item.file})" for item in lacking[:5])
-        raise DeviceUnsuitable(
-            f"neither the bundle nor {device} has {listed}",
-            hint="name the Debian package that brings it in debs of [tool.incamera]",
-        )

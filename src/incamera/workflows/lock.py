@@ -1,23 +1,22 @@
-"""lock: choose the packages for a target and write them down."""
+"""lock: choose the packages for a target, each on its rung, and write them down."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Sequence
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from incamera.errors import ConfigError, ResolveError
+from incamera.errors import ConfigError, UsageError
+from incamera.names import did_you_mean
 from incamera.project.lockfile import (
     Lock,
     LockedDeb,
     LockedDistribution,
+    LockedFile,
     describe_changes,
     find_lock,
     load_lock,
     lock_inputs,
+    lock_path,
     write_lock,
 )
 from incamera.workflows.tools import load_index
@@ -25,66 +24,161 @@ from incamera.workflows.tools import load_index
 if TYPE_CHECKING:
     from incamera.debian.closure import ClosureRules
     from incamera.debian.index import Deb, PackageIndex
+    from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
     from incamera.targets.target import Target
     from incamera.workflows.context import Context
+    from incamera.workflows.ladder import Ladder
+    from incamera.workflows.resolve import Resolved
 
 
 def ensure_lock(
-    context: Context, project: Project, target: Target, *, before_resolving: Callable[[], None] = lambda: None
+    context: Context,
+    project: Project,
+    target: Target,
+    *,
+    renew: bool = True,
+    before_resolving: Callable[[], None] = lambda: None,
 ) -> Lock:
-    """Return the project's lock for *target*, made anew when there is none or the settings have changed."""
+    """Return the project's lock for *target*; one that is not there is made.
+
+    One that no longer answers the settings is made anew, or, without *renew*, refused (ConfigError).
+    """
     with context.reporter.step("lock") as step:
         lock = find_lock(project, target)
         if lock is not None:
             step.cached = True
         else:
+            before = load_lock(project, target)
+            if before is not None and not renew:
+                raise ConfigError(
+                    f"{lock_path(project, target).name} is stale: it was made for other dependencies or settings",
+                    hint="make it anew with `incamera lock`",
+                )
             before_resolving()
-            lock = resolve_lock(context, project, target)
+            lock = resolve_lock(context, project, target, preferred=preferences(before))
             write_lock(project, lock)
-        step.note(f"{len(lock.debs)} packages for {target}")
+        step.note(f"{_count(lock)} for {target}")
     return lock
 
 
-def make_lock(context: Context, project: Project, target: Target) -> tuple[Lock, Sequence[str]]:
-    """Choose again from what the archive has now. Returns the lock and what changed, a line each."""
+def make_lock(
+    context: Context, project: Project, target: Target, *, upgrade: bool = False, names: Iterable[str] = ()
+) -> tuple[Lock, Sequence[str]]:
+    """Choose again from what there is now. Returns the lock and what changed, a line each.
+
+    What was locked stays where it still fits, but for *names*; nothing does with *upgrade*. Debian packages are always
+    those that the archive has now: it keeps no others.
+    """
     try:
         before = load_lock(project, target)
     except ConfigError:  # a damaged one is what this mends
         before = None
+    names = set(names)
+    for name in sorted(names):
+        if before is not None:
+            require_distribution(before, name)
+    preferred = {} if upgrade else {n: choice for n, choice in preferences(before).items() if n not in names}
     with context.reporter.step("lock") as step:
-        lock = resolve_lock(context, project, target)
+        lock = resolve_lock(context, project, target, preferred=preferred, fresh=upgrade or bool(names))
         write_lock(project, lock)
-        step.note(f"{len(lock.debs)} packages for {target}")
+        step.note(f"{_count(lock)} for {target}")
     return lock, describe_changes(before, lock)
 
 
-def resolve_lock(context: Context, project: Project, target: Target) -> Lock:
-    from incamera.debian.closure import resolve_closure
+def require_distribution(lock: Lock, name: str) -> LockedDistribution:
+    """Raises UsageError, with the closest names, when the lock has no *name*."""
+    if found := lock.find(name):
+        return found
+    names = [item.name for item in lock.distributions]
+    hint = did_you_mean(name, names) or ("it has " + ", ".join(names) if names else "it has no distributions")
+    raise UsageError(f"{name} is not in the lock for {lock.target}", hint=hint)
 
-    index = load_index(context, target.suite, target.architecture.facts.debian)
-    for warning in index.warnings:
+
+def preferences(lock: Lock | None) -> Mapping[str, tuple[str, str]]:
+    return {item.name: (item.version, item.rung) for item in lock.distributions} if lock else {}
+
+
+def resolve_lock(
+    context: Context,
+    project: Project,
+    target: Target,
+    *,
+    preferred: Mapping[str, tuple[str, str]] | None = None,
+    fresh: bool = False,
+) -> Lock:
+    from incamera.project.recipes import load_recipes
+    from incamera.workflows.ladder import Ladder
+    from incamera.workflows.packages import open_indexes, require_metadata
+    from incamera.workflows.resolve import resolve
+
+    debs = load_index(context, target.suite, target.architecture.facts.debian)
+    for warning in debs.warnings:
         context.reporter.warn(warning)
-    choices = [_choose_deb(text, index, target) for text in project.dependencies]
-    chosen = [choice for choice in choices if choice is not None]
-    roots = [*runtime_roots(target), *(deb.package for deb, _ in chosen), *project.debs]
-    debs = resolve_closure(index, roots, runtime_rules(target))
+    recipes = load_recipes(target.architecture, project.recipes)
+    indexes = open_indexes(context, fresh=fresh)
+    ladder = Ladder(
+        target,
+        debs,
+        indexes,
+        recipes,
+        read_metadata=lambda file, recipe: require_metadata(context, target, indexes, file, recipe),
+        sources=project.sources,
+        preferred=preferred,
+    )
+    resolved = resolve(project, ladder)
+    closure = _resolve_debs(project, target, debs, recipes, resolved)
     return Lock(
         target=target,
         inputs=lock_inputs(project, target),
-        distributions=tuple(distribution for _, distribution in chosen),
-        debs=tuple(_locked(deb) for deb in sorted(debs, key=lambda deb: deb.package)),
+        distributions=tuple(_locked_distribution(item, ladder, project, recipes) for item in resolved),
+        debs=tuple(_locked_deb(deb) for deb in closure),
     )
 
 
+def _resolve_debs(
+    project: Project, target: Target, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
+) -> list[Deb]:
+    """Return the runtime's own packages, those of the rung "deb", and those that wheels and built sdists need."""
+    from incamera.debian.closure import resolve_closure
+    from incamera.workflows.packages import runtime_debs
+    from incamera.workflows.suite_facts import deb_package, runtime_data
+
+    roots = [*runtime_roots(target), *project.debs]
+    # A distribution on another rung stands for Debian's package of it.
+    elsewhere: dict[str, str] = {}
+    left_out: set[str] = set()
+    for item in resolved:
+        offer, recipe = item.offer, recipes.find(item.offer.name)
+        if offer.deb is not None:
+            roots.append(offer.deb.package)
+            left_out |= set(recipe.deb.without)
+            continue
+        elsewhere[deb_package(recipe)] = ""
+        if offer.rung == "wheel":
+            roots += recipe.wheel.debs
+        else:
+            roots += recipe.sdist.debs
+            roots += runtime_debs(index, recipe.sdist.dev)
+        if offer.file is not None and not offer.file.filename.endswith("-any.whl"):
+            roots += runtime_data()["binary"]
+    rules = runtime_rules(target).extended(
+        provided=elsewhere, excluded=dict.fromkeys(sorted(left_out - elsewhere.keys()), "left out by a recipe")
+    )
+    return resolve_closure(index, list(dict.fromkeys(roots)), rules)
+
+
 def runtime_roots(target: Target) -> list[str]:
-    return [name.format(python=target.python) for name in _runtime_data()["roots"]]
+    from incamera.workflows.suite_facts import runtime_data
+
+    return [name.format(python=target.python) for name in runtime_data()["roots"]]
 
 
 def runtime_rules(target: Target) -> ClosureRules:
     from incamera.debian.closure import load_closure_rules
+    from incamera.workflows.suite_facts import runtime_data
 
-    data = _runtime_data()
+    data = runtime_data()
     return load_closure_rules().extended(
         excluded=dict.fromkeys(data["excluded"], "not wanted in a runtime"),
         prefer=data["prefer"],
@@ -92,61 +186,24 @@ def runtime_rules(target: Target) -> ClosureRules:
     )
 
 
-def _choose_deb(text: str, index: PackageIndex, target: Target) -> tuple[Deb, LockedDistribution] | None:
-    """Return the Debian package that satisfies the requirement *text*; None when a marker rules it out."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
+def _locked_distribution(item: Resolved, ladder: Ladder, project: Project, recipes: Recipes) -> LockedDistribution:
+    from incamera.workflows.reasons import passed_over, why
 
-    requirement = Requirement(text)
-    if requirement.marker is not None and not requirement.marker.evaluate(_environment(target)):
-        return None
-    name = canonicalize_name(requirement.name)
-    package = _runtime_data()["distributions"].get(name, f"python3-{name}")
-    found = index.find(package)
-    if not found:
-        closest = [match.removeprefix("python3-") for match in index.closest(package) if match.startswith("python3-")]
-        raise ResolveError(
-            f'there is no package for "{name}" in Debian {target.suite.name}, where packages come from so far',
-            hint=f"did you mean {' or '.join(closest)}?" if closest else None,
-        )
-    deb = found[0]
-    version = upstream_version(deb.version)
-    if not requirement.specifier.contains(version, prereleases=True):
-        raise ResolveError(
-            f'"{text}" cannot be had for {target}: Debian {target.suite.name} has {name} {version}',
-            hint=f'ask for "{name}", or choose another Python with python = "…" in [tool.incamera]',
-        )
-    why = f"{package} of Debian {target.suite.name} satisfies {json.dumps(text)}"
-    return deb, LockedDistribution(name=name, version=version, rung="deb", why=why)
+    offer = item.offer
+    file = offer.file
+    return LockedDistribution(
+        name=offer.name,
+        version=str(offer.version),
+        rung=offer.rung,
+        why=why(item, ladder, project),
+        file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size) if file else None,
+        requires=item.requires,
+        passed_over=tuple(passed_over(item, ladder, project)),
+        recipe=recipes.find(offer.name).build_digest if offer.rung in ("sdist", "emulated") else "",
+    )
 
 
-def upstream_version(version: str) -> str:
-    """Return the version as its authors call it: `1:1.24.2-1+deb12u1` is 1.24.2."""
-    upstream = version.rpartition(":")[2].rpartition("-")[0] or version.rpartition(":")[2]
-    for addition in ("+dfsg", "+ds", "~dfsg", "~ds", ".dfsg", "+repack"):
-        upstream = upstream.partition(addition)[0]
-    return upstream.replace("~", "")
-
-
-def _environment(target: Target) -> dict[str, str]:
-    """PEP 508's markers as the target sees them, never the host."""
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": f"{target.python}.0",
-        "os_name": "posix",
-        "platform_machine": target.architecture.facts.wheel,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": f"{target.python}.0",
-        "python_version": target.python,
-        "sys_platform": "linux",
-        "extra": "",
-    }
-
-
-def _locked(deb: Deb) -> LockedDeb:
+def _locked_deb(deb: Deb) -> LockedDeb:
     return LockedDeb(
         package=deb.package,
         version=deb.version,
@@ -158,6 +215,6 @@ def _locked(deb: Deb) -> LockedDeb:
     )
 
 
-@cache
-def _runtime_data() -> dict[str, Any]:
-    return tomllib.loads(resources.files("incamera.workflows").joinpath("data/runtime.toml").read_text("utf-8"))
+def _count(lock: Lock) -> str:
+    files = sum(item.file is not None for item in lock.distributions)
+    return f"{len(lock.debs)} debs" + (f" and {files} distributions" if files else "")

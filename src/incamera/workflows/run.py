@@ -14,19 +14,31 @@ if TYPE_CHECKING:
 
 
 def run_app(
-    context: Context, project: Project, *, arguments: Sequence[str], device: str | None, target: str | None
+    context: Context,
+    project: Project,
+    *,
+    arguments: Sequence[str],
+    device: str | None,
+    target: str | None,
+    audit: bool = True,
 ) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target)
+    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target, audit)
 
 
 def run_python(
-    context: Context, project: Project, *, arguments: Sequence[str], device: str | None, target: str | None
+    context: Context,
+    project: Project,
+    *,
+    arguments: Sequence[str],
+    device: str | None,
+    target: str | None,
+    audit: bool = True,
 ) -> int:
     """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
     if arguments and project.has_build_system and not arguments[0].startswith("-"):
         _require_in_wheel(project, arguments[0])
-    return _run(context, project, arguments, device, target)
+    return _run(context, project, arguments, device, target, audit)
 
 
 def _require_in_wheel(project: Project, script: str) -> None:
@@ -38,10 +50,12 @@ def _require_in_wheel(project: Project, script: str) -> None:
         )
 
 
-def _run(context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None) -> int:
+def _run(
+    context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None, audit: bool
+) -> int:
     from incamera.device.run import AppCommand, run_app
 
-    with deployed(context, project, device=device, target=target) as done:
+    with deployed(context, project, device=device, target=target, audit=audit) as done:
         python = f"{done.result.destination}/bin/python3"
         command = AppCommand(words=(python, *arguments), folder=f"{done.result.destination}/app")
         return run_app(done.session, done.guard.remote_path, command)

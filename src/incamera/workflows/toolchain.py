@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.targets.host import require_host
+from incamera.toolchain.alternatives import link_alternatives
 from incamera.toolchain.build_folder import Toolchain, bytecode_cache
 from incamera.toolchain.compiler import Gcc, Zig
+from incamera.toolchain.emulator import Emulator, plan_emulator, select_for_emulator
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
-from incamera.toolchain.plan import Compiler, plan_toolchain
+from incamera.toolchain.plan import Compiler, plan_toolchain, select_for_sysroot
 from incamera.toolchain.zig import ensure_zig, zig_cache
 from incamera.workflows.tools import ensure_deb_tree
 
@@ -19,10 +23,13 @@ if TYPE_CHECKING:
     from incamera.workflows.context import Context
 
 
-def ensure_toolchain(context: Context, target: Target, compiler: Compiler) -> Toolchain:
-    """Return what *target*'s extension modules are built with; fetched where it isn't in the store."""
+def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: Sequence[str] = ()) -> Toolchain:
+    """Return what *target*'s extension modules are built with; fetched where it isn't in the store.
+
+    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`).
+    """
     host = require_host()
-    plan = plan_toolchain(target, compiler, host)
+    plan = plan_toolchain(target, compiler, host, dev)
     with context.reporter.step("toolchain") as step:
         before = _TreeCount(context)
 
@@ -35,16 +42,39 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler) -> To
         else:
             tree, _ = ensure_zig(context.store, context.http, host, environment=context.environment)
             chosen = Zig(tree, zig_cache(context.store))
-        sysroot = ensure("sysroot", plan.sysroot)
+        sysroot = ensure_deb_tree(
+            context,
+            "cross-sysroot",
+            plan.sysroot,
+            step=step,
+            select=select_for_sysroot,
+            finish=lambda tree: link_alternatives(tree, target),
+        )
         step.cached = before.unchanged()
-        step.note(f"{compiler} for {target}")
+        step.note(f"{compiler} for {target}" + (f", {len(dev)} -dev packages" if dev else ""))
     return Toolchain(
         target=target,
         interpreter=interpreter,
         compiler=chosen,
         sysroot=sysroot,
         bytecode_cache=bytecode_cache(context.store.root, interpreter),
+        ensure_emulator=partial(ensure_emulator, context, target),
     )
+
+
+def ensure_emulator(context: Context, target: Target) -> Emulator:
+    """Return what runs the target's programs on this computer; fetched where it isn't in the store."""
+    host = require_host()
+    programs, libraries = plan_emulator(target, host)
+    with context.reporter.step("emulator") as step:
+        before = _TreeCount(context)
+        emulator = Emulator(
+            HostTree(ensure_deb_tree(context, "emulator", programs, step=step, select=select_for_emulator), host),
+            ensure_deb_tree(context, "emulated-libraries", libraries, step=step),
+        )
+        step.cached = before.unchanged()
+        step.note("for builds that run what they have compiled")
+    return emulator
 
 
 class _TreeCount:

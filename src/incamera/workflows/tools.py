@@ -38,9 +38,18 @@ def load_index(context: Context, suite: Suite, architecture: str) -> PackageInde
     return _indexes[key]
 
 
-def ensure_deb_tree(context: Context, purpose: str, debs: DebSet, *, step: Step | None = None) -> Path:
+def ensure_deb_tree(
+    context: Context,
+    purpose: str,
+    debs: DebSet,
+    *,
+    step: Step | None = None,
+    select: Callable[[str], str | None] = lambda path: path,
+    finish: Callable[[Path], None] = lambda tree: None,
+) -> Path:
     """Return a tree of *debs*, unpacked; *purpose* is what it's for ("qemu").
 
+    *select* chooses among the files, and *finish* completes the new tree: the same for each tree of that *purpose*.
     What was resolved the first time stays until the store is cleaned: no network is needed again.
     """
     wish = [_FORMAT, purpose, sorted(debs.roots), sorted(debs.leave_out), debs.suite, debs.architecture]
@@ -55,7 +64,8 @@ def ensure_deb_tree(context: Context, purpose: str, debs: DebSet, *, step: Step 
     closure = resolve_closure(index, debs.roots, rules)
 
     def build(tree: Path) -> None:
-        unpack_debs(context, closure, tree, _without_words, step=step)
+        unpack_debs(context, closure, tree, lambda path: None if path.startswith(_WORDS) else select(path), step=step)
+        finish(tree)
 
     return context.store.ensure_tree("tools", key, build)[0]
 
@@ -84,7 +94,3 @@ def unpack_debs(
         return
     with step.progress(total) as progress:
         fetch_debs(debs, context.mirror, context.http, context.store, progress=progress, on_ready=unpack)
-
-
-def _without_words(path: str) -> str | None:
-    return None if path.startswith(_WORDS) else path

@@ -1,133 +1,111 @@
-"""The loader rule, as a table."""
+"""A device's libraries are read once for each firmware, with what they need there in turn."""
 
 from __future__ import annotations
 
-import platform
+import io
+import re
+import shlex
+import tarfile
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-import pytest
+from tests.unit.abi.elf_maker import make_elf
 
-from incamera.device.libraries import LibraryFacts, find_bundle_libraries, is_newer, plan_loader, read_versions
-from incamera.tree import Entry
+from incamera.device.facts import DeviceFacts, DeviceLibrary
+from incamera.device.libraries import ensure_libraries
+from incamera.device.protocols import CommandResult
 
-OLD = ("GLIBC_2.4", "GLIBC_2.31")
-NEW = (*OLD, "GLIBC_2.36")
-CAMERA_LOADER = "/lib/ld-linux-armhf.so.3"
+if TYPE_CHECKING:
+    from incamera.device.session import Session
 
-
-def library(soname: str, *versions: str, real: str = "", path: str = "") -> LibraryFacts:
-    return LibraryFacts(soname, real or soname, frozenset(versions), path or f"/lib/{soname}")
-
-
-def plan(bundle: list[LibraryFacts], device: list[LibraryFacts]) -> tuple[str | None, set[str], tuple[str, ...]]:
-    made = plan_loader(
-        {one.soname: one for one in bundle},
-        {one.soname: one for one in device},
-        bundle_folders=("lib",),
-        device_folders=("/lib", "/usr/lib"),
-        device_loader=CAMERA_LOADER,
-    )
-    return made.loader, set(made.links), made.libraries
-
-
-def test_an_older_camera_gets_the_bundles_libc() -> None:
-    loader, links, libraries = plan(
-        [library("libc.so.6", *NEW), library("libm.so.6", *NEW)],
-        [library("libc.so.6", *OLD), library("libm.so.6", *OLD)],
-    )
-    assert (loader, links) == (None, set())
-    assert libraries == ("lib", "/lib", "/usr/lib"), "what only the camera has is found last"
+FILES = {
+    "/lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.31"], offers=["puts@GLIBC_2.4"]),
+    "/usr/lib/libvdo.so.1": make_elf(
+        soname="libvdo.so.1",
+        needed=["libglib.so.0", "libc.so.6", "libelsewhere.so.1"],
+        needs={"libc.so.6": ["GLIBC_2.34"]},
+        wants=["__time64@GLIBC_2.34"],
+    ),
+    "/usr/lib/libglib.so.0": make_elf(soname="libglib.so.0", offers=["g_free"]),
+    "/usr/lib/libtext.so.1": b"not an ELF file",
+    "/usr/lib/libnot-asked-for.so.1": make_elf(),
+}
 
 
-def test_a_newer_camera_gives_its_libc_and_its_loader() -> None:
-    loader, links, libraries = plan(
-        [library("libc.so.6", *OLD), library("libm.so.6", "GLIBC_2.4"), library("ld-linux-armhf.so.3", *OLD)],
-        # Its libm has nothing new; but it belongs to the libc.
-        [library("libc.so.6", *NEW), library("libm.so.6", "GLIBC_2.4"), library("ld-linux-armhf.so.3", *OLD)],
-    )
-    assert loader == CAMERA_LOADER
-    assert links == {"libc.so.6", "libm.so.6", "ld-linux-armhf.so.3"}
-    assert libraries == ("device/lib", "lib", "/lib", "/usr/lib")
+@dataclass
+class Shell:
+    """A device's shell, as far as reading files goes."""
+
+    page_kilobytes: int = 4
+    read: list[str] = field(default_factory=list)
+
+    def run(self, command: str, *, timeout: float = 0) -> CommandResult:
+        if command.startswith("grep"):
+            return CommandResult(0, b"KernelPageSize:  %7d kB\n" % self.page_kilobytes, b"")
+        paths = shlex.split(command.split(" -f - ")[1])
+        output = io.BytesIO()
+        with tarfile.open(fileobj=output, mode="w") as archive:
+            for path in paths:
+                self.read.append(f"/{path}")
+                if f"/{path}" in FILES:
+                    member = tarfile.TarInfo(path)
+                    member.size = len(FILES[f"/{path}"])
+                    archive.addfile(member, io.BytesIO(FILES[f"/{path}"]))
+        return CommandResult(0, output.getvalue(), b"")
 
 
-def test_a_libc_relative_never_comes_alone() -> None:
-    """A libm that looks newer would call into a libc that it doesn't fit."""
-    _, links, _ = plan(
-        [library("libc.so.6", *NEW), library("libm.so.6", "GLIBC_2.4")],
-        [library("libc.so.6", *OLD), library("libm.so.6", *NEW)],
-    )
-    assert links == set()
+def facts(*more: str) -> DeviceFacts:
+    libraries = [DeviceLibrary(path.rpartition("/")[2], path, path.rpartition("/")[2], 1) for path in (*FILES, *more)]
+    return DeviceFacts(
+        architecture="armv7l", kernel="", hostname="", system="", user="root", libc="2.31", loader="/lib/ld.so",
+        memory=0, memory_available=0, boot="", tools=(), places=(), library_folders=("/lib", "/usr/lib"),
+        libraries=tuple(libraries),
+    )  # fmt: skip
 
 
-def test_others_are_decided_one_by_one() -> None:
-    _, links, _ = plan(
-        [
-            library("libstdc++.so.6", "GLIBCXX_3.4", "GLIBCXX_3.4.30"),
-            library("libglib-2.0.so.0", real="libglib-2.0.so.0.7400.6"),
-            library("libonly.so.1"),
-        ],
-        [
-            library("libstdc++.so.6", "GLIBCXX_3.4"),
-            library("libglib-2.0.so.0", real="libglib-2.0.so.0.8000.0"),
-            library("libvdostream.so.1"),
-        ],
-    )
-    assert links == {"libglib-2.0.so.0"}
+def test_what_is_asked_for_is_read_with_what_it_needs(tmp_path: Path) -> None:
+    shell = Shell(page_kilobytes=16)
+    table = ensure_libraries(cast("Session", shell), facts(), ["libvdo.so.1", "libnowhere.so.1"], cache=tmp_path)
+    assert set(table.rows) == {"libvdo.so.1", "libglib.so.0", "libc.so.6"}
+    assert table.rows["libvdo.so.1"]["needs"] == {"libc.so.6": ["GLIBC_2.34"]}
+    assert (table.rows["libvdo.so.1"]["time_bits"], table.rows["libc.so.6"]["time_bits"]) == (64, None)
+    assert table.load_offers()["libc.so.6"] == ["puts GLIBC_2.4"]
+    assert table.page_size == 16384
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "newer"),
-    [
-        (library("a", "V1", "V2"), library("a", "V1"), True),
-        (library("a", "V1"), library("a", "V1", "V2"), False),
-        (library("a", "V_1.2", "V_1.10"), library("a", "V_1.2", "V_1.9"), True),
-        (library("libz.so.1", "Z", real="libz.so.1.3.1"), library("libz.so.1", "Z", real="libz.so.1.2.13"), True),
-        (library("libz.so.1", "Z", real="libz.so.1.2.13"), library("libz.so.1", "Z", real="libz.so.1.2.13"), False),
-        (library("libc.so.6", real="libc-2.36.so"), library("libc.so.6", real="libc-2.31.so"), True),
-        (library("liba.so.1"), library("liba.so.1"), False),
-    ],
-)
-def test_which_is_newer(one: LibraryFacts, other: LibraryFacts, newer: bool) -> None:
-    assert is_newer(one, other) is newer
-    if newer:
-        assert not is_newer(other, one)
+def test_nothing_is_read_twice(tmp_path: Path) -> None:
+    shell = Shell()
+    first = ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
+    assert ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path) == first
+    assert shell.read == ["/usr/lib/libglib.so.0"]
+    more = ensure_libraries(cast("Session", shell), facts(), ["libc.so.6"], cache=tmp_path)
+    assert shell.read == ["/usr/lib/libglib.so.0", "/lib/libc.so.6"]
+    assert set(more.load_offers()) == {"libglib.so.0", "libc.so.6"}
 
 
-def test_the_plan_is_written_for_the_launcher() -> None:
-    made = plan_loader(
-        {"libc.so.6": library("libc.so.6", *OLD)},
-        {"libc.so.6": library("libc.so.6", *NEW)},
-        bundle_folders=("lib",),
-        device_folders=("/lib",),
-        device_loader=CAMERA_LOADER,
-    )
-    text = made.files["device/launcher"].decode()
-    assert f"loader {CAMERA_LOADER}\nlibraries device/lib:lib:/lib\n" in text
-    assert made.shipped_links == {"device/lib/libc.so.6": "/lib/libc.so.6"}
-    assert made.why["libc.so.6"].startswith("camera: ")
+def test_another_firmware_is_read_anew(tmp_path: Path) -> None:
+    shell = Shell()
+    ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
+    ensure_libraries(cast("Session", shell), facts("/usr/lib/libnew.so.1"), ["libglib.so.0"], cache=tmp_path)
+    assert shell.read == ["/usr/lib/libglib.so.0"] * 2
 
 
-def test_versions_are_read_from_real_files() -> None:
-    libc = next(
-        Path(folder) / "libc.so.6"
-        for folder in ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib64", "/usr/lib")
-        if (Path(folder) / "libc.so.6").exists()
-    )
-    versions = read_versions(libc.read_bytes())
-    assert f"GLIBC_{platform.libc_ver()[1]}" in versions or "GLIBC_2.34" in versions
-    assert "GLIBC_PRIVATE" not in versions
-    assert "libc.so.6" not in versions
-    assert read_versions(b"not an ELF file") == frozenset()
-    assert read_versions(b"\x7fELF" + bytes(10)) == frozenset()
+def test_what_cannot_be_read_has_no_row(tmp_path: Path) -> None:
+    shell = Shell()
+    names = ["libtext.so.1", "libgone.so.1"]
+    for _ in range(2):
+        table = ensure_libraries(cast("Session", shell), facts("/usr/lib/libgone.so.1"), names, cache=tmp_path)
+        assert not table.rows
+    assert sorted(shell.read) == ["/usr/lib/libgone.so.1", "/usr/lib/libtext.so.1"]
 
 
-def test_a_bundles_libraries_are_found_through_their_links() -> None:
-    entries = [
-        Entry("lib/libz.so.1", link="libz.so.1.2.13"),
-        Entry("lib/libz.so.1.2.13", "ab", 1),
-        Entry("lib/python3.11/x.so", "cd", 1),
-        Entry("lib/libgone.so.1", link="nowhere"),
-    ]
-    found = find_bundle_libraries(entries, ["lib"])
-    assert found["libz.so.1"] == (entries[1], "libz.so.1.2.13")
-    assert set(found) == {"libz.so.1", "libz.so.1.2.13"}
+def test_a_damaged_cache_is_read_anew(tmp_path: Path) -> None:
+    shell = Shell()
+    ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
+    for file in tmp_path.iterdir():
+        assert re.fullmatch(r"(abi|symbols)-\w+\.json", file.name)
+        file.write_text("{")
+    assert set(ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path).rows) == {
+        "libglib.so.0"
+    }

@@ -12,12 +12,14 @@ from incamera.project.lockfile import (
     Lock,
     LockedDeb,
     LockedDistribution,
+    LockedFile,
     describe_changes,
     find_lock,
     lock_inputs,
     lock_path,
     write_lock,
 )
+from incamera.project.recipes import load_recipes
 from incamera.project.settings import Project, parse_project
 
 DEB = LockedDeb(
@@ -87,3 +89,52 @@ def test_changes_are_told_by_name(project: Project) -> None:
 
 def test_the_path_is_named_after_the_target(project: Project) -> None:
     assert lock_path(project, project.default_targets[0]).name == "pylock.armv7hf-cp311.toml"
+
+
+def with_sdist(project: Project) -> Lock:
+    recipes = load_recipes(project.default_targets[0].architecture, project.recipes)
+    file = LockedFile(filename="lamp-2.0.tar.gz", url="https://index.example/lamp-2.0.tar.gz", sha256="cd" * 32, size=7)
+    lamp = LockedDistribution(
+        name="lamp",
+        version="2.0",
+        rung="sdist",
+        why="because",
+        file=file,
+        requires=("numpy",),
+        passed_over=("wheel: there is none",),
+        recipe=recipes.find("lamp").build_digest,
+    )
+    lock = a_lock(project)
+    return replace(lock, distributions=(lamp, *lock.distributions))
+
+
+def test_wheels_and_sdists_come_back_and_others_can_read_them(project: Project) -> None:
+    lock = with_sdist(project)
+    path = write_lock(project, lock)
+    assert find_lock(project, lock.target) == lock
+    read = Pylock.from_dict(tomllib.loads(path.read_text()))
+    read.validate()
+    (package,) = read.packages
+    assert package.sdist is not None
+    assert package.sdist.hashes == {"sha256": "cd" * 32}
+    # numpy comes from Debian, so that PEP 751 has no package to point to
+    assert not package.dependencies
+
+
+def test_a_changed_recipe_makes_the_lock_stale(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    recipe = tmp_path / "recipes/lamp.toml"
+    recipe.write_text('[sdist]\ndev = ["libjpeg-dev"]\n')
+    project = replace(project, recipes=tmp_path / "recipes")
+    lock = with_sdist(project)
+    write_lock(project, lock)
+    assert find_lock(project, lock.target) == lock
+    recipe.write_text('[sdist]\ndev = ["libjpeg-dev", "libtiff-dev"]\n')
+    assert find_lock(project, lock.target) is None
+
+
+def test_a_hash_that_is_no_hash_is_refused(project: Project) -> None:
+    path = write_lock(project, with_sdist(project))
+    path.write_text(path.read_text().replace("cd" * 32, "../../etc/passwd"))
+    with pytest.raises(ConfigError, match="sha256"):
+        find_lock(project, project.default_targets[0])

@@ -40,6 +40,13 @@ def test_pip_sees_the_users_index_and_nothing_that_sends_files_elsewhere() -> No
     assert not {"PIP_TARGET", "PIP_USER", "PYTHONPATH", "VIRTUAL_ENV"} & set(seen)
 
 
+def test_pip_keeps_what_it_downloads_where_it_is_told_or_nowhere() -> None:
+    users = {"PIP_CACHE_DIR": "/elsewhere", "PIP_NO_CACHE_DIR": "off"}
+    assert pip_environment(users)["PIP_NO_CACHE_DIR"] == "1"
+    kept = pip_environment(users, cache=Path("/store/pip"))
+    assert (kept["PIP_CACHE_DIR"], kept.get("PIP_NO_CACHE_DIR")) == ("/store/pip", None)
+
+
 def test_a_back_end_without_requirements_needs_no_pip(tmp_path: Path) -> None:
     interpreter = BuildInterpreter(HostTree(tmp_path / "missing", HOST), "3.11")
     tree, cached = ensure_build_requirements(Store(tmp_path / "store"), interpreter, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import pytest
 from incamera.errors import BuildError
 from incamera.targets.host import Host
 from incamera.targets.target import Target
+from incamera.toolchain.alternatives import link_alternatives
 from incamera.toolchain.build_folder import Toolchain, build_variables, prepare
 from incamera.toolchain.compiler import Gcc, write_linker_scripts
+from incamera.toolchain.emulator import Emulator
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 from incamera.toolchain.sysconfig import extension_suffix
 
@@ -113,7 +115,7 @@ def test_linker_scripts_lead_into_the_sysroot(tmp_path: Path) -> None:
     (libraries / "libown.so").write_bytes(b"\x7fELF\0\0/usr/lib/")
     (libraries / "libz.so").symlink_to("libz.so.1")
     write_linker_scripts(tmp_path, TARGET, tmp_path / "scripts")
-    assert [path.name for path in (tmp_path / "scripts").iterdir()] == ["libc.so"]
+    assert [path.name for path in (tmp_path / "scripts").glob("*.so")] == ["libc.so"]
     root = f"{tmp_path}/usr/lib/arm-linux-gnueabihf"
     assert (tmp_path / "scripts/libc.so").read_text() == f"GROUP ( {root}/libc.so.6 {root}/libc_nonshared.a -lown )"
 
@@ -148,8 +150,10 @@ def test_scripts_of_requirements_run_under_the_builds_python(
     (scripts / "cython").write_text("#!/elsewhere/python3.11\nprint()\n")
     (scripts / "ninja").write_bytes(b"\x7fELF")
     build = prepare(toolchain, tmp_path / "requirements", folder)
-    words = shlex.split((folder / "bin/cython").read_text().splitlines()[1])
-    assert words[:3] == ["exec", str(build.python), str(scripts / "cython")]
+    # One file for sh and for Python: some programs are called again by the name of the file that they were read from.
+    text = (folder / "bin/cython").read_text()
+    assert text == f"#!/bin/sh\n'''exec' {build.python} \"$0\" \"$@\"\n' '''\nprint()\n"
+    compile(text, "cython", "exec")
     assert (folder / "bin/ninja").resolve() == scripts / "ninja"
     assert (folder / "bin/gcc").resolve() == folder / "bin/cc"  # no requirement may take the compiler's place
 
@@ -174,3 +178,91 @@ def test_what_the_driver_left_out_is_reported_once(toolchain: Toolchain, folder:
     (folder / "dropped.log").write_text("-I/usr/include\n-L/usr/lib\n-I/usr/include\n")
     assert json.dumps(build.dropped) == '["-I/usr/include", "-L/usr/lib"]'
     assert os.listdir(folder / "tmp") == []  # noqa: PTH208
+
+
+def test_config_scripts_of_the_sysroot_answer_with_paths_into_it(
+    toolchain: Toolchain, folder: Path, tmp_path: Path
+) -> None:
+    touch(*(toolchain.sysroot / "usr/bin" / name for name in ("geos-config", "own-config", "pkg-config", "tool")))
+    (toolchain.sysroot / "usr/bin/geos-config").write_text(
+        "#!/bin/sh\nprefix=/usr\nlibdir=/usr/lib/arm-linux-gnueabihf\nrun=/usr/bin/awk\necho -I${prefix}/usr/include\n"
+    )
+    (toolchain.sysroot / "usr/bin/own-config").write_bytes(b"\x7fELF")
+    prepare(toolchain, tmp_path / "requirements", folder)
+    usr = folder / "sysroot/usr"
+    assert (folder / "bin/geos-config").read_text().splitlines() == [
+        "#!/bin/sh",
+        f"prefix={usr}",
+        f"libdir={usr}/lib/arm-linux-gnueabihf",
+        "run=/usr/bin/awk",
+        "echo -I${prefix}/usr/include",
+    ]
+    assert not (folder / "bin/own-config").exists()  # a program of the target
+    assert "export PKG_CONFIG_LIBDIR" in (folder / "bin/pkg-config").read_text()  # ours
+
+
+def test_a_build_can_call_few_programs_of_this_computer(
+    toolchain: Toolchain, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    for name in ("cmake", "ninja", "protoc", "make", "gcc", "python3"):
+        touch(own / name)
+        (own / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(own))
+    path = prepare(toolchain, tmp_path / "requirements", folder).environment["PATH"]
+    assert shutil.which("sh", path=path)
+    assert shutil.which("make", path=path)
+    for name in ("cmake", "ninja", "protoc", "gfortran", "ldconfig"):
+        assert shutil.which(name, path=path) is None, name
+    for name in ("gcc", "python3"):
+        assert shutil.which(name, path=path) == str(folder / "bin" / name)
+
+
+def test_linking_libpython_links_nothing(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    prepare(toolchain, tmp_path / "requirements", folder)
+    assert (folder / "linker-scripts/libpython3.11.a").read_bytes() == b"!<arch>\n"
+
+
+@pytest.mark.starts_processes
+def test_the_emulator_gets_the_targets_programs_and_no_scripts(
+    toolchain: Toolchain, folder: Path, tmp_path: Path
+) -> None:
+    # The loader's place is taken by a program that prints what it is given.
+    tree = HostTree(tmp_path / "qemu", HOST)
+    touch(loader := tree.libraries / HOST.loader)
+    loader.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
+    loader.chmod(0o755)
+    emulator = Emulator(tree, tmp_path / "libraries")
+    build = prepare(toolchain, tmp_path / "requirements", folder, emulator=emulator)
+    wrapper = folder / "libexec/emulator"
+    assert f"exe_wrapper = '{wrapper}'" in build.cross_file.read_text()
+    program, script = tmp_path / "program", tmp_path / "script"
+    program.write_bytes(b"\x7fELF\0\n\0")
+    script.write_text('#!/bin/sh\necho "called $1"\n')
+    script.chmod(0o755)
+    words = subprocess.run([wrapper, program, "a b"], capture_output=True, check=True).stdout.decode().split("\0")[:-1]
+    assert words[-2:] == [str(program), "a b"]
+    assert str(tree.root / "usr/bin/qemu-arm") in words
+    assert any(word.startswith(f"LD_LIBRARY_PATH={tmp_path}/libraries/usr/lib/arm") for word in words)
+    assert subprocess.run([wrapper, script, "it"], capture_output=True, check=True).stdout == b"called it\n"
+
+
+def test_a_recipe_can_name_the_sysroot(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    build = prepare(toolchain, tmp_path / "requirements", folder)
+    assert build.expand("{sysroot}/usr:{other}") == f"{folder}/sysroot/usr:{{other}}"
+
+
+def test_of_several_blas_the_first_is_linked_to(tmp_path: Path) -> None:
+    libraries = tmp_path / "usr/lib/arm-linux-gnueabihf"
+    touch(
+        libraries / "openblas-pthread/libblas.so",
+        libraries / "openblas-pthread/pkgconfig/openblas.pc",
+        libraries / "blas/libblas.so",
+        libraries / "blas/libblas.a",
+        tmp_path / "usr/include/arm-linux-gnueabihf/openblas-pthread/cblas.h",
+    )
+    link_alternatives(tmp_path, TARGET)
+    assert (libraries / "libblas.so").resolve() == libraries / "openblas-pthread/libblas.so"
+    assert (libraries / "libblas.a").resolve() == libraries / "blas/libblas.a"
+    assert (libraries / "pkgconfig/openblas.pc").is_file()
+    assert (tmp_path / "usr/include/arm-linux-gnueabihf/cblas.h").is_file()

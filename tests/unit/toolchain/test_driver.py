@@ -71,6 +71,10 @@ def test_what_is_this_computers_is_left_out_and_noted(build: Path, arguments: li
     assert filtered(build, "-O2", *arguments, "module.c") == (["-O2", "module.c"], dropped)
 
 
+def test_a_run_path_into_the_sysroot_goes_without_a_note(build: Path) -> None:
+    assert filtered(build, "-Wl,-rpath,BUILD/lib:BUILD/lib:", "-Wl,-O1") == (["-Wl,-O1"], [])
+
+
 def test_a_folder_whose_name_only_begins_like_an_allowed_one_is_left_out(build: Path) -> None:
     assert filtered(build, f"-I{build}-other") == ([], [f"-I{build}-other"])
 

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from incamera.errors import ConfigError
-from incamera.toolchain.pep517 import BuildSystem, copy_project, explain_output, load_build_system
+from incamera.errors import BuildError, ConfigError
+from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
+from incamera.toolchain.explain import explain_output
+from incamera.toolchain.pep517 import copy_project
+from incamera.toolchain.rust import refuse_rust
 
 
 def project(folder: Path, text: str) -> Path:
@@ -90,5 +93,35 @@ def test_the_compilers_words_come_before_the_back_ends() -> None:
     assert explained[-1].startswith("note: left out -I/usr/include")
 
 
+def test_what_is_printed_again_and_again_is_shown_once() -> None:
+    assert explain_output(["error: no such file: x.h"] * 9, []) == "error: no such file: x.h"
+
+
 def test_without_a_compilers_error_the_end_is_shown() -> None:
     assert explain_output([*"abc", "ModuleNotFoundError: No module named 'numpy'"], []).endswith("named 'numpy'")
+
+
+def test_an_sdist_is_copied_whole(tmp_path: Path) -> None:
+    files = {"PKG-INFO", "setup.py", "own.egg-info/SOURCES.txt", "build/tables.py", "dist/data"}
+    for file in files:
+        path = tmp_path / "own-1" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    copy = tmp_path / "copy"
+    copy_project(tmp_path / "own-1", copy)
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize("requirement", ["maturin>=1,<2", "setuptools-rust", "Setuptools_Rust>=1.4"])
+def test_rust_is_refused_with_what_to_do_instead(requirement: str) -> None:
+    with pytest.raises(BuildError, match=r"orjson-3.11 is written in Rust") as caught:
+        refuse_rust(["setuptools", requirement], package="orjson-3.11")
+    assert '"deb"' in str(caught.value.hint)
+    with pytest.raises(BuildError) as caught:
+        refuse_rust([requirement], package="orjson-3.11", hint="take ujson")
+    assert caught.value.hint == "take ujson"
+
+
+def test_other_requirements_are_no_rust() -> None:
+    refuse_rust(["setuptools", "maturins", "what is this"], package="own")
+    assert requirement_names(["Cython >=3", "numpy; python_version>'3'", "???"]) == {"cython", "numpy"}

@@ -7,7 +7,8 @@ from incamera.targets.architecture import Architecture
 from incamera.targets.host import Host
 from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
-from incamera.toolchain.plan import Compiler, load_compilers, plan_toolchain
+from incamera.toolchain.emulator import plan_emulator, select_for_emulator
+from incamera.toolchain.plan import Compiler, load_compilers, plan_toolchain, select_for_sysroot
 
 X86 = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
 ARM = Host("aarch64", "arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1")
@@ -71,3 +72,40 @@ def test_an_unknown_compiler_is_a_mistake_in_the_settings() -> None:
     with pytest.raises(ConfigError) as caught:
         Compiler.parse("gxx")
     assert "gcc" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("compiler", Compiler)
+def test_dev_packages_bring_what_they_need_into_the_sysroot(compiler: Compiler) -> None:
+    target = Target(Architecture.armv7hf, "3.11")
+    plain, more = (plan_toolchain(target, compiler, X86, dev).sysroot for dev in ((), ("libpng-dev", "libexpat1-dev")))
+    assert set(more.roots) - set(plain.roots) == {"libpng-dev", "libexpat1-dev"}
+    # Python's own need of zlib's headers is not followed, libpng's is.
+    assert "libpython3.11-dev/zlib1g-dev" in more.leave_out
+    assert not {"zlib1g-dev", "libexpat1-dev"} & more.leave_out
+    assert ("libc6-dev" in more.leave_out) == (compiler is Compiler.zig)
+
+
+def test_equal_sets_of_dev_packages_share_a_sysroot() -> None:
+    target = Target(Architecture.armv7hf, "3.11")
+    one, two = (
+        plan_toolchain(target, Compiler.gcc, X86, dev) for dev in (("b-dev", "a-dev"), ("a-dev", "b-dev", "a-dev"))
+    )
+    assert one == two
+
+
+def test_the_emulator_is_the_hosts_and_its_libraries_are_the_targets() -> None:
+    emulator, libraries = plan_emulator(Target.parse("armv7hf-cp313"), X86)
+    assert emulator.architecture == "amd64"
+    assert (libraries.architecture, libraries.suite) == ("armhf", "trixie")
+    assert "libstdc++6" in libraries.roots
+    files = ["usr/bin/qemu-arm", "usr/bin/qemu-aarch64", "usr/bin/qemu-mips", "usr/lib/x86_64-linux-gnu/libffi.so.8"]
+    assert [select_for_emulator(file) for file in files] == [*files[:2], None, files[3]]
+
+
+def test_no_static_libpython_comes_into_the_sysroot() -> None:
+    static = ["usr/lib/arm-linux-gnueabihf/libpython3.11.a", "usr/lib/python3.11/config-3.11-x/libpython3.11-pic.a"]
+    assert [select_for_sysroot(path) for path in (*static, "usr/lib/arm-linux-gnueabihf/libz.a")] == [
+        None,
+        None,
+        "usr/lib/arm-linux-gnueabihf/libz.a",
+    ]

@@ -15,7 +15,7 @@ from incamera.store import Store
 from incamera.targets.host import Host
 from incamera.toolchain import zig
 from incamera.toolchain.plan import Compiler, Compilers, ZigWheel
-from incamera.toolchain.zig import ensure_zig, find_index_url, find_wheel_url
+from incamera.toolchain.zig import ensure_zig
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Web
@@ -43,7 +43,7 @@ def wheel(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 
 def index(web: Web, data: bytes) -> dict[str, str]:
-    page: dict[str, Any] = {"files": [{"filename": FILE, "url": f"../../files/{FILE}"}]}
+    page: dict[str, Any] = {"files": [{"filename": FILE, "url": f"../../files/{FILE}", "hashes": {}}]}
     web.pages = {"/simple/ziglang/": json.dumps(page).encode(), f"/files/{FILE}": data}
     return {"PIP_INDEX_URL": f"{web.url}/simple/"}
 
@@ -73,19 +73,7 @@ def test_an_index_without_the_pinned_file_is_named_without_its_password(tmp_path
     assert "gcc" in str(caught.value.hint)
 
 
-def test_html_indexes_are_read_too() -> None:
-    page = f'<!DOCTYPE html><a href="../../f/other.whl">o</a><a href="../../f/{FILE}#sha256=12">z</a>'.encode()
-    assert find_wheel_url("https://i.example/simple", page, FILE) == f"https://i.example/f/{FILE}"
-
-
-def test_a_page_that_is_no_index_is_an_error() -> None:
-    with pytest.raises(FetchError, match="no package index"):
-        find_wheel_url("https://i.example/simple", b'{"detail": "log in"}', FILE)
-
-
-def test_the_index_is_the_one_that_pip_uses(tmp_path: Path) -> None:
-    config = tmp_path / ".config/pip"
-    config.mkdir(parents=True)
-    (config / "pip.conf").write_text("[global]\nindex-url = https://company.example/simple/\n")
-    assert find_index_url({"HOME": str(tmp_path)}) == "https://company.example/simple"
-    assert find_index_url({"HOME": str(tmp_path), "PIP_INDEX_URL": "https://own.example/"}) == "https://own.example"
+def test_a_login_in_the_indexs_address_is_used(tmp_path: Path, web: Web, wheel: bytes) -> None:
+    address = index(web, wheel)["PIP_INDEX_URL"].replace("//", "//user:secret@", 1)
+    ensure_zig(Store(tmp_path), Http(), HOST, environment={"PIP_INDEX_URL": address})
+    assert {headers["authorization"] for headers in web.headers} == {"Basic dXNlcjpzZWNyZXQ="}

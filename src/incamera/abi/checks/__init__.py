@@ -1,0 +1,1 @@
+"""The checks: one small function for each kind of finding."""

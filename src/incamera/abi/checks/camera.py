@@ -1,0 +1,60 @@
+"""What a bundle shares with the camera: libraries that must be the camera's, and a view of time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from incamera.abi.findings import Finding, Kind, Severity
+from incamera.abi.loader_rule import LIBC_FAMILY
+from incamera.abi.policy import Policy, load_api
+
+if TYPE_CHECKING:
+    from incamera.abi.objects import Object
+    from incamera.abi.process import Load
+
+_BASE = re.compile(r"(?P<base>lib[\w+-]+)\.so.*")
+# They hand no times around.
+_NEUTRAL = re.compile(r"lib(?:gcc_s|stdc\+\+|gomp|atomic|gfortran|z|m)\.so\..*")
+
+
+def find_bundled_camera_library(item: Object) -> Iterator[Finding]:
+    bases = {match["base"] for name in load_api() if (match := _BASE.fullmatch(name))}
+    names = (item.name, item.facts.soname or "")
+    if any((match := _BASE.fullmatch(name)) and match["base"] in bases for name in names):
+        yield Finding(
+            kind=Kind.bundled_camera_library,
+            severity=Severity.error,
+            file=item.path,
+            needs="to be the camera's own: it speaks to a service of the same firmware",
+            provides="a copy from elsewhere",
+            remedy="leave it out; the camera's is found by itself",
+        )
+
+
+def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Finding]:
+    """A file and a library that it uses, which may hand each other times of different width. No loader sees that."""
+    seen = set()
+    bits: dict[Object, int | None] = {}
+    for load in loads:
+        for (item, name), found in load.found.items():
+            if found is None or not item.ours or (item, name) in seen:
+                continue
+            seen.add((item, name))
+            if item.facts.bits != 32 or LIBC_FAMILY.fullmatch(name) or _NEUTRAL.fullmatch(name):
+                continue
+            for one in (item, found):
+                if one not in bits:
+                    bits[one] = policy.time_bits if one.camera and policy.time_bits else one.time_bits
+            mine, theirs = bits[item], bits[found]
+            if mine is not None and theirs is not None and mine != theirs:
+                yield Finding(
+                    kind=Kind.time64,
+                    severity=Severity.warning,
+                    file=item.path,
+                    needs=f"a time_t of {mine} bits",
+                    provides=f"{found.path}, whose time_t has {theirs}",
+                    remedy="build it with "
+                    + ("-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64" if theirs == 64 else "-U_TIME_BITS"),
+                )

@@ -1,0 +1,116 @@
+"""Libraries that Python code loads by name, as far as the name stands there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from incamera.abi.findings import Finding, Kind, Severity
+
+if TYPE_CHECKING:
+    from incamera.abi.process import Process
+    from incamera.abi.subject import Subject
+
+# Packages have thousands of files, so theirs are only searched for what looks like it; the app's own are parsed.
+_ANY = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
+_CALL = re.compile(
+    r"""\b(?:CDLL|PyDLL|LoadLibrary|dlopen)\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
+)
+_SHARED = re.compile(r"[^/]+\.so(?:\.\d+)*")
+_LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen"})
+_APP = "app/"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    file: str
+    line: int
+    function: str
+    name: str | None
+    """None where it is computed."""
+
+
+def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Finding], list[str]]:
+    """Return findings for libraries that are not there, and what of the code cannot be known."""
+    findings = []
+    unknown = []
+    for call in _calls(subject):
+        where = f"{call.file}:{call.line}"
+        if call.function == "find_library":
+            if call.name is not None:
+                findings.append(_find_library(where, call.name))
+        elif call.name is None:
+            unknown.append(where)
+        elif _SHARED.fullmatch(call.name) and process.search(call.name, ())[0] is None:
+            findings.append(
+                Finding(
+                    kind=Kind.missing_library,
+                    severity=Severity.warning,
+                    file=where,
+                    needs=call.name,
+                    provides=f"nothing of that name {process.name}",
+                    remedy="name the Debian package that brings it in debs of [tool.incamera]",
+                )
+            )
+    limits = []
+    if unknown:
+        shown = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
+        limits.append(f"libraries loaded under names that are computed: {shown}")
+    return findings, limits
+
+
+def _find_library(where: str, name: str) -> Finding:
+    return Finding(
+        kind=Kind.missing_library,
+        severity=Severity.warning,
+        file=where,
+        needs=f'ldconfig or a compiler, which find_library("{name}") asks',
+        provides="a camera that has neither, so that it finds nothing",
+        remedy=f'name the file: ctypes.CDLL("lib{name}.so.N")',
+    )
+
+
+def _calls(subject: Subject) -> Iterator[_Call]:
+    for path in subject.sources:
+        try:
+            data = (subject.root / path).read_bytes()
+        except OSError:
+            continue
+        if not _ANY.search(data):
+            continue
+        text = data.decode("utf-8", "replace")
+        if path.startswith(_APP) or (subject.shape != "bundle" and subject.wheel is None):
+            yield from _parsed(path, text)
+        else:
+            yield from _matched(path, text)
+
+
+def _matched(path: str, text: str) -> Iterator[_Call]:
+    if "import ctypes" not in text and "from ctypes" not in text and "dlopen" not in text:
+        return
+    for match in _CALL.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        yield _Call(path, line, "CDLL", match["name"])
+
+
+def _parsed(path: str, text: str) -> Iterator[_Call]:
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if function not in _LOADERS and function != "find_library":
+            continue
+        first = node.args[0]
+        if isinstance(first, ast.Constant):
+            if isinstance(first.value, str):
+                yield _Call(path, node.lineno, function, first.value)
+        else:
+            yield _Call(path, node.lineno, function, None)

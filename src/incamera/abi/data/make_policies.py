@@ -1,0 +1,140 @@
+"""Makes the data of the audit: what the virtual camera of each profile has, and what each target's bare runtime has.
+
+Run by hand (`make policies`) when a profile, a suite or the runtime changes; a test compares with what is there then.
+Names on the command line choose some of the profiles and targets.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from incamera.console import Console
+from incamera.device.libraries import describe_library, read_files, read_page_size
+from incamera.elf import is_elf
+from incamera.project.settings import load_project
+from incamera.targets.architecture import Architecture
+from incamera.targets.profile import Profile, load_profiles
+from incamera.targets.suite import load_suites
+from incamera.targets.target import Target
+from incamera.workflows.bundle import build_bundle
+from incamera.workflows.context import Context
+from incamera.workflows.devices import connected, probe_device, virtual_device
+from incamera.workflows.virtual import start_virtual
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+HERE = Path(__file__).parent
+
+
+def main(names: list[str]) -> None:
+    context = Context.open(Console())
+    for name, profile in load_profiles().items():
+        if not names or name in names:
+            with running(context, profile) as camera:
+                write(HERE / "policies" / name, *describe_camera(context, camera))
+    for target in targets():
+        if not names or str(target) in names:
+            write(HERE / "runtimes" / str(target), *describe_runtime(context, target))
+
+
+def targets() -> Iterator[Target]:
+    pythons = [suite.python for suite in load_suites().values() if suite.python]
+    return (Target(architecture, python) for architecture in Architecture for python in pythons)
+
+
+def running(context: Context, profile: Profile) -> Any:
+    from contextlib import contextmanager
+
+    from incamera.virtual.camera import stop_camera
+
+    @contextmanager
+    def camera() -> Iterator[VirtualCamera]:
+        started = start_virtual(context, profile, name=f"policy-{profile.name}")
+        try:
+            yield started
+        finally:
+            stop_camera(context.store, started.name)
+
+    return camera()
+
+
+def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the document and the symbols of what a virtual camera has."""
+    with connected(context, virtual_device(camera)) as session:
+        facts = probe_device(context, session)
+        page_size = read_page_size(session)
+        data = read_files(session, [library.path for library in facts.libraries])
+    rows = []
+    symbols = {}
+    for library in facts.libraries:
+        row = describe_library(data[library.path])
+        if row is not None:
+            symbols[library.real_name] = row.pop("offers")
+            rows.append({"name": library.soname, "path": library.path, "real_name": library.real_name} | row)
+    document = {
+        "source": f"the virtual camera {camera.profile}",
+        "loader": facts.loader,
+        "folders": list(facts.library_folders),
+        "page_size": page_size,
+        "libraries": rows,
+    }
+    return document, symbols
+
+
+def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the document and the symbols of what a bundle without any packages has."""
+    with TemporaryDirectory() as folder:
+        Path(folder, "pyproject.toml").write_text(
+            '[project]\nname = "bare"\nversion = "1"\ndependencies = []\n\n[tool.incamera]\nentry = "app.py"\n'
+        )
+        Path(folder, "app.py").write_text("")
+        bundle = build_bundle(context, load_project(Path(folder)), target)
+    names = bundle.library_names()
+    program = f"libexec/python{target.python}"
+    found = {program: bundle.path / program} | {
+        f"lib/{path.name}": path for path in sorted((bundle.path / "lib").iterdir()) if path.is_file() and is_elf(path)
+    }
+    symbols = {}
+    rows = []
+    for path, file in found.items():
+        row = describe_library(file.read_bytes())
+        if row is not None:
+            real_name = names.get(file.name, file.name)
+            symbols[real_name] = row.pop("offers")
+            rows.append({"name": file.name, "path": path, "real_name": real_name} | row)
+    document = {"source": f"a bundle for {target} without any packages", "program": rows[0], "libraries": rows[1:]}
+    return document, symbols
+
+
+def write(path: Path, document: Mapping[str, Any], symbols: Mapping[str, list[str]]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.with_suffix(".json").write_text(dump(document), "utf-8")
+    data = lzma.compress(dump_symbols(symbols).encode(), preset=9 | lzma.PRESET_EXTREME)
+    path.with_suffix(".symbols.xz").write_bytes(data)
+
+
+def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
+    return "\n".join(["", *(line for name, lines in symbols.items() for line in (f"={name}", *lines))])
+
+
+def load_symbols(path: Path) -> str:
+    """Return the text that `write` has left at *path*."""
+    return lzma.decompress(path.with_suffix(".symbols.xz").read_bytes()).decode()
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """Return JSON with a line for each library, so that changes can be read."""
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in document.items() if key != "libraries"]
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in document["libraries"])
+    return "{\n" + ",\n".join([*lines, f' "libraries": [\n{rows}\n ]']) + "\n}\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,86 @@
+"""`incamera audit`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.units import format_count
+
+if TYPE_CHECKING:
+    from incamera.abi.findings import Report
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "audit",
+        execute,
+        help="find out before upload what would not work in the camera",
+        description="Judge the project's bundle, or any wheel, .eap, folder or ELF file, against what a camera has.",
+    )
+    parser.epilog = (
+        "The exit code is 1 when something cannot work. docs/reference/audit.md explains each kind of finding."
+    )
+    parser.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a wheel, an .eap, a folder, an ELF file (default: the project's bundle)",
+    )
+    add_project_option(parser)
+    add_target_option(parser)
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument("--profile", metavar="NAME", help="judge against this profile (see `virtual profiles`)")
+    against.add_argument("--device", metavar="NAME", help="ask this device what it has, and judge against that")
+    parser.add_argument(
+        "--graph", metavar="FILE", help="write who needs whom as a picture (SVG), what is missing in red"
+    )
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.audit import audit_file, audit_project
+    from incamera.workflows.context import Context
+
+    context = Context.open(console)
+    against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
+    if arguments.path is not None:
+        judged = [audit_file(context, Path(arguments.path), **against)]
+    else:
+        from incamera.project.settings import load_project
+
+        judged = audit_project(context, load_project(Path(arguments.project)), **against)
+    if arguments.graph:
+        from incamera.abi.graph import draw_graph
+
+        with context.store.reporting_disk_errors():
+            Path(arguments.graph).write_text(draw_graph(*judged[0]), "utf-8")
+    reports = [report for report, _ in judged]
+    if arguments.json:
+        # The first report's fields stand at the top, where a script that builds for one target looks for them.
+        console.emit({**reports[0].to_json(), "reports": [report.to_json() for report in reports]})
+    else:
+        for report in reports:
+            _print_report(console, report)
+    return 0 if all(report.compatible for report in reports) else 1
+
+
+def _print_report(console: Console, report: Report) -> None:
+    if report.findings:
+        rows = [[item.severity, item.kind, item.file, item.needs, item.provides] for item in report.findings]
+        console.table(["", "kind", "file", "needs", "there is"], rows)
+        console.print("")
+        for kind, remedy in dict.fromkeys((item.kind, item.remedy) for item in report.findings):
+            console.print(f"{kind}: {remedy}")
+        console.print("")
+    errors, warnings = len(report.errors), len(report.findings) - len(report.errors)
+    found = (
+        f"{format_count(errors, 'error')}, {format_count(warnings, 'warning')}" if report.findings else "nothing found"
+    )
+    console.print(f"{report.subject} on {report.policy}: {found} in {format_count(report.files, 'file')}")
+    console.print(f"loader: {report.loader}")
+    for limit in report.limits:
+        console.print(f"not seen: {limit}")

@@ -1,0 +1,43 @@
+"""What an ELF file says of itself, as values; judged elsewhere."""
+
+from incamera.elf.attributes import ArmAttributes
+from incamera.elf.facts import (
+    ElfFacts,
+    ElfType,
+    Reference,
+    Segment,
+    Symbols,
+    dump_offers,
+    parse_facts,
+    parse_offers,
+)
+from incamera.elf.file import (
+    ELF_MAGIC,
+    clear_executable_stack,
+    is_elf,
+    parse_elf,
+    parse_symbols,
+    read_elf,
+    read_needed,
+    read_symbols,
+)
+
+__all__ = [
+    "ELF_MAGIC",
+    "ArmAttributes",
+    "ElfFacts",
+    "ElfType",
+    "Reference",
+    "Segment",
+    "Symbols",
+    "clear_executable_stack",
+    "dump_offers",
+    "is_elf",
+    "parse_elf",
+    "parse_facts",
+    "parse_offers",
+    "parse_symbols",
+    "read_elf",
+    "read_needed",
+    "read_symbols",
+]

@@ -1,0 +1,202 @@
+"""Package indexes: which ones the user has, and the pages that they answer with (PEP 503, 691, 700)."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from incamera.errors import FetchError
+
+PYPI = "https://pypi.org/simple"
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageFile:
+    """One file on a project's page, as the index tells it.
+
+    `sha256` is empty where the index gives none; `yanked` is the reason, or None; `metadata` is the sha256 of the file
+    with PEP 658's metadata, empty where there is one without a hash, or None.
+    """
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    requires_python: str | None = None
+    yanked: str | None = None
+    metadata: str | None = None
+    upload_time: str | None = None
+
+
+def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the user's package indexes without a final slash, the one to be asked first in front. At least one.
+
+    As pip finds them: PIP_INDEX_URL and PIP_EXTRA_INDEX_URL, pip.conf, else PyPI. The extra ones come first, since the
+    first that has a project is believed: a name that somebody else registers on PyPI can't stand in for a company's
+    own. They may hold names and passwords. Indexes that are folders (file://) are left out.
+    """
+    settings = [_load_pip_conf(place) for place in _pip_conf_places(environment)]
+
+    def find(variable: str, key: str) -> list[str]:
+        if words := environment.get(variable, "").split():
+            return words
+        return next((words for setting in settings if (words := setting.get(key, []))), [])
+
+    urls = [*find("PIP_EXTRA_INDEX_URL", "extra-index-url"), *(find("PIP_INDEX_URL", "index-url") or [PYPI])[:1]]
+    usable = [url.rstrip("/") for url in urls if urlsplit(url).scheme in ("http", "https")]
+    return tuple(dict.fromkeys(usable)) or (PYPI,)
+
+
+def without_login(url: str) -> str:
+    """Return *url* as it may be shown: with no name or password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def parse_project_page(page: bytes, url: str) -> Iterator[PageFile]:
+    """Yield the files on a project's *page*, JSON or HTML, that was found at *url*. Raises FetchError."""
+    if page.lstrip()[:1] == b"{":
+        return _parse_json(page, url)
+    return _parse_html(page, url)
+
+
+def _pip_conf_places(environment: Mapping[str, str]) -> list[Path]:
+    """Return where pip looks for its settings, the strongest first."""
+    home = Path(environment.get("HOME", "/nonexistent"))
+    config_home = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    places = [
+        config_home / "pip/pip.conf",
+        home / ".pip/pip.conf",
+        Path("/etc/xdg/pip/pip.conf"),
+        Path("/etc/pip.conf"),
+    ]
+    if named := environment.get("PIP_CONFIG_FILE"):
+        # The null device there means: no settings from files at all.
+        return [] if named == "/dev/null" else [Path(named), *places]
+    return places
+
+
+def _load_pip_conf(path: Path) -> dict[str, list[str]]:
+    """Return the indexes that a pip.conf names; none where there is no such file, or it can't be read."""
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path, "utf-8")
+    except (configparser.Error, OSError, UnicodeError):
+        return {}
+    found: dict[str, list[str]] = {}
+    for section in ("install", "global"):
+        for key in ("index-url", "extra-index-url"):
+            words = parser.get(section, key, fallback="").split()
+            if words and key not in found:
+                found[key] = words
+    return found
+
+
+def _parse_json(page: bytes, url: str) -> Iterator[PageFile]:
+    try:
+        document = json.loads(page)
+        _check_version(str(document.get("meta", {}).get("api-version", "1.0")), url)
+        entries = document["files"]
+        if not isinstance(entries, list):
+            raise TypeError("its files are no list")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _no_index(url) from error
+    for entry in entries:
+        try:
+            yield _json_file(entry, url)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            continue  # one file that nobody can use doesn't take the others with it
+
+
+def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
+    address, size, yanked = str(entry["url"]), entry.get("size"), entry.get("yanked", False)
+    metadata = entry.get("core-metadata", entry.get("dist-info-metadata", False))
+    return PageFile(
+        filename=str(entry["filename"]),
+        # Most are absolute, and joining takes as long as all the rest.
+        url=without_login(urljoin(base, address)) if not address.startswith("https://") or "@" in address else address,
+        sha256=str(entry["hashes"].get("sha256", "")).lower(),
+        size=size if isinstance(size, int) and size >= 0 else None,
+        requires_python=entry.get("requires-python") or None,
+        yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
+        metadata=_metadata_hash(metadata),
+        upload_time=entry.get("upload-time") or None,
+    )
+
+
+def _metadata_hash(value: object) -> str | None:
+    if isinstance(value, dict):
+        return str(value.get("sha256", ""))
+    return "" if value else None
+
+
+def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
+    import html.parser
+
+    links: list[dict[str, str | None]] = []
+    base = url
+
+    class Links(html.parser.HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            nonlocal base
+            values = dict(attrs)
+            if tag == "a" and values.get("href"):
+                links.append(values)
+            elif tag == "base" and values.get("href"):
+                base = urljoin(url, values["href"] or "")
+            elif tag == "meta" and values.get("name") == "pypi:repository-version":
+                _check_version(values.get("content") or "1.0", url)
+
+    text = page.decode("utf-8", "replace")
+    if not re.search(r"<(!doctype|html|a|body|head)\b", text, re.IGNORECASE):
+        raise _no_index(url)
+    Links().feed(text)
+    for values in links:
+        try:
+            address = urljoin(base, (values["href"] or "").strip())
+            parts = urlsplit(address)
+        except ValueError:
+            continue
+        yield PageFile(
+            filename=unquote(parts.path.rpartition("/")[2]),
+            url=without_login(urlunsplit(parts._replace(fragment=""))),
+            sha256=_fragment_hash(parts.fragment),
+            requires_python=values.get("data-requires-python") or None,
+            yanked=(values["data-yanked"] or "") if "data-yanked" in values else None,
+            metadata=_html_metadata(values),
+        )
+
+
+def _html_metadata(values: Mapping[str, str | None]) -> str | None:
+    for key in ("data-core-metadata", "data-dist-info-metadata"):
+        if key in values:
+            text = values[key] or ""
+            return None if text == "false" else _fragment_hash(text)
+    return None
+
+
+def _fragment_hash(text: str) -> str:
+    """Return the hash in `sha256=…`, or an empty text."""
+    return next((word[7:].lower() for word in text.split("&") if word.startswith("sha256=")), "")
+
+
+def _check_version(version: str, url: str) -> None:
+    # The specification: a client that doesn't know the major version must refuse.
+    if version.partition(".")[0] != "1":
+        raise FetchError(
+            f"{without_login(url)} speaks version {version} of the index protocol, which incamera does not"
+        )
+
+
+def _no_index(url: str) -> FetchError:
+    return FetchError(
+        f"{without_login(url)} answers with something that is no package index",
+        hint="does it want a name and a password? or is PIP_INDEX_URL wrong?",
+    )

@@ -1,0 +1,69 @@
+"""What a project says about its build: back end and requirements."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSystem:
+    """`[build-system]` of a project's pyproject.toml, or PEP 517's default."""
+
+    requires: tuple[str, ...] = ("setuptools>=40.8.0",)
+    backend: str = "setuptools.build_meta:__legacy__"
+    backend_path: tuple[str, ...] | None = None
+
+
+def load_build_system(project: Path) -> BuildSystem:
+    """Raises ConfigError when pyproject.toml can't be read, or [build-system] isn't what PEP 518 says."""
+    path = project / "pyproject.toml"
+    if not path.exists():
+        if not (project / "setup.py").exists():
+            raise ConfigError(f"{project} has neither pyproject.toml nor setup.py, so there is nothing to build")
+        return BuildSystem()
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("build-system")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return BuildSystem() if table is None else _parse_build_system(path, table)
+
+
+def _parse_build_system(path: Path, table: object) -> BuildSystem:
+    def strings(value: object, key: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{path}: build-system.{key} must be a list of strings")
+        return tuple(value)
+
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: build-system must be a table")
+    if "requires" not in table:
+        raise ConfigError(
+            f"{path}: build-system.requires is missing", hint='write, for example, requires = ["setuptools>=77"]'
+        )
+    backend = table.get("build-backend", BuildSystem.__dataclass_fields__["backend"].default)
+    if not isinstance(backend, str):
+        raise ConfigError(f"{path}: build-system.build-backend must be a string")
+    return BuildSystem(
+        requires=strings(table["requires"], "requires"),
+        backend=backend,
+        backend_path=strings(table["backend-path"], "backend-path") if "backend-path" in table else None,
+    )
+
+
+def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
+    """Return the normalised names of *requirements*; what is none is left to whoever installs them."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    names = set()
+    for text in requirements:
+        try:
+            names.add(str(canonicalize_name(Requirement(text).name)))
+        except InvalidRequirement:
+            continue
+    return frozenset(names)

@@ -1,0 +1,165 @@
+"""The private root of an emulated build: the target's own packages, unpacked, entered without any right of root's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera import proc
+from incamera.targets.architecture import Architecture
+from incamera.targets.packages import DebSet
+from incamera.toolchain.alternatives import link_alternatives
+
+if TYPE_CHECKING:
+    from incamera.targets.host import Host
+    from incamera.targets.target import Target
+    from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+
+# What a build may call besides the compilers, as far as distributions have it installed everywhere.
+_PROGRAMS = (
+    *("bash", "binutils", "coreutils", "dash", "diffutils", "file", "findutils", "gawk", "grep", "gzip", "hostname"),
+    *("libc-bin", "m4", "make", "patch", "pkgconf", "sed", "tar", "which", "xz-utils"),
+)
+_WITHOUT = frozenset(
+    (
+        *("ca-certificates", "dpkg-dev", "libasan8", "liblsan0", "libtsan2", "libubsan1", "libhwasan0", "libitm1"),
+        *("media-types", "mime-support", "netbase", "openssl", "readline-common", "tzdata", "install-info"),
+    )
+)
+# The emulator is the same for all suites; static, since the kernel starts it where nothing of this computer is seen.
+_EMULATOR_SUITE = "bookworm"
+_EMULATORS = {Architecture.armv7hf: "qemu-arm-static", Architecture.aarch64: "qemu-aarch64-static"}
+_ENTER_ROOT = Path(__file__).with_name("data") / "enter_root.py"
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmulatedRootPlan:
+    tree: DebSet
+    emulator: DebSet | None
+    proot: DebSet
+
+
+def plan_emulated_root(target: Target, host: Host, dev: Sequence[str] = ()) -> EmulatedRootPlan:
+    """Decide which packages an emulated build for *target* needs; *dev* are those that the project asks for."""
+    facts = target.architecture.facts
+    roots = (f"python{target.python}", f"libpython{target.python}-dev", "gcc", "g++", "libc6-dev", *_PROGRAMS, *dev)
+    emulated = facts.debian != host.debian
+    return EmulatedRootPlan(
+        tree=DebSet(suite=target.suite.name, architecture=facts.debian, roots=roots, leave_out=_WITHOUT - set(dev)),
+        emulator=_host_tools(host, "qemu-user-static") if emulated else None,
+        proot=_host_tools(host, "proot"),
+    )
+
+
+def _host_tools(host: Host, package: str) -> DebSet:
+    return DebSet(suite=_EMULATOR_SUITE, architecture=host.debian, roots=(package,))
+
+
+def select_emulator(target: Target, path: str) -> str | None:
+    """Of the package with QEMU for some thirty processors, choose the one program that is needed."""
+    return path if path == f"usr/bin/{_EMULATORS[target.architecture]}" else None
+
+
+def complete_tree(tree: Path, target: Target, interpreter: BuildInterpreter) -> None:
+    """Make what in an unpacked *tree* maintainer scripts would have made: a few links, and byte-code."""
+    binaries = tree / "usr/bin"
+    wanted = {"sh": "dash", "awk": "gawk", "cc": "gcc", "c++": "g++", "python3": f"python{target.python}"}
+    for name, program in wanted.items():
+        link = binaries / name
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to(program)
+    link_alternatives(tree, target)
+    compile_modules(interpreter, tree / "usr/lib", "/usr/lib")
+
+
+def compile_modules(interpreter: BuildInterpreter, folder: Path, inside: str) -> None:
+    """Write the byte-code of all modules below *folder*, which is seen as *inside* in a root: far faster out here."""
+    # Some packages hold modules for other Pythons, which don't compile: that's no error.
+    script = "import compileall; compileall.compile_dir({0!r}, quiet=2, stripdir={0!r}, prependdir={1!r})"
+    code = script.format(str(folder), inside)
+    proc.run(interpreter.argv("-I", "-c", code), purpose=f"compile the modules of {inside}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmulatedRoot:
+    """What `ensure_emulated_root` brings together. *tree*: the target's packages. *interpreter*: runs pip, outside.
+
+    *emulator* is None where this computer is of the target's architecture. *namespaces*: whether to try those first.
+    """
+
+    target: Target
+    tree: Path
+    emulator: Path | None
+    proot: HostTree | None
+    interpreter: BuildInterpreter
+    namespaces: bool = True
+
+    def make(self, folder: Path) -> None:
+        """Make the empty *folder* a root in which the tree can be seen. Only what is written there is its own."""
+        for name in ("usr", "proc", "tmp", "dev/shm", "build", "requirements", "hooks", "call"):
+            (folder / name).mkdir(parents=True)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            (folder / name).symlink_to(f"usr/{name}")
+        for name in _DEVICES:
+            (folder / "dev" / name).touch()
+        shutil.copytree(self.tree / "etc", folder / "etc", symlinks=True)
+        (folder / "etc/passwd").write_text(f"builder:x:{os.getuid()}:{os.getgid()}::/build/tmp:/bin/sh\n", "utf-8")
+        (folder / "etc/hosts").write_text("127.0.0.1 localhost\n", "utf-8")
+
+    def entry(
+        self,
+        folder: Path,
+        argv: Sequence[str],
+        *,
+        binds: Mapping[str, Path],
+        writable: Mapping[str, Path],
+        environment: Mapping[str, str],
+        cwd: str,
+    ) -> list[str]:
+        """Return the command line that runs *argv* in *folder*, a root that `make` has made.
+
+        *binds* and *writable*: where in the root which folders of this computer are seen.
+        """
+        seen = {"/usr": self.tree / "usr", **binds}
+        rows = [[str(path), inside, False] for inside, path in seen.items()]
+        rows += [[str(path), inside, True] for inside, path in writable.items()]
+        rows += [[f"/dev/{name}", f"/dev/{name}", True] for name in _DEVICES]
+        spec = {
+            "root": str(folder),
+            "binds": rows,
+            "namespaces": self.namespaces,
+            "binfmt": self._binfmt(),
+            "proot": self._proot(),
+            "proot_environment": {"PROOT_TMP_DIR": str(folder / "tmp")},
+            "argv": list(argv),
+            "cwd": cwd,
+            # The emulated processor is the oldest of that architecture's cameras: a build can't find more than it has.
+            "environment": {"QEMU_CPU": self.target.architecture.facts.zig_cpu.replace("_", "-"), **environment},
+        }
+        path = folder / "incamera.json"
+        path.write_text(json.dumps(spec, indent=1), "utf-8")
+        return [sys.executable, "-I", "-S", str(_ENTER_ROOT), str(path)]
+
+    def _proot(self) -> list[str] | None:
+        if self.proot is None:
+            return None
+        words = self.proot.argv(self.proot.root / "usr/bin/proot")
+        return words if self.emulator is None else [*words, "-q", str(self.emulator)]
+
+    def _binfmt(self) -> str | None:
+        """Return the rule by which the kernel knows the target's programs: see the kernel's binfmt-misc.rst."""
+        if self.emulator is None:
+            return None
+        # The first 20 bytes of an ELF file: class, byte order, …, executable or library, machine. Any ABI's number.
+        wide, machine = {"EM_ARM": (1, 0x28), "EM_AARCH64": (2, 0xB7)}[self.target.architecture.facts.elf_machine]
+        magic = rf"\x7fELF\x0{wide}\x01\x01" + r"\x00" * 9 + rf"\x02\x00\x{machine:02x}\x00"
+        mask = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe" + r"\xff" * 3
+        # F: opened now, so it needn't be in the root. P: the program is told by which name it was called.
+        return f":incamera:M::{magic}:{mask}:{self.emulator}:PF"

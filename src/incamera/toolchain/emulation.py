@@ -1,0 +1,226 @@
+"""Building a wheel inside an emulated root: slow, for what cannot be cross-built."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera import proc
+from incamera.errors import BuildError, ConfigError, ToolFailed
+from incamera.toolchain.build_folder import build_variables
+from incamera.toolchain.build_system import BuildSystem, load_build_system
+from incamera.toolchain.emulated_requirements import ensure_target_requirements
+from incamera.toolchain.explain import explain_output
+from incamera.toolchain.interpreter import write_script
+from incamera.toolchain.network import refusing_downloads
+from incamera.toolchain.options import BuildOptions
+from incamera.toolchain.pep517 import copy_project
+from incamera.toolchain.wheel_check import check_wheel
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+    from incamera.toolchain.emulated_root import EmulatedRoot
+
+# Where things are in the root. The same for each build, so that paths which a build writes down are alike.
+_BUILD, _REQUIREMENTS, _HOOKS, _CALL = "/build", "/requirements", "/hooks", "/call"
+_PYTHON = f"{_BUILD}/venv/bin/python"
+_CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
+# Measured with Pillow 11.3 for armv7hf, by bench/sdist.py: in seconds of one processor.
+TIMES_SLOWER = 13
+_SECONDS_PER_BYTE = 1.5e-4
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".pyx", ".S")
+
+
+def estimate_seconds(source: Path) -> float:
+    """Return roughly how long *source*, an unpacked sdist, takes to be built under emulation."""
+    sizes = (path.stat().st_size for path in source.rglob("*") if path.suffix in _SOURCES and path.is_file())
+    return 10 + _SECONDS_PER_BYTE * sum(sizes)
+
+
+def build_wheel_emulated(
+    source: Path,
+    root: EmulatedRoot,
+    store: Store,
+    destination: Path,
+    *,
+    options: BuildOptions | None = None,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    waiting: frozenset[str] = frozenset(),
+) -> Path:
+    """Build the project in *source* for the root's target, by its own back end, and return the wheel in *destination*.
+
+    Build requirements are fetched as the user's pip is set up to in *environment*; the build itself has no network.
+    *log* gets all that was printed. *waiting*: see ensure_target_requirements. Raises ToolFailed with the compiler's
+    words first, and BuildError.
+    """
+    options = options or BuildOptions()
+    system = load_build_system(source)
+    named = system.requires if options.build_requires is None else options.build_requires
+
+    def requirements(more: Sequence[str] = ()) -> Path:
+        return ensure_target_requirements(
+            store,
+            root,
+            [*named, *more],
+            environment=environment,
+            waiting=waiting,
+            build_sdist=lambda sdist, place, waiting: build_wheel_emulated(
+                sdist, root, store, place, environment=environment, waiting=waiting
+            ),
+        )
+
+    with store.temporary() as scratch:
+        builder = _Builder(system, root, scratch, options)
+        copy_project(source, builder.project)
+        try:
+            builder.install(requirements())
+            if more := builder.call("get_requires_for_build_wheel"):
+                builder.install(requirements(more))
+            name = builder.call("build_wheel", f"{_BUILD}/wheels")
+        finally:
+            if log is not None:
+                log.write_bytes(builder.read_log())
+        built = builder.folder / "wheels" / Path(str(name)).name
+        if not built.is_file():
+            raise BuildError(f"{system.backend} says that it made {name}, but there is no such file")
+        check_wheel(built, root.target)
+        destination.mkdir(parents=True, exist_ok=True)
+        partial = destination / f".{built.name}.partial"
+        shutil.copyfile(built, partial)
+        return partial.replace(destination / built.name)
+
+
+class _Builder:
+    """Calls the hooks of one back end, each in a process of its own, in a root that's made for one build."""
+
+    def __init__(self, system: BuildSystem, root: EmulatedRoot, scratch: Path, options: BuildOptions) -> None:
+        self._system = system
+        self._root = root
+        self._entered = scratch / "root"
+        self._options = options
+        self._requirements = Path()
+        self._logs: list[Path] = []
+        self.folder = scratch / "build"
+        for name in ("tmp", "wheels", "logs"):
+            (self.folder / name).mkdir(parents=True)
+        self._entered.mkdir()
+        root.make(self._entered)
+        self._write_environment()
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "project"
+
+    def install(self, requirements: Path) -> None:
+        """Let the build see *requirements*, a tree of packages, with their programs on the path."""
+        self._requirements = requirements
+        for script in sorted((requirements / "bin").glob("*")):
+            with script.open("rb") as stream:
+                is_python = stream.read(2) == b"#!" and b"python" in stream.readline()
+            path = self.folder / "venv/bin" / script.name
+            inside = f"{_REQUIREMENTS}/bin/{script.name}"
+            if not path.exists() and not path.is_symlink():
+                if is_python:
+                    write_script(path, f'exec {_PYTHON} {shlex.quote(inside)} "$@"')
+                else:
+                    path.symlink_to(inside)
+
+    def _write_environment(self) -> None:
+        """Write a virtual environment, by hand as `venv` would have to be emulated."""
+        python, venv = self._root.target.python, self.folder / "venv"
+        packages = venv / f"lib/python{python}/site-packages"
+        packages.mkdir(parents=True)
+        (venv / "bin").mkdir()
+        for name in ("python", "python3", f"python{python}"):
+            (venv / "bin" / name).symlink_to(f"/usr/bin/python{python}")
+        # Debian's own packages count: a recipe may name python3-numpy, which has no wheel.
+        (venv / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = true\n", "utf-8")
+        (packages / "_requirements.pth").write_text(f"import site; site.addsitedir({_REQUIREMENTS!r})\n", "utf-8")
+
+    def _environment(self) -> dict[str, str]:
+        flags = " ".join((_CFLAGS, *self._root.target.architecture.facts.cflags))
+        processors = str(os.cpu_count() or 1)
+        return {
+            **build_variables(),
+            "HOME": f"{_BUILD}/tmp",
+            "TMPDIR": f"{_BUILD}/tmp",
+            "PATH": f"{_BUILD}/venv/bin:/usr/bin:/usr/sbin",
+            "PYTHONDONTWRITEBYTECODE": "1",  # what's imported at each start has been compiled outside
+            # Without debug sections, which take time and stay off the camera.
+            "CFLAGS": flags,
+            "CXXFLAGS": flags,
+            "LDFLAGS": "-s",
+            "MAKEFLAGS": f"-j{processors}",
+            "CMAKE_BUILD_PARALLEL_LEVEL": processors,
+            **{key: _expand(value) for key, value in self._options.environment.items()},
+        }
+
+    def call(self, hook: str, *arguments: str) -> Any:
+        import warnings
+
+        import pyproject_hooks
+
+        try:
+            caller = pyproject_hooks.BuildBackendHookCaller(
+                str(self.project),
+                self._system.backend,
+                None if self._system.backend_path is None else list(self._system.backend_path),
+                runner=lambda cmd, cwd=None, extra_environ=None: self._run(hook, cmd, extra_environ or {}),
+                python_executable=_PYTHON,
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the back end's; they are in the log
+                return getattr(caller, hook)(*arguments, config_settings=self._settings())
+        except ToolFailed as failure:
+            raise self._explain(failure) from failure
+        except pyproject_hooks.BackendUnavailable as error:
+            raise BuildError(
+                f'the build back end "{self._system.backend}" cannot be imported: {error}',
+                hint="is the package that holds it named in build-system.requires?",
+            ) from error
+        except (pyproject_hooks.HookMissing, pyproject_hooks.UnsupportedOperation) as error:
+            raise BuildError(f"{self._system.backend} cannot build a wheel: {error}") from error
+        except ValueError as error:  # backend-path leads out of the project
+            raise ConfigError(f"build-system.backend-path: {error}") from error
+
+    def _settings(self) -> dict[str, str | list[str]] | None:
+        return {
+            key: _expand(value) if isinstance(value, str) else [_expand(word) for word in value]
+            for key, value in self._options.settings.items()
+        } or None
+
+    def _run(self, hook: str, command: Sequence[str], more: Mapping[str, str]) -> None:
+        log = self.folder / f"logs/{len(self._logs)}"
+        self._logs.append(log)
+        _, script, _, folder = command  # python, the hooks' script, the hook, a folder for what it is told and tells
+        with refusing_downloads() as refusals:
+            environment = {**self._environment(), **refusals.environment}
+            # Paths of this computer, in what the hooks' script is told, become those in the root.
+            environment |= {key: value.replace(str(self.folder), _BUILD) for key, value in more.items()}
+            entry = self._root.entry(
+                self._entered,
+                [_PYTHON, f"{_HOOKS}/{Path(script).name}", hook, _CALL],
+                binds={_REQUIREMENTS: self._requirements, _HOOKS: Path(script).parent},
+                writable={_BUILD: self.folder, _CALL: Path(folder)},
+                environment=environment,
+                cwd=f"{_BUILD}/project",
+            )
+            proc.run(entry, purpose=f"build {self._root.target} wheel, emulated ({hook})", cwd=self.folder, log=log)
+
+    def read_log(self) -> bytes:
+        return b"\n".join(log.read_bytes() for log in self._logs if log.exists())
+
+    def _explain(self, failure: ToolFailed) -> ToolFailed:
+        printed = self._logs[-1].read_text("utf-8", "replace") if self._logs[-1].exists() else failure.tail
+        tail = explain_output(printed.replace(f"{_BUILD}/project/", "").splitlines()[1:], ())
+        return ToolFailed(str(failure), hint=failure.hint, argv=failure.argv, tail=tail)
+
+
+def _expand(text: str) -> str:
+    """What a recipe writes as `{sysroot}` is the root itself, in here."""
+    return text.replace("{sysroot}", "")

@@ -1,0 +1,72 @@
+"""User-mode QEMU for builds that run a small program of the target on their way, as meson and CMake may."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from incamera.targets.architecture import Architecture
+from incamera.targets.packages import DebSet
+from incamera.toolchain.interpreter import HostTree, write_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.targets.host import Host
+    from incamera.targets.target import Target
+
+# The same for all targets: its version makes no difference to them. Of bookworm, where it's a fifth of the size.
+_SUITE = "bookworm"
+_PROGRAMS = {Architecture.armv7hf: "qemu-arm", Architecture.aarch64: "qemu-aarch64"}
+
+_SCRIPT = """\
+# A script is this computer's (the build's Python is one), whatever it starts.
+IFS= read -r first < "$1" || :
+case "$first" in '#!'*) exec "$@" ;; esac
+exec {command} "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """*tree*: QEMU. *libraries*: a tree with the target's loader, C and C++ libraries."""
+
+    tree: HostTree
+    libraries: Path
+
+    def write_wrapper(self, path: Path, target: Target, sysroot: Path) -> Path:
+        """Write a script *path* that runs the program it is given, with what *sysroot* has of libraries."""
+        facts = target.architecture.facts
+        places = [root / "usr/lib" / facts.gnu for root in (self.libraries, sysroot)]
+        command = self.tree.argv(
+            self.tree.root / "usr/bin" / _PROGRAMS[target.architecture],
+            *("-L", str(path.parent.parent / "emulated")),
+            *("-E", "LD_LIBRARY_PATH=" + ":".join(map(str, places))),
+        )
+        # A program names its loader as /lib/…; the trees have all below usr/.
+        root = path.parent.parent / "emulated"
+        root.mkdir()
+        for folder in ("lib", "lib64"):
+            (root / folder).symlink_to(self.libraries / "usr" / folder)
+        write_script(path, _SCRIPT.format(command=shlex.join(command)))
+        return path
+
+
+def plan_emulator(target: Target, host: Host) -> tuple[DebSet, DebSet]:
+    """Return what QEMU consists of, and the libraries that the target's programs run with."""
+    without = frozenset({"gcc-12-base", "gcc-14-base"})
+    emulator = DebSet(suite=_SUITE, architecture=host.debian, roots=("qemu-user",), leave_out=without)
+    libraries = DebSet(
+        suite=target.suite.name,
+        architecture=target.architecture.facts.debian,
+        roots=("libc6", "libstdc++6"),
+        leave_out=without,
+    )
+    return emulator, libraries
+
+
+def select_for_emulator(path: str) -> str | None:
+    """Of the package with QEMU for some thirty processors, choose those that targets have."""
+    folder, _, name = path.rpartition("/")
+    return None if folder == "usr/bin" and name not in _PROGRAMS.values() else path

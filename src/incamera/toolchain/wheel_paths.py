@@ -1,0 +1,55 @@
+"""Taking the path of the build folder out of a wheel: it names this computer, and is another one every time.
+
+Compilers are told to map it. But projects write down what they were built with, as numpy does in `__config__.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_IN_ITS_PLACE = b"/incamera"
+
+
+def forget_folder(wheel: Path, folder: Path) -> None:
+    """Rewrite *wheel* where files in it, ELF files apart, name *folder*. What is no wheel is left as it is."""
+    names = sorted({str(folder).encode(), str(folder.resolve()).encode()}, key=len, reverse=True)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            files = [(info, archive.read(info)) for info in archive.infolist()]
+    except zipfile.BadZipFile:
+        return
+    changed = {}
+    for info, data in files:
+        if not data.startswith(b"\x7fELF") and any(name in data for name in names):
+            for name in names:
+                data = data.replace(name, _IN_ITS_PLACE)
+            changed[info.filename] = data
+    if not changed:
+        return
+    partial = wheel.with_suffix(".partial")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for info, data in files:
+            if info.filename.endswith(".dist-info/RECORD"):
+                data = _update_record(data, changed)
+            archive.writestr(info, changed.get(info.filename, data))
+    partial.replace(wheel)
+
+
+def _update_record(record: bytes, changed: dict[str, bytes]) -> bytes:
+    rows = []
+    for row in csv.reader(io.StringIO(record.decode("utf-8"))):
+        if row and (data := changed.get(row[0])) is not None:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            row = [row[0], f"sha256={digest}", str(len(data))]
+        rows.append(row)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")

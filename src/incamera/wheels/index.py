@@ -1,0 +1,177 @@
+"""Which files the user's package indexes have of a project; their answers are kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from incamera.errors import FetchError
+from incamera.http import CONNECTIONS, NotFound, Unreachable
+from incamera.simple_index import ACCEPT, parse_project_page
+from incamera.waiting import await_result
+from incamera.wheels.keeping import keep
+from incamera.wheels.page import FORMAT, IndexFile, Page, group_files, load_page
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
+    from packaging.version import Version
+
+    from incamera.http import Http
+    from incamera.store import Store
+
+__all__ = ["IndexFile", "PackageIndexes"]
+
+_MAX_AGE_SECONDS = 600  # as PyPI allows for its pages
+_PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class PackageIndexes:
+    """Several indexes as one: the first one that has a project is believed, the others aren't asked for it.
+
+    So a name that somebody registers on a later index can't stand in for one's own ("dependency confusion").
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        http: Http,
+        store: Store,
+        *,
+        max_age: float = _MAX_AGE_SECONDS,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """*max_age* is how old, in seconds, a page may be that isn't asked for again; *note* is told of a stale one."""
+        self.urls = tuple(http.remember_login(url.rstrip("/")) for url in urls)
+        self._http = http
+        self._max_age = max_age
+        self._note = note
+        self._folder = store.root / "caches" / "index"
+        self._store = store
+        self._lock = threading.Lock()
+        self._pages: dict[str, Future[Page]] = {}
+        self._down: dict[str, Unreachable] = {}
+        self._noted: set[str] = set()
+        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._threads = 0
+        with suppress(OSError):  # `store clean` goes by a cache folder's age
+            os.utime(self._folder)
+
+    def find(
+        self, project: str, tags: Collection[Tag] | None = None, *, version: Version | None = None
+    ) -> tuple[IndexFile, ...]:
+        """Return the files of *project*, the newest version first; nothing where no index has it.
+
+        With *tags*, only the wheels that carry one of them, and the sdists; with *version*, only what is of that one:
+        much faster for a project with many files.
+        Raises FetchError when an index is down and its page was never seen.
+        """
+        name = canonicalize_name(project)
+        mine = self._claim(name)
+        if mine is not None:
+            self._settle(name, mine)
+        return await_result(self._pages[name]).files(name, tags, version)
+
+    def prefetch(self, projects: Iterable[str]) -> None:
+        """Begin to ask for *projects*, a few at a time, without waiting; errors come out at `find`."""
+        for project in projects:
+            name = canonicalize_name(project)
+            if name not in self._pages:
+                self._waiting.put(name)
+        with self._lock:
+            wanted = min(CONNECTIONS - self._threads, self._waiting.qsize())
+            self._threads += max(0, wanted)
+        for _ in range(wanted):
+            # Threads of our own rather than an executor, which the interpreter waits for however long they take to end.
+            threading.Thread(target=self._serve, name="index", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                try:
+                    name = self._waiting.get_nowait()
+                except queue.Empty:
+                    self._threads -= 1
+                    return
+            mine = self._claim(name)
+            if mine is not None:
+                self._settle(name, mine)
+
+    def _claim(self, name: str) -> Future[Page] | None:
+        """Return the promise that the caller must keep; None where another has made it."""
+        with self._lock:
+            if name in self._pages:
+                return None
+            return self._pages.setdefault(name, Future())
+
+    def _settle(self, name: str, promise: Future[Page]) -> None:
+        try:
+            promise.set_result(self._load(name))
+        except BaseException as error:
+            promise.set_exception(error)
+
+    def _load(self, name: str) -> Page:
+        for url in self.urls if _PROJECT.fullmatch(name) else ():
+            page = self._load_from(url, name)
+            if not page.is_missing:
+                return page
+        return Page({"missing": True}, {})
+
+    def _load_from(self, url: str, name: str) -> Page:
+        folder = self._folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+        path = folder / f"{name}.page"
+        known = load_page(path)
+        if known is not None and 0 <= time.time() - known.asked < self._max_age:
+            return known
+        try:
+            page = self._ask(url, name, known)
+        except NotFound:
+            page = Page({"missing": True}, {})
+        except FetchError as error:
+            if known is not None:
+                self._note_once(url, error)
+                return known
+            hint = error.hint or "another index can be named in PIP_INDEX_URL"
+            raise FetchError(f"cannot ask the package index for {name}: {error}", hint=hint) from error
+        page.header |= {"format": FORMAT, "asked": time.time()}
+        keep(self._store, path, page.dump())
+        return page
+
+    def _ask(self, url: str, name: str, known: Page | None) -> Page:
+        """Return what the index says now. Raises FetchError, and for one that is down without asking it again."""
+        if url in self._down:
+            raise self._down[url]
+        try:
+            return self._answer(url, name, known)
+        except Unreachable as error:
+            self._down.setdefault(url, error)
+            raise
+
+    def _note_once(self, url: str, error: FetchError) -> None:
+        with self._lock:
+            is_news = url not in self._noted
+            self._noted.add(url)
+        if is_news:
+            self._note(f"what the package index said before is used: {error}")
+
+    def _answer(self, url: str, name: str, known: Page | None) -> Page:
+        headers = {"Accept": ACCEPT}
+        if known is not None and known.header.get("etag"):
+            headers["If-None-Match"] = known.header["etag"]
+        elif known is not None and known.header.get("modified"):
+            headers["If-Modified-Since"] = known.header["modified"]
+        answer = self._http.ask(f"{url}/{name}/", headers=headers)
+        if answer.status == 304 and known is not None:
+            return known
+        header = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
+        return Page(header, group_files(name, parse_project_page(answer.body, answer.url)))

@@ -1,0 +1,184 @@
+"""Metadata out of a wheel or an sdist: of a file at hand, or by fetching no more than the part that holds them."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, BinaryIO
+
+from packaging.utils import canonicalize_name
+
+from incamera.errors import BuildError
+from incamera.http import NoParts
+from incamera.wheels.damage import reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.http import Http
+    from incamera.wheels.index import IndexFile
+
+# No metadata are longer; what claims to be is not read to its end.
+_LIMIT = 8 * 1024 * 1024
+# Most wheels' directory and metadata lie in so many bytes at the end.
+_TAIL_BYTES = 96 * 1024
+_STEP_BYTES = 64 * 1024
+_MOST_REQUESTS = 6
+# How much of an sdist is looked through. Back ends that write PKG-INFO last make the whole file needed.
+_SDIST_STEPS = (64 * 1024, 448 * 1024, 1536 * 1024)
+
+
+def find_wheel_metadata(file: IndexFile, http: Http) -> bytes:
+    """Return METADATA of the wheel *file*, from its end. Raises NoParts where the whole wheel is needed, BuildError."""
+    with reading(file.filename):
+        return _read_wheel(_RemoteFile(http, file.url), file.filename)
+
+
+def read_wheel_metadata(path: Path, filename: str) -> bytes:
+    """Return METADATA of the wheel at *path*. Raises BuildError."""
+    with reading(filename), path.open("rb") as stream:
+        return _read_wheel(stream, filename)
+
+
+def find_pkg_info(file: IndexFile, http: Http) -> bytes | None:
+    """Return PKG-INFO of the sdist *file*, None where it has none. Raises NoParts where the whole file is needed."""
+    with reading(file.filename):
+        if file.filename.endswith(".zip"):
+            return _read_zip_sdist(_RemoteFile(http, file.url), file.filename)
+        return _stream_pkg_info(file, http)
+
+
+def read_pkg_info(path: Path, filename: str) -> bytes | None:
+    """Return PKG-INFO of the sdist at *path*, None where it has none. Raises BuildError."""
+    with reading(filename), path.open("rb") as stream:
+        if filename.endswith(".zip"):
+            return _read_zip_sdist(stream, filename)
+        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            return _find_in_tar(archive, filename)
+
+
+def _read_wheel(stream: BinaryIO | _RemoteFile, filename: str) -> bytes:
+    """Return METADATA out of the one folder `*.dist-info` at the top; where there are several, the wheel's own."""
+    with zipfile.ZipFile(stream) as archive:
+        infos = [info for info in archive.infolist() if re.fullmatch(r"[^/\\]+\.dist-info/METADATA", info.filename)]
+        if len(infos) > 1:
+            name = canonicalize_name(filename.partition("-")[0])
+            infos = [info for info in infos if canonicalize_name(info.filename.partition("-")[0]) == name]
+        if len(infos) != 1:
+            raise BuildError(f"{filename} is no wheel: it has no METADATA, or several")
+        return _read_member(archive, infos[0], filename)
+
+
+def _read_zip_sdist(stream: BinaryIO | _RemoteFile, filename: str) -> bytes | None:
+    with zipfile.ZipFile(stream) as archive:
+        info = next((info for info in archive.infolist() if _is_pkg_info(info.filename)), None)
+        return None if info is None else _read_member(archive, info, filename)
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, filename: str) -> bytes:
+    with archive.open(info) as member:
+        text = member.read(_LIMIT + 1)
+    if len(text) > _LIMIT:
+        raise BuildError(f"{filename}: {info.filename} is longer than {_LIMIT} bytes")
+    return text
+
+
+def _is_pkg_info(name: str) -> bool:
+    return re.fullmatch(r"(\./)?[^/]+/PKG-INFO", name) is not None
+
+
+def _find_in_tar(archive: tarfile.TarFile, filename: str) -> bytes | None:
+    for member in archive:
+        if member.isreg() and _is_pkg_info(member.name):
+            stream = archive.extractfile(member)
+            if stream is None or member.size > _LIMIT:
+                raise BuildError(f"{filename}: {member.name} is longer than {_LIMIT} bytes")
+            text = stream.read()
+            if len(text) != member.size:
+                raise tarfile.ReadError(f"{member.name} is cut off")
+            return text
+    return None
+
+
+def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
+    """Return PKG-INFO from the beginning of a .tar.gz, asking for more and more of it."""
+    data = b""
+    for step in _SDIST_STEPS:
+        part = http.get_part(file.url, len(data), step)
+        data += part.data
+        try:
+            with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
+                found = _find_in_tar(archive, file.filename)
+        except (tarfile.TarError, EOFError, zlib.error):
+            if len(data) >= part.total:
+                raise
+            found = None  # the archive goes on
+        if found is not None or len(data) >= part.total:
+            return found
+    raise NoParts(f"{file.url}: no PKG-INFO near the beginning")
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file on a server, of which only what is read is fetched, a good piece at a time."""
+
+    def __init__(self, http: Http, url: str) -> None:
+        self._http = http
+        self._url = url
+        self._position = 0
+        self._parts: list[tuple[int, bytes]] = []
+        self._requests = 0
+        self._size = 0
+        self._fetch(-1, _TAIL_BYTES)
+
+    def _fetch(self, first: int, size: int) -> None:
+        if self._requests == _MOST_REQUESTS:
+            raise NoParts(f"{self._url}: too much of it is needed")
+        self._requests += 1
+        part = self._http.get_part(self._url, first, size)
+        if self._size not in (0, part.total):
+            raise NoParts(f"{self._url}: it changes while it is read")
+        self._size = part.total
+        self._parts.append((part.first, part.data))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("a place before the beginning")
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size if size < 0 else min(self._size, self._position + size)
+        if end - self._position > _LIMIT:
+            raise NoParts(f"{self._url}: too much of it is needed")
+        found = b""
+        while self._position < end:
+            piece = self._at(self._position)
+            if not piece:
+                # Up to what is there already: the directory of a large wheel begins before the tail and ends in it.
+                known = [first for first, _ in self._parts if first > self._position]
+                most = min([self._size, *known]) - self._position
+                self._fetch(self._position, min(most, max(end - self._position, _STEP_BYTES)))
+                continue
+            piece = piece[: end - self._position]
+            found += piece
+            self._position += len(piece)
+        return found
+
+    def _at(self, position: int) -> bytes:
+        for first, data in self._parts:
+            if first <= position < first + len(data):
+                return data[position - first :]
+        return b""

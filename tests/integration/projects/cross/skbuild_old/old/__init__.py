@@ -1,0 +1,1 @@
+"""Holds the extension module `plain`."""

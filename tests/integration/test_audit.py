@@ -1,0 +1,148 @@
+"""The audit as a user meets it, and its data against what cameras and runtimes really have."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+
+from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump, dump_symbols, load_symbols
+from incamera.workflows.context import Context
+from tests.integration.conftest import STORE, Finished, QuietReporter
+from tests.integration.helpers import write_project
+from tests.unit.abi.elf_maker import make_elf
+from tests.unit.abi.trees import package
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+    from incamera.targets.target import Target
+    from incamera.virtual.camera import VirtualCamera
+
+DATA = Path(__file__).parents[2] / "src" / "incamera" / "abi" / "data"
+MODULE = "fast.cpython-311-arm-linux-gnueabihf.so"
+TOO_NEW = make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.99"]}, offers=["PyInit_fast"])
+STALE = "the data of the audit is out of date: run `make policies`"
+
+Incamera = Callable[..., Finished]
+
+
+# The data
+
+
+def test_a_profiles_data_is_what_its_virtual_camera_has(context: Context, camera: VirtualCamera) -> None:
+    document, symbols = describe_camera(context, camera)
+    path = DATA / "policies" / camera.profile
+    assert dump(document) == path.with_suffix(".json").read_text(), STALE
+    assert dump_symbols(symbols) == load_symbols(path), STALE
+
+
+def test_a_runtimes_data_is_what_a_bare_bundle_has(context: Context, target: Target) -> None:
+    document, symbols = describe_runtime(context, target)
+    path = DATA / "runtimes" / str(target)
+    assert dump(document) == path.with_suffix(".json").read_text(), STALE
+    assert dump_symbols(symbols) == load_symbols(path), STALE
+
+
+# The command
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A project whose app has a module that was built against a newer C library."""
+    project = write_project(tmp_path / "broken", name="broken")
+    (project / MODULE).write_bytes(TOO_NEW)
+    return project
+
+
+@pytest.fixture
+def device(start_virtual: Callable[..., VirtualCamera]) -> Any:
+    from incamera.store import Store
+    from incamera.virtual.camera import stop_camera
+
+    camera = start_virtual("axis-os-10-armv7hf", name="test-audit")
+    yield camera.name
+    stop_camera(Store(STORE), camera.name)
+
+
+def test_a_sound_project(incamera: Incamera, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "plain")
+    picture = tmp_path / "picture.svg"
+    done = incamera("audit", "--project", project, "--json", "--graph", picture)
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert (document["schema"], document["compatible"], document["findings"]) == (1, True, [])
+    assert document["policy"] == "axis-os-11-armv7hf"
+    assert document["files"] > 50
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+def test_a_project_that_cannot_work(incamera: Incamera, broken: Path) -> None:
+    done = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf", "--json")
+    assert done.code == 1, done.err
+    document = json.loads(done.out)
+    (finding,) = document["findings"]
+    remedy = finding.pop("remedy")
+    assert finding == {
+        "kind": "symbol-version",
+        "severity": "error",
+        "file": f"app/{MODULE}",
+        "needs": "GLIBC_2.99",
+        "provides": "GLIBC_2.36 (the bundle's libc.so.6)",
+    }
+    told = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf")
+    assert told.code == 1
+    for words in (MODULE, "GLIBC_2.99", remedy, "1 error, 0 warnings"):
+        assert words in told.out
+
+
+def test_what_cannot_work_is_not_deployed(incamera: Incamera, broken: Path, device: str) -> None:
+    refused = incamera("deploy", "--project", broken, "--device", device)
+    assert refused.code == 4, refused.err
+    assert f"broken cannot run on {device}: app/{MODULE} needs GLIBC_2.99" in refused.err
+    assert "--no-audit" in refused.err
+    told = incamera("audit", "--project", broken, "--device", device, "--json")
+    assert told.code == 1
+    assert json.loads(told.out)["policy"] == device
+
+    went_on = incamera("run", "--project", broken, "--device", device, "--no-audit")
+    assert (went_on.code, went_on.out) == (0, "hello\n"), went_on.err
+    loaded = incamera("python", "--no-audit", "--project", broken, "--device", device, "-c", "import fast")
+    assert loaded.code == 1
+    assert "version `GLIBC_2.99' not found" in loaded.err
+
+
+def test_a_verdict_is_kept(incamera: Incamera, tmp_path: Path, device: str, store: Store) -> None:
+    project = write_project(tmp_path / "kept", name="kept")
+    first = incamera("deploy", "--project", project, "--device", device)
+    assert first.code == 0, first.err
+    again = incamera("deploy", "--project", project, "--device", device)
+    (line,) = [line for line in again.err.splitlines() if " audit " in line]
+    assert line.endswith("unchanged")
+
+
+def test_a_file_from_elsewhere(incamera: Incamera, tmp_path: Path) -> None:
+    program = make_elf(
+        program=True, interpreter="/lib/ld-linux-armhf.so.3", needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}
+    )
+    path = package(tmp_path / "foreign.eap", {"package.conf": b'APPNAME="foreign"\n', "foreign": program})
+    assert incamera("audit", path, "--profile", "axis-os-11-armv7hf").code == 0
+    old = incamera("audit", path, "--profile", "axis-os-10-armv7hf")
+    assert old.code == 1
+    assert "GLIBC_2.34" in old.out
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear camera")
+    assert incamera("audit", letter).code == 2
+
+
+def test_the_context_reports_one_step(tmp_path: Path, store: Store) -> None:
+    from incamera.workflows.audit import audit_file
+
+    reporter = QuietReporter()
+    (tmp_path / "x.so").write_bytes(make_elf())
+    report, _ = audit_file(Context(store, reporter), tmp_path / "x.so", device=None, profile=None, target=None)
+    assert report.compatible
+    assert [step.name for step in reporter.steps] == ["audit"]

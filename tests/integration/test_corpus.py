@@ -1,0 +1,187 @@
+"""The audit's verdicts against the loader's: the corpus is judged, then really loaded in a virtual camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.abi.audit import audit_path
+from incamera.abi.findings import Finding, Report, Severity
+from incamera.abi.policy import load_policy
+from incamera.device.libraries import ensure_libraries
+from incamera.device.probe import probe
+from incamera.project.settings import load_project
+from incamera.targets.profile import load_profiles, require_profile
+from incamera.targets.target import Target
+from incamera.toolchain.plan import Compiler
+from incamera.workflows.audit import device_policy
+from incamera.workflows.bundle import build_bundle
+from incamera.workflows.deploy import deploy_bundle
+from incamera.workflows.devices import connected, virtual_device
+
+from .conftest import PROJECTS, REPOSITORY
+from .corpus.build import corpus_key, ensure_corpus
+from .corpus.cases import Case, How, load_cases
+from .corpus.stage import CASES, archive_of, equip_camera, load_cases_there, stage_bundle
+
+if TYPE_CHECKING:
+    from incamera.abi.policy import Policy
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """The corpus in one virtual camera. `said`: for each case null where it works, else the words that came instead."""
+
+    profile: str
+    target: Target
+    corpus: Path
+    bundle: Path
+    cases: dict[str, Case]
+    policy: Policy
+    said: dict[str, str | None]
+
+    def judge(self, case: Case, policy: Policy | None = None) -> Report:
+        """Judge a case as a file from elsewhere: put into a bundle that has nothing else, or started by the camera."""
+        path = archive_of(self.corpus, case) or self.corpus / "cases" / case.name
+        return audit_path(path, policy or self.policy, target=self.target)
+
+
+@pytest.fixture(scope="module", params=sorted(load_profiles()))
+def trial(
+    request: pytest.FixtureRequest,
+    context: Context,
+    toolchain_for: Callable[[Target, str], Any],
+    start_virtual: Callable[..., VirtualCamera],
+    project_copy: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trial:
+    from incamera.virtual.camera import stop_camera
+
+    profile = require_profile(request.param)
+    target = Target(profile.architecture)
+    toolchain = toolchain_for(target, Compiler.gcc)
+    corpus = ensure_corpus(toolchain, context.store)
+    cases = load_cases(profile.architecture)
+    folder = tmp_path_factory.mktemp("corpus")
+    bundle = build_bundle(context, load_project(project_copy(PROJECTS / "corpus")), target)
+    staged, unsound = stage_bundle(bundle, corpus, cases, folder / "bundle")
+    # Cameras of one saved state share their boot's id, so what is known of one by that is known by its name as well.
+    key = corpus_key(toolchain)
+    camera = start_virtual(profile.name, name=f"corpus-{key[:8]}-{profile.name}")
+    try:
+        with connected(context, virtual_device(camera)) as session:
+            equip_camera(session, corpus, profile.name)
+            facts = probe(session)
+            sonames = [library.soname for library in facts.libraries]
+            table = ensure_libraries(session, facts, sonames, cache=context.store.root / "caches" / f"corpus-{key}")
+            _, result = deploy_bundle(context, session, facts, table, staged)
+            said = load_cases_there(session, result.destination)
+    finally:
+        stop_camera(context.store, camera.name)
+    return Trial(
+        profile=profile.name,
+        target=target,
+        corpus=corpus,
+        bundle=staged.path,
+        cases=cases,
+        policy=device_policy(facts, table, profile.architecture, name=profile.name),
+        said={**said, **unsound},
+    )
+
+
+def test_each_file_is_what_the_corpus_says(trial: Trial) -> None:
+    """Or the rest of these tests would compare nothing: what fails does so for the reason that is meant."""
+    unexpected = {}
+    for case in trial.cases.values():
+        words, said = case.words_of_refusal(trial.profile), trial.said[case.name]
+        as_expected = said is None if words is None else said is not None and re.search(words, said)
+        if not as_expected:
+            unexpected[case.name] = said
+    assert unexpected == {}
+
+
+def test_the_audit_agrees_with_the_loader(trial: Trial) -> None:
+    disagreements = {}
+    for case in trial.cases.values():
+        if case.needs_the_bundle or case.limit or case.rule:
+            continue
+        report = trial.judge(case)
+        if report.compatible is not (trial.said[case.name] is None):
+            disagreements[case.name] = (trial.said[case.name], [_words(error) for error in report.errors])
+    assert disagreements == {}
+
+
+def test_a_profiles_data_do_as_well_as_a_live_camera(trial: Trial) -> None:
+    policy = load_policy(trial.profile)
+    disagreements = {}
+    for case in trial.cases.values():
+        if case.needs_stand_ins or case.limit or case.rule:
+            continue
+        report = trial.judge(case, policy)
+        if report.compatible is not (trial.said[case.name] is None):
+            disagreements[case.name] = (trial.said[case.name], [_words(error) for error in report.errors])
+    assert disagreements == {}
+
+
+def test_the_audit_gives_the_reason(trial: Trial) -> None:
+    wrong = {}
+    for case in trial.cases.values():
+        if case.needs_the_bundle or case.limit or trial.said[case.name] is None:
+            continue
+        kinds = {str(error.kind) for error in trial.judge(case).errors}
+        if case.finding not in kinds:
+            wrong[case.name] = kinds
+    assert wrong == {}
+
+
+def test_what_is_refused_by_rule_is_refused(trial: Trial) -> None:
+    for case in trial.cases.values():
+        if case.rule:
+            assert case.finding in {str(error.kind) for error in trial.judge(case).errors}, case.name
+
+
+def test_the_audit_of_the_whole_bundle_agrees_too(trial: Trial) -> None:
+    """All of it at once, where each file's libraries lie among everybody else's. Nothing that works is called an error.
+
+    A bundle's helper programs, and files that are no module by name, may never be used: a warning is enough. An .eap
+    is no part of a bundle; it only lies there to be loaded.
+    """
+    report = audit_path(trial.bundle, trial.policy)
+    wrong = {}
+    for case in trial.cases.values():
+        if case.limit or case.rule or case.how is How.eap or not (trial.bundle / CASES / case.name).exists():
+            continue
+        findings = [item for item in report.findings if _is_about(item, case)]
+        errors = [item for item in findings if item.severity is Severity.error]
+        works = trial.said[case.name] is None
+        told = errors if case.needs_the_bundle and case.how is not How.program else findings
+        if (works and errors) or not (works or told):
+            wrong[case.name] = (trial.said[case.name], [_words(item) for item in findings])
+    assert wrong == {}
+    elsewhere = {item.file for item in report.errors if not item.file.startswith(CASES)}
+    assert elsewhere <= {case.told_of for case in trial.cases.values()}
+
+
+def test_the_reference_page_is_about_this_corpus() -> None:
+    text = (REPOSITORY / "docs" / "reference" / "corpus.md").read_text("utf-8")
+    cases = load_cases().values()
+    both = [len([case for case in cases if case.suits(name)]) for name in ("armv7hf", "aarch64")]
+    assert f"{len(cases)} cases" in text
+    assert f"{both[0]} for armv7hf, {both[1]} for aarch64" in text
+    for case in cases:
+        assert (f"`{case.name}`" in text) is bool(case.limit or case.rule), case.name
+
+
+def _is_about(finding: Finding, case: Case) -> bool:
+    return finding.file.startswith(f"{CASES}/{case.name}/") or finding.file == case.told_of
+
+
+def _words(finding: Finding) -> str:
+    return f"{finding.severity} {finding.kind}: {finding.file} needs {finding.needs}, there is {finding.provides}"

@@ -1,0 +1,202 @@
+"""Every back end, and real sdists of the package index, built for the cameras' processors by real compilers."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from packaging.version import Version
+
+from incamera.errors import BuildError, ToolFailed
+from incamera.targets.target import Target
+from incamera.toolchain.build_folder import Toolchain
+from incamera.toolchain.options import BuildOptions
+from incamera.toolchain.pep517 import build_wheel
+from incamera.toolchain.plan import Compiler
+from incamera.toolchain.sdist import unpack_sdist
+from incamera.workflows.packages import open_indexes
+from incamera.workflows.toolchain import ensure_toolchain
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+    from incamera.workflows.context import Context
+
+PROJECTS = Path(__file__).parent / "projects/cross"
+ARMV7 = Target.parse("armv7hf-cp311")
+
+ToolchainWith = Callable[..., Toolchain]
+
+
+class Module(NamedTuple):
+    machine: str
+    needed: tuple[str, ...]
+
+
+def read_modules(wheel: Path) -> dict[str, Module]:
+    """Return the ELF files in *wheel* by name."""
+    from elftools.elf.dynamic import DynamicSection
+    from elftools.elf.elffile import ELFFile
+
+    modules = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if data.startswith(b"\x7fELF"):
+                elf = ELFFile(io.BytesIO(data))
+                section = elf.get_section_by_name(".dynamic")
+                assert isinstance(section, DynamicSection)
+                tags = [
+                    tag for tag in section.iter_tags() if tag.entry.d_tag in ("DT_NEEDED", "DT_RUNPATH", "DT_RPATH")
+                ]
+                assert all(tag.entry.d_tag == "DT_NEEDED" for tag in tags), f"{name} has a run path"
+                modules[name] = Module(elf["e_machine"], tuple(str(getattr(tag, "needed", "")) for tag in tags))
+    return modules
+
+
+@pytest.fixture(scope="module")
+def toolchain_with(context: Context) -> ToolchainWith:
+    """Returns a toolchain with -dev packages."""
+    return lambda target, *dev: ensure_toolchain(context, target, Compiler.gcc, dev=dev)
+
+
+@pytest.fixture(scope="module")
+def sdist(context: Context, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Fetches an sdist from the package index and unpacks it."""
+    from incamera.wheels.fetch import fetch_files
+
+    def fetch(name: str, version: str) -> Path:
+        files = open_indexes(context).find(name)
+        [file] = [file for file in files if file.kind == "sdist" and file.version == Version(version)]
+        blob = fetch_files([file], context.http, context.store)[file]
+        return unpack_sdist(blob, tmp_path_factory.mktemp(name))
+
+    return fetch
+
+
+@pytest.mark.parametrize(
+    ("project", "modules"),
+    [
+        # setuptools, Cython, and numpy's headers, which must speak of the target.
+        ("cython_numpy", {"sizes": set()}),
+        # cffi runs here, and its C is compiled for there.
+        ("cffi_module", {"_crc": {"libz.so.1"}}),
+        # meson runs two programs of the target on its way.
+        ("meson_runs", {"meson_runs": {"libz.so.1"}}),
+        # CMake does so too, and finds Python, pybind11 and zlib.
+        ("skbuild_core", {"adds": {"libstdc++.so.6"}, "plain": {"libz.so.1"}}),
+        ("skbuild_old", {"plain": set()}),
+    ],
+)
+def test_each_back_end_builds_for_the_target(
+    store: Store,
+    toolchain_with: ToolchainWith,
+    target: Target,
+    tmp_path: Path,
+    project: str,
+    modules: dict[str, set[str]],
+) -> None:
+    notes: list[str] = []
+    log = tmp_path / "log"
+    wheel = build_wheel(
+        PROJECTS / project, toolchain_with(target, "zlib1g-dev"), store, tmp_path, log=log, note=notes.append
+    )
+    found = read_modules(wheel)
+    assert {Path(name).name.partition(".")[0] for name in found} == set(modules)
+    for name, module in found.items():
+        assert module.machine == target.architecture.facts.elf_machine
+        assert name.endswith((f".cpython-311-{target.architecture.facts.gnu}.so", ".abi3.so"))
+        assert modules[Path(name).name.partition(".")[0]] <= set(module.needed)
+        assert not [library for library in module.needed if library.startswith("libpython")]
+    assert notes == []
+    # Nothing of this computer was found, or looked for.
+    for trace in (b"/usr/bin/cmake", b"/usr/bin/ninja", b"x86_64-linux-gnu-gcc"):
+        assert trace not in log.read_bytes()
+
+
+@pytest.mark.parametrize("project", ["flit", "hatch", "poetry"])
+def test_back_ends_without_a_compiler(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path, project: str
+) -> None:
+    wheel = build_wheel(PROJECTS / project, toolchain_with(ARMV7, "zlib1g-dev"), store, tmp_path)
+    assert wheel.name.startswith("pure-1-py")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("pure.py") == b"ANSWER = 42\n"
+
+
+def test_a_real_sdist_with_a_library_of_debians(
+    store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
+) -> None:
+    wheel = build_wheel(sdist("PyYAML", "6.0.3"), toolchain_with(target, "libyaml-dev"), store, tmp_path)
+    machine = target.architecture.facts.wheel
+    assert wheel.name == f"pyyaml-6.0.3-cp311-cp311-linux_{machine}.whl"
+    [module] = read_modules(wheel).values()
+    assert "libyaml-0.so.2" in module.needed
+
+
+def test_a_real_sdist_of_the_limited_api(
+    store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
+) -> None:
+    wheel = build_wheel(sdist("tornado", "6.5.2"), toolchain_with(target), store, tmp_path)
+    assert "-abi3-" in wheel.name
+    assert list(read_modules(wheel)) == ["tornado/speedups.abi3.so"]
+
+
+def test_a_real_sdist_that_would_download_says_so_at_once(
+    store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    # Without libzmq3-dev it fetches libzmq through CMake.
+    with pytest.raises(ToolFailed, match=r"wanted to download github\.com") as caught:
+        build_wheel(sdist("pyzmq", "27.1.0"), toolchain_with(ARMV7), store, tmp_path)
+    assert "-dev package" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("way", ["urllib", "pip", "curl", "git"])
+def test_downloads_are_refused_whatever_asks(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path, way: str
+) -> None:
+    options = BuildOptions(environment={"WAY": way}, build_requires=("setuptools>=77", "pip"))
+    with pytest.raises(ToolFailed, match=r"wanted to download downloads\.example\.org") as caught:
+        build_wheel(
+            PROJECTS / "downloads", toolchain_with(ARMV7), store, tmp_path, options=options, hint="take the wheel"
+        )
+    assert caught.value.hint == "take the wheel"
+
+
+def test_a_recipe_changes_requirements_settings_and_environment(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path
+) -> None:
+    project = tmp_path / "own"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["no-such-package-anywhere>=9"]\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    )
+    (project / "own.py").write_text(
+        "import os, sys, setuptools\n"
+        "def build_wheel(folder, settings=None, metadata=None):\n"
+        "    sys.exit(repr((settings, os.environ['OWN'])))\n"
+    )
+    options = BuildOptions(
+        settings={"one": "{sysroot}/usr", "many": ("a", "b")},
+        environment={"OWN": "{sysroot}"},
+        build_requires=("setuptools>=77",),
+    )
+    with pytest.raises(ToolFailed) as caught:
+        build_wheel(project, toolchain_with(ARMV7), store, tmp_path / "out", options=options)
+    sysroot = caught.value.tail.rpartition("'")[0].rpartition("'")[2]
+    assert sysroot.endswith("/sysroot")
+    assert f"({{'one': '{sysroot}/usr', 'many': ['a', 'b']}}, '{sysroot}')" in caught.value.tail
+
+
+def test_rust_is_refused_before_anything_is_fetched(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path
+) -> None:
+    project = tmp_path / "orjson-3.11.0"
+    project.mkdir()
+    (project / "pyproject.toml").write_text('[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n')
+    with pytest.raises(BuildError, match=r"orjson-3\.11\.0 is written in Rust") as caught:
+        build_wheel(project, toolchain_with(ARMV7), store, tmp_path / "out", hint="take ujson")
+    assert caught.value.hint == "take ujson"

@@ -1,0 +1,304 @@
+"""Locking and building from a package index: what a user meets when all is well, and when the index is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.pylock import Pylock
+
+from .conftest import STORE, Finished
+from .helpers import write_project
+from .local_index import LocalIndex, local_index
+
+Run = Callable[..., Finished]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project whose packages come from an index on loopback; the store is the tests' own."""
+
+    folder: Path
+    index: LocalIndex
+    run: Run
+    environment: Mapping[str, str]
+
+    def write(self, *dependencies: str, settings: str = "") -> None:
+        write_project(self.folder, dependencies=json.dumps(dependencies), settings=settings)
+
+    def __call__(self, command: str, *arguments: str, **options: Any) -> Finished:
+        env = {**self.environment, **options.pop("env", {})}
+        return self.run(command, *arguments, cwd=self.folder, env=env, **options)
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        return tomllib.loads((self.folder / "pylock.armv7hf-cp311.toml").read_text())
+
+    @property
+    def rungs(self) -> dict[str, str]:
+        return {
+            item["name"]: f"{item['version']} {item['rung']}" for item in self.lock["tool"]["incamera"]["distributions"]
+        }
+
+    def tree(self) -> Path:
+        done = self("build", "--json")
+        assert done.code == 0, done.err
+        return Path(json.loads(done.out)["path"])
+
+
+@pytest.fixture
+def place(tmp_path: Path, incamera: Run) -> Iterator[Place]:
+    with local_index() as index:
+        place = Place(tmp_path / "plain", index, incamera, index.environment)
+        place.write()
+        yield place
+
+
+def complain(done: Finished, code: int, *words: str) -> None:
+    """One error with a hint, the right exit code, no traceback."""
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    for word in ("error:", *words):
+        assert word in done.err, done.err
+
+
+# All is well
+
+
+def test_wheels_debs_and_their_reasons(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0", "bulb>=1", 'intel; platform_machine == "x86_64"')
+    place.index.add_wheel("bulb", "1.5")
+    place.write("lamp", "pyyaml")
+    done = place("lock")
+    assert done.code == 0, done.err
+    assert place.rungs == {"lamp": "2.0 wheel", "bulb": "1.5 wheel", "pyyaml": "6.0 deb"}
+    explained = place("lock", "--explain", "PyYAML")
+    assert "python3-yaml of Debian bookworm" in explained.out
+    assert "not wheel: no package index has it" in explained.out
+    tree = place.tree()
+    for file in ("lamp.py", "bulb.py", "yaml/__init__.py"):
+        assert (tree / "lib/python3/dist-packages" / file).is_file()
+        assert list((tree / "lib/python3/dist-packages" / file).parent.glob(f"__pycache__/{Path(file).stem}.*.pyc"))
+
+
+def test_the_lock_is_valid_and_other_tools_take_it(place: Place, tmp_path: Path) -> None:
+    lamp = place.index.add_wheel("lamp", "2.0", "bulb")
+    place.index.add_wheel("bulb", "1.5")
+    place.write("lamp", "pyyaml")
+    assert place("lock").code == 0
+    lock = Pylock.from_dict(place.lock)
+    lock.validate()
+    assert {package.name: str(package.version) for package in lock.packages} == {"lamp": "2.0", "bulb": "1.5"}
+    assert place.lock["packages"][1]["wheels"][0]["hashes"] == {"sha256": lamp.sha256}
+    taken = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--target", tmp_path / "taken", "--no-deps"),
+            *("-r", place.folder / "pylock.armv7hf-cp311.toml"),
+        ],
+        env={**os.environ, **place.index.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert taken.returncode == 0, taken.stderr
+    assert (tmp_path / "taken/lamp.py").is_file()
+
+
+def test_the_same_inputs_give_the_same_bytes(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0", "bulb")
+    place.index.add_wheel("bulb", "1.5")
+    texts = set()
+    for dependencies in (("lamp", "pyyaml"), ("pyyaml", "lamp")):
+        place.write(*dependencies)
+        (place.folder / "pylock.armv7hf-cp311.toml").unlink(missing_ok=True)
+        assert place("lock").code == 0
+        texts.add((place.folder / "pylock.armv7hf-cp311.toml").read_text())
+    assert len(texts) == 1
+
+
+def test_upgrading_says_what_changed_and_leaves_the_rest(place: Place) -> None:
+    for name in ("lamp", "bulb"):
+        place.index.add_wheel(name, "1.0")
+    place.write("lamp", "bulb")
+    assert place("lock").code == 0
+    for name in ("lamp", "bulb"):
+        place.index.add_wheel(name, "2.0")
+    assert "none changed" in place("lock").out
+    one = place("lock", "--upgrade", "lamp")
+    assert "lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
+    assert place.rungs == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}
+    assert "bulb 1.0 (wheel) → 2.0 (wheel)" in place("lock", "--upgrade").out
+    complain(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
+
+
+def test_groups_extras_and_constraints(place: Place) -> None:
+    for name, version in (("lamp", "1"), ("lamp", "2"), ("tester", "1"), ("viewer", "1"), ("unwanted", "1")):
+        place.index.add_wheel(name, version)
+    place.write("lamp", settings='groups = ["test"]\nextras = ["view"]\nconstraints = ["lamp<2"]')
+    with (place.folder / "pyproject.toml").open("a") as stream:
+        stream.write('[project.optional-dependencies]\nview = ["viewer"]\n')
+        stream.write(
+            '[dependency-groups]\nbase = ["tester"]\ntest = [{include-group = "base"}]\nother = ["unwanted"]\n'
+        )
+    assert place("lock").code == 0
+    assert place.rungs == {"lamp": "1 wheel", "tester": "1 wheel", "viewer": "1 wheel"}
+
+
+# What goes wrong
+
+
+def test_a_conflict_in_words(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0", "bulb>=2")
+    place.index.add_wheel("bulb", "1.5")
+    place.write("lamp")
+    done = place("lock")
+    complain(done, 5, "lamp 2.0 asks for bulb>=2", "wheel 1.5", "hint:")
+    assert not (place.folder / "pylock.armv7hf-cp311.toml").exists()
+
+
+def test_a_stale_lock_is_refused_by_build_and_renewed_by_lock(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0")
+    place.write("lamp")
+    assert place("build").code == 0
+    before = (place.folder / "pylock.armv7hf-cp311.toml").read_text()
+    place.write("lamp", "pyyaml")
+    complain(place("build"), 3, "pylock.armv7hf-cp311.toml is stale", "incamera lock")
+    assert (place.folder / "pylock.armv7hf-cp311.toml").read_text() == before
+    assert place("lock").code == 0
+    assert place("build").code == 0
+
+
+def test_a_cached_lock_builds_while_index_and_mirror_are_down(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0")
+    place.write("lamp")
+    first = place.tree()
+    place.index.is_down = True
+    nowhere = {"INCAMERA_DEBIAN_MIRROR": "http://127.0.0.1:9/debian", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    write_project(place.folder, dependencies='["lamp"]', app='print("another")\n')
+    done = place("build", "--json", env=nowhere)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["path"] != str(first)
+
+
+def test_an_index_that_is_down_when_it_is_needed(place: Place) -> None:
+    place.index.is_down = True
+    place.write("lamp")
+    complain(place("lock"), 5, "cannot ask the package index for lamp", "hint:")
+
+
+def test_bytes_that_the_index_did_not_promise(place: Place) -> None:
+    lamp = place.index.add_wheel("lamp", "2.0")
+    place.write("lamp")
+    assert place("lock").code == 0
+    lamp.content = lamp.content[:-1] + b"!"
+    complain(place("build"), 5, lamp.filename, "sha256")
+
+
+def test_a_file_that_has_gone_from_the_index(place: Place) -> None:
+    place.index.add_wheel("lamp", "2.0")
+    place.write("lamp")
+    assert place("lock").code == 0
+    place.index.projects["lamp"].clear()
+    complain(place("build"), 5, "lamp-2.0-py3-none-any.whl", "incamera lock --upgrade lamp")
+
+
+def test_a_release_yanked_after_it_was_locked_still_builds(place: Place) -> None:
+    lamp = place.index.add_wheel("lamp", "2.0")
+    place.index.add_wheel("lamp", "1.0")
+    place.write("lamp")
+    assert place("lock").code == 0
+    lamp.yanked = "it leaks"
+    place.tree()
+    place("lock", "--upgrade")
+    assert place.rungs == {"lamp": "1.0 wheel"}
+
+
+def test_a_wheel_that_is_none(place: Place) -> None:
+    lamp = place.index.add_wheel("lamp", "2.0")
+    lamp.content = b"PK\x03\x04 but no more"
+    lamp.sha256 = hashlib.sha256(lamp.content).hexdigest()
+    place.write("lamp")
+    assert place("lock").code == 0
+    complain(place("build"), 5, lamp.filename)
+
+
+# Built from an sdist
+
+_SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+_EXTENSION = {
+    "pyproject.toml": _SETUPTOOLS + '[project]\nname = "lamp"\nversion = "2.0"\n',
+    "setup.py": "from setuptools import Extension, setup\nsetup(ext_modules=[Extension('lamp', ['lamp.c'])])\n",
+    "lamp.c": '#include <Python.h>\nstatic struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "lamp", 0, -1};\n'
+    "PyMODINIT_FUNC PyInit_lamp(void) { return PyModule_Create(&m); }\n",
+}
+
+
+@pytest.fixture
+def both(place: Place) -> Place:
+    """The index on loopback goes first, and the user's own has what builds need."""
+    return replace(place, environment={"PIP_EXTRA_INDEX_URL": place.index.url, "no_proxy": "127.0.0.1"})
+
+
+def test_an_sdist_is_built_once_for_all_projects(both: Place) -> None:
+    both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
+    both.write("lamp")
+    tree = both.tree()
+    assert (tree / "lib/python3/dist-packages/lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
+    assert both.rungs == {"lamp": "2.0 sdist"}
+    write_project(both.folder, name="second", dependencies='["lamp"]')
+    done = both("build", "--json")
+    assert done.code == 0, done.err
+    assert {step["name"]: step["cached"] for step in json.loads(done.out)["steps"]}["runtime"]
+
+
+def test_the_user_asks_for_an_emulated_build(both: Place) -> None:
+    both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
+    both.write("lamp", settings='sources = { lamp = "emulated" }')
+    assert both("lock").code == 0
+    assert both.rungs == {"lamp": "2.0 emulated"}
+    done = both("build", "--json", timeout=600)
+    assert done.code == 0, done.err
+    assert "warning:" in done.err
+    assert "emulat" in done.err
+    tree = Path(json.loads(done.out)["path"])
+    assert (tree / "lib/python3/dist-packages/lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
+
+
+def test_a_build_that_fails_shows_the_compilers_lines_and_the_way_on(both: Place) -> None:
+    broken = {**_EXTENSION, "lamp.c": "#error this camera has no lamp\n"}
+    both.index.add_sdist("lamp", "2.0", files=broken)
+    both.write("lamp")
+    assert both("lock").code == 0
+    done = both("build")
+    complain(done, 5, "lamp cannot be built", "this camera has no lamp", '"emulated"', ".log")
+    log = next(word for word in done.err.replace(";", " ").split() if word.endswith(".log"))
+    assert Path(log).is_relative_to(STORE)
+    assert "this camera has no lamp" in Path(log).read_text()
+
+
+def test_a_build_in_rust_is_refused_with_what_to_choose_instead(both: Place) -> None:
+    files = {"pyproject.toml": '[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n'}
+    both.index.add_sdist("rusty-bulb-of-mine", "2.0", files=files)
+    both.write("rusty-bulb-of-mine")
+    complain(both("lock"), 5, "rusty-bulb-of-mine", "Rust", "hint:")
+
+
+def test_a_recipe_with_a_typo(place: Place) -> None:
+    place.write("pyyaml", settings='recipes = "recipes"')
+    (place.folder / "recipes").mkdir()
+    (place.folder / "recipes/pyyaml.toml").write_text('[sdist]\nbulid-requires = ["cython"]\n')
+    complain(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
+
+
+def test_a_rung_with_a_typo(place: Place) -> None:
+    place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
+    complain(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')

@@ -1,0 +1,366 @@
+"""Bundles, wheels and packages: who finds whom, and what of it matters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.abi.elf_maker import EM_X86_64, make_elf
+from tests.unit.abi.trees import LOADER, bundle, package, wheel, write
+
+from incamera.abi.audit import audit_path
+from incamera.abi.findings import Finding, Kind, Report, Severity
+from incamera.abi.policy import load_policy
+from incamera.abi.subject import Shape, open_subject
+
+OLD, NEW = "axis-os-10-armv7hf", "axis-os-11-armv7hf"
+PACKAGES = "lib/python3/dist-packages"
+SUFFIX = ".cpython-311-arm-linux-gnueabihf.so"
+
+
+def audit(path: Path, profile: str = OLD) -> Report:
+    return audit_path(path, load_policy(profile))
+
+
+def told(report: Report) -> list[tuple[Kind, Severity, str, str]]:
+    return [(one.kind, one.severity, one.file, one.needs) for one in report.findings]
+
+
+def only(report: Report) -> Finding:
+    assert len(report.findings) == 1, report.findings
+    return report.findings[0]
+
+
+E, W = Severity.error, Severity.warning
+INNER = make_elf(soname="libinner.so.1", offers=["inner"])
+ASKS = make_elf(needed=["libinner.so.1"], wants=["inner"])
+
+
+# Folders that are searched
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"lib/libinner.so.1": INNER}, True),
+        ({"lib/libinner.so.1": "libinner.so.1.2", "lib/libinner.so.1.2": INNER}, True),
+        ({"lib/sub/libinner.so.1": INNER}, False),
+        ({"app/libinner.so.1": INNER}, False),
+        ({"lib/libinner.so.1": "nowhere"}, False),
+        ({"lib/libinner.so": INNER}, False),
+    ],
+)
+def test_the_library_path(tmp_path: Path, files: dict[str, bytes | str], found: bool) -> None:
+    report = audit(bundle(tmp_path, {"app/libx.so": ASKS, **files}))
+    assert told(report) == ([] if found else [(Kind.missing_library, E, "app/libx.so", "libinner.so.1")])
+
+
+@pytest.mark.parametrize("old_form", [True, False])
+def test_a_run_path_of_the_old_form_holds_for_what_is_loaded_in_turn(tmp_path: Path, old_form: bool) -> None:
+    path = {"rpath": "$ORIGIN/libs"} if old_form else {"runpath": "${ORIGIN}/libs"}
+    report = audit(
+        bundle(
+            tmp_path,
+            {
+                "app/libx.so": make_elf(needed=["libmiddle.so.1"], **path),  # type: ignore[arg-type]
+                "app/libs/libmiddle.so.1": make_elf(soname="libmiddle.so.1", needed=["libinner.so.1"]),
+                "app/libs/libinner.so.1": INNER,
+            },
+        )
+    )
+    missing = [(Kind.missing_library, E, "app/libs/libmiddle.so.1", "libinner.so.1")]
+    assert told(report) == ([] if old_form else missing)
+
+
+def test_origin_is_where_the_name_lies_not_the_file(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "app/libx.so": make_elf(needed=["libmiddle.so.1"], runpath="$ORIGIN/names"),
+        "app/names/libmiddle.so.1": "../real/libmiddle.so.1",
+        "app/real/libmiddle.so.1": make_elf(needed=["libinner.so.1"], runpath="$ORIGIN"),
+        "app/real/libinner.so.1": INNER,
+    }
+    assert told(audit(bundle(tmp_path, files))) == [
+        (Kind.missing_library, E, "app/real/libmiddle.so.1", "libinner.so.1")
+    ]
+
+
+def test_a_file_for_another_machine_is_passed_over(tmp_path: Path) -> None:
+    strange = make_elf(machine=EM_X86_64, soname="libinner.so.1")
+    files: dict[str, bytes | str] = {
+        "app/libx.so": make_elf(needed=["libinner.so.1"], wants=["inner"], rpath="$ORIGIN"),
+        "app/libinner.so.1": strange,
+    }
+    found = audit(bundle(tmp_path / "one", {**files, "lib/libinner.so.1": INNER}))
+    assert [one.kind for one in found.errors] == [Kind.wrong_architecture], "somebody asks for it"
+    missing = audit(bundle(tmp_path / "other", files))
+    assert missing.findings[0].provides == "app/libinner.so.1, for another machine"
+
+
+def test_damage_of_what_is_asked_for(tmp_path: Path) -> None:
+    report = audit(bundle(tmp_path, {"app/libx.so": ASKS, "lib/libinner.so.1": INNER[:100]}))
+    assert told(report) == [(Kind.malformed, E, "lib/libinner.so.1", "a sound ELF file")]
+
+
+# Symbols
+
+
+def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "lib/libinner.so.1": INNER,
+        "lib/libother.so.1": make_elf(soname="libother.so.1", offers=["other"]),
+        "app/libx.so": make_elf(
+            needed=["libinner.so.1", "libc.so.6"],
+            needs={"libc.so.6": ["GLIBC_2.36"]},
+            wants=["inner", "puts", "new@GLIBC_2.36", "other"],
+        ),
+    }
+    assert only(audit(bundle(tmp_path, files))).needs == "other", "nobody needs libother.so.1 here"
+
+
+@pytest.mark.parametrize(
+    ("wish", "offers", "found"),
+    [
+        ("inner@V_1", ["inner@V_1"], True),
+        ("inner@V_1", ["inner@V_2"], False),
+        ("inner", ["inner@V_2"], True),
+        ("inner@V_1", ["inner"], True),
+    ],
+)
+def test_versions_of_symbols(tmp_path: Path, wish: str, offers: list[str], found: bool) -> None:
+    files: dict[str, bytes | str] = {
+        "lib/libinner.so.1": make_elf(soname="libinner.so.1", defines=["V_1", "V_2"], offers=offers),
+        "app/libx.so": make_elf(needed=["libinner.so.1"], needs={"libinner.so.1": ["V_1"]}, wants=[wish]),
+    }
+    assert audit(bundle(tmp_path, files)).compatible is found
+
+
+# Both have it
+
+
+def test_the_camera_has_it_newer(tmp_path: Path) -> None:
+    """Then ours is not loaded, so that it may need what it likes."""
+    files: dict[str, bytes | str] = {
+        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4"], wants=["gone"]),
+        "libexec/python3.11": make_elf(needed=["libc.so.6"], interpreter=LOADER, program=True),
+        "app/libx.so": make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.38"]}),
+    }
+    assert told(audit(bundle(tmp_path, files), NEW)) == []
+
+
+def test_versions_that_cannot_share_a_process(tmp_path: Path) -> None:
+    jpeg = make_elf(soname="libjpeg.so.62", defines=["LIBJPEG_9.9"], offers=["jpeg_new@LIBJPEG_9.9"])
+    asks = make_elf(needed=["libjpeg.so.62"], needs={"libjpeg.so.62": ["LIBJPEG_6.2"]})
+    finding = only(audit(bundle(tmp_path, {"lib/libjpeg.so.62": jpeg, "app/libx.so": asks})))
+    assert (finding.kind, finding.severity) == (Kind.shared_library_conflict, E)
+    assert finding.provides == "LIBJPEG_9.9 (the bundle's libjpeg.so.62)"
+
+
+def test_two_generations_in_one_process(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "lib/libold.so.1": make_elf(soname="libold.so.1", needed=["libssl.so.1.1"]),
+        "lib/libssl.so.3": make_elf(soname="libssl.so.3"),
+        "app/libx.so": make_elf(needed=["libold.so.1", "libssl.so.3"]),
+    }
+    finding = only(audit(bundle(tmp_path, files)))
+    assert (finding.kind, finding.severity, finding.file) == (Kind.shared_library_conflict, W, "app/libx.so")
+    assert finding.needs == "libssl.so.3 and libssl.so.1.1"
+
+
+def test_private_copies_of_which_the_first_is_taken(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {}
+    for number in (1, 2):
+        versions = [f"V_{one}" for one in range(1, number + 1)]
+        files |= {
+            f"app/{number}/libx.so": make_elf(
+                needed=["libinner.so.1"], needs={"libinner.so.1": [f"V_{number}"]}, runpath="$ORIGIN"
+            ),
+            f"app/{number}/libinner.so.1": make_elf(soname="libinner.so.1", defines=versions),
+        }
+    finding = only(audit(bundle(tmp_path, files)))
+    assert (finding.kind, finding.severity, finding.file) == (Kind.shared_library_conflict, W, "app/2/libx.so")
+    assert finding.needs == "V_2 of app/2/libinner.so.1"
+
+
+def test_times_of_different_width(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "lib/libc.so.6": make_elf(
+            soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.36"], offers=["time@GLIBC_2.4", "__time64@GLIBC_2.36"]
+        ),
+        "lib/libclock.so.1": make_elf(
+            soname="libclock.so.1",
+            needed=["libc.so.6"],
+            needs={"libc.so.6": ["GLIBC_2.36"]},
+            wants=["__time64@GLIBC_2.36"],
+            offers=["tick"],
+        ),
+        "app/libx.so": make_elf(
+            needed=["libclock.so.1", "libc.so.6"], needs={"libc.so.6": ["GLIBC_2.4"]}, wants=["time@GLIBC_2.4", "tick"]
+        ),
+    }
+    finding = only(audit(bundle(tmp_path, files)))
+    assert (finding.kind, finding.severity, finding.needs) == (Kind.time64, W, "a time_t of 32 bits")
+    assert finding.provides == "lib/libclock.so.1, whose time_t has 64"
+
+
+# What matters
+
+
+def test_what_packages_carry_along_for_others(tmp_path: Path) -> None:
+    strange = make_elf(machine=EM_X86_64)
+    files: dict[str, bytes | str] = {f"{PACKAGES}/debugger/attach_amd64.so": strange}
+    assert told(audit(bundle(tmp_path / "one", files))) == [
+        (Kind.wrong_architecture, W, f"{PACKAGES}/debugger/attach_amd64.so", "x86-64, 64 bits")
+    ]
+    files = {f"{PACKAGES}/fast/core{SUFFIX}": strange}
+    assert audit(bundle(tmp_path / "other", files)).errors
+
+
+def test_a_module_that_is_there_in_another_form(tmp_path: Path) -> None:
+    foreign = f"{PACKAGES}/fast/core.cpython-39-arm-linux-gnueabihf.so"
+    module = make_elf(offers=["PyInit_core"])
+    assert audit(bundle(tmp_path / "one", {foreign: module})).errors
+    for name in (f"core{SUFFIX}", "core.abi3.so", "core.py"):
+        files: dict[str, bytes | str] = {foreign: module, f"{PACKAGES}/fast/{name}": module}
+        report = audit(bundle(tmp_path / name, files))
+        assert told(report) == [(Kind.wrong_python_version, W, foreign, "Python 3.9")]
+
+
+def test_programs_of_packages_may_never_be_started(tmp_path: Path) -> None:
+    tool = make_elf(program=True, interpreter=LOADER, needed=["libnowhere.so.1"])
+    report = audit(bundle(tmp_path, {f"{PACKAGES}/tool/bin/tool": tool, "app/tool": tool}))
+    assert told(report) == [
+        (Kind.missing_library, E, "app/tool", "libnowhere.so.1"),
+        (Kind.missing_library, W, f"{PACKAGES}/tool/bin/tool", "libnowhere.so.1"),
+    ]
+
+
+def test_a_program_that_takes_the_bundles_libc_for_its_own(tmp_path: Path) -> None:
+    tool = make_elf(program=True, interpreter=LOADER, needed=["libc.so.6"], runpath="$ORIGIN/../lib")
+    finding = only(audit(bundle(tmp_path, {"app/tool": tool})))
+    assert (finding.kind, finding.severity, finding.needs) == (Kind.shared_library_conflict, E, "lib/libc.so.6")
+
+
+# Wheels
+
+MODULE = make_elf(offers=["PyInit_core"], needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.31"]})
+
+
+def test_a_wheel(tmp_path: Path) -> None:
+    path = wheel(
+        tmp_path / "fast-1-cp311-cp311-manylinux_2_31_armv7l.whl",
+        {
+            f"fast/core{SUFFIX}": make_elf(
+                offers=["PyInit_core"], needed=["libinner-1a2b.so.1"], rpath="$ORIGIN/../fast.libs"
+            ),
+            "fast.libs/libinner-1a2b.so.1": make_elf(soname="libinner-1a2b.so.1"),
+            "fast/__init__.py": b"",
+        },
+    )
+    report = audit(path)
+    assert (report.findings, report.files) == ((), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "data", "held"),
+    [
+        ("cp311-cp311-manylinux_2_17_armv7l", f"core{SUFFIX}", MODULE, f"fast/core{SUFFIX}, which needs GLIBC_2.31"),
+        ("cp311-cp311-manylinux2014_armv7l", f"core{SUFFIX}", MODULE, f"fast/core{SUFFIX}, which needs GLIBC_2.31"),
+        ("cp312-cp312-linux_armv7l", f"core{SUFFIX}", MODULE, f"fast/core{SUFFIX}"),
+        ("py3-none-any", "core.so", MODULE, "fast/core.so"),
+    ],
+)
+def test_a_tag_that_lies(tmp_path: Path, name: str, file: str, data: bytes, held: str) -> None:
+    report = audit(wheel(tmp_path / f"fast-1-{name}.whl", {f"fast/{file}": data}))
+    lies = [one for one in report.findings if one.kind is Kind.lying_tag]
+    assert [(one.severity, one.provides) for one in lies] == [(W, held)]
+
+
+def test_a_wheel_for_another_machine(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "fast-1-cp311-cp311-linux_armv7l.whl", {"fast/libx.so": make_elf(machine=EM_X86_64)})
+    assert {(one.kind, one.severity) for one in audit(path).findings} == {
+        (Kind.lying_tag, W),
+        (Kind.wrong_architecture, E),
+    }
+    path = wheel(tmp_path / "fast-1-cp311-cp311-linux_x86_64.whl", {"fast/libx.so": make_elf(machine=EM_X86_64)})
+    assert {one.file for one in audit(path).errors} == {path.name, "fast/libx.so"}
+
+
+def test_the_tag_says_which_python_it_is_for(tmp_path: Path) -> None:
+    name = "core.cpython-313-arm-linux-gnueabihf.so"
+    assert audit(wheel(tmp_path / "fast-1-cp313-cp313-linux_armv7l.whl", {f"fast/{name}": MODULE})).findings == ()
+    report = audit(wheel(tmp_path / "fast-1-cp39-cp39-linux_armv7l.whl", {f"fast/{name.replace('313', '39')}": MODULE}))
+    assert [one.kind for one in report.errors] == [Kind.wrong_python_version]
+
+
+def test_a_damaged_wheel(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "fast-1-cp311-cp311-linux_armv7l.whl", {f"fast/core{SUFFIX}": MODULE})
+    path.write_bytes(path.read_bytes()[:-30])
+    assert only(audit(path)).kind is Kind.malformed
+
+
+# Packages of the camera's own kind
+
+
+def app(**options: object) -> bytes:
+    return make_elf(program=True, interpreter=LOADER, **options)  # type: ignore[arg-type]
+
+
+def test_an_eap_has_the_cameras_loader_only(tmp_path: Path) -> None:
+    program = app(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]})
+    files: dict[str, bytes | str] = {"package.conf": b'APPNAME="see"\n', "see": program}
+    path = package(tmp_path / "see.eap", files)
+    finding = only(audit(path))
+    assert (finding.kind, finding.file, finding.needs) == (Kind.symbol_version, "see", "GLIBC_2.34")
+    assert audit(path).loader == "the camera's, glibc 2.31"
+    assert audit(path, NEW).compatible
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ({"rpath": "$ORIGIN/lib"}, True),
+        ({"runpath": "/usr/local/packages/see/lib"}, True),
+        ({"runpath": "/usr/local/packages/other/lib"}, False),
+        ({}, False),
+    ],
+)
+def test_libraries_of_an_eap(tmp_path: Path, path: dict[str, str], found: bool) -> None:
+    files: dict[str, bytes | str] = {
+        "manifest.json": b'{"acapPackageConf": {"setup": {"appName": "see"}}}',
+        "see": app(needed=["libinner.so.1"], wants=["inner"], **path),
+        "lib/libinner.so.1": "libinner.so.1.0",
+        "lib/libinner.so.1.0": INNER,
+    }
+    report = audit(package(tmp_path / "see.eap", files))
+    assert report.compatible is found
+    if not found:
+        assert "is not looked for there" in report.errors[0].remedy
+
+
+def test_links_out_of_an_eap_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.so").write_bytes(INNER)
+    files: dict[str, bytes | str] = {"package.conf": b"", "see": app(), "lib": str(tmp_path), "x": "/etc/passwd"}
+    with open_subject(package(tmp_path / "see.eap", files)) as subject:
+        assert set(subject.objects) == {"see"}
+    outside: dict[str, bytes | str] = {"lib": str(tmp_path), "lib/evil.so": INNER}
+    assert only(audit(package(tmp_path / "evil.eap", outside))).kind is Kind.malformed
+    assert not (tmp_path / "evil.so").exists()
+
+
+def test_shapes(tmp_path: Path) -> None:
+    write(tmp_path / "loose", {"x.so": INNER})
+    write(tmp_path / "package", {"package.conf": b"", "see": app()})
+    bundle(tmp_path / "bundle", {})
+    for shape in Shape:
+        with open_subject(tmp_path / shape.value) as subject:
+            assert subject.shape is shape
+
+
+def test_text_that_links_and_objects_are_nobodys_business(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "libx.so": b"/* GNU ld script */\nINPUT(libx.so.1)\n",
+        "x.o": make_elf(type=1),
+        "notes.txt": b"\x7fELF",
+    }
+    report = audit(write(tmp_path, files))
+    assert (report.findings, report.files) == ((), 0)

@@ -1,0 +1,136 @@
+"""Damaged files and archives are findings: whatever an audit is given, it answers, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.abi.mutation import Change, changes, harmed, tender_places
+
+from incamera.abi.audit import audit_path
+from incamera.abi.findings import Kind, Report
+from incamera.abi.policy import load_policy
+from incamera.errors import UsageError
+
+DATA = Path(__file__).parents[2] / "data" / "elf"
+FILES = {path.name: path.read_bytes() for path in sorted(DATA.iterdir()) if path.name.startswith("armv7hf")}
+PLACES = {name: tender_places(data) for name, data in FILES.items()}
+LIBRARY, PROGRAM = FILES["armv7hf-library.so"], FILES["armv7hf-program"]
+WHEEL_NAME = "own-1-cp311-cp311-linux_armv7l.whl"
+ANY_EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def write_wheel(module: bytes = LIBRARY, name: str = "own/own.cpython-311-arm-linux-gnueabihf.so") -> bytes:
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in {
+            name: module,
+            "own/__init__.py": b'import ctypes\nctypes.CDLL("libnowhere.so.1")\n',
+            "own-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: cp311-cp311-linux_armv7l\n",
+            "own-1.dist-info/RECORD": b"",
+        }.items():
+            archive.writestr(zipfile.ZipInfo(path), data)
+    return output.getvalue()
+
+
+def write_package(program: bytes = PROGRAM) -> bytes:
+    """An .eap before it is compressed."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, data in {
+            "app": program,
+            "package.conf": b'APPNAME="app"\nAPPTYPE="armv7hf"\n',
+            "lib/libanswer.so.1.0": LIBRARY,
+        }.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+        link = tarfile.TarInfo("lib/libanswer.so.1")
+        link.type, link.linkname = tarfile.SYMTYPE, "libanswer.so.1.0"
+        archive.addfile(link)
+    return output.getvalue()
+
+
+WHEEL, PACKAGE = write_wheel(), write_package()
+
+
+def judge(folder: Path, name: str, data: bytes) -> Report | None:
+    """Audit *data*, a file called *name*. None: it is of no kind that can be judged, and the audit said so."""
+    path = folder / name
+    path.write_bytes(data)
+    try:
+        report = audit_path(path, load_policy("axis-os-11-armv7hf"))
+    except UsageError:
+        return None
+    assert report.to_json()["compatible"] is report.compatible
+    return report
+
+
+@ANY_EXAMPLES
+@given(data=st.data(), name=st.sampled_from(sorted(FILES)))
+def test_a_damaged_file(tmp_path: Path, data: st.DataObject, name: str) -> None:
+    harm = data.draw(changes(PLACES[name]))
+    judge(tmp_path, f"lib{name}.so", harmed(FILES[name], harm))
+
+
+@ANY_EXAMPLES
+@given(data=st.data(), name=st.sampled_from(sorted(FILES)))
+def test_a_damaged_file_in_sound_archives(tmp_path: Path, data: st.DataObject, name: str) -> None:
+    damaged = harmed(FILES[name], data.draw(changes(PLACES[name])))
+    assert judge(tmp_path, WHEEL_NAME, write_wheel(damaged)) is not None
+    assert judge(tmp_path, "app.eap", gzip.compress(write_package(damaged), 1)) is not None
+
+
+@ANY_EXAMPLES
+@given(harm=changes())
+def test_a_damaged_wheel(tmp_path: Path, harm: list[Change]) -> None:
+    assert judge(tmp_path, WHEEL_NAME, harmed(WHEEL, harm)) is not None
+
+
+@ANY_EXAMPLES
+@given(harm=changes(tuple(range(0, len(PACKAGE), 16))))
+def test_a_damaged_package(tmp_path: Path, harm: list[Change]) -> None:
+    """Damaged before it was compressed: headers that lie; and after: a stream that breaks."""
+    assert judge(tmp_path, "app.eap", gzip.compress(harmed(PACKAGE, harm), 1)) is not None
+    assert judge(tmp_path, "app.eap", harmed(gzip.compress(PACKAGE, 1), harm)) is not None
+
+
+@pytest.mark.parametrize(("name", "whole"), [(WHEEL_NAME, WHEEL), ("app.eap", gzip.compress(PACKAGE))])
+def test_an_archive_cut_short_is_called_malformed(tmp_path: Path, name: str, whole: bytes) -> None:
+    report = judge(tmp_path, name, whole)
+    assert report is not None
+    assert Kind.malformed not in {finding.kind for finding in report.findings}
+    for size in range(0, len(whole) - 16, 97):
+        report = judge(tmp_path, name, whole[:size])
+        assert report is not None
+        assert not report.compatible, size
+        assert Kind.malformed in {finding.kind for finding in report.errors}, size
+
+
+@pytest.mark.parametrize("name", ["../outside.so", "/tmp/incamera-outside.so", "own/../../outside.so"])
+def test_an_archive_writes_nothing_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    place = tmp_path / "temporary" / "deep"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    package = io.BytesIO()
+    with tarfile.open(fileobj=package, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(LIBRARY)
+        archive.addfile(member, io.BytesIO(LIBRARY))
+        link = tarfile.TarInfo("lib")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(link)
+        member.name = "lib/outside.so"
+        archive.addfile(member, io.BytesIO(LIBRARY))
+    assert judge(tmp_path, WHEEL_NAME, write_wheel(name=name)) is not None
+    assert judge(tmp_path, "app.eap", package.getvalue()) is not None
+    assert not list(tmp_path.rglob("*outside.so"))
+    assert not Path("/tmp/incamera-outside.so").exists()
+    assert not list(place.iterdir())

@@ -1,0 +1,69 @@
+"""Puts small bundles, wheels and packages together."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.unit.abi.elf_maker import make_elf
+
+from incamera.abi.policy import load_runtime
+from incamera.targets.architecture import Architecture
+from incamera.targets.target import Target
+
+BASE = load_runtime(Target(Architecture.armv7hf)).libraries
+GLIBC = BASE["libc.so.6"].facts.defines
+LOADER = "/lib/ld-linux-armhf.so.3"
+
+
+def write(root: Path, files: Mapping[str, bytes | str]) -> Path:
+    """Write *files* below *root*; a text is where a link leads."""
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            (root / path).symlink_to(content)
+        else:
+            (root / path).write_bytes(content)
+    return root
+
+
+def bundle(root: Path, files: Mapping[str, bytes | str]) -> Path:
+    """A bundle for Python 3.11 with a C library of its own, 2.36, and *files*."""
+    base: dict[str, bytes | str] = {
+        "etc/launcher": b"program libexec/python3.11\nloader lib/ld-linux-armhf.so.3\nlibraries lib\n",
+        "libexec/python3.11": make_elf(
+            needed=["libc.so.6"],
+            needs={"libc.so.6": ["GLIBC_2.36"]},
+            offers=["PyLong_FromLong"],
+            interpreter=LOADER,
+            program=True,
+        ),
+        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=GLIBC, offers=["puts@GLIBC_2.4", "new@GLIBC_2.36"]),
+        "lib/ld-linux-armhf.so.3": make_elf(
+            soname="ld-linux-armhf.so.3", defines=BASE["ld-linux-armhf.so.3"].facts.defines
+        ),
+    }
+    return write(root, {**base, **files})
+
+
+def wheel(path: Path, files: Mapping[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def package(path: Path, files: Mapping[str, bytes | str]) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                member.type, member.linkname = tarfile.SYMTYPE, content
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return path

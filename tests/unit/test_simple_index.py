@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import FetchError
+from incamera.simple_index import PageFile, find_index_urls, parse_project_page
+
+URL = "https://i.example/simple/own/"
+HASH = "ab" * 32
+
+
+def files(page: str | bytes) -> list[PageFile]:
+    return list(parse_project_page(page.encode() if isinstance(page, str) else page, URL))
+
+
+def page_of(*entries: object, **more: object) -> str:
+    return json.dumps({"meta": {"api-version": "1.1"}, "files": entries, **more})
+
+
+def test_a_json_page_tells_all_of_a_file() -> None:
+    [file] = files(
+        page_of(
+            {
+                "filename": "own-1-py3-none-any.whl",
+                "url": "../../f/own-1-py3-none-any.whl",
+                "hashes": {"sha256": HASH.upper(), "md5": "x"},
+                "size": 12,
+                "requires-python": ">=3.9",
+                "yanked": "broken",
+                "core-metadata": {"sha256": "cd"},
+                "upload-time": "2024-01-01T00:00:00Z",
+                "gpg-sig": True,
+            }
+        )
+    )
+    assert file == PageFile(
+        filename="own-1-py3-none-any.whl",
+        url="https://i.example/f/own-1-py3-none-any.whl",
+        sha256=HASH,
+        size=12,
+        requires_python=">=3.9",
+        yanked="broken",
+        metadata="cd",
+        upload_time="2024-01-01T00:00:00Z",
+    )
+
+
+@pytest.mark.parametrize(("yanked", "reason"), [(False, None), (True, ""), ("why", "why")])
+@pytest.mark.parametrize(
+    ("key", "metadata", "told"), [("core-metadata", True, ""), ("dist-info-metadata", False, None)]
+)
+def test_flags_may_be_truths_or_texts(
+    yanked: object, reason: str | None, key: str, metadata: bool, told: str | None
+) -> None:
+    entry = {"filename": "own-1.tar.gz", "url": "https://f.example/own-1.tar.gz", "hashes": {}, "yanked": yanked}
+    [file] = files(page_of({**entry, key: metadata}))
+    assert (file.yanked, file.metadata, file.sha256, file.size) == (reason, told, "", None)
+
+
+def test_an_html_page_tells_as_much_as_it_can() -> None:
+    one, two = files(
+        f"""<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.1"></head><body>
+        <a href="../../f/own-1-py3-none-any.whl#sha256={HASH}" data-requires-python="&gt;=3.9" data-yanked="bad &amp;
+ old" data-core-metadata="sha256=cd">own</a><br>
+        <a href="https://u:p@f.example/own-1.0%2Blocal.tar.gz#md5=1" data-yanked data-dist-info-metadata="true">own</a>
+        <a name="no link">x</a></body></html>"""
+    )
+    assert one == PageFile(
+        filename="own-1-py3-none-any.whl",
+        url="https://i.example/f/own-1-py3-none-any.whl",
+        sha256=HASH,
+        requires_python=">=3.9",
+        yanked="bad &\n old",
+        metadata="cd",
+    )
+    assert two == PageFile(
+        filename="own-1.0+local.tar.gz",
+        url="https://f.example/own-1.0%2Blocal.tar.gz",
+        sha256="",
+        yanked="",
+        metadata="",
+    )
+
+
+def test_html_with_a_base_counts_from_there() -> None:
+    [file] = files('<html><head><base href="https://b.example/x/"></head><a href="own-1.tar.gz">own</a></html>')
+    assert file.url == "https://b.example/x/own-1.tar.gz"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{"detail": "log in"}',
+        '{"files": {"a": 1}}',
+        '{"files": ',
+        "{" * 100_000,
+        '{"meta": 7, "files": []}',
+        "",
+        "Service unavailable",
+        b"\x80\x04\x95",
+    ],
+)
+def test_a_page_that_is_no_index_is_an_error(page: str | bytes) -> None:
+    with pytest.raises(FetchError, match=r"i\.example/simple/own/ answers with something that is no package index"):
+        files(page)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{"meta": {"api-version": "2.0"}, "files": []}',
+        '<html><meta name="pypi:repository-version" content="2.0"></html>',
+    ],
+)
+def test_a_protocol_that_is_not_known_is_refused(page: str) -> None:
+    with pytest.raises(FetchError, match=r"version 2\.0"):
+        files(page)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, 7, [], {}, {"filename": "x"}, {"filename": "x", "url": "y", "hashes": []}, {"url": "//[", "hashes": {}}],
+)
+def test_one_senseless_file_does_not_take_the_others_with_it(entry: object) -> None:
+    sound = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
+    assert [file.filename for file in files(page_of(entry, sound))] == ["own-1.tar.gz"]
+
+
+def test_the_indexes_are_those_that_pip_uses(tmp_path: Path) -> None:
+    config = tmp_path / ".config/pip"
+    config.mkdir(parents=True)
+    home = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(config / "pip.conf")}
+    (config / "pip.conf").write_text(
+        "[global]\nindex-url = https://company.example/simple/\n"
+        "extra-index-url =\n    https://one.example/simple\n    https://two.example/simple/\n"
+    )
+    own = ("https://one.example/simple", "https://two.example/simple")
+    assert find_index_urls(home) == (*own, "https://company.example/simple")
+    assert find_index_urls({**home, "PIP_INDEX_URL": "https://other.example/"}) == (*own, "https://other.example")
+    extra = {**home, "PIP_EXTRA_INDEX_URL": "https://x.example https://y.example/ https://company.example/simple"}
+    assert find_index_urls(extra) == ("https://x.example", "https://y.example", "https://company.example/simple")
+
+
+def test_install_goes_before_global_in_pip_conf_and_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "pip.conf"
+    environment = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(path), "PIP_EXTRA_INDEX_URL": "https://x.example"}
+    path.write_text("[global]\nindex-url = https://g.example\n[install]\nindex-url = https://i.example\n")
+    assert find_index_urls(environment)[-1] == "https://i.example"
+    path.write_text("index-url = https://no.section\n")
+    assert "https://no.section" not in find_index_urls(environment)
+
+
+def test_folders_are_no_indexes_and_pypi_is_the_last_resort() -> None:
+    environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": "file:///srv/simple"}
+    assert find_index_urls(environment) == ("https://pypi.org/simple",)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from incamera.targets.host import Host
+from incamera.targets.target import Target
+from incamera.toolchain.data import enter_root
+from incamera.toolchain.emulated_requirements import installed_versions, missing_requirements, platform_options
+from incamera.toolchain.emulated_root import EmulatedRoot, plan_emulated_root, select_emulator
+from incamera.toolchain.emulation import estimate_seconds
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+
+X86 = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
+ARM = Host("aarch64", "arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1")
+ARMV7 = Target.parse("armv7hf-cp311")
+
+
+def make_root(folder: Path, target: Target = ARMV7, *, emulator: bool = True) -> EmulatedRoot:
+    (folder / "tree/etc").mkdir(parents=True)
+    (folder / "tree/usr").mkdir()
+    tools = HostTree(folder / "tools", X86)
+    return EmulatedRoot(
+        target=target,
+        tree=folder / "tree",
+        emulator=folder / "qemu" if emulator else None,
+        proot=tools,
+        interpreter=BuildInterpreter(tools, target.python),
+    )
+
+
+def spec_of(root: EmulatedRoot, folder: Path) -> dict[str, object]:
+    folder.mkdir()
+    root.make(folder)
+    argv = root.entry(folder, ["/bin/true"], binds={}, writable={"/build": folder}, environment={}, cwd="/")
+    spec: dict[str, object] = json.loads(Path(argv[-1]).read_text())
+    return spec
+
+
+def test_the_root_is_of_the_target_and_what_enters_it_of_the_host() -> None:
+    plan = plan_emulated_root(ARMV7, X86, ["libjpeg-dev"])
+    assert (plan.tree.suite, plan.tree.architecture) == ("bookworm", "armhf")
+    assert {"python3.11", "libpython3.11-dev", "gcc", "g++", "make", "libjpeg-dev"} <= set(plan.tree.roots)
+    assert plan.emulator is not None
+    assert plan.emulator.architecture == plan.proot.architecture == "amd64"
+
+
+def test_what_is_left_out_can_be_asked_for() -> None:
+    assert "openssl" in plan_emulated_root(ARMV7, X86).tree.leave_out
+    assert "openssl" not in plan_emulated_root(ARMV7, X86, ["openssl"]).tree.leave_out
+
+
+def test_a_computer_of_the_targets_architecture_needs_no_emulator(tmp_path: Path) -> None:
+    target = Target.parse("aarch64")
+    assert plan_emulated_root(target, ARM).emulator is None
+    spec = spec_of(make_root(tmp_path, target, emulator=False), tmp_path / "root")
+    assert spec["binfmt"] is None
+    assert "-q" not in str(spec["proot"])
+
+
+def test_one_emulator_is_chosen_of_thirty() -> None:
+    paths = [f"usr/bin/qemu-{name}-static" for name in ("arm", "armeb", "aarch64", "aarch64_be", "i386")]
+    for name, machine in (("armv7hf", "arm"), ("aarch64", "aarch64")):
+        chosen = [path for path in paths if select_emulator(Target.parse(name), path)]
+        assert chosen == [f"usr/bin/qemu-{machine}-static"]
+
+
+def test_the_tree_of_the_store_is_seen_but_cannot_be_written(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    rows = spec_of(root, tmp_path / "root")["binds"]
+    assert isinstance(rows, list)
+    assert [str(root.tree / "usr"), "/usr", False] in rows
+    assert [inside for _, inside, writable in rows if writable and not inside.startswith("/dev/")] == ["/build"]
+
+
+def elf_header(*, machine: int, wide: int, kind: int = 2, abi: int = 0) -> bytes:
+    return b"\x7fELF" + bytes([wide, 1, 1, abi, 0]) + bytes(7) + struct.pack("<HH", kind, machine)
+
+
+def matches(rule: object, header: bytes) -> bool:
+    """Judge as the kernel does."""
+    assert isinstance(rule, str)
+    _, _, _, offset, magic, mask, _, flags = rule.split(":")
+    assert (offset, sorted(flags)) == ("", ["F", "P"])
+    wanted, bits = ([int(byte, 16) for byte in expand(text)] for text in (magic, mask))
+    assert len(wanted) == len(bits) == len(header)
+    return all(a & m == b & m for a, b, m in zip(header, wanted, bits, strict=True))
+
+
+def expand(text: str) -> list[str]:
+    return [hexadecimal or f"{ord(plain):x}" for hexadecimal, plain in re.findall(r"\\x(..)|(.)", text)]
+
+
+@pytest.mark.parametrize(("name", "machine", "wide"), [("armv7hf", 40, 1), ("aarch64", 183, 2)])
+def test_the_kernel_is_told_of_the_targets_programs_alone(tmp_path: Path, name: str, machine: int, wide: int) -> None:
+    rule = spec_of(make_root(tmp_path, Target.parse(name)), tmp_path / "root")["binfmt"]
+    for kind in (2, 3):  # at a fixed address; anywhere
+        for abi in (0, 3):
+            assert matches(rule, elf_header(machine=machine, wide=wide, kind=kind, abi=abi))
+    assert not matches(rule, elf_header(machine=machine, wide=wide, kind=1))  # an object file
+    assert not matches(rule, elf_header(machine=62, wide=2))  # this computer's
+    assert not matches(rule, elf_header(machine=machine, wide=3 - wide))
+
+
+def test_requirements_are_the_targets_not_this_computers(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    wanted = [
+        'only-arm; platform_machine == "armv7l"',
+        'only-x86; platform_machine == "x86_64"',
+        'old; python_version < "3.10"',
+    ]
+    assert missing_requirements(wanted, root) == ("only-arm",)
+
+
+def test_a_debian_package_of_the_root_satisfies_a_requirement(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    packages = root.tree / "usr/lib/python3/dist-packages"
+    for name in ("numpy-1.24.2.egg-info", "Cython_Plus-0.29-py3.11.egg-info", "wheel-0.38.4.dist-info"):
+        (packages / name).mkdir(parents=True)
+    assert installed_versions(packages) == {"numpy": "1.24.2", "cython-plus": "0.29", "wheel": "0.38.4"}
+    assert missing_requirements(["numpy>=1.20", "cython.plus>=3", "wheel", "meson"], root) == (
+        "cython.plus>=3",
+        "meson",
+    )
+
+
+def test_pip_is_told_the_targets_tags() -> None:
+    options = platform_options(ARMV7)
+    platforms = [options[n + 1] for n, word in enumerate(options) if word == "--platform"]
+    assert {"manylinux_2_36_armv7l", "manylinux_2_17_armv7l", "manylinux2014_armv7l", "linux_armv7l"} <= set(platforms)
+    assert "manylinux_2_37_armv7l" not in platforms  # a newer C library than bookworm's
+    assert options[options.index("--python-version") + 1] == "3.11"
+
+
+def test_the_estimate_grows_with_what_must_be_compiled(tmp_path: Path) -> None:
+    nothing = estimate_seconds(tmp_path)
+    (tmp_path / "readme.rst").write_text("x" * 10**6)
+    assert estimate_seconds(tmp_path) == nothing
+    (tmp_path / "a.c").write_text("x" * 10**5)
+    few = estimate_seconds(tmp_path)
+    (tmp_path / "b.cpp").write_text("x" * 10**6)
+    assert nothing < few < estimate_seconds(tmp_path)
+
+
+@pytest.mark.starts_processes
+def test_calls_that_proot_does_not_know_are_refused_and_others_are_not() -> None:
+    # By its number, as the C library would replace it by an older one.
+    code = (
+        "import ctypes, os, platform\n"
+        "from incamera.toolchain.data import enter_root\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "number = enter_root._STATX[platform.machine()]\n"
+        "def statx():\n"
+        "    result = libc.syscall(number, -100, b'/', 0, 0x7ff, ctypes.create_string_buffer(256))\n"
+        "    return 0 if result == 0 else ctypes.get_errno()\n"
+        "print(statx())\n"
+        "enter_root._refuse_new_calls()\n"
+        "print(statx(), os.stat('/').st_mode > 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "38", "True"]
+
+
+@pytest.mark.starts_processes
+def test_what_cannot_be_entered_is_told_with_the_reason(tmp_path: Path) -> None:
+    root = make_root(tmp_path)
+    folder = tmp_path / "root"
+    folder.mkdir()
+    root.make(folder)
+    argv = root.entry(folder, ["/nothing"], binds={}, writable={}, environment={}, cwd="/")
+    spec = json.loads(Path(argv[-1]).read_text()) | {"proot": None}
+    Path(argv[-1]).write_text(json.dumps(spec))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == enter_root.CANNOT_START
+    assert "no private root can be made on this system" in done.stderr

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from incamera.toolchain.wheel_paths import forget_folder
+
+
+def digest(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def make_wheel(path: Path, folder: Path) -> Path:
+    config, module = f"prefix = '{folder}/sysroot/usr'\n".encode(), b"\x7fELF" + str(folder).encode()
+    files = {"own/config.py": config, "own/core.so": module, 'own/a "b", c.txt': b"plain"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            info = zipfile.ZipInfo(name, (2020, 2, 2, 2, 2, 2))
+            info.external_attr = 0o755 << 16
+            archive.writestr(info, data)
+        rows = [f'"{name.replace(chr(34), chr(34) * 2)}",{digest(data)},{len(data)}' for name, data in files.items()]
+        archive.writestr("own-1.dist-info/RECORD", "\n".join([*rows, "own-1.dist-info/RECORD,,"]) + "\n")
+    return path
+
+
+def test_the_build_folder_is_forgotten_and_the_record_knows(tmp_path: Path) -> None:
+    wheels = []
+    for name in ("1-abc", "22-defghi"):
+        folder = tmp_path / name / "build"
+        folder.mkdir(parents=True)
+        wheels.append(make_wheel(tmp_path / name / "own-1-py3-none-any.whl", folder))
+        forget_folder(wheels[-1], folder)
+    with zipfile.ZipFile(wheels[0]) as archive:
+        config = archive.read("own/config.py")
+        assert config == b"prefix = '/incamera/sysroot/usr'\n"
+        record = archive.read("own-1.dist-info/RECORD").decode().splitlines()
+        assert f"own/config.py,{digest(config)},{len(config)}" in record
+        assert f'"own/a ""b"", c.txt",{digest(b"plain")},5' in record
+        assert record[-1] == "own-1.dist-info/RECORD,,"
+        info = archive.getinfo("own/config.py")
+        assert (info.date_time, info.external_attr >> 16) == ((2020, 2, 2, 2, 2, 2), 0o755)
+        # Offsets in an ELF file must stay: compilers are told to leave the path out.
+        assert str(tmp_path).encode() in archive.read("own/core.so")
+        parts = [archive.read(name) for name in archive.namelist() if not name.endswith((".so", "RECORD"))]
+    with zipfile.ZipFile(wheels[1]) as other:
+        assert parts == [other.read(name) for name in other.namelist() if not name.endswith((".so", "RECORD"))]
+
+
+@pytest.mark.parametrize("data", [b"no zip", None])
+def test_what_needs_no_change_is_not_touched(tmp_path: Path, data: bytes | None) -> None:
+    wheel = tmp_path / "own-1-py3-none-any.whl"
+    if data is None:
+        make_wheel(wheel, Path("/elsewhere"))
+    else:
+        wheel.write_bytes(data)
+    before = wheel.read_bytes()
+    forget_folder(wheel, tmp_path / "build")
+    assert wheel.read_bytes() == before

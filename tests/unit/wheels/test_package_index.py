@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from packaging.version import Version
+
+from incamera.errors import FetchError
+from incamera.targets.target import Target
+from incamera.wheels.index import PackageIndexes
+from incamera.wheels.tags import supported_tags
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Web
+    from tests.unit.wheels.conftest import Index
+
+    from incamera.http import Http
+    from incamera.store import Store
+
+TAGS = supported_tags(Target.parse("armv7hf-cp311"))
+
+
+def names(files: Any) -> list[str]:
+    return [file.filename for file in files]
+
+
+def test_the_newest_version_comes_first_and_tags_choose(index: Index) -> None:
+    for filename in (
+        "own-1.9.tar.gz",
+        "own-1.9-cp311-cp311-linux_armv7l.whl",
+        "own-1.9-cp311-cp311-win32.whl",
+        "own-1.10-py3-none-any.whl",
+        "own-1.10-py36+-none-any.whl",
+        "own-1.10rc1-1-py3-none-any.whl",
+    ):
+        index.add(filename)
+    indexes = index.open(max_age=0)
+    best_first = ["own-1.10-py3-none-any.whl", "own-1.10rc1-1-py3-none-any.whl"]
+    old = ["own-1.9-cp311-cp311-linux_armv7l.whl", "own-1.9-cp311-cp311-win32.whl", "own-1.9.tar.gz"]
+    assert names(indexes.find("Own")) == best_first + old
+    assert names(indexes.find("own", TAGS)) == [*best_first, old[0], old[2]]
+    assert names(indexes.find("own", version=Version("1.9.0"))) == old
+    assert [file.kind for file in indexes.find("own", version=Version("1.9"))] == ["wheel", "wheel", "sdist"]
+    assert indexes.find("own", version=Version("2")) == ()
+    assert len(index.web.requests) == 1
+
+
+def test_what_a_file_tells_is_kept(index: Index) -> None:
+    more: dict[str, Any] = {"requires-python": ">=3.9", "yanked": "", "core-metadata": True, "upload-time": "2024"}
+    index.add("own-1.0-py3-none-any.whl", b"12", **more)
+    for _ in range(2):  # once from the index, once from the store
+        [file] = index.open().find("own")
+        assert (file.project, file.version, file.url) == (
+            "own",
+            Version("1"),
+            f"{index.web.url}/files/own-1.0-py3-none-any.whl",
+        )
+        assert (file.size, file.requires_python, file.yanked, file.metadata, file.upload_time) == (
+            2,
+            ">=3.9",
+            None,
+            "",
+            "2024",
+        )
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        "own-1.0-py2.7.egg",
+        "own-1.0.exe",
+        "own-1.0.tar.bz2",
+        "own.tar.gz",
+        "-.whl",
+        "own-1.0.whl",
+        "other-1.0.tar.gz",
+        "other-1.0-py3-none-any.whl",
+        "own-latest.tar.gz",
+        "own-1.0-py3-none any-any.whl",
+        "own-1.0-py3-\nnone-any.whl",
+        "own-1.0-py3-none-any\t.whl",
+        "",
+    ],
+)
+def test_what_is_no_distribution_of_the_project_is_left_out(index: Index, filename: str) -> None:
+    index.add(filename)
+    index.add("own-2.0.zip")
+    assert names(index.open().find("own")) == ["own-2.0.zip"]
+    assert names(index.open().find("own", TAGS)) == ["own-2.0.zip"]
+
+
+@pytest.mark.parametrize(
+    ("project", "filename", "version"),
+    [
+        ("ruamel-yaml", "ruamel.yaml-0.18.tar.gz", "0.18"),
+        ("ruamel-yaml", "ruamel_yaml-0.18-py3-none-any.whl", "0.18"),
+        ("scikit-image", "scikit-image-0.20.0.tar.gz", "0.20"),
+        ("own", "own-1.0-1.tar.gz", "1.0.post1"),
+        ("own-2", "own-2-3.zip", "3"),
+    ],
+)
+def test_names_from_all_times_are_understood(index: Index, project: str, filename: str, version: str) -> None:
+    assert index.add(filename, project=project).version == Version(version)
+
+
+def test_a_file_without_a_sha256_cannot_be_locked_and_is_left_out(index: Index) -> None:
+    index.add("own-1.0.tar.gz", hashes={"md5": "0" * 32})
+    assert index.open().find("own") == ()
+
+
+def test_a_project_that_is_nowhere_has_no_files(index: Index) -> None:
+    assert index.open().find("nothing") == ()
+    assert index.open().find("nothing", TAGS) == ()
+    assert len(index.web.requests) == 1  # that, too, is remembered for a while
+
+
+def test_the_first_index_that_has_a_project_is_the_only_one_believed(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    index.add("both-1.0.tar.gz", project="both")
+    page = {"files": [{"filename": "both-9.tar.gz", "url": "both-9.tar.gz", "hashes": {"sha256": "0" * 64}}]}
+    web.pages["/company/both/"] = json.dumps(page).encode()
+    indexes = index.open(f"{web.url}/company/", index.url, max_age=0)
+    assert names(indexes.find("both")) == ["both-9.tar.gz"]
+    assert names(indexes.find("own")) == ["own-1.0.tar.gz"]
+    assert web.requests == ["/company/both/", "/company/own/", "/simple/own/"]
+
+
+def test_an_index_that_is_down_is_not_passed_over(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    web.pages["/company/own/"] = web.status(503)
+    with pytest.raises(FetchError, match=r"cannot ask the package index for own: .*503") as caught:
+        index.open(f"{web.url}/company", index.url).find("own")
+    assert caught.value.hint
+
+
+def test_a_page_is_asked_for_again_when_it_is_old_and_sent_only_if_it_changed(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    index.publish("own", ETag='"1"')
+    assert len(index.open(max_age=0).find("own")) == 1
+    web.pages["/simple/own/"] = web.status(304)
+    assert len(index.open(max_age=0).find("own")) == 1
+    assert web.headers[1]["if-none-match"] == '"1"'
+    index.open().find("own")  # asked a moment ago
+    assert len(web.requests) == 2
+
+
+def test_a_page_without_an_etag_is_compared_by_its_time(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    index.publish("own", Last_Modified="Sat, 01 Jan 2022 00:00:00 GMT")
+    index.open(max_age=0).find("own")
+    index.open(max_age=0).find("own")
+    assert web.headers[1]["if-modified-since"] == "Sat, 01 Jan 2022 00:00:00 GMT"
+
+
+def test_with_the_index_down_what_it_said_before_is_used_and_the_user_told_once(index: Index, web: Web) -> None:
+    for project in ("own", "other"):
+        index.add(f"{project}-1.0.tar.gz", project=project)
+        web.pages[f"/simple/{project}/"] = web.status(503)
+    notes: list[str] = []
+    address = index.url.replace("://", "://me:secret@")
+    indexes = index.open(address, max_age=0, note=notes.append)
+    assert len(indexes.find("own")) == 1
+    asked = len(web.requests)
+    assert len(indexes.find("other")) == 1
+    with pytest.raises(FetchError, match=r"for new: .*503"):
+        indexes.find("new")
+    assert len(web.requests) == asked  # one that is down isn't waited for again and again
+    [note] = notes
+    assert "503" in note
+    assert "secret" not in note
+
+
+def test_a_page_that_has_become_nonsense_is_not_kept(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    web.pages["/simple/own/"] = b"log in, please"
+    notes: list[str] = []
+    for _ in range(2):
+        assert len(index.open(max_age=0, note=notes.append).find("own")) == 1
+    assert len(notes) == 2
+    assert "no package index" in notes[0]
+
+
+def test_one_page_that_is_refused_does_not_make_an_index_down(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    web.pages["/simple/secret/"] = web.status(403)
+    indexes = index.open(max_age=0)
+    with pytest.raises(FetchError, match="403"):
+        indexes.find("secret")
+    assert len(indexes.find("own")) == 1
+
+
+def test_a_page_in_the_store_that_is_damaged_is_fetched_anew(index: Index) -> None:
+    index.add("own-1.0.tar.gz")
+    [kept] = (index.store.root / "caches/index").glob("*/own.page")
+    for damage in (b"", b"\x00\xff", b'{"format": 1}', b"[]", b'{"format": -1, "asked": 1}'):
+        kept.write_bytes(damage)
+        assert len(index.open().find("own")) == 1
+    assert len(index.web.requests) == 5
+
+
+def test_an_age_from_the_future_is_no_age(index: Index) -> None:
+    index.add("own-1.0.tar.gz")
+    [kept] = (index.store.root / "caches/index").glob("*/own.page")
+    header, newline, rest = kept.read_bytes().partition(b"\n")
+    kept.write_bytes(json.dumps({**json.loads(header), "asked": 9e12}).encode() + newline + rest)
+    index.open().find("own")
+    assert len(index.web.requests) == 1
+
+
+def test_no_password_is_written_to_the_store(index: Index) -> None:
+    index.add("own-1.0.tar.gz")
+    address = index.url.replace("://", "://me:secret@")
+    [file] = index.open(address, max_age=0).find("own")
+    assert index.web.headers[0]["authorization"]
+    assert "secret" not in file.url
+    written = [path for path in index.store.root.rglob("*") if path.is_file()]
+    assert written
+    assert not [path for path in written if b"secret" in path.read_bytes() or "secret" in str(path)]
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/x", "a/b", "", "-", "x y", "x?y", "x%2e"])
+def test_what_is_no_name_is_asked_of_nobody(index: Index, name: str) -> None:
+    assert index.open().find(name) == ()
+    assert not index.web.requests
+
+
+def test_prefetching_asks_for_several_at_once_and_each_only_once(index: Index, web: Web) -> None:
+    projects = [f"p{number}" for number in range(12)]
+    for project in projects:
+        index.add(f"{project}-1.tar.gz", project=project)
+    both = threading.Barrier(2, timeout=10)
+
+    def meeting(answer: Any) -> Any:
+        def wait(handler: Any) -> None:
+            both.wait()  # breaks unless two are asked for at the same time
+            answer(handler)
+
+        return wait
+
+    for project in projects[:2]:
+        web.pages[f"/simple/{project}/"] = meeting(web.pages[f"/simple/{project}/"])
+    indexes = index.open(max_age=0)
+    indexes.prefetch(projects)
+    indexes.prefetch(projects)
+    assert [len(indexes.find(project)) for project in projects] == [1] * 12
+    assert sorted(web.requests) == sorted(f"/simple/{project}/" for project in projects)
+
+
+def test_an_error_while_prefetching_comes_out_at_find(index: Index, web: Web) -> None:
+    web.pages["/simple/own/"] = web.status(200, b"log in, please")
+    indexes = index.open()
+    indexes.prefetch(["own"])
+    with pytest.raises(FetchError, match="no package index"):
+        indexes.find("own")
+
+
+def test_several_threads_share_it(index: Index, web: Web) -> None:
+    index.add("own-1.0.tar.gz")
+    indexes = index.open(max_age=0)
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(len(indexes.find("own")))) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1] * 10
+    assert web.requests == ["/simple/own/"]
+
+
+def test_html_indexes_are_understood(index: Index, web: Web) -> None:
+    link = f'<a href="/f/own-1.0-py3-none-any.whl#sha256={"1" * 64}" data-yanked="">own</a>'
+    web.pages["/simple/own/"] = f"<!DOCTYPE html><body>{link}</body>".encode()
+    [file] = index.open().find("own", TAGS)
+    assert (file.url, file.sha256, file.yanked) == (f"{web.url}/f/own-1.0-py3-none-any.whl", "1" * 64, "")
+
+
+def test_cleaning_the_store_spares_an_index_in_use(http: Http, store: Store) -> None:
+    folder = store.root / "caches/index"
+    folder.mkdir(parents=True)
+    os.utime(folder, (1, 1))
+    PackageIndexes(["http://127.0.0.1:1/simple"], http, store)
+    assert folder.stat().st_mtime > 1

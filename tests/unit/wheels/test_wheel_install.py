@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.errors import BuildError
+from incamera.wheels import archive
+from incamera.wheels.install import install_wheel
+
+if TYPE_CHECKING:
+    from tests.unit.wheels.conftest import Make
+
+Write = Callable[..., Path]
+INFO = "own-1.0.dist-info"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "site"
+    path.mkdir()
+    return path
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_what_can_be_imported_is_unpacked_and_listed(make: Make, write: Write, folder: Path) -> None:
+    data = make.wheel(
+        {
+            "own/__init__.py": b"a",
+            "own-1.0.data/purelib/pure.py": b"b",
+            "own-1.0.data/platlib/own/fast.so": b"c",
+            "own-1.0.data/scripts/run": b"d",
+            "own-1.0.data/headers/own.h": b"e",
+            "own-1.0.data/data/share/x": b"f",
+            "other.data/x.py": b"g",
+        }
+    )
+    written = install_wheel(write(data), folder)
+    about = {f"{INFO}/{name}" for name in ("METADATA", "RECORD", "WHEEL")}
+    assert set(written) == {"own/__init__.py", "pure.py", "own/fast.so", "other.data/x.py"} | about
+    assert files_in(folder) == set(written)
+    assert (folder / "own/fast.so").read_bytes() == b"c"
+
+
+def test_a_choice_leaves_out_and_moves(make: Make, write: Write, folder: Path) -> None:
+    def select(path: str) -> str | None:
+        if "/tests/" in path or ".dist-info/" in path:
+            return None
+        return f"sub/{path}"
+
+    written = install_wheel(write(make.wheel({"own/a.py": b"", "own/tests/b.py": b""})), folder, select=select)
+    assert written == ["sub/own/a.py"]
+    assert files_in(folder) == {"sub/own/a.py"}
+
+
+def test_programs_stay_programs_and_all_can_be_read(make: Make, write: Write, folder: Path) -> None:
+    files = {"own/tool": b"#!", "own/data": b"", f"{INFO}/METADATA": b"", f"{INFO}/WHEEL": b""}
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as packed:
+        for path, data in {**files, f"{INFO}/RECORD": make.record(files)}.items():
+            info = zipfile.ZipInfo(path)
+            info.external_attr = (stat.S_IFREG | (0o700 if path == "own/tool" else 0o400)) << 16
+            packed.writestr(info, data)
+    install_wheel(write(stream.getvalue()), folder)
+    assert [(folder / name).stat().st_mode & 0o777 for name in ("own/tool", "own/data")] == [0o755, 0o644]
+
+
+def test_a_blob_of_the_store_is_called_by_its_own_name(make: Make, write: Write, folder: Path) -> None:
+    with pytest.raises(BuildError, match=r"own-1\.0-py3-none-any\.whl"):
+        install_wheel(write(b"x", "0" * 64), folder, name="own-1.0-py3-none-any.whl")
+
+
+def test_a_link_that_lies_there_is_replaced_and_not_followed(make: Make, write: Write, folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.write_text("untouched")
+    (folder / "own.py").symlink_to(outside)
+    install_wheel(write(make.wheel()), folder)
+    assert outside.read_text() == "untouched"
+    assert (folder / "own.py").read_text() == "value = 1\n"
+
+
+def test_a_folder_that_is_a_link_to_elsewhere_is_refused(make: Make, write: Write, folder: Path) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (folder / "own").symlink_to(outside)
+    with pytest.raises(BuildError, match="points outside"):
+        install_wheel(write(make.wheel({"own/a.py": b""})), folder)
+    assert not list(outside.iterdir())
+
+
+def test_packages_that_get_in_each_others_way_are_an_error(make: Make, write: Write, folder: Path) -> None:
+    install_wheel(write(make.wheel({"a": b"", "b/c": b""})), folder)
+    with pytest.raises(BuildError, match="a/x needs a folder where another package has a file"):
+        install_wheel(write(make.wheel({"a/x": b""})), folder)
+    with pytest.raises(BuildError, match="another package has a folder where b goes"):
+        install_wheel(write(make.wheel({"b": b""})), folder)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../evil",
+        "own/../../evil",
+        "/evil",
+        "own//x",
+        "./x",
+        "own\\..\\x",
+        "own/.",
+        "..",
+        "own-1.0.data/purelib/../../x",
+    ],
+)
+def test_nothing_points_outside(make: Make, write: Write, folder: Path, path: str) -> None:
+    with pytest.raises(BuildError, match="points outside"):
+        install_wheel(write(make.wheel({path: b"evil"})), folder)
+    assert files_in(folder) == set()
+    assert not (folder.parent / "evil").exists()
+
+
+@pytest.mark.parametrize("missing", ["METADATA", "RECORD", "WHEEL"])
+def test_a_wheel_that_lacks_a_part_is_refused(make: Make, write: Write, folder: Path, missing: str) -> None:
+    with pytest.raises(BuildError, match=f"has no {missing}"):
+        install_wheel(write(make.wheel(without=missing)), folder)
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        (b"", "lacks own.py"),
+        (b"own.py,,\n", "no good hash for own.py"),
+        (b"own.py,md5=abc,1\n", "no good hash for own.py"),
+        (b"own.py,sha256=,1\n", "no good hash for own.py"),
+        (b"own.py,sha256\n", "2 fields"),
+        (b"\xff\xfe", "codec"),
+        (b'"own.py,sha256=x,1\n', "1 fields"),
+        (b"own.py,sha256=" + b"A" * 43 + b",10\n" + b"%b/METADATA,sha256=x,1\n%b/WHEEL,sha256=x,1\n", "own.py is not"),
+    ],
+)
+def test_a_record_that_does_not_vouch_for_the_files_is_refused(
+    make: Make, write: Write, folder: Path, record: bytes, complaint: str
+) -> None:
+    with pytest.raises(BuildError, match=complaint):
+        install_wheel(write(make.wheel(record=record.replace(b"%b", INFO.encode()))), folder)
+
+
+def test_hashes_of_other_good_kinds_and_signatures_are_taken(make: Make, write: Write, folder: Path) -> None:
+    import base64
+    import hashlib
+
+    files = {"own.py": b"x", f"{INFO}/METADATA": b"", f"{INFO}/WHEEL": b""}
+    digest = base64.urlsafe_b64encode(hashlib.sha512(b"x").digest()).decode()  # some leave the padding there
+    record = make.record(files).replace(make.record({"own.py": b"x"}), f"own.py,sha512={digest},1\r\n".encode())
+    data = make.zip({**files, f"{INFO}/RECORD": record + f"{INFO}/RECORD,,\n".encode(), f"{INFO}/RECORD.jws": b"{}"})
+    assert "own.py" in install_wheel(write(data), folder)
+
+
+def test_what_two_files_claim_to_be_is_refused(make: Make, write: Write, folder: Path) -> None:
+    stream = io.BytesIO(make.wheel())
+    with zipfile.ZipFile(stream, "a") as packed, pytest.warns(UserWarning, match="Duplicate"):
+        packed.writestr("own.py", "other")
+    with pytest.raises(BuildError, match=r"own\.py twice"):
+        install_wheel(write(stream.getvalue()), folder)
+    with pytest.raises(BuildError, match="a is both a file and a folder"):
+        install_wheel(write(make.wheel({"a": b"", "a/b": b""})), folder)
+    with pytest.raises(BuildError, match="2 dist-info folders"):
+        install_wheel(write(make.wheel({"other-1.dist-info/METADATA": b""})), folder)
+
+
+def test_a_link_in_a_wheel_is_refused(make: Make, write: Write, folder: Path) -> None:
+    stream = io.BytesIO(make.wheel())
+    with zipfile.ZipFile(stream, "a") as packed:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        packed.writestr(info, "/etc/passwd")
+    with pytest.raises(BuildError, match="link is a link"):
+        install_wheel(write(stream.getvalue()), folder)
+
+
+def test_a_wheel_that_would_fill_the_disk_is_refused_before_it_does(
+    make: Make, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_MOST_BYTES", 1_000_000)
+    with pytest.raises(BuildError, match="MB unpacked"):
+        install_wheel(write(make.wheel({"zeros": bytes(2_000_000)})), folder)
+    assert files_in(folder) == set()
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFE, 5])
+def test_a_size_that_is_a_lie_is_an_error_in_words(make: Make, write: Write, folder: Path, size: int) -> None:
+    data = make.wheel({"own.py": b"x" * 100})
+    place = data.index(b"PK\x01\x02") + 24  # in the directory
+    with pytest.raises(BuildError, match=r"own-1\.0"):
+        install_wheel(write(data[:place] + size.to_bytes(4, "little") + data[place + 4 :]), folder)
+
+
+def test_truncated_anywhere_it_is_an_error_in_words(make: Make, write: Write, folder: Path) -> None:
+    data = make.wheel()
+    for size in range(0, len(data), 7):
+        with pytest.raises(BuildError, match=r"own-1\.0"):
+            install_wheel(write(data[:size]), folder)
+
+
+def test_noise_anywhere_is_an_error_in_words_or_does_no_harm(make: Make, write: Write, tmp_path: Path) -> None:
+    sound = make.wheel()
+    refusals = 0
+    for place in range(0, len(sound), 3):
+        folder = tmp_path / f"site{place}"
+        folder.mkdir()
+        for change in (0xFF, 0x01):
+            data = sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
+            try:
+                written = install_wheel(write(data), folder)
+            except BuildError as error:
+                refusals += 1
+                assert str(error).startswith("own-1.0")  # noqa: PT017
+            else:
+                assert (folder / "own.py").read_bytes() == b"value = 1\n", written
+    assert refusals > len(sound) / 3

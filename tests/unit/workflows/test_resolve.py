@@ -1,0 +1,344 @@
+"""Resolving as the target sees the world, each distribution on the first rung that works. A real index of Debian's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from incamera.debian.index import PackageIndex
+from incamera.errors import BuildError, ResolveError
+from incamera.project.recipes import Recipe, Recipes
+from incamera.project.settings import parse_project
+from incamera.targets.target import Target
+from incamera.wheels.metadata import Metadata
+from incamera.wheels.page import IndexFile
+from incamera.workflows.ladder import Ladder
+from incamera.workflows.reasons import passed_over, why
+from incamera.workflows.resolve import Resolved, resolve
+
+ARMV7 = Target.parse("armv7hf")
+AARCH64 = Target.parse("aarch64")
+
+
+class World:
+    """A package index, a Debian suite and recipes, for one target."""
+
+    def __init__(self, target: Target = ARMV7) -> None:
+        self.target = target
+        self.files: dict[str, list[IndexFile]] = {}
+        self.requires: dict[str, tuple[str, ...]] = {}
+        self.stanzas: list[str] = []
+        self.recipes: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.deb("python3.11-minimal", "3.11.2-6+deb12u6")
+
+    def file(self, filename: str, *requires: str, **facts: Any) -> None:
+        name, version = filename.removesuffix(".tar.gz").split("-")[:2]
+        kind = "wheel" if filename.endswith(".whl") else "sdist"
+        sha256 = hashlib.sha256(filename.encode()).hexdigest()
+        url = f"https://index.example/{filename}"
+        project = name.replace("_", "-")
+        file = IndexFile(
+            project=project, filename=filename, version=Version(version), kind=kind, url=url, sha256=sha256, **facts
+        )
+        self.files.setdefault(project, []).append(file)
+        self.requires[filename] = requires
+
+    def wheel(self, name: str, version: str, *requires: str, platform: str | None = None, **facts: Any) -> None:
+        tags = f"cp311-cp311-{platform}" if platform else "py3-none-any"
+        self.file(f"{name.replace('-', '_')}-{version}-{tags}.whl", *requires, **facts)
+
+    def sdist(self, name: str, version: str, *requires: str, **facts: Any) -> None:
+        self.file(f"{name.replace('-', '_')}-{version}.tar.gz", *requires, **facts)
+
+    def deb(self, package: str, version: str, depends: str = "") -> None:
+        self.stanzas.append(
+            f"Package: {package}\nVersion: {version}\nArchitecture: armhf\nDepends: {depends}\n"
+            f"Filename: pool/{package}.deb\nSize: 1\nSHA256: {hashlib.sha256(package.encode()).hexdigest()}\n"
+        )
+
+    # What the ladder asks of an index
+
+    def find(self, project: str, tags: Collection[object] | None = None) -> tuple[IndexFile, ...]:
+        self.asked.append(project)
+        return tuple(sorted(self.files.get(project, ()), key=lambda file: file.version, reverse=True))
+
+    def prefetch(self, projects: Iterable[str]) -> None: ...
+
+    def read_metadata(self, file: IndexFile, recipe: Recipe) -> Metadata:
+        requires = self.requires[file.filename]
+        if requires == ("broken",):
+            raise BuildError(f"the metadata of {file.filename} make no sense")
+        return Metadata(
+            name=file.project,
+            version=file.version,
+            requires=tuple(Requirement(text) for text in requires),
+            requires_python=None,
+            extras=frozenset(),
+        )
+
+    def ladder(self, **options: Any) -> Ladder:
+        tables = {name: (f"{name}.toml", table) for name, table in self.recipes.items()}
+        return Ladder(
+            self.target,
+            PackageIndex({"main": "\n".join(self.stanzas).encode()}),
+            self,  # type: ignore[arg-type]
+            Recipes(tables, self.target.architecture),
+            read_metadata=self.read_metadata,
+            **options,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def solve(
+    world: World, tmp_path: Path, *dependencies: str, preferred: Mapping[str, Any] | None = None, **settings: Any
+) -> list[Resolved]:
+    (tmp_path / "app.py").touch()
+    table = {"project": {"name": "bell", "dependencies": list(dependencies)}, "tool": {"incamera": settings}}
+    project = parse_project(table, tmp_path)
+    return resolve(project, world.ladder(sources=project.sources, preferred=preferred))
+
+
+def rungs(resolved: list[Resolved]) -> dict[str, str]:
+    return {item.offer.name: f"{item.offer.version} {item.offer.rung}" for item in resolved}
+
+
+# The rungs
+
+
+def test_a_wheel_for_the_target_goes_before_all_else(world: World, tmp_path: Path) -> None:
+    world.wheel("lxml", "6.1", platform="manylinux_2_31_armv7l")
+    world.wheel("lxml", "6.2", platform="manylinux_2_28_x86_64")
+    world.sdist("lxml", "6.2")
+    world.deb("python3-lxml", "4.9.2-1")
+    assert rungs(solve(world, tmp_path, "lxml")) == {"lxml": "6.1 wheel"}
+
+
+def test_a_wheel_for_a_newer_libc_than_the_bundles_does_not_fit(world: World, tmp_path: Path) -> None:
+    world.wheel("lxml", "6.1", platform="manylinux_2_38_armv7l")
+    world.deb("python3-lxml", "4.9.2-1")
+    assert rungs(solve(world, tmp_path, "lxml")) == {"lxml": "4.9.2 deb"}
+
+
+def test_each_architecture_has_its_own_answer(tmp_path: Path) -> None:
+    answers = []
+    for target in (ARMV7, AARCH64):
+        world = World(target)
+        world.wheel("numpy", "2.4", platform="manylinux_2_27_aarch64")
+        world.deb("python3-numpy", "1:1.24.2-1")
+        answers.append(rungs(solve(world, tmp_path, "numpy")))
+    assert answers == [{"numpy": "1.24.2 deb"}, {"numpy": "2.4 wheel"}]
+
+
+def test_an_sdist_is_taken_where_debian_is_too_old(world: World, tmp_path: Path) -> None:
+    world.sdist("pyzmq", "27.3")
+    world.deb("python3-zmq", "24.0.1-4")
+    world.recipes["pyzmq"] = {"deb": {"package": "python3-zmq"}}
+    assert rungs(solve(world, tmp_path, "pyzmq>=24")) == {"pyzmq": "24.0.1 deb"}
+    assert rungs(solve(world, tmp_path, "pyzmq>=25")) == {"pyzmq": "27.3 sdist"}
+
+
+def test_a_wheel_older_than_debians_package_comes_after_it(world: World, tmp_path: Path) -> None:
+    world.wheel("lz4", "0.8", platform="linux_armv7l")
+    world.deb("python3-lz4", "4.0.2-1")
+    assert rungs(solve(world, tmp_path, "lz4")) == {"lz4": "4.0.2 deb"}
+    assert rungs(solve(world, tmp_path, "lz4<1")) == {"lz4": "0.8 wheel"}
+
+
+def test_the_user_names_the_rung(world: World, tmp_path: Path) -> None:
+    world.wheel("pillow", "12", platform="manylinux_2_28_armv7l")
+    world.sdist("pillow", "12")
+    world.deb("python3-pillow", "9.4-1")
+    for rung, version in (("deb", "9.4"), ("sdist", "12"), ("emulated", "12"), ("wheel", "12")):
+        assert rungs(solve(world, tmp_path, "Pillow", sources={"Pillow": rung})) == {"pillow": f"{version} {rung}"}
+
+
+def test_a_recipe_refuses_a_rung_unless_it_is_named(world: World, tmp_path: Path) -> None:
+    world.sdist("opencv-python", "4.10")
+    world.deb("python3-opencv", "4.6-1")
+    world.recipes["opencv-python"] = {"deb": {"package": "python3-opencv", "refuse": "brings a desktop"}}
+    (item,) = solve(world, tmp_path, "opencv-python")
+    assert item.offer.rung == "sdist"
+    assert (
+        rungs(solve(world, tmp_path, "opencv-python", sources={"opencv-python": "deb"}))["opencv-python"] == "4.6 deb"
+    )
+
+
+def test_a_recipe_offers_the_versions_it_was_tried_with(world: World, tmp_path: Path) -> None:
+    world.sdist("shapely", "3.0")
+    world.sdist("shapely", "2.1")
+    world.recipes["shapely"] = {"sdist": {"versions": ">=2,<3"}}
+    assert rungs(solve(world, tmp_path, "shapely")) == {"shapely": "2.1 sdist"}
+    world.recipes["shapely"]["sdist"]["versions"] = "<1"
+    with pytest.raises(ResolveError, match="the recipe was tried with"):
+        solve(world, tmp_path, "shapely")
+
+
+# Debian's packages, and what is solved around them
+
+
+def test_what_a_debian_package_was_built_with_comes_from_debian_too(world: World, tmp_path: Path) -> None:
+    world.deb("python3-scipy", "1.10.1-2", "python3-numpy (>= 1:1.19), python3-cffi-backend, libc6")
+    world.deb("python3-numpy", "1:1.24.2-1")
+    world.deb("python3-cffi-backend", "1.15-1")
+    world.wheel("numpy", "2.4", platform="manylinux_2_17_armv7l")
+    assert rungs(solve(world, tmp_path, "scipy", "numpy")) == {"numpy": "1.24.2 deb", "scipy": "1.10.1 deb"}
+
+
+def test_versions_are_solved_around_debians(world: World, tmp_path: Path) -> None:
+    world.deb("python3-numpy", "1:1.24.2-1")
+    world.wheel("imageio", "3", "numpy>=2")
+    world.wheel("imageio", "2", "numpy")
+    assert rungs(solve(world, tmp_path, "imageio")) == {"imageio": "2 wheel", "numpy": "1.24.2 deb"}
+
+
+def test_a_conflict_is_told_in_words(world: World, tmp_path: Path) -> None:
+    world.deb("python3-numpy", "1:1.24.2-1")
+    world.wheel("imageio", "3", "numpy>=2")
+    with pytest.raises(ResolveError) as caught:
+        solve(world, tmp_path, "imageio")
+    message = str(caught.value)
+    assert "imageio 3 asks for numpy>=2" in message
+    assert "there is" in message
+    assert "deb 1.24.2" in message
+    assert "armv7hf-cp311" in message
+
+
+def test_a_recipe_replaces_what_debian_would_drag_in(world: World, tmp_path: Path) -> None:
+    world.deb("python3-skimage", "0.19.3-8", "python3-numpy, python3-matplotlib")
+    world.deb("python3-matplotlib", "3.6-1")
+    world.deb("python3-numpy", "1:1.24.2-1")
+    world.wheel("imageio", "2")
+    world.recipes["scikit-image"] = {
+        "deb": {"package": "python3-skimage", "without": ["python3-matplotlib"], "requires": ["imageio"]}
+    }
+    found = rungs(solve(world, tmp_path, "scikit-image"))
+    assert found == {"scikit-image": "0.19.3 deb", "numpy": "1.24.2 deb", "imageio": "2 wheel"}
+
+
+# The target's world, not the host's
+
+
+def test_markers_are_the_targets(world: World, tmp_path: Path) -> None:
+    for name in ("arm", "intel", "windows", "young", "exact"):
+        world.wheel(name, "1")
+    found = solve(
+        world,
+        tmp_path,
+        'arm; platform_machine == "armv7l"',
+        'intel; platform_machine == "x86_64"',
+        'windows; sys_platform == "win32"',
+        'young; python_version >= "3.12"',
+        'exact; python_full_version == "3.11.2"',
+    )
+    assert set(rungs(found)) == {"arm", "exact"}
+
+
+def test_requires_python_is_asked_of_the_targets_python(world: World, tmp_path: Path) -> None:
+    world.wheel("tool", "2", requires_python=">=3.12")
+    world.wheel("tool", "1", requires_python=">=3.9")
+    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+
+
+def test_extras_bring_their_requirements(world: World, tmp_path: Path) -> None:
+    world.wheel("server", "1", "core", 'fast; extra == "speed"', 'slow; extra == "comfort"')
+    for name in ("core", "fast", "slow"):
+        world.wheel(name, "1")
+    assert set(rungs(solve(world, tmp_path, "server[speed]"))) == {"server", "core", "fast"}
+
+
+def test_an_extra_and_the_bare_name_are_one_version(world: World, tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        world.wheel("server", version, 'fast; extra == "speed"')
+    world.wheel("fast", "1")
+    assert rungs(solve(world, tmp_path, "server[speed]", "server<2"))["server"] == "1 wheel"
+
+
+# Which version
+
+
+def test_a_yanked_release_only_when_pinned(world: World, tmp_path: Path) -> None:
+    world.wheel("tool", "2", yanked="broken")
+    world.wheel("tool", "1")
+    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+    assert rungs(solve(world, tmp_path, "tool==2")) == {"tool": "2 wheel"}
+
+
+def test_early_releases_only_where_there_is_nothing_else_or_asked_for(world: World, tmp_path: Path) -> None:
+    world.wheel("tool", "2rc1")
+    world.wheel("tool", "1")
+    world.wheel("young", "1b2")
+    assert rungs(solve(world, tmp_path, "tool", "young")) == {"tool": "1 wheel", "young": "1b2 wheel"}
+    assert rungs(solve(world, tmp_path, "tool>=2rc1")) == {"tool": "2rc1 wheel"}
+
+
+def test_constraints_limit_without_asking(world: World, tmp_path: Path) -> None:
+    world.wheel("tool", "2", "part")
+    world.wheel("tool", "1")
+    world.wheel("part", "1")
+    found = rungs(solve(world, tmp_path, "tool", constraints=["tool<2", "part<1"]))
+    assert found == {"tool": "1 wheel"}
+
+
+def test_what_was_locked_stays_while_it_fits(world: World, tmp_path: Path) -> None:
+    for version in ("3", "2", "1"):
+        world.wheel("tool", version)
+    locked = {"tool": ("2", "wheel")}
+    assert rungs(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "2 wheel"}
+    assert rungs(solve(world, tmp_path, "tool>2", preferred=locked)) == {"tool": "3 wheel"}
+
+
+def test_a_release_whose_metadata_make_no_sense_is_passed_over(world: World, tmp_path: Path) -> None:
+    world.wheel("tool", "2", "broken")
+    world.wheel("tool", "1")
+    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+
+
+def test_the_answer_does_not_depend_on_the_order_of_the_dependencies(world: World, tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        world.wheel("one", version, f"other<={version}")
+        world.wheel("other", version, f"one<={version}")
+    assert rungs(solve(world, tmp_path, "one", "other")) == rungs(solve(world, tmp_path, "other", "one"))
+
+
+# What is told
+
+
+def test_an_unknown_name_gets_the_closest(world: World, tmp_path: Path) -> None:
+    world.deb("python3-numpy", "1:1.24.2-1")
+    with pytest.raises(ResolveError) as caught:
+        solve(world, tmp_path, "numpi")
+    assert "no package index has it" in str(caught.value)
+    assert "numpy" in (caught.value.hint or "")
+
+
+def test_why_and_why_not(world: World, tmp_path: Path) -> None:
+    world.wheel("pyzmq", "27.3", platform="manylinux_2_28_x86_64")
+    world.sdist("pyzmq", "27.3")
+    world.deb("python3-pyzmq", "24.0.1-4")
+    (tmp_path / "app.py").touch()
+    project = parse_project({"project": {"name": "bell", "dependencies": ["pyzmq>=25"]}}, tmp_path)
+    ladder = world.ladder()
+    (item,) = resolve(project, ladder)
+    assert "cross-built from its sdist" in why(item, ladder, project)
+    assert "pyzmq>=25 (the project)" in why(item, ladder, project)
+    wheel, deb = passed_over(item, ladder, project)
+    assert "x86_64" in wheel
+    assert "armv7l" in wheel
+    assert "24.0.1" in deb
+
+
+def test_a_rung_named_by_the_user_needs_no_index(world: World, tmp_path: Path) -> None:
+    world.deb("python3-numpy", "1:1.24.2-1")
+    solve(world, tmp_path, "numpy", sources={"numpy": "deb"})
+    assert world.asked == []
