@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
 
-from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump, dump_symbols, load_symbols
+from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump_symbols, load_symbols
 from incamera.workflows.context import Context
 from tests.integration.conftest import STORE, Finished, QuietReporter
 from tests.integration.helpers import write_project
@@ -33,18 +33,31 @@ Incamera = Callable[..., Finished]
 # The data
 
 
+def compare(document: dict[str, Any], symbols: Mapping[str, list[str]], path: Path) -> None:
+    """What verdicts rest on is the same. A security update changes a library's file name, and may add symbols."""
+    known = json.loads(path.with_suffix(".json").read_text())
+    assert essence(document) == essence(known), STALE
+    assert public(load_symbols(path)) <= public(dump_symbols(symbols)), STALE
+
+
+def essence(document: dict[str, Any]) -> dict[str, Any]:
+    libraries = {
+        row["name"]: {key: value for key, value in row.items() if key not in ("path", "real_name", "needs")}
+        for row in document["libraries"]
+    }
+    return document | {"libraries": libraries}
+
+
+def public(symbols: str) -> set[str]:
+    return {line for line in symbols.splitlines() if not line.startswith("=") and "PRIVATE" not in line}
+
+
 def test_a_profiles_data_is_what_its_virtual_camera_has(context: Context, camera: VirtualCamera) -> None:
-    document, symbols = describe_camera(context, camera)
-    path = DATA / "policies" / camera.profile
-    assert dump(document) == path.with_suffix(".json").read_text(), STALE
-    assert dump_symbols(symbols) == load_symbols(path), STALE
+    compare(*describe_camera(context, camera), DATA / "policies" / camera.profile)
 
 
 def test_a_runtimes_data_is_what_a_bare_bundle_has(context: Context, target: Target) -> None:
-    document, symbols = describe_runtime(context, target)
-    path = DATA / "runtimes" / str(target)
-    assert dump(document) == path.with_suffix(".json").read_text(), STALE
-    assert dump_symbols(symbols) == load_symbols(path), STALE
+    compare(*describe_runtime(context, target), DATA / "runtimes" / str(target))
 
 
 # The command

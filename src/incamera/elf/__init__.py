@@ -12,7 +12,6 @@ from incamera.elf.facts import (
     parse_offers,
 )
 from incamera.elf.file import (
-    ELF_MAGIC,
     clear_executable_stack,
     is_elf,
     parse_elf,
@@ -21,6 +20,7 @@ from incamera.elf.file import (
     read_needed,
     read_symbols,
 )
+from incamera.elf.tables import ELF_MAGIC
 
 __all__ = [
     "ELF_MAGIC",

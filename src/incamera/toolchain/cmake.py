@@ -54,6 +54,8 @@ def write_toolchain_file(
         "CMAKE_FIND_USE_SYSTEM_PACKAGE_REGISTRY": "OFF",
         **{f"CMAKE_{kind}_LINKER_FLAGS_INIT": LDFLAGS for kind in ("EXE", "MODULE", "SHARED")},
         **({"CMAKE_CROSSCOMPILING_EMULATOR": str(emulator)} if emulator else {}),
+        # The compiler leaves out run paths of this computer; when it installs, CMake would miss them.
+        "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
         # pybind11's and scikit-build's names for what a module's file name ends with.
         "PYTHON_MODULE_EXTENSION": suffix,
         "PYTHON_IS_DEBUG": "OFF",

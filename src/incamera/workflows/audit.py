@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -47,19 +47,17 @@ def audit_project(
 
     if device is not None:
         return [_audit_on_device(context, project, device, target)]
-    judged = []
     if profile is None and project.device in load_profiles():
         profile = project.device
-    for one in choose_targets(project, target):
-        known = require_profile(profile) if profile else default_profile(one.architecture)
-        if known.architecture is not one.architecture:
-            if target is None:
-                continue
-            raise DeviceUnsuitable(f"{known.name} is {known.architecture}, but the target is {one}")
+    if profile is not None:
+        known = require_profile(profile)
+        targets: Sequence[Target] = [target_for_device(project, known.name, known.architecture, target)]
+    else:
+        targets = choose_targets(project, target)
+    judged = []
+    for one in targets:
         bundle = build_bundle(context, project, one)
-        judged.append(_judge(context, bundle, load_policy(known.name)))
-    if not judged:
-        raise DeviceUnsuitable(f"the project has no target for {profile}", hint="name one with --target")
+        judged.append(_judge(context, bundle, load_policy(profile or default_profile(one.architecture).name)))
     return judged
 
 
