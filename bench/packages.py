@@ -57,6 +57,7 @@ class Row:
     bytes: int = 0
     works: bool = False
     refusal: str = ""
+    built_before: bool = False
 
 
 def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
@@ -84,7 +85,7 @@ def _measure_architecture(
     empty = _warm_up(architecture)
     for name in wanted:
         say(f"{architecture}: {name}")
-        row = _measure_package(name, architecture, empty)
+        row = _measure_package(name, architecture, empty, arguments.built_before)
         say(f"{architecture}: {name} {row.version} {row.rung}, {row.seconds:.1f} s, {'works' if row.works else 'no'}")
         rows[architecture][name] = row
         _save(rows)
@@ -107,12 +108,15 @@ def _warm_up(architecture: Architecture) -> int:
     return int(done.document["tree_bytes"])
 
 
-def _measure_package(name: str, architecture: Architecture, empty: int) -> Row:
+def _measure_package(name: str, architecture: Architecture, empty: int, built_before: Path | None) -> Row:
     refusal = load_recipes(architecture).find(name).sdist.refuse or ""
     with tempfile.TemporaryDirectory(dir=KEPT, ignore_cleanup_errors=True) as folder:
         store = Path(folder) / "store"
         # Of links to the files: its own pages, files and trees are gone with it.
         shutil.copytree(KEPT / "store", store, symlinks=True, copy_function=os.link)
+        if built_before is not None:
+            wheels = "trees/built-wheels"
+            shutil.copytree(built_before / wheels, store / wheels, copy_function=os.link, dirs_exist_ok=True)
         env = environment(store)
         project = _write_project(Path(folder) / "project", name, architecture)
         locked = run([INCAMERA, "lock"], env=env, cwd=project, check=False)
@@ -128,6 +132,7 @@ def _measure_package(name: str, architecture: Architecture, empty: int) -> Row:
             seconds=locked.seconds + built.seconds,
             bytes=int(built.document["tree_bytes"]) - empty,
             works=_works(project, architecture, env),
+            built_before=built_before is not None and found["rung"] == "sdist",
         )
 
 
@@ -189,7 +194,13 @@ def make_page(rows: Mapping[str, Mapping[str, Row]], machine: str, processors: i
             else:
                 works = "yes" if row.works else "**no**"
                 size = f"{row.bytes / _MB:.1f} MB"
-                lines.append(f"| {name} | {row.version} | {row.rung} | {row.seconds:.1f} | {size} | {works} |")
+                seconds = f"{row.seconds:.1f}" + ("*" if row.built_before else "")
+                lines.append(f"| {name} | {row.version} | {row.rung} | {seconds} | {size} | {works} |")
+        if any(row.built_before for row in found.values()):
+            lines += [
+                "",
+                "\\* with a wheel that was built before, which took [half an hour](../explanation/opencv.md).",
+            ]
         lines += ["", *refused] if refused else []
     return "\n".join(lines) + "\n"
 
@@ -215,6 +226,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--architecture", action="append", choices=choices, help="this one only")
     parser.add_argument("--only", action="append", metavar="NAME", help="measure this package, again if need be")
     parser.add_argument("--all", action="store_true", help="measure everything again")
+    parser.add_argument(
+        "--built-before", type=Path, metavar="STORE", help="take wheels that were built from this store: OpenCV's"
+    )
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page from what is kept")
 
 

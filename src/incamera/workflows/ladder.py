@@ -198,7 +198,7 @@ class Ladder:
         for file in files:
             if file.kind == "sdist" and self._suits_python(file) and tried.contains(file.version, prereleases=True):
                 found.setdefault(file.version, file)
-        if not found:
+        if files and not found:
             beyond = f" that the recipe was tried with ({recipe.sdist.versions})" if recipe.sdist.versions else ""
             self.reasons[name]["sdist"] = f"the index has no sdist{beyond} for Python {self.target.python}"
         return [
