@@ -112,7 +112,7 @@ def find_lock(project: Project, target: Target) -> Lock | None:
     built = [item for item in lock.distributions if item.recipe]
     if built:
         recipes = load_recipes(target.architecture, project.recipes)
-        if any(item.recipe != recipes.find(item.name).build_digest for item in built):
+        if any(item.recipe != recipes.find(item.name).digest for item in built):
             return None
     return lock
 

@@ -106,9 +106,21 @@ class Recipe:
     test: Trial = Trial()
 
     @property
+    def digest(self) -> str:
+        """What a lock that holds an sdist of this recipe depends on."""
+        return _digest(self.sdist, frozenset())
+
+    @property
     def build_digest(self) -> str:
-        """What a wheel built by this recipe depends on."""
-        return hashlib.sha256(json.dumps(asdict(self.sdist), sort_keys=True).encode()).hexdigest()
+        """What a wheel built by this recipe depends on. A wider range of versions is no reason to build it again."""
+        return _digest(self.sdist, frozenset({"versions", "refuse", "debs", "requires"}))
+
+
+def _digest(part: SdistRecipe, without: frozenset[str]) -> str:
+    # Defaults don't count, so that a new kind of key changes nothing for those who don't use it.
+    plain = asdict(SdistRecipe())
+    values = {key: value for key, value in asdict(part).items() if value != plain[key] and key not in without}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Recipes:

@@ -199,7 +199,7 @@ def _locked_distribution(item: Resolved, ladder: Ladder, project: Project, recip
         file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size) if file else None,
         requires=item.requires,
         passed_over=tuple(passed_over(item, ladder, project)),
-        recipe=recipes.find(offer.name).build_digest if offer.rung in ("sdist", "emulated") else "",
+        recipe=recipes.find(offer.name).digest if offer.rung in ("sdist", "emulated") else "",
     )
 
 

@@ -157,6 +157,7 @@ def ensure_built_wheel(
     blob = fetch_files([file], context.http, context.store)[file]
 
     def build(tree: Path) -> None:
+        context.reporter.info(f"building {name} from its sdist" + (f": {recipe.why}" if recipe.why else ""))
         with context.store.temporary() as folder:
             source = unpack_sdist(blob, folder / "source")
             _apply_edits(source, recipe)

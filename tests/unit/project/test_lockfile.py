@@ -102,7 +102,7 @@ def with_sdist(project: Project) -> Lock:
         file=file,
         requires=("numpy",),
         passed_over=("wheel: there is none",),
-        recipe=recipes.find("lamp").build_digest,
+        recipe=recipes.find("lamp").digest,
     )
     lock = a_lock(project)
     return replace(lock, distributions=(lamp, *lock.distributions))
