@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MANIFEST = "bundle.json"
 # Raise it when bundles made from the same inputs change.
 FORMAT = 1
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,11 @@ class Bundle:
     @property
     def tree_bytes(self) -> int:
         return sum(entry.size for entry in self.entries)
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes of a file system, which gives whole blocks: with ten thousand small files a tenth more."""
+        return sum(-(-entry.size // _BLOCK) * _BLOCK for entry in self.entries)
 
     def library_names(self) -> dict[str, str]:
         """Return what each library was called before it was laid down by soname."""

@@ -81,7 +81,7 @@ def deploy_bundle(
     device = str(session.device)
     with context.reporter.step("deploy") as step:
         check_architecture(facts, bundle.target.architecture, device=device)
-        choice = choose_place(facts, app=bundle.name, size=bundle.tree_bytes, device=device)
+        choice = choose_place(facts, app=bundle.name, size=bundle.disk_bytes, device=device)
         shipment = plan_shipment_for(table, facts, bundle)
         guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
         with ExitStack() as bar:

@@ -113,7 +113,9 @@ def look_at_device(context: Context, name: str | None) -> tuple[Device, DeviceFa
 def probe_device(context: Context, session: Session) -> DeviceFacts:
     from incamera.device.probe import probe
 
-    return probe(session, cache=device_cache(context) / f"{session.device}.json")
+    # Virtual cameras resumed from one saved state say that they are one boot: those of one name differ by their port.
+    device = session.device
+    return probe(session, cache=device_cache(context) / f"{device}-{device.port or 22}.json")
 
 
 def require_architecture(facts: DeviceFacts, device: Device) -> Architecture:
