@@ -240,7 +240,7 @@ def _unpack_wheel(path: Path, folder: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         for item in archive.infolist():
             name = item.filename
-            if item.is_dir() or posixpath.splitext(name)[1] in _OTHERS - {".py"}:
+            if not name or name.endswith("/") or posixpath.splitext(name)[1] in _OTHERS - {".py"}:
                 continue
             with archive.open(item) as stream:
                 beginning = stream.read(4)

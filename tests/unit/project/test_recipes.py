@@ -38,6 +38,16 @@ def test_each_promised_package_has_a_trial(name: str, architecture: Architecture
     assert "assert" in trial.code or "raise AssertionError" in trial.code
 
 
+def test_the_page_of_packages_has_shown_each_to_work_or_says_why_not() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/packages.md").read_text("utf-8")
+    for architecture in Architecture:
+        table = page.partition(f"\n## {architecture}\n")[2].partition("\n## ")[0]
+        for name in PROMISED:
+            last = re.findall(rf"^\| {name} \|.*\| (.*) \|$", table, re.MULTILINE)
+            assert last in (["yes"], ["no, see below"]), f"{name}, {architecture}: run bench/packages.py"
+            assert last == ["yes"] or f"- **{name}**: " in table
+
+
 @pytest.mark.parametrize("architecture", Architecture)
 def test_who_refuses_the_last_rung_says_what_to_use_instead(architecture: Architecture) -> None:
     recipes = load_recipes(architecture)
