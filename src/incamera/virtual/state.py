@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -72,7 +73,17 @@ def ensure_state(
 
     def make_state(folder: Path) -> None:
         progress(f"boot {profile.name} for the first time")
-        _boot_and_save(folder, profile, machine)
+        try:
+            _boot_and_save(folder, profile, machine)
+        except DeviceError as error:
+            if ": QEMU " not in str(error) or not folder.is_dir():
+                raise
+            # QEMU itself crashes now and then where it has to share few processors; it seldom does so twice.
+            progress(f"boot {profile.name} again, since QEMU has crashed")
+            for left in folder.iterdir():
+                left.unlink()
+            shutil.rmtree(folder.parent / "logs")
+            _boot_and_save(folder, profile, machine)
 
     folder, found = store.ensure_tree(STATE_KIND, state_key, make_state)
     return SavedState(
