@@ -294,6 +294,20 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
     return platformdirs.user_data_path("incamera", appauthor=False)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write the file *path*, whole or not at all, though several threads and processes write it at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder whose files and folders may be read-only, or may be vanishing by another's hand."""
     try:

@@ -274,14 +274,14 @@ start_camera(
 """
 
 
-def qemus_of(store: Store) -> list[str]:
-    """Return the command lines of the QEMUs and keepers that serve *store*."""
-    lines = []
+def qemus_of(store: Store) -> dict[str, int]:
+    """Return the command lines of the QEMUs that serve *store*, with their process ids."""
+    lines = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
             if str(store.root) in line and "qemu-system" in line:
-                lines.append(line)
+                lines[line] = int(folder.name)
     return lines
 
 
@@ -333,6 +333,32 @@ def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) 
     finally:
         for camera in cameras:
             stop_camera(store, camera.name)
+
+
+def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, context: Context) -> None:
+    """With a size of memory of its own there is no saved state, so the camera boots first; none is left behind."""
+    profile = dataclasses.replace(require_profile(SMALL), memory_megabytes=320)
+    where = trees(context, SMALL)
+    before = set(qemus_of(store))
+    states = set((store.root / "trees/virtual-state").glob("*/"))
+    crashed: list[int] = []
+
+    def crash() -> None:
+        eventually(lambda: bool(set(qemus_of(store)) - before))
+        [line] = set(qemus_of(store)) - before
+        crashed.append(qemus_of(store)[line])
+        os.kill(crashed[0], signal.SIGKILL)
+
+    threading.Thread(target=crash).start()
+    try:
+        camera = start_camera(profile, **where, store=store, name="twice", owner_pid=os.getpid())
+        assert crashed
+        assert not camera.resumed
+        assert inside(camera, "uname -m") == "aarch64\n"
+        stop_camera(store, camera.name)
+    finally:
+        for made in set((store.root / "trees/virtual-state").glob("*/")) - states:
+            store.remove("virtual-state", made.name)
 
 
 def test_a_qemu_that_does_not_start_says_why(store: Store, context: Context) -> None:

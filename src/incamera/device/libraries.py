@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shlex
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.elf import dump_offers, parse_elf, parse_symbols
+from incamera.store import write_whole
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
@@ -106,8 +105,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, known: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(known, stream)
-    Path(temporary).replace(path)
+    write_whole(path, json.dumps(known).encode())

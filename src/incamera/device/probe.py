@@ -7,13 +7,13 @@ import json
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.device.facts import DeviceFacts, DeviceLibrary, Place, parse_facts
 from incamera.errors import DeviceError
+from incamera.store import write_whole
 
 if TYPE_CHECKING:
     from incamera.device.session import Session
@@ -232,8 +232,4 @@ def _load(cache: Path) -> DeviceFacts | None:
 
 
 def _save(cache: Path, facts: DeviceFacts) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(facts.to_json(), stream)
-    Path(temporary).replace(cache)
+    write_whole(cache, json.dumps(facts.to_json()).encode())

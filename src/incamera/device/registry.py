@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import ipaddress
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 from incamera.device.values import Device, parse_address
 from incamera.errors import ConfigError, UsageError
 from incamera.names import closest
+from incamera.store import write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = {"host": str, "port": int, "user": str, "keys": list, "host_key": str}
@@ -61,7 +59,7 @@ def remove_device(folder: Path, name: str) -> None:
     if path.exists():
         address = f"[{device.host}]:{device.port}" if device.port not in (None, 22) else device.host
         lines = path.read_text("utf-8").splitlines(keepends=True)
-        _replace(path, "".join(line for line in lines if line.partition(" ")[0] != address))
+        write_whole(path, "".join(line for line in lines if line.partition(" ")[0] != address).encode())
 
 
 def require_device(folder: Path, name: str, *, home: Path | None = None) -> Device:
@@ -146,16 +144,4 @@ def _save(folder: Path, devices: Mapping[str, Device]) -> None:
         }
         tables[name] = {key: value for key, value in table.items() if value is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(devices_file(folder), tomli_w.dumps(tables))
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    write_whole(devices_file(folder), tomli_w.dumps(tables).encode())

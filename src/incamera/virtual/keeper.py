@@ -27,7 +27,7 @@ from typing import Any
 
 from incamera.errors import DeviceError
 from incamera.proc import leave_parent, minimal_environment, start_tied
-from incamera.virtual.monitor import Monitor, parse_forwarded_port
+from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
 from incamera.virtual.qemu import Disk, Forward, plan_surroundings
 
 RECORD = "camera.json"
@@ -152,7 +152,7 @@ class _Keeper:
         for other, what in self.watched.items():
             if other in ready and other != descriptor:
                 if what == "qemu":
-                    raise DeviceError("QEMU ended")
+                    raise QemuCrashed("QEMU ended")
                 if what == "starter" and not os.read(other, 64):
                     raise _StarterGone
                 raise _Stop
@@ -165,7 +165,7 @@ class _Keeper:
             self.wait(link.fileno())
             data = link.recv(1)
             if not data:
-                raise DeviceError("QEMU closed the line to the camera")
+                raise QemuCrashed("QEMU closed the line to the camera")
             line += data
         return line.decode("utf-8", "replace").strip()
 
@@ -276,7 +276,7 @@ def main() -> int:
     except _Stop:
         pass
     except Exception as error:
-        _report({"error": str(error), "tail": _tail(order.folder)})
+        _report({"error": str(error), "tail": _tail(order.folder), "crashed": isinstance(error, QemuCrashed)})
         return 1
     finally:
         _ignore_signals()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.errors import DeviceError
 from incamera.proc import start_service
+from incamera.virtual.monitor import QemuCrashed
 
 if TYPE_CHECKING:
     from incamera.virtual.keeper import Order
@@ -33,7 +34,8 @@ class Keeper:
 
 @contextmanager
 def start_keeper(order: Order, *, purpose: str, pass_fds: Sequence[int] = ()) -> Iterator[Keeper]:
-    """Start a keeper with *order* and hand it over once it has answered. Raises DeviceError with the end of QEMU's log.
+    """Start a keeper with *order* and hand it over once it has answered. Raises DeviceError with the end of QEMU's log:
+    QemuCrashed when QEMU ended by itself.
 
     However the block is left, a keeper that was not told to `keep` has ended by then, and QEMU with it.
     """
@@ -50,7 +52,8 @@ def start_keeper(order: Order, *, purpose: str, pass_fds: Sequence[int] = ()) ->
         answer = json.loads(line) if line else {"error": "its keeper ended", "tail": _read(log)}
         if "error" in answer:
             tail = f"\n{answer['tail']}" if answer.get("tail") else ""
-            raise DeviceError(
+            kind = QemuCrashed if answer.get("crashed") else DeviceError
+            raise kind(
                 f"cannot {purpose}: {answer['error']}{tail}",
                 hint="try again; if it stays so, `incamera store verify` finds damaged files, and "
                 "`incamera store clean` removes the saved state",

@@ -14,6 +14,10 @@ from incamera.errors import DeviceError
 Waiter = Callable[[int], None]
 
 
+class QemuCrashed(DeviceError):
+    """QEMU has ended, and nobody had told it to."""
+
+
 class Monitor:
     def __init__(self, connection: socket.socket, wait: Waiter) -> None:
         self._connection = connection
@@ -32,7 +36,7 @@ class Monitor:
             else:
                 socket.send_fds(self._connection, [message], [descriptor])
         except OSError:
-            raise DeviceError("QEMU closed its monitor") from None
+            raise QemuCrashed("QEMU closed its monitor") from None
         while True:
             answer = self._receive()
             if "return" in answer:
@@ -57,7 +61,7 @@ class Monitor:
             except ConnectionError:
                 data = b""
             if not data:
-                raise DeviceError("QEMU closed its monitor")
+                raise QemuCrashed("QEMU closed its monitor")
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)

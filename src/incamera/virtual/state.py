@@ -19,6 +19,7 @@ from incamera.virtual import firmware as firmware_module
 from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.keeper import Order
 from incamera.virtual.keeping import start_keeper
+from incamera.virtual.monitor import QemuCrashed
 from incamera.virtual.qcow2 import empty_disk
 from incamera.virtual.qemu import Disk, plan_machine
 
@@ -75,9 +76,7 @@ def ensure_state(
         progress(f"boot {profile.name} for the first time")
         try:
             _boot_and_save(folder, profile, machine)
-        except DeviceError as error:
-            if ": QEMU " not in str(error) or not folder.is_dir():
-                raise
+        except QemuCrashed:
             # QEMU itself crashes now and then where it has to share few processors; it seldom does so twice.
             progress(f"boot {profile.name} again, since QEMU has crashed")
             for left in folder.iterdir():

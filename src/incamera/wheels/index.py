@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 from incamera.errors import FetchError
 from incamera.http import CONNECTIONS, NotFound, Unreachable
 from incamera.simple_index import ACCEPT, parse_project_page
+from incamera.store import write_whole
 from incamera.waiting import await_result
-from incamera.wheels.keeping import keep
 from incamera.wheels.page import FORMAT, IndexFile, Page, group_files, load_page
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ class PackageIndexes:
             hint = error.hint or "another index can be named in PIP_INDEX_URL"
             raise FetchError(f"cannot ask the package index for {name}: {error}", hint=hint) from error
         page.header |= {"format": FORMAT, "asked": time.time()}
-        keep(self._store, path, page.dump())
+        with self._store.reporting_disk_errors():
+            write_whole(path, page.dump())
         return page
 
     def _ask(self, url: str, name: str, known: Page | None) -> Page:

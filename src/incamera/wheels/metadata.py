@@ -17,8 +17,8 @@ from packaging.version import InvalidVersion, Version
 
 from incamera.errors import BuildError, IntegrityError
 from incamera.http import NoParts, NotFound
+from incamera.store import write_whole
 from incamera.wheels.fetch import fetch_files
-from incamera.wheels.keeping import keep
 from incamera.wheels.remote import find_pkg_info, find_wheel_metadata, read_pkg_info, read_wheel_metadata
 
 if TYPE_CHECKING:
@@ -174,5 +174,6 @@ def _remember(file: IndexFile, store: Store, fetch: Callable[[], dict[str, Any]]
     except (OSError, ValueError, KeyError, TypeError):
         pass
     fields = fetch()
-    keep(store, path, json.dumps({"format": _FORMAT, "fields": fields}).encode())
+    with store.reporting_disk_errors():
+        write_whole(path, json.dumps({"format": _FORMAT, "fields": fields}).encode())
     return fields

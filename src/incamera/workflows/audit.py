@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceUnsuitable
+from incamera.store import write_whole
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.targets.target import Target
 from incamera.units import format_count
@@ -193,8 +192,4 @@ def _load_report(path: Path) -> Report | None:
 
 
 def _save_report(path: Path, report: Report) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(report.to_json(), stream)
-    Path(temporary).replace(path)
+    write_whole(path, json.dumps(report.to_json()).encode())

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
+from resolvelib import AbstractProvider, BaseReporter, Resolver
+from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
 from incamera.workflows.ladder import Candidate, Ladder, Wish
@@ -29,12 +31,9 @@ class Resolved:
 
 def resolve(project: Project, ladder: Ladder) -> list[Resolved]:
     """Return all distributions that the project's dependencies need, by name. Raises ResolveError, in words."""
-    from resolvelib import BaseReporter, Resolver
-    from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
-
     wishes = [wish for text in project.dependencies if (wish := ladder.wish(text)) is not None]
     limits = [wish for text in project.constraints if (wish := ladder.wish(text)) is not None]
-    provider = _make_provider(ladder, [wish.name for wish in wishes], limits)
+    provider = _Provider(ladder, [wish.name for wish in wishes], limits)
     ladder.prefetch([wish.name for wish in wishes])
     reporter: BaseReporter[Any, Any, Any] = BaseReporter()
     try:
@@ -63,77 +62,75 @@ def _resolved(name: str, keys: Sequence[Any], result: Any, ladder: Ladder) -> Re
     )
 
 
-def _make_provider(ladder: Ladder, roots: Sequence[str], limits: Sequence[Wish]) -> Any:
-    from resolvelib import AbstractProvider
+class _Provider(AbstractProvider):  # type: ignore[type-arg]
+    """What resolvelib asks. A key is a name and the extras asked for; each with extras pins the one without."""
 
-    order = {name: number for number, name in enumerate(roots)}
+    def __init__(self, ladder: Ladder, roots: Sequence[str], limits: Sequence[Wish]) -> None:
+        self._ladder = ladder
+        self._limits = limits
+        self._order = {name: number for number, name in enumerate(roots)}
 
-    class Provider(AbstractProvider):  # type: ignore[type-arg]
-        """A key is a name and the extras asked for; each with extras pins the one without."""
+    def identify(self, requirement_or_candidate: Wish | Candidate) -> tuple[str, frozenset[str]]:
+        return requirement_or_candidate.name, requirement_or_candidate.extras
 
-        def identify(self, requirement_or_candidate: Wish | Candidate) -> tuple[str, frozenset[str]]:
-            return requirement_or_candidate.name, requirement_or_candidate.extras
+    def get_preference(
+        self,
+        identifier: tuple[str, frozenset[str]],
+        resolutions: Mapping[Any, Candidate],
+        candidates: Mapping[Any, Iterator[Candidate]],
+        information: Mapping[Any, Iterator[Any]],
+        backtrack_causes: Sequence[Any],
+    ) -> Any:
+        name = identifier[0]
+        causes = {cause.requirement.name for cause in backtrack_causes}
+        causes |= {cause.parent.name for cause in backtrack_causes if cause.parent is not None}
+        wishes = [item.requirement for item in information[identifier]]
+        pinned = any(wish.rung is not None or wish.exact for wish in wishes)
+        limited = any(len(wish.specifier) for wish in wishes)
+        return (name not in causes, not pinned, self._order.get(name, len(self._order)), not limited, name)
 
-        def get_preference(
-            self,
-            identifier: tuple[str, frozenset[str]],
-            resolutions: Mapping[Any, Candidate],
-            candidates: Mapping[Any, Iterator[Candidate]],
-            information: Mapping[Any, Iterator[Any]],
-            backtrack_causes: Sequence[Any],
-        ) -> Any:
-            name = identifier[0]
-            causes = {cause.requirement.name for cause in backtrack_causes}
-            causes |= {cause.parent.name for cause in backtrack_causes if cause.parent is not None}
-            wishes = [item.requirement for item in information[identifier]]
-            pinned = any(wish.rung is not None or wish.exact for wish in wishes)
-            limited = any(len(wish.specifier) for wish in wishes)
-            return (name not in causes, not pinned, order.get(name, len(order)), not limited, name)
+    def find_matches(
+        self,
+        identifier: tuple[str, frozenset[str]],
+        requirements: Mapping[Any, Iterator[Wish]],
+        incompatibilities: Mapping[Any, Iterator[Candidate]],
+    ) -> Callable[[], Iterator[Candidate]]:
+        name, extras = identifier
+        wishes = list(requirements[identifier])
+        if extras and (name, frozenset[str]()) in requirements:
+            wishes += list(requirements[name, frozenset[str]()])
+        wishes += [limit for limit in self._limits if limit.name == name]
+        refused = {(offer.version, offer.rung) for offer in incompatibilities[identifier]}
 
-        def find_matches(
-            self,
-            identifier: tuple[str, frozenset[str]],
-            requirements: Mapping[Any, Iterator[Wish]],
-            incompatibilities: Mapping[Any, Iterator[Candidate]],
-        ) -> Callable[[], Iterator[Candidate]]:
-            name, extras = identifier
-            wishes = list(requirements[identifier])
-            if extras and (name, frozenset[str]()) in requirements:
-                wishes += list(requirements[name, frozenset[str]()])
-            wishes += [limit for limit in limits if limit.name == name]
-            refused = {(offer.version, offer.rung) for offer in incompatibilities[identifier]}
+        def matches() -> Iterator[Candidate]:
+            for offer in self._ladder.offers(name, wishes):
+                if (offer.version, offer.rung) in refused:
+                    continue
+                offer = replace(offer, extras=extras)
+                try:
+                    self._ladder.requirements(offer)
+                except FetchError:
+                    raise
+                except BuildError as error:  # a release whose metadata make no sense, or that cannot be built
+                    self._ladder.reasons.setdefault(name, {})[offer.rung] = str(error)
+                    self._ladder.hints[name] = error.hint or ""
+                    continue
+                yield offer
 
-            def matches() -> Iterator[Candidate]:
-                for offer in ladder.offers(name, wishes):
-                    if (offer.version, offer.rung) in refused:
-                        continue
-                    offer = replace(offer, extras=extras)
-                    try:
-                        ladder.requirements(offer)
-                    except FetchError:
-                        raise
-                    except BuildError as error:  # a release whose metadata make no sense, or that cannot be built
-                        ladder.reasons.setdefault(name, {})[offer.rung] = str(error)
-                        ladder.hints[name] = error.hint or ""
-                        continue
-                    yield offer
+        return matches
 
-            return matches
+    def is_satisfied_by(self, requirement: Wish, candidate: Candidate) -> bool:
+        fits = requirement.specifier.contains(candidate.version, prereleases=True)
+        return fits and requirement.rung in (None, candidate.rung)
 
-        def is_satisfied_by(self, requirement: Wish, candidate: Candidate) -> bool:
-            fits = requirement.specifier.contains(candidate.version, prereleases=True)
-            return fits and requirement.rung in (None, candidate.rung)
-
-        def get_dependencies(self, candidate: Candidate) -> Iterable[Wish]:
-            wishes = list(ladder.requirements(candidate))
-            ladder.prefetch([wish.name for wish in wishes if wish.rung != "deb"])
-            if candidate.extras:
-                pin = SpecifierSet(f"==={candidate.version}")
-                text = f"{candidate.name}=={candidate.version}"
-                wishes.append(Wish(name=candidate.name, specifier=pin, rung=candidate.rung, text=text))
-            return wishes
-
-    return Provider()
+    def get_dependencies(self, candidate: Candidate) -> Iterable[Wish]:
+        wishes = list(self._ladder.requirements(candidate))
+        self._ladder.prefetch([wish.name for wish in wishes if wish.rung != "deb"])
+        if candidate.extras:
+            pin = SpecifierSet(f"==={candidate.version}")
+            text = f"{candidate.name}=={candidate.version}"
+            wishes.append(Wish(name=candidate.name, specifier=pin, rung=candidate.rung, text=text))
+        return wishes
 
 
 def _explain(causes: Iterable[Any], ladder: Ladder, limits: Sequence[Wish]) -> ResolveError:
