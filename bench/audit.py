@@ -120,6 +120,8 @@ class _Silent:
 
     def warn(self, text: str) -> None: ...
 
+    def error(self, error: Exception) -> None: ...
+
     def confirm(self, question: str) -> bool:
         raise CannotMeasure(question)
 

@@ -58,8 +58,12 @@ def main(
     *,
     timeout: int,
     add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
+    more: Callable[[], dict[str, object]] = dict,
 ) -> int:
-    """Parse the command line, measure within the time, print the figures. Returns the exit code."""
+    """Parse the command line, measure within the time, print the figures. Returns the exit code.
+
+    *more*: what the JSON document holds besides, asked for when all is measured.
+    """
     parser = argparse.ArgumentParser(
         description=description, epilog="Exit code: 0 all goals met, 1 one is not, 2 cannot be measured here."
     )
@@ -87,7 +91,7 @@ def main(
     finally:
         signal.alarm(0)
     if arguments.json:
-        print(json.dumps(_document(figures), indent=2))
+        print(json.dumps(_document(figures) | more(), indent=2))
     else:
         _print_table(figures)
     return int(any(figure.met is False for figure in figures))

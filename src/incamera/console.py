@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
@@ -82,7 +82,7 @@ class Console:
         self._messages = _Stream(messages or sys.stderr)
         self.interactive = self._messages.isatty() and environment.get("TERM") != "dumb"
         self._colour = self.interactive and not environment.get("NO_COLOR")
-        self._output_colour = self._output.isatty() and self._colour
+        self.colours_output = self._output.isatty() and self._colour
 
     # Messages
 
@@ -158,9 +158,37 @@ class Console:
         widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
         for number, row in enumerate((columns, *rows)):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            if number == 0 and self._output_colour:
+            if number == 0 and self.colours_output:
                 line = f"\x1b[1m{line}\x1b[0m"
             self._output.write(line + "\n")
+
+    @contextmanager
+    def live_table(self) -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None]]:
+        """Show a line and a table that change, on a terminal; elsewhere each state stands below the one before."""
+        if not self._output.isatty() or not self.interactive:
+
+            def add(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+                self.print(line)
+                self.table(columns, rows)
+
+            yield add
+            return
+        from rich.console import Console as RichConsole
+        from rich.console import Group
+        from rich.live import Live
+        from rich.table import Table
+        from rich.text import Text
+
+        rich = RichConsole(file=self._output.stream, no_color=not self.colours_output)
+        with Live(console=rich, auto_refresh=False) as live:
+
+            def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+                table = Table(*columns, box=None, pad_edge=False)
+                for row in rows:
+                    table.add_row(*map(Text, row))
+                live.update(Group(Text(line), table), refresh=True)
+
+            yield replace
 
     def style(self, text: str, *names: str) -> str:
         if not self._colour or not text:

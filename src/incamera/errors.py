@@ -7,7 +7,8 @@
     │   ├── DeviceUnreachable
     │   ├── DeviceRefused        key, host key
     │   ├── DeviceUnsuitable     architecture, space, exec
-    │   └── ConnectionLost
+    │   ├── ConnectionLost
+    │   └── AgentError           our program in the camera
     ├── BuildError         5   resolve, fetch, build
     │   ├── ResolveError
     │   ├── FetchError           the network
@@ -20,7 +21,8 @@ Anything else that reaches `__main__` is a bug of ours: 70.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class InCameraError(Exception):
@@ -59,6 +61,17 @@ class DeviceUnsuitable(DeviceError):
 
 class ConnectionLost(DeviceError):
     """The connection broke in the middle of something."""
+
+
+class AgentError(DeviceError):
+    """Our program in the camera cannot do what was asked. `kind` is one of its protocol's words."""
+
+    def __init__(
+        self, message: str, *, kind: str = "request", hint: str | None = None, owner: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.owner = owner
 
 
 class BuildError(InCameraError):

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
+from incamera.digest import Login, answer_challenges
 from incamera.errors import FetchError, IntegrityError
 from incamera.proxies import basic_login, find_proxy, proxy_headers
 
@@ -109,6 +110,31 @@ class Http:
             return Answer(response.status, _final_url(url, response), response.headers, bytes(sink.data))
 
         return self._persist(url, sink, None, transfer)
+
+    def call(self, url: str, *, query: Mapping[str, str], login: Login) -> Answer:
+        """Return a web server's answer, of whatever status, to a GET of *url* with *query*; logs in as it demands.
+
+        Asked once only, since a call may change something. No message shows the query: a password may be in it.
+        Raises Unreachable.
+        """
+        import urllib3
+
+        target = f"{url}?{urlencode(query, quote_via=quote)}" if query else url
+        uri = target.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
+        pool = self._pool(url)
+        try:
+            headers = self._headers(url, None)
+            response = pool.request("GET", target, headers=headers, redirect=False)
+            if response.status == 401:
+                challenges = response.headers.getlist("WWW-Authenticate")
+                encrypted = urlsplit(url).scheme == "https"
+                answer = answer_challenges(challenges, login, method="GET", uri=uri, encrypted=encrypted)
+                if answer is not None:
+                    headers["Authorization"] = answer
+                    response = pool.request("GET", target, headers=headers, redirect=False)
+            return Answer(response.status, url, response.headers, response.data)
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"cannot ask {url}: {_reason(error)}") from None
 
     def get_part(self, url: str, first: int, size: int) -> Part:
         """Return *size* bytes of a file from its byte *first* on, or its last *size* bytes when *first* is negative.

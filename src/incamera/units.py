@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(?:i?B)?", re.IGNORECASE)
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+
+def parse_bytes(text: str) -> int:
+    """Parse `200M`, `1.5 GB`, `65536`. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f'"{text}" is not a size; write 200M or 1.5G')
+    return int(float(match[1]) * _FACTORS[match[2].lower()])
+
 
 def format_bytes(count: int) -> str:
     """Return *count* in decimal units, as disks and networks count: `44.7 MB`."""

@@ -68,6 +68,9 @@ class QuietReporter:
     def warn(self, text: str) -> None:
         self.told.append(text)
 
+    def error(self, error: Exception) -> None:
+        self.told.append(str(error))
+
     def confirm(self, question: str) -> bool:
         self.told.append(question)
         return False

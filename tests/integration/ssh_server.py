@@ -27,6 +27,8 @@ class SshServer:
     host_key: asyncssh.SSHKey
     client_key: asyncssh.SSHKey
     port: int = 0
+    key_options: str = ""
+    """What stands before the client's key in authorized_keys: `no-port-forwarding `."""
     commands: list[str] = field(default_factory=list)
     """The commands that were started, so that a test can count round trips."""
 
@@ -83,7 +85,7 @@ class SshServer:
             server_factory=Handler,
             server_host_keys=[self.host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(
-                self.client_key.export_public_key("openssh").decode()
+                self.key_options + self.client_key.export_public_key("openssh").decode()
             ),
             process_factory=self._run,
             encoding=None,

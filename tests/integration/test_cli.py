@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import termios
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +23,8 @@ from incamera.toolchain.interpreter import HostTree
 from incamera.workflows.tools import ensure_deb_tree
 
 from .conftest import Finished, command_environment
-from .helpers import PATIENCE_SECONDS, inside, write_project
+from .helpers import inside, write_project
+from .terminal import Terminal
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -244,52 +240,6 @@ def test_a_reader_who_leaves_and_a_full_disk(incamera: Run) -> None:
 
 
 # A real terminal
-
-
-class Terminal:
-    """A person at a terminal of 100 × 30."""
-
-    def __init__(self, *words: str | Path, env: Mapping[str, str]) -> None:
-        self.end, inner = pty.openpty()
-        self.resize(100, 30)
-        self.shown = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "incamera", *map(str, words)],
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            env=dict(env),
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
-        )
-        self.before = termios.tcgetattr(inner)
-        self.inner = inner
-
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, keys: str) -> None:
-        os.write(self.end, keys.encode())
-
-    def await_text(self, text: str) -> None:
-        """Wait until *text* is shown, and forget all up to it."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.shown:
-            assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
-            self.read()
-        self.shown = self.shown.partition(text)[2]
-
-    def read(self) -> None:
-        if select.select([self.end], [], [], 0.1)[0]:
-            self.shown += os.read(self.end, 65536).decode("utf-8", "replace")
-
-    def finish(self) -> int:
-        # What is still shown must be read, or the process would wait for it.
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"it did not end: {self.shown!r}"
-            self.read()
-        return self.process.wait()
 
 
 @pytest.fixture

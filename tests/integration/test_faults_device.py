@@ -211,8 +211,15 @@ def test_a_device_with_the_other_architecture(app: Path, incamera: Run, axiscam:
 PLACES = ("/tmp", "/usr/local/packages")
 
 
-# Fills the flash, and of RAM all but what a camera needs to live.
-FILL = """
+# Fills the flash, and of RAM all but what a camera needs to live; there is no card.
+CARD = "/var/spool/storage/SD_DISK"
+PULL = f"""
+awk '$2 == "{CARD}" {{print $1}}' /proc/mounts >/run/card; umount {CARD}
+"""
+PUT_BACK = f"""
+mount -t vfat -o noexec,nosuid,nodev,utf8 $(cat /run/card) {CARD}
+"""
+FILL = PULL + """
 left() { df -k $1 | awk 'END {print int($4 / 1024)}'; }
 ram() { awk '/MemAvailable/ {print int($2 / 1024) - 40}' /proc/meminfo; }
 fallocate -l $(left /usr/local/packages)m /usr/local/packages/fill
@@ -228,18 +235,18 @@ def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualC
         done = incamera("deploy", "-C", project, "--device", axiscam.name)
         complain(done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what")
     finally:
-        inside(axiscam, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill")
+        inside(axiscam, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
     assert incamera("deploy", "-C", project, "--device", axiscam.name).code == 0
     inside(axiscam, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
 
 
 # A camera whose every place is noexec; its folder for root keeps the key that lets us in.
-NOEXEC = """
+NOEXEC = PULL + """
 mount -o remount,noexec /tmp; mount -o remount,noexec /usr/local/packages
 mount -t tmpfs -o noexec,size=1m none /var/spool/storage/NetworkShare
 cp -a $HOME/. /run/root-home; mount -t tmpfs -o noexec,size=1m,mode=700 none $HOME; cp -a /run/root-home/. $HOME
 """
-EXEC = """
+EXEC = PUT_BACK + """
 umount $HOME /var/spool/storage/NetworkShare; rm -rf /run/root-home
 mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
 """
@@ -290,7 +297,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     deploy = ("deploy", "--json", "-C", project, "--device", "cut")
     first = incamera(*deploy, env=env)
     assert first.code == 0, first.err
-    before = json.loads(first.out)["destination"]
+    before, root = (json.loads(first.out)[key] for key in ("destination", "root"))
 
     (project / "app.py").write_text("print('two')\n")
     for number in range(16):
@@ -316,7 +323,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
 
     # What ran before still does.
     parent = before.rpartition("/")[0]
-    assert inside(axiscam, f"{parent}/current/bin/python3 {parent}/current/app/app.py") == "one\n"
+    assert inside(axiscam, f"{root}/bin/python3 {root}/app/app.py") == "one\n"
     done = incamera(*deploy, env=env)
     assert done.code == 0, done.err
     again = json.loads(done.out)

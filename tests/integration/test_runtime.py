@@ -7,19 +7,22 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.deploy import Guard, deploy
+from incamera.device.deploy import deploy
+from incamera.device.guard import Guard
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
 from incamera.workflows.audit import read_device_libraries
-from incamera.workflows.deploy import deployed, plan_shipment_for
+from incamera.workflows.deploy import deployed
 from incamera.workflows.devices import connected, probe_device, virtual_device
+from incamera.workflows.shipment import plan_shipment_for
 
 from .conftest import PROJECTS, REPOSITORY
 
@@ -161,7 +164,7 @@ def test_a_bundle_runs_from_any_path(
     with connected(context, virtual_device(camera)) as session:
         facts = probe_device(context, session)
         table = read_device_libraries(context, session, facts, bundle)
-        shipment = plan_shipment_for(table, facts, bundle)
+        shipment = plan_shipment_for(context, table, replace(facts, places=()), bundle)  # as one folder, with all files
         result = deploy(session, shipment, Guard(require_launcher(profile.architecture), "/tmp"))
         moved = "/tmp/mövéd here"
         script = f"rm -rf '{moved}'; cp -a {result.destination} '{moved}'; cd /; '{moved}/bin/python3' -c"

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from incamera.device.deploy import Guard, deploy, ensure_guard
+from incamera.device.deploy import deploy
+from incamera.device.guard import Guard, ensure_guard
 from incamera.device.probe import probe
 from incamera.device.run import AppCommand, Streams, run_app
-from incamera.device.ssh import connect
+from incamera.device.ssh import connect, forwarded
 from incamera.device.sync import Shipment, plan_shipment
 from incamera.device.values import Device
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable
@@ -445,7 +446,7 @@ def test_a_lost_connection_leaves_no_process_behind(
     ends: Ends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import incamera.device.run as module
+    import incamera.device.holding as module
     import incamera.device.ssh as ssh
 
     monkeypatch.setattr(module, "GUARD_TIMEOUT_SECONDS", 1.5)
@@ -500,7 +501,7 @@ def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> 
 PROGRAM = """
 import sys
 from pathlib import Path
-from incamera.device.deploy import Guard, ensure_guard
+from incamera.device.guard import Guard, ensure_guard
 from incamera.device.run import AppCommand, run_app
 from incamera.device.ssh import connect
 from incamera.device.values import Device
@@ -599,3 +600,26 @@ def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGINT
     assert termios.tcgetattr(ours) == before, "the terminal is as it was"
     os.close(ours)
+
+
+# Forwarding
+
+
+def test_a_server_that_leads_no_connections_on_is_told_at_once(
+    tmp_path: Path, host_key: asyncssh.SSHKey, client_key: asyncssh.SSHKey, opened: Callable[..., Any]
+) -> None:
+    async def ready() -> bool:
+        return True
+
+    server = SshServer(tmp_path / "strict", host_key, client_key, key_options="no-port-forwarding ")
+    server.start()
+    try:
+        with (
+            opened(server.device()) as session,
+            pytest.raises(DeviceError, match="leads no connections on") as error,
+            forwarded(session, 12345, local_port=0, until_ready=ready),
+        ):
+            pytest.fail("nothing can be forwarded")
+    finally:
+        server.stop()
+    assert "forwarding" in str(error.value.hint)

@@ -28,7 +28,7 @@ from incamera.virtual.camera import (
     start_camera,
     stop_camera,
 )
-from incamera.virtual.qemu import Forward
+from incamera.virtual.services import lend_service
 from incamera.workflows.virtual import VirtualTrees, ensure_virtual_trees
 
 from .helpers import inside
@@ -193,9 +193,7 @@ def test_a_name_that_is_taken_is_refused(store: Store, start_virtual: Start, por
 # The network
 
 
-def test_the_host_is_out_of_reach_but_for_what_is_forwarded(
-    store: Store, context: Context, porch: VirtualCamera
-) -> None:
+def test_the_host_is_out_of_reach_but_for_what_is_lent(store: Store, porch: VirtualCamera) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -209,19 +207,12 @@ def test_the_host_is_out_of_reach_but_for_what_is_forwarded(
         port = server.getsockname()[1]
         reach = "echo hello | timeout 3 nc {} {} 2>/dev/null || echo none"
         assert inside(porch, reach.format("10.0.2.2", port)) == "none\n"
-        camera = start_camera(
-            require_profile(SMALL),
-            **trees(context, SMALL),
-            store=store,
-            name="sharing",
-            owner_pid=os.getpid(),
-            forwards=(Forward(guest_port=445, host_port=port),),
-        )
-        try:
-            assert inside(camera, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
-            assert inside(camera, reach.format("10.0.2.100", port)) == "none\n"
-        finally:
-            stop_camera(store, camera.name)
+        assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
+        lend_service(store, porch.name, 445, ("127.0.0.1", port))
+        assert inside(porch, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
+        assert inside(porch, reach.format("10.0.2.100", port)) == "none\n"
+        lend_service(store, porch.name, 445, None)
+        assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
 
 
 # The end

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import (
+    add_audit_option,
+    add_command,
+    add_device_option,
+    add_place_options,
+    add_project_option,
+    add_target_option,
+    parse_wish,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -23,6 +31,7 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_place_options(parser)
     add_audit_option(parser)
 
 
@@ -33,13 +42,20 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     project = load_project(Path(arguments.project))
     name, result = deploy_project(
-        Context.open(console), project, device=arguments.device, target=arguments.target, audit=arguments.audit
+        Context.open(console),
+        project,
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
+        wish=parse_wish(arguments),
     )
     if arguments.json:
         console.emit(
             {
                 "device": name,
-                "destination": str(result.destination),
+                "destination": result.destination,
+                "root": result.root,
+                "form": result.form,
                 "files_sent": result.files_sent,
                 "bytes_sent": result.bytes_sent,
                 "files_unchanged": result.files_unchanged,

@@ -27,6 +27,9 @@ def add_parser(commands: Any) -> None:
     add_command(actions, "list", execute_list, help="list the cameras that are known, and the virtual ones that run")
     info = add_command(actions, "info", execute_info, help="look at a camera: architecture, libc, places, libraries")
     info.add_argument("name", metavar="NAME", nargs="?", help="which (default: a virtual camera)")
+    info.add_argument(
+        "--no-speed", dest="speed", action="store_false", help="don't measure the places: nothing is written there"
+    )
     remove = add_command(actions, "remove", execute_remove, help="forget a camera and its host key")
     remove.add_argument("name", metavar="NAME")
 
@@ -71,27 +74,49 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.context import Context
     from incamera.workflows.devices import look_at_device
 
-    device, facts = look_at_device(Context.open(console), arguments.name)
+    look = look_at_device(Context.open(console), arguments.name, speed=arguments.speed)
+    facts = look.facts
     if arguments.json:
-        console.emit({"device": device.name, "facts": facts.to_json()})
+        places = [
+            {
+                "path": place.path,
+                "kind": place.kind,
+                "verdict": look.verdict(place),
+                "write_bytes_per_second": look.speed(place).write,
+                "read_bytes_per_second": look.speed(place).read,
+            }
+            for place in facts.places
+        ]
+        forms = sorted(look.forms)
+        console.emit({"device": look.device.name, "facts": facts.to_json(), "forms": forms, "places": places})
         return 0
-    console.print(f"{device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}")
+    console.print(f"{look.device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}")
     console.print(f"glibc {facts.libc or 'unknown'}, {len(facts.libraries)} libraries, logged in as {facts.user}")
     console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
+    console.print("bundles start from: " + ", ".join(sorted(look.forms)))
     console.table(
-        ("PLACE", "FILE SYSTEM", "FREE", "WRITE", "EXEC"),
+        ("KIND", "PLACE", "FILE SYSTEM", "FREE", "WRITE", "READ", "EXEC", "VERDICT"),
         [
             (
+                place.kind,
                 place.path,
                 place.filesystem,
                 "?" if place.free is None else format_bytes(place.free),
-                "yes" if place.writable else "no",
+                _rate(look.speed(place).write) if place.writable else "no",
+                _rate(look.speed(place).read),
                 "yes" if place.executable else "no",
+                look.verdict(place),
             )
             for place in facts.places
         ],
     )
     return 0
+
+
+def _rate(bytes_per_second: int | None) -> str:
+    from incamera.units import format_bytes
+
+    return "?" if bytes_per_second is None else f"{format_bytes(bytes_per_second)}/s"
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:

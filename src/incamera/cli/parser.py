@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
 from incamera.names import did_you_mean
 
+if TYPE_CHECKING:
+    from incamera.workflows.deploy import Wish
+
 # In the order of --help: the main job first. A name is that of its module in this package.
-COMMANDS = ("new", "run", "python", "lock", "build", "audit", "deploy", "device", "virtual", "store", "completion")
+COMMANDS = (
+    *("new", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
+    *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion"),
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,10 +79,40 @@ def add_audit_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    from incamera.targets.form import PLACES, Form
+
+    places = [place.value for place in PLACES]
+    parser.add_argument("--to", metavar="PLACE", choices=places, help=f"where to put the bundle: {', '.join(places)}")
+    parser.add_argument(
+        "--form",
+        metavar="FORM",
+        choices=[form.value for form in Form],
+        help=f"as what to put it there: {', '.join(Form)} (default: what the place is best at)",
+    )
+    parser.add_argument(
+        "--take-over", action="store_true", help="end the deploy of somebody else that is under way, instead of waiting"
+    )
+
+
+def parse_wish(arguments: argparse.Namespace) -> Wish:
+    """Return what `add_place_options` added."""
+    from incamera.targets.form import Form, Kind
+    from incamera.workflows.deploy import Wish
+
+    return Wish(
+        to=Kind(arguments.to) if arguments.to else None,
+        form=Form(arguments.form) if arguments.form else None,
+        take_over=arguments.take_over,
+    )
+
+
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser()
     if arguments[:1] == ["python"]:
         arguments = _mark_interpreter_arguments(parser, arguments)
+    elif arguments[:1] == ["test"]:
+        arguments = _mark_other_arguments(parser, arguments)
     command, unknown = parser.parse_known_args(arguments)
     if unknown:
         # Told by the command's own parser, which knows the options that are meant.
@@ -86,8 +122,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
 def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
     """Put `--` before the first word that isn't ours, so that `incamera python -c …` works as `python -c …` does."""
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    ours = {option: action for action in commands.choices["python"]._actions for option in action.option_strings}
+    ours = _options(parser, "python")
     position = 1
     while position < len(arguments) and arguments[position].partition("=")[0] in ours:
         action = ours[arguments[position].partition("=")[0]]
@@ -95,6 +130,31 @@ def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list
     if arguments[position : position + 1] == ["--"]:
         return arguments
     return [*arguments[:position], "--", *arguments[position:]]
+
+
+def _mark_other_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """Sort the words: ours first, then `--` and all others, as they came. So pytest's options need no `--`."""
+    ours = _options(parser, "test")
+    mine = arguments[:1]
+    others: list[str] = []
+    rest = iter(arguments[1:])
+    for word in rest:
+        if word == "--":
+            others += rest
+        elif (action := ours.get(word.partition("=")[0])) is None:
+            others.append(word)
+        else:
+            mine.append(word)
+            if action.nargs != 0 and "=" not in word and (value := next(rest, None)) is not None:
+                mine.append(value)
+            if word == "-q":  # who wants us quiet wants that of pytest, too
+                others.append(word)
+    return [*mine, "--", *others]
+
+
+def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return {option: action for action in commands.choices[command]._actions for option in action.option_strings}
 
 
 def make_console(arguments: argparse.Namespace) -> Any:

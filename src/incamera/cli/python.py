@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import (
+    add_audit_option,
+    add_command,
+    add_device_option,
+    add_place_options,
+    add_project_option,
+    add_target_option,
+    parse_wish,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -24,7 +32,13 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_place_options(parser)
     add_audit_option(parser)
+    parser.add_argument(
+        "--attach",
+        action="store_true",
+        help="a console inside the app that runs with `incamera run --watch`: its variables, its threads' stacks",
+    )
     parser.add_argument(
         "arguments", nargs="*", metavar="PYTHON ARGS", help="arguments for the interpreter: -c …, -m …, a file"
     )
@@ -36,6 +50,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.run import run_python
 
     project = load_project(Path(arguments.project))
+    if arguments.attach:
+        from incamera.errors import UsageError
+        from incamera.workflows.app_console import attach_console
+
+        if arguments.arguments:
+            raise UsageError("--attach takes no arguments for the interpreter: it is the app's, which runs already")
+        return attach_console(Context.open(console), project, device=arguments.device)
     return run_python(
         Context.open(console),
         project,
@@ -43,4 +64,5 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         device=arguments.device,
         target=arguments.target,
         audit=arguments.audit,
+        wish=parse_wish(arguments),
     )

@@ -6,10 +6,21 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_audit_option, add_command, add_device_option, add_project_option, add_target_option
+from incamera.cli.parser import (
+    add_audit_option,
+    add_command,
+    add_device_option,
+    add_place_options,
+    add_project_option,
+    add_target_option,
+    parse_wish,
+)
+from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.project.settings import Project
+    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -25,7 +36,24 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
+    add_place_options(parser)
     add_audit_option(parser)
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="run the app again whenever its files change, out of a process kept warm",
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="with --watch, end the app when it takes more memory: 200M"
+    )
+    parser.add_argument(
+        "--profile-startup", action="store_true", help="show where the time goes until the app's first output"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="with --profile-startup, print that as JSON; the app's output goes to stderr",
+    )
     parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
 
 
@@ -35,6 +63,16 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.run import run_app
 
     project = load_project(Path(arguments.project))
+    if arguments.json and not arguments.profile_startup:
+        raise UsageError("--json goes with --profile-startup: what else `run` prints is the app's")
+    if arguments.profile_startup:
+        if arguments.watch:
+            raise UsageError("--profile-startup and --watch exclude each other: warm, an app starts in another way")
+        return _profile(arguments, console, Context.open(console), project)
+    if arguments.watch:
+        return _watch(arguments, Context.open(console), project)
+    if arguments.memory_limit:
+        raise UsageError("--memory-limit goes with --watch", hint="incamera run --watch --memory-limit 200M")
     return run_app(
         Context.open(console),
         project,
@@ -42,4 +80,56 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         device=arguments.device,
         target=arguments.target,
         audit=arguments.audit,
+        wish=parse_wish(arguments),
+    )
+
+
+def _profile(arguments: argparse.Namespace, console: Console, context: Context, project: Project) -> int:
+    from dataclasses import asdict
+
+    from incamera.workflows.startup import describe_imports, profile_startup
+
+    profile = profile_startup(
+        context,
+        project,
+        arguments=arguments.arguments,
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
+        wish=parse_wish(arguments),
+        quiet_output=arguments.json,
+    )
+    if arguments.json:
+        console.emit({"seconds": profile.seconds, **asdict(profile)})
+        return profile.exit_code
+    console.info("")
+    for phase in profile.phases:
+        inside = f"{phase.inside:.2f} s of it in the camera" if phase.inside is not None else ""
+        console.info(
+            f"{phase.seconds:8.2f} s  {phase.name:<10} {'; '.join(filter(None, (phase.what, inside)))}".rstrip()
+        )
+        if phase.name == "imports":
+            for depth, item in describe_imports(profile.imports, least=max(0.01, phase.seconds / 50)):
+                console.info(f"{item.seconds:8.2f} s  {'  ' * (depth + 1)}{item.name}")
+    console.info(f"{profile.seconds:8.2f} s  in all")
+    return profile.exit_code
+
+
+def _watch(arguments: argparse.Namespace, context: Context, project: Project) -> int:
+    from incamera.units import parse_bytes
+    from incamera.workflows.watch import watch_app
+
+    try:
+        limit = parse_bytes(arguments.memory_limit) if arguments.memory_limit else None
+    except ValueError as error:
+        raise UsageError(f"--memory-limit: {error}") from error
+    return watch_app(
+        context,
+        project,
+        arguments=arguments.arguments,
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
+        wish=parse_wish(arguments),
+        memory_limit=limit,
     )

@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from incamera.targets.form import Kind
+
 _RAM = frozenset({"tmpfs", "ramfs", "rootfs"})
+
+
+# In the order of preference; see places.py.
+PLACES = {
+    "/tmp": Kind.ram,
+    "/usr/local/packages": Kind.package,
+    "/var/spool/storage/SD_DISK": Kind.sdcard,
+    "/var/spool/storage/NetworkShare": Kind.share,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +34,17 @@ class Place:
     executable: bool
     """Whether a small program was really started there."""
     flags: tuple[str, ...] = ()
-    """Of the mount's options, those that forbid something: `ro`, `noexec`."""
+    """Of the mount's options, those that forbid something: `ro`, `noexec`. `silent`: it did not answer at all."""
     apps: tuple[str, ...] = ()
     """The apps that were deployed there already."""
 
     @property
     def ram(self) -> bool:
         return self.filesystem in _RAM
+
+    @property
+    def kind(self) -> Kind:
+        return PLACES.get(self.path, Kind.home)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,22 @@ class DeviceFacts:
     places: tuple[Place, ...]
     library_folders: tuple[str, ...]
     libraries: tuple[DeviceLibrary, ...]
+    share: str = ""
+    """What tells the mounted network share from others, if it was attached by us."""
+
+    @property
+    def root(self) -> bool:
+        """Whether we may do there what only root may."""
+        return self.user in ("root", "0")
+
+    @property
+    def links_roots(self) -> bool:
+        """Whether a bundle's parts can be put together in RAM, so that its runtime need not lie in the same folder."""
+        ram = self.find_place(Kind.ram)
+        return ram is not None and ram.writable and ram.executable
+
+    def find_place(self, kind: Kind) -> Place | None:
+        return next((place for place in self.places if place.kind is kind), None)
 
     @property
     def fingerprint(self) -> str:

@@ -1,12 +1,16 @@
-"""Where on the device a bundle shall stand, and why."""
+"""Where on the device a bundle shall stand, in what form, and why."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.device.facts import PLACES
 from incamera.errors import DeviceUnsuitable
 from incamera.targets.architecture import Architecture
+from incamera.targets.form import Form, Kind
+from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
@@ -17,18 +21,44 @@ _RESERVED_SHARE = 4
 _RESERVED_LEAST = 64 * MEGABYTE
 # So that a disk is never filled to its last block.
 _MARGIN = MEGABYTE
+# An image is about two fifths of its tree; the device has the last word when the image's true size is known.
+_IMAGE_PART = 2
 
-_KINDS = {
-    "/usr/local/packages": "flash, where apps live",
-    "/var/spool/storage/SD_DISK": "the SD card",
-    "/var/spool/storage/NetworkShare": "the network share",
+# A thousand files far away cost a round trip each, one image a few; in RAM and flash files are as good.
+_FORMS = {
+    Kind.sdcard: (Form.squashfs, Form.archive, Form.tree),
+    Kind.share: (Form.squashfs, Form.archive, Form.tree),
+}
+_PRAISE = {
+    Kind.ram: "RAM: fast, and spares the flash; empty after a restart",
+    Kind.package: "flash, where apps live",
+    Kind.sdcard: "the SD card",
+    Kind.share: "the network share",
+    Kind.home: "nothing else is left",
+}
+_ABSENT = {
+    Kind.ram: "no folder in RAM that it lets us see",
+    Kind.package: "no folder for packages",
+    Kind.sdcard: "no SD card: nothing is mounted there",
+    Kind.share: "no network share: nothing is mounted there",
+}
+_REMEDIES = {
+    Kind.sdcard: "insert one and have the camera mount it, or leave out --to",
+    Kind.share: "`incamera share attach` has the camera mount one; or leave out --to",
 }
 
+Forms = Callable[[], frozenset[Form]]
+"""Tells the forms that the device can start from; asked only when it matters, since it has to be tried there."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
+    """`remount`: programs may not run there until root has said `mount -o remount,exec`."""
+
     place: Place
+    form: Form
     why: str
+    remount: bool = False
 
 
 def check_architecture(facts: DeviceFacts, wanted: Architecture, *, device: str) -> None:
@@ -47,26 +77,46 @@ def check_architecture(facts: DeviceFacts, wanted: Architecture, *, device: str)
     )
 
 
-def choose_place(facts: DeviceFacts, *, app: str, size: int, device: str, preferred: str | None = None) -> Choice:
-    """Choose the place for the bundle of *app*, of *size* bytes. Raises DeviceUnsuitable, with numbers.
+def choose_place(
+    facts: DeviceFacts,
+    *,
+    app: str,
+    size: int,
+    device: str,
+    to: Kind | None = None,
+    form: Form | None = None,
+    forms: Forms = lambda: frozenset(Form),
+    full: Mapping[str, str] | None = None,
+) -> Choice:
+    """Choose place and form for the bundle of *app*, *size* bytes as a tree. Raises DeviceUnsuitable, with numbers.
 
     Where the app stands already only what changed comes, beside what is there, so that place is kept while it can be.
     Else RAM goes first, which spares the flash and is fast, if it leaves the camera enough; then flash, SD card, share.
-    *preferred* is the user's own choice, and no other is taken then.
+    *to* and *form* are the user's own choice, and no other is taken then. *full* says of places (paths) what was found
+    wrong with them meanwhile.
     """
-    reasons = []
-    places = [place for place in facts.places if preferred is None or place.path == preferred.rstrip("/")]
-    if not places:
-        known = ", ".join(place.path for place in facts.places)
-        raise DeviceUnsuitable(f"{device} has no {preferred}", hint=f"it has {known}")
+    places = [place for place in facts.places if to is None or place.kind is to]
+    if not places and to is not None:
+        path = next(path for path, kind in PLACES.items() if kind is to)
+        raise DeviceUnsuitable(f"{device} has {_ABSENT[to]} ({path})", hint=_REMEDIES.get(to, "leave out --to"))
+    reasons: list[str] = []
     for place in sorted(places, key=lambda place: app not in place.apps):
         here = app in place.apps
-        problem = _find_problem(facts, place, 0 if here else size)
-        if problem is None:
-            return Choice(place, "it stands there already" if here else _praise(place))
+        problem = (full or {}).get(place.path) or _find_fault(place)
+        for one in (form,) if form else _FORMS.get(place.kind, (Form.tree,)):
+            if problem:
+                break
+            wrong = _find_problem(facts, place, one, 0 if here else size, size, forms)
+            if wrong is None:
+                lacking = form is None and one is Form.tree and Form.squashfs in _FORMS.get(place.kind, ())
+                why = _explain(place, one, here=here, wished=to is not None, moved=bool(reasons), lacking=lacking)
+                remount = one is Form.tree and not place.executable
+                return Choice(place=place, form=one, why=why, remount=remount)
+            if one is (form or Form.tree):
+                problem = wrong
         reasons.append(f"{place.path} {problem}")
     detail = "; ".join(reasons)
-    if not any(place.writable and place.executable for place in places):
+    if not any(place.writable and (place.executable or _can_remount(facts, place)) for place in places):
         raise DeviceUnsuitable(
             f"no place on {device} lets programs run: {detail}",
             hint="as root, AXIS OS up to 11 can be told to: mount -o remount,exec PLACE; "
@@ -74,27 +124,90 @@ def choose_place(facts: DeviceFacts, *, app: str, size: int, device: str, prefer
         )
     raise DeviceUnsuitable(
         f"{device} has no place for {_megabytes(size)}: {detail}",
-        hint="remove what is not needed there, insert an SD card, or make the bundle smaller",
+        hint="remove what is not needed there, insert an SD card, attach a share (`incamera share attach`), "
+        "or make the bundle smaller",
     )
 
 
-def _find_problem(facts: DeviceFacts, place: Place, needed: int) -> str | None:
-    if not place.writable:
-        return "cannot be written"
+def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> str:
+    """Say in a few words what a place is good for, as `device info` shows it."""
+    if fault := _find_fault(place):
+        return f"of no use: {fault}"
     if not place.executable:
-        return f"is mounted noexec ({place.filesystem})"
-    if place.free is not None and place.free < needed + _MARGIN:
-        return f"has {_megabytes(place.free)} free"
-    reserved = max(_RESERVED_LEAST, facts.memory // _RESERVED_SHARE)
-    if place.ram and needed and facts.memory_available - needed < reserved:
-        return f"is RAM, of which {_megabytes(facts.memory_available)} is free and {_megabytes(reserved)} shall stay so"
+        if Form.squashfs in forms and place.kind in _FORMS:
+            return "runs bundles as one mounted file, though it is noexec"
+        if place.kind in _FORMS and Form.archive in forms:
+            return "keeps bundles; they run unpacked in RAM, since it is noexec"
+        if _can_remount(facts, place):
+            return "runs bundles once remounted exec, which --to does"
+        return "data only: noexec"
+    if place.kind in _FORMS:
+        return "runs bundles as one mounted file" if Form.squashfs in forms else "runs bundles"
+    if place.ram:
+        room = min(_spare_memory(facts), _spare_memory(facts) if place.free is None else place.free)
+        return f"runs bundles up to {format_bytes(room)}" if room > 0 else "of no use: the camera needs its RAM itself"
+    return "runs bundles"
+
+
+def _find_fault(place: Place) -> str | None:
+    """What is wrong with the place for any bundle."""
+    if "silent" in place.flags:
+        return "does not answer"
+    if "ro" in place.flags:
+        return "is mounted read-only"
+    if not place.writable:
+        return (
+            "cannot be written" if place.free is None or place.free > _MARGIN else f"has {_megabytes(place.free)} free"
+        )
     return None
 
 
-def _praise(place: Place) -> str:
-    if place.ram:
-        return "RAM: fast, and spares the flash; empty after a restart"
-    return _KINDS.get(place.path, place.filesystem)
+def _find_problem(facts: DeviceFacts, place: Place, form: Form, needed: int, size: int, forms: Forms) -> str | None:
+    """Why a bundle that takes *needed* bytes more, *size* when unpacked, cannot stand there in that form."""
+    if form is Form.tree:
+        if not place.executable and not _can_remount(facts, place):
+            return f"is mounted noexec ({place.filesystem})"
+    else:
+        needed //= _IMAGE_PART
+        if form not in forms():
+            return f"holds no {form} that the camera could {'mount' if form is Form.squashfs else 'unpack'}"
+    if place.free is not None and place.free < needed + _MARGIN:
+        return f"has {_megabytes(place.free)} free"
+    if form is Form.archive and _spare_memory(facts) < size:
+        return f"could keep it, but not RAM when it is unpacked, {_tell_memory(facts)}"
+    if place.ram and needed and _spare_memory(facts) < needed:
+        return f"is RAM, {_tell_memory(facts)}"
+    return None
+
+
+def _can_remount(facts: DeviceFacts, place: Place) -> bool:
+    return facts.root and place.kind is Kind.sdcard and place.flags == ("noexec",)
+
+
+def _reserved(facts: DeviceFacts) -> int:
+    return max(_RESERVED_LEAST, facts.memory // _RESERVED_SHARE)
+
+
+def _spare_memory(facts: DeviceFacts) -> int:
+    return facts.memory_available - _reserved(facts)
+
+
+def _tell_memory(facts: DeviceFacts) -> str:
+    free, reserved = _megabytes(facts.memory_available), _megabytes(_reserved(facts))
+    return f"of which {free} is free and {reserved} shall stay so"
+
+
+def _explain(place: Place, form: Form, *, here: bool, wished: bool, moved: bool, lacking: bool) -> str:
+    why = "as you wished" if wished else "it stands there already" if here else _PRAISE[place.kind]
+    if moved and not here and not wished:
+        why += ", the first with room"
+    if form is Form.squashfs:
+        return f"{why}; one file, mounted"
+    if form is Form.archive:
+        return f"{why}; one file, unpacked into RAM"
+    if lacking:
+        return f"{why}; file by file, since this camera mounts no squashfs"
+    return why
 
 
 def _megabytes(size: int) -> str:

@@ -7,33 +7,40 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.device.facts import DeviceFacts, DeviceLibrary, Place, parse_facts
+from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, parse_facts
 from incamera.errors import DeviceError
 from incamera.store import write_whole
+from incamera.targets.form import Kind
 
 if TYPE_CHECKING:
     from incamera.device.session import Session
 
-# In the order of preference; see places.py.
-PLACES = ("/tmp", "/usr/local/packages", "/var/spool/storage/SD_DISK", "/var/spool/storage/NetworkShare")
 _TOOLS = ("tar", "gzip", "mount", "systemctl", "journalctl", "python3", "sftp-server", "rsync", "gdbserver", "strace")
 
-# $1: the `boot` that is known already, $2...: places. Sections begin with "== NAME". Free space is asked for each time;
-# the rest cannot change before the next start, apart from mounts, which are compared.
+_SHARE = next(path for path, kind in PLACES.items() if kind is Kind.share)
+
+# $1: the `boot` that is known already, $2: places that do not answer, $3...: the others. Sections begin with "== NAME".
+# Free space is asked for each time; the rest cannot change before the next start, but for mounts, which are compared.
 _SCRIPT = r"""
-known=$1; shift
+known=$1; silent=$2; shift 2
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 echo "== boot"; echo "$boot"
 echo "== memory"; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
 echo "== mounts"; cat /proc/mounts
+# A share whose server is gone, or a card that was pulled, could keep us for minutes.
+soon=; command -v timeout >/dev/null 2>&1 && soon="timeout 4"
 echo "== space"
-places=; for p in "$@" "$HOME"; do [ -d "$p" ] && places="$places $p"; done
-for p in $places; do
-  df -kP "$p" 2>/dev/null | tail -n 1 | {
+places=; for p in "$@" "$HOME"; do
+  # For a folder that no mount of its own holds, `df` looks at every mount: not where one is known not to answer.
+  told=$([ -z "$silent" ] && $soon df -kP "$p" 2>/dev/null)
+  case $? in 124|137|143) silent="$silent $p"; continue ;; esac
+  [ -d "$p" ] || continue
+  places="$places $p"
+  echo "$told" | tail -n 1 | {
     read -r a b c d e f
     case $d in
       ''|*[!0-9]*) d=-; set -- $(stat -f -c '%a %S' "$p" 2>/dev/null); [ $# = 2 ] && d=$(($1 * $2 / 1024)); f=- ;;
@@ -41,6 +48,8 @@ for p in $places; do
     echo "$p $d $f"
   }
 done
+echo "== silent"; for p in $silent; do echo "$p"; done
+echo "== share"; s=SHARE/.incamera-share; case " $silent " in *" SHARE "*) ;; *) [ -f $s ] && cat $s ;; esac
 echo "== apps"; for p in $places; do for a in "$p"/incamera/*/current; do [ -e "$a" ] && echo "$p $a"; done; done
 [ -n "$boot" ] && [ "$boot" = "$known" ] && { echo "== same"; exit 0; }
 echo "== machine"; uname -m; uname -r; uname -n; u=$(id -un 2>/dev/null) || u=$(id -u); echo "$u"
@@ -65,7 +74,9 @@ for d in $(cat /etc/ld.so.conf /etc/ld.so.conf.d/*.conf 2>/dev/null | grep '^/')
   [ -d "$d" ] && echo "= $d" && ls -ln "$d" 2>/dev/null | grep '\.so'
 done
 exit 0
-""".replace("TOOLS", " ".join(_TOOLS))
+""".replace("TOOLS", " ".join(_TOOLS)).replace(
+    "SHARE", next(path for path, kind in PLACES.items() if kind is Kind.share)
+)
 
 _LISTED = re.compile(
     r"(?P<kind>[-l])\S+\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+\s+(?P<name>\S+)(?: -> (?P<target>.+))?"
@@ -78,22 +89,26 @@ _RELEASE = re.compile(r"release version (\d+\.\d+)")
 _MOUNTED_ROOT = "/var/spool/storage/"
 
 
-def probe(session: Session, *, cache: Path | None = None) -> DeviceFacts:
+def probe(session: Session, *, cache: Path | None = None, without: Sequence[str] = ()) -> DeviceFacts:
     """Return what the device is and has. Raises DeviceError where it can't be asked.
 
     *cache* is a file that keeps the answers: until the device restarts, only what may change is asked again.
+    *without* are places not to be looked at, since it is known that they don't answer.
     """
     known = _load(cache) if cache is not None else None
-    facts = parse_probe(_ask(session, known), known=known)
+    if known is not None and any(not place.writable and not place.flags for place in known.places):
+        known = None  # it may have been full
+    facts = parse_probe(_ask(session, known, without), known=known)
     if known is not None and facts.boot == known.boot and _mounts(facts) != _mounts(known):
-        facts = parse_probe(_ask(session, None))  # what was tried there holds no more
+        facts = parse_probe(_ask(session, None, without))  # what was tried there holds no more
     if cache is not None and facts != known:
         _save(cache, facts)
     return facts
 
 
-def _ask(session: Session, known: DeviceFacts | None) -> dict[str, list[str]]:
-    words = ["sh", "-s", "--", known.boot if known else "", *PLACES]
+def _ask(session: Session, known: DeviceFacts | None, without: Sequence[str]) -> dict[str, list[str]]:
+    places = [path for path in PLACES if path not in without]
+    words = ["sh", "-s", "--", known.boot if known else "", " ".join(without), *places]
     output = session.require(shlex.join(words), purpose="look around", input=_SCRIPT.encode())
     return parse_sections(output.decode("utf-8", "replace"))
 
@@ -113,10 +128,11 @@ def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None 
     """Return the facts that the script told; where it said "same", those of *known* hold on. Raises DeviceError."""
     memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in sections.get("memory", []) if ":" in line}
     available = memory.get("MemAvailable", memory.get("MemFree", 0))
+    share = " ".join(sections.get("share", []))
     if "same" in sections and known is not None:
         trials = {place.path: _trial(place) for place in known.places}
         places = _parse_places(sections, trials, available)
-        return dataclasses.replace(known, memory_available=available, places=places)
+        return dataclasses.replace(known, memory_available=available, places=places, share=share)
     try:
         architecture, kernel, hostname, user = sections["machine"]
         boot = "".join(sections["boot"])
@@ -141,6 +157,7 @@ def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None 
         places=_parse_places(sections, trials, available),
         library_folders=folders,
         libraries=libraries,
+        share=share,
     )
 
 
@@ -189,7 +206,11 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
     for line in sections.get("apps", []):
         path, _, current = line.partition(" ")
         apps.setdefault(path, []).append(current.split("/")[-2])
-    places: list[Place] = []
+    places = [
+        Place(path=path, filesystem=mounts[path][0], free=None, writable=False, executable=False, flags=("silent",))
+        for path in sections.get("silent", [])
+        if path in mounts
+    ]
     for line in sections.get("space", []):
         path, kilobytes, point = line.split(" ", 2)
         if point not in mounts:
@@ -213,7 +234,9 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
             place = dataclasses.replace(place, free=available if unlimited else min(free or 0, available))
         if path not in [known.path for known in places]:
             places.append(place)
-    return tuple(places)
+    return tuple(
+        sorted(places, key=lambda place: list(PLACES).index(place.path) if place.path in PLACES else len(PLACES))
+    )
 
 
 def _mounts(facts: DeviceFacts) -> list[tuple[str, str, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from incamera.device.host_keys import Decide, HostKey, HostKeyChecker
 from incamera.device.session import Session
-from incamera.errors import ConfigError, ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.errors import ConfigError, ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, UsageError
 
 if TYPE_CHECKING:
     import asyncssh
@@ -249,6 +249,55 @@ class SshChannel:
     async def _guarded(self, read: Callable[[], Awaitable[T]]) -> T:
         with _noticing_loss(self._device):
             return await read()
+
+
+@contextmanager
+def forwarded(
+    session: Session, port: int, *, local_port: int, until_ready: Callable[[], Awaitable[bool]]
+) -> Iterator[None]:
+    """Have *local_port* of our loopback lead to *port* of the device's, for as long as the block lasts.
+
+    Nobody listens at *port* yet; who connects waits until *until_ready* says True. Raises UsageError when *local_port*
+    is taken, DeviceError when the device's server does not do such things.
+    """
+    transport = session.transport
+    if not isinstance(transport, SshTransport):
+        raise DeviceError(f"{session.device} is not reached over SSH, which the connection must go through")
+
+    async def accept(host: str, client_port: int) -> bool:
+        return await until_ready()
+
+    async def listen() -> asyncssh.SSHListener:
+        import asyncssh
+
+        # Asked for beforehand: later, whoever connects would only see his connection end.
+        try:
+            _, writer = await transport._connection.open_connection("127.0.0.1", port)
+            writer.close()
+        except asyncssh.ChannelOpenError as error:
+            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                raise DeviceError(
+                    f"the SSH server of {session.device} leads no connections on: {error.reason}",
+                    hint="TCP forwarding must be allowed in its settings",
+                ) from error
+        return await transport._connection.forward_local_port(
+            "127.0.0.1", local_port, "127.0.0.1", port, accept_handler=accept
+        )
+
+    try:
+        listener = session.call(listen())
+    except OSError as error:
+        raise UsageError(
+            f"port {local_port} on this computer cannot be used: {error.strerror}", hint="choose another with --port"
+        ) from error
+    try:
+        yield
+    finally:
+
+        async def close() -> None:
+            listener.close()
+
+        session.call(close())
 
 
 @contextmanager

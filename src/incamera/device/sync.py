@@ -7,9 +7,13 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 from incamera.tree import Entry, tree_digest
+
+if TYPE_CHECKING:
+    from incamera.targets.form import Form
 
 _CHUNK = 256 * 1024
 # Long enough that two bundles of one app never share it.
@@ -17,16 +21,29 @@ _NAME_DIGITS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShippedImage:
+    """The runtime apart from the app: a file, or a tree of *entries*; for every bundle that names `file`."""
+
+    form: Form
+    file: str
+    path: Path
+    size: int
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Shipment:
     """A bundle as it shall stand on one device: the bundle's files, and those made for that device.
 
-    `name` is a digest of all of it, so a folder of that name is known by what it holds.
+    `name` is a digest of all of it, so a folder of that name is known by what it holds. With an *image* it holds only
+    the app, and what tells of the image.
     """
 
     app: str
     root: Path
     entries: tuple[Entry, ...]
     extra: Mapping[str, bytes] = field(default_factory=dict)
+    image: ShippedImage | None = None
 
     @property
     def name(self) -> str:
@@ -48,13 +65,14 @@ def plan_shipment(
     *,
     extra_files: Mapping[str, bytes] | None = None,
     extra_links: Mapping[str, str] | None = None,
+    image: ShippedImage | None = None,
 ) -> Shipment:
     """Describe the bundle in *root*, and the files and links (path → target) that this device gets besides."""
     extra_files = extra_files or {}
     made = [Entry(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in extra_files.items()]
     made += [Entry(path, link=target) for path, target in (extra_links or {}).items()]
     ordered = sorted([*entries, *made], key=lambda entry: entry.path.encode())
-    return Shipment(app=app, root=root, entries=tuple(ordered), extra=extra_files)
+    return Shipment(app=app, root=root, entries=tuple(ordered), extra=extra_files, image=image)
 
 
 def dump_listing(entries: Iterable[Entry]) -> bytes:
@@ -87,6 +105,18 @@ def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
         buffer += bytes(-entry.size % tarfile.BLOCKSIZE)
     buffer += bytes(2 * tarfile.BLOCKSIZE)
     yield bytes(buffer)
+
+
+def read_image(image: ShippedImage, offset: int) -> Iterator[bytes]:
+    """Yield the image's bytes from *offset* on, in chunks."""
+    left = image.size - offset
+    with image.path.open("rb") as stream:
+        stream.seek(offset)
+        while left and (chunk := stream.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk
+    if left:
+        raise BuildError(f"{image.path} is shorter than when it was made", hint="`incamera store verify` finds why")
 
 
 def _read(shipment: Shipment, entry: Entry) -> Iterator[bytes]:

@@ -21,14 +21,15 @@ def project_files(folder: Path) -> list[str]:
 
 def _walk(folder: Path) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_left_out(name)]
+        folders[:] = [name for name in folders if not is_left_out(name)]
         relative = Path(parent).relative_to(folder)
         for name in files:
-            if not _is_left_out(name) and not name.startswith("pylock."):
+            if not is_left_out(name) and not name.startswith("pylock."):
                 yield (relative / name).as_posix()
 
 
-def _is_left_out(name: str) -> bool:
+def is_left_out(name: str) -> bool:
+    """Whether files and folders called *name* are never the app's."""
     return name.startswith(".") or name in _LEFT_OUT or name.endswith(_LEFT_OUT_ENDINGS)
 
 

@@ -92,7 +92,8 @@ class Lock:
 
 
 def lock_path(project: Project, target: Target) -> Path:
-    return project.folder / f"pylock.{target}.toml"
+    # PEP 751 allows no second dot in the name.
+    return project.folder / (f"pylock.{target}-{project.variant}.toml" if project.variant else f"pylock.{target}.toml")
 
 
 def lock_inputs(project: Project, target: Target) -> str:

@@ -15,7 +15,10 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
+from incamera.project.warm import parse_modules
+from incamera.targets.form import PLACES, Kind
 from incamera.targets.target import DEFAULT_PYTHON, Target
+from incamera.units import parse_bytes
 
 AppName = NewType("AppName", str)
 """A checked application name: what PyPA allows a distribution to be called, normalised."""
@@ -30,10 +33,11 @@ _MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 RUNGS = ("wheel", "deb", "sdist", "emulated")
 
 _KEYS = (
-    *("targets", "entry", "device", "python", "debs", "compiler", "runtime"),
-    *("extras", "groups", "constraints", "sources", "recipes"),
+    *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "warm", "memory-limit"),
+    *("extras", "groups", "constraints", "sources", "recipes", "to", "test"),
 )
 _RUNTIME_KEYS = ("keep",)
+_TEST_KEYS = ("groups",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +63,9 @@ class Project:
 
     *targets* is what the user listed; None means: whatever the device is. *dependencies* are requirements, with those
     of the chosen extras and groups. *sources* maps a distribution's normalised name to the rung that the user wants.
-    *recipes* is the folder with the project's own.
+    *recipes* is the folder with the project's own. *warm* are the modules that the edit loop imports beforehand; None:
+    the heavy ones. *memory_limit*, in bytes, is for its runs. *test_groups* are the dependency groups of its tests;
+    None: `test`, if there is one. A *variant* ("test") has a lockfile of its own.
     """
 
     folder: Path
@@ -73,10 +79,15 @@ class Project:
     targets: tuple[Target, ...] | None
     python: str
     device: str | None
+    to: Kind | None
     debs: tuple[str, ...]
     compiler: str
     keep: tuple[str, ...]
     has_build_system: bool
+    warm: tuple[str, ...] | None = None
+    memory_limit: int | None = None
+    test_groups: tuple[str, ...] | None = None
+    variant: str | None = None
 
     @property
     def default_targets(self) -> tuple[Target, ...]:
@@ -111,6 +122,8 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     project = _table(table, "project")
     ours = _table(_table(table, "tool"), "incamera", "tool.incamera")
     _refuse_unknown(ours, _KEYS, "tool.incamera")
+    test = _table(ours, "test", "tool.incamera.test")
+    _refuse_unknown(test, _TEST_KEYS, "tool.incamera.test")
     runtime = _table(ours, "runtime", "tool.incamera.runtime")
     _refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
 
@@ -134,10 +147,18 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         targets=_parse_targets(listed, python) if "targets" in ours else None,
         python=_check_python(python),
         device=_string(ours, "device", "tool.incamera.device"),
+        to=_parse_place(_string(ours, "to", "tool.incamera.to")),
         debs=_parse_debs(_strings(ours, "debs", "tool.incamera.debs")),
         compiler=compiler,
         keep=_strings(runtime, "keep", "tool.incamera.runtime.keep"),
         has_build_system="build-system" in table,
+        test_groups=_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
+        warm=parse_modules(_strings(ours, "warm", "tool.incamera.warm"), "tool.incamera.warm")
+        if "warm" in ours
+        else None,
+        memory_limit=_parse_size(
+            _string(ours, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
+        ),
     )
 
 
@@ -193,6 +214,13 @@ def _check_python(text: str) -> str:
     return text
 
 
+def _parse_place(text: str | None) -> Kind | None:
+    if text is not None and text not in PLACES:
+        hint = did_you_mean(text, PLACES) or "choose " + ", ".join(PLACES)
+        raise ConfigError(f'tool.incamera.to: there is no place "{text}"', hint=hint)
+    return Kind(text) if text is not None else None
+
+
 def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not _DEB.fullmatch(name):
@@ -212,15 +240,42 @@ def _dependencies(table: Mapping[str, Any], project: Mapping[str, Any], ours: Ma
             hint = did_you_mean(extra, optional) or "it would be a key of [project.optional-dependencies]"
             raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=hint)
         texts += _requirements(optional, extra, f"project.optional-dependencies.{extra}")
-    groups = _strings(ours, "groups", "tool.incamera.groups")
+    texts += _resolve_groups(table, _strings(ours, "groups", "tool.incamera.groups"))
+    own = canonicalize_name(str(project.get("name", "")))
+    return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
+
+
+def load_test_requirements(project: Project) -> tuple[str, ...]:
+    """Return what the project's tests need, as its dependency groups say. Raises ConfigError.
+
+    It is read only when it is wanted: a group that suits nobody but the host must not stop the app.
+    """
+    table = tomllib.loads((project.folder / "pyproject.toml").read_text("utf-8"))
+    groups = project.test_groups
+    if groups is None:
+        groups = ("test",) if "test" in _table(table, "dependency-groups") else ()
+    texts = _resolve_groups(table, groups)
+    return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != project.name)
+
+
+def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        texts += resolve_dependency_groups(dict(_table(table, "dependency-groups")), *groups)
+        texts = resolve_dependency_groups(dict(_table(table, "dependency-groups")), *names)
     except ExceptionGroup as errors:
         raise ConfigError(f"dependency-groups: {errors.exceptions[0]}") from errors
     except (LookupError, ValueError, TypeError, InvalidRequirement) as error:
         raise ConfigError(f"dependency-groups: {error}") from error
-    own = canonicalize_name(str(project.get("name", "")))
-    return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
+    for text in texts:
+        _refuse_address(Requirement(text), f'dependency-groups: "{text}"')
+    return tuple(texts)
+
+
+def _refuse_address(requirement: Requirement, where: str) -> None:
+    if requirement.url is not None:
+        raise ConfigError(
+            f"{where} names an address; packages come from an index or from Debian",
+            hint=f'write "{requirement.name}", and put its wheel into a folder served as an index if it has to be',
+        )
 
 
 def _requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
@@ -233,11 +288,7 @@ def _requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, 
                 f'{where}[{position}]: "{text}": {str(error).splitlines()[0]}',
                 hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
             ) from error
-        if requirement.url is not None:
-            raise ConfigError(
-                f'{where}[{position}]: "{text}" names an address; packages come from an index or from Debian',
-                hint=f'write "{requirement.name}", and put its wheel into a folder served as an index if it has to be',
-            )
+        _refuse_address(requirement, f'{where}[{position}]: "{text}"')
     return texts
 
 
@@ -261,6 +312,13 @@ def _parse_recipes(text: str | None, folder: Path) -> Path | None:
             hint="it holds a file NAME.toml for each package: see docs/reference/recipes.md",
         )
     return path
+
+
+def _parse_size(text: str | None, where: str) -> int | None:
+    try:
+        return None if text is None else parse_bytes(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

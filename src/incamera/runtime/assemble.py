@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 from incamera.runtime import layout
-from incamera.runtime.libraries import Missing, collect_libraries, find_elf_files, index_libraries
+from incamera.runtime.libraries import Missing, collect_libraries, find_elf_files, index_libraries, link_doubles
 from incamera.store import remove_tree
 
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 10
+FORMAT = 11
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
@@ -49,6 +49,7 @@ def assemble_runtime(
     roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
     extra = [facts.loader, "libc.so.6", *layout.standing_libraries(), *extra_libraries]
     collected = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
+    link_doubles(tree / "lib", layout.double_libraries())
     _join_certificates(tree)
     remove_tree(tree / ".staged")
     _install_launcher(tree, target, launcher)

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from incamera.targets.target import Target
@@ -46,15 +46,21 @@ def interpreter(target: Target) -> str:
 
 
 @cache
-def _trim() -> dict[str, list[str]]:
-    trim: dict[str, list[str]] = tomllib.loads(
+def _trim() -> dict[str, Any]:
+    trim: dict[str, Any] = tomllib.loads(
         resources.files("incamera.runtime").joinpath("data/trim.toml").read_text("utf-8")
     )
     return trim
 
 
 def standing_libraries() -> list[str]:
-    return _trim()["always"]
+    always: list[str] = _trim()["always"]
+    return always
+
+
+def double_libraries() -> dict[str, str]:
+    doubles: dict[str, str] = _trim()["doubles"]
+    return doubles
 
 
 def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from incamera.elf import clear_executable_stack, is_elf, read_elf, read_needed
+from incamera.elf import clear_executable_stack, is_elf, read_elf, read_needed, read_symbols
 from incamera.errors import BuildError
 
 
@@ -94,6 +94,24 @@ def collect_libraries(
         real_names[name] = real.name
         waiting.append(f"lib/{name}")
     return Collected(tuple(sorted(set(missing), key=lambda item: (item.needs, item.file))), real_names)
+
+
+def link_doubles(folder: Path, doubles: Mapping[str, str]) -> None:
+    """Make each library of *doubles* in *folder* a link to the one it names, if that one offers all that it does.
+
+    Debian's OpenBLAS brings `liblapack.so.3`, 4 MB of what `libopenblas.so.0` has, too.
+    """
+    for name, other in doubles.items():
+        double, whole = folder / name, folder / other
+        if not (double.is_file() and whole.is_file()) or double.is_symlink():
+            continue
+        try:
+            same = read_symbols(double).offers <= read_symbols(whole).offers
+        except ValueError as error:
+            raise BuildError(f"{name}: {error}") from error
+        if same:
+            double.unlink()
+            double.symlink_to(other)
 
 
 def _has_private(tree: Path, file: str, name: str) -> bool:

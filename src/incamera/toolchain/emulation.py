@@ -13,12 +13,12 @@ from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
+from incamera.toolchain.copying import copy_project
 from incamera.toolchain.emulated_requirements import ensure_target_requirements
 from incamera.toolchain.explain import explain_output
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.options import BuildOptions
-from incamera.toolchain.pep517 import copy_project
 from incamera.toolchain.wheel_check import check_wheel
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Setting = str | tuple[str, ...]
 
@@ -18,3 +19,15 @@ class BuildOptions:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     build_requires: tuple[str, ...] | None = None
+
+
+def with_build_folder(
+    settings: Mapping[str, Setting], requirements: Collection[str], folder: Path
+) -> Mapping[str, Setting]:
+    """Return *settings* so that a back end among the *requirements* keeps its objects in *folder*.
+
+    Those that are not named here (setuptools) keep them in the project.
+    """
+    if {"meson-python", "scikit-build-core"} & set(requirements):
+        return {"build-dir": str(folder), **settings}
+    return settings

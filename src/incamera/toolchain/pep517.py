@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
+from incamera.toolchain.copying import copy_project, update_copy
 from incamera.toolchain.explain import explain_output
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
-from incamera.toolchain.options import BuildOptions, Setting
+from incamera.toolchain.options import BuildOptions, Setting, with_build_folder
 from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.wheel_check import check_wheel
 from incamera.toolchain.wheel_paths import forget_folder
@@ -24,14 +26,6 @@ if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.toolchain.emulator import Emulator
 
-# Folders that no build needs, wherever they are; and those that are somebody's output at the project's top.
-_NEVER_COPIED = frozenset(
-    (
-        *(".git", ".hg", ".svn", ".incamera", ".venv", "venv", ".tox", ".nox", "node_modules"),
-        *("__pycache__", ".cache", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-    )
-)
-_NOT_COPIED_FROM_TOP = frozenset({"build", "dist", "wheelhouse"})
 # Back ends that may run what they have compiled: meson does so before anything else.
 _RUN_PROGRAMS = frozenset({"meson", "meson-python", "cmake", "scikit-build", "scikit-build-core"})
 
@@ -48,8 +42,12 @@ def build_wheel(
     hint: str | None = None,
     note: Callable[[str], None] = lambda _: None,
     libraries: Path | None = None,
+    keep: Path | None = None,
 ) -> Path:
     """Build *project*, a folder, for the toolchain's target, and return the wheel in *destination*.
+
+    *keep* is a folder for the build to happen in, and to stay: of an unchanged source the back end finds the object
+    there. Without it every build begins from nothing, as one that is to be repeated elsewhere should.
 
     *options* are a recipe's. *log* gets all that was printed. *environment* is the user's, for the package index.
     *hint* says what to do instead when the build fails. *note* is told what the compilers' driver left out, and what
@@ -57,20 +55,26 @@ def build_wheel(
     is for another machine than the target, or the project can't be cross-built.
     """
     system = load_build_system(project)
-    with store.temporary() as scratch, refusing_downloads() as refusals:
-        copy_project(project, scratch / "build/project")
-        builder = _Builder(project.name, system, toolchain, store, scratch, options or BuildOptions(), refusals, hint)
+    with nullcontext(keep) if keep else store.temporary() as scratch, refusing_downloads() as refusals:
+        if keep:
+            update_copy(project, scratch / "build/project", record=scratch / "copied.json")
+        else:
+            copy_project(project, scratch / "build/project")
+        builder = _Builder(
+            project.name, system, toolchain, store, scratch, options or BuildOptions(), refusals, hint, bool(keep)
+        )
         try:
             folder = builder.prepare((), environment)
             if more := builder.call("get_requires_for_build_wheel", folder):
                 folder = builder.prepare(more, environment)
             wheels = scratch / "wheels"
-            wheels.mkdir()
+            wheels.mkdir(exist_ok=True)
             name = builder.call("build_wheel", folder, str(wheels))
         finally:
             if log is not None:
                 log.write_bytes(builder.read_log())
-            _forget_bytecode(toolchain, scratch)
+            if not keep:
+                _forget_bytecode(toolchain, scratch)
         for dropped in folder.dropped:
             note(f"left out {dropped}: a folder or an option of this computer")
         for wanted in refusals.wanted:
@@ -109,6 +113,7 @@ class _Builder:
         options: BuildOptions,
         refusals: Refusals,
         hint: str | None,
+        keeps: bool,
     ) -> None:
         self._name = name
         self._system = system
@@ -118,6 +123,7 @@ class _Builder:
         self._options = options
         self._refusals = refusals
         self._hint = hint
+        self._keeps = keeps
         self._emulator: Emulator | None = None
         self._settings: dict[str, str | list[str]] = {}
         self._logs: list[Path] = []
@@ -133,12 +139,14 @@ class _Builder:
         )
         folder = self._scratch / "build"
         for made in folder.iterdir():  # of an earlier call, with fewer requirements
-            if made.name != "project":
+            if made.name not in ("project", "objects"):
                 made.unlink() if made.is_symlink() or made.is_file() else shutil.rmtree(made)
         if self._emulator is None and self._toolchain.ensure_emulator and names & _RUN_PROGRAMS:
             self._emulator = self._toolchain.ensure_emulator()
         ready = prepare(self._toolchain, tree, folder, emulator=self._emulator)
         settings: Mapping[str, Setting] = self._options.settings
+        if self._keeps:
+            settings = with_build_folder(settings, names, folder / "objects")
         if "meson-python" in names:
             settings = with_cross_file(settings, ready.cross_file)
         self._settings = {
@@ -207,34 +215,6 @@ class _Builder:
             argv=failure.argv,
             tail=tail,
         )
-
-
-def copy_project(project: Path, copy: Path) -> None:
-    """Copy what a build of *project* needs, so that it leaves nothing behind in the user's own folder.
-
-    An sdist is copied whole: what is in it is meant to be.
-    """
-    is_sdist = (project / "PKG-INFO").exists()
-
-    def ignore(folder: str, names: list[str]) -> list[str]:
-        if is_sdist:
-            return []
-        at_top = Path(folder) == project
-        return [
-            name
-            for name in names
-            if name in _NEVER_COPIED
-            or (at_top and name in _NOT_COPIED_FROM_TOP)
-            or name.endswith(".egg-info")
-            # Extension modules built in place are for this computer.
-            or (".cpython-" in name and name.endswith(".so"))
-        ]
-
-    try:
-        shutil.copytree(project, copy, ignore=ignore, ignore_dangling_symlinks=True)
-    except shutil.Error as error:
-        source, _, reason = error.args[0][0]
-        raise BuildError(f"cannot copy {source}: {reason}") from error
 
 
 def _forget_bytecode(toolchain: Toolchain, scratch: Path) -> None:

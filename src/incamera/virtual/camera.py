@@ -29,7 +29,6 @@ from incamera.virtual.state import Progress, ensure_state
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.profile import Profile
-    from incamera.virtual.qemu import Forward
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
@@ -96,7 +95,6 @@ def start_camera(
     store: Store,
     name: str | None = None,
     owner_pid: int | None = None,
-    forwards: tuple[Forward, ...] = (),
     progress: Progress = lambda _: None,
 ) -> VirtualCamera:
     """Start a virtual camera and return it once its SSH server answers. It outlives us, but not *owner_pid*.
@@ -127,7 +125,6 @@ def start_camera(
             state=state.memory,
             disks=state.disks,
             save=False,
-            forwards=forwards,
             host_name="axis-" + mac.replace(":", ""),
             mac=mac,
             owner=owner_pid,

@@ -28,10 +28,11 @@ from typing import Any
 from incamera.errors import DeviceError
 from incamera.proc import leave_parent, minimal_environment, start_tied
 from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
-from incamera.virtual.qemu import Disk, Forward, plan_surroundings
+from incamera.virtual.qemu import SERVICES_FILE, Disk, plan_surroundings
 
 RECORD = "camera.json"
 _SSH_PORT = 22
+_RELAY = str(Path(__file__).with_name("relay.py"))
 _ENDS_WITHIN_SECONDS = 3
 
 
@@ -54,7 +55,6 @@ class Order:
     disks: tuple[Disk, ...]
     save: bool
     litter: Path | None = None
-    forwards: tuple[Forward, ...] = ()
     host_name: str = ""
     mac: str = ""
     owner: int | None = None
@@ -76,7 +76,6 @@ class Order:
                 "state": Path(table["state"]),
                 "litter": Path(table["litter"]) if table["litter"] else None,
                 "disks": tuple(Disk(**disk | {"path": Path(disk["path"])}) for disk in table["disks"]),
-                "forwards": tuple(Forward(**forward) for forward in table["forwards"]),
             }
         )
 
@@ -111,8 +110,7 @@ class _Keeper:
             link=link_remote.fileno(),
             monitor=monitor_remote.fileno(),
             disks=list(order.disks),
-            forwards=order.forwards,
-            relay=shlex.join([sys.executable, "-I", str(Path(__file__).with_name("relay.py"))]),
+            relay=shlex.join([sys.executable, "-IS", _RELAY, str(order.folder / SERVICES_FILE)]),
         )
         passed = [link_remote.fileno(), monitor_remote.fileno()]
         state = os.open(order.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL if order.save else os.O_RDONLY, 0o600)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:  # the keeper reads this module, and should not have to read t
     from incamera.virtual.firmware import Firmware
 
 PORT_NAME = "incamera"
+# Services that a camera may be lent: SMB and NFS. To the camera they are at HOST_ADDRESS, whoever offers them.
+SERVICE_PORTS = (445, 2049)
+HOST_ADDRESS = "10.0.2.100"
+# In the camera's folder: where those services are (`services.py`).
+SERVICES_FILE = "services"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,14 +28,6 @@ class Disk:
     serial: str
     path: Path
     scratch: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forward:
-    """A service of the host's loopback that the camera may use: it is at 10.0.2.100, `guest_port`."""
-
-    guest_port: int
-    host_port: int
 
 
 def find_program(tools: Path, profile: Profile) -> Path:
@@ -59,17 +56,16 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
     ]
 
 
-def plan_surroundings(
-    *, console: Path, link: int, monitor: int, disks: list[Disk], forwards: tuple[Forward, ...] = (), relay: str = ""
-) -> list[str]:
+def plan_surroundings(*, console: Path, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
     """Return the words that tie the machine to this host: descriptors, files and ports.
 
-    The network is closed (`restrict=on`): the camera reaches neither the host nor what lies behind, but for *forwards*;
-    each connection to one of those starts the command *relay*, with the port as its last word.
+    The network is closed (`restrict=on`): the camera reaches neither the host nor what lies behind. Only a connection
+    to one of SERVICE_PORTS at HOST_ADDRESS starts the command *relay*, with the port as its last word; that one knows
+    whether there is such a service, and where.
     """
     network = "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
-    for forward in forwards:
-        network += f",guestfwd=tcp:10.0.2.100:{forward.guest_port}-cmd:{_escape(relay)} {forward.host_port}"
+    for port in SERVICE_PORTS:
+        network += f",guestfwd=tcp:{HOST_ADDRESS}:{port}-cmd:{_escape(relay)} {port}"
     words = [
         *("-netdev", network),
         *("-serial", f"file:{_escape(console)}"),

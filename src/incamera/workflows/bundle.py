@@ -16,6 +16,7 @@ from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
 from incamera.runtime import assemble, layout
 from incamera.runtime import bundle as bundles
+from incamera.runtime.agent import agent_digest, stage_agent
 from incamera.runtime.bytecode import byte_compiler
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.libraries import find_missing
@@ -88,7 +89,7 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
 
     None is looked for while the runtime that they would go into is there.
     """
-    if context.store.find_tree("runtimes", _runtime_key(project, lock)):
+    if context.store.find_tree("runtimes", runtime_key(project, lock)):
         return {}
     from incamera.project.recipes import load_recipes
     from incamera.workflows.packages import ensure_built_wheel, fetch_distributions
@@ -115,7 +116,7 @@ def ensure_runtime(
     """Return the key of the runtime made of the lock's debs and of *wheels*, assembled if it isn't there."""
     from incamera.wheels.install import install_wheel
 
-    key = _runtime_key(project, lock)
+    key = runtime_key(project, lock)
 
     with context.reporter.step("runtime") as step:
 
@@ -134,6 +135,7 @@ def ensure_runtime(
                 select = layout.plan_layout(lock.target, project.keep)
                 unpack_debs(context, debs, tree, select, step=step, on_files=take_in)
                 compiler.submit(tree, assemble.stage_explanations(tree, lock.target), keep_source=keep_source)
+                compiler.submit(tree, stage_agent(tree))
                 packages = layout.plan_packages(lock.target, project.keep)
                 for name, wheel in sorted(wheels.items()):
                     files = install_wheel(wheel, tree / layout.PACKAGES, name=name, select=packages)
@@ -206,8 +208,7 @@ def _assemble_bundle(
         bundles.link_tree(runtime, tree)
         if wheel is not None:  # it has the project's files, but for the one that is run
             install_wheel(wheel, tree / layout.APP)
-        own = files if wheel is None else [project.entry.file] if project.entry.file else []
-        bundles.add_app(tree, project.folder, own)
+        bundles.add_app(tree, project.folder, _own_files(project, files, tree) if wheel is not None else files)
         with byte_compiler(interpreter, {}, workers=1) as compiler:
             sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
             compiler.submit(tree, sorted(sources))
@@ -228,6 +229,14 @@ def _assemble_bundle(
     context.store.ensure_tree("bundles", key, build)
 
 
+def _own_files(project: Project, files: Sequence[str], tree: Path) -> Sequence[str]:
+    """Return which of the project's *files* are added to those of its wheel: the one that is run, and the tests."""
+    if project.variant == "test":
+        # Tests read whatever lies beside them; where a wheel's packages come from is no place to import them from.
+        return [file for file in files if not file.startswith("src/") and not (tree / layout.APP / file).exists()]
+    return [project.entry.file] if project.entry.file else []
+
+
 def _load(context: Context, key: str) -> Bundle:
     path = context.store.find_tree("bundles", key)
     assert path is not None
@@ -235,9 +244,10 @@ def _load(context: Context, key: str) -> Bundle:
     return bundles.load_bundle(path, entries, tree_digest(entries))
 
 
-def _runtime_key(project: Project, lock: Lock) -> str:
+def runtime_key(project: Project, lock: Lock) -> str:
     launcher = require_launcher(lock.target.architecture).read_bytes()
     inputs: list[object] = [assemble.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)]
+    inputs.append(agent_digest())
     if any(item.rung in ("sdist", "emulated") for item in lock.distributions):
         from incamera.project.recipes import load_recipes
         from incamera.workflows.packages import built_keys
@@ -248,7 +258,7 @@ def _runtime_key(project: Project, lock: Lock) -> str:
 
 def _bundle_key(project: Project, lock: Lock, app_digest: str) -> str:
     settings = [bundles.FORMAT, project.name, project.version, project.entry.to_arguments(), project.compiler]
-    return _key([settings, _runtime_key(project, lock), app_digest])
+    return _key([settings, runtime_key(project, lock), app_digest])
 
 
 def _key(inputs: object, more: bytes = b"") -> str:

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.runtime.launcher import require_launcher
+from incamera.targets.form import Form, Kind
 from incamera.targets.target import Target
-from incamera.units import format_bytes
-from incamera.workflows.audit import LIBRARIES, bundle_libraries, read_device_libraries, require_fit
+from incamera.units import format_bytes, format_count
+from incamera.workflows.audit import read_device_libraries, require_fit
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.devices import (
     choose_device,
     connected,
+    find_forms,
+    guard_for,
     probe_device,
     require_architecture,
+    tried_images,
 )
+from incamera.workflows.share_way import way_through_host
+from incamera.workflows.shipment import plan_shipment_for
 from incamera.workflows.targets import target_for_device
 
 if TYPE_CHECKING:
-    from incamera.device.deploy import DeployResult, Guard
+    from incamera.device.deploy import DeployResult, Way
     from incamera.device.facts import DeviceFacts
+    from incamera.device.guard import Guard
     from incamera.device.libraries import LibraryTable
+    from incamera.device.places import Choice
     from incamera.device.session import Session
-    from incamera.device.sync import Shipment
     from incamera.device.values import Device
     from incamera.http import Progress as Advance
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
-    from incamera.workflows.context import Context
+    from incamera.workflows.context import Context, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user wants of a deploy beyond the project's settings. None: whatever is best."""
+
+    to: Kind | None = None
+    form: Form | None = None
+    take_over: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A bundle that stands on a device, over a connection that is still open."""
+    """A bundle that stands on a device, over a connection that is still open. It runs from `result.root`."""
 
     device: Device
     session: Session
+    facts: DeviceFacts
     bundle: Bundle
     guard: Guard
     result: DeployResult
@@ -46,44 +62,156 @@ class Deployed:
 
 @contextmanager
 def deployed(
-    context: Context, project: Project, *, device: str | None, target: str | None, audit: bool = True
+    context: Context,
+    project: Project,
+    *,
+    device: str | Device | None,
+    target: str | None,
+    audit: bool = True,
+    wish: Wish | None = None,
+    vary: Callable[[Project, Target], Project] | None = None,
 ) -> Iterator[Deployed]:
     """Build what is stale, deploy it, and keep the connection for as long as the block lasts.
 
+    *vary* returns what is to be deployed in the project's stead, once the target is known: one with its tests, say.
     Raises DeviceUnsuitable when the audit, unless it is left out, finds that the bundle cannot run there.
     """
     wished = Target.parse(target, python=project.python) if target else None
-    chosen = choose_device(context, device, project=project, target=wished)
+    wish = wish or Wish()
+    if device is None or isinstance(device, str):
+        device = choose_device(context, device, project=project, target=wished)
+    chosen = device
     with connected(context, chosen) as session:
         facts = probe_device(context, session)
+        wish = wish if wish.to else Wish(to=project.to, form=wish.form, take_over=wish.take_over)
+        if wish.to is Kind.share:
+            facts = _ensure_share(context, session, facts)
         architecture = require_architecture(facts, chosen)
-        bundle = build_bundle(context, project, target_for_device(project, str(chosen), architecture, target))
+        built_for = target_for_device(project, str(chosen), architecture, target)
+        bundle = build_bundle(context, vary(project, built_for) if vary else project, built_for)
         table = read_device_libraries(context, session, facts, bundle)
         if audit:
             require_fit(context, bundle, facts, table, device=str(chosen))
-        guard, result = deploy_bundle(context, session, facts, table, bundle)
-        yield Deployed(device=chosen, session=session, bundle=bundle, guard=guard, result=result)
+        guard, result = deploy_bundle(context, session, facts, table, bundle, wish)
+        yield Deployed(device=chosen, session=session, facts=facts, bundle=bundle, guard=guard, result=result)
+
+
+def _ensure_share(context: Context, session: Session, facts: DeviceFacts) -> DeviceFacts:
+    """See to it that the share the device was attached to is there. Raises DeviceUnreachable when it isn't served."""
+    from incamera.workflows.share_attach import ensure_mounted, require_served
+
+    require_served(context, str(session.device))
+    if facts.find_place(Kind.share) is None:
+        ensure_mounted(context, session)
+        facts = probe_device(context, session)
+    return facts
 
 
 def deploy_project(
-    context: Context, project: Project, *, device: str | None, target: str | None, audit: bool = True
+    context: Context,
+    project: Project,
+    *,
+    device: str | None,
+    target: str | None,
+    audit: bool = True,
+    wish: Wish | None = None,
 ) -> tuple[str, DeployResult]:
-    with deployed(context, project, device=device, target=target, audit=audit) as done:
+    with deployed(context, project, device=device, target=target, audit=audit, wish=wish) as done:
         return str(done.device), done.result
 
 
 def deploy_bundle(
-    context: Context, session: Session, facts: DeviceFacts, table: LibraryTable, bundle: Bundle
+    context: Context,
+    session: Session,
+    facts: DeviceFacts,
+    table: LibraryTable,
+    bundle: Bundle,
+    wish: Wish | None = None,
 ) -> tuple[Guard, DeployResult]:
-    from incamera.device.deploy import Guard, deploy
+    """Put *bundle* where it fits, or where the user wishes. What proves too small is left for the next best place."""
+    from incamera.device.guard import CannotStand, NoRoom
     from incamera.device.places import check_architecture, choose_place
 
+    wish = wish or Wish()
     device = str(session.device)
+    check_architecture(facts, bundle.target.architecture, device=device)
+    architecture = bundle.target.architecture
+    full: dict[str, str] = {}
+    unfit: set[Form] = set()
+
+    def forms() -> frozenset[Form]:
+        return find_forms(context, session, facts, guard_for(facts, architecture)) - unfit
+
     with context.reporter.step("deploy") as step:
-        check_architecture(facts, bundle.target.architecture, device=device)
-        choice = choose_place(facts, app=bundle.name, size=bundle.disk_bytes, device=device)
-        shipment = plan_shipment_for(table, facts, bundle)
-        guard = Guard(require_launcher(bundle.target.architecture), choice.place.path)
+        while True:
+            choice = choose_place(
+                facts,
+                app=bundle.name,
+                size=bundle.disk_bytes,
+                device=device,
+                to=wish.to,
+                form=wish.form,
+                forms=forms,
+                full=full,
+            )
+            guard = guard_for(facts, architecture, otherwise=choice.place.path)
+            try:
+                result = _deploy_to(context, session, facts, table, bundle, choice, guard, wish, step)
+                break
+            except NoRoom as error:
+                if wish.to is not None:
+                    raise
+                context.reporter.info(f"{error}: trying the next place")
+                full[choice.place.path] = "is too full"
+            except CannotStand as error:
+                if wish.form is not None or choice.form in unfit:
+                    raise
+                context.reporter.info(f"{error}: trying another form")
+                unfit.add(choice.form)
+        step.cached = result.files_sent == 0
+        where = f"{device}:{choice.place.path}"
+        if step.cached:
+            step.note(f"nothing to send to {where}")
+        else:
+            step.note(f"{format_count(result.files_sent, 'file')}, {format_bytes(result.bytes_sent)} to {where}")
+        step.note(choice.why)
+    return guard, result
+
+
+def _deploy_to(
+    context: Context,
+    session: Session,
+    facts: DeviceFacts,
+    table: LibraryTable,
+    bundle: Bundle,
+    choice: Choice,
+    guard: Guard,
+    wish: Wish,
+    step: Step,
+) -> DeployResult:
+    from incamera.device.deploy import Way, deploy
+    from incamera.device.guard import NotSeen
+
+    images = tried_images(context, session, facts, guard) if choice.form is Form.squashfs else ()
+    shipment = plan_shipment_for(context, table, facts, bundle, choice.form, images=images, step=step)
+    if choice.remount:
+        place = choice.place.path
+        session.require(f"mount -o remount,exec {place}", purpose=f"let programs run in {place}")
+        step.note(f"remounted {place} exec")
+    way = Way(place=choice.place.path, who=who(), take_over=wish.take_over)
+    waits = 0
+
+    def waiting(who: str, seconds: int) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 2:  # a second has gone: this is more than the clearing up after another deploy
+            name = who or "somebody"
+            context.reporter.info(
+                f"{name} has been deploying {bundle.name} to {session.device} for {seconds} s: waiting; "
+                "--take-over would end that"
+            )
+
+    def send(way: Way) -> DeployResult:
         with ExitStack() as bar:
             advance: Advance | None = None
             shown = 0
@@ -96,37 +224,26 @@ def deploy_bundle(
                 advance(done - shown)
                 shown = done
 
-            result = deploy(session, shipment, guard, progress=progress)
-        step.cached = result.files_sent == 0
-        if step.cached:
-            step.note(f"{device} has it in {choice.place.path}")
-        else:
-            files = "1 file" if result.files_sent == 1 else f"{result.files_sent} files"
-            step.note(f"{files}, {format_bytes(result.bytes_sent)} to {device}:{choice.place.path}")
-            if result.files_unchanged == 0:
-                step.note(choice.why)
-    return guard, result
+            return deploy(session, shipment, guard, way=way, progress=progress, waiting=waiting)
+
+    with way_through_host(context, session, facts, choice, way) as direct:
+        if direct is not None:
+            try:
+                result = send(direct)
+                step.note(f"written into {direct.folder}")
+                return result
+            except NotSeen as error:
+                context.reporter.warn(f"{error}: sending it instead")
+    return send(way)
 
 
-def plan_shipment_for(table: LibraryTable, facts: DeviceFacts, bundle: Bundle) -> Shipment:
-    """Return the bundle as it shall stand on that device: with the newer of each library first."""
-    from incamera.abi.loader_rule import describe_libraries, plan_loader
-    from incamera.device.sync import plan_shipment
-    from incamera.elf import parse_facts
+def who() -> str:
+    """Return who we are to others who use the same device."""
+    import getpass
+    import socket
 
-    there = {library.soname: library for library in facts.libraries}
-    ours = bundle_libraries(bundle)
-    plan = plan_loader(
-        describe_libraries(ours, bundle.library_names()),
-        describe_libraries(
-            {name: parse_facts(row) for name, row in table.rows.items() if name in ours},
-            {name: library.real_name for name, library in there.items()},
-            {name: library.path for name, library in there.items()},
-        ),
-        bundle_folders=(LIBRARIES,),
-        device_folders=facts.library_folders,
-        device_loader=facts.loader,
-    )
-    return plan_shipment(
-        bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
-    )
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceRefused, DeviceUnsuitable
+from incamera.errors import DeviceRefused, DeviceUnreachable, DeviceUnsuitable
 from incamera.targets.architecture import Architecture
+from incamera.targets.form import Form, Kind
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.workflows.virtual import start_virtual
 
 if TYPE_CHECKING:
-    from incamera.device.facts import DeviceFacts
+    from incamera.device.facts import DeviceFacts, Place
+    from incamera.device.guard import Guard
     from incamera.device.host_keys import HostKey
     from incamera.device.session import Session
+    from incamera.device.trials import Speed
     from incamera.device.values import Device
     from incamera.project.settings import Project
     from incamera.targets.profile import Profile
@@ -104,18 +108,102 @@ def list_devices(context: Context) -> list[tuple[Device, bool]]:
     return known + [(virtual_device(camera), True) for camera in list_cameras(context.store)]
 
 
-def look_at_device(context: Context, name: str | None) -> tuple[Device, DeviceFacts]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What there is to say of a device."""
+
+    device: Device
+    facts: DeviceFacts
+    forms: frozenset[Form]
+    speeds: Mapping[str, Speed]
+
+    def verdict(self, place: Place) -> str:
+        from incamera.device.places import find_verdict
+
+        return find_verdict(self.facts, place, self.forms)
+
+    def speed(self, place: Place) -> Speed:
+        from incamera.device.trials import Speed
+
+        return self.speeds.get(place.path, Speed())
+
+
+def look_at_device(context: Context, name: str | None, *, speed: bool = True) -> Look:
+    """Ask, try and, if *speed*, measure what the device is good for; what was measured since it started is believed."""
     device = choose_device(context, name)
     with connected(context, device) as session:
-        return device, probe_device(context, session)
+        facts = probe_device(context, session)
+        guard = guard_for(facts, require_architecture(facts, device))
+        forms = find_forms(context, session, facts, guard)
+        speeds = {}
+        if speed:
+            with context.reporter.step("measure"):
+                speeds = measure_places(context, session, facts, guard)
+    return Look(device=device, facts=facts, forms=forms, speeds=speeds)
 
 
 def probe_device(context: Context, session: Session) -> DeviceFacts:
+    from incamera.device.facts import PLACES
     from incamera.device.probe import probe
 
+    # Whoever looks at a mount whose server is away may wait for long.
+    away = [path for path, kind in PLACES.items() if kind is Kind.share] if _is_share_away(context, session) else []
+    return probe(session, cache=_cache(context, session), without=away)
+
+
+def _is_share_away(context: Context, session: Session) -> bool:
+    from incamera.workflows.share_attach import require_served
+
+    try:
+        require_served(context, str(session.device))
+    except DeviceUnreachable:
+        return True
+    return False
+
+
+def _cache(context: Context, session: Session, what: str = "") -> Path:
     # Virtual cameras resumed from one saved state say that they are one boot: those of one name differ by their port.
     device = session.device
-    return probe(session, cache=device_cache(context) / f"{device}-{device.port or 22}.json")
+    return device_cache(context) / ".".join([f"{device}-{device.port or 22}", *filter(None, [what]), "json"])
+
+
+def guard_for(facts: DeviceFacts, architecture: Architecture, *, otherwise: str = "/tmp") -> Guard:
+    """Return the guard for a device, to be kept where programs can be started: in RAM, most likely; or *otherwise*."""
+    from incamera.device.guard import Guard
+    from incamera.runtime.launcher import require_launcher
+
+    home = next((place.path for place in facts.places if place.writable and place.executable), otherwise)
+    return Guard(require_launcher(architecture), home)
+
+
+def find_forms(context: Context, session: Session, facts: DeviceFacts, guard: Guard) -> frozenset[Form]:
+    """Return the forms that a bundle can run from on the device: tried there, once between two starts."""
+    forms = {Form.tree}
+    if not facts.links_roots:
+        return frozenset(forms)
+    if {"tar", "gzip"} <= set(facts.tools):
+        forms.add(Form.archive)
+    if tried_images(context, session, facts, guard):
+        forms.add(Form.squashfs)
+    return frozenset(forms)
+
+
+def tried_images(context: Context, session: Session, facts: DeviceFacts, guard: Guard) -> tuple[str, ...]:
+    """Return the kinds of images that the device mounts: `squashfs zstd`, …"""
+    from incamera.device.guard import ensure_guard
+    from incamera.device.trials import ensure_images_tried
+
+    path = ensure_guard(session, guard)
+    return ensure_images_tried(session, facts, path, cache=_cache(context, session, "trials"))
+
+
+def measure_places(context: Context, session: Session, facts: DeviceFacts, guard: Guard) -> dict[str, Speed]:
+    """Return the speeds of the device's places by their paths, measured once between two starts."""
+    from incamera.device.guard import ensure_guard
+    from incamera.device.trials import ensure_speed
+
+    path, cache = ensure_guard(session, guard), _cache(context, session, "trials")
+    return {place.path: ensure_speed(session, facts, place, path, cache=cache) for place in facts.places}
 
 
 def require_architecture(facts: DeviceFacts, device: Device) -> Architecture:

@@ -11,6 +11,7 @@ from incamera.workflows.deploy import deployed
 if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.workflows.context import Context
+    from incamera.workflows.deploy import Wish
 
 
 def run_app(
@@ -21,9 +22,10 @@ def run_app(
     device: str | None,
     target: str | None,
     audit: bool = True,
+    wish: Wish | None = None,
 ) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target, audit)
+    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target, audit, wish)
 
 
 def run_python(
@@ -34,11 +36,13 @@ def run_python(
     device: str | None,
     target: str | None,
     audit: bool = True,
+    wish: Wish | None = None,
 ) -> int:
     """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
     if arguments and project.has_build_system and not arguments[0].startswith("-"):
         _require_in_wheel(project, arguments[0])
-    return _run(context, project, arguments, device, target, audit)
+    # What the interpreter prints may be anything, and much: only the app's runs are kept.
+    return _run(context, project, arguments, device, target, audit, wish, keep=False)
 
 
 def _require_in_wheel(project: Project, script: str) -> None:
@@ -51,11 +55,20 @@ def _require_in_wheel(project: Project, script: str) -> None:
 
 
 def _run(
-    context: Context, project: Project, arguments: Sequence[str], device: str | None, target: str | None, audit: bool
+    context: Context,
+    project: Project,
+    arguments: Sequence[str],
+    device: str | None,
+    target: str | None,
+    audit: bool,
+    wish: Wish | None,
+    *,
+    keep: bool = True,
 ) -> int:
-    from incamera.device.run import AppCommand, run_app
+    from incamera.device.run import AppCommand
+    from incamera.workflows.output import run_shown
 
-    with deployed(context, project, device=device, target=target, audit=audit) as done:
-        python = f"{done.result.destination}/bin/python3"
-        command = AppCommand(words=(python, *arguments), folder=f"{done.result.destination}/app")
-        return run_app(done.session, done.guard.remote_path, command)
+    with deployed(context, project, device=device, target=target, audit=audit, wish=wish) as done:
+        root = done.result.root
+        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app")
+        return run_shown(context, project, done, command, keep=keep)

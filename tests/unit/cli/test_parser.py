@@ -35,7 +35,7 @@ def test_every_command_and_option_has_help(parser: argparse.ArgumentParser) -> N
 def test_every_command_can_be_quiet(parser: argparse.ArgumentParser) -> None:
     options = {option for action in parser._actions for option in action.option_strings}
     assert {"-q", "--quiet", "-h"} <= options
-    streams = ("python", "run", "completion")
+    streams = ("python", "test", "debug", "completion")
     assert ("--json" in options) is not parser.prog.endswith(streams)
     assert not parser.allow_abbrev
 
@@ -117,3 +117,20 @@ def test_a_console_as_asked_for() -> None:
     assert console.json_output
     assert console.quiet
     assert not make_console(parse_arguments(["run"])).json_output
+
+
+@pytest.mark.parametrize(
+    ("typed", "device", "quiet", "pytests"),
+    [
+        (["-k", "dark or light", "-x"], None, False, ["-k", "dark or light", "-x"]),
+        (["-k", "dark", "--device", "cam", "tests/test_a.py"], "cam", False, ["-k", "dark", "tests/test_a.py"]),
+        (["--device=cam", "--", "--device", "other"], "cam", False, ["--device", "other"]),
+        (["-q", "--maxfail=1"], None, True, ["-q", "--maxfail=1"]),
+        ([], None, False, []),
+    ],
+)
+def test_what_test_does_not_know_is_pytest_s(
+    typed: list[str], device: str | None, quiet: bool, pytests: list[str]
+) -> None:
+    command = parse_arguments(["test", *typed])
+    assert (command.device, command.quiet, command.arguments) == (device, quiet, pytests)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.sync import Shipment, dump_listing, pack, plan_shipment
+from incamera.device.sync import Shipment, dump_listing, pack, plan_shipment, read_image
 from incamera.runtime.launcher import require_launcher
 from incamera.tree import list_tree
 
@@ -31,10 +31,17 @@ def guard(tmp_path: Path, launcher: Path) -> Path:
 class Receiver:
     """`guard receive` with its standard input and output in hand, as over SSH."""
 
-    def __init__(self, guard: Path, apps: Path, shipment: Shipment) -> None:
+    def __init__(self, guard: Path, apps: Path, shipment: Shipment, *words: str, name: str | None = None) -> None:
         self.shipment = shipment
+        image = shipment.image
+        if image is not None:
+            words = (*words, "image", image.file, "folder" if image.entries else str(image.size))
+        self.ended = False
+        self.missing: list[int] | None = None
+        self.image_from: int | None = None
+        self.image_missing = False
         self.process = subprocess.Popen(
-            [guard, "receive", apps, shipment.app, shipment.name],
+            [guard, "receive", apps, shipment.app, name or shipment.name, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -43,13 +50,17 @@ class Receiver:
     def offer(self) -> list[str] | None:
         """Send the listing. Returns the paths that the device lacks; None when it has the bundle already."""
         self.send_listing()
-        while (line := self.read_line()) == b"wait\n":
+        while (line := self.read_line()).startswith(b"wait "):
             pass
         if not line.startswith(b"send "):
-            assert line in (b"whole\n", b""), line
+            assert line in (b"whole\n", b"image missing\n", b""), line
+            self.image_missing = line == b"image missing\n"
             return None
         assert self.read_line().startswith(b"free ")
         self.compressed = self.read_line() == b"as tar.gz\n"
+        if self.shipment.image is not None and not self.shipment.image.entries:
+            told = self.read_line().removeprefix(b"image ").strip()
+            self.image_from = int(told) if told.isdigit() else None
         self.missing = [int(self.read_line()) for _ in range(int(line[5:]))]
         return [self.shipment.entries[number].path for number in self.missing]
 
@@ -69,26 +80,34 @@ class Receiver:
         archive = b"".join(pack(self.shipment, self.missing)) if self.missing else b""
         if self.compressed:
             archive = gzip.compress(archive, 0)
+        if self.image_from is not None and self.shipment.image is not None:
+            archive = b"".join(read_image(self.shipment.image, self.image_from)) + archive
         self.process.stdin.write(archive[:cut])
         return self.end()
 
+    @property
+    def asked(self) -> bool:
+        """Whether it waits for anything to be sent."""
+        return self.missing is not None
+
     def end(self) -> int:
+        self.ended = True
         with self.process:
             self.stdout, self.stderr = self.process.communicate(timeout=30)
         return self.process.returncode
 
 
 @pytest.fixture
-def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[[Shipment], Receiver]]:
+def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
     started: list[Receiver] = []
 
-    def start(shipment: Shipment) -> Receiver:
-        started.append(Receiver(guard, tmp_path / "apps", shipment))
+    def start(shipment: Shipment, *words: str, name: str | None = None) -> Receiver:
+        started.append(Receiver(guard, tmp_path / "apps", shipment, *words, name=name))
         return started[-1]
 
     yield start
     for one in started:
-        if one.process.poll() is None:
+        if not one.ended:
             one.process.kill()
             one.end()
 

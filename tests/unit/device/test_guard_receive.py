@@ -20,7 +20,7 @@ from incamera.tree import Entry, list_tree
 if TYPE_CHECKING:
     from tests.unit.device.conftest import Receiver
 
-    Start = Callable[[Shipment], Receiver]
+    Start = Callable[..., Receiver]
     Ship = Callable[..., Shipment]
 
 pytestmark = pytest.mark.starts_processes
@@ -199,7 +199,7 @@ def test_one_deploy_at_a_time(bundle: Path, tmp_path: Path, receiver: Start, shi
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = receiver(shipment)
         second.send_listing()
-        assert second.read_line() == b"wait\n"
+        assert second.read_line() == b"wait  0\n"
     assert second.read_line().startswith(b"send ")
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from incamera.device.facts import DeviceFacts, Place, parse_facts
-from incamera.device.places import MEGABYTE, check_architecture, choose_place
+from incamera.device.places import MEGABYTE, Choice, check_architecture, choose_place, find_verdict
 from incamera.errors import DeviceUnsuitable
 from incamera.targets.architecture import Architecture
+from incamera.targets.form import Form, Kind
 
 RAM = Place(path="/tmp", filesystem="tmpfs", free=200 * MEGABYTE, writable=True, executable=True)
 FLASH = Place(path="/usr/local/packages", filesystem="ubifs", free=90 * MEGABYTE, writable=True, executable=True)
@@ -34,21 +36,45 @@ FACTS = DeviceFacts(
 )
 
 
-def choose(facts: DeviceFacts = FACTS, size: int = 50 * MEGABYTE, preferred: str | None = None) -> str:
-    return choose_place(facts, app="doorbell", size=size, device="cam", preferred=preferred).place.path
+SHARE = Place(
+    path="/var/spool/storage/NetworkShare", filesystem="cifs", free=9000 * MEGABYTE, writable=True, executable=True
+)
+
+
+def decide(
+    facts: DeviceFacts = FACTS,
+    size: int = 50 * MEGABYTE,
+    *,
+    to: Kind | None = None,
+    form: Form | None = None,
+    forms: Iterable[Form] = Form,
+    full: Mapping[str, str] | None = None,
+) -> Choice:
+    return choose_place(
+        facts, app="doorbell", size=size, device="cam", to=to, form=form, forms=lambda: frozenset(forms), full=full
+    )
+
+
+def choose(facts: DeviceFacts = FACTS, size: int = 50 * MEGABYTE) -> str:
+    return decide(facts, size).place.path
 
 
 def test_ram_goes_first() -> None:
     assert choose() == "/tmp"
+    assert "RAM" in decide().why
 
 
 def test_ram_is_left_to_a_camera_that_needs_it() -> None:
-    assert choose(replace(FACTS, memory_available=150 * MEGABYTE)) == FLASH.path
+    choice = decide(replace(FACTS, memory_available=150 * MEGABYTE))
+    assert choice.place == FLASH
+    assert "the first with room" in choice.why
 
 
 def test_a_place_that_has_the_app_is_kept() -> None:
     kept = replace(FLASH, apps=("doorbell",), free=5 * MEGABYTE)
-    assert choose(replace(FACTS, places=(RAM, kept, CARD))) == FLASH.path
+    choice = decide(replace(FACTS, places=(RAM, kept, CARD)))
+    assert choice.place.path == FLASH.path
+    assert choice.why == "it stands there already"
 
 
 def test_a_kept_place_that_is_full_is_left() -> None:
@@ -56,26 +82,90 @@ def test_a_kept_place_that_is_full_is_left() -> None:
     assert choose(replace(FACTS, places=(RAM, full, CARD))) == "/tmp"
 
 
-def test_the_users_choice_is_the_only_one() -> None:
-    assert choose(preferred="/usr/local/packages/") == FLASH.path
-    with pytest.raises(DeviceUnsuitable, match="noexec"):
-        choose(preferred=CARD.path)
-    with pytest.raises(DeviceUnsuitable, match="has no /nowhere"):
-        choose(preferred="/nowhere")
+def test_a_kept_place_that_proved_too_small_is_left() -> None:
+    kept = replace(RAM, apps=("doorbell",))
+    choice = decide(replace(FACTS, places=(kept, FLASH)), full={"/tmp": "is too full"})
+    assert choice.place == FLASH
+    with pytest.raises(DeviceUnsuitable, match="/tmp is too full"):
+        decide(replace(FACTS, places=(kept,)), full={"/tmp": "is too full"})
+
+
+def test_the_users_wish_is_the_only_one() -> None:
+    choice = decide(to=Kind.package)
+    assert choice.place == FLASH
+    assert "as you wished" in choice.why
+    with pytest.raises(DeviceUnsuitable, match="has 90 MB free"):
+        decide(to=Kind.package, size=100 * MEGABYTE)
+
+
+def test_what_is_wished_for_must_be_there() -> None:
+    with pytest.raises(DeviceUnsuitable, match="cam has no network share: nothing is mounted there") as caught:
+        decide(to=Kind.share)
+    assert "incamera share attach" in str(caught.value.hint)
+    with pytest.raises(DeviceUnsuitable, match="no SD card"):
+        decide(replace(FACTS, places=(RAM, FLASH)), to=Kind.sdcard)
+
+
+@pytest.mark.parametrize("place", [CARD, SHARE])
+def test_cards_and_shares_get_one_file(place: Place) -> None:
+    facts = replace(FACTS, places=(RAM, place))
+    choice = decide(facts, to=place.kind)
+    assert (choice.form, choice.remount) == (Form.squashfs, False)
+    assert "mounted" in choice.why
+    choice = decide(facts, to=place.kind, forms={Form.tree, Form.archive})
+    assert (choice.form, choice.remount) == (Form.archive, False)
+    assert "unpacked into RAM" in choice.why
+
+
+def test_an_archive_needs_the_ram_that_it_is_unpacked_to() -> None:
+    facts = replace(FACTS, places=(RAM, SHARE), memory_available=150 * MEGABYTE)
+    choice = decide(facts, to=Kind.share, forms={Form.tree, Form.archive})
+    assert choice.form is Form.tree
+    assert "mounts no squashfs" in choice.why
+    with pytest.raises(DeviceUnsuitable, match="not RAM when it is unpacked, of which 150 MB is free and 128 MB shall"):
+        decide(facts, to=Kind.share, form=Form.archive)
+
+
+def test_a_tree_on_a_noexec_card_takes_root_to_remount_it() -> None:
+    card = replace(CARD, flags=("noexec",))
+    facts = replace(FACTS, places=(RAM, card))
+    assert decide(facts, to=Kind.sdcard, form=Form.tree).remount
+    with pytest.raises(DeviceUnsuitable, match="is mounted noexec") as caught:
+        decide(replace(facts, user="acap-doorbell"), to=Kind.sdcard, form=Form.tree)
+    assert "as root" in str(caught.value.hint) or "remove" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("flag", "words"), [("ro", "is mounted read-only"), ("silent", "does not answer")])
+def test_a_place_that_is_of_no_use_says_why(flag: str, words: str) -> None:
+    card = replace(CARD, flags=(flag,), writable=False)
+    with pytest.raises(DeviceUnsuitable, match=f"SD_DISK {words}"):
+        decide(replace(FACTS, places=(RAM, card)), to=Kind.sdcard)
 
 
 def test_too_large_for_all_is_told_with_numbers() -> None:
     with pytest.raises(DeviceUnsuitable) as caught:
-        choose(size=250 * MEGABYTE)
-    assert "no place for 250 MB" in str(caught.value)
+        decide(replace(FACTS, places=(RAM, FLASH)), size=190 * MEGABYTE)
+    assert "no place for 190 MB" in str(caught.value)
+    assert "/tmp is RAM, of which 300 MB is free and 128 MB shall stay so" in str(caught.value)
     assert "/usr/local/packages has 90 MB free" in str(caught.value)
 
 
 def test_only_noexec_places() -> None:
-    places = tuple(replace(place, executable=False) for place in FACTS.places)
+    places = tuple(replace(place, executable=False) for place in (RAM, FLASH))
     with pytest.raises(DeviceUnsuitable, match="no place on cam lets programs run") as caught:
-        choose(replace(FACTS, places=places))
+        decide(replace(FACTS, places=places))
     assert "remount,exec" in str(caught.value.hint)
+
+
+def test_a_verdict_tells_what_a_place_is_good_for() -> None:
+    every, few = frozenset(Form), frozenset({Form.tree})
+    noexec = replace(CARD, flags=("noexec",))
+    assert find_verdict(FACTS, RAM, every).startswith("runs bundles up to 1")
+    assert find_verdict(FACTS, FLASH, few) == "runs bundles"
+    assert "one mounted file" in find_verdict(FACTS, noexec, every)
+    assert "remounted exec" in find_verdict(FACTS, noexec, few)
+    assert find_verdict(replace(FACTS, user="nobody"), noexec, few) == "data only: noexec"
+    assert "read-only" in find_verdict(FACTS, replace(CARD, flags=("ro",)), every)
 
 
 def test_another_architecture_is_named_with_its_target() -> None:

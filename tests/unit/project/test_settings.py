@@ -66,8 +66,9 @@ def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str])
 @pytest.mark.parametrize(
     ("settings", "message", "hint"),
     [
-        (table({"target": ["armv7hf"]}), 'tool.incamera: unknown key "target"', 'did you mean "targets"?'),
+        (table({"targts": ["armv7hf"]}), 'tool.incamera: unknown key "targts"', 'did you mean "targets"?'),
         (table({"runtime": {"kep": []}}), 'tool.incamera.runtime: unknown key "kep"', 'did you mean "keep"?'),
+        (table({"to": "sdcrd"}), 'tool.incamera.to: there is no place "sdcrd"', 'did you mean "sdcard"?'),
         (table({"targets": "armv7hf"}), "tool.incamera.targets must be a list of strings, not a string", None),
         (table({"targets": []}), "tool.incamera.targets is empty", "write, for example"),
         (table({"targets": ["aarch64", "armhf"]}), "tool.incamera.targets[1]: unknown architecture", '"armv7hf"?'),

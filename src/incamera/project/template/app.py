@@ -1,8 +1,13 @@
-"""@NAME@: runs inside the camera. Edit it, then type `incamera run` again."""
+"""@NAME@: runs inside the camera. Type `incamera run --watch -- 1000`, then edit this file and save it."""
 
+import logging
 import os
+import sys
+import time
 
 import numpy as np
+
+log = logging.getLogger("@NAME@")
 
 
 def brightness(picture: np.ndarray) -> float:
@@ -11,10 +16,22 @@ def brightness(picture: np.ndarray) -> float:
 
 
 def main() -> None:
+    # In the camera they are always there. What `keep` has made once stays through every reload of `run --watch`: an
+    # open stream, a loaded model; here, how many pictures there were. `reloading` says when to come back for one.
+    from incamera_agent import keep, reloading
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     machine = os.uname()
     print(f"Hello from {machine.nodename}: {machine.machine}, Linux {machine.release}")
-    picture = np.tile(np.arange(256, dtype=np.uint8), (240, 1))
-    print(f"numpy {np.__version__} finds the test picture {brightness(picture):.0%} bright")
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    seen = keep("seen", lambda: {"pictures": 0})
+    while seen["pictures"] < wanted and not reloading():
+        picture = np.tile(np.arange(256, dtype=np.uint8), (240, 1))
+        print(f"numpy {np.__version__} finds the test picture {brightness(picture):.0%} bright")
+        seen["pictures"] += 1
+        log.info("picture %d of %d", seen["pictures"], wanted)
+        if seen["pictures"] < wanted:
+            time.sleep(1)
 
 
 if __name__ == "__main__":

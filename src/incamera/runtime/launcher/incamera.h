@@ -18,7 +18,22 @@ int guard_hold(int argc, char **argv);
 
 /* receive.c: bundles */
 int guard_receive(int argc, char **argv);
+int guard_tidy(int argc, char **argv);
 int guard_verify(int argc, char **argv);
+
+/* mount.c: network shares */
+int guard_mount(int argc, char **argv);
+int guard_unmount(int argc, char **argv);
+
+/* stand.c: bundles that lie there as one image are mounted or unpacked */
+int guard_stand(int argc, char **argv);
+bool root_in_use(const char *name);
+
+/* connect.c: standard input and output to a socket of the agent */
+int guard_connect(int argc, char **argv);
+
+/* measure.c: how fast a place is */
+int guard_measure(int argc, char **argv);
 
 /* processes.c */
 bool folder_in_use(const char *folder);
@@ -32,6 +47,7 @@ char *join(const char *first, const char *second, const char *third);
 char *join_path(const char *folder, const char *name);
 void say(const char *text);
 void say_number(const char *label, long number);
+char *number_text(long number);
 
 /* files.c */
 char *read_file(const char *path, size_t *size);

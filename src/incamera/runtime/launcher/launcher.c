@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 struct settings {
@@ -98,6 +99,11 @@ int launch(int argc, char **argv) {
     else if (errno != ENOENT)
         fail_launch(path, errno);
 
+    /* The agent asks to adopt the orphans of what it runs, so that it finds them. Python itself cannot say so. */
+    if (getenv("INCAMERA_SUBREAPER")) {
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        unsetenv("INCAMERA_SUBREAPER");
+    }
     if (!settings.program || !settings.loader || !settings.libraries)
         fail(127, "program, loader or libraries are missing in", join_path(root, "etc/launcher"), 0);
     if (access(settings.program, R_OK) < 0)

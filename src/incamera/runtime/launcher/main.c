@@ -8,12 +8,15 @@ int guard(int argc, char **argv) {
         const char *name;
         int (*run)(int, char **);
     } commands[] = {
-        {"run", guard_run}, {"hold", guard_hold}, {"receive", guard_receive}, {"verify", guard_verify}};
+        {"run", guard_run},         {"hold", guard_hold}, {"receive", guard_receive}, {"tidy", guard_tidy},
+        {"verify", guard_verify},   {"mount", guard_mount}, {"stand", guard_stand},     {"connect", guard_connect},
+        {"measure", guard_measure}, {"unmount", guard_unmount},
+    };
     program_name = "incamera-guard";
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 2, argv + 2);
-    fail(2, "usage: incamera-guard", "run|hold|receive|verify ...", 0);
+    fail(2, "usage: incamera-guard", "run|hold|receive|verify|tidy|mount|unmount|stand|connect|measure ...", 0);
 }
 
 int main(int argc, char **argv) {

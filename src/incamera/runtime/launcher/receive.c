@@ -4,12 +4,14 @@
    APPS/APP/NAME/.incamera-entries  what it holds
    APPS/APP/NAME.partial/         one that is arriving, or was interrupted
    APPS/APP/current               a link to the newest
-   APPS/APP/.lock                 held while a bundle is received: one at a time
+   APPS/APP/.lock                 held while a bundle is received: one at a time; tells by whom
+   APPS/.images/FILE              a runtime in one file, named by its digest, for any bundle whose file `image` names it
 
    A listing is a row of records "KIND SIZE SHA256 PATH\0TARGET\0": KIND is f (a file), x (one to execute) or l (a link to
    TARGET). A file found unchanged in any bundle here is linked, not sent again, whatever its path. */
 #define _GNU_SOURCE
 #include "incamera.h"
+#include "bundles.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,13 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_DAMAGED = 3, EXIT_NO_SPACE = 4, EXIT_BUSY = 5, EXIT_INTERRUPTED = 6 };
-
 #define ENTRIES ".incamera-entries"
-/* Every file of a bundle is given this time once it has been checked: one with another time was changed since. */
-#define STAMP 946684800
-#define SILENCE_MS 30000
-#define LOCK_WAIT_MS 120000
 #define BASES 16
 #define ALIKE 3
 
@@ -129,6 +125,25 @@ static bool links_to(int folder, const struct entry *entry) {
     return size > 0 && !strcmp(target, entry->target);
 }
 
+/* What a link in ROOT leads to. */
+static char *target_of(const char *root, const struct entry *entry) {
+    if (*entry->target == '/')
+        return join(entry->target, "", "");
+    char *path = join_path(root, entry->path);
+    *strrchr(path, '/') = 0;
+    char *target = join_path(path, entry->target);
+    free(path);
+    return target;
+}
+
+/* Some links of a bundle lead to what neither it nor this camera has; on file systems without links they are left out. */
+static bool leads_nowhere(const char *root, const struct entry *entry) {
+    char *target = target_of(root, entry);
+    bool nowhere = access(target, F_OK) < 0 && errno == ENOENT;
+    free(target);
+    return nowhere;
+}
+
 static bool is_whole(const char *root, const struct listing *wanted) {
     int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool whole = folder >= 0 && faccessat(folder, ENTRIES, F_OK, 0) == 0;
@@ -139,7 +154,10 @@ static bool is_whole(const char *root, const struct listing *wanted) {
             whole = is_sound(folder, entry, true);
         else if (!links_to(folder, entry)) {
             struct stat status;
-            whole = fstatat(folder, entry->path, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+            if (fstatat(folder, entry->path, &status, AT_SYMLINK_NOFOLLOW) == 0)
+                whole = S_ISREG(status.st_mode);
+            else
+                whole = leads_nowhere(root, entry);
         }
     }
     if (folder >= 0)
@@ -237,7 +255,7 @@ static size_t load_bases(const char *apps, struct listing *bases) {
     for (int partial = 0; partial < 2; partial++) {
         DIR *folder = opendir(apps);
         for (struct dirent *app; folder && (app = readdir(folder));) {
-            if (*app->d_name == '.')
+            if (*app->d_name == '.' && strcmp(app->d_name, IMAGES))
                 continue;
             char *path = join_path(apps, app->d_name);
             DIR *bundles = opendir(path);
@@ -296,24 +314,6 @@ static size_t read_size_line(void) {
             return strtoul(line, NULL, 10);
     }
     fail(2, "no size came", NULL, 0);
-}
-
-static void take_lock(const char *folder) {
-    char *path = join_path(folder, ".lock");
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    bool told = false;
-    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += 20) {
-        if (waited >= LOCK_WAIT_MS)
-            fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
-        if (!told)
-            say("wait\n");
-        told = true;
-        struct pollfd input = {.fd = 0, .events = POLLIN};
-        char byte;
-        if (poll(&input, 1, 20) > 0 && read(0, &byte, 1) <= 0)
-            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
-    }
-    free(path); /* the lock itself is let go when we end */
 }
 
 static bool has_program(const char *name) {
@@ -402,10 +402,7 @@ static bool make_link(const char *root, int folder, const struct entry *entry) {
     bool made = make_folder(folder, entry->path);
     if (made && symlink(entry->target, path) < 0) {
         /* FAT, and shares without links: a copy serves as well. */
-        char *slash = strrchr(path, '/');
-        *slash = 0;
-        char *target = *entry->target == '/' ? join(entry->target, "", "") : join_path(path, entry->target);
-        *slash = '/';
+        char *target = target_of(root, entry);
         struct stat status;
         made = stat(target, &status) == 0 && S_ISREG(status.st_mode) && copy_file(target, path, status.st_mode & 0777);
         free(target);
@@ -415,17 +412,20 @@ static bool make_link(const char *root, int folder, const struct entry *entry) {
 }
 
 static void make_links(const char *root, int folder, const struct listing *wanted) {
-    const struct entry *failed = NULL;
     /* Where copies stand in for links, a link to a link needs the other first. */
     for (int pass = 0; pass < 8; pass++) {
-        failed = NULL;
-        for (size_t i = 0; i < wanted->count; i++)
-            if (wanted->entries[i].kind == 'l' && !make_link(root, folder, &wanted->entries[i]))
-                failed = &wanted->entries[i];
+        const struct entry *failed = NULL;
+        int error = 0;
+        for (size_t i = 0; i < wanted->count; i++) {
+            const struct entry *entry = &wanted->entries[i];
+            if (entry->kind == 'l' && !make_link(root, folder, entry) && !(error = errno, pass && leads_nowhere(root, entry)))
+                failed = entry;
+        }
         if (!failed)
             return;
+        if (error == ENOSPC || pass == 7)
+            fail(error == ENOSPC ? EXIT_NO_SPACE : 1, "cannot make the link", failed->path, error);
     }
-    fail(1, "cannot make the link", failed->path, 0);
 }
 
 static char *read_current(const char *app) {
@@ -444,10 +444,11 @@ static char *read_current(const char *app) {
     return name;
 }
 
-static void switch_over(const char *app, const char *name) {
+/* A plain file where it must not be a link: another computer would have ours followed for it, or not see them at all. */
+static void switch_over(const char *app, const char *name, bool plain_file) {
     char *path = join_path(app, "current"), *fresh = join_path(app, "current.new");
     unlink(fresh);
-    if ((symlink(name, fresh) < 0 && !write_file(fresh, name, strlen(name), 0644)) || rename(fresh, path) < 0)
+    if (((plain_file || symlink(name, fresh) < 0) && !write_file(fresh, name, strlen(name), 0644)) || rename(fresh, path) < 0)
         fail(1, "cannot switch over", path, errno);
     free(fresh);
     free(path);
@@ -485,7 +486,7 @@ static void remove_old(const char *app, const char *name, const char *previous) 
         if (*entry->d_name != '.' && strcmp(entry->d_name, name) &&
             (previous ? strcmp(entry->d_name, previous) != 0 : !whole) && lstat(path, &status) == 0 &&
             S_ISDIR(status.st_mode) && (real = realpath(path, NULL))) {
-            if (!folder_in_use(real)) {
+            if (!folder_in_use(real) && !root_in_use(entry->d_name)) {
                 unlink(entries); /* else what is left after a power cut would be taken for whole */
                 remove_tree(path);
             }
@@ -516,15 +517,79 @@ static void say_missing(const struct listing *wanted, size_t missing) {
     free(text);
 }
 
-/* guard receive APPS APP NAME [plain]: standard input brings the size of a listing, the listing, and then, when we have told what
-   is missing, a tar archive with that, compressed unless `plain` or there is nothing here to unpack it with. */
+/* Tell what is missing, and take it from standard input: the rest of the image, then files in an archive. */
+static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct image *image, bool plain) {
+    size_t missing = 0;
+    for (size_t i = 0; i < wanted->count; i++)
+        missing += wanted->entries[i].missing;
+    struct statvfs space;
+    say_number("send", (long)missing);
+    if (statvfs(apps, &space) == 0)
+        say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
+    else
+        say("free unknown\n");
+    bool gzip = missing && !plain && has_program("gunzip");
+    say(gzip ? "as tar.gz\n" : "as tar\n");
+    if (image->file && !has_image(apps, image))
+        open_image(apps, image);
+    if (image->descriptor >= 0)
+        say_number("image", (long)image->offset);
+    else if (image->file && !image->folder)
+        say("image whole\n");
+    say_missing(wanted, missing);
+    if (image->descriptor >= 0)
+        receive_image(image);
+    if (missing)
+        unpack(partial, gzip);
+}
+
+static void start_partial(const char *apps, const char *partial, struct listing *wanted, const char *raw, size_t size) {
+    static struct listing bases[BASES];
+    fill_table(bases, load_bases(apps, bases));
+    char *entries = join_path(partial, ENTRIES);
+    bool resumed = access(partial, F_OK) == 0;
+    if (!make_parents(entries, 1) || !write_file(entries, raw, size, 0644))
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", entries, errno);
+    free(entries);
+    int folder = wanted->folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < wanted->count; i++) {
+        struct entry *entry = &wanted->entries[i];
+        if (entry->kind != 'l' && !(resumed && is_sound(folder, entry, false)))
+            entry->missing = !take_from_here(partial, folder, entry);
+    }
+}
+
+/* guard receive APPS APP NAME [plain] [keep] [take-over] [by WHO] [image FILE SIZE|folder]: standard input brings the size
+   of a listing, the listing, and then, when we have told what is missing, the rest of the image and a tar archive with the
+   files, compressed unless `plain` or there is nothing here to unpack it with. `keep` leaves old bundles to `tidy`: it is
+   for folders that another computer runs from. An image that is a folder comes beforehand, as the app `.images`. */
 int guard_receive(int argc, char **argv) {
-    bool plain = argc == 4 && !strcmp(argv[3], "plain");
-    if (argc != 3 + plain || !is_safe(argv[1]) || !is_safe(argv[2]))
-        fail(2, "usage: incamera-guard receive APPS APP NAME [plain]", NULL, 0);
+    bool plain = false, keep = false, take_over = false, known = argc >= 3 && is_safe(argv[1]) && is_safe(argv[2]);
+    const char *who = "";
+    struct image image = {.descriptor = -1};
+    for (int i = 3; known && i < argc; i++) {
+        if (!strcmp(argv[i], "plain"))
+            plain = true;
+        else if (!strcmp(argv[i], "keep"))
+            keep = true;
+        else if (!strcmp(argv[i], "take-over"))
+            take_over = true;
+        else if (!strcmp(argv[i], "by") && i + 1 < argc)
+            who = argv[++i];
+        else if (!strcmp(argv[i], "image") && i + 2 < argc && is_safe(argv[i + 1])) {
+            image.file = argv[++i];
+            image.folder = !strcmp(argv[++i], "folder");
+            image.size = (off_t)strtoll(argv[i], NULL, 10);
+        } else
+            known = false;
+    }
+    if (!known)
+        fail(2, "usage: incamera-guard receive",
+             "APPS APP NAME [plain] [keep] [take-over] [by WHO] [image FILE SIZE|folder]", 0);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     const char *apps = argv[0], *name = argv[2];
+    bool is_image = !strcmp(argv[1], IMAGES);
     char *app = join_path(apps, argv[1]), *final = join_path(app, name), *partial = join(final, ".partial", "");
     size_t size = read_size_line();
     char *text = read_input(size), *raw = require_memory(malloc(size + 1));
@@ -535,58 +600,59 @@ int guard_receive(int argc, char **argv) {
 
     char *lock_path = join_path(app, ".lock");
     if (!make_parents(lock_path, 1))
-        fail(1, "cannot make", app, errno);
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot make", app, errno);
     free(lock_path);
-    take_lock(app);
+    take_lock(app, who, take_over);
     char *previous = join(read_current(app), "", "");
-    if (is_whole(final, &wanted)) {
-        if (strcmp(previous, name))
-            switch_over(app, name);
+    int images = image.file ? share_images(apps) : -1;
+    bool whole = is_whole(final, &wanted), imaged = !image.file || has_image(apps, &image);
+    if (image.folder && !imaged) {
+        say("image missing\n");
+        return EXIT_NO_IMAGE;
+    }
+    if (whole && imaged) {
+        if (!is_image && strcmp(previous, name))
+            switch_over(app, name, keep);
         say("whole\n");
         return 0;
     }
-
-    struct listing bases[BASES];
-    fill_table(bases, load_bases(apps, bases));
-    char *entries = join_path(partial, ENTRIES);
-    bool resumed = access(partial, F_OK) == 0;
-    if (!make_parents(entries, 1) || !write_file(entries, raw, size, 0644))
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", entries, errno);
-    free(entries);
-    int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    size_t missing = 0;
-    for (size_t i = 0; i < wanted.count; i++) {
-        struct entry *entry = &wanted.entries[i];
-        if (entry->kind != 'l' && !(resumed && is_sound(folder, entry, false)) &&
-            !take_from_here(partial, folder, entry)) {
-            entry->missing = true;
-            missing++;
-        }
+    if (!whole)
+        start_partial(apps, partial, &wanted, raw, size);
+    receive_rest(apps, partial, &wanted, &image, plain);
+    if (!whole) {
+        seal_files(partial, wanted.folder, &wanted);
+        make_links(partial, wanted.folder, &wanted);
+        give_name(partial, final);
     }
-    struct statvfs space;
-    say_number("send", (long)missing);
-    if (statvfs(partial, &space) == 0)
-        say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
-    else
-        say("free unknown\n");
-    bool gzip = missing && !plain && has_program("gunzip");
-    say(gzip ? "as tar.gz\n" : "as tar\n");
-    say_missing(&wanted, missing);
-    if (missing)
-        unpack(partial, gzip);
-    seal_files(partial, folder, &wanted);
-    make_links(partial, folder, &wanted);
-    give_name(partial, final);
-    switch_over(app, name);
+    if (!is_image)
+        switch_over(app, name, keep);
+    if (keep) {
+        char *told = join("previous ", strcmp(previous, name) ? previous : "", "\n");
+        say(told);
+        free(told);
+    }
     say("done\n");
     /* The host need not wait for the rest. The lock is inherited, and let go when that is done. */
-    if (fork() > 0)
+    if (keep || is_image || fork() > 0)
         return 0;
     close(0);
     close(1);
     close(2);
     setsid();
+    close(images);
     remove_old(app, name, strcmp(previous, name) ? previous : NULL);
+    remove_images(apps);
+    return 0;
+}
+
+/* guard tidy APPS APP NAME [PREVIOUS]: remove what `receive` would have removed, had it not been told to keep it. */
+int guard_tidy(int argc, char **argv) {
+    if (argc < 3 || argc > 4 || !is_safe(argv[1]) || !is_safe(argv[2]))
+        fail(2, "usage: incamera-guard tidy APPS APP NAME [PREVIOUS]", NULL, 0);
+    char *app = join_path(argv[0], argv[1]);
+    take_lock(app, "tidy", false);
+    remove_old(app, argv[2], argc == 4 && *argv[3] ? argv[3] : NULL);
+    remove_images(argv[0]);
     return 0;
 }
 

@@ -56,15 +56,6 @@ static char *describe_self(const char *pid) {
     return described;
 }
 
-static char *number_text(long number) {
-    char digits[24], *start = digits + sizeof digits - 1;
-    *start = 0;
-    do
-        *--start = (char)('0' + number % 10);
-    while (number /= 10);
-    return join(start, "", "");
-}
-
 /* guard run FOLDER -- COMMAND...: note who we are in FOLDER and become COMMAND. */
 int guard_run(int argc, char **argv) {
     if (argc < 3 || strcmp(argv[1], "--"))

@@ -39,16 +39,20 @@ char *join_path(const char *folder, const char *name) { return join(folder, "/",
 
 void say(const char *text) { write_all(1, text, strlen(text)); }
 
+char *number_text(long number) {
+    char digits[24], *start = digits + sizeof digits - 1;
+    *start = 0;
+    do
+        *--start = (char)('0' + number % 10);
+    while (number /= 10);
+    return join(start, "", "");
+}
+
 /* Print "LABEL NUMBER\n". */
 void say_number(const char *label, long number) {
-    char digits[24], *end = digits + sizeof digits - 1, *start = end;
-    *end = 0;
-    *--start = '\n';
-    unsigned long rest = number < 0 ? 0 : (unsigned long)number;
-    do
-        *--start = (char)('0' + rest % 10);
-    while (rest /= 10);
-    char *text = join(label, " ", start);
-    say(text);
-    free(text);
+    char *digits = number_text(number < 0 ? 0 : number), *start = join(label, " ", digits), *line = join(start, "\n", "");
+    say(line);
+    free(line);
+    free(start);
+    free(digits);
 }

@@ -1,0 +1,364 @@
+"""`import numpy` in a virtual camera, from a network share, in each form that a runtime can lie there.
+
+`tree` is the known way: Debian's packages unpacked as they are, Python started through their loader with the folders
+that are needed; its byte-code is there already, since the first start as root writes it. Cold: the share mounted anew,
+nothing of it in the camera's memory. Warm: the same once more, two seconds later. What the network does is counted by
+the camera's own kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chart import Bar, draw_chart
+from incamera.project.settings import load_project
+from incamera.runtime.images import app_entries, image_text, small_app
+from incamera.runtime.launcher import require_launcher
+from incamera.targets.form import Form
+from incamera.targets.profile import require_profile
+from incamera.targets.target import Target
+from incamera.workflows.bundle import build_bundle
+from incamera.workflows.context import Context
+from incamera.workflows.devices import connected, virtual_device
+from incamera.workflows.images import ensure_image
+from incamera.workflows.lock import ensure_lock
+from incamera.workflows.tools import unpack_debs
+from incamera.workflows.virtual import start_virtual
+from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
+
+if TYPE_CHECKING:
+    from incamera.device.session import Session
+    from incamera.http import Progress
+    from incamera.runtime.bundle import Bundle
+    from incamera.share.values import Share
+
+PLACE = "/var/spool/storage/NetworkShare"
+GUARD = "/tmp/incamera-guard"
+CODE = "import numpy"
+MEGABYTE = 1e6
+# A file's attributes are believed for a second; a user who starts again is slower than that.
+PAUSE_SECONDS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One form, the medians of all rounds. bytes: what a cold start read from the share; size: what lies there."""
+
+    name: str
+    cold_round_trips: int
+    warm_round_trips: int
+    cold_seconds: float
+    warm_seconds: float
+    bytes: int
+    size: int
+
+
+@dataclass
+class Way:
+    """How a form is started: *command* runs CODE in the camera; *forget* is run before a cold start."""
+
+    name: str
+    command: str
+    size: int
+    forget: str = ""
+    cold: list[tuple[int, int, float]] = field(default_factory=list)
+    warm: list[tuple[int, int, float]] = field(default_factory=list)
+
+
+RESULTS: list[Measured] = []
+
+
+def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
+    target = Target.parse(arguments.target)
+    context = Context.open(SilentReporter())
+    with temporary_folder() as folder, ExitStack() as stack:
+        _write_project(folder / "project")
+        share_folder = folder / "share"
+        share_folder.mkdir()
+        say(f"numpy for {target}: the known way's tree, ours, images")
+        bundle = build_bundle(context, load_project(folder / "project"), target)
+        ways = [
+            _known_way(context, bundle, folder / "project", share_folder),
+            _our_tree(bundle, share_folder),
+            *(_image(context, bundle, share_folder, form) for form in arguments.form or ("squashfs", "archive")),
+        ]
+        share = stack.enter_context(_served(context, share_folder, arguments.protocol))
+        profile = require_profile(f"{arguments.generation}-{target.architecture}")
+        camera = start_virtual(context, profile, owner_pid=os.getpid(), name=arguments.name)
+        stack.callback(_stop, context, camera.name)
+        with connected(context, virtual_device(camera)) as session:
+            guard = require_launcher(target.architecture).read_bytes()
+            session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
+            _mount(context, session, share)
+            say("a first start of each, not counted")
+            for way in ways:
+                _start(session, way)
+            for number in range(arguments.rounds):
+                for way in ways:
+                    say(f"round {number + 1} of {arguments.rounds}: {way.name}")
+                    _forget(context, session, share, way)
+                    way.cold.append(_count(session, way, arguments.protocol))
+                    time.sleep(PAUSE_SECONDS)
+                    way.warm.append(_count(session, way, arguments.protocol))
+            session.run(f"{GUARD} stand --drop")
+    RESULTS[:] = [_sum_up(way) for way in ways]
+    title = f"import numpy from a network share ({target.architecture}, virtual camera, {arguments.protocol.upper()})"
+    if arguments.chart:
+        arguments.chart.write_text(_chart(title), "utf-8")
+    return _figures(target)
+
+
+def _figures(target: Target) -> list[Figure]:
+    known = RESULTS[0]
+    trips = f"known way: {known.cold_round_trips} cold, {known.warm_round_trips} warm"
+    figures = []
+    for found in RESULTS:
+        name, ours = found.name, found.name == "squashfs"
+
+        def add(
+            what: str, value: float, unit: str, baseline: str, goal: float, name: str = name, ours: bool = ours
+        ) -> None:
+            limit = goal if ours and goal else None
+            figures.append(Figure(name=f"{name}, {what}", value=value, unit=unit, goal=limit, baseline=baseline))
+
+        add("cold", found.cold_round_trips, "round trips", trips, 60)
+        add("warm", found.warm_round_trips, "round trips", trips, 5)
+        add("cold", found.cold_seconds, "s", f"known way: {known.cold_seconds:.1f} s", round(known.cold_seconds / 3, 2))
+        add("warm", found.warm_seconds, "s", f"known way: {known.warm_seconds:.1f} s", 0)
+        limit = 18 if target.architecture == "armv7hf" else 0
+        add("size", found.size / MEGABYTE, "MB", f"known way: {known.size / MEGABYTE:.0f} MB", limit)
+    return figures
+
+
+def _write_project(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "app.py").write_text(f"{CODE}\n")
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "startup"\nversion = "1"\ndependencies = ["numpy"]\n\n[tool.incamera]\n'
+    )
+
+
+# What lies on the share.
+
+
+def _known_way(context: Context, bundle: Bundle, project: Path, share: Path) -> Way:
+    from incamera.debian.index import Deb
+
+    lock = ensure_lock(context, load_project(project), bundle.target)
+    tree = share / "known"
+    tree.mkdir()
+    debs = [Deb(**asdict(locked)) for locked in lock.debs]
+    unpack_debs(context, debs, tree, lambda path: None if path.startswith("usr/share/doc/") else path)
+    facts = bundle.target.architecture.facts
+    # The camera's libc is another, so the loader is named; so are folders that Debian's maintainer scripts link into.
+    libraries = [f"usr/lib/{facts.gnu}", f"lib/{facts.gnu}", f"usr/lib/{facts.gnu}/openblas-pthread"]
+    libraries += [f"usr/lib/{facts.gnu}/{name}" for name in ("blas", "lapack")]
+    loader = next(path for path in tree.rglob(facts.loader) if path.is_file())
+    root = f"{PLACE}/known"
+    path = ":".join(f"{root}/{each}" for each in libraries if (tree / each).is_dir())
+    program = f"{root}/{loader.relative_to(tree)} --library-path {path} {root}/usr/bin/python{bundle.target.python}"
+    _give_links_as_files(tree)
+    return Way("tree", f"{program} -c '{CODE}'", _size(tree))
+
+
+def _give_links_as_files(tree: Path) -> None:
+    """An SMB server follows links within the share and refuses those that lead out of it: the latter go."""
+    for path in [*tree.rglob("*")]:
+        if path.is_symlink():
+            real = path.resolve()
+            if not real.is_relative_to(tree) and (inside := tree / str(path.readlink()).lstrip("/")).exists():
+                path.unlink()
+                path.symlink_to(os.path.relpath(inside, path.parent))
+            elif not real.exists():
+                path.unlink()
+
+
+def _our_tree(bundle: Bundle, share: Path) -> Way:
+    tree = share / "ours"
+    shutil.copytree(bundle.path, tree, symlinks=True)
+    return Way("our tree", f"cd {PLACE}/ours/app && {PLACE}/ours/bin/python3 -c '{CODE}'", _size(tree))
+
+
+def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
+    form, _, compression = word.partition(":")
+    options = {"compression": compression} if compression else {}
+    image = ensure_image(context, bundle, Form(form), **options)
+    folder = share / "incamera" / "startup" / word.replace(":", "-")
+    for entry in app_entries(bundle.entries):
+        (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / entry.path, folder / entry.path)
+    (folder / "image").write_bytes(image_text(image, app=small_app(bundle.path, bundle.entries)))
+    images = share / "incamera" / ".images"
+    images.mkdir(exist_ok=True)
+    shutil.copyfile(image.path, images / image.file)
+    place = f"{PLACE}/{folder.relative_to(share)}"
+    command = f"r=$({GUARD} stand {place}) && cd $r/app && $r/bin/python3 -c '{CODE}'"
+    return Way(word, command, image.bytes, forget=f"cd /; {GUARD} stand --drop")
+
+
+def _size(tree: Path) -> int:
+    return sum(path.stat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+@contextmanager
+def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
+    from incamera.share.values import Protocol
+    from incamera.workflows.share import Wish, served
+
+    if protocol == "nfs" and os.geteuid() != 0:
+        raise CannotMeasure("an NFS server needs root")
+    with served(context, f"startup-{os.getpid()}", Wish(folder=folder, protocol=Protocol(protocol))) as (share, _):
+        yield share
+
+
+def _stop(context: Context, name: str) -> None:
+    from incamera.virtual.camera import stop_camera
+
+    stop_camera(context.store, name)
+
+
+# What the camera does.
+
+
+def _mount(context: Context, session: Session, share: Share) -> None:
+    from incamera.workflows.share_attach import attach_share
+
+    attach_share(context, session, share)
+
+
+def _forget(context: Context, session: Session, share: Share, way: Way) -> None:
+    script = f"cd /; {way.forget or 'true'}; umount {PLACE} && sync && echo 3 > /proc/sys/vm/drop_caches"
+    session.require(script, purpose="forget what was read")
+    _mount(context, session, share)
+
+
+def _start(session: Session, way: Way) -> None:
+    done = session.run(way.command, timeout=300)
+    if done.exit_code:
+        raise Failed(f"{way.name}: {done.error_text}")
+
+
+def _count(session: Session, way: Way, protocol: str) -> tuple[int, int, float]:
+    """Run *way*; return its round trips, the bytes that were read, and the seconds, all as the camera counted them."""
+    look = "cat /proc/fs/cifs/Stats" if protocol == "smb" else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
+    script = f"""
+{look}; echo ==; cut -d' ' -f1 /proc/uptime; echo ==
+( {way.command} ) || exit 1
+echo ==; cut -d' ' -f1 /proc/uptime; echo ==; {look}
+"""
+    done = session.run(script, timeout=300)
+    if done.exit_code:
+        raise Failed(f"{way.name}: {done.error_text}")
+    before, began, _, ended, after = done.stdout.decode().split("==")
+    count: Callable[[str], tuple[int, int]] = _count_smb if protocol == "smb" else _count_nfs
+    (trips, size), (trips_before, size_before) = count(after), count(before)
+    return trips - trips_before, size - size_before, float(ended) - float(began)
+
+
+def _count_smb(text: str) -> tuple[int, int]:
+    lines = [line.split() for line in text.splitlines()]
+    trips = sum(int(words[1]) for words in lines if words and words[0] == "SMBs:")
+    size = sum(int(words[2]) for words in lines if words[:2] == ["Bytes", "read:"])
+    return trips, size
+
+
+def _count_nfs(text: str) -> tuple[int, int]:
+    lines = [line.split() for line in text.splitlines()]
+    trips = next(int(words[1]) for words in lines if words and words[0] == "rpc")
+    # bytes: …, the sixth is what was read from the server.
+    size = sum(int(words[5]) for words in lines if words and words[0] == "bytes:")
+    return trips, size
+
+
+def _sum_up(way: Way) -> Measured:
+    def median(rows: Sequence[tuple[int, int, float]], column: int) -> float:
+        return statistics.median(row[column] for row in rows)
+
+    return Measured(
+        name=way.name,
+        cold_round_trips=round(median(way.cold, 0)),
+        warm_round_trips=round(median(way.warm, 0)),
+        cold_seconds=round(median(way.cold, 2), 2),
+        warm_seconds=round(median(way.warm, 2), 2),
+        bytes=round(median(way.cold, 1)),
+        size=way.size,
+    )
+
+
+def _chart(title: str) -> str:
+    def label(found: Measured) -> str:
+        return "the known way" if found.name == "tree" else found.name
+
+    bars = [
+        (
+            "round trips, cold",
+            [Bar(label(found), found.cold_round_trips, f"{found.cold_round_trips}") for found in RESULTS],
+        ),
+        (
+            "round trips, warm",
+            [Bar(label(found), found.warm_round_trips, f"{found.warm_round_trips}") for found in RESULTS],
+        ),
+        ("seconds, cold", [Bar(label(found), found.cold_seconds, f"{found.cold_seconds:.1f} s") for found in RESULTS]),
+        ("seconds, warm", [Bar(label(found), found.warm_seconds, f"{found.warm_seconds:.1f} s") for found in RESULTS]),
+    ]
+    return draw_chart(title, bars)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="armv7hf", help="measure for this target (%(default)s)")
+    parser.add_argument("--generation", default="axis-os-11", help="on this generation of cameras (%(default)s)")
+    parser.add_argument("--protocol", choices=("smb", "nfs"), default="smb", help="of the share (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="measure so often, take the medians (%(default)s)")
+    parser.add_argument("--form", action="append", metavar="FORM[:COMPRESSION]", help="measure this form of image only")
+    parser.add_argument("--name", help="the virtual camera's name")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw a chart (docs/images/startup-TARGET.svg)")
+
+
+@dataclass
+class _Step:
+    name: str
+    seconds: float = 0.0
+    cached: bool = False
+
+    def note(self, text: str) -> None: ...
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        yield lambda _: None
+
+
+class SilentReporter:
+    @contextmanager
+    def step(self, name: str) -> Iterator[_Step]:
+        yield _Step(name)
+
+    def info(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def error(self, error: Exception) -> None: ...
+
+    def confirm(self, question: str) -> bool:
+        raise CannotMeasure(question)
+
+
+if __name__ == "__main__":
+    sys.exit(
+        main(
+            measure,
+            __doc__,
+            timeout=1800,
+            add_options=add_options,
+            more=lambda: {"images": [asdict(found) for found in RESULTS]},
+        )
+    )

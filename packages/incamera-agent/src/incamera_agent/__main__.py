@@ -1,0 +1,8 @@
+"""python3 -m incamera_agent --app NAME --who TEXT --what TEXT [--take-over]: the agent, on its standard streams."""
+
+import sys
+
+from incamera_agent.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""`incamera debug`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import (
+    add_audit_option,
+    add_command,
+    add_device_option,
+    add_place_options,
+    add_project_option,
+    add_target_option,
+    parse_wish,
+)
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "debug",
+        execute,
+        help="run the app in the camera under a debugger",
+        description="Run the app in the camera under debugpy, and lead a port of this computer to it, for VS Code or "
+        "any other debugger that speaks its protocol. For `breakpoint()` in the terminal, `incamera run` is enough.",
+        json=False,
+    )
+    parser.epilog = "The app's own arguments follow `--`, as in `incamera debug -- --verbose`."
+    add_project_option(parser)
+    add_target_option(parser)
+    add_device_option(parser)
+    add_audit_option(parser)
+    add_place_options(parser)
+    parser.add_argument("--port", type=int, default=5678, metavar="N", help="the port to attach to (default: 5678)")
+    parser.add_argument("--no-wait", action="store_true", help="let the app begin at once, attached or not")
+    parser.add_argument(
+        "--write-launch", action="store_true", help="write a configuration for VS Code, .vscode/launch.json"
+    )
+    parser.add_argument("--show-launch", action="store_true", help="print that configuration, and do nothing else")
+    parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import load_project
+    from incamera.workflows.context import Context
+    from incamera.workflows.debugging import debug_app, launch_configuration
+
+    project = load_project(Path(arguments.project))
+    if arguments.show_launch:
+        console.print(json.dumps(launch_configuration(project, arguments.port), indent=2))
+        return 0
+    return debug_app(
+        Context.open(console),
+        project,
+        arguments=arguments.arguments,
+        device=arguments.device,
+        target=arguments.target,
+        port=arguments.port,
+        wait=not arguments.no_wait,
+        write_launch=arguments.write_launch,
+        audit=arguments.audit,
+        wish=parse_wish(arguments),
+    )

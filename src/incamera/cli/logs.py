@@ -1,0 +1,117 @@
+"""`incamera logs`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_project_option
+from incamera.errors import UsageError
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+    from incamera.run_log import Line, Run
+
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "dim"}
+_AGO = re.compile(r"(\d+)\s*([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "logs",
+        execute,
+        help="show again what earlier runs printed",
+        description="Show what a run printed, with time and level: the newest run of this project, or another. The "
+        "last runs of each project are kept on this computer.",
+    )
+    add_project_option(parser)
+    parser.add_argument("--list", action="store_true", help="list the runs that are kept")
+    parser.add_argument("--run", type=int, metavar="N", help="show this run (default: the newest)")
+    parser.add_argument(
+        "--level", choices=_LEVELS, type=str.lower, help="leave out what is below this level: " + ", ".join(_LEVELS)
+    )
+    parser.add_argument(
+        "--since", metavar="TIME", help='leave out what is older: "90s", "10m", "2h", "14:30" or "2026-05-01 14:30"'
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what it prints, until it ends")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import load_project
+    from incamera.run_log import Level, list_runs, read_lines, require_run
+    from incamera.workflows.context import Context
+    from incamera.workflows.output import project_logs
+
+    folder = project_logs(Context.open(console), load_project(Path(arguments.project)))
+    if arguments.list:
+        _show_runs(list_runs(folder), arguments.json, console)
+        return 0
+    run = require_run(folder, arguments.run)
+    since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
+    least = Level(arguments.level.upper()).rank if arguments.level else 0
+    lines = (
+        line
+        for line in read_lines(folder, run, follow=arguments.follow)
+        if line.time >= since and line.level.rank >= least
+    )
+    if arguments.json and not arguments.follow:
+        console.emit({"run": _describe(run), "lines": [asdict(line) for line in lines]})
+        return 0
+    for line in lines:
+        # What is followed has no end that a single document could wait for: a document for each line.
+        console.print(json.dumps({"schema": 1, **asdict(line)}) if arguments.json else _show(line, console))
+    return 0
+
+
+def parse_since(text: str, now: float) -> float:
+    """Return the moment that *text* means: so long ago, a time of today, or a date. Raises UsageError."""
+    if match := _AGO.fullmatch(text.strip()):
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+    today = datetime.fromtimestamp(now).date()
+    for candidate in (text, f"{today.isoformat()} {text}"):
+        try:
+            return datetime.fromisoformat(candidate).timestamp()
+        except ValueError:
+            continue
+    raise UsageError(f'"{text}" is no time', hint='write, for example, "10m", "2h", "14:30" or "2026-05-01 14:30"')
+
+
+def _show(line: Line, console: Console) -> str:
+    when = datetime.fromtimestamp(line.time)
+    text = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d} {line.level:<8} {line.text}".rstrip()
+    return console.style(text, _STYLES[line.level]) if line.level in _STYLES and console.colours_output else text
+
+
+def _show_runs(runs: list[Run], as_json: bool, console: Console) -> None:
+    if as_json:
+        console.emit({"runs": [_describe(run) for run in runs]})
+        return
+    rows = [
+        [str(run.number), f"{datetime.fromtimestamp(run.began):%Y-%m-%d %H:%M:%S}", run.device, _end(run), run.command]
+        for run in runs
+    ]
+    if rows:
+        console.table(("run", "began", "device", "ended", "command"), rows)
+    else:
+        console.info("no run of this project is kept; `incamera run` makes one")
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    return {**asdict(run), "goes_on": run.goes_on}
+
+
+def _end(run: Run) -> str:
+    if run.goes_on:
+        return "goes on"
+    if run.ended is None or run.exit_code is None:
+        return "broken off"
+    return f"{run.exit_code} after {run.ended - run.began:.1f} s"

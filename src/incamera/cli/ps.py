@@ -1,0 +1,56 @@
+"""`incamera ps`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_device_option, add_project_option
+from incamera.units import format_bytes
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "ps",
+        execute,
+        help="what runs in the camera through this tool",
+        description="List the processes that run in the camera through this tool, from this computer or another.",
+    )
+    add_project_option(parser)
+    add_device_option(parser)
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.cli.top import find_project
+    from incamera.device.processes import take_sample
+    from incamera.workflows.context import Context
+    from incamera.workflows.top import device_session
+
+    with device_session(Context.open(console), arguments.device, find_project(arguments)) as session:
+        sample, device = take_sample(session), str(session.device)
+    if arguments.json:
+        rows = [
+            {
+                "pid": process.pid,
+                "app": process.app,
+                "run": process.run,
+                "command": process.command,
+                "seconds": round(sample.uptime - process.began, 1),
+                "resident": process.resident,
+            }
+            for process in sample.processes
+        ]
+        console.emit({"device": device, "processes": rows})
+    elif not sample.processes:
+        console.info(f"nothing of ours runs on {device}")
+    else:
+        table = [
+            [str(p.pid), p.app or "–", f"{sample.uptime - p.began:.0f} s", format_bytes(p.resident), p.command]
+            for p in sample.processes
+        ]
+        console.table(("process", "app", "since", "memory", "command"), table)
+    return 0

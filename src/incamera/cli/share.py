@@ -1,0 +1,218 @@
+"""`incamera share serve|add|attach|detach|list|remove`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_device_option
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+    from incamera.share.values import Share
+    from incamera.workflows.share import Wish
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "share",
+        help="network shares: serve a folder to cameras, attach them",
+        description="Folders of this computer that cameras mount as their network share.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    serve = add_command(
+        actions,
+        "serve",
+        execute_serve,
+        help="serve a folder to cameras, until Ctrl-C",
+        description="Serve a folder to cameras, until Ctrl-C. SMB needs no root. What isn't said is as the last time.",
+    )
+    serve.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="what to serve (default: a new folder)")
+    serve.add_argument("--name", default="share", help="call it this (default: share)")
+    _add_options(serve, address="listen on this address of yours (default: 127.0.0.1, for virtual cameras)")
+    add = add_command(
+        actions,
+        "add",
+        execute_add,
+        help="make a share of a server of your own known",
+        description="Make a share of a server of your own known: a folder that this computer has mounted, or serves.",
+    )
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("--folder", type=Path, help="where this computer has it")
+    add.add_argument("--path", help="what the server calls it (default: NAME)")
+    _add_options(add, address="the server's address")
+    attach = add_command(
+        actions,
+        "attach",
+        execute_attach,
+        help="have a camera mount a share",
+        description="Have a camera mount a share, at /var/spool/storage/NetworkShare; again, if it went away.",
+    )
+    attach.add_argument("name", metavar="NAME", nargs="?", help="which share (default: the only one)")
+    add_device_option(attach)
+    _add_api_options(attach)
+    detach = add_command(actions, "detach", execute_detach, help="have a camera unmount its network share")
+    add_device_option(detach)
+    _add_api_options(detach)
+    add_command(actions, "list", execute_list, help="list the shares that are known")
+    remove = add_command(actions, "remove", execute_remove, help="forget a share; its folder stays as it is")
+    remove.add_argument("name", metavar="NAME")
+
+
+def _add_options(parser: argparse.ArgumentParser, *, address: str) -> None:
+    parser.add_argument("--address", help=address)
+    parser.add_argument("--port", type=int, help="the server's port")
+    parser.add_argument("--protocol", choices=("smb", "nfs"), help="SMB, which cameras know, or NFS (default: smb)")
+    parser.add_argument("--user", help="the name that cameras log in with")
+    parser.add_argument("--password-file", metavar="FILE", type=Path, help="the password is the first line of FILE")
+
+
+def _add_api_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--api", metavar="URL", help="ask the camera's own web API at http://CAMERA; no root is needed")
+    parser.add_argument("--api-user", metavar="USER", default="root", help="an administrator there (default: root)")
+    parser.add_argument(
+        "--api-password-file", metavar="FILE", type=Path, help="their password (default: INCAMERA_API_PASSWORD's)"
+    )
+
+
+def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
+    import signal
+    import time
+
+    from incamera.workflows.context import Context
+    from incamera.workflows.share import served, shares_folder
+
+    context = Context.open(console)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
+    with served(context, arguments.name, _wish(arguments)) as (share, require_alive):
+        if arguments.json:
+            console.emit(_describe(share))
+        else:
+            login = ""
+            if share.protocol == "smb":
+                login = f', user "{share.user}", password in {shares_folder(context) / share.name}.toml'
+            console.print(f"{share.folder} is {share.url}{login}")
+            console.info(
+                f"have a camera mount it with `incamera share attach {share.name} --device NAME`; Ctrl-C ends it"
+            )
+        try:
+            while True:
+                require_alive()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            console.info(f"{share.name} is served no more")
+    return 0
+
+
+def execute_add(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.share import add_share
+
+    share = add_share(Context.open(console), arguments.name, _wish(arguments))
+    if arguments.json:
+        console.emit(_describe(share))
+    else:
+        console.print(f"{share.name}: {share.url} is {share.folder}")
+    return 0
+
+
+def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.share_attach import attach
+
+    context = Context.open(console)
+    if arguments.api:
+        from incamera.workflows.share_api import attach_by_api, open_api
+
+        api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
+        attached = attach_by_api(context, arguments.name, api, device=arguments.device)
+    else:
+        attached = attach(context, arguments.name, arguments.device)
+    if arguments.json:
+        console.emit(
+            {
+                "device": attached.device,
+                "share": _describe(attached.share),
+                "place": attached.place,
+                "mounted_now": attached.fresh,
+            }
+        )
+    else:
+        how = "now has" if attached.fresh else "has"
+        console.print(f"{attached.device} {how} {attached.share.folder} at {attached.place}")
+    return 0
+
+
+def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.share_attach import detach
+
+    context = Context.open(console)
+    if arguments.api:
+        from incamera.workflows.share_api import detach_by_api, open_api
+
+        api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
+        device, source = arguments.device or arguments.api, detach_by_api(context, api, device=arguments.device)
+    else:
+        device, source = detach(context, arguments.device)
+    if arguments.json:
+        console.emit({"device": device, "unmounted": source})
+    else:
+        console.print(f"{device} has unmounted {source}" if source else f"{device} has no network share mounted")
+    return 0
+
+
+def execute_list(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.share import list_shares
+
+    shares = list_shares(Context.open(console))
+    if arguments.json:
+        console.emit({"shares": [{**_describe(share), "answers": answers} for share, answers in shares]})
+    elif not shares:
+        console.print("no share is known; serve a folder with `incamera share serve`")
+    else:
+        rows = [(s.name, s.url, str(s.folder), "yes" if answers else "no") for s, answers in shares]
+        console.table(("SHARE", "ADDRESS", "FOLDER", "ANSWERS"), rows)
+    return 0
+
+
+def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.workflows.context import Context
+    from incamera.workflows.share import forget_share
+
+    forget_share(Context.open(console), arguments.name)
+    if arguments.json:
+        console.emit({"removed": arguments.name})
+    else:
+        console.print(f"forgot {arguments.name}; its folder stays as it is")
+    return 0
+
+
+def _wish(arguments: argparse.Namespace) -> Wish:
+    from incamera.share.values import Protocol
+    from incamera.workflows.share import Wish
+
+    return Wish(
+        folder=arguments.folder,
+        protocol=Protocol(arguments.protocol) if arguments.protocol else None,
+        address=arguments.address,
+        port=arguments.port,
+        path=getattr(arguments, "path", None),
+        user=arguments.user,
+        password_file=arguments.password_file,
+    )
+
+
+def _describe(share: Share) -> dict[str, Any]:
+    return {
+        "name": share.name,
+        "url": share.url,
+        "folder": str(share.folder),
+        "protocol": str(share.protocol),
+        "address": share.address,
+        "port": share.port,
+        "user": share.user,
+        "served": share.served,
+    }

@@ -1,0 +1,44 @@
+"""`incamera stop`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_device_option, add_project_option
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "stop",
+        execute,
+        help="end the app in the camera, whoever started it",
+        description="End all runs of this project's app in the camera, whoever started them, with all their processes.",
+    )
+    add_project_option(parser)
+    add_device_option(parser)
+    parser.add_argument("--all", action="store_true", help="end the runs of every app, and of no project")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.cli.top import find_project
+    from incamera.project.settings import load_project
+    from incamera.workflows.context import Context
+    from incamera.workflows.top import device_session, stop_runs
+
+    project = find_project(arguments) if arguments.all else load_project(Path(arguments.project))
+    with device_session(Context.open(console), arguments.device, project) as session:
+        ended = stop_runs(session, None if arguments.all else project)
+        device = str(session.device)
+    if arguments.json:
+        console.emit({"device": device, "ended": [{"pid": process.pid, "app": process.app} for process in ended]})
+    elif ended:
+        console.info(f"ended on {device}: " + ", ".join(f"{process.command} ({process.pid})" for process in ended))
+    else:
+        console.info(f"nothing of {'ours' if arguments.all or project is None else project.name} ran on {device}")
+    return 0

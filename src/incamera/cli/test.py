@@ -1,0 +1,60 @@
+"""`incamera test`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import (
+    add_audit_option,
+    add_command,
+    add_device_option,
+    add_place_options,
+    add_project_option,
+    add_target_option,
+    parse_wish,
+)
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "test",
+        execute,
+        help="the project's pytest inside the camera",
+        description="Run the project's tests in the camera with pytest, which is brought there with what the "
+        "dependency group `test` names. Options that are not listed here are pytest's, and so is the exit code.",
+        json=False,
+    )
+    add_project_option(parser)
+    add_target_option(parser)
+    add_device_option(parser)
+    add_audit_option(parser)
+    add_place_options(parser)
+    parser.add_argument(
+        "--junit", "--junitxml", "--junit-xml", type=Path, metavar="FILE", help="write the results into this file, too"
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help="measure which lines run, and bring the data back as `.coverage`"
+    )
+    parser.add_argument("arguments", nargs="*", metavar="PYTEST ARGS", help="arguments for pytest: -k …, -x, a file")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import load_project
+    from incamera.workflows.context import Context
+    from incamera.workflows.testing import TestRun, run_tests
+
+    return run_tests(
+        Context.open(console),
+        load_project(Path(arguments.project)),
+        TestRun(arguments=arguments.arguments, junit=arguments.junit, coverage=arguments.coverage),
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
+        wish=parse_wish(arguments),
+    )

@@ -1,0 +1,155 @@
+"""`incamera top`"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_device_option, add_project_option
+from incamera.units import format_bytes
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+    from incamera.device.processes import Sample
+    from incamera.project.settings import Project
+
+_COLUMNS = ("process", "app", "CPU %", "memory", "own share", "peak", "threads", "files", "command")
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "top",
+        execute,
+        help="what the app uses in the camera: processor, memory, threads, files",
+        description="Show what runs in the camera through this tool, and what it uses, until Ctrl-C; or draw a flame "
+        "graph of it with py-spy.",
+    )
+    add_project_option(parser)
+    add_device_option(parser)
+    parser.add_argument("--once", action="store_true", help="look once")
+    parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="look that often (default: 1)")
+    parser.add_argument("--flame", type=Path, metavar="FILE", help="write a flame graph (SVG) of the app into FILE")
+    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="watch so long for it (default: 10)")
+    parser.add_argument("--pid", type=int, metavar="N", help="draw this process (default: the busiest of the app's)")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.errors import UsageError
+    from incamera.workflows.context import Context
+    from incamera.workflows.top import device_session, watch_device
+
+    if arguments.seconds < 1 or not arguments.every > 0:
+        raise UsageError("--seconds and --every must be more than nothing")
+    context = Context.open(console)
+    project = find_project(arguments)
+    if arguments.flame is not None:
+        return _draw(context, project, arguments, console)
+    with device_session(context, arguments.device, project) as session, console.live_table() as show:
+        before: Sample | None = None
+        samples = watch_device(session, every=arguments.every)
+        try:
+            for sample in samples:
+                document = _describe(sample, before, str(session.device))
+                if arguments.json and arguments.once:
+                    console.emit(document)
+                elif arguments.json:
+                    # It has no end that a single document could wait for: a document for each sample.
+                    console.print(json.dumps({"schema": 1, **document}))
+                else:
+                    show(_headline(document), _COLUMNS, [_row(process) for process in document["processes"]])
+                if arguments.once:
+                    return 0
+                before = sample
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            samples.close()
+    return 0
+
+
+def find_project(arguments: argparse.Namespace) -> Project | None:
+    """Return the project that we are in, for its device; these commands work without one, too."""
+    from incamera.errors import ConfigError
+    from incamera.project.settings import load_project
+
+    try:
+        return load_project(Path(arguments.project))
+    except ConfigError:  # no project, or one of another kind
+        return None
+
+
+def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.errors import StoreError
+    from incamera.workflows.top import device_session, record_flame
+
+    with device_session(context, arguments.device, project) as session:
+        process, graph = record_flame(context, session, project=project, pid=arguments.pid, seconds=arguments.seconds)
+        try:
+            arguments.flame.write_bytes(graph)
+        except OSError as error:
+            raise StoreError(f"cannot write {arguments.flame}: {error.strerror}") from error
+        if arguments.json:
+            console.emit(
+                {
+                    "device": str(session.device),
+                    "pid": process.pid,
+                    "command": process.command,
+                    "seconds": arguments.seconds,
+                    "sampler": "py-spy",
+                    "flame": str(arguments.flame),
+                }
+            )
+        else:
+            console.print(str(arguments.flame))
+    return 0
+
+
+def _describe(sample: Sample, before: Sample | None, device: str) -> dict[str, Any]:
+    usage = sample.usage_since(before)
+    return {
+        "device": device,
+        "uptime": sample.uptime,
+        "memory_free": sample.free,
+        "memory_total": sample.total,
+        "processes": [
+            {
+                "pid": process.pid,
+                "app": process.app,
+                "run": process.run,
+                "command": process.command,
+                "cpu_percent": round(usage[process.pid], 1),
+                "cpu_seconds": process.ticks / 100,
+                "resident": process.resident,
+                "proportional": process.proportional,
+                "peak": process.peak,
+                "threads": process.threads,
+                "files": process.files,
+            }
+            for process in sample.processes
+        ],
+    }
+
+
+def _headline(document: dict[str, Any]) -> str:
+    free, total = format_bytes(document["memory_free"]), format_bytes(document["memory_total"])
+    count = len(document["processes"])
+    running = f"{count} {'process' if count == 1 else 'processes'} of ours"
+    return f"{document['device']}: {running}, {free} of {total} RAM free"
+
+
+def _row(process: dict[str, Any]) -> list[str]:
+    share = process["proportional"]
+    return [
+        str(process["pid"]),
+        process["app"] or "–",
+        f"{process['cpu_percent']:.1f}",
+        format_bytes(process["resident"]),
+        "–" if share is None else format_bytes(share),
+        format_bytes(process["peak"]),
+        str(process["threads"]),
+        str(process["files"]),
+        process["command"],
+    ]

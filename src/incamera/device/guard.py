@@ -1,0 +1,130 @@
+"""The guard, our static program on a device: how it gets there, and what its answers mean."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.device.session import run_command
+from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
+
+if TYPE_CHECKING:
+    from incamera.device.protocols import Transport
+    from incamera.device.session import Session
+
+FOLDER = "incamera"
+IMAGES = ".images"
+# Exit codes: the shell's when there is no guard, the guard's own (bundles.h, standing.h), those of what was killed.
+NO_GUARD = 99
+NO_IMAGE = 9
+_DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED, _CANNOT, _SILENT = 3, 4, 5, 6, 7, 8
+_ENDED = (128 + 15, 255)
+_UPLOAD_SECONDS = 120.0
+
+
+class NoRoom(DeviceUnsuitable):
+    """The place turned out to be too small; another may do."""
+
+
+class NotSeen(DeviceError):
+    """What was written into the host's folder does not appear on the device."""
+
+
+class CannotStand(DeviceUnsuitable):
+    """The device has it, but cannot start from that form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The guard program for a device's architecture, and the place on the device that it is kept in."""
+
+    binary: Path
+    place: str
+
+    @property
+    def remote_path(self) -> str:
+        digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]
+        return f"{self.place}/{FOLDER}/.guard/incamera-guard-{digest}"
+
+
+def ensure_guard(session: Session, guard: Guard) -> str:
+    """Bring the guard to the device unless it is there. Returns its path."""
+    return session.call(bring_guard(session.transport, guard))
+
+
+async def bring_guard(transport: Transport, guard: Guard) -> str:
+    path, data = guard.remote_path, guard.binary.read_bytes()
+    quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
+    found = await run_command(transport, f"[ -x {quoted} ]", timeout=_UPLOAD_SECONDS)
+    if found.exit_code == 0:
+        return path
+    # $$ keeps two hosts that do this at once apart. The size tells whether all of it came.
+    script = (
+        f'mkdir -p {folder} && t={quoted}.$$ && cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] '
+        f'&& chmod 755 "$t" && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
+    )
+    result = await run_command(transport, script, input=data, timeout=_UPLOAD_SECONDS)
+    if result.exit_code:
+        if "No space" in result.error_text:
+            raise explain(transport, _NO_SPACE, "", guard.place)
+        raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
+    return path
+
+
+def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
+    device = transport.device
+    message = message.removeprefix("incamera-guard: ")
+    if code == _NO_SPACE or "No space" in message:
+        return NoRoom(
+            f"{device} has no space left in {place}",
+            hint="remove something there, or choose another place; what ran before is untouched",
+        )
+    if code == _DAMAGED:
+        return DeviceError(
+            f"the bundle did not come whole to {device}: {message.splitlines()[-1] if message else ''}",
+            hint="deploy again: only what is missing is sent; what ran before is untouched",
+        )
+    if code == _BUSY:
+        return DeviceError(
+            f"another deploy of this app to {device} is still under way",
+            hint="wait for it, then try again; --take-over ends it",
+        )
+    if code in _ENDED:
+        return DeviceError(f"the deploy to {device} was ended there", hint="somebody may have said --take-over")
+    if "Read-only file system" in message:
+        return DeviceUnsuitable(
+            f"{place} on {device} is read-only",
+            hint="an SD card may be locked or failing; --to takes another place; what ran before is untouched",
+        )
+    if "I/O error" in message or "Host is down" in message or "No such device" in message:
+        return DeviceError(
+            f"{place} on {device} does not answer: {message}",
+            hint="has the card been pulled, or is the share's server away? what ran before is untouched",
+        )
+    if code == _INTERRUPTED:
+        return ConnectionLost(f"the connection to {device} was lost", hint="deploy again: it goes on where it stopped")
+    if code in (126, NO_GUARD):
+        return DeviceUnsuitable(
+            f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
+            hint="it is mounted noexec, or the device has another architecture: `incamera device info` tells",
+        )
+    return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
+
+
+def explain_standing(transport: Transport, code: int, message: str, place: str) -> DeviceError:
+    """What `stand` could not do; it tells the rest itself."""
+    device, message = transport.device, message.removeprefix("incamera-guard: ")
+    if code == _DAMAGED:
+        hint = f"remove {place}/{FOLDER}/{IMAGES} there, then deploy again"
+        return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
+    if code in (_NO_SPACE, _CANNOT):
+        return CannotStand(
+            f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
+        )
+    if code == _SILENT:
+        hint = "has the card been pulled, or is the share's server away?"
+        return DeviceError(f"{place} on {device} does not answer: {message}", hint=hint)
+    return explain(transport, code, message, place)

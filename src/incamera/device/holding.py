@@ -1,0 +1,117 @@
+"""A process on the device that ends with us: its channel, and that of the guard's `hold`, which hears a heartbeat.
+
+When the heartbeat stops, because we have died or the network has, the guard ends every process of the run, so that
+none is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from incamera.errors import DeviceError
+
+if TYPE_CHECKING:
+    from incamera.device.protocols import Channel, Terminal, Transport
+
+HEARTBEAT_SECONDS = 3.0
+# Without a sign of life for that long, the device ends the run. Several heartbeats, since a Wi-Fi may stutter.
+GUARD_TIMEOUT_SECONDS = 15.0
+# What an app gets between SIGTERM and SIGKILL.
+GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppCommand:
+    """What to run on the device: the words of a command, its folder, and what is added to its environment."""
+
+    words: tuple[str, ...]
+    folder: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def shell_command(command: AppCommand, before: Sequence[str] = ()) -> str:
+    """Return *command* for a POSIX shell; *before* are words that come in front of its own."""
+    parts = [f"export {name}={shlex.quote(value)}; " for name, value in command.environment.items()]
+    if command.folder is not None:
+        parts.append(f"cd {shlex.quote(command.folder)} && ")
+    return "".join(parts) + "exec " + shlex.join([*before, *command.words])
+
+
+class HeldRun:
+    """One run under the guard. Make it on the connection's loop, `start` it, and `end` it whatever happens.
+
+    *guard* is the guard's path on the device (`deploy.ensure_guard`).
+    """
+
+    def __init__(self, transport: Transport, guard: str, command: AppCommand) -> None:
+        self._transport = transport
+        self._orders: asyncio.Queue[bytes] = asyncio.Queue()
+        self.exited = asyncio.Event()
+        """Set when the run's first process is gone; children of it may go on, and hold its channel open."""
+        folder = f"/tmp/incamera-run-{secrets.token_hex(8)}"
+        timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
+        self._hold_command = "exec " + shlex.join(
+            [guard, "hold", folder, "--timeout", str(timeout), "--grace", str(grace)]
+        )
+        self._app_command = shell_command(command, [guard, "run", folder, "--"])
+
+    async def start(self, *, terminal: Terminal | None = None) -> Channel:
+        """Start the run and return its channel."""
+        # Both start at once, so that nobody waits for a round trip; the device's end sorts them out.
+        self._hold, self.app = await asyncio.gather(
+            self._transport.open(self._hold_command),
+            self._transport.open(self._app_command, terminal=terminal),
+        )
+        self.watch = asyncio.create_task(self._watch(self._hold))
+        self.beat = asyncio.create_task(self._beat(self._hold))
+        return self.app
+
+    def order(self, line: bytes) -> None:
+        """Have the guard do something: `signal INT`, `end`."""
+        self._orders.put_nowait(line + b"\n")
+
+    def raise_failure(self) -> None:
+        """Raise what ended the guard's channel before its time, if anything did."""
+        for task in (self.watch, self.beat):
+            if task.done() and not task.cancelled() and (error := task.exception()):
+                raise error
+
+    async def end(self) -> None:
+        """Have the guard end what is left of the run, and wait until it has."""
+        self.beat.cancel()
+        with contextlib.suppress(DeviceError, TimeoutError):
+            await self._hold.write(b"end\n")
+            await self._hold.write_eof()
+            await asyncio.wait({self.watch}, timeout=GRACE_SECONDS + 6)
+        await asyncio.gather(self.beat, return_exceptions=True)
+        self.watch.cancel()
+        await asyncio.gather(self.watch, return_exceptions=True)
+        for channel in (self.app, self._hold):
+            with contextlib.suppress(DeviceError):
+                await channel.close()
+
+    async def _watch(self, hold: Channel) -> None:
+        """Hear what the guard tells."""
+        ready = False
+        while line := await hold.read_line():
+            ready = ready or line == b"ready\n"
+            if line == b"exited\n":
+                self.exited.set()
+        if not ready:
+            message = (await hold.read_error(4096)).decode("utf-8", "replace").strip()
+            code = await hold.wait()
+            raise DeviceError(f"cannot guard a run on {self._transport.device}: {message or f'exit code {code}'}")
+
+    async def _beat(self, hold: Channel) -> None:
+        while True:
+            try:
+                order = await asyncio.wait_for(self._orders.get(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                order = b".\n"
+            await hold.write(order)

@@ -1,0 +1,124 @@
+"""Making the live folder in the camera like the app on the host: only what differs is sent, and it counts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from incamera.device.agent import PIECE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.device.agent import Agent
+    from incamera.project.watching import AppFile
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    put: tuple[str, ...]
+    delete: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.delete)
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted((*self.put, *self.delete))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The agent took none of a batch, since *path* does not compile."""
+
+    path: str
+    message: str
+    line: int | None
+    column: int | None
+    text: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A batch that was taken. *sent_at* is when our last byte of it had gone (`time.monotonic`)."""
+
+    sent_at: float
+    size: int = 0
+
+
+class ChangedMeanwhile(Exception):
+    """A file was written again while it was read."""
+
+
+def plan_changes(wanted: Mapping[str, AppFile], there: Mapping[str, str]) -> Changes:
+    """Return what must be done to a folder whose files have the digests *there* so that it has those of *wanted*."""
+    return Changes(
+        put=tuple(sorted(path for path, file in wanted.items() if there.get(path) != state(file))),
+        delete=tuple(sorted(there.keys() - wanted.keys())),
+    )
+
+
+def state(file: AppFile) -> str:
+    """Return what of *file* is compared."""
+    return file.sha256 + ("x" if file.executable else "")
+
+
+async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Changes) -> Sent | Refused:
+    """Send *changes* as one batch. Raises ChangedMeanwhile (nothing has been applied then), AgentError."""
+    size = 0
+    try:
+        for path in changes.delete:
+            await agent.send("delete", path=path)
+        for path in changes.put:
+            file = wanted[path]
+            offset = 0
+            for piece, more in _pieces(file.source, file.sha256):
+                await agent.send(
+                    "put",
+                    piece,
+                    path=path,
+                    mode=0o755 if file.executable else 0o644,
+                    sha256=file.sha256,
+                    offset=offset,
+                    more=more,
+                )
+                offset += len(piece)
+                if more:
+                    await asyncio.sleep(0)
+            size += offset
+    except (ChangedMeanwhile, OSError) as error:
+        await agent.send("discard")
+        raise ChangedMeanwhile from error
+    asked = asyncio.create_task(agent.request("commit"))
+    await asyncio.sleep(0)
+    sent_at = time.monotonic()
+    answer = (await asked).message
+    if answer["type"] == "refused":
+        return Refused(
+            path=str(answer["path"]),
+            message=str(answer.get("message") or "invalid syntax"),
+            line=answer.get("line"),
+            column=answer.get("column"),
+            text=answer.get("text"),
+        )
+    return Sent(sent_at=sent_at, size=size)
+
+
+def _pieces(path: Path, sha256: str) -> Iterator[tuple[bytes, bool]]:
+    """Yield the bytes of *path*, and of each piece whether there are more."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        piece = stream.read(PIECE)
+        while True:
+            digest.update(piece)
+            following = stream.read(PIECE)
+            if not following and digest.hexdigest() != sha256:
+                raise ChangedMeanwhile
+            yield piece, bool(following)
+            if not following:
+                return
+            piece = following

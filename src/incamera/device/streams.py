@@ -1,0 +1,102 @@
+"""The host's ends of a run: its standard streams, as file descriptors, and the terminal that they may be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from incamera.device.protocols import Terminal
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+
+    def find_terminal(self) -> Terminal | None:
+        """Return the terminal when somebody types at one end and reads at the other."""
+        if not (os.isatty(self.stdin) and os.isatty(self.stdout)):
+            return None
+        columns, rows = self.terminal_size()
+        return Terminal(os.environ.get("TERM") or "vt100", columns, rows)
+
+    def terminal_size(self) -> tuple[int, int]:
+        size = os.get_terminal_size(self.stdout)
+        return size.columns or 80, size.lines or 24
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+
+
+async def copy_input(descriptor: int, write: Callable[[bytes], Awaitable[None]]) -> None:
+    """Give *write* what is typed or piped to us, until its end or until this task is cancelled."""
+    loop = asyncio.get_running_loop()
+    wake_read, wake_write = os.pipe()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    wanted = threading.Semaphore(4)
+
+    def read() -> None:
+        # A thread, since not every file can be polled; the pipe wakes it when the app has ended, so that what is
+        # typed after that is left to whoever comes next.
+        try:
+            while wanted.acquire():
+                ready, _, _ = select.select([descriptor, wake_read], [], [])
+                if wake_read in ready:
+                    return
+                data = os.read(descriptor, _CHUNK)
+                loop.call_soon_threadsafe(chunks.put_nowait, data)
+                if not data:
+                    return
+        except (OSError, ValueError, RuntimeError):
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(chunks.put_nowait, b"")
+        finally:
+            os.close(wake_read)
+
+    threading.Thread(target=read, name="incamera-stdin", daemon=True).start()
+    try:
+        while data := await chunks.get():
+            await write(data)
+            wanted.release()
+    finally:
+        os.close(wake_write)
+        wanted.release()
+
+
+@contextmanager
+def raw_terminal(descriptor: int, *, keep_interrupt: bool = False) -> Iterator[None]:
+    """Let every key go to the device, and put the terminal back whatever happens.
+
+    With *keep_interrupt* Ctrl-C stays a signal to us, and our own lines of output end as usual.
+    """
+    import termios
+    import tty
+
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor)
+        if keep_interrupt:
+            mode = termios.tcgetattr(descriptor)
+            disabled = os.fpathconf(descriptor, "PC_VDISABLE").to_bytes(1, "little")
+            mode[tty.OFLAG] = before[tty.OFLAG]
+            mode[tty.LFLAG] |= termios.ISIG
+            mode[tty.CC][termios.VQUIT] = mode[tty.CC][termios.VSUSP] = disabled
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, mode)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

@@ -1,0 +1,112 @@
+"""Output on its way from the camera to the user: a path of the app's there becomes that of the same file here.
+
+So a traceback names the file that is edited, and a click on it opens that one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+# What ends a path in a traceback (`File "…", line 3`), in pdb (`> …(3)main()`) and in a warning (`…:3: UserWarning`).
+_END = re.compile(rb"[\"'():,<>\x1b\r\n]")
+# No path is longer, so no more than this is ever held back.
+_LONGEST = 4096
+
+
+class Tap(Protocol):
+    """Sees output on its way to the user, and may change it."""
+
+    @property
+    def is_holding(self) -> bool: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what can be shown of all that came; the rest is held back."""
+
+    def finish(self) -> bytes:
+        """Return what is held back: nothing more comes, or not soon."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostPaths:
+    """Where the app's files lie: *folders* on the device, *sources* on the host; the first that has a file counts."""
+
+    folders: tuple[str, ...]
+    sources: tuple[Path, ...]
+
+    def find(self, path: str) -> Path | None:
+        """Return the host's file for *path* on the device."""
+        for folder in self.folders:
+            if path.startswith(folder + "/"):
+                return self.find_relative(path[len(folder) + 1 :])
+        return None
+
+    def find_relative(self, path: str) -> Path | None:
+        if not path or ".." in path.split("/"):
+            return None
+        try:
+            return next((source / path for source in self.sources if (source / path).is_file()), None)
+        except (OSError, ValueError):  # no file's name can be so long, or have such a character
+            return None
+
+
+def host_paths(project: Path, folders: Sequence[str], *, has_build_system: bool) -> HostPaths:
+    """A wheel brings its packages without the folder that they lie in at home, as a rule `src`."""
+    sources = (project, project / "src", project / "lib", project / "python") if has_build_system else (project,)
+    return HostPaths(folders=tuple(dict.fromkeys(folder for folder in folders if folder)), sources=sources)
+
+
+class PathRewriter:
+    """A `Tap` that puts the host's paths in. Output comes in pieces of any size, so the beginning of a path waits."""
+
+    def __init__(self, paths: HostPaths) -> None:
+        self._paths = paths
+        self._prefixes = tuple(folder.encode() + b"/" for folder in paths.folders)
+        self._search = re.compile(b"|".join(re.escape(prefix) for prefix in self._prefixes))
+        self._held = b""
+
+    @property
+    def is_holding(self) -> bool:
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._rewrite(self._held + data, last=False)
+
+    def finish(self) -> bytes:
+        return self._rewrite(self._held, last=True)
+
+    def _rewrite(self, data: bytes, *, last: bool) -> bytes:
+        shown, position = [], 0
+        while match := self._search.search(data, position):
+            end = _END.search(data, match.end(), match.start() + _LONGEST)
+            if end is None and not last and len(data) - match.start() < _LONGEST:
+                shown.append(data[position : match.start()])
+                self._held = data[match.start() :]
+                return b"".join(shown)
+            stop = end.start() if end else min(len(data), match.start() + _LONGEST)
+            path = data[match.start() : stop]
+            shown += [data[position : match.start()], self._translate(path)]
+            position = stop
+        rest = data[position:]
+        keep = 0 if last else self._beginning_at_end(rest)
+        self._held = rest[len(rest) - keep :]
+        shown.append(rest[: len(rest) - keep])
+        return b"".join(shown)
+
+    def _translate(self, path: bytes) -> bytes:
+        # A file's name may hold spaces; where it doesn't, what follows a space is other text.
+        for candidate in (path, path.split()[0]):
+            if found := self._paths.find(candidate.decode("utf-8", "surrogateescape")):
+                return str(found).encode("utf-8", "surrogateescape") + path[len(candidate) :]
+        return path
+
+    def _beginning_at_end(self, data: bytes) -> int:
+        """Return how many bytes at the end of *data* may be the beginning of a path of the app's."""
+        most = min(len(data), max(len(prefix) for prefix in self._prefixes))
+        for count in range(most, 0, -1):
+            if any(prefix.startswith(data[-count:]) for prefix in self._prefixes):
+                return count
+        return 0

@@ -1,0 +1,44 @@
+"""One archive of a runtime, to be unpacked into a camera's RAM by what BusyBox brings: gunzip and tar."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from incamera.tree import Entry
+
+_LEVEL = 9
+_CHUNK = 1 << 20
+
+
+def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], out: Path) -> None:
+    """Pack *entries* of the tree *source*, those in *order* first, into *out*: the same bytes for the same entries."""
+    ranks = {path: rank for rank, path in enumerate(order)}
+    ordered = sorted(entries, key=lambda entry: (ranks.get(entry.path, len(ranks)), entry.path.encode()))
+    packer = zlib.compressobj(_LEVEL, wbits=31)
+    with out.open("wb") as stream:
+
+        def write(data: bytes) -> None:
+            stream.write(packer.compress(data))
+
+        for entry in ordered:
+            info = tarfile.TarInfo(entry.path)
+            info.mode = 0o555 if entry.executable else 0o444
+            if entry.link:
+                info.type, info.linkname = tarfile.SYMTYPE, entry.link
+            else:
+                info.size = entry.size
+            # Not pax: busybox reads GNU's long names, whatever it was built with.
+            write(info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
+            if entry.link:
+                continue
+            with (source / entry.path).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    write(chunk)
+            write(bytes(-entry.size % tarfile.BLOCKSIZE))
+        write(bytes(2 * tarfile.BLOCKSIZE))
+        stream.write(packer.flush())

@@ -1,0 +1,164 @@
+"""In what order the files of a runtime lie in its image: those that starts and imports read come first.
+
+So they can be fetched in a few large pieces before they are asked for. Which they are is computed, so that equal
+runtimes give equal images: the interpreter's own start, then each package with what it imports, down to the libraries
+of extension modules. What no source tells was read from traces of real starts (`data/order.toml`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.elf import read_needed
+from incamera.runtime import layout
+from incamera.runtime.images.imports import find_imports
+
+if TYPE_CHECKING:
+    from incamera.targets.target import Target
+    from incamera.tree import Entry
+
+_CACHED = re.compile(r"(?P<folder>.*/)__pycache__/(?P<name>[^/]+)\.cpython-\d+\.pyc")
+
+
+def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> tuple[list[str], list[str]]:
+    """Return the files of the runtime in *tree*: those that starts read, in their order, and the rest."""
+    entries = list(entries)
+    files = [entry.path for entry in entries if not entry.link]
+    links = {entry.path: entry.link for entry in entries if entry.link}
+    modules = _index_modules(files, target)
+    reader = _Reader(tree, set(files), links, modules, target)
+    reader.add("bin/python3", "bin/incamera-guard", "etc/launcher", f"lib/{target.architecture.facts.loader}")
+    reader.add_elf(layout.interpreter(target))
+    for name in [*_settings()["start"], *_roots(modules)]:
+        reader.add_module(name)
+    hot = reader.order
+    taken = set(hot)
+    # Source and byte-code of a module have much in common: side by side they take less.
+    return hot, sorted((file for file in files if file not in taken), key=_stem)
+
+
+class _Reader:
+    """Follows what an import reads, each file once."""
+
+    def __init__(
+        self, tree: Path, files: set[str], links: Mapping[str, str], modules: Mapping[str, str], target: Target
+    ) -> None:
+        self._tree = tree
+        self._files = files
+        self._links = links
+        self._modules = modules
+        self._stdlib = _load_stdlib(target.python)
+        self._prefix = f"{layout.PACKAGES}/"
+        self._seen: set[str] = set()
+        self._order: dict[str, None] = {}
+
+    @property
+    def order(self) -> list[str]:
+        return list(self._order)
+
+    def add(self, *paths: str) -> None:
+        self._order.update(dict.fromkeys(path for path in paths if path in self._files))
+
+    def add_elf(self, path: str) -> None:
+        """Add *path* and the libraries that it needs, which are loaded before it is used."""
+        if path in self._order or path not in self._files:
+            return
+        self.add(path)
+        for name in read_needed(self._tree / path):
+            self.add_elf(f"lib/{self._links.get(f'lib/{name}', name)}")
+
+    def add_module(self, root: str) -> None:
+        waiting = [root]
+        while waiting:  # not recursive: chains of imports are long
+            name = waiting.pop()
+            if name in self._seen:
+                continue
+            self._seen.add(name)
+            parent = name.rpartition(".")[0]
+            if parent and parent not in self._seen:
+                waiting += [name, parent]
+                self._seen.discard(name)
+                continue
+            path = self._modules.get(name)
+            if path is not None:
+                if path.endswith(".so"):
+                    self.add_elf(path)
+                else:
+                    self.add(path)
+            waiting += reversed(self._imports_of(name, path))
+
+    def _imports_of(self, name: str, path: str | None) -> list[str]:
+        listed: list[str] = _settings()["extensions"].get(name, [])
+        if path is None or not path.startswith(self._prefix):
+            return [*listed, *self._stdlib.get(name, ())]
+        if path.endswith(".so"):
+            return listed
+        source = self._tree / _source(path)
+        if not source.is_file():
+            return listed
+        is_package = source.name == "__init__.py"
+        found = find_imports(source.read_text("utf-8", "replace"), name, is_package=is_package)
+        return [*listed, *(each for each in found if each in self._modules or each in self._stdlib)]
+
+
+def _index_modules(files: Iterable[str], target: Target) -> dict[str, str]:
+    """Return the file that is read for each module that can be imported."""
+    stdlib = f"{layout.stdlib(target)}/"
+    found: dict[str, str] = {}
+    for file in files:
+        if file.startswith(stdlib):
+            path = file.removeprefix(stdlib).removeprefix("lib-dynload/")
+        elif file.startswith(f"{layout.PACKAGES}/"):
+            path = file.removeprefix(f"{layout.PACKAGES}/")
+        else:
+            continue
+        if match := _CACHED.fullmatch(f"/{path}"):
+            path = (match["folder"] + match["name"]).lstrip("/")
+        elif path.endswith(".so"):
+            path = path.removesuffix(".so")
+            path = path[: -len(path.rpartition("/")[2])] + path.rpartition("/")[2].partition(".")[0]
+        elif path.endswith(".pyc"):
+            path = path.removesuffix(".pyc")
+        else:
+            continue
+        found.setdefault(path.removesuffix("/__init__").replace("/", "."), file)
+    return found
+
+
+def _roots(modules: Mapping[str, str]) -> Iterator[str]:
+    """Yield the packages that an app may import."""
+    apart = set(_settings()["apart"]["packages"])
+    for name, path in sorted(modules.items()):
+        if "." not in name and path.startswith(layout.PACKAGES) and name not in apart:
+            yield name
+
+
+def _source(path: str) -> str:
+    match = _CACHED.fullmatch(path)
+    return f"{match['folder']}{match['name']}.py" if match else path
+
+
+def _stem(path: str) -> tuple[bool, str, str]:
+    return ".so" in path, _source(path).removesuffix(".py"), path
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    return tomllib.loads(_data("order.toml"))
+
+
+@cache
+def _load_stdlib(python: str) -> dict[str, list[str]]:
+    loaded: dict[str, list[str]] = json.loads(_data(f"stdlib-{python}.json"))
+    return loaded
+
+
+def _data(name: str) -> str:
+    return resources.files("incamera.runtime.images").joinpath(f"data/{name}").read_text("utf-8")

@@ -1,0 +1,153 @@
+/* Images: runtimes that lie beside the apps once, in one file or as a folder, for every bundle whose file `image` names
+   them. Whoever receives a bundle shares the lock of APPS/.images; who has it alone may remove images. */
+#define _GNU_SOURCE
+#include "bundles.h"
+#include "incamera.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int lock_images(const char *apps, int how) {
+    char *folder = join_path(apps, IMAGES), *path = join_path(folder, ".lock");
+    make_parents(path, 1);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (lock >= 0 && flock(lock, how) < 0 && errno == EWOULDBLOCK) {
+        close(lock);
+        lock = -1;
+    }
+    free(path);
+    free(folder);
+    return lock;
+}
+
+/* Keep others from removing images until the descriptor that is returned is closed. */
+int share_images(const char *apps) { return lock_images(apps, LOCK_SH); }
+
+static bool is_whole_file(const char *path, off_t size) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == size && status.st_mtime == STAMP;
+}
+
+bool has_image(const char *apps, const struct image *image) {
+    char *images = join_path(apps, IMAGES), *path = join_path(images, image->file);
+    /* A folder has got its name when all of it had been checked. */
+    bool there = image->folder ? access(path, F_OK) == 0 : is_whole_file(path, image->size);
+    free(path);
+    free(images);
+    return there;
+}
+
+/* Open what came of the image before, unless it is whole by now. */
+void open_image(const char *apps, struct image *image) {
+    char *images = join_path(apps, IMAGES);
+    image->path = join_path(images, image->file);
+    image->partial = join(image->path, ".partial", "");
+    free(images);
+    image->descriptor = open(image->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (image->descriptor < 0)
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
+    flock(image->descriptor, LOCK_EX); /* two apps may bring the same one */
+    if (is_whole_file(image->path, image->size)) {
+        close(image->descriptor);
+        image->descriptor = -1;
+        return;
+    }
+    image->offset = lseek(image->descriptor, 0, SEEK_END);
+    if (image->offset > image->size && ftruncate(image->descriptor, 0) == 0)
+        image->offset = 0;
+}
+
+/* Take the rest from standard input, and give the image its name once it is found to be what that says. */
+void receive_image(struct image *image) {
+    static char buffer[1 << 16];
+    struct sha256 hash;
+    char sha256[65];
+    int file = image->descriptor;
+    sha256_start(&hash);
+    for (off_t at = 0; at < image->offset;) {
+        ssize_t got = pread(file, buffer, sizeof buffer, at);
+        if (got <= 0)
+            fail(1, "cannot read", image->partial, errno);
+        sha256_add(&hash, buffer, (size_t)got);
+        at += got;
+    }
+    lseek(file, image->offset, SEEK_SET);
+    for (off_t at = image->offset; at < image->size;) {
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        off_t left = image->size - at;
+        int ready = poll(&input, 1, SILENCE_MS);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        ssize_t got = ready > 0 ? read(0, buffer, left < (off_t)sizeof buffer ? (size_t)left : sizeof buffer) : 0;
+        if (got <= 0)
+            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+        if (!write_all(file, buffer, (size_t)got))
+            fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
+        sha256_add(&hash, buffer, (size_t)got);
+        at += got;
+    }
+    sha256_end(&hash, sha256);
+    if (strncmp(image->file, sha256, 64)) {
+        unlink(image->partial);
+        fail(EXIT_DAMAGED, "not what its name says:", image->path, 0);
+    }
+    const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
+    fchmod(file, 0444);
+    if (fsync(file) < 0 || futimens(file, times) < 0 || close(file) < 0 || rename(image->partial, image->path) < 0)
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->path, errno);
+}
+
+/* Is FILE named by the file `image` of any bundle below APPS? */
+static bool is_named(const char *apps, const char *file) {
+    bool named = false;
+    char *line = join("file ", file, "\n");
+    DIR *folder = opendir(apps);
+    for (struct dirent *app; folder && !named && (app = readdir(folder));) {
+        if (*app->d_name == '.')
+            continue;
+        char *path = join_path(apps, app->d_name);
+        DIR *bundles = opendir(path);
+        for (struct dirent *bundle; bundles && !named && (bundle = readdir(bundles));)
+            if (*bundle->d_name != '.' && strncmp(bundle->d_name, "current", 7)) {
+                char *root = join_path(path, bundle->d_name), *image = join_path(root, "image");
+                char *text = read_file(image, NULL);
+                named = text && strstr(text, line);
+                free(text);
+                free(image);
+                free(root);
+            }
+        if (bundles)
+            closedir(bundles);
+        free(path);
+    }
+    if (folder)
+        closedir(folder);
+    free(line);
+    return named;
+}
+
+/* Remove the images that no bundle names, unless somebody is receiving: then that one does it. */
+void remove_images(const char *apps) {
+    char *folder = join_path(apps, IMAGES);
+    DIR *images = opendir(folder);
+    int lock = images ? lock_images(apps, LOCK_EX | LOCK_NB) : -1;
+    for (struct dirent *entry; lock >= 0 && (entry = readdir(images));)
+        if (*entry->d_name != '.' && !is_named(apps, entry->d_name)) {
+            char *path = join_path(folder, entry->d_name);
+            remove_tree(path);
+            free(path);
+        }
+    if (images)
+        closedir(images);
+    if (lock >= 0)
+        close(lock);
+    free(folder);
+}

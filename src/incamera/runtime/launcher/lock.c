@@ -1,0 +1,82 @@
+/* One deploy of an app at a time; who waits is told for whom, and may take over. The lock itself is the kernel's, so that
+   of a dead holder is free at once. */
+#define _GNU_SOURCE
+#include "bundles.h"
+#include "incamera.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_WAIT_MS 120000
+#define LOCK_PAUSE_MS 20
+
+/* Who holds the lock: "PID SECONDS WHO", as its holder wrote it, or NULL. */
+static char *read_holder(int lock) {
+    static char text[256];
+    ssize_t size = pread(lock, text, sizeof text - 1, 0);
+    if (size <= 0)
+        return NULL;
+    text[size] = 0;
+    text[strcspn(text, "\n")] = 0;
+    return strchr(text, ' ') ? text : NULL;
+}
+
+static void write_holder(int lock, const char *who) {
+    char *pid = number_text(getpid()), *now = number_text((long)time(NULL));
+    char *numbers = join(pid, " ", now), *text = join(numbers, " ", who);
+    if (ftruncate(lock, 0) == 0)
+        pwrite(lock, text, strlen(text), 0);
+    free(text);
+    free(numbers);
+    free(now);
+    free(pid);
+}
+
+/* End the deploy that holds the lock: a guard like us, told from a process that has got its number since. */
+static void end_holder(const char *holder) {
+    pid_t pid = atoi(holder);
+    char *number = number_text(pid), *path = join("/proc/", number, "/cmdline");
+    size_t size = 0;
+    char *words = pid > 1 ? read_file(path, &size) : NULL;
+    const char *second = words && strlen(words) + 1 < size ? words + strlen(words) + 1 : "";
+    if (words && strstr(words, "incamera-guard") && !strcmp(second, "receive"))
+        kill(pid, SIGTERM);
+    free(words);
+    free(path);
+    free(number);
+}
+
+/* Take the lock of FOLDER for WHO. While another has it, that one is told of, a line a second: "wait WHO SECONDS". */
+void take_lock(const char *folder, const char *who, bool take_over) {
+    char *path = join_path(folder, ".lock"), *holder;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (lock < 0)
+        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
+    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += LOCK_PAUSE_MS) {
+        holder = read_holder(lock);
+        if (waited >= LOCK_WAIT_MS)
+            fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
+        if (holder && take_over && waited % 2000 == 0)
+            end_holder(holder);
+        if (waited % 1000 == 0) {
+            char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
+            long seconds = since ? (long)time(NULL) - strtol(since, NULL, 10) : 0;
+            char *label = join("wait ", name ? name + 1 : "", "");
+            say_number(label, seconds);
+            free(label);
+        }
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        char byte;
+        if (poll(&input, 1, LOCK_PAUSE_MS) > 0 && read(0, &byte, 1) <= 0)
+            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+    }
+    write_holder(lock, who);
+    free(path); /* the lock itself is let go when we end */
+}

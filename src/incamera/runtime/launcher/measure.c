@@ -1,0 +1,71 @@
+/* How fast a place is: a few megabytes written through, and read again from where they lie. */
+#define _GNU_SOURCE
+#include "incamera.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PIECE (256 * 1024)
+/* Enough to tell a slow place by. */
+#define LONGEST_MS 3000
+
+static long milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Bytes that no file system or wire makes smaller. */
+static void fill(unsigned char *data, size_t size) {
+    uint32_t state = 2463534242u;
+    for (size_t i = 0; i < size; i++) {
+        state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+        data[i] = (unsigned char)state;
+    }
+}
+
+static void tell(const char *label, long bytes, long began) {
+    long spent = milliseconds() - began;
+    say_number(label, bytes / (spent > 0 ? spent : 1));
+}
+
+/* guard measure FOLDER BYTES: tells "write N" and "read N", in kilobytes a second. */
+int guard_measure(int argc, char **argv) {
+    if (argc != 2)
+        fail(2, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
+    long wanted = strtol(argv[1], NULL, 10), written = 0, got = 0;
+    /* Always the same name: what a power cut leaves behind is used again. */
+    char *path = join_path(argv[0], ".incamera-measure");
+    unsigned char *data = require_memory(malloc(PIECE));
+    fill(data, PIECE);
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (file < 0)
+        fail(1, "cannot write", path, errno);
+    long began = milliseconds();
+    for (; written < wanted && milliseconds() - began < LONGEST_MS; written += PIECE)
+        if (!write_all(file, data, PIECE) || (written % (1 << 20) == 0 && fdatasync(file) < 0)) {
+            int error = errno;
+            unlink(path);
+            fail(1, "cannot write", path, error);
+        }
+    int kept = fsync(file), error = errno;
+    if (kept == 0)
+        tell("write", written, began);
+    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    close(file);
+    /* Opened anew: shares look up what they know of a file then. */
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    began = milliseconds();
+    for (ssize_t size; file >= 0 && (size = read(file, data, PIECE)) > 0 && milliseconds() - began < LONGEST_MS;)
+        got += size;
+    if (got)
+        tell("read", got, began);
+    unlink(path);
+    if (kept < 0)
+        fail(1, "cannot write", path, error);
+    return 0;
+}

@@ -1,0 +1,67 @@
+"""What the edit loop says."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from incamera.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from incamera.device.live_sync import Changes, Refused
+    from incamera.project.watching import AppFile
+
+
+def exit_code(message: Mapping[str, Any]) -> int:
+    code, number = message.get("code"), message.get("signal")
+    return 128 + int(number) if number else int(code or 0)
+
+
+def describe_end(message: Mapping[str, Any]) -> str:
+    """Return what to say of a run that has ended by itself."""
+    seconds, peak, killed = message.get("seconds"), message.get("peak"), message.get("killed")
+    number, reason = message.get("signal"), message.get("reason")
+    if reason == "memory-limit":
+        how = "has reached its memory limit and was ended"
+    elif reason == "out-of-memory":
+        how = "was ended by the camera, which has no memory left"
+    elif number:
+        try:
+            how = f"was ended by {signal.Signals(number).name}"
+        except ValueError:
+            how = f"was ended by signal {number}"
+    else:
+        how = f"has ended with {exit_code(message)}"
+    details = [f"after {seconds:.1f} s"] if isinstance(seconds, int | float) else []
+    details += [f"at most {format_bytes(int(peak))}"] if peak else []
+    details += [f"{format_count(int(killed), 'process')} that it left behind ended"] if killed else []
+    return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
+
+
+def describe_update(changes: Changes, what: str, ours: float, theirs: float) -> str:
+    return f"{describe_paths(changes.paths)}: sent in {ours:.2f} s, {what} in {theirs:.2f} s"
+
+
+def describe_paths(paths: Sequence[str]) -> str:
+    if not paths:
+        return "settings"
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
+    """Return what Python would print of it, with the host's path; the old app goes on."""
+    file = wanted.get(refused.path)
+    lines = [
+        f"{refused.path} is not Python yet, so nothing was changed in the camera",
+        f'  File "{file.source if file else refused.path}", line {refused.line or 1}',
+    ]
+    if refused.text and refused.text.strip():
+        text = refused.text.rstrip("\n")
+        indent = len(text) - len(text.lstrip())
+        lines.append(f"    {text.lstrip()}")
+        if refused.column:
+            lines.append(" " * (4 + max(0, refused.column - 1 - indent)) + "^")
+    message = refused.message
+    lines.append(message if "Error" in message.partition(":")[0] else f"SyntaxError: {message}")
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""share serve|add|list|remove: folders of this computer that cameras can mount."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import ConfigError, UsageError
+from incamera.share.registry import ensure_marker, load_shares, remove_share, save_share
+from incamera.share.server import is_reachable, require_free_port, require_writable, serving
+from incamera.share.values import Protocol, Share, require_name, require_user
+from incamera.targets.host import require_host
+
+if TYPE_CHECKING:
+    from incamera.share.server import ServerPlan
+    from incamera.workflows.context import Context
+
+DEFAULT_USER = "camera"
+_FIRST_PORT = 4450
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What the user said about a share; None: as it was, or as it goes without saying."""
+
+    folder: Path | None = None
+    protocol: Protocol | None = None
+    address: str | None = None
+    port: int | None = None
+    path: str | None = None
+    user: str | None = None
+    password_file: Path | None = None
+
+
+def shares_folder(context: Context) -> Path:
+    return context.store.root / "shares"
+
+
+# Serving
+
+
+@contextmanager
+def served(context: Context, name: str, wish: Wish) -> Iterator[tuple[Share, Callable[[], None]]]:
+    """Serve a folder for as long as the block lasts; what comes with the share raises when its server has ended."""
+    share = plan_share(context, name, wish)
+    plan = _server_plan(context, share)
+    # Written down before it is served: whoever finds it served can attach it.
+    save_share(shares_folder(context), share)
+    ensure_marker(share)
+    with serving(share, plan) as require_alive:
+        yield share, require_alive
+
+
+def plan_share(context: Context, name: str, wish: Wish) -> Share:
+    """Return the share that `serve` offers: what was said now, else what was said last time, else what is usual."""
+    shares = load_shares(shares_folder(context))
+    known = shares.get(require_name(name))
+    if known is not None and not known.served:
+        raise UsageError(
+            f"{name} is a share of another server, {known.url}",
+            hint="choose another --name, or forget that one with `incamera share remove`",
+        )
+    folder = wish.folder or (known.folder if known else shares_folder(context) / "folders" / name)
+    protocol = wish.protocol or (known.protocol if known else Protocol.smb)
+    address = wish.address or (known.address if known else "127.0.0.1")
+    port = wish.port or (known.port if known and known.protocol is protocol else None)
+    password = read_password(wish.password_file) or (known.password if known else secrets.token_urlsafe(16))
+    return Share(
+        name=name,
+        folder=require_writable(folder.expanduser().absolute()),
+        protocol=protocol,
+        address=address,
+        port=port or _free_port(address, protocol, {share.port for share in shares.values()}),
+        path=name,
+        user=require_user(wish.user or (known.user if known and known.user else DEFAULT_USER)),
+        password=password,
+        served=True,
+    )
+
+
+def _server_plan(context: Context, share: Share) -> Callable[[Path], ServerPlan]:
+    from incamera.workflows.tools import ensure_deb_tree
+
+    host = require_host()
+    with context.reporter.step("server") as step:
+        if share.protocol is Protocol.nfs:
+            from incamera.share.nfs import nfs_packages, plan_nfs, require_rights, select_nfs
+
+            require_rights()
+            tools = ensure_deb_tree(context, "nfs", nfs_packages(host), step=step, select=select_nfs)
+            return lambda folder: plan_nfs(share, tools, host, folder)
+        from incamera.share.smb import plan_smb, select_smb, smb_packages
+
+        tools = ensure_deb_tree(context, "smb", smb_packages(host), step=step, select=select_smb)
+        return lambda folder: plan_smb(share, tools, host, folder)
+
+
+def _free_port(address: str, protocol: Protocol, taken: Collection[int]) -> int:
+    """Return a port that is likely to stay free, so that a camera's mount finds the share again next time."""
+    first = _FIRST_PORT if protocol is Protocol.smb else _FIRST_PORT + 100
+    for port in sorted(set(range(first, first + 100)) - set(taken)):
+        with suppress(UsageError):
+            require_free_port(address, port)
+            return port
+    require_free_port(address, first)  # says why
+    return first
+
+
+def read_password(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        password = file.expanduser().read_text("utf-8").partition("\n")[0]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the password from {file}: {error}") from error
+    if not password:
+        raise ConfigError(f"there is no password in {file}", hint="its first line is taken")
+    return password
+
+
+# The user's own
+
+
+def add_share(context: Context, name: str, wish: Wish) -> Share:
+    """Write down a folder that the user's own server offers, and that this computer has mounted, too."""
+    known = load_shares(shares_folder(context)).get(require_name(name))
+    folder = wish.folder or (known.folder if known else None)
+    address = wish.address or (known.address if known else None)
+    if folder is None or address is None:
+        raise UsageError("a share needs the --folder where this computer has it, and the server's --address")
+    protocol = wish.protocol or (known.protocol if known else Protocol.smb)
+    user = wish.user or (known.user if known else None)
+    share = Share(
+        name=name,
+        folder=require_writable(folder.expanduser().absolute()),
+        protocol=protocol,
+        address=address,
+        port=wish.port or protocol.port,
+        path=wish.path or (known.path if known else name),
+        user=require_user(user) if user else None,
+        password=read_password(wish.password_file) or (known.password if known else ""),
+    )
+    ensure_marker(share)
+    save_share(shares_folder(context), share)
+    return share
+
+
+def list_shares(context: Context) -> list[tuple[Share, bool]]:
+    """Return the shares that are known, and of each whether its server answers now."""
+    return [(share, is_reachable(*share.here, seconds=1)) for share in load_shares(shares_folder(context)).values()]
+
+
+def forget_share(context: Context, name: str) -> None:
+    remove_share(shares_folder(context), name)

@@ -1,0 +1,71 @@
+"""The short way to a camera's network share: its folder on this computer, written by this computer itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.runtime.launcher import require_launcher
+from incamera.store import write_whole
+from incamera.targets.form import Form, Kind
+
+if TYPE_CHECKING:
+    from incamera.device.deploy import Way
+    from incamera.device.facts import DeviceFacts
+    from incamera.device.places import Choice
+    from incamera.device.session import Session
+    from incamera.workflows.context import Context
+
+
+@contextmanager
+def way_through_host(
+    context: Context, session: Session, facts: DeviceFacts, choice: Choice, way: Way
+) -> Iterator[Way | None]:
+    """*way*, past the network: through the folder of this computer that the device has mounted. None: there is none.
+
+    It must show the same name tag here and there.
+    """
+    from incamera.device.local import open_local
+
+    # A tree's links into the camera would be followed by the share's server, and lead into this host.
+    suits = choice.place.kind is Kind.share and choice.form is not Form.tree
+    folder = _find_folder(context, facts, str(session.device)) if suits else None
+    if folder is None:
+        yield None
+        return
+    with open_local(session.device) as through:
+        yield replace(way, through=through, folder=folder, guard=str(_host_guard(context)))
+
+
+def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | None:
+    from incamera.share.registry import MARKER
+    from incamera.workflows.share_attach import find_host_folder
+
+    folder = find_host_folder(context, device)
+    if folder is None:
+        return None
+    try:
+        here = (folder / MARKER).read_text("utf-8").strip()
+    except OSError as error:
+        context.reporter.warn(f"cannot read {folder}: {error.strerror}: sending over the connection instead")
+        return None
+    if here and here == facts.share:
+        return folder
+    context.reporter.warn(f"{device} has not mounted {folder} any more: sending over the connection instead")
+    return None
+
+
+def _host_guard(context: Context) -> Path:
+    """Return the guard for this computer, under a name by which it knows that it is one."""
+    data = require_launcher(platform.machine()).read_bytes()
+    path = context.store.root / "caches" / "guards" / f"incamera-guard-{hashlib.sha256(data).hexdigest()[:12]}"
+    if not os.access(path, os.X_OK):
+        write_whole(path, data)
+        path.chmod(0o755)
+    return path

@@ -1,0 +1,271 @@
+"""run --watch: deploy, then keep the app in the camera like the one on the host, until somebody ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from incamera.errors import (
+    AgentError,
+    ConnectionLost,
+    DeviceError,
+    DeviceRefused,
+    DeviceUnreachable,
+    DeviceUnsuitable,
+    InCameraError,
+)
+from incamera.workflows.deploy import deployed, who
+from incamera.workflows.edit_changes import Inbox
+from incamera.workflows.edit_session import Edited, EditSession, Outcome
+
+if TYPE_CHECKING:
+    from incamera.device.values import Device
+    from incamera.project.settings import Project
+    from incamera.workflows.context import Context
+    from incamera.workflows.deploy import Deployed, Wish
+
+# Between two attempts to reach a camera that has gone.
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+# An agent that ends by itself so soon after its start will do so again.
+_SOON_SECONDS = 10.0
+_ATTEMPTS = 3
+
+
+def watch_app(
+    context: Context,
+    project: Project,
+    *,
+    arguments: Sequence[str],
+    device: str | None,
+    target: str | None,
+    audit: bool = True,
+    wish: Wish | None = None,
+    memory_limit: int | None = None,
+) -> int:
+    """Run the app, and again whenever its files change. Returns 0 when the user ends it, 128 + N after signal N."""
+    from incamera.project.watching import watching
+
+    inbox = Inbox()
+    with watching(project.folder, inbox.put, context.reporter.warn):
+        loop = _Loop(context, project, inbox, arguments, target, audit, wish, memory_limit)
+        return loop.run(device)
+
+
+class _Loop:
+    def __init__(
+        self,
+        context: Context,
+        project: Project,
+        inbox: Inbox,
+        arguments: Sequence[str],
+        target: str | None,
+        audit: bool,
+        wish: Wish | None,
+        memory_limit: int | None,
+    ) -> None:
+        self._context = context
+        self._project = project
+        self._inbox = inbox
+        self._arguments = arguments
+        self._target = target
+        self._audit = audit
+        self._wish = wish
+        self._memory_limit = memory_limit
+        self._device: Device | None = None
+        self._failures = 0
+        self._lost = False
+
+    def run(self, name: str | None) -> int:
+        while True:
+            try:
+                code = self._run_once(self._look_up(self._device) if self._device else name)
+            except (ConnectionLost, DeviceUnreachable) as error:
+                if self._device is None:
+                    raise
+                if not self._await_camera(error):
+                    return 0
+            except AgentError as error:
+                self._failures += 1
+                if error.kind == "busy":
+                    raise explain_busy(error) from error
+                if error.kind != "ended" or self._failures >= _ATTEMPTS:
+                    raise
+                self._context.reporter.warn(f"{error}: starting it again")
+            except BrokenPipeError:
+                # Whoever read our output has gone, as `head` does: end as a local program would.
+                return 128 + signal.SIGPIPE
+            except InCameraError as error:
+                if self._device is None or isinstance(error, DeviceRefused):
+                    raise
+                if self._lost and isinstance(error, DeviceError) and not isinstance(error, DeviceUnsuitable):
+                    if not self._await_camera(error):  # it may be starting still
+                        return 0
+                    continue
+                self._context.reporter.error(error)
+                if not self._await_change():
+                    return 0
+            else:
+                if code is not None:
+                    return code
+
+    def _run_once(self, device: str | Device | None) -> int | None:
+        """Deploy and run until the user ends it, or another runtime is wanted (None)."""
+        from incamera.device.run import passing_signals
+        from incamera.device.streams import Streams, raw_terminal
+
+        context = self._context
+        # What changes from here on may be too late for what is built now.
+        self._inbox.take()
+        if self._device is not None:
+            from incamera.project.settings import load_project
+
+            self._project = load_project(self._project.folder)
+        with deployed(
+            context, self._project, device=device, target=self._target, audit=self._audit, wish=self._wish
+        ) as done:
+            if self._lost:
+                context.reporter.info(f"{done.device} is back")
+            self._device, self._lost = done.device, False
+            streams = Streams()
+            began = time.monotonic()
+            session = EditSession(
+                done.session.transport,
+                done.guard.remote_path,
+                self._edited(done, terminal=streams.find_terminal() is not None),
+                self._inbox,
+                streams,
+                tell=context.reporter,
+            )
+            raw = (
+                raw_terminal(streams.stdin, keep_interrupt=True)
+                if streams.find_terminal()
+                else contextlib.nullcontext()
+            )
+            try:
+                with raw, passing_signals(session.notice):
+                    outcome = done.session.call(session.main())
+            finally:
+                if time.monotonic() - began > _SOON_SECONDS:
+                    self._failures = 0
+            if outcome is Outcome.stale:
+                return None
+            return 0 if session.last_signal == signal.SIGINT else 128 + session.last_signal
+
+    def _edited(self, done: Deployed, *, terminal: bool) -> Edited:
+        from incamera.project.warm import warm_imports
+        from incamera.workflows.live_app import live_app
+        from incamera.workflows.output import app_folders, kept_output
+
+        context, project = self._context, self._project
+        target = done.bundle.target
+        names = [item["name"] for item in done.bundle.distributions]
+        settings = _Settings(context, project, done)
+        return Edited(
+            app=project.name,
+            root=done.result.root,
+            project=project.folder,
+            live=live_app(context, project, target, done.bundle.path / "app"),
+            imports=tuple(warm_imports(project.warm, names)),
+            arguments=lambda: [*settings.project.entry.to_arguments(), *self._arguments],
+            find_staleness=settings.find_staleness,
+            open_output=lambda folder: kept_output(
+                context,
+                project,
+                words=["python3", *settings.project.entry.to_arguments(), *self._arguments],
+                device=str(done.device),
+                folders=[folder, *app_folders(done)],
+                terminal=terminal,
+            ),
+            memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
+            who=who(),
+            what="incamera run --watch",
+            take_over=self._wish is not None and self._wish.take_over,
+        )
+
+    def _look_up(self, device: Device) -> Device:
+        """Return *device* as it is reached now: a virtual camera that was started anew has another port."""
+        from incamera.workflows.devices import find_virtual, virtual_device
+
+        camera = find_virtual(self._context, device.name)
+        return virtual_device(camera) if camera else device
+
+    def _await_camera(self, error: DeviceError) -> bool:
+        """Say what is wrong, once, and wait before the next attempt. Returns False when the user ends it."""
+        if not self._lost:
+            self._context.reporter.warn(f"{error}: trying again until it answers, or Ctrl-C")
+            self._lost, self._attempt = True, 0
+        pause = _PAUSES[min(self._attempt, len(_PAUSES) - 1)]
+        self._attempt += 1
+        return _uninterrupted(lambda: time.sleep(pause))
+
+    _attempt = 0
+
+    def _await_change(self) -> bool:
+        self._context.reporter.info("waiting for changes")
+        changed = threading.Event()
+        self._inbox.attach(changed.set)
+        if self._inbox.is_full:
+            changed.set()
+
+        def wait() -> None:
+            while not changed.wait(0.2):
+                pass
+            time.sleep(0.3)  # it may be saved in steps
+
+        return _uninterrupted(wait)
+
+
+class _Settings:
+    """The settings that a session was begun with, and what they are now."""
+
+    def __init__(self, context: Context, project: Project, done: Deployed) -> None:
+        self._context = context
+        self._target = done.bundle.target
+        self.project = project
+        self._key = self._find_key(project)
+
+    def find_staleness(self) -> str | None:
+        """Return why another session is wanted, if one is. Raises ConfigError."""
+        from incamera.project.settings import load_project
+
+        now = load_project(self.project.folder)
+        key = self._find_key(now)
+        if key is None or key != self._key:
+            return "dependencies changed"
+        before = self.project
+        # These two are of no concern to a session: the one goes with each start, the other is a file like others.
+        if replace(now, entry=before.entry, version=before.version) != before:
+            return "settings changed"
+        self.project = now
+        return None
+
+    def _find_key(self, project: Project) -> str | None:
+        from incamera.project.lockfile import find_lock
+        from incamera.workflows.bundle import runtime_key
+
+        if project.targets and self._target not in project.targets:
+            return None
+        lock = find_lock(project, self._target)
+        return None if lock is None else runtime_key(project, lock)
+
+
+def explain_busy(error: AgentError) -> AgentError:
+    """Return *error* with the time since when somebody else is there, where the agent tells it."""
+    since = (error.owner or {}).get("since")
+    if not isinstance(since, int | float):
+        return error
+    told = time.strftime("%H:%M on %d %B", time.localtime(since))
+    return AgentError(f"{error}, since {told}", kind=error.kind, hint=error.hint, owner=error.owner)
+
+
+def _uninterrupted(wait: Callable[[], None]) -> bool:
+    try:
+        wait()
+    except KeyboardInterrupt:
+        return False
+    return True

@@ -1,0 +1,63 @@
+"""A person at a terminal, in front of a command of incamera."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from .helpers import PATIENCE_SECONDS
+
+
+class Terminal:
+    """A person at a terminal of 100 × 30."""
+
+    def __init__(self, *words: str | Path, env: Mapping[str, str]) -> None:
+        self.end, inner = pty.openpty()
+        self.resize(100, 30)
+        self.shown = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "incamera", *map(str, words)],
+            stdin=inner,
+            stdout=inner,
+            stderr=inner,
+            env=dict(env),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+        )
+        self.before = termios.tcgetattr(inner)
+        self.inner = inner
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self.end, keys.encode())
+
+    def await_text(self, text: str) -> None:
+        """Wait until *text* is shown, and forget all up to it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
+            self.read()
+        self.shown = self.shown.partition(text)[2]
+
+    def read(self) -> None:
+        if select.select([self.end], [], [], 0.1)[0]:
+            self.shown += os.read(self.end, 65536).decode("utf-8", "replace")
+
+    def finish(self) -> int:
+        # What is still shown must be read, or the process would wait for it.
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it did not end: {self.shown!r}"
+            self.read()
+        return self.process.wait()

@@ -1,0 +1,295 @@
+"""The agent where it belongs: in virtual cameras of both architectures, under the guard, spoken to over SSH."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.device.agent import Agent, Frame
+from incamera.device.holding import AppCommand, HeldRun
+from incamera.errors import AgentError
+from incamera.project.settings import load_project
+from incamera.workflows.deploy import deployed
+
+from .helpers import eventually, inside, write_project
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+    from incamera.workflows.deploy import Deployed
+
+pytestmark = pytest.mark.parametrize(
+    "camera", ["axis-os-11-armv7hf", "axis-os-11-aarch64"], indirect=True, scope="session"
+)
+
+MEBIBYTE = 1 << 20
+OURS = "ps | grep -c '[i]ncamera_agent'; ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null"
+
+EATER = """\
+import os, time
+print("on", flush=True)
+pieces = []
+while True:
+    pieces.append(b"x" * (1 << 20))
+"""
+
+STUBBORN = """\
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open("/tmp/stubborn", "w").write(str(os.getpid()))
+        time.sleep(600)
+    os._exit(0)
+os.fork()
+time.sleep(0.5)
+print("on", flush=True)
+time.sleep(600)
+"""
+
+CAREFUL = """\
+import time, numpy
+from incamera_agent import keep, reloading
+stream = keep("stream", object)
+print("@WORD@", id(stream), int(numpy.arange(5).sum()), flush=True)
+while not reloading():
+    time.sleep(0.01)
+"""
+
+
+class Talk:
+    """An agent and what it says, for tests that are no coroutines."""
+
+    def __init__(self, done: Deployed, app: str, *words: str) -> None:
+        self._session = done.session
+        self.root = done.result.root
+        self.frames: list[Frame] = []
+        command = (
+            f"{self.root}/bin/python3",
+            "-m",
+            "incamera_agent",
+            "--app",
+            app,
+            "--who",
+            "test@host",
+            "--what",
+            "test",
+        )
+        held = AppCommand(words=(*command, *words), environment={"INCAMERA_SUBREAPER": "1"})
+        self._guard = done.guard.remote_path
+        self._session.call(self._begin(held))
+
+    async def _begin(self, command: AppCommand) -> None:
+        self.held = HeldRun(self._session.transport, self._guard, command)
+        self.agent = Agent(await self.held.start(), self._hear)
+
+    async def _hear(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def hello(self) -> Frame:
+        return self._session.call(self.agent.hello())
+
+    def ask(self, type: str, **fields: Any) -> dict[str, Any]:
+        return dict(self._session.call(self.agent.request(type, **fields)).message)
+
+    def send(self, type: str, payload: bytes = b"", **fields: Any) -> None:
+        self._session.call(self.agent.send(type, payload, **fields))
+
+    def change(self, **files: str) -> None:
+        for name, text in files.items():
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            self.send("put", text.encode(), path=f"{name}.py", mode=0o644, sha256=digest, offset=0, more=False)
+        self.ask("commit")
+
+    def start(self, **fields: Any) -> dict[str, Any]:
+        self.frames.clear()
+        return self.ask("start", run="r", arguments=["app.py"], line_buffered=True, **fields)
+
+    @property
+    def output(self) -> str:
+        return b"".join(frame.payload for frame in self.frames if frame.type == "stdout").decode()
+
+    def await_output(self, text: str) -> str:
+        eventually(lambda: text in self.output, f"{text!r} is printed, not {self.frames}")
+        return self.output
+
+    def await_exit(self) -> dict[str, Any]:
+        eventually(lambda: any(frame.type == "exited" for frame in self.frames), f"it exits: {self.frames}")
+        return dict(next(frame.message for frame in self.frames if frame.type == "exited"))
+
+    def stop(self) -> dict[str, Any]:
+        self.send("stop", run="r", grace=1)
+        return self.await_exit()
+
+    def close(self) -> None:
+        async def close() -> None:
+            with contextlib.suppress(AgentError):
+                await self.agent.send("goodbye")
+                await asyncio.wait({self.agent.closed}, timeout=10)
+            await self.agent.close()
+            await self.held.end()
+
+        self._session.call(close())
+
+
+@pytest.fixture(scope="session")
+def deployed_numpy(
+    camera: VirtualCamera, context: Context, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    """A project with numpy, that stands in the camera."""
+    folder = write_project(tmp_path_factory.mktemp("agent") / "app", name="agent-test", dependencies='["numpy"]')
+    with deployed(context, load_project(folder), device=camera.name, target=None) as done:
+        yield done
+
+
+@pytest.fixture
+def begin(deployed_numpy: Deployed, camera: VirtualCamera) -> Iterator[Callable[..., Talk]]:
+    """Begins to talk with an agent; it ends with the test, and leaves nothing."""
+    talks: list[Talk] = []
+
+    def begin_one(*words: str) -> Talk:
+        talks.append(Talk(deployed_numpy, "agent-test", *words))
+        return talks[-1]
+
+    yield begin_one
+    for talk in talks:
+        talk.close()
+    assert inside(camera, OURS).split() == ["0"]
+
+
+@pytest.fixture
+def talk(begin: Callable[..., Talk]) -> Talk:
+    """An agent that is warm and has a live folder."""
+    talk = begin()
+    talk.hello()
+    talk.ask("warm", imports=["numpy"])
+    talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})
+    return talk
+
+
+def test_edits_arrive_what_is_dear_is_kept_and_the_agent_stays_small(talk: Talk) -> None:
+    assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
+    talk.change(app=CAREFUL.replace("@WORD@", "one"))
+    assert talk.start()["warm"] is True
+    first = talk.await_output(" 10\n").split()
+    talk.change(app=CAREFUL.replace("@WORD@", "two"))
+    assert talk.ask("reload", run="r")["kept"] == ["stream"]
+    second = talk.await_output("two").split()[3:]
+    assert (first[0], second[0], first[1]) == ("one", "two", second[1])
+    memory = talk.ask("memory")
+    assert memory["agent"] <= 12 * MEBIBYTE
+    # A fork shares what the warm process has imported, where the kernel tells so.
+    assert 0 < memory["run"] < memory["peak"]
+    assert talk.stop()["reason"] == "stopped"
+    assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
+
+
+def test_what_is_not_python_is_refused_and_the_old_app_goes_on(talk: Talk) -> None:
+    talk.change(app=CAREFUL.replace("@WORD@", "one"))
+    talk.start()
+    talk.await_output("one")
+    talk.send("put", b"print('new'\n", path="app.py", mode=0o644, sha256=None, offset=0, more=False)
+    refused = talk.ask("commit")
+    assert (refused["type"], refused["path"], refused["line"]) == ("refused", "app.py", 1)
+    assert talk.ask("memory")["run"] is not None
+    assert talk.stop()["reason"] == "stopped"
+
+
+def test_an_app_that_eats_all_memory_dies_alone_and_is_told_why(talk: Talk, camera: VirtualCamera) -> None:
+    talk.change(app=EATER)
+    talk.start()
+    end = talk.await_exit()
+    assert (end["reason"], end["signal"]) == ("out-of-memory", 9)
+    # Agent, warm process and camera are as they were.
+    assert talk.ask("memory")["warm"] is not None
+    talk.change(app="import numpy; print('well', numpy.ones(3).sum())")
+    assert talk.start()["warm"] is True
+    assert talk.await_exit()["code"] == 0
+    assert "well 3.0" in talk.output
+    assert inside(camera, "echo on").strip() == "on"
+
+
+def test_a_limit_ends_the_app_before_the_camera_is_in_need(talk: Talk) -> None:
+    talk.change(app=EATER)
+    talk.start(memory_limit=80 * MEBIBYTE)
+    end = talk.await_exit()
+    assert end["reason"] == "memory-limit"
+    assert end["peak"] < 250 * MEBIBYTE
+
+
+def test_forks_daemons_and_those_that_ignore_sigterm_are_ended(talk: Talk, camera: VirtualCamera) -> None:
+    talk.change(app=STUBBORN)
+    talk.start()
+    talk.await_output("on")
+    daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
+    assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == "there"
+    end = talk.stop()
+    assert (end["reason"], end["signal"]) == ("stopped", 9)
+    assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""
+
+
+def test_a_second_host_is_told_and_may_take_over(begin: Callable[..., Talk]) -> None:
+    first = begin()
+    first.hello()
+    second = begin()
+    with pytest.raises(AgentError) as refused:
+        second.hello()
+    assert refused.value.kind == "busy"
+    assert "test@host" in str(refused.value)
+    third = begin("--take-over")
+    third.hello()
+    eventually(lambda: any(frame.message.get("kind") == "taken-over" for frame in first.frames), "the first is told")
+    assert third.ask("memory")["agent"]
+
+
+def test_a_console_reaches_the_app_through_the_guard(talk: Talk, deployed_numpy: Deployed) -> None:
+    talk.change(app="import time\nanswer = 42\nprint('on', flush=True)\ntime.sleep(600)\n")
+    talk.start()
+    talk.await_output("on")
+    heard: list[Frame] = []
+
+    async def hear(frame: Frame) -> None:
+        heard.append(frame)
+
+    async def look() -> tuple[Frame, Frame]:
+        transport = deployed_numpy.session.transport
+        guard = deployed_numpy.guard.remote_path
+        channel = await transport.open(f"exec {guard} connect /tmp/incamera-agent/agent-test/socket")
+        agent = Agent(channel, hear)
+        await agent.hello()
+        session = (await agent.request("attach")).message["session"]
+        evaluated = await agent.request("eval", session=session, source="answer + 1")
+        stacks = await agent.request("stacks")
+        await agent.close()
+        await channel.close()
+        return evaluated, stacks
+
+    evaluated, stacks = deployed_numpy.session.call(look())
+    assert evaluated.message["error"] is None
+    assert b"".join(frame.payload for frame in heard if frame.type == "output") == b"43\n"
+    assert stacks.message["threads"][0]["frames"][-1]["line"] == 4
+    assert talk.stop()["reason"] == "stopped"
+
+
+def test_when_the_host_goes_away_without_a_word_nothing_stays(
+    camera: VirtualCamera, context: Context, deployed_numpy: Deployed, tmp_path: Path
+) -> None:
+    folder = write_project(tmp_path / "app", name="agent-test", dependencies='["numpy"]')
+    with deployed(context, load_project(folder), device=camera.name, target=None) as done:
+        talk = Talk(done, "agent-test")
+        talk.hello()
+        talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})
+        talk.change(app=STUBBORN)
+        talk.start()
+        talk.await_output("on")
+        done.session.call(done.session.transport.close())
+        eventually(lambda: inside(camera, OURS).split() == ["0"], "nothing of the agent is left")
+        daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
+        assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""

@@ -1,0 +1,275 @@
+"""Images for real: made twice, mounted and unpacked in virtual cameras; damaged, shared, interrupted."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera import proc
+from incamera.runtime.images import runtime_entries
+from incamera.runtime.images.order import plan_order
+from incamera.runtime.images.squashfs import COMPRESSIONS, end_with_large, make_squashfs
+from incamera.targets.form import Form
+from incamera.tree import list_tree
+from incamera.workflows.images import ensure_image, ensure_mksquashfs
+
+from .conftest import ARCHITECTURES, Finished
+from .helpers import eventually, inside, write_project
+
+if TYPE_CHECKING:
+    from incamera.runtime.bundle import Bundle
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+CARD = "/var/spool/storage/SD_DISK"
+APP = "import sys\nimport numpy\nprint('numpy', numpy.arange(4).sum(), sys.prefix)\n"
+EMPTY = "print('here')\n"
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images") / "numbers"
+    return write_project(folder, app=APP, dependencies='["numpy"]', name="numbers")
+
+
+@pytest.fixture(scope="module")
+def bundle(numbers: Path, bundle_of: Callable[[Path, str], Bundle]) -> Bundle:
+    return bundle_of(numbers, "armv7hf")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera with one project; what the guard and the kernel say of it."""
+
+    camera: VirtualCamera
+    project: Path
+    incamera: Callable[..., Finished]
+
+    def deploy(self, *words: str, project: Path | None = None) -> dict[str, Any]:
+        where = ("-C", project or self.project, "--device", self.camera.name)
+        done = self.incamera("deploy", "--json", *where, "--to", "sdcard", *words)
+        assert done.code == 0, done.err
+        document: dict[str, Any] = json.loads(done.out)
+        return document
+
+    def run(self, *words: str) -> Finished:
+        return self.incamera("run", "-C", self.project, "--device", self.camera.name, "--to", "sdcard", *words)
+
+    def shell(self, command: str) -> str:
+        return inside(self.camera, command)
+
+    def guard(self, words: str) -> str:
+        return self.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); $g {words} 2>&1; echo code $?")
+
+    def standing(self) -> dict[str, int]:
+        mounts = self.shell("cat /proc/mounts").splitlines()
+        return {
+            "mounts": len(mounts),
+            "images": sum(" squashfs " in line for line in mounts),
+            "loops": int(self.shell("ls -d /sys/block/loop*/loop 2>/dev/null | wc -l")),
+            "roots": int(self.shell("ls /tmp/incamera-roots 2>/dev/null | wc -l")),
+        }
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def either(
+    request: pytest.FixtureRequest,
+    numbers: Path,
+    start_virtual: Callable[..., VirtualCamera],
+    incamera: Callable[..., Finished],
+) -> Camera:
+    name = f"test-images-{request.param}"
+    return Camera(start_virtual(f"axis-os-11-{request.param}", name=name), numbers, incamera)
+
+
+@pytest.fixture(scope="module")
+def small(
+    tmp_path_factory: pytest.TempPathFactory,
+    start_virtual: Callable[..., VirtualCamera],
+    incamera: Callable[..., Finished],
+) -> Camera:
+    """A camera whose app needs nothing but Python."""
+    project = write_project(tmp_path_factory.mktemp("small") / "small", app=EMPTY, name="small")
+    return Camera(start_virtual("axis-os-10-aarch64", name="test-images-small"), project, incamera)
+
+
+@pytest.fixture
+def fresh(small: Camera) -> Iterator[Camera]:
+    small.guard("stand --drop")
+    yield small
+    small.guard("stand --drop")
+
+
+# Made on the host.
+
+
+def test_a_squashfs_is_the_same_whoever_makes_it_and_equals_the_tree(
+    context: Context, bundle: Bundle, tmp_path: Path
+) -> None:
+    image = ensure_image(context, bundle, Form.squashfs)
+    entries = runtime_entries(bundle.entries)
+    # Other times, other rights of folders, other order in the folders of the disk: the same runtime.
+    copy = Path(shutil.copytree(bundle.path, tmp_path / "copy", symlinks=True, copy_function=shutil.copyfile))
+    for entry in entries:
+        if not entry.link:
+            (copy / entry.path).chmod(0o555 if entry.executable else 0o444)
+    for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir() and not path.is_symlink())]:
+        folder.chmod(0o700)
+    program = ensure_mksquashfs(context)
+    hot, rest = plan_order(copy, entries, bundle.target)
+    hot = end_with_large(hot, {entry.path: entry.size for entry in entries})
+    make_squashfs(program, copy, ["app", "bundle.json"], [*hot, *rest], image.compression, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == image.path.read_bytes()
+    unsquashfs = [word.replace("mksquashfs", "unsquashfs") for word in program]
+    unsquashfs[-1] = str(Path(program[-1]).with_name("unsquashfs"))
+    proc.run([*unsquashfs, "-n", "-d", tmp_path / "out", image.path], purpose="unpack")
+    assert list_tree(tmp_path / "out") == list(entries)
+    assert 0 < image.hot < image.tables < image.bytes
+    assert image.bytes < image.unpacked / 2
+
+
+def test_an_archive_equals_the_tree(context: Context, bundle: Bundle, tmp_path: Path) -> None:
+    image = ensure_image(context, bundle, Form.archive)
+    with tarfile.open(image.path) as archive:
+        archive.extractall(tmp_path / "out", filter="tar")
+    assert list_tree(tmp_path / "out") == list(runtime_entries(bundle.entries))
+
+
+def test_every_library_and_module_of_an_import_lies_in_the_hot_part(bundle: Bundle) -> None:
+    hot, _ = plan_order(bundle.path, runtime_entries(bundle.entries), bundle.target)
+    names = {path.rpartition("/")[2].partition(".")[0] for path in hot}
+    # Read from a trace of `import numpy`; libcrypto by way of secrets, which an extension module imports.
+    traced = {"_multiarray_umath", "_multiarray_tests", "libopenblas", "libgfortran", "libcrypto", "mtrand", "secrets"}
+    assert traced | {"_umath_linalg", "_pocketfft_internal", "_ctypes", "libffi", "pickle", "ipaddress"} <= names
+
+
+# In cameras.
+
+
+@pytest.mark.parametrize("form", ["squashfs", "archive"])
+def test_numpy_runs_from_a_card_that_forbids_programs(either: Camera, form: str) -> None:
+    assert " noexec" in either.shell(f"grep ' {CARD} ' /proc/mounts").replace(",", " ")
+    done = either.deploy("--form", form)
+    assert done["form"] == form
+    assert done["root"] == f"/tmp/incamera-roots/{Path(done['destination']).name}"
+    ran = either.run("--form", form)
+    assert (ran.code, ran.out) == (0, f"numpy 6 {done['root']}\n"), ran.err
+    there = either.shell(f"ls {done['destination']} {CARD}/incamera/.images")
+    assert "lib" not in there.split()
+    assert (".squashfs" in there) == (form == "squashfs")
+
+
+def test_what_stands_is_told_again_and_looks_like_the_tree(fresh: Camera) -> None:
+    done = fresh.deploy("--form", "squashfs")
+    before = fresh.standing()
+    assert fresh.guard(f"stand {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert fresh.standing() == before
+    listed = set(fresh.shell(f"ls {done['root']}").split())
+    assert listed - {"device"} == {"app", "bin", "bundle.json", "etc", "lib", "libexec", "share"}
+    assert fresh.shell(f"{done['root']}/bin/python3 {done['root']}/app/app.py") == "here\n"
+    trials = fresh.guard("stand --try")
+    assert {f"squashfs {name}" for name in COMPRESSIONS} <= set(trials.splitlines())
+
+
+def test_two_apps_share_one_image(fresh: Camera, tmp_path: Path) -> None:
+    other = write_project(tmp_path / "other", app=EMPTY, name="other")
+    fresh.deploy("--form", "squashfs")
+    fresh.deploy("--form", "squashfs", project=other)
+    assert fresh.standing()["images"] == 1
+    assert fresh.shell(f"ls {CARD}/incamera/.images/*.squashfs | wc -l") == "1\n"
+    assert len(re.findall(r"^root ", fresh.guard("stand --list"), re.MULTILINE)) == 2
+
+
+def test_twenty_edits_leave_no_mounts_devices_or_roots(fresh: Camera) -> None:
+    fresh.deploy("--form", "squashfs")
+    before = fresh.standing()
+    for number in range(20):
+        (fresh.project / "app.py").write_text(f"{EMPTY}# {number}\n")
+        fresh.deploy("--form", "squashfs")
+    eventually(lambda: fresh.standing() == before, "only what stands now is left")
+    (fresh.project / "app.py").write_text(EMPTY)
+
+
+def test_what_an_app_runs_from_stays(fresh: Camera) -> None:
+    done = fresh.deploy("--form", "squashfs")
+    root = done["root"]
+    fresh.shell(
+        f"{root}/bin/python3 -c 'import time; time.sleep(60)' >/dev/null 2>&1 & sleep 1; echo $! > /tmp/sleeper"
+    )
+    (fresh.project / "app.py").write_text(f"{EMPTY}# newer\n")
+    newer = fresh.deploy("--form", "squashfs")
+    assert newer["root"] != root
+    fresh.guard("stand --drop")
+    assert fresh.shell(f"test -e {root}/lib/python3.11 && echo stays") == "stays\n"
+    fresh.shell("kill $(cat /tmp/sleeper); sleep 1")
+    fresh.guard("stand --drop")
+    assert fresh.standing()["roots"] == fresh.standing()["images"] == 0
+    (fresh.project / "app.py").write_text(EMPTY)
+
+
+@pytest.mark.parametrize("form", ["squashfs", "archive"])
+def test_a_damaged_image_is_refused(fresh: Camera, form: str) -> None:
+    done = fresh.deploy("--form", form)
+    fresh.guard("stand --drop")
+    image = fresh.shell(f"sed -n 's/^file //p' {done['destination']}/image | head -n 1").strip()
+    path = f"{CARD}/incamera/.images/{image}"
+    fresh.shell(f"chmod u+w {path}; printf wrong | dd of={path} bs=1 seek=5000 conv=notrunc; sync")
+    told = fresh.guard(f"stand {done['destination']}")
+    assert "damaged" in told
+    assert told.endswith("code 3\n")
+    fresh.shell(f"head -c 100000 {path} > {path}.short; mv {path}.short {path}")
+    told = fresh.guard(f"stand {done['destination']}")
+    assert "damaged" in told
+    assert fresh.standing()["images"] == 0
+    assert fresh.shell("ls /tmp/incamera-images | wc -l") == "0\n"
+    fresh.shell(f"rm {path}")
+    assert fresh.guard(f"stand {done['destination']}").endswith("code 3\n")
+    assert fresh.deploy("--form", form)["root"] == done["root"]
+    assert fresh.run("--form", form).out == "here\n"
+
+
+def test_an_interrupted_start_is_begun_anew(fresh: Camera) -> None:
+    done = fresh.deploy("--form", "archive")
+    fresh.guard("stand --drop")
+    command = (
+        f"$g stand {done['destination']} >/dev/null 2>&1 & sleep 0.3; kill -9 $!; sleep 0.2; ls /tmp/incamera-images"
+    )
+    left = fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {command}")
+    assert ".partial" in left
+    assert fresh.guard(f"stand {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert ".partial" not in fresh.shell("ls /tmp/incamera-images")
+    assert fresh.run("--form", "archive").out == "here\n"
+
+
+def test_two_that_start_at_once_get_the_same_root(fresh: Camera) -> None:
+    done = fresh.deploy("--form", "squashfs")
+    fresh.guard("stand --drop")
+    started = "for i in 1 2 3 4; do $g stand " + done["destination"] + " & done; wait"
+    assert (
+        fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {started}") == f"{done['root']}\n" * 4
+    )
+    assert fresh.standing()["images"] == 1
+
+
+def test_too_little_ram_is_said_with_numbers(fresh: Camera) -> None:
+    done = fresh.deploy("--form", "archive")
+    fresh.guard("stand --drop")
+    try:
+        fresh.shell(
+            "free=$(df -k /tmp | tail -n 1 | awk '{print $4}');"
+            "dd if=/dev/zero of=/tmp/ballast bs=1024 count=$((free - 9000))"
+        )
+        told = fresh.guard(f"stand {done['destination']}")
+    finally:
+        fresh.shell("rm /tmp/ballast")
+    assert told.endswith("code 4\n")
+    assert re.search(r"takes \d+ MB; \d+ MB are free", told), told
+    assert fresh.guard(f"stand {done['destination']}").endswith("code 0\n")

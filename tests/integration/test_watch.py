@@ -1,0 +1,305 @@
+"""`incamera run --watch` in virtual cameras: edits, faults, and what is left when it ends."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.store import Store
+from incamera.virtual.camera import stop_camera
+
+from .conftest import STORE, command_environment
+from .helpers import Running, eventually, inside, running, write_project
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
+
+
+class Watch:
+    """A project that is watched: `save` a file of it, and `await_` what is printed after that."""
+
+    def __init__(self, project: Path, command: Running, camera: VirtualCamera) -> None:
+        self.project = project
+        self.command = command
+        self.camera = camera
+        self._read = 0
+
+    @property
+    def printed(self) -> bytes:
+        return self.command.out + b"\n" + self.command.err
+
+    def save(self, path: str, text: str) -> None:
+        self._out, self._err = len(self.command.out), len(self.command.err)
+        (self.project / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.project / path).write_text(text)
+
+    def await_(self, text: str) -> None:
+        """Wait for *text* among what was printed since the last `save`."""
+
+        def seen() -> bool:
+            since = self.command.out[self._out :] + b"\n" + self.command.err[self._err :]
+            return text.encode() in since or self.command.process.poll() is not None
+
+        eventually(seen, f"{text!r} is printed; there is {self.printed[-3000:].decode()}", seconds=120)
+        assert self.command.process.poll() is None, self.printed.decode()
+
+    _out = _err = 0
+
+
+@contextmanager
+def watched(project: Path, camera: VirtualCamera, *options: str) -> Iterator[Watch]:
+    with running(
+        "run", "--watch", "--device", camera.name, *options, env=command_environment(), cwd=project
+    ) as command:
+        watch = Watch(project, command, camera)
+        watch.await_("waiting for changes")
+        yield watch
+        if command.process.poll() is None:
+            command.press_ctrl_c()
+            assert command.finish() == 0, command.text
+
+
+@pytest.fixture(scope="module")
+def armv7hf(start_virtual: Callable[..., VirtualCamera]) -> Iterator[VirtualCamera]:
+    camera = start_virtual("axis-os-11-armv7hf", name="watch-armv7hf")
+    yield camera
+    stop_camera(Store(STORE), camera.name)
+
+
+@pytest.fixture(scope="module")
+def watch(armv7hf: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """One session that the tests share: each saves an app of its own."""
+    project = write_project(
+        tmp_path_factory.mktemp("watch") / "shared", app=f'print("begin")\n{FOREVER}', name="shared"
+    )
+    with watched(project, armv7hf) as session:
+        yield session
+
+
+def traces(camera: VirtualCamera) -> str:
+    return inside(camera, "ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null; ps | grep '[i]ncamera_agent'")
+
+
+@pytest.mark.parametrize("architecture", ["armv7hf", "aarch64"])
+def test_an_edit_is_what_runs_next(
+    architecture: str, start_virtual: Callable[..., VirtualCamera], tmp_path: Path
+) -> None:
+    camera = start_virtual(f"axis-os-11-{architecture}", name=f"edited-{architecture}")
+    app = f'import numpy\nprint("{{}} edit", numpy.arange(4).sum())\n{FOREVER}'
+    project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
+    with watched(project, camera) as watch:
+        watch.await_("no edit 6")
+        assert b"warm: numpy imported" in watch.printed
+        watch.save("app.py", app.format("first"))
+        watch.await_("first edit 6")
+        watch.await_("app.py: sent in")
+        assert b"started cold" not in watch.printed
+        watch.save("app.py", app.replace("print(", "print(("))
+        watch.await_(f'File "{project}/app.py", line 2')
+        watch.await_("goes on")
+        watch.save("app.py", 'raise ValueError("on purpose")\n')
+        watch.await_(f'File "{project}/app.py", line 1')
+        watch.await_("the app has ended with 1")
+        watch.save("app.py", app.format("last"))
+        watch.await_("last edit 6")
+    assert traces(camera) == ""
+    stop_camera(Store(STORE), camera.name)
+
+
+def test_what_is_kept_survives(watch: Watch) -> None:
+    app = (
+        "import os, time\nfrom incamera_agent import keep, reloading\n"
+        'stream = keep("stream", lambda: os.urandom(4).hex())\nprint("{}", os.getpid(), stream)\n'
+        "while not reloading():\n    time.sleep(0.02)\n"
+    )
+    watch.save("app.py", app.format("before"))
+    watch.await_("before")
+    watch.save("app.py", app.format("after"))
+    watch.await_("stream kept")
+    watch.await_("after")
+    before, after = (re.search(rb"%s (\d+ \w+)" % word, watch.command.out) for word in (b"before", b"after"))
+    assert before is not None
+    assert after is not None
+    assert before[1] == after[1]
+
+
+def test_a_file_that_is_half_written_starts_nothing(watch: Watch) -> None:
+    watch.save("app.py", f'print("whole")\n{FOREVER}')
+    watch.await_("whole")
+    watch.save("app.py", "")
+    time.sleep(0.1)
+    (watch.project / "app.py").write_text("print('half' +\n")
+    time.sleep(0.05)
+    (watch.project / "app.py").write_text(f"print('half' +\n'written')\n{FOREVER}")
+    watch.await_("halfwritten")
+    assert b"error" not in watch.command.err[watch._err :]
+
+
+def test_five_hundred_changes_are_few_reloads(watch: Watch) -> None:
+    watch.save("app.py", f'print("calm")\n{FOREVER}')
+    watch.await_("calm")
+    for number in range(499):
+        (watch.project / "app.py").write_text(f'print("storm {number} blows")\n{FOREVER}')
+        time.sleep(0.001)
+    (watch.project / "app.py").write_text(f'print("storm is over")\n{FOREVER}')
+    watch.await_("storm is over")
+    assert watch.command.out.count(b"blows") <= 2
+
+
+def test_state_does_not_reach_the_next_run(watch: Watch) -> None:
+    watch.save(
+        "app.py",
+        "import json, os, signal, sys\njson.poison = True\nos.environ['POISON'] = 'x'\nos.chdir('/')\n"
+        "signal.signal(signal.SIGUSR1, signal.SIG_IGN)\nsys.path.append('/poison')\nos.umask(0o777)\n"
+        f"print('poisoned')\n{FOREVER}",
+    )
+    watch.await_("poisoned")
+    watch.save(
+        "app.py",
+        "import json, os, signal, sys\nprint('clean', hasattr(json, 'poison'), 'POISON' in os.environ, "
+        "os.path.exists('app.py'), signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL, '/poison' in sys.path, "
+        f"os.umask(0) == 0o777)\n{FOREVER}",
+    )
+    watch.await_("clean False False True True False False")
+
+
+def test_an_app_that_forks_and_ignores_sigterm_is_replaced(watch: Watch) -> None:
+    watch.save(
+        "app.py",
+        "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork() == 0:\n    os.setsid()\n"
+        f"    os.fork()\n    time.sleep(1000)\nprint('stubborn')\n{FOREVER}",
+    )
+    watch.await_("stubborn")
+    count = "grep -l INCAMERA_RUN /proc/[0-9]*/environ 2>/dev/null | wc -l"
+    many = int(inside(watch.camera, count))
+    watch.save("app.py", f"print('meek')\n{FOREVER}")
+    watch.await_("meek")
+    eventually(lambda: int(inside(watch.camera, count)) <= many - 2, "the children are gone")
+
+
+def test_an_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
+    before = len(watch.command.out)
+    watch.save("app.py", "import sys\nwhile True:\n    sys.stdout.write('x' * 10000 + '\\n')\n")
+    eventually(lambda: len(watch.command.out) > before + 1_000_000, "much is printed")
+    watch.save("app.py", f"print('silence')\n{FOREVER}")
+    watch.await_("silence")
+
+
+def test_an_app_that_takes_all_memory_is_told_of_and_the_next_one_runs(watch: Watch) -> None:
+    watch.save("app.py", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * (4 << 20)))\n")
+    watch.await_("was ended by the camera, which has no memory left")
+    watch.save("app.py", f"print('modest')\n{FOREVER}")
+    watch.await_("modest")
+
+
+def test_other_dependencies_are_built_and_deployed(watch: Watch) -> None:
+    settings = (watch.project / "pyproject.toml").read_text()
+    watch.save("app.py", f"print('alone')\n{FOREVER}")
+    watch.await_("alone")
+    watch.save("pyproject.toml", settings.replace("= []", '= ["no-such-distribution-anywhere"]'))
+    watch.await_("no-such-distribution-anywhere cannot be had")
+    watch.await_("waiting for changes")
+    (watch.project / "app.py").write_text(f"import attr\nprint('with', attr.__name__)\n{FOREVER}")
+    watch.save("pyproject.toml", settings.replace("= []", '= ["attrs"]'))
+    watch.await_("with attr")
+
+
+def test_a_second_host_is_told_who_is_there(watch: Watch, incamera: Callable[..., Any]) -> None:
+    watch.save("app.py", f"print('mine')\n{FOREVER}")
+    watch.await_("mine")
+    second = incamera("run", "--watch", "--device", watch.camera.name, cwd=watch.project)
+    assert second.code == 4
+    assert "is at work there" in second.err
+    assert "since" in second.err
+    assert "--take-over" in second.err
+    watch.save("app.py", f"print('still mine')\n{FOREVER}")
+    watch.await_("still mine")
+
+
+def test_a_memory_limit_is_kept(armv7hf: VirtualCamera, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "limited", app=f"print('small')\n{FOREVER}", name="limited")
+    with watched(project, armv7hf, "--memory-limit", "60M") as watch:
+        watch.await_("small")
+        watch.await_("memory: warm process")
+        watch.save("app.py", "print('big')\nx = bytearray(200 << 20)\nprint('never')\n")
+        watch.await_("memory limit")
+        assert b"never" not in watch.command.out
+
+
+def test_a_camera_that_restarts_is_waited_for(start_virtual: Callable[..., VirtualCamera], tmp_path: Path) -> None:
+    camera = start_virtual("axis-os-11-armv7hf", name="restarts")
+    project = write_project(tmp_path / "restarts", app=f"print('up')\n{FOREVER}", name="restarts")
+    with watched(project, camera) as watch:
+        watch.await_("up")
+        watch.save("unseen.txt", "x")
+        stop_camera(Store(STORE), camera.name)
+        watch.await_("was lost: trying again")
+        watch.save("app.py", f"print('up again')\n{FOREVER}")
+        camera = start_virtual("axis-os-11-armv7hf", name="restarts")
+        watch.await_("is back")
+        watch.await_("up again")
+    assert traces(camera) == ""
+    stop_camera(Store(STORE), camera.name)
+
+
+def test_a_c_source_is_compiled_and_only_its_module_is_sent(armv7hf: VirtualCamera, tmp_path: Path) -> None:
+    module = """#include <Python.h>
+static PyObject *answer(PyObject *self, PyObject *none) {{ return PyLong_FromLong({answer}); }}
+static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, NULL}}, {{NULL, NULL, 0, NULL}}}};
+static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", NULL, -1, methods}};
+PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
+"""
+    project = write_project(
+        tmp_path / "compiled", name="compiled", settings='entry = "compiled"\ntargets = ["armv7hf"]'
+    )
+    (project / "app.py").unlink()
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+                   '[tool.setuptools]\npackages = ["compiled"]\npackage-dir = { "" = "src" }\n')  # fmt: skip
+        for name in ("one", "two"):
+            file.write(
+                f'[[tool.setuptools.ext-modules]]\nname = "compiled.{name}"\nsources = ["src/compiled/{name}.c"]\n'
+            )
+    main = (
+        "import os, time\nfrom compiled import one, two\n"
+        "print('{} answers', one.answer(), two.answer(), *(os.stat(m.__file__).st_ino for m in (one, two)))\n"
+        "while True:\n    time.sleep(0.05)\n"
+    )
+    source = project / "src/compiled"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("")
+    (source / "__main__.py").write_text(main.format("first"))
+    for name in ("one", "two"):
+        (source / f"{name}.c").write_text(module.format(name=name, answer=1))
+    began = time.time()
+    with watched(project, armv7hf) as watch:
+        watch.await_("first answers 1 1")
+        # Python as it is needs no compiler.
+        watch.save("src/compiled/__main__.py", main.format("second"))
+        watch.await_("second answers 1 1")
+
+        def find_built() -> list[Path]:
+            found = (STORE / "caches/edited").glob("*/app/compiled/two*.so")
+            return [path for path in found if path.stat().st_mtime > began]
+
+        eventually(find_built, "the modules have been compiled once, in the background")
+        kept = next(find_built()[0].parents[2].rglob("compiled/two.o"))
+        compiled = kept.stat().st_mtime_ns
+        watch.save("src/compiled/one.c", module.format(name="one", answer=2))
+        watch.await_("second answers 2 1")
+        assert kept.stat().st_mtime_ns == compiled
+        found = re.findall(rb"second answers \d \d (\d+) (\d+)", watch.command.out)
+        assert found[0][1] == found[-1][1], "the module that did not change was replaced"
+        assert found[0][0] != found[-1][0]
+        watch.save("src/compiled/one.c", "int broken(void) { retrun 1; }\n")
+        watch.await_("retrun")
+        watch.save("src/compiled/one.c", module.format(name="one", answer=3))
+        watch.await_("second answers 3 1")

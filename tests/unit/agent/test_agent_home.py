@@ -1,0 +1,183 @@
+"""One agent for an app at a time, who is there, and what is left of one that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .agent_process import AgentProcess
+from .test_agent_runs import is_alive, processes_below
+
+pytestmark = pytest.mark.starts_processes
+
+Start = Callable[..., AgentProcess]
+
+
+def greet(agent: AgentProcess) -> None:
+    agent.send("hello", protocol=1, tool="test")
+
+
+def test_the_second_is_told_who_is_there_and_since_when(start_agent: Start) -> None:
+    first = start_agent()
+    first.begin()
+    second = start_agent()
+    greet(second)
+    error = second.wait("error")
+    assert (error["kind"], error["owner"]["who"], error["owner"]["what"]) == ("busy", "anna@desk", "a test")
+    assert abs(error["owner"]["since"] - time.time()) < 60
+    assert "take-over" in error["hint"]
+    assert second.process.wait(20) == 4
+    # The first hasn't noticed.
+    assert first.run("print('on')")["code"] == 0
+    owner = json.loads((first.folder / "app" / "owner.json").read_text())
+    assert owner["who"] == "anna@desk"
+
+
+def test_apps_of_other_names_do_not_mind(start_agent: Start) -> None:
+    first, second = start_agent(), start_agent(name="other")
+    for agent in (first, second):
+        greet(agent)
+        agent.wait("hello")
+
+
+def test_the_second_may_take_over_and_the_first_is_told(start_agent: Start) -> None:
+    first = start_agent()
+    first.begin()
+    first.change(
+        {"app.py": "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(60)\n"}
+    )
+    first.start()
+    first.await_output(b"on")
+    below = processes_below(first.process.pid)
+    second = start_agent(words=["--take-over"])
+    greet(second)
+    error = first.wait("error")
+    assert (error["kind"], error["owner"]["who"]) == ("taken-over", "anna@desk")
+    second.wait("hello")
+    assert first.process.wait(20) == 0
+    assert not [pid for pid in below if is_alive(pid)]
+    second.open()
+    assert second.run("print('mine')")["code"] == 0
+    assert (second.folder / "app" / "socket").exists()
+
+
+def test_one_that_hangs_is_taken_over_too(start_agent: Start) -> None:
+    first = start_agent()
+    first.begin()
+    os.kill(first.process.pid, signal.SIGSTOP)
+    second = start_agent(words=["--take-over"])
+    greet(second)
+    second.wait("hello")
+    assert first.process.wait(20) == -signal.SIGKILL
+
+
+def test_what_a_killed_agent_has_left_is_cleaned_by_the_next(start_agent: Start) -> None:
+    first = start_agent(environment={"INCAMERA_RUN": "incamera-run-first"})
+    first.begin()
+    first.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
+    first.start()
+    first.await_output(b"on")
+    below = processes_below(first.process.pid)
+    for pid in below:
+        os.kill(pid, signal.SIGSTOP)  # so that they cannot notice
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait()
+    assert (first.live / "app.py").exists()
+    second = start_agent(environment={"INCAMERA_RUN": "incamera-run-second"})
+    greet(second)
+    second.wait("hello")
+    deadline = time.monotonic() + 10
+    while [pid for pid in below if is_alive(pid)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert sorted(path.name for path in (second.folder / "app").iterdir()) == ["lock", "owner.json", "socket"]
+
+
+@pytest.mark.parametrize("how", ["goodbye", "SIGTERM", "end of input"])
+def test_it_leaves_nothing_behind(agent: AgentProcess, how: str) -> None:
+    if how == "goodbye":
+        agent.send("goodbye")
+    elif how == "SIGTERM":
+        agent.process.terminate()
+    assert agent.close() == 0
+    assert not agent.folder.exists()
+
+
+def test_of_two_that_come_at_once_one_is_in(start_agent: Start) -> None:
+    agents = [start_agent() for _ in range(4)]
+    for agent in agents:
+        greet(agent)
+    answers = []
+    for agent in agents:
+        deadline = time.monotonic() + 20
+        while not agent.messages:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        answers.append(agent.messages[0][0]["type"])
+    assert sorted(answers) == ["error", "error", "error", "hello"]
+
+
+def test_another_protocol_is_refused_with_a_remedy(start_agent: Start) -> None:
+    agent = start_agent()
+    agent.send("hello", protocol=99, tool="9.0")
+    error = agent.wait("error")
+    assert error["kind"] == "protocol"
+    assert "9.0" in error["message"]
+    assert "deploy" in error["hint"]
+    assert agent.process.wait(20) == 3
+    assert not agent.folder.exists()
+
+
+def test_nothing_is_answered_before_hello(start_agent: Start) -> None:
+    agent = start_agent()
+    agent.send("warm", imports=[])
+    assert agent.wait("error")["kind"] == "protocol"
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        ("start", {}),
+        ("start", {"run": "r", "arguments": ["app.py"], "folder": "/nowhere"}),
+        ("open", {"from": "/nowhere"}),
+        ("stop", {"run": "none"}),
+        ("signal", {"run": "none", "name": "NONSENSE"}),
+        ("reload", {"run": "none"}),
+        ("warm", {"imports": 5}),
+        ("eval", {"session": 99, "source": "1"}),
+        ("nonsense", {}),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_answered_and_nothing_else_happens(
+    agent: AgentProcess, request_: str, fields: dict[str, object]
+) -> None:
+    agent.send(request_, b"", id=17, **fields)
+    if request_ == "start" and "folder" in fields:
+        assert agent.wait("started")["warm"] is False
+        assert agent.wait("exited")["code"] == 127
+    else:
+        error = agent.wait("error")
+        assert error["id"] == 17
+        assert error["message"]
+    assert agent.run("print('on')")["code"] == 0
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--app", "a/b", "--who", "x", "--what", "y"], ["--app"], ["--nonsense"]], ids=str
+)
+def test_a_wrong_command_line_is_told(words: list[str], tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from .agent_process import plain_environment
+
+    command = [sys.executable, "-m", "incamera_agent", *words]
+    done = subprocess.run(command, env=plain_environment(), capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "usage" in done.stderr

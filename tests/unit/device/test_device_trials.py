@@ -1,0 +1,83 @@
+"""What is tried out on a device is tried once between two starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from incamera.device.facts import DeviceFacts, Place
+from incamera.device.protocols import CommandResult
+from incamera.device.trials import Speed, ensure_images_tried, ensure_speed
+
+CARD = Place(path="/card", filesystem="ext4", free=1 << 30, writable=True, executable=True)
+FACTS = DeviceFacts(
+    architecture="armv7l",
+    kernel="",
+    hostname="",
+    system="",
+    user="root",
+    libc=None,
+    loader=None,
+    memory=0,
+    memory_available=0,
+    boot="one",
+    tools=(),
+    places=(CARD,),
+    library_folders=(),
+    libraries=(),
+)
+
+
+class Device:
+    """Answers as the guard would, and counts."""
+
+    def __init__(self, told: str) -> None:
+        self.told = told
+        self.asked: list[str] = []
+
+    def run(self, command: str, *, timeout: float) -> CommandResult:
+        self.asked.append(command)
+        return CommandResult(0, self.told.encode(), b"")
+
+
+def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:
+    device = Device("squashfs gzip\nsquashfs zstd\n")
+    for _ in range(2):
+        found = ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
+        assert found == ("squashfs gzip", "squashfs zstd")
+    assert device.asked == ["/guard stand --try"]
+    ensure_images_tried(device, replace(FACTS, boot="two"), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
+    assert len(device.asked) == 2
+
+
+def test_a_kernel_that_mounts_none_is_not_asked_again(tmp_path: Path) -> None:
+    device = Device("no squashfs: no loop device\n")
+    for _ in range(2):
+        assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
+    assert len(device.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "told", "speed", "asked"),
+    [
+        (CARD, "write 900\nread 2000\n", Speed(900_000, 2_000_000), 1),
+        (CARD, "", Speed(), 1),
+        (replace(CARD, free=1 << 20), "write 1\nread 1\n", Speed(), 0),
+        (replace(CARD, writable=False), "write 1\nread 1\n", Speed(), 0),
+    ],
+)
+def test_a_place_is_measured_once_and_only_where_there_is_room(
+    tmp_path: Path, place: Place, told: str, speed: Speed, asked: int
+) -> None:
+    device = Device(told)
+    for _ in range(2):
+        assert ensure_speed(device, FACTS, place, "/guard", cache=tmp_path / "kept") == speed  # type: ignore[arg-type]
+    assert len(device.asked) == asked
+
+
+def test_a_damaged_note_is_no_note(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text('{"boot": "one", "images": 7}')
+    device = Device("squashfs xz\n")
+    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ("squashfs xz",)  # type: ignore[arg-type]

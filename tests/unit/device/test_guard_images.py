@@ -1,0 +1,176 @@
+"""Images: the runtime lies on the device once, whole or not at all, for as long as a bundle names it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.device.sync import Shipment, ShippedImage, plan_shipment
+from incamera.targets.form import Form
+from incamera.tree import list_tree
+
+if TYPE_CHECKING:
+    from tests.unit.device.conftest import Receiver
+
+    Start = Callable[..., Receiver]
+
+pytestmark = pytest.mark.starts_processes
+
+SIZE = 700_000
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    root = tmp_path / "bundle"
+    (root / "app").mkdir(parents=True)
+    (root / "app" / "app.py").write_text("print(1)\n")
+    return root
+
+
+def make_image(tmp_path: Path, data: bytes | None = None) -> ShippedImage:
+    data = os.urandom(SIZE) if data is None else data
+    digest = hashlib.sha256(data).hexdigest()
+    path = tmp_path / f"{digest}.squashfs"
+    path.write_bytes(data)
+    return ShippedImage(form=Form.squashfs, file=path.name, path=path, size=len(data))
+
+
+def ship(app: Path, image: ShippedImage, name: str = "doorbell", **extra: bytes) -> Shipment:
+    text = f"form squashfs\nfile {image.file}\nsize {image.size}\n".encode()
+    return plan_shipment(name, app, list_tree(app), extra_files={"image": text, **extra}, image=image)
+
+
+def deploy(start: Start, shipment: Shipment, *words: str) -> bool:
+    """Returns whether the image was asked for."""
+    receiver = start(shipment, *words)
+    receiver.offer()
+    assert (receiver.send() if receiver.asked else receiver.end()) == 0, receiver.stderr
+    return receiver.image_from is not None
+
+
+def images(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "apps" / ".images"
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_an_image_comes_once_for_all_versions_and_apps(app: Path, tmp_path: Path, receiver: Start) -> None:
+    image = make_image(tmp_path)
+    assert deploy(receiver, ship(app, image))
+    assert (tmp_path / "apps" / ".images" / image.file).read_bytes() == image.path.read_bytes()
+    assert not deploy(receiver, ship(app, image))
+    assert not deploy(receiver, ship(app, image, edited=b"1"))
+    assert not deploy(receiver, ship(app, image, name="gate"))
+    assert images(tmp_path) == [image.file]
+
+
+@pytest.mark.parametrize("cut", [0, 300_000])
+def test_half_an_image_is_none_and_the_rest_is_sent_later(cut: int, app: Path, tmp_path: Path, receiver: Start) -> None:
+    image = make_image(tmp_path)
+    first = receiver(ship(app, image))
+    first.offer()
+    assert first.send(cut=cut) == 6
+    assert not (tmp_path / "apps" / ".images" / image.file).exists()
+    assert not (tmp_path / "apps" / "doorbell" / "current").exists()
+    second = receiver(ship(app, image))
+    second.offer()
+    assert second.image_from == cut
+    assert second.send() == 0
+    assert (tmp_path / "apps" / ".images" / image.file).read_bytes() == image.path.read_bytes()
+
+
+def test_an_image_that_is_not_what_its_name_says_is_refused(app: Path, tmp_path: Path, receiver: Start) -> None:
+    image = make_image(tmp_path)
+    image.path.write_bytes(os.urandom(SIZE))
+    first = receiver(ship(app, image))
+    first.offer()
+    assert first.send() == 3
+    assert b"not what its name says" in first.stderr
+    assert images(tmp_path) == []
+    assert not (tmp_path / "apps" / "doorbell" / "current").exists()
+
+
+def test_an_image_that_is_gone_comes_again(app: Path, tmp_path: Path, receiver: Start) -> None:
+    image = make_image(tmp_path)
+    deploy(receiver, ship(app, image))
+    (tmp_path / "apps" / ".images" / image.file).unlink()
+    assert deploy(receiver, ship(app, image))
+    assert images(tmp_path) == [image.file]
+
+
+def test_an_image_that_nobody_names_is_removed(app: Path, tmp_path: Path, receiver: Start) -> None:
+    old, shared, new = (make_image(tmp_path) for _ in range(3))
+    deploy(receiver, ship(app, old))
+    deploy(receiver, ship(app, shared, name="gate"))
+    deploy(receiver, ship(app, new))
+    # The previous version is kept, and with it what it runs from.
+    assert images(tmp_path) == sorted([old.file, shared.file, new.file])
+    deploy(receiver, ship(app, new, edited=b"1"))
+    wait_until(lambda: images(tmp_path) == sorted([shared.file, new.file]))
+
+
+def test_a_runtime_may_be_a_folder(app: Path, tmp_path: Path, receiver: Start) -> None:
+    runtime = tmp_path / "runtime"
+    (runtime / "bin").mkdir(parents=True)
+    (runtime / "bin" / "python3").write_bytes(b"program")
+    entries = tuple(list_tree(runtime))
+    image = ShippedImage(form=Form.tree, file="0" * 64, path=runtime, size=0, entries=entries)
+    shipment = ship(app, image)
+    first = receiver(shipment)
+    assert first.offer() is None
+    assert first.image_missing
+    assert first.end() == 9
+    assert not (tmp_path / "apps" / "doorbell" / "current").exists(), "a bundle without its runtime"
+    second = receiver(Shipment(app=".images", root=runtime, entries=entries), name=image.file)
+    second.offer()
+    assert second.send() == 0
+    assert (tmp_path / "apps" / ".images" / image.file / "bin" / "python3").read_bytes() == b"program"
+    assert not deploy(receiver, shipment)
+    assert not (tmp_path / "apps" / ".images" / "current").exists()
+
+
+def test_what_others_run_from_is_kept_until_told(app: Path, tmp_path: Path, guard: Path, receiver: Start) -> None:
+    """A folder that a camera has mounted: who runs from it cannot be seen here."""
+    shared = [make_image(tmp_path) for _ in range(3)]
+    shipments = [ship(app, image) for image in shared]
+    for shipment in shipments:
+        deploy(receiver, shipment, "keep")
+    assert images(tmp_path) == sorted(image.file for image in shared)
+    current = tmp_path / "apps" / "doorbell" / "current"
+    assert not current.is_symlink(), "a share's server would follow it"
+    assert current.read_text() == shipments[2].name
+    words: list[str | Path] = [guard, "tidy", tmp_path / "apps", "doorbell", shipments[2].name, shipments[1].name]
+    subprocess.run(words, check=True)
+    assert images(tmp_path) == sorted([shared[1].file, shared[2].file])
+    assert not (tmp_path / "apps" / "doorbell" / shipments[0].name).exists()
+
+
+def test_who_waits_is_told_for_whom_and_may_take_over(app: Path, tmp_path: Path, receiver: Start) -> None:
+    first = receiver(ship(app, make_image(tmp_path)), "by", "alice@desk")
+    first.offer()
+    second = receiver(ship(app, make_image(tmp_path)), "by", "bob@lab")
+    second.send_listing()
+    assert second.read_line().startswith(b"wait alice@desk ")
+    assert first.process.poll() is None
+    second.process.kill()
+    third = receiver(ship(app, make_image(tmp_path)), "by", "carol@lab", "take-over")
+    third.send_listing()
+    assert third.read_line().startswith(b"wait alice@desk ")
+    assert third.read_line().startswith(b"send ")
+    assert first.process.wait(10) == -15
+    # A dead holder's lock is free at once.
+    third.process.kill()
+    assert deploy(receiver, ship(app, make_image(tmp_path)))

@@ -1,0 +1,99 @@
+"""What a look at a device's /proc tells of our runs."""
+
+import pytest
+
+from incamera.device.processes import parse_sample, python_words
+from incamera.errors import DeviceError
+
+ROOT = "/tmp/incamera/bell/4f1c"
+# As a virtual armv7hf camera printed it.
+TEXT = f"""\
+= sample -
+1111.16 2001.50
+MemTotal:         500588 kB
+MemFree:          300000 kB
+MemAvailable:     365540 kB
+= stat 288
+288 (ld-linux-armhf.) S 254 288 288 0 -1 4194304 963 0 0 0 455 86 0 0 20 0 2 0 59996 18419712 1400 4294967295 1 2
+= run 288
+INCAMERA_RUN=incamera-run-981ebe
+= words 288
+/lib/ld-linux-armhf.so.3
+--library-path
+{ROOT}/lib
+--argv0
+{ROOT}/bin/python3
+{ROOT}/libexec/python3.11
+app.py
+--name
+two words
+= folder 288
+{ROOT}/app
+= memory 288
+VmHWM:	    5800 kB
+VmRSS:	    5600 kB
+Threads:	2
+Pss:                5488 kB
+files: 3
+= stat 300
+300 (a) b) R 288 288 288 0 -1 0 0 0 0 0 7 0 0 0 20 0 1 0 100000 1 1
+= run 300
+INCAMERA_RUN=incamera-run-981ebe
+= words 300
+sh
+-c
+sleep 1
+= folder 300
+/
+= memory 300
+VmRSS:	     200 kB
+Threads:	1
+files: 4
+= stat 301
+301 (gone) R 1
+= stat 302
+302 (dead) Z 288 288 288 0 -1 0 0 0 0 0 7 0 0 0 20 0 1 0 100000 1 1
+= run 302
+INCAMERA_RUN=incamera-run-981ebe
+= words 302
+= folder 302
+= memory 302
+= end -
+"""
+
+
+def test_processes_are_told_as_they_were_meant() -> None:
+    sample = parse_sample(TEXT, "cam")
+    python, shell = sample.processes
+    assert python.command == "python3 app.py --name 'two words'"
+    assert python.interpreter == f"{ROOT}/bin/python3"
+    assert (python.app, python.run, python.threads, python.files) == ("bell", "incamera-run-981ebe", 2, 3)
+    assert (python.resident, python.proportional, python.peak) == (5600 * 1024, 5488 * 1024, 5800 * 1024)
+    assert (shell.command, shell.interpreter, shell.proportional) == ("sh -c 'sleep 1'", None, None)
+    assert shell.parent == python.pid
+    assert (sample.free, sample.total) == (365540 * 1024, 500588 * 1024)
+
+
+def test_use_of_the_processor_is_that_between_two_looks() -> None:
+    first = parse_sample(TEXT, "cam")
+    later = parse_sample(TEXT.replace("1111.16", "1113.16").replace(" 455 86 ", " 555 136 "), "cam")
+    assert later.usage_since(first)[288] == pytest.approx(75)
+    # Without an earlier look: since it began, at 599.96 s.
+    assert first.usage_since(None)[288] == pytest.approx(100 * 5.41 / (1111.16 - 599.96))
+
+
+def test_a_process_that_began_meanwhile_counts_from_its_beginning() -> None:
+    before = parse_sample(TEXT.partition("= stat 300")[0] + "= end -\n", "cam")
+    assert parse_sample(TEXT, "cam").usage_since(before)[300] == pytest.approx(100 * 0.07 / (1111.16 - 1000))
+
+
+@pytest.mark.parametrize("text", ["", "sh: syntax error", "= sample -\nnonsense\n= end -\n"])
+def test_another_answer_is_an_error(text: str) -> None:
+    with pytest.raises(DeviceError, match="cam"):
+        parse_sample(text, "cam")
+
+
+def test_only_our_loader_is_left_out() -> None:
+    words = ["/lib/ld-linux-armhf.so.3", "--list", "/bin/true"]
+    assert python_words(words) == (words, None)
+    assert python_words([]) == ([], None)

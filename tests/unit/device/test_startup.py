@@ -1,0 +1,60 @@
+"""Import times, out of what Python prints."""
+
+import pytest
+
+from incamera.device.startup import Startup, StartupTap
+
+OUTPUT = b"""\
+import time: self [us] | cumulative | imported package
+import time:       100 |        100 |   zipimport
+import time:       300 |        400 | site
+incamera-startup: ready 0.4321
+before
+import time:      1000 |       1000 |     json.scanner
+import time:      2000 |       3000 |   json.decoder
+import time:      4000 |       7000 | json
+not ours: import time: it seems
+import time:       500 |        500 | abc
+last, without an end"""
+
+
+class Through:
+    is_holding = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("piece", [1, 5, 10_000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_our_lines_are_taken_out_and_become_a_tree(piece: int, end: bytes) -> None:
+    startup = Startup(opened=0.0)
+    tap = StartupTap(startup, Through(), is_output=True)
+    data = OUTPUT.replace(b"\n", end)
+    shown = b"".join(tap.feed(data[start : start + piece]) for start in range(0, len(data), piece)) + tap.finish()
+    startup.finish()
+    assert shown.split(end) == [b"before", b"not ours: import time: it seems", b"last, without an end"]
+    assert startup.age == 0.4321
+    assert [item.name for item in startup.interpreter] == ["site"]
+    assert [(item.name, item.seconds) for item in startup.imports] == [("json", 0.007), ("abc", 0.0005)]
+    (decoder,) = startup.imports[0].children
+    assert (decoder.name, decoder.own, decoder.children[0].name) == ("json.decoder", 0.002, "json.scanner")
+    assert startup.ready is not None
+    assert startup.first_output is not None
+
+
+def test_an_import_that_was_broken_off_leaves_what_it_had_imported() -> None:
+    startup = Startup(opened=0.0)
+    startup.take(b"import time:      1000 |       1000 |     json.scanner")
+    startup.finish()
+    assert [item.name for item in startup.imports] == ["json.scanner"]
+
+
+def test_what_may_become_a_line_of_ours_is_shown_when_it_does_not() -> None:
+    tap = StartupTap(Startup(opened=0.0), Through(), is_output=True)
+    assert tap.feed(b"imp") == b""
+    assert tap.is_holding
+    assert tap.finish() == b"imp"

@@ -1,0 +1,90 @@
+"""The host's paths in what the app prints."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incamera.device.tracebacks import HostPaths, PathRewriter, host_paths
+
+FOLDER = "/tmp/incamera/bell/4f1c/app"
+LIVE = "/tmp/incamera-agent/bell/live"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name in ("app.py", "src/pack/core.py", "with space.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def rewritten(text: str, paths: HostPaths, *, piece: int = 1 << 20) -> str:
+    rewriter = PathRewriter(paths)
+    data = text.encode()
+    shown = b"".join(rewriter.feed(data[start : start + piece]) for start in range(0, len(data), piece))
+    return (shown + rewriter.finish()).decode()
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ('  File "{there}/app.py", line 3, in <module>\n', '  File "{here}/app.py", line 3, in <module>\n'),
+        ("> {there}/app.py(3)main()\r\n", "> {here}/app.py(3)main()\r\n"),
+        ("{there}/app.py:3: UserWarning: no\n", "{here}/app.py:3: UserWarning: no\n"),
+        ('  File \x1b[35m"{there}/app.py"\x1b[0m, line 3', '  File \x1b[35m"{here}/app.py"\x1b[0m, line 3'),
+        ('File "{there}/with space.py", line 1', 'File "{here}/with space.py", line 1'),
+        ("in {there}/app.py and elsewhere", "in {here}/app.py and elsewhere"),
+    ],
+)
+@pytest.mark.parametrize("there_folder", [FOLDER, LIVE])
+def test_the_host_s_path_stands_in_place(there: str, here: str, there_folder: str, project: Path) -> None:
+    paths = host_paths(project, [FOLDER, LIVE], has_build_system=False)
+    for piece in (1, 7, 1 << 20):
+        assert rewritten(there.format(there=there_folder), paths, piece=piece) == here.format(here=project)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'File "{FOLDER}/generated.py", line 1',  # is not here
+        f'File "{FOLDER}/../../../etc/passwd", line 1',
+        f'File "{FOLDER}", line 1',
+        'File "/tmp/incamera/bell/4f1c/lib/python3.11/json/decoder.py", line 1',
+        'File "/tmp/incamera/other/4f1c/app/app.py", line 1',
+        "/tmp/incamera/be",
+    ],
+)
+def test_all_else_stays(text: str, project: Path) -> None:
+    paths = host_paths(project, [FOLDER], has_build_system=False)
+    for piece in (1, 1 << 20):
+        assert rewritten(text, paths, piece=piece) == text
+
+
+def test_a_wheel_s_module_is_found_in_the_source_tree(project: Path) -> None:
+    text = f'File "{FOLDER}/pack/core.py", line 9'
+    built = host_paths(project, [FOLDER], has_build_system=True)
+    assert rewritten(text, built) == f'File "{project}/src/pack/core.py", line 9'
+    assert rewritten(text, host_paths(project, [FOLDER], has_build_system=False)) == text
+
+
+@given(st.lists(st.sampled_from([f'"{FOLDER}/app.py"', FOLDER, "/", "\n", '"', "/tmp", "x", f"{FOLDER}/", "app.py"])))
+def test_pieces_make_no_difference(parts: list[str]) -> None:
+    here = Path(__file__).parent
+    paths = HostPaths(folders=(FOLDER,), sources=(here,))
+    text = "".join(parts)
+    whole = rewritten(text, paths)
+    assert all(rewritten(text, paths, piece=piece) == whole for piece in (1, 3, 11))
+
+
+def test_what_cannot_become_a_path_is_shown_at_once(project: Path) -> None:
+    rewriter = PathRewriter(host_paths(project, [FOLDER], has_build_system=False))
+    assert rewriter.feed(b">>> print(1") == b">>> print(1"
+    assert not rewriter.is_holding
+    assert rewriter.feed(b' "/tm') == b' "'
+    assert rewriter.is_holding
+    assert rewriter.feed(b"ax") == b"/tmax"
+    endless = FOLDER.encode() + b"/" + b"x" * 10_000
+    assert len(rewriter.feed(endless)) > 5_000

@@ -1,0 +1,169 @@
+"""What a server is begun with: an address that can be had, a folder that can be written, a private place."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import BuildError, DeviceError, StoreError, UsageError
+from incamera.share.registry import save_share
+from incamera.share.server import (
+    ServerPlan,
+    is_reachable,
+    plan_program,
+    require_free_port,
+    require_writable,
+    serving,
+)
+from incamera.share.values import Protocol, Share
+from incamera.store import Store
+from incamera.targets.host import Host
+from incamera.workflows.context import Context
+from incamera.workflows.share import Wish, add_share, plan_share, shares_folder
+
+HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld.so.2")
+# Listens until its input ends, as a file server does.
+LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+
+
+@pytest.fixture
+def busy() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(autouse=True)
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def share_in(folder: Path, port: int) -> Share:
+    return Share(
+        name="lab", folder=folder, protocol=Protocol.smb, address="127.0.0.1", port=port, path="lab", user="camera"
+    )
+
+
+def plan(port: int, script: str = LISTENS) -> Callable[[Path], ServerPlan]:
+    argv = (sys.executable, "-c", script, str(port))
+    return lambda folder: ServerPlan(argv=argv, files={"inside/conf": "x"}, folders=("inside",), watches_input=True)
+
+
+def test_a_port_that_is_taken_is_told(busy: int) -> None:
+    with pytest.raises(UsageError, match="another program has it"):
+        require_free_port("127.0.0.1", busy)
+
+
+def test_an_address_that_is_not_ours_is_told() -> None:
+    with pytest.raises(UsageError, match="no such address"):
+        require_free_port("192.0.2.1", 4450)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", Path("/proc/self")):
+        with pytest.raises(StoreError, match="cannot write to"):
+            require_writable(folder)
+    assert require_writable(tmp_path / "new" / "folder").is_dir()
+
+
+def test_a_tree_without_the_program_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"no ld\.so\.2"):
+        plan_program(tmp_path, HOST, "usr/sbin/smbd")
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "usr/lib/ld.so.2").touch()
+    with pytest.raises(BuildError, match="no usr/sbin/smbd"):
+        plan_program(tmp_path, HOST, "usr/sbin/smbd")
+
+
+@pytest.mark.starts_processes
+def test_a_server_lives_as_long_as_the_block(tmp_path: Path, free: int) -> None:
+    with serving(share_in(tmp_path, free), plan(free)) as require_alive:
+        require_alive()
+        assert is_reachable("127.0.0.1", free)
+        (private,) = tmp_path.glob("incamera-*/share-*")
+        assert (private / "inside/conf").read_text() == "x"
+        assert (private / "inside/conf").stat().st_mode & 0o077 == 0
+        assert (private / "folder").resolve() == tmp_path
+        with pytest.raises(UsageError), serving(share_in(tmp_path, free), plan(free)):
+            pass
+    assert not private.exists()
+    assert not is_reachable("127.0.0.1", free)
+
+
+@pytest.mark.starts_processes
+def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path, free: int) -> None:
+    with (
+        pytest.raises(DeviceError, match="no such option"),
+        serving(share_in(tmp_path, free), plan(free, "import sys; sys.exit('no such option')")),
+    ):
+        pass
+    assert not list(tmp_path.glob("incamera-*/share-*"))
+
+
+@pytest.mark.starts_processes
+def test_what_a_killed_server_left_is_removed(tmp_path: Path, free: int) -> None:
+    with serving(share_in(tmp_path, free), plan(free)):
+        (private,) = tmp_path.glob("incamera-*/share-*")
+        left = private.with_name("share-of-yesterday")
+        left.mkdir()
+        (left / "lock").touch()
+    with serving(share_in(tmp_path, free), plan(free)):
+        assert not left.exists()
+
+
+def test_a_private_place_that_others_made_is_not_used(tmp_path: Path, free: int) -> None:
+    (tmp_path / f"incamera-{os.getuid()}").mkdir(mode=0o777)
+    (tmp_path / f"incamera-{os.getuid()}").chmod(0o777)
+    with pytest.raises(StoreError, match="not ours alone"), serving(share_in(tmp_path, free), plan(free)):
+        pass
+
+
+# What was said, what is kept
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(Store(tmp_path / "store"), None, {})  # type: ignore[arg-type]
+
+
+def test_what_is_not_said_stays_as_it_was(context: Context, tmp_path: Path, free: int) -> None:
+    file = tmp_path / "password"
+    file.write_text("geheim\nsecond line\n")
+    first = plan_share(context, "lab", Wish(folder=tmp_path / "lab", port=free, user="cam", password_file=file))
+    assert (first.port, first.user, first.password) == (free, "cam", "geheim")
+    save_share(shares_folder(context), first)
+    assert plan_share(context, "lab", Wish()) == first
+    assert plan_share(context, "lab", Wish(user="other")).port == free
+
+
+def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, tmp_path: Path) -> None:
+    one = plan_share(context, "lab", Wish())
+    save_share(shares_folder(context), one)
+    other = plan_share(context, "garden", Wish())
+    assert one.port != other.port
+    assert one.folder.is_dir()
+    assert one.folder != other.folder
+    require_free_port("127.0.0.1", one.port)
+    assert len(one.password) > 16
+    assert one.password != other.password
+
+
+def test_a_share_of_the_users_own_is_not_served_over(context: Context, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--folder"):
+        add_share(context, "nas", Wish(address="192.0.2.5"))
+    nas = add_share(context, "nas", Wish(folder=tmp_path, address="192.0.2.5", path="data", user="me"))
+    assert (nas.url, nas.served) == ("smb://192.0.2.5/data", False)
+    with pytest.raises(UsageError, match="share of another server"):
+        plan_share(context, "nas", Wish())

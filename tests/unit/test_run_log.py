@@ -1,0 +1,140 @@
+"""What runs printed, kept and read again."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from incamera import run_log
+from incamera.errors import UsageError
+from incamera.run_log import Level, RunLog, list_runs, parse_level, read_lines, require_run
+
+
+def begin(folder: Path) -> RunLog:
+    return RunLog(folder, command="python3 app.py", device="cam")
+
+
+def texts(folder: Path, number: int | None = None) -> list[str]:
+    return [line.text for line in read_lines(folder, require_run(folder, number))]
+
+
+@pytest.mark.parametrize(
+    ("line", "stream", "level"),
+    [
+        ("WARNING:root:low light", "stderr", Level.WARNING),
+        ("ERROR:root:no light", "stderr", Level.ERROR),
+        ("2026-05-01 12:00:01,123 DEBUG app: x", "stderr", Level.DEBUG),
+        ("2026-05-01 12:00:01 - app - CRITICAL - x", "stdout", Level.CRITICAL),
+        ("[INFO] begun", "stderr", Level.INFO),
+        ("WARN low", "stdout", Level.WARNING),
+        ("Traceback (most recent call last):", "stderr", Level.ERROR),
+        ("numpy.linalg.LinAlgError: Singular matrix", "stderr", Level.ERROR),
+        ("KeyboardInterrupt", "stderr", Level.ERROR),
+        ("plain", "stdout", Level.INFO),
+        ("plain", "stderr", Level.WARNING),
+        ("reading /var/log/ERROR/x", "stdout", Level.INFO),
+        ("INFORMATION", "stdout", Level.INFO),
+        ("x" * 100 + " ERROR", "stdout", Level.INFO),
+    ],
+)
+def test_a_line_s_level(line: str, stream: str, level: Level) -> None:
+    assert parse_level(line, stream) is level
+
+
+def test_a_traceback_s_lines_go_with_its_first(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    log.feed(
+        "stderr", b'Traceback (most recent call last):\n  File "app.py", line 1\n    1/0\nZeroDivisionError: x\nok\n'
+    )
+    log.close(1)
+    levels = [line.level for line in read_lines(tmp_path, require_run(tmp_path, None))]
+    assert levels == [*[Level.ERROR] * 4, Level.WARNING]
+
+
+def test_pieces_become_lines_and_colours_are_no_text(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    for byte in "grün \x1b[31mrot\x1b[0m\r\n10%\r50%\r100%\nend".encode():
+        log.feed("stdout", bytes([byte]))
+    log.close(0)
+    assert texts(tmp_path) == ["grün rot", "100%", "end"]
+    run = require_run(tmp_path, None)
+    assert (run.exit_code, run.goes_on, run.command) == (0, False, "python3 app.py")
+
+
+def test_only_the_newest_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "KEPT_RUNS", 3)
+    for number in range(5):
+        log = begin(tmp_path)
+        log.feed("stdout", b"%d\n" % number)
+        log.close(0)
+    assert [run.number for run in list_runs(tmp_path)] == [5, 4, 3]
+    assert texts(tmp_path, 4) == ["3"]
+    with pytest.raises(UsageError, match="no run 1"):
+        require_run(tmp_path, 1)
+
+
+def test_a_run_keeps_its_newest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "_PART_BYTES", 1000)
+    log = begin(tmp_path)
+    for number in range(500):
+        log.feed("stdout", b"line %d\n" % number)
+    log.close(0)
+    kept = texts(tmp_path)
+    assert kept[-1] == "line 499"
+    assert kept == [f"line {number}" for number in range(500 - len(kept), 500)]
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.jsonl")) < 2200
+    assert len(kept) > 10
+
+
+def test_two_that_begin_at_once_are_two(tmp_path: Path) -> None:
+    logs: list[RunLog] = []
+    threads = [threading.Thread(target=lambda: logs.append(begin(tmp_path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(log.run.number for log in logs) == list(range(1, 9))
+    for log in logs:
+        log.close(0)
+
+
+def test_following_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "_PART_BYTES", 300)
+    monkeypatch.setattr(run_log, "_POLL_SECONDS", 0.01)
+    log = begin(tmp_path)
+    log.feed("stdout", b"first\n")
+    lines = read_lines(tmp_path, log.run, follow=True)
+    assert next(lines).text == "first"
+
+    def go_on() -> None:
+        log.feed("stdout", b"second\n" * 5)
+        log.close(0)
+
+    threading.Timer(0.05, go_on).start()
+    assert [line.text for line in lines] == ["second"] * 5
+
+
+def test_a_run_whose_maker_is_gone_does_not_go_on(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    log.feed("stdout", b"last words\nhalf")
+    record = tmp_path / "1" / "run.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "pid": 2**22 + 1}))
+    run = require_run(tmp_path, None)
+    assert not run.goes_on
+    assert [line.text for line in read_lines(tmp_path, run, follow=True)] == ["last words"]
+    log.close(None)
+
+
+def test_pictures_are_not_kept(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    log.feed("stdout", b"\0\1\2" * 1000)
+    log.feed("stdout", b"\0\1\2" * 1000)
+    log.close(0)
+    (line,) = texts(tmp_path)
+    assert "no text" in line
+
+
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    begin(tmp_path / "logs").close(0)
+    assert (tmp_path / "logs").stat().st_mode & 0o077 == 0

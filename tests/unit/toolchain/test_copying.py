@@ -1,0 +1,67 @@
+"""The copy of a project that builds happen in, when it is kept from one build to the next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from incamera.toolchain.copying import copy_project, update_copy
+from incamera.toolchain.options import with_build_folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    (project / "src/.git").mkdir(parents=True)
+    (project / "build").mkdir()
+    for path in ("src/one.c", "src/two.c", "pyproject.toml", "build/old.o", "src/.git/index"):
+        (project / path).write_text(path)
+    return project
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_is_what_a_fresh_copy_would_be(project: Path, tmp_path: Path) -> None:
+    copy_project(project, tmp_path / "fresh")
+    update_copy(project, tmp_path / "kept/copy", record=tmp_path / "kept/record")
+    assert files(tmp_path / "kept/copy") == files(tmp_path / "fresh") == ["pyproject.toml", "src/one.c", "src/two.c"]
+
+
+def test_only_what_changed_is_touched_and_what_was_built_stays(project: Path, tmp_path: Path) -> None:
+    copy, record = tmp_path / "copy", tmp_path / "record"
+    update_copy(project, copy, record=record)
+    (copy / "build").mkdir()
+    (copy / "build/one.o").write_text("object")
+    for path in copy.rglob("*"):
+        os.utime(path, (1, 1))
+    (project / "src/one.c").write_text("newer")
+    os.utime(project / "src/one.c", (2, 2))  # as from an archive: older than the object
+    (project / "src/three.c").write_text("new")
+    (project / "pyproject.toml").unlink()
+    update_copy(project, copy, record=record)
+    assert files(copy) == ["build/one.o", "src/one.c", "src/three.c", "src/two.c"]
+    assert (copy / "src/one.c").read_text() == "newer"
+    assert (copy / "src/one.c").stat().st_mtime > 1000
+    assert (copy / "src/two.c").stat().st_mtime == 1
+
+
+def test_a_copy_that_was_interrupted_is_made_anew(project: Path, tmp_path: Path) -> None:
+    copy, record = tmp_path / "copy", tmp_path / "record"
+    update_copy(project, copy, record=record)
+    record.unlink()
+    (copy / "src/two.c").write_text("half")
+    (copy / "stale.o").write_text("object of who knows what")
+    update_copy(project, copy, record=record)
+    assert files(copy) == ["pyproject.toml", "src/one.c", "src/two.c"]
+    assert (copy / "src/two.c").read_text() == "src/two.c"
+
+
+def test_back_ends_that_build_elsewhere_are_told_where() -> None:
+    folder = Path("/kept")
+    assert with_build_folder({}, {"setuptools"}, folder) == {}
+    assert with_build_folder({"x": "1"}, {"meson-python", "ninja"}, folder) == {"build-dir": "/kept", "x": "1"}
+    assert with_build_folder({"build-dir": "own"}, {"scikit-build-core"}, folder) == {"build-dir": "own"}

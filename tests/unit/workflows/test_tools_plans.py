@@ -1,0 +1,165 @@
+"""What is decided before anything runs in the camera: the tests' packages and words, the debugger's configuration."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.pylock import is_valid_pylock_path
+
+from incamera.device.startup import Import, Startup
+from incamera.device.tracebacks import HostPaths
+from incamera.errors import ConfigError
+from incamera.project.lockfile import lock_path
+from incamera.project.settings import Project, load_project, load_test_requirements
+from incamera.targets.target import Target
+from incamera.workflows.debugging import CONFIGURATION, launch_configuration, write_launch_file
+from incamera.workflows.startup import describe_imports, plan_phases
+from incamera.workflows.testing import TestRun, plan_requirements, plan_words, rewrite_coverage, rewrite_text
+
+
+def write(folder: Path, more: str = "") -> Project:
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "bell"\n{more}')
+    (folder / "app.py").touch()
+    return load_project(folder)
+
+
+# The tests' packages
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("", []),
+        ('[dependency-groups]\ntest = ["pytest>=8", "pytest-mock"]\n', ["pytest>=8", "pytest-mock"]),
+        ('[dependency-groups]\ntest = ["bell", "pytest-mock"]\n', ["pytest-mock"]),
+        ('[dependency-groups]\ntest = ["a"]\nunit = ["b"]\n[tool.incamera.test]\ngroups = ["unit"]\n', ["b"]),
+        ('[dependency-groups]\ntest = ["a"]\n[tool.incamera.test]\ngroups = []\n', []),
+    ],
+)
+def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: Path) -> None:
+    assert list(load_test_requirements(write(tmp_path, settings))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ('[tool.incamera.test]\ngroups = ["unit"]\n', "unit"),
+        ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "names an address"),
+    ],
+)
+def test_groups_that_cannot_be_are_named(settings: str, message: str, tmp_path: Path) -> None:
+    project = write(tmp_path, settings)  # the app itself can run
+    with pytest.raises(ConfigError, match=message):
+        load_test_requirements(project)
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'tool.incamera.test: unknown key "group"') as error:
+        write(tmp_path, '[tool.incamera.test]\ngroup = ["unit"]\n')
+    assert error.value.hint == 'did you mean "groups"?'
+
+
+def test_pytest_and_coverage_are_added_where_missing() -> None:
+    assert plan_requirements([], coverage=False) == ["pytest"]
+    assert plan_requirements(["PyTest>=8", "mock"], coverage=True) == ["PyTest>=8", "mock", "coverage"]
+
+
+def test_a_variant_has_a_lockfile_of_its_own(tmp_path: Path) -> None:
+    import dataclasses
+
+    project = write(tmp_path)
+    target = Target.parse("armv7hf")
+    varied = lock_path(dataclasses.replace(project, variant="test"), target)
+    assert varied != lock_path(project, target)
+    assert is_valid_pylock_path(varied)
+
+
+def test_words_write_nothing_into_the_bundle(tmp_path: Path) -> None:
+    project = write(tmp_path)
+    words = plan_words(project, TestRun(arguments=["-k", "dark"], junit=Path("j.xml"), coverage=True), "/tmp/s")
+    assert words[:4] == ["-m", "coverage", "run", "--source=."]
+    assert words[4:] == ["-m", "pytest", "-p", "no:cacheprovider", "--junitxml=/tmp/s/junit.xml", "-k", "dark"]
+    configured = write(tmp_path, '[tool.coverage.run]\nsource = ["lib"]\n')
+    assert "--source=." not in plan_words(configured, TestRun(arguments=[], coverage=True), "/tmp/s")
+
+
+# What comes back
+
+
+def test_coverage_data_get_the_host_s_paths(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    data = tmp_path / ".coverage"
+    connection = sqlite3.connect(data)
+    connection.execute("CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT)")
+    connection.executemany("INSERT INTO file (path) VALUES (?)", [("/r/app/app.py",), ("/r/app/made.py",)])
+    connection.commit()
+    connection.close()
+    rewrite_coverage(data, HostPaths(folders=("/r/app",), sources=(tmp_path,)))
+    connection = sqlite3.connect(data)
+    assert connection.execute("SELECT path FROM file").fetchall() == [(f"{tmp_path}/app.py",), ("/r/app/made.py",)]
+    connection.close()
+
+
+def test_results_get_the_host_s_paths(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    paths = HostPaths(folders=("/r/app",), sources=(tmp_path,))
+    assert rewrite_text(b"<x>/r/app/app.py:3</x>", paths) == f"<x>{tmp_path}/app.py:3</x>".encode()
+
+
+# The debugger
+
+
+def test_a_wheel_s_packages_are_mapped_to_where_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "src" / "bell").mkdir(parents=True)
+    plain = launch_configuration(write(tmp_path), 5678)
+    built = launch_configuration(write(tmp_path, '[build-system]\nrequires = ["hatchling"]\n'), 5679)
+    remote = plain["pathMappings"][0]["remoteRoot"]
+    assert plain["pathMappings"] == [{"localRoot": "${workspaceFolder}", "remoteRoot": remote}]
+    assert built["pathMappings"][0] == {"localRoot": "${workspaceFolder}/src/bell", "remoteRoot": f"{remote}/bell"}
+    assert built["connect"] == {"host": "127.0.0.1", "port": 5679}
+
+
+def test_the_launch_file_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    first: dict[str, Any] = {"name": CONFIGURATION, "port": 1}
+    path = write_launch_file(tmp_path, first)
+    document = json.loads(path.read_text())
+    document["configurations"].insert(0, {"name": "other"})
+    path.write_text(json.dumps(document))
+    write_launch_file(tmp_path, {**first, "port": 2})
+    assert json.loads(path.read_text())["configurations"] == [{"name": "other"}, {**first, "port": 2}]
+
+
+@pytest.mark.parametrize("text", ['{\n  // mine\n  "configurations": []\n}', "[]", '{"configurations": 3}'])
+def test_a_launch_file_that_we_cannot_keep_is_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / ".vscode").mkdir()
+    path = tmp_path / ".vscode" / "launch.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="left as it is") as error:
+        write_launch_file(tmp_path, {"name": CONFIGURATION, "port": 2})
+    assert path.read_text() == text
+    assert '"port": 2' in str(error.value.hint)
+
+
+# The start
+
+
+def test_the_phases_of_a_start_add_up() -> None:
+    module = Import(name="json", own=0.1, seconds=0.25, children=())
+    startup = Startup(opened=10.0, ready=11.0, first_output=12.0, age=0.8, imports=[module])
+    start, imports, app = plan_phases(startup, 20.0)
+    assert (start.seconds, start.inside) == (1.0, 0.8)
+    assert (imports.seconds, app.seconds) == (0.25, 0.75)
+    assert "without output" in plan_phases(Startup(opened=10.0, ready=11.0), 12.0)[2].what
+    assert "never stood" in plan_phases(Startup(opened=10.0), 12.0)[0].what
+
+
+def test_small_imports_are_left_out_of_the_tree() -> None:
+    small = Import(name="small", own=0.001, seconds=0.001, children=())
+    middle = Import(name="middle", own=0.1, seconds=0.1, children=(small,))
+    large = Import(name="large", own=0.4, seconds=0.5, children=(middle,))
+    shown = [(depth, item.name) for depth, item in describe_imports([large, small], least=0.01)]
+    assert shown == [(0, "large"), (1, "middle")]

@@ -1,0 +1,162 @@
+"""What the edit loop knows of files, settings and words."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from incamera.device.live_sync import Changes, Refused
+from incamera.errors import AgentError, ConfigError
+from incamera.project.files import project_files
+from incamera.project.settings import parse_project
+from incamera.project.warm import load_heavy, warm_imports
+from incamera.project.watching import AppFile, concerns_app, looks_unfinished, saved_at
+from incamera.units import parse_bytes
+from incamera.workflows.edit_words import describe_end, describe_refusal, describe_update
+from incamera.workflows.live_app import find_copies
+from incamera.workflows.watch import explain_busy
+
+PROJECT = {"project": {"name": "plain", "version": "1"}}
+
+
+def file(digest: str) -> AppFile:
+    return AppFile(Path("/home/you", digest), digest, executable=False)
+
+
+def test_files_of_a_wheel_are_found_by_bytes_and_name() -> None:
+    sources = {
+        "src/pkg/__init__.py": file("empty"),
+        "src/pkg/sub/__init__.py": file("empty"),
+        "src/pkg/core.py": file("core"),
+        "src/pkg/fast.c": file("c"),
+        "README.md": file("readme"),
+        "main.py": file("main"),
+    }
+    installed = {
+        "pkg/__init__.py": file("empty"),
+        "pkg/sub/__init__.py": file("empty"),
+        "pkg/core.py": file("core"),
+        "pkg/fast.so": file("so"),
+        "pkg/renamed.md": file("readme"),
+        "main.py": file("main of before"),
+    }
+    assert find_copies(sources, installed, "main.py") == {
+        "src/pkg/__init__.py": "pkg/__init__.py",
+        "src/pkg/sub/__init__.py": "pkg/sub/__init__.py",
+        "src/pkg/core.py": "pkg/core.py",
+        "main.py": "main.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "unfinished"),
+    [
+        ("app.py", "", True),
+        ("app.py", "print(", True),
+        ("app.py", "print()\n", False),
+        ("__init__.py", "", False),
+        ("data.txt", "", False),
+        ("fast.c", "", True),
+        ("fast.c", "int x", False),
+        ("pyproject.toml", "", True),
+    ],
+)
+def test_what_looks_as_if_it_were_being_saved(tmp_path: Path, name: str, text: str, unfinished: bool) -> None:
+    (tmp_path / name).write_text(text)
+    assert looks_unfinished(tmp_path / name) is unfinished
+
+
+def test_a_file_that_is_gone_is_not_being_saved(tmp_path: Path) -> None:
+    assert not looks_unfinished(tmp_path / "app.py")
+
+
+@pytest.mark.parametrize(
+    "path", [".git/index", "app.py~", ".app.py.swp", "a/__pycache__/app.cpython-311.pyc", "build/x.o"]
+)
+def test_changes_that_no_app_is_made_of(path: str, tmp_path: Path) -> None:
+    assert not concerns_app(path)
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).write_text("x")
+    assert project_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["app.py", "pkg/data/model.bin", "pylock.armv7hf-cp311.toml", "pyproject.toml"])
+def test_changes_that_count(path: str) -> None:
+    assert concerns_app(path)
+
+
+def test_the_time_of_saving_is_that_of_the_file_unless_its_clock_is_another(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("x")
+    saved = (tmp_path / "app.py").stat().st_ctime
+    assert saved_at([tmp_path / "app.py"], saved + 0.3) == saved
+    assert saved_at([tmp_path / "app.py"], saved + 100) == saved + 100
+    assert saved_at([tmp_path / "app.py"], saved - 100) == saved - 100
+    assert saved_at([tmp_path / "gone.py"], saved) == saved
+
+
+def test_heavy_packages_of_the_lock_are_imported_unless_others_are_named() -> None:
+    assert warm_imports(None, ["numpy", "attrs", "opencv-python-headless"]) == ["cv2", "numpy"]
+    assert warm_imports(("mine.models",), ["numpy"]) == ["mine.models"]
+    assert warm_imports((), ["numpy"]) == []
+    assert load_heavy()
+
+
+def test_settings_of_the_edit_loop() -> None:
+    ours = {"warm": ["numpy", "mine.models"], "memory-limit": "200M"}
+    project = parse_project({**PROJECT, "tool": {"incamera": {**ours, "entry": "plain"}}}, Path("/nowhere"))
+    assert project.warm == ("numpy", "mine.models")
+    assert project.memory_limit == 200_000_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"warm": ["import numpy"]}, "warm"), ({"memory-limit": "much"}, "memory-limit"), ({"warn": []}, "warm")],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_project({**PROJECT, "tool": {"incamera": {**settings, "entry": "plain"}}}, Path("/nowhere"))
+    assert named in f"{caught.value} {caught.value.hint}"
+
+
+def test_sizes() -> None:
+    assert [parse_bytes(text) for text in ("200M", "1.5 GB", "64k", "4096", "1GiB")] == [
+        *(200_000_000, 1_500_000_000, 64_000, 4096, 1_000_000_000),
+    ]
+    with pytest.raises(ValueError, match="200M"):
+        parse_bytes("-5M")
+
+
+def test_a_refusal_reads_as_python_writes_it() -> None:
+    refused = Refused(path="app.py", message="'(' was never closed", line=3, column=10, text="    print(1\n")
+    assert describe_refusal(refused, {"app.py": file("app.py")}).splitlines()[1:] == [
+        '  File "/home/you/app.py", line 3',
+        "    print(1",
+        "         ^",
+        "SyntaxError: '(' was never closed",
+    ]
+
+
+def test_what_is_said_of_an_update_and_of_an_end() -> None:
+    assert (
+        describe_update(Changes(("app.py",), ()), "restarted", 0.1, 0.2)
+        == "app.py: sent in 0.10 s, restarted in 0.20 s"
+    )
+    assert describe_update(Changes(("a.py", "b.py"), ("c.py",)), "started", 0, 0).startswith("a.py and 2 more: ")
+    ended = {"code": None, "signal": 9, "seconds": 2.0, "peak": 20_000_000, "killed": 1, "reason": None}
+    assert describe_end(ended) == (
+        "the app was ended by SIGKILL (after 2.0 s, at most 20.0 MB, 1 process that it left behind ended); "
+        "waiting for changes"
+    )
+    assert "memory limit" in describe_end({**ended, "reason": "memory-limit"})
+    assert "no memory left" in describe_end({**ended, "reason": "out-of-memory"})
+    assert "has ended with 3" in describe_end({"code": 3, "signal": None})
+
+
+def test_who_is_there_is_told_with_the_time() -> None:
+    since = time.mktime((2026, 3, 1, 14, 5, 0, 0, 0, -1))
+    error = AgentError("anna@desk is at work there", kind="busy", hint="--take-over", owner={"since": since})
+    told = explain_busy(error)
+    assert str(told) == "anna@desk is at work there, since 14:05 on 01 March"
+    assert told.hint == "--take-over"
