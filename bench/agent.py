@@ -1,7 +1,7 @@
-"""The agent in a virtual camera, run from a network share that has been read before: its memory and its start, beside a bare Python's.
+"""The agent in a virtual camera, run from a network share that was read before: its memory and its start.
 
-Memory is what is resident of the process (VmRSS), told by the camera's kernel. A start is timed on the host, over a connection
-that is open: for the agent until it has answered the first question, for Python until what it prints has arrived.
+Memory is what is resident of the process, as the kernel tells. A start is timed on the host, over a connection that is
+open: for the agent until it has answered the first question, for Python until what it prints has arrived.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def _write_project(folder: Path) -> None:
 
 def _attach(context: Context, stack: ExitStack, folder: Path, camera: str) -> None:
     from incamera.virtual.camera import require_camera
-    from incamera.workflows.share_attach import attach_share
     from incamera.workflows.share import Wish as ShareWish
     from incamera.workflows.share import served
+    from incamera.workflows.share_attach import attach_share
 
     (folder / "share").mkdir()
     share, _ = stack.enter_context(served(context, f"agent-{os.getpid()}", ShareWish(folder=folder / "share")))

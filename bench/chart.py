@@ -41,7 +41,8 @@ def draw_chart(title: str, groups: Sequence[tuple[str, Sequence[Bar]]]) -> str:
     )
     height = y + 10
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title)}">\n'
         f'<style>{style}</style>\n<text class="title" x="0" y="20">{escape(title)}</text>\n'
         + "\n".join(parts)
         + "\n</svg>\n"

@@ -23,6 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
+from incamera.console import Console
+from incamera.store import Store, find_store_path
+from incamera.workflows.context import Context
+from incamera.workflows.devices import choose_device, connected
 from measure import INCAMERA, Failed, Figure, main, run, say, temporary_folder
 
 T = TypeVar("T")
@@ -78,23 +82,27 @@ def measure_in(folder: Path, device: str, arguments: argparse.Namespace) -> Sequ
             Figure(name="of it ours (saved → last byte sent)", value=ours, unit="s", goal=0.4),
             Figure(name="edit → first line, slowest", value=max(edit[0] for edit in edits), unit="s"),
         ]
+        say(f"edit → first line {total:.2f} s, {ours:.2f} s of it ours; {baseline}")
         say(f"{arguments.edits} edits in a row: what grows?")
-        before = count(watch, project, device)
+        before = count(watch, device)
         for number in range(1001, 1001 + arguments.edits):
             time_edit(watch, project, number)
-        after = count(watch, project, device)
+        after = count(watch, device)
         for what, was in before.items():
             # Memory is never quite the same twice.
             goal = 1024 if what.startswith("kB") else 0
             figures.append(
                 Figure(name=f"growth of {what}", value=after[what] - was, unit="", goal=goal, baseline=f"{was} before")
             )
+        say("; ".join(f"{figure.name} {figure.value:g}" for figure in figures[3:]))
         say("one file of two thousand")
         for number in range(2000):
             path = project / f"part{number % 40}" / f"module{number}.py"
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"NUMBER = {number}\n" * 20)
-        time_edit(watch, project, 5000)
+        save(project, 5000)
+        watch.await_line("edit 5000 ", patience=300)  # the camera compiles all of them
+        watch.drain()
         syncs = [time_edit(watch, project, number) for number in range(5001, 5001 + arguments.rounds)]
         quiet = 0.08  # what the loop waits for, lest a file is half written
         value = statistics.median(edit[1] for edit in syncs) - quiet
@@ -133,11 +141,11 @@ def time_cold_start(project: Path, device: str) -> float:
     return float(run([INCAMERA, "python", "-C", str(project), "--device", device, "-c", code]).output)
 
 
-def count(watch: Watch, project: Path, device: str) -> dict[str, int]:
+def count(watch: Watch, device: str) -> dict[str, int]:
     time.sleep(2)  # what has just ended is being cleared away
-    words = "; ".join(_COUNTS.values())
-    code = f"import subprocess; print(subprocess.run(['sh', '-c', {words!r}], capture_output=True, text=True).stdout)"
-    output = run([INCAMERA, "python", "-C", str(project), "--device", device, "-c", code]).output
+    context = Context(Store(find_store_path(os.environ)), Console(quiet=True))
+    with connected(context, choose_device(context, device)) as session:
+        output = session.require("; ".join(_COUNTS.values()), purpose="count what there is").decode()
     counts = dict(zip(_COUNTS, map(int, output.split()), strict=True))
     host = Path("/proc", str(watch.child.pid))
     counts["open files here"] = len(list((host / "fd").iterdir()))
@@ -183,15 +191,24 @@ class Watch:
                 self._lines.append((time.time(), line))
                 self._came.notify_all()
 
-    def await_line(self, text: str) -> float:
+    def await_line(self, text: str, *, patience: float = _PATIENCE_SECONDS) -> float:
         """Return when a line with *text* came; it is not found again."""
-        return self._await(lambda line: True if text in line else None)[0]
+        return self._await(lambda line: True if text in line else None, patience)[0]
+
+    def drain(self) -> None:
+        """Forget what was printed, once nothing more comes."""
+        count = -1
+        while count != len(self._lines):
+            count = len(self._lines)
+            time.sleep(3)
+        with self._came:
+            self._lines.clear()
 
     def await_match(self, pattern: re.Pattern[str]) -> re.Match[str]:
         return self._await(pattern.search)[1]
 
-    def _await(self, find: Callable[[str], T | None]) -> tuple[float, T]:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+    def _await(self, find: Callable[[str], T | None], patience: float = _PATIENCE_SECONDS) -> tuple[float, T]:
+        deadline = time.monotonic() + patience
         with self._came:
             while True:
                 for index, (came, line) in enumerate(self._lines):

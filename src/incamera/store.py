@@ -5,6 +5,7 @@
 <root>/trees/<kind>/<key>.json  its entries, so that it can be verified
 <root>/devices/                 what the user told us: devices, host keys. Never cleaned.
 <root>/virtual/                 running virtual cameras
+<root>/shares/                  network shares: what the user said of them, their passwords. Never cleaned.
 <root>/locks/  <root>/tmp/      for several processes at once; half-made things live in tmp/ alone
 """
 

@@ -13,7 +13,7 @@ import pytest
 
 from incamera.device.agent import Agent, Frame
 from incamera.device.holding import AppCommand, HeldRun
-from incamera.errors import AgentError
+from incamera.errors import AgentError, ConnectionLost
 from incamera.project.settings import load_project
 from incamera.workflows.deploy import deployed
 
@@ -130,7 +130,7 @@ class Talk:
 
     def close(self) -> None:
         async def close() -> None:
-            with contextlib.suppress(AgentError):
+            with contextlib.suppress(AgentError, ConnectionLost):
                 await self.agent.send("goodbye")
                 await asyncio.wait({self.agent.closed}, timeout=10)
             await self.agent.close()
@@ -291,5 +291,6 @@ def test_when_the_host_goes_away_without_a_word_nothing_stays(
         talk.await_output("on")
         done.session.call(done.session.transport.close())
         eventually(lambda: inside(camera, OURS).split() == ["0"], "nothing of the agent is left")
+        talk.close()
         daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
         assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""

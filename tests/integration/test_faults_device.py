@@ -219,13 +219,16 @@ awk '$2 == "{CARD}" {{print $1}}' /proc/mounts >/run/card; umount {CARD}
 PUT_BACK = f"""
 mount -t vfat -o noexec,nosuid,nodev,utf8 $(cat /run/card) {CARD}
 """
-FILL = PULL + """
+FILL = (
+    PULL
+    + """
 left() { df -k $1 | awk 'END {print int($4 / 1024)}'; }
 ram() { awk '/MemAvailable/ {print int($2 / 1024) - 40}' /proc/meminfo; }
 fallocate -l $(left /usr/local/packages)m /usr/local/packages/fill
 dd if=/dev/zero of=/tmp/fill bs=1M count=$(ram) 2>/dev/null
 dd if=/dev/zero of=$HOME/fill bs=1M count=$(ram) 2>/dev/null
 """
+)
 
 
 def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
@@ -241,15 +244,21 @@ def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualC
 
 
 # A camera whose every place is noexec; its folder for root keeps the key that lets us in.
-NOEXEC = PULL + """
+NOEXEC = (
+    PULL
+    + """
 mount -o remount,noexec /tmp; mount -o remount,noexec /usr/local/packages
 mount -t tmpfs -o noexec,size=1m none /var/spool/storage/NetworkShare
 cp -a $HOME/. /run/root-home; mount -t tmpfs -o noexec,size=1m,mode=700 none $HOME; cp -a /run/root-home/. $HOME
 """
-EXEC = PUT_BACK + """
+)
+EXEC = (
+    PUT_BACK
+    + """
 umount $HOME /var/spool/storage/NetworkShare; rm -rf /run/root-home
 mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
 """
+)
 
 
 def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:

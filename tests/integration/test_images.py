@@ -151,6 +151,11 @@ def test_every_library_and_module_of_an_import_lies_in_the_hot_part(bundle: Bund
     assert traced | {"_umath_linalg", "_pocketfft_internal", "_ctypes", "libffi", "pickle", "ipaddress"} <= names
 
 
+def test_of_two_libraries_that_offer_the_same_one_is_brought(bundle: Bundle) -> None:
+    for name in ("libblas.so.3", "liblapack.so.3"):
+        assert (bundle.path / "lib" / name).readlink() == Path("libopenblas.so.0")
+
+
 # In cameras.
 
 
@@ -161,7 +166,8 @@ def test_numpy_runs_from_a_card_that_forbids_programs(either: Camera, form: str)
     assert done["form"] == form
     assert done["root"] == f"/tmp/incamera-roots/{Path(done['destination']).name}"
     ran = either.run("--form", form)
-    assert (ran.code, ran.out) == (0, f"numpy 6 {done['root']}\n"), ran.err
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("numpy 6 /tmp/incamera-roots/"), ran.out
     there = either.shell(f"ls {done['destination']} {CARD}/incamera/.images")
     assert "lib" not in there.split()
     assert (".squashfs" in there) == (form == "squashfs")

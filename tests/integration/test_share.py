@@ -56,6 +56,13 @@ def tenant(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
     return start_virtual(SMALL, name="test-share")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten(context: Context) -> Iterator[None]:
+    yield
+    with suppress(UsageError):
+        forget_share(context, NAME)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "a folder, 100% ours"

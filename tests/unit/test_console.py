@@ -178,3 +178,16 @@ def test_a_reader_who_has_left_and_a_full_disk() -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert format_bytes(count) == text
+
+
+def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place() -> None:
+    for terminal in (False, True):
+        console, output, _ = make(terminal=terminal)
+        with console.live_table() as show:
+            show("cam: 1 process", ("pid", "command"), [["1", "python3 [x]"]])
+            show("cam: 2 processes", ("pid", "command"), [["1", "python3 [x]"], ["2", "sh"]])
+        shown = output.getvalue()
+        assert shown.count("python3 [x]") >= 2
+        assert shown.index("cam: 1 process") < shown.index("cam: 2 processes") < shown.rindex("sh")
+        # On a terminal the cursor goes back up over what stood there.
+        assert ("\x1b[1A" in shown) is terminal

@@ -112,17 +112,18 @@ class EditSession:
 
     async def main(self) -> Outcome:
         """Raises ConnectionLost, AgentError."""
-        self._loop = loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._stop, self._changed, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: asyncio.Future[Exception] = loop.create_future()
         self._inbox.attach(lambda: loop.call_soon_threadsafe(self._changed.set))
         self._held = HeldRun(self._transport, self._guard, self._command())
-        for number in self._early:
-            self._react(number)
         channel = await self._held.start()
         self._agent = Agent(channel, self._hear)
         self._app = RunStreams(self._agent, self._streams, self._terminal)
+        self._loop = loop
+        for number in self._early:
+            self._react(number)
         work = asyncio.create_task(self._work())
         stopped = asyncio.create_task(self._stop.wait())
         ends: set[asyncio.Future[Any]] = {work, stopped, self._failure, self._agent.closed, self._held.watch}
@@ -140,11 +141,9 @@ class EditSession:
             if not self._agent.closed.done():  # the guard went first: the agent follows, and may have said why
                 await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS)
             self._held.raise_failure()
-            raise (
-                self._agent.closed.result()
-                if self._agent.closed.done()
-                else AgentError("its guard ended", kind="ended")
-            )
+            if self._agent.closed.done():
+                raise self._agent.closed.result()
+            raise AgentError("the agent's guard has ended", kind="ended")
         finally:
             self._leaving = True
             for task in (work, stopped, *self._tasks):

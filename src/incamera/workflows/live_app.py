@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # Raise it when what is kept between two builds changes its form.
 _FORMAT = 1
+_COMPILED = (
+    *(".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inc", ".s", ".f", ".f90", ".rs"),
+    *(".pyx", ".pxd", ".pxi", ".build", ".cmake", ".toml"),
+)
 
 
 class LiveApp(Protocol):
@@ -107,10 +111,15 @@ class BuiltApp:
 
 
 def find_copies(sources: Mapping[str, AppFile], installed: Mapping[str, AppFile], entry: str | None) -> dict[str, str]:
-    """Return which of the project's files are in the wheel as they are: the same bytes, below the same name."""
+    """Return which of the project's files are in the wheel as they are: the same bytes, below the same name.
+
+    What a compiler reads is none of them, even where the wheel has it too.
+    """
+    modules = {path[: path.index(".", path.rfind("/") + 1)] for path in installed if path.endswith(".so")}
     by_digest: dict[str, list[str]] = {}
     for path, file in installed.items():
-        by_digest.setdefault(file.sha256, []).append(path)
+        if not path.endswith(_COMPILED) and path.removesuffix(".py") not in modules:
+            by_digest.setdefault(file.sha256, []).append(path)
     copies = {}
     for path, file in sources.items():
         if path == entry:

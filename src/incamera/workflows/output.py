@@ -48,7 +48,7 @@ def kept_output(
     output is data, so its paths are left alone, unless it is a *terminal* or *rewrite_stdout* says that it is for eyes.
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
-    log = RunLog(project_logs(context, project), command=shlex.join(words), device=device) if keep else None
+    log = _open_log(context, project, words, device) if keep else None
     rewriter = PathRewriter(paths) if terminal or rewrite_stdout else None
     output = RunOutput(
         stdout=_KeepingTap(log, "terminal" if terminal else "stdout", rewriter),
@@ -60,6 +60,14 @@ def kept_output(
     finally:
         if log is not None:
             log.close(output.exit_code)
+
+
+def _open_log(context: Context, project: Project, words: Sequence[str], device: str) -> RunLog | None:
+    try:
+        return RunLog(project_logs(context, project), command=shlex.join(words), device=device)
+    except OSError as error:  # a full disk is no reason not to run
+        context.reporter.warn(f"what this run prints is not kept: {error.strerror}")
+        return None
 
 
 def run_shown(

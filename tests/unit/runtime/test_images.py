@@ -112,8 +112,14 @@ def test_an_archive_has_every_file_and_is_the_same_again(runtime: Path, tmp_path
 
 def text_of(**changes: object) -> str:
     facts: dict[str, object] = {
-        "form": Form.squashfs, "path": Path("x"), "digest": "ab" * 32, "bytes": 10, "unpacked": 20, "hot": 5, "tables": 8,
-    }  # fmt: skip
+        "form": Form.squashfs,
+        "path": Path("x"),
+        "digest": "ab" * 32,
+        "bytes": 10,
+        "unpacked": 20,
+        "hot": 5,
+        "tables": 8,
+    }
     image = Image(**{**facts, **changes})  # type: ignore[arg-type]
     device = b"# of this device\nloader /lib/ld.so\n"
     return image_text(

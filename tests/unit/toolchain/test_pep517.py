@@ -6,8 +6,8 @@ import pytest
 
 from incamera.errors import BuildError, ConfigError
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
+from incamera.toolchain.copying import copy_project
 from incamera.toolchain.explain import explain_output
-from incamera.toolchain.pep517 import copy_project
 from incamera.toolchain.rust import refuse_rust
 
 

@@ -31,6 +31,7 @@ def test_files_of_a_wheel_are_found_by_bytes_and_name() -> None:
         "src/pkg/sub/__init__.py": file("empty"),
         "src/pkg/core.py": file("core"),
         "src/pkg/fast.c": file("c"),
+        "src/pkg/cythonized.py": file("cythonized"),
         "README.md": file("readme"),
         "main.py": file("main"),
     }
@@ -38,7 +39,10 @@ def test_files_of_a_wheel_are_found_by_bytes_and_name() -> None:
         "pkg/__init__.py": file("empty"),
         "pkg/sub/__init__.py": file("empty"),
         "pkg/core.py": file("core"),
-        "pkg/fast.so": file("so"),
+        "pkg/fast.c": file("c"),  # setuptools puts it into the wheel too
+        "pkg/fast.cpython-311-arm-linux-gnueabihf.so": file("so"),
+        "pkg/cythonized.py": file("cythonized"),
+        "pkg/cythonized.cpython-311-arm-linux-gnueabihf.so": file("other so"),
         "pkg/renamed.md": file("readme"),
         "main.py": file("main of before"),
     }

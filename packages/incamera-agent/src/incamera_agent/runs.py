@@ -73,6 +73,7 @@ class Run:
         self._killed = 0
         self._asked_to_stop = False
         self._grace = 3.0
+        self._kill_at = 0.0
         self._outputs: Dict[int, str] = {}
         self._input = -1
         self._input_queue = bytearray()
@@ -164,8 +165,9 @@ class Run:
         self._asked_to_stop = True
         self._grace = grace
         self._reason = self._reason or "stopped"
+        self._kill_at = time.monotonic() + grace
         if self.pid and self.status is None:
-            self._end_family(time.monotonic() + grace)
+            self._end_family(self._kill_at)
 
     def measure(self) -> int:
         family = self._family()
@@ -192,7 +194,7 @@ class Run:
                 self._reason = "out-of-memory"
         now = time.monotonic()
         if self._asked_to_stop or self._reason == "memory-limit":
-            self._end_family(now)
+            self._end_family(self._kill_at)
         elif self._family():
             self._ending = self._loop.after(_POLL_SECONDS, lambda: self._linger(now + _LINGER_SECONDS))
         else:
@@ -211,15 +213,11 @@ class Run:
         if self._ending is not None:
             self._ending.cancel()
         family = self._family()
-        if self.status is not None:
-            self._killed = max(self._killed, len(family))
         send_signal(family, signal.SIGTERM)
         send_signal(family, signal.SIGCONT)  # a stopped process hears nothing else
-        self._await_family(kill_at)
+        self._await_end(family, kill_at)
 
-    def _await_family(self, kill_at: float) -> None:
-        self._ending = None
-        family = self._family()
+    def _await_end(self, family: Set[int], kill_at: float) -> None:
         if self.status is not None:
             self._killed = max(self._killed, len(family))
             if not family:
@@ -227,7 +225,7 @@ class Run:
                 return
         if time.monotonic() >= kill_at:
             send_signal(family, signal.SIGKILL)
-        self._ending = self._loop.after(_POLL_SECONDS, lambda: self._await_family(kill_at))
+        self._ending = self._loop.after(_POLL_SECONDS, lambda: self._await_end(self._family(), kill_at))
 
     def _family(self) -> Set[int]:
         """All processes of the run."""

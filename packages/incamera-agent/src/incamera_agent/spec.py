@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Mapping, Optional, Tuple
+    from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 # Read when a process starts, or when a library is loaded: too late for a fork of one that has done both.
 _EARLY_PREFIXES = ("PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "OPENBLAS_", "OMP_", "GOMP_")
@@ -43,6 +43,12 @@ def find_early(environment: Mapping[str, Optional[str]]) -> Optional[str]:
         if early and name not in _MADE_UP_FOR and os.environ.get(name) != value:
             return name
     return None
+
+
+def must_restart(message: Mapping[str, Any]) -> bool:
+    """Tell whether a reload changes what only a new process can have."""
+    early = find_early(message.get("environment") or {})
+    return early is not None or "memory_limit" in message or "terminal" in message
 
 
 def split_options(arguments: List[str]) -> Tuple[bool, List[str]]:

@@ -1,0 +1,46 @@
+"""A run that is a Python of its own, for what a fork cannot do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from . import spec
+from .processes import offer_to_kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
+    from .frames import Message
+    from .loop import Loop
+
+# As for a fork: the app goes first when memory runs out.
+_KERNEL_SCORE = 800
+
+
+def start_cold(loop: Loop, order: Message, files: List[int]) -> int:
+    """Start `python3 ARGUMENTS` as a program of its own; return its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        loop.close()
+        os.setsid()
+        for number, file in enumerate(files[:3]):
+            os.dup2(file, number)
+        if order["terminal"]:
+            import fcntl
+            import termios
+
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        offer_to_kernel(_KERNEL_SCORE)
+        spec.apply_environment(order["environment"])
+        os.chdir(order["folder"])
+        os.execv(sys.executable, [sys.executable, *order["arguments"]])  # the launcher, in a bundle
+    except OSError as error:
+        os.write(2, f"cannot start {sys.executable}: {error.strerror}\n".encode())
+    finally:
+        os._exit(127)

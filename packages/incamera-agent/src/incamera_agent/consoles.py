@@ -1,0 +1,94 @@
+"""Who is attached to which run, and which answer is for whom."""
+
+from __future__ import annotations
+
+from .answers import BadRequest, answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Tuple
+
+    from .frames import Message
+    from .peer import Peer
+    from .runner import Runner
+    from .runs import Run
+
+
+class Consoles:
+    runner: Runner
+
+    def __init__(self, host: Peer) -> None:
+        self._host = host
+        self._count = 0
+        self._sessions: Dict[int, Tuple[Peer, Run]] = {}
+        self._asking: Dict[int, Peer] = {}
+
+    def attach(self, peer: Peer, message: Message, _payload: bytes) -> None:
+        run = self._require_inside(message)
+        self._count += 1
+        session = self._count
+        self._sessions[session] = (peer, run)
+        assert run.inside is not None
+        run.inside.send({"type": "attach", "session": session})
+        answer(peer, message, {"type": "attached", "session": session, "run": run.name, "pid": run.pid})
+
+    def _require_inside(self, message: Message) -> Run:
+        run = self.runner.require_run(message)
+        if not run.warm or run.inside is None or run.inside.closed:
+            raise BadRequest("no-run", f"{run.name} was started cold ({run.why_cold}), which nobody can attach to")
+        return run
+
+    def detach(self, peer: Peer, message: Message, _payload: bytes) -> None:
+        self._require_session(peer, message)
+        self._detach(message["session"])
+
+    def _detach(self, session: int) -> None:
+        _peer, run = self._sessions.pop(session)
+        if run.inside is not None:
+            run.inside.send({"type": "detach", "session": session})
+
+    def _require_session(self, peer: Peer, message: Message) -> Run:
+        owner, run = self._sessions.get(message["session"], (None, None))
+        if run is None or owner is not peer:
+            raise BadRequest("no-run", "the app has ended, or there is no such session")
+        return run
+
+    def pass_on(self, peer: Peer, message: Message, _payload: bytes) -> None:
+        run = self._require_session(peer, message)
+        assert run.inside is not None
+        run.inside.send(message)
+
+    def stacks(self, peer: Peer, message: Message, _payload: bytes) -> None:
+        run = self._require_inside(message)
+        assert run.inside is not None
+        self._count += 1
+        self._asking[self._count] = peer
+        order = {"type": "stacks", "client": self._count}
+        run.inside.send({**order, "id": message["id"]} if "id" in message else order)
+
+    def hear(self, run: Run, message: Message, payload: bytes) -> None:
+        """Pass on what a run answers, to whom it is for."""
+        if "client" in message:
+            peer = self._asking.pop(message.pop("client"), None)
+        else:
+            peer, _run = self._sessions.get(message.get("session", 0), (None, None))
+        if peer is not None:
+            peer.send(message, payload)
+            if peer.full and run.inside is not None:
+                run.inside.rest(peer)
+
+    def tell(self, run: Run, news: Message) -> None:
+        """Tell those who are attached; the host has heard it."""
+        attached = {session: peer for session, (peer, other) in self._sessions.items() if other is run}
+        for peer in set(attached.values()) - {self._host}:
+            peer.send(news)
+        if news["type"] == "exited":
+            for session in attached:
+                del self._sessions[session]
+
+    def lose(self, peer: Peer) -> None:
+        """Somebody has gone."""
+        self._asking = {number: other for number, other in self._asking.items() if other is not peer}
+        for session, (owner, _run) in list(self._sessions.items()):
+            if owner is peer:
+                self._detach(session)

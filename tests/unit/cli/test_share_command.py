@@ -1,0 +1,70 @@
+"""`incamera share` as its user meets it: what it lists, forgets, and never shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from incamera.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("INCAMERA_STORE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> Path:
+    """A share of the user's own, known as `nas`, whose server isn't up."""
+    (tmp_path / "password").write_text("geheim\n")
+    words = ["share", "add", "nas", "--folder", str(tmp_path / "data"), "--address", "127.0.0.1", "--port", "9"]
+    assert main([*words, "--user", "me", "--password-file", str(tmp_path / "password"), "-q"]) == 0
+    return tmp_path / "data"
+
+
+def test_shares_are_listed_without_their_passwords(nas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["share", "list", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert "geheim" not in text
+    assert json.loads(text) == {
+        "schema": 1,
+        "shares": [
+            {
+                "name": "nas",
+                "url": "smb://127.0.0.1:9/nas",
+                "folder": str(nas),
+                "protocol": "smb",
+                "address": "127.0.0.1",
+                "port": 9,
+                "user": "me",
+                "served": False,
+                "answers": False,
+            }
+        ],
+    }
+
+
+def test_a_share_is_forgotten_and_its_folder_is_not(nas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (nas / "file").write_text("mine")
+    assert main(["share", "remove", "nas"]) == 0
+    assert (nas / "file").read_text() == "mine"
+    assert main(["share", "list"]) == 0
+    assert "no share is known" in capsys.readouterr().out
+    assert main(["share", "remove", "nas"]) == 2
+
+
+def test_what_is_not_there_is_told_before_anything_is_asked_of_a_camera(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["share", "add", "nas", "--folder", str(tmp_path)]) == 2
+    assert "--address" in capsys.readouterr().err
+    words = ["share", "add", "nas", "--folder", str(tmp_path), "--address", "192.0.2.5"]
+    assert main([*words, "--password-file", str(tmp_path / "none")]) == 3
+    assert main([*words, "--user", "a,b"]) == 2
+    assert main(["share", "attach", "--api", "192.0.2.7"]) == 2
+    assert main(["share", "attach", "--api", "http://192.0.2.7"]) == 3
+    assert "INCAMERA_API_PASSWORD" in capsys.readouterr().err

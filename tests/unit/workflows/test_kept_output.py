@@ -1,0 +1,83 @@
+"""A run's output on its way: to the user with the host's paths, and into the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.project.settings import Project, load_project
+from incamera.run_log import list_runs, read_lines
+from incamera.store import Store
+from incamera.workflows.context import Context
+from incamera.workflows.output import kept_output, project_logs
+
+THERE = "/tmp/incamera/bell/4f1c/app"
+
+
+class Reporter:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    folder = tmp_path / "bell"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text('[project]\nname = "bell"\n')
+    (folder / "app.py").touch()
+    return load_project(folder)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(Store(tmp_path / "store"), Reporter())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("terminal", "stdout_is_rewritten"), [(True, True), (False, False)])
+def test_paths_in_data_are_left_alone(
+    terminal: bool, stdout_is_rewritten: bool, project: Project, context: Context
+) -> None:
+    with kept_output(
+        context, project, words=["python3", "app.py"], device="cam", folders=[THERE], terminal=terminal
+    ) as output:
+        shown = output.stdout.feed(f"{THERE}/app.py\n".encode()).decode()
+        error = output.stderr.feed(f"{THERE}/app.py\n".encode()).decode()
+        output.exit_code = 3
+    here = f"{project.folder}/app.py\n"
+    assert shown == (here if stdout_is_rewritten else f"{THERE}/app.py\n")
+    assert error == here
+    folder = project_logs(context, project)
+    (run,) = list_runs(folder)
+    assert (run.exit_code, run.device, run.command) == (3, "cam", "python3 app.py")
+    assert [line.stream for line in read_lines(folder, run)] == ["terminal" if terminal else "stdout", "stderr"]
+
+
+def test_a_run_that_fails_in_the_middle_is_closed(project: Project, context: Context) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        kept_output(context, project, words=["x"], device="cam", folders=[THERE], terminal=False),
+    ):
+        raise RuntimeError
+    (run,) = list_runs(project_logs(context, project))
+    assert run.ended is not None
+    assert run.exit_code is None
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(project: Project, context: Context) -> None:
+    (context.store.root / "logs").write_text("in the way")
+    with kept_output(context, project, words=["x"], device="cam", folders=[THERE], terminal=False) as output:
+        assert output.stdout.feed(b"hello\n") == b"hello\n"
+    (warning,) = context.reporter.warnings  # type: ignore[attr-defined]
+    assert "not kept" in warning
+
+
+def test_projects_of_one_name_are_kept_apart(project: Project, context: Context, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text('[project]\nname = "bell"\n')
+    (other / "app.py").touch()
+    assert project_logs(context, project) != project_logs(context, load_project(other))
