@@ -30,7 +30,7 @@ from incamera.targets.target import Target
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.context import Context
 from incamera.workflows.devices import connected, virtual_device
-from incamera.workflows.images import ensure_image
+from incamera.workflows.images import DEFAULT_COMPRESSION, ensure_image
 from incamera.workflows.lock import ensure_lock
 from incamera.workflows.tools import unpack_debs
 from incamera.workflows.virtual import start_virtual
@@ -196,8 +196,7 @@ def _our_tree(bundle: Bundle, share: Path) -> Way:
 
 def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
     form, _, compression = word.partition(":")
-    options = {"compression": compression} if compression else {}
-    image = ensure_image(context, bundle, Form(form), **options)
+    image = ensure_image(context, bundle, Form(form), compression=compression or DEFAULT_COMPRESSION)
     folder = share / "incamera" / "startup" / word.replace(":", "-")
     for entry in app_entries(bundle.entries):
         (folder / entry.path).parent.mkdir(parents=True, exist_ok=True)

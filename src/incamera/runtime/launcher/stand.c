@@ -25,9 +25,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define STANDS ".stands"
+/* A run begins a moment after its root was made to stand: until then nobody runs from it, and yet it is wanted. */
+#define YOUNG_SECONDS 15
 
 static char *parent_of(const char *path) {
     char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
@@ -269,6 +272,21 @@ static char *ensure_runtime(const char *bundle, const struct image *image) {
 
 /* What is left over. The lock is held. */
 
+static void renew(const char *root) {
+    char *path = join_path(root, STANDS);
+    utimensat(AT_FDCWD, path, NULL, 0);
+    free(path);
+}
+
+static bool is_young(const char *root) {
+    struct stat status;
+    char *path = join_path(root, STANDS);
+    time_t now = time(NULL);
+    bool young = stat(path, &status) == 0 && status.st_mtime <= now && now - status.st_mtime < YOUNG_SECONDS;
+    free(path);
+    return young;
+}
+
 /* Drop the roots that nobody runs from, but KEEP: those of APP alone, by its folder's name, since an app stands in one place; NULL: of all. */
 static void drop_roots(const char *keep, const char *app) {
     DIR *folder = opendir(ROOTS);
@@ -279,7 +297,7 @@ static void drop_roots(const char *keep, const char *app) {
         bool whole = read_stands(root, lines);
         char *owner = whole ? parent_of(lines[0]) : NULL;
         if (!whole || !app || !strcmp(name_of(owner), app))
-            if (!root_in_use(entry->d_name))
+            if (!(whole && keep && is_young(root)) && !root_in_use(entry->d_name))
                 remove_root(root);
         if (whole)
             free(lines[0]);
@@ -349,6 +367,7 @@ static void stand(const char *bundle) {
     char *root = join_path(ROOTS, name), *lines[2], *app = parent_of(bundle);
     bool known = read_stands(root, lines);
     if (known && !strcmp(lines[0], bundle) && stands_still(lines[1])) {
+        renew(root);
         say(root);
         say("\n");
         return;
