@@ -154,6 +154,33 @@ def test_a_tree_on_a_card_without_links_is_not_copied_for_an_edit(
     inside(camera, f"rm -rf {CARD}/incamera/mover; mount -o remount,noexec {CARD}")
 
 
+@pytest.fixture
+def ext4_card(camera: VirtualCamera) -> Iterator[None]:
+    """The card has been formatted with ext4, the other file system that cameras know."""
+    mount = f"$(awk '$2 == \"{CARD}\" {{print $1}}' /proc/mounts)"
+    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) stand --drop")
+    inside(camera, f"disk={mount}; umount {CARD} && mke2fs $disk && mount -t ext4 -o noexec,nosuid,nodev $disk {CARD}")
+    yield
+    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) stand --drop")
+    options = "noexec,nosuid,nodev,utf8"
+    inside(camera, f"disk={mount}; umount {CARD} && mkdosfs $disk && mount -t vfat -o {options} $disk {CARD}")
+
+
+@pytest.mark.usefixtures("ext4_card")
+@pytest.mark.parametrize(("form", "flag"), [("squashfs", "noexec"), ("tree", "exec")])
+def test_a_card_of_ext4(
+    incamera: Run, deploy: Callable[..., dict[str, Any]], project: Path, camera: VirtualCamera, form: str, flag: str
+) -> None:
+    deploy("--to", "sdcard", "--form", form)
+    edit(project)
+    told = deploy("--to", "sdcard", "--form", form)
+    assert told["files_sent"] <= 3
+    ran = incamera("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard", "--form", form)
+    assert (ran.code, ran.out) == (0, f"from {told['root']}\n")
+    mounted = inside(camera, f"grep ' {CARD} ext4 ' /proc/mounts")
+    assert ("noexec" in mounted) == (flag == "noexec")
+
+
 def test_a_share_is_written_by_the_host_itself(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:

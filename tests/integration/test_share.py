@@ -260,6 +260,27 @@ def test_an_app_goes_on_where_it_waited(
             detach(context, tenant.name)
 
 
+def test_a_deploy_goes_on_where_it_waited(
+    context: Context, tenant: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
+) -> None:
+    project = write_project(tmp_path / "midway", app="print('whole')\n", name="midway")
+    words = ("--to", "share", "--device", tenant.name, "-C", project)
+    assert incamera("build", "-C", project).code == 0
+    with ExitStack() as stack:
+        with serve(context, folder) as share:
+            mount(context, tenant, share)
+            command = stack.enter_context(running("deploy", *words, env=command_environment()))
+            # The host has begun to write; next, the camera reads what it wrote.
+            eventually(lambda: (folder / "incamera" / ".images").is_dir(), "the deploy has begun")
+        save_share(shares_folder(context), share)
+        time.sleep(3)
+        assert command.process.poll() is None, command.text
+        with serve(context, folder, port=share.port):
+            assert command.finish() == 0, command.text
+            assert incamera("run", *words).out == "whole\n"
+            detach(context, tenant.name)
+
+
 # It is refused
 
 
