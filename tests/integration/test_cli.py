@@ -60,7 +60,7 @@ def test_build_json(project: Path, incamera: Run) -> None:
     assert re.fullmatch("[0-9a-f]{64}", built["bundle"])
     assert (Path(built["path"]) / "bin/python3").is_file()
     assert built["tree_bytes"] > 1_000_000
-    assert "image_bytes" in built
+    assert (built["image_bytes"], built["image_path"]) == (None, None)
     assert built["steps"][0]["name"] == "lock"
     for step in built["steps"]:
         assert set(step) == {"name", "seconds", "cached"}
@@ -68,6 +68,14 @@ def test_build_json(project: Path, incamera: Run) -> None:
     again = document(incamera("build", "--json", "-C", project))
     assert all(step["cached"] for step in again["steps"])
     assert again["bundle"] == built["bundle"]
+
+
+def test_build_makes_an_image_on_demand(project: Path, incamera: Run) -> None:
+    built = document(incamera("build", "--json", "-C", project, "--form", "squashfs"))
+    image = Path(built["image_path"])
+    assert image.read_bytes()[:4] == b"hsqs"
+    assert image.stat().st_size == built["image_bytes"] < built["tree_bytes"] / 2
+    assert str(image) in incamera("build", "-C", project, "--form", "squashfs").out
 
 
 def test_build_json_names_each_distribution(tmp_path: Path, incamera: Run) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.targets.form import Form
 from incamera.units import format_bytes
 
 if TYPE_CHECKING:
@@ -24,12 +25,19 @@ def add_parser(commands: Any) -> None:
     )
     add_project_option(parser)
     add_target_option(parser)
+    parser.add_argument(
+        "--form",
+        metavar="FORM",
+        choices=[form.value for form in Form if form is not Form.tree],
+        help="make the runtime's image, too, as a share or a card gets it: squashfs, archive",
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.project.settings import load_project
     from incamera.workflows.bundle import build_bundle
     from incamera.workflows.context import Context
+    from incamera.workflows.images import build_image
     from incamera.workflows.targets import choose_targets
 
     context = Context.open(console)
@@ -38,11 +46,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)
         bundle = build_bundle(context, project, target, renew_lock=False)
+        image = build_image(context, bundle, Form(arguments.form)) if arguments.form else None
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
-        built.append((bundle, steps))
+        built.append((bundle, image, steps))
     if not arguments.json:
-        for bundle, _ in built:
+        for bundle, image, _ in built:
             console.print(f"{bundle.target}: {bundle.digest[:16]}, {format_bytes(bundle.tree_bytes)}, {bundle.path}")
+            if image is not None:
+                console.print(f"{bundle.target}: {image.form}, {format_bytes(image.bytes)}, {image.path}")
         return 0
     documents = [
         {
@@ -50,11 +61,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             "bundle": bundle.digest,
             "path": str(bundle.path),
             "tree_bytes": bundle.tree_bytes,
-            "image_bytes": None,
+            "image_bytes": image.bytes if image else None,
+            "image_path": str(image.path) if image else None,
             "steps": steps,
             "distributions": [dict(distribution) for distribution in bundle.distributions],
         }
-        for bundle, steps in built
+        for bundle, image, steps in built
     ]
     # The first bundle's fields stand at the top, where a script that builds for one target looks for them.
     console.emit({**documents[0], "bundles": documents})

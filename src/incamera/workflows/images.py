@@ -17,6 +17,7 @@ from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import HostTree
 from incamera.tree import tree_digest
+from incamera.units import format_bytes
 from incamera.workflows.tools import ensure_deb_tree
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ def ensure_image(
     tree, _ = context.store.ensure_tree("images", key, build)
     facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
     return Image(form=form, path=tree / _FILE, compression=compression, **facts)
+
+
+def build_image(context: Context, bundle: Bundle, form: Form) -> Image:
+    """Make the image as a step of its own."""
+    with context.reporter.step("image") as step:
+        image = ensure_image(context, bundle, form, step=step)
+        step.note(f"{form}, {format_bytes(image.bytes)} of {format_bytes(image.unpacked)}")
+    return image
 
 
 def _make(
