@@ -82,7 +82,7 @@ def trial(
             sonames = [library.soname for library in facts.libraries]
             table = ensure_libraries(session, facts, sonames, cache=context.store.root / "caches" / f"corpus-{key}")
             _, result = deploy_bundle(context, session, facts, table, staged)
-            said = load_cases_there(session, result.destination)
+            said = load_cases_there(session, result.root)
     finally:
         stop_camera(context.store, camera.name)
     return Trial(

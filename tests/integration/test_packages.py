@@ -112,7 +112,7 @@ def stood(
 )
 def test_package_works_in_the_camera(trials: Trials, architecture: str, group: str, name: str, tmp_path: Path) -> None:
     place = trials(architecture, group)
-    root = place.result.destination
+    root = place.result.root
     command = AppCommand(words=(f"{root}/bin/python3", f"try_{name}.py"), folder=f"{root}/app")
     output = tmp_path / "output"
     with Path(os.devnull).open("rb") as nothing, output.open("wb") as stream:

@@ -43,8 +43,8 @@ def results(
     project = load_project(project_copy(PROJECTS / "checks"))
     output = tmp_path_factory.mktemp("results") / "output"
     with deployed(context, project, device=camera.name, target=None) as done, output.open("wb") as stream:
-        python = f"{done.result.destination}/bin/python3"
-        command = AppCommand(words=(python, "checks.py"), folder=f"{done.result.destination}/app")
+        python = f"{done.result.root}/bin/python3"
+        command = AppCommand(words=(python, "checks.py"), folder=f"{done.result.root}/app")
         with Path(os.devnull).open("rb") as nothing:
             streams = Streams(stdin=nothing.fileno(), stdout=stream.fileno())
             assert run_app(done.session, done.guard.remote_path, command, streams=streams) == 0
@@ -62,7 +62,7 @@ def test_it_knows_where_it_is(results: dict[str, Any], profile: Any) -> None:
     assert found["machine"] in profile.architecture.facts.machines
     assert found["version"] == [3, 11]
     assert found["executable"] == f"{found['prefix']}/bin/python3"
-    assert found["folder"] == f"{found['prefix']}/app"
+    assert found["folder"].endswith(f"/{Path(found['prefix']).name}/app")
     # It would lead the camera's own programs, started by the app, to our libraries.
     assert found["library_path"] is None
 

@@ -89,10 +89,10 @@ def equip_camera(session: Session, corpus: Path, profile: str) -> None:
     session.require("tar -x -C /usr/lib -f -", purpose="put libraries", input=output.getvalue())
 
 
-def load_cases_there(session: Session, destination: str) -> dict[str, str | None]:
-    """Return, for each case of the bundle at *destination*, what went wrong in the camera, or None."""
+def load_cases_there(session: Session, root: str) -> dict[str, str | None]:
+    """Return, for each case of the bundle that runs from *root*, what went wrong in the camera, or None."""
     output = session.require(
-        f"cd {destination}/app && ../bin/python3 runner.py", purpose="load the corpus", timeout=_SECONDS
+        f"cd {root}/app && {root}/bin/python3 runner.py", purpose="load the corpus", timeout=_SECONDS
     )
     found: dict[str, str | None] = json.loads(output)
     return {name: words and words.replace(os.linesep, " ") for name, words in found.items()}
