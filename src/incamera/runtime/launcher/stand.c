@@ -208,6 +208,24 @@ static void add_app(const char *bundle, const char *root) {
     free(app);
 }
 
+/* An app that is linked still finds `../lib` beside it, as a program does whose libraries it names by $ORIGIN: the kernel tells it where it really lies.
+   Where there are no links, on FAT, it must do without. */
+static void show_neighbours(const char *bundle, const char *partial, const char *root) {
+    DIR *folder = opendir(partial);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (!is_hidden(entry) && strcmp(entry->d_name, "app") && strcmp(entry->d_name, "bundle.json")) {
+            char *target = join_path(root, entry->d_name), *path = join_path(bundle, entry->d_name);
+            if (symlink(target, path) < 0 && errno != EEXIST) {
+                closedir(folder);
+                folder = NULL;
+            }
+            free(path);
+            free(target);
+        }
+    if (folder)
+        closedir(folder);
+}
+
 static void make_root(const char *bundle, const char *runtime, char *text, size_t size, const char *root) {
     char *partial = join(root, ".partial", "");
     remove_root(partial);
@@ -235,8 +253,10 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
     write_device(partial, text);
     if (packed < end)
         unpack_app(packed, (size_t)(end - packed), partial);
-    else
+    else {
         add_app(bundle, partial);
+        show_neighbours(bundle, partial, root);
+    }
 
     char *first = join(bundle, "\n", runtime), *lines = join(first, "\n", "");
     char *stands = join_path(partial, STANDS);
