@@ -382,16 +382,22 @@ static void list_all(void) {
     }
 }
 
-static void stand(const char *bundle) {
-    const char *name = name_of(bundle);
-    char *root = join_path(ROOTS, name), *lines[2], *app = parent_of(bundle);
-    bool known = read_stands(root, lines);
-    if (known && !strcmp(lines[0], bundle) && stands_still(lines[1])) {
+static bool tell_if_standing(const char *bundle, const char *root) {
+    char *lines[2];
+    bool standing = read_stands(root, lines) && !strcmp(lines[0], bundle) && stands_still(lines[1]);
+    if (standing) {
         renew(root);
         say(root);
         say("\n");
-        return;
     }
+    return standing;
+}
+
+static void stand(const char *bundle) {
+    const char *name = name_of(bundle);
+    char *root = join_path(ROOTS, name), *app = parent_of(bundle);
+    if (tell_if_standing(bundle, root))
+        return;
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
     if (!text && errno != ENOENT)
@@ -406,6 +412,9 @@ static void stand(const char *bundle) {
     }
     umask(022);
     take_roots_lock();
+    /* Another may have been faster, and somebody runs from it already. */
+    if (tell_if_standing(bundle, root))
+        return;
     char *copy = join(text, "", "");
     struct image image = {0};
     read_image(path, copy, &image);
