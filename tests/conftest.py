@@ -12,8 +12,10 @@ import pytest
 
 UNIT = Path(__file__).parent / "unit"
 
-# A shell's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
+# A shell's background job ignores Ctrl-C, what `nohup` starts ignores the end of the terminal, and so would all that
+# the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
