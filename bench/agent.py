@@ -85,11 +85,13 @@ def _write_project(folder: Path) -> None:
 def _attach(context: Context, stack: ExitStack, folder: Path, camera: str) -> None:
     from incamera.virtual.camera import require_camera
     from incamera.workflows.share import Wish as ShareWish
-    from incamera.workflows.share import served
+    from incamera.workflows.share import forget_share, served
     from incamera.workflows.share_attach import attach_share
 
     (folder / "share").mkdir()
-    share, _ = stack.enter_context(served(context, f"agent-{os.getpid()}", ShareWish(folder=folder / "share")))
+    name = f"agent-{os.getpid()}"
+    stack.callback(forget_share, context, name)
+    share, _ = stack.enter_context(served(context, name, ShareWish(folder=folder / "share")))
     with connected(context, virtual_device(require_camera(context.store, camera))) as session:
         attach_share(context, session, share)
 

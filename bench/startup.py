@@ -217,12 +217,16 @@ def _size(tree: Path) -> int:
 @contextmanager
 def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
     from incamera.share.values import Protocol
-    from incamera.workflows.share import Wish, served
+    from incamera.workflows.share import Wish, forget_share, served
 
     if protocol == "nfs" and os.geteuid() != 0:
         raise CannotMeasure("an NFS server needs root")
-    with served(context, f"startup-{os.getpid()}", Wish(folder=folder, protocol=Protocol(protocol))) as (share, _):
-        yield share
+    name = f"startup-{os.getpid()}"
+    try:
+        with served(context, name, Wish(folder=folder, protocol=Protocol(protocol))) as (share, _):
+            yield share
+    finally:
+        forget_share(context, name)
 
 
 def _stop(context: Context, name: str) -> None:

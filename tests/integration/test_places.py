@@ -212,6 +212,7 @@ def test_a_share_is_written_by_the_host_itself(
     elsewhere = incamera("deploy", *words[:-1], "ram")
     assert elsewhere.code == 0, elsewhere.err
     incamera("share", "detach", "--device", camera.name)
+    incamera("share", "remove", "places")
 
 
 # Places that are of no use
