@@ -176,16 +176,21 @@ def _private_folder(share: Share) -> Iterator[Path]:
     _prune(base)
     digest = hashlib.sha256(f"{share.name}\0{share.folder}\0{share.url}".encode()).hexdigest()
     folder = base / f"share-{digest[:12]}"
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        raise DeviceError(f"{share.name} is served already", hint="one server of it is enough") from None
-    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Whoever prunes takes a folder whose lock isn't held for left over: it gets its name when the lock is.
+    fresh = Path(tempfile.mkdtemp(prefix="new-", dir=base))
+    lock = os.open(fresh / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+        try:
+            fresh.rename(folder)
+        except OSError:  # there is one, and it isn't empty
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise DeviceError(f"{share.name} is served already", hint="one server of it is enough") from None
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 
