@@ -65,12 +65,11 @@ class Measured:
 
 @dataclass
 class Way:
-    """How a form is started: *command* runs CODE in the camera; *forget* is run before a cold start."""
+    """How a form is started: *command* runs CODE in the camera."""
 
     name: str
     command: str
     size: int
-    forget: str = ""
     cold: list[tuple[int, int, float]] = field(default_factory=list)
     warm: list[tuple[int, int, float]] = field(default_factory=list)
 
@@ -106,7 +105,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
             for number in range(arguments.rounds):
                 for way in ways:
                     say(f"round {number + 1} of {arguments.rounds}: {way.name}")
-                    _forget(context, session, share, way)
+                    _forget(context, session, share)
                     way.cold.append(_count(session, way, arguments.protocol))
                     time.sleep(PAUSE_SECONDS)
                     way.warm.append(_count(session, way, arguments.protocol))
@@ -207,7 +206,7 @@ def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
     shutil.copyfile(image.path, images / image.file)
     place = f"{PLACE}/{folder.relative_to(share)}"
     command = f"r=$({GUARD} stand {place}) && cd $r/app && $r/bin/python3 -c '{CODE}'"
-    return Way(word, command, image.bytes, forget=f"cd /; {GUARD} stand --drop")
+    return Way(word, command, image.bytes)
 
 
 def _size(tree: Path) -> int:
@@ -244,8 +243,9 @@ def _mount(context: Context, session: Session, share: Share) -> None:
     attach_share(context, session, share)
 
 
-def _forget(context: Context, session: Session, share: Share, way: Way) -> None:
-    script = f"cd /; {way.forget or 'true'}; umount {PLACE} && sync && echo 3 > /proc/sys/vm/drop_caches"
+def _forget(context: Context, session: Session, share: Share) -> None:
+    # An image that is mounted keeps its share from being let go, whoever stood on it.
+    script = f"cd /; {GUARD} stand --drop; umount {PLACE} && sync && echo 3 > /proc/sys/vm/drop_caches"
     session.require(script, purpose="forget what was read")
     _mount(context, session, share)
 
