@@ -12,6 +12,9 @@ from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.runtime.bundle import Bundle
+    from incamera.runtime.images import Image
+    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -37,7 +40,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.project.settings import load_project
     from incamera.workflows.bundle import build_bundle
     from incamera.workflows.context import Context
-    from incamera.workflows.images import build_image
     from incamera.workflows.targets import choose_targets
 
     context = Context.open(console)
@@ -46,7 +48,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)
         bundle = build_bundle(context, project, target, renew_lock=False)
-        image = build_image(context, bundle, Form(arguments.form)) if arguments.form else None
+        image = _build_image(context, bundle, Form(arguments.form)) if arguments.form else None
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
         built.append((bundle, image, steps))
     if not arguments.json:
@@ -71,3 +73,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     # The first bundle's fields stand at the top, where a script that builds for one target looks for them.
     console.emit({**documents[0], "bundles": documents})
     return 0
+
+
+def _build_image(context: Context, bundle: Bundle, form: Form) -> Image:
+    # Imported here, so that a build without one starts no later for it.
+    from incamera.workflows.images import build_image
+
+    return build_image(context, bundle, form)
