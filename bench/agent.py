@@ -26,7 +26,7 @@ from incamera.workflows.deploy import Wish, deployed
 from incamera.workflows.devices import connected, virtual_device
 from incamera.workflows.virtual import start_virtual
 from measure import Failed, Figure, main, say, temporary_folder
-from startup import SilentReporter
+from silent import SilentReporter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +23,10 @@ from incamera.workflows.audit import read_device_libraries, require_fit
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.context import Context
 from incamera.workflows.devices import choose_device, connected, probe_device
-from measure import INCAMERA, CannotMeasure, Figure, main, medians, run, say, temporary_folder
+from measure import INCAMERA, Figure, main, medians, run, say, temporary_folder
+from silent import SilentReporter
 
 if TYPE_CHECKING:
-    from incamera.http import Progress
     from incamera.runtime.bundle import Bundle
 
 PACKAGES = ["numpy", "scipy", "opencv-python-headless"]
@@ -38,7 +36,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
     from incamera.targets.target import Target
 
     target = Target.parse(arguments.target)
-    context = Context.open(_Silent())
+    context = Context.open(SilentReporter())
     with temporary_folder() as folder:
         _write_project(folder)
         say(f"a bundle with {', '.join(PACKAGES)} for {target}, not timed")
@@ -96,34 +94,6 @@ def _overhead(context: Context, bundle: Bundle, rounds: int) -> float:
             require_fit(context, bundle, facts, table, device=str(device))
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[1:])
-
-
-@dataclass
-class _Step:
-    name: str
-    seconds: float = 0.0
-    cached: bool = False
-
-    def note(self, text: str) -> None: ...
-
-    @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        yield lambda _: None
-
-
-class _Silent:
-    @contextmanager
-    def step(self, name: str) -> Iterator[_Step]:
-        yield _Step(name)
-
-    def info(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def error(self, error: Exception) -> None: ...
-
-    def confirm(self, question: str) -> bool:
-        raise CannotMeasure(question)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera import proc
-from incamera.store import Store, disk_usage
+from incamera.disk import disk_usage
+from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, prepare

@@ -24,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 INCAMERA = str(Path(sys.executable).with_name("incamera"))
 _SCHEMA = 1
+_NOT_OURS = ("INCAMERA_DEVICE", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +110,8 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def environment(store: Path, **more: str) -> dict[str, str]:
-    """Return our environment with another store, and *more*."""
-    ours = {key: value for key, value in os.environ.items() if key != "INCAMERA_DEVICE"}
+    """Return our environment with another store, and *more*; byte-code is kept, as it is for users."""
+    ours = {key: value for key, value in os.environ.items() if key not in _NOT_OURS}
     return ours | {"INCAMERA_STORE": str(store)} | more
 
 

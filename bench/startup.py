@@ -1,9 +1,9 @@
 """`import numpy` in a virtual camera, from a network share, in each form that a runtime can lie there.
 
-`tree` is the known way: Debian's packages unpacked as they are, Python started through their loader with the folders
-that are needed. `tree, compiled` is the same with the byte-code that a first start as root has left beside the sources.
-Cold: the share mounted anew, nothing of it in the camera's memory. Warm: the same once more, two seconds later. What
-the network does is counted by the camera's own kernel.
+`tree` is the known way: Debian's packages, and wheels where numpy is one, unpacked as they are, Python started through
+their loader with the folders that are needed. `tree, compiled` is the same with the byte-code that a first start as
+root has left beside the sources. Cold: the share mounted anew, nothing of it in the camera's memory. Warm: the same
+once more, two seconds later. What the network does is counted by the camera's own kernel.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import statistics
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from chart import Bar, draw_chart
 from incamera.project.settings import load_project
+from incamera.runtime import layout
 from incamera.runtime.images import app_entries, image_text, small_app
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.form import Form
@@ -32,13 +34,14 @@ from incamera.workflows.context import Context
 from incamera.workflows.devices import connected, virtual_device
 from incamera.workflows.images import DEFAULT_COMPRESSION, ensure_image
 from incamera.workflows.lock import ensure_lock
+from incamera.workflows.packages import fetch_distributions
 from incamera.workflows.tools import unpack_debs
 from incamera.workflows.virtual import start_virtual
 from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
+from silent import SilentReporter
 
 if TYPE_CHECKING:
     from incamera.device.session import Session
-    from incamera.http import Progress
     from incamera.runtime.bundle import Bundle
     from incamera.share.values import Share
 
@@ -89,6 +92,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         ways = [
             *_known_ways(context, bundle, folder / "project", share_folder),
             _our_tree(bundle, share_folder),
+            *([_zip_tree(bundle, share_folder)] if arguments.zip else ()),
             *(_image(context, bundle, share_folder, form) for form in arguments.form or ("squashfs", "archive")),
         ]
         share = stack.enter_context(_served(context, share_folder, arguments.protocol))
@@ -158,6 +162,9 @@ def _known_ways(context: Context, bundle: Bundle, project: Path, share: Path) ->
     tree.mkdir()
     debs = [Deb(**asdict(locked)) for locked in lock.debs]
     unpack_debs(context, debs, tree, lambda path: None if path.startswith("usr/share/doc/") else path)
+    for locked, wheel in fetch_distributions(context, lock).items():
+        if locked.is_wheel:
+            zipfile.ZipFile(wheel).extractall(tree / "usr/lib/python3/dist-packages")
     facts = bundle.target.architecture.facts
     # The camera's libc is another, so the loader is named; so are folders that Debian's maintainer scripts link into.
     libraries = [f"usr/lib/{facts.gnu}", f"lib/{facts.gnu}", f"usr/lib/{facts.gnu}/openblas-pthread"]
@@ -191,6 +198,21 @@ def _our_tree(bundle: Bundle, share: Path) -> Way:
     tree = share / "ours"
     shutil.copytree(bundle.path, tree, symlinks=True)
     return Way("our tree", f"cd {PLACE}/ours/app && {PLACE}/ours/bin/python3 -c '{CODE}'", _size(tree))
+
+
+def _zip_tree(bundle: Bundle, share: Path) -> Way:
+    """Our tree with the standard library's byte-code in the zip that Python looks into first."""
+    tree = share / "zipped"
+    shutil.copytree(bundle.path, tree, symlinks=True)
+    library = tree / layout.stdlib(bundle.target)
+    name = f"lib/python{bundle.target.python.replace('.', '')}.zip"
+    with zipfile.ZipFile(tree / name, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for path in sorted(library.rglob("*.pyc")):
+            # os.py is the landmark by which the folder is found.
+            if path != library / "os.pyc":
+                archive.write(path, path.relative_to(library))
+                path.unlink()
+    return Way("our tree, zip", f"cd {PLACE}/zipped/app && {PLACE}/zipped/bin/python3 -c '{CODE}'", _size(tree))
 
 
 def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
@@ -328,36 +350,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("smb", "nfs"), default="smb", help="of the share (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measure so often, take the medians (%(default)s)")
     parser.add_argument("--form", action="append", metavar="FORM[:COMPRESSION]", help="measure this form of image only")
+    parser.add_argument("--zip", action="store_true", help="measure a tree with a zip of the standard library, too")
     parser.add_argument("--name", help="the virtual camera's name")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw a chart (docs/images/startup-TARGET.svg)")
-
-
-@dataclass
-class _Step:
-    name: str
-    seconds: float = 0.0
-    cached: bool = False
-
-    def note(self, text: str) -> None: ...
-
-    @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        yield lambda _: None
-
-
-class SilentReporter:
-    @contextmanager
-    def step(self, name: str) -> Iterator[_Step]:
-        yield _Step(name)
-
-    def info(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def error(self, error: Exception) -> None: ...
-
-    def confirm(self, question: str) -> bool:
-        raise CannotMeasure(question)
 
 
 if __name__ == "__main__":

@@ -154,13 +154,32 @@ class Console:
         self._output.write(text + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table on standard output: padded columns, which survive a pipe."""
+        """Print a table on standard output: padded columns, which survive a pipe.
+
+        On a terminal that is too narrow, each row becomes a paragraph.
+        """
         widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+        if self._output.isatty():
+            import shutil
+
+            wide = shutil.get_terminal_size().columns
+            if sum(widths) + 2 * (len(widths) - 1) > wide:
+                self._print_narrow(columns, rows, wide)
+                return
         for number, row in enumerate((columns, *rows)):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             if number == 0 and self.colours_output:
                 line = f"\x1b[1m{line}\x1b[0m"
             self._output.write(line + "\n")
+
+    def _print_narrow(self, columns: Sequence[str], rows: Sequence[Sequence[str]], wide: int) -> None:
+        import textwrap
+
+        for head, *cells in rows:
+            self._output.write(f"\x1b[1m{head}\x1b[0m\n" if self.colours_output else f"{head}\n")
+            words = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]
+            for line in textwrap.wrap(", ".join(words), max(wide - 2, 20), break_on_hyphens=False):
+                self._output.write(f"  {line}\n")
 
     @contextmanager
     def live_table(self) -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None]]:
@@ -168,27 +187,28 @@ class Console:
         if not self._output.isatty() or not self.interactive:
 
             def add(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-                self.print(line)
-                self.table(columns, rows)
+                for text in (line, *_align(columns, rows)):
+                    self.print(text)
 
             yield add
             return
-        from rich.console import Console as RichConsole
-        from rich.console import Group
-        from rich.live import Live
-        from rich.table import Table
-        from rich.text import Text
+        import shutil
 
-        rich = RichConsole(file=self._output.stream, no_color=not self.colours_output)
-        with Live(console=rich, auto_refresh=False) as live:
+        drawn = 0
 
-            def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-                table = Table(*columns, box=None, pad_edge=False)
-                for row in rows:
-                    table.add_row(*map(Text, row))
-                live.update(Group(Text(line), table), refresh=True)
+        def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+            nonlocal drawn
+            wide, high = shutil.get_terminal_size()
+            lines = [line, *_align(columns, rows)][: max(2, high - 1)]
+            cut = [text if len(text) <= wide else text[: wide - 1] + "…" for text in lines]
+            if self.colours_output:
+                cut[1:2] = [f"\x1b[1m{text}\x1b[0m" for text in cut[1:2]]
+            # Over the lines of before, each to its end; what was below them is wiped out.
+            up = f"\x1b[{drawn}A" if drawn else ""
+            self._output.write(up + "".join(f"{text}\x1b[K\n" for text in cut) + "\x1b[J")
+            drawn = len(cut)
 
-            yield replace
+        yield replace
 
     def style(self, text: str, *names: str) -> str:
         if not self._colour or not text:
@@ -206,3 +226,17 @@ class Console:
         except UnicodeEncodeError:
             return False
         return True
+
+
+def _align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table's lines; columns of numbers stand to the right, so that they don't move when they change."""
+    if not rows:
+        return []
+    table = [columns, *rows]
+    aligned = []
+    for number in range(len(columns)):
+        cells = [row[number] for row in table]
+        width = max(map(len, cells))
+        counts = all(cell[:1].isdigit() or cell == "–" for cell in cells[1:])
+        aligned.append([cell.rjust(width) if counts else cell.ljust(width) for cell in cells])
+    return ["  ".join(cells).rstrip() for cells in zip(*aligned, strict=True)]

@@ -88,6 +88,7 @@ class _Fetching(Generic[T]):
         ]
         paths: dict[T, Path] = {}
         started = []
+        patient = True
         try:
             for thread in workers + unpackers:
                 thread.start()
@@ -100,11 +101,17 @@ class _Fetching(Generic[T]):
                 if isinstance(answer, BaseException):
                     raise answer
                 paths[item] = answer
+        except KeyboardInterrupt:
+            patient = False
+            raise
         finally:
             self.transfer.stopped.set()
             for _ in unpackers:
                 self.ready.put(None)
             self.join(started, interrupting=len(paths) < len(wanted))
+            # Whoever made the folder that they unpack into removes it next: each ends what it is at.
+            while patient and (alive := [thread for thread in unpackers if thread.is_alive()]):
+                alive[0].join(HEARING_SECONDS)
         return {item: paths[item] for item in wanted}
 
     def join(self, threads: list[threading.Thread], *, interrupting: bool) -> None:

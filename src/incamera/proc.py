@@ -60,6 +60,10 @@ def run(
                 stdout, stderr = child.communicate(input, timeout=timeout)
             except BaseException:
                 _end(child)
+                if log is not None:
+                    # Its own children may hold its output open still.
+                    with suppress(subprocess.TimeoutExpired):
+                        _write_log(log, words, *child.communicate(timeout=1))
                 raise
     except OSError as error:
         raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", hint=hint, argv=words) from error
@@ -68,12 +72,16 @@ def run(
             f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint, argv=words
         ) from error
     if log is not None:
-        log.write_bytes(b"$ " + shlex.join(words).encode() + b"\n" + stdout + stderr)
+        _write_log(log, words, stdout, stderr)
     if child.returncode:
         tail = _tail(stderr.strip() or stdout.strip())
         how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
         raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, argv=words, tail=tail)
     return Result(stdout, stderr)
+
+
+def _write_log(log: Path, words: Sequence[str], stdout: bytes, stderr: bytes) -> None:
+    log.write_bytes(b"$ " + shlex.join(words).encode() + b"\n" + stdout + stderr)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
+from incamera.disk import write_whole
 from incamera.errors import UsageError
-from incamera.store import process_exists, write_whole
+from incamera.store import process_exists
 
 KEPT_RUNS = 100
 _PART_BYTES = 1_000_000
@@ -212,7 +213,7 @@ def require_run(folder: Path, number: int | None) -> Run:
         return found
     raise UsageError(
         f"there is no run {number}",
-        hint=f"kept are the last {KEPT_RUNS}: {runs[-1].number} to {runs[0].number}; `incamera logs --list` shows them",
+        hint=f"there are {runs[-1].number} to {runs[0].number}, {KEPT_RUNS} at most; `incamera logs --list` shows them",
     )
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from incamera.disk import disk_usage, remove_tree
 from incamera.errors import IntegrityError, StoreError
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
@@ -185,7 +185,8 @@ class Store:
         try:
             yield folder
         finally:
-            remove_tree(folder)
+            with suppress(OSError):  # what is left is litter for `clean`, and no reason to hide why the block was left
+                remove_tree(folder)
 
     @contextmanager
     def reporting_disk_errors(self) -> Iterator[None]:
@@ -293,48 +294,6 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("incamera", appauthor=False)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write the file *path*, whole or not at all, though several threads and processes write it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder whose files and folders may be read-only, or may be vanishing by another's hand."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        shutil.rmtree(path, ignore_errors=True)
-    except PermissionError:
-        for folder, _, _ in os.walk(path):
-            Path(folder).chmod(0o700)
-        shutil.rmtree(path)
-
-
-def disk_usage(path: Path) -> int:
-    """Return the bytes of all files below *path*, each counted once however many names it has."""
-    seen = set()
-    total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - a hot loop
-            except FileNotFoundError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
-    return total
 
 
 def _is_litter(folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable
@@ -25,6 +24,8 @@ def await_result(future: concurrent.futures.Future[T]) -> T:
 
 async def in_daemon_thread(work: Callable[[], T]) -> T:
     """Run *work* in a thread and return its result. When we are cancelled it goes on, and keeps nobody from ending."""
+    import asyncio  # not at the top: many wait who never come here, and it takes as long as a whole idle build
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

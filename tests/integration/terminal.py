@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from .helpers import PATIENCE_SECONDS
 
@@ -31,13 +33,22 @@ class Terminal:
             stderr=inner,
             env=dict(env),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+            preexec_fn=_take_terminal,
         )
         self.before = termios.tcgetattr(inner)
         self.inner = inner
 
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.end)
+        os.close(self.inner)
 
     def type(self, keys: str) -> None:
         os.write(self.end, keys.encode())
@@ -47,6 +58,21 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
+            self.read()
+        self.shown = self.shown.partition(text)[2]
+
+    def insist(self, keys: str, text: str) -> None:
+        """Type *keys*, once more each second, until *text* is shown; forget all up to it.
+
+        For Ctrl-C: readline misses a signal that comes in the moment before it waits for a key.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        due = 0.0
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
+            if time.monotonic() >= due:
+                self.type(keys)
+                due = time.monotonic() + 1
             self.read()
         self.shown = self.shown.partition(text)[2]
 
@@ -61,3 +87,9 @@ class Terminal:
             assert time.monotonic() < deadline, f"it did not end: {self.shown!r}"
             self.read()
         return self.process.wait()
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Where the tests run in the background, a shell has made them deaf to it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,16 +125,31 @@ def test_a_squashfs_is_the_same_whoever_makes_it_and_equals_the_tree(
     for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir() and not path.is_symlink())]:
         folder.chmod(0o700)
     program = ensure_mksquashfs(context)
-    hot, rest = plan_order(copy, entries, bundle.target)
-    hot = end_with_large(hot, {entry.path: entry.size for entry in entries})
-    make_squashfs(program, copy, ["app", "bundle.json"], [*hot, *rest], image.compression, tmp_path / "again")
+    order = plan_order(copy, entries, bundle.target)
+    whole = end_with_large(order.whole, {entry.path: entry.size for entry in entries})
+    files = [*whole, *order.rest, *order.partly]
+    make_squashfs(program, copy, ["app", "bundle.json"], files, image.compression, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == image.path.read_bytes()
     unsquashfs = [word.replace("mksquashfs", "unsquashfs") for word in program]
     unsquashfs[-1] = str(Path(program[-1]).with_name("unsquashfs"))
     proc.run([*unsquashfs, "-n", "-d", tmp_path / "out", image.path], purpose="unpack")
     assert list_tree(tmp_path / "out") == list(entries)
-    assert 0 < image.hot < image.tables < image.bytes
     assert image.bytes < image.unpacked / 2
+
+
+def test_of_openblas_a_start_reads_what_loading_needs(context: Context, bundle: Bundle) -> None:
+    image = ensure_image(context, bundle, Form.squashfs)
+    library = max((bundle.path / "lib").glob("libopenblas*"), key=lambda path: path.stat().st_size)
+    size, needed = library.stat().st_size, dict(image.unpacks)[f"lib/{library.resolve().name}"]
+    assert 0 < needed < size / 4
+    reads = [end - start for start, end in image.reads]
+    assert sum(reads) < image.bytes / 2
+    with image.path.open("rb") as stream:
+        check = 1
+        for (start, _), length in zip(image.reads, reads, strict=True):
+            stream.seek(start)
+            check = zlib.adler32(stream.read(length), check)
+    assert check == image.check
 
 
 def test_an_archive_equals_the_tree(context: Context, bundle: Bundle, tmp_path: Path) -> None:
@@ -144,8 +160,8 @@ def test_an_archive_equals_the_tree(context: Context, bundle: Bundle, tmp_path: 
 
 
 def test_every_library_and_module_of_an_import_lies_in_the_hot_part(bundle: Bundle) -> None:
-    hot, _ = plan_order(bundle.path, runtime_entries(bundle.entries), bundle.target)
-    names = {path.rpartition("/")[2].partition(".")[0] for path in hot}
+    order = plan_order(bundle.path, runtime_entries(bundle.entries), bundle.target)
+    names = {path.rpartition("/")[2].partition(".")[0] for path in order.hot}
     # Read from a trace of `import numpy`; libcrypto by way of secrets, which an extension module imports.
     traced = {"_multiarray_umath", "_multiarray_tests", "libopenblas", "libgfortran", "libcrypto", "mtrand", "secrets"}
     assert traced | {"_umath_linalg", "_pocketfft_internal", "_ctypes", "libffi", "pickle", "ipaddress"} <= names

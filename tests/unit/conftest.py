@@ -1,12 +1,16 @@
-"""A web server on loopback, for the tests of what fetches."""
+"""A store, and a web server on loopback with what fetches from it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+
+from incamera.http import Http
+from incamera.store import Store
 
 Answer = bytes | Callable[[BaseHTTPRequestHandler], None]
 
@@ -111,3 +115,13 @@ def web() -> Iterator[Web]:
     web.server.shutdown()
     web.server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def http() -> Http:
+    return Http({}, timeout=5, pause=0.001)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors", "names", "units", "waiting", "__init__"},
     {"targets"},
     {"project"},
-    {"tree", "elf", "proc", "http", "digest", "proxies", "simple_index", "fetching"},
+    {"disk", "tree", "elf", "proc", "http", "digest", "proxies", "simple_index", "fetching"},
     {"store", "run_log"},
     ROOMS,
     {"workflows"},

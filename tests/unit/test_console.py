@@ -180,14 +180,52 @@ def test_sizes(count: int, text: str) -> None:
     assert format_bytes(count) == text
 
 
-def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place() -> None:
+def test_a_table_too_wide_for_the_terminal_becomes_paragraphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, rows = (
+        ("KIND", "PLACE", "EXEC"),
+        [("ram", "/tmp", "yes"), ("share", "/var/spool/storage/NetworkShare", "")],
+    )
+    for wide, text in (
+        ("60", "KIND   PLACE                            EXEC\n"),
+        ("40", "ram\n  place /tmp, exec yes\nshare\n  place /var/spool/storage/NetworkShare\n"),
+        ("24", "ram\n  place /tmp, exec yes\nshare\n  place /var/spool/stora\n  ge/NetworkShare\n"),
+    ):
+        monkeypatch.setenv("COLUMNS", wide)
+        console, output, _ = make(terminal=True, environment={"TERM": "xterm", "NO_COLOR": "1"})
+        console.table(columns, rows)
+        assert output.getvalue().startswith(text)
+        assert max(map(len, output.getvalue().splitlines())) <= int(wide)
+
+
+def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
     for terminal in (False, True):
-        console, output, _ = make(terminal=terminal)
+        console, output, _ = make(terminal=terminal, environment={"TERM": "xterm", "NO_COLOR": "1"})
         with console.live_table() as show:
-            show("cam: 1 process", ("pid", "command"), [["1", "python3 [x]"]])
-            show("cam: 2 processes", ("pid", "command"), [["1", "python3 [x]"], ["2", "sh"]])
+            show(
+                "two run", ("pid", "role", "CPU %", "command"), [["7", "app", "12.5", "[x]"], ["10", "guard", "–", "y"]]
+            )
+            show("nothing runs", ("pid", "role", "CPU %", "command"), [])
         shown = output.getvalue()
-        assert shown.count("python3 [x]") >= 2
-        assert shown.index("cam: 1 process") < shown.index("cam: 2 processes") < shown.rindex("sh")
-        # On a terminal the cursor goes back up over what stood there.
-        assert ("\x1b[1A" in shown) is terminal
+        if terminal:
+            # The cursor goes back up over what stood there; what is too long is cut.
+            lines = [
+                "two run",
+                "pid  role   CPU %  …",
+                "  7  app     12.5  …",
+                " 10  guard      –  y",
+                "\x1b[J\x1b[4Anothing runs",
+            ]
+            assert shown == "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
+        else:
+            # Numbers stand to the right, so that they don't move when they change.
+            lines = [
+                "two run",
+                "pid  role   CPU %  command",
+                "  7  app     12.5  [x]",
+                " 10  guard      –  y",
+                "nothing runs",
+            ]
+            assert shown.splitlines() == lines

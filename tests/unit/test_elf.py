@@ -1,8 +1,11 @@
 """Tiny real ELF files, made by tests/data/elf/make.sh; and what is none, or is damaged."""
 
+import io
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.abi.elf_maker import EM_AARCH64, EM_ARM, SOFT, make_elf
@@ -13,8 +16,11 @@ from incamera.elf import (
     is_elf,
     parse_elf,
     parse_facts,
+    parse_identity,
+    parse_section,
     parse_symbols,
     read_elf,
+    read_loading_parts,
     read_needed,
     read_symbols,
 )
@@ -29,6 +35,7 @@ GNU_STACK = 0x6474E551
 def test_a_library(architecture: str) -> None:
     facts = read_elf(DATA / f"{architecture}-library.so")
     assert (facts.machine, facts.bits) == IDENTITIES[architecture]
+    assert parse_identity(FILES[f"{architecture}-library.so"][:52]) == IDENTITIES[architecture]
     assert facts.soname == "libanswer.so.1"
     assert facts.interpreter is None
     assert "libm.so.6" in facts.needed
@@ -39,6 +46,16 @@ def test_a_library(architecture: str) -> None:
     assert facts.needs["libm.so.6"] == (oldest,)
     assert facts.defines == ()
     assert read_needed(DATA / f"{architecture}-library.so") == facts.needed
+
+
+@pytest.mark.parametrize("architecture", IDENTITIES)
+def test_what_loading_a_library_reads_is_its_tables_and_its_data(tmp_path: Path, architecture: str) -> None:
+    data = FILES[f"{architecture}-library.so"]
+    (_, tables), (begin, end) = read_loading_parts(DATA / f"{architecture}-library.so")
+    assert 0 < data.index(b"libm.so.6") < tables < begin < end <= len(data)
+    # Its code lies between: a library of one segment has none to be told apart.
+    (tmp_path / "one.so").write_bytes(make_elf())
+    assert read_loading_parts(tmp_path / "one.so") == ()
 
 
 @pytest.mark.parametrize("architecture", IDENTITIES)
@@ -174,10 +191,19 @@ def test_a_damaged_file_raises_nothing_but_value_error(name: str, changes: list[
     data = bytearray(FILES[name])
     for place, value in changes:
         data[place % len(data)] = value
-    try:
-        parse_elf(bytes(data))
-    except ValueError:
-        return
+    for parse in (parse_elf, lambda data: parse_section(data, ".comment")):
+        with suppress(ValueError):
+            parse(bytes(data))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_sections_are_those_that_another_reader_finds(name: str) -> None:
+    sections = list(ELFFile(io.BytesIO(FILES[name])).iter_sections())
+    for section in sections:
+        if section.name:
+            wanted = b"" if section["sh_type"] == "SHT_NOBITS" else section.data()
+            assert parse_section(FILES[name], section.name) == wanted, section.name
+    assert parse_section(FILES[name], ".modinfo") is None
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -32,11 +32,6 @@ class Collected:
         self.restarts += 1
 
 
-@pytest.fixture
-def http() -> Http:
-    return Http({}, timeout=5, pause=0.001)
-
-
 def unused_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

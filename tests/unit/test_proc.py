@@ -107,6 +107,10 @@ def test_all_that_was_printed_is_logged_whatever_happens(tmp_path: Path) -> None
     first, *rest = log.read_text().splitlines()
     assert first.startswith(f"$ {sys.executable} -c")
     assert rest == ["said"]
+    slow = "import time; print('begun', flush=True); time.sleep(60)"
+    with pytest.raises(ToolFailed, match="took longer"):
+        proc.run(python(slow), purpose="try", timeout=1, log=log)
+    assert "begun" in log.read_text()
 
 
 def test_a_running_program_ends_with_its_block() -> None:

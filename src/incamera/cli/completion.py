@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command
 
 if TYPE_CHECKING:
     from incamera.console import Console
+
+_PATHS = frozenset({"DIR", "FILE", "FOLDER", "PATH"})
 
 
 def add_parser(commands: Any) -> None:
@@ -28,5 +31,19 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     from incamera.cli.parser import make_parser
 
-    console.print(shtab.complete(make_parser(), shell=arguments.shell))
+    parser = make_parser()
+    _mark_files(parser)
+    console.print(shtab.complete(parser, shell=arguments.shell))
     return 0
+
+
+def _mark_files(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments are paths: those that become one, or that are shown as one."""
+    import shtab
+
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                _mark_files(inner)
+        elif action.choices is None and (action.type is Path or action.metavar in _PATHS):
+            action.complete = shtab.FILE  # type: ignore[attr-defined]

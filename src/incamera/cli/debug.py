@@ -7,15 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import (
-    add_audit_option,
-    add_command,
-    add_device_option,
-    add_place_options,
-    add_project_option,
-    add_target_option,
-    parse_wish,
-)
+from incamera.cli.parser import add_command, add_deploying_options, parse_wish
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -32,11 +24,7 @@ def add_parser(commands: Any) -> None:
         json=False,
     )
     parser.epilog = "The app's own arguments follow `--`, as in `incamera debug -- --verbose`."
-    add_project_option(parser)
-    add_target_option(parser)
-    add_device_option(parser)
-    add_audit_option(parser)
-    add_place_options(parser)
+    add_deploying_options(parser)
     parser.add_argument("--port", type=int, default=5678, metavar="N", help="the port to attach to (default: 5678)")
     parser.add_argument("--no-wait", action="store_true", help="let the app begin at once, attached or not")
     parser.add_argument(

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import (
-    add_audit_option,
-    add_command,
-    add_device_option,
-    add_place_options,
-    add_project_option,
-    add_target_option,
-    parse_wish,
-)
+from incamera.cli.parser import add_command, add_deploying_options, parse_wish
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -28,11 +21,12 @@ def add_parser(commands: Any) -> None:
         help="put the bundle into the camera, sending only what has changed",
         description="Put the bundle into the camera: only what has changed, verified, switched over in one step.",
     )
-    add_project_option(parser)
-    add_target_option(parser)
-    add_device_option(parser)
-    add_place_options(parser)
-    add_audit_option(parser)
+    add_deploying_options(parser)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read every file that is in the camera already, and mend what is damaged (default: look at size and time)",
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -47,7 +41,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         device=arguments.device,
         target=arguments.target,
         audit=arguments.audit,
-        wish=parse_wish(arguments),
+        wish=replace(parse_wish(arguments), verify=arguments.verify),
     )
     if arguments.json:
         console.emit(

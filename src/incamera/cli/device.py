@@ -9,6 +9,8 @@ from incamera.cli.parser import add_command
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.device.facts import Place
+    from incamera.device.trials import Speed
 
 
 def add_parser(commands: Any) -> None:
@@ -94,16 +96,16 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
     console.print(f"glibc {facts.libc or 'unknown'}, {len(facts.libraries)} libraries, logged in as {facts.user}")
     console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
     console.print("bundles start from: " + ", ".join(sorted(look.forms)))
+    rates = ("WRITE", "READ") if arguments.speed else ()
     console.table(
-        ("KIND", "PLACE", "FILE SYSTEM", "FREE", "WRITE", "READ", "EXEC", "VERDICT"),
+        ("KIND", "PLACE", "FILE SYSTEM", "FREE", *rates, "EXEC", "VERDICT"),
         [
             (
                 place.kind,
                 place.path,
                 place.filesystem,
                 "?" if place.free is None else format_bytes(place.free),
-                _rate(look.speed(place).write) if place.writable else "no",
-                _rate(look.speed(place).read),
+                *(_rates(place, look.speed(place)) if arguments.speed else ()),
                 "yes" if place.executable else "no",
                 look.verdict(place),
             )
@@ -111,6 +113,10 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
         ],
     )
     return 0
+
+
+def _rates(place: Place, speed: Speed) -> tuple[str, str]:
+    return _rate(speed.write) if place.writable else "no", _rate(speed.read)
 
 
 def _rate(bytes_per_second: int | None) -> str:
@@ -124,7 +130,9 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.context import Context
     from incamera.workflows.devices import devices_folder
 
-    remove_device(devices_folder(Context.open(console)), arguments.name)
+    context = Context.open(console)
+    with context.store.reporting_disk_errors():
+        remove_device(devices_folder(context), arguments.name)
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:

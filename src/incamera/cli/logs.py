@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,14 +75,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def parse_since(text: str, now: float) -> float:
     """Return the moment that *text* means: so long ago, a time of today, or a date. Raises UsageError."""
-    if match := _AGO.fullmatch(text.strip()):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
     today = datetime.fromtimestamp(now).date()
-    for candidate in (text, f"{today.isoformat()} {text}"):
-        try:
-            return datetime.fromisoformat(candidate).timestamp()
-        except ValueError:
-            continue
+    with suppress(OverflowError):  # longer ago than there were years
+        if match := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+        for candidate in (text, f"{today.isoformat()} {text}"):
+            with suppress(ValueError):
+                return datetime.fromisoformat(candidate).timestamp()
     raise UsageError(f'"{text}" is no time', hint='write, for example, "10m", "2h", "14:30" or "2026-05-01 14:30"')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the commands *names*; fewer are made sooner."""
     parser = Parser(
         prog="incamera",
         description="Python, in camera: write an app on your computer; seconds later it runs inside an Axis camera.",
@@ -40,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"incamera {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for name in COMMANDS:
+    for name in names:
         import_module(f"incamera.cli.{name}").add_parser(commands)
     return parser
 
@@ -95,6 +97,15 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_deploying_options(parser: argparse.ArgumentParser) -> None:
+    """Add what all commands share that bring the bundle into a camera first."""
+    add_project_option(parser)
+    add_target_option(parser)
+    add_device_option(parser)
+    add_place_options(parser)
+    add_audit_option(parser)
+
+
 def parse_wish(arguments: argparse.Namespace) -> Wish:
     """Return what `add_place_options` added."""
     from incamera.targets.form import Form, Kind
@@ -108,7 +119,8 @@ def parse_wish(arguments: argparse.Namespace) -> Wish:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = make_parser()
+    known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
+    parser = make_parser(known)
     if arguments[:1] == ["python"]:
         arguments = _mark_interpreter_arguments(parser, arguments)
     elif arguments[:1] == ["test"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_device_option, add_project_option
@@ -25,32 +26,34 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.cli.top import find_project
     from incamera.device.processes import take_sample
+    from incamera.project.settings import find_project
     from incamera.workflows.context import Context
     from incamera.workflows.top import device_session
 
-    with device_session(Context.open(console), arguments.device, find_project(arguments)) as session:
+    with device_session(Context.open(console), arguments.device, find_project(Path(arguments.project))) as session:
         sample, device = take_sample(session), str(session.device)
+    processes = [process for process in sample.processes if process.role.of_run]
     if arguments.json:
         rows = [
             {
                 "pid": process.pid,
+                "role": process.role,
                 "app": process.app,
                 "run": process.run,
                 "command": process.command,
                 "seconds": round(sample.uptime - process.began, 1),
                 "resident": process.resident,
             }
-            for process in sample.processes
+            for process in processes
         ]
         console.emit({"device": device, "processes": rows})
-    elif not sample.processes:
+    elif not processes:
         console.info(f"nothing of ours runs on {device}")
     else:
         table = [
-            [str(p.pid), p.app or "–", f"{sample.uptime - p.began:.0f} s", format_bytes(p.resident), p.command]
-            for p in sample.processes
+            [str(p.pid), p.app or "–", p.role, f"{sample.uptime - p.began:.0f} s", format_bytes(p.resident), p.command]
+            for p in processes
         ]
-        console.table(("process", "app", "since", "memory", "command"), table)
+        console.table(("pid", "app", "role", "since", "memory", "command"), table)
     return 0

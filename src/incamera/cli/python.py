@@ -6,15 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import (
-    add_audit_option,
-    add_command,
-    add_device_option,
-    add_place_options,
-    add_project_option,
-    add_target_option,
-    parse_wish,
-)
+from incamera.cli.parser import add_command, add_deploying_options, parse_wish
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -29,15 +21,11 @@ def add_parser(commands: Any) -> None:
         description="Start the interpreter in the camera, with the app's packages; a real terminal where there is one.",
         json=False,
     )
-    add_project_option(parser)
-    add_target_option(parser)
-    add_device_option(parser)
-    add_place_options(parser)
-    add_audit_option(parser)
+    add_deploying_options(parser)
     parser.add_argument(
         "--attach",
         action="store_true",
-        help="a console inside the app that runs with `incamera run --watch`: its variables, its threads' stacks",
+        help="a console inside the app that runs with `incamera run`: its variables, its threads' stacks",
     )
     parser.add_argument(
         "arguments", nargs="*", metavar="PYTHON ARGS", help="arguments for the interpreter: -c …, -m …, a file"

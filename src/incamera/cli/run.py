@@ -6,15 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import (
-    add_audit_option,
-    add_command,
-    add_device_option,
-    add_place_options,
-    add_project_option,
-    add_target_option,
-    parse_wish,
-)
+from incamera.cli.parser import add_command, add_deploying_options, parse_wish
 from incamera.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,11 +25,7 @@ def add_parser(commands: Any) -> None:
         json=False,
     )
     parser.epilog = "The app's own arguments follow `--`, as in `incamera run -- --verbose`."
-    add_project_option(parser)
-    add_target_option(parser)
-    add_device_option(parser)
-    add_place_options(parser)
-    add_audit_option(parser)
+    add_deploying_options(parser)
     parser.add_argument(
         "--watch",
         action="store_true",

@@ -26,19 +26,20 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.cli.top import find_project
-    from incamera.project.settings import load_project
+    from incamera.project.settings import find_project, load_project
     from incamera.workflows.context import Context
     from incamera.workflows.top import device_session, stop_runs
 
-    project = find_project(arguments) if arguments.all else load_project(Path(arguments.project))
+    folder = Path(arguments.project)
+    project = find_project(folder) if arguments.all else load_project(folder)
     with device_session(Context.open(console), arguments.device, project) as session:
         ended = stop_runs(session, None if arguments.all else project)
         device = str(session.device)
     if arguments.json:
-        console.emit({"device": device, "ended": [{"pid": process.pid, "app": process.app} for process in ended]})
+        console.emit({"device": device, "ended": [{"pid": p.pid, "role": p.role, "app": p.app} for p in ended]})
     elif ended:
-        console.info(f"ended on {device}: " + ", ".join(f"{process.command} ({process.pid})" for process in ended))
+        names = [f"{p.command if p.role.of_app else p.role} ({p.pid})" for p in ended]
+        console.info(f"ended on {device}: {', '.join(names)}")
     else:
         console.info(f"nothing of {'ours' if arguments.all or project is None else project.name} ran on {device}")
     return 0

@@ -6,15 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import (
-    add_audit_option,
-    add_command,
-    add_device_option,
-    add_place_options,
-    add_project_option,
-    add_target_option,
-    parse_wish,
-)
+from incamera.cli.parser import add_command, add_deploying_options, parse_wish
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -30,11 +22,7 @@ def add_parser(commands: Any) -> None:
         "dependency group `test` names. Options that are not listed here are pytest's, and so is the exit code.",
         json=False,
     )
-    add_project_option(parser)
-    add_target_option(parser)
-    add_device_option(parser)
-    add_audit_option(parser)
-    add_place_options(parser)
+    add_deploying_options(parser)
     parser.add_argument(
         "--junit", "--junitxml", "--junit-xml", type=Path, metavar="FILE", help="write the results into this file, too"
     )

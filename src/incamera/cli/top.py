@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from incamera.device.processes import Sample
     from incamera.project.settings import Project
 
-_COLUMNS = ("process", "app", "CPU %", "memory", "own share", "peak", "threads", "files", "command")
+_COLUMNS = ("pid", "app", "role", "CPU %", "memory", "own share", "peak", "threads", "files", "command")
 
 
 def add_parser(commands: Any) -> None:
@@ -25,7 +26,7 @@ def add_parser(commands: Any) -> None:
         execute,
         help="what the app uses in the camera: processor, memory, threads, files",
         description="Show what runs in the camera through this tool, and what it uses, until Ctrl-C; or draw a flame "
-        "graph of it with py-spy.",
+        "graph of where its time goes.",
     )
     add_project_option(parser)
     add_device_option(parser)
@@ -38,13 +39,14 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.errors import UsageError
+    from incamera.project.settings import find_project
     from incamera.workflows.context import Context
     from incamera.workflows.top import device_session, watch_device
 
     if arguments.seconds < 1 or not arguments.every > 0:
         raise UsageError("--seconds and --every must be more than nothing")
     context = Context.open(console)
-    project = find_project(arguments)
+    project = find_project(Path(arguments.project))
     if arguments.flame is not None:
         return _draw(context, project, arguments, console)
     with device_session(context, arguments.device, project) as session, console.live_table() as show:
@@ -59,7 +61,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
                     # It has no end that a single document could wait for: a document for each sample.
                     console.print(json.dumps({"schema": 1, **document}))
                 else:
-                    show(_headline(document), _COLUMNS, [_row(process) for process in document["processes"]])
+                    show(_headline(sample, document["device"]), *_table(document["processes"]))
                 if arguments.once:
                     return 0
                 before = sample
@@ -70,35 +72,26 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def find_project(arguments: argparse.Namespace) -> Project | None:
-    """Return the project that we are in, for its device; these commands work without one, too."""
-    from incamera.errors import ConfigError
-    from incamera.project.settings import load_project
-
-    try:
-        return load_project(Path(arguments.project))
-    except ConfigError:  # no project, or one of another kind
-        return None
-
-
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
     from incamera.errors import StoreError
-    from incamera.workflows.top import device_session, record_flame
+    from incamera.workflows.flame import record_flame
+    from incamera.workflows.top import device_session
 
     with device_session(context, arguments.device, project) as session:
-        process, graph = record_flame(context, session, project=project, pid=arguments.pid, seconds=arguments.seconds)
+        flame = record_flame(context, session, project=project, pid=arguments.pid, seconds=arguments.seconds)
         try:
-            arguments.flame.write_bytes(graph)
+            arguments.flame.write_bytes(flame.graph)
         except OSError as error:
             raise StoreError(f"cannot write {arguments.flame}: {error.strerror}") from error
         if arguments.json:
             console.emit(
                 {
                     "device": str(session.device),
-                    "pid": process.pid,
-                    "command": process.command,
+                    "pid": flame.process.pid,
+                    "command": flame.process.command,
                     "seconds": arguments.seconds,
-                    "sampler": "py-spy",
+                    "sampler": flame.sampler,
+                    "samples": flame.samples,
                     "flame": str(arguments.flame),
                 }
             )
@@ -117,6 +110,7 @@ def _describe(sample: Sample, before: Sample | None, device: str) -> dict[str, A
         "processes": [
             {
                 "pid": process.pid,
+                "role": process.role,
                 "app": process.app,
                 "run": process.run,
                 "command": process.command,
@@ -133,11 +127,20 @@ def _describe(sample: Sample, before: Sample | None, device: str) -> dict[str, A
     }
 
 
-def _headline(document: dict[str, Any]) -> str:
-    free, total = format_bytes(document["memory_free"]), format_bytes(document["memory_total"])
-    count = len(document["processes"])
-    running = f"{count} {'process' if count == 1 else 'processes'} of ours"
-    return f"{document['device']}: {running}, {free} of {total} RAM free"
+def _headline(sample: Sample, device: str) -> str:
+    names = dict.fromkeys(process.app or process.command for process in sample.processes if process.role.of_app)
+    running = f"{', '.join(names)} {'runs' if len(names) == 1 else 'run'}" if names else "no app of ours runs"
+    return f"{device}: {running}, {format_bytes(sample.free)} of {format_bytes(sample.total)} RAM free"
+
+
+def _table(processes: Sequence[dict[str, Any]]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    rows = [_row(process) for process in processes]
+    if len({process["app"] for process in processes} - {""}) > 1:
+        return _COLUMNS, rows
+    # The headline names the only app.
+    place = _COLUMNS.index("app")
+    columns, *rows = [[*row[:place], *row[place + 1 :]] for row in (_COLUMNS, *rows)]
+    return columns, rows
 
 
 def _row(process: dict[str, Any]) -> list[str]:
@@ -145,6 +148,7 @@ def _row(process: dict[str, Any]) -> list[str]:
     return [
         str(process["pid"]),
         process["app"] or "–",
+        process["role"],
         f"{process['cpu_percent']:.1f}",
         format_bytes(process["resident"]),
         "–" if share is None else format_bytes(share),

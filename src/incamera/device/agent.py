@@ -129,7 +129,10 @@ class Agent:
 
     async def hello(self) -> Frame:
         """Raises AgentError of the kind "protocol" or "busy"."""
-        return await self.request("hello", protocol=PROTOCOL, tool=__version__)
+        frame = await self.request("hello", protocol=PROTOCOL, tool=__version__)
+        if frame.message.get("protocol") != PROTOCOL:
+            raise _other_version(frame.message)
+        return frame
 
     async def warm(self, imports: Sequence[str]) -> Frame:
         return await self.request("warm", imports=list(imports))
@@ -186,9 +189,24 @@ class Agent:
 def agent_error(frame: Frame) -> AgentError:
     """Return the error that *frame*, of the type "error", tells of."""
     message = frame.message
+    if message.get("kind") == "protocol" and isinstance(message.get("protocol"), int):
+        return _other_version(message)
     return AgentError(
         str(message.get("message") or "the agent failed"),
         hint=message.get("hint"),
         kind=str(message.get("kind", "")),
         owner=message.get("owner"),
+    )
+
+
+def _other_version(told: Mapping[str, Any]) -> AgentError:
+    theirs = told.get("protocol")
+    newer = isinstance(theirs, int) and theirs > PROTOCOL
+    return AgentError(
+        f"the agent in the camera is {told.get('agent')} and speaks protocol {theirs}; "
+        f"this is incamera {__version__}, which speaks protocol {PROTOCOL}",
+        hint="use the incamera here that the app was started with, which is newer, or start the app with this one"
+        if newer
+        else "start the app again, with this incamera, which is newer",
+        kind="protocol",
     )

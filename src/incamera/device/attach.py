@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, Frame
+from incamera.device.holding import RUN_FOLDER
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
 
@@ -29,35 +31,70 @@ class Thread:
     frames: tuple[tuple[str, int, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """A socket on the device behind which an app is: the agent's, or of a run that is a Python of its own."""
+
+    app: str
+    path: str
+
+
+def list_doors(session: Session) -> list[Door]:
+    """Return what can be attached to on the device, the newest first."""
+    listed = session.run(f"ls -td {_FOLDER}/*/socket {RUN_FOLDER}*/*.socket 2>/dev/null").text.split()
+    return [Door(app=_find_app(path), path=path) for path in listed]
+
+
 def list_agents(session: Session) -> list[str]:
     """Return the apps on the device that an agent holds."""
-    listed = session.run(f"ls -d {_FOLDER}/*/socket 2>/dev/null").text.split()
-    return sorted(path.split("/")[-2] for path in listed)
+    return sorted(door.app for door in list_doors(session) if door.path == agent_socket(door.app))
 
 
-def live_folder(app: str) -> str:
-    """Return where the files of an app lie that an agent holds."""
-    return f"{_FOLDER}/{app}/live"
+def _find_app(path: str) -> str:
+    folder, name = path.split("/")[-2:]
+    return folder if name == "socket" else name.removesuffix(".socket")
+
+
+def agent_socket(app: str) -> str:
+    """Return where an app's agent is reached."""
+    return f"{_FOLDER}/{app}/socket"
 
 
 class Attached:
-    """A conversation with the app *app* of an agent. Close it; the app goes on.
+    """A conversation with the app behind *door*. Close it; the app goes on.
 
-    What evaluating prints goes through *tap* to the file descriptor *output*.
+    What evaluating prints goes through *tap*, if there is one, to the file descriptor *output*. In the connection's
+    thread, *on_news* is called with what happens to the app meanwhile, *on_end* when there will be no other run of it.
     """
 
-    def __init__(self, session: Session, guard: str, app: str, *, output: int, tap: Tap) -> None:
+    def __init__(
+        self,
+        session: Session,
+        guard: str,
+        door: Door,
+        *,
+        output: int,
+        on_news: Callable[[str], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self._session = session
         self._guard = guard
-        self._path = f"{_FOLDER}/{app}/socket"
+        self._path = door.path
         self._output = output
-        self._tap = tap
+        self._on_news = on_news
+        self._on_end = on_end
         self._number: int | None = None
+        self._lost = False
         self._ended = asyncio.Event()
+        self._attaching = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
         self._channel: Channel
         self._agent: Agent
-        self.news: list[str] = []
-        """What happened to the app meanwhile, in words, until somebody takes it away."""
+        self.tap: Tap | None = None
+        self.over = False
+        """Whoever held the app has gone with it: there will be no other run to attach to."""
+        self.folder = ""
+        """Where the app's own files lie on the device."""
         session.call(self._open())
 
     def evaluate(self, source: str) -> bool:
@@ -94,6 +131,9 @@ class Attached:
 
     def close(self) -> None:
         async def end() -> None:
+            self._agent.closed.remove_done_callback(self._lose)
+            if self._following is not None:
+                self._following.cancel()
             await self._agent.close()
             await self._channel.close()
 
@@ -107,6 +147,7 @@ class Attached:
         try:
             await self._agent.hello()
             await self._attach()
+            self._agent.closed.add_done_callback(self._lose)
         except BaseException:
             await self._agent.close()
             await self._channel.close()
@@ -115,8 +156,28 @@ class Attached:
     async def _attach(self) -> int:
         frame = await self._agent.request("attach")
         self._number = int(frame.message["session"])
+        self.folder = str(frame.message.get("folder") or "")
         self._ended.clear()
+        if self._lost:
+            self._lost = False
+            self._on_news("the app was started again, and what you type is for the new run")
         return self._number
+
+    async def _require_number(self) -> int:
+        async with self._attaching:
+            return self._number if self._number is not None else await self._attach()
+
+    async def _follow(self) -> None:
+        """Be in the new run before somebody asks, so as to hear how it ends."""
+        with suppress(DeviceError):
+            await self._require_number()
+
+    def _lose(self, reason: asyncio.Future[Exception]) -> None:
+        self.over = True
+        self._ended.set()
+        if not self._lost:  # else it has been told
+            self._on_news("the app has ended")
+        self._on_end()
 
     async def _start(self, source: str) -> asyncio.Task[Frame]:
         return asyncio.create_task(self._ask("eval", source=source))
@@ -124,7 +185,7 @@ class Attached:
     async def _ask(self, type: str, **fields: Any) -> Frame:
         """Ask in our session; one that ended with its run is begun anew in the run that is there now."""
         for attempt in (1, 2):
-            number = self._number if self._number is not None else await self._attach()
+            number = await self._require_number()
             # How long it takes is the user's affair: Ctrl-C ends it.
             asked = asyncio.create_task(self._agent.request(type, seconds=24 * 3600.0, session=number, **fields))
             ended = asyncio.create_task(self._ended.wait())
@@ -145,16 +206,26 @@ class Attached:
 
     async def _hear(self, frame: Frame) -> None:
         if frame.type == "output":
-            await asyncio.to_thread(write_all, self._output, self._tap.feed(frame.payload))
-            if self._tap.is_holding:
-                await asyncio.to_thread(write_all, self._output, self._tap.finish())
-        elif frame.type in ("exited", "restarted"):
+            await self._show(frame.payload)
+        elif frame.type == "exited":
+            self._number, self._lost = None, True
+            self._ended.set()
+            self._on_news("the app has ended")
+        elif frame.type == "restarted":
             self._number = None
             self._ended.set()
-            self.news.append("the app has ended" if frame.type == "exited" else "the app was started again")
+            self._on_news("the app was started again, and what you type is for the new run")
+            self._following = asyncio.create_task(self._follow())
         elif frame.type == "reloaded":
             kept: Sequence[str] = frame.message.get("kept", ())
-            self.news.append("the app was loaded again" + (f", with {', '.join(kept)} kept" if kept else ""))
+            self._on_news("the app was loaded again" + (f", with {', '.join(kept)} kept" if kept else ""))
+
+    async def _show(self, data: bytes) -> None:
+        if self.tap is not None:
+            data = self.tap.feed(data)
+        await asyncio.to_thread(write_all, self._output, data)
+        if self.tap is not None and self.tap.is_holding:
+            await asyncio.to_thread(write_all, self._output, self.tap.finish())
 
 
 async def _await(task: asyncio.Task[Frame]) -> Frame:

@@ -7,52 +7,26 @@ renames the folder. Whatever happens before that leaves only a `.partial` folder
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import shlex
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.device.guard import (
-    FOLDER,
-    IMAGES,
-    NO_GUARD,
-    NO_IMAGE,
-    Guard,
-    NoRoom,
-    NotSeen,
-    bring_guard,
-    explain,
-    explain_standing,
-)
+from incamera.device.guard import FOLDER, Guard, NotSeen, bring_guard, explain_standing
+from incamera.device.receiving import Progress, Receiver, Waiting, Way
 from incamera.device.session import Session, run_command
-from incamera.device.sync import Shipment, dump_listing, pack, read_image
 from incamera.errors import UsageError
 from incamera.targets.form import Form
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import Channel, Transport
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes sent so far and the bytes to send in all."""
-
-Waiting = Callable[[str, int], None]
-"""Called, each second, with who deploys at this moment (may be empty) and for how many seconds."""
+    from incamera.device.protocols import Transport
+    from incamera.device.sync import Shipment
 
 _NOT_SEEN = 98
 # How often, a second apart, a device is asked whether it sees what was written into a folder that it has mounted.
 LOOKS = 5
-# A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
-# more than it saves.
-_LEVEL = 1
 # To unpack or read ahead what the bundle runs from.
 _STAND_SECONDS = 120.0
-# For folders and the listing, and so that a disk is never filled to its last block.
-_MARGIN = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,22 +43,6 @@ class DeployResult:
     bytes_sent: int
     files_unchanged: int
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
-    """How a shipment gets into *place* of the device.
-
-    *through* is a session on the computer that has the place as the folder *folder*, and *guard* the guard's path
-    there: then nothing is sent over the device's own connection. *who* is told to others that wait for us.
-    """
-
-    place: str
-    who: str = ""
-    take_over: bool = False
-    through: Session | None = None
-    folder: Path | None = None
-    guard: str = ""
 
 
 def app_folder(place: str, app: str) -> str:
@@ -109,12 +67,12 @@ def deploy(
         raise UsageError(f'"{shipment.app}" is no name for an app')
     way = way or Way(place=guard.place)
     started = time.monotonic()
-    receiver = _Receiver(way.through or session, guard, way, progress, waiting)
+    receiver = Receiver(way.through or session, guard, way, progress, waiting)
     if way.through is None:
         root = receiver.send(shipment, stand=True)
     else:
         receiver.send(shipment, stand=False)
-        root = session.call(_appear(session.transport, shipment, guard, way, receiver.previous))
+        root = session.call(_appear(session.transport, shipment, guard, way, receiver))
     destination = f"{app_folder(way.place, shipment.app)}/{shipment.name}"
     return DeployResult(
         destination=destination,
@@ -134,175 +92,21 @@ def _image_files(shipment: Shipment) -> int:
     return sum(1 for entry in image.entries if not entry.link) or 1
 
 
-class _Receiver:
-    """The host's part of `incamera-guard receive`."""
-
-    def __init__(
-        self, session: Session, guard: Guard, way: Way, progress: Progress | None, waiting: Waiting | None
-    ) -> None:
-        self._session = session
-        self._transport = session.transport
-        self._guard = guard
-        self._way = way
-        self._progress = progress
-        self._waiting = waiting
-        self._local = way.through is not None
-        self.sent = self.size = 0
-        self.previous = ""
-
-    def send(self, shipment: Shipment, *, stand: bool) -> str:
-        """Returns where the bundle runs from, if *stand* and it is not the place itself."""
-        return self._session.call(self._send(shipment, stand))
-
-    async def _send(self, shipment: Shipment, stand: bool) -> str:
-        answer = await self._receive(shipment, stand)
-        if answer.image_missing and shipment.image is not None:
-            # A runtime that is a tree comes as a shipment of its own, once for all apps.
-            image = shipment.image
-            runtime = Shipment(app=IMAGES, root=image.path, entries=image.entries)
-            await self._receive(runtime, stand=False, name=image.file)
-            answer = await self._receive(shipment, stand)
-        return answer.root
-
-    def _command(self, shipment: Shipment, name: str, stand: bool) -> str:
-        way, apps = self._way, f"{self._way.folder or self._way.place}/{FOLDER}"
-        path = way.guard if self._local else self._guard.remote_path
-        words = [path, "receive", apps, shipment.app, name]
-        words += ["plain", "keep"] if self._local else _encoding(self._transport)
-        if way.take_over:
-            words.append("take-over")
-        if way.who:
-            words += ["by", way.who.replace("\n", " ")]
-        image = shipment.image
-        if image is not None:
-            words += ["image", image.file, "folder" if image.entries else str(image.size)]
-        command = f"[ -x {shlex.quote(path)} ] || exit {NO_GUARD}; "
-        if image is None or not stand:
-            return command + f"exec {shlex.join(words)}"
-        folder = f"{apps}/{shipment.app}/{name}"
-        return command + f"{shlex.join(words)} && exec {shlex.join([path, 'stand', folder])}"
-
-    async def _receive(self, shipment: Shipment, stand: bool, *, name: str | None = None) -> _Answer:
-        command = self._command(shipment, name or shipment.name, stand)
-        for attempt in (1, 2):
-            channel = await self._transport.open(command)
-            error = b""
-            try:
-                answer = await self._talk(channel, shipment)
-                code = await channel.wait()
-                if code:
-                    error = await channel.read_error(4096)
-            finally:
-                await channel.close()
-            if code == NO_GUARD and attempt == 1 and not self._local:
-                await bring_guard(self._transport, self._guard)
-                continue
-            break
-        if code and not (code == NO_IMAGE and answer.image_missing):
-            message = error.decode("utf-8", "replace").strip()
-            say = explain_standing if answer.stands else explain
-            raise say(self._transport, code, message, self._way.place)
-        return answer
-
-    async def _talk(self, channel: Channel, shipment: Shipment) -> _Answer:
-        listing = dump_listing(shipment.entries)
-        await channel.write(b"%d\n" % len(listing) + listing)
-        while (line := await channel.read_line()).startswith(b"wait"):
-            who, _, seconds = line.decode("utf-8", "replace").strip()[5:].rpartition(" ")
-            if self._waiting is not None and seconds.isdigit():
-                self._waiting(who, int(seconds))
-        if line.startswith(b"send "):
-            await self._offer(channel, shipment, int(line[5:]))
-            line = b""
-        await channel.write_eof()
-        answer = _Answer()
-        while line or (line := await channel.read_line()):
-            text, line = line.decode("utf-8", "replace").strip(), b""
-            if text == "image missing":
-                answer = replace(answer, image_missing=True)
-            elif text.startswith("previous "):
-                self.previous = text[9:]
-            elif text in ("done", "whole"):
-                answer = replace(answer, stands=True)
-            elif text.startswith("/"):
-                answer = replace(answer, root=text)
-        return answer
-
-    async def _offer(self, channel: Channel, shipment: Shipment, count: int) -> None:
-        """Send what the device says that it lacks. Raises NoRoom before anything is sent."""
-        free = (await channel.read_line()).removeprefix(b"free ").strip()
-        compressed = await channel.read_line() == b"as tar.gz\n"
-        image, offset = shipment.image, 0
-        if image is not None and not image.entries:
-            told = (await channel.read_line()).removeprefix(b"image ").strip()
-            offset = int(told) if told.isdigit() else image.size
-        missing = [int(await channel.read_line()) for _ in range(count)]
-        needed = sum(shipment.entries[number].size for number in missing)
-        pieces: list[Iterator[bytes]] = [pack(shipment, missing)] if missing else []
-        if image is not None and not image.entries and offset < image.size:
-            needed += image.size - offset
-            pieces.insert(0, read_image(image, offset))
-            compressed = compressed and bool(missing)
-        if free.isdigit() and needed + _MARGIN > int(free) * 1024:
-            place, device = self._way.place, self._transport.device
-            raise NoRoom(
-                f"{place} on {device} has {int(free) * 1024 / 1e6:.1f} MB free, "
-                f"the bundle needs {needed / 1e6:.1f} MB more",
-                hint="remove something there, or choose another place; what ran before is untouched",
-            )
-        done = 0
-        for number, piece in enumerate(pieces, start=1):
-            # Only the archive is compressed: an image is as small as it gets.
-            compressor = zlib.compressobj(_LEVEL, wbits=31) if compressed and number == len(pieces) else None
-            # Files are read in a thread, so that the connection's other channels go on.
-            while chunk := await asyncio.to_thread(_next, piece):
-                await channel.write(await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk)
-                done += len(chunk)
-                if self._progress is not None:
-                    self._progress(min(self.size + done, self.size + needed), self.size + needed)
-            if compressor is not None:
-                await channel.write(compressor.flush())
-        self.sent += len(missing) + (image is not None and not image.entries and offset < image.size)
-        self.size += needed
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
-    stands: bool = False
-    image_missing: bool = False
-    root: str = ""
-
-
-async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: Way, previous: str) -> str:
+async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
     """Have the device look at what was written into the folder behind its back. Returns where the bundle runs from."""
     apps = f"{way.place}/{FOLDER}"
     path, folder = await bring_guard(transport, guard), f"{apps}/{shipment.app}/{shipment.name}"
     seen = shlex.quote(f"{folder}/.incamera-entries")
     # A share's client may believe for a second that what wasn't there is still not there.
     script = f"n=0; until [ -e {seen} ]; do n=$((n+1)); [ $n -ge {LOOKS} ] && exit {_NOT_SEEN}; sleep 1; done; "
-    tidy = shlex.join([path, "tidy", apps, shipment.app, shipment.name, previous])
-    if previous:
+    tidy = shlex.join([path, "tidy", apps, shipment.app, shipment.name, receiver.previous])
+    if receiver.previous:
         script += f"{tidy} </dev/null >/dev/null 2>&1 & "
     if shipment.image is not None:
-        script += f"exec {shlex.join([path, 'stand', folder])}"
+        script += f"exec {shlex.join([path, 'stand', *(['--anew'] if receiver.mended else []), folder])}"
     result = await run_command(transport, script, timeout=_STAND_SECONDS)
     if result.exit_code == _NOT_SEEN:
         raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")
     if result.exit_code:
         raise explain_standing(transport, result.exit_code, result.error_text, way.place)
     return result.text.strip()
-
-
-def _encoding(transport: Transport) -> list[str]:
-    """Over a network the archive is compressed, but not to a camera on this computer.
-
-    There bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s plain, 8.3 s or more compressed.
-    """
-    try:
-        return ["plain"] if ipaddress.ip_address(transport.device.host).is_loopback else []
-    except ValueError:
-        return []
-
-
-def _next(chunks: Iterator[bytes]) -> bytes:
-    return next(chunks, b"")

@@ -1,4 +1,4 @@
-"""A flame graph of an app that runs: py-spy, on the device, looks into it from outside.
+"""What an app that runs is doing: py-spy, on the device, looks into it from outside.
 
 py-spy finds the interpreter by its name among the mapped files. Ours is started through a loader, so the kernel calls
 the process by the loader's name, and py-spy would look there. In a view of the file system of its own it is shown a
@@ -12,11 +12,15 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.device.stacks import parse_folded
 from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from incamera.device.processes import Process
     from incamera.device.session import Session
+    from incamera.device.stacks import Stack
 
 _UPLOAD_SECONDS = 180.0
 _START_SECONDS = 60.0
@@ -60,21 +64,25 @@ def ensure_tool(session: Session, binary: Path, name: str, place: str) -> str:
     return path
 
 
-def record_flame(session: Session, spy: str, process: Process, *, seconds: int, rate: int = 50) -> bytes:
-    """Watch *process* for so long, and return the flame graph, an SVG. Raises DeviceError."""
+def watch_stacks(session: Session, spy: str, process: Process, *, seconds: int, rate: int) -> Counter[Stack]:
+    """Watch *process* for so long. Raises DeviceError."""
     assert process.interpreter is not None
-    words = ["record", "--pid", str(process.pid), "--duration", str(seconds), "--rate", str(rate)]
+    words = ["record", "--format", "raw", "--full-filenames", "--pid", str(process.pid)]
+    words += ["--duration", str(seconds), "--rate", str(rate)]
     # The folder is the shell's to remove, however this ends.
     script = (
         f"s=$(mktemp -d /tmp/incamera-flame-XXXXXX) && trap 'rm -rf \"$s\"' EXIT HUP TERM && "
         f'{shlex.quote(process.interpreter)} -c {shlex.quote(_RECORD)} {process.pid} "$s" {shlex.quote(spy)} '
-        f'{shlex.join(words)} --output "$s/flame.svg" >&2 && cat "$s/flame.svg"'
+        f'{shlex.join(words)} --output "$s/stacks" >&2 && cat "$s/stacks"'
     )
     result = session.run(script, timeout=seconds + _START_SECONDS)
-    if result.exit_code or not result.stdout:
-        lines = [line for line in result.error_text.splitlines() if line.strip()]
+    lines = [line for line in result.error_text.splitlines() if line.strip()]
+    if result.exit_code:
         raise DeviceError(
             f"py-spy cannot watch {process.command} on {session.device}: {lines[-1] if lines else 'it has ended'}",
             hint="it needs root there, and a process that goes on for as long as it watches",
         )
-    return result.stdout
+    try:
+        return parse_folded(result.text)
+    except ValueError as error:
+        raise DeviceError(f"py-spy on {session.device} tells what is no list of stacks: {error}") from error

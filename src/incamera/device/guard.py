@@ -20,6 +20,8 @@ IMAGES = ".images"
 # Exit codes: the shell's when there is no guard, the guard's own (bundles.h, standing.h), those of what was killed.
 NO_GUARD = 99
 NO_IMAGE = 9
+# All is there; what had that name before was damaged.
+MENDED = 10
 _DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED, _CANNOT, _SILENT = 3, 4, 5, 6, 7, 8
 _ENDED = (128 + 15, 255)
 _UPLOAD_SECONDS = 120.0
@@ -58,7 +60,8 @@ def ensure_guard(session: Session, guard: Guard) -> str:
 async def bring_guard(transport: Transport, guard: Guard) -> str:
     path, data = guard.remote_path, guard.binary.read_bytes()
     quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
-    found = await run_command(transport, f"[ -x {quoted} ]", timeout=_UPLOAD_SECONDS)
+    # Its time tells other versions of it, which clear up, that somebody needs it.
+    found = await run_command(transport, f"[ -x {quoted} ] && {{ touch -c {quoted}; :; }}", timeout=_UPLOAD_SECONDS)
     if found.exit_code == 0:
         return path
     # $$ keeps two hosts that do this at once apart. The size tells whether all of it came.
@@ -118,7 +121,7 @@ def explain_standing(transport: Transport, code: int, message: str, place: str) 
     """What `stand` could not do; it tells the rest itself."""
     device, message = transport.device, message.removeprefix("incamera-guard: ")
     if code == _DAMAGED:
-        hint = f"remove {place}/{FOLDER}/{IMAGES} there, then deploy again"
+        hint = "`incamera deploy --verify` reads all that is there, and mends it"
         return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
     if code in (_NO_SPACE, _CANNOT):
         return CannotStand(

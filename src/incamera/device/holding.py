@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
@@ -19,6 +19,8 @@ from incamera.errors import DeviceError
 if TYPE_CHECKING:
     from incamera.device.protocols import Channel, Terminal, Transport
 
+# What the folder of a run begins with, on the device.
+RUN_FOLDER = "/tmp/incamera-run-"
 HEARTBEAT_SECONDS = 3.0
 # Without a sign of life for that long, the device ends the run. Several heartbeats, since a Wi-Fi may stutter.
 GUARD_TIMEOUT_SECONDS = 15.0
@@ -28,11 +30,15 @@ GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppCommand:
-    """What to run on the device: the words of a command, its folder, and what is added to its environment."""
+    """What to run on the device: the words of a command, its folder, and what is added to its environment.
+
+    Where it is our Python, *door* makes it open a socket of that name, for those who want to look into the app.
+    """
 
     words: tuple[str, ...]
     folder: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    door: str | None = None
 
 
 def shell_command(command: AppCommand, before: Sequence[str] = ()) -> str:
@@ -54,7 +60,11 @@ class HeldRun:
         self._orders: asyncio.Queue[bytes] = asyncio.Queue()
         self.exited = asyncio.Event()
         """Set when the run's first process is gone; children of it may go on, and hold its channel open."""
-        folder = f"/tmp/incamera-run-{secrets.token_hex(8)}"
+        folder = f"{RUN_FOLDER}{secrets.token_hex(8)}"
+        if command.door is not None:
+            # It goes with the run's folder.
+            environment = {**command.environment, "INCAMERA_ATTACH": f"{folder}/{command.door}.socket"}
+            command = replace(command, environment=environment)
         timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
         self._hold_command = "exec " + shlex.join(
             [guard, "hold", folder, "--timeout", str(timeout), "--grace", str(grace)]

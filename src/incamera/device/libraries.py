@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incamera.disk import keep_cache
 from incamera.elf import dump_offers, parse_elf, parse_symbols
-from incamera.store import write_whole
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
@@ -105,4 +105,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, known: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(known).encode())
+    keep_cache(path, json.dumps(known).encode())

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, parse_facts
+from incamera.disk import keep_cache
 from incamera.errors import DeviceError
-from incamera.store import write_whole
 from incamera.targets.form import Kind
 
 if TYPE_CHECKING:
@@ -255,4 +255,4 @@ def _load(cache: Path) -> DeviceFacts | None:
 
 
 def _save(cache: Path, facts: DeviceFacts) -> None:
-    write_whole(cache, json.dumps(facts.to_json()).encode())
+    keep_cache(cache, json.dumps(facts.to_json()).encode())

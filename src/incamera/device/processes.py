@@ -1,7 +1,8 @@
 """The processes of our runs on a device: who they are, and what they use.
 
-The guard gives each run a mark in its environment (INCAMERA_RUN), which children inherit. All is read from /proc with
-what every camera's shell has, by one command that may go on as long as it is wanted.
+The guard gives each run a mark in its environment (INCAMERA_RUN), which children inherit; the guard itself and our
+tools are known by where they lie. All is read from /proc with what every camera's shell has, by one command that may go
+on as long as it is wanted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.device.roles import Role, find_role, is_guard, settle_roles
 from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ _MARK = "INCAMERA_RUN="
 # `grep -l` reads all environments in one process. Sections begin with a line "= NAME PID": no line of /proc does.
 _LOOK = r"""
 echo "= sample -"; cat /proc/uptime; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
-for e in $(grep -la '{mark}' /proc/[0-9]*/environ 2>/dev/null); do
-p=${{e#/proc/}}; p=${{p%/environ}}; [ -r /proc/$p/stat ] || continue
+for p in $({{ grep -la '{mark}' /proc/[0-9]*/environ; grep -la '{tools}' /proc/[0-9]*/cmdline; }} 2>/dev/null |
+cut -d/ -f3 | sort -un); do
+[ -r /proc/$p/environ ] || continue
 echo "= stat $p"; cat /proc/$p/stat
 echo "= run $p"; tr '\0' '\n' < /proc/$p/environ | grep '^{mark}'
 echo "= words $p"; tr '\0\n' '\n ' < /proc/$p/cmdline
@@ -33,15 +36,17 @@ set -- /proc/$p/fd/*; echo "files: $#"
 done 2>/dev/null
 echo "= end -"
 """
+_TOOLS = r"^/[^ ]*/incamera-\(guard-\|tools/\)"
 # Linux counts processor time in these, whatever the processor (USER_HZ).
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
 _APP = re.compile(r"/incamera/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)/([^/]+)/")
+_RUN_FOLDER = "/tmp/incamera-run-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """One process of a run. Sizes in bytes; *proportional* counts shared pages in parts (PSS), None where unknown.
+    """One process of ours. Sizes in bytes; *proportional* counts shared pages in parts (PSS), None where unknown.
 
     *ticks* is the processor time it has had, in hundredths of a second; *interpreter* the path of `bin/python3` in its
     bundle, where it is Python.
@@ -49,6 +54,7 @@ class Process:
 
     pid: int
     parent: int
+    role: Role
     run: str
     app: str
     words: tuple[str, ...]
@@ -149,7 +155,7 @@ def parse_sample(text: str, device: str) -> Sample:
             uptime=float(general[0].split()[0]),
             free=sizes.get("MemAvailable", sizes.get("MemFree", 0)) * 1024,
             total=sizes["MemTotal"] * 1024,
-            processes=tuple(process for process in found if process is not None),
+            processes=tuple(settle_roles([process for process in found if process is not None])),
         )
     except (KeyError, IndexError, ValueError) as error:
         raise DeviceError(f"cannot look at the processes of {device}: it answers {text[:80]!r}") from error
@@ -160,16 +166,18 @@ def _parse_process(pid: int, parts: Mapping[str, Sequence[str]]) -> Process | No
         # The name in the middle may hold anything, brackets too.
         fields = parts["stat"][0].rpartition(")")[2].split()
         memory = _numbers(parts["memory"])
-        words, interpreter = python_words(parts["words"])
+        words, interpreter = python_words(strip_end(parts["words"]))
+        role = find_role(words)
         folder = parts["folder"][0] if parts["folder"] else ""
         if fields[0] in "ZX":
             return None
         return Process(
             pid=pid,
             parent=int(fields[1]),
-            run=parts["run"][0].removeprefix(_MARK),
-            app=_app_of([folder, *parts["words"]]),
-            words=tuple(words),
+            role=role,
+            run=_run_of(parts["run"], words),
+            app=_app_of(folder, words) if role.of_run else "",
+            words=tuple(_short(words)),
             interpreter=interpreter,
             state=fields[0],
             ticks=int(fields[11]) + int(fields[12]),
@@ -193,8 +201,32 @@ def python_words(words: Sequence[str]) -> tuple[list[str], str | None]:
     return [interpreter.rpartition("/")[2], *words[position + 3 :]], interpreter
 
 
-def _app_of(texts: Iterable[str]) -> str:
-    for text in texts:
+def strip_end(words: Sequence[str]) -> Sequence[str]:
+    """Return *words* without the empty ones at the end: a process that changed its words leaves them."""
+    count = len(words)
+    while count and not words[count - 1]:
+        count -= 1
+    return words[:count]
+
+
+def _short(words: Sequence[str]) -> Sequence[str]:
+    """Where our own programs lie tells a user nothing."""
+    if words and (is_guard(words[0]) or find_role(words) is Role.flame):
+        return [words[0].rpartition("/")[2].rpartition("-")[0], *words[1:]]
+    return words
+
+
+def _run_of(marks: Sequence[str], words: Sequence[str]) -> str:
+    """Return the run's name: out of its mark, or of what its guard is told to hold."""
+    if marks:
+        return marks[0].removeprefix(_MARK)
+    return next((word[len("/tmp/") :] for word in words if word.startswith(_RUN_FOLDER)), "")
+
+
+def _app_of(folder: str, words: Sequence[str]) -> str:
+    if "incamera_agent" in words and "--app" in words[:-1]:
+        return words[words.index("--app") + 1]
+    for text in (folder, *words):
         if match := _APP.search(text):
             return match[1] or match[2]
     return ""
@@ -211,4 +243,4 @@ def _numbers(lines: Iterable[str]) -> dict[str, int]:
 
 
 def _script() -> str:
-    return _LOOK.format(mark=_MARK)
+    return _LOOK.format(mark=_MARK, tools=_TOOLS)

@@ -6,14 +6,14 @@ import glob
 import ipaddress
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from incamera.device.values import Device, parse_address
+from incamera.disk import write_whole
 from incamera.errors import ConfigError, UsageError
 from incamera.names import closest
-from incamera.store import write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = {"host": str, "port": int, "user": str, "keys": list, "host_key": str}
@@ -62,10 +62,10 @@ def remove_device(folder: Path, name: str) -> None:
         write_whole(path, "".join(line for line in lines if line.partition(" ")[0] != address).encode())
 
 
-def require_device(folder: Path, name: str, *, home: Path | None = None) -> Device:
+def require_device(folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = ()) -> Device:
     """Return the device meant by *name*: one written down, a Host of ~/.ssh/config, or an address.
 
-    Raises UsageError.
+    Raises UsageError, which suggests *others*, too.
     """
     devices = load_devices(folder)
     if name in devices:
@@ -75,7 +75,7 @@ def require_device(folder: Path, name: str, *, home: Path | None = None) -> Devi
         return Device(name=name, host=name)
     if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":
         return parse_address(name)
-    raise UsageError(f'there is no device "{name}"', hint=_suggest(name, [*devices, *hosts]))
+    raise UsageError(f'there is no device "{name}"', hint=_suggest(name, [*devices, *hosts, *others]))
 
 
 def find_ssh_hosts(home: Path) -> list[str]:

@@ -76,7 +76,7 @@ def plan_shipment(
 
 
 def dump_listing(entries: Iterable[Entry]) -> bytes:
-    """Return the listing in the form that the guard reads (`receive.c` describes it)."""
+    """Return the listing in the form that the guard reads (`listing.c` describes it)."""
     records = []
     for entry in entries:
         if "\0" in entry.path or "\0" in entry.link:

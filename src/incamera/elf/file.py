@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from incamera.elf.attributes import ArmAttributes, parse_arm_attributes
 from incamera.elf.facts import ElfFacts, ElfType
 from incamera.elf.symbols import BASE, WEAK, defined_versions, needed_versions, symbols_of
-from incamera.elf.tables import ELF_MAGIC, GNU_STACK, INTERP, Tables
+from incamera.elf.tables import ELF_MAGIC, GNU_STACK, INTERP, Tables, read_identity
 
 if TYPE_CHECKING:
     from incamera.elf.facts import Segment, Symbols
@@ -33,8 +33,9 @@ _MACHINES = {
     243: "EM_RISCV",
     258: "EM_LOONGARCH",
 }
-_EXECUTABLE = 1  # PF_X
+_EXECUTABLE, _WRITABLE = 1, 2  # PF_X, PF_W
 _ARM_ATTRIBUTES = 0x70000003  # SHT_ARM_ATTRIBUTES
+_INIT = 12
 _NEEDED, _SONAME, _RPATH, _DEBUG, _TEXTREL, _RUNPATH, _FLAGS, _RELR = 1, 14, 15, 21, 22, 29, 30, 36
 _VERSYM, _FLAGS_1 = 0x6FFFFFF0, 0x6FFFFFFB
 _DF_TEXTREL, _DF_1_PIE = 4, 0x08000000
@@ -57,6 +58,12 @@ def parse_elf(data: bytes) -> ElfFacts:
         return facts_of(Tables(data))
 
 
+def parse_identity(data: bytes) -> tuple[str, int]:
+    """Return the machine (`EM_ARM`) and the bits that the beginning of an ELF file names. Raises ValueError."""
+    wide, _, machine = read_identity(data)
+    return _machine_name(machine), 64 if wide else 32
+
+
 def read_needed(path: Path) -> tuple[str, ...]:
     """Return the libraries that the ELF file at *path* asks for: a part of the work of `read_elf`."""
     with _opened(path) as tables:
@@ -73,6 +80,12 @@ def parse_symbols(data: bytes) -> Symbols:
     """Like `read_symbols`, from bytes in memory."""
     with _sound():
         return symbols_of(Tables(data))
+
+
+def parse_section(data: bytes, name: str) -> bytes | None:
+    """Return what is in the section called *name* of an ELF file, None when it has none. Raises ValueError."""
+    with _sound():
+        return Tables(data).section(name)
 
 
 def clear_executable_stack(path: Path) -> bool:
@@ -97,6 +110,23 @@ def clear_executable_stack(path: Path) -> bool:
     return bool(places)
 
 
+def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return what of the library at *path* is read to load it, in bytes: its tables, and the data that it changes.
+
+    Between them lies its code. Nothing where that can't be told apart. Raises ValueError when it is not sound.
+    """
+    with _opened(path) as tables:
+        code = [each for each in tables.segments if each.flags & _EXECUTABLE]
+        data = [each for each in tables.segments if each.flags & _WRITABLE and each.file_size]
+        if not code or not data:
+            return ()
+        # Tables and code may share a segment; then the code begins with what is called first.
+        begin = code[0].offset or (tables.place(tables.tags[_INIT]) if _INIT in tables.tags else 0)
+        if not 0 < begin < data[0].offset:
+            return ()
+        return (0, begin), (data[0].offset, data[-1].offset + data[-1].file_size)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Tables]:
     with path.open("rb") as stream, _sound(), mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
@@ -112,6 +142,10 @@ def _sound() -> Iterator[None]:
         raise ValueError(f"not a sound ELF file: {error}") from error
 
 
+def _machine_name(number: int) -> str:
+    return _MACHINES.get(number, f"EM_{number}")
+
+
 def facts_of(tables: Tables) -> ElfFacts:
     runpath = tables.strings_of(_RUNPATH)
     # Where a file has both, the loader doesn't look at the older one.
@@ -119,7 +153,7 @@ def facts_of(tables: Tables) -> ElfFacts:
     flags, flags_1 = tables.tags.get(_FLAGS, 0), tables.tags.get(_FLAGS_1, 0)
     stacks = [header.segment.flags for header in tables.headers if header.kind == GNU_STACK]
     interpreters = [header.segment for header in tables.headers if header.kind == INTERP]
-    machine = _MACHINES.get(tables.machine, f"EM_{tables.machine}")
+    machine = _machine_name(tables.machine)
     return ElfFacts(
         machine=machine,
         bits=64 if tables.wide else 32,

@@ -14,6 +14,7 @@ GNU_STACK, INTERP = 0x6474E551, 3
 
 _LOAD, _DYNAMIC = 1, 2
 _STRTAB, _STRSZ = 5, 10
+_NOBITS = 8  # SHT_NOBITS: takes no room in the file
 _MOST_TAGS = 4096
 
 
@@ -22,24 +23,35 @@ class Header(NamedTuple):
     segment: Segment
 
 
+class _Section(NamedTuple):
+    name: int
+    kind: int
+    offset: int
+    size: int
+
+
+def read_identity(data: bytes | mmap) -> tuple[bool, str, int]:
+    """Return whether the file is of 64 bits, its byte order as `struct` has it, and the number of its machine."""
+    if len(data) < 52:
+        raise ValueError("not a sound ELF file: too short")
+    if data[:4] != ELF_MAGIC:
+        raise ValueError("not an ELF file")
+    if data[4] not in (1, 2) or data[5] not in (1, 2) or data[6] != 1:
+        raise ValueError("not a sound ELF file: of no known class, byte order or version")
+    order = "<" if data[5] == 1 else ">"
+    return data[4] == 2, order, struct.unpack_from(order + "H", data, 18)[0]
+
+
 class Tables:
     """The tables of an open file."""
 
     def __init__(self, data: bytes | mmap) -> None:
-        if len(data) < 52:
-            raise ValueError("not a sound ELF file: too short")
-        if data[:4] != ELF_MAGIC:
-            raise ValueError("not an ELF file")
-        if data[4] not in (1, 2) or data[5] not in (1, 2) or data[6] != 1:
-            raise ValueError("not a sound ELF file: of no known class, byte order or version")
         self.data = data
-        self.wide = data[4] == 2
-        self.order = "<" if data[5] == 1 else ">"
-        # Type, machine, version, where the headers are, flags, and sizes and numbers of headers.
-        form = "HHI8xQQI2xHHHH" if self.wide else "HHI4xIII2xHHHH"
+        self.wide, self.order, self.machine = read_identity(data)
+        # Type, version, where the headers are, flags, and sizes and numbers of headers.
+        form = "H2xI8xQQI2xHHHHH" if self.wide else "H2xI4xIII2xHHHHH"
         (
             self.type,
-            self.machine,
             version,
             self.program_headers,
             self.section_headers,
@@ -48,6 +60,7 @@ class Tables:
             count,
             self.section_header_size,
             self.section_count,
+            self._section_names,
         ) = struct.unpack_from(self.order + form, data, 16)
         if version != 1:
             raise ValueError("not a sound ELF file: of no known version")
@@ -110,6 +123,23 @@ class Tables:
         return tuple(self.string(value) for tag, value in self.dynamic if tag == wanted)
 
     def sections(self, wanted: int) -> Iterator[bytes]:
+        """Yield what is in the sections of the kind *wanted*."""
+        for section in self._sections():
+            if section.kind == wanted:
+                yield self._content(section)
+
+    def section(self, wanted: str) -> bytes | None:
+        """Return what is in the section called *wanted*."""
+        sections = list(self._sections())
+        if self._section_names >= len(sections):
+            return None
+        names = self._content(sections[self._section_names])
+        for section in sections:
+            if names[section.name : names.find(b"\0", section.name)] == wanted.encode():
+                return self._content(section)
+        return None
+
+    def _sections(self) -> Iterator[_Section]:
         if not self.section_headers or self.section_header_size != (64 if self.wide else 40):
             return
         form = struct.Struct(self.order + ("IIQQQQ" if self.wide else "IIIIII"))
@@ -117,6 +147,8 @@ class Tables:
             place = self.section_headers + number * self.section_header_size
             if place + form.size > len(self.data):
                 return
-            _, kind, _, _, offset, size = form.unpack_from(self.data, place)
-            if kind == wanted:
-                yield self.data[offset : offset + size]
+            name, kind, _, _, offset, size = form.unpack_from(self.data, place)
+            yield _Section(name, kind, offset, size)
+
+    def _content(self, section: _Section) -> bytes:
+        return b"" if section.kind == _NOBITS else self.data[section.offset : section.offset + section.size]

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError, StoreError
-from incamera.project.recipes import load_recipes
 from incamera.targets.target import Target
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def find_lock(project: Project, target: Target) -> Lock | None:
         return None
     built = [item for item in lock.distributions if item.recipe]
     if built:
+        from incamera.project.recipes import load_recipes
+
         recipes = load_recipes(target.architecture, project.recipes)
         if any(item.recipe != recipes.find(item.name).digest for item in built):
             return None

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NewType
 
-from packaging.dependency_groups import resolve_dependency_groups
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
+from incamera.project.dependencies import parse_dependencies, parse_requirements
+from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.project.warm import parse_modules
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.target import DEFAULT_PYTHON, Target
@@ -117,47 +118,64 @@ def load_project(start: Path) -> Project:
     return parse_project(table, folder)
 
 
+def find_project(start: Path) -> Project | None:
+    """Return the project that *start* lies in; None when there is none, or one that knows nothing of incamera.
+
+    Raises ConfigError for one that does, and is wrong: what it says of its device shall not be passed over.
+    """
+    try:
+        return load_project(start)
+    except ConfigError:
+        folder = find_project_folder(start.absolute())
+        if folder is None:
+            return None
+        with suppress(OSError):
+            if b"tool.incamera" not in (folder / "pyproject.toml").read_bytes():
+                return None
+        raise
+
+
 def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     """Turn the *table* of a pyproject.toml into a Project. Raises ConfigError that names the key."""
-    project = _table(table, "project")
-    ours = _table(_table(table, "tool"), "incamera", "tool.incamera")
-    _refuse_unknown(ours, _KEYS, "tool.incamera")
-    test = _table(ours, "test", "tool.incamera.test")
-    _refuse_unknown(test, _TEST_KEYS, "tool.incamera.test")
-    runtime = _table(ours, "runtime", "tool.incamera.runtime")
-    _refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
+    project = find_table(table, "project")
+    ours = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
+    refuse_unknown(ours, _KEYS, "tool.incamera")
+    test = find_table(ours, "test", "tool.incamera.test")
+    refuse_unknown(test, _TEST_KEYS, "tool.incamera.test")
+    runtime = find_table(ours, "runtime", "tool.incamera.runtime")
+    refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
 
-    name = _string(project, "name", "project.name")
+    name = find_string(project, "name", "project.name")
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
-    python = _string(ours, "python", "tool.incamera.python") or DEFAULT_PYTHON
-    listed = _strings(ours, "targets", "tool.incamera.targets")
-    compiler = _string(ours, "compiler", "tool.incamera.compiler") or COMPILERS[0]
+    python = find_string(ours, "python", "tool.incamera.python") or DEFAULT_PYTHON
+    listed = find_strings(ours, "targets", "tool.incamera.targets")
+    compiler = find_string(ours, "compiler", "tool.incamera.compiler") or COMPILERS[0]
     if compiler not in COMPILERS:
         raise ConfigError(f'tool.incamera.compiler: there is no "{compiler}"', hint="choose " + " or ".join(COMPILERS))
     return Project(
         folder=folder,
         name=_parse_name(name),
-        version=_string(project, "version", "project.version") or "0",
-        dependencies=_dependencies(table, project, ours),
-        constraints=_requirements(ours, "constraints", "tool.incamera.constraints"),
-        sources=_parse_sources(_table(ours, "sources", "tool.incamera.sources")),
-        recipes=_parse_recipes(_string(ours, "recipes", "tool.incamera.recipes"), folder),
-        entry=_parse_entry(_string(ours, "entry", "tool.incamera.entry") or "app.py", folder),
+        version=find_string(project, "version", "project.version") or "0",
+        dependencies=parse_dependencies(table, project, ours),
+        constraints=parse_requirements(ours, "constraints", "tool.incamera.constraints"),
+        sources=_parse_sources(find_table(ours, "sources", "tool.incamera.sources")),
+        recipes=_parse_recipes(find_string(ours, "recipes", "tool.incamera.recipes"), folder),
+        entry=_parse_entry(find_string(ours, "entry", "tool.incamera.entry") or "app.py", folder),
         targets=_parse_targets(listed, python) if "targets" in ours else None,
         python=_check_python(python),
-        device=_string(ours, "device", "tool.incamera.device"),
-        to=_parse_place(_string(ours, "to", "tool.incamera.to")),
-        debs=_parse_debs(_strings(ours, "debs", "tool.incamera.debs")),
+        device=find_string(ours, "device", "tool.incamera.device"),
+        to=_parse_place(find_string(ours, "to", "tool.incamera.to")),
+        debs=_parse_debs(find_strings(ours, "debs", "tool.incamera.debs")),
         compiler=compiler,
-        keep=_strings(runtime, "keep", "tool.incamera.runtime.keep"),
+        keep=find_strings(runtime, "keep", "tool.incamera.runtime.keep"),
         has_build_system="build-system" in table,
-        test_groups=_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
-        warm=parse_modules(_strings(ours, "warm", "tool.incamera.warm"), "tool.incamera.warm")
+        test_groups=find_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
+        warm=parse_modules(find_strings(ours, "warm", "tool.incamera.warm"), "tool.incamera.warm")
         if "warm" in ours
         else None,
         memory_limit=_parse_size(
-            _string(ours, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
+            find_string(ours, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
     )
 
@@ -231,67 +249,6 @@ def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _dependencies(table: Mapping[str, Any], project: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the project's requirements, with those of the extras and groups that it wants in the camera."""
-    texts = list(_requirements(project, "dependencies", "project.dependencies"))
-    optional = _table(project, "optional-dependencies", "project.optional-dependencies")
-    for extra in _strings(ours, "extras", "tool.incamera.extras"):
-        if extra not in optional:
-            hint = did_you_mean(extra, optional) or "it would be a key of [project.optional-dependencies]"
-            raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=hint)
-        texts += _requirements(optional, extra, f"project.optional-dependencies.{extra}")
-    texts += _resolve_groups(table, _strings(ours, "groups", "tool.incamera.groups"))
-    own = canonicalize_name(str(project.get("name", "")))
-    return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
-
-
-def load_test_requirements(project: Project) -> tuple[str, ...]:
-    """Return what the project's tests need, as its dependency groups say. Raises ConfigError.
-
-    It is read only when it is wanted: a group that suits nobody but the host must not stop the app.
-    """
-    table = tomllib.loads((project.folder / "pyproject.toml").read_text("utf-8"))
-    groups = project.test_groups
-    if groups is None:
-        groups = ("test",) if "test" in _table(table, "dependency-groups") else ()
-    texts = _resolve_groups(table, groups)
-    return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != project.name)
-
-
-def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        texts = resolve_dependency_groups(dict(_table(table, "dependency-groups")), *names)
-    except ExceptionGroup as errors:
-        raise ConfigError(f"dependency-groups: {errors.exceptions[0]}") from errors
-    except (LookupError, ValueError, TypeError, InvalidRequirement) as error:
-        raise ConfigError(f"dependency-groups: {error}") from error
-    for text in texts:
-        _refuse_address(Requirement(text), f'dependency-groups: "{text}"')
-    return tuple(texts)
-
-
-def _refuse_address(requirement: Requirement, where: str) -> None:
-    if requirement.url is not None:
-        raise ConfigError(
-            f"{where} names an address; packages come from an index or from Debian",
-            hint=f'write "{requirement.name}", and put its wheel into a folder served as an index if it has to be',
-        )
-
-
-def _requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    texts = _strings(table, key, where)
-    for position, text in enumerate(texts):
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise ConfigError(
-                f'{where}[{position}]: "{text}": {str(error).splitlines()[0]}',
-                hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
-            ) from error
-        _refuse_address(requirement, f'{where}[{position}]: "{text}"')
-    return texts
-
-
 def _parse_sources(table: Mapping[str, Any]) -> Mapping[str, str]:
     sources = {}
     for name, rung in table.items():
@@ -319,41 +276,3 @@ def _parse_size(text: str | None, where: str) -> int | None:
         return None if text is None else parse_bytes(text)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            hint = did_you_mean(key, known) or "known are: " + ", ".join(known)
-            raise ConfigError(f'{where}: unknown key "{key}"', hint=hint)
-
-
-def _table(parent: Mapping[str, Any], key: str, where: str | None = None) -> Mapping[str, Any]:
-    value = parent.get(key, {})
-    if not isinstance(value, Mapping):
-        raise _wrong_type(where or key, "a table", value)
-    return value
-
-
-def _string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
-    value = parent.get(key)
-    if value is not None and not isinstance(value, str):
-        raise _wrong_type(where, "a string", value)
-    return value
-
-
-def _strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value = parent.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong_type(where, "a list of strings", value)
-    return tuple(value)
-
-
-def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
-    key = where.rpartition(".")[2]
-    names = {str: "a string", list: "a list with other things", dict: "a table", bool: "true or false"}
-    examples = {"a table": f"[{where}]", "a string": f'{key} = "…"', "a list of strings": f'{key} = ["…", "…"]'}
-    return ConfigError(
-        f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}",
-        hint=f"write {examples[wanted]}",
-    )

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from incamera.errors import ConfigError
 
@@ -23,7 +23,7 @@ def warm_imports(named: tuple[str, ...] | None, distributions: Iterable[str]) ->
 
 @cache
 def load_heavy() -> dict[str, tuple[str, ...]]:
-    table = tomllib.loads(resources.files("incamera.project").joinpath("data/warm.toml").read_text("utf-8"))
+    table = tomllib.loads((Path(__file__).parent / "data" / "warm.toml").read_text("utf-8"))
     return {name: parse_modules(tuple(modules), f"imports.{name}") for name, modules in table["imports"].items()}
 
 

@@ -12,6 +12,11 @@ from incamera.errors import BuildError
 from incamera.runtime.layout import PACKAGES
 
 AGENT = "incamera_agent"
+# Python executes this line at every start: an app that is started with this setting can be attached to.
+_STARTER = "incamera_agent.pth"
+STARTER_TEXT = (
+    'import os; "INCAMERA_ATTACH" in os.environ and __import__("incamera_agent.door", fromlist=["begin"]).begin()\n'
+)
 
 
 def stage_agent(tree: Path) -> list[str]:
@@ -21,13 +26,14 @@ def stage_agent(tree: Path) -> list[str]:
     files = _files()
     for file in files:
         shutil.copyfile(file, folder / file.name)
+    (tree / PACKAGES / _STARTER).write_text(STARTER_TEXT, "utf-8")
     return [f"{PACKAGES}/{AGENT}/{file.name}" for file in files]
 
 
 @cache
 def agent_digest() -> str:
     """Return what tells one agent from another."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(STARTER_TEXT.encode())
     for file in _files():
         content = file.read_bytes()
         digest.update(f"{file.name} {len(content)}\n".encode() + content)

@@ -9,16 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import remove_tree
 from incamera.errors import BuildError
 from incamera.runtime import layout
-from incamera.runtime.libraries import Missing, collect_libraries, find_elf_files, index_libraries, link_doubles
-from incamera.store import remove_tree
+from incamera.runtime.libraries import collect_libraries, find_elf_files, index_libraries, link_doubles
+from incamera.runtime.missing import Missing, write_missing
 
 if TYPE_CHECKING:
     from incamera.targets.target import Target
-
-# Raise it when what `assemble_runtime` makes from the same packages changes, so that stored runtimes are made anew.
-FORMAT = 11
 
 _EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
@@ -53,16 +51,10 @@ def assemble_runtime(
     _join_certificates(tree)
     remove_tree(tree / ".staged")
     _install_launcher(tree, target, launcher)
-    missing = [[item.file, item.needs] for item in collected.missing]
-    (tree / layout.MISSING).write_text(json.dumps(missing, indent=0) + "\n", "utf-8")
+    write_missing(tree, collected.missing)
     (tree / layout.LIBRARY_NAMES).write_text(json.dumps(collected.real_names, indent=0, sort_keys=True) + "\n", "utf-8")
     _set_modes(tree, {f"lib/{facts.loader}", layout.interpreter(target)})
     return collected.missing
-
-
-def load_missing(tree: Path) -> list[Missing]:
-    """Return what the runtime in *tree* leaves to the camera."""
-    return [Missing(file, needs) for file, needs in json.loads((tree / layout.MISSING).read_text("utf-8"))]
 
 
 def _join_certificates(tree: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.errors import StoreError
 from incamera.runtime.layout import APP, LIBRARY_NAMES
-from incamera.runtime.libraries import Missing
+from incamera.runtime.missing import Missing
 from incamera.targets.target import Target
 
 if TYPE_CHECKING:

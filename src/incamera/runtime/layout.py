@@ -18,11 +18,14 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from incamera.targets.target import Target
+
+# Raise it when what is made of the same packages changes, here or in assemble.py: stored runtimes are made anew then.
+FORMAT = 11
 
 APP = "app"
 # {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
@@ -47,9 +50,7 @@ def interpreter(target: Target) -> str:
 
 @cache
 def _trim() -> dict[str, Any]:
-    trim: dict[str, Any] = tomllib.loads(
-        resources.files("incamera.runtime").joinpath("data/trim.toml").read_text("utf-8")
-    )
+    trim: dict[str, Any] = tomllib.loads((Path(__file__).parent / "data" / "trim.toml").read_text("utf-8"))
     return trim
 
 

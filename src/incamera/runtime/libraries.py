@@ -12,14 +12,7 @@ from pathlib import Path
 
 from incamera.elf import clear_executable_stack, is_elf, read_elf, read_needed, read_symbols
 from incamera.errors import BuildError
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A library that a file of the bundle needs and the bundle has not: the camera must have it."""
-
-    file: str
-    needs: str
+from incamera.runtime.missing import Missing
 
 
 @dataclass(frozen=True, slots=True)

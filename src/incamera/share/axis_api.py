@@ -1,25 +1,36 @@
 """The camera's own network-share API: it mounts SMB shares for those who may not log in as root.
 
-`/axis-cgi/disks/networkshare/*.cgi`, schema 1, as Axis documents it for AXIS OS 5.40 and later. It speaks SMB on the
-usual port only, and has one share at a time mounted, by the disk's name `NetworkShare`.
+From what Axis documents for AXIS OS 5.40 and later (developer.axis.com, VAPIX, "Edge storage API": the chapters
+"Network share API", schema 1, and "Disk management API", as of January 2026). Cameras of 10.12 to 12.9 list it as
+`disk-network-share` 1.0 (recorded). Nobody has tried this on a camera.
+
+What is easily missed there: `bind` succeeds when the camera has accepted to mount, not when it has mounted: the disk's
+status tells. A mounted share cannot be unbound (error 400): it is unmounted by the disk API first, which is a job.
+`test` is a job, too; its failure comes inside of a `JobSuccess`. An unbound share has no `DiskId` at all. One share
+at a time can be bound, to the disk `NetworkShare`; SMB is spoken on the usual port only.
 """
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, FetchError, UsageError
+from incamera.errors import DeviceError, UsageError
+from incamera.share.axis_cgi import AxisCgi, CameraError, nodes
 from incamera.share.values import Protocol
 
 if TYPE_CHECKING:
-    from incamera.digest import Login
-    from incamera.http import Http
+    from xml.etree.ElementTree import Element
+
     from incamera.share.values import Share
 
-_SCHEMA = "1"
 DISK = "NetworkShare"
+_SHARES = "disks/networkshare"
+_MOUNTED = "400"
+_WITHIN_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +46,14 @@ class KnownShare:
 
 @dataclass(frozen=True, slots=True)
 class NetworkShareApi:
-    """One camera's API. *url* is its address: `http://192.0.2.7`. Every method raises DeviceError and its kinds."""
+    """One camera's API. Every method raises DeviceError and its kinds. `sleep` is called while the camera works."""
 
-    http: Http
-    url: str
-    login: Login
+    cgi: AxisCgi
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def url(self) -> str:
+        return self.cgi.url
 
     def list(self) -> list[KnownShare]:
         return [
@@ -50,26 +64,55 @@ class NetworkShareApi:
                 path=node.get("Share", ""),
                 disk=node.get("DiskId", ""),
             )
-            for node in self._ask("list", shareid="all").iter()
-            if _name(node) == "NetworkShare"
+            for node in nodes(self._ask("list", "list its network shares", shareid="all"), "NetworkShare")
         ]
+
+    def status(self) -> str:
+        """Return the state of the disk that shares are mounted as: OK, connected, disconnected, failed."""
+        answer = self.cgi.ask("disks/list.cgi", "list its disks", diskid=DISK)
+        return next((node.get("status", "") for node in nodes(answer, "disk") if node.get("diskid") == DISK), "")
+
+    def test(self, share: Share, address: str) -> None:
+        """Have the camera try whether it can mount *share*, and write there."""
+        what = "use the network share"
+        answer = self._ask("test", what, address=address, share=share.path, **_login(share))
+        number = self.cgi.require(answer, "TestSuccess", "JobId")
+
+        def is_done() -> bool:
+            progress = self._ask("job", what, jobid=number)
+            return next(nodes(progress, "GeneralSuccess"), None) is not None
+
+        self._wait(is_done, "has not ended its test of the share")
 
     def add(self, share: Share, address: str) -> str:
         """Tell the camera of *share*, whose server is at *address*. Returns its number there."""
-        words = {"nicename": share.name, "address": address, "share": share.path}
-        words |= {"user": share.user, "pass": share.password} if share.user else {}
-        answer = self._ask("add", **words)
-        return self._require(answer, "AddSuccess", "ShareId")
+        words = {"nicename": share.name, "address": address, "share": share.path, **_login(share)}
+        return self.cgi.require(self._ask("add", "add the network share", **words), "AddSuccess", "ShareId")
 
-    def bind(self, number: str) -> str:
-        """Have the camera mount the share. Returns the disk's name."""
-        return self._require(self._ask("bind", shareid=number), "BindSuccess", "DiskID", "DiskId")
+    def bind(self, number: str) -> None:
+        """Have the camera mount the share, and wait until it has."""
+        answer = self._ask("bind", "bind the network share", shareid=number)
+        self.cgi.require(answer, "BindSuccess", "DiskID", "DiskId")
+
+        def is_mounted() -> bool:
+            if (status := self.status()) == "failed":
+                raise DeviceError(f"{self.url} cannot mount the network share: the disk's status is {status}")
+            return status == "OK"
+
+        self._wait(is_mounted, "has not mounted the network share")
 
     def unbind(self, number: str) -> None:
-        self._ask("unbind", shareid=number)
+        """Have the camera give up the share, unmounted before if it is mounted."""
+        try:
+            self._ask("unbind", "unbind the network share", shareid=number)
+        except CameraError as error:
+            if error.code != _MOUNTED:
+                raise
+            self._unmount()
+            self._ask("unbind", "unbind the network share", shareid=number)
 
     def remove(self, number: str) -> None:
-        self._ask("remove", shareid=number)
+        self._ask("remove", "remove the network share", shareid=number)
 
     def attach(self, share: Share, address: str) -> bool:
         """Have the camera mount *share*; what we told it of that name before is replaced. False: it has it already."""
@@ -79,22 +122,27 @@ class NetworkShareApi:
                 hint="serve it there (root may, or a firewall's redirection), or attach it over SSH as root",
             )
         known = self.list()
-        for other in known:
-            if (other.name, other.address, other.path, other.disk) == (share.name, address, share.path, DISK):
-                return False
-            if other.disk == DISK and other.name != share.name:
-                raise DeviceError(
-                    f"{self.url} has the share {other.name} ({other.address}) mounted",
-                    hint="that was not done here; `incamera share detach --api` takes it away",
-                )
+        bound = next((other for other in known if other.disk), None)
+        if bound is not None and bound.name != share.name:
+            raise DeviceError(
+                f"{self.url} has the share {bound.name} ({bound.address}) mounted",
+                hint="that was not done here; `incamera share detach --api` takes it away",
+            )
+        same = bound is not None and (bound.address, bound.path) == (address, share.path)
+        if same and self.status() == "OK":
+            return False
+        self.test(share, address)
         for other in known:
             if other.name == share.name:
                 self._forget(other)
         number = self.add(share, address)
         try:
             self.bind(number)
-        except DeviceError:
-            self.remove(number)
+        except BaseException:  # Ctrl-C, too: nothing half-mounted stays
+            with suppress(DeviceError):
+                self.unbind(number)
+            with suppress(DeviceError):
+                self.remove(number)
             raise
         return True
 
@@ -110,39 +158,30 @@ class NetworkShareApi:
             self.unbind(share.id)
         self.remove(share.id)
 
-    def _require(self, answer: ElementTree.Element, name: str, *attributes: str) -> str:
-        for node in answer.iter():
-            for attribute in attributes:
-                if _name(node) == name and (value := node.get(attribute)):
-                    return value
-        raise DeviceError(f"{self.url} gave an answer without {name}: is it an Axis camera?")
+    def _unmount(self) -> None:
+        what = "unmount the network share"
+        answer = self.cgi.ask("disks/mount.cgi", what, action="unmount", diskid=DISK)
+        number = self.cgi.require(answer, "job", "jobid")
 
-    def _ask(self, call: str, **query: str) -> ElementTree.Element:
-        url = f"{self.url.rstrip('/')}/axis-cgi/disks/networkshare/{call}.cgi"
-        try:
-            answer = self.http.call(url, query={"schemaversion": _SCHEMA, **query}, login=self.login)
-        except FetchError as error:
-            raise DeviceUnreachable(str(error), hint="is the address right, and the camera on the network?") from error
-        if answer.status in (401, 403):
-            raise DeviceRefused(
-                f"{self.url} does not let {self.login.user} manage network shares",
-                hint="that takes an administrator's name and password; basic logins are sent over https only",
-            )
-        if answer.status == 404:
-            raise DeviceUnsuitable(f"{self.url} has no network-share API", hint="is it an Axis camera?")
-        if answer.status != 200:
-            raise DeviceError(f"{self.url} answers {answer.status} when asked to {call} network shares")
-        try:
-            root = ElementTree.fromstring(answer.body)
-        except ElementTree.ParseError:
-            raise DeviceError(f"{self.url} gave an answer that is no XML: is it an Axis camera?") from None
-        for node in root.iter():
-            if _name(node) == "GeneralError":
-                texts = {_name(child): (child.text or "").strip() for child in node}
-                what = texts.get("ErrorDescription") or f"error {texts.get('ErrorCode', 'without a number')}"
-                raise DeviceError(f"{self.url} cannot {call} the network share: {what}")
-        return root
+        def is_done() -> bool:
+            progress = self.cgi.ask("disks/job.cgi", what, jobid=number, diskid=DISK)
+            return self.cgi.require(progress, "job", "progress") == "100"
+
+        self._wait(is_done, "has not unmounted the network share")
+
+    def _wait(self, is_done: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + _WITHIN_SECONDS
+        while not is_done():
+            if time.monotonic() > deadline:
+                raise DeviceError(
+                    f"{self.url} {otherwise} within {_WITHIN_SECONDS} s",
+                    hint="its own web pages show the state of its storage",
+                )
+            self.sleep(0.5)
+
+    def _ask(self, call: str, what: str, **query: str) -> Element:
+        return self.cgi.ask(f"{_SHARES}/{call}.cgi", what, schemaversion="1", **query)
 
 
-def _name(node: ElementTree.Element) -> str:
-    return node.tag.rpartition("}")[2]
+def _login(share: Share) -> dict[str, str]:
+    return {"user": share.user, "pass": share.password} if share.user else {}

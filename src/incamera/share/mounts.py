@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Where a camera mounts its network share, by its own hand too.
 PLACE = "/var/spool/storage/NetworkShare"
-_UNREACHABLE = frozenset({
+UNREACHABLE = frozenset({
     errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ECONNABORTED,
     errno.ECONNRESET, errno.EINPROGRESS, errno.EAGAIN, errno.EIO, errno.EINTR,
 })  # fmt: skip
@@ -74,7 +74,7 @@ def explain_mount(share: Share, code: int, text: str, *, device: str, address: s
         return DeviceUnsuitable(f"the kernel of {device} cannot mount {kind} shares")
     if code in (errno.ENOENT, errno.ENXIO):
         return DeviceError(f'the server at {where} has no share "{share.path}"', hint="`incamera share list` shows it")
-    if code in _UNREACHABLE:
+    if code in UNREACHABLE:
         return DeviceUnreachable(
             f"{device} cannot reach the server of {share.name} at {where}",
             hint="is it served now, on an address that the camera can reach, and is there a firewall in between?",

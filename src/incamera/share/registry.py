@@ -10,10 +10,10 @@ import secrets
 import tomllib
 from pathlib import Path
 
+from incamera.disk import write_whole
 from incamera.errors import ConfigError, StoreError, UsageError
 from incamera.names import did_you_mean
 from incamera.share.values import Protocol, Share
-from incamera.store import write_whole
 
 # In a share's folder: by it a camera's mount is known to be that folder.
 MARKER = ".incamera-share"

@@ -58,21 +58,20 @@ def plan_program(tools: Path, host: Host, program: str, folders: tuple[str, ...]
 
 
 @contextmanager
-def serving(share: Share, plan: Callable[[Path], ServerPlan]) -> Iterator[Callable[[], None]]:
+def serving(
+    share: Share, plan: Callable[[Path], ServerPlan], *, before: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[], None]]:
     """Serve *share* for as long as the block lasts; *plan* is given the server's private folder.
 
-    What the block is given raises DeviceError when the server has ended by itself. Raises UsageError when the address
-    or port cannot be had, DeviceError when the share is served already or the server does not start.
+    *before* is called when nothing is known to be in the way. What the block is given raises DeviceError when the
+    server has ended by itself. Raises UsageError when the address or port cannot be had, DeviceError when the share
+    is served already or the server does not start.
     """
-    require_free_port(share.address, share.port)
     with _private_folder(share) as folder:
-        (folder / "folder").symlink_to(share.folder)  # Samba reads more into a path than its characters
+        require_free_port(share.address, share.port)
+        before()
         made = plan(folder)
-        for inside in made.folders:
-            (folder / inside).mkdir(mode=0o700)
-        for file, text in made.files.items():
-            (folder / file).touch(0o600)
-            (folder / file).write_text(text, "utf-8")
+        _write(made, folder, share)
         log = folder / "log"
 
         def require_alive() -> None:
@@ -91,6 +90,20 @@ def serving(share: Share, plan: Callable[[Path], ServerPlan]) -> Iterator[Callab
                 time.sleep(0.02)
             require_alive()
             yield require_alive
+
+
+def _write(plan: ServerPlan, folder: Path, share: Share) -> None:
+    try:
+        (folder / "folder").symlink_to(share.folder)  # Samba reads more into a path than its characters
+        for inside in plan.folders:
+            (folder / inside).mkdir(mode=0o700)
+        for file, text in plan.files.items():
+            (folder / file).touch(0o600)
+            (folder / file).write_text(text, "utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error.strerror}", hint="name another place for temporary files by TMPDIR"
+        ) from error
 
 
 def is_reachable(address: str, port: int, *, seconds: float = 3) -> bool:
@@ -185,7 +198,9 @@ def _private_folder(share: Share) -> Iterator[Path]:
             fresh.rename(folder)
         except OSError:  # there is one, and it isn't empty
             shutil.rmtree(fresh, ignore_errors=True)
-            raise DeviceError(f"{share.name} is served already", hint="one server of it is enough") from None
+            raise DeviceError(
+                f"{share.name} is served already, as {share.url}", hint="one server of it is enough"
+            ) from None
         try:
             yield folder
         finally:

@@ -76,3 +76,10 @@ def require_user(user: str) -> str:
     if not _USER.fullmatch(user):
         raise UsageError(f'"{user}" cannot be a share\'s user', hint="use letters, digits, dots and hyphens")
     return user
+
+
+def require_port(port: int | None) -> int | None:
+    """Raises UsageError."""
+    if port is not None and not 0 < port < 65536:
+        raise UsageError(f"{port} is no port", hint="ports are numbers from 1 to 65535")
+    return port

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from incamera.errors import ConfigError
@@ -57,7 +57,7 @@ class Architecture(StrEnum):
 
 @cache
 def _load_facts() -> dict[str, ArchitectureFacts]:
-    text = resources.files("incamera.targets").joinpath("data/architectures.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "data" / "architectures.toml").read_text("utf-8")
     tables: dict[str, dict[str, Any]] = tomllib.loads(text)
     return {name: ArchitectureFacts(**_frozen(table)) for name, table in tables.items()}
 

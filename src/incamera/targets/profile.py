@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from incamera.errors import ConfigError
@@ -121,7 +121,7 @@ def _combine(
 
 @cache
 def load_profiles() -> Mapping[str, Profile]:
-    text = resources.files("incamera.targets").joinpath("data/profiles.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "data" / "profiles.toml").read_text("utf-8")
     return parse_profiles(tomllib.loads(text))
 
 

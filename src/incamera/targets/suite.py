@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from incamera.errors import ConfigError
 
@@ -23,7 +23,7 @@ class Suite:
 
 @cache
 def load_suites() -> dict[str, Suite]:
-    text = resources.files("incamera.targets").joinpath("data/suites.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "data" / "suites.toml").read_text("utf-8")
     return {name: Suite(name=name, **table) for name, table in tomllib.loads(text).items()}
 
 

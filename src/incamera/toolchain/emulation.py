@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
-from incamera.errors import BuildError, ConfigError, ToolFailed
+from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
 from incamera.toolchain.emulated_requirements import ensure_target_requirements
 from incamera.toolchain.explain import explain_output
+from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.options import BuildOptions
@@ -161,38 +162,24 @@ class _Builder:
         }
 
     def call(self, hook: str, *arguments: str) -> Any:
-        import warnings
-
-        import pyproject_hooks
-
         try:
-            caller = pyproject_hooks.BuildBackendHookCaller(
-                str(self.project),
-                self._system.backend,
-                None if self._system.backend_path is None else list(self._system.backend_path),
-                runner=lambda cmd, cwd=None, extra_environ=None: self._run(hook, cmd, extra_environ or {}),
-                python_executable=_PYTHON,
+            return call_hook(
+                self._system,
+                hook,
+                arguments,
+                project=self.project,
+                python=_PYTHON,
+                settings=self._settings(),
+                run=lambda command, cwd, more: self._run(hook, command, more or {}),
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the back end's; they are in the log
-                return getattr(caller, hook)(*arguments, config_settings=self._settings())
         except ToolFailed as failure:
             raise self._explain(failure) from failure
-        except pyproject_hooks.BackendUnavailable as error:
-            raise BuildError(
-                f'the build back end "{self._system.backend}" cannot be imported: {error}',
-                hint="is the package that holds it named in build-system.requires?",
-            ) from error
-        except (pyproject_hooks.HookMissing, pyproject_hooks.UnsupportedOperation) as error:
-            raise BuildError(f"{self._system.backend} cannot build a wheel: {error}") from error
-        except ValueError as error:  # backend-path leads out of the project
-            raise ConfigError(f"build-system.backend-path: {error}") from error
 
-    def _settings(self) -> dict[str, str | list[str]] | None:
+    def _settings(self) -> dict[str, str | list[str]]:
         return {
             key: _expand(value) if isinstance(value, str) else [_expand(word) for word in value]
             for key, value in self._options.settings.items()
-        } or None
+        }
 
     def _run(self, hook: str, command: Sequence[str], more: Mapping[str, str]) -> None:
         log = self.folder / f"logs/{len(self._logs)}"

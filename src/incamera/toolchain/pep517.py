@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
-from incamera.errors import BuildError, ConfigError, ToolFailed
+from incamera.elf import is_elf
+from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
 from incamera.toolchain.explain import explain_output
+from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import BuildOptions, Setting, with_build_folder
@@ -87,17 +89,12 @@ def build_wheel(
         if libraries is not None:
             for library in folder.project.rglob("lib*.so*"):
                 # Not meson's folder of objects, nor its list of symbols, which are called the same.
-                if library.is_file() and not library.is_symlink() and _is_elf(library):
+                if library.is_file() and not library.is_symlink() and is_elf(library):
                     shutil.copyfile(library, libraries / library.name)
         destination.mkdir(parents=True, exist_ok=True)
         partial = destination / f".{built.name}.partial"
         shutil.copyfile(built, partial)
         return partial.replace(destination / built.name)
-
-
-def _is_elf(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == b"\x7fELF"
 
 
 class _Builder:
@@ -156,46 +153,32 @@ class _Builder:
         return ready
 
     def call(self, hook: str, folder: BuildFolder, *arguments: str) -> Any:
-        import warnings
-
-        import pyproject_hooks
-
         own = {key: folder.expand(value) for key, value in self._options.environment.items()}
 
-        def run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        def run(command: Sequence[str], cwd: str | None, more: Mapping[str, str] | None) -> None:
             log = self._scratch / f"log-{len(self._logs)}"
             self._logs.append(log)
             proc.run(
-                cmd,
+                command,
                 purpose=f"build {self._toolchain.target} wheel ({hook})",
-                env={**folder.environment, **self._refusals.environment, **own, **(extra_environ or {})},
+                env={**folder.environment, **self._refusals.environment, **own, **(more or {})},
                 cwd=folder.project if cwd is None else Path(cwd),
                 log=log,
                 hint=self._hint,
             )
 
         try:
-            caller = pyproject_hooks.BuildBackendHookCaller(
-                str(folder.project),
-                self._system.backend,
-                None if self._system.backend_path is None else list(self._system.backend_path),
-                runner=run,
-                python_executable=str(folder.python),
+            return call_hook(
+                self._system,
+                hook,
+                arguments,
+                project=folder.project,
+                python=folder.python,
+                settings=self._settings,
+                run=run,
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the back end's; they are in the log
-                return getattr(caller, hook)(*arguments, config_settings=self._settings or None)
         except ToolFailed as failure:
             raise self._explain(failure, folder) from failure
-        except pyproject_hooks.BackendUnavailable as error:
-            raise BuildError(
-                f'the build back end "{self._system.backend}" cannot be imported: {error}',
-                hint="is the package that holds it named in build-system.requires?",
-            ) from error
-        except (pyproject_hooks.HookMissing, pyproject_hooks.UnsupportedOperation) as error:
-            raise BuildError(f"{self._system.backend} cannot build a wheel: {error}") from error
-        except ValueError as error:  # backend-path leads out of the project
-            raise ConfigError(f"build-system.backend-path: {error}") from error
 
     def read_log(self) -> bytes:
         return b"\n".join(log.read_bytes() for log in self._logs if log.exists())

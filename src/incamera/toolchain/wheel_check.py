@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from incamera.elf import ELF_MAGIC, parse_identity
 from incamera.errors import BuildError
 from incamera.toolchain.sysconfig import extension_suffix
 
@@ -22,7 +22,7 @@ def check_wheel(wheel: Path, target: Target) -> None:
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist():
                 with archive.open(info) as stream:
-                    if stream.read(4) != b"\x7fELF":
+                    if stream.read(4) != ELF_MAGIC:
                         continue
                 _check_binary(f"{wheel.name}: {info.filename}", archive.read(info), target)
     except zipfile.BadZipFile as error:
@@ -48,16 +48,12 @@ def _check_name(wheel: Path, target: Target) -> None:
 
 
 def _check_binary(name: str, data: bytes, target: Target) -> None:
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    facts = target.architecture.facts
+    wanted = target.architecture.facts
     try:
-        elf = ELFFile(io.BytesIO(data))
-        machine, bits = str(elf["e_machine"]), elf.elfclass
-    except (ELFError, KeyError) as error:
+        machine, bits = parse_identity(data)
+    except ValueError as error:
         raise BuildError(f"{name} is a damaged ELF file: {error}") from error
-    if machine != facts.elf_machine or bits != facts.bits:
+    if machine != wanted.elf_machine or bits != wanted.bits:
         raise BuildError(
             f"{name} is for {machine.removeprefix('EM_')} ({bits} bits), not for {target.architecture}",
             hint="a file built for this computer lies in the project, or its build doesn't use the given compiler",

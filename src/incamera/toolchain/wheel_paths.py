@@ -12,6 +12,8 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from incamera.elf import ELF_MAGIC
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,7 +30,7 @@ def forget_folder(wheel: Path, folder: Path) -> None:
         return
     changed = {}
     for info, data in files:
-        if not data.startswith(b"\x7fELF") and any(name in data for name in names):
+        if not data.startswith(ELF_MAGIC) and any(name in data for name in names):
             for name in names:
                 data = data.replace(name, _IN_ITS_PLACE)
             changed[info.filename] = data

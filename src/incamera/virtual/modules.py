@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from incamera.elf import parse_section
 from incamera.errors import BuildError
 
 
@@ -24,17 +24,14 @@ class Module:
 
 def read_module(path: str, data: bytes) -> Module:
     """Parse the module *data* that lies at *path*. Raises BuildError when it is none."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        section = ELFFile(io.BytesIO(data)).get_section_by_name(".modinfo")
-    except ELFError as error:
+        section = parse_section(data, ".modinfo")
+    except ValueError as error:
         raise BuildError(f"{path} is not a kernel module: {error}") from error
     if section is None:
         raise BuildError(f"{path} is not a kernel module: it has no .modinfo section")
     facts: dict[str, list[str]] = {}
-    for line in section.data().decode("utf-8", "replace").split("\0"):
+    for line in section.decode("utf-8", "replace").split("\0"):
         key, _, value = line.partition("=")
         facts.setdefault(key, []).append(value)
     return Module(

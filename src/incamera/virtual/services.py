@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import write_whole
 from incamera.errors import UsageError
-from incamera.store import write_whole
 from incamera.virtual.qemu import SERVICE_PORTS, SERVICES_FILE
 from incamera.virtual.relay import find_service
 
@@ -24,7 +24,8 @@ def lend_service(store: Store, name: str, port: int, address: tuple[str, int] | 
     file = services_file(store, name)
     lent = {known: find_service(str(file), str(known)) for known in SERVICE_PORTS} | {port: address}
     lines = [f"{guest} {host[0]} {host[1]}\n" for guest, host in lent.items() if host is not None]
-    write_whole(file, "".join(lines).encode())
+    with store.reporting_disk_errors():
+        write_whole(file, "".join(lines).encode())
 
 
 def services_file(store: Store, name: str) -> Path:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from incamera.disk import write_whole
 from incamera.errors import FetchError
 from incamera.http import CONNECTIONS, NotFound, Unreachable
 from incamera.simple_index import ACCEPT, parse_project_page
-from incamera.store import write_whole
 from incamera.waiting import await_result
 from incamera.wheels.page import FORMAT, IndexFile, Page, group_files, load_page
 

@@ -15,9 +15,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from incamera.disk import write_whole
 from incamera.errors import BuildError, IntegrityError
 from incamera.http import NoParts, NotFound
-from incamera.store import write_whole
 from incamera.wheels.fetch import fetch_files
 from incamera.wheels.remote import find_pkg_info, find_wheel_metadata, read_pkg_info, read_wheel_metadata
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +21,7 @@ from incamera.workflows.devices import (
 )
 
 if TYPE_CHECKING:
-    from incamera.device.attach import Attached, Thread
+    from incamera.device.attach import Attached, Door, Thread
     from incamera.device.session import Session
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
@@ -31,22 +33,24 @@ _HELP = f"Ctrl-D leaves, and the app goes on; {_STACKS} shows what its threads d
 
 
 def attach_console(context: Context, project: Project, *, device: str | None) -> int:
-    """Let the user type Python that the running app evaluates, until Ctrl-D. Raises DeviceError."""
-    from incamera.device.attach import Attached, live_folder
+    """Let the user type Python that the running app evaluates, until Ctrl-D or the app's end. Raises DeviceError."""
+    from incamera.device.attach import Attached
     from incamera.device.guard import ensure_guard
     from incamera.device.tracebacks import PathRewriter, host_paths
 
     with connected(context, choose_device(context, device, project=project)) as session:
-        app = _require_app(session, project)
+        door = _require_door(session, project)
         facts = probe_device(context, session)
         guard = ensure_guard(session, guard_for(facts, require_architecture(facts, session.device)))
-        paths = host_paths(project.folder, [live_folder(app)], has_build_system=project.has_build_system)
-        attached = Attached(session, guard, app, output=1, tap=PathRewriter(paths))
+        prompt = _Prompt(context.reporter.info)
+        attached = Attached(session, guard, door, output=1, on_news=prompt.tell, on_end=prompt.end)
+        paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
+        attached.tap = PathRewriter(paths)
         try:
             if sys.stdin.isatty():
-                context.reporter.info(f"in {app} on {session.device}. {_HELP}")
+                context.reporter.info(f"in {door.app} on {session.device}. {_HELP}")
                 with _editing(context.store.root / "history", attached.complete):
-                    _serve(attached, paths, _typed, context.reporter.info)
+                    _serve(attached, paths, prompt.read, context.reporter.info)
             else:
                 _serve(attached, paths, _piped, context.reporter.info)
         finally:
@@ -55,31 +59,64 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
     return 0
 
 
-def _require_app(session: Session, project: Project) -> str:
-    from incamera.device.attach import list_agents
+def _require_door(session: Session, project: Project) -> Door:
+    from incamera.device.attach import list_doors
 
-    agents = list_agents(session)
-    if project.name in agents:
-        return project.name
-    others = f"; what can be attached to there: {', '.join(agents)}" if agents else ""
+    doors = list_doors(session)
+    for door in doors:
+        if door.app == project.name:
+            return door
+    names = sorted({door.app for door in doors})
+    others = f"; what can be attached to there: {', '.join(names)}" if names else ""
     raise DeviceError(
         f"{project.name} does not run on {session.device} so that one could attach to it{others}",
-        hint="start it with `incamera run --watch`, in another terminal",
+        hint="start it with `incamera run`, or `incamera run --watch`, in another terminal",
     )
+
+
+class _Prompt:
+    """Where the user types. News is shown at once, above what is being typed."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._shown: str | None = None
+
+    def read(self, more: bool) -> str | None:
+        self._shown = "... " if more else ">>> "
+        try:
+            return input(self._shown)
+        except EOFError:
+            write_all(1, b"\n")
+            return None
+        finally:
+            self._shown = None
+
+    def tell(self, news: str) -> None:
+        """From any thread."""
+        shown = self._shown
+        if shown is None:
+            self._tell(f"({news})")
+            return
+        import readline
+
+        write_all(1, f"\r\x1b[K({news})\n{shown}{readline.get_line_buffer()}".encode())
+
+    def end(self) -> None:
+        """Read no more; from any thread."""
+        if self._shown is not None:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def _serve(
     attached: Attached, paths: HostPaths, read: Callable[[bool], str | None], tell: Callable[[str], None]
 ) -> None:
     lines: list[str] = []
-    while True:
-        while attached.news:
-            tell(f"({attached.news.pop(0)})")
+    while not attached.over:
         try:
             line = read(bool(lines))
         except KeyboardInterrupt:
             # As Python does: what was typed is forgotten.
-            write_all(1, b"\nKeyboardInterrupt\n")
+            write_all(1, b"\n" if attached.over else b"\nKeyboardInterrupt\n")
             lines = []
             continue
         if line is None:
@@ -87,7 +124,7 @@ def _serve(
                 _evaluate(attached, [*lines, ""], tell)
             return
         if not lines and line.strip() == _STACKS:
-            _try(lambda: write_all(1, _show_stacks(attached.stacks(), paths).encode()), tell)
+            _try(attached, lambda: write_all(1, _show_stacks(attached.stacks(), paths).encode()), tell)
             continue
         if not lines and not line.strip():
             continue
@@ -98,26 +135,20 @@ def _serve(
 
 def _evaluate(attached: Attached, lines: Sequence[str], tell: Callable[[str], None]) -> bool:
     """True: the lines are only the beginning of something."""
-    return _try(lambda: attached.evaluate("\n".join(lines)), tell)
+    return _try(attached, lambda: attached.evaluate("\n".join(lines)), tell)
 
 
-def _try(action: Callable[[], bool | None], tell: Callable[[str], None]) -> bool:
-    """Do it, or tell why not; the console outlives the app, not the agent."""
+def _try(attached: Attached, action: Callable[[], bool | None], tell: Callable[[str], None]) -> bool:
+    """Do it, or tell why not; the console outlives a run of the app."""
     try:
         return bool(action())
     except AgentError as error:
+        if attached.over:  # which has been told
+            return False
         if error.kind != "no-run":
             raise
         tell(f"({error})")
         return False
-
-
-def _typed(more: bool) -> str | None:
-    try:
-        return input("... " if more else ">>> ")
-    except EOFError:
-        write_all(1, b"\n")
-        return None
 
 
 def _piped(more: bool) -> str | None:

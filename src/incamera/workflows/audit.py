@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import keep_cache
 from incamera.errors import DeviceUnsuitable
-from incamera.store import write_whole
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.targets.target import Target
 from incamera.units import format_count
@@ -192,4 +192,4 @@ def _load_report(path: Path) -> Report | None:
 
 
 def _save_report(path: Path, report: Report) -> None:
-    write_whole(path, json.dumps(report.to_json()).encode())
+    keep_cache(path, json.dumps(report.to_json()).encode())

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.errors import ConfigError, DeviceError, StoreError, UsageError
-from incamera.store import write_whole
+from incamera.disk import write_whole
+from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
 from incamera.workflows.deploy import deployed
 from incamera.workflows.variant import plan_variant
 
@@ -46,7 +46,7 @@ def debug_app(
     """Run the app under debugpy, waiting for a debugger if *wait*. Returns its exit code."""
     from incamera.device.run import AppCommand
     from incamera.device.session import run_command
-    from incamera.device.ssh import forwarded
+    from incamera.device.ssh_transport import forwarded
     from incamera.workflows.output import run_shown
 
     require_free(port)
@@ -95,6 +95,11 @@ def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
     A bundle's folder is another after each edit; debuggers are told this one once.
     """
     source, copy = shlex.quote(f"{app}/."), shlex.quote(folder)
+    # Whoever debugs it there now would lose the files under his feet, and we ours at his end.
+    if not session.run(f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- {shlex.quote(f' -> {folder}')}").exit_code:
+        raise DeviceRefused(
+            f"this app is being debugged on {session.device} already", hint="end that session; `incamera ps` shows it"
+        )
     session.require(
         f"rm -rf {copy} && mkdir -p {copy} && {{ cp -al {source} {copy} 2>/dev/null || "
         f"{{ rm -rf {copy}; mkdir -p {copy} && cp -a {source} {copy}; }}; }}",

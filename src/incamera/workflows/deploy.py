@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from incamera.targets.form import Form, Kind
@@ -26,11 +27,12 @@ from incamera.workflows.shipment import plan_shipment_for
 from incamera.workflows.targets import target_for_device
 
 if TYPE_CHECKING:
-    from incamera.device.deploy import DeployResult, Way
+    from incamera.device.deploy import DeployResult
     from incamera.device.facts import DeviceFacts
     from incamera.device.guard import Guard
     from incamera.device.libraries import LibraryTable
     from incamera.device.places import Choice
+    from incamera.device.receiving import Way
     from incamera.device.session import Session
     from incamera.device.values import Device
     from incamera.http import Progress as Advance
@@ -41,11 +43,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What the user wants of a deploy beyond the project's settings. None: whatever is best."""
+    """What the user wants of a deploy beyond the project's settings. None: whatever is best.
+
+    With *verify*, what is on the device already is read, and mended.
+    """
 
     to: Kind | None = None
     form: Form | None = None
     take_over: bool = False
+    verify: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +89,7 @@ def deployed(
     chosen = device
     with connected(context, chosen) as session:
         facts = probe_device(context, session)
-        wish = wish if wish.to else Wish(to=project.to, form=wish.form, take_over=wish.take_over)
+        wish = wish if wish.to else replace(wish, to=project.to)
         if wish.to is Kind.share:
             facts = _ensure_share(context, session, facts)
         architecture = require_architecture(facts, chosen)
@@ -189,25 +195,26 @@ def _deploy_to(
     wish: Wish,
     step: Step,
 ) -> DeployResult:
-    from incamera.device.deploy import Way, deploy
+    from incamera.device.deploy import deploy
     from incamera.device.guard import NotSeen
+    from incamera.device.receiving import Way
 
     images = tried_images(context, session, facts, guard) if choice.form is Form.squashfs else ()
     shipment = plan_shipment_for(context, table, facts, bundle, choice.form, images=images, step=step)
     if choice.remount:
         place = choice.place.path
-        session.require(f"mount -o remount,exec {place}", purpose=f"let programs run in {place}")
+        session.require(f"mount -o remount,exec {shlex.quote(place)}", purpose=f"let programs run in {place}")
         step.note(f"remounted {place} exec")
-    way = Way(place=choice.place.path, who=who(), take_over=wish.take_over)
+    way = Way(place=choice.place.path, who=who(), take_over=wish.take_over, verify=wish.verify)
     waits = 0
 
-    def waiting(who: str, seconds: int) -> None:
+    def waiting(who: str, app: str, seconds: int) -> None:
         nonlocal waits
         waits += 1
         if waits == 2:  # a second has gone: this is more than the clearing up after another deploy
-            name = who or "somebody"
+            where = f"{session.device}:{choice.place.path}"
             context.reporter.info(
-                f"{name} has been deploying {bundle.name} to {session.device} for {seconds} s: waiting; "
+                f"{who or 'somebody'} has been deploying {app or bundle.name} to {where} for {seconds} s: waiting; "
                 "--take-over would end that"
             )
 

@@ -50,8 +50,10 @@ def choose_device(
         return ensure_virtual(context, require_profile(name))
 
     from incamera.device.registry import require_device
+    from incamera.virtual.camera import list_cameras
 
-    return require_device(devices_folder(context), name)
+    others = [*(camera.name for camera in list_cameras(context.store)), *load_profiles()]
+    return require_device(devices_folder(context), name, others=dict.fromkeys(others))
 
 
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:
@@ -95,7 +97,8 @@ def add_device(
     with connected(context, device, accept_key=accept_key) as session:
         facts = probe_device(context, session)
     require_architecture(facts, device)
-    registry.add_device(devices_folder(context), device)
+    with context.store.reporting_disk_errors():
+        registry.add_device(devices_folder(context), device)
     return device, facts
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, Frame, agent_error
@@ -19,49 +17,16 @@ from incamera.project.watching import saved_at
 from incamera.units import format_bytes
 from incamera.waiting import in_daemon_thread
 from incamera.workflows.edit_changes import Inbox, is_setting, settle
+from incamera.workflows.edit_memory import MemoryNews
 from incamera.workflows.edit_streams import RunStreams
+from incamera.workflows.edit_values import Edited, Outcome
 from incamera.workflows.edit_words import describe_end, describe_paths, describe_refusal, describe_update, exit_code
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from incamera.device.protocols import Terminal, Transport
     from incamera.device.streams import Streams
     from incamera.project.watching import AppFile
     from incamera.workflows.context import Reporter
-    from incamera.workflows.live_app import LiveApp
-
-# What the camera has left when we warn of it.
-_LOW_MEMORY = 16 << 20
-
-
-class Outcome(StrEnum):
-    ended = "ended"
-    stale = "stale"
-    """The app needs another runtime, or other settings of the session."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edited:
-    """What is run, and what the session asks of its surroundings.
-
-    *find_staleness* says whether the deployed bundle is no more what the settings ask for: a reason or None, or raises
-    InCameraError. *arguments* is called for each start: the entry may be another then. *open_output* begins the log of
-    a run that happens in the live folder.
-    """
-
-    app: str
-    root: str
-    project: Path
-    live: LiveApp
-    imports: tuple[str, ...]
-    arguments: Callable[[], list[str]]
-    find_staleness: Callable[[], str | None]
-    open_output: Callable[[str], Any]
-    memory_limit: int | None
-    who: str
-    what: str
-    take_over: bool
 
 
 class EditSession:
@@ -82,7 +47,7 @@ class EditSession:
         self._signals: list[int] = []
         self._there: dict[str, str] = {}
         self._runs = 0
-        self._told_memory = self._told_low = False
+        self._memory = MemoryNews(tell)
         self._leaving = False
 
     @property
@@ -225,6 +190,9 @@ class EditSession:
         except InCameraError as error:
             self._tell.error(error)
             return False
+        if (entry := edited.find_missing(wanted)) is not None:
+            self._tell.warn(f"{entry}, which the app begins with, is gone; {self._what_goes_on()}")
+            return False
         changes = plan_changes(wanted, self._there)
         if not changes and self._runs:
             self._tell.info(f"{describe_paths(sorted(paths))}: the camera has it already")
@@ -236,8 +204,7 @@ class EditSession:
             return False
         if isinstance(result, Refused):
             self._tell.error(BuildError(describe_refusal(result, wanted)))
-            if self._app.run is not None:
-                self._tell.info("the app goes on as it was")
+            self._tell.info(self._what_goes_on())
             return False
         self._there = {path: state(file) for path, file in wanted.items()}
         ours = result.sent_at - time.monotonic() + time.time() - saved
@@ -245,6 +212,9 @@ class EditSession:
             theirs = time.monotonic() - result.sent_at
             self._tell.info(describe_update(changes, what, ours, theirs) if self._runs > 1 else what)
         return False
+
+    def _what_goes_on(self) -> str:
+        return "the app goes on as it was" if self._app.run is not None else "waiting for changes"
 
     async def _start_or_reload(self) -> str | None:
         """Return what was done, None when it failed and that was said."""
@@ -295,7 +265,7 @@ class EditSession:
         elif frame.type == "taken":
             self._app.hear_taken(int(message.get("size", 0)))
         elif frame.type == "memory":
-            self._hear_memory(message)
+            self._memory.hear(message)
         elif frame.type == "error":
             error = agent_error(frame)
             if error.kind == "taken-over" and not self._failure.done():
@@ -304,19 +274,6 @@ class EditSession:
                 self._tell.error(error)
         elif frame.type == "log":
             self._tell.info(f"agent: {message.get('text', '')}")
-
-    def _hear_memory(self, message: Mapping[str, Any]) -> None:
-        free, run = message.get("free"), message.get("run")
-        if run is None or free is None:
-            return
-        low = free < _LOW_MEMORY
-        if self._told_memory and not (low and not self._told_low):
-            return
-        self._told_memory, self._told_low = True, low
-        warm = message.get("warm")
-        parts = [f"warm process {format_bytes(warm)}"] if warm is not None else []
-        parts += [f"app {format_bytes(run)}", f"{format_bytes(free)} free in the camera"]
-        (self._tell.warn if low else self._tell.info)(f"memory: {', '.join(parts)}")
 
     def _background(self, work: Any) -> None:
         async def guarded() -> None:

@@ -57,6 +57,7 @@ class RunStreams:
         await self._flush()
         self.run = None
         self._listens = False
+        self._on_its_way = 0
         if self._output is not None:
             self._output.exit_code = code
         self._opened.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 DEFAULT_COMPRESSION = "zstd"
 # Raise it when images made from the same runtime change.
-_FORMAT = 2
-# More is not read before a start, however much a runtime's packages import.
+_FORMAT = 4
+# More is not read and unpacked before a start, however much a runtime's packages import.
 _MOST_HOT = 24 << 20
+_MOST_UNPACKED = 64 << 20
 _FILE = "image"
 _FACTS = "facts.json"
 
@@ -82,30 +83,41 @@ def _make(
     from incamera.runtime.images.order import plan_order
 
     entries = runtime_entries(bundle.entries)
-    hot, rest = plan_order(bundle.path, entries, bundle.target)
+    order = plan_order(bundle.path, entries, bundle.target)
+    sizes = {entry.path: entry.size for entry in entries}
     facts: dict[str, object] = {}
     if form is Form.squashfs:
         from incamera.runtime.images.squashfs import check_of, end_with_large, make_squashfs, parse_layout
 
         program = ensure_mksquashfs(context, step)
         own = {entry.path.partition("/")[0] for entry in app_entries(bundle.entries)} | {APP, MANIFEST}
-        hot = end_with_large(hot, {entry.path: entry.size for entry in entries})
-        make_squashfs(program, bundle.path, sorted(own), [*hot, *rest], compression, out)
+        whole = end_with_large(order.whole, sizes)
+        make_squashfs(program, bundle.path, sorted(own), [*whole, *order.rest, *order.partly], compression, out)
         with (
             out.open("rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
             memoryview(data) as view,
         ):
             layout = parse_layout(view)
-            size = min(layout.hot_bytes(hot[-1]), _MOST_HOT)
-            facts = {"hot": size, "tables": layout.tables, "check": check_of(view, size, layout.tables)}
+            reads = [(layout.tables, len(view)), (0, min(layout.hot_bytes(whole[-1]), _MOST_HOT))]
+            reads += [layout.part(file, *part) for file, parts in order.partly.items() for part in parts]
+            facts = {"reads": reads, "check": check_of(view, reads)}
+        facts["unpacks"] = list(_until(_MOST_UNPACKED, [(file, order.needs(file, sizes[file])) for file in order.hot]))
     else:
         from incamera.runtime.images.archive import make_archive
 
-        make_archive(bundle.path, entries, hot, out)
+        make_archive(bundle.path, entries, order.hot, out)
     with out.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return facts | {"digest": digest, "bytes": out.stat().st_size}
+
+
+def _until(most: int, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    for file, size in files:
+        most -= size
+        if most < 0:
+            return
+        yield file, size
 
 
 def ensure_mksquashfs(context: Context, step: Step | None = None) -> list[str]:

@@ -6,18 +6,16 @@ after it: the last wheel that somebody once built for a machine is no reason to 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
-from incamera.workflows.suite_facts import deb_package, runtime_data, target_environment, upstream_version
+from incamera.workflows.candidates import Candidate, Wish
+from incamera.workflows.rungs import Rungs
+from incamera.workflows.suite_facts import deb_package, runtime_data, target_environment
 
 if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
@@ -29,37 +27,6 @@ if TYPE_CHECKING:
 
 # An sdist's requirements may have to be fetched one by one: older ones than these are not tried.
 _SDISTS = 8
-_LINUX = re.compile(r"(?:manylinux(?:\d+|_\d+_\d+)|linux)_(\w+)")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """A requirement, evaluated for the target. *rung*: the only one that will do. *text*: as it was written."""
-
-    name: str
-    extras: frozenset[str] = frozenset()
-    specifier: SpecifierSet = field(default_factory=SpecifierSet)
-    rung: str | None = None
-    text: str
-
-    @property
-    def exact(self) -> bool:
-        return any(clause.operator in ("==", "===") and "*" not in clause.version for clause in self.specifier)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One version of a distribution on one rung. *extras* are those whose requirements are asked for, too."""
-
-    name: str
-    version: Version
-    rung: str
-    extras: frozenset[str] = frozenset()
-    file: IndexFile | None = None
-    deb: Deb | None = None
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
 
 
 class Ladder:
@@ -76,8 +43,6 @@ class Ladder:
         sources: Mapping[str, str] | None = None,
         preferred: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        from incamera.wheels.tags import supported_tags
-
         self.target = target
         self._read_metadata = read_metadata
         self._debs = debs
@@ -85,12 +50,11 @@ class Ladder:
         self._recipes = recipes
         self._sources = sources or {}
         self._preferred = preferred or {}
-        self._tags = supported_tags(target)
         self._environment = target_environment(target, debs)
+        self._rungs = Rungs(target, debs, indexes, self._environment)
         self._offers: dict[str, tuple[Candidate, ...]] = {}
         self._requirements: dict[Candidate, tuple[Wish, ...]] = {}
-        # Why something isn't offered, for those who ask: by name, then by rung.
-        self.reasons: dict[str, dict[str, str]] = {}
+        self.reasons = self._rungs.reasons
         # What to do about a release that is of no use.
         self.hints: dict[str, str] = {}
 
@@ -143,20 +107,20 @@ class Ladder:
         if name in self._offers:
             return self._offers[name]
         recipe = self._recipes.find(name)
-        deb = self._deb(name, recipe)
+        deb = self._rungs.deb(name, recipe)
         if only_deb:  # needs no index, and asks none
             return (deb,) if deb else ()
         reasons = self.reasons.setdefault(name, {})
         source = self._sources.get(name)
-        files = [] if source == "deb" else self._indexes.find(name, self._tags)
-        wheels = self._wheels(name, files)
-        sdists = self._sdists(name, files, recipe)
+        files = [] if source == "deb" else self._rungs.files(name)
+        wheels = self._rungs.wheels(name, files)
+        sdists = self._rungs.sdists(name, files, recipe)
         if not wheels and source != "deb":
-            reasons["wheel"] = _why_no_wheel(self._indexes.find(name), self.target)
+            reasons["wheel"] = self._rungs.explain_wheels(name)
         offers: list[Candidate] = []
         if source is not None:
             chosen = {"wheel": wheels, "deb": [deb] if deb else []}.get(source)
-            offers = chosen if chosen is not None else [_on_rung(sdist, source) for sdist in sdists]
+            offers = chosen if chosen is not None else [sdist.on_rung(source) for sdist in sdists]
         else:
             if recipe.wheel.refuse:
                 reasons["wheel"], wheels = recipe.wheel.refuse, []
@@ -174,59 +138,6 @@ class Ladder:
         if name in self._preferred:
             offers.sort(key=lambda offer: (str(offer.version), offer.rung) != self._preferred[name])
         return tuple(offers)
-
-    def _wheels(self, name: str, files: Sequence[IndexFile]) -> list[Candidate]:
-        """Return the best wheel of each version that fits, newest first."""
-        from incamera.wheels.tags import wheel_rank
-
-        best: dict[Version, tuple[tuple[int, int], IndexFile]] = {}
-        for file in files:
-            if file.kind != "wheel" or not self._suits_python(file):
-                continue
-            rank = wheel_rank(file.filename, self._tags)
-            if rank is not None and (file.version not in best or rank < best[file.version][0]):
-                best[file.version] = (rank, file)
-        return [
-            Candidate(name=name, version=version, rung="wheel", file=best[version][1])
-            for version in sorted(best, reverse=True)
-        ]
-
-    def _sdists(self, name: str, files: Sequence[IndexFile], recipe: Recipe) -> list[Candidate]:
-        tried = SpecifierSet(recipe.sdist.versions)
-        rung = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
-        found: dict[Version, IndexFile] = {}
-        for file in files:
-            if file.kind == "sdist" and self._suits_python(file) and tried.contains(file.version, prereleases=True):
-                found.setdefault(file.version, file)
-        if files and not found:
-            beyond = f" that the recipe was tried with ({recipe.sdist.versions})" if recipe.sdist.versions else ""
-            self.reasons[name]["sdist"] = f"the index has no sdist{beyond} for Python {self.target.python}"
-        return [
-            Candidate(name=name, version=version, rung=rung, file=found[version])
-            for version in sorted(found, reverse=True)
-        ]
-
-    def _suits_python(self, file: IndexFile) -> bool:
-        if file.requires_python is None:
-            return True
-        try:
-            return _specifier(file.requires_python).contains(self._environment["python_full_version"], prereleases=True)
-        except InvalidSpecifier:
-            return True  # as pip does: what cannot be read forbids nothing
-
-    def _deb(self, name: str, recipe: Recipe) -> Candidate | None:
-        package = deb_package(recipe)
-        found = self._debs.find(package)
-        reasons = self.reasons.setdefault(name, {})
-        if not found:
-            reasons["deb"] = f"Debian {self.target.suite.name} has no {package}"
-            return None
-        try:
-            version = Version(upstream_version(found[0].version))
-        except InvalidVersion:
-            reasons["deb"] = f"{package} has the version {found[0].version}, which says nothing to a Python requirement"
-            return None
-        return Candidate(name=name, version=version, rung="deb", deb=found[0])
 
     # What that needs
 
@@ -280,25 +191,3 @@ class Ladder:
             if deb_package(self._recipes.find(name)) == package:
                 return str(name)
         return str(canonicalize_name(package.removeprefix("python3-")))
-
-
-def _on_rung(offer: Candidate, rung: str) -> Candidate:
-    return Candidate(name=offer.name, version=offer.version, rung=rung, file=offer.file)
-
-
-@cache
-def _specifier(text: str) -> SpecifierSet:
-    return SpecifierSet(text)
-
-
-def _why_no_wheel(files: Sequence[IndexFile], target: Target) -> str:
-    if not files:
-        return "no package index has it"
-    wheels = [file for file in files if file.kind == "wheel"]
-    if not wheels:
-        return "the index has no wheels, only sdists"
-    newest = [file for file in wheels if file.version == wheels[0].version]
-    platforms = {part for file in newest for part in file.filename[:-4].rpartition("-")[2].split(".")}
-    machines = sorted({match[1] for platform in platforms if (match := _LINUX.fullmatch(platform))})
-    there = f"those of {wheels[0].version} for Linux are for {', '.join(machines)}" if machines else "none is for Linux"
-    return f"none fits {target.architecture.facts.wheel} and Python {target.python}: {there}"

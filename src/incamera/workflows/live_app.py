@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from incamera.disk import remove_tree
 from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
-from incamera.store import remove_tree
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project

@@ -11,10 +11,11 @@ from resolvelib import AbstractProvider, BaseReporter, Resolver
 from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
-from incamera.workflows.ladder import Candidate, Ladder, Wish
+from incamera.workflows.candidates import Candidate, Wish
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
+    from incamera.workflows.ladder import Ladder
 
 _MAX_ROUNDS = 20_000
 _SHOWN_OFFERS = 4

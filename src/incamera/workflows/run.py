@@ -25,7 +25,8 @@ def run_app(
     wish: Wish | None = None,
 ) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    return _run(context, project, [*project.entry.to_arguments(), *arguments], device, target, audit, wish)
+    words = [*project.entry.to_arguments(), *arguments]
+    return _run(context, project, words, device, target, audit, wish, door=project.name)
 
 
 def run_python(
@@ -64,11 +65,12 @@ def _run(
     wish: Wish | None,
     *,
     keep: bool = True,
+    door: str | None = None,
 ) -> int:
     from incamera.device.run import AppCommand
     from incamera.workflows.output import run_shown
 
     with deployed(context, project, device=device, target=target, audit=audit, wish=wish) as done:
         root = done.result.root
-        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app")
+        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app", door=door)
         return run_shown(context, project, done, command, keep=keep)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConfigError, UsageError
 from incamera.share.registry import ensure_marker, load_shares, remove_share, save_share
 from incamera.share.server import is_reachable, require_free_port, require_writable, serving
-from incamera.share.values import Protocol, Share, require_name, require_user
+from incamera.share.values import Protocol, Share, require_name, require_port, require_user
 from incamera.targets.host import require_host
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ def shares_folder(context: Context) -> Path:
     return context.store.root / "shares"
 
 
+def _save(context: Context, share: Share) -> None:
+    with context.store.reporting_disk_errors():
+        save_share(shares_folder(context), share)
+
+
 # Serving
 
 
@@ -48,10 +53,9 @@ def served(context: Context, name: str, wish: Wish) -> Iterator[tuple[Share, Cal
     """Serve a folder for as long as the block lasts; what comes with the share raises when its server has ended."""
     share = plan_share(context, name, wish)
     plan = _server_plan(context, share)
-    # Written down before it is served: whoever finds it served can attach it.
-    save_share(shares_folder(context), share)
     ensure_marker(share)
-    with serving(share, plan) as require_alive:
+    # Written down before it is served: whoever finds it served can attach it.
+    with serving(share, plan, before=lambda: _save(context, share)) as require_alive:
         yield share, require_alive
 
 
@@ -67,7 +71,7 @@ def plan_share(context: Context, name: str, wish: Wish) -> Share:
     folder = wish.folder or (known.folder if known else shares_folder(context) / "folders" / name)
     protocol = wish.protocol or (known.protocol if known else Protocol.smb)
     address = wish.address or (known.address if known else "127.0.0.1")
-    port = wish.port or (known.port if known and known.protocol is protocol else None)
+    port = require_port(wish.port) or (known.port if known and known.protocol is protocol else None)
     password = read_password(wish.password_file) or (known.password if known else secrets.token_urlsafe(16))
     return Share(
         name=name,
@@ -115,8 +119,10 @@ def read_password(file: Path | None) -> str:
         return ""
     try:
         password = file.expanduser().read_text("utf-8").partition("\n")[0]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the password from {file}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read the password from {file}: {error.strerror}") from error
+    except ValueError:
+        raise ConfigError(f"the password in {file} is no text in UTF-8") from None
     if not password:
         raise ConfigError(f"there is no password in {file}", hint="its first line is taken")
     return password
@@ -128,24 +134,35 @@ def read_password(file: Path | None) -> str:
 def add_share(context: Context, name: str, wish: Wish) -> Share:
     """Write down a folder that the user's own server offers, and that this computer has mounted, too."""
     known = load_shares(shares_folder(context)).get(require_name(name))
+    if known is not None and known.served:
+        raise UsageError(
+            f"{name} is a share that `incamera share serve` serves from here",
+            hint="choose another name, or forget that one with `incamera share remove`",
+        )
     folder = wish.folder or (known.folder if known else None)
     address = wish.address or (known.address if known else None)
     if folder is None or address is None:
-        raise UsageError("a share needs the --folder where this computer has it, and the server's --address")
+        raise UsageError(
+            "a share needs the --folder where this computer has it, and the server's --address",
+            hint="to have a folder served from here, use `incamera share serve FOLDER`",
+        )
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", hint="mount the share on this computer first")
     protocol = wish.protocol or (known.protocol if known else Protocol.smb)
     user = wish.user or (known.user if known else None)
     share = Share(
         name=name,
-        folder=require_writable(folder.expanduser().absolute()),
+        folder=require_writable(folder),
         protocol=protocol,
         address=address,
-        port=wish.port or protocol.port,
+        port=require_port(wish.port) or (known.port if known and known.protocol is protocol else protocol.port),
         path=wish.path or (known.path if known else name),
         user=require_user(user) if user else None,
         password=read_password(wish.password_file) or (known.password if known else ""),
     )
     ensure_marker(share)
-    save_share(shares_folder(context), share)
+    _save(context, share)
     return share
 
 

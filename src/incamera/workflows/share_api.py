@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from incamera.digest import Login
 from incamera.errors import ConfigError, DeviceUnreachable, UsageError
 from incamera.share.axis_api import NetworkShareApi
+from incamera.share.axis_cgi import AxisCgi
 from incamera.share.mounts import PLACE
-from incamera.share.registry import ensure_marker, note_attached, require_share
+from incamera.share.registry import ensure_marker, require_share
 from incamera.workflows.share import read_password, shares_folder
-from incamera.workflows.share_attach import Attached, attached_file
+from incamera.workflows.share_attach import Attached, remember_attached
 
 if TYPE_CHECKING:
     from incamera.share.values import Share
@@ -24,7 +25,12 @@ PASSWORD_VARIABLE = "INCAMERA_API_PASSWORD"
 
 def open_api(context: Context, url: str, user: str, password_file: Path | None) -> NetworkShareApi:
     """Return the API of the camera at *url*; the password comes from a file, or from INCAMERA_API_PASSWORD."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    parts = urlsplit(url)
+    if "@" in parts.netloc:  # the address is shown here and there
+        raise UsageError(
+            "the camera's address has a login in it", hint="name them by --api-user and --api-password-file"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f'"{url}" is not a camera\'s address', hint="write http://192.0.2.7, or https://…")
     password = read_password(password_file) or context.environment.get(PASSWORD_VARIABLE, "")
     if not password:
@@ -32,16 +38,17 @@ def open_api(context: Context, url: str, user: str, password_file: Path | None) 
             f"the password of {user} on {url} is missing",
             hint=f"set {PASSWORD_VARIABLE}, or name a file by --api-password-file",
         )
-    return NetworkShareApi(context.http, url, Login(user, password))
+    return NetworkShareApi(AxisCgi(context.http, url, Login(user, password)))
 
 
 def attach_by_api(context: Context, name: str | None, api: NetworkShareApi, *, device: str | None) -> Attached:
     """Have the camera behind *api* mount a share; *device* is what it is called here, if it is known."""
     share = require_share(shares_folder(context), name)
     ensure_marker(share)
-    fresh = api.attach(share, _address_for(share, api.url))
+    with context.reporter.step("mount"):  # the camera tries it before, and that takes a while
+        fresh = api.attach(share, _address_for(share, api.url))
     if device is not None:
-        note_attached(attached_file(context, device), share.name)
+        remember_attached(context, device, share.name)
     return Attached(device=device or api.url, share=share, place=PLACE, fresh=fresh)
 
 
@@ -49,7 +56,7 @@ def detach_by_api(context: Context, api: NetworkShareApi, *, device: str | None)
     """Have the camera forget the share that it has mounted. Returns that one's name."""
     name = api.detach()
     if device is not None:
-        note_attached(attached_file(context, device), None)
+        remember_attached(context, device, None)
     return name
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
-from incamera.share.mounts import PLACE, explain_mount, find_mount, plan_mount
+from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount
 from incamera.share.registry import MARKER, ensure_marker, find_attached, load_shares, note_attached, require_share
 from incamera.share.server import is_reachable
 from incamera.share.values import Protocol
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LOOKS_WITHIN_SECONDS = 10
 _MOUNTS_WITHIN_SECONDS = 60
+_SOON_SECONDS = 5
 # RAM, where every camera lets programs run.
 _GUARD_PLACE = "/tmp"
 
@@ -43,7 +45,9 @@ class Attached:
 def attach(context: Context, name: str | None, device: str | None) -> Attached:
     """Have *device* mount the share *name*; again, if it went away. Raises DeviceError and its kinds, UsageError."""
     share = require_share(shares_folder(context), name)
-    with connected(context, choose_device(context, device)) as session:
+    chosen = choose_device(context, device)
+    # A server that does not answer is waited for: most of a minute.
+    with context.reporter.step("mount"), connected(context, chosen) as session:
         return attach_share(context, session, share)
 
 
@@ -59,16 +63,22 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
     attached = Attached(device=device, share=share, place=PLACE, fresh=False)
     if there.source is not None:
         if there.source == mount.source and read_marker(session) == marker:
-            note_attached(attached_file(context, device), share.name)
+            remember_attached(context, device, share.name)
             return attached
-        if there.source != mount.source and find_attached(attached_file(context, device)) is None:
+        if there.source != mount.source and find_attached(_attached_file(context, device)) is None:
             raise DeviceError(
                 f"{device} has {there.source} mounted at {PLACE} already",
                 hint="that was not done here; `incamera share detach` takes it away",
             )
         _unmount(session, there)
+    began = time.monotonic()
     done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
+    if done.exit_code in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
+        # The kernel may have taken an older mount's connection, which was just ending: a second try has its own.
+        done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
     if done.exit_code:
+        if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
+            address, port = share.here
         raise explain_mount(share, done.exit_code, done.error_text, device=device, address=address, port=port)
     if read_marker(session) != marker:
         _unmount(session, there)
@@ -76,7 +86,7 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
             f"what {device} mounts from {share.url} is not the folder {share.folder} of this computer",
             hint="do the share's address and path lead to that folder?",
         )
-    note_attached(attached_file(context, device), share.name)
+    remember_attached(context, device, share.name)
     return replace(attached, fresh=True)
 
 
@@ -87,7 +97,7 @@ def detach(context: Context, device: str | None) -> tuple[str, str | None]:
         if there.source is not None:
             _unmount(session, there)
         name = str(session.device)
-        note_attached(attached_file(context, name), None)
+        remember_attached(context, name, None)
         if find_virtual(context, name) is not None:
             from incamera.virtual.services import lend_service
 
@@ -98,7 +108,7 @@ def detach(context: Context, device: str | None) -> tuple[str, str | None]:
 
 def find_attached_share(context: Context, device: str) -> Share | None:
     """Return the share that *device* was attached to from here; whether it still sees it is another question."""
-    name = find_attached(attached_file(context, device))
+    name = find_attached(_attached_file(context, device))
     return load_shares(shares_folder(context)).get(name) if name else None
 
 
@@ -207,7 +217,13 @@ def _unmount(session: Session, there: _There) -> None:
         raise DeviceError(f"cannot unmount the share on {session.device}: {done.error_text}")
 
 
-def attached_file(context: Context, device: str) -> Path:
+def remember_attached(context: Context, device: str, share: str | None) -> None:
+    """Write down that *device* was attached to *share*, or to none any more."""
+    with context.store.reporting_disk_errors():
+        note_attached(_attached_file(context, device), share)
+
+
+def _attached_file(context: Context, device: str) -> Path:
     """Where it is written down what *device* was attached to; a virtual camera takes that with it when it ends."""
     if (folder := context.store.root / "virtual" / device).is_dir():
         return folder / "share"

@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import write_whole
+from incamera.errors import InCameraError
 from incamera.runtime.launcher import require_launcher
-from incamera.store import write_whole
 from incamera.targets.form import Form, Kind
 
 if TYPE_CHECKING:
-    from incamera.device.deploy import Way
     from incamera.device.facts import DeviceFacts
     from incamera.device.places import Choice
+    from incamera.device.receiving import Way
     from incamera.device.session import Session
     from incamera.workflows.context import Context
 
@@ -36,11 +37,12 @@ def way_through_host(
     # A tree's links into the camera would be followed by the share's server, and lead into this host.
     suits = choice.place.kind is Kind.share and choice.form is not Form.tree
     folder = _find_folder(context, facts, str(session.device)) if suits else None
-    if folder is None:
+    guard = _host_guard(context) if folder is not None else None
+    if folder is None or guard is None:
         yield None
         return
     with open_local(session.device) as through:
-        yield replace(way, through=through, folder=folder, guard=str(_host_guard(context)))
+        yield replace(way, through=through, folder=folder, guard=str(guard))
 
 
 def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | None:
@@ -61,11 +63,15 @@ def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | No
     return None
 
 
-def _host_guard(context: Context) -> Path:
-    """Return the guard for this computer, under a name by which it knows that it is one."""
-    data = require_launcher(platform.machine()).read_bytes()
+def _host_guard(context: Context) -> Path | None:
+    """Return the guard for this computer, under a name by which it knows that it is one. None: there is none for it."""
+    try:
+        data = require_launcher(platform.machine()).read_bytes()
+    except InCameraError:
+        return None
     path = context.store.root / "caches" / "guards" / f"incamera-guard-{hashlib.sha256(data).hexdigest()[:12]}"
     if not os.access(path, os.X_OK):
-        write_whole(path, data)
-        path.chmod(0o755)
+        with context.store.reporting_disk_errors():
+            write_whole(path, data)
+            path.chmod(0o755)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from incamera.disk import write_whole
 from incamera.errors import StoreError
-from incamera.project.settings import load_test_requirements
+from incamera.project.dependencies import load_test_requirements
 from incamera.workflows.deploy import deployed
 from incamera.workflows.variant import plan_variant
 
@@ -90,9 +92,10 @@ def run_tests(
         # Also where pytest-cov was asked for it, by the user or in the project's settings.
         if (data := _fetch(done.session, f"{scratch}/.coverage")) is not None:
             destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
-            _write(destination, data)
-            rewrite_coverage(destination, paths)
+            _write(destination, _with_host_paths(data, paths))
             context.reporter.info(f"coverage data with this computer's paths: {destination}")
+        elif run.coverage:
+            context.reporter.warn("the tests left no coverage data")
     return code
 
 
@@ -127,6 +130,15 @@ def rewrite_text(data: bytes, paths: HostPaths) -> bytes:
 
     rewriter = PathRewriter(paths)
     return rewriter.feed(data) + rewriter.finish()
+
+
+def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
+    """Like `rewrite_coverage`, of data: the user's former file goes when the new one is ready."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, ".coverage")
+        file.write_bytes(data)
+        rewrite_coverage(file, paths)
+        return file.read_bytes()
 
 
 def rewrite_coverage(file: Path, paths: HostPaths) -> None:
@@ -165,7 +177,7 @@ def _fetch(session: Session, path: str) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        write_whole(path, data)
+        path.chmod(0o644)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -21,7 +21,8 @@ from incamera.errors import (
 )
 from incamera.workflows.deploy import deployed, who
 from incamera.workflows.edit_changes import Inbox
-from incamera.workflows.edit_session import Edited, EditSession, Outcome
+from incamera.workflows.edit_session import EditSession
+from incamera.workflows.edit_values import Edited, Outcome
 
 if TYPE_CHECKING:
     from incamera.device.values import Device
@@ -246,7 +247,7 @@ class _Settings:
 
     def _find_key(self, project: Project) -> str | None:
         from incamera.project.lockfile import find_lock
-        from incamera.workflows.bundle import runtime_key
+        from incamera.workflows.keys import runtime_key
 
         if project.targets and self._target not in project.targets:
             return None

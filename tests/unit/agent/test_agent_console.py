@@ -97,7 +97,8 @@ def test_the_stacks_of_all_threads_and_only_of_the_apps(agent: AgentProcess, con
     assert (main["name"], main["main"], worker["name"], worker["daemon"]) == ("MainThread", True, "worker", True)
     assert [frame["function"] for frame in main["frames"]] == ["<module>", "wait_here"]
     assert main["frames"][-1]["file"] == str(agent.live / "app.py")
-    assert main["frames"][-1]["line"] == APP.splitlines().index("    time.sleep(60)") + 1
+    asleep = APP.splitlines().index("    time.sleep(60)") + 1
+    assert main["frames"][-1]["line"] in (asleep - 1, asleep)  # it may be printing still
 
 
 def test_what_hangs_can_be_interrupted_and_keeps_nobody_waiting(console: Talk) -> None:
@@ -129,6 +130,23 @@ def test_it_goes_along_with_a_reload_and_hears_of_the_end(agent: AgentProcess) -
     assert talk.wait("exited")["run"] == "r"
     talk.send("eval", session=1, source="count")
     assert talk.wait("error")["kind"] == "no-run"
+
+
+def test_it_hears_of_a_restart_and_begins_anew_in_the_new_run(agent: AgentProcess) -> None:
+    agent.change({"app.py": APP})
+    first = agent.start()["pid"]
+    agent.await_output(b"on")
+    talk = agent.connect()
+    assert talk.ask("attach", "attached")["pid"] == first
+    agent.change({"app.py": APP.replace("count = 3", "count = 4")})
+    second = agent.ask("reload", "restarted", run="r")["pid"]
+    assert talk.wait("restarted")["pid"] == second != first
+    assert not [message for message, _ in talk.messages if message["type"] == "exited"]
+    talk.send("eval", session=1, source="count")
+    assert talk.wait("error")["kind"] == "no-run"
+    told = talk.ask("attach", "attached")
+    assert told["pid"] == second
+    assert evaluate(talk, "count", told["session"])[1] == "4\n"
 
 
 def test_two_consoles_do_not_hear_each_other(agent: AgentProcess, console: Talk) -> None:

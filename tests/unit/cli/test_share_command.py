@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from incamera.__main__ import main
+from incamera.share.registry import load_shares, save_share
+from incamera.share.values import Protocol, Share
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +21,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def nas(tmp_path: Path) -> Path:
     """A share of the user's own, known as `nas`, whose server isn't up."""
+    (tmp_path / "data").mkdir()
     (tmp_path / "password").write_text("geheim\n")
     words = ["share", "add", "nas", "--folder", str(tmp_path / "data"), "--address", "127.0.0.1", "--port", "9"]
     assert main([*words, "--user", "me", "--password-file", str(tmp_path / "password"), "-q"]) == 0
@@ -68,3 +71,37 @@ def test_what_is_not_there_is_told_before_anything_is_asked_of_a_camera(
     assert main(["share", "attach", "--api", "192.0.2.7"]) == 2
     assert main(["share", "attach", "--api", "http://192.0.2.7"]) == 3
     assert "INCAMERA_API_PASSWORD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["add", "nas", "--folder", "missing", "--address", "192.0.2.5"], "there is no folder"),
+        (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--port", "80000"], "80000 is no port"),
+        (["add", "nas", "--address", "192.0.2.5"], "needs the --folder"),
+        (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--password-file", "missing"], "No such file"),
+        (["serve", ".", "--port", "0"], "0 is no port"),
+        (["serve", ".", "--address", "192.0.2.1"], "no such address"),
+    ],
+)
+def test_what_cannot_be_is_told_and_not_kept(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("incamera.workflows.share._server_plan", lambda context, share: None)
+    assert main(["share", *words, "-q"]) in (2, 3)
+    assert told in capsys.readouterr().err
+    assert main(["share", "list"]) == 0
+    assert "no share is known" in capsys.readouterr().out
+
+
+def test_a_share_that_is_served_from_here_is_not_replaced_by_one_of_another_server(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = Share(
+        name="lab", folder=tmp_path, protocol=Protocol.smb, address="127.0.0.1", port=4450, path="lab", served=True
+    )
+    save_share(store / "shares", share)
+    assert main(["share", "add", "lab", "--folder", str(tmp_path), "--address", "192.0.2.5"]) == 2
+    assert "serves from here" in capsys.readouterr().err
+    assert load_shares(store / "shares") == {"lab": share}

@@ -18,8 +18,6 @@ import pytest
 
 from incamera.debian import release
 from incamera.debian.mirror import Mirror
-from incamera.http import Http
-from incamera.store import Store
 from incamera.targets.suite import Suite
 
 if TYPE_CHECKING:
@@ -157,16 +155,6 @@ def archive(web: Web, monkeypatch: pytest.MonkeyPatch) -> Archive:
     archive = Archive(web)
     monkeypatch.setattr(release, "load_archive_keys", lambda: archive.keys)
     return archive
-
-
-@pytest.fixture
-def http() -> Http:
-    return Http({}, timeout=5, pause=0.001)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture

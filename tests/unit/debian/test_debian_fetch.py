@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,32 @@ def test_the_first_error_stops_the_rest(archive: Archive, http: Http, store: Sto
         assert store.find_blob(by_name["big"].sha256) is None
     finally:
         released.set()
+
+
+def test_what_is_being_unpacked_has_ended_when_the_error_is_told(
+    archive: Archive, http: Http, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incamera.fetching._GRACE_SECONDS", 0.01)
+    archive.add("good")
+    archive.add("bad")
+    bad = next(deb for deb in debs_of(archive) if deb.package == "bad")
+    body = b"x" * bad.size
+    begun, ended = threading.Event(), threading.Event()
+
+    def answer(handler: Any) -> None:
+        begun.wait(30)  # the good one is being unpacked by then
+        archive.web.status(200, body)(handler)
+
+    archive.web.pages[page(archive, bad)] = answer
+
+    def unpack(deb: Deb, path: Path) -> None:
+        begun.set()
+        time.sleep(1)
+        ended.set()
+
+    with pytest.raises(IntegrityError):
+        fetch_debs(debs_of(archive), archive.mirror, http, store, on_ready=unpack, connections=2)
+    assert ended.is_set()
 
 
 def test_ctrl_c_stops_promptly_and_leaves_nothing_half_made(archive: Archive, http: Http, store: Store) -> None:

@@ -35,7 +35,8 @@ class Receiver:
         self.shipment = shipment
         image = shipment.image
         if image is not None:
-            words = (*words, "image", image.file, "folder" if image.entries else str(image.size))
+            size = len(image.entries) if image.entries else image.size
+            words = (*words, "tree" if image.entries else "image", image.file, str(size))
         self.ended = False
         self.missing: list[int] | None = None
         self.image_from: int | None = None

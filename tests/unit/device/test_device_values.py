@@ -93,3 +93,6 @@ def test_names_come_from_the_list_then_from_ssh_then_are_addresses(tmp_path: Pat
     with pytest.raises(UsageError) as caught:
         require_device(tmp_path, "ofice", home=tmp_path)
     assert caught.value.hint == 'did you mean "office"?'
+    with pytest.raises(UsageError) as caught:
+        require_device(tmp_path, "axis-os-11-armv7h", home=tmp_path, others=["axis-os-11-armv7hf"])
+    assert caught.value.hint == 'did you mean "axis-os-11-armv7hf"?'

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.deploy import Way, deploy
-from incamera.device.guard import Guard, NoRoom, NotSeen
+from incamera.device.deploy import deploy
+from incamera.device.guard import Guard, NoRoom, NotSeen, ensure_guard
 from incamera.device.local import open_local
+from incamera.device.receiving import Way
 from incamera.device.sync import ShippedImage, plan_shipment
 from incamera.device.values import Device
 from incamera.errors import DeviceError
@@ -87,3 +88,13 @@ def test_a_folder_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path, 
     way = Way(place=str(tmp_path / "file"))
     with open_local(DEVICE) as device, pytest.raises(DeviceError, match="cannot deploy to cam: cannot make"):
         deploy(device, shipment, Guard(guard, str(tmp_path)), way=way)
+
+
+def test_a_guard_that_is_needed_is_not_taken_for_an_old_one(tmp_path: Path, guard: Path) -> None:
+    """Those that nobody used for an hour are removed by other versions."""
+    there = Guard(guard, str(tmp_path / "home"))
+    with open_local(DEVICE) as device:
+        path = Path(ensure_guard(device, there))
+        os.utime(path, (1, 1))
+        assert ensure_guard(device, there) == str(path)
+    assert path.stat().st_mtime > 1

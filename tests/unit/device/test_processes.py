@@ -74,6 +74,36 @@ def test_processes_are_told_as_they_were_meant() -> None:
     assert (sample.free, sample.total) == (365540 * 1024, 500588 * 1024)
 
 
+# An edit loop: the app is a fork of the warm process, which is one of the agent.
+WATCHED = {
+    223: ("/tmp/incamera/.guard/incamera-guard-a1b2", "hold", "/tmp/incamera-run-7", "--grace", "3000"),
+    224: ("python3", "-m", "incamera_agent", "--app", "bell", "--who", "me@home"),
+    225: ("python3", "-m", "incamera_agent", "--warm", "", ""),
+    226: ("python3", "app.py", "two words", "", ""),
+    227: ("sleep", "600"),
+    228: ("python3", "-m", "incamera_agent", "--check"),
+    230: ("/tmp/incamera-tools/py-spy-0f0f", "record"),
+}
+
+
+def test_everyone_has_a_role() -> None:
+    parts = ["= sample -", "100.0 1", "MemTotal: 500588 kB"]
+    for pid, words in WATCHED.items():
+        parts += [f"= stat {pid}", f"{pid} (x) S 1 {'0 ' * 17}{pid} 1", f"= run {pid}"]
+        parts += ["INCAMERA_RUN=incamera-run-7"] if 223 < pid < 230 else []
+        parts += [f"= words {pid}", *words, f"= folder {pid}", "/", f"= memory {pid}", "VmRSS: 4 kB"]
+    sample = parse_sample("\n".join([*parts, "= end -", ""]), "cam")
+    assert [(str(process.role), process.app, process.command) for process in sample.processes] == [
+        ("app", "bell", "python3 app.py 'two words'"),
+        ("child", "bell", "sleep 600"),
+        ("warm process", "bell", "python3 -m incamera_agent --warm"),
+        ("check", "bell", "python3 -m incamera_agent --check"),
+        ("agent", "bell", "python3 -m incamera_agent --app bell --who me@home"),
+        ("guard", "bell", "incamera-guard hold /tmp/incamera-run-7 --grace 3000"),
+        ("flame", "", "py-spy record"),
+    ]
+
+
 def test_use_of_the_processor_is_that_between_two_looks() -> None:
     first = parse_sample(TEXT, "cam")
     later = parse_sample(TEXT.replace("1111.16", "1113.16").replace(" 455 86 ", " 555 136 "), "cam")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from incamera.errors import ConfigError
-from incamera.project.settings import Entry, load_project, parse_project
+from incamera.project.settings import Entry, find_project, load_project, parse_project
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 
@@ -113,3 +113,17 @@ def test_without_a_project_the_way_to_one_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_project(tmp_path)
     assert "incamera new" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["[project]\nname = 'other'\n", "[build-system]\n", None])
+def test_a_project_that_knows_nothing_of_incamera_is_none(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "pyproject.toml").write_text(text)
+    assert find_project(tmp_path) is None
+
+
+@pytest.mark.parametrize("line", ["devise = 'door'", "device = 'door"])
+def test_a_project_of_ours_that_is_wrong_is_not_passed_over(folder: Path, line: str) -> None:
+    (folder / "pyproject.toml").write_text(f"[project]\nname = 'door'\n[tool.incamera]\n{line}\n")
+    with pytest.raises(ConfigError):
+        find_project(folder)

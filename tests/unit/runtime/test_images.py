@@ -15,7 +15,7 @@ from incamera.runtime.images import Image, app_entries, image_text, runtime_entr
 from incamera.runtime.images.archive import make_archive
 from incamera.runtime.images.imports import find_imports
 from incamera.runtime.images.order import plan_order
-from incamera.runtime.images.squashfs import Layout, end_with_large, parse_layout
+from incamera.runtime.images.squashfs import BLOCK, Layout, end_with_large, parse_layout
 from incamera.targets.form import Form
 from incamera.targets.target import Target
 from incamera.tree import Entry, list_tree
@@ -78,7 +78,8 @@ def runtime(tmp_path: Path) -> Path:
 
 def test_what_an_import_reads_comes_first_and_the_rest_is_all_there(runtime: Path) -> None:
     entries = runtime_entries(list_tree(runtime))
-    hot, rest = plan_order(runtime, entries, TARGET)
+    order = plan_order(runtime, entries, TARGET)
+    hot, rest = order.hot, order.rest
     assert sorted([*hot, *rest]) == sorted(entry.path for entry in entries if not entry.link)
     cached = f"{PACKAGES}/lamp/__pycache__"
     first = [f"{cached}/__init__.cpython-311.pyc", f"{cached}/bulb.cpython-311.pyc"]
@@ -117,8 +118,9 @@ def text_of(**changes: object) -> str:
         "digest": "ab" * 32,
         "bytes": 10,
         "unpacked": 20,
-        "hot": 5,
-        "tables": 8,
+        "reads": [(8, 10), (0, 5)],
+        "check": 7,
+        "unpacks": [("lib/libc.so.6", 4), ("lib/a b", 2), ("lib/odd\nname", 1)],
     }
     image = Image(**{**facts, **changes})  # type: ignore[arg-type]
     device = b"# of this device\nloader /lib/ld.so\n"
@@ -133,9 +135,11 @@ def test_the_text_says_what_image_and_what_this_device_gets_besides() -> None:
         f"file {'ab' * 32}.squashfs",
         "size 10",
         "unpacked 20",
-        "hot 5",
-        "tables 8",
-        "check 0",
+        "read 8 10",
+        "read 0 5",
+        "check 7",
+        "unpack 4 lib/libc.so.6",
+        "unpack 2 lib/a b",
         "write device/launcher # of this device",
         "write device/launcher loader /lib/ld.so",
         "link device/lib/libc.so.6 /lib/libc.so.6",
@@ -173,8 +177,16 @@ def test_the_hot_part_reaches_to_the_end_of_the_last_file_that_can_be_found() ->
     sizes = {"small": 5, "large": 3 << 20, "middle": 7}
     assert end_with_large(["large", "small", "middle"], sizes) == ["small", "middle", "large"]
     assert end_with_large(["small", "middle"], sizes) == ["small", "middle"]
-    assert Layout({"large": 1000}, 1200).hot_bytes("large") == 1200  # never into the tables
-    assert Layout({"large": 1000}, 10 << 20).hot_bytes("large") > 1000
+    layout = Layout({"large": (500, 1000)}, 1200)
+    assert layout.hot_bytes("large") == 1200  # never into the tables
+    assert Layout({"large": (500, 1000)}, 10 << 20).hot_bytes("large") > 1000
+
+
+def test_a_part_of_a_file_is_the_blocks_that_it_lies_in() -> None:
+    layout = Layout({"library": (100, 130, 170, 180)}, 1200)
+    assert layout.part("library", 0, BLOCK) == (100, 130)
+    assert layout.part("library", 0, BLOCK + 1) == (100, 170)
+    assert layout.part("library", 2 * BLOCK - 1, 2 * BLOCK + 5) == (130, 180)
 
 
 def test_the_best_compression_of_those_that_a_camera_can_mount_is_taken() -> None:

@@ -15,10 +15,12 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from incamera.digest import Login, answer_challenges
+from incamera.console import Console
+from incamera.digest import Login
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
 from incamera.http import Http
 from incamera.share.axis_api import NetworkShareApi
+from incamera.share.axis_cgi import AxisCgi
 from incamera.share.registry import save_share
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
@@ -41,11 +43,13 @@ LOGIN = Login("root", "pa:ss")
 
 
 class FakeCamera:
-    """Knows shares, and lets in who answers its digest."""
+    """Knows shares, and lets in who answers its digest. Answers and numbers of errors are those that Axis documents."""
 
     def __init__(self) -> None:
         self.shares: dict[str, dict[str, str]] = {}
-        self.refuses_to_bind = False
+        self.mounted = False
+        self.busy = False  # has a recording on the share open
+        self.test_error, self.state_when_bound = "", "OK"
         self.calls: list[str] = []
         camera = self
 
@@ -60,14 +64,17 @@ class FakeCamera:
                     challenge = f'Digest realm="AXIS_00408C", nonce="{nonce}", algorithm=MD5, qop="auth", stale=false'
                     return self.answer(401, "", **{"WWW-Authenticate": challenge})
                 parts = urlsplit(self.path)
-                if not parts.path.startswith("/axis-cgi/disks/networkshare/"):
+                if not parts.path.startswith("/axis-cgi/disks/"):
                     return self.answer(404, "")
-                call = parts.path.rpartition("/")[2].removesuffix(".cgi")
                 query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+                folder, _, call = parts.path.removeprefix("/axis-cgi/").removesuffix(".cgi").rpartition("/")
+                if folder == "disks":
+                    camera.calls.append(f"disk {call}")
+                    return self.xml("root", getattr(camera, f"disk_{call}")(**query))
                 camera.calls.append(call)
                 if query.pop("schemaversion", "") != "1":
-                    return self.xml("<GeneralError><ErrorCode>40</ErrorCode></GeneralError>")
-                return self.xml(getattr(camera, call)(**query))
+                    return self.xml("NetworkShareResponse", fault("40", "Specified version is not supported"))
+                return self.xml("NetworkShareResponse", getattr(camera, call)(**query))
 
             def authorized(self) -> bool:
                 fields = dict(re.findall(r'(\w+)="?([^",]+)"?', self.headers.get("Authorization", "")))
@@ -79,9 +86,9 @@ class FakeCamera:
                 middle = ":".join(fields.get(key, "") for key in ("nonce", "nc", "cnonce", "qop"))
                 return fields.get("nonce") in self.nonces and fields["response"] == md5(f"{who}:{middle}:{what}")
 
-            def xml(self, inside: str) -> None:
-                head = '<?xml version="1.0" encoding="utf-8"?><NetworkShareResponse SchemaVersion="1.0">'
-                self.answer(200, f"{head}{inside}</NetworkShareResponse>")
+            def xml(self, root: str, inside: str) -> None:
+                head = f'<?xml version="1.0" encoding="utf-8"?><{root} SchemaVersion="1.0" xmlns:xsi="urn:any">'
+                self.answer(200, f"{head}{inside}</{root}>")
 
             def answer(self, status: int, body: str, **headers: str) -> None:
                 self.send_response(status)
@@ -98,33 +105,74 @@ class FakeCamera:
     def list(self, shareid: str) -> str:
         rows = "".join(
             f"<NetworkShare ShareId={quoteattr(number)} "
-            + " ".join(f"{key}={quoteattr(share[key])}" for key in ("NiceName", "Address", "Share", "User", "DiskId"))
+            + " ".join(f"{key}={quoteattr(value)}" for key, value in share.items() if key != "password")
             + "/>"
             for number, share in self.shares.items()
         )
         return f'<ListSuccess><NetworkShares NumberOfShares="{len(self.shares)}">{rows}</NetworkShares></ListSuccess>'
 
+    def test(self, **words: str) -> str:
+        self.asked = 0
+        return '<TestSuccess JobId="7"/>'
+
+    def job(self, jobid: str) -> str:
+        assert jobid == "7"
+        self.asked += 1
+        if self.asked < 3:
+            return "<JobSuccess><Progress>15</Progress></JobSuccess>"
+        end = fault(self.test_error, "Error while mounting network share.") if self.test_error else "<GeneralSuccess/>"
+        return f"<JobSuccess>{end}</JobSuccess>"
+
     def add(self, **words: str) -> str:
+        if any(share["NiceName"] == words["nicename"] for share in self.shares.values()):
+            return fault("220", "The NiceName is not unique")
         number = str(35419 + len(self.shares))
         names = {"NiceName": "nicename", "Address": "address", "Share": "share", "User": "user", "password": "pass"}
-        self.shares[number] = {ours: words.get(theirs, "") for ours, theirs in names.items()} | {"DiskId": ""}
+        self.shares[number] = {ours: words.get(theirs, "") for ours, theirs in names.items()}
         return f'<AddSuccess ShareId="{number}"/>'
 
     def bind(self, shareid: str) -> str:
-        if self.refuses_to_bind:
-            error = "<ErrorCode>50</ErrorCode><ErrorDescription>Mount failed</ErrorDescription>"
-            return f"<GeneralError>{error}</GeneralError>"
+        if any("DiskId" in share for share in self.shares.values()):
+            return fault("300", "No available disk")
         self.shares[shareid]["DiskId"] = "NetworkShare"
+        self.mounted = self.state_when_bound == "OK"
+        self.asked = 0
         return '<BindSuccess DiskID="NetworkShare"/>'
 
     def unbind(self, shareid: str) -> str:
-        self.shares[shareid]["DiskId"] = ""
+        if self.mounted:
+            return fault("400", "The network share is mounted and cannot be unbound")
+        del self.shares[shareid]["DiskId"]
         return "<GeneralSuccess/>"
 
     def remove(self, shareid: str) -> str:
-        assert not self.shares[shareid]["DiskId"], "a camera removes no share that is mounted"
+        if "DiskId" in self.shares[shareid]:
+            return fault("500", "The network share is bound and cannot be removed")
         del self.shares[shareid]
         return "<GeneralSuccess/>"
+
+    def disk_list(self, diskid: str) -> str:
+        assert diskid == "NetworkShare"
+        self.asked += 1
+        state = self.state_when_bound if self.asked > 1 else "connected"
+        return f'<disks numberofdisks="1"><disk diskid="NetworkShare" filesystem="cifs" status="{state}"/></disks>'
+
+    def disk_mount(self, action: str, diskid: str) -> str:
+        assert (action, diskid) == ("unmount", "NetworkShare")
+        if self.busy:
+            return '<job action="unmount" diskid="NetworkShare" result="ERROR" description="busy"/>'
+        self.asked = 0
+        return '<job action="unmount" diskid="NetworkShare" result="OK" jobid="4"/>'
+
+    def disk_job(self, jobid: str, diskid: str) -> str:
+        assert (jobid, diskid) == ("4", "NetworkShare")
+        self.asked += 1
+        self.mounted = self.asked < 2
+        return f'<job jobid="4" diskid="NetworkShare" result="OK" progress="{min(50 * self.asked, 100)}"/>'
+
+
+def fault(code: str, why: str) -> str:
+    return f"<GeneralError><ErrorCode>{code}</ErrorCode><ErrorDescription>{why}</ErrorDescription></GeneralError>"
 
 
 @pytest.fixture
@@ -139,7 +187,7 @@ def camera() -> Iterator[FakeCamera]:
 
 
 def api(camera: FakeCamera, login: Login = LOGIN) -> NetworkShareApi:
-    return NetworkShareApi(Http({}), camera.url, login)
+    return NetworkShareApi(AxisCgi(Http({}), camera.url, login), sleep=lambda _: None)
 
 
 def test_a_share_is_added_and_mounted_once(camera: FakeCamera) -> None:
@@ -152,15 +200,28 @@ def test_a_share_is_added_and_mounted_once(camera: FakeCamera) -> None:
         "password": SHARE.password,
         "DiskId": "NetworkShare",
     }
-    assert camera.calls == ["list", "add", "bind"]
+    assert list(dict.fromkeys(camera.calls)) == ["list", "test", "job", "add", "bind", "disk list"]
+    camera.calls.clear()
     assert not api(camera).attach(SHARE, "192.0.2.9")
-    assert camera.calls[3:] == ["list"]
+    assert camera.calls == ["list", "disk list"]
 
 
 def test_a_share_that_has_moved_is_mounted_anew(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
     assert api(camera).attach(SHARE, "192.0.2.10")
     assert [(share["Address"], share["DiskId"]) for share in camera.shares.values()] == [("192.0.2.10", "NetworkShare")]
+    assert camera.calls[camera.calls.index("unbind") : -2] == (
+        ["unbind", "disk mount", "disk job", "disk job", "unbind", "remove", "add", "bind"]
+    )
+
+
+def test_a_share_that_the_camera_has_lost_is_mounted_anew(camera: FakeCamera) -> None:
+    api(camera).attach(SHARE, "192.0.2.9")
+    camera.asked = 0  # its next word on the disk is that it isn't mounted
+    camera.calls.clear()
+    assert api(camera).attach(SHARE, "192.0.2.9")
+    assert "bind" in camera.calls
+    assert camera.mounted
 
 
 def test_the_share_of_others_stays_unless_it_is_taken_away(camera: FakeCamera) -> None:
@@ -175,8 +236,37 @@ def test_the_share_of_others_stays_unless_it_is_taken_away(camera: FakeCamera) -
 
 
 def test_what_cannot_be_mounted_is_not_left_behind(camera: FakeCamera) -> None:
-    camera.refuses_to_bind = True
-    with pytest.raises(DeviceError, match="Mount failed"):
+    camera.state_when_bound = "failed"
+    with pytest.raises(DeviceError, match="cannot mount the network share"):
+        api(camera).attach(SHARE, "192.0.2.9")
+    assert camera.shares == {}
+
+
+def test_what_fails_the_cameras_own_test_replaces_nothing(camera: FakeCamera) -> None:
+    api(camera).attach(SHARE, "192.0.2.9")
+    camera.test_error = "710"
+    with pytest.raises(DeviceError, match="Error while mounting") as caught:
+        api(camera).attach(SHARE, "192.0.2.10")
+    assert "port 445" in str(caught.value.hint)
+    assert camera.mounted
+    assert [share["Address"] for share in camera.shares.values()] == ["192.0.2.9"]
+
+
+def test_a_share_in_use_is_not_given_up(camera: FakeCamera) -> None:
+    api(camera).attach(SHARE, "192.0.2.9")
+    camera.busy = True
+    with pytest.raises(DeviceError, match="cannot unmount the network share: busy"):
+        api(camera).detach()
+    assert camera.mounted
+
+
+def test_a_camera_that_never_mounts_is_not_waited_for_without_end(
+    camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera.state_when_bound = "connected"
+    monkeypatch.setattr("incamera.share.axis_api._WITHIN_SECONDS", 0)
+    camera.job = lambda jobid: "<JobSuccess><GeneralSuccess/></JobSuccess>"  # type: ignore[method-assign]
+    with pytest.raises(DeviceError, match="has not mounted the network share within"):
         api(camera).attach(SHARE, "192.0.2.9")
     assert camera.shares == {}
 
@@ -189,6 +279,7 @@ def test_a_wrong_password_is_refused_and_not_shown(camera: FakeCamera) -> None:
 
 
 def test_no_message_shows_the_shares_password(camera: FakeCamera) -> None:
+    camera.server.shutdown()  # before its socket goes, which its thread looks at
     camera.server.server_close()
     with pytest.raises(DeviceUnreachable) as caught:
         api(camera).add(SHARE, "192.0.2.9")
@@ -204,7 +295,7 @@ def test_only_the_usual_port_will_do(camera: FakeCamera) -> None:
 
 def test_what_is_no_camera_is_told(camera: FakeCamera) -> None:
     with pytest.raises(DeviceUnsuitable, match="no network-share API"):
-        NetworkShareApi(Http({}), f"{camera.url}/elsewhere", LOGIN).list()
+        NetworkShareApi(AxisCgi(Http({}), f"{camera.url}/elsewhere", LOGIN)).list()
 
 
 # The command
@@ -213,12 +304,12 @@ def test_what_is_no_camera_is_told(camera: FakeCamera) -> None:
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     environment = {"INCAMERA_API_PASSWORD": LOGIN.password}
-    return Context(Store(tmp_path / "store"), None, environment)  # type: ignore[arg-type]
+    return Context(Store(tmp_path / "store"), Console(quiet=True), environment)
 
 
 def test_a_device_attached_so_is_written_down(context: Context, camera: FakeCamera, tmp_path: Path) -> None:
     save_share(shares_folder(context), dataclasses.replace(SHARE, folder=tmp_path, address="0.0.0.0"))
-    api = open_api(context, camera.url, "root", None)
+    api = dataclasses.replace(open_api(context, camera.url, "root", None), sleep=lambda _: None)
     assert attach_by_api(context, None, api, device="porch").fresh
     assert next(iter(camera.shares.values()))["Address"] == "127.0.0.1"
     assert find_host_folder(context, "porch") == tmp_path
@@ -231,43 +322,8 @@ def test_a_password_is_needed(context: Context, tmp_path: Path) -> None:
         open_api(Context(context.store, None, {}), "http://192.0.2.7", "root", None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="not a camera's address"):
         open_api(context, "192.0.2.7", "root", None)
+    with pytest.raises(UsageError, match="has a login in it") as caught:
+        open_api(context, "http://root:geheim@192.0.2.7", "root", None)
+    assert "geheim" not in str(caught.value)
     (tmp_path / "file").write_text("from the file\n")
-    assert open_api(context, "http://192.0.2.7", "root", tmp_path / "file").login.password == "from the file"
-
-
-# Digests
-
-MUFASA = Login("Mufasa", "Circle of Life")
-RFC = (
-    'realm="http-auth@example.org", qop="auth, auth-int", nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", '
-    'opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
-)
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "response"),
-    [  # RFC 7616, 3.9.1
-        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
-        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
-    ],
-)
-def test_digest_is_that_of_the_rfc(algorithm: str, response: str) -> None:
-    header = answer_challenges(
-        [f"Digest {RFC}, algorithm={algorithm}"],
-        MUFASA,
-        method="GET",
-        uri="/dir/index.html",
-        encrypted=False,
-        nonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
-    )
-    assert header is not None
-    assert f'response="{response}"' in header
-
-
-def test_the_strongest_digest_is_taken_and_basic_only_where_nobody_listens() -> None:
-    words = {"login": MUFASA, "method": "GET", "uri": "/"}
-    both = [f"Digest {RFC}, algorithm=MD5", f"Digest {RFC}, algorithm=SHA-256", 'Basic realm="x"']
-    assert "algorithm=SHA-256" in str(answer_challenges(both, encrypted=False, **words))  # type: ignore[arg-type]
-    assert answer_challenges(['Basic realm="x"'], encrypted=False, **words) is None  # type: ignore[arg-type]
-    basic = answer_challenges(['Basic realm="x"'], MUFASA, method="GET", uri="/", encrypted=True)
-    assert basic == "Basic TXVmYXNhOkNpcmNsZSBvZiBMaWZl"
+    assert open_api(context, "http://192.0.2.7", "root", tmp_path / "file").cgi.login.password == "from the file"

@@ -96,10 +96,25 @@ def test_a_server_lives_as_long_as_the_block(tmp_path: Path, free: int) -> None:
         assert (private / "inside/conf").read_text() == "x"
         assert (private / "inside/conf").stat().st_mode & 0o077 == 0
         assert (private / "folder").resolve() == tmp_path
-        with pytest.raises(UsageError), serving(share_in(tmp_path, free), plan(free)):
+        with pytest.raises(DeviceError, match="is served already"), serving(share_in(tmp_path, free), plan(free)):
             pass
     assert not private.exists()
     assert not is_reachable("127.0.0.1", free)
+
+
+@pytest.mark.starts_processes
+def test_nothing_is_begun_when_the_port_is_taken(tmp_path: Path, free: int) -> None:
+    begun: list[str] = []
+    with socket.create_server(("127.0.0.1", free)):
+        with (
+            pytest.raises(UsageError, match="another program has it"),
+            serving(share_in(tmp_path, free), plan(free), before=lambda: begun.append("saved")),
+        ):
+            pass
+        assert begun == []
+        assert not list(tmp_path.glob("incamera-*/share-*"))
+    with serving(share_in(tmp_path, free), plan(free), before=lambda: begun.append("saved")):
+        assert begun == ["saved"]
 
 
 @pytest.mark.starts_processes
@@ -165,5 +180,7 @@ def test_a_share_of_the_users_own_is_not_served_over(context: Context, tmp_path:
         add_share(context, "nas", Wish(address="192.0.2.5"))
     nas = add_share(context, "nas", Wish(folder=tmp_path, address="192.0.2.5", path="data", user="me"))
     assert (nas.url, nas.served) == ("smb://192.0.2.5/data", False)
+    add_share(context, "nas", Wish(port=4455))
+    assert add_share(context, "nas", Wish(user="you")).port == 4455  # what isn't said is as the last time
     with pytest.raises(UsageError, match="share of another server"):
         plan_share(context, "nas", Wish())

@@ -25,6 +25,8 @@ def elf(machine: int, bits: int) -> bytes:
 
 
 ARM_ELF, AARCH64_ELF, X86_ELF = elf(40, 32), elf(183, 64), elf(62, 64)
+# Names nine program headers, which aren't there: whose it is can be told all the same.
+CUT_X86_ELF = X86_ELF[:54] + struct.pack("<HH", 56, 9) + X86_ELF[58:]
 
 
 def wheel(folder: Path, files: Mapping[str, bytes], name: str = NAME) -> Path:
@@ -49,10 +51,10 @@ def test_a_pure_wheel_passes_for_every_target(tmp_path: Path) -> None:
         check_wheel(wheel(tmp_path, {}, "demo-1.0-py3-none-any.whl"), target)
 
 
-@pytest.mark.parametrize("data", [X86_ELF, AARCH64_ELF])
+@pytest.mark.parametrize("data", [X86_ELF, AARCH64_ELF, CUT_X86_ELF])
 @pytest.mark.parametrize("file", ["demo/_core.cpython-311-arm-linux-gnueabihf.so", "demo/data/tool"])
 def test_another_machines_binary_is_named(tmp_path: Path, file: str, data: bytes) -> None:
-    with pytest.raises(BuildError, match=file):
+    with pytest.raises(BuildError, match=f"{file} is for"):
         check_wheel(wheel(tmp_path, {file: data}), ARMV7)
 
 

@@ -6,23 +6,21 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from incamera.errors import DeviceError, UsageError
-from incamera.store import Store
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.virtual.camera import list_cameras, plan_virtual, require_camera, start_camera
+
+if TYPE_CHECKING:
+    from incamera.store import Store
 
 RECORD = {
     "name": "porch", "profile": "axis-os-10-armv7hf", "ssh_host": "127.0.0.1", "ssh_user": "root", "key": "/k",
     "host_public_key": "ssh-ed25519 AAAA", "resumed": True, "ssh_port": 4711, "pid": 1, "qemu_pid": 2, "seconds": 0.6,
 }  # fmt: skip
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def make_folder(store: Store, name: str) -> Path:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.http import Http
-from incamera.store import Store
 from incamera.wheels.index import IndexFile, PackageIndexes
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Web
+
+    from incamera.http import Http
+    from incamera.store import Store
 
 
 def sha256(data: bytes) -> str:
@@ -119,16 +120,6 @@ class Index:
 @pytest.fixture
 def make() -> Make:
     return Make()
-
-
-@pytest.fixture
-def http() -> Http:
-    return Http({}, timeout=5, pause=0.001)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from packaging.pylock import is_valid_pylock_path
 from incamera.device.startup import Import, Startup
 from incamera.device.tracebacks import HostPaths
 from incamera.errors import ConfigError
+from incamera.project.dependencies import load_test_requirements
 from incamera.project.lockfile import lock_path
-from incamera.project.settings import Project, load_project, load_test_requirements
+from incamera.project.settings import Project, load_project
 from incamera.targets.target import Target
 from incamera.workflows.debugging import CONFIGURATION, launch_configuration, write_launch_file
 from incamera.workflows.startup import describe_imports, plan_phases

@@ -164,3 +164,28 @@ def test_who_is_there_is_told_with_the_time() -> None:
     told = explain_busy(error)
     assert str(told) == "anna@desk is at work there, since 14:05 on 01 March"
     assert told.hint == "--take-over"
+
+
+def test_memory_is_told_of_once_and_again_when_little_is_left() -> None:
+    from incamera.workflows.edit_memory import MemoryNews
+
+    class Told:
+        def __init__(self) -> None:
+            self.texts: list[str] = []
+
+        def info(self, text: str) -> None:
+            self.texts.append(text)
+
+        def warn(self, text: str) -> None:
+            self.texts.append(f"warning: {text}")
+
+    told = Told()
+    news = MemoryNews(told)  # type: ignore[arg-type]
+    news.hear({"free": 300 << 20, "run": None, "warm": 10 << 20})
+    news.hear({"free": 300 << 20, "run": 0, "warm": 0})  # it is just ending
+    assert told.texts == []
+    for free in (300, 200, 10, 9):
+        news.hear({"free": free << 20, "run": 20 << 20, "warm": 10 << 20})
+    assert len(told.texts) == 2
+    assert told.texts[0].startswith("memory: warm process ")
+    assert told.texts[1].startswith("warning: memory: ")

@@ -1,221 +1,20 @@
-"""The edit loop with a real agent and the real guard on this computer, without a camera."""
+"""The edit loop: what is saved is what runs next, and what else may change meanwhile."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import shutil
-import signal
 import sys
-import tempfile
-import termios
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from incamera.device.local import open_local
-from incamera.device.streams import Streams
-from incamera.device.values import Device
 from incamera.errors import AgentError, InCameraError
-from incamera.project.settings import load_project
-from incamera.project.watching import watching
-from incamera.runtime.launcher import require_launcher
-from incamera.workflows.edit_changes import Inbox
-from incamera.workflows.edit_session import Edited, EditSession, Outcome
-from incamera.workflows.live_app import PlainApp
-from incamera.workflows.output import RunOutput
+from incamera.workflows.edit_values import Outcome
+
+from .edit_loop import FOREVER, Loop, processes_of
 
 pytestmark = pytest.mark.starts_processes
-
-PATIENCE_SECONDS = 30.0
-FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
-
-
-@dataclass
-class Told:
-    """A reporter that keeps what was said."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def step(self, name: str) -> Any:
-        raise AssertionError("nothing is built here")
-
-    def info(self, text: str) -> None:
-        self.texts.append(text)
-
-    warn = info
-
-    def error(self, error: InCameraError) -> None:
-        self.texts.append(f"error: {error}")
-
-    def confirm(self, question: str) -> bool:
-        return False
-
-
-class _Plain:
-    """A tap that lets everything through."""
-
-    is_holding = False
-
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def finish(self) -> bytes:
-        return b""
-
-
-class Loop:
-    """An edit session that goes on in a thread: `save` a file, and `await_` what is shown or told."""
-
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.project = folder / "project"
-        self.agent_folder = folder / "agent"
-        self.told = Told()
-        self.out = b""
-        self.codes: list[int | None] = []
-        self.outcome: Outcome | Exception | None = None
-        self._options = options
-        self._folder = folder
-        self._ends: list[int] = []
-        self.project.mkdir()
-        self.save("pyproject.toml", '[project]\nname = "plain"\nversion = "1"\n')
-
-    def save(self, path: str, text: str | bytes) -> None:
-        (self.project / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.project / path).write_bytes(text.encode() if isinstance(text, str) else text)
-
-    def start(self, *, stdin: bytes = b"", terminal: bool = False) -> None:
-        root = self._folder / "root"
-        if not root.exists():
-            (root / "bin").mkdir(parents=True)
-            shutil.copytree(self.project, root / "app")
-            python = root / "bin/python3"
-            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@" --folder "{self.agent_folder}"\n')
-            python.chmod(0o755)
-        guard = self._folder / "incamera-guard-test"
-        if not guard.exists():
-            shutil.copy(require_launcher(platform.machine()), guard)
-            guard.chmod(0o755)
-        if terminal:
-            self._typing, typed = os.openpty()
-            shown, out = os.dup(self._typing), os.dup(typed)
-            termios.tcsetwinsize(typed, (33, 99))
-        else:
-            typed, self._typing = os.pipe()
-            shown, out = os.pipe()
-        os.write(self._typing, stdin)
-        self._ends = [typed, self._typing, shown, out]
-        options = {"imports": ("json",), "memory_limit": None, "take_over": False, **self._options}
-        edited = Edited(
-            app="plain",
-            root=str(root),
-            project=self.project,
-            live=PlainApp(load_project(self.project)),
-            arguments=lambda: ["app.py"],
-            find_staleness=options.pop("find_staleness", lambda: None),
-            open_output=lambda folder: self._open_output(),
-            who="anna@desk",
-            what="test",
-            **options,
-        )
-        inbox = Inbox()
-        self._ready = threading.Event()
-
-        def read() -> None:
-            with contextlib.suppress(OSError):  # a terminal whose other end is closed
-                while data := os.read(shown, 65536):
-                    self.out += data
-
-        def run() -> None:
-            with (
-                open_local(Device(name="here", host="127.0.0.1")) as session,
-                watching(self.project, inbox.put, self.told.warn),
-            ):
-                self._session = EditSession(
-                    session.transport, str(guard), edited, inbox, Streams(typed, out, out), tell=self.told
-                )
-                self._ready.set()
-                try:
-                    self.outcome = session.call(self._session.main())
-                except Exception as error:
-                    self.outcome = error
-
-        self._threads = [threading.Thread(target=read, daemon=True), threading.Thread(target=run, daemon=True)]
-        for thread in self._threads:
-            thread.start()
-
-    @contextlib.contextmanager
-    def _open_output(self) -> Iterator[RunOutput]:
-        output = RunOutput(stdout=_Plain(), stderr=_Plain(), paths=None)  # type: ignore[arg-type]
-        with nullcontext():
-            yield output
-        self.codes.append(output.exit_code)
-
-    def type(self, data: bytes) -> None:
-        os.write(self._typing, data)
-
-    def await_(self, text: str) -> None:
-        self.eventually(
-            lambda: text in self.out.decode("utf-8", "replace") or any(text in t for t in self.told.texts), text
-        )
-
-    def eventually(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"no {what}: {self.out!r} {self.told.texts} {self.outcome!r}"
-            time.sleep(0.01)
-
-    def press_ctrl_c(self) -> None:
-        self._session.notice(signal.SIGINT)
-
-    def finish(self) -> Outcome | Exception | None:
-        self._threads[1].join(PATIENCE_SECONDS)
-        assert not self._threads[1].is_alive(), "the session did not end"
-        return self.outcome
-
-    def close(self) -> None:
-        if self._ends:
-            if self.outcome is None and self._ready.wait(5):
-                self._session.notice(signal.SIGTERM)
-                self.finish()
-            typed, typing, shown, out = self._ends
-            os.close(out)
-            os.close(typed)
-            self._threads[0].join(5)
-            os.close(typing)
-            os.close(shown)
-
-
-@pytest.fixture
-def edit_loop() -> Iterator[Callable[..., Loop]]:
-    # A short path: a socket's is at most 107 bytes long.
-    with tempfile.TemporaryDirectory(prefix="iw-", dir="/tmp") as folder:
-        loops: list[Loop] = []
-
-        def make(**options: Any) -> Loop:
-            loops.append(Loop(Path(folder), **options))
-            return loops[-1]
-
-        yield make
-        for loop in loops:
-            loop.close()
-
-
-def processes_of(loop: Loop) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            if str(loop.agent_folder) in line:
-                found.append(line)
-    return found
 
 
 def test_an_edit_is_what_runs_next_and_at_the_end_nothing_is_left(edit_loop: Callable[..., Loop]) -> None:
@@ -291,110 +90,16 @@ def test_five_hundred_changes_in_a_second_are_one_or_two_reloads(edit_loop: Call
     assert loop.out.count(b"edit") <= 3
 
 
-def test_what_is_kept_survives_a_reload(edit_loop: Callable[..., Loop]) -> None:
-    app = (
-        "import os, time\nfrom incamera_agent import keep, reloading\n"
-        'stream = keep("stream", lambda: [os.urandom(4).hex()])\nprint("{}", os.getpid(), stream, flush=True)\n'
-        "while not reloading():\n    time.sleep(0.02)\n"
-    )
-    loop = edit_loop()
-    loop.save("app.py", app.format("first"))
-    loop.start()
-    loop.await_("first")
-    loop.save("app.py", app.format("second"))
-    loop.await_("second")
-    loop.await_("stream kept")
-    first, second = loop.out.decode().splitlines()
-    assert first.split()[1:] == second.split()[1:]
-
-
-def test_an_app_that_ends_is_told_of_and_runs_again_after_a_change(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    loop.save("app.py", "import sys\nsys.exit(7)\n")
-    loop.start()
-    loop.await_("the app has ended with 7")
-    loop.save("app.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    loop.await_("was ended by SIGKILL")
-    loop.save("app.py", 'raise ValueError("wrong")\n')
-    loop.await_("ValueError: wrong")
-    loop.await_("the app has ended with 1")
-    assert loop.codes == [7, 137, 1]
-
-
-def test_state_of_one_run_does_not_reach_the_next(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    loop.save("app.py", 'import json, os, builtins\njson.poison = os.environ["POISON"] = "yes"\nprint("first")\n'
-                        f'builtins.poison = 1\nos.chdir("/")\n{FOREVER}')  # fmt: skip
-    loop.start()
-    loop.await_("first")
-    loop.save("app.py", 'import json, os, builtins\nprint("second", hasattr(json, "poison"), "POISON" in os.environ, '
-                        'hasattr(builtins, "poison"), os.path.exists("app.py"))\n')  # fmt: skip
-    loop.await_("second False False False True")
-
-
-def test_an_app_that_forks_and_ignores_sigterm_is_replaced_and_leaves_nothing(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    marker = loop.project.parent / "child"
-    loop.save("app.py", "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-                        f"if os.fork() == 0:\n    os.setsid()\n    open({str(marker)!r}, 'w').write(str(os.getpid()))\n"
-                        f"    time.sleep(1000)\nprint('stubborn', flush=True)\n{FOREVER}")  # fmt: skip
-    loop.start()
-    loop.await_("stubborn")
-    loop.eventually(lambda: marker.exists() and marker.read_text(), "the child to say its number")
-    child = Path("/proc", marker.read_text())
-    loop.save("app.py", f'print("replaced")\n{FOREVER}')
-    loop.await_("replaced")
-    loop.eventually(
-        lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text(), "the child to be gone"
-    )
-
-
-def test_an_app_that_fills_its_output_does_not_keep_an_edit_out(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    loop.save("app.py", 'import sys\nwhile True:\n    sys.stdout.write("x" * 100000)\n')
-    loop.start()
-    loop.eventually(lambda: len(loop.out) > 1_000_000, "output")
-    loop.save("app.py", f'print("quiet now")\n{FOREVER}')
-    loop.await_("quiet now")
-
-
-def test_what_is_typed_reaches_the_app_and_its_end_the_next_one(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    loop.save("app.py", 'while True:\n    print("heard", input())\n')
-    loop.start(stdin=b"hello\n")
-    loop.await_("heard hello")
-    loop.type(b"again\n")
-    loop.await_("heard again")
-
-
-def test_with_a_terminal_the_app_has_one_of_the_same_size(edit_loop: Callable[..., Loop]) -> None:
-    loop = edit_loop()
-    app = 'import os, sys\nprint("{}", sys.stdin.isatty(), *os.get_terminal_size())\nprint("heard", input(), "!")\n'
-    loop.save("app.py", app.format("first"))
-    loop.start(terminal=True)
-    loop.await_("first True 99 33")
-    loop.type(b"hello\n")
-    loop.await_("heard hello !")
-    loop.save("app.py", app.format("second"))
-    loop.await_("second True 99 33")
-    loop.type(b"again\n")
-    loop.await_("heard again !")
-
-
-def test_much_input_that_nobody_reads_does_not_keep_an_edit_out(edit_loop: Callable[..., Loop]) -> None:
+def test_without_the_file_it_begins_with_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     loop.start()
     loop.await_("first")
-    typing = threading.Thread(target=lambda: loop.type(b"x" * 400_000), daemon=True)
-    typing.start()
-    time.sleep(0.3)
-    loop.save("app.py", 'import sys\nprint("read", len(sys.stdin.read(100000)))\n')
-    loop.await_("read 100000")
-    loop.save("app.py", 'import sys\nsys.stdin.read(100000)\nsys.stdin.read(100000)\nprint("done")\n')
-    loop.press_ctrl_c()
-    loop.finish()
-    typing.join(5)
+    (loop.project / "app.py").unlink()
+    loop.await_("app.py, which the app begins with, is gone; the app goes on as it was")
+    loop.save("app.py", f'print("back")\n{FOREVER}')
+    loop.await_("back")
+    assert not [text for text in loop.told.texts if "cold" in text]
 
 
 def test_changed_dependencies_end_the_session_for_another_one(edit_loop: Callable[..., Loop]) -> None:

@@ -10,7 +10,7 @@ import sys
 from . import __version__, home
 from .answers import BadRequest, answer, answer_error
 from .consoles import Consoles
-from .frames import PROTOCOL
+from .frames import PROTOCOL, protocol_error
 from .live import Live, Refused
 from .loop import Loop
 from .peer import Peer
@@ -116,9 +116,7 @@ class Agent:
 
     def _greet(self, peer: Peer, message: Message, _payload: bytes) -> None:
         if message.get("protocol") != PROTOCOL:
-            tool = message.get("tool")
-            text = f"incamera {tool} speaks protocol {message.get('protocol')}, the agent in the camera {PROTOCOL}"
-            answer_error(peer, message, "protocol", text, "deploy again with the incamera that you use now")
+            answer(peer, message, protocol_error(message, __version__))
             self._drop(peer, EXIT_PROTOCOL)
             return
         if peer is self._host and not self._entered:

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 
+from .title import show
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Sequence, Tuple
@@ -26,6 +28,7 @@ def begin(
         code = 1
         try:
             os.close(ours)
+            show(["-m", "incamera_agent", "--check"])
             found = next(filter(None, (_compile(*file) for file in files)), None)
             os.write(theirs, json.dumps(found).encode())
             code = 0

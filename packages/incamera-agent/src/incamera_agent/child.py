@@ -18,6 +18,7 @@ from .keeping import kept
 from .modules import plain_path
 from .processes import offer_to_kernel
 from .spec import apply_environment, split_options
+from .title import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _run(inside: Inside, folder: str, arguments: List[str]) -> int:
 
 def execute(folder: str, arguments: List[str]) -> None:
     """Do what the interpreter does with its command line."""
+    show(arguments)
     _unbuffered, rest = split_options(arguments)
     sys.argv = list(rest)
     if hasattr(sys, "orig_argv"):

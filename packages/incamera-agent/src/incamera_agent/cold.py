@@ -7,6 +7,7 @@ import signal
 import sys
 
 from . import spec
+from .door import SETTING
 from .processes import offer_to_kernel
 
 TYPE_CHECKING = False
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 # As for a fork: the app goes first when memory runs out.
 _KERNEL_SCORE = 800
+# A number that no app expects.
+_LINE = 200
 
 
 def start_cold(loop: Loop, order: Message, files: List[int]) -> int:
-    """Start `python3 ARGUMENTS` as a program of its own; return its number."""
+    """Start `python3 ARGUMENTS` as a program of its own; return its number.
+
+    *files*: standard input, output, error, and its line to us.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -30,6 +36,7 @@ def start_cold(loop: Loop, order: Message, files: List[int]) -> int:
         os.setsid()
         for number, file in enumerate(files[:3]):
             os.dup2(file, number)
+        os.dup2(files[3], _LINE)  # which the door takes up (door.py)
         if order["terminal"]:
             import fcntl
             import termios
@@ -37,7 +44,7 @@ def start_cold(loop: Loop, order: Message, files: List[int]) -> int:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         offer_to_kernel(_KERNEL_SCORE)
-        spec.apply_environment(order["environment"])
+        spec.apply_environment({**order["environment"], SETTING: str(_LINE)})
         os.chdir(order["folder"])
         os.execv(sys.executable, [sys.executable, *order["arguments"]])  # the launcher, in a bundle
     except OSError as error:

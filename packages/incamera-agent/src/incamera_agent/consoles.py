@@ -30,12 +30,13 @@ class Consoles:
         self._sessions[session] = (peer, run)
         assert run.inside is not None
         run.inside.send({"type": "attach", "session": session})
-        answer(peer, message, {"type": "attached", "session": session, "run": run.name, "pid": run.pid})
+        told = {"type": "attached", "session": session, "run": run.name, "pid": run.pid}
+        answer(peer, message, {**told, "folder": run.request["folder"]})
 
     def _require_inside(self, message: Message) -> Run:
         run = self.runner.require_run(message)
-        if not run.warm or run.inside is None or run.inside.closed:
-            raise BadRequest("no-run", f"{run.name} was started cold ({run.why_cold}), which nobody can attach to")
+        if run.inside is None or run.inside.closed:
+            raise BadRequest("no-run", f"{run.name} has closed what one would attach to")
         return run
 
     def detach(self, peer: Peer, message: Message, _payload: bytes) -> None:
@@ -78,11 +79,11 @@ class Consoles:
                 run.inside.rest(peer)
 
     def tell(self, run: Run, news: Message) -> None:
-        """Tell those who are attached; the host has heard it."""
-        attached = {session: peer for session, (peer, other) in self._sessions.items() if other is run}
+        """Tell those who are attached; the host has heard it. A run that follows another has the same name."""
+        attached = {session: peer for session, (peer, other) in self._sessions.items() if other.name == run.name}
         for peer in set(attached.values()) - {self._host}:
             peer.send(news)
-        if news["type"] == "exited":
+        if news["type"] != "reloaded":
             for session in attached:
                 del self._sessions[session]
 

@@ -62,3 +62,16 @@ def _parse(text: bytes) -> Message:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise FrameError("a frame without a type")
     return message
+
+
+def protocol_error(hello: Message, agent: str) -> Message:
+    """Return what is answered to whoever speaks another protocol; *agent* is our own version."""
+    theirs, tool = hello.get("protocol"), hello.get("tool")
+    return {
+        "type": "error",
+        "kind": "protocol",
+        "message": f"incamera {tool} speaks protocol {theirs}, the agent {agent} in the camera protocol {PROTOCOL}",
+        "hint": "deploy again with the incamera that you use now",
+        "protocol": PROTOCOL,
+        "agent": agent,
+    }

@@ -49,8 +49,8 @@ class Home:
             owner = self._read_owner()
             if not take_over:
                 raise Busy(owner)
-            limit = time.monotonic() + _LEAVE_SECONDS
-            _ask_to_leave(self.socket, who, what)
+            asked = _ask_to_leave(self.socket, who, what)
+            limit = time.monotonic() + (_LEAVE_SECONDS if asked else 0)
             while not self._try_lock():
                 if time.monotonic() > limit:
                     _end(owner)
@@ -132,9 +132,11 @@ def public(owner: Dict[str, Any]) -> Dict[str, Any]:
     return {name: owner.get(name) for name in ("who", "since", "what")}
 
 
-def _ask_to_leave(path: str, who: str, what: str) -> None:
+def _ask_to_leave(path: str, who: str, what: str) -> bool:
+    """Return whether it has heard us: one that hangs, or is of another version, hasn't."""
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     caller.settimeout(_LEAVE_SECONDS)
+    heard = False
     try:
         caller.connect(path)
         caller.sendall(encode({"type": "hello", "protocol": PROTOCOL, "tool": "agent"}))
@@ -143,10 +145,10 @@ def _ask_to_leave(path: str, who: str, what: str) -> None:
         while True:
             data = caller.recv(4096)
             if not data:
-                return
-            decoder.feed(data)
-    except (OSError, FrameError):  # it hangs, or is of another version: then it is not asked
-        return
+                return heard
+            heard = any(message["type"] == "hello" for message, _payload in decoder.feed(data)) or heard
+    except (OSError, FrameError):
+        return heard
     finally:
         caller.close()
 

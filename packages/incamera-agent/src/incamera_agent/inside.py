@@ -1,25 +1,25 @@
-"""The agent's ear inside a run: one thread, which the app doesn't see, waits for what the agent asks."""
+"""The agent's end inside a run: hears what the agent asks, and makes the process ready for new code."""
 
 from __future__ import annotations
 
-import _thread
 import os
 import signal
 import sys
 import threading
 import time
 
-from .frames import Decoder, FrameError, encode
+from .ear import Ear, close, own_threads
+from .frames import Decoder, FrameError
 from .keeping import kept
 from .modules import purge
 from .spec import apply_environment
+from .window import Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Set
+    from typing import List
 
     from .frames import Message
-    from .sessions import Session
 
 _CHUNK = 1 << 16
 # What an app gets between the signal to end and the end, when the agent is gone.
@@ -30,18 +30,18 @@ _THREADS_SECONDS = 2.0
 
 class Inside:
     def __init__(self, line: int, request: Message) -> None:
-        self._line = line
-        self._sending = _thread.allocate_lock()
-        self._sessions: Dict[int, Session] = {}
+        self._window = Window(line)
+        self._decoder = Decoder()
         self._arguments: List[str] = request["arguments"]
         self._order: Message = {}
         self._pid = os.getpid()
-        self.threads: Set[int] = set()  # of ours; the app's stacks are told without them
 
     def begin(self) -> None:
-        kept.on_listening = lambda: self.send({"type": "listening"})
-        os.register_at_fork(after_in_child=self._leave)
-        _thread.start_new_thread(self._listen, ())
+        kept.on_listening = self._tell_listening
+        Ear(self._window.line, self._hear, self._leave).begin()
+
+    def _tell_listening(self) -> None:
+        self._window.send({"type": "listening"})
 
     # Called by the app's main thread.
 
@@ -51,7 +51,7 @@ class Inside:
         others = [
             thread
             for thread in threading.enumerate()
-            if not thread.daemon and thread is not threading.main_thread() and thread.ident not in self.threads
+            if not thread.daemon and thread is not threading.main_thread() and thread.ident not in own_threads
         ]
         for thread in others:
             thread.join(max(0.0, limit - time.monotonic()))
@@ -69,77 +69,33 @@ class Inside:
         os.chdir(folder)
         purge(folder)
         if kept.on_listening is None:
-            kept.on_listening = lambda: self.send({"type": "listening"})
-        self.send({"type": "reloaded", "kept": list(kept.objects)})
+            kept.on_listening = self._tell_listening
+        self._window.send({"type": "reloaded", "kept": list(kept.objects)})
         return self._arguments
-
-    # From any thread.
-
-    def send(self, message: Message, payload: bytes = b"") -> None:
-        data = encode(message, payload)
-        with self._sending:
-            while data:
-                try:
-                    data = data[os.write(self._line, data) :]
-                except OSError:
-                    return
 
     # The thread.
 
-    def _listen(self) -> None:
-        # Or a signal to the app might come to this thread, and not wake the main one, whose affair it is.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self.threads.add(_thread.get_ident())
-        decoder = Decoder()
-        while True:
-            try:
-                data = os.read(self._line, _CHUNK)
-                frames = decoder.feed(data)
-            except (OSError, FrameError):
-                return  # an app may close every descriptor that it finds
-            if not data:
-                break
-            for message, _payload in frames:
-                try:
-                    self._answer(message)
-                except Exception as error:
-                    text = f"{type(error).__name__}: {error}"
-                    self.send({**_address(message), "type": "error", "kind": "inside", "message": text})
-        # The agent is gone, and nothing of ours may stay.
-        os.kill(self._pid, signal.SIGTERM)
-        time.sleep(_GRACE_SECONDS)
-        os.kill(self._pid, signal.SIGKILL)
+    def _hear(self) -> bool:
+        try:
+            data = os.read(self._window.line, _CHUNK)
+            frames = self._decoder.feed(data)
+        except (OSError, FrameError):
+            return False  # an app may close every descriptor that it finds
+        for message, _payload in frames:
+            if message["type"] == "reload":
+                self._order = message
+                kept.wanted = True
+            else:
+                self._window.take(message)
+        if not data:
+            # The agent is gone, and nothing of ours may stay.
+            os.kill(self._pid, signal.SIGTERM)
+            time.sleep(_GRACE_SECONDS)
+            os.kill(self._pid, signal.SIGKILL)
+        return True
 
     def _leave(self) -> None:
         """In a child of the app: what is ours isn't the child's."""
         kept.on_listening = None
-        try:
-            os.close(self._line)
-        except OSError:
-            pass
-        self._line = -1
-
-    def _answer(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "reload":
-            self._order = message
-            kept.wanted = True
-        elif kind == "stacks":
-            from .sessions import list_stacks
-
-            self.send({**_address(message), "type": "stacks", "threads": list_stacks(self.threads)})
-        elif kind == "attach":
-            from .sessions import Session
-
-            self._sessions[message["session"]] = Session(self, message["session"])
-        elif kind == "detach":
-            session = self._sessions.pop(message["session"], None)
-            if session is not None:
-                session.end()
-        elif kind in ("eval", "complete", "interrupt"):
-            self._sessions[message["session"]].take(message)
-
-
-def _address(message: Message) -> Dict[str, Any]:
-    """What lets the agent pass an answer on to who asked."""
-    return {name: message[name] for name in ("client", "id", "session") if name in message}
+        close(self._window.line)
+        self._window.line = -1

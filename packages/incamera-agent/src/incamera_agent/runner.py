@@ -1,4 +1,4 @@
-"""The runs of the app: started, stopped, started anew, measured, and their ends told."""
+"""The runs of the app: started, stopped, started anew, and their ends told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 from . import processes, spec
 from .answers import BadRequest, answer, answer_error
 from .cold import start_cold
+from .measuring import Measuring
 from .runs import Run
 from .warming import Warming
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .peer import Peer
     from .warm import Warm
 
-MEMORY_SECONDS = 2.0
 STOP_GRACE_SECONDS = 3.0
 RELOAD_GRACE_SECONDS = 2.0
 # Less than what the guard gives us when the host is gone: there is tidying up to do after that.
@@ -56,7 +56,7 @@ class Runner:
         self._on_idle = on_idle
         self._last: Dict[str, Message] = {}
         self._starting: Dict[str, Message] = {}
-        self._measuring = False
+        self._measuring = Measuring(loop, host, self.warming, self.runs)
 
     def leave(self) -> None:
         """End all that goes on."""
@@ -134,9 +134,7 @@ class Runner:
         answer(self._host, run.request, told)
         if told["type"] == "restarted":
             self._on_news(run, {"type": "restarted", "run": run.name, "pid": pid})
-        if not self._measuring:
-            self._measuring = True
-            self._loop.after(MEMORY_SECONDS, self._measure)
+        self._measuring.begin()
         if self.leaving or run.again is not None:
             run.stop(LEAVE_GRACE_SECONDS)
 
@@ -161,17 +159,20 @@ class Runner:
             )
         return run
 
+    def tell_memory(self, peer: Peer, message: Message, _payload: bytes) -> None:
+        answer(peer, message, self._measuring.measure())
+
     def feed(self, peer: Peer, message: Message, payload: bytes) -> None:
         run = self.runs.get(message["run"])
         if run is None:
             return  # it has ended meanwhile, which the host will hear
-        if not run.feed(payload):
+        if not run.streams.feed(payload):
             raise BadRequest("flood", f"{run.name} has more to read than there is room for")
 
     def resize(self, peer: Peer, message: Message, _payload: bytes) -> None:
         run = self.runs.get(message["run"])
         if run is not None:
-            run.resize(int(message["columns"]), int(message["rows"]))
+            run.streams.resize(int(message["columns"]), int(message["rows"]))
 
     def signal(self, peer: Peer, message: Message, _payload: bytes) -> None:
         number = signal.Signals[f"SIG{message['name']}"]
@@ -225,12 +226,12 @@ class Runner:
         if self.runs.get(run.name) is run:
             del self.runs[run.name]
         again = run.again or run.reloading
-        if run.exited is not None:
-            self._on_news(run, run.exited)
         if again is not None and not self.leaving:
             self._start(again, {"type": "restarted", "run": run.name})
-        elif run.exited is not None and run.pid:
-            self._host.send(run.exited)
+        elif run.exited is not None:
+            self._on_news(run, run.exited)
+            if run.pid:
+                self._host.send(run.exited)
         if self.leaving:
             self._on_idle()
 
@@ -277,31 +278,6 @@ class Runner:
                 if process is None or process.parent != os.getpid():
                     processes.send_signal([run.pid], signal.SIGKILL)
                     run.ended(signal.SIGKILL, 0)
-
-    # Memory
-
-    def tell_memory(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        answer(peer, message, self._memory())
-
-    def _memory(self) -> Message:
-        run = next(reversed(self.runs.values()), None) if self.runs else None
-        alive = run is not None and run.pid and run.status is None
-        warm = self.warming.warm
-        return {
-            "type": "memory",
-            "agent": processes.resident_bytes(os.getpid()),
-            "warm": processes.fair_bytes(warm.pid) if warm is not None and not warm.gone else None,
-            "run": run.measure() if run is not None and alive else None,
-            "free": processes.free_bytes(),
-            "peak": run.peak if run is not None else None,
-        }
-
-    def _measure(self) -> None:
-        self._measuring = bool(self.runs)
-        if self._measuring:
-            if not self._host.full:
-                self._host.send(self._memory())
-            self._loop.after(MEMORY_SECONDS, self._measure)
 
     # Children
 

@@ -1,4 +1,4 @@
-"""What an attached console does in the app: evaluates, completes, looks at the threads' stacks."""
+"""What an attached console does in the app: evaluates and completes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import _thread
 import code
 import signal
 import sys
-import threading
-from queue import SimpleQueue
+from _queue import SimpleQueue
+
+from .ear import own_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Dict, List, Optional, Set
+    from typing import Any, ClassVar, Dict, List, Optional
 
     from .frames import Message
-    from .inside import Inside
+    from .window import Window
 
 _MOST_MATCHES = 200
 _PIECE_BYTES = 1 << 16
@@ -23,13 +24,13 @@ _PIECE_BYTES = 1 << 16
 class Session(code.InteractiveInterpreter):
     """One console, with a thread of its own, so that what it evaluates keeps nobody waiting."""
 
-    def __init__(self, inside: Inside, number: int) -> None:
+    def __init__(self, window: Window, number: int) -> None:
         super().__init__(sys.modules["__main__"].__dict__)
-        self._inside = inside
+        self._window = window
         self._number = number
         self._orders: SimpleQueue[Optional[Message]] = SimpleQueue()
         self._thread = _thread.start_new_thread(self._serve, ())
-        self._evaluating = False
+        self._evaluating = self._ended = False
         self._error: Optional[str] = None
 
     def take(self, message: Message) -> None:
@@ -44,6 +45,7 @@ class Session(code.InteractiveInterpreter):
             self._orders.put(message)
 
     def end(self) -> None:
+        self._ended = True
         self._orders.put(None)
         if self._evaluating:
             _raise_in(self._thread, KeyboardInterrupt)
@@ -52,7 +54,7 @@ class Session(code.InteractiveInterpreter):
         """Send what was printed to whoever typed."""
         encoded = data.encode("utf-8", "backslashreplace")
         for start in range(0, len(encoded), _PIECE_BYTES):
-            self._inside.send({"type": "output", "session": self._number}, encoded[start : start + _PIECE_BYTES])
+            self._window.send({"type": "output", "session": self._number}, encoded[start : start + _PIECE_BYTES])
 
     def flush(self) -> None: ...
 
@@ -74,14 +76,14 @@ class Session(code.InteractiveInterpreter):
     def _serve(self) -> None:
         # What is started from a console shall hear signals, unlike the thread that began this one.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        self._inside.threads.add(_thread.get_ident())
+        own_threads.add(_thread.get_ident())
         going = True
         while going:
             try:
                 going = self._serve_one()
             except KeyboardInterrupt:  # it came too late for what it was meant for
                 continue
-        self._inside.threads.discard(_thread.get_ident())
+        own_threads.discard(_thread.get_ident())
 
     def _serve_one(self) -> bool:
         order = self._orders.get()
@@ -95,6 +97,8 @@ class Session(code.InteractiveInterpreter):
         try:
             self._evaluating = True
             try:
+                if self._ended:  # before it began
+                    return False
                 more = self.runsource(str(order["source"]), "<console>", str(order.get("mode", "single")))
             finally:
                 self._evaluating = False
@@ -108,7 +112,7 @@ class Session(code.InteractiveInterpreter):
 
     def _send(self, order: Message, answer: Message) -> None:
         address: Message = {"id": order["id"]} if "id" in order else {}
-        self._inside.send({**address, **answer, "session": self._number})
+        self._window.send({**address, **answer, "session": self._number})
 
     def _complete(self, text: str) -> List[str]:
         completer_module = _import_completer()
@@ -163,36 +167,6 @@ class _Route:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def list_stacks(left_out: Set[int]) -> List[Dict[str, Any]]:
-    """Return the stack of each of the app's threads, innermost frame last."""
-    known = {thread.ident: thread for thread in threading.enumerate()}
-    main = threading.main_thread().ident
-    ours = __file__.rpartition("/")[0]
-    threads = []
-    for ident, frame in sorted(sys._current_frames().items()):
-        if ident in left_out:
-            continue
-        frames = []
-        inner: Any = frame
-        while inner is not None:
-            file = inner.f_code.co_filename
-            frames.append({"file": file, "line": inner.f_lineno, "function": inner.f_code.co_name})
-            inner = inner.f_back
-        frames.reverse()
-        is_main = ident == main
-        if is_main:
-            # The main thread's stack begins with how the app was started.
-            while frames and not frames[0]["file"].startswith(ours):
-                del frames[0]
-            while frames and frames[0]["file"].startswith(ours):
-                del frames[0]
-        thread = known.get(ident)
-        name = "MainThread" if is_main else thread.name if thread else f"thread {ident}"
-        threads.append({"name": name, "main": is_main, "daemon": bool(thread and thread.daemon), "frames": frames})
-    threads.sort(key=lambda thread: not thread["main"])
-    return threads
 
 
 def _import_completer() -> Any:

@@ -18,6 +18,7 @@ from .become import Become
 from .loop import Loop
 from .processes import close_all_but, list_processes, offer_to_kernel, resident_bytes, send_signal
 from .spec import apply_environment
+from .title import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def main(line: int, printed: int, imports: List[str], environment: Mapping[str, 
 
     *printed*: where that goes which packages print when they are imported.
     """
+    show(["-m", "incamera_agent", "--warm"])
     gc.collect()  # what the agent left behind
     for number in (1, 2):
         os.dup2(printed, number)

@@ -7,7 +7,7 @@ then is only the app, its manifest, and a text, `image`, from which the camera's
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,8 @@ class Image:
     """A runtime as one file, or as a tree.
 
     digest: of the file's bytes; of the tree. bytes: its size; unpacked: that of the files in it.
-    hot: how much of its beginning a start reads; tables: where what a mount reads begins; check: the Adler-32 of both.
+    reads: from where to where a start reads it, that of mounting first; check: the Adler-32 of these; unpacks: the
+    files that a start reads, in its order, and how much of each.
     """
 
     form: Form
@@ -37,9 +38,9 @@ class Image:
     digest: str
     bytes: int
     unpacked: int
-    hot: int = 0
-    tables: int = 0
+    reads: Sequence[tuple[int, int]] = ()
     check: int = 0
+    unpacks: Sequence[tuple[str, int]] = ()
     compression: str = ""
 
     @property
@@ -66,7 +67,9 @@ def image_text(
     if image.form is not Form.tree:
         lines += [f"size {image.bytes}", f"unpacked {image.unpacked}"]
     if image.form is Form.squashfs:
-        lines += [f"hot {image.hot}", f"tables {image.tables}", f"check {image.check}"]
+        lines += [f"read {start} {end}" for start, end in image.reads]
+        lines += [f"check {image.check}"]
+        lines += [f"unpack {size} {path}" for path, size in image.unpacks if "\n" not in path]
     for path, data in (files or {}).items():
         lines += [f"write {path} {line}" for line in data.decode().splitlines()]
     lines += [f"link {path} {target}" for path, target in (links or {}).items()]

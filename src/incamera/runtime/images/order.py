@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.elf import read_needed
+from incamera.elf import read_loading_parts, read_needed
 from incamera.runtime import layout
 from incamera.runtime.images.imports import find_imports
 
@@ -27,8 +29,28 @@ if TYPE_CHECKING:
 _CACHED = re.compile(r"(?P<folder>.*/)__pycache__/(?P<name>[^/]+)\.cpython-\d+\.pyc")
 
 
-def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> tuple[list[str], list[str]]:
-    """Return the files of the runtime in *tree*: those that starts read, in their order, and the rest."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The files of a runtime: *hot*, which a start reads, in that order, and the *rest*.
+
+    partly: those of the hot that are read in parts, and which these are, in bytes.
+    """
+
+    hot: Sequence[str]
+    rest: Sequence[str]
+    partly: Mapping[str, Sequence[tuple[int, int]]]
+
+    @property
+    def whole(self) -> list[str]:
+        return [file for file in self.hot if file not in self.partly]
+
+    def needs(self, file: str, size: int) -> int:
+        """Return how much of the beginning of *file* a start reads."""
+        return self.partly[file][0][1] if file in self.partly else size
+
+
+def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> Order:
+    """Return in what order the runtime in *tree* is read."""
     entries = list(entries)
     files = [entry.path for entry in entries if not entry.link]
     links = {entry.path: entry.link for entry in entries if entry.link}
@@ -36,12 +58,17 @@ def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> tuple[li
     reader = _Reader(tree, set(files), links, modules, target)
     reader.add("bin/python3", "bin/incamera-guard", "etc/launcher", f"lib/{target.architecture.facts.loader}")
     reader.add_elf(layout.interpreter(target))
+    reader.add(*(file for file in files if file.startswith(layout.PACKAGES) and file.endswith(".pth")))
     for name in [*_settings()["start"], *_roots(modules)]:
         reader.add_module(name)
     hot = reader.order
     taken = set(hot)
     # Source and byte-code of a module have much in common: side by side they take less.
-    return hot, sorted((file for file in files if file not in taken), key=_stem)
+    rest = sorted((file for file in files if file not in taken), key=_stem)
+    patterns = _settings()["partly"]["libraries"]
+    large = [file for file in hot if any(fnmatchcase(file.rpartition("/")[2], pattern) for pattern in patterns)]
+    parts = {file: read_loading_parts(tree / file) for file in large}
+    return Order(hot, rest, {file: found for file, found in parts.items() if found})
 
 
 class _Reader:

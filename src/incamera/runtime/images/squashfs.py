@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from incamera import proc
@@ -48,15 +49,25 @@ _SHARED_BLOCK = BLOCK // 2
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`ends`: where the data of each file of a block or more ends; `tables`: where what follows all data begins."""
+    """Where things lie in an image, in bytes from its beginning.
 
-    ends: Mapping[str, int]
+    blocks: for each file of a block or more, where its first block begins and where each of them ends; tables: where
+    what follows all data begins.
+    """
+
+    blocks: Mapping[str, tuple[int, ...]]
     tables: int
 
     def hot_bytes(self, last: str) -> int:
         """Return up to where the image must be read, so that *last*, and all that was packed before it, is there."""
         # Smaller files share a block, and the one that was not full then came later.
-        return min(self.ends[last] + _SHARED_BLOCK, self.tables)
+        return min(self.blocks[last][-1] + _SHARED_BLOCK, self.tables)
+
+    def part(self, file: str, start: int, end: int) -> tuple[int, int]:
+        """Return from where to where the image must be read for the bytes from *start* to *end* of *file*."""
+        edges = self.blocks[file]
+        last = len(edges) - 1
+        return edges[min(start // BLOCK, last)], edges[min(-(-end // BLOCK), last)]
 
 
 def end_with_large(files: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
@@ -90,9 +101,12 @@ def _escape(path: str) -> str:
     return "".join(f"\\{sign}" if sign in ' \t\\"' else sign for sign in path)
 
 
-def check_of(data: memoryview, hot: int, tables: int) -> int:
-    """Return the Adler-32 of what a start reads before anything is mounted."""
-    return zlib.adler32(data[tables:], zlib.adler32(data[:hot]))
+def check_of(data: memoryview, ranges: Iterable[tuple[int, int]]) -> int:
+    """Return the Adler-32 of what a start reads before anything runs from the image."""
+    check = 1
+    for start, end in ranges:
+        check = zlib.adler32(data[start:end], check)
+    return check
 
 
 def parse_layout(data: memoryview) -> Layout:
@@ -118,16 +132,16 @@ class _Parser:
         self._folders, self._folder_blocks = self._read_table(folders_at, end)
 
     def layout(self) -> Layout:
-        ends: dict[str, int] = {}
+        blocks: dict[str, tuple[int, ...]] = {}
         waiting = [("", self._root)]
         while waiting:
             prefix, reference = waiting.pop()
             for name, kind, inode in self._list_folder(reference):
                 if kind == 1:
                     waiting.append((f"{prefix}{name}/", inode))
-                elif kind == 2 and (end := self._end_of_file(inode)):
-                    ends[prefix + name] = end
-        return Layout(ends, self._inodes_at)
+                elif kind == 2 and (edges := self._edges_of_file(inode)):
+                    blocks[prefix + name] = edges
+        return Layout(blocks, self._inodes_at)
 
     def _read_table(self, start: int, end: int) -> tuple[bytes, dict[int, int]]:
         """Return a table's bytes, and where in them each of its blocks begins."""
@@ -168,8 +182,8 @@ class _Parser:
                 at += 9 + length
                 yield name, kind, block << 16 | offset
 
-    def _end_of_file(self, reference: int) -> int:
-        """Return where the blocks of a file end, 0 where it has none of its own."""
+    def _edges_of_file(self, reference: int) -> tuple[int, ...]:
+        """Return where a file's blocks begin and where each ends; nothing where it has none of its own."""
         at = self._inode(reference)
         if struct.unpack_from("<H", self._inodes, at)[0] == 2:
             start, fragment, _offset, size = struct.unpack_from("<IIII", self._inodes, at + 16)
@@ -179,4 +193,4 @@ class _Parser:
             at += 56
         blocks = size // self._block if fragment != _NO_FRAGMENT else -(-size // self._block)
         sizes = struct.unpack_from(f"<{blocks}I", self._inodes, at)
-        return int(start) + sum(each & ~_UNCOMPRESSED for each in sizes) if blocks else 0
+        return tuple(accumulate((each & ~_UNCOMPRESSED for each in sizes), initial=int(start))) if blocks else ()

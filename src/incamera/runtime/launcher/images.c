@@ -36,10 +36,27 @@ static bool is_whole_file(const char *path, off_t size) {
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == size && status.st_mtime == STAMP;
 }
 
+/* A folder has got its name when all of it had been checked; since then, files may have been lost or changed. */
+static bool is_whole_tree(const char *path, const struct image *image) {
+    struct listing listing = {.folder = -1};
+    if (!load_listing(&listing, path, true))
+        return false;
+    bool whole = listing.count == image->count && is_whole(path, &listing, image->trusted);
+    free_listing(&listing);
+    return whole;
+}
+
+static bool is_here(const char *path, const struct image *image) {
+    char sha256[65];
+    if (image->folder)
+        return is_whole_tree(path, image);
+    return is_whole_file(path, image->size) &&
+           (image->trusted || (sha256_file(AT_FDCWD, path, sha256) && !strncmp(image->file, sha256, 64)));
+}
+
 bool has_image(const char *apps, const struct image *image) {
     char *images = join_path(apps, IMAGES), *path = join_path(images, image->file);
-    /* A folder has got its name when all of it had been checked. */
-    bool there = image->folder ? access(path, F_OK) == 0 : is_whole_file(path, image->size);
+    bool there = is_here(path, image);
     free(path);
     free(images);
     return there;
@@ -55,11 +72,12 @@ void open_image(const char *apps, struct image *image) {
     if (image->descriptor < 0)
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
     flock(image->descriptor, LOCK_EX); /* two apps may bring the same one */
-    if (is_whole_file(image->path, image->size)) {
+    if (is_here(image->path, image)) {
         close(image->descriptor);
         image->descriptor = -1;
         return;
     }
+    image->damaged = access(image->path, F_OK) == 0;
     image->offset = lseek(image->descriptor, 0, SEEK_END);
     if (image->offset > image->size && ftruncate(image->descriptor, 0) == 0)
         image->offset = 0;
@@ -95,6 +113,7 @@ void receive_image(struct image *image) {
         at += got;
     }
     sha256_end(&hash, sha256);
+    require_lease();
     if (strncmp(image->file, sha256, 64)) {
         unlink(image->partial);
         fail(EXIT_DAMAGED, "not what its name says:", image->path, 0);
@@ -139,10 +158,12 @@ void remove_images(const char *apps) {
     char *folder = join_path(apps, IMAGES);
     DIR *images = opendir(folder);
     int lock = images ? lock_images(apps, LOCK_EX | LOCK_NB) : -1;
-    for (struct dirent *entry; lock >= 0 && (entry = readdir(images));)
+    for (struct dirent *entry; lock >= 0 && has_lease() && (entry = readdir(images));)
         if (*entry->d_name != '.' && !is_named(apps, entry->d_name)) {
-            char *path = join_path(folder, entry->d_name);
-            remove_tree(path);
+            char *path = join_path(folder, entry->d_name), *real = realpath(path, NULL);
+            if (real && !folder_in_use(real))
+                remove_tree(path);
+            free(real);
             free(path);
         }
     if (images)

@@ -16,7 +16,7 @@ int guard(int argc, char **argv);
 int guard_run(int argc, char **argv);
 int guard_hold(int argc, char **argv);
 
-/* receive.c: bundles */
+/* receive.c, tidy.c, listing.c: bundles */
 int guard_receive(int argc, char **argv);
 int guard_tidy(int argc, char **argv);
 int guard_verify(int argc, char **argv);

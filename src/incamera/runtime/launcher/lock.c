@@ -17,6 +17,23 @@
 #define LOCK_WAIT_MS 120000
 #define LOCK_PAUSE_MS 20
 
+/* Tell the host, a line a second, for whom it waits: "wait WHO SECONDS"; then PAUSE, in ms. False when that was long enough. */
+bool must_wait(int *waited, int pause, const char *who, long seconds) {
+    if (*waited >= LOCK_WAIT_MS)
+        return false;
+    if (*waited % 1000 == 0) {
+        char *label = join("wait ", who, "");
+        say_number(label, seconds);
+        free(label);
+    }
+    *waited += pause;
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    char byte;
+    if (poll(&input, 1, pause) > 0 && read(0, &byte, 1) <= 0)
+        fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+    return true;
+}
+
 /* Who holds the lock: "PID SECONDS WHO", as its holder wrote it, or NULL. */
 static char *read_holder(int lock) {
     static char text[256];
@@ -53,29 +70,19 @@ static void end_holder(const char *holder) {
     free(number);
 }
 
-/* Take the lock of FOLDER for WHO. While another has it, that one is told of, a line a second: "wait WHO SECONDS". */
+/* Take the lock of FOLDER for WHO, once nobody else has it. */
 void take_lock(const char *folder, const char *who, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), waited = 0;
     if (lock < 0)
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
-    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK; waited += LOCK_PAUSE_MS) {
+    while (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         holder = read_holder(lock);
-        if (waited >= LOCK_WAIT_MS)
-            fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
         if (holder && take_over && waited % 2000 == 0)
             end_holder(holder);
-        if (waited % 1000 == 0) {
-            char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
-            long seconds = since ? (long)time(NULL) - strtol(since, NULL, 10) : 0;
-            char *label = join("wait ", name ? name + 1 : "", "");
-            say_number(label, seconds);
-            free(label);
-        }
-        struct pollfd input = {.fd = 0, .events = POLLIN};
-        char byte;
-        if (poll(&input, 1, LOCK_PAUSE_MS) > 0 && read(0, &byte, 1) <= 0)
-            fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
+        char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
+        if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", since ? (long)time(NULL) - strtol(since, NULL, 10) : 0))
+            fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }
     write_holder(lock, who);
     free(path); /* the lock itself is let go when we end */

@@ -13,7 +13,6 @@
 #define _GNU_SOURCE
 #include "standing.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,125 +20,54 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
-
-#define STANDS ".stands"
-/* A run begins a moment after its root was made to stand: until then nobody runs from it, and yet it is wanted. */
-#define YOUNG_SECONDS 15
-
-static char *parent_of(const char *path) {
-    char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
-    if (!slash || slash == parent)
-        fail(2, "not the folder of a bundle:", path, 0);
-    *slash = 0;
-    return parent;
-}
-
-static const char *name_of(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
-
-static bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }
-
-static void make_own_folder(const char *path) {
-    struct stat status;
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        fail(1, "cannot make", path, errno);
-    /* Everybody may write to /tmp: what another user has put there is not run. */
-    if (lstat(path, &status) < 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
-        fail(1, "another user has taken", path, 0);
-}
-
-static void take_roots_lock(void) {
-    make_own_folder(ROOTS);
-    make_own_folder(IMAGES);
-    int lock = open(ROOTS "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    while (lock >= 0 && flock(lock, LOCK_EX) < 0)
-        if (errno != EINTR)
-            fail(1, "cannot lock", ROOTS, errno);
-    if (lock < 0)
-        fail(1, "cannot lock", ROOTS, errno);
-}
-
-/* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */
-static bool read_stands(const char *root, char *lines[2]) {
-    char *path = join_path(root, STANDS), *text = read_file(path, NULL), *rest = text;
-    free(path);
-    for (int i = 0; text && i < 2; i++)
-        if (!(lines[i] = strsep(&rest, "\n")) || !rest) {
-            free(text);
-            return false;
-        }
-    return text;
-}
-
-/* Does any process have TEXT in its file NAME below /proc? */
-static bool mentions(const char *pid, const char *name, const char *text) {
-    char *folder = join_path("/proc", pid), *path = join_path(folder, name);
-    size_t size = 0;
-    char *data = read_file(path, &size);
-    bool found = data && memmem(data, size, text, strlen(text));
-    free(data);
-    free(path);
-    free(folder);
-    return found;
-}
-
-/* Does a process run from the root NAME? The files that it has mapped are those of the image, but its command line begins with the root's
-   loader, and its children inherit the environment that the launcher sets. */
-bool root_in_use(const char *name) {
-    char *folder = join(ROOTS "/", name, "/");
-    DIR *proc = opendir("/proc");
-    bool used = false;
-    for (struct dirent *entry; proc && !used && (entry = readdir(proc));)
-        used = isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() &&
-               (mentions(entry->d_name, "cmdline", folder) || mentions(entry->d_name, "environ", folder));
-    if (proc)
-        closedir(proc);
-    free(folder);
-    return used;
-}
-
-/* Remove a root, and never what is mounted in it. */
-static void remove_root(const char *root) {
-    char *app = join_path(root, "app"), *stands = join_path(root, STANDS);
-    unlink(stands); /* what is left is not taken for whole */
-    bool free_of_mounts = umount2(app, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT || geteuid() != 0;
-    if (free_of_mounts)
-        remove_tree(root);
-    free(stands);
-    free(app);
-}
 
 /* The `image` text. */
 
 static uint64_t read_number(const char *text) { return strtoull(text, NULL, 10); }
 
+static void add_range(struct image *image, uint64_t start, uint64_t end) {
+    image->ranges = require_memory(realloc(image->ranges, (image->range_count + 1) * sizeof *image->ranges));
+    image->ranges[image->range_count++] = (struct range){start, end};
+}
+
+static void add_part(struct image *image, uint64_t size, const char *path) {
+    image->parts = require_memory(realloc(image->parts, (image->part_count + 1) * sizeof *image->parts));
+    image->parts[image->part_count++] = (struct part){size, path};
+}
+
+static bool is_sound(const struct image *image) {
+    bool sound = image->form && image->file && strlen(image->file) >= 64 && !strchr(image->file, '/');
+    for (size_t i = 0; i < image->range_count; i++)
+        sound = sound && image->ranges[i].start <= image->ranges[i].end && image->ranges[i].end <= image->size;
+    return sound;
+}
+
+/* Lines of a key and what it says. A key that is not known is from a newer incamera, and not needed. */
 static void read_image(const char *path, char *text, struct image *image) {
     for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
-        char *key = strsep(&line, " ");
-        if (!line)
+        char *key = strsep(&line, " "), *value = line, *more = line ? strchr(line, ' ') : NULL;
+        if (!value)
             continue;
         if (!strcmp(key, "form"))
-            image->form = line;
+            image->form = value;
         else if (!strcmp(key, "file"))
-            image->file = line;
+            image->file = value;
         else if (!strcmp(key, "size"))
-            image->size = read_number(line);
+            image->size = read_number(value);
         else if (!strcmp(key, "unpacked"))
-            image->unpacked = read_number(line);
-        else if (!strcmp(key, "hot"))
-            image->hot = read_number(line);
-        else if (!strcmp(key, "tables"))
-            image->tables = read_number(line);
+            image->unpacked = read_number(value);
+        else if (!strcmp(key, "read") && more)
+            add_range(image, read_number(value), read_number(more));
         else if (!strcmp(key, "check"))
-            image->check = (uint32_t)read_number(line);
+            image->check = (uint32_t)read_number(value);
+        else if (!strcmp(key, "unpack") && more)
+            add_part(image, read_number(value), more + 1);
     }
-    if (!image->form || !image->file || strlen(image->file) < 64 || strchr(image->file, '/') || image->hot > image->size ||
-        image->tables > image->size)
+    if (!is_sound(image))
         fail(EXIT_UNSOUND, "not whole, deploy again:", path, 0);
 }
 
@@ -268,7 +196,7 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
 }
 
 /* Return where the runtime of BUNDLE is, once it stands there. */
-static char *ensure_runtime(const char *bundle, const struct image *image) {
+static char *ensure_runtime(const char *bundle, const struct image *image, bool anew) {
     char *app = parent_of(bundle), *apps = parent_of(app), *images = join_path(apps, ".images");
     char *path = join_path(images, image->file);
     if (!strcmp(image->form, "tree"))
@@ -278,7 +206,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image) {
         *dot = 0;
     char *folder = join_path(IMAGES, digest);
     if (!strcmp(image->form, "squashfs")) {
-        if (is_mounted(folder) && !stands_still(folder))
+        if (is_mounted(folder) && (anew || !stands_still(folder)))
             umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
         if (!is_mounted(folder))
             mount_image(image, path, folder);
@@ -290,113 +218,22 @@ static char *ensure_runtime(const char *bundle, const struct image *image) {
     return folder;
 }
 
-/* What is left over. The lock is held. */
-
-static void renew(const char *root) {
-    char *path = join_path(root, STANDS);
-    utimensat(AT_FDCWD, path, NULL, 0);
-    free(path);
-}
-
-static bool is_young(const char *root) {
-    struct stat status;
-    char *path = join_path(root, STANDS);
-    time_t now = time(NULL);
-    bool young = stat(path, &status) == 0 && status.st_mtime <= now && now - status.st_mtime < YOUNG_SECONDS;
-    free(path);
-    return young;
-}
-
-/* Drop the roots that nobody runs from, but KEEP: those of APP alone, by its folder's name, since an app stands in one place; NULL: of all. */
-static void drop_roots(const char *keep, const char *app) {
-    DIR *folder = opendir(ROOTS);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (is_hidden(entry) || (keep && !strcmp(entry->d_name, keep)))
-            continue;
-        char *root = join_path(ROOTS, entry->d_name), *lines[2];
-        bool whole = read_stands(root, lines);
-        char *owner = whole ? parent_of(lines[0]) : NULL;
-        if (!whole || !app || !strcmp(name_of(owner), app))
-            if (!(whole && keep && is_young(root)) && !root_in_use(entry->d_name))
-                remove_root(root);
-        if (whole)
-            free(lines[0]);
-        free(owner);
-        free(root);
-    }
-    if (folder)
-        closedir(folder);
-}
-
-static bool is_named(const char *image) {
-    DIR *folder = opendir(ROOTS);
-    bool named = false;
-    for (struct dirent *entry; folder && !named && (entry = readdir(folder));) {
-        char *root = join_path(ROOTS, entry->d_name), *lines[2];
-        if (!is_hidden(entry) && read_stands(root, lines)) {
-            named = !strcmp(lines[1], image);
-            free(lines[0]);
-        }
-        free(root);
-    }
-    if (folder)
-        closedir(folder);
-    return named;
-}
-
-static void drop_images(void) {
-    DIR *folder = opendir(IMAGES);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char *image = join_path(IMAGES, entry->d_name);
-        if (!is_hidden(entry) && !is_named(image))
-            drop_image(image);
-        free(image);
-    }
-    if (folder)
-        closedir(folder);
-}
-
-static void list_all(void) {
-    const char *places[] = {ROOTS, IMAGES};
-    for (int i = 0; i < 2; i++) {
-        DIR *folder = opendir(places[i]);
-        for (struct dirent *entry; folder && (entry = readdir(folder));) {
-            if (is_hidden(entry))
-                continue;
-            char *path = join_path(places[i], entry->d_name), *lines[2];
-            say(i ? "image " : "root ");
-            say(entry->d_name);
-            if (i)
-                say(is_mounted(path) ? " mounted" : " unpacked");
-            else if (read_stands(path, lines)) {
-                say(" ");
-                say(lines[0]);
-                free(lines[0]);
-            } else
-                say(" ?");
-            say((i ? folder_in_use(path) : root_in_use(entry->d_name)) ? " used\n" : " idle\n");
-            free(path);
-        }
-        if (folder)
-            closedir(folder);
-    }
-}
-
 static bool tell_if_standing(const char *bundle, const char *root) {
     char *lines[2];
     bool standing = read_stands(root, lines) && !strcmp(lines[0], bundle) && stands_still(lines[1]);
     if (standing) {
-        renew(root);
+        renew_root(root);
         say(root);
         say("\n");
     }
     return standing;
 }
 
-static void stand(const char *bundle) {
+/* ANEW: what stands was made from something damaged, that has been mended since. */
+static void stand(const char *bundle, bool anew) {
     const char *name = name_of(bundle);
     char *root = join_path(ROOTS, name), *app = parent_of(bundle);
-    if (tell_if_standing(bundle, root))
+    if (!anew && tell_if_standing(bundle, root))
         return;
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
@@ -413,12 +250,12 @@ static void stand(const char *bundle) {
     umask(022);
     take_roots_lock();
     /* Another may have been faster, and somebody runs from it already. */
-    if (tell_if_standing(bundle, root))
+    if (!anew && tell_if_standing(bundle, root))
         return;
     char *copy = join(text, "", "");
     struct image image = {0};
     read_image(path, copy, &image);
-    char *runtime = ensure_runtime(bundle, &image);
+    char *runtime = ensure_runtime(bundle, &image, anew);
     make_root(bundle, runtime, text, size, root);
     say(root);
     say("\n");
@@ -433,18 +270,19 @@ static void stand(const char *bundle) {
 }
 
 int guard_stand(int argc, char **argv) {
-    const char *what = argc == 1 ? argv[0] : "";
+    bool anew = argc == 2 && !strcmp(argv[0], "--anew");
+    const char *what = argc == 1 + anew ? argv[anew] : "";
     if (*what == '/') {
-        stand(what);
+        stand(what, anew);
     } else if (!strcmp(what, "--try")) {
         return try_images();
     } else if (!strcmp(what, "--list")) {
-        list_all();
+        list_standing();
     } else if (!strcmp(what, "--drop")) {
         take_roots_lock();
         drop_roots(NULL, NULL);
         drop_images();
     } else
-        fail(2, "usage: incamera-guard stand BUNDLE_FOLDER|--try|--list|--drop", NULL, 0);
+        fail(2, "usage: incamera-guard stand [--anew] BUNDLE_FOLDER|--try|--list|--drop", NULL, 0);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Images of a runtime: a squashfs file is mounted through a loop device, an archive is unpacked into RAM. */
+/* A runtime as a squashfs file is mounted where it lies, through a loop device; what a start reads of it is read ahead, and checked. */
 #define _GNU_SOURCE
 #include "standing.h"
 #include "trial_images.h"
@@ -12,11 +12,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SQUASHFS_MAGIC 0x73717368
@@ -24,25 +23,8 @@
 #define PIECE (4u << 20)
 /* Other programs take loop devices, too. */
 #define ATTEMPTS 16
-#define MEGABYTE (1u << 20)
-
-_Noreturn void fail_reading(const char *path, int error) {
-    if (error == ENOENT || error == ENOTDIR)
-        fail(EXIT_UNSOUND, "the image is not there, deploy again:", path, 0);
-    fail(EXIT_UNREACHABLE, "cannot read the image (is the share or card still there?):", path, error);
-}
-
-static _Noreturn void fail_damaged(const char *path) { fail(EXIT_UNSOUND, "the image is damaged, deploy again:", path, 0); }
-
-static int open_image(const struct image *image, const char *path) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (file < 0 || fstat(file, &status) < 0)
-        fail_reading(path, errno);
-    if ((uint64_t)status.st_size != image->size)
-        fail_damaged(path);
-    return file;
-}
+/* What is done ahead gives way to what is asked for. */
+#define NICE 10
 
 static uint32_t add_check(uint32_t check, const unsigned char *data, size_t size) {
     uint32_t low = check & 0xffff, high = check >> 16;
@@ -56,29 +38,25 @@ static uint32_t add_check(uint32_t check, const unsigned char *data, size_t size
     return high << 16 | low;
 }
 
-/* Read what a start needs in large pieces, so that it lies in RAM when it is asked for bit by bit; see that it is sound. */
-static void read_ahead(const struct image *image, const char *path, int file) {
-    const uint64_t ranges[2][2] = {{0, image->hot}, {image->tables, image->size}};
+/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit, and add it to CHECK. Returns 0, an errno, or
+   FILE_ENDS. */
+enum { FILE_ENDS = -1 };
+static int read_ahead(int file, struct range range, uint32_t *check) {
     unsigned char *piece = require_memory(malloc(PIECE));
-    uint32_t check = 1;
-    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
-    for (int i = 0; i < 2; i++)
-        for (uint64_t at = ranges[i][0]; at < ranges[i][1];) {
-            uint64_t left = ranges[i][1] - at;
-            ssize_t got = pread(file, piece, left < PIECE ? (size_t)left : PIECE, (off_t)at);
-            if (got < 0 && errno == EINTR)
-                continue;
-            if (got < 0)
-                fail_reading(path, errno);
-            if (!got)
-                fail_damaged(path);
-            check = add_check(check, piece, (size_t)got);
-            at += (uint64_t)got;
-        }
+    int problem = 0;
+    while (range.start < range.end && !problem) {
+        uint64_t left = range.end - range.start;
+        ssize_t got = pread(file, piece, left < PIECE ? (size_t)left : PIECE, (off_t)range.start);
+        if (got > 0) {
+            *check = add_check(*check, piece, (size_t)got);
+            range.start += (uint64_t)got;
+        } else if (!got)
+            problem = FILE_ENDS;
+        else if (errno != EINTR)
+            problem = errno;
+    }
     free(piece);
-    posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
-    if (check != image->check)
-        fail_damaged(path);
+    return problem;
 }
 
 static char *device_path(int number) {
@@ -137,17 +115,78 @@ static bool mount_file(int file, const char *folder) {
     return mounted;
 }
 
+/* Read the files that a start reads, in its order: so another processor unpacks them while this one still reads from the place, and then while
+   Python starts. Half of the free memory is left alone. */
+static void unpack_ahead(const struct image *image, const char *folder) {
+    for (int i = 0; i < 3; i++)
+        close(i);
+    setsid();
+    setpriority(PRIO_PROCESS, 0, NICE);
+    if (chdir(folder) < 0)
+        return;
+    uint64_t room = read_memory("MemAvailable:") / 2;
+    char *piece = require_memory(malloc(PIECE));
+    for (size_t i = 0; i < image->part_count && room > image->parts[i].size; i++) {
+        uint64_t left = image->parts[i].size;
+        room -= left;
+        int file = open(image->parts[i].path, O_RDONLY | O_CLOEXEC);
+        for (ssize_t got; file >= 0 && left && (got = read(file, piece, left < PIECE ? (size_t)left : PIECE)) > 0;)
+            left -= (uint64_t)got;
+        if (file >= 0)
+            close(file);
+    }
+}
+
+static void unmount(const char *folder) {
+    umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
+    rmdir(folder);
+}
+
+/* What is read of the image is checked before anything runs from it. Until then it is mounted under another name. */
 void mount_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_image(image, path);
-    read_ahead(image, path, file);
-    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-        fail(1, "cannot make", folder, errno);
-    if (!mount_file(file, folder)) {
+    int file = open_whole_image(image, path), problem = 0;
+    uint32_t check = 1;
+    char *partial = join(folder, ".partial", "");
+    unmount(partial);
+    if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)
+        fail(1, "cannot make", partial, errno);
+    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
+    /* The first range is what mounting reads. */
+    if (image->range_count)
+        problem = read_ahead(file, image->ranges[0], &check);
+    if (!problem && !mount_file(file, partial)) {
         int error = errno;
+        rmdir(partial);
         rmdir(folder);
         fail(EXIT_CANNOT, "this camera cannot mount the image", path, error);
     }
+    pid_t unpacker = problem ? -1 : fork();
+    if (unpacker == 0) {
+        unpack_ahead(image, partial);
+        _exit(0);
+    }
+    for (size_t i = 1; i < image->range_count && !problem; i++)
+        problem = read_ahead(file, image->ranges[i], &check);
+    posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
     close(file);
+    if (!problem && image->range_count && check != image->check)
+        problem = FILE_ENDS;
+    bool bound = !problem && mount(partial, folder, NULL, MS_BIND, NULL) == 0;
+    int error = errno;
+    if (!bound && unpacker > 0) {
+        kill(unpacker, SIGKILL);
+        await_child(unpacker);
+    }
+    unmount(partial);
+    free(partial);
+    if (bound)
+        return;
+    rmdir(folder);
+    if (problem == FILE_ENDS)
+        fail_damaged(path);
+    if (problem)
+        fail_reading(path, problem);
+    fail(EXIT_CANNOT, "this camera cannot mount the image", path, error);
 }
 
 bool is_mounted(const char *folder) {
@@ -185,107 +224,6 @@ bool stands_still(const char *folder) {
     bool still = slash && access(file, F_OK) == 0;
     free(file);
     return still;
-}
-
-static uint64_t read_memory(const char *key) {
-    char *text = read_file("/proc/meminfo", NULL), *line = text ? strstr(text, key) : NULL;
-    uint64_t size = line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
-    free(text);
-    return size;
-}
-
-static char *megabytes(uint64_t size) {
-    char *number = number_text((long)(size / MEGABYTE)), *text = join(number, " MB", "");
-    free(number);
-    return text;
-}
-
-/* The camera needs RAM for itself: a quarter, 64 MB at least, as when a place for a bundle is chosen. */
-static void require_memory_for(uint64_t size) {
-    uint64_t total = read_memory("MemTotal:"), reserve = total / 4 > 64 * MEGABYTE ? total / 4 : 64 * MEGABYTE;
-    uint64_t available = read_memory("MemAvailable:");
-    struct statvfs space;
-    uint64_t room = statvfs("/tmp", &space) == 0 && space.f_blocks ? (uint64_t)space.f_bavail * space.f_frsize : available;
-    if (size + reserve <= available && size <= room)
-        return;
-    char *needed = join("unpacked into RAM, the bundle takes ", megabytes(size), "; ");
-    char *free_memory = join(megabytes(available), " are free, ", megabytes(reserve));
-    char *text = join(needed, free_memory, " of which are the camera's; /tmp has ");
-    fail(EXIT_NO_MEMORY, text, megabytes(room), 0);
-}
-
-/* Start the shell's COMMAND in FOLDER; returns where to write. */
-static int start_unpacking(const char *command, const char *folder, pid_t *child) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0 || (*child = fork()) < 0)
-        fail(1, "cannot start", "tar", errno);
-    if (*child == 0) {
-        dup2(ends[0], 0);
-        dup2(2, 1);
-        signal(SIGPIPE, SIG_DFL);
-        if (chdir(folder) < 0)
-            fail(1, "cannot enter", folder, errno);
-        execlp("sh", "sh", "-c", command, NULL);
-        fail(127, "cannot start", "sh", errno);
-    }
-    close(ends[0]);
-    signal(SIGPIPE, SIG_IGN);
-    return ends[1];
-}
-
-static int await_child(pid_t child) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
-void unpack_app(const char *data, size_t size, const char *folder) {
-    pid_t child;
-    int pipe = start_unpacking("tar -x -o -f -", folder, &child);
-    write_all(pipe, data, size);
-    close(pipe);
-    if (await_child(child))
-        fail(EXIT_NO_MEMORY, "cannot unpack the app into RAM (is /tmp full?):", folder, 0);
-}
-
-void unpack_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_image(image, path);
-    require_memory_for(image->unpacked);
-    char *partial = join(folder, ".partial", "");
-    remove_tree(partial);
-    if (mkdir(partial, 0755) < 0)
-        fail(1, "cannot make", partial, errno);
-    pid_t child;
-    int pipe = start_unpacking("gunzip | tar -x -o -f -", partial, &child);
-    char *piece = require_memory(malloc(PIECE));
-    struct sha256 hash;
-    char digest[65];
-    sha256_start(&hash);
-    ssize_t got;
-    int error = 0;
-    while ((got = read(file, piece, PIECE)) > 0 || (got < 0 && errno == EINTR))
-        if (got > 0) {
-            sha256_add(&hash, piece, (size_t)got);
-            write_all(pipe, piece, (size_t)got);
-        }
-    if (got < 0)
-        error = errno;
-    sha256_end(&hash, digest);
-    close(pipe);
-    close(file);
-    free(piece);
-    int status = await_child(child);
-    bool sound = !strncmp(digest, image->file, 64);
-    if (error || !sound || status || rename(partial, folder) < 0) {
-        remove_tree(partial);
-        if (error)
-            fail_reading(path, error);
-        if (!sound)
-            fail_damaged(path);
-        fail(EXIT_NO_MEMORY, "cannot unpack into RAM (is /tmp full?):", path, 0);
-    }
-    free(partial);
 }
 
 bool drop_image(const char *folder) {

@@ -1,0 +1,52 @@
+"""Where the app's threads are."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from .ear import own_threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List
+
+
+def list_stacks() -> List[Dict[str, Any]]:
+    """Return the stack of each of the app's threads, innermost frame last."""
+    known = {thread.ident: thread for thread in threading.enumerate()}
+    main = threading.main_thread().ident
+    threads = []
+    for ident, frame in sorted(sys._current_frames().items()):
+        if ident in own_threads:
+            continue
+        is_main = ident == main
+        thread = known.get(ident)
+        name = "MainThread" if is_main else thread.name if thread else f"thread {ident}"
+        frames = _list_frames(frame)
+        if is_main:
+            frames = _without_start(frames)
+        threads.append({"name": name, "main": is_main, "daemon": bool(thread and thread.daemon), "frames": frames})
+    threads.sort(key=lambda thread: not thread["main"])
+    return threads
+
+
+def _list_frames(innermost: Any) -> List[Dict[str, Any]]:
+    frames = []
+    while innermost is not None:
+        code = innermost.f_code
+        frames.append({"file": code.co_filename, "line": innermost.f_lineno, "function": code.co_name})
+        innermost = innermost.f_back
+    frames.reverse()
+    return frames
+
+
+def _without_start(frames: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """A fork's stack begins with how the app was started."""
+    ours = __file__.rpartition("/")[0]
+    first = next((number for number, frame in enumerate(frames) if frame["file"].startswith(ours)), None)
+    if first is None:
+        return frames
+    while first < len(frames) and frames[first]["file"].startswith(ours):
+        first += 1
+    return frames[first:]

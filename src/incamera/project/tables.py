@@ -1,0 +1,47 @@
+"""Reads a TOML table's keys, each with the type that is wanted of it. All raise ConfigError that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
+
+
+def refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            hint = did_you_mean(key, known) or "known are: " + ", ".join(known)
+            raise ConfigError(f'{where}: unknown key "{key}"', hint=hint)
+
+
+def find_table(parent: Mapping[str, Any], key: str, where: str | None = None) -> Mapping[str, Any]:
+    value = parent.get(key, {})
+    if not isinstance(value, Mapping):
+        raise _wrong_type(where or key, "a table", value)
+    return value
+
+
+def find_string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = parent.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _wrong_type(where, "a string", value)
+    return value
+
+
+def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = parent.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong_type(where, "a list of strings", value)
+    return tuple(value)
+
+
+def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
+    key = where.rpartition(".")[2]
+    names = {str: "a string", list: "a list with other things", dict: "a table", bool: "true or false"}
+    examples = {"a table": f"[{where}]", "a string": f'{key} = "…"', "a list of strings": f'{key} = ["…", "…"]'}
+    return ConfigError(
+        f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}",
+        hint=f"write {examples[wanted]}",
+    )

@@ -1,0 +1,187 @@
+/* A share is written by several computers, and a kernel's locks do not always travel: a camera's stay in the camera, or
+   reach a server that keeps them apart from its own. What all of them see is a file:
+
+   APPS/.deploying      "TOKEN SECONDS APP WHO": made by who deploys, for he alone can; while he is at it, he changes it every
+                        BEAT_SECONDS, and removes it at the end. One that does not change for STALE_MS has been left behind.
+
+   No clocks are compared: SECONDS is how long he has been at it. Who takes over puts his own file in its place: the other
+   finds another TOKEN there at his next beat, and ends, at the latest before he gives a bundle its name. */
+#define _GNU_SOURCE
+#include "bundles.h"
+#include "incamera.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BEAT_SECONDS 2
+#define PAUSE_MS 100
+#define STALE_MS 20000
+/* In that time the lease of one who was ended here is removed by himself. */
+#define POLITE_MS 500
+#define TOKEN_SIZE 16
+
+static char *lease; /* the path of ours; NULL: we have none */
+static char token[TOKEN_SIZE + 1];
+
+/* Do other computers write there, too? */
+bool is_shared(const char *apps) {
+    /* SMB, by any of its names; NFS; FUSE, as of sshfs; 9P. */
+    static const unsigned magic[] = {0xff534d42, 0xfe534d42, 0x517b, 0x6969, 0x65735546, 0x01021997};
+    struct statfs status;
+    if (statfs(apps, &status) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
+        if ((unsigned)status.f_type == magic[i])
+            return true;
+    return false;
+}
+
+static long seconds_since(const struct timespec *start) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long)(now.tv_sec - start->tv_sec);
+}
+
+static void make_token(void) {
+    unsigned char random[TOKEN_SIZE / 2] = {0};
+    if (getrandom(random, sizeof random, 0) < 0)
+        fail(1, "no random numbers", NULL, errno);
+    for (size_t i = 0; i < TOKEN_SIZE; i++)
+        token[i] = "0123456789abcdef"[random[i / 2] >> (i % 2 * 4) & 15];
+}
+
+/* Always of one length: then a beat changes it in one write. */
+static char *lease_text(long seconds, const char *app, const char *who) {
+    char *number = number_text(1000000 + seconds), *start = join(token, " ", number + 1), *rest = join(app, " ", who);
+    char *text = join(start, " ", rest);
+    free(rest);
+    free(start);
+    free(number);
+    return text;
+}
+
+static bool is_ours(const char *text) { return text && !strncmp(text, token, TOKEN_SIZE); }
+
+static bool holds(void) {
+    char *text = read_file(lease, NULL);
+    /* A share that does not answer has not been given to another. */
+    bool ours = is_ours(text) || (!text && errno != ENOENT);
+    free(text);
+    return ours;
+}
+
+static void beat(long seconds) {
+    int file = open(lease, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    char start[TOKEN_SIZE + 1] = "", *number = number_text(1000000 + seconds);
+    if (file >= 0 && pread(file, start, TOKEN_SIZE, 0) == TOKEN_SIZE && is_ours(start))
+        pwrite(file, number + 1, strlen(number + 1), TOKEN_SIZE + 1);
+    free(number);
+    if (file >= 0)
+        close(file);
+}
+
+/* Beat until the other end of the pipe WORK is closed, by all who inherited it: then the deploy has ended, in whatever way. */
+static _Noreturn void keep_beating(int work, pid_t deploy) {
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int i = 0; i < 64; i++)
+        if (i != work)
+            close(i);
+    struct pollfd ended = {.fd = work, .events = POLLIN};
+    while (poll(&ended, 1, BEAT_SECONDS * 1000) <= 0)
+        if (holds())
+            beat(seconds_since(&start));
+        else {
+            if (getppid() == deploy)
+                kill(deploy, SIGTERM);
+            _exit(0);
+        }
+    if (holds())
+        unlink(lease);
+    _exit(0);
+}
+
+static void start_beating(void) {
+    int ends[2];
+    pid_t deploy = getpid(), child;
+    if (pipe2(ends, O_CLOEXEC) < 0 || (child = fork()) < 0) {
+        int error = errno;
+        unlink(lease);
+        fail(1, "cannot start", "a process", error);
+    }
+    if (child == 0) {
+        signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C: we still have to clear up */
+        keep_beating(ends[0], deploy);
+    }
+    close(ends[0]); /* the other end closes when we end */
+}
+
+/* Take the lease of APPS for WHO, who deploys APP, once nobody else has it. */
+void take_lease(const char *apps, const char *app, const char *who, bool take_over) {
+    char *path = join_path(apps, ".deploying"), *before = NULL;
+    int waited = 0, unchanged_since = 0;
+    bool took_over = false;
+    make_token();
+    char *text = lease_text(0, app, who);
+    for (;;) {
+        int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (file >= 0) {
+            lease = path;
+            bool written = write_all(file, text, strlen(text));
+            if (close(file) < 0 || !written) {
+                int error = errno;
+                unlink(path);
+                fail(error == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, error);
+            }
+            break;
+        }
+        if (errno != EEXIST)
+            fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
+        char *held = read_file(path, NULL);
+        if (!held)
+            held = join("", "", "");
+        if (!before || strcmp(before, held))
+            unchanged_since = waited;
+        free(before);
+        before = held;
+        if ((take_over && waited >= POLITE_MS) || waited - unchanged_since >= STALE_MS) {
+            took_over = took_over || take_over;
+            unlink(path);
+            unchanged_since = waited;
+            continue;
+        }
+        char *rest = join(held, "", ""), *next = rest;
+        strsep(&next, " ");
+        char *seconds = strsep(&next, " "), *other = strsep(&next, " ");
+        /* Who deploys another app is told with that; a runtime is for any. */
+        bool named = next && strcmp(other, app) && strcmp(other, IMAGES);
+        char *name = join(next ? next : "", named ? "\t" : "", named ? other : "");
+        if (!must_wait(&waited, PAUSE_MS, name, seconds ? strtol(seconds, NULL, 10) : 0))
+            fail(EXIT_BUSY, "another deploy to this share is under way", NULL, 0);
+        free(name);
+        free(rest);
+    }
+    free(before);
+    free(text);
+    start_beating();
+    if (took_over)
+        sleep(BEAT_SECONDS + 1); /* the other has noticed by then */
+}
+
+/* Is it still ours to change what is there? */
+bool has_lease(void) { return !lease || holds(); }
+
+void require_lease(void) {
+    if (has_lease())
+        return;
+    raise(SIGTERM); /* as when somebody here takes over */
+    _exit(EXIT_BUSY);
+}

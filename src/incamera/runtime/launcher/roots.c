@@ -1,0 +1,192 @@
+/* The roots in RAM that bundles run from, and the images behind them: what they are made of, who uses them, and what is left over. */
+#define _GNU_SOURCE
+#include "standing.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A run begins a moment after its root was made to stand: until then nobody runs from it, and yet it is wanted. */
+#define YOUNG_SECONDS 15
+
+char *parent_of(const char *path) {
+    char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
+    if (!slash || slash == parent)
+        fail(2, "not the folder of a bundle:", path, 0);
+    *slash = 0;
+    return parent;
+}
+
+const char *name_of(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+
+bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }
+
+static void make_own_folder(const char *path) {
+    struct stat status;
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        fail(1, "cannot make", path, errno);
+    /* Everybody may write to /tmp: what another user has put there is not run. */
+    if (lstat(path, &status) < 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+        fail(1, "another user has taken", path, 0);
+}
+
+void take_roots_lock(void) {
+    make_own_folder(ROOTS);
+    make_own_folder(IMAGES);
+    int lock = open(ROOTS "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    while (lock >= 0 && flock(lock, LOCK_EX) < 0)
+        if (errno != EINTR)
+            fail(1, "cannot lock", ROOTS, errno);
+    if (lock < 0)
+        fail(1, "cannot lock", ROOTS, errno);
+}
+
+/* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */
+bool read_stands(const char *root, char *lines[2]) {
+    char *path = join_path(root, STANDS), *text = read_file(path, NULL), *rest = text;
+    free(path);
+    for (int i = 0; text && i < 2; i++)
+        if (!(lines[i] = strsep(&rest, "\n")) || !rest) {
+            free(text);
+            return false;
+        }
+    return text;
+}
+
+/* Does any process have TEXT in its file NAME below /proc? */
+static bool mentions(const char *pid, const char *name, const char *text) {
+    char *folder = join_path("/proc", pid), *path = join_path(folder, name);
+    size_t size = 0;
+    char *data = read_file(path, &size);
+    bool found = data && memmem(data, size, text, strlen(text));
+    free(data);
+    free(path);
+    free(folder);
+    return found;
+}
+
+/* Does a process run from the root NAME? The files that it has mapped are those of the image, but its command line begins with the root's
+   loader, and its children inherit the environment that the launcher sets. */
+bool root_in_use(const char *name) {
+    char *folder = join(ROOTS "/", name, "/");
+    DIR *proc = opendir("/proc");
+    bool used = false;
+    for (struct dirent *entry; proc && !used && (entry = readdir(proc));)
+        used = isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() &&
+               (mentions(entry->d_name, "cmdline", folder) || mentions(entry->d_name, "environ", folder));
+    if (proc)
+        closedir(proc);
+    free(folder);
+    return used;
+}
+
+/* Remove a root, and never what is mounted in it. */
+void remove_root(const char *root) {
+    char *app = join_path(root, "app"), *stands = join_path(root, STANDS);
+    unlink(stands); /* what is left is not taken for whole */
+    bool free_of_mounts = umount2(app, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT || geteuid() != 0;
+    if (free_of_mounts)
+        remove_tree(root);
+    free(stands);
+    free(app);
+}
+
+void renew_root(const char *root) {
+    char *path = join_path(root, STANDS);
+    utimensat(AT_FDCWD, path, NULL, 0);
+    free(path);
+}
+
+static bool is_young(const char *root) {
+    struct stat status;
+    char *path = join_path(root, STANDS);
+    time_t now = time(NULL);
+    bool young = stat(path, &status) == 0 && status.st_mtime <= now && now - status.st_mtime < YOUNG_SECONDS;
+    free(path);
+    return young;
+}
+
+/* What is left over. The lock is held. */
+
+/* Drop the roots that nobody runs from, but KEEP: those of APP alone, by its folder's name, since an app stands in one place; NULL: of all. */
+void drop_roots(const char *keep, const char *app) {
+    DIR *folder = opendir(ROOTS);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        if (is_hidden(entry) || (keep && !strcmp(entry->d_name, keep)))
+            continue;
+        char *root = join_path(ROOTS, entry->d_name), *lines[2];
+        bool whole = read_stands(root, lines);
+        char *owner = whole ? parent_of(lines[0]) : NULL;
+        if (!whole || !app || !strcmp(name_of(owner), app))
+            if (!(whole && keep && is_young(root)) && !root_in_use(entry->d_name))
+                remove_root(root);
+        if (whole)
+            free(lines[0]);
+        free(owner);
+        free(root);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static bool is_named(const char *image) {
+    DIR *folder = opendir(ROOTS);
+    bool named = false;
+    for (struct dirent *entry; folder && !named && (entry = readdir(folder));) {
+        char *root = join_path(ROOTS, entry->d_name), *lines[2];
+        if (!is_hidden(entry) && read_stands(root, lines)) {
+            named = !strcmp(lines[1], image);
+            free(lines[0]);
+        }
+        free(root);
+    }
+    if (folder)
+        closedir(folder);
+    return named;
+}
+
+void drop_images(void) {
+    DIR *folder = opendir(IMAGES);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char *image = join_path(IMAGES, entry->d_name);
+        if (!is_hidden(entry) && !is_named(image))
+            drop_image(image);
+        free(image);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+void list_standing(void) {
+    const char *places[] = {ROOTS, IMAGES};
+    for (int i = 0; i < 2; i++) {
+        DIR *folder = opendir(places[i]);
+        for (struct dirent *entry; folder && (entry = readdir(folder));) {
+            if (is_hidden(entry))
+                continue;
+            char *path = join_path(places[i], entry->d_name), *lines[2];
+            say(i ? "image " : "root ");
+            say(entry->d_name);
+            if (i)
+                say(is_mounted(path) ? " mounted" : " unpacked");
+            else if (read_stands(path, lines)) {
+                say(" ");
+                say(lines[0]);
+                free(lines[0]);
+            } else
+                say(" ?");
+            say((i ? folder_in_use(path) : root_in_use(entry->d_name)) ? " used\n" : " idle\n");
+            free(path);
+        }
+        if (folder)
+            closedir(folder);
+    }
+}

@@ -1,0 +1,1 @@
+"""What can go wrong before anything reaches a camera."""

@@ -1,0 +1,82 @@
+"""Disks that are full, read-only or not there."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Finished, command_environment
+from ..helpers import write_project
+from .place import Place, Run, check_recovery, complain, forget
+
+
+@pytest.mark.parametrize("limit", [100_000, 1_500_000], ids=["index", "package"])
+def test_a_full_disk(place: Place, sound_store: tuple[Path, str], limit: int) -> None:
+    """A limit on files' sizes fails like a full disk in the middle of a write, and needs no privilege."""
+    if limit > 1_000_000:
+        shutil.copytree(sound_store[0] / "blobs", place.store / "blobs")
+        forget(place, "/pool/")
+    done = subprocess.run(
+        [sys.executable, "-m", "incamera", "build"],
+        cwd=place.project,
+        env=command_environment(place.env),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    complain(Finished(done.returncode, done.stdout, done.stderr), 6, "no space left for the store", "INCAMERA_STORE")
+    assert place.half_made() == []
+    check_recovery(place, sound_store[1])
+
+
+def with_small_disk(at: Path, size: str, script: str) -> list[str]:
+    """Return a command that runs *script* where a file system of *size* is mounted at *at*, for itself alone."""
+    alone = ["unshare", "-m"] if os.getuid() == 0 else ["unshare", "-Urm"]
+    mount = f"mount -t tmpfs -o size={size} none {at}"
+    if subprocess.run([*alone, "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system of their own")
+    return [*alone, "sh", "-ec", f"{mount}\n{script}"]
+
+
+@pytest.mark.parametrize("size", ["1m", "8m", "32m"])
+def test_a_disk_that_fills_up(place: Place, size: str) -> None:
+    place.store.mkdir()
+    build = (
+        f"cd {place.project}; code=0; {sys.executable} -m incamera build || code=$?; ls {place.store}/tmp; exit $code"
+    )
+    done = subprocess.run(
+        with_small_disk(place.store, size, build),
+        env=command_environment(place.env),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["CACHEDIR.TAG"]
+    complain(Finished(done.returncode, "", done.stderr), 6, "no space left for the store")
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_projects_disk_that_takes_no_lockfile(filled: Place, fault: str) -> None:
+    away = shutil.copytree(filled.project, filled.project.with_name("original"))
+    # Root may write to a folder whose bits forbid it; nobody else may remount.
+    lock_up = f"mount -o remount,ro {filled.project}" if os.getuid() == 0 else f"chmod 555 {filled.project}"
+    spoil = lock_up if fault == "read-only" else ":"
+    script = f"cp {away}/* {filled.project}; {spoil}; cd {filled.project}; exec {sys.executable} -m incamera lock"
+    done = subprocess.run(
+        with_small_disk(filled.project, "12k", script),
+        env=command_environment(filled.env),
+        capture_output=True,
+        text=True,
+    )
+    complain(Finished(done.returncode, done.stdout, done.stderr), 6, f"cannot write {filled.project}/pylock")
+
+
+@pytest.mark.parametrize("path", ["/dev/null/store", "/proc/store"])
+def test_a_store_that_cannot_be(tmp_path: Path, incamera: Run, path: str) -> None:
+    done = incamera("build", cwd=write_project(tmp_path / "plain"), env={"INCAMERA_STORE": path})
+    complain(done, 6, f"cannot use the store {path}", "set INCAMERA_STORE")

@@ -1,0 +1,73 @@
+"""No network, and a mirror that sends what it should not."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from ..faulty_mirror import Fault, FaultyMirror
+from .place import HOST_DEB, INDEX, TARGET_DEB, Place, check_recovery, complain, forget
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:PORT/debian", "http://mirror.invalid/debian"])
+def test_no_network(place: Place, address: str) -> None:
+    address = address.replace("PORT", str(closed_port()))
+    done = place.build(env={"INCAMERA_DEBIAN_MIRROR": address})
+    complain(done, 5, "cannot fetch " + re.escape(address), "is the network up", "INCAMERA_DEBIAN_MIRROR")
+    assert place.half_made() == []
+    assert not list(place.project.glob("pylock.*"))
+
+
+def test_what_was_fetched_is_built_and_run_again_without_network(filled: Place, sound_store: tuple[Path, str]) -> None:
+    assert filled.run("lock", cwd=filled.project, env=filled.env).code == 0
+    done = filled.build("--json", env={"INCAMERA_DEBIAN_MIRROR": f"http://127.0.0.1:{closed_port()}/debian"})
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["bundle"] == sound_store[1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault", "words"),
+    [
+        ("/dists/bookworm/InRelease", FaultyMirror.wrong_bytes, ["is not signed by Debian's archive keys"]),
+        ("/dists/bookworm/InRelease", FaultyMirror.truncated, ["InRelease"]),
+        (INDEX, FaultyMirror.wrong_bytes, ["sha256", "at odds with itself"]),
+        (INDEX, FaultyMirror.truncated, ["bytes"]),
+        (TARGET_DEB, FaultyMirror.wrong_bytes, ["libsqlite3-0", "the sha256 is .* but .* was signed for"]),
+        (TARGET_DEB, FaultyMirror.truncated, ["libsqlite3-0", "bytes"]),
+        (TARGET_DEB, FaultyMirror.cut, ["libsqlite3-0"]),
+        (TARGET_DEB, FaultyMirror.status(404), ["the mirror no longer has libsqlite3-0", "incamera lock"]),
+        (TARGET_DEB, FaultyMirror.status(503), ["the server answers 503"]),
+        (TARGET_DEB, FaultyMirror.status(403), ["the server answers 403"]),
+        (HOST_DEB, FaultyMirror.wrong_bytes, ["python3.11-minimal", "sha256"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_bad_mirror(
+    filled: Place, sound_store: tuple[Path, str], pattern: str, fault: Fault, words: list[str]
+) -> None:
+    forget(filled, pattern)
+    filled.mirror.misbehave(pattern, fault)
+    done = filled.build()
+    complain(done, 5, *words)
+    assert filled.half_made() == []
+    assert list((filled.store / "trees").glob("runtimes/*")) == []
+    check_recovery(filled, sound_store[1])
+
+
+def test_a_file_that_comes_broken_at_first_is_fetched_again(filled: Place, sound_store: tuple[Path, str]) -> None:
+    forget(filled, TARGET_DEB)
+    filled.mirror.misbehave(TARGET_DEB, FaultyMirror.cut, times=2)
+    done = filled.build("--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["bundle"] == sound_store[1]
+    assert len([path for path in filled.mirror.requests if re.search(TARGET_DEB, path)]) == 3

@@ -1,0 +1,60 @@
+"""Settings, dependencies, lockfiles and files of the project that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..helpers import write_project
+from .place import Place, Run, complain
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('target = ["armv7hf"]', ['unknown key "target"', 'did you mean "targets"']),
+        ("targets = 3", ["targets must be a list of strings"]),
+        ("debs = [1]", ["debs must be a list of strings"]),
+        ('targets = ["armhf"]', ['unknown architecture "armhf"', 'did you mean "armv7hf"']),
+        ('python = "2.7"', ["2.7", "3.11"]),
+        ('entry = "ap.py"', ['no file "ap.py"', '"app.py"']),
+        ('entry = "app.py', ["pyproject.toml", "line 7"]),
+        ('compiler = "cc"', ["gcc or zig"]),
+    ],
+)
+def test_settings_that_are_wrong(tmp_path: Path, incamera: Run, settings: str, words: list[str]) -> None:
+    done = incamera("build", cwd=write_project(tmp_path / "plain", settings=settings))
+    complain(done, 3, *words)
+
+
+def test_no_project(tmp_path: Path, incamera: Run) -> None:
+    complain(incamera("build", cwd=tmp_path), 3, "no pyproject.toml", "incamera new")
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "settings", "words"),
+    [
+        ('["nunpy"]', "", ["nunpy cannot be had", "no package index has it", "did you mean .*numpy"]),
+        ('["numpy>=99"]', "", ["the project asks for numpy>=99", r"deb 1\.24"]),
+        ("[]", 'debs = ["libopencv-cor406"]', ["libopencv-cor406", "libopencv-core406"]),
+        ('["no such thing"]', "", []),
+    ],
+)
+def test_packages_that_cannot_be_had(filled: Place, dependencies: str, settings: str, words: list[str]) -> None:
+    write_project(filled.project, dependencies=dependencies, settings=settings)
+    complain(filled.build(), 5 if words else 3, *words)
+    assert not list(filled.project.glob("pylock.*"))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe", b"[tool", b"tool = 3\n", b"[tool.incamera]\n", b"[tool]\nincamera = []\n"]
+)
+def test_a_damaged_lockfile(place: Place, damage: bytes) -> None:
+    (place.project / "pylock.armv7hf-cp311.toml").write_bytes(damage)
+    complain(place.build(), 3, "pylock.armv7hf-cp311.toml is damaged", "incamera lock")
+
+
+def test_a_link_to_nowhere_in_the_project(place: Place) -> None:
+    (place.project / "data.bin").symlink_to("/nowhere")
+    complain(place.build(), 3, "data.bin")

@@ -1,0 +1,122 @@
+"""One virtual camera, and an app of many moods, for all that can go wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..conftest import Finished
+from ..helpers import Line, inside, write_project
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+Run = Callable[..., Finished]
+
+# What an app may do, by its first argument.
+APP = """
+import os, signal, sys, time
+def main(what, *rest):
+    if what == "raise":
+        raise ValueError("what the app says")
+    if what == "exit":
+        sys.exit(3)
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "flood":
+        line = "x" * 999
+        while True:
+            print(line)
+    if what == "read":
+        data = sys.stdin.buffer.read()
+        print(len(data), data[-4:])
+    if what == "lines":
+        for line in sys.stdin:
+            print("heard", line.strip(), flush=True)
+    if what == "sleep":
+        print("asleep as", os.getpid(), flush=True)
+        time.sleep(1000)
+    if what == "stubborn":
+        signal.signal(signal.SIGINT, lambda *_: print("not yet", flush=True))
+        print("deaf", flush=True)
+        while True:
+            time.sleep(1)
+    if what == "family":
+        import subprocess
+        child = subprocess.Popen(["sleep", "4321"])
+        print("parent of", child.pid, flush=True)
+        time.sleep(1000)
+    if what == "print":
+        print(*rest)
+        print("to standard error", file=sys.stderr)
+main(*sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def axiscam(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
+    return start_virtual("axis-os-11-armv7hf", name="faults")
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("apps") / "moody", app=APP, name="moody")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def run_app(axiscam: VirtualCamera, app: Path, incamera: Run) -> Run:
+    # All that the other tests' bundles have in common with it need not be sent again.
+    assert incamera("deploy", "-C", app, "--device", axiscam.name).code == 0
+
+    def run(*words: str, **options: object) -> Finished:
+        return incamera("run", "-q", "-C", app, "--device", axiscam.name, "--", *words, **options)
+
+    return run
+
+
+def complain(done: Finished, code: int, *words: str) -> None:
+    assert done.code == code, done.err
+    assert done.err.count("error:") == 1, done.err
+    assert "hint:" in done.err
+    assert "Traceback" not in done.err
+    for word in words:
+        assert re.search(word, done.err), done.err
+
+
+def left_in(camera: VirtualCamera, what: str) -> str:
+    """Return what of the processes in the camera mentions *what*."""
+    script = 'for p in /proc/[0-9]*; do tr "\\0" " " <$p/cmdline 2>/dev/null && echo; done'
+    return "\n".join(line for line in inside(camera, script).splitlines() if what in line and "/proc/" not in line)
+
+
+def fingerprint(key: str) -> str:
+    import asyncssh
+
+    return asyncssh.import_public_key(key).get_fingerprint()
+
+
+@pytest.fixture
+def line(axiscam: VirtualCamera) -> Iterator[Line]:
+    line = Line(axiscam.ssh_port)
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, axiscam: VirtualCamera, line: Line) -> Path:
+    """A user's home: `cut` is the camera at the end of a line that can be cut."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    (home / ".ssh" / "config").write_text(
+        f"Host cut\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {axiscam.key}\n"
+    )
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {axiscam.host_public_key}\n")
+    return home
+
+
+def at_home(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "SSH_AUTH_SOCK": ""}

@@ -1,0 +1,136 @@
+"""What an app may do, and what becomes of a run whose connection ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..conftest import command_environment
+from ..helpers import Line, eventually, inside, running
+from .conftest import Run, at_home, left_in
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+
+# The app
+
+
+def test_an_app_that_raises(run_app: Run) -> None:
+    done = run_app("raise")
+    assert done.code == 1
+    assert 'app.py", line 5, in main' in done.err
+    assert done.err.rstrip().endswith("ValueError: what the app says")
+    assert "error:" not in done.err.replace("ValueError:", "")
+
+
+@pytest.mark.parametrize(("what", "code"), [("exit", 3), ("kill", 137), ("print", 0)])
+def test_an_apps_exit_code_is_ours(run_app: Run, what: str, code: int) -> None:
+    assert run_app(what).code == code
+
+
+def test_arguments_and_streams_arrive_as_they_are(run_app: Run) -> None:
+    done = run_app("print", "a b", "$HOME", "'\"", "--json", "-c", "ü\n")
+    assert done.out == "a b $HOME '\" --json -c ü\n\n"
+    assert done.err == "to standard error\n"
+
+
+def test_an_app_reads_standard_input_to_its_end(run_app: Run) -> None:
+    assert run_app("read").out == "0 b''\n"
+    assert run_app("read", input="x" * 3_000_000 + "last").out == "3000004 b'last'\n"
+
+
+def test_an_app_answers_line_by_line(app: Path, axiscam: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "lines")
+    read, write = os.pipe()
+    with running(*words, env=command_environment(), stdin=read) as command:
+        os.close(read)
+        for word in ("one", "two"):
+            os.write(write, f"{word}\n".encode())
+            command.await_output(f"heard {word}\n")
+        os.close(write)
+        assert command.finish() == 0
+
+
+def resident(pid: int) -> int:
+    """Return the memory of a process, in bytes."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+def test_an_app_that_prints_without_end(app: Path, axiscam: VirtualCamera) -> None:
+    """While nobody reads, our memory doesn't grow; Ctrl-C ends it."""
+    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "flood")
+    read, write = os.pipe()
+    with running(*words, env=command_environment(), stdout=write) as command:
+        os.close(write)
+        got = 0
+        while got < 5_000_000:
+            got += len(os.read(read, 1 << 20))
+        usual = resident(command.process.pid)
+        # Nothing is read now; the app is stopped by its full pipe when it takes no more processor time.
+        seen = [-1, -2, -3]
+
+        def stands_still() -> bool:
+            ticks = inside(axiscam, "cat /proc/[0-9]*/stat | grep ' (python3' | awk '{s += $14 + $15} END {print s}'")
+            seen.append(int(ticks.strip() or 0))
+            return seen[-1] == seen[-2]
+
+        eventually(stands_still, "the app waits for its reader")
+        assert resident(command.process.pid) < usual + 30_000_000
+        command.press_ctrl_c()
+        while os.read(read, 1 << 20):
+            pass
+        assert command.finish() == 130
+        os.close(read)
+    eventually(lambda: left_in(axiscam, "flood") == "", "the app is gone")
+
+
+def test_ctrl_c_stops_the_app_and_its_children(app: Path, axiscam: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "family")
+    with running(*words, env=command_environment()) as command:
+        command.await_output("parent of")
+        assert "sleep 4321" in left_in(axiscam, "sleep 4321")
+        command.press_ctrl_c()
+        assert command.finish() == 130
+    assert "KeyboardInterrupt" in command.text
+    assert "this is a bug" not in command.text
+    eventually(lambda: left_in(axiscam, "family") + left_in(axiscam, "sleep 4321") == "", "nothing is left")
+
+
+def test_a_second_ctrl_c_kills_what_would_not_end(app: Path, axiscam: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "stubborn")
+    with running(*words, env=command_environment()) as command:
+        command.await_output("deaf")
+        command.press_ctrl_c()
+        command.await_output("not yet")
+        command.press_ctrl_c()
+        assert command.finish() == 137
+    eventually(lambda: left_in(axiscam, "stubborn") == "", "nothing is left")
+
+
+@pytest.mark.parametrize("how", ["cut", "frozen", "kill-9", "terminated"])
+def test_a_run_whose_connection_ends(app: Path, axiscam: VirtualCamera, home: Path, line: Line, how: str) -> None:
+    words = ("run", "-q", "-C", app, "--device", "cut", "--", "sleep")
+    with running(*words, env=command_environment(at_home(home))) as command:
+        command.await_output("asleep")
+        if how == "cut":
+            line.cut()
+        elif how == "frozen":
+            line.freeze()
+        elif how == "kill-9":
+            command.process.kill()
+        else:
+            command.process.send_signal(signal.SIGTERM)
+        code = command.finish(seconds=90)
+    assert code == {"cut": 4, "frozen": 4, "kill-9": -9, "terminated": 143}[how], command.text
+    if how in ("cut", "frozen"):
+        assert "the connection to cut was lost" in command.text
+        assert "hint:" in command.text
+        assert "Traceback" not in command.text
+    eventually(lambda: left_in(axiscam, "app.py sleep") == "", "the guard ends the app", seconds=90)
+    eventually(lambda: "incamera-run" not in inside(axiscam, "ls /tmp"), "nothing is left in /tmp")

@@ -1,0 +1,90 @@
+"""What can go wrong on the way to a camera."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .conftest import Run, at_home, complain, fingerprint
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+    from ..helpers import Line
+
+
+# The way to it
+
+
+def test_a_device_that_is_off(app: Path, incamera: Run, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = incamera("deploy", "-C", app, "--device", f"127.0.0.1:{port}", env=at_home(tmp_path))
+    complain(done, 4, "cannot reach 127.0.0.1.*nothing answers", "is it on")
+    assert done.out == ""
+
+
+def test_a_device_that_says_nothing(app: Path, incamera: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        complain(incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path)), 4, "is it on")
+
+
+def test_a_device_that_nobody_knows(app: Path, incamera: Run, tmp_path: Path) -> None:
+    complain(
+        incamera("deploy", "-C", app, "--device", "axis-os-11-armv7h", env=at_home(tmp_path)),
+        2,
+        'there is no device "axis-os-11-armv7h"',
+    )
+    complain(incamera("deploy", "-C", app, "--device", "camera.invalid", env=at_home(tmp_path)), 4, "no host called")
+
+
+def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> None:
+    import asyncssh
+
+    stranger = asyncssh.generate_private_key("ssh-ed25519")
+    stranger.write_private_key(home / ".ssh" / "other")
+    config = home / ".ssh" / "config"
+    config.write_text(re.sub(r"IdentityFile .*", f"IdentityFile {home}/.ssh/other", config.read_text()))
+    done = incamera("deploy", "-C", app, "--device", "cut", env=at_home(home))
+    complain(done, 4, "does not let root in with any of your keys", "ssh-copy-id")
+
+
+def test_a_device_with_another_host_key(
+    app: Path, incamera: Run, home: Path, line: Line, axiscam: VirtualCamera
+) -> None:
+    import asyncssh
+
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode().strip()
+    known = home / ".ssh" / "known_hosts"
+    known.write_text(f"# mine\n[127.0.0.1]:{line.port} {other}\n")
+    done = incamera("deploy", "-C", app, "--device", "cut", env=at_home(home))
+    both = [re.escape(fingerprint(axiscam.host_public_key)), re.escape(fingerprint(other))]
+    complain(done, 4, "another host key than before", *both, f"{known}, line 2", "ssh-keygen -R")
+    assert known.read_text().endswith(f"{other}\n")
+
+
+def test_a_device_that_is_new_is_trusted_only_when_told(
+    incamera: Run, home: Path, line: Line, axiscam: VirtualCamera, tmp_path: Path
+) -> None:
+    (home / ".ssh" / "known_hosts").unlink()
+    env = at_home(home) | {"INCAMERA_STORE": str(tmp_path / "store")}
+    shown = fingerprint(axiscam.host_public_key)
+    complain(
+        incamera("device", "add", "cut", env=env),
+        4,
+        "is not known yet",
+        re.escape(shown),
+        f"accept-key {re.escape(shown)}",
+    )
+    wrong = shown[:-1] + ("A" if shown[-1] != "A" else "B")
+    complain(incamera("device", "add", "cut", "--accept-key", wrong, env=env), 4, re.escape(shown))
+    assert json.loads(incamera("device", "list", "--json", env=env).out)["devices"] == []
+    done = incamera("device", "add", "cut", "--accept-key", shown, "--json", env=env)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["facts"]["architecture"] == "armv7l"
+    assert incamera("device", "info", "cut", env=env).code == 0

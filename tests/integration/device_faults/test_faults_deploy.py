@@ -1,0 +1,172 @@
+"""Cameras that a bundle does not fit, and deploys that are interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..conftest import command_environment
+from ..helpers import Line, eventually, inside, running, write_project
+from .conftest import Run, at_home, complain
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+
+# Fit for it
+
+
+def test_a_device_with_the_other_architecture(app: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    done = incamera("deploy", "-C", app, "--device", axiscam.name, "--target", "aarch64")
+    complain(done, 4, f"{axiscam.name} is armv7hf", "aarch64", "--target")
+
+
+PLACES = ("/tmp", "/usr/local/packages")
+
+
+# Fills the flash, and of RAM all but what a camera needs to live; there is no card.
+CARD = "/var/spool/storage/SD_DISK"
+PULL = f"""
+awk '$2 == "{CARD}" {{print $1}}' /proc/mounts >/run/card; umount {CARD}
+"""
+PUT_BACK = f"""
+mount -t vfat -o noexec,nosuid,nodev,utf8 $(cat /run/card) {CARD}
+"""
+FILL = (
+    PULL
+    + """
+left() { df -k $1 | awk 'END {print int($4 / 1024)}'; }
+ram() { awk '/MemAvailable/ {print int($2 / 1024) - 40}' /proc/meminfo; }
+fallocate -l $(left /usr/local/packages)m /usr/local/packages/fill
+dd if=/dev/zero of=/tmp/fill bs=1M count=$(ram) 2>/dev/null
+dd if=/dev/zero of=$HOME/fill bs=1M count=$(ram) 2>/dev/null
+"""
+)
+
+
+def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    project = write_project(tmp_path / "newcomer", name="newcomer")
+    try:
+        inside(axiscam, FILL)
+        done = incamera("deploy", "-C", project, "--device", axiscam.name)
+        complain(done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what")
+    finally:
+        inside(axiscam, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
+    assert incamera("deploy", "-C", project, "--device", axiscam.name).code == 0
+    inside(axiscam, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
+
+
+# A camera whose every place is noexec; its folder for root keeps the key that lets us in.
+NOEXEC = (
+    PULL
+    + """
+mount -o remount,noexec /tmp; mount -o remount,noexec /usr/local/packages
+mount -t tmpfs -o noexec,size=1m none /var/spool/storage/NetworkShare
+cp -a $HOME/. /run/root-home; mount -t tmpfs -o noexec,size=1m,mode=700 none $HOME; cp -a /run/root-home/. $HOME
+"""
+)
+EXEC = (
+    PUT_BACK
+    + """
+umount $HOME /var/spool/storage/NetworkShare; rm -rf /run/root-home
+mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
+"""
+)
+
+
+def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    project = write_project(tmp_path / "newcomer", name="newcomer")
+    inside(axiscam, NOEXEC)
+    try:
+        done = incamera("deploy", "-C", project, "--device", axiscam.name)
+        complain(done, 4, "no place on .* lets programs run", "/tmp is mounted noexec", "remount,exec")
+        facts = json.loads(incamera("device", "info", axiscam.name, "--json").out)["facts"]
+        assert not any(place["executable"] for place in facts["places"])
+    finally:
+        inside(axiscam, EXEC)
+    facts = json.loads(incamera("device", "info", axiscam.name, "--json").out)["facts"]
+    assert {place["path"] for place in facts["places"] if place["executable"]} >= {"/tmp", "/usr/local/packages"}
+
+
+# Deploy
+
+
+def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    project = write_project(tmp_path / "edited", name="edited", app="print('one')\n")
+    (project / "more.py").write_text("X = 1\n")
+    deploy = ("deploy", "--json", "-C", project, "--device", axiscam.name)
+    first = json.loads(incamera(*deploy).out)
+    same = json.loads(incamera(*deploy).out)
+    assert (same["files_sent"], same["bytes_sent"]) == (0, 0)
+    assert same["destination"] == first["destination"]
+    (project / "app.py").write_text("print('two')\n")
+    edited = json.loads(incamera(*deploy).out)
+    # The source and its byte-code.
+    assert edited["files_sent"] == 2
+    assert 0 < edited["bytes_sent"] < 2000
+    assert edited["files_unchanged"] > 500
+    assert incamera("run", "-q", "-C", project, "--device", axiscam.name).out == "two\n"
+    inside(axiscam, "rm -rf /tmp/incamera/edited /usr/local/packages/incamera/edited")
+
+
+@pytest.mark.parametrize("how", ["cut", "ctrl-c", "kill-9"])
+def test_an_interrupted_deploy_goes_on_where_it_stopped(
+    tmp_path: Path, incamera: Run, axiscam: VirtualCamera, home: Path, line: Line, how: str
+) -> None:
+    name = f"torn-{how}"
+    project = write_project(tmp_path / name, name=name, app="print('one')\n")
+    env = at_home(home)
+    deploy = ("deploy", "--json", "-C", project, "--device", "cut")
+    first = incamera(*deploy, env=env)
+    assert first.code == 0, first.err
+    before, root = (json.loads(first.out)[key] for key in ("destination", "root"))
+
+    (project / "app.py").write_text("print('two')\n")
+    for number in range(16):
+        (project / f"{number}.bin").write_bytes(os.urandom(500_000))
+    assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
+    begun = line.sent
+    if how == "cut":
+        line.cut_after(5_000_000)
+    with running(*deploy, env=command_environment(env)) as command:
+        if how != "cut":
+            eventually(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
+            assert command.process.poll() is None, "all was sent before it could be interrupted"
+            if how == "ctrl-c":
+                command.press_ctrl_c()
+            else:
+                command.process.kill()
+        code = command.finish()
+    assert code == {"cut": 4, "ctrl-c": 130, "kill-9": -9}[how], command.text
+    if how == "cut":
+        assert "was lost" in command.text
+        assert "hint:" in command.text
+    line.cut_after(None)
+
+    # What ran before still does.
+    parent = before.rpartition("/")[0]
+    assert inside(axiscam, f"{root}/bin/python3 {root}/app/app.py") == "one\n"
+    done = incamera(*deploy, env=env)
+    assert done.code == 0, done.err
+    again = json.loads(done.out)
+    assert 0 < again["files_sent"] < 16
+    assert again["destination"] != before
+    ran = incamera("run", "-q", "-C", project, "--device", "cut", env=env)
+    assert (ran.code, ran.out) == (0, "two\n")
+    assert "partial" not in inside(axiscam, f"ls {parent}")
+    inside(axiscam, f"rm -rf {parent}")
+
+
+def test_two_deploys_at_once(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+    project = write_project(tmp_path / "twice", name="twice", app="print('done')\n")
+    assert incamera("build", "-C", project).code == 0
+    words = ("run", "-q", "-C", project, "--device", axiscam.name)
+    with running(*words, env=command_environment()) as one, running(*words, env=command_environment()) as two:
+        assert one.finish() == 0, one.text
+        assert two.finish() == 0, two.text
+    assert one.out == two.out == b"done\n"
+    inside(axiscam, "rm -rf /tmp/incamera/twice /usr/local/packages/incamera/twice")

@@ -1,0 +1,111 @@
+"""A project, and cameras whose places it is put into."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..conftest import ARCHITECTURES, Finished
+from ..helpers import Line, write_project
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+Run = Callable[..., Finished]
+Deploy = Callable[..., dict[str, Any]]
+
+RAM, PACKAGE = "/tmp", "/usr/local/packages"
+CARD, SHARE = "/var/spool/storage/SD_DISK", "/var/spool/storage/NetworkShare"
+APP = "import sys, zlib\nprint('from', sys.prefix)\n"
+
+
+@pytest.fixture(scope="session")
+def cameras(start_virtual: Callable[..., VirtualCamera]) -> Callable[[str], VirtualCamera]:
+    """Starts the camera of an architecture once."""
+    started: dict[str, VirtualCamera] = {}
+
+    def find(architecture: str) -> VirtualCamera:
+        if architecture not in started:
+            started[architecture] = start_virtual(f"axis-os-11-{architecture}", name=f"places-{architecture}")
+        return started[architecture]
+
+    return find
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def camera(request: pytest.FixtureRequest, cameras: Callable[[str], VirtualCamera]) -> VirtualCamera:
+    return cameras(request.param)
+
+
+@pytest.fixture(scope="session")
+def tenant(cameras: Callable[[str], VirtualCamera]) -> VirtualCamera:
+    """The one that has to bear the faults."""
+    return cameras("armv7hf")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_project(tmp_path_factory.mktemp("places") / "mover", app=APP, name="mover")
+
+
+@pytest.fixture
+def deploy(incamera: Run, project: Path) -> Deploy:
+    def one(camera: VirtualCamera, *words: str) -> dict[str, Any]:
+        done = incamera("deploy", "--json", "-C", project, "--device", camera.name, *words)
+        assert done.code == 0, done.err
+        return {**json.loads(done.out), "told": done.err}
+
+    return one
+
+
+def edit(project: Path) -> None:
+    (project / "app.py").write_text(f"{APP}# {os.urandom(4).hex()}\n")
+
+
+def complain(done: Finished, code: int, *words: str) -> None:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    assert "hint:" in done.err
+    for word in words:
+        assert re.search(word, done.err), done.err
+
+
+@contextmanager
+def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool = False) -> Iterator[None]:
+    """The camera has *folder* as its network share while the block lasts; *leave*: after that it has it still."""
+    from incamera.workflows.devices import connected, virtual_device
+    from incamera.workflows.share import Wish, forget_share
+    from incamera.workflows.share import served as serving
+    from incamera.workflows.share_attach import attach_share, detach
+
+    with serving(context, "places", Wish(folder=folder)) as (share, _):
+        with connected(context, virtual_device(camera)) as session:
+            attach_share(context, session, share)
+        try:
+            yield
+        finally:
+            if not leave:
+                detach(context, camera.name)
+                forget_share(context, "places")
+
+
+@pytest.fixture
+def other_host(tmp_path: Path, tenant: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
+    """Another user's home, whose line to the camera can be watched."""
+    line = Line(tenant.ssh_port)
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    (home / ".ssh" / "config").write_text(
+        f"Host far\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {tenant.key}\n"
+    )
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {tenant.host_public_key}\n")
+    yield line, {"HOME": str(home), "SSH_AUTH_SOCK": "", "LOGNAME": "alice"}
+    line.close()

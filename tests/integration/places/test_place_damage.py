@@ -1,0 +1,76 @@
+"""What is lost or cut short in a place is noticed by the next deploy, and made good."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..helpers import inside
+from .conftest import CARD, RAM, Deploy, Run, edit, served
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+
+def test_a_runtime_in_ram_is_mended(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
+    stands = deploy(camera, "--to", "ram")["root"]
+    words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
+    assert incamera(*words).code == 0
+    # Of bin what stands has a copy; the interpreter's bytes lie beside it once more, as the guard's.
+    damage = "rm lib/libz.so.1; chmod u+w bin/python3 lib/libexpat.so.1; : >bin/python3; : >lib/libexpat.so.1"
+    folder = f"$(dirname $(readlink {stands}/lib))"
+    assert "No such file" in inside(camera, f"cd {folder} && {{ {damage}; ls lib/libz.so.1; }}")
+    mended = deploy(camera, "--to", "ram")
+    assert mended["files_sent"] >= 1
+    assert incamera(*words).out == f"from {mended['root']}\n"
+    assert "damaged" not in inside(camera, f"ls {RAM}/incamera/.images")
+    assert deploy(camera, "--to", "ram")["files_sent"] == 0
+
+
+@pytest.mark.parametrize("damage", ["rm", "truncate -s 1000000"])
+def test_an_image_on_a_card_is_mended(
+    incamera: Run, deploy: Deploy, project: Path, tenant: VirtualCamera, damage: str
+) -> None:
+    words = ("run", "-q", "-C", project, "--device", tenant.name, "--to", "sdcard")
+    first = incamera(*words)
+    assert first.code == 0, first.err
+    # It is mounted, and the mount has the damaged file in it.
+    inside(tenant, f"{damage} {CARD}/incamera/.images/*.squashfs; echo 3 >/proc/sys/vm/drop_caches")
+    mended = deploy(tenant, "--to", "sdcard")
+    assert mended["files_sent"] >= 1
+    assert incamera(*words).out == f"from {mended['root']}\n"
+
+
+def test_a_share_that_the_host_writes_is_mended(
+    incamera: Run, context: Context, project: Path, tenant: VirtualCamera, tmp_path: Path
+) -> None:
+    words = ("-C", project, "--device", tenant.name, "--to", "share")
+    with served(context, tmp_path, tenant):
+        edit(project)
+        first = incamera("run", *words)
+        assert first.code == 0, first.err
+        (image,) = (tmp_path / "incamera" / ".images").glob("*.squashfs")
+        whole = image.read_bytes()
+        for damage in ("removed", "cut short", "changed"):
+            image.chmod(0o644)
+            if damage == "removed":
+                image.unlink()
+            elif damage == "cut short":
+                image.write_bytes(whole[:1_000_000])
+            else:
+                image.write_bytes(bytes(len(whole)))
+            inside(tenant, "echo 3 >/proc/sys/vm/drop_caches")
+            mended = incamera("run", *words)
+            assert mended.code == 0, f"{damage}: {mended.err}"
+            assert mended.out.startswith("from ")
+            assert "written into" in mended.err
+            assert image.read_bytes() == whole
+        (app,) = (tmp_path / "incamera" / "mover").glob("*/app/app.py")
+        app.unlink()
+        told = json.loads(incamera("deploy", "--json", *words).out)
+        assert told["files_sent"] >= 1
+        assert incamera("run", "-q", *words).out.startswith("from ")

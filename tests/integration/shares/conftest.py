@@ -1,0 +1,123 @@
+"""Shares that are served, and cameras that mount them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.errors import UsageError
+from incamera.workflows.devices import connected, virtual_device
+from incamera.workflows.share import Wish, forget_share, served
+from incamera.workflows.share_attach import Attached, attach_share
+
+from ..conftest import ARCHITECTURES, command_environment
+from ..helpers import Running, inside, running
+
+if TYPE_CHECKING:
+    from incamera.share.values import Share
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+NAME = f"test-{os.getpid()}"
+PRIVATE = Path(tempfile.gettempdir()) / f"incamera-{os.getuid()}"
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts on this computer, or serves NFS")
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def camera(request: pytest.FixtureRequest, start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
+    """A camera of each architecture, treated well."""
+    return start_virtual(f"axis-os-11-{request.param}", name=f"shares-{request.param}")
+
+
+@pytest.fixture(scope="session")
+def tenant(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
+    """The camera whose share goes away, fills up, and is denied."""
+    return start_virtual("axis-os-10-aarch64", name="shares-tenant")  # resumes fastest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forgotten(context: Context) -> Iterator[None]:
+    yield
+    with suppress(UsageError):
+        forget_share(context, NAME)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "a folder, 100% ours"
+
+
+@contextmanager
+def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> Iterator[Share]:
+    """Serve *folder*, on a port that nobody else takes when we leave it; it is forgotten with the block."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        wish = {"port": free.getsockname()[1], **more}
+    try:
+        with served(context, name, Wish(folder=folder, **wish)) as (share, _):
+            yield share
+    finally:
+        with suppress(UsageError):
+            forget_share(context, name)
+
+
+def mount(context: Context, camera: VirtualCamera, share: Share) -> Attached:
+    with connected(context, virtual_device(camera)) as session:
+        return attach_share(context, session, share)
+
+
+class Meanwhile(threading.Thread):
+    """A command in a camera, while something else happens."""
+
+    def __init__(self, camera: VirtualCamera, command: str) -> None:
+        super().__init__(daemon=True)
+        self.camera, self.command, self.said = camera, command, ""
+        self.start()
+
+    def run(self) -> None:
+        self.said = inside(self.camera, self.command)
+
+    def result(self, seconds: float = 90) -> str:
+        self.join(seconds)
+        assert not self.is_alive(), f"still waiting for: {self.command}"
+        return self.said
+
+
+def runs(camera: VirtualCamera, program: str) -> bool:
+    """Return whether *program* runs in *camera*."""
+    return bool(inside(camera, f"grep -lx 'Name:.{program}' /proc/[0-9]*/status 2>/dev/null"))
+
+
+def waits_for_share(camera: VirtualCamera) -> bool:
+    """Return whether somebody in *camera* waits for a server that is away, in the kernel's function for that."""
+    return bool(inside(camera, "grep -l smb2_reconnect /proc/[0-9]*/wchan 2>/dev/null"))
+
+
+def is_open(file: Path) -> bool:
+    """Return whether a process of this computer has *file* open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() == file:
+                return True
+    return False
+
+
+@contextmanager
+def serving_command(folder: Path) -> Iterator[Running]:
+    """`incamera share serve` in a process of its own."""
+    with running("share", "serve", folder, "--name", NAME, env=command_environment()) as command:
+        command.await_output(str(folder))
+        yield command
+
+
+def private_folder(folder: Path) -> Path:
+    """Return what the server of *folder* keeps to itself."""
+    return next(path.parent for path in PRIVATE.glob("share-*/folder") if path.readlink() == folder)

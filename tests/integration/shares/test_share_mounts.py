@@ -1,0 +1,99 @@
+"""Both architectures mount a folder of this computer, and run a bundle from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.share.mounts import PLACE
+from incamera.share.values import Protocol
+from incamera.workflows.share import Wish, add_share, forget_share
+from incamera.workflows.share_attach import attach, detach, find_host_folder
+
+from ..helpers import eventually, inside, write_project
+from .conftest import NAME, as_root, mount, serve
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+    from ..conftest import Finished
+
+
+def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: VirtualCamera, folder: Path) -> None:
+    with serve(context, folder) as share:
+        (folder / "from-host").write_text("hello camera")
+        assert mount(context, camera, share).fresh
+        assert inside(camera, f"cat {PLACE}/from-host") == "hello camera"
+        script = f"cd {PLACE} && printf '#!/bin/sh\\necho it runs' >script && chmod +x script && ln -s script link"
+        assert inside(camera, f"{script} && ./link") == "it runs\n"
+        assert (folder / "script").read_text().startswith("#!/bin/sh")
+        assert share.password not in inside(camera, "cat /proc/mounts; ps -w; cat /proc/*/cmdline 2>/dev/null")
+        # What the host replaces is seen at once, or nearly.
+        (folder / "new").write_text("replaced")
+        (folder / "new").replace(folder / "from-host")
+        eventually(lambda: inside(camera, f"cat {PLACE}/from-host") == "replaced", "the camera sees the new file")
+        assert find_host_folder(context, camera.name) == folder.resolve()
+        assert not mount(context, camera, share).fresh
+        assert detach(context, camera.name)[1] is not None
+    assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
+    assert find_host_folder(context, camera.name) is None
+    assert detach(context, camera.name)[1] is None
+
+
+@as_root
+def test_a_camera_mounts_nfs(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
+    folder = tmp_path / "exported"
+    with serve(context, folder, protocol=Protocol.nfs) as share:
+        (folder / "from-host").write_text("hello camera")
+        assert mount(context, camera, share).fresh
+        assert inside(camera, f"grep ' {PLACE} nfs4 ' /proc/mounts | grep -c vers=4.2; cat {PLACE}/from-host") == (
+            "1\nhello camera"
+        )
+        inside(camera, f"cd {PLACE} && echo back >from-camera && ln -s from-camera link")
+        assert (folder / "from-camera").read_text() == "back\n"
+        assert (folder / "link").is_symlink()
+        assert not mount(context, camera, share).fresh
+        detach(context, camera.name)
+
+
+@pytest.mark.parametrize("protocol", [Protocol.smb, pytest.param(Protocol.nfs, marks=as_root)])
+def test_a_bundle_runs_from_the_share(
+    context: Context,
+    camera: VirtualCamera,
+    protocol: Protocol,
+    tmp_path: Path,
+    incamera: Callable[..., Finished],
+) -> None:
+    """Sent by this computer into its own folder, started in the camera from its mount."""
+    folder = tmp_path / "served"
+    project = write_project(tmp_path / "ashore", app="print('runs')\n", name="ashore")
+    words = ("--to", "share", "--device", camera.name, "-C", project)
+    with serve(context, folder, protocol=protocol) as share:
+        mount(context, camera, share)
+        deployed = incamera("deploy", *words)
+        assert deployed.code == 0, deployed.err
+        assert f"written into {folder}" in deployed.err
+        assert list((folder / "incamera" / "ashore").glob("*/bundle.json"))
+        assert incamera("run", *words).out == "runs\n"
+        detach(context, camera.name)
+
+
+def test_a_nas_is_attached_like_a_share_of_ours(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+    password = folder.parent / "password"
+    with serve(context, folder) as server:
+        password.write_text(server.password)
+        wish = Wish(folder=folder, address="127.0.0.1", port=server.port, user=server.user, password_file=password)
+        nas = add_share(context, f"{NAME}-nas", replace(wish, path=server.path))
+        try:
+            assert attach(context, nas.name, tenant.name).fresh
+            inside(tenant, f"echo hello >{PLACE}/file")
+            assert (folder / "file").read_text() == "hello\n"
+            assert find_host_folder(context, tenant.name) == folder
+            detach(context, tenant.name)
+        finally:
+            forget_share(context, nas.name)

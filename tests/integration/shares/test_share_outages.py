@@ -1,0 +1,162 @@
+"""The share goes away, and comes back: who reads waits, and nothing is lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.errors import DeviceUnreachable
+from incamera.share.mounts import PLACE
+from incamera.share.registry import save_share
+from incamera.workflows.devices import connected, virtual_device
+from incamera.workflows.share import forget_share, shares_folder
+from incamera.workflows.share_attach import attach, detach, ensure_mounted, require_served
+
+from ..conftest import Finished, command_environment
+from ..helpers import eventually, inside, processes_that_mention, running, write_project
+from .conftest import NAME, Meanwhile, is_open, mount, private_folder, runs, serve, serving_command, waits_for_share
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+
+def test_who_reads_waits_while_the_server_is_away(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+    folder.mkdir()
+    data = os.urandom(8 << 20)
+    (folder / "data").write_bytes(data)
+    expected = hashlib.sha256(data).hexdigest()
+    with serve(context, folder) as share:
+        mount(context, tenant, share)
+    save_share(shares_folder(context), share)  # known still, and not served
+    with pytest.raises(DeviceUnreachable):
+        require_served(context, tenant.name)
+    reader = Meanwhile(tenant, f"sha256sum {PLACE}/data")
+    eventually(lambda: runs(tenant, "sha256sum"), "the camera has begun to read")
+    with serve(context, folder, port=share.port):
+        assert reader.result().startswith(expected)
+        require_served(context, tenant.name)
+        detach(context, tenant.name)
+
+
+def test_a_server_killed_under_way_loses_nothing(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+    folder.mkdir()
+    data = os.urandom(24 << 20)
+    (folder / "data").write_bytes(data)
+    with serving_command(folder) as first:
+        attach(context, NAME, tenant.name)
+        private = private_folder(folder)
+        reader = Meanwhile(tenant, f"sha256sum {PLACE}/data; echo written >{PLACE}/file; cat {PLACE}/file")
+        eventually(lambda: is_open(folder / "data"), "the camera reads")
+        first.process.kill()
+        first.finish()
+    # The server sees that its starter is gone; what it wrote is left until the next one starts.
+    eventually(lambda: not processes_that_mention(str(private)), "its server is gone")
+    assert private.exists()
+    with serving_command(folder) as second:
+        said = reader.result()
+        assert said.startswith(hashlib.sha256(data).hexdigest())
+        assert said.endswith("written\n")
+        assert private_folder(folder) == private
+        detach(context, tenant.name)
+        second.process.send_signal(signal.SIGINT)
+        assert second.finish() == 0
+    assert not private.exists()
+    assert not processes_that_mention(str(private))
+    forget_share(context, NAME)
+
+
+def test_a_camera_lets_go_of_a_server_that_is_away(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+    with serve(context, folder) as share:
+        mount(context, tenant, share)
+        (folder / "data").write_text("x")
+    reader = Meanwhile(tenant, f"cat {PLACE}/data || echo failed")
+    eventually(lambda: runs(tenant, "cat"), "the camera has begun to read")
+    detach(context, tenant.name)
+    assert "failed" in reader.result(30)
+    assert f" {PLACE} " not in inside(tenant, "cat /proc/mounts")
+
+
+def test_what_went_away_is_mounted_again(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+    with serve(context, folder) as share:
+        mount(context, tenant, share)
+        inside(tenant, f"umount {PLACE}")  # as a restart does
+        with connected(context, virtual_device(tenant)) as session:
+            ensure_mounted(context, session)
+        assert f" {PLACE} cifs" in inside(tenant, "cat /proc/mounts")
+        detach(context, tenant.name)
+
+
+def test_a_share_served_from_another_folder_is_mounted_anew(
+    context: Context, tenant: VirtualCamera, tmp_path: Path
+) -> None:
+    with serve(context, tmp_path / "one") as share:
+        mount(context, tenant, share)
+    with serve(context, tmp_path / "two", port=share.port) as share:
+        (tmp_path / "two" / "data").write_text("of the second")
+        assert mount(context, tenant, share).fresh
+        assert inside(tenant, f"cat {PLACE}/data") == "of the second"
+        detach(context, tenant.name)
+
+
+APP = """\
+import os, time
+print("ready", flush=True)
+while not os.path.exists("/tmp/go"):
+    time.sleep(0.1)
+import decimal, email.message, xml.dom.minidom
+print("went on", flush=True)
+"""
+
+
+def test_an_app_goes_on_where_it_waited(
+    context: Context, tenant: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
+) -> None:
+    project = write_project(tmp_path / "waits", app=APP, name="waits")
+    words = ("--to", "share", "--device", tenant.name, "-C", project)
+    with ExitStack() as stack:
+        with serve(context, folder) as share:
+            mount(context, tenant, share)
+            deployed = incamera("deploy", *words)
+            assert deployed.code == 0, deployed.err
+            command = stack.enter_context(running("run", *words, env=command_environment()))
+            command.await_output("ready")
+            assert (folder / "incamera" / "waits").is_dir()
+        save_share(shares_folder(context), share)
+        inside(tenant, "echo 3 >/proc/sys/vm/drop_caches; touch /tmp/go")
+        refused = incamera("deploy", *words)
+        assert refused.code == 4
+        assert "is not served now" in refused.err
+        with serve(context, folder, port=share.port):
+            command.await_output("went on")
+            assert command.finish() == 0
+            assert incamera("deploy", *words).code == 0
+            detach(context, tenant.name)
+
+
+def test_a_deploy_goes_on_where_it_waited(
+    context: Context, tenant: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
+) -> None:
+    project = write_project(tmp_path / "midway", app="print('whole')\n", name="midway")
+    words = ("--to", "share", "--device", tenant.name, "-C", project)
+    assert incamera("build", "-C", project).code == 0
+    with ExitStack() as stack:
+        with serve(context, folder) as share:
+            mount(context, tenant, share)
+            command = stack.enter_context(running("deploy", *words, env=command_environment()))
+            # The host has begun to write; next, the camera reads what it wrote.
+            eventually(lambda: (folder / "incamera" / ".images").is_dir(), "the deploy has begun")
+        save_share(shares_folder(context), share)
+        eventually(lambda: waits_for_share(tenant), "the camera waits for its share")
+        assert command.process.poll() is None, command.text
+        with serve(context, folder, port=share.port):
+            assert command.finish() == 0, command.text
+            assert incamera("run", *words).out == "whole\n"
+            detach(context, tenant.name)

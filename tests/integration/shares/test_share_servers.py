@@ -1,0 +1,99 @@
+"""The server's own life: one of each share, no rights that it needs not, nothing left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.errors import DeviceError, StoreError
+from incamera.share.mounts import PLACE
+from incamera.share.registry import save_share
+from incamera.share.server import is_reachable
+from incamera.workflows.share import Wish, forget_share, served, shares_folder
+from incamera.workflows.share_attach import detach
+
+from ..conftest import STORE
+from ..helpers import inside, processes_that_mention
+from .conftest import NAME, as_root, mount, private_folder, serve, serving_command
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+    from incamera.workflows.context import Context
+
+
+def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:
+    with serve(context, folder) as share:
+        with pytest.raises(DeviceError, match="is served already"), served(context, NAME, Wish()):
+            pass
+        assert is_reachable(*share.here)
+
+
+def test_a_folder_that_is_none_is_told(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write to"), serve(context, tmp_path / "file"):
+        pass
+    assert not (shares_folder(context) / f"{NAME}.toml").exists()
+
+
+def test_the_command_says_where_and_ends_cleanly(context: Context, folder: Path) -> None:
+    with serving_command(folder) as command:
+        private = private_folder(folder)
+        assert private.stat().st_mode & 0o077 == 0
+        address = next(word for word in command.out.decode().split() if word.startswith("smb://")).rstrip(",")
+        port = int(address.split(":")[2].partition("/")[0])
+        assert is_reachable("127.0.0.1", port)
+        command.process.send_signal(signal.SIGTERM)
+        assert command.finish() == 0
+    assert not is_reachable("127.0.0.1", port)
+    assert not private.exists()
+    assert not processes_that_mention(str(private))
+    forget_share(context, NAME)
+
+
+# Run by root, gives up every right, then serves. All that it imports must be there before.
+_UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from incamera.share.server import serving
+from incamera.share.smb import plan_smb
+from incamera.share.values import Protocol, Share
+from incamera.targets.host import require_host
+folder, tools, port, password = sys.argv[1:]
+"localhost".encode("idna"), "".encode("utf-16-le")
+os.chown(folder, 65534, 65534)
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+share = Share(name="plain", folder=Path(folder), protocol=Protocol.smb, address="127.0.0.1", port=int(port),
+              path="plain", user="camera", password=password, served=True)
+with serving(share, lambda private: plan_smb(share, Path(tools), require_host(), private)):
+    print("serving", flush=True)
+    sys.stdin.read()
+"""
+
+
+@as_root
+def test_an_ordinary_user_can_serve(context: Context, tenant: VirtualCamera) -> None:
+    with tempfile.TemporaryDirectory(prefix="incamera-test-") as name:  # pytest's own are closed to others
+        folder = Path(name)
+        with serve(context, folder) as share:
+            (tools,) = {path.parents[2] for path in STORE.glob("trees/tools/*/usr/sbin/smbd")}
+        save_share(shares_folder(context), share)
+        words = [sys.executable, "-c", _UNPRIVILEGED, name, str(tools), str(share.port), share.password]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+            assert server.stdin is not None
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"serving\n"
+            mount(context, tenant, replace(share, path="plain"))
+            inside(tenant, f"echo hello >{PLACE}/file")
+            assert (folder / "file").read_text() == "hello\n"
+            assert (folder / "file").stat().st_uid == 65534
+            detach(context, tenant.name)
+            server.stdin.close()
+            assert server.wait(20) == 0
+        forget_share(context, NAME)

@@ -1,0 +1,176 @@
+"""Connecting to devices over SSH: real servers, keys, and what a network does."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import pytest
+
+from incamera.device.probe import probe
+from incamera.device.ssh_transport import forwarded
+from incamera.device.values import Device
+from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
+
+from ..ssh_server import Line, SshServer
+
+if TYPE_CHECKING:
+    from incamera.device.host_keys import HostKey
+    from incamera.device.session import Session
+
+
+# Connecting
+
+
+def test_one_connection_serves_many_commands(session: Session) -> None:
+    assert session.run("cat; echo problem >&2; exit 5", input=b"x" * 300_000).exit_code == 5
+    result = session.run("echo out; echo problem >&2")
+    assert (result.text, result.error_text) == ("out\n", "problem")
+    assert session.run("kill -9 $$").exit_code == 128 + signal.SIGKILL
+
+
+def test_a_new_device_is_trusted_once_and_then_known(
+    server: SshServer, opened: Callable[..., Any], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    asked: list[HostKey] = []
+
+    def trust(key: HostKey) -> bool:
+        asked.append(key)
+        return True
+
+    with opened(server.device(), decide=trust):
+        pass
+    assert [key.fingerprint for key in asked] == [server.host_key.get_fingerprint()]
+    assert (tmp_path / "known_hosts").read_text().startswith(f"[127.0.0.1]:{server.port} ssh-ed25519 ")
+    with opened(server.device(), decide=lambda key: pytest.fail("asked again")):
+        pass
+    assert not list(Path(environment["HOME"], ".ssh").iterdir()), "only our own file is written"
+
+
+def test_a_new_device_that_nobody_vouches_for_is_refused(server: SshServer, opened: Callable[..., Any]) -> None:
+    with pytest.raises(DeviceRefused, match="not known yet") as caught, opened(server.device(), decide=lambda _: False):
+        pass
+    assert server.host_key.get_fingerprint() in str(caught.value)
+
+
+def test_the_users_own_known_hosts_count(
+    server: SshServer, opened: Callable[..., Any], environment: dict[str, str]
+) -> None:
+    key = server.host_key.export_public_key("openssh").decode()
+    Path(environment["HOME"], ".ssh", "known_hosts").write_text(f"[127.0.0.1]:{server.port} {key}")
+    with opened(server.device(), decide=lambda _: False) as session:
+        assert session.run("true").exit_code == 0
+
+
+def test_another_host_key_is_explained(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519")
+    line = f"[127.0.0.1]:{server.port} {other.export_public_key('openssh').decode()}"
+    (tmp_path / "known_hosts").write_text(f"# a remark\n{line}")
+    with pytest.raises(DeviceRefused) as caught, opened(server.device()):
+        pass
+    message = str(caught.value)
+    assert other.get_fingerprint() in message
+    assert server.host_key.get_fingerprint() in message
+    assert f"{tmp_path / 'known_hosts'}, line 2" in message
+    assert "ssh-keygen -R" in str(caught.value.hint)
+
+
+def test_a_pinned_key_needs_no_file(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
+    pinned = server.host_key.export_public_key("openssh").decode()
+    with opened(server.device(host_key=pinned), decide=lambda _: False):
+        pass
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+    with pytest.raises(DeviceRefused, match="another host key"), opened(server.device(host_key=other)):
+        pass
+    assert not (tmp_path / "known_hosts").exists()
+
+
+def test_ssh_config_is_honoured(server: SshServer, opened: Callable[..., Any], environment: dict[str, str]) -> None:
+    Path(environment["HOME"], ".ssh", "config").write_text(
+        f"Host axiscam\n  Hostname 127.0.0.1\n  Port {server.port}\n  User root\n  IdentityFile {server.key_file}\n"
+    )
+    with opened(Device(name="axiscam", host="axiscam")) as session:
+        assert session.run("echo here").text == "here\n"
+
+
+def test_a_key_that_the_device_does_not_know_is_refused(
+    server: SshServer, opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    with pytest.raises(DeviceRefused, match="does not let root in") as caught, opened(server.device(keys=(stranger,))):
+        pass
+    assert "ssh-copy-id" in str(caught.value.hint)
+
+
+def test_a_device_that_is_off(server: SshServer, opened: Callable[..., Any]) -> None:
+    with pytest.raises(DeviceUnreachable, match="nothing answers"), opened(server.device(port=1)):
+        pass
+
+
+def test_a_device_that_does_not_answer(server: SshServer, line: Line, opened: Callable[..., Any]) -> None:
+    line.freeze()
+    with pytest.raises(DeviceUnreachable), opened(server.device(port=line.port), timeout=0.5):
+        pass
+
+
+def test_a_name_that_does_not_exist(opened: Callable[..., Any]) -> None:
+    with pytest.raises(DeviceUnreachable, match="no host called"), opened(Device(name="x", host="nowhere.invalid")):
+        pass
+
+
+def test_a_lost_connection_is_noticed(server: SshServer, session: Session) -> None:
+    threading.Timer(0.3, server.drop_connections).start()
+    with pytest.raises(ConnectionLost):
+        session.run("sleep 30")
+    with pytest.raises(ConnectionLost):
+        session.run("true")
+
+
+# Probing
+
+
+def test_a_probe_tells_what_the_device_is(session: Session, server: SshServer, tmp_path: Path) -> None:
+    cache = tmp_path / "facts.json"
+    facts = probe(session, cache=cache)
+    assert facts.architecture == platform.machine()
+    assert facts.libc == platform.libc_ver()[1]
+    assert "tar" in facts.tools
+    assert any(library.soname == "libc.so.6" for library in facts.libraries)
+    home = next(place for place in facts.places if place.path == str(server.folder))
+    assert home.writable
+    assert home.executable
+    assert home.free
+    # Until it restarts, only what may change is asked again.
+    again = probe(session, cache=cache)
+    assert again.libraries == facts.libraries
+    assert again.fingerprint == facts.fingerprint
+    assert len(server.commands) == 2
+
+
+# Forwarding
+
+
+def test_a_server_that_leads_no_connections_on_is_told_at_once(
+    tmp_path: Path, host_key: asyncssh.SSHKey, client_key: asyncssh.SSHKey, opened: Callable[..., Any]
+) -> None:
+    async def ready() -> bool:
+        return True
+
+    server = SshServer(tmp_path / "strict", host_key, client_key, key_options="no-port-forwarding ")
+    server.start()
+    try:
+        with (
+            opened(server.device()) as session,
+            pytest.raises(DeviceError, match="leads no connections on") as error,
+            forwarded(session, 12345, local_port=0, until_ready=ready),
+        ):
+            pytest.fail("nothing can be forwarded")
+    finally:
+        server.stop()
+    assert "forwarding" in str(error.value.hint)

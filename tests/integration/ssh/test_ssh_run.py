@@ -1,0 +1,259 @@
+"""Running over SSH: streams, signals, terminals, and a connection that ends."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.device.guard import Guard, ensure_guard
+from incamera.device.run import AppCommand, Streams, run_app
+from incamera.errors import ConnectionLost
+
+from .conftest import Ends, shell, wait_until
+
+if TYPE_CHECKING:
+    from incamera.device.session import Session
+
+    from ..ssh_server import Line, SshServer
+
+
+# Running
+
+
+def test_streams_and_the_exit_code(session: Session, guard: Guard, ends: Ends) -> None:
+    path = ensure_guard(session, guard)
+    ends.close_input()
+    command = shell('pwd; echo "$A"; echo problem >&2; exit 3', folder="/usr", environment={"A": "it's"})
+    assert run_app(session, path, command, streams=ends.streams) == 3
+    wait_until(lambda: ends.out == b"/usr\nit's\n" and ends.err == b"problem\n")
+
+
+def test_input_is_passed_on_to_its_end(session: Session, guard: Guard, ends: Ends) -> None:
+    path = ensure_guard(session, guard)
+
+    def type_in() -> None:
+        for _ in range(50):
+            os.write(ends.stdin, os.urandom(10_000))
+        ends.close_input()
+
+    threading.Thread(target=type_in, daemon=True).start()
+    assert run_app(session, path, shell("wc -c"), streams=ends.streams) == 0
+    wait_until(lambda: ends.out.strip() == b"500000")
+
+
+def test_output_comes_as_it_is_printed(session: Session, guard: Guard, ends: Ends) -> None:
+    path = ensure_guard(session, guard)
+
+    def answer() -> None:
+        wait_until(lambda: ends.out == b"question\n")
+        os.write(ends.stdin, b"answer\n")
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    python = AppCommand(words=(sys.executable, "-c", "print('question'); print(input())"))
+    assert run_app(session, path, python, streams=ends.streams) == 0
+    wait_until(lambda: ends.out == b"question\nanswer\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_killed_app_gives_128_and_the_signal(
+    session: Session, guard: Guard, ends: Ends, number: signal.Signals
+) -> None:
+    path = ensure_guard(session, guard)
+    assert run_app(session, path, shell(f"kill -{int(number)} $$"), streams=ends.streams) == 128 + number
+
+
+def test_a_child_that_holds_the_output_does_not_hold_us(session: Session, guard: Guard, ends: Ends) -> None:
+    path = ensure_guard(session, guard)
+    assert run_app(session, path, shell("sleep 1000 & echo $!; exit 4"), streams=ends.streams) == 4
+    wait_until(lambda: ends.out)
+    assert not is_running(int(ends.out))
+
+
+def test_an_app_that_cannot_start(session: Session, guard: Guard, ends: Ends) -> None:
+    path = ensure_guard(session, guard)
+    assert run_app(session, path, AppCommand(words=("/nowhere/app",)), streams=ends.streams) == 127
+    wait_until(lambda: b"/nowhere/app: No such file" in ends.err)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["cut", "freeze"])
+def test_a_lost_connection_leaves_no_process_behind(
+    how: str,
+    server: SshServer,
+    line: Line,
+    opened: Callable[..., Any],
+    guard: Guard,
+    ends: Ends,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import incamera.device.holding as module
+    import incamera.device.ssh as ssh
+
+    monkeypatch.setattr(module, "GUARD_TIMEOUT_SECONDS", 1.5)
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(ssh, "_KEEPALIVE_SECONDS", 0.5)
+    with opened(server.device(port=line.port)) as session:
+        path = ensure_guard(session, guard)
+
+        def lose() -> None:
+            wait_until(lambda: ends.out.count(b"\n") == 3)
+            line.cut() if how == "cut" else line.freeze()
+
+        threading.Thread(target=lose, daemon=True).start()
+        with pytest.raises(ConnectionLost):
+            run_app(
+                session,
+                path,
+                shell("echo $$; setsid sleep 1000 & echo $!; echo $INCAMERA_RUN; sleep 1000"),
+                streams=ends.streams,
+            )
+    *pids, run = ends.out.decode().split()
+    wait_until(lambda: not any(is_running(int(pid)) for pid in pids))
+    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")))
+
+
+def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> None:
+    """Nobody reads: neither our memory nor the connection's buffers grow without end, and the run can be ended."""
+    import resource
+
+    path = ensure_guard(session, guard)
+    reader, writer = os.pipe()
+    null = os.open(os.devnull, os.O_RDWR)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    results: list[int] = []
+    thread = threading.Thread(
+        target=lambda: results.append(run_app(session, path, shell("yes"), streams=Streams(null, writer, null)))
+    )
+    thread.start()
+    time.sleep(1.5)
+    assert thread.is_alive()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+    os.close(reader)  # as `head` does when it has seen enough
+    thread.join(20)
+    assert results == [128 + signal.SIGPIPE]
+    os.close(writer)
+    os.close(null)
+
+
+# As a program of its own: signals and terminals
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from incamera.device.guard import Guard, ensure_guard
+from incamera.device.run import AppCommand, run_app
+from incamera.device.ssh import connect
+from incamera.device.values import Device
+port, key, binary, place, script = sys.argv[1:]
+device = Device(name="test", host="127.0.0.1", port=int(port), user="root", keys=(Path(key),))
+with connect(device, known_hosts=Path(place) / "known_hosts", decide=lambda key: True) as session:
+    path = ensure_guard(session, Guard(Path(binary), place))
+    sys.exit(run_app(session, path, AppCommand(words=("sh", "-c", script))))
+"""
+
+
+def program(server: SshServer, guard: Guard, script: str) -> list[str]:
+    return [
+        *(sys.executable, "-c", PROGRAM, str(server.port), str(server.key_file)),
+        *(str(guard.binary), guard.place, script),
+    ]
+
+
+@pytest.fixture
+def started(server: SshServer, guard: Guard) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(script: str) -> subprocess.Popen[bytes]:
+        running.append(
+            subprocess.Popen(program(server, guard, script), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        )
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def read_line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return bytes(process.stdout.readline()).strip()
+
+
+def test_ctrl_c_interrupts_the_app(started: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    process = started("trap 'echo caught; exit 9' INT; echo here; while :; do sleep 0.05; done")
+    assert read_line(process) == b"here"
+    process.send_signal(signal.SIGINT)
+    assert read_line(process) == b"caught"
+    assert process.wait(20) == 9
+
+
+def test_a_second_ctrl_c_kills_it(started: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    process = started("trap 'echo caught' INT; echo here; while :; do sleep 0.05; done")
+    assert read_line(process) == b"here"
+    process.send_signal(signal.SIGINT)
+    assert read_line(process) == b"caught"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_when_the_tool_ends_the_app_does_too(
+    started: Callable[[str], subprocess.Popen[bytes]], number: signal.Signals
+) -> None:
+    process = started("setsid sleep 1000 & echo $! $INCAMERA_RUN; sleep 1000")
+    pid, run = read_line(process).decode().split()
+    process.send_signal(number)
+    process.wait(20)
+    wait_until(lambda: not is_running(int(pid)))
+    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")))
+
+
+def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:
+    script = "tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; stty size; sleep 1000"
+    pid, ours = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm-test"
+        os.execv(sys.executable, program(server, guard, script))
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+    before = termios.tcgetattr(ours)
+    seen = bytearray()
+
+    def read_until(text: bytes) -> None:
+        while text not in seen:
+            data = os.read(ours, 1000)
+            assert data, bytes(seen)
+            seen.extend(data)
+
+    read_until(b"33 111\r\nxterm-test\r\n")
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
+    time.sleep(0.5)
+    os.write(ours, b"hello\r")
+    read_until(b"got hello\r\n44 122\r\n")
+    os.write(ours, b"\x03")
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGINT
+    assert termios.tcgetattr(ours) == before, "the terminal is as it was"
+    os.close(ours)

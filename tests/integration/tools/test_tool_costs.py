@@ -1,0 +1,87 @@
+"""What an app in a virtual camera costs: its start, processor and memory."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import Finished, command_environment
+from tests.integration.helpers import Running, eventually, inside, running
+from tests.integration.terminal import Terminal
+
+from .conftest import both_architectures
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+Run = Callable[..., Finished]
+
+
+@both_architectures
+def test_where_the_time_goes_at_the_start(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+    done = incamera("run", "-C", project, "--device", cam.name, "--profile-startup", "--json")
+    assert done.code == 0
+    profile = json.loads(done.out)
+    phases = {phase["name"]: phase for phase in profile["phases"]}
+    assert {"connect", "bundle", "deploy", "start", "imports", "app"} <= phases.keys()
+    assert 0 < phases["start"]["inside"] <= phases["start"]["seconds"] + 0.02
+    assert profile["seconds"] == pytest.approx(sum(phase["seconds"] for phase in profile["phases"]))
+    tops = {item["name"]: item for item in profile["imports"]}
+    assert {"logging", "helper"} <= tops.keys()
+    assert tops["logging"]["seconds"] >= sum(child["seconds"] for child in tops["logging"]["children"])
+    assert phases["imports"]["seconds"] == pytest.approx(sum(item["seconds"] for item in profile["imports"]))
+    assert "42\n" in done.err
+    assert "import time:" not in done.err
+
+
+@both_architectures
+def test_what_runs_can_be_seen_and_ended(project: Path, cam: VirtualCamera, looping: Running, incamera: Run) -> None:
+    device = ("--device", cam.name)
+    first = json.loads(incamera("top", *device, "--once", "--json").out)["processes"]
+    assert [process["role"] for process in first] == ["app", "guard"]
+    process = first[0]
+    assert (process["app"], process["command"]) == ("bell", "python3 app.py loop 'two words'")
+    assert process["resident"] > 1_000_000
+    assert process["threads"] == 2  # one of ours waits for a console
+    assert process["files"] >= 3
+    inner = inside(cam, f"grep VmHWM /proc/{process['pid']}/status").split()[1]
+    assert process["peak"] <= int(inner) * 1024
+
+    with running("top", *device, "--json", "--every", "0.5", env=command_environment()) as top:
+        eventually(lambda: top.out.count(b"\n") >= 3, "there are three samples")
+        top.process.send_signal(signal.SIGINT)
+        assert top.finish() == 0
+    samples = [json.loads(line) for line in top.out.splitlines()]
+    assert all(sample["processes"][0]["cpu_percent"] > 0 for sample in samples)
+
+    (listed,) = json.loads(incamera("ps", *device, "--json").out)["processes"]
+    assert (listed["pid"], listed["role"]) == (process["pid"], "app")
+    ended = json.loads(incamera("stop", "-C", project, *device, "--json").out)["ended"]
+    assert [item["pid"] for item in ended] == [process["pid"]]
+    assert looping.finish() == 128 + signal.SIGTERM
+    assert json.loads(incamera("ps", *device, "--json").out)["processes"] == []
+    assert "nothing of ours runs" in incamera("ps", *device).err
+
+
+def test_everyone_is_told_by_role(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+    words = ("run", "--watch", "-C", project, "--device", cam.name, "--", "parent")
+    with running(*words, env=command_environment()) as command:
+        command.await_output("begun")
+        processes = json.loads(incamera("top", "--device", cam.name, "--once", "--json").out)["processes"]
+        found = {process["role"]: process["command"] for process in processes}
+        assert [process["role"] for process in processes] == ["app", "child", "warm process", "agent", "guard"]
+        assert {process["app"] for process in processes} == {"bell"}
+        assert (found["app"], found["child"]) == ("python3 app.py parent", "sleep 600")
+        assert found["guard"].startswith("incamera-guard hold ")
+        with Terminal("top", "--device", cam.name, env={**command_environment(), "TERM": "xterm"}) as person:
+            for shown in ("bell runs", "python3 app.py parent", "warm process", "python3 app.py parent"):
+                person.await_text(shown)  # the last one: it is shown anew
+            person.type("\x03")
+            assert person.finish() == 0
+        command.press_ctrl_c()
+        command.finish()

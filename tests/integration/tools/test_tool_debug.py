@@ -1,0 +1,77 @@
+"""Debuggers, of apps in virtual cameras."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.integration.conftest import Finished, command_environment
+from tests.integration.dap import Debugger
+from tests.integration.helpers import eventually, running
+from tests.integration.terminal import Terminal
+
+from .app import HELPER, left_behind
+from .conftest import both_architectures
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+Run = Callable[..., Finished]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@both_architectures
+def test_a_debugger_stops_in_the_camera(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+    port = free_port()
+    line = HELPER.splitlines().index("    return result") + 1
+    words = ("debug", "-C", project, "--device", cam.name, "--port", port, "--write-launch")
+    with running(*map(str, words), env=command_environment()) as command:
+        eventually(
+            lambda: f"127.0.0.1:{port}" in command.text or command.process.poll() is not None, "it listens", seconds=180
+        )
+        (configuration,) = json.loads((project / ".vscode" / "launch.json").read_text())["configurations"]
+        with Debugger(port) as debugger:
+            debugger.attach(configuration, project, {project / "helper.py": [line]})
+            assert debugger.stopped_at() == (str(project / "helper.py"), line, {"result": "42", "value": "21"})
+            assert command.out == b""
+            # Another session would take the files away from this one.
+            second = incamera("debug", "-C", project, "--device", cam.name, "--port", str(free_port()))
+            assert second.code == 4
+            assert "is being debugged on" in second.err
+            debugger.go_on()
+            debugger.event("terminated")
+        assert command.finish() == 0
+    assert command.out == b"42\n"
+    assert left_behind(cam) == []
+
+
+def test_a_port_that_is_taken_is_told(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = incamera("debug", "-C", project, "--device", cam.name, "--port", str(port))
+    assert done.code == 2
+    assert f"port {port} on this computer cannot be used" in done.err
+    assert left_behind(cam) == []
+
+
+def test_breakpoint_works_in_the_terminal(project: Path, cam: VirtualCamera) -> None:
+    words = ("run", "-C", project, "--device", cam.name, "--", "stop")
+    with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
+        person.await_text(f"> {project}/app.py(")
+        person.await_text("(Pdb) ")
+        person.type("p answer + 1\n")
+        person.await_text("\n43")
+        person.type("answer = 7\n")
+        person.type("continue\n")
+        person.await_text("answer 7")
+        assert person.finish() == 0

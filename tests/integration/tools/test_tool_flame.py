@@ -1,0 +1,117 @@
+"""Flame graphs of apps in virtual cameras, with root and without."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import Finished, command_environment
+from tests.integration.helpers import Running, inside, running
+
+from .conftest import both_architectures
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+Run = Callable[..., Finished]
+
+
+def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> list[str]:
+    """Return what the graph tells of each frame: its function, file and line, and how often it was seen."""
+    graph = folder / "out.svg"
+    done = incamera("top", "--device", device, "--flame", graph, "--seconds", "3", *words, cwd=folder, env=env)
+    assert done.code == 0, done.err
+    root = ET.parse(graph).getroot()
+    assert root.tag.endswith("}svg")
+    return [element.text or "" for element in root.iter() if element.tag.endswith("}title")]
+
+
+@both_architectures
+def test_a_flame_graph(cam: VirtualCamera, project: Path, incamera: Run, tmp_path: Path) -> None:
+    nothing = incamera("top", "--device", cam.name, "--flame", tmp_path / "none.svg", cwd=project)
+    assert (nothing.code, "no app runs on" in nothing.err) == (2, True)
+    words = ("run", "-C", project, "--device", cam.name, "--", "loop")
+    with running(*words, env=command_environment()) as command:
+        command.await_output("begun")
+        titles = draw(incamera, cam.name, tmp_path)
+        assert any(title.startswith("count_up (helper.py:") for title in titles), titles
+        assert not any("incamera_agent" in title for title in titles), titles  # which waits in it for a console
+        # The app was only looked at.
+        assert command.process.poll() is None
+        assert "incamera-flame" not in inside(cam, "cat /proc/mounts; ls /tmp")
+        command.press_ctrl_c()
+        command.finish()
+
+
+def test_a_fork_of_the_warm_process_is_drawn_as_the_app_alone(
+    cam: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
+) -> None:
+    titles = draw(incamera, cam.name, tmp_path)
+    assert any(title.startswith("count_up (helper.py:") for title in titles), titles
+    # Neither how it was forked is seen, nor the agent's own thread in it.
+    assert not any("incamera_agent" in title for title in titles), titles
+    assert watched.process.poll() is None
+
+
+# Somebody who isn't root
+
+
+@pytest.fixture(scope="module")
+def maker(start_virtual: Callable[..., VirtualCamera], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of somebody for whom `maker` is a camera on which they are an ordinary user."""
+    camera = start_virtual("axis-os-11-aarch64", name="tools-maker")
+    home = inside(camera, "echo ~").strip()
+    inside(
+        camera,
+        "echo maker:x:1000:1000:maker:/run/maker:/bin/sh >>/etc/passwd; mkdir -m 700 /run/maker; "
+        f"cp -r {home}/.ssh /run/maker; chown -R 1000:1000 /run/maker",
+    )
+    ssh = tmp_path_factory.mktemp("maker") / ".ssh"
+    ssh.mkdir(mode=0o700)
+    (ssh / "known_hosts").write_text(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
+    (ssh / "config").write_text(
+        f"Host maker\nHostName {camera.ssh_host}\nPort {camera.ssh_port}\nUser maker\nIdentityFile {camera.key}\n"
+    )
+    return {"HOME": str(ssh.parent)}
+
+
+@pytest.mark.parametrize("watch", [["--watch"], []])
+def test_without_root_the_app_itself_tells_what_it_does(
+    watch: list[str], maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
+) -> None:
+    with running(
+        "run", *watch, "-C", project, "--device", "maker", "--", "loop", env=command_environment(maker)
+    ) as command:
+        command.await_output("begun")
+        titles = draw(incamera, "maker", tmp_path, env=maker)
+        assert any(title.startswith("count_up (helper.py:") for title in titles), titles
+        told = json.loads(
+            incamera(
+                *("top", "--device", "maker", "--flame", tmp_path / "out.svg", "--seconds", "1", "--json"), env=maker
+            ).out
+        )
+        assert told["sampler"] == "app"
+        assert told["samples"] > 1
+        assert command.process.poll() is None
+        command.press_ctrl_c()
+        command.finish()
+
+
+def test_without_root_what_cannot_be_asked_is_named_with_the_way_out(
+    maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
+) -> None:
+    words = ("python", "-C", project, "--device", "maker", "app.py", "loop")
+    with running(*words, env=command_environment(maker)) as command:
+        command.await_output("begun")
+        done = incamera("top", "--device", "maker", "--flame", tmp_path / "out.svg", env=maker)
+        assert done.code == 4
+        assert "py-spy needs root there, and you are maker" in done.err
+        assert "hint: an app that was started with `incamera run`" in done.err
+        assert not (tmp_path / "out.svg").exists()
+        command.press_ctrl_c()
+        command.finish()

@@ -1,0 +1,58 @@
+"""What `ps` shows of the agent's forks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .agent_process import SOURCE
+
+pytestmark = pytest.mark.starts_processes
+
+LOOK = """\
+import json, sys
+from incamera_agent.title import show
+for words in json.load(sys.stdin):
+    show(words)
+    with open("/proc/self/cmdline", "rb") as stream:
+        print(stream.read().rstrip(b"\\0").replace(b"\\0", b" ").decode())
+"""
+
+
+def shown(folder: Path, *titles: Sequence[str], module: str = "incamera_agent") -> list[str]:
+    """Return what `ps` shows after each of *titles*, of a process that has the words of an agent."""
+    (folder / "look.py").write_text(LOOK)
+    done = subprocess.run(
+        [sys.executable, "look.py", "-m", module, "--app", "bell", "--who", "root@vm", "--what", "incamera run"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"},
+        input=json.dumps(titles),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_fork_bears_its_own_words(tmp_path: Path) -> None:
+    warm, app = shown(tmp_path, ["-m", "incamera_agent", "--warm"], ["app.py", "--name", "two words"])
+    assert warm.endswith(" look.py -m incamera_agent --warm")
+    assert app.endswith(" look.py app.py --name two words")
+
+
+def test_words_that_find_no_room_are_cut(tmp_path: Path) -> None:
+    long, short = shown(tmp_path, ["app.py", "ä" * 500], ["app.py"])
+    assert re.search(r" look.py app.py ä+…$", long)
+    assert short.endswith(" look.py app.py")
+
+
+def test_another_process_is_left_as_it_is(tmp_path: Path) -> None:
+    (plain,) = shown(tmp_path, ["app.py"], module="pytest")
+    assert plain.endswith(" look.py -m pytest --app bell --who root@vm --what incamera run")

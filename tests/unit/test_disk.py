@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incamera.disk import disk_usage, keep_cache, remove_tree
+
+
+def test_remove_tree_removes_read_only_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").touch()
+    (folder / "sub").chmod(0o555)
+    folder.chmod(0o555)
+    remove_tree(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("others", [["make"], ["remove", "make"]])
+def test_remove_tree_removes_what_is_in_another_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[str]
+) -> None:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    real = os.rmdir
+
+    def rmdir(path: Any, **options: Any) -> None:
+        if others:
+            if others.pop(0) == "remove":
+                raise FileNotFoundError(path)
+            (folder / "file").touch()  # it comes just when all that was there is gone
+        real(path, **options)
+
+    monkeypatch.setattr("os.rmdir", rmdir)
+    remove_tree(folder)
+    assert not folder.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
+    keep_cache(tmp_path / "caches" / "kept", b"x")
+    assert (tmp_path / "caches" / "kept").read_bytes() == b"x"
+    (tmp_path / "file").touch()
+    keep_cache(tmp_path / "file" / "kept", b"x")
+
+
+def test_disk_usage_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"x" * 100)
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    assert disk_usage(tmp_path) == 100
