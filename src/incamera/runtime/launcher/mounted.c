@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,12 +20,15 @@
 #include <unistd.h>
 
 #define SQUASHFS_MAGIC 0x73717368
-/* A network share answers each piece with one reply; its kernel asks for no more than 4 MB at a time. */
-#define PIECE (4u << 20)
+/* A network share answers each piece with one reply; the kernel asks for no more than 2 MB at a time. */
+#define PIECE (2u << 20)
 /* Other programs take loop devices, too. */
 #define ATTEMPTS 16
 /* What is done ahead gives way to what is asked for. */
 #define NICE 10
+#define FOLLOWS_MS 5
+/* So far it stays behind, since some files take more room in the image than others. */
+#define DISTANCE_KB 512
 
 static uint32_t add_check(uint32_t check, const unsigned char *data, size_t size) {
     uint32_t low = check & 0xffff, high = check >> 16;
@@ -38,10 +42,10 @@ static uint32_t add_check(uint32_t check, const unsigned char *data, size_t size
     return high << 16 | low;
 }
 
-/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit, and add it to CHECK. Returns 0, an errno, or
-   FILE_ENDS. */
+/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit; add it to CHECK, and its size to READ_KB.
+   Returns 0, an errno, or FILE_ENDS. */
 enum { FILE_ENDS = -1 };
-static int read_ahead(int file, struct range range, uint32_t *check) {
+static int read_ahead(int file, struct range range, uint32_t *check, volatile uint32_t *read_kb) {
     unsigned char *piece = require_memory(malloc(PIECE));
     int problem = 0;
     while (range.start < range.end && !problem) {
@@ -50,6 +54,7 @@ static int read_ahead(int file, struct range range, uint32_t *check) {
         if (got > 0) {
             *check = add_check(*check, piece, (size_t)got);
             range.start += (uint64_t)got;
+            *read_kb += (uint32_t)(got >> 10);
         } else if (!got)
             problem = FILE_ENDS;
         else if (errno != EINTR)
@@ -116,19 +121,26 @@ static bool mount_file(int file, const char *folder) {
 }
 
 /* Read the files that a start reads, in its order: so another processor unpacks them while this one still reads from the place, and then while
-   Python starts. Half of the free memory is left alone. */
-static void unpack_ahead(const struct image *image, const char *folder) {
+   Python starts. It stays behind READ_KB, what is read so far of TOTAL_KB: what it asked the place for itself would come in small pieces.
+   Half of the free memory is left alone. */
+static void unpack_ahead(const struct image *image, const char *folder, const volatile uint32_t *read_kb, uint32_t total_kb) {
     for (int i = 0; i < 3; i++)
         close(i);
     setsid();
     setpriority(PRIO_PROCESS, 0, NICE);
     if (chdir(folder) < 0)
         return;
-    uint64_t room = read_memory("MemAvailable:") / 2;
+    uint64_t room = read_memory("MemAvailable:") / 2, all = 0, done = 0;
+    for (size_t i = 0; i < image->part_count; i++)
+        all += image->parts[i].size;
     char *piece = require_memory(malloc(PIECE));
-    for (size_t i = 0; i < image->part_count && room > image->parts[i].size; i++) {
+    pid_t reader = getppid();
+    for (size_t i = 0; i < image->part_count && done < room; i++) {
         uint64_t left = image->parts[i].size;
-        room -= left;
+        done += left;
+        uint64_t wanted = done * total_kb / (all + 1) + DISTANCE_KB;
+        while (getppid() == reader && *read_kb < (wanted < total_kb ? wanted : total_kb))
+            usleep(FOLLOWS_MS * 1000);
         int file = open(image->parts[i].path, O_RDONLY | O_CLOEXEC);
         for (ssize_t got; file >= 0 && left && (got = read(file, piece, left < PIECE ? (size_t)left : PIECE)) > 0;)
             left -= (uint64_t)got;
@@ -152,21 +164,29 @@ void mount_image(const struct image *image, const char *path, const char *folder
         fail(1, "cannot make", partial, errno);
     posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
     /* The first range is what mounting reads. */
+    volatile uint32_t *read_kb = mmap(NULL, sizeof *read_kb, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (read_kb == MAP_FAILED)
+        fail(1, "no memory left", NULL, 0);
     if (image->range_count)
-        problem = read_ahead(file, image->ranges[0], &check);
+        problem = read_ahead(file, image->ranges[0], &check, read_kb);
     if (!problem && !mount_file(file, partial)) {
         int error = errno;
         rmdir(partial);
         rmdir(folder);
         fail(EXIT_CANNOT, "this camera cannot mount the image", path, error);
     }
+    uint32_t total_kb = 0;
+    for (size_t i = 1; i < image->range_count; i++)
+        total_kb += (uint32_t)((image->ranges[i].end - image->ranges[i].start) >> 10);
+    *read_kb = 0;
     pid_t unpacker = problem ? -1 : fork();
     if (unpacker == 0) {
-        unpack_ahead(image, partial);
+        unpack_ahead(image, partial, read_kb, total_kb);
         _exit(0);
     }
     for (size_t i = 1; i < image->range_count && !problem; i++)
-        problem = read_ahead(file, image->ranges[i], &check);
+        problem = read_ahead(file, image->ranges[i], &check, read_kb);
+    *read_kb = total_kb;
     posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
     close(file);
     if (!problem && image->range_count && check != image->check)
