@@ -1,8 +1,9 @@
 """Carries one connection of a camera to a service that it was lent: `python -I relay.py FILE PORT`, started by QEMU.
 
 FILE says where the service behind the camera's PORT is (`services.py` writes it), now, as this connection begins.
-Without such a service the connection is closed at once. A server that isn't up now is waited for: QEMU has answered in
-its name already, and a camera that finds a silent server tries on, as it does where a real one is away.
+A server that isn't up now is waited for: QEMU has answered in its name already, and a camera that finds a silent server
+tries on, as it does where a real one is away. Without such a service the connection is closed, after a while: a camera
+that still looks for a share of former days would begin the next one at once, and so on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 
 _CHUNK = 1 << 18
 _PAUSE_MILLISECONDS = 200
+_AWAY_MILLISECONDS = 5000
 
 
 def find_service(file: str, port: str) -> tuple[str, int] | None:
@@ -39,7 +41,8 @@ def connect(file: str, port: str) -> socket.socket | None:
             return socket.create_connection(service)
         except OSError:
             if camera.poll(_PAUSE_MILLISECONDS):
-                break
+                return None
+    camera.poll(_AWAY_MILLISECONDS)
     return None
 
 

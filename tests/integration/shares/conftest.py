@@ -101,15 +101,6 @@ def waits_for_share(camera: VirtualCamera) -> bool:
     return bool(inside(camera, "grep -l smb2_reconnect /proc/[0-9]*/wchan 2>/dev/null"))
 
 
-def is_open(file: Path) -> bool:
-    """Return whether a process of this computer has *file* open."""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if link.readlink() == file:
-                return True
-    return False
-
-
 @contextmanager
 def serving_command(folder: Path) -> Iterator[Running]:
     """`incamera share serve` in a process of its own."""

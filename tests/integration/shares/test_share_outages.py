@@ -21,7 +21,7 @@ from incamera.workflows.share_attach import attach, detach, ensure_mounted, requ
 
 from ..conftest import Finished, command_environment
 from ..helpers import eventually, inside, processes_that_mention, running, write_project
-from .conftest import NAME, Meanwhile, is_open, mount, private_folder, runs, serve, serving_command, waits_for_share
+from .conftest import NAME, Meanwhile, mount, private_folder, runs, serve, serving_command, waits_for_share
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -53,10 +53,14 @@ def test_a_server_killed_under_way_loses_nothing(context: Context, tenant: Virtu
     with serving_command(folder) as first:
         attach(context, NAME, tenant.name)
         private = private_folder(folder)
-        reader = Meanwhile(tenant, f"sha256sum {PLACE}/data; echo written >{PLACE}/file; cat {PLACE}/file")
-        eventually(lambda: is_open(folder / "data"), "the camera reads")
+        begin = f"exec 3<{PLACE}/data; dd bs=64k count=1 <&3 >/tmp/begun 2>/dev/null"
+        go_on = "until [ -e /tmp/on ]; do sleep 0.1; done; cat /tmp/begun - <&3 | sha256sum; rm /tmp/begun /tmp/on"
+        write = f"echo written >{PLACE}/file; cat {PLACE}/file"
+        reader = Meanwhile(tenant, f"{begin}; {go_on}; {write}")
+        eventually(lambda: inside(tenant, "[ -s /tmp/begun ] && echo yes"), "the camera reads")
         first.process.kill()
         first.finish()
+        inside(tenant, "touch /tmp/on")
     # The server sees that its starter is gone; what it wrote is left until the next one starts.
     eventually(lambda: not processes_that_mention(str(private)), "its server is gone")
     assert private.exists()

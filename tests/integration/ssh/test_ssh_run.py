@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -228,7 +229,8 @@ def test_when_the_tool_ends_the_app_does_too(
 
 
 def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:
-    script = "tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; stty size; sleep 1000"
+    wait = "until [ '44 122' = \"$(stty size)\" ]; do sleep 0.05; done"
+    script = f"tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; {wait}; stty size; sleep 1000"
     pid, ours = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-test"
@@ -243,13 +245,13 @@ def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:
 
     def read_until(text: bytes) -> None:
         while text not in seen:
+            assert select.select([ours], [], [], 60)[0], bytes(seen)
             data = os.read(ours, 1000)
             assert data, bytes(seen)
             seen.extend(data)
 
     read_until(b"33 111\r\nxterm-test\r\n")
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
-    time.sleep(0.5)
     os.write(ours, b"hello\r")
     read_until(b"got hello\r\n44 122\r\n")
     os.write(ours, b"\x03")
