@@ -13,10 +13,11 @@ import select
 import socket
 import sys
 import threading
+import time
 
 _CHUNK = 1 << 18
-_PAUSE_MILLISECONDS = 200
-_AWAY_MILLISECONDS = 5000
+_PAUSE_MILLISECONDS = 100
+_AWAY_SECONDS = 0.5
 
 
 def find_service(file: str, port: str) -> tuple[str, int] | None:
@@ -36,13 +37,15 @@ def connect(file: str, port: str) -> socket.socket | None:
     """Return a connection to the service, None when there is none, or the camera doesn't wait for it any longer."""
     camera = select.poll()
     camera.register(0, select.POLLRDHUP)
-    while service := find_service(file, port):
-        try:
-            return socket.create_connection(service)
-        except OSError:
-            if camera.poll(_PAUSE_MILLISECONDS):
-                return None
-    camera.poll(_AWAY_MILLISECONDS)
+    asked = time.monotonic()
+    while (service := find_service(file, port)) or time.monotonic() - asked < _AWAY_SECONDS:
+        if service:
+            try:
+                return socket.create_connection(service)
+            except OSError:
+                pass  # it isn't up
+        if camera.poll(_PAUSE_MILLISECONDS):
+            break
     return None
 
 

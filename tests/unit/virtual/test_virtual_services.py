@@ -76,6 +76,6 @@ def test_without_a_service_a_camera_is_not_sent_round_in_circles(store: Store) -
         end.close()
         # Were it closed, the camera's kernel would begin the next connection at once.
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1)
+            process.wait(0.3)
         camera.close()
         assert process.wait(20) == 0
