@@ -2,7 +2,7 @@
 
 `tree` is the known way: Debian's packages, and wheels where numpy is one, unpacked as they are, Python started through
 their loader with the folders that are needed. `tree, compiled` is the same with the byte-code that a first start as
-root has left beside the sources. Cold: the share mounted anew, nothing of it in the camera's memory. Warm: the same
+root has left beside the sources. Cold: in a camera just started, nothing of the share in its memory. Warm: the same
 once more, two seconds later. What the network does is counted by the camera's own kernel.
 """
 
@@ -26,15 +26,18 @@ from incamera.project.settings import load_project
 from incamera.runtime import layout
 from incamera.runtime.images import app_entries, image_text, small_app
 from incamera.runtime.launcher import require_launcher
+from incamera.share.values import Protocol
 from incamera.targets.form import Form
 from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
+from incamera.virtual.camera import stop_camera
 from incamera.workflows.bundle import build_bundle
 from incamera.workflows.context import Context
 from incamera.workflows.devices import connected, virtual_device
 from incamera.workflows.images import DEFAULT_COMPRESSION, ensure_image
 from incamera.workflows.lock import ensure_lock
 from incamera.workflows.packages import fetch_distributions
+from incamera.workflows.share_attach import attach_share
 from incamera.workflows.tools import unpack_debs
 from incamera.workflows.virtual import start_virtual
 from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from incamera.device.session import Session
     from incamera.runtime.bundle import Bundle
     from incamera.share.values import Share
+    from incamera.targets.profile import Profile
 
 PLACE = "/var/spool/storage/NetworkShare"
 GUARD = "/tmp/incamera-guard"
@@ -97,28 +101,31 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         ]
         share = stack.enter_context(_served(context, share_folder, arguments.protocol))
         profile = require_profile(f"{arguments.generation}-{target.architecture}")
-        camera = start_virtual(context, profile, owner_pid=os.getpid(), name=arguments.name)
-        stack.callback(_stop, context, camera.name)
-        with connected(context, virtual_device(camera)) as session:
-            guard = require_launcher(target.architecture).read_bytes()
-            session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
-            _mount(context, session, share)
-            say("a first start of each, not counted")
+        for number in range(arguments.rounds):
             for way in ways:
-                _start(session, way)
-            for number in range(arguments.rounds):
-                for way in ways:
-                    say(f"round {number + 1} of {arguments.rounds}: {way.name}")
-                    _forget(context, session, share)
-                    way.cold.append(_count(session, way, arguments.protocol))
-                    time.sleep(PAUSE_SECONDS)
-                    way.warm.append(_count(session, way, arguments.protocol))
-            session.run(f"{GUARD} stand --drop")
+                say(f"round {number + 1} of {arguments.rounds}: {way.name}")
+                _measure_way(context, profile, share, way, arguments.name)
     RESULTS[:] = [_sum_up(way) for way in ways]
     title = f"import numpy from a network share ({target.architecture}, virtual camera, {arguments.protocol.upper()})"
     if arguments.chart:
         arguments.chart.write_text(_chart(title), "utf-8")
     return _figures(target)
+
+
+def _measure_way(context: Context, profile: Profile, share: Share, way: Way, name: str | None) -> None:
+    # An emulator is slower where memory was used for other code before: each way gets a camera of its own.
+    camera = start_virtual(context, profile, owner_pid=os.getpid(), name=name)
+    try:
+        with connected(context, virtual_device(camera)) as session:
+            guard = require_launcher(profile.architecture).read_bytes()
+            session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
+            attach_share(context, session, share)
+            session.require("sync; echo 3 > /proc/sys/vm/drop_caches", purpose="forget what was read")
+            way.cold.append(_count(session, way, share))
+            time.sleep(PAUSE_SECONDS)
+            way.warm.append(_count(session, way, share))
+    finally:
+        stop_camera(context.store, camera.name)
 
 
 def _figures(target: Target) -> list[Figure]:
@@ -237,7 +244,6 @@ def _size(tree: Path) -> int:
 
 @contextmanager
 def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
-    from incamera.share.values import Protocol
     from incamera.workflows.share import Wish, forget_share, served
 
     if protocol == "nfs" and os.geteuid() != 0:
@@ -250,37 +256,16 @@ def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
         forget_share(context, name)
 
 
-def _stop(context: Context, name: str) -> None:
-    from incamera.virtual.camera import stop_camera
-
-    stop_camera(context.store, name)
-
-
 # What the camera does.
 
 
-def _mount(context: Context, session: Session, share: Share) -> None:
-    from incamera.workflows.share_attach import attach_share
-
-    attach_share(context, session, share)
-
-
-def _forget(context: Context, session: Session, share: Share) -> None:
-    # An image that is mounted keeps its share from being let go, whoever stood on it.
-    script = f"cd /; {GUARD} stand --drop; umount {PLACE} && sync && echo 3 > /proc/sys/vm/drop_caches"
-    session.require(script, purpose="forget what was read")
-    _mount(context, session, share)
-
-
-def _start(session: Session, way: Way) -> None:
-    done = session.run(way.command, timeout=300)
-    if done.exit_code:
-        raise Failed(f"{way.name}: {done.error_text}")
-
-
-def _count(session: Session, way: Way, protocol: str) -> tuple[int, int, float]:
+def _count(session: Session, way: Way, share: Share) -> tuple[int, int, float]:
     """Run *way*; return its round trips, the bytes that were read, and the seconds, all as the camera counted them."""
-    look = "cat /proc/fs/cifs/Stats" if protocol == "smb" else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
+    look = (
+        "cat /proc/fs/cifs/Stats"
+        if share.protocol is Protocol.smb
+        else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
+    )
     script = f"""
 {look}; echo ==; cut -d' ' -f1 /proc/uptime; echo ==
 ( {way.command} ) || exit 1
@@ -290,7 +275,7 @@ echo ==; cut -d' ' -f1 /proc/uptime; echo ==; {look}
     if done.exit_code:
         raise Failed(f"{way.name}: {done.error_text}")
     before, began, _, ended, after = done.stdout.decode().split("==")
-    count: Callable[[str], tuple[int, int]] = _count_smb if protocol == "smb" else _count_nfs
+    count: Callable[[str], tuple[int, int]] = _count_smb if smb else _count_nfs
     (trips, size), (trips_before, size_before) = count(after), count(before)
     return trips - trips_before, size - size_before, float(ended) - float(began)
 
