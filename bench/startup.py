@@ -261,11 +261,8 @@ def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
 
 def _count(session: Session, way: Way, share: Share) -> tuple[int, int, float]:
     """Run *way*; return its round trips, the bytes that were read, and the seconds, all as the camera counted them."""
-    look = (
-        "cat /proc/fs/cifs/Stats"
-        if share.protocol is Protocol.smb
-        else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
-    )
+    smb = share.protocol is Protocol.smb
+    look = "cat /proc/fs/cifs/Stats" if smb else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
     script = f"""
 {look}; echo ==; cut -d' ' -f1 /proc/uptime; echo ==
 ( {way.command} ) || exit 1
