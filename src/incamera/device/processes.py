@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.device.holding import RUN_FOLDER
 from incamera.device.roles import Role, find_role, is_guard, settle_roles
 from incamera.errors import DeviceError
 
@@ -41,7 +42,6 @@ _TOOLS = r"^/[^ ]*/incamera-\(guard-\|tools/\)"
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
 _APP = re.compile(r"/incamera/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)/([^/]+)/")
-_RUN_FOLDER = "/tmp/incamera-run-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,7 +220,7 @@ def _run_of(marks: Sequence[str], words: Sequence[str]) -> str:
     """Return the run's name: out of its mark, or of what its guard is told to hold."""
     if marks:
         return marks[0].removeprefix(_MARK)
-    return next((word[len("/tmp/") :] for word in words if word.startswith(_RUN_FOLDER)), "")
+    return next((word[len("/tmp/") :] for word in words if word.startswith(RUN_FOLDER)), "")
 
 
 def _app_of(folder: str, words: Sequence[str]) -> str:

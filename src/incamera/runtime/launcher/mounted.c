@@ -27,6 +27,7 @@
 /* What is done ahead gives way to what is asked for. */
 #define NICE 10
 #define FOLLOWS_MS 5
+#define MOST_DESCRIPTORS 64
 /* So far it stays behind, since some files take more room in the image than others. */
 #define DISTANCE_KB 512
 
@@ -124,7 +125,8 @@ static bool mount_file(int file, const char *folder) {
    Python starts. It stays behind READ_KB, what is read so far of TOTAL_KB: what it asked the place for itself would come in small pieces.
    Half of the free memory is left alone. */
 static void unpack_ahead(const struct image *image, const char *folder, const volatile uint32_t *read_kb, uint32_t total_kb) {
-    for (int i = 0; i < 3; i++)
+    /* Who waits for our output, or for the lock on the roots, need not wait for us. */
+    for (int i = 0; i < MOST_DESCRIPTORS; i++)
         close(i);
     setsid();
     setpriority(PRIO_PROCESS, 0, NICE);
@@ -154,52 +156,57 @@ static void unmount(const char *folder) {
     rmdir(folder);
 }
 
-/* What is read of the image is checked before anything runs from it. Until then it is mounted under another name. */
-void mount_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_whole_image(image, path), problem = 0;
-    uint32_t check = 1;
-    char *partial = join(folder, ".partial", "");
-    unmount(partial);
-    if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)
-        fail(1, "cannot make", partial, errno);
-    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
-    /* The first range is what mounting reads. */
-    volatile uint32_t *read_kb = mmap(NULL, sizeof *read_kb, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (read_kb == MAP_FAILED)
-        fail(1, "no memory left", NULL, 0);
-    if (image->range_count)
-        problem = read_ahead(file, image->ranges[0], &check, read_kb);
-    if (!problem && !mount_file(file, partial)) {
-        int error = errno;
-        rmdir(partial);
-        rmdir(folder);
-        fail(EXIT_CANNOT, "this camera cannot mount the image", path, error);
-    }
+/* Read all ranges but the first, while another process unpacks what was read. Returns 0, an errno, or FILE_ENDS, also where the check does not hold. */
+static int read_and_unpack(const struct image *image, int file, const char *mounted, uint32_t check, volatile uint32_t *read_kb) {
     uint32_t total_kb = 0;
+    int problem = 0;
     for (size_t i = 1; i < image->range_count; i++)
         total_kb += (uint32_t)((image->ranges[i].end - image->ranges[i].start) >> 10);
     *read_kb = 0;
-    pid_t unpacker = problem ? -1 : fork();
+    pid_t unpacker = fork();
     if (unpacker == 0) {
-        unpack_ahead(image, partial, read_kb, total_kb);
+        unpack_ahead(image, mounted, read_kb, total_kb);
         _exit(0);
     }
     for (size_t i = 1; i < image->range_count && !problem; i++)
         problem = read_ahead(file, image->ranges[i], &check, read_kb);
     *read_kb = total_kb;
-    posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
-    close(file);
     if (!problem && image->range_count && check != image->check)
         problem = FILE_ENDS;
-    bool bound = !problem && mount(partial, folder, NULL, MS_BIND, NULL) == 0;
-    int error = errno;
-    if (!bound && unpacker > 0) {
+    if (problem && unpacker > 0) {
         kill(unpacker, SIGKILL);
         await_child(unpacker);
     }
+    return problem;
+}
+
+/* What is read of the image is checked before anything runs from it. Until then it is mounted under another name. */
+void mount_image(const struct image *image, const char *path, const char *folder) {
+    int file = open_whole_image(image, path), problem = 0, error = 0;
+    uint32_t check = 1;
+    char *partial = join(folder, ".partial", "");
+    unmount(partial);
+    if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)
+        fail(1, "cannot make", partial, errno);
+    volatile uint32_t *read_kb = mmap(NULL, sizeof *read_kb, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (read_kb == MAP_FAILED)
+        fail(1, "no memory left", NULL, 0);
+    posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
+    /* The first range is what mounting reads. */
+    if (image->range_count)
+        problem = read_ahead(file, image->ranges[0], &check, read_kb);
+    bool mounted = !problem && mount_file(file, partial);
+    error = errno;
+    if (mounted) {
+        problem = read_and_unpack(image, file, partial, check, read_kb);
+        mounted = !problem && mount(partial, folder, NULL, MS_BIND, NULL) == 0;
+        error = errno;
+    }
+    posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
+    close(file);
     unmount(partial);
     free(partial);
-    if (bound)
+    if (mounted)
         return;
     rmdir(folder);
     if (problem == FILE_ENDS)

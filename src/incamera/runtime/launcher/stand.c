@@ -39,7 +39,7 @@ static void add_part(struct image *image, uint64_t size, const char *path) {
     image->parts[image->part_count++] = (struct part){size, path};
 }
 
-static bool is_sound(const struct image *image) {
+static bool is_complete(const struct image *image) {
     bool sound = image->form && image->file && strlen(image->file) >= 64 && !strchr(image->file, '/');
     for (size_t i = 0; i < image->range_count; i++)
         sound = sound && image->ranges[i].start <= image->ranges[i].end && image->ranges[i].end <= image->size;
@@ -67,7 +67,7 @@ static void read_image(const char *path, char *text, struct image *image) {
         else if (!strcmp(key, "unpack") && more)
             add_part(image, read_number(value), more + 1);
     }
-    if (!is_sound(image))
+    if (!is_complete(image))
         fail(EXIT_UNSOUND, "not whole, deploy again:", path, 0);
 }
 
