@@ -139,6 +139,31 @@ def test_reloads_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> None:
     agent.wait("exited")
 
 
+def test_what_is_stopped_while_it_should_reload_is_not_started_again(agent: AgentProcess) -> None:
+    """The app returns late: it is still to load the new code when it is stopped."""
+    late = "import time\nfrom incamera_agent import reloading\nprint('on', flush=True)\ntime.sleep(60)\n"
+    agent.change({"app.py": late})
+    agent.start()
+    agent.await_output(b"on")
+    agent.send("reload", run="r", grace=20)
+    agent.send("stop", run="r", grace=1)
+    agent.wait("exited")
+    assert agent.output["stdout"] == b"on\n"
+    assert not [message for message, _ in agent.messages if message["type"] == "restarted"]
+
+
+def test_what_is_stopped_while_it_is_started_again_ends(agent: AgentProcess) -> None:
+    agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
+    agent.start()
+    agent.await_output(b"on")
+    # Everything in one piece: the new process is not there when the agent reads the last of it.
+    agent.send("signal", run="r", name="KILL")
+    agent.wait("exited")
+    agent.send("reload", run="r")
+    agent.send("stop", run="r", grace=1)
+    assert agent.wait("exited")["reason"] == "stopped"
+
+
 def test_reloads_in_a_row_of_an_app_that_never_asks_end_with_the_newest_code(agent: AgentProcess) -> None:
     agent.change(
         {"app.py": "import helper, time\nprint(helper.WORD, flush=True)\ntime.sleep(60)\n", "helper.py": "WORD = 'a'"}

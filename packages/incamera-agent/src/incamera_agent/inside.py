@@ -62,6 +62,8 @@ class Inside:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+        # In this sequence: an order that comes in between is heard twice rather than never.
+        kept.wanted = False
         order = self._order
         if order.get("arguments") is not None:
             self._arguments = order["arguments"]
@@ -70,7 +72,7 @@ class Inside:
         purge(folder)
         if kept.on_listening is None:
             kept.on_listening = self._tell_listening
-        self._window.send({"type": "reloaded", "kept": list(kept.objects)})
+        self._window.send({"type": "reloaded", "order": order["order"], "kept": list(kept.objects)})
         return self._arguments
 
     # The thread.

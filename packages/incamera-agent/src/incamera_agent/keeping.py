@@ -45,7 +45,6 @@ class Kept:
         """A new app begins; what the one before it hasn't asked for any more is closed."""
         self.close([name for name in self.objects if name not in self.asked])
         self.asked.clear()
-        self.wanted = False
 
 
 kept = Kept()

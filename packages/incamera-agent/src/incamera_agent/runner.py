@@ -135,8 +135,6 @@ class Runner:
         if told["type"] == "restarted":
             self._on_news(run, {"type": "restarted", "run": run.name, "pid": pid})
         self._measuring.begin()
-        if self.leaving or run.again is not None:
-            run.stop(LEAVE_GRACE_SECONDS)
 
     def _fail_start(self, run: Run, why: str) -> None:
         self._starting.pop(run.name, None)
@@ -151,9 +149,15 @@ class Runner:
         return not others
 
     def require_run(self, message: Message) -> Run:
+        run = self._require_any_run(message)
+        if not run.pid:
+            raise BadRequest("no-run", f"{run.name} is being started", "try again in a moment")
+        return run
+
+    def _require_any_run(self, message: Message) -> Run:
         name = message.get("run")
         run = self.runs.get(name if name is not None else next(reversed(self.runs), ""))
-        if run is None or not run.pid:
+        if run is None:
             raise BadRequest(
                 "no-run", f"no run {name} goes on" if name else "no app runs", "start it with `run --watch`"
             )
@@ -181,8 +185,9 @@ class Runner:
             run.signal(number)
 
     def stop(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        run = self.require_run(message)
-        run.again = None
+        run = self._require_any_run(message)
+        # Code that it was asked to load won't be started in its place, either.
+        run.again = run.reloading = None
         run.stop(float(message.get("grace", STOP_GRACE_SECONDS)))
 
     def reload(self, peer: Peer, message: Message, _payload: bytes) -> None:
@@ -207,12 +212,12 @@ class Runner:
         elif (
             run.again is None and run.pid and run.listens and run.inside is not None and not spec.must_restart(message)
         ):
-            first = run.reloading is None
+            if run.reloading is None:
+                run.patience = self._loop.after(grace, lambda: self._stop_waiting(run, grace))
             run.reloading = request
+            run.orders += 1
             order = {name: message.get(name) for name in ("arguments", "environment")}
-            run.inside.send({**order, "type": "reload"})
-            if first:
-                self._loop.after(grace, lambda: self._stop_waiting(run, grace))
+            run.inside.send({**order, "type": "reload", "order": run.orders})
         else:
             run.again, run.reloading = request, None
             run.stop(grace)
@@ -239,8 +244,10 @@ class Runner:
         if message["type"] == "listening":
             run.listens = True
         elif message["type"] == "reloaded":
-            request, run.reloading = run.reloading, None
-            if request is not None:
+            if run.reloading is not None and message["order"] == run.orders:  # else a newer one is on its way
+                request, run.reloading = run.reloading, None
+                if run.patience is not None:
+                    run.patience.cancel()
                 run.request = self._last[run.name] = request
                 told = {"type": "reloaded", "run": run.name, "kept": message["kept"]}
                 answer(self._host, request, told)

@@ -54,6 +54,8 @@ class Run:
         self.why_cold: Optional[str] = None
         self.listens = False  # it has imported `reloading`
         self.reloading: Optional[Message] = None
+        self.orders = 0  # to load new code, so far
+        self.patience: Optional[Timer] = None  # for how long it may take to return
         self.inside: Optional[Peer] = None
         self.exited: Optional[Message] = None
         self.status: Optional[int] = None
@@ -93,6 +95,8 @@ class Run:
         self.pid = pid
         if self._limit:
             self._limit_timer = self._loop.after(_WATCH_SECONDS, self._watch_limit)
+        if self._asked_to_stop:
+            self.stop(self._grace)
 
     def failed(self) -> None:
         """It could not be started."""
