@@ -122,14 +122,21 @@ async def _read_sample(channel: Channel) -> str:
     return ""
 
 
-def end_runs(session: Session, processes: Iterable[Process], *, grace: float = 3.0) -> Sequence[int]:
-    """End these processes: SIGTERM, after *grace* seconds SIGKILL. Returns those that are left even so."""
-    pids = [str(process.pid) for process in processes]
-    if not pids:
+def end_runs(session: Session, processes: Sequence[Process], *, grace: float = 3.0) -> Sequence[int]:
+    """End these processes: SIGTERM, after *grace* seconds SIGKILL. Returns those that are left even so.
+
+    An agent is asked in its own way, so that its host knows that it shall not begin again.
+    """
+    if not processes:
         return []
-    listed, tries = " ".join(pids), max(1, int(grace / 0.2))
+    # The agent first, so that what becomes of the others is no news to it.
+    ordered = sorted(processes, key=lambda process: process.role is not Role.agent)
+    ask = " ".join(
+        f"kill -{'USR1' if process.role is Role.agent else 'TERM'} {process.pid} 2>/dev/null;" for process in ordered
+    )
+    listed, tries = " ".join(str(process.pid) for process in ordered), max(1, int(grace / 0.2))
     script = (
-        f"kill -TERM {listed} 2>/dev/null; kill -CONT {listed} 2>/dev/null; n=0; "
+        f"{ask} kill -CONT {listed} 2>/dev/null; n=0; "
         f"while [ $n -lt {tries} ] && kill -0 {listed} 2>/dev/null; do usleep 200000 2>/dev/null || sleep 1; "
         f"n=$((n+1)); done; kill -KILL {listed} 2>/dev/null; sleep 1; "
         f'for p in {listed}; do [ -d /proc/$p ] && ! grep -q "^State:.Z" /proc/$p/status && echo $p; done; true'

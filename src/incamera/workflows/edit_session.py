@@ -268,7 +268,7 @@ class EditSession:
             self._memory.hear(message)
         elif frame.type == "error":
             error = agent_error(frame)
-            if error.kind == "taken-over" and not self._failure.done():
+            if error.kind in ("taken-over", "stopped") and not self._failure.done():
                 self._failure.set_result(error)
             elif error.kind != "put":  # the commit tells of it
                 self._tell.error(error)

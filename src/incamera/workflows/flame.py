@@ -53,37 +53,53 @@ class Flame:
 def record_flame(
     context: Context, session: Session, *, project: Project | None, pid: int | None, seconds: int
 ) -> Flame:
-    """Watch a process for so many seconds. Raises DeviceError, UsageError."""
-    from incamera.device.guard import ensure_guard
+    """Watch a process for so many seconds. Raises DeviceError, FetchError, UsageError."""
     from incamera.device.processes import take_sample
-    from incamera.device.stacks import ask_for_stacks
 
     facts = probe_device(context, session)
     before = take_sample(session)
     process = choose_process(
         take_sample(session), before, project=project, pid=pid, root=facts.root, device=str(session.device)
     )
-    architecture = require_architecture(facts, session.device)
-    who = f"{process.command} (process {process.pid})"
-    if facts.root:
-        sampler, told = Sampler.spy, f"py-spy watched {who} for {seconds} s"
-        spy = ensure_spy(context, architecture)
-        with context.reporter.step("flame") as step:
-            stacks = _ask_spy(session, spy, process, seconds)
-            told += f": {stacks.total()} samples"
-            step.note(told)
-    else:
-        sampler, told = Sampler.app, f"{who} told its stacks for {seconds} s"
-        door = require_door(session, facts, process)
-        guard = ensure_guard(session, guard_for(facts, architecture))
-        with context.reporter.step("flame") as step:
-            stacks = ask_for_stacks(session, guard, door, seconds=seconds, rate=_APP_RATE)
-            told += f": {stacks.total()} samples, Python's frames only, waiting counts too"
-            step.note(told)
+    sampler, stacks, told = _watch(context, session, facts, process, seconds)
     if not stacks:
         context.reporter.warn(f"{process.command} was never seen at work: the graph is empty")
     graph = draw_flame(stacks, f"{process.command} on {session.device}", told)
     return Flame(process=process, graph=graph, sampler=sampler, samples=stacks.total())
+
+
+def _watch(
+    context: Context, session: Session, facts: DeviceFacts, process: Process, seconds: int
+) -> tuple[Sampler, Counter[Stack], str]:
+    """Return who watched, what was seen, and a line that tells so. As root py-spy does it, if it can."""
+    from incamera.device.guard import ensure_guard
+    from incamera.device.stacks import ask_for_stacks
+
+    architecture = require_architecture(facts, session.device)
+    who = f"{process.command} (process {process.pid})"
+    if facts.root:
+        try:
+            spy = ensure_spy(context, architecture)
+            with context.reporter.step("flame") as step:
+                stacks = _ask_spy(session, spy, process, seconds)
+                told = f"py-spy watched {who} for {seconds} s: {stacks.total()} samples"
+                step.note(told)
+            return Sampler.spy, stacks, told
+        except (DeviceError, FetchError) as error:
+            door = _find_door(session, process)
+            if door is None:
+                raise
+            context.reporter.warn(f"{error}: the app itself is asked instead")
+    else:
+        door = require_door(session, facts, process)
+    guard = ensure_guard(session, guard_for(facts, architecture))
+    with context.reporter.step("flame") as step:
+        stacks = ask_for_stacks(session, guard, door, seconds=seconds, rate=_APP_RATE)
+        told = (
+            f"{who} told its stacks for {seconds} s: {stacks.total()} samples, Python's frames only, waiting counts too"
+        )
+        step.note(told)
+    return Sampler.app, stacks, told
 
 
 def choose_process(
@@ -110,18 +126,29 @@ def choose_process(
 
 def require_door(session: Session, facts: DeviceFacts, process: Process) -> Door:
     """Return where *process* itself can be asked what it does. Raises DeviceError."""
-    from incamera.device.attach import list_doors
-    from incamera.device.roles import Role
-
-    if process.role is Role.app:
-        # The agent's run has the name of the app, any other run a folder of its own.
-        for door in list_doors(session):
-            if process.run in door.path.split("/") or (process.app == door.app and "/incamera-agent/" in door.path):
-                return door
+    if (door := _find_door(session, process)) is not None:
+        return door
     raise DeviceError(
         f"nobody can look into {process.command} (process {process.pid}) on {session.device}: "
         f"py-spy needs root there, and you are {facts.user}",
         hint="an app that was started with `incamera run` is asked itself",
+    )
+
+
+def _find_door(session: Session, process: Process) -> Door | None:
+    from incamera.device.attach import list_doors
+    from incamera.device.roles import Role
+
+    if process.role is not Role.app:
+        return None
+    # The agent's run has the name of the app, any other run a folder of its own.
+    return next(
+        (
+            door
+            for door in list_doors(session)
+            if process.run in door.path.split("/") or (process.app == door.app and "/incamera-agent/" in door.path)
+        ),
+        None,
     )
 
 

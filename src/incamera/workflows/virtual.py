@@ -33,6 +33,8 @@ def start_virtual(
         camera = start_camera(profile, **trees, store=context.store, name=name, owner_pid=owner_pid)
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
+        if name is None and camera.name != profile.name:
+            step.note(f"one called {profile.name} runs already, so this is another: {camera.name}")
         step.note(f"{camera.name}: SSH on {camera.ssh_host}:{camera.ssh_port}, {how}")
     return camera
 

@@ -68,6 +68,16 @@ def test_what_runs_can_be_seen_and_ended(project: Path, cam: VirtualCamera, loop
     assert "nothing of ours runs" in incamera("ps", *device).err
 
 
+def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
+    project: Path, cam: VirtualCamera, watched: Running, incamera: Run
+) -> None:
+    ended = json.loads(incamera("stop", "-C", project, "--device", cam.name, "--json").out)["ended"]
+    assert {"app", "agent", "warm process"} <= {item["role"] for item in ended}
+    assert watched.finish() == 4
+    assert "the app was ended from elsewhere" in watched.text
+    assert json.loads(incamera("ps", "--device", cam.name, "--json").out)["processes"] == []
+
+
 def test_everyone_is_told_by_role(project: Path, cam: VirtualCamera, incamera: Run) -> None:
     words = ("run", "--watch", "-C", project, "--device", cam.name, "--", "parent")
     with running(*words, env=command_environment()) as command:

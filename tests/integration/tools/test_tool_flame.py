@@ -58,6 +58,24 @@ def test_a_fork_of_the_warm_process_is_drawn_as_the_app_alone(
     assert watched.process.poll() is None
 
 
+def test_where_py_spy_does_not_work_the_app_is_asked(
+    cam: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
+) -> None:
+    draw(incamera, cam.name, tmp_path)  # it is there now
+    place = inside(cam, "ls -d /*/incamera-tools/py-spy-* /*/*/incamera-tools/py-spy-* 2>/dev/null").strip()
+    inside(
+        cam, f"mv {place} {place}.kept && printf '#!/bin/sh\\necho broken >&2; exit 1\\n' >{place} && chmod 755 {place}"
+    )
+    try:
+        graph = tmp_path / "told.svg"
+        done = incamera("top", "--device", cam.name, "--flame", graph, "--seconds", "3", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert "broken: the app itself is asked instead" in done.err
+        assert "count_up (helper.py:" in graph.read_text()
+    finally:
+        inside(cam, f"mv {place}.kept {place}")
+
+
 # Somebody who isn't root
 
 

@@ -109,6 +109,17 @@ def test_it_leaves_nothing_behind(agent: AgentProcess, how: str) -> None:
     assert not agent.folder.exists()
 
 
+def test_one_that_is_stopped_says_that_it_is_not_to_begin_again(agent: AgentProcess) -> None:
+    agent.begin()
+    agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
+    agent.start()
+    agent.await_output(b"on")
+    agent.process.send_signal(signal.SIGUSR1)
+    assert agent.wait("error")["kind"] == "stopped"
+    assert agent.process.wait(20) == 0
+    assert not agent.folder.exists()
+
+
 def test_of_two_that_come_at_once_one_is_in(start_agent: Start) -> None:
     agents = [start_agent() for _ in range(4)]
     for agent in agents:

@@ -78,6 +78,7 @@ class Agent:
         }
         self._loop.on_signal(signal.SIGCHLD, runner.reap)
         self._loop.on_signal(signal.SIGTERM, self._leave)
+        self._loop.on_signal(signal.SIGUSR1, self._stop)
         self._loop.on_signal(signal.SIGHUP, self._leave)
         self._loop.on_signal(signal.SIGINT, lambda: None)
         self._loop.run()
@@ -172,6 +173,12 @@ class Agent:
         owner = {"who": message.get("who"), "what": message.get("what")}
         text = f"{owner['who']} has taken over ({owner['what']})"
         self._host.send({"type": "error", "kind": "taken-over", "message": text, "hint": None, "owner": owner})
+        self._leave()
+
+    def _stop(self) -> None:
+        """Somebody who can send us signals wants the session to end, and not to be begun again, as after a SIGTERM."""
+        text = "the app was ended from elsewhere"
+        self._host.send({"type": "error", "kind": "stopped", "message": text, "hint": None})
         self._leave()
 
     def _leave(self) -> None:
