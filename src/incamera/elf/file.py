@@ -36,6 +36,8 @@ _MACHINES = {
 _EXECUTABLE, _WRITABLE = 1, 2  # PF_X, PF_W
 _ARM_ATTRIBUTES = 0x70000003  # SHT_ARM_ATTRIBUTES
 _INIT = 12
+_READ_TO_LOAD = (5, 6, 7, 17, 23, 0x6FFFFEF5)  # DT_STRTAB, SYMTAB, RELA, REL, JMPREL, GNU_HASH
+_GAP = 1 << 16  # less than this between two parts isn't worth a question of its own
 _NEEDED, _SONAME, _RPATH, _DEBUG, _TEXTREL, _RUNPATH, _FLAGS, _RELR = 1, 14, 15, 21, 22, 29, 30, 36
 _VERSYM, _FLAGS_1 = 0x6FFFFFF0, 0x6FFFFFFB
 _DF_TEXTREL, _DF_1_PIE = 4, 0x08000000
@@ -113,7 +115,8 @@ def clear_executable_stack(path: Path) -> bool:
 def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
     """Return what of the library at *path* is read to load it, in bytes: its tables, and the data that it changes.
 
-    Between them lies its code. Nothing where that can't be told apart. Raises ValueError when it is not sound.
+    Between them lie its code and what no loader reads. Nothing where that can't be told apart. Raises ValueError when
+    it is not sound.
     """
     with _opened(path) as tables:
         code = [each for each in tables.segments if each.flags & _EXECUTABLE]
@@ -124,7 +127,18 @@ def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
         begin = code[0].offset or (tables.place(tables.tags[_INIT]) if _INIT in tables.tags else 0)
         if not 0 < begin < data[0].offset:
             return ()
-        return (0, begin), (data[0].offset, data[-1].offset + data[-1].file_size)
+        # A tool that changed the tables has put them behind all else.
+        held = [tables.place(tables.tags[tag]) for tag in _READ_TO_LOAD if tag in tables.tags]
+        parts = [(0, begin)]
+        for each in sorted(tables.segments, key=lambda each: each.offset):
+            start, end = each.offset, each.offset + each.file_size
+            if start < data[0].offset or not (each in data or any(start <= place < end for place in held)):
+                continue
+            if len(parts) > 1 and start - parts[-1][1] < _GAP:
+                parts[-1] = (parts[-1][0], end)
+            else:
+                parts.append((start, end))
+        return tuple(parts)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COMPRESSION = "zstd"
 # Raise it when images made from the same runtime change.
-_FORMAT = 4
+_FORMAT = 5
 # More is not read and unpacked before a start, however much a runtime's packages import.
 _MOST_HOT = 24 << 20
 _MOST_UNPACKED = 64 << 20

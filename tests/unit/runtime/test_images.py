@@ -23,6 +23,7 @@ from incamera.workflows.images import find_compression
 
 TARGET = Target.parse("armv7hf")
 PACKAGES = "lib/python3/dist-packages"
+DATA = Path(__file__).parents[2] / "data/elf"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,18 @@ def test_what_an_import_reads_comes_first_and_the_rest_is_all_there(runtime: Pat
     # Not read by an import: sources, what functions import, tools, other modules of the standard library.
     cold = [f"{PACKAGES}/lamp/__init__.py", f"{cached}/ladder.cpython-311.pyc", "lib/python3.11/mailbox.pyc"]
     assert {*cold, f"{PACKAGES}/pip/__pycache__/__init__.cpython-311.pyc"} <= set(rest)
+
+
+def test_the_libraries_that_a_wheel_brings_along_are_read_with_it(runtime: Path) -> None:
+    module, library = f"{PACKAGES}/lamp/bulb.cpython-311-arm-linux-gnueabihf.so", f"{PACKAGES}/lamp.libs/libm.so.6"
+    for path in (module, library):
+        (runtime / path).parent.mkdir(exist_ok=True)
+        (runtime / path).write_bytes((DATA / "armv7hf-library.so").read_bytes())
+    (runtime / f"{PACKAGES}/lamp/__pycache__/bulb.cpython-311.pyc").unlink()
+    order = plan_order(runtime, runtime_entries(list_tree(runtime)), TARGET)
+    assert library in order.hot
+    assert order.hot.index(library) == order.hot.index(module) + 1
+
 
 
 def test_an_image_holds_the_runtime_and_the_bundle_the_app(runtime: Path) -> None:

@@ -83,6 +83,10 @@ class _Reader:
         self._modules = modules
         self._stdlib = _load_stdlib(target.python)
         self._prefix = f"{layout.PACKAGES}/"
+        # A wheel's own libraries lie beside its package, under names that no other has.
+        self._brought = {
+            file.rpartition("/")[2]: file for file in files if file.startswith(self._prefix) and ".so" in file
+        }
         self._seen: set[str] = set()
         self._order: dict[str, None] = {}
 
@@ -99,7 +103,8 @@ class _Reader:
             return
         self.add(path)
         for name in read_needed(self._tree / path):
-            self.add_elf(f"lib/{self._links.get(f'lib/{name}', name)}")
+            ours = f"lib/{self._links.get(f'lib/{name}', name)}"
+            self.add_elf(ours if ours in self._files else self._brought.get(name, ours))
 
     def add_module(self, root: str) -> None:
         waiting = [root]
