@@ -2,8 +2,9 @@
 
 `tree` is the known way: Debian's packages, and wheels where numpy is one, unpacked as they are, Python started through
 their loader with the folders that are needed. `tree, compiled` is the same with the byte-code that a first start as
-root has left beside the sources. Cold: in a camera just started, nothing of the share in its memory. Warm: the same
-once more, two seconds later. What the network does is counted by the camera's own kernel.
+root has left beside the sources. Cold: in a camera just started, nothing of the share in its memory; it has been tried
+for images, as each camera is when it is first looked at (`device info`, `deploy`), which loads its kernel's squashfs.
+Warm: the same once more, two seconds later. What the network does is counted by the camera's own kernel.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
             guard = require_launcher(profile.architecture).read_bytes()
             session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
             attach_share(context, session, share)
+            session.require(f"{GUARD} stand --try", purpose="try which images it takes")
             session.require("sync; echo 3 > /proc/sys/vm/drop_caches", purpose="forget what was read")
             way.cold.append(_count(session, way, share))
             time.sleep(PAUSE_SECONDS)

@@ -12,6 +12,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.device.guard import is_program, own_words
 from incamera.device.stacks import parse_folded
 from incamera.errors import DeviceError
 
@@ -52,11 +53,11 @@ def ensure_tool(session: Session, binary: Path, name: str, place: str) -> str:
     """Bring a program to the device unless it is there. Returns its path."""
     data = binary.read_bytes()
     path = f"{place}/incamera-tools/{name}-{hashlib.sha256(data).hexdigest()[:12]}"
-    quoted = shlex.quote(path)
-    if session.run(f"[ -x {quoted} ]").exit_code == 0:
+    quoted, own = shlex.quote(path), own_words(place, path)
+    if session.run(f"{own}{is_program(path)}").exit_code == 0:
         return path
     script = (
-        f"mkdir -p {shlex.quote(place)}/incamera-tools && t={quoted}.$$ && "
+        f"umask 022; mkdir -p {shlex.quote(place)}/incamera-tools || exit 1; {own}t={quoted}.$$ && "
         f'{{ cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] && chmod 755 "$t" && mv -f "$t" {quoted}; }} '
         f'|| {{ rm -f "$t"; exit 1; }}'
     )

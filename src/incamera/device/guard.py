@@ -23,6 +23,8 @@ NO_IMAGE = 9
 # All is there; what had that name before was damaged.
 MENDED = 10
 _DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED, _CANNOT, _SILENT = 3, 4, 5, 6, 7, 8
+# Something of another user's is in the way.
+_TAKEN = 11
 _ENDED = (128 + 15, 255)
 _UPLOAD_SECONDS = 120.0
 
@@ -61,20 +63,49 @@ async def bring_guard(transport: Transport, guard: Guard) -> str:
     path, data = guard.remote_path, guard.binary.read_bytes()
     quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
     # Its time tells other versions of it, which clear up, that somebody needs it.
-    found = await run_command(transport, f"[ -x {quoted} ] && {{ touch -c {quoted}; :; }}", timeout=_UPLOAD_SECONDS)
+    own = own_words(guard.place, path)
+    found = await run_command(
+        transport, f"{own}{is_program(path)} && {{ touch -c {quoted}; :; }}", timeout=_UPLOAD_SECONDS
+    )
     if found.exit_code == 0:
         return path
-    # $$ keeps two hosts that do this at once apart. The size tells whether all of it came.
+    if found.exit_code == _TAKEN:
+        raise explain(transport, _TAKEN, found.error_text, guard.place)
+    # $$ keeps two hosts that do this at once apart. The size tells whether all of it came. Without `sync`, a power cut
+    # may keep the name and lose the bytes.
     script = (
-        f'mkdir -p {folder} && t={quoted}.$$ && cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] '
-        f'&& chmod 755 "$t" && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
+        f"umask 022; mkdir -p {folder} || exit 1; {own}"
+        f't={quoted}.$$ && cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] && chmod 755 "$t" '
+        f'&& {{ sync "$t" 2>/dev/null || :; }} && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
     )
     result = await run_command(transport, script, input=data, timeout=_UPLOAD_SECONDS)
+    if result.exit_code == _TAKEN:
+        raise explain(transport, _TAKEN, result.error_text, guard.place)
     if result.exit_code:
         if "No space" in result.error_text:
             raise explain(transport, _NO_SPACE, "", guard.place)
         raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
     return path
+
+
+def is_program(path: str) -> str:
+    """The shell's test for a program in *path*. An empty one would be run, too, and do nothing."""
+    quoted = shlex.quote(path)
+    return f"[ -s {quoted} ] && [ -x {quoted} ]"
+
+
+def own_words(place: str, path: str) -> str:
+    """What the shell does first: end where another user has put anything on the way from *place* down to *path*.
+
+    That is asked where everybody may write, as in /tmp; a card's or share's owners need not be us.
+    """
+    parts = path.removeprefix(f"{place}/").split("/")
+    below = shlex.join("/".join((place, *parts[: number + 1])) for number in range(len(parts)))
+    return (
+        f"[ ! -k {shlex.quote(place)} ] || for f in {below}; do "
+        f'[ -e "$f" ] || [ -L "$f" ] || break; [ -O "$f" ] && [ ! -L "$f" ] || '
+        f'{{ echo "another user has taken $f" >&2; exit {_TAKEN}; }}; done; '
+    )
 
 
 def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
@@ -95,6 +126,9 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
             f"another deploy of this app to {device} is still under way",
             hint="wait for it, then try again; --take-over ends it",
         )
+    if code == _TAKEN:
+        hint = "have it removed there: what is in it would be run, or written to, as if it were yours"
+        return DeviceError(f"{message} on {device}", hint=hint)
     if code in _ENDED:
         return DeviceError(f"the deploy to {device} was ended there", hint="somebody may have said --take-over")
     if "Read-only file system" in message:
@@ -127,6 +161,9 @@ def explain_standing(transport: Transport, code: int, message: str, place: str) 
         return CannotStand(
             f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
         )
+    if code == _BUSY:
+        hint = "was a card pulled, or is a share's server away? what waits for it may be ended by a restart alone"
+        return DeviceError(f"the bundle cannot be made to stand on {device}: {message}", hint=hint)
     if code == _SILENT:
         hint = "has the card been pulled, or is the share's server away?"
         return DeviceError(f"{place} on {device} does not answer: {message}", hint=hint)

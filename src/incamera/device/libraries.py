@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.disk import keep_cache
 from incamera.elf import dump_offers, parse_elf, parse_symbols
+from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
@@ -40,7 +41,7 @@ def ensure_libraries(session: Session, facts: DeviceFacts, sonames: Iterable[str
     """Return what is known of those of *sonames* that the device has, and of what they need there in turn.
 
     What is read once is kept in the folder *cache*, for as long as the device has the same firmware. A library that
-    cannot be read, or is none, has no row.
+    cannot be read, or is none, has no row. Raises DeviceError where the device's answer is not whole.
     """
     file = cache / f"abi-{facts.fingerprint}.json"
     symbols = cache / f"symbols-{facts.fingerprint}.json"
@@ -48,14 +49,20 @@ def ensure_libraries(session: Session, facts: DeviceFacts, sonames: Iterable[str
     there = {library.soname: library for library in facts.libraries}
     wanted = {name for name in sonames if name in there}
     offers: dict[str, list[str]] = {}
+    absent: set[str] = set()
     before = len(known["rows"])
     while missing := sorted(wanted - set(known["rows"])):
         files = read_files(session, [there[name].path for name in missing])
         for name in missing:
-            known["rows"][name] = row = describe_library(files.get(there[name].path, b""))
+            if there[name].path not in files:  # next time it may be
+                wanted.discard(name)
+                absent.add(name)
+                continue
+            known["rows"][name] = row = describe_library(files[there[name].path])
             if row is not None:
                 offers[there[name].real_name] = row.pop("offers")
-        wanted |= {name for row in known["rows"].values() if row for name in row["needed"] if name in there}
+        needed = {name for row in known["rows"].values() if row for name in row["needed"] if name in there}
+        wanted |= needed - absent
     if len(known["rows"]) > before:
         _save(symbols, _load(symbols) | offers)  # first: what has a row has its symbols there
         _save(file, known)
@@ -88,11 +95,19 @@ def read_files(session: Session, paths: Sequence[str]) -> dict[str, bytes]:
     words = shlex.join(path.lstrip("/") for path in paths)
     result = session.run(f"cd / && tar -c -h -f - {words}", timeout=_READ_SECONDS)
     files: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
-        for member in archive:
-            stream = archive.extractfile(member)
-            if stream is not None:
-                files["/" + member.name.lstrip("./")] = stream.read()
+    # Its exit code tells nothing more: one file that cannot be read is enough for a failure.
+    try:
+        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
+            for member in archive:
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    files["/" + member.name.lstrip("./")] = stream.read()
+    except tarfile.TarError as error:
+        said = result.error_text.splitlines()
+        raise DeviceError(
+            f"cannot read the libraries of {session.device}: {said[-1] if said else error}",
+            hint="`tar` there ended early: try again, and look whether the device has memory left",
+        ) from error
     return files
 
 

@@ -57,10 +57,12 @@ echo "== system"; cat /etc/os-release 2>/dev/null
 echo "== tools"; for t in TOOLS; do command -v "$t" >/dev/null 2>&1 && echo "$t"; done
 echo "== trials"
 for p in $places; do
-  t=$p/.incamera-probe-$$
-  if (printf '#!/bin/sh\nexit 42\n' > "$t") 2>/dev/null; then
-    chmod 700 "$t"; "$t" 2>/dev/null; [ $? = 42 ] && echo "$p exec" || echo "$p write"; rm -f "$t"
+  # A folder of our own: in /tmp, another could have put a link there that leads to any file of ours.
+  d=$p/.incamera-probe-$$; t=$d/try; rm -rf "$d" 2>/dev/null
+  if (umask 077; mkdir "$d" && printf '#!/bin/sh\nexit 42\n' > "$t") 2>/dev/null; then
+    chmod 700 "$t"; "$t" 2>/dev/null; [ $? = 42 ] && echo "$p exec" || echo "$p write"
   else echo "$p read"; fi
+  rm -rf "$d" 2>/dev/null
 done
 echo "== loader"; loader=
 for l in /lib/ld-linux*.so.[0-9] /lib64/ld-linux*.so.[0-9]; do [ -e "$l" ] && loader=$l && echo "$l"; done

@@ -7,6 +7,7 @@ import ipaddress
 import shlex
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,11 @@ from incamera.device.guard import (
     bring_guard,
     explain,
     explain_standing,
+    is_program,
+    own_words,
 )
 from incamera.device.sync import Shipment, dump_listing, pack, read_image
+from incamera.errors import ConnectionLost, DeviceError
 
 if TYPE_CHECKING:
     from incamera.device.protocols import Channel, Transport
@@ -40,6 +44,11 @@ Waiting = Callable[[str, str, int], None]
 _LEVEL = 1
 # For folders and the listing, and so that a disk is never filled to its last block.
 _MARGIN = 1 << 20
+# How often a runtime is brought that was removed by others meanwhile.
+_ATTEMPTS = 2
+# What is kept of complaints, and how long their end is waited for when the guard has ended.
+_LAST_BYTES = 4096
+_LAST_WORDS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,12 +99,20 @@ class Receiver:
 
     async def _send(self, shipment: Shipment, stand: bool) -> str:
         answer = await self._receive(shipment, stand)
-        if answer.image_missing and shipment.image is not None:
-            # A runtime that is a tree comes as a shipment of its own, once for all apps.
-            image = shipment.image
+        image = shipment.image
+        # A runtime that is a tree comes as a shipment of its own, once for all apps. Until the app's comes, which names
+        # it, the clearing up after another deploy can take it away.
+        for _ in range(_ATTEMPTS):
+            if not answer.image_missing or image is None:
+                break
             runtime = Shipment(app=IMAGES, root=image.path, entries=image.entries)
             await self._receive(runtime, stand=False, name=image.file)
             answer = await self._receive(shipment, stand)
+        if answer.image_missing:
+            raise DeviceError(
+                f"the runtime that was brought to {self._transport.device} is not there any more",
+                hint="does somebody else deploy to it, or clear up there? then deploy again",
+            )
         return answer.root
 
     def _command(self, shipment: Shipment, name: str, stands: bool) -> str:
@@ -110,7 +127,8 @@ class Receiver:
         if image is not None:
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
-        command = f"[ -x {shlex.quote(path)} ] || exit {NO_GUARD}; "
+        own = "" if self._local else own_words(self._guard.place, path)
+        command = f"{own}{{ {is_program(path)}; }} || exit {NO_GUARD}; "
         if image is None or not stands:
             return command + f"exec {shlex.join(words)}"
         folder = f"{apps}/{shipment.app}/{name}"
@@ -123,15 +141,18 @@ class Receiver:
         command = self._command(shipment, name or shipment.name, stand)
         for attempt in (1, 2):
             channel = await self._transport.open(command)
-            error = b""
+            error = bytearray()
+            # Read all the time: a `tar` that has much to complain of would wait for somebody to hear it.
+            hearing = asyncio.create_task(_keep_last(channel, error))
             try:
                 answer = await self._talk(channel, shipment)
                 code = await channel.wait()
                 if code == MENDED:
                     self.mended, code = True, 0
                 if code:
-                    error = await channel.read_error(4096)
+                    await asyncio.wait([hearing], timeout=_LAST_WORDS_SECONDS)
             finally:
+                hearing.cancel()
                 await channel.close()
             if code == NO_GUARD and attempt == 1 and not self._local:
                 await bring_guard(self._transport, self._guard)
@@ -141,6 +162,11 @@ class Receiver:
             message = error.decode("utf-8", "replace").strip()
             say = explain_standing if answer.stands else explain
             raise say(self._transport, code, message, self._way.place)
+        if not code and not answer.stands:
+            raise DeviceError(
+                f"the guard on {self._transport.device} ended without telling that the bundle is whole there",
+                hint="deploy again; what ran before is untouched",
+            )
         return answer
 
     async def _talk(self, channel: Channel, shipment: Shipment) -> _Answer:
@@ -152,7 +178,8 @@ class Receiver:
             if self._waiting is not None and seconds.isdigit():
                 self._waiting(who, app, int(seconds))
         if line.startswith(b"send "):
-            await self._offer(channel, shipment, int(line[5:]))
+            if (count := self._parse_number(line[5:])) is not None:
+                await self._offer(channel, shipment, count)
             line = b""
         await channel.write_eof()
         answer = _Answer()
@@ -176,7 +203,14 @@ class Receiver:
         if image is not None and not image.entries:
             told = (await channel.read_line()).removeprefix(b"image ").strip()
             offset = int(told) if told.isdigit() else image.size
-        missing = [int(await channel.read_line()) for _ in range(count)]
+        missing: list[int] = []
+        while len(missing) < count:
+            number = self._parse_number(await channel.read_line())
+            if number is None:  # the guard has ended: its exit code tells why
+                return
+            if number >= len(shipment.entries):
+                raise self._not_understood(b"%d" % number)
+            missing.append(number)
         needed = sum(shipment.entries[number].size for number in missing)
         pieces: list[Iterator[bytes]] = [pack(shipment, missing)] if missing else []
         if image is not None and not image.entries and offset < image.size:
@@ -204,6 +238,29 @@ class Receiver:
                 await channel.write(compressor.flush())
         self.sent += len(missing) + (image is not None and not image.entries and offset < image.size)
         self.size += needed
+
+    def _parse_number(self, line: bytes) -> int | None:
+        """Return the number in *line*; None for what is no whole line, since nothing follows it."""
+        if not line.endswith(b"\n"):
+            return None
+        if not line.strip().isdigit():
+            raise self._not_understood(line)
+        return int(line)
+
+    def _not_understood(self, line: bytes) -> DeviceError:
+        told = line.decode("utf-8", "replace").strip()
+        return DeviceError(
+            f'the guard on {self._transport.device} tells "{told[:80]}", where the number of a file should be',
+            hint="does its shell print something of its own? deploy again",
+        )
+
+
+async def _keep_last(channel: Channel, kept: bytearray) -> None:
+    """Keep the end of what the command says on its standard error."""
+    with suppress(ConnectionLost):  # whoever talks to it notices
+        while data := await channel.read_error(_LAST_BYTES):
+            kept += data
+            del kept[:-_LAST_BYTES]
 
 
 def _encoding(transport: Transport) -> list[str]:

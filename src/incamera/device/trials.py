@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MEASURED_BYTES = 4 << 20
 _TRIAL_SECONDS = 60.0
+# What may be otherwise in a minute (mounted.c) is not remembered.
+_PASSING = "cannot write to /tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ def ensure_images_tried(session: Session, facts: DeviceFacts, guard: str, *, cac
     known = load_trials(facts, cache)
     if known.images is None:
         result = session.run(shlex.join([guard, "stand", "--try"]), timeout=_TRIAL_SECONDS)
-        lines = result.text.splitlines() if result.exit_code == 0 else []
+        lines = result.text.splitlines()
         known = dataclasses.replace(known, images=tuple(line for line in lines if line.startswith("squashfs ")))
-        _save(cache, known)
+        if result.exit_code == 0 and not any(_PASSING in line for line in lines):
+            _save(cache, known)
     return known.images or ()
 
 
@@ -58,11 +61,14 @@ def ensure_speed(session: Session, facts: DeviceFacts, place: Place, guard: str,
     if key not in known.speeds:
         room = place.free is None or place.free > 4 * _MEASURED_BYTES
         words = shlex.join([guard, "measure", place.path, str(_MEASURED_BYTES)])
-        told = session.run(words, timeout=_TRIAL_SECONDS).text if room and place.writable else ""
-        numbers = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+        if not (room and place.writable):
+            return Speed()
+        result = session.run(words, timeout=_TRIAL_SECONDS)
+        numbers = dict(line.split(" ", 1) for line in result.text.splitlines() if " " in line)
         speed = Speed(_number(numbers.get("write")), _number(numbers.get("read")))
         known = dataclasses.replace(known, speeds={**known.speeds, key: speed})
-        _save(cache, known)
+        if result.exit_code == 0:
+            _save(cache, known)
     return known.speeds[key]
 
 

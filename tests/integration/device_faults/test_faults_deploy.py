@@ -92,6 +92,31 @@ def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, axiscam
     assert {place["path"] for place in facts["places"] if place["executable"]} >= {"/tmp", "/usr/local/packages"}
 
 
+# Everybody may write to /tmp.
+
+
+def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
+    app: Path, incamera: Run, axiscam: VirtualCamera
+) -> None:
+    words = ("deploy", "-C", app, "--device", axiscam.name)
+    inside(axiscam, "mv /tmp/incamera /tmp/kept; mkdir /tmp/incamera; chown 12345 /tmp/incamera")
+    try:
+        complain(incamera(*words), 4, f"another user has taken /tmp/incamera on {axiscam.name}")
+        assert not inside(axiscam, "ls -A /tmp/incamera")
+    finally:
+        inside(axiscam, "rm -rf /tmp/incamera; mv /tmp/kept /tmp/incamera")
+    assert incamera(*words).code == 0
+    # What stands is told without a look at the place.
+    assert incamera(*words, "--to", "sdcard").code == 0
+    inside(axiscam, "chown 12345 /tmp/incamera-roots")
+    try:
+        complain(incamera(*words, "--to", "sdcard"), 4, "another user has taken /tmp/incamera-roots on")
+    finally:
+        inside(axiscam, "chown 0 /tmp/incamera-roots")
+    assert incamera(*words, "--to", "sdcard").code == 0
+    assert incamera(*words, "--to", "ram").code == 0
+
+
 # Deploy
 
 

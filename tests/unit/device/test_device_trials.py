@@ -33,13 +33,14 @@ FACTS = DeviceFacts(
 class Device:
     """Answers as the guard would, and counts."""
 
-    def __init__(self, told: str) -> None:
+    def __init__(self, told: str, code: int = 0) -> None:
         self.told = told
+        self.code = code
         self.asked: list[str] = []
 
     def run(self, command: str, *, timeout: float) -> CommandResult:
         self.asked.append(command)
-        return CommandResult(0, self.told.encode(), b"")
+        return CommandResult(self.code, self.told.encode(), b"")
 
 
 def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:
@@ -57,6 +58,24 @@ def test_a_kernel_that_mounts_none_is_not_asked_again(tmp_path: Path) -> None:
     for _ in range(2):
         assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
     assert len(device.asked) == 1
+
+
+@pytest.mark.parametrize(("told", "code"), [("no squashfs: cannot write to /tmp\n", 0), ("", 137)])
+def test_what_may_pass_is_tried_again(tmp_path: Path, told: str, code: int) -> None:
+    device = Device(told, code)
+    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
+    assert ensure_speed(Device("", 1), FACTS, CARD, "/guard", cache=tmp_path / "kept") == Speed()  # type: ignore[arg-type]
+    device = Device("squashfs gzip\nwrite 900\nread 2000\n")
+    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ("squashfs gzip",)  # type: ignore[arg-type]
+    speed = ensure_speed(device, FACTS, CARD, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
+    assert speed == Speed(900_000, 2_000_000)
+
+
+def test_a_place_that_has_room_again_is_measured(tmp_path: Path) -> None:
+    device = Device("write 900\nread 2000\n")
+    ensure_speed(device, FACTS, replace(CARD, free=1 << 20), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
+    speed = ensure_speed(device, FACTS, CARD, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
+    assert speed == Speed(900_000, 2_000_000)
 
 
 @pytest.mark.parametrize(

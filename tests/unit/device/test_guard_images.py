@@ -92,6 +92,17 @@ def test_half_an_image_is_none_and_the_rest_is_sent_later(cut: int, app: Path, t
     assert (tmp_path / "apps" / ".images" / image.file).read_bytes() == image.path.read_bytes()
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any file")
+def test_half_an_image_that_was_sealed_is_no_obstacle(app: Path, tmp_path: Path, receiver: Start) -> None:
+    image = make_image(tmp_path)
+    partial = tmp_path / "apps" / ".images" / f"{image.file}.partial"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(image.path.read_bytes())
+    partial.chmod(0o444)
+    assert deploy(receiver, ship(app, image))
+    assert images(tmp_path) == [image.file]
+
+
 def test_an_image_that_is_not_what_its_name_says_is_refused(app: Path, tmp_path: Path, receiver: Start) -> None:
     image = make_image(tmp_path)
     image.path.write_bytes(os.urandom(SIZE))

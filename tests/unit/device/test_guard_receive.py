@@ -177,6 +177,39 @@ def test_the_previous_one_stays_and_older_ones_go(bundle: Path, tmp_path: Path, 
     wait_until(lambda: bundles(tmp_path) == {shipments[2].name, shipments[3].name})
 
 
+def tidy(guard: Path, tmp_path: Path, name: str, previous: str) -> subprocess.Popen[bytes]:
+    words: list[str | Path] = [guard, "tidy", tmp_path / "apps", "doorbell", name, previous]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def test_clearing_up_late_leaves_what_came_since(
+    bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship
+) -> None:
+    old, first, second, newest = (ship(bundle, version=bytes([number])) for number in range(4))
+    for shipment in (old, first, second, newest):
+        deploy(receiver, shipment, "keep")
+    with tidy(guard, tmp_path, second.name, first.name) as late:
+        assert late.wait(30) == 0
+    assert bundles(tmp_path) == {old.name, first.name, second.name, newest.name}
+    with tidy(guard, tmp_path, newest.name, second.name) as last:
+        assert last.wait(30) == 0
+    assert bundles(tmp_path) == {second.name, newest.name}
+
+
+def test_clearing_up_waits_for_a_deploy(bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship) -> None:
+    old, first, second = (ship(bundle, version=bytes([number])) for number in range(3))
+    for shipment in (old, first, second):
+        deploy(receiver, shipment, "keep")
+    with (tmp_path / "apps" / "doorbell" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = tidy(guard, tmp_path, second.name, first.name)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.3)
+    with waiting:
+        assert waiting.wait(30) == 0
+    assert bundles(tmp_path) == {first.name, second.name}
+
+
 def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     shutil.copy("/bin/sleep", bundle / "bin" / "sleep")
     first = ship(bundle)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import pytest
 from tests.unit.abi.elf_maker import make_elf
 
 from incamera.device.facts import DeviceFacts, DeviceLibrary
 from incamera.device.libraries import ensure_libraries
 from incamera.device.protocols import CommandResult
+from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
     from incamera.device.session import Session
@@ -39,6 +41,9 @@ class Shell:
 
     page_kilobytes: int = 4
     read: list[str] = field(default_factory=list)
+    # `tar` ends after so many bytes.
+    cut: int | None = None
+    device: str = "cam"
 
     def run(self, command: str, *, timeout: float = 0) -> CommandResult:
         if command.startswith("grep"):
@@ -52,7 +57,7 @@ class Shell:
                     member = tarfile.TarInfo(path)
                     member.size = len(FILES[f"/{path}"])
                     archive.addfile(member, io.BytesIO(FILES[f"/{path}"]))
-        return CommandResult(0, output.getvalue(), b"")
+        return CommandResult(0 if self.cut is None else 1, output.getvalue()[: self.cut], b"tar: no memory\n")
 
 
 def facts(*more: str) -> DeviceFacts:
@@ -91,13 +96,29 @@ def test_another_firmware_is_read_anew(tmp_path: Path) -> None:
     assert shell.read == ["/usr/lib/libglib.so.0"] * 2
 
 
-def test_what_cannot_be_read_has_no_row(tmp_path: Path) -> None:
+def test_what_is_no_library_has_no_row(tmp_path: Path) -> None:
     shell = Shell()
-    names = ["libtext.so.1", "libgone.so.1"]
     for _ in range(2):
-        table = ensure_libraries(cast("Session", shell), facts("/usr/lib/libgone.so.1"), names, cache=tmp_path)
-        assert not table.rows
-    assert sorted(shell.read) == ["/usr/lib/libgone.so.1", "/usr/lib/libtext.so.1"]
+        assert not ensure_libraries(cast("Session", shell), facts(), ["libtext.so.1"], cache=tmp_path).rows
+    assert shell.read == ["/usr/lib/libtext.so.1"]
+
+
+def test_what_did_not_come_is_asked_for_again(tmp_path: Path) -> None:
+    there, names = facts("/usr/lib/libgone.so.1"), ["libglib.so.0", "libgone.so.1"]
+    shell = Shell()
+    for _ in range(2):
+        table = ensure_libraries(cast("Session", shell), there, names, cache=tmp_path)
+        assert set(table.rows) == {"libglib.so.0"}
+    assert sorted(shell.read) == ["/usr/lib/libglib.so.0", "/usr/lib/libgone.so.1", "/usr/lib/libgone.so.1"]
+
+
+@pytest.mark.parametrize("cut", [0, 700])
+def test_half_an_answer_is_an_error_and_nothing_is_kept(cut: int, tmp_path: Path) -> None:
+    shell = Shell(cut=cut)
+    with pytest.raises(DeviceError, match="cannot read the libraries of cam: tar: no memory"):
+        ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
+    shell.cut = None
+    assert set(ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path).rows)
 
 
 def test_a_damaged_cache_is_read_anew(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +105,23 @@ def test_something_that_is_no_camera() -> None:
 def test_the_script_is_one_that_a_shell_understands() -> None:
     done = subprocess.run(["sh", "-n"], input=_SCRIPT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.starts_processes
+def test_what_is_tried_out_follows_no_link_of_another_user(tmp_path: Path) -> None:
+    """Everybody may write to /tmp, and can guess at our process's number."""
+    place, victim = tmp_path / "place", tmp_path / "victim"
+    place.mkdir()
+    victim.write_text("precious")
+    plant = f'ln -s {victim} {place}/.incamera-probe-$$; exec sh -s -- "" "" {place}'
+    done = subprocess.run(
+        ["sh", "-c", plant],
+        input=_SCRIPT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "HOME": "/none"},
+    )
+    assert parse_sections(done.stdout)["trials"] == [f"{place} exec"]
+    assert victim.read_text() == "precious"
+    assert not list(place.iterdir())

@@ -103,7 +103,6 @@ def test_the_libraries_that_a_wheel_brings_along_are_read_with_it(runtime: Path)
     assert order.hot.index(library) == order.hot.index(module) + 1
 
 
-
 def test_an_image_holds_the_runtime_and_the_bundle_the_app(runtime: Path) -> None:
     entries = list_tree(runtime)
     own, shared = app_entries(entries), runtime_entries(entries)

@@ -66,6 +66,19 @@ bool make_parents(char *path, size_t from) {
     return true;
 }
 
+/* Everybody may write to /tmp: what another user has put there is neither run nor written to. */
+bool is_own_folder(const char *path) {
+    struct stat status;
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+}
+
+void make_own_folder(const char *path) {
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        fail(1, "cannot make", path, errno);
+    if (!is_own_folder(path))
+        fail(EXIT_TAKEN, "another user has taken", path, 0);
+}
+
 bool copy_file(const char *from, const char *to, mode_t mode) {
     static char buffer[1 << 16];
     int source = open(from, O_RDONLY | O_CLOEXEC);

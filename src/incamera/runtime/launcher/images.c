@@ -68,7 +68,11 @@ void open_image(const char *apps, struct image *image) {
     image->path = join_path(images, image->file);
     image->partial = join(image->path, ".partial", "");
     free(images);
-    image->descriptor = open(image->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    const int how = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+    image->descriptor = open(image->partial, how, 0644);
+    /* One that was sealed already, or is another user's, is begun anew. */
+    if (image->descriptor < 0 && errno == EACCES && unlink(image->partial) == 0)
+        image->descriptor = open(image->partial, how, 0644);
     if (image->descriptor < 0)
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
     flock(image->descriptor, LOCK_EX); /* two apps may bring the same one */
@@ -119,8 +123,9 @@ void receive_image(struct image *image) {
         fail(EXIT_DAMAGED, "not what its name says:", image->path, 0);
     }
     const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
-    fchmod(file, 0444);
-    if (fsync(file) < 0 || futimens(file, times) < 0 || close(file) < 0 || rename(image->partial, image->path) < 0)
+    bool kept = fsync(file) == 0 && futimens(file, times) == 0;
+    fchmod(file, 0444); /* not before it is kept, which may take long: who is interrupted must be able to write to it again */
+    if (!kept || close(file) < 0 || rename(image->partial, image->path) < 0)
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->path, errno);
 }
 

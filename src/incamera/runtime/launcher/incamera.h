@@ -56,6 +56,9 @@ bool write_file(const char *path, const void *data, size_t size, mode_t mode);
 bool make_parents(char *path, size_t from);
 bool copy_file(const char *from, const char *to, mode_t mode);
 void remove_tree(const char *path);
+bool is_own_folder(const char *path);
+enum { EXIT_TAKEN = 11 };
+void make_own_folder(const char *path); /* or end with EXIT_TAKEN */
 
 /* sha256.c */
 struct sha256 {

@@ -43,10 +43,17 @@ static uint32_t add_check(uint32_t check, const unsigned char *data, size_t size
     return high << 16 | low;
 }
 
-/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit; add it to CHECK, and its size to READ_KB.
+/* What two processes know of the reading: how much of the image is in RAM. */
+struct reading {
+    volatile uint32_t done_kb;
+    uint32_t first_kb, total_kb; /* what mounting needs; all */
+    pid_t reader;
+};
+
+/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit; add it to CHECK, and its size to DONE, in bytes.
    Returns 0, an errno, or FILE_ENDS. */
 enum { FILE_ENDS = -1 };
-static int read_ahead(int file, struct range range, uint32_t *check, volatile uint32_t *read_kb) {
+static int read_ahead(int file, struct range range, uint32_t *check, uint64_t *done, struct reading *reading) {
     unsigned char *piece = require_memory(malloc(PIECE));
     int problem = 0;
     while (range.start < range.end && !problem) {
@@ -55,7 +62,8 @@ static int read_ahead(int file, struct range range, uint32_t *check, volatile ui
         if (got > 0) {
             *check = add_check(*check, piece, (size_t)got);
             range.start += (uint64_t)got;
-            *read_kb += (uint32_t)(got >> 10);
+            *done += (uint64_t)got;
+            reading->done_kb = (uint32_t)(*done >> 10);
         } else if (!got)
             problem = FILE_ENDS;
         else if (errno != EINTR)
@@ -121,13 +129,16 @@ static bool mount_file(int file, const char *folder) {
     return mounted;
 }
 
+static void await_reading(const struct reading *reading, uint64_t kb) {
+    if (kb > reading->total_kb)
+        kb = reading->total_kb;
+    while (reading->done_kb < kb && getppid() == reading->reader)
+        usleep(FOLLOWS_MS * 1000);
+}
+
 /* Read the files that a start reads, in its order: so another processor unpacks them while this one still reads from the place, and then while
-   Python starts. It stays behind READ_KB, what is read so far of TOTAL_KB: what it asked the place for itself would come in small pieces.
-   Half of the free memory is left alone. */
-static void unpack_ahead(const struct image *image, const char *folder, const volatile uint32_t *read_kb, uint32_t total_kb) {
-    /* Who waits for our output, or for the lock on the roots, need not wait for us. */
-    for (int i = 0; i < MOST_DESCRIPTORS; i++)
-        close(i);
+   Python starts. It stays behind the reading: what it asked the place for itself would come in small pieces. Half of the free memory is left alone. */
+static void unpack_ahead(const struct image *image, const char *folder, const struct reading *reading) {
     setsid();
     setpriority(PRIO_PROCESS, 0, NICE);
     if (chdir(folder) < 0)
@@ -136,13 +147,10 @@ static void unpack_ahead(const struct image *image, const char *folder, const vo
     for (size_t i = 0; i < image->part_count; i++)
         all += image->parts[i].size;
     char *piece = require_memory(malloc(PIECE));
-    pid_t reader = getppid();
     for (size_t i = 0; i < image->part_count && done < room; i++) {
         uint64_t left = image->parts[i].size;
         done += left;
-        uint64_t wanted = done * total_kb / (all + 1) + DISTANCE_KB;
-        while (getppid() == reader && *read_kb < (wanted < total_kb ? wanted : total_kb))
-            usleep(FOLLOWS_MS * 1000);
+        await_reading(reading, done * reading->total_kb / (all + 1) + DISTANCE_KB);
         int file = open(image->parts[i].path, O_RDONLY | O_CLOEXEC);
         for (ssize_t got; file >= 0 && left && (got = read(file, piece, left < PIECE ? (size_t)left : PIECE)) > 0;)
             left -= (uint64_t)got;
@@ -151,62 +159,86 @@ static void unpack_ahead(const struct image *image, const char *folder, const vo
     }
 }
 
+/* While the other process reads: mount what it has read the tables of, tell whether that was possible (0 or an errno), and unpack. */
+static _Noreturn void follow(const struct image *image, int file, const char *folder, const struct reading *reading, int told) {
+    await_reading(reading, reading->first_kb);
+    int error = mount_file(file, folder) ? 0 : errno;
+    /* Who waits for our output, or for the lock on the roots, need not wait for us. */
+    for (int i = 0; i < MOST_DESCRIPTORS; i++)
+        if (i != told)
+            close(i);
+    write_all(told, &error, sizeof error);
+    close(told);
+    if (!error)
+        unpack_ahead(image, folder, reading);
+    _exit(0);
+}
+
 static void unmount(const char *folder) {
     umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
     rmdir(folder);
 }
 
-/* Read all ranges but the first, while another process unpacks what was read. Returns 0, an errno, or FILE_ENDS, also where the check does not hold. */
-static int read_and_unpack(const struct image *image, int file, const char *mounted, uint32_t check, volatile uint32_t *read_kb) {
-    uint32_t total_kb = 0;
-    int problem = 0;
-    for (size_t i = 1; i < image->range_count; i++)
-        total_kb += (uint32_t)((image->ranges[i].end - image->ranges[i].start) >> 10);
-    *read_kb = 0;
-    pid_t unpacker = fork();
-    if (unpacker == 0) {
-        unpack_ahead(image, mounted, read_kb, total_kb);
-        _exit(0);
-    }
-    for (size_t i = 1; i < image->range_count && !problem; i++)
-        problem = read_ahead(file, image->ranges[i], &check, read_kb);
-    *read_kb = total_kb;
+static uint32_t count_kb(const struct image *image, size_t ranges) {
+    uint64_t size = 0;
+    for (size_t i = 0; i < ranges; i++)
+        size += image->ranges[i].end - image->ranges[i].start;
+    return (uint32_t)(size >> 10);
+}
+
+/* Mount FILE at FOLDER while all ranges of it are read and checked. Returns 0, an errno, or FILE_ENDS, also where the check does not hold;
+   then ERROR is why it could not be mounted, or 0. */
+static int read_and_mount(const struct image *image, int file, const char *folder, int *error) {
+    struct reading *reading = mmap(NULL, sizeof *reading, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int told[2], problem = 0;
+    if (reading == MAP_FAILED || pipe2(told, O_CLOEXEC) < 0)
+        fail(1, "no memory left", NULL, 0);
+    /* The first range is what mounting reads. */
+    *reading = (struct reading){.first_kb = count_kb(image, image->range_count ? 1 : 0),
+                                .total_kb = count_kb(image, image->range_count), .reader = getpid()};
+    pid_t follower = fork();
+    if (follower < 0)
+        fail(1, "no memory left", NULL, 0);
+    if (!follower)
+        follow(image, file, folder, reading, told[1]);
+    close(told[1]);
+    uint32_t check = 1;
+    uint64_t done = 0;
+    for (size_t i = 0; i < image->range_count && !problem; i++)
+        problem = read_ahead(file, image->ranges[i], &check, &done, reading);
     if (!problem && image->range_count && check != image->check)
         problem = FILE_ENDS;
-    if (problem && unpacker > 0) {
-        kill(unpacker, SIGKILL);
-        await_child(unpacker);
+    /* Also where reading failed: one that was killed in the middle of mounting would leave a loop device behind. */
+    reading->done_kb = reading->total_kb;
+    ssize_t got;
+    while ((got = read(told[0], error, sizeof *error)) < 0 && errno == EINTR)
+        ;
+    if (got != sizeof *error)
+        *error = ECHILD;
+    close(told[0]);
+    if (problem) {
+        kill(follower, SIGKILL);
+        await_child(follower);
     }
     return problem;
 }
 
 /* What is read of the image is checked before anything runs from it. Until then it is mounted under another name. */
 void mount_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_whole_image(image, path), problem = 0, error = 0;
-    uint32_t check = 1;
+    int file = open_whole_image(image, path), error = 0;
     char *partial = join(folder, ".partial", "");
     unmount(partial);
     if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)
         fail(1, "cannot make", partial, errno);
-    volatile uint32_t *read_kb = mmap(NULL, sizeof *read_kb, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (read_kb == MAP_FAILED)
-        fail(1, "no memory left", NULL, 0);
     posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
-    /* The first range is what mounting reads. */
-    if (image->range_count)
-        problem = read_ahead(file, image->ranges[0], &check, read_kb);
-    bool mounted = !problem && mount_file(file, partial);
-    error = errno;
-    if (mounted) {
-        problem = read_and_unpack(image, file, partial, check, read_kb);
-        mounted = !problem && mount(partial, folder, NULL, MS_BIND, NULL) == 0;
+    int problem = read_and_mount(image, file, partial, &error);
+    if (!problem && !error && mount(partial, folder, NULL, MS_BIND, NULL) < 0)
         error = errno;
-    }
     posix_fadvise(file, 0, 0, POSIX_FADV_NORMAL);
     close(file);
     unmount(partial);
     free(partial);
-    if (mounted)
+    if (!problem && !error)
         return;
     rmdir(folder);
     if (problem == FILE_ENDS)

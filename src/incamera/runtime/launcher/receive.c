@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +38,10 @@ static void receive_rest(const char *apps, const char *partial, struct listing *
         missing += wanted->entries[i].missing;
     struct statvfs space;
     say_number("send", (long)missing);
-    if (statvfs(apps, &space) == 0)
-        say_number("free", (long)((uint64_t)space.f_bavail * space.f_frsize / 1024));
-    else
+    if (statvfs(apps, &space) == 0) {
+        uint64_t kilobytes = (uint64_t)space.f_bavail * space.f_frsize / 1024;
+        say_number("free", kilobytes < LONG_MAX ? (long)kilobytes : LONG_MAX); /* 32 bits count to 2 TiB */
+    } else
         say("free unknown\n");
     bool gzip = missing && !plain && has_program("gunzip");
     say(gzip ? "as tar.gz\n" : "as tar\n");
@@ -70,6 +72,17 @@ static void start_partial(const char *apps, const char *partial, struct listing 
         if (entry->kind != 'l' && !(resumed && is_sound(folder, entry, false)))
             entry->missing = !take_from_here(partial, folder, entry);
     }
+}
+
+/* Where everybody may write, as in /tmp, APPS must be ours; a card's or share's owners tell nothing. */
+static void require_own(const char *apps) {
+    char *place = join(apps, "", ""), *slash = strrchr(place, '/');
+    struct stat status;
+    if (slash && slash > place)
+        *slash = 0;
+    if (stat(place, &status) == 0 && (status.st_mode & S_ISVTX))
+        make_own_folder(apps);
+    free(place);
 }
 
 /* A runtime is known to be whole by its own listing. */
@@ -127,6 +140,7 @@ int guard_receive(int argc, char **argv) {
     if (!parse_listing(&wanted, text, size))
         fail(2, "not a listing", NULL, 0);
 
+    require_own(apps);
     char *lock_path = join_path(app, ".lock");
     if (!make_parents(lock_path, 1))
         fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot make", app, errno);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +17,8 @@
 
 /* A run begins a moment after its root was made to stand: until then nobody runs from it, and yet it is wanted. */
 #define YOUNG_SECONDS 15
+#define LOCK_WAIT_MS 60000
+#define LOCK_PAUSE_MS 20
 
 char *parent_of(const char *path) {
     char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
@@ -29,24 +32,20 @@ const char *name_of(const char *path) { return strrchr(path, '/') ? strrchr(path
 
 bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }
 
-static void make_own_folder(const char *path) {
-    struct stat status;
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        fail(1, "cannot make", path, errno);
-    /* Everybody may write to /tmp: what another user has put there is not run. */
-    if (lstat(path, &status) < 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
-        fail(1, "another user has taken", path, 0);
-}
-
 void take_roots_lock(void) {
     make_own_folder(ROOTS);
     make_own_folder(IMAGES);
     int lock = open(ROOTS "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    while (lock >= 0 && flock(lock, LOCK_EX) < 0)
-        if (errno != EINTR)
-            fail(1, "cannot lock", ROOTS, errno);
     if (lock < 0)
         fail(1, "cannot lock", ROOTS, errno);
+    for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            fail(1, "cannot lock", ROOTS, errno);
+        /* Who reads from a share that has gone away can be stuck for good, and not even be killed. */
+        if (waited >= LOCK_WAIT_MS)
+            fail(EXIT_HELD, "another process has been at work for a minute in", ROOTS, 0);
+        poll(NULL, 0, LOCK_PAUSE_MS);
+    }
 }
 
 /* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */

@@ -220,7 +220,8 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
 
 static bool tell_if_standing(const char *bundle, const char *root) {
     char *lines[2];
-    bool standing = read_stands(root, lines) && !strcmp(lines[0], bundle) && stands_still(lines[1]);
+    /* Before the lock is taken, nobody has looked yet whose ROOTS are. */
+    bool standing = is_own_folder(ROOTS) && read_stands(root, lines) && !strcmp(lines[0], bundle) && stands_still(lines[1]);
     if (standing) {
         renew_root(root);
         say(root);

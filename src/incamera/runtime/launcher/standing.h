@@ -6,7 +6,7 @@
 
 #include <dirent.h>
 
-enum { EXIT_UNSOUND = 3, EXIT_NO_MEMORY = 4, EXIT_CANNOT = 7, EXIT_UNREACHABLE = 8 };
+enum { EXIT_UNSOUND = 3, EXIT_NO_MEMORY = 4, EXIT_HELD = 5, EXIT_CANNOT = 7, EXIT_UNREACHABLE = 8 };
 
 #define ROOTS "/tmp/incamera-roots"
 #define IMAGES "/tmp/incamera-images"
@@ -36,7 +36,7 @@ struct image {
 /* In each root: the folders of the bundle and of the runtime that it was made of, a line each. */
 #define STANDS ".stands"
 
-/* roots.c. Wait until no other changes roots or images; that ends with the process. */
+/* roots.c. Wait until no other changes roots or images, for a minute at most; that ends with the process. */
 void take_roots_lock(void);
 
 /* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */

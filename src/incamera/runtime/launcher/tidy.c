@@ -51,7 +51,8 @@ void switch_over(const char *app, const char *name, bool plain_file) {
 bool give_name(const char *partial, const char *final) {
     int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
-        syncfs(folder); /* else a power cut may keep the name and lose the files */
+        if (syncfs(folder) < 0) /* a power cut might keep the name and lose the files */
+            fail(errno == ENOSPC || errno == EDQUOT ? EXIT_NO_SPACE : 1, "cannot write", partial, errno);
         close(folder);
     }
     require_lease();
@@ -148,14 +149,23 @@ void remove_guards(void) {
         closedir(folder);
 }
 
-/* guard tidy APPS APP NAME [PREVIOUS]: remove what `receive` would have removed, had it not been told to keep it. */
+/* guard tidy APPS APP NAME [PREVIOUS]: remove what `receive` would have removed, had it not been told to keep it, unless
+   there is a newer one by now: who deployed that clears up himself. */
 int guard_tidy(int argc, char **argv) {
     if (argc < 3 || argc > 4 || !is_safe(argv[1]) || !is_safe(argv[2]))
         fail(2, "usage: incamera-guard tidy APPS APP NAME [PREVIOUS]", NULL, 0);
+    /* No host is at the other end: an input that does not end lets us wait for whoever deploys, as long as a host would. */
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0 || dup2(ends[0], 0) < 0)
+        fail(1, "cannot make", "a pipe", errno);
     char *app = join_path(argv[0], argv[1]);
     take_lock(app, "tidy", false);
     if (is_shared(argv[0]))
         take_lease(argv[0], argv[1], "tidy", false);
+    /* A share's client may show what was the newest a moment ago. */
+    const char *newest = read_current(app);
+    if (strcmp(newest, argv[2]) && (argc < 4 || strcmp(newest, argv[3])))
+        return 0;
     remove_old(app, argv[2], argc == 4 && *argv[3] ? argv[3] : NULL);
     remove_images(argv[0]);
     remove_guards();
