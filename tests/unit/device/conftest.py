@@ -102,8 +102,8 @@ class Receiver:
 def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
     started: list[Receiver] = []
 
-    def start(shipment: Shipment, *words: str, name: str | None = None) -> Receiver:
-        started.append(Receiver(guard, tmp_path / "apps", shipment, *words, name=name))
+    def start(shipment: Shipment, *words: str, name: str | None = None, program: Path = guard) -> Receiver:
+        started.append(Receiver(program, tmp_path / "apps", shipment, *words, name=name))
         return started[-1]
 
     yield start

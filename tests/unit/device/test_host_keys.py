@@ -11,6 +11,7 @@ import asyncssh
 import pytest
 
 from incamera.device.host_keys import HostKeyChecker, find_keys
+from incamera.device.registry import add_device, known_hosts_file, remove_device
 from incamera.device.values import Device
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -61,3 +62,17 @@ def test_what_was_accepted_is_found_again(tmp_path: Path) -> None:
         assert checker.check(KEY.convert_to_public())
         assert checker.match("camera", "", port)[0]
     assert [line.split()[0] for line in ours.read_text().splitlines()] == ["camera", "[camera]:2222"]
+
+
+def test_what_was_accepted_under_a_name_of_the_ssh_config_is_forgotten_by_that_name(tmp_path: Path) -> None:
+    ours = known_hosts_file(tmp_path)
+    for name, address in (("axiscam", "192.0.2.10"), ("other", "192.0.2.11")):
+        device = Device(name=name, host=name)
+        add_device(tmp_path, device)
+        checker = HostKeyChecker(device, [], ours, lambda _: True)
+        checker.match(address, "", 2222)  # HostName and Port of ~/.ssh/config
+        assert checker.check(KEY.convert_to_public())
+        assert find_keys(ours, address, "", 2222)
+    remove_device(tmp_path, "axiscam")
+    assert not find_keys(ours, "192.0.2.10", "", 2222)
+    assert find_keys(ours, "192.0.2.11", "", 2222)

@@ -1,0 +1,29 @@
+"""Signals on their way to the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from incamera.device.run import passing_signals
+
+
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """What `nohup` does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
+def test_what_we_were_started_to_ignore_is_not_passed_on() -> None:
+    heard: list[int] = []
+    with passing_signals(heard.append):
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert heard == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
