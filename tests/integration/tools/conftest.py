@@ -63,5 +63,6 @@ def watched(project: Path, cam: VirtualCamera) -> Iterator[Running]:
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
         yield command
-        command.press_ctrl_c()
-        command.finish()
+        if command.process.poll() is None:
+            command.press_ctrl_c()
+            command.finish()
