@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 Made by `make_cli.py` from the parser itself; don't edit it. What a command prints with `--json`, and what its exit code
 means, is in [json.md](json.md); what it reads from the environment, in [environment.md](environment.md).
 
-A command that runs something in the camera (`run`, `python`) passes the exit code through. The app's own arguments
-follow `--`: `incamera run -- --threshold 3`. Those of `incamera python` need no `--`.
+A command that runs something in the camera (`run`, `python`, `test`, `debug`) passes the exit code through. The app's
+own arguments follow `--`: `incamera run -- --threshold 3`. Those of `incamera python` and `incamera test` need no `--`.
 """
 
 
@@ -37,15 +37,19 @@ def walk(
 
 
 def describe_option(action: argparse.Action) -> str:
-    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    name = str(action.metavar or action.dest.upper())
+    value = "" if action.nargs == 0 else f" {_repeat(name, action.nargs)}"
     return ", ".join(f"`{option}{value}`" for option in action.option_strings)
 
 
 def describe_position(action: argparse.Action) -> str:
     if action.choices is not None:
         return "{" + ",".join(map(str, action.choices)) + "}"
-    name = str(action.metavar or action.dest)
-    return {"?": f"[{name}]", "*": f"[{name} …]"}.get(str(action.nargs), name)
+    return _repeat(str(action.metavar or action.dest), action.nargs)
+
+
+def _repeat(name: str, nargs: int | str | None) -> str:
+    return {"?": f"[{name}]", "*": f"[{name} …]"}.get(str(nargs), name)
 
 
 def describe(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from incamera.cli.parser import make_parser, parse_arguments
+from incamera.project.settings import _KEYS, _RUNTIME_KEYS, _TEST_KEYS, load_project
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
@@ -58,6 +60,20 @@ def test_cli_page_is_what_the_parser_says() -> None:
     made: dict[str, Any] = runpy.run_path(str(REPOSITORY / "docs/reference/make_cli.py"))
     committed = (REPOSITORY / "docs/reference/cli.md").read_text("utf-8")
     assert committed == made["make_page"](make_parser()), "run docs/reference/make_cli.py"
+    assert "| `--upgrade [NAME …]` |" in committed
+
+
+def test_the_example_with_everything_has_each_key_and_is_valid(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/reference/pyproject.md").read_text("utf-8")
+    example = next(block for language, block in _FENCE.findall(page) if language == "toml")
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "pyproject.toml").write_text(example, "utf-8")
+    load_project(tmp_path)
+    for table, keys in (("incamera", _KEYS), ("incamera.runtime", _RUNTIME_KEYS), ("incamera.test", _TEST_KEYS)):
+        found: dict[str, Any] = {"tool": tomllib.loads(example)["tool"]}
+        for word in ("tool", *table.split(".")):
+            found = found[word]
+        assert set(found) == set(keys)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

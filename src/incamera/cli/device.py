@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument("--accept-key", metavar="FINGERPRINT", help="accept the host key with this SHA256 fingerprint")
     add_command(actions, "list", execute_list, help="list the cameras that are known, and the virtual ones that run")
     info = add_command(actions, "info", execute_info, help="look at a camera: architecture, libc, places, libraries")
-    info.add_argument("name", metavar="NAME", nargs="?", help="which (default: a virtual camera)")
+    info.add_argument("name", metavar="NAME", nargs="?", help="which (default: INCAMERA_DEVICE, else a virtual camera)")
     info.add_argument(
         "--no-speed", dest="speed", action="store_false", help="don't measure the places: nothing is written there"
     )

@@ -71,7 +71,9 @@ def add_target_option(parser: argparse.ArgumentParser) -> None:
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--device", metavar="NAME", help="use this device (default: the project's, else a virtual camera)"
+        "--device",
+        metavar="NAME",
+        help="use this device (default: INCAMERA_DEVICE, the project's, else a virtual camera)",
     )
 
 
@@ -93,7 +95,10 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         help=f"as what to put it there: {', '.join(Form)} (default: what the place is best at)",
     )
     parser.add_argument(
-        "--take-over", action="store_true", help="end the deploy of somebody else that is under way, instead of waiting"
+        "--take-over",
+        action="store_true",
+        help="end the deploy of somebody else that is under way, instead of waiting; with run --watch, their session, "
+        "too",
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_device_option
+from incamera.cli.parser import add_command, add_device_option, add_project_option
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -30,7 +30,11 @@ def add_parser(commands: Any) -> None:
     )
     serve.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="what to serve (default: a new folder)")
     serve.add_argument("--name", default="share", help="call it this (default: share)")
-    _add_options(serve, address="listen on this address of yours (default: 127.0.0.1, for virtual cameras)")
+    _add_options(
+        serve,
+        address="listen on this address of yours (default: 127.0.0.1, for virtual cameras)",
+        port="listen on this port (default: the first free one from 4450, NFS from 4550; then that one again)",
+    )
     add = add_command(
         actions,
         "add",
@@ -41,7 +45,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument("name", metavar="NAME")
     add.add_argument("--folder", type=Path, help="where this computer has it")
     add.add_argument("--path", help="what the server calls it (default: NAME)")
-    _add_options(add, address="the server's address")
+    _add_options(add, address="the server's address", port="the server's port (default: 445, NFS: 2049)")
     attach = add_command(
         actions,
         "attach",
@@ -50,9 +54,11 @@ def add_parser(commands: Any) -> None:
         description="Have a camera mount a share, at /var/spool/storage/NetworkShare; again, if it went away.",
     )
     attach.add_argument("name", metavar="NAME", nargs="?", help="which share (default: the only one)")
+    add_project_option(attach)
     add_device_option(attach)
     _add_api_options(attach)
     detach = add_command(actions, "detach", execute_detach, help="have a camera unmount its network share")
+    add_project_option(detach)
     add_device_option(detach)
     _add_api_options(detach)
     add_command(actions, "list", execute_list, help="list the shares that are known")
@@ -60,9 +66,9 @@ def add_parser(commands: Any) -> None:
     remove.add_argument("name", metavar="NAME")
 
 
-def _add_options(parser: argparse.ArgumentParser, *, address: str) -> None:
+def _add_options(parser: argparse.ArgumentParser, *, address: str, port: str) -> None:
     parser.add_argument("--address", help=address)
-    parser.add_argument("--port", type=int, help="the server's port")
+    parser.add_argument("--port", type=int, help=port)
     parser.add_argument("--protocol", choices=("smb", "nfs"), help="SMB, which cameras know, or NFS (default: smb)")
     parser.add_argument("--user", help="the name that cameras log in with")
     parser.add_argument("--password-file", metavar="FILE", type=Path, help="the password is the first line of FILE")
@@ -118,6 +124,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import find_project
     from incamera.workflows.context import Context
     from incamera.workflows.share_attach import attach
 
@@ -128,7 +135,7 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         attached = attach_by_api(context, arguments.name, api, device=arguments.device)
     else:
-        attached = attach(context, arguments.name, arguments.device)
+        attached = attach(context, arguments.name, arguments.device, project=find_project(Path(arguments.project)))
     if arguments.json:
         console.emit(
             {
@@ -145,6 +152,7 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.project.settings import find_project
     from incamera.workflows.context import Context
     from incamera.workflows.share_attach import detach
 
@@ -155,7 +163,7 @@ def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         device, source = arguments.device or arguments.api, detach_by_api(context, api, device=arguments.device)
     else:
-        device, source = detach(context, arguments.device)
+        device, source = detach(context, arguments.device, project=find_project(Path(arguments.project)))
     if arguments.json:
         console.emit({"device": device, "unmounted": source})
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import write_whole
 from incamera.errors import DeviceRefused
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class HostKeyChecker:
         import asyncssh
 
         port = None if port == 22 else port
-        self._address = f"[{host}]:{port}" if port else host
+        self._address = known_name(host, port)
         if self._device.host_key is not None:
             key = asyncssh.import_public_key(self._device.host_key)
             self._known = [KnownKey(key, "the key that it was given when it was made")]
@@ -88,7 +89,9 @@ class HostKeyChecker:
             )
             return False
         self._accepted.parent.mkdir(parents=True, exist_ok=True)
-        line = f"{shown.address} {key.export_public_key('openssh').decode().strip()}\n"
+        # Last stands how the device was called: ~/.ssh/config may lead a name to another address.
+        called = known_name(self._device.host, self._device.port)
+        line = f"{shown.address} {key.export_public_key('openssh').decode().strip()} {called}\n"
         # One write to a file that is only ever appended to: two of us at once harm nobody.
         descriptor = os.open(self._accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -96,6 +99,20 @@ class HostKeyChecker:
         finally:
             os.close(descriptor)
         return True
+
+
+def known_name(host: str, port: int | None) -> str:
+    """Return what a list of known hosts calls *host*."""
+    return f"[{host}]:{port}" if port not in (None, 22) else host
+
+
+def forget_keys(file: Path, host: str, port: int | None) -> None:
+    """Remove from *file*, a list of ours, what was accepted for *host*, under whichever address."""
+    if file.exists():
+        name = known_name(host, port)
+        lines = file.read_text("utf-8").splitlines(keepends=True)
+        left = [line for line in lines if name not in (words := line.split())[:1] + words[3:]]
+        write_whole(file, "".join(left).encode())
 
 
 def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from incamera.device.host_keys import forget_keys
 from incamera.device.values import Device, parse_address
 from incamera.disk import write_whole
 from incamera.errors import ConfigError, UsageError
@@ -55,11 +56,7 @@ def remove_device(folder: Path, name: str) -> None:
         raise UsageError(f'there is no device "{name}"', hint=_suggest(name, devices))
     device = devices.pop(name)
     _save(folder, devices)
-    path = known_hosts_file(folder)
-    if path.exists():
-        address = f"[{device.host}]:{device.port}" if device.port not in (None, 22) else device.host
-        lines = path.read_text("utf-8").splitlines(keepends=True)
-        write_whole(path, "".join(line for line in lines if line.partition(" ")[0] != address).encode())
+    forget_keys(known_hosts_file(folder), device.host, device.port)
 
 
 def require_device(folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = ()) -> Device:

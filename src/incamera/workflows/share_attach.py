@@ -22,6 +22,7 @@ from incamera.workflows.share import shares_folder
 if TYPE_CHECKING:
     from incamera.device.protocols import CommandResult
     from incamera.device.session import Session
+    from incamera.project.settings import Project
     from incamera.share.values import Share
     from incamera.workflows.context import Context
 
@@ -42,10 +43,10 @@ class Attached:
     fresh: bool
 
 
-def attach(context: Context, name: str | None, device: str | None) -> Attached:
+def attach(context: Context, name: str | None, device: str | None, *, project: Project | None = None) -> Attached:
     """Have *device* mount the share *name*; again, if it went away. Raises DeviceError and its kinds, UsageError."""
     share = require_share(shares_folder(context), name)
-    chosen = choose_device(context, device)
+    chosen = choose_device(context, device, project=project)
     # A server that does not answer is waited for: most of a minute.
     with context.reporter.step("mount"), connected(context, chosen) as session:
         return attach_share(context, session, share)
@@ -90,9 +91,9 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
     return replace(attached, fresh=True)
 
 
-def detach(context: Context, device: str | None) -> tuple[str, str | None]:
+def detach(context: Context, device: str | None, *, project: Project | None = None) -> tuple[str, str | None]:
     """Have *device* unmount its network share. Returns the device's name and what was mounted, if anything was."""
-    with connected(context, choose_device(context, device)) as session:
+    with connected(context, choose_device(context, device, project=project)) as session:
         there = _look(session)
         if there.source is not None:
             _unmount(session, there)

@@ -105,3 +105,15 @@ def test_a_share_that_is_served_from_here_is_not_replaced_by_one_of_another_serv
     assert main(["share", "add", "lab", "--folder", str(tmp_path), "--address", "192.0.2.5"]) == 2
     assert "serves from here" in capsys.readouterr().err
     assert load_shares(store / "shares") == {"lab": share}
+
+
+@pytest.mark.parametrize("action", ["attach", "detach"])
+def test_the_camera_is_that_of_the_project(
+    action: str, nas: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "app.py").touch()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "door"\n[tool.incamera]\ndevice = "frontdoor"\n')
+    monkeypatch.delenv("INCAMERA_DEVICE", raising=False)
+    monkeypatch.chdir(nas)
+    assert main(["share", action]) == 2
+    assert 'there is no device "frontdoor"' in capsys.readouterr().err
