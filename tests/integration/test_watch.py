@@ -287,11 +287,11 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
         watch.await_("second answers 1 1")
 
         def find_built() -> list[Path]:
-            found = (STORE / "caches/edited").glob("*/app/compiled/two*.so")
+            found = (STORE / "caches/edited").glob("*/scratch/wheels/compiled-*.whl")
             return [path for path in found if path.stat().st_mtime > began]
 
         eventually(find_built, "the modules have been compiled once, in the background")
-        kept = next(find_built()[0].parents[2].rglob("compiled/two.o"))
+        kept = next(find_built()[0].parents[1].rglob("compiled/two.o"))
         compiled = kept.stat().st_mtime_ns
         watch.save("src/compiled/one.c", module.format(name="one", answer=2))
         watch.await_("second answers 2 1")

@@ -84,6 +84,7 @@ class Attached:
         self._on_news = on_news
         self._on_end = on_end
         self._number: int | None = None
+        self._let_go: set[int] = set()
         self._lost = False
         self._ended = asyncio.Event()
         self._attaching = asyncio.Lock()
@@ -98,18 +99,25 @@ class Attached:
         session.call(self._open())
 
     def evaluate(self, source: str) -> bool:
-        """Evaluate *source* in the app; True: it is only the beginning of something. Ctrl-C interrupts it there.
+        """Evaluate *source* in the app; True: it is only the beginning of something.
 
-        Raises AgentError of the kind "no-run" while nothing runs.
+        Ctrl-C interrupts it there; a second one lets go of what does not end by that, as C code doesn't. Raises
+        AgentError of the kind "no-run" while nothing runs.
         """
         task = self._session.call(self._start(source))
+        interrupted = False
         while True:
             try:
+                if interrupted and self._number is not None:
+                    self._session.call(self._agent.send("interrupt", session=self._number))
                 frame = self._session.call(_await(task))
                 return bool(frame.message.get("more"))
             except KeyboardInterrupt:
-                if self._number is not None:
-                    self._session.call(self._agent.send("interrupt", session=self._number))
+                if interrupted:
+                    self._session.call(self._leave(task))
+                    self._on_news("it goes on in the app; the console has let go of it")
+                    return False
+                interrupted = True
 
     def complete(self, text: str) -> list[str]:
         try:
@@ -182,6 +190,15 @@ class Attached:
     async def _start(self, source: str) -> asyncio.Task[Frame]:
         return asyncio.create_task(self._ask("eval", source=source))
 
+    async def _leave(self, task: asyncio.Task[Frame]) -> None:
+        """Await *task* no more. Its session ends when the app lets it; what is asked next begins another."""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        number, self._number = self._number, None
+        if number is not None:
+            self._let_go.add(number)
+            await self._agent.send("detach", session=number)
+
     async def _ask(self, type: str, **fields: Any) -> Frame:
         """Ask in our session; one that ended with its run is begun anew in the run that is there now."""
         for attempt in (1, 2):
@@ -206,7 +223,8 @@ class Attached:
 
     async def _hear(self, frame: Frame) -> None:
         if frame.type == "output":
-            await self._show(frame.payload)
+            if frame.message.get("session") not in self._let_go:
+                await self._show(frame.payload)
         elif frame.type == "exited":
             self._number, self._lost = None, True
             self._ended.set()

@@ -171,7 +171,10 @@ class _Run:
 
 @contextmanager
 def passing_signals(notice: Callable[[int], None]) -> Iterator[None]:
-    """Have *notice* told the numbers of the signals that we get, in place of what they would do to us."""
+    """Have *notice* told the numbers of the signals that we get, in place of what they would do to us.
+
+    What we were started to ignore stays ignored: SIGHUP under `nohup`, SIGINT in a script's background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,7 +184,8 @@ def passing_signals(notice: Callable[[int], None]) -> Iterator[None]:
         notice(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH):
-        before[number] = signal.signal(number, handle)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handle)
     try:
         yield
     finally:

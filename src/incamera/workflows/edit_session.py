@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from incamera.project.watching import AppFile
     from incamera.workflows.context import Reporter
 
+_TOO_MUCH = "what is edited lies in the camera's RAM: make room there, or the change smaller, and save again"
+
 
 class EditSession:
     """Make it anywhere; `main` runs on the connection's loop, `notice` is called by the main thread's signals."""
@@ -49,6 +51,10 @@ class EditSession:
         self._runs = 0
         self._memory = MemoryNews(tell)
         self._leaving = False
+        self._starting = False
+        self._failed = False
+        self.stands = False
+        """The agent in the camera is ours, which is to say that nobody else is at work there."""
 
     @property
     def last_signal(self) -> int:
@@ -131,8 +137,11 @@ class EditSession:
         return AppCommand(words=tuple(words), environment={"INCAMERA_SUBREAPER": "1"})
 
     async def _interrupt(self) -> None:
-        """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer."""
-        if self._app.run is not None and self.last_signal == signal.SIGINT:
+        """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer.
+
+        Not while it is being started, or to load new code: the agent would start it once more when it has ended.
+        """
+        if self._app.run is not None and self.last_signal == signal.SIGINT and not self._starting:
             with suppress(DeviceError):
                 await self._agent.send("signal", run=self._app.run, name="INT")
                 with suppress(TimeoutError):
@@ -143,6 +152,7 @@ class EditSession:
     async def _work(self) -> Outcome:
         edited, agent = self._edited, self._agent
         await agent.hello()
+        self.stands = True
         if edited.imports:
             await self._warm(edited.imports)
         self._inbox.take()
@@ -194,13 +204,21 @@ class EditSession:
             self._tell.warn(f"{entry}, which the app begins with, is gone; {self._what_goes_on()}")
             return False
         changes = plan_changes(wanted, self._there)
-        if not changes and self._runs:
+        if not changes and self._runs and not self._failed:
             self._tell.info(f"{describe_paths(sorted(paths))}: the camera has it already")
             return False
         try:
             result = await send_changes(self._agent, wanted, changes) if changes else Sent(sent_at=time.monotonic())
         except ChangedMeanwhile:
             self._inbox.put(paths)
+            return False
+        except AgentError as error:
+            if error.kind not in ("put", "commit"):
+                raise
+            if error.kind == "commit":  # some of it is there, and nobody knows what
+                self._there.update(dict.fromkeys(changes.put, ""))
+            self._tell.error(AgentError(f"the camera cannot take the change: {error}", kind=error.kind, hint=_TOO_MUCH))
+            self._tell.info(self._what_goes_on())
             return False
         if isinstance(result, Refused):
             self._tell.error(BuildError(describe_refusal(result, wanted)))
@@ -221,6 +239,7 @@ class EditSession:
         app, arguments = self._app, self._edited.arguments()
         self._runs += 1
         reloads = app.run is not None
+        self._failed = self._starting = True
         try:
             if reloads:
                 answer = await self._agent.request("reload", run=app.run, arguments=arguments)
@@ -233,6 +252,9 @@ class EditSession:
             await app.ended(None)
             self._tell.error(error)
             return None
+        finally:
+            self._starting = False
+        self._failed = False
         if answer.type == "reloaded":
             kept = answer.message.get("kept") or []
             return "reloaded" + (f", {', '.join(kept)} kept" if kept else "")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,9 +33,14 @@ class LiveApp(Protocol):
         """Do now, while nobody waits, what would make the first change slow."""
 
 
-def live_app(context: Context, project: Project, target: Target, app: Path) -> LiveApp:
+@contextmanager
+def live_app(context: Context, project: Project, target: Target, app: Path) -> Iterator[LiveApp]:
     """*app* is the app's folder in the bundle that was deployed."""
-    return BuiltApp(context, project, target, app) if project.has_build_system else PlainApp(project)
+    if not project.has_build_system:
+        yield PlainApp(project)
+        return
+    with context.store.temporary() as folder:
+        yield BuiltApp(context, project, target, app, folder)
 
 
 class PlainApp:
@@ -52,18 +58,21 @@ class BuiltApp:
     """An app that its back end makes a wheel of.
 
     A change of a file that the wheel has as it is, a Python module for one, needs no build. Any other has the wheel
-    built again, in a folder that is kept, so that the back end compiles only what is stale.
+    built again, in a folder that is kept, so that the back end compiles only what is stale. That one is for all
+    sessions of the project, one at a time; what the wheel holds goes into *folder*, which is ours alone, since it is
+    sent when the build is over.
     """
 
-    def __init__(self, context: Context, project: Project, target: Target, app: Path) -> None:
+    def __init__(self, context: Context, project: Project, target: Target, app: Path, folder: Path) -> None:
         self._context = context
         self._project = project
         self._target = target
         self._snapshots = Snapshots(project.folder)
         self._sources = self._snapshots.take()
         self._installed = _read_tree(app)
-        name = hashlib.sha256(f"{_FORMAT} {project.folder} {target}".encode()).hexdigest()[:16]
-        self._folder = context.store.root / "caches" / "edited" / name
+        self._folder = folder
+        self._name = hashlib.sha256(f"{_FORMAT} {project.folder} {target}".encode()).hexdigest()[:16]
+        self._kept = context.store.root / "caches" / "edited" / self._name / "scratch"
 
     def read(self) -> dict[str, AppFile]:
         sources = self._snapshots.take()
@@ -77,7 +86,7 @@ class BuiltApp:
         return dict(self._installed)
 
     def prepare(self) -> None:
-        if not self._folder.exists():
+        if not self._kept.exists():
             self._build()
 
     def _build(self) -> dict[str, AppFile]:
@@ -88,7 +97,8 @@ class BuiltApp:
 
         context, project = self._context, self._project
         toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
-        with context.store.lock(f"edited-{self._folder.name}"), context.reporter.step("build") as step:
+        # Until all is read: what is prepared and what a change asks for may be built at once.
+        with context.store.lock(f"edited-{self._name}"), context.reporter.step("build") as step:
             wheels, app = self._folder / "wheels", self._folder / "app"
             for folder in (wheels, app):
                 remove_tree(folder)
@@ -99,7 +109,7 @@ class BuiltApp:
                 wheels,
                 environment=context.environment,
                 note=context.reporter.warn,
-                keep=self._folder / "scratch",
+                keep=self._kept,
             )
             app.mkdir()
             install_wheel(wheel, app)
@@ -107,7 +117,7 @@ class BuiltApp:
                 (app / project.entry.file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(project.folder / project.entry.file, app / project.entry.file)
             step.note(wheel.name)
-        return _read_tree(app)
+            return _read_tree(app)
 
 
 def find_copies(sources: Mapping[str, AppFile], installed: Mapping[str, AppFile], entry: str | None) -> dict[str, str]:

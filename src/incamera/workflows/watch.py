@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.workflows.context import Context
     from incamera.workflows.deploy import Deployed, Wish
+    from incamera.workflows.live_app import LiveApp
 
 # Between two attempts to reach a camera that has gone.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
@@ -118,6 +119,7 @@ class _Loop:
         """Deploy and run until the user ends it, or another runtime is wanted (None)."""
         from incamera.device.run import passing_signals
         from incamera.device.streams import Streams, raw_terminal
+        from incamera.workflows.live_app import live_app
 
         context = self._context
         # What changes from here on may be too late for what is built now.
@@ -126,9 +128,12 @@ class _Loop:
             from incamera.project.settings import load_project
 
             self._project = load_project(self._project.folder)
-        with deployed(
-            context, self._project, device=device, target=self._target, audit=self._audit, wish=self._wish
-        ) as done:
+        with (
+            deployed(
+                context, self._project, device=device, target=self._target, audit=self._audit, wish=self._wish
+            ) as done,
+            live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
+        ):
             if self._lost:
                 context.reporter.info(f"{done.device} is back")
             self._device, self._lost = done.device, False
@@ -137,7 +142,7 @@ class _Loop:
             session = EditSession(
                 done.session.transport,
                 done.guard.remote_path,
-                self._edited(done, terminal=streams.find_terminal() is not None),
+                self._edited(done, live, terminal=streams.find_terminal() is not None),
                 self._inbox,
                 streams,
                 tell=context.reporter,
@@ -153,24 +158,25 @@ class _Loop:
             finally:
                 if time.monotonic() - began > _SOON_SECONDS:
                     self._failures = 0
+                if session.stands and self._wish is not None:
+                    # Whoever has taken over from us since then shall not lose it to a connection that comes back.
+                    self._wish = replace(self._wish, take_over=False)
             if outcome is Outcome.stale:
                 return None
             return 0 if session.last_signal == signal.SIGINT else 128 + session.last_signal
 
-    def _edited(self, done: Deployed, *, terminal: bool) -> Edited:
+    def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> Edited:
         from incamera.project.warm import warm_imports
-        from incamera.workflows.live_app import live_app
         from incamera.workflows.output import app_folders, kept_output
 
         context, project = self._context, self._project
-        target = done.bundle.target
         names = [item["name"] for item in done.bundle.distributions]
         settings = _Settings(context, project, done)
         return Edited(
             app=project.name,
             root=done.result.root,
             project=project.folder,
-            live=live_app(context, project, target, done.bundle.path / "app"),
+            live=live,
             imports=tuple(warm_imports(project.warm, names)),
             arguments=lambda: [*settings.project.entry.to_arguments(), *self._arguments],
             find_staleness=settings.find_staleness,

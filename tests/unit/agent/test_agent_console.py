@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +114,51 @@ def test_what_hangs_can_be_interrupted_and_keeps_nobody_waiting(console: Talk) -
     assert evaluate(console, "count")[1] == "3\n"
 
 
+def test_what_blocks_in_c_can_be_let_go_of(agent: AgentProcess, console: Talk) -> None:
+    from incamera.device.attach import Attached, Door
+    from incamera.device.local import open_local
+    from incamera.device.values import Device
+    from incamera.runtime.launcher import require_launcher
+
+    guard = agent.folder.parent / "incamera-guard"
+    guard.symlink_to(require_launcher("x86_64"))
+    shown, output = os.pipe()
+    news: list[str] = []
+    door = Door(app="app", path=str(agent.folder / "app" / "socket"))
+    with open_local(Device(name="here", host="127.0.0.1")) as session:
+        attached = Attached(session, str(guard), door, output=output, on_news=news.append, on_end=lambda: None)
+        began = time.monotonic()
+        for seconds in (0.5, 1.0):
+            threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]).start()
+        assert attached.evaluate("import time; time.sleep(4); print('late')") is False
+        assert "goes on in the app" in news[0]
+        assert attached.evaluate("count") is False
+        assert time.monotonic() - began < 4
+        # What it says when it comes back is for nobody.
+        while time.monotonic() - began < 4.3:
+            time.sleep(0.05)
+        assert attached.evaluate("count + 1") is False
+        attached.close()
+    assert os.read(shown, 100) == b"3\n4\n"
+    for end in (shown, output):
+        os.close(end)
+
+
+@pytest.mark.parametrize("how", ["stop", "reload"])
+def test_who_asks_for_stacks_is_answered_when_the_run_ends_first(agent: AgentProcess, how: str) -> None:
+    app = "import ctypes, signal\nsignal.signal(15, signal.SIG_DFL)\nprint('on', flush=True)\n@\n"
+    # With Python's own lock held, nothing is heard.
+    agent.change({"app.py": app.replace("@", "ctypes.PyDLL(None).sleep(60)")})
+    agent.start()
+    agent.await_output(b"on")
+    talk = agent.connect()
+    talk.send("stacks", id=9)
+    talk.ask("memory", "memory")
+    agent.send(how, run="r", grace=1)
+    error = talk.wait("error")
+    assert (error["kind"], error["id"]) == ("no-run", 9)
+
+
 def test_it_goes_along_with_a_reload_and_hears_of_the_end(agent: AgentProcess) -> None:
     loop = (
         "import time\nfrom incamera_agent import reloading\ncount = @\nprint('on', count, flush=True)\n"
@@ -144,6 +192,7 @@ def test_it_hears_of_a_restart_and_begins_anew_in_the_new_run(agent: AgentProces
     assert not [message for message, _ in talk.messages if message["type"] == "exited"]
     talk.send("eval", session=1, source="count")
     assert talk.wait("error")["kind"] == "no-run"
+    agent.await_output(b"on\non\n")
     told = talk.ask("attach", "attached")
     assert told["pid"] == second
     assert evaluate(talk, "count", told["session"])[1] == "4\n"

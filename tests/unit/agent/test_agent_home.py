@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from incamera_agent.frames import encode
+from incamera_agent.home import Busy, Home, _ask_to_leave
+from incamera_agent.processes import find_process
 
 from .agent_process import AgentProcess
 from .test_agent_runs import is_alive, processes_below
@@ -75,6 +84,70 @@ def test_one_that_hangs_is_taken_over_too(start_agent: Start) -> None:
     greet(second)
     second.wait("hello")
     assert first.process.wait(20) == -signal.SIGKILL
+
+
+def test_one_that_came_in_between_is_taken_over_too(tmp_path: Path) -> None:
+    folder = tmp_path / "agents" / "app"
+    folder.mkdir(parents=True)
+    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "who": "gone"}')
+    with _holding(folder) as holder:
+        home = Home("app", str(folder.parent))
+
+        def change() -> None:
+            process = find_process(holder.pid)
+            assert process is not None
+            (folder / "owner.json").write_text(json.dumps({"pid": holder.pid, "start": process.start}))
+
+        threading.Timer(0.3, change).start()
+        home.enter("anna@desk", "a test", take_over=True)
+        assert holder.wait(20) == -signal.SIGKILL
+        home.leave()
+
+
+def test_one_that_cannot_be_found_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera_agent.home._TAKE_OVER_SECONDS", 0.3)
+    folder = tmp_path / "agents" / "app"
+    folder.mkdir(parents=True)
+    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "who": "gone"}')
+    with _holding(folder), pytest.raises(Busy) as caught:
+        Home("app", str(folder.parent)).enter("anna@desk", "a test", take_over=True)
+    assert caught.value.owner["who"] == "gone"
+
+
+def test_one_that_hears_and_stays_gets_five_seconds_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incamera_agent.home._LEAVE_SECONDS", 1.0)
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def chat() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(encode({"type": "hello"}))
+                    time.sleep(0.1)
+
+        threading.Thread(target=chat, daemon=True).start()
+        began = time.monotonic()
+        assert _ask_to_leave(path, "anna@desk", "a test", began + 1.0)
+        assert time.monotonic() - began < 5
+
+
+@contextlib.contextmanager
+def _holding(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the lock of an app, and does nothing else."""
+    code = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True)"
+    command = [sys.executable, "-c", f"{code}; time.sleep(60)", str(folder / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            yield holder
+        finally:
+            holder.kill()
 
 
 def test_what_a_killed_agent_has_left_is_cleaned_by_the_next(start_agent: Start) -> None:
@@ -183,9 +256,6 @@ def test_a_request_that_makes_no_sense_is_answered_and_nothing_else_happens(
     "words", [[], ["--app", "a/b", "--who", "x", "--what", "y"], ["--app"], ["--nonsense"]], ids=str
 )
 def test_a_wrong_command_line_is_told(words: list[str], tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     from .agent_process import plain_environment
 
     command = [sys.executable, "-m", "incamera_agent", *words]

@@ -132,6 +132,38 @@ def test_a_batch_with_a_damaged_file_is_dropped(live: Live, tmp_path: Path, piec
     assert commit(live)["type"] == "committed"
 
 
+def test_of_a_batch_that_fails_half_way_nothing_is_left_over(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(live, "a.txt", "first")
+    put(live, "b.txt", "second")
+    replace = os.replace
+
+    def fail(source: str, target: str) -> None:
+        if target.endswith("b.txt"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    # Not as where nothing of it is there: whoever sent it has to send all of it again.
+    assert commit(live)["kind"] == "commit"
+    assert (tmp_path / "live" / "a.txt").exists()
+    assert not list((tmp_path / "live.new").iterdir())
+
+
+def test_a_batch_that_cannot_be_checked_is_dropped(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", fail)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    put(live, "app.py", "print('new')\n")
+    assert commit(live)["kind"] == "put"
+    assert "helper" in (tmp_path / "live" / "app.py").read_text()
+    assert not list((tmp_path / "live.new").iterdir())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_batch_can_be_forgotten(live: Live, tmp_path: Path) -> None:
     put(live, "data/list.txt", "new")
     live.delete("app.py")

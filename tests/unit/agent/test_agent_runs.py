@@ -256,6 +256,24 @@ def test_many_runs_leave_nothing_behind(agent: AgentProcess) -> None:
     assert after[2] - before[2] < 64
 
 
+def test_the_agent_leaves_when_the_last_run_has_ended(agent: AgentProcess) -> None:
+    slow = (
+        "import signal, sys, time\ndef end(*_):\n    time.sleep(0.6)\n    print('bye', flush=True)\n    sys.exit()\n"
+        "signal.signal(15, end)\n"
+        "print('on', flush=True)\ntime.sleep(60)\n"
+    )
+    agent.change({"slow.py": slow, "quick.py": "import time\nprint('and on', flush=True)\ntime.sleep(60)\n"})
+    agent.start("slow.py", run="slow")
+    agent.start("quick.py", run="quick")
+    agent.await_output(b"and on")
+    agent.send("goodbye")
+    agent.await_end()
+    assert b"bye" in agent.output["stdout"]
+    ended = [message["run"] for message, _ in agent.messages if message["type"] == "exited"]
+    assert ended == ["quick", "slow"]
+    assert agent.close() == 0
+
+
 def test_when_the_host_is_gone_so_is_everything(agent: AgentProcess) -> None:
     agent.change(
         {"app.py": "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(60)\n"}

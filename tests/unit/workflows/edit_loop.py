@@ -89,13 +89,14 @@ class Loop:
         (self.project / path).parent.mkdir(parents=True, exist_ok=True)
         (self.project / path).write_bytes(text.encode() if isinstance(text, str) else text)
 
-    def start(self, *, stdin: bytes = b"", terminal: bool = False) -> None:
+    def start(self, *, stdin: bytes = b"", terminal: bool = False, agent: str = "") -> None:
+        """Begin a session; *agent*: what a shell does before it is the agent."""
         root = self._folder / "root"
         if not root.exists():
             (root / "bin").mkdir(parents=True)
             shutil.copytree(self.project, root / "app")
             python = root / "bin/python3"
-            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@" --folder "{self.agent_folder}"\n')
+            python.write_text(f'#!/bin/sh\n{agent}exec "{sys.executable}" "$@" --folder "{self.agent_folder}"\n')
             python.chmod(0o755)
         guard = self._folder / "incamera-guard-test"
         if not guard.exists():

@@ -90,6 +90,68 @@ def test_five_hundred_changes_in_a_second_are_one_or_two_reloads(edit_loop: Call
     assert loop.out.count(b"edit") <= 3
 
 
+def patched(loop: Loop, source: str) -> str:
+    """Return what makes a shell start an agent that runs *source* first."""
+    site = loop.project.parent / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(source)
+    return f"export PYTHONPATH={site}; "
+
+
+def test_a_start_that_failed_is_tried_again_with_the_next_save(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    loop.save("app.py", f'print("up")\n{FOREVER}')
+    loop.start(
+        agent=patched(
+            loop,
+            "from incamera_agent.runner import Runner\nstart, failed = Runner.start, []\ndef fail(*words):\n"
+            "    if failed:\n        return start(*words)\n    failed.append(1)\n    raise OSError(11, 'no process')\n"
+            "Runner.start = fail\n",
+        )
+    )
+    loop.await_("error: no process")
+    loop.save("app.py", f'print("up")\n{FOREVER}')
+    loop.await_("up")
+    assert not [text for text in loop.told.texts if "has it already" in text]
+
+
+def test_what_does_not_fit_into_the_camera_is_told_of_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    loop.save("app.py", f'print("first")\n{FOREVER}')
+    # As large as a file may be for the agent stands for the room that there is.
+    loop.start(agent="ulimit -f 200; ")
+    loop.await_("first")
+    loop.save("model.bin", b"x" * 3_000_000)
+    loop.await_("the camera cannot take the change: model.bin: ")
+    loop.await_("the app goes on as it was")
+    (loop.project / "model.bin").unlink()
+    loop.save("app.py", f'import os\nprint("second", os.path.exists("model.bin"))\n{FOREVER}')
+    loop.await_("second False")
+
+
+def test_of_what_was_taken_in_part_all_is_sent_again(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    loop.save("a.txt", "old")
+    loop.save("b.txt", "old")
+    loop.save("app.py", f'print(open("a.txt").read(), open("b.txt").read())\n{FOREVER}')
+    loop.start(
+        agent=patched(
+            loop,
+            "import os\nreplace = os.replace\ndef fail(source, target):\n    if target.endswith('b.txt'):\n"
+            "        raise OSError(28, os.strerror(28), target)\n    replace(source, target)\nos.replace = fail\n",
+        )
+    )
+    loop.await_("old old")
+    (loop.project / "b.txt").write_text("new")
+    loop.save("a.txt", "new")
+    loop.await_("the camera cannot take the change: No space left on device")
+    # As it was at the beginning, which the camera has no more.
+    (loop.project / "b.txt").unlink()
+    loop.save("a.txt", "old")
+    loop.save("app.py", f'import os\nprint(open("a.txt").read(), os.path.exists("b.txt"))\n{FOREVER}')
+    loop.await_("old False")
+
+
 def test_without_the_file_it_begins_with_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
@@ -114,6 +176,19 @@ def test_changed_dependencies_end_the_session_for_another_one(edit_loop: Callabl
     loop.save("pyproject.toml", '[project]\nname = "plain"\nversion = "1"\ndependencies = ["attrs"]\n')
     loop.await_("dependencies changed: building and deploying again")
     assert loop.finish() is Outcome.stale
+
+
+def test_ctrl_c_while_new_code_is_awaited_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    stubborn = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+    loop.save("app.py", f'{stubborn}print("first", flush=True)\n{FOREVER}')
+    loop.start()
+    loop.await_("first")
+    loop.save("app.py", f'print("second", flush=True)\n{FOREVER}')
+    loop.await_("asked")
+    loop.press_ctrl_c()
+    assert loop.finish() is Outcome.ended
+    assert b"second" not in loop.out
 
 
 def test_settings_that_cannot_be_read_are_told_of_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:

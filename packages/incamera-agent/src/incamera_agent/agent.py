@@ -48,7 +48,14 @@ class Agent:
         """Speak with the host until it is gone. Raises Become in forks."""
         self._host = Peer(self._loop, incoming, outgoing, self._hear, self._lost)
         consoles = Consoles(self._host)
-        runner = Runner(self._loop, self._host, on_inside=consoles.hear, on_news=consoles.tell, on_idle=self._finish)
+        runner = Runner(
+            self._loop,
+            self._host,
+            on_inside=consoles.hear,
+            on_news=consoles.tell,
+            on_end=consoles.end,
+            on_idle=self._finish,
+        )
         consoles.runner = runner
         self._consoles = consoles
         self._runner = runner

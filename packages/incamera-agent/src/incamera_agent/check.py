@@ -20,10 +20,16 @@ def begin(
 ) -> int:
     """Compile *files* in a child, whose number is returned; *on_end* hears of the first that is not Python.
 
-    A file is (its name for the host, where it lies, where it will lie, where its byte-code goes for now).
+    A file is (its name for the host, where it lies, where it will lie, where its byte-code goes for now). Raises
+    OSError where there can be no child.
     """
     ours, theirs = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        for end in (ours, theirs):
+            os.close(end)
+        raise
     if pid == 0:
         code = 1
         try:

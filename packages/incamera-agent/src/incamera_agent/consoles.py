@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import BadRequest, answer
+from .answers import BadRequest, answer, answer_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Consoles:
         self._host = host
         self._count = 0
         self._sessions: Dict[int, Tuple[Peer, Run]] = {}
-        self._asking: Dict[int, Peer] = {}
+        self._asking: Dict[int, Tuple[Peer, Run, Message]] = {}
 
     def attach(self, peer: Peer, message: Message, _payload: bytes) -> None:
         run = self._require_inside(message)
@@ -63,20 +63,27 @@ class Consoles:
         run = self._require_inside(message)
         assert run.inside is not None
         self._count += 1
-        self._asking[self._count] = peer
+        self._asking[self._count] = (peer, run, message)
         order = {"type": "stacks", "client": self._count}
         run.inside.send({**order, "id": message["id"]} if "id" in message else order)
 
     def hear(self, run: Run, message: Message, payload: bytes) -> None:
         """Pass on what a run answers, to whom it is for."""
         if "client" in message:
-            peer = self._asking.pop(message.pop("client"), None)
+            peer, _run, _asked = self._asking.pop(message.pop("client"), (None, None, None))
         else:
             peer, _run = self._sessions.get(message.get("session", 0), (None, None))
         if peer is not None:
             peer.send(message, payload)
             if peer.full and run.inside is not None:
                 run.inside.rest(peer)
+
+    def end(self, run: Run) -> None:
+        """It has ended, and answers nothing any more, whatever follows it."""
+        for number, (peer, other, asked) in list(self._asking.items()):
+            if other is run:
+                del self._asking[number]
+                answer_error(peer, asked, "no-run", "the app has ended meanwhile")
 
     def tell(self, run: Run, news: Message) -> None:
         """Tell those who are attached; the host has heard it. A run that follows another has the same name."""
@@ -89,7 +96,7 @@ class Consoles:
 
     def lose(self, peer: Peer) -> None:
         """Somebody has gone."""
-        self._asking = {number: other for number, other in self._asking.items() if other is not peer}
+        self._asking = {number: asking for number, asking in self._asking.items() if asking[0] is not peer}
         for session, (owner, _run) in list(self._sessions.items()):
             if owner is peer:
                 self._detach(session)

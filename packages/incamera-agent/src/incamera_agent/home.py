@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ROOT = "/tmp/incamera-agent"
 # How long one that was asked to go may take: its app gets time to end, too.
 _LEAVE_SECONDS = 5.0
+# Several may take over from each other; somebody who cannot be ended stays.
+_TAKE_OVER_SECONDS = 20.0
 
 
 class Busy(Exception):
@@ -46,20 +48,30 @@ class Home:
         os.chmod(self.folder, 0o755)
         self._lock = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not self._try_lock():
-            owner = self._read_owner()
             if not take_over:
-                raise Busy(owner)
-            asked = _ask_to_leave(self.socket, who, what)
-            limit = time.monotonic() + (_LEAVE_SECONDS if asked else 0)
-            while not self._try_lock():
-                if time.monotonic() > limit:
-                    _end(owner)
-                time.sleep(0.05)
+                raise Busy(self._read_owner())
+            self._take_over(who, what)
         _end(self._read_owner())
         for name in os.listdir(self.folder):
             if name != "lock":
                 remove(self.path(name))
         self._write_owner(who, what)
+
+    def _take_over(self, who: str, what: str) -> None:
+        owner = None
+        kill_at = 0.0
+        give_up = time.monotonic() + _TAKE_OVER_SECONDS
+        while not self._try_lock():
+            now = self._read_owner()
+            if time.monotonic() > give_up:
+                raise Busy(now)
+            if now != owner:  # it may be another one by now, which has not been asked
+                owner = now
+                limit = time.monotonic() + _LEAVE_SECONDS
+                kill_at = limit if _ask_to_leave(self.socket, who, what, limit) else 0.0
+            elif time.monotonic() > kill_at:
+                _end(owner)
+            time.sleep(0.05)
 
     def listen(self) -> int:
         """Return the descriptor of the socket at which others find us."""
@@ -132,8 +144,8 @@ def public(owner: Dict[str, Any]) -> Dict[str, Any]:
     return {name: owner.get(name) for name in ("who", "since", "what")}
 
 
-def _ask_to_leave(path: str, who: str, what: str) -> bool:
-    """Return whether it has heard us: one that hangs, or is of another version, hasn't."""
+def _ask_to_leave(path: str, who: str, what: str, limit: float) -> bool:
+    """Return, by *limit* at the latest, whether it has heard us: one that hangs, or is of another version, hasn't."""
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     caller.settimeout(_LEAVE_SECONDS)
     heard = False
@@ -143,6 +155,7 @@ def _ask_to_leave(path: str, who: str, what: str) -> bool:
         caller.sendall(encode({"type": "take-over", "who": who, "what": what}))
         decoder = Decoder()
         while True:
+            caller.settimeout(max(0.01, limit - time.monotonic()))
             data = caller.recv(4096)
             if not data:
                 return heard

@@ -132,7 +132,10 @@ class Live:
             try:
                 self._apply(staged, deleted)
             except OSError as error:
-                on_end({"type": "error", "kind": "put", "message": f"{error.strerror}: {error.filename}"})
+                for file in staged.values():
+                    _discard(file)
+                # Another kind than before: some of it is there.
+                on_end({"type": "error", "kind": "commit", "message": f"{error.strerror}: {error.filename}"})
                 return
             changed = len(staged) + len(deleted)
             on_end({"type": "committed", "changed": changed, "seconds": round(time.monotonic() - began, 4)})
@@ -141,11 +144,14 @@ class Live:
         if not sources:
             end(None)
             return None
-        return check.begin(
-            self._loop,
-            [(path, staged[path].place, self._place(path), f"{staged[path].place}.pyc") for path in sources],
-            end,
-        )
+        files = [(path, staged[path].place, self._place(path), f"{staged[path].place}.pyc") for path in sources]
+        try:
+            return check.begin(self._loop, files, end)
+        except OSError as error:
+            for file in staged.values():
+                _discard(file)
+            on_end({"type": "error", "kind": "put", "message": f"it cannot be checked: {error.strerror}"})
+            return None
 
     def remove(self) -> None:
         for file in self._staged.values():

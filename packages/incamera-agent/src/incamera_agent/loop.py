@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
-    Call = Callable[[], None]
+    Call = Callable[[], object]
 
 
 class Timer:

@@ -32,7 +32,7 @@ _REMEMBERED = 8
 class Runner:
     """*on_inside* gets what a run says over its line to us, *on_news* what those want to know who are attached to it.
 
-    *on_idle* is called when all runs have ended after `leave`.
+    *on_end* is called when a run has ended, before another one follows it; *on_idle* when all have after `leave`, once.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Runner:
         *,
         on_inside: Callable[[Run, Message, bytes], None],
         on_news: Callable[[Run, Message], None],
+        on_end: Callable[[Run], None],
         on_idle: Callable[[], None],
     ) -> None:
         self.warming = Warming(loop, host, self._hear_warm)
@@ -53,7 +54,10 @@ class Runner:
         self._host = host
         self._on_inside = on_inside
         self._on_news = on_news
+        self._on_end = on_end
         self._on_idle = on_idle
+        self._idle = False
+        self._starts = 0
         self._last: Dict[str, Message] = {}
         self._starting: Dict[str, Message] = {}
         self._measuring = Measuring(loop, host, self.warming, self.runs)
@@ -63,8 +67,15 @@ class Runner:
         self.leaving = self.warming.leaving = True
         for run in list(self.runs.values()):
             run.again = run.reloading = None
-            run.stop(LEAVE_GRACE_SECONDS)
-        if not self.runs:
+            if run.pid:
+                run.stop(LEAVE_GRACE_SECONDS)
+            else:
+                self._fail_start(run, "the agent leaves")
+        self._look_if_idle()
+
+    def _look_if_idle(self) -> None:
+        if self.leaving and not self.runs and not self._idle:
+            self._idle = True
             self._on_idle()
 
     def close(self) -> None:
@@ -87,6 +98,8 @@ class Runner:
         self._start(request, {"type": "started", "run": name})
 
     def _start(self, request: Message, told: Message) -> None:
+        if self.leaving:
+            raise BadRequest("start", "the agent leaves")
         name = request["run"]
         environment = dict(request["environment"])
         if request["terminal"]:
@@ -94,6 +107,8 @@ class Runner:
         run = Run(self._loop, self._host, request, adopts=self._adopts, on_exit=self._exited)
         files = run.open_streams(self._hear_inside)
         self.runs[name] = run
+        self._starts += 1
+        run.start = self._starts
         self._last.pop(name, None)
         self._last[name] = request
         if len(self._last) > _REMEMBERED:
@@ -102,6 +117,7 @@ class Runner:
         order = {
             "type": "fork",
             "run": name,
+            "start": run.start,
             "arguments": request["arguments"],
             "environment": environment,
             "folder": request["folder"],
@@ -115,6 +131,7 @@ class Runner:
                     warm = self.warming.require()
                     warm.fork(order, files)
                     warm.runs.append(name)
+                    run.origin = warm
                 except OSError as error:
                     run.why_cold = f"the warm process cannot be told: {error.strerror}"
             if run.why_cold is not None:
@@ -188,14 +205,18 @@ class Runner:
         run = self._require_any_run(message)
         # Code that it was asked to load won't be started in its place, either.
         run.again = run.reloading = None
-        run.stop(float(message.get("grace", STOP_GRACE_SECONDS)))
+        if not run.pid and run.origin is not None and not run.origin.ready:
+            self._fail_start(run, "it was stopped before the warm process was ready")  # which may take long
+        else:
+            run.stop(float(message.get("grace", STOP_GRACE_SECONDS)))
 
     def reload(self, peer: Peer, message: Message, _payload: bytes) -> None:
         name = message["run"]
         if name not in self._last:
             raise BadRequest("no-run", f"no run {name} has been started")
         request = dict(self._last[name])
-        request.pop("id", None)
+        for setting in ("id", "once_more"):
+            request.pop(setting, None)
         if "id" in message:
             request["id"] = message["id"]
         if message.get("arguments") is not None:
@@ -230,15 +251,15 @@ class Runner:
     def _exited(self, run: Run) -> None:
         if self.runs.get(run.name) is run:
             del self.runs[run.name]
+        self._on_end(run)
         again = run.again or run.reloading
         if again is not None and not self.leaving:
-            self._start(again, {"type": "restarted", "run": run.name})
+            self._start(again, self._starting.pop(run.name, {"type": "restarted", "run": run.name}))
         elif run.exited is not None:
             self._on_news(run, run.exited)
             if run.pid:
                 self._host.send(run.exited)
-        if self.leaving:
-            self._on_idle()
+        self._look_if_idle()
 
     def _hear_inside(self, run: Run, message: Message, payload: bytes) -> None:
         if message["type"] == "listening":
@@ -260,10 +281,17 @@ class Runner:
     def _hear_warm(self, warm: Warm, message: Message) -> None:
         kind = message["type"]
         run = self.runs.get(message.get("run", ""))
-        if kind == "forked" and run is not None:
-            self._begun(run, message["pid"])
-        elif kind == "unforked" and run is not None:
-            self._fail_start(run, message["message"])
+        if run is not None and message.get("start", run.start) != run.start:
+            run = None  # which has been stopped meanwhile, and followed by another
+        if kind == "forked":
+            if run is not None:
+                self._begun(run, message["pid"])
+            else:
+                processes.send_signal([message["pid"]], signal.SIGKILL)
+        elif kind == "unforked":
+            warm.runs.remove(message["run"])
+            if run is not None:
+                self._fail_start(run, message["message"])
         elif kind == "exited":
             if message["run"] in warm.runs:
                 warm.runs.remove(message["run"])
@@ -273,18 +301,28 @@ class Runner:
             self._lose_runs(warm)
 
     def _lose_runs(self, warm: Warm) -> None:
-        for name in warm.runs:
-            run = self.runs.get(name)
-            if run is None or run.status is not None:
+        for run in list(self.runs.values()):
+            if run.origin is not warm or run.status is not None:
                 continue
             if not run.pid:
-                self._fail_start(run, "the warm process has ended")
+                self._start_elsewhere(run)
             else:
                 # It is ours to wait for now, if the launcher made us who adopts orphans.
                 process = processes.find_process(run.pid)
                 if process is None or process.parent != os.getpid():
                     processes.send_signal([run.pid], signal.SIGKILL)
                     run.ended(signal.SIGKILL, 0)
+
+    def _start_elsewhere(self, run: Run) -> None:
+        """The warm process that it waited for has ended; whoever asked need not know."""
+        warm = self.warming.warm
+        # Another may have been made, without what this one died of. Else it may have been the fork, so once only.
+        there = warm is not None and not warm.gone
+        if run.again is not None or self.leaving or (run.request.get("once_more") and not there):
+            self._fail_start(run, "the warm process has ended")
+        else:
+            run.again = {**run.request, "once_more": True}
+            run.failed()
 
     # Children
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .frames import Message
     from .loop import Loop, Timer
+    from .warm import Warm
 
 _WATCH_SECONDS = 0.05
 # What the app leaves behind may end by itself for so long.
@@ -60,6 +61,8 @@ class Run:
         self.exited: Optional[Message] = None
         self.status: Optional[int] = None
         self.again: Optional[Message] = None  # the request that it is started with once more
+        self.origin: Optional[Warm] = None  # the process that it is a fork of, or is to be
+        self.start = 0  # which one this is of all starts
         self._loop = loop
         self._adopts = adopts
         self._on_exit = on_exit

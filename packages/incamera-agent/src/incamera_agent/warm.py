@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class Warm:
-    """One warm process. *on_message* gets what it tells, and `{"type": "gone", "status"}` as the last."""
+    """One warm process. *on_message* gets what it tells, and `{"type": "gone", "status"}` as the last.
+
+    Raises OSError where there can be none.
+    """
 
     def __init__(
         self,
@@ -36,9 +39,16 @@ class Warm:
         self.runs: List[str] = []
         self._loop = loop
         self._on_message = on_message
-        self._line, theirs = messages.pair()
-        self._printed, printed = os.pipe()
-        self.pid = os.fork()
+        ends: List[int] = []
+        try:
+            ends += messages.pair()
+            ends += os.pipe()
+            self.pid = os.fork()
+        except OSError:
+            for end in ends:
+                os.close(end)
+            raise
+        self._line, theirs, self._printed, printed = ends
         if self.pid == 0:
             loop.close()
             wanted, settings = self.imports, self.environment
@@ -67,8 +77,11 @@ class Warm:
 
     def reaped(self, status: int) -> None:
         """The agent has seen it end. What it told before that is heard first."""
-        while self._line >= 0 and not self.gone:
-            self._read()
+        while self._line >= 0 and self._read():
+            pass
+        # Whatever a package has started may hold the other end of the line still.
+        self.gone = True
+        self.close()
         self._on_message(self, {"type": "gone", "status": status})
 
     def _read_printed(self) -> None:
@@ -83,15 +96,16 @@ class Warm:
             self._loop.watch(self._printed)
             os.close(self._printed)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Hear what it tells; False: that was all for now."""
         try:
             received = messages.receive(self._line)
         except BlockingIOError:
-            return
+            return False
         if received is None:
             self.gone = True
             self.close()
-            return
+            return False
         message, _files = received
         kind = message["type"]
         if kind == "importing":
@@ -104,6 +118,7 @@ class Warm:
             self.ready = True
             self.importing = None
         self._on_message(self, message)
+        return True
 
 
 def _become_warm(line: int, printed: int, imports: List[str], environment: Mapping[str, Optional[str]]) -> int:

@@ -47,7 +47,10 @@ def main(line: int, printed: int, imports: List[str], environment: Mapping[str, 
     apply_environment(environment)
     for name in imports:
         messages.send(line, {"type": "importing", "name": name})
-        messages.send(line, _import(name))
+        told = _import(name)
+        messages.send(line, told)
+        if told["type"] == "threaded":
+            os._exit(0)  # what waits for us is not to be forked from this: the agent makes another, without it
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()  # or each fork would write it once more
@@ -87,17 +90,18 @@ class _Forker:
             self._end()
             return
         message, files = received
+        told = {"run": message["run"], "start": message["start"]}
         try:
             pid = os.fork()
         except OSError as error:
-            messages.send(self._line, {"type": "unforked", "run": message["run"], "message": error.strerror})
+            messages.send(self._line, {**told, "type": "unforked", "message": error.strerror})
         else:
             if pid == 0:
                 self.loop.close()
                 os.close(self._line)
                 raise Become(lambda: child.main(message, files))
             self._runs[pid] = message["run"]
-            messages.send(self._line, {"type": "forked", "run": message["run"], "pid": pid})
+            messages.send(self._line, {**told, "type": "forked", "pid": pid})
         for file in files:
             os.close(file)
 

@@ -7,7 +7,7 @@ from .warm import Warm, describe_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from .frames import Message
     from .loop import Loop
@@ -25,16 +25,21 @@ class Warming:
         self._host = host
         self._on_message = on_message
         self._request: Optional[Message] = None
+        # What there is to be, even where it cannot be made now: imports, environment, and what failed before.
+        self._wanted: Tuple[List[str], Dict[str, Any], Dict[str, str]] = ([], {}, {})
 
     def request(self, message: Message) -> None:
         imports = [str(name) for name in message["imports"]]
+        self._wanted = (imports, message.get("environment") or {}, {})
+        self._make()
         self._request = message
-        self._make(imports, message.get("environment") or {}, {})
 
-    def _make(self, imports: List[str], environment: Dict[str, Any], failed: Dict[str, str]) -> Warm:
+    def _make(self) -> Warm:
+        """Raises OSError; then the next start tries again."""
         old, self.warm = self.warm, None
         if old is not None:
             self._retire(old)
+        imports, environment, failed = self._wanted
         warm = Warm(self._loop, imports, environment, self._hear)
         warm.failed.update(failed)
         self.pids[warm.pid] = warm
@@ -47,12 +52,8 @@ class Warming:
             warm.close()
 
     def require(self) -> Warm:
-        if self.warm is None:
-            self._make([], {}, {})
-        elif self.warm.gone:
-            self._make(self.warm.imports, self.warm.environment, self.warm.failed)
-        assert self.warm is not None
-        return self.warm
+        """Raises OSError."""
+        return self._make() if self.warm is None or self.warm.gone else self.warm
 
     def _hear(self, warm: Warm, message: Message) -> None:
         kind = message["type"]
@@ -68,7 +69,7 @@ class Warming:
             self._on_message(warm, message)
         else:
             self._on_message(warm, message)
-            if kind == "exited" and warm is not self.warm:
+            if kind in ("exited", "unforked") and warm is not self.warm:
                 self._retire(warm)
 
     def _tell_warmed(self, warm: Warm, rss: int) -> None:
@@ -80,7 +81,11 @@ class Warming:
     def _go_without(self, warm: Warm, name: str, why: str) -> None:
         if warm is self.warm:
             others = [other for other in warm.imports if other != name]
-            self._make(others, warm.environment, {**warm.failed, name: why})
+            self._wanted = (others, warm.environment, {**warm.failed, name: why})
+            try:
+                self._make()
+            except OSError as error:
+                self._do_without(f"cannot be made anew: {error.strerror}")
 
     def _lose(self, warm: Warm, status: int) -> None:
         self.pids.pop(warm.pid, None)
@@ -88,9 +93,14 @@ class Warming:
             why = describe_end(status)
             if warm.importing is not None and not warm.ready:
                 self._go_without(warm, warm.importing, why)
-            elif not warm.ready and self._request is not None:
-                answer_error(self._host, self._request, "warm", f"the warm process has ended: {why}")
-                self._request = None
             else:
-                text = f"the warm process has ended ({why}); the next start makes another\n"
-                self._host.send({"type": "log", "level": "warning", "text": text})
+                self._do_without(f"has ended: {why}")
+
+    def _do_without(self, what: str) -> None:
+        """Tell whoever waits for it, or else as news, that there is no warm process for now."""
+        request, self._request = self._request, None
+        if request is not None:
+            answer_error(self._host, request, "warm", f"the warm process {what}")
+        else:
+            text = f"the warm process {what}; the next start makes another\n"
+            self._host.send({"type": "log", "level": "warning", "text": text})

@@ -1,0 +1,68 @@
+"""Whose camera it is, over several sessions of one `run --watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from incamera.device.values import Device
+from incamera.errors import ConnectionLost
+from incamera.project.settings import load_project
+from incamera.store import Store
+from incamera.targets.target import Target
+from incamera.workflows import watch
+from incamera.workflows.context import Context
+from incamera.workflows.deploy import Wish
+from incamera.workflows.edit_values import Edited, Outcome
+
+from .edit_loop import Told
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_connection_that_comes_back_takes_nothing_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bool] = []
+    device = Device(name="there", host="192.0.2.1")
+
+    class Session:
+        """Lost twice: before anybody answered, and when it stood."""
+
+        last_signal = 2
+
+        def __init__(self, transport: object, guard: str, edited: Edited, *others: object, **options: object) -> None:
+            taken.append(edited.take_over)
+            self.stands = len(taken) > 1
+
+        def main(self) -> Outcome:
+            if len(taken) < 3:
+                raise ConnectionLost("there was lost")
+            return Outcome.ended
+
+        def notice(self, number: int) -> None: ...
+
+    @contextmanager
+    def deployed(*arguments: object, wish: Wish, **options: object) -> Iterator[Any]:
+        assert wish.take_over is (len(taken) < 2)
+        yield SimpleNamespace(
+            device=device,
+            session=SimpleNamespace(transport=None, call=lambda outcome: outcome),
+            guard=SimpleNamespace(remote_path="guard"),
+            bundle=SimpleNamespace(target=Target.parse("armv7hf-cp311"), path=tmp_path, distributions=[]),
+            result=SimpleNamespace(root="/tmp/app"),
+        )
+
+    monkeypatch.setattr(watch, "EditSession", Session)
+    monkeypatch.setattr(watch, "deployed", deployed)
+    monkeypatch.setattr(watch, "_PAUSES", (0.0,))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/pyproject.toml").write_text('[project]\nname = "plain"\nversion = "1"\n')
+    (tmp_path / "project/app.py").write_text("print('on')\n")
+    context = Context(Store(tmp_path / "store"), Told())
+    project = load_project(tmp_path / "project")
+    wish = Wish(take_over=True)
+    assert watch.watch_app(context, project, arguments=[], device="there", target=None, wish=wish) == 0
+    assert taken == [True, True, False]
