@@ -4,7 +4,7 @@
 their loader with the folders that are needed. `tree, compiled` is the same with the byte-code that a first start as
 root has left beside the sources. Cold: in a camera just started, nothing of the share in its memory; it has been tried
 for images, as each camera is when it is first looked at (`device info`, `deploy`), which loads its kernel's squashfs.
-Warm: the same once more, two seconds later. What the network does is counted by the camera's own kernel.
+Warm: the same once more. Two seconds pass before each. What the network does is counted by the camera's own kernel.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ PLACE = "/var/spool/storage/NetworkShare"
 GUARD = "/tmp/incamera-guard"
 CODE = "import numpy"
 MEGABYTE = 1e6
-# A file's attributes are believed for a second; a user who starts again is slower than that.
+# Before a start, cold or warm: the kernel puts away what was unmounted; and it believes a file's attributes for a second,
+# but a user who starts again is slower than that.
 PAUSE_SECONDS = 2
 
 
@@ -123,6 +124,7 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
             attach_share(context, session, share)
             session.require(f"{GUARD} stand --try", purpose="try which images it takes")
             session.require("sync; echo 3 > /proc/sys/vm/drop_caches", purpose="forget what was read")
+            time.sleep(PAUSE_SECONDS)
             way.cold.append(_count(session, way, share))
             time.sleep(PAUSE_SECONDS)
             way.warm.append(_count(session, way, share))
