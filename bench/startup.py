@@ -54,8 +54,8 @@ PLACE = "/var/spool/storage/NetworkShare"
 GUARD = "/tmp/incamera-guard"
 CODE = "import numpy"
 MEGABYTE = 1e6
-# Before a start, cold or warm: the kernel puts away what was unmounted; and it believes a file's attributes for a second,
-# but a user who starts again is slower than that.
+# Before a start, cold or warm: the kernel puts away what was unmounted; and it believes a file's attributes for a
+# second, but a user who starts again is slower than that.
 PAUSE_SECONDS = 2
 
 
