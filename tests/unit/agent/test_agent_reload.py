@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +140,24 @@ def test_reloads_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> None:
     agent.await_output(b"w19 ")
     agent.send("stop", run="r", grace=1)
     agent.wait("exited")
+
+
+def test_a_restart_for_which_there_is_no_room_is_told_and_the_next_one_works(agent: AgentProcess) -> None:
+    agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
+    agent.start()
+    agent.await_output(b"on")
+    agent.change({"app.py": "print('new', flush=True)\n"})
+    limits = resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE)
+    # Room for two, to look at /proc: not for the streams of another run.
+    used = {int(entry.name) for entry in Path(f"/proc/{agent.process.pid}/fd").iterdir()}
+    limit = next(number for number in count(2) if number - sum(each < number for each in used) == 2)
+    resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
+    agent.send("reload", run="r", grace=0.5)
+    assert "Too many open files" in agent.wait("error")["message"]
+    resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, limits)
+    agent.ask("reload", "restarted", run="r")
+    assert agent.wait("exited")["code"] == 0
+    assert agent.output["stdout"] == b"on\nnew\n"
 
 
 def test_what_is_stopped_while_it_should_reload_is_not_started_again(agent: AgentProcess) -> None:

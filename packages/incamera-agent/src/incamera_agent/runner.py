@@ -254,7 +254,10 @@ class Runner:
         self._on_end(run)
         again = run.again or run.reloading
         if again is not None and not self.leaving:
-            self._start(again, self._starting.pop(run.name, {"type": "restarted", "run": run.name}))
+            try:
+                self._start(again, self._starting.pop(run.name, {"type": "restarted", "run": run.name}))
+            except OSError as error:  # no descriptors left, perhaps: the next attempt may find some
+                answer_error(self._host, again, "start", f"the app cannot be started: {error.strerror}")
         elif run.exited is not None:
             self._on_news(run, run.exited)
             if run.pid:

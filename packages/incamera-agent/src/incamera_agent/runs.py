@@ -82,8 +82,8 @@ class Run:
 
     def open_streams(self, on_inside: Callable[[Run, Message, bytes], None]) -> List[int]:
         """Return what the app gets: standard input, output, error, and its line to us."""
-        theirs = self.streams.open(self.request.get("terminal"))
         ours, line = socket.socketpair()
+        theirs = self.streams.open(self.request.get("terminal"))
         inside = ours.detach()
         self.inside = Peer(
             self._loop,

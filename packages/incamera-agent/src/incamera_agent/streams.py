@@ -8,7 +8,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional
+    from typing import Any, Callable, Dict, List, Optional, Tuple
 
     from .frames import Message
     from .loop import Loop
@@ -43,9 +43,7 @@ class Streams:
             self._outputs[self._terminal] = "stdout"
             os.set_blocking(self._terminal, False)
         else:
-            stdin, self._input = os.pipe()
-            out, stdout = os.pipe()
-            err, stderr = os.pipe()
+            (stdin, self._input), (out, stdout), (err, stderr) = _make_pipes(3)
             theirs = [stdin, stdout, stderr]
             self._outputs = {out: "stdout", err: "stderr"}
             for descriptor in (self._input, out, err):
@@ -166,3 +164,17 @@ class Streams:
             self._loop.watch(self._input)
             os.close(self._input)
         self._input = -1
+
+
+def _make_pipes(count: int) -> List[Tuple[int, int]]:
+    """Return so many, or none. Raises OSError."""
+    pipes: List[Tuple[int, int]] = []
+    try:
+        while len(pipes) < count:
+            pipes.append(os.pipe())
+    except OSError:
+        for ends in pipes:
+            for end in ends:
+                os.close(end)
+        raise
+    return pipes
