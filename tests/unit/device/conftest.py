@@ -17,6 +17,15 @@ from incamera.tree import list_tree
 
 
 @pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle of one file."""
+    root = tmp_path / "bundle"
+    (root / "app").mkdir(parents=True)
+    (root / "app" / "app.py").write_text("print(1)\n")
+    return root
+
+
+@pytest.fixture
 def launcher() -> Path:
     return require_launcher(platform.machine())
 

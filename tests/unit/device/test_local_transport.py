@@ -30,14 +30,6 @@ def test_a_command_reads_prints_and_ends() -> None:
         assert session.run("kill -9 $$").exit_code == 137
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    root = tmp_path / "bundle"
-    (root / "app").mkdir(parents=True)
-    (root / "app" / "app.py").write_text("print(1)\n")
-    return root
-
-
 def test_a_bundle_is_written_through_the_folder_and_looked_for_by_the_device(
     bundle: Path, tmp_path: Path, guard: Path
 ) -> None:

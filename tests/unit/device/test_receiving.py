@@ -27,14 +27,6 @@ HEARD = 'read size; head -c "$size" >/dev/null\n'
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    root = tmp_path / "bundle"
-    (root / "app").mkdir(parents=True)
-    (root / "app" / "app.py").write_text("print(1)\n")
-    return root
-
-
-@pytest.fixture
 def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
     """Deploys to a guard that is a shell script."""
 
