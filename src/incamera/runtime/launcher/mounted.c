@@ -162,6 +162,8 @@ static void unpack_ahead(const struct image *image, const char *folder, const st
 /* While the other process reads: mount what it has read the tables of, tell whether that was possible (0 or an errno), and unpack. */
 static _Noreturn void follow(const struct image *image, int file, const char *folder, const struct reading *reading, int told) {
     await_reading(reading, reading->first_kb);
+    if (getppid() != reading->reader) /* killed: nobody would take away what is mounted now */
+        _exit(1);
     int error = mount_file(file, folder) ? 0 : errno;
     /* Who waits for our output, or for the lock on the roots, need not wait for us. */
     for (int i = 0; i < MOST_DESCRIPTORS; i++)
