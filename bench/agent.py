@@ -16,22 +16,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from incamera.context import Context
 from incamera.device.agent import Agent, Frame
 from incamera.device.holding import AppCommand, HeldRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind
 from incamera.targets.profile import require_profile
-from incamera.workflows.context import Context
+from incamera.virtual.start import start_virtual
 from incamera.workflows.deploy import Wish, deployed
 from incamera.workflows.devices import connected, virtual_device
-from incamera.workflows.virtual import start_virtual
 from measure import Failed, Figure, main, say, temporary_folder
 from silent import SilentReporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
     from incamera.workflows.deploy import Deployed
 
 MEBIBYTE = 1 << 20

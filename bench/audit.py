@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.context import Context
 from incamera.elf import is_elf
 from incamera.project.settings import load_project
 from incamera.workflows.audit import read_device_libraries, require_fit
-from incamera.workflows.bundle import build_bundle
-from incamera.workflows.context import Context
+from incamera.workflows.build import build_bundle
 from incamera.workflows.devices import choose_device, connected, probe_device
 from measure import INCAMERA, Figure, main, medians, run, say, temporary_folder
 from silent import SilentReporter

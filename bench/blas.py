@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from incamera.build.deb_trees import ensure_deb_tree
 from incamera.console import Console
+from incamera.context import Context
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet
 from incamera.targets.profile import default_profile
 from incamera.targets.target import Target
-from incamera.workflows.context import Context
-from incamera.workflows.tools import ensure_deb_tree
 from measure import INCAMERA, Figure, environment, main, run, say, temporary_folder
 
 _APP = """\

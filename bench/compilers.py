@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera import proc
+from incamera.build.toolchain import ensure_toolchain
+from incamera.context import Context, Step
 from incamera.disk import disk_usage
 from incamera.store import Store
 from incamera.targets.target import Target
@@ -23,8 +25,6 @@ from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, prepare
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
-from incamera.workflows.context import Context, Step
-from incamera.workflows.toolchain import ensure_toolchain
 from measure import ROOT, Figure, environment, main, run, say, temporary_folder
 
 if TYPE_CHECKING:

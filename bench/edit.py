@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Self, TypeVar
 
 from incamera.console import Console
+from incamera.context import Context
 from incamera.store import Store, find_store_path
-from incamera.workflows.context import Context
 from incamera.workflows.devices import choose_device, connected
 from measure import INCAMERA, Failed, Figure, main, run, say, temporary_folder
 

@@ -18,13 +18,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from incamera.build.deb_trees import ensure_deb_tree
 from incamera.console import Console
+from incamera.context import Context
 from incamera.debian.mirror import find_mirror
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.targets.target import Target
-from incamera.workflows.context import Context
-from incamera.workflows.tools import ensure_deb_tree
 from measure import INCAMERA, CannotMeasure, Failed, Figure, environment, main, new_project, run, say, temporary_folder
 
 _NEEDED = ("ar", "chroot", "gpgv", "nsenter", "unshare", "wget")

@@ -19,6 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from compilers import QuietReporter
+from incamera.build.emulation import ensure_emulated_root
+from incamera.build.sdists import open_indexes
+from incamera.build.toolchain import ensure_toolchain
+from incamera.context import Context
 from incamera.store import Store, find_store_path
 from incamera.targets.architecture import ArchitectureFacts
 from incamera.targets.host import Host, require_host
@@ -29,10 +33,6 @@ from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.wheels.fetch import fetch_files
-from incamera.workflows.context import Context
-from incamera.workflows.emulation import ensure_emulated_root
-from incamera.workflows.packages import open_indexes
-from incamera.workflows.toolchain import ensure_toolchain
 from measure import CannotMeasure, Figure, main, say, temporary_folder
 
 if TYPE_CHECKING:

@@ -23,6 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chart import Bar, draw_chart
+from incamera.build.deb_trees import unpack_debs
+from incamera.build.images import DEFAULT_COMPRESSION, ensure_image
+from incamera.build.sdists import fetch_distributions
+from incamera.context import Context
 from incamera.project.settings import load_project
 from incamera.runtime import layout
 from incamera.runtime.images import app_entries, image_text, small_app
@@ -32,23 +36,19 @@ from incamera.targets.form import Form
 from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
 from incamera.virtual.camera import stop_camera
-from incamera.workflows.bundle import build_bundle
-from incamera.workflows.context import Context
+from incamera.virtual.start import start_virtual
+from incamera.workflows.build import build_bundle
 from incamera.workflows.devices import connected, virtual_device
-from incamera.workflows.images import DEFAULT_COMPRESSION, ensure_image
 from incamera.workflows.lock import ensure_lock
-from incamera.workflows.packages import fetch_distributions
 from incamera.workflows.share_attach import attach_share
-from incamera.workflows.tools import unpack_debs
-from incamera.workflows.virtual import start_virtual
 from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
 from silent import SilentReporter
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
     from incamera.runtime.bundle import Bundle
     from incamera.share.values import Share
     from incamera.targets.profile import Profile
+    from incamera.transport.session import Session
 
 PLACE = "/var/spool/storage/NetworkShare"
 GUARD = "/tmp/incamera-guard"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
-from incamera.digest import Login, answer_challenges
 from incamera.errors import FetchError, IntegrityError
+from incamera.http_auth import Login, answer_challenges
 from incamera.proxies import basic_login, find_proxy, proxy_headers
 
 if TYPE_CHECKING:

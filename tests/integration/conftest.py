@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.context import Context, Step
 from incamera.project.settings import load_project
 from incamera.store import Store
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.targets.target import Target
-from incamera.workflows.bundle import build_bundle
-from incamera.workflows.context import Context, Step
-from incamera.workflows.virtual import start_virtual as start
+from incamera.virtual.start import start_virtual as start
+from incamera.workflows.build import build_bundle
 
 from .faulty_mirror import FaultyMirror, faulty_mirror
 
@@ -145,8 +145,8 @@ def bundle_of(context: Context, project_copy: Callable[[Path], Path]) -> Callabl
 
 @pytest.fixture(scope="session")
 def toolchain_for(context: Context) -> Callable[[Target, str], Any]:
+    from incamera.build.toolchain import ensure_toolchain
     from incamera.toolchain.plan import Compiler
-    from incamera.workflows.toolchain import ensure_toolchain
 
     return lambda target, compiler: ensure_toolchain(context, target, Compiler.parse(compiler))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncssh
 
-from incamera.device.values import Device
+from incamera.transport.device import Device
 
 
 @dataclass

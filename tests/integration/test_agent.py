@@ -20,8 +20,8 @@ from incamera.workflows.deploy import deployed
 from .helpers import eventually, inside, write_project
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
     from incamera.workflows.deploy import Deployed
 
 pytestmark = pytest.mark.parametrize(

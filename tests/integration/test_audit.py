@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump_symbols, load_symbols
-from incamera.workflows.context import Context
+from incamera.context import Context
 from tests.integration.conftest import STORE, Finished, QuietReporter
 from tests.integration.helpers import write_project
 from tests.unit.abi.elf_maker import make_elf

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.build.deb_trees import ensure_deb_tree
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import HostTree
-from incamera.workflows.tools import ensure_deb_tree
 
 from .conftest import Finished, command_environment
 from .helpers import inside, write_project
 from .terminal import Terminal
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 Run = Callable[..., Finished]
 

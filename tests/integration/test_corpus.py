@@ -20,7 +20,7 @@ from incamera.targets.profile import load_profiles, require_profile
 from incamera.targets.target import Target
 from incamera.toolchain.plan import Compiler
 from incamera.workflows.audit import device_policy
-from incamera.workflows.bundle import build_bundle
+from incamera.workflows.build import build_bundle
 from incamera.workflows.deploy import deploy_bundle
 from incamera.workflows.devices import connected, virtual_device
 
@@ -31,8 +31,8 @@ from .corpus.stage import CASES, archive_of, equip_camera, load_cases_there, sta
 
 if TYPE_CHECKING:
     from incamera.abi.policy import Policy
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from packaging.version import Version
 
+from incamera.build.sdists import open_indexes
+from incamera.build.toolchain import ensure_toolchain
 from incamera.errors import BuildError, ToolFailed
 from incamera.targets.target import Target
 from incamera.toolchain.build_folder import Toolchain
@@ -18,12 +20,10 @@ from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
-from incamera.workflows.packages import open_indexes
-from incamera.workflows.toolchain import ensure_toolchain
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.store import Store
-    from incamera.workflows.context import Context
 
 PROJECTS = Path(__file__).parent / "projects/cross"
 ARMV7 = Target.parse("armv7hf-cp311")

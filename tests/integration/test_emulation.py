@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.build.emulation import ensure_emulated_root
 from incamera.errors import ToolFailed
 from incamera.targets.target import Target
 from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
-from incamera.workflows.emulation import ensure_emulated_root
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.store import Store
     from incamera.toolchain.emulated_root import EmulatedRoot
-    from incamera.workflows.context import Context
 
 ARMV7 = Target.parse("armv7hf-cp311")
 PYPROJECT = """

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from incamera import proc
+from incamera.build.images import ensure_image, ensure_mksquashfs
 from incamera.runtime.images import runtime_entries
 from incamera.runtime.images.order import plan_order
 from incamera.runtime.images.squashfs import COMPRESSIONS, end_with_large, make_squashfs
 from incamera.targets.form import Form
 from incamera.tree import list_tree
-from incamera.workflows.images import ensure_image, ensure_mksquashfs
 
 from .conftest import ARCHITECTURES, Finished
 from .helpers import eventually, inside, write_project
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.runtime.bundle import Bundle
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 CARD = "/var/spool/storage/SD_DISK"
 APP = "import sys\nimport numpy\nprint('numpy', numpy.arange(4).sum(), sys.prefix)\n"

@@ -12,7 +12,7 @@ from incamera.targets.host import require_host
 from incamera.toolchain.zig import ensure_zig, zig_cache
 
 if TYPE_CHECKING:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
 
 
 def test_the_binary_is_built_from_these_sources(context: Context, tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from .conftest import ARCHITECTURES
 from .helpers import write_project
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
     from incamera.workflows.deploy import Deployed
 
 GROUPS = {

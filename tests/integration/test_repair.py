@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera import proc
+from incamera.build.deb_trees import ensure_deb_tree
 from incamera.elf import ElfFacts, parse_elf
 from incamera.errors import BuildError
 from incamera.targets.host import require_host
@@ -20,11 +21,10 @@ from incamera.toolchain.interpreter import HostTree
 from incamera.wheels.archive import record_line
 from incamera.wheels.install import install_wheel
 from incamera.wheels.repair import repair_wheel
-from incamera.workflows.tools import ensure_deb_tree
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.targets.target import Target
-    from incamera.workflows.context import Context
 
 SYSTEM = ("libc.so.6", "libm.so.6", "libgcc_s.so.1", "libjpeg.so.62")
 # Linked for real. Extension modules are such as far as their names and symbols go.

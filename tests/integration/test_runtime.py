@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.deploy import deploy
-from incamera.device.guard import Guard
+from incamera.deployment.deploy import deploy
+from incamera.deployment.shipment import plan_shipment_for
 from incamera.device.run import AppCommand, Streams, run_app
+from incamera.guard.guard import Guard
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
 from incamera.workflows.audit import read_device_libraries
 from incamera.workflows.deploy import deployed
 from incamera.workflows.devices import connected, probe_device, virtual_device
-from incamera.workflows.shipment import plan_shipment_for
 
 from .conftest import PROJECTS, REPOSITORY
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.runtime.bundle import Bundle
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 @pytest.fixture(scope="module")

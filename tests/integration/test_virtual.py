@@ -29,12 +29,12 @@ from incamera.virtual.camera import (
     stop_camera,
 )
 from incamera.virtual.services import lend_service
-from incamera.workflows.virtual import VirtualTrees, ensure_virtual_trees
+from incamera.virtual.start import VirtualTrees, ensure_virtual_trees
 
 from .helpers import inside
 
 if TYPE_CHECKING:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
 
 Start = Callable[..., VirtualCamera]
 SMALL = "axis-os-10-aarch64"  # boots fastest

@@ -1,64 +1,13 @@
-"""Imports point one way: cli → workflows → rooms → what they all stand on. The rooms don't know one another."""
+"""Who prints, exits, starts processes and opens connections."""
 
 import ast
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[2] / "src" / "incamera"
-
-ROOMS = {"debian", "wheels", "toolchain", "runtime", "abi", "device", "virtual", "share", "eap"}
-# From the bottom up. A module may import what stands on its own layer's left, its own layer only within itself.
-LAYERS = [
-    {"errors", "names", "units", "waiting", "__init__"},
-    {"targets"},
-    {"project"},
-    {"disk", "tree", "elf", "proc", "http", "digest", "proxies", "simple_index", "fetching"},
-    {"store", "run_log"},
-    ROOMS,
-    {"workflows"},
-    {"console"},
-    {"cli"},
-    {"__main__"},
-]
-
-
-def layer_of(unit: str) -> int:
-    return next(number for number, units in enumerate(LAYERS) if unit in units)
-
-
-def first_party_imports(path: Path) -> set[str]:
-    units = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [
-                f"{node.module}.{alias.name}" if node.module == "incamera" else node.module for alias in node.names
-            ]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            head, _, rest = name.partition(".")
-            if head == "incamera":
-                units.add(rest.partition(".")[0] or "__init__")
-    # `from incamera import __version__` reaches into the package itself.
-    return {unit if unit != "__version__" else "__init__" for unit in units}
 
 
 def unit_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
-# A script in a data folder makes what lies beside it, by hand, and may use all of the tool.
-MODULES = sorted(path for path in SOURCE.rglob("*.py") if "data" not in path.parts)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_point_down(path: Path) -> None:
-    unit = unit_of(path)
-    for imported in first_party_imports(path) - {unit}:
-        assert layer_of(imported) <= layer_of(unit), f"{unit} reaches up to {imported}"
-        assert not {unit, imported} <= ROOMS, f"the rooms {unit} and {imported} must not know one another"
 
 
 def calls(path: Path) -> set[str]:

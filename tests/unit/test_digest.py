@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from incamera.digest import Login, answer_challenges
+from incamera.http_auth import Login, answer_challenges
 
 MUFASA = Login("Mufasa", "Circle of Life")
 RFC = (

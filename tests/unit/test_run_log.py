@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from incamera import run_log
 from incamera.errors import UsageError
-from incamera.run_log import Level, RunLog, list_runs, parse_level, read_lines, require_run
+from incamera.runlog import log as run_log
+from incamera.runlog.log import Level, RunLog, list_runs, parse_level, read_lines, require_run
 
 
 def begin(folder: Path) -> RunLog:

@@ -42,8 +42,8 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.workflows.audit import audit_file, audit_project
-    from incamera.workflows.context import Context
 
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}

@@ -12,9 +12,9 @@ from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.context import Context
     from incamera.runtime.bundle import Bundle
     from incamera.runtime.images import Image
-    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -37,10 +37,10 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.bundle import build_bundle
-    from incamera.workflows.context import Context
-    from incamera.workflows.targets import choose_targets
+    from incamera.project.targets import choose_targets
+    from incamera.workflows.build import build_bundle
 
     context = Context.open(console)
     project = load_project(Path(arguments.project))
@@ -77,6 +77,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def _build_image(context: Context, bundle: Bundle, form: Form) -> Image:
     # Imported here, so that a build without one starts no later for it.
-    from incamera.workflows.images import build_image
+    from incamera.build.images import build_image
 
     return build_image(context, bundle, form)

@@ -35,9 +35,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
-    from incamera.workflows.debugging import debug_app, launch_configuration
+    from incamera.workflows.debug import debug_app, launch_configuration
 
     project = load_project(Path(arguments.project))
     if arguments.show_launch:

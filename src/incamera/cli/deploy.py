@@ -30,8 +30,8 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
     from incamera.workflows.deploy import deploy_project
 
     project = load_project(Path(arguments.project))

@@ -10,7 +10,7 @@ from incamera.cli.parser import add_command
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.device.facts import Place
-    from incamera.device.trials import Speed
+    from incamera.guard.capabilities import Speed
 
 
 def add_parser(commands: Any) -> None:
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.devices import add_device
 
     device, facts = add_device(
@@ -51,7 +51,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.devices import list_devices
 
     devices = list_devices(Context.open(console))
@@ -72,8 +72,8 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_info(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.units import format_bytes
-    from incamera.workflows.context import Context
     from incamera.workflows.devices import look_at_device
 
     look = look_at_device(Context.open(console), arguments.name, speed=arguments.speed)
@@ -126,8 +126,8 @@ def _rate(bytes_per_second: int | None) -> str:
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.device.registry import remove_device
-    from incamera.workflows.context import Context
     from incamera.workflows.devices import devices_folder
 
     context = Context.open(console)

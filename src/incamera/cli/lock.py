@@ -13,10 +13,10 @@ from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.context import Context
     from incamera.project.lockfile import Lock
     from incamera.project.settings import Project
     from incamera.targets.target import Target
-    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -44,9 +44,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
-    from incamera.workflows.targets import choose_targets
+    from incamera.project.targets import choose_targets
 
     context = Context.open(console)
     project = load_project(Path(arguments.project))

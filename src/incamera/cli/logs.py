@@ -17,7 +17,7 @@ from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
-    from incamera.run_log import Line, Run
+    from incamera.runlog.log import Line, Run
 
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "dim"}
@@ -47,10 +47,10 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.run_log import Level, list_runs, read_lines, require_run
-    from incamera.workflows.context import Context
-    from incamera.workflows.output import project_logs
+    from incamera.runlog.log import Level, list_runs, read_lines, require_run
+    from incamera.runlog.output import project_logs
 
     folder = project_logs(Context.open(console), load_project(Path(arguments.project)))
     if arguments.list:

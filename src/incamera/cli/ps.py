@@ -26,9 +26,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.device.processes import take_sample
+    from incamera.context import Context
+    from incamera.observe.processes import take_sample
     from incamera.project.settings import find_project
-    from incamera.workflows.context import Context
     from incamera.workflows.top import device_session
 
     with device_session(Context.open(console), arguments.device, find_project(Path(arguments.project))) as session:

@@ -33,14 +33,14 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
     from incamera.workflows.run import run_python
 
     project = load_project(Path(arguments.project))
     if arguments.attach:
         from incamera.errors import UsageError
-        from incamera.workflows.app_console import attach_console
+        from incamera.workflows.attach import attach_console
 
         if arguments.arguments:
             raise UsageError("--attach takes no arguments for the interpreter: it is the app's, which runs already")

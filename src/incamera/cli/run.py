@@ -11,8 +11,8 @@ from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.context import Context
     from incamera.project.settings import Project
-    from incamera.workflows.context import Context
 
 
 def add_parser(commands: Any) -> None:
@@ -46,8 +46,8 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
     from incamera.workflows.run import run_app
 
     project = load_project(Path(arguments.project))

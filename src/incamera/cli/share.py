@@ -86,7 +86,7 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
     import signal
     import time
 
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.share import served, shares_folder
 
     context = Context.open(console)
@@ -112,7 +112,7 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.share import add_share
 
     share = add_share(Context.open(console), arguments.name, _wish(arguments))
@@ -124,8 +124,8 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import find_project
-    from incamera.workflows.context import Context
     from incamera.workflows.share_attach import attach
 
     context = Context.open(console)
@@ -152,8 +152,8 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import find_project
-    from incamera.workflows.context import Context
     from incamera.workflows.share_attach import detach
 
     context = Context.open(console)
@@ -172,7 +172,7 @@ def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.share import list_shares
 
     shares = list_shares(Context.open(console))
@@ -187,7 +187,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
     from incamera.workflows.share import forget_share
 
     forget_share(Context.open(console), arguments.name)

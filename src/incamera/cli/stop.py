@@ -26,8 +26,8 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import find_project, load_project
-    from incamera.workflows.context import Context
     from incamera.workflows.top import device_session, stop_runs
 
     folder = Path(arguments.project)

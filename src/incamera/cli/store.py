@@ -45,7 +45,7 @@ def execute_path(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
 
     count, faults = Context.open(console).store.verify()
     if arguments.json:
@@ -58,7 +58,7 @@ def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.context import Context
+    from incamera.context import Context
 
     # A negative age spares nothing, not even what was made this very second.
     freed = Context.open(console).store.clean(unused_for_seconds=-1 if arguments.all else arguments.days * _DAY)

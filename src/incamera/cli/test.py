@@ -33,9 +33,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.workflows.context import Context
-    from incamera.workflows.testing import TestRun, run_tests
+    from incamera.workflows.test import TestRun, run_tests
 
     return run_tests(
         Context.open(console),

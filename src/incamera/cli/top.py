@@ -13,7 +13,7 @@ from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.console import Console
-    from incamera.device.processes import Sample
+    from incamera.observe.processes import Sample
     from incamera.project.settings import Project
 
 _COLUMNS = ("pid", "app", "role", "CPU %", "memory", "own share", "peak", "threads", "files", "command")
@@ -38,9 +38,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.errors import UsageError
     from incamera.project.settings import find_project
-    from incamera.workflows.context import Context
     from incamera.workflows.top import device_session, watch_device
 
     if arguments.seconds < 1 or not arguments.every > 0:

@@ -28,9 +28,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.targets.profile import default_profile, require_profile
-    from incamera.workflows.context import Context
-    from incamera.workflows.virtual import start_virtual
+    from incamera.virtual.start import start_virtual
 
     profile = require_profile(arguments.profile) if arguments.profile else default_profile()
     camera = start_virtual(Context.open(console), profile, name=arguments.name)
@@ -43,9 +43,9 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.errors import UsageError
     from incamera.virtual.camera import list_cameras, stop_camera
-    from incamera.workflows.context import Context
 
     store = Context.open(console).store
     running = [camera.name for camera in list_cameras(store)]
@@ -62,8 +62,8 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context
     from incamera.virtual.camera import list_cameras
-    from incamera.workflows.context import Context
 
     cameras = list_cameras(Context.open(console).store)
     if arguments.json:

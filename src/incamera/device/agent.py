@@ -18,7 +18,7 @@ from incamera import __version__
 from incamera.errors import AgentError, DeviceError
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import Channel
+    from incamera.transport.protocols import Channel
 
 PROTOCOL = 1
 PIECE = 1 << 20

@@ -15,9 +15,9 @@ from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import Channel
-    from incamera.device.session import Session
     from incamera.device.tracebacks import Tap
+    from incamera.transport.protocols import Channel
+    from incamera.transport.session import Session
 
 _FOLDER = "/tmp/incamera-agent"
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import Channel, Terminal, Transport
+    from incamera.transport.protocols import Channel, Terminal, Transport
 
 # What the folder of a run begins with, on the device.
 RUN_FOLDER = "/tmp/incamera-run-"

@@ -17,7 +17,7 @@ from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
 
 _READ_SECONDS = 300.0
 _PAGE_SIZE = re.compile(r"KernelPageSize:\s+(\d+) kB")

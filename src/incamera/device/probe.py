@@ -17,7 +17,7 @@ from incamera.errors import DeviceError
 from incamera.targets.form import Kind
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
 
 _TOOLS = ("tar", "gzip", "mount", "systemctl", "journalctl", "python3", "sftp-server", "rsync", "gdbserver", "strace")
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from incamera.device.host_keys import forget_keys
-from incamera.device.values import Device, parse_address
 from incamera.disk import write_whole
 from incamera.errors import ConfigError, UsageError
 from incamera.names import closest
+from incamera.transport.device import Device, parse_address
+from incamera.transport.host_keys import forget_keys
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = {"host": str, "port": int, "user": str, "keys": list, "host_key": str}

@@ -16,9 +16,9 @@ from incamera.device.holding import GRACE_SECONDS, AppCommand, HeldRun, shell_co
 from incamera.device.streams import Streams, copy_input, raw_terminal, write_all
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import Channel, Terminal, Transport
-    from incamera.device.session import Session
     from incamera.device.tracebacks import Tap
+    from incamera.transport.protocols import Channel, Terminal, Transport
+    from incamera.transport.session import Session
 
 __all__ = ["AppCommand", "Streams", "passing_signals", "run_app", "shell_command"]
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from incamera.device.protocols import Terminal
+from incamera.transport.protocols import Terminal
 
 _CHUNK = 1 << 16
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, FetchError
 
 if TYPE_CHECKING:
-    from incamera.digest import Login
     from incamera.http import Http
+    from incamera.http_auth import Login
 
 _REACH = "does the camera reach the share's address, with port 445, and are user and password right?"
 # By the number of the error, where there is something to do about it.

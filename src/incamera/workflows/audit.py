@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 from incamera.disk import keep_cache
 from incamera.errors import DeviceUnsuitable
+from incamera.project.targets import choose_targets, target_for_device
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.targets.target import Target
 from incamera.units import format_count
-from incamera.workflows.bundle import build_bundle
+from incamera.workflows.build import build_bundle
 from incamera.workflows.devices import choose_device, connected, device_cache, probe_device, require_architecture
-from incamera.workflows.targets import choose_targets, target_for_device
 
 if TYPE_CHECKING:
     from incamera.abi.findings import Report
     from incamera.abi.policy import Policy
     from incamera.abi.world import World
+    from incamera.context import Context
     from incamera.device.facts import DeviceFacts
     from incamera.device.libraries import LibraryTable
-    from incamera.device.session import Session
     from incamera.elf import ElfFacts
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
     from incamera.targets.architecture import Architecture
-    from incamera.workflows.context import Context
+    from incamera.transport.session import Session
 
 Judged = tuple["Report", "World"]
 

@@ -8,11 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from incamera.deployment.host_route import way_through_host
+from incamera.deployment.shipment import plan_shipment_for
+from incamera.project.targets import target_for_device
 from incamera.targets.form import Form, Kind
 from incamera.targets.target import Target
 from incamera.units import format_bytes, format_count
 from incamera.workflows.audit import read_device_libraries, require_fit
-from incamera.workflows.bundle import build_bundle
+from incamera.workflows.build import build_bundle
 from incamera.workflows.devices import (
     choose_device,
     connected,
@@ -22,23 +25,20 @@ from incamera.workflows.devices import (
     require_architecture,
     tried_images,
 )
-from incamera.workflows.share_way import way_through_host
-from incamera.workflows.shipment import plan_shipment_for
-from incamera.workflows.targets import target_for_device
 
 if TYPE_CHECKING:
-    from incamera.device.deploy import DeployResult
+    from incamera.context import Context, Step
+    from incamera.deployment.deploy import DeployResult
+    from incamera.deployment.places import Choice
     from incamera.device.facts import DeviceFacts
-    from incamera.device.guard import Guard
     from incamera.device.libraries import LibraryTable
-    from incamera.device.places import Choice
-    from incamera.device.receiving import Way
-    from incamera.device.session import Session
-    from incamera.device.values import Device
+    from incamera.guard.guard import Guard
+    from incamera.guard.upload import Way
     from incamera.http import Progress as Advance
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
-    from incamera.workflows.context import Context, Step
+    from incamera.transport.device import Device
+    from incamera.transport.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,8 @@ def deploy_bundle(
     wish: Wish | None = None,
 ) -> tuple[Guard, DeployResult]:
     """Put *bundle* where it fits, or where the user wishes. What proves too small is left for the next best place."""
-    from incamera.device.guard import CannotStand, NoRoom
-    from incamera.device.places import check_architecture, choose_place
+    from incamera.deployment.places import check_architecture, choose_place
+    from incamera.guard.guard import CannotStand, NoRoom
 
     wish = wish or Wish()
     device = str(session.device)
@@ -195,9 +195,9 @@ def _deploy_to(
     wish: Wish,
     step: Step,
 ) -> DeployResult:
-    from incamera.device.deploy import deploy
-    from incamera.device.guard import NotSeen
-    from incamera.device.receiving import Way
+    from incamera.deployment.deploy import deploy
+    from incamera.guard.guard import NotSeen
+    from incamera.guard.upload import Way
 
     images = tried_images(context, session, facts, guard) if choice.form is Form.squashfs else ()
     shipment = plan_shipment_for(context, table, facts, bundle, choice.form, images=images, step=step)

@@ -12,20 +12,20 @@ from incamera.errors import DeviceRefused, DeviceUnreachable, DeviceUnsuitable
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
 from incamera.targets.profile import default_profile, load_profiles, require_profile
-from incamera.workflows.virtual import start_virtual
+from incamera.virtual.start import start_virtual
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.device.facts import DeviceFacts, Place
-    from incamera.device.guard import Guard
-    from incamera.device.host_keys import HostKey
-    from incamera.device.session import Session
-    from incamera.device.trials import Speed
-    from incamera.device.values import Device
+    from incamera.guard.capabilities import Speed
+    from incamera.guard.guard import Guard
     from incamera.project.settings import Project
     from incamera.targets.profile import Profile
     from incamera.targets.target import Target
+    from incamera.transport.device import Device
+    from incamera.transport.host_keys import HostKey
+    from incamera.transport.session import Session
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def devices_folder(context: Context) -> Path:
@@ -71,7 +71,7 @@ def ensure_virtual(context: Context, profile: Profile) -> Device:
 
 
 def virtual_device(camera: VirtualCamera) -> Device:
-    from incamera.device.values import Device
+    from incamera.transport.device import Device
 
     return Device(
         name=camera.name,
@@ -91,7 +91,7 @@ def add_device(
     *accept_key* is the fingerprint of the key to accept, for those who cannot be asked.
     """
     from incamera.device import registry
-    from incamera.device.values import parse_address
+    from incamera.transport.device import parse_address
 
     device = parse_address(address, name=name) if address else registry.require_device(devices_folder(context), name)
     with connected(context, device, accept_key=accept_key) as session:
@@ -121,12 +121,12 @@ class Look:
     speeds: Mapping[str, Speed]
 
     def verdict(self, place: Place) -> str:
-        from incamera.device.places import find_verdict
+        from incamera.deployment.places import find_verdict
 
         return find_verdict(self.facts, place, self.forms)
 
     def speed(self, place: Place) -> Speed:
-        from incamera.device.trials import Speed
+        from incamera.guard.capabilities import Speed
 
         return self.speeds.get(place.path, Speed())
 
@@ -172,7 +172,7 @@ def _cache(context: Context, session: Session, what: str = "") -> Path:
 
 def guard_for(facts: DeviceFacts, architecture: Architecture, *, otherwise: str = "/tmp") -> Guard:
     """Return the guard for a device, to be kept where programs can be started: in RAM, most likely; or *otherwise*."""
-    from incamera.device.guard import Guard
+    from incamera.guard.guard import Guard
     from incamera.runtime.launcher import require_launcher
 
     home = next((place.path for place in facts.places if place.writable and place.executable), otherwise)
@@ -193,8 +193,8 @@ def find_forms(context: Context, session: Session, facts: DeviceFacts, guard: Gu
 
 def tried_images(context: Context, session: Session, facts: DeviceFacts, guard: Guard) -> tuple[str, ...]:
     """Return the kinds of images that the device mounts: `squashfs zstd`, …"""
-    from incamera.device.guard import ensure_guard
-    from incamera.device.trials import ensure_images_tried
+    from incamera.guard.capabilities import ensure_images_tried
+    from incamera.guard.guard import ensure_guard
 
     path = ensure_guard(session, guard)
     return ensure_images_tried(session, facts, path, cache=_cache(context, session, "trials"))
@@ -202,8 +202,8 @@ def tried_images(context: Context, session: Session, facts: DeviceFacts, guard: 
 
 def measure_places(context: Context, session: Session, facts: DeviceFacts, guard: Guard) -> dict[str, Speed]:
     """Return the speeds of the device's places by their paths, measured once between two starts."""
-    from incamera.device.guard import ensure_guard
-    from incamera.device.trials import ensure_speed
+    from incamera.guard.capabilities import ensure_speed
+    from incamera.guard.guard import ensure_guard
 
     path, cache = ensure_guard(session, guard), _cache(context, session, "trials")
     return {place.path: ensure_speed(session, facts, place, path, cache=cache) for place in facts.places}
@@ -229,7 +229,7 @@ def device_cache(context: Context) -> Path:
 def connected(context: Context, device: Device, *, accept_key: str | None = None) -> Iterator[Session]:
     """A connection to *device*; a device that is met for the first time is trusted when the user says so."""
     from incamera.device.registry import known_hosts_file
-    from incamera.device.ssh import connect
+    from incamera.transport.ssh import connect
 
     mismatch: list[str] = []
 

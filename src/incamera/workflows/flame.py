@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, FetchError, UsageError
+from incamera.observe.flame_graph import draw_flame
 from incamera.workflows.devices import guard_for, probe_device, require_architecture
-from incamera.workflows.flame_graph import draw_flame
 from incamera.workflows.top import belongs_to
 
 if TYPE_CHECKING:
     from collections import Counter
 
+    from incamera.context import Context
     from incamera.device.attach import Door
     from incamera.device.facts import DeviceFacts
-    from incamera.device.processes import Process, Sample
-    from incamera.device.session import Session
-    from incamera.device.stacks import Stack
+    from incamera.observe.processes import Process, Sample
+    from incamera.observe.stacks import Stack
     from incamera.project.settings import Project
     from incamera.targets.architecture import Architecture
-    from incamera.workflows.context import Context
+    from incamera.transport.session import Session
 
 
 class Sampler(StrEnum):
@@ -54,7 +54,7 @@ def record_flame(
     context: Context, session: Session, *, project: Project | None, pid: int | None, seconds: int
 ) -> Flame:
     """Watch a process for so many seconds. Raises DeviceError, FetchError, UsageError."""
-    from incamera.device.processes import take_sample
+    from incamera.observe.processes import take_sample
 
     facts = probe_device(context, session)
     before = take_sample(session)
@@ -72,8 +72,8 @@ def _watch(
     context: Context, session: Session, facts: DeviceFacts, process: Process, seconds: int
 ) -> tuple[Sampler, Counter[Stack], str]:
     """Return who watched, what was seen, and a line that tells so. As root py-spy does it, if it can."""
-    from incamera.device.guard import ensure_guard
-    from incamera.device.stacks import ask_for_stacks
+    from incamera.guard.guard import ensure_guard
+    from incamera.observe.stacks import ask_for_stacks
 
     architecture = require_architecture(facts, session.device)
     who = f"{process.command} (process {process.pid})"
@@ -109,7 +109,7 @@ def choose_process(
 
     Without *root* only an app itself can be asked, not what it has begun.
     """
-    from incamera.device.roles import Role
+    from incamera.observe.roles import Role
 
     pythons = [process for process in sample.processes if process.interpreter is not None]
     if pid is not None:
@@ -137,7 +137,7 @@ def require_door(session: Session, facts: DeviceFacts, process: Process) -> Door
 
 def _find_door(session: Session, process: Process) -> Door | None:
     from incamera.device.attach import list_doors
-    from incamera.device.roles import Role
+    from incamera.observe.roles import Role
 
     if process.role is not Role.app:
         return None
@@ -153,7 +153,7 @@ def _find_door(session: Session, process: Process) -> Door | None:
 
 
 def _ask_spy(session: Session, spy: Path, process: Process, seconds: int) -> Counter[Stack]:
-    from incamera.device.flame import ensure_tool, watch_stacks
+    from incamera.observe.py_spy import ensure_tool, watch_stacks
 
     assert process.interpreter is not None
     # Where its interpreter lies, programs can be executed.
@@ -165,10 +165,10 @@ def ensure_spy(context: Context, architecture: Architecture) -> Path:
     """Return py-spy for cameras of that architecture, out of its own wheel, whose hash we know."""
     from packaging.version import Version
 
+    from incamera.build.sdists import open_indexes
     from incamera.wheels.fetch import fetch_files
-    from incamera.workflows.packages import open_indexes
 
-    data = tomllib.loads(resources.files("incamera.workflows").joinpath("data/tools.toml").read_text("utf-8"))["py-spy"]
+    data = tomllib.loads(resources.files("incamera.observe").joinpath("data/tools.toml").read_text("utf-8"))["py-spy"]
     sha256 = data["sha256"][architecture]
 
     def build(tree: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from incamera.build.deb_trees import load_index
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.lockfile import (
@@ -19,17 +20,16 @@ from incamera.project.lockfile import (
     lock_path,
     write_lock,
 )
-from incamera.workflows.tools import load_index
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.debian.closure import ClosureRules
     from incamera.debian.index import Deb, PackageIndex
     from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
+    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.solve import Resolved
     from incamera.targets.target import Target
-    from incamera.workflows.context import Context
-    from incamera.workflows.ladder import Ladder
-    from incamera.workflows.resolve import Resolved
 
 
 def ensure_lock(
@@ -107,10 +107,10 @@ def resolve_lock(
     preferred: Mapping[str, tuple[str, str]] | None = None,
     fresh: bool = False,
 ) -> Lock:
+    from incamera.build.sdists import open_indexes, require_metadata
     from incamera.project.recipes import load_recipes
-    from incamera.workflows.ladder import Ladder
-    from incamera.workflows.packages import open_indexes, require_metadata
-    from incamera.workflows.resolve import resolve
+    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.solve import resolve
 
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
@@ -140,9 +140,9 @@ def _resolve_debs(
     project: Project, target: Target, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
 ) -> list[Deb]:
     """Return the runtime's own packages, those of the rung "deb", and those that wheels and built sdists need."""
+    from incamera.build.sdists import runtime_debs
     from incamera.debian.closure import resolve_closure
-    from incamera.workflows.packages import runtime_debs
-    from incamera.workflows.suite_facts import deb_package, runtime_data
+    from incamera.resolver.suites import deb_package, runtime_data
 
     roots = [*runtime_roots(target), *project.debs]
     # A distribution on another rung stands for Debian's package of it.
@@ -169,14 +169,14 @@ def _resolve_debs(
 
 
 def runtime_roots(target: Target) -> list[str]:
-    from incamera.workflows.suite_facts import runtime_data
+    from incamera.resolver.suites import runtime_data
 
     return [name.format(python=target.python) for name in runtime_data()["roots"]]
 
 
 def runtime_rules(target: Target) -> ClosureRules:
     from incamera.debian.closure import load_closure_rules
-    from incamera.workflows.suite_facts import runtime_data
+    from incamera.resolver.suites import runtime_data
 
     data = runtime_data()
     return load_closure_rules().extended(
@@ -187,7 +187,7 @@ def runtime_rules(target: Target) -> ClosureRules:
 
 
 def _locked_distribution(item: Resolved, ladder: Ladder, project: Project, recipes: Recipes) -> LockedDistribution:
-    from incamera.workflows.reasons import passed_over, why
+    from incamera.resolver.explain import passed_over, why
 
     offer = item.offer
     file = offer.file

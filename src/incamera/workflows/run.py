@@ -9,8 +9,8 @@ from incamera.errors import ConfigError
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.project.settings import Project
-    from incamera.workflows.context import Context
     from incamera.workflows.deploy import Wish
 
 
@@ -68,7 +68,7 @@ def _run(
     door: str | None = None,
 ) -> int:
     from incamera.device.run import AppCommand
-    from incamera.workflows.output import run_shown
+    from incamera.runlog.output import run_shown
 
     with deployed(context, project, device=device, target=target, audit=audit, wish=wish) as done:
         root = done.result.root

@@ -16,8 +16,8 @@ from incamera.share.values import Protocol, Share, require_name, require_port, r
 from incamera.targets.host import require_host
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.share.server import ServerPlan
-    from incamera.workflows.context import Context
 
 DEFAULT_USER = "camera"
 _FIRST_PORT = 4450
@@ -87,7 +87,7 @@ def plan_share(context: Context, name: str, wish: Wish) -> Share:
 
 
 def _server_plan(context: Context, share: Share) -> Callable[[Path], ServerPlan]:
-    from incamera.workflows.tools import ensure_deb_tree
+    from incamera.build.deb_trees import ensure_deb_tree
 
     host = require_host()
     with context.reporter.step("server") as step:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from incamera.digest import Login
 from incamera.errors import ConfigError, DeviceUnreachable, UsageError
+from incamera.http_auth import Login
 from incamera.share.axis_api import NetworkShareApi
 from incamera.share.axis_cgi import AxisCgi
 from incamera.share.mounts import PLACE
@@ -17,8 +17,8 @@ from incamera.workflows.share import read_password, shares_folder
 from incamera.workflows.share_attach import Attached, remember_attached
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.share.values import Share
-    from incamera.workflows.context import Context
 
 PASSWORD_VARIABLE = "INCAMERA_API_PASSWORD"
 

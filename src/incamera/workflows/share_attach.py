@@ -20,11 +20,11 @@ from incamera.workflows.devices import choose_device, connected, find_virtual
 from incamera.workflows.share import shares_folder
 
 if TYPE_CHECKING:
-    from incamera.device.protocols import CommandResult
-    from incamera.device.session import Session
+    from incamera.context import Context
     from incamera.project.settings import Project
     from incamera.share.values import Share
-    from incamera.workflows.context import Context
+    from incamera.transport.protocols import CommandResult
+    from incamera.transport.session import Session
 
 _LOOKS_WITHIN_SECONDS = 10
 _MOUNTS_WITHIN_SECONDS = 60
@@ -199,7 +199,7 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
 
 
 def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> CommandResult:
-    from incamera.device.guard import Guard, ensure_guard
+    from incamera.guard.guard import Guard, ensure_guard
     from incamera.runtime.launcher import require_launcher
 
     if there.user not in ("root", "0"):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
-    from incamera.device.startup import Import, Startup
+    from incamera.context import Context, Reporter, Step
     from incamera.errors import InCameraError
+    from incamera.observe.startup import Import, Startup
     from incamera.project.settings import Project
-    from incamera.workflows.context import Context, Reporter, Step
     from incamera.workflows.deploy import Wish
 
 
@@ -54,8 +54,8 @@ def profile_startup(
 ) -> Profile:
     """Run the app, and say where the time went until its first output. *quiet_output*: it goes to standard error."""
     from incamera.device.run import AppCommand, Streams, run_app
-    from incamera.device.startup import BOOT, Startup, StartupTap
-    from incamera.workflows.output import app_folders, kept_output
+    from incamera.observe.startup import BOOT, Startup, StartupTap
+    from incamera.runlog.output import app_folders, kept_output
 
     reporter = _Timing(context.reporter)
     began = time.monotonic()

@@ -13,10 +13,10 @@ from incamera.workflows.variant import VARIANTS, variant_name
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from incamera.device.processes import Process, Sample
-    from incamera.device.session import Session
+    from incamera.context import Context
+    from incamera.observe.processes import Process, Sample
     from incamera.project.settings import Project
-    from incamera.workflows.context import Context
+    from incamera.transport.session import Session
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def device_session(context: Context, device: str | None, project: Project | None
 
 def watch_device(session: Session, *, every: float) -> Generator[Sample, None, None]:
     """Yield a sample of the device's processes every so many seconds, as long as the caller likes."""
-    from incamera.device.processes import watch
+    from incamera.observe.processes import watch
 
     samples = watch(session.transport, every=every)
     try:
@@ -42,7 +42,7 @@ def watch_device(session: Session, *, every: float) -> Generator[Sample, None, N
 
 def stop_runs(session: Session, project: Project | None) -> Sequence[Process]:
     """End every run of *project*'s app, or of all apps. Returns the processes that were ended. Raises DeviceError."""
-    from incamera.device.processes import end_runs, take_sample
+    from incamera.observe.processes import end_runs, take_sample
 
     running = take_sample(session).processes
     # Tools and guards end by themselves, with what they are there for.

@@ -10,9 +10,9 @@ from incamera.project.settings import AppName
 from incamera.workflows.lock import ensure_lock
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.project.settings import Project
     from incamera.targets.target import Target
-    from incamera.workflows.context import Context
 
 VARIANTS = ("test", "debug")
 

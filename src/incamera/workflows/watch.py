@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from incamera.edit.changes import Inbox
+from incamera.edit.session import EditSession
+from incamera.edit.values import Edited, Outcome
 from incamera.errors import (
     AgentError,
     ConnectionLost,
@@ -20,16 +23,13 @@ from incamera.errors import (
     InCameraError,
 )
 from incamera.workflows.deploy import deployed, who
-from incamera.workflows.edit_changes import Inbox
-from incamera.workflows.edit_session import EditSession
-from incamera.workflows.edit_values import Edited, Outcome
 
 if TYPE_CHECKING:
-    from incamera.device.values import Device
+    from incamera.context import Context
+    from incamera.edit.live_app import LiveApp
     from incamera.project.settings import Project
-    from incamera.workflows.context import Context
+    from incamera.transport.device import Device
     from incamera.workflows.deploy import Deployed, Wish
-    from incamera.workflows.live_app import LiveApp
 
 # Between two attempts to reach a camera that has gone.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
@@ -119,7 +119,7 @@ class _Loop:
         """Deploy and run until the user ends it, or another runtime is wanted (None)."""
         from incamera.device.run import passing_signals
         from incamera.device.streams import Streams, raw_terminal
-        from incamera.workflows.live_app import live_app
+        from incamera.edit.live_app import live_app
 
         context = self._context
         # What changes from here on may be too late for what is built now.
@@ -167,7 +167,7 @@ class _Loop:
 
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> Edited:
         from incamera.project.warm import warm_imports
-        from incamera.workflows.output import app_folders, kept_output
+        from incamera.runlog.output import app_folders, kept_output
 
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
@@ -252,8 +252,8 @@ class _Settings:
         return None
 
     def _find_key(self, project: Project) -> str | None:
+        from incamera.build.keys import runtime_key
         from incamera.project.lockfile import find_lock
-        from incamera.workflows.keys import runtime_key
 
         if project.targets and self._target not in project.targets:
             return None

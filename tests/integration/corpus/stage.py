@@ -20,8 +20,8 @@ from .build import installed_name
 from .cases import Case, How, generation_of
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
     from incamera.runtime.bundle import Bundle
+    from incamera.transport.session import Session
 
 CASES = "app/cases"
 _SECONDS = 300.0

@@ -16,8 +16,8 @@ from ..conftest import ARCHITECTURES, Finished
 from ..helpers import Line, write_project
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 Run = Callable[..., Finished]
 Deploy = Callable[..., dict[str, Any]]

@@ -12,8 +12,8 @@ from ..helpers import inside
 from .conftest import CARD, RAM, Deploy, Run, edit, served
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def test_a_runtime_in_ram_is_mended(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:

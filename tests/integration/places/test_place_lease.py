@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.device.sync import dump_listing
+from incamera.guard.sync import dump_listing
 from incamera.runtime.launcher import require_launcher
 from incamera.tree import Entry
 
@@ -22,8 +22,8 @@ from ..helpers import Line, eventually, inside, running, write_project
 from .conftest import APP, SHARE, Run, served
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from ..helpers import inside, write_project
 from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, Run, complain, edit, served
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def test_the_camera_says_what_its_places_are_good_for(incamera: Run, camera: VirtualCamera) -> None:

@@ -22,9 +22,9 @@ from ..conftest import ARCHITECTURES, command_environment
 from ..helpers import Running, inside, running
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.share.values import Share
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 NAME = f"test-{os.getpid()}"
 PRIVATE = Path(tempfile.gettempdir()) / f"incamera-{os.getuid()}"

@@ -18,8 +18,8 @@ from ..helpers import eventually, inside, write_project
 from .conftest import NAME, as_root, mount, serve
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
     from ..conftest import Finished
 

@@ -24,8 +24,8 @@ from ..helpers import eventually, inside, processes_that_mention, running, write
 from .conftest import NAME, Meanwhile, mount, private_folder, runs, serve, serving_command, waits_for_share
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def test_who_reads_waits_while_the_server_is_away(context: Context, tenant: VirtualCamera, folder: Path) -> None:

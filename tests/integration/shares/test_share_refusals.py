@@ -17,8 +17,8 @@ from ..helpers import inside
 from .conftest import as_root, mount, serve
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def test_a_wrong_password_is_told(context: Context, tenant: VirtualCamera, folder: Path) -> None:

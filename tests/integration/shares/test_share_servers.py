@@ -24,8 +24,8 @@ from ..helpers import inside, processes_that_mention
 from .conftest import NAME, as_root, mount, private_folder, serve, serving_command
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.context import Context
 
 
 def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from incamera.device.guard import Guard
 from incamera.device.run import AppCommand, Streams
-from incamera.device.ssh import connect
-from incamera.device.sync import Shipment, plan_shipment
+from incamera.guard.guard import Guard
+from incamera.guard.sync import Shipment, plan_shipment
 from incamera.runtime.launcher import require_launcher
+from incamera.transport.ssh import connect
 from incamera.tree import list_tree
 
 from ..ssh_server import Line, SshServer
 
 if TYPE_CHECKING:
-    from incamera.device.host_keys import Decide
-    from incamera.device.session import Session
-    from incamera.device.values import Device
+    from incamera.transport.device import Device
+    from incamera.transport.host_keys import Decide
+    from incamera.transport.session import Session
 
 
 @pytest.fixture(scope="session")

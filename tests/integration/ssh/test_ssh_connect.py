@@ -13,15 +13,15 @@ import asyncssh
 import pytest
 
 from incamera.device.probe import probe
-from incamera.device.ssh_transport import forwarded
-from incamera.device.values import Device
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.transport.device import Device
+from incamera.transport.ssh_transport import forwarded
 
 from ..ssh_server import Line, SshServer
 
 if TYPE_CHECKING:
-    from incamera.device.host_keys import HostKey
-    from incamera.device.session import Session
+    from incamera.transport.host_keys import HostKey
+    from incamera.transport.session import Session
 
 
 # Connecting

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.deploy import deploy
-from incamera.device.guard import Guard, ensure_guard
-from incamera.device.sync import Shipment, plan_shipment
+from incamera.deployment.deploy import deploy
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
+from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.sync import Shipment, plan_shipment
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
 
     from ..ssh_server import Line, SshServer
 

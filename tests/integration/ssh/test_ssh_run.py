@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.guard import Guard, ensure_guard
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.errors import ConnectionLost
+from incamera.guard.guard import Guard, ensure_guard
 
 from .conftest import Ends, shell, wait_until
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
 
     from ..ssh_server import Line, SshServer
 
@@ -105,7 +105,7 @@ def test_a_lost_connection_leaves_no_process_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import incamera.device.holding as module
-    import incamera.device.ssh as ssh
+    import incamera.transport.ssh as ssh
 
     monkeypatch.setattr(module, "GUARD_TIMEOUT_SECONDS", 1.5)
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.3)
@@ -159,10 +159,10 @@ def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> 
 PROGRAM = """
 import sys
 from pathlib import Path
-from incamera.device.guard import Guard, ensure_guard
+from incamera.guard.guard import Guard, ensure_guard
 from incamera.device.run import AppCommand, run_app
-from incamera.device.ssh import connect
-from incamera.device.values import Device
+from incamera.transport.ssh import connect
+from incamera.transport.device import Device
 port, key, binary, place, script = sys.argv[1:]
 device = Device(name="test", host="127.0.0.1", port=int(port), user="root", keys=(Path(key),))
 with connect(device, known_hosts=Path(place) / "known_hosts", decide=lambda key: True) as session:

@@ -116,9 +116,9 @@ def test_what_hangs_can_be_interrupted_and_keeps_nobody_waiting(console: Talk) -
 
 def test_what_blocks_in_c_can_be_let_go_of(agent: AgentProcess, console: Talk) -> None:
     from incamera.device.attach import Attached, Door
-    from incamera.device.local import open_local
-    from incamera.device.values import Device
     from incamera.runtime.launcher import require_launcher
+    from incamera.transport.device import Device
+    from incamera.transport.local import open_local
 
     guard = agent.folder.parent / "incamera-guard"
     guard.symlink_to(require_launcher("x86_64"))

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.bundle", "workflows.context")
+NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.build", "context")
 FOR_WORK = ("asyncio", "ssl", "incamera.elf", "incamera.proc", "incamera.project.recipes", "importlib.resources")
 
 

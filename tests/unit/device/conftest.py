@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.sync import Shipment, dump_listing, pack, plan_shipment, read_image
+from incamera.guard.sync import Shipment, dump_listing, pack, plan_shipment, read_image
 from incamera.runtime.launcher import require_launcher
 from incamera.tree import list_tree
 

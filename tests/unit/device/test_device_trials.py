@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from incamera.device.facts import DeviceFacts, Place
-from incamera.device.protocols import CommandResult
-from incamera.device.trials import Speed, ensure_images_tried, ensure_speed
+from incamera.guard.capabilities import Speed, ensure_images_tried, ensure_speed
+from incamera.transport.protocols import CommandResult
 
 CARD = Place(path="/card", filesystem="ext4", free=1 << 30, writable=True, executable=True)
 FACTS = DeviceFacts(

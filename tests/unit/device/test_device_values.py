@@ -15,8 +15,8 @@ from incamera.device.registry import (
     remove_device,
     require_device,
 )
-from incamera.device.values import Device, parse_address
 from incamera.errors import ConfigError, UsageError
+from incamera.transport.device import Device, parse_address
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.device.guard import MENDED
-from incamera.device.sync import Shipment, ShippedImage, plan_shipment
+from incamera.guard.guard import MENDED
+from incamera.guard.sync import Shipment, ShippedImage, plan_shipment
 from incamera.targets.form import Form
 from incamera.tree import list_tree, tree_digest
 

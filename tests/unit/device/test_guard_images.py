@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.device.sync import Shipment, ShippedImage, plan_shipment
+from incamera.guard.sync import Shipment, ShippedImage, plan_shipment
 from incamera.targets.form import Form
 from incamera.tree import list_tree
 

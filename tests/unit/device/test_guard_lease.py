@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.device.sync import plan_shipment
+from incamera.guard.sync import plan_shipment
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.device.guard import MENDED
-from incamera.device.sync import Shipment
+from incamera.guard.guard import MENDED
+from incamera.guard.sync import Shipment
 from incamera.tree import Entry, list_tree
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from incamera.device.host_keys import HostKeyChecker, find_keys
 from incamera.device.registry import add_device, known_hosts_file, remove_device
-from incamera.device.values import Device
+from incamera.transport.device import Device
+from incamera.transport.host_keys import HostKeyChecker, find_keys
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 TEXT = KEY.export_public_key("openssh").decode().strip()

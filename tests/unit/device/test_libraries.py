@@ -15,11 +15,11 @@ from tests.unit.abi.elf_maker import make_elf
 
 from incamera.device.facts import DeviceFacts, DeviceLibrary
 from incamera.device.libraries import ensure_libraries
-from incamera.device.protocols import CommandResult
 from incamera.errors import DeviceError
+from incamera.transport.protocols import CommandResult
 
 if TYPE_CHECKING:
-    from incamera.device.session import Session
+    from incamera.transport.session import Session
 
 FILES = {
     "/lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.31"], offers=["puts@GLIBC_2.4"]),

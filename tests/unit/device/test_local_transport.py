@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.deploy import deploy
-from incamera.device.guard import Guard, NoRoom, NotSeen, ensure_guard
-from incamera.device.local import open_local
-from incamera.device.receiving import Way
-from incamera.device.sync import ShippedImage, plan_shipment
-from incamera.device.values import Device
+from incamera.deployment.deploy import deploy
 from incamera.errors import DeviceError
+from incamera.guard.guard import Guard, NoRoom, NotSeen, ensure_guard
+from incamera.guard.sync import ShippedImage, plan_shipment
+from incamera.guard.upload import Way
 from incamera.targets.form import Form
+from incamera.transport.device import Device
+from incamera.transport.local import open_local
 from incamera.tree import list_tree
 
 pytestmark = pytest.mark.starts_processes
@@ -51,7 +51,7 @@ def test_a_bundle_is_written_through_the_folder_and_looked_for_by_the_device(
 def test_a_folder_that_is_not_the_devices_is_noticed(
     bundle: Path, tmp_path: Path, guard: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incamera.device.deploy.LOOKS", 1)
+    monkeypatch.setattr("incamera.deployment.deploy.LOOKS", 1)
     shipment = plan_shipment("doorbell", bundle, list_tree(bundle))
     for name in ("folder", "place"):
         (tmp_path / name).mkdir()

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from incamera.deployment.places import MEGABYTE, Choice, check_architecture, choose_place, find_verdict
 from incamera.device.facts import DeviceFacts, Place, parse_facts
-from incamera.device.places import MEGABYTE, Choice, check_architecture, choose_place, find_verdict
 from incamera.errors import DeviceUnsuitable
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind

@@ -2,8 +2,8 @@
 
 import pytest
 
-from incamera.device.processes import parse_sample, python_words
 from incamera.errors import DeviceError
+from incamera.observe.processes import parse_sample, python_words
 
 ROOT = "/tmp/incamera/bell/4f1c"
 # As a virtual armv7hf camera printed it.

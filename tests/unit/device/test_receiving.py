@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.deploy import DeployResult, deploy
-from incamera.device.flame import ensure_tool
-from incamera.device.guard import CannotStand, Guard, ensure_guard, explain_standing
-from incamera.device.local import LocalTransport, open_local
-from incamera.device.receiving import Way
-from incamera.device.sync import ShippedImage, plan_shipment
-from incamera.device.values import Device
+from incamera.deployment.deploy import DeployResult, deploy
 from incamera.errors import ConnectionLost, DeviceError
+from incamera.guard.guard import CannotStand, Guard, ensure_guard, explain_standing
+from incamera.guard.sync import ShippedImage, plan_shipment
+from incamera.guard.upload import Way
+from incamera.observe.py_spy import ensure_tool
 from incamera.targets.form import Form
+from incamera.transport.device import Device
+from incamera.transport.local import LocalTransport, open_local
 from incamera.tree import list_tree
 
 pytestmark = pytest.mark.starts_processes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from incamera.device.stacks import label, parse_folded
+from incamera.observe.stacks import label, parse_folded
 
 AGENT = "/tmp/incamera/bell/4f1c/lib/python3/dist-packages/incamera_agent"
 LIVE = "/tmp/incamera-agent/bell/live"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from incamera.device.startup import Startup, StartupTap
+from incamera.observe.startup import Startup, StartupTap
 
 OUTPUT = b"""\
 import time: self [us] | cumulative | imported package

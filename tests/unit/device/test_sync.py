@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.sync import dump_listing, pack, plan_shipment
 from incamera.errors import BuildError
+from incamera.guard.sync import dump_listing, pack, plan_shipment
 from incamera.tree import list_tree
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from incamera.build.images import find_compression
 from incamera.errors import BuildError
 from incamera.runtime.images import Image, app_entries, image_text, runtime_entries, small_app
 from incamera.runtime.images.archive import make_archive
@@ -19,7 +20,6 @@ from incamera.runtime.images.squashfs import BLOCK, Layout, end_with_large, pars
 from incamera.targets.form import Form
 from incamera.targets.target import Target
 from incamera.tree import Entry, list_tree
-from incamera.workflows.images import find_compression
 
 TARGET = Target.parse("armv7hf")
 PACKAGES = "lib/python3/dist-packages"

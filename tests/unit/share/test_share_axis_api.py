@@ -16,15 +16,15 @@ from xml.sax.saxutils import quoteattr
 import pytest
 
 from incamera.console import Console
-from incamera.digest import Login
+from incamera.context import Context
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
 from incamera.http import Http
+from incamera.http_auth import Login
 from incamera.share.axis_api import NetworkShareApi
 from incamera.share.axis_cgi import AxisCgi
 from incamera.share.registry import save_share
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
-from incamera.workflows.context import Context
 from incamera.workflows.share import shares_folder
 from incamera.workflows.share_api import attach_by_api, detach_by_api, open_api
 from incamera.workflows.share_attach import find_host_folder

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from incamera.context import Context
 from incamera.errors import BuildError, DeviceError, StoreError, UsageError
 from incamera.share.registry import save_share
 from incamera.share.server import (
@@ -24,7 +25,6 @@ from incamera.share.server import (
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
 from incamera.targets.host import Host
-from incamera.workflows.context import Context
 from incamera.workflows.share import Wish, add_share, plan_share, shares_folder
 
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld.so.2")

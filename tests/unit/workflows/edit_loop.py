@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.local import open_local
 from incamera.device.streams import Streams
-from incamera.device.values import Device
+from incamera.edit.changes import Inbox
+from incamera.edit.live_app import PlainApp
+from incamera.edit.session import EditSession
+from incamera.edit.values import Edited, Outcome
 from incamera.project.settings import load_project
 from incamera.project.watching import watching
+from incamera.runlog.output import RunOutput
 from incamera.runtime.launcher import require_launcher
-from incamera.workflows.edit_changes import Inbox
-from incamera.workflows.edit_session import EditSession
-from incamera.workflows.edit_values import Edited, Outcome
-from incamera.workflows.live_app import PlainApp
-from incamera.workflows.output import RunOutput
+from incamera.transport.device import Device
+from incamera.transport.local import open_local
 
 if TYPE_CHECKING:
     from incamera.errors import InCameraError

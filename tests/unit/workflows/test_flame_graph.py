@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from incamera.device.processes import Process, Sample
-from incamera.device.roles import Role
 from incamera.errors import UsageError
+from incamera.observe.flame_graph import draw_flame
+from incamera.observe.processes import Process, Sample
+from incamera.observe.roles import Role
 from incamera.workflows.flame import choose_process
-from incamera.workflows.flame_graph import draw_flame
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from incamera.context import Context
 from incamera.project.settings import Project, load_project
-from incamera.run_log import list_runs, read_lines
+from incamera.runlog.log import list_runs, read_lines
+from incamera.runlog.output import kept_output, project_logs
 from incamera.store import Store
-from incamera.workflows.context import Context
-from incamera.workflows.output import kept_output, project_logs
 
 THERE = "/tmp/incamera/bell/4f1c/app"
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from incamera.context import Context
+from incamera.edit.live_app import live_app
 from incamera.project.settings import Project, load_project
 from incamera.store import Store
 from incamera.targets.target import Target
-from incamera.workflows.context import Context
-from incamera.workflows.live_app import live_app
 
 from .edit_loop import Told
 
@@ -69,7 +69,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         return wheel
 
     monkeypatch.setattr("incamera.toolchain.pep517.build_wheel", build_wheel)
-    monkeypatch.setattr("incamera.workflows.toolchain.ensure_toolchain", lambda *arguments: None)
+    monkeypatch.setattr("incamera.build.toolchain.ensure_toolchain", lambda *arguments: None)
     return load_project(folder)
 
 

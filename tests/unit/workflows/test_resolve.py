@@ -15,12 +15,12 @@ from incamera.debian.index import PackageIndex
 from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
 from incamera.project.settings import parse_project
+from incamera.resolver.explain import passed_over, why
+from incamera.resolver.ladder import Ladder
+from incamera.resolver.solve import Resolved, resolve
 from incamera.targets.target import Target
 from incamera.wheels.metadata import Metadata
 from incamera.wheels.page import IndexFile
-from incamera.workflows.ladder import Ladder
-from incamera.workflows.reasons import passed_over, why
-from incamera.workflows.resolve import Resolved, resolve
 
 ARMV7 = Target.parse("armv7hf")
 AARCH64 = Target.parse("aarch64")

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from packaging.pylock import is_valid_pylock_path
 
-from incamera.device.startup import Import, Startup
 from incamera.device.tracebacks import HostPaths
 from incamera.errors import ConfigError
+from incamera.observe.startup import Import, Startup
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.lockfile import lock_path
 from incamera.project.settings import Project, load_project
 from incamera.targets.target import Target
-from incamera.workflows.debugging import CONFIGURATION, launch_configuration, write_launch_file
+from incamera.workflows.debug import CONFIGURATION, launch_configuration, write_launch_file
 from incamera.workflows.startup import describe_imports, plan_phases
-from incamera.workflows.testing import TestRun, plan_requirements, plan_words, rewrite_coverage, rewrite_text
+from incamera.workflows.test import TestRun, plan_requirements, plan_words, rewrite_coverage, rewrite_text
 
 
 def write(folder: Path, more: str = "") -> Project:

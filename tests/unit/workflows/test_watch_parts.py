@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from incamera.device.live_sync import Changes, Refused
+from incamera.edit.live_app import find_copies
+from incamera.edit.messages import describe_end, describe_refusal, describe_update
 from incamera.errors import AgentError, ConfigError
 from incamera.project.files import project_files
 from incamera.project.settings import parse_project
 from incamera.project.warm import load_heavy, warm_imports
 from incamera.project.watching import AppFile, concerns_app, looks_unfinished, saved_at
 from incamera.units import parse_bytes
-from incamera.workflows.edit_words import describe_end, describe_refusal, describe_update
-from incamera.workflows.live_app import find_copies
 from incamera.workflows.watch import explain_busy
 
 PROJECT = {"project": {"name": "plain", "version": "1"}}
@@ -167,7 +167,7 @@ def test_who_is_there_is_told_with_the_time() -> None:
 
 
 def test_memory_is_told_of_once_and_again_when_little_is_left() -> None:
-    from incamera.workflows.edit_memory import MemoryNews
+    from incamera.edit.memory import MemoryNews
 
     class Told:
         def __init__(self) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from incamera.edit.values import Outcome
 from incamera.errors import AgentError, InCameraError
-from incamera.workflows.edit_values import Outcome
 
 from .edit_loop import FOREVER, Loop, processes_of
 

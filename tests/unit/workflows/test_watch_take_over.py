@@ -8,15 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.values import Device
+from incamera.context import Context
+from incamera.edit.values import Edited, Outcome
 from incamera.errors import ConnectionLost
 from incamera.project.settings import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
+from incamera.transport.device import Device
 from incamera.workflows import watch
-from incamera.workflows.context import Context
 from incamera.workflows.deploy import Wish
-from incamera.workflows.edit_values import Edited, Outcome
 
 from .edit_loop import Told
 

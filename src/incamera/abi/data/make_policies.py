@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from incamera.console import Console
+from incamera.context import Context
 from incamera.device.libraries import describe_library, read_files, read_page_size
 from incamera.elf import is_elf
 from incamera.project.settings import load_project
@@ -22,10 +23,9 @@ from incamera.targets.architecture import Architecture
 from incamera.targets.profile import Profile, load_profiles
 from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
-from incamera.workflows.bundle import build_bundle
-from incamera.workflows.context import Context
+from incamera.virtual.start import start_virtual
+from incamera.workflows.build import build_bundle
 from incamera.workflows.devices import connected, probe_device, virtual_device
-from incamera.workflows.virtual import start_virtual
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

@@ -1,0 +1,91 @@
+"""The cross-compiling toolchain for a target, brought together from Debian packages and, for zig, the package index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.build.deb_trees import ensure_deb_tree
+from incamera.targets.host import require_host
+from incamera.toolchain.alternatives import link_alternatives
+from incamera.toolchain.build_folder import Toolchain, bytecode_cache
+from incamera.toolchain.compiler import Gcc, Zig
+from incamera.toolchain.emulator import Emulator, plan_emulator, select_for_emulator
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+from incamera.toolchain.plan import Compiler, plan_toolchain, select_for_sysroot
+from incamera.toolchain.zig import ensure_zig, zig_cache
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.targets.packages import DebSet
+    from incamera.targets.target import Target
+
+
+def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: Sequence[str] = ()) -> Toolchain:
+    """Return what *target*'s extension modules are built with; fetched where it isn't in the store.
+
+    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`).
+    """
+    host = require_host()
+    plan = plan_toolchain(target, compiler, host, dev)
+    with context.reporter.step("toolchain") as step:
+        before = _TreeCount(context)
+
+        def ensure(name: str, debs: DebSet) -> Path:
+            return ensure_deb_tree(context, name, debs, step=step)
+
+        interpreter = BuildInterpreter(HostTree(ensure("interpreter", plan.interpreter), host), target.python)
+        if plan.compiler_tree is not None:
+            chosen: Gcc | Zig = Gcc(HostTree(ensure("gcc", plan.compiler_tree), host))
+        else:
+            tree, _ = ensure_zig(context.store, context.http, host, environment=context.environment)
+            chosen = Zig(tree, zig_cache(context.store))
+        sysroot = ensure_deb_tree(
+            context,
+            "cross-sysroot",
+            plan.sysroot,
+            step=step,
+            select=select_for_sysroot,
+            finish=lambda tree: link_alternatives(tree, target),
+        )
+        step.cached = before.unchanged()
+        step.note(f"{compiler} for {target}" + (f", {len(dev)} -dev packages" if dev else ""))
+    return Toolchain(
+        target=target,
+        interpreter=interpreter,
+        compiler=chosen,
+        sysroot=sysroot,
+        bytecode_cache=bytecode_cache(context.store.root, interpreter),
+        ensure_emulator=partial(ensure_emulator, context, target),
+    )
+
+
+def ensure_emulator(context: Context, target: Target) -> Emulator:
+    """Return what runs the target's programs on this computer; fetched where it isn't in the store."""
+    host = require_host()
+    programs, libraries = plan_emulator(target, host)
+    with context.reporter.step("emulator") as step:
+        before = _TreeCount(context)
+        emulator = Emulator(
+            HostTree(ensure_deb_tree(context, "emulator", programs, step=step, select=select_for_emulator), host),
+            ensure_deb_tree(context, "emulated-libraries", libraries, step=step),
+        )
+        step.cached = before.unchanged()
+        step.note("for builds that run what they have compiled")
+    return emulator
+
+
+class _TreeCount:
+    """Tells whether trees came into the store since it was made."""
+
+    def __init__(self, context: Context) -> None:
+        self._folder = context.store.root / "trees"
+        self._count = self._now()
+
+    def unchanged(self) -> bool:
+        return self._now() == self._count
+
+    def _now(self) -> int:
+        return sum(1 for _ in self._folder.glob("*/*.json"))

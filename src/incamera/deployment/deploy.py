@@ -1,0 +1,112 @@
+"""Bring a bundle to a device: only what it lacks, into a new folder, checked there, then switched over at once.
+
+The device's side of this is `incamera-guard receive`, a static program that is brought there first. It holds a lock,
+takes what is unchanged from the bundles that lie there, has `tar` unpack the rest, checks every file's digest and
+renames the folder. Whatever happens before that leaves only a `.partial` folder, from which the next deploy goes on.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from incamera.errors import UsageError
+from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain_standing
+from incamera.guard.upload import Progress, Receiver, Waiting, Way
+from incamera.targets.form import Form
+from incamera.transport.session import Session, run_command
+
+if TYPE_CHECKING:
+    from incamera.guard.sync import Shipment
+    from incamera.transport.protocols import Transport
+
+_NOT_SEEN = 98
+# How often, a second apart, a device is asked whether it sees what was written into a folder that it has mounted.
+LOOKS = 5
+# To unpack or read ahead what the bundle runs from.
+_STAND_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeployResult:
+    """`destination` is the folder on the device in which the bundle now stands, `root` the one it runs from.
+
+    They differ where the runtime is an image, mounted or unpacked: `root` then is whole, `destination` has the app.
+    """
+
+    destination: str
+    root: str
+    form: Form
+    files_sent: int
+    bytes_sent: int
+    files_unchanged: int
+    seconds: float
+
+
+def app_folder(place: str, app: str) -> str:
+    """Return where the bundles of *app* stand in *place* (`/tmp`, say)."""
+    return f"{place}/{FOLDER}/{app}"
+
+
+def deploy(
+    session: Session,
+    shipment: Shipment,
+    guard: Guard,
+    *,
+    way: Way | None = None,
+    progress: Progress | None = None,
+    waiting: Waiting | None = None,
+) -> DeployResult:
+    """Make *shipment* stand, whole, in a place of the device (the guard's, unless *way* says more), `current` its name.
+
+    Raises NoRoom, NotSeen, CannotStand, DeviceError, ConnectionLost; what ran before is harmed by none of them.
+    """
+    if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
+        raise UsageError(f'"{shipment.app}" is no name for an app')
+    way = way or Way(place=guard.place)
+    started = time.monotonic()
+    receiver = Receiver(way.through or session, guard, way, progress, waiting)
+    if way.through is None:
+        root = receiver.send(shipment, stand=True)
+    else:
+        receiver.send(shipment, stand=False)
+        root = session.call(_appear(session.transport, shipment, guard, way, receiver))
+    destination = f"{app_folder(way.place, shipment.app)}/{shipment.name}"
+    return DeployResult(
+        destination=destination,
+        root=root or destination,
+        form=shipment.image.form if shipment.image else Form.tree,
+        files_sent=receiver.sent,
+        bytes_sent=receiver.size,
+        files_unchanged=shipment.files + _image_files(shipment) - receiver.sent,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _image_files(shipment: Shipment) -> int:
+    image = shipment.image
+    if image is None:
+        return 0
+    return sum(1 for entry in image.entries if not entry.link) or 1
+
+
+async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
+    """Have the device look at what was written into the folder behind its back. Returns where the bundle runs from."""
+    apps = f"{way.place}/{FOLDER}"
+    path, folder = await bring_guard(transport, guard), f"{apps}/{shipment.app}/{shipment.name}"
+    seen = shlex.quote(f"{folder}/.incamera-entries")
+    # A share's client may believe for a second that what wasn't there is still not there.
+    script = f"n=0; until [ -e {seen} ]; do n=$((n+1)); [ $n -ge {LOOKS} ] && exit {_NOT_SEEN}; sleep 1; done; "
+    tidy = shlex.join([path, "tidy", apps, shipment.app, shipment.name, receiver.previous])
+    if receiver.previous:
+        script += f"{tidy} </dev/null >/dev/null 2>&1 & "
+    if shipment.image is not None:
+        script += f"exec {shlex.join([path, 'stand', *(['--anew'] if receiver.mended else []), folder])}"
+    result = await run_command(transport, script, timeout=_STAND_SECONDS)
+    if result.exit_code == _NOT_SEEN:
+        raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")
+    if result.exit_code:
+        raise explain_standing(transport, result.exit_code, result.error_text, way.place)
+    return result.text.strip()

@@ -1,0 +1,1 @@
+"""The edit loop: what keeps the app in the camera like the one on the host."""

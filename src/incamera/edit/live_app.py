@@ -1,0 +1,149 @@
+"""What the app's files are while it is edited: the project's own, or those of the wheel that is made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from incamera.disk import remove_tree
+from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.project.settings import Project
+    from incamera.targets.target import Target
+
+# Raise it when what is kept between two builds changes its form.
+_FORMAT = 1
+_COMPILED = (
+    *(".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inc", ".s", ".f", ".f90", ".rs"),
+    *(".pyx", ".pxd", ".pxi", ".build", ".cmake", ".toml"),
+)
+
+
+class LiveApp(Protocol):
+    def read(self) -> dict[str, AppFile]:
+        """Return the app's files by their paths in the camera. Raises InCameraError."""
+
+    def prepare(self) -> None:
+        """Do now, while nobody waits, what would make the first change slow."""
+
+
+@contextmanager
+def live_app(context: Context, project: Project, target: Target, app: Path) -> Iterator[LiveApp]:
+    """*app* is the app's folder in the bundle that was deployed."""
+    if not project.has_build_system:
+        yield PlainApp(project)
+        return
+    with context.store.temporary() as folder:
+        yield BuiltApp(context, project, target, app, folder)
+
+
+class PlainApp:
+    def __init__(self, project: Project) -> None:
+        self._snapshots = Snapshots(project.folder)
+
+    def read(self) -> dict[str, AppFile]:
+        return self._snapshots.take()
+
+    def prepare(self) -> None:
+        pass
+
+
+class BuiltApp:
+    """An app that its back end makes a wheel of.
+
+    A change of a file that the wheel has as it is, a Python module for one, needs no build. Any other has the wheel
+    built again, in a folder that is kept, so that the back end compiles only what is stale. That one is for all
+    sessions of the project, one at a time; what the wheel holds goes into *folder*, which is ours alone, since it is
+    sent when the build is over.
+    """
+
+    def __init__(self, context: Context, project: Project, target: Target, app: Path, folder: Path) -> None:
+        self._context = context
+        self._project = project
+        self._target = target
+        self._snapshots = Snapshots(project.folder)
+        self._sources = self._snapshots.take()
+        self._installed = _read_tree(app)
+        self._folder = folder
+        self._name = hashlib.sha256(f"{_FORMAT} {project.folder} {target}".encode()).hexdigest()[:16]
+        self._kept = context.store.root / "caches" / "edited" / self._name / "scratch"
+
+    def read(self) -> dict[str, AppFile]:
+        sources = self._snapshots.take()
+        copies = find_copies(self._sources, self._installed, self._project.entry.file)
+        changed = changed_paths(self._sources, sources)
+        if all(path in copies and path in sources for path in changed):
+            by_path = {copies[path]: sources[path] for path in copies if path in sources}
+            return {**self._installed, **by_path}
+        self._installed = self._build()
+        self._sources = sources
+        return dict(self._installed)
+
+    def prepare(self) -> None:
+        if not self._kept.exists():
+            self._build()
+
+    def _build(self) -> dict[str, AppFile]:
+        from incamera.build.toolchain import ensure_toolchain
+        from incamera.toolchain.pep517 import build_wheel
+        from incamera.toolchain.plan import Compiler
+        from incamera.wheels.install import install_wheel
+
+        context, project = self._context, self._project
+        toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
+        # Until all is read: what is prepared and what a change asks for may be built at once.
+        with context.store.lock(f"edited-{self._name}"), context.reporter.step("build") as step:
+            wheels, app = self._folder / "wheels", self._folder / "app"
+            for folder in (wheels, app):
+                remove_tree(folder)
+            wheel = build_wheel(
+                project.folder,
+                toolchain,
+                context.store,
+                wheels,
+                environment=context.environment,
+                note=context.reporter.warn,
+                keep=self._kept,
+            )
+            app.mkdir()
+            install_wheel(wheel, app)
+            if project.entry.file is not None:
+                (app / project.entry.file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(project.folder / project.entry.file, app / project.entry.file)
+            step.note(wheel.name)
+            return _read_tree(app)
+
+
+def find_copies(sources: Mapping[str, AppFile], installed: Mapping[str, AppFile], entry: str | None) -> dict[str, str]:
+    """Return which of the project's files are in the wheel as they are: the same bytes, below the same name.
+
+    What a compiler reads is none of them, even where the wheel has it too.
+    """
+    modules = {path[: path.index(".", path.rfind("/") + 1)] for path in installed if path.endswith(".so")}
+    by_digest: dict[str, list[str]] = {}
+    for path, file in installed.items():
+        if not path.endswith(_COMPILED) and path.removesuffix(".py") not in modules:
+            by_digest.setdefault(file.sha256, []).append(path)
+    copies = {}
+    for path, file in sources.items():
+        if path == entry:
+            copies[path] = path
+            continue
+        same = [other for other in by_digest.get(file.sha256, ()) if f"/{path}".endswith(f"/{other}")]
+        if same:
+            copies[path] = max(same, key=len)
+    return copies
+
+
+def _read_tree(folder: Path) -> dict[str, AppFile]:
+    return {
+        path.relative_to(folder).as_posix(): AppFile(path, file_digest(path), bool(path.stat().st_mode & 0o100))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }

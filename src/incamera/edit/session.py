@@ -1,0 +1,307 @@
+"""The edit loop over one connection: an agent in the camera, a live folder, and the app that runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from incamera.device.agent import Agent, Frame, agent_error
+from incamera.device.holding import GRACE_SECONDS, AppCommand, HeldRun
+from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
+from incamera.edit.changes import Inbox, is_setting, settle
+from incamera.edit.memory import MemoryNews
+from incamera.edit.messages import describe_end, describe_paths, describe_refusal, describe_update, exit_code
+from incamera.edit.streams import RunStreams
+from incamera.edit.values import Edited, Outcome
+from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
+from incamera.project.watching import saved_at
+from incamera.units import format_bytes
+from incamera.waiting import in_daemon_thread
+
+if TYPE_CHECKING:
+    from incamera.context import Reporter
+    from incamera.device.streams import Streams
+    from incamera.project.watching import AppFile
+    from incamera.transport.protocols import Terminal, Transport
+
+_TOO_MUCH = "what is edited lies in the camera's RAM: make room there, or the change smaller, and save again"
+
+
+class EditSession:
+    """Make it anywhere; `main` runs on the connection's loop, `notice` is called by the main thread's signals."""
+
+    def __init__(
+        self, transport: Transport, guard: str, edited: Edited, inbox: Inbox, streams: Streams, *, tell: Reporter
+    ) -> None:
+        self._transport = transport
+        self._guard = guard
+        self._edited = edited
+        self._inbox = inbox
+        self._streams = streams
+        self._terminal: Terminal | None = streams.find_terminal()
+        self._tell = tell
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._early: list[int] = []
+        self._signals: list[int] = []
+        self._there: dict[str, str] = {}
+        self._runs = 0
+        self._memory = MemoryNews(tell)
+        self._leaving = False
+        self._starting = False
+        self._failed = False
+        self.stands = False
+        """The agent in the camera is ours, which is to say that nobody else is at work there."""
+
+    @property
+    def last_signal(self) -> int:
+        return self._signals[-1] if self._signals else 0
+
+    # Called from the main thread.
+
+    def notice(self, number: int) -> None:
+        if self._loop is None:
+            self._early.append(number)
+        else:
+            self._loop.call_soon_threadsafe(self._react, number)
+
+    # On the connection's loop.
+
+    def _react(self, number: int) -> None:
+        if number == signal.SIGWINCH:
+            if self._terminal and self._app.run is not None:
+                columns, rows = self._streams.terminal_size()
+                self._background(self._agent.send("resize", run=self._app.run, columns=columns, rows=rows))
+            return
+        self._signals.append(number)
+        if len(self._signals) > 1:
+            self._held.order(b"end")
+        self._stop.set()
+
+    async def main(self) -> Outcome:
+        """Raises ConnectionLost, AgentError."""
+        loop = asyncio.get_running_loop()
+        self._stop, self._changed, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failure: asyncio.Future[Exception] = loop.create_future()
+        self._inbox.attach(lambda: loop.call_soon_threadsafe(self._changed.set))
+        self._held = HeldRun(self._transport, self._guard, self._command())
+        channel = await self._held.start()
+        self._agent = Agent(channel, self._hear)
+        self._app = RunStreams(self._agent, self._streams, self._terminal)
+        self._loop = loop
+        for number in self._early:
+            self._react(number)
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(self._stop.wait())
+        ends: set[asyncio.Future[Any]] = {work, stopped, self._failure, self._agent.closed, self._held.watch}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set():
+                self._leaving = True
+                work.cancel()
+                await self._interrupt()
+                return Outcome.ended
+            if self._failure.done():
+                raise self._failure.result()
+            if work.done():
+                return work.result()
+            if not self._agent.closed.done():  # the guard went first: the agent follows, and may have said why
+                await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS)
+            self._held.raise_failure()
+            if self._agent.closed.done():
+                raise self._agent.closed.result()
+            raise AgentError("the agent's guard has ended", kind="ended")
+        finally:
+            self._leaving = True
+            for task in (work, stopped, *self._tasks):
+                task.cancel()
+            await asyncio.gather(work, stopped, *self._tasks, return_exceptions=True)
+            if not self._agent.closed.done():
+                with suppress(DeviceError):
+                    await self._agent.send("goodbye")
+                    await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS + 2)
+            await self._agent.close()
+            await self._held.end()
+            self._inbox.attach(lambda: None)
+            self._app.close()
+
+    def _command(self) -> AppCommand:
+        edited = self._edited
+        words = [f"{edited.root}/bin/python3", "-m", "incamera_agent", "--app", edited.app]
+        words += ["--who", edited.who, "--what", edited.what]
+        words += ["--take-over"] if edited.take_over else []
+        return AppCommand(words=tuple(words), environment={"INCAMERA_SUBREAPER": "1"})
+
+    async def _interrupt(self) -> None:
+        """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer.
+
+        Not while it is being started, or to load new code: the agent would start it once more when it has ended.
+        """
+        if self._app.run is not None and self.last_signal == signal.SIGINT and not self._starting:
+            with suppress(DeviceError):
+                await self._agent.send("signal", run=self._app.run, name="INT")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), GRACE_SECONDS)
+
+    # The loop of edits
+
+    async def _work(self) -> Outcome:
+        edited, agent = self._edited, self._agent
+        await agent.hello()
+        self.stands = True
+        if edited.imports:
+            await self._warm(edited.imports)
+        self._inbox.take()
+        self._folder, there = await agent.open(f"{edited.root}/app")
+        wanted = await in_daemon_thread(edited.live.read)
+        # Of the files in the camera only the bytes are known; whether they are executable was deployed as it is here.
+        same = {path: state(file) for path, file in wanted.items() if there.get(path) == file.sha256}
+        self._there = {**there, **same}
+        self._background(self._app.feed())
+        if await self._update({"pyproject.toml"}, time.time(), wanted):
+            return Outcome.stale
+        self._background(in_daemon_thread(self._prepare))
+        while True:
+            await self._changed.wait()
+            seen = time.time()
+            paths = await settle(self._inbox, self._changed, edited.project)
+            if paths and await self._update(paths, seen):
+                return Outcome.stale
+
+    def _prepare(self) -> None:
+        with suppress(InCameraError):  # it is said when it matters
+            self._edited.live.prepare()
+
+    async def _warm(self, imports: tuple[str, ...]) -> None:
+        began = time.monotonic()
+        answer = (await self._agent.warm(imports)).message
+        done, failed = answer.get("imports") or {}, answer.get("failed") or {}
+        for name, reason in failed.items():
+            last = str(reason).strip().splitlines()
+            self._tell.warn(f"cannot import {name} beforehand: {last[-1] if last else 'it ended the process'}")
+        if done:
+            size = format_bytes(int(answer.get("rss") or 0))
+            self._tell.info(f"warm: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
+
+    async def _update(self, paths: set[str], seen: float, wanted: Mapping[str, AppFile] | None = None) -> bool:
+        """Do what a change of *paths* asks for, as far as it can be done here. Returns whether more is asked for."""
+        edited = self._edited
+        saved = saved_at([edited.project / path for path in paths], seen)
+        try:
+            if any(map(is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
+                self._tell.info(f"{reason}: building and deploying again")
+                return True
+            if wanted is None:
+                wanted = await in_daemon_thread(edited.live.read)
+        except InCameraError as error:
+            self._tell.error(error)
+            return False
+        if (entry := edited.find_missing(wanted)) is not None:
+            self._tell.warn(f"{entry}, which the app begins with, is gone; {self._what_goes_on()}")
+            return False
+        changes = plan_changes(wanted, self._there)
+        if not changes and self._runs and not self._failed:
+            self._tell.info(f"{describe_paths(sorted(paths))}: the camera has it already")
+            return False
+        try:
+            result = await send_changes(self._agent, wanted, changes) if changes else Sent(sent_at=time.monotonic())
+        except ChangedMeanwhile:
+            self._inbox.put(paths)
+            return False
+        except AgentError as error:
+            if error.kind not in ("put", "commit"):
+                raise
+            if error.kind == "commit":  # some of it is there, and nobody knows what
+                self._there.update(dict.fromkeys(changes.put, ""))
+            self._tell.error(AgentError(f"the camera cannot take the change: {error}", kind=error.kind, hint=_TOO_MUCH))
+            self._tell.info(self._what_goes_on())
+            return False
+        if isinstance(result, Refused):
+            self._tell.error(BuildError(describe_refusal(result, wanted)))
+            self._tell.info(self._what_goes_on())
+            return False
+        self._there = {path: state(file) for path, file in wanted.items()}
+        ours = result.sent_at - time.monotonic() + time.time() - saved
+        if what := await self._start_or_reload():
+            theirs = time.monotonic() - result.sent_at
+            self._tell.info(describe_update(changes, what, ours, theirs) if self._runs > 1 else what)
+        return False
+
+    def _what_goes_on(self) -> str:
+        return "the app goes on as it was" if self._app.run is not None else "waiting for changes"
+
+    async def _start_or_reload(self) -> str | None:
+        """Return what was done, None when it failed and that was said."""
+        app, arguments = self._app, self._edited.arguments()
+        self._runs += 1
+        reloads = app.run is not None
+        self._failed = self._starting = True
+        try:
+            if reloads:
+                answer = await self._agent.request("reload", run=app.run, arguments=arguments)
+            else:
+                app.begin(str(self._runs), self._edited.open_output(self._folder))
+                answer = await self._agent.request("start", run=app.run, **self._start_fields(arguments))
+        except AgentError as error:
+            if error.kind in ("ended", "protocol", "timeout"):
+                raise
+            await app.ended(None)
+            self._tell.error(error)
+            return None
+        finally:
+            self._starting = False
+        self._failed = False
+        if answer.type == "reloaded":
+            kept = answer.message.get("kept") or []
+            return "reloaded" + (f", {', '.join(kept)} kept" if kept else "")
+        self._ended.clear()
+        if answer.type == "restarted":
+            app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))
+        await app.started()
+        if not answer.message.get("warm", True):
+            self._tell.info(f"started cold: {answer.message.get('why') or 'there is no warm process'}")
+        return "running; waiting for changes" if self._runs == 1 else "restarted" if reloads else "started"
+
+    def _start_fields(self, arguments: list[str]) -> dict[str, Any]:
+        fields: dict[str, Any] = {"arguments": arguments, "memory_limit": self._edited.memory_limit}
+        if self._terminal is None:
+            return {**fields, "line_buffered": True}
+        columns, rows = self._streams.terminal_size()
+        return {**fields, "terminal": {"kind": self._terminal.kind, "columns": columns, "rows": rows}}
+
+    # What the agent tells
+
+    async def _hear(self, frame: Frame) -> None:
+        message = frame.message
+        if frame.type in ("stdout", "stderr"):
+            await self._app.show(frame.type, frame.payload)
+        elif frame.type == "exited" and message.get("run") == self._app.run:
+            await self._app.ended(exit_code(message))
+            self._ended.set()
+            if not self._leaving:
+                self._tell.info(describe_end(message))
+        elif frame.type == "taken":
+            self._app.hear_taken(int(message.get("size", 0)))
+        elif frame.type == "memory":
+            self._memory.hear(message)
+        elif frame.type == "error":
+            error = agent_error(frame)
+            if error.kind in ("taken-over", "stopped") and not self._failure.done():
+                self._failure.set_result(error)
+            elif error.kind != "put":  # the commit tells of it
+                self._tell.error(error)
+        elif frame.type == "log":
+            self._tell.info(f"agent: {message.get('text', '')}")
+
+    def _background(self, work: Any) -> None:
+        async def guarded() -> None:
+            with suppress(DeviceError, OSError):  # the conversation's end is told of by the conversation
+                await work
+
+        task = asyncio.create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

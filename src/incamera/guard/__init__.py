@@ -1,0 +1,1 @@
+"""The host's side of the guard, our static program on a device."""

@@ -1,0 +1,170 @@
+"""The guard, our static program on a device: how it gets there, and what its answers mean."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
+from incamera.transport.session import run_command
+
+if TYPE_CHECKING:
+    from incamera.transport.protocols import Transport
+    from incamera.transport.session import Session
+
+FOLDER = "incamera"
+IMAGES = ".images"
+# Exit codes: the shell's when there is no guard, the guard's own (bundles.h, standing.h), those of what was killed.
+NO_GUARD = 99
+NO_IMAGE = 9
+# All is there; what had that name before was damaged.
+MENDED = 10
+_DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED, _CANNOT, _SILENT = 3, 4, 5, 6, 7, 8
+# Something of another user's is in the way.
+_TAKEN = 11
+_ENDED = (128 + 15, 255)
+_UPLOAD_SECONDS = 120.0
+
+
+class NoRoom(DeviceUnsuitable):
+    """The place turned out to be too small; another may do."""
+
+
+class NotSeen(DeviceError):
+    """What was written into the host's folder does not appear on the device."""
+
+
+class CannotStand(DeviceUnsuitable):
+    """The device has it, but cannot start from that form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The guard program for a device's architecture, and the place on the device that it is kept in."""
+
+    binary: Path
+    place: str
+
+    @property
+    def remote_path(self) -> str:
+        digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]
+        return f"{self.place}/{FOLDER}/.guard/incamera-guard-{digest}"
+
+
+def ensure_guard(session: Session, guard: Guard) -> str:
+    """Bring the guard to the device unless it is there. Returns its path."""
+    return session.call(bring_guard(session.transport, guard))
+
+
+async def bring_guard(transport: Transport, guard: Guard) -> str:
+    path, data = guard.remote_path, guard.binary.read_bytes()
+    quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
+    # Its time tells other versions of it, which clear up, that somebody needs it.
+    own = own_words(guard.place, path)
+    found = await run_command(
+        transport, f"{own}{is_program(path)} && {{ touch -c {quoted}; :; }}", timeout=_UPLOAD_SECONDS
+    )
+    if found.exit_code == 0:
+        return path
+    if found.exit_code == _TAKEN:
+        raise explain(transport, _TAKEN, found.error_text, guard.place)
+    # $$ keeps two hosts that do this at once apart. The size tells whether all of it came. Without `sync`, a power cut
+    # may keep the name and lose the bytes.
+    script = (
+        f"umask 022; mkdir -p {folder} || exit 1; {own}"
+        f't={quoted}.$$ && cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] && chmod 755 "$t" '
+        f'&& {{ sync "$t" 2>/dev/null || :; }} && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
+    )
+    result = await run_command(transport, script, input=data, timeout=_UPLOAD_SECONDS)
+    if result.exit_code == _TAKEN:
+        raise explain(transport, _TAKEN, result.error_text, guard.place)
+    if result.exit_code:
+        if "No space" in result.error_text:
+            raise explain(transport, _NO_SPACE, "", guard.place)
+        raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
+    return path
+
+
+def is_program(path: str) -> str:
+    """The shell's test for a program in *path*. An empty one would be run, too, and do nothing."""
+    quoted = shlex.quote(path)
+    return f"[ -s {quoted} ] && [ -x {quoted} ]"
+
+
+def own_words(place: str, path: str) -> str:
+    """What the shell does first: end where another user has put anything on the way from *place* down to *path*.
+
+    That is asked where everybody may write, as in /tmp; a card's or share's owners need not be us.
+    """
+    parts = path.removeprefix(f"{place}/").split("/")
+    below = shlex.join("/".join((place, *parts[: number + 1])) for number in range(len(parts)))
+    return (
+        f"[ ! -k {shlex.quote(place)} ] || for f in {below}; do "
+        f'[ -e "$f" ] || [ -L "$f" ] || break; [ -O "$f" ] && [ ! -L "$f" ] || '
+        f'{{ echo "another user has taken $f" >&2; exit {_TAKEN}; }}; done; '
+    )
+
+
+def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
+    device = transport.device
+    message = message.removeprefix("incamera-guard: ")
+    if code == _NO_SPACE or "No space" in message:
+        return NoRoom(
+            f"{device} has no space left in {place}",
+            hint="remove something there, or choose another place; what ran before is untouched",
+        )
+    if code == _DAMAGED:
+        return DeviceError(
+            f"the bundle did not come whole to {device}: {message.splitlines()[-1] if message else ''}",
+            hint="deploy again: only what is missing is sent; what ran before is untouched",
+        )
+    if code == _BUSY:
+        return DeviceError(
+            f"another deploy of this app to {device} is still under way",
+            hint="wait for it, then try again; --take-over ends it",
+        )
+    if code == _TAKEN:
+        hint = "have it removed there: what is in it would be run, or written to, as if it were yours"
+        return DeviceError(f"{message} on {device}", hint=hint)
+    if code in _ENDED:
+        return DeviceError(f"the deploy to {device} was ended there", hint="somebody may have said --take-over")
+    if "Read-only file system" in message:
+        return DeviceUnsuitable(
+            f"{place} on {device} is read-only",
+            hint="an SD card may be locked or failing; --to takes another place; what ran before is untouched",
+        )
+    if "I/O error" in message or "Host is down" in message or "No such device" in message:
+        return DeviceError(
+            f"{place} on {device} does not answer: {message}",
+            hint="has the card been pulled, or is the share's server away? what ran before is untouched",
+        )
+    if code == _INTERRUPTED:
+        return ConnectionLost(f"the connection to {device} was lost", hint="deploy again: it goes on where it stopped")
+    if code in (126, NO_GUARD):
+        return DeviceUnsuitable(
+            f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
+            hint="it is mounted noexec, or the device has another architecture: `incamera device info` tells",
+        )
+    return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
+
+
+def explain_standing(transport: Transport, code: int, message: str, place: str) -> DeviceError:
+    """What `stand` could not do; it tells the rest itself."""
+    device, message = transport.device, message.removeprefix("incamera-guard: ")
+    if code == _DAMAGED:
+        hint = "`incamera deploy --verify` reads all that is there, and mends it"
+        return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
+    if code in (_NO_SPACE, _CANNOT):
+        return CannotStand(
+            f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
+        )
+    if code == _BUSY:
+        hint = "was a card pulled, or is a share's server away? what waits for it may be ended by a restart alone"
+        return DeviceError(f"the bundle cannot be made to stand on {device}: {message}", hint=hint)
+    if code == _SILENT:
+        hint = "has the card been pulled, or is the share's server away?"
+        return DeviceError(f"{place} on {device} does not answer: {message}", hint=hint)
+    return explain(transport, code, message, place)

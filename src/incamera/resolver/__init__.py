@@ -1,0 +1,1 @@
+"""Which version of each package, and from which source."""

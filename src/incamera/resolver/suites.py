@@ -1,0 +1,57 @@
+"""What a suite is to a Python user: its Python's markers, what its packages bring, which of them make the runtime."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from packaging.markers import default_environment
+
+from incamera.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from incamera.debian.index import PackageIndex
+    from incamera.project.recipes import Recipe
+    from incamera.targets.target import Target
+
+
+def deb_package(recipe: Recipe) -> str:
+    """Return what the Debian package of a distribution is called."""
+    known: dict[str, str] = runtime_data()["distributions"]
+    name: str = recipe.deb.package or known.get(recipe.name, f"python3-{recipe.name}")
+    return name
+
+
+def upstream_version(version: str) -> str:
+    """Return the version as its authors call it: `1:1.24.2-1+deb12u1` is 1.24.2."""
+    upstream = version.rpartition(":")[2].rpartition("-")[0] or version.rpartition(":")[2]
+    for addition in ("+dfsg", "+ds", "~dfsg", "~ds", ".dfsg", "+repack", "+really"):
+        upstream = upstream.partition(addition)[0]
+    return upstream.replace("~", "")
+
+
+def target_environment(target: Target, debs: PackageIndex) -> dict[str, str]:
+    """PEP 508's markers as the target sees them, never the host; the full version is the suite's interpreter's."""
+    found = debs.find(f"python{target.python}-minimal")
+    if not found:
+        raise IntegrityError(f"the package index of Debian {target.suite.name} has no Python {target.python}")
+    full = upstream_version(found[0].version)
+    values = dict.fromkeys(default_environment(), "")
+    return values | {
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "os_name": "posix",
+        "platform_machine": target.architecture.facts.wheel,
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": full,
+        "python_version": target.python,
+        "sys_platform": "linux",
+    }
+
+
+@cache
+def runtime_data() -> dict[str, Any]:
+    return tomllib.loads(resources.files("incamera.resolver").joinpath("data/runtime.toml").read_text("utf-8"))

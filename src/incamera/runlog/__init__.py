@@ -1,0 +1,1 @@
+"""What runs printed, kept on the host."""

@@ -1,0 +1,153 @@
+"""Whether the device is the one we knew: host keys, where they are written down, and what to say when they differ."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.disk import write_whole
+from incamera.errors import DeviceRefused
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from incamera.transport.device import Device
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostKey:
+    """A key that a device shows, for a user to compare: `fingerprint` is what `ssh-keygen -lf` prints."""
+
+    device: Device
+    address: str
+    algorithm: str
+    fingerprint: str
+
+
+Decide = Callable[[HostKey], bool]
+"""Asked about a device that is met for the first time: is this its key?"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    key: asyncssh.SSHKey
+    source: str
+    """The file and line that it comes from."""
+    revoked: bool = False
+
+
+class HostKeyChecker:
+    """Answers asyncssh's questions during one connection, and remembers why it said no."""
+
+    def __init__(self, device: Device, files: Sequence[Path], accepted: Path, decide: Decide) -> None:
+        self._device = device
+        self._files = [*files, accepted]
+        self._accepted = accepted
+        self._decide = decide
+        self._known: list[KnownKey] = []
+        self._address = device.host
+        self.refusal: DeviceRefused | None = None
+
+    @property
+    def knows_device(self) -> bool:
+        return bool(self._known)
+
+    def match(self, host: str, address: str, port: int | None) -> tuple[list[object], ...]:
+        """Return the trusted and the revoked keys of *host*, in the order that asyncssh wants them."""
+        import asyncssh
+
+        port = None if port == 22 else port
+        self._address = known_name(host, port)
+        if self._device.host_key is not None:
+            key = asyncssh.import_public_key(self._device.host_key)
+            self._known = [KnownKey(key, "the key that it was given when it was made")]
+        else:
+            self._known = [known for file in self._files for known in find_keys(file, host, address, port)]
+        trusted: list[object] = [known.key for known in self._known if not known.revoked]
+        revoked: list[object] = [known.key for known in self._known if known.revoked]
+        return trusted, [], revoked, [], [], [], []
+
+    def check(self, key: asyncssh.SSHKey) -> bool:
+        """Decide about a key that `match` did not return."""
+        shown = HostKey(
+            device=self._device,
+            address=self._address,
+            algorithm=key.get_algorithm(),
+            fingerprint=key.get_fingerprint(),
+        )
+        if self._known:
+            self.refusal = changed(shown, self._known)
+            return False
+        if not self._decide(shown):
+            self.refusal = DeviceRefused(
+                f"{self._device} is not known yet; its host key is {shown.algorithm} {shown.fingerprint}",
+                hint="if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
+                f"`--accept-key {shown.fingerprint}` elsewhere",
+            )
+            return False
+        self._accepted.parent.mkdir(parents=True, exist_ok=True)
+        # Last stands how the device was called: ~/.ssh/config may lead a name to another address.
+        called = known_name(self._device.host, self._device.port)
+        line = f"{shown.address} {key.export_public_key('openssh').decode().strip()} {called}\n"
+        # One write to a file that is only ever appended to: two of us at once harm nobody.
+        descriptor = os.open(self._accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def known_name(host: str, port: int | None) -> str:
+    """Return what a list of known hosts calls *host*."""
+    return f"[{host}]:{port}" if port not in (None, 22) else host
+
+
+def forget_keys(file: Path, host: str, port: int | None) -> None:
+    """Remove from *file*, a list of ours, what was accepted for *host*, under whichever address."""
+    if file.exists():
+        name = known_name(host, port)
+        lines = file.read_text("utf-8").splitlines(keepends=True)
+        left = [line for line in lines if name not in (words := line.split())[:1] + words[3:]]
+        write_whole(file, "".join(left).encode())
+
+
+def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:
+    """Return the refusal for a device that shows another key than before."""
+    before = "; ".join(f"{k.key.get_algorithm()} {k.key.get_fingerprint()} ({k.source})" for k in known)
+    return DeviceRefused(
+        f"{shown.device} shows another host key than before: {shown.algorithm} {shown.fingerprint}, "
+        f"but known is {before}",
+        hint="a factory default or another camera at this address explains it; else someone may be in between. "
+        f"If it is right, remove that line (ssh-keygen -R '{shown.address}' -f FILE does it) and connect again",
+    )
+
+
+def find_keys(file: Path, host: str, address: str, port: int | None) -> list[KnownKey]:
+    """Return the keys that *file* (in the form of OpenSSH's known_hosts) has for *host*, each with its line."""
+    import asyncssh
+
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    exact: list[KnownKey] = []
+    for number, line in enumerate(lines, 1):
+        # Reading a key costs more than looking whether the line can be about this host at all.
+        if not any(text and text in line for text in (host, address, "*", "?", "|1|")):
+            continue
+        try:
+            entry = asyncssh.import_known_hosts(line)
+            # Where another port is asked for, what is known of the usual one tells nothing: ports may be forwarded.
+            if port is not None and any(entry.match(host, address, None)):
+                continue
+            trusted, _, revoked, *_ = entry.match(host, address, port)
+        except ValueError:
+            continue
+        source = f"{file}, line {number}"
+        exact += [KnownKey(key, source) for key in trusted]
+        exact += [KnownKey(key, source, revoked=True) for key in revoked]
+    return exact

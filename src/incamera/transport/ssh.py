@@ -1,0 +1,160 @@
+"""Devices over SSH: how a connection is made, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.transport.host_keys import Decide, HostKey, HostKeyChecker
+from incamera.transport.session import Session
+from incamera.transport.ssh_transport import SshTransport
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from incamera.transport.device import Device
+
+# AXIS OS up to 11 lets root in; where another user is meant, the device or ~/.ssh/config says so.
+DEFAULT_USER = "root"
+CONNECT_SECONDS = 10.0
+# A dead peer is noticed after three of these without an answer.
+_KEEPALIVE_SECONDS = 5.0
+_KEEPALIVE_COUNT = 3
+# In the order in which a device that is met for the first time is asked for them.
+_HOST_KEY_ALGORITHMS = (
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
+)
+
+
+def refuse_unknown(key: HostKey) -> bool:
+    """For callers that cannot ask: trust nobody new."""
+    return False
+
+
+@contextmanager
+def connect(
+    device: Device,
+    *,
+    known_hosts: Path,
+    decide: Decide = refuse_unknown,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = CONNECT_SECONDS,
+) -> Iterator[Session]:
+    """Connect to *device* for as long as the block lasts.
+
+    *known_hosts* is our own file (`<store>/devices/known_hosts`), read besides the user's and the only one written.
+    *decide* is asked about a device met for the first time. Raises DeviceUnreachable, DeviceRefused.
+    """
+    home = Path((os.environ if environment is None else environment).get("HOME") or Path.home())
+    with Session(lambda: _open(device, known_hosts, decide, home, timeout)) as session:
+        yield session
+
+
+async def _open(device: Device, known_hosts: Path, decide: Decide, home: Path, timeout: float) -> SshTransport:
+    import asyncssh
+
+    asyncssh.set_log_level("CRITICAL")  # its messages are not for users
+    config = home / ".ssh" / "config"
+    try:
+        options = asyncssh.SSHClientConnectionOptions(
+            host=device.host, port=device.port or (), config=[str(config)] if os.access(config, os.R_OK) else None
+        )
+    except (asyncssh.Error, ValueError) as error:
+        raise ConfigError(f"cannot use {config}: {error}") from error
+    user = device.user or options.config.get("User", DEFAULT_USER)
+    named: Any = options.config.get("UserKnownHostsFile", ())
+    files = [Path(str(name)).expanduser() for name in named] or [home / ".ssh" / "known_hosts"]
+    checker = HostKeyChecker(device, [*files, Path("/etc/ssh/ssh_known_hosts")], known_hosts, decide)
+
+    class Client(asyncssh.SSHClient):
+        def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+            return checker.check(key)
+
+    arguments: dict[str, Any] = {}
+    configured: Any = options.config.get("Port", None)
+    port = device.port or configured
+    name = str(options.host_key_alias or options.config.get("Hostname", device.host))
+    if not any(checker.match(name, "", port)[0]):
+        # Some small servers offer RSA without having such a key, and give up when it is chosen.
+        arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
+    if device.port is not None:
+        arguments["port"] = device.port
+    if device.keys:
+        arguments["client_keys"] = [str(key) for key in device.keys]
+        arguments["agent_path"] = None
+    with _explaining(device, checker, str(user), timeout):
+        connection = await asyncio.wait_for(
+            asyncssh.connect(
+                device.host,
+                options=options,
+                username=str(user),
+                known_hosts=checker.match,
+                client_factory=Client,
+                connect_timeout=timeout,
+                login_timeout=timeout + 10,
+                keepalive_interval=_KEEPALIVE_SECONDS,
+                keepalive_count_max=_KEEPALIVE_COUNT,
+                # A camera knows neither, and asking costs a round trip each.
+                gss_kex=False,
+                gss_auth=False,
+                password_auth=False,
+                kbdint_auth=False,
+                **arguments,
+            ),
+            timeout + 15,
+        )
+    return SshTransport(device, connection)
+
+
+@contextmanager
+def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: float) -> Iterator[None]:
+    """Turn what can go wrong while connecting into one clear message."""
+    import asyncssh
+
+    where = device.name if device.name == device.host else f"{device.name} ({device.host})"
+    off = "is it on, on this network, and is SSH enabled on it?"
+    try:
+        yield
+    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+        if checker.refusal is not None:
+            raise checker.refusal from error
+        hint = None
+        if isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
+            hint = "it may have lost the kind of host key that is known of it, as after a factory default"
+        raise DeviceRefused(f"cannot agree with {where} on a secure connection: {error.reason}", hint=hint) from error
+    except asyncssh.PermissionDenied as error:
+        raise DeviceRefused(
+            f"{where} does not let {user} in with any of your keys",
+            hint=f"put your public key on it: ssh-copy-id {_address(device, user)} (it asks for the password once)",
+        ) from error
+    except TimeoutError as error:
+        raise DeviceUnreachable(f"{where} does not answer within {timeout:.0f} s", hint=off) from error
+    except socket.gaierror as error:
+        raise DeviceUnreachable(
+            f"there is no host called {device.host}",
+            hint="known are the devices of `incamera device list`, the hosts of ~/.ssh/config, and addresses",
+        ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
+            reason = "nothing answers at its SSH port"
+        raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=off) from error
+    except asyncssh.DisconnectError as error:
+        if checker.refusal is not None:
+            raise checker.refusal from error
+        raise DeviceUnreachable(f"{where} ended the connection at once: {error.reason}", hint=off) from error
+    except (asyncssh.Error, ValueError) as error:
+        if checker.refusal is not None:
+            raise checker.refusal from error
+        raise DeviceError(f"cannot connect to {where}: {error}") from error
+
+
+def _address(device: Device, user: str) -> str:
+    return f"-p {device.port} {user}@{device.host}" if device.port else f"{user}@{device.host}"

@@ -1,0 +1,61 @@
+"""build: lock → fetch → build → bundle, each step only when it is stale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from incamera.build.background import Later
+from incamera.build.keys import bundle_key
+from incamera.project.files import files_digest, project_files
+from incamera.runtime.bundle import load_bundle
+from incamera.tree import tree_digest
+from incamera.workflows.lock import ensure_lock
+
+if TYPE_CHECKING:
+    from incamera.build.runtime import Interpreter
+    from incamera.context import Context
+    from incamera.project.settings import Project
+    from incamera.runtime.bundle import Bundle
+    from incamera.targets.target import Target
+
+
+def build_bundle(context: Context, project: Project, target: Target, *, renew_lock: bool = True) -> Bundle:
+    """Return the project's bundle for *target*, made out of what is stale: the lock, too, if *renew_lock*."""
+    files = project_files(project.folder)
+    app_digest = files_digest(project.folder, files)
+    # The interpreter is on its way while the packages are chosen, unless all is there.
+    with Later(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
+        lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
+        key = bundle_key(project, lock, app_digest)
+        if context.store.find_tree("bundles", key):
+            with context.reporter.step("bundle") as step:
+                step.cached = True
+                bundle = _load(context, key)
+                step.note(f"{bundle.digest[:16]}, nothing changed")
+            return bundle
+        # Imported here, so that a build with nothing to do has not to wait for it.
+        from incamera.build.bundle import assemble_bundle, ensure_wheel
+        from incamera.build.runtime import ensure_runtime, ensure_wheels
+
+        interpreter.start()
+        wheels = ensure_wheels(context, project, lock)
+        runtime_key = ensure_runtime(context, project, lock, wheels, interpreter.result)
+        wheel = ensure_wheel(context, project, target, app_digest) if project.has_build_system else None
+        with context.reporter.step("bundle") as step:
+            assemble_bundle(context, project, lock, key, runtime_key, files, wheel, interpreter.result())
+            bundle = _load(context, key)
+            step.note(f"{bundle.digest[:16]}, {len(bundle.entries)} files, {bundle.tree_bytes / 1e6:.1f} MB")
+    return bundle
+
+
+def _ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
+    from incamera.build.runtime import ensure_byte_compiler
+
+    return ensure_byte_compiler(context, target)
+
+
+def _load(context: Context, key: str) -> Bundle:
+    path = context.store.find_tree("bundles", key)
+    assert path is not None
+    entries = context.store.tree_entries("bundles", key)
+    return load_bundle(path, entries, tree_digest(entries))

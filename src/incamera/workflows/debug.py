@@ -1,0 +1,183 @@
+"""debug: debugpy in the camera, reached through the connection that is there anyway."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.disk import write_whole
+from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
+from incamera.workflows.deploy import deployed
+from incamera.workflows.variant import plan_variant
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.project.settings import Project
+    from incamera.targets.target import Target
+    from incamera.transport.session import Session
+    from incamera.workflows.deploy import Wish
+
+DEFAULT_PORT = 5678  # debugpy's own
+CONFIGURATION = "incamera: attach"
+# debugpy needs so long where the processor is emulated.
+_READY_SECONDS = 120
+_PORTS = (20000, 32000)  # below those that the kernel gives away itself
+
+
+def debug_app(
+    context: Context,
+    project: Project,
+    *,
+    arguments: Sequence[str],
+    device: str | None,
+    target: str | None,
+    port: int = DEFAULT_PORT,
+    wait: bool = True,
+    write_launch: bool = False,
+    audit: bool = True,
+    wish: Wish | None = None,
+) -> int:
+    """Run the app under debugpy, waiting for a debugger if *wait*. Returns its exit code."""
+    from incamera.device.run import AppCommand
+    from incamera.runlog.output import run_shown
+    from incamera.transport.session import run_command
+    from incamera.transport.ssh_transport import forwarded
+
+    require_free(port)
+    configuration = launch_configuration(project, port)
+    if write_launch:
+        context.reporter.info(f"wrote {write_launch_file(project.folder, configuration)}")
+
+    def vary(project: Project, target: Target) -> Project:
+        return plan_variant(context, project, target, "debug", ["debugpy"])
+
+    with deployed(context, project, device=device, target=target, audit=audit, wish=wish, vary=vary) as done:
+        session, root = done.session, done.result.root
+        folder = remote_folder(project)
+        remote_port = _find_free_port(session)
+        waiting = f'grep -q ":{remote_port:04X} 00000000:0000 0A" /proc/net/tcp'
+        ready = f"n=0; until {waiting}; do n=$((n+1)); [ $n -lt {_READY_SECONDS} ] || exit 1; sleep 1; done"
+
+        async def until_ready() -> bool:
+            return (await run_command(session.transport, ready, timeout=_READY_SECONDS + 30)).exit_code == 0
+
+        words = ["-X", "frozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{remote_port}"]
+        if wait:
+            words.append("--wait-for-client")
+        command = AppCommand(
+            words=(f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
+            folder=folder,
+            environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        with (
+            _laid_out(session, f"{root}/app", folder),
+            forwarded(session, remote_port, local_port=port, until_ready=until_ready),
+        ):
+            context.reporter.info(
+                f"attach a debugger to 127.0.0.1:{port}"
+                + ("; the app begins then" if wait else "")
+                + f" (in VS Code: F5, “{CONFIGURATION}”"
+                + (")" if write_launch else ", which `incamera debug --write-launch` writes)")
+            )
+            return run_shown(context, project, done, command)
+
+
+@contextmanager
+def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
+    """The app in *folder*, as links where they can be, until the block is left.
+
+    A bundle's folder is another after each edit; debuggers are told this one once.
+    """
+    source, copy = shlex.quote(f"{app}/."), shlex.quote(folder)
+    # Whoever debugs it there now would lose the files under his feet, and we ours at his end.
+    if not session.run(f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- {shlex.quote(f' -> {folder}')}").exit_code:
+        raise DeviceRefused(
+            f"this app is being debugged on {session.device} already", hint="end that session; `incamera ps` shows it"
+        )
+    session.require(
+        f"rm -rf {copy} && mkdir -p {copy} && {{ cp -al {source} {copy} 2>/dev/null || "
+        f"{{ rm -rf {copy}; mkdir -p {copy} && cp -a {source} {copy}; }}; }}",
+        purpose="lay out the app for the debugger",
+    )
+    try:
+        yield
+    finally:
+        session.run(f"rm -rf {copy}")
+
+
+def require_free(port: int) -> None:
+    """Raises UsageError, early, when *port* of our loopback is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+            raise UsageError(
+                f"port {port} on this computer cannot be used: {reason}", hint="choose another with --port"
+            ) from error
+
+
+def remote_folder(project: Project) -> str:
+    """Return where the app lies in the camera while it is debugged: always the same, as debuggers are told."""
+    return f"/tmp/incamera-debug/{project.name}/app"
+
+
+def launch_configuration(project: Project, port: int) -> dict[str, Any]:
+    """Return what VS Code needs for attaching."""
+    remote = remote_folder(project)
+    mappings = [("${workspaceFolder}", remote)]
+    source = project.folder / "src"
+    if project.has_build_system and source.is_dir():
+        # A wheel brings its packages without the folder that they lie in at home. The first that fits counts.
+        packages = sorted(path.name for path in source.iterdir() if not path.name.endswith(".egg-info"))
+        mappings = [*((f"${{workspaceFolder}}/src/{name}", f"{remote}/{name}") for name in packages), *mappings]
+    return {
+        "name": CONFIGURATION,
+        "type": "debugpy",
+        "request": "attach",
+        "connect": {"host": "127.0.0.1", "port": port},
+        "pathMappings": [{"localRoot": local, "remoteRoot": remote} for local, remote in mappings],
+        "justMyCode": True,
+    }
+
+
+def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
+    """Put *configuration* into .vscode/launch.json, in place of ours that was there. Raises ConfigError."""
+    path = folder / ".vscode" / "launch.json"
+    document: Any = {"version": "0.2.0", "configurations": []}
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        others = [item for item in document["configurations"] if item.get("name") != configuration["name"]]
+        document["configurations"] = [*others, configuration]
+    except FileNotFoundError:
+        document["configurations"] = [configuration]
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # VS Code allows comments there, and ours to keep they are not.
+        raise ConfigError(
+            f"{path} is not plain JSON, so it is left as it is",
+            hint="add to its configurations: " + json.dumps(configuration),
+        ) from error
+    try:
+        write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _find_free_port(session: Session) -> int:
+    """Return a port that nobody on the device listens at."""
+    table = session.require("cat /proc/net/tcp", purpose="look for a free port").decode("ascii", "replace")
+    taken = {int(line.split()[1].rpartition(":")[2], 16) for line in table.splitlines()[1:] if len(line.split()) > 1}
+    free = [port for port in random.sample(range(*_PORTS), 64) if port not in taken]
+    if not free:
+        raise DeviceError(f"{session.device} has no free port")
+    return free[0]

@@ -1,0 +1,183 @@
+"""test: the project's pytest inside the camera, and what it leaves behind brought back."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import tempfile
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from incamera.disk import write_whole
+from incamera.errors import StoreError
+from incamera.project.dependencies import load_test_requirements
+from incamera.workflows.deploy import deployed
+from incamera.workflows.variant import plan_variant
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.device.tracebacks import HostPaths
+    from incamera.project.settings import Project
+    from incamera.targets.target import Target
+    from incamera.transport.session import Session
+    from incamera.workflows.deploy import Wish
+
+# What the host says about colours holds in the camera.
+_PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
+_FETCH_SECONDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestRun:
+    """What to run: pytest's *arguments*; where to put the JUnit file; whether to measure coverage."""
+
+    __test__ = False  # pytest shall not take it for a class of tests
+
+    arguments: Sequence[str]
+    junit: Path | None = None
+    coverage: bool = False
+
+
+def run_tests(
+    context: Context,
+    project: Project,
+    run: TestRun,
+    *,
+    device: str | None,
+    target: str | None,
+    audit: bool = True,
+    wish: Wish | None = None,
+) -> int:
+    """Run pytest in the camera. Returns its exit code."""
+    from incamera.device.run import AppCommand
+    from incamera.device.tracebacks import host_paths
+    from incamera.runlog.output import app_folders, run_shown
+
+    requirements = plan_requirements(load_test_requirements(project), coverage=run.coverage)
+
+    def vary(project: Project, target: Target) -> Project:
+        return plan_variant(context, project, target, "test", requirements)
+
+    with (
+        deployed(context, project, device=device, target=target, audit=audit, wish=wish, vary=vary) as done,
+        _scratch(done.session) as scratch,
+    ):
+        root = done.result.root
+        environment = {name: context.environment[name] for name in _PASSED_ON if name in context.environment}
+        environment |= {
+            "PYTHONDONTWRITEBYTECODE": "1",  # pytest would put byte-code of the tests beside them
+            "TMPDIR": scratch,
+            "COVERAGE_FILE": f"{scratch}/.coverage",
+        }
+        # Where its tracer in C isn't there, coverage would complain of it at every start.
+        if not any("/coverage/tracer." in entry.path and entry.path.endswith(".so") for entry in done.bundle.entries):
+            environment["COVERAGE_CORE"] = "pytrace"
+        command = AppCommand(
+            words=(f"{root}/bin/python3", *plan_words(project, run, scratch)),
+            folder=f"{root}/app",
+            environment=environment,
+        )
+        code = run_shown(context, project, done, command, rewrite_stdout=True)
+        paths = host_paths(project.folder, app_folders(done), has_build_system=project.has_build_system)
+        if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
+            _write(run.junit, rewrite_text(data, paths))
+            context.reporter.info(f"results, here: {run.junit}")
+        # Also where pytest-cov was asked for it, by the user or in the project's settings.
+        if (data := _fetch(done.session, f"{scratch}/.coverage")) is not None:
+            destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
+            _write(destination, _with_host_paths(data, paths))
+            context.reporter.info(f"coverage data with this computer's paths: {destination}")
+        elif run.coverage:
+            context.reporter.warn("the tests left no coverage data")
+    return code
+
+
+def plan_requirements(wanted: Sequence[str], *, coverage: bool) -> list[str]:
+    """Return what the tests need: what the project says, pytest in any case, and coverage if it is measured."""
+    names = {canonicalize_name(Requirement(text).name) for text in wanted}
+    needed = ["pytest", *(["coverage"] if coverage else [])]
+    return [*wanted, *(name for name in needed if name not in names)]
+
+
+def plan_words(project: Project, run: TestRun, scratch: str) -> list[str]:
+    """Return what follows `python3`: pytest, under coverage if wanted. Nothing is written into the bundle."""
+    words = ["-m", "pytest", "-p", "no:cacheprovider"]
+    if run.junit is not None:
+        words.append(f"--junitxml={scratch}/junit.xml")
+    if run.coverage:
+        words = ["-m", "coverage", "run", *([] if _chooses_sources(project) else ["--source=."]), *words]
+    return [*words, *run.arguments]
+
+
+def _chooses_sources(project: Project) -> bool:
+    if any((project.folder / name).is_file() for name in (".coveragerc", "setup.cfg", "tox.ini")):
+        return True
+    table = tomllib.loads((project.folder / "pyproject.toml").read_text("utf-8"))
+    settings = table.get("tool", {}).get("coverage", {}).get("run", {})
+    return any(key in settings for key in ("source", "source_pkgs", "include"))
+
+
+def rewrite_text(data: bytes, paths: HostPaths) -> bytes:
+    """Return *data* with the host's paths in place of those of the device."""
+    from incamera.device.tracebacks import PathRewriter
+
+    rewriter = PathRewriter(paths)
+    return rewriter.feed(data) + rewriter.finish()
+
+
+def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
+    """Like `rewrite_coverage`, of data: the user's former file goes when the new one is ready."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, ".coverage")
+        file.write_bytes(data)
+        rewrite_coverage(file, paths)
+        return file.read_bytes()
+
+
+def rewrite_coverage(file: Path, paths: HostPaths) -> None:
+    """Put the host's paths into a data file of coverage, so that its reports find the sources. Raises StoreError."""
+    import sqlite3
+
+    connection = sqlite3.connect(file)
+    try:
+        for number, path in connection.execute("SELECT id, path FROM file").fetchall():
+            if found := paths.find(path):
+                connection.execute("UPDATE file SET path = ? WHERE id = ?", (str(found), number))
+        connection.commit()
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot put this computer's paths into {file}: {error}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _scratch(session: Session) -> Iterator[str]:
+    """A folder in the camera for what tests leave behind, gone when the block is left."""
+    folder = f"/tmp/incamera-test-{secrets.token_hex(8)}"
+    # A run that lost its connection could not remove its own: after a day nobody needs it.
+    old = "find /tmp -maxdepth 1 -name 'incamera-test-*' -mmin +1440 -exec rm -rf {} + 2>/dev/null"
+    session.require(f"{old}; mkdir -m 700 {folder}", purpose="make a folder for the tests")
+    try:
+        yield folder
+    finally:
+        session.run(f"rm -rf {folder}")
+
+
+def _fetch(session: Session, path: str) -> bytes | None:
+    result = session.run(f"cat {shlex.quote(path)}", timeout=_FETCH_SECONDS)
+    return None if result.exit_code else result.stdout
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_whole(path, data)
+        path.chmod(0o644)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
