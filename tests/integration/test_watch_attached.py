@@ -103,7 +103,7 @@ def other_version(folder: Path, *, protocol: int, version: str, tool: bool) -> d
     """Return the environment in which incamera brings an agent of another version, and is one itself if *tool*."""
     shutil.copytree(AGENT, folder / "incamera_agent", ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
-        ("frames.py", "PROTOCOL = 1\n", f"PROTOCOL = {protocol}\n"),
+        ("wire/frames.py", "PROTOCOL = 1\n", f"PROTOCOL = {protocol}\n"),
         ("__init__.py", '__version__ = "', f'__version__ = "{version}"  # "'),
     ):
         path = folder / "incamera_agent" / name

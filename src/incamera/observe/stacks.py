@@ -21,7 +21,7 @@ Stack = tuple[str, ...]
 
 _AGENT = "(incamera_agent/"
 # What the agent has in front of the app's own code, in a fork that became the app.
-_BECOMING = f"{_AGENT}child.py:"
+_BECOMING = f"{_AGENT}forkserver/child.py:"
 # Below these folders a file's path tells what one imports it by.
 _FOLDERS = re.compile(
     r".*/lib/python3(?:\.\d+)?/(?:dist-packages/|site-packages/)?"

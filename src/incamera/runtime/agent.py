@@ -15,34 +15,37 @@ AGENT = "incamera_agent"
 # Python executes this line at every start: an app that is started with this setting can be attached to.
 _STARTER = "incamera_agent.pth"
 STARTER_TEXT = (
-    'import os; "INCAMERA_ATTACH" in os.environ and __import__("incamera_agent.door", fromlist=["begin"]).begin()\n'
+    'import os; "INCAMERA_ATTACH" in os.environ and '
+    '__import__("incamera_agent.inapp.attach", fromlist=["begin"]).begin()\n'
 )
 
 
 def stage_agent(tree: Path) -> list[str]:
-    """Put the agent into the runtime in *tree*. Returns its files, for byte-compiling."""
-    folder = tree / PACKAGES / AGENT
-    folder.mkdir(parents=True)
-    files = _files()
-    for file in files:
-        shutil.copyfile(file, folder / file.name)
+    """Copy the agent into the runtime in *tree*. Return its modules' paths in *tree*, for byte-compiling."""
+    modules = _find_modules()
+    for name, file in modules.items():
+        target = tree / PACKAGES / AGENT / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
     (tree / PACKAGES / _STARTER).write_text(STARTER_TEXT, "utf-8")
-    return [f"{PACKAGES}/{AGENT}/{file.name}" for file in files]
+    return [f"{PACKAGES}/{AGENT}/{name}" for name in modules]
 
 
 @cache
 def agent_digest() -> str:
-    """Return what tells one agent from another."""
+    """Return a hash of the agent's source, for cache keys. Read once in a process."""
     digest = hashlib.sha256(STARTER_TEXT.encode())
-    for file in _files():
+    for name, file in _find_modules().items():
         content = file.read_bytes()
-        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def _files() -> list[Path]:
+def _find_modules() -> dict[str, Path]:
+    """Return each module's path within the package, and its file. Raises BuildError."""
     # Found as a package, never imported: beside ours in a wheel, in its own folder in a checkout.
     spec = find_spec(AGENT)
     if spec is None or not spec.submodule_search_locations:
         raise BuildError(f"{AGENT}, which is a part of incamera, is missing", hint="install incamera again")
-    return sorted(Path(spec.submodule_search_locations[0]).glob("*.py"))
+    package = Path(spec.submodule_search_locations[0])
+    return {file.relative_to(package).as_posix(): file for file in sorted(package.rglob("*.py"))}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from incamera_agent.frames import Decoder, encode
+from incamera_agent.wire.frames import Decoder, encode
 
 SOURCE = Path(__file__).parents[3] / "packages" / "incamera-agent" / "src"
 PATIENCE_SECONDS = 30.0

@@ -256,7 +256,7 @@ def test_an_app_may_fork_whatever_we_do_in_it(agent: AgentProcess) -> None:
 
 def test_the_guard_connects_standard_input_and_output_with_the_socket(agent: AgentProcess) -> None:
     from incamera.runtime.launcher import require_launcher
-    from incamera_agent.frames import Decoder, encode
+    from incamera_agent.wire.frames import Decoder, encode
 
     guard = agent.folder.parent / "incamera-guard"
     guard.symlink_to(require_launcher("x86_64"))

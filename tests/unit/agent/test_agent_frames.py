@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incamera_agent.frames import Decoder, FrameError, encode
+from incamera_agent.wire.frames import Decoder, FrameError, encode
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 messages = st.builds(lambda kind, more: {**more, "type": kind}, texts, st.dictionaries(texts, st.integers() | texts))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from incamera_agent.frames import encode
-from incamera_agent.home import Busy, Home, _ask_to_leave
 from incamera_agent.processes import find_process
+from incamera_agent.server.folder import Busy, Home, _ask_to_leave
+from incamera_agent.wire.frames import encode
 
 from .agent_process import AgentProcess
 from .test_agent_runs import is_alive, processes_below
@@ -105,7 +105,7 @@ def test_one_that_came_in_between_is_taken_over_too(tmp_path: Path) -> None:
 
 
 def test_one_that_cannot_be_found_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incamera_agent.home._TAKE_OVER_SECONDS", 0.3)
+    monkeypatch.setattr("incamera_agent.server.folder._TAKE_OVER_SECONDS", 0.3)
     folder = tmp_path / "agents" / "app"
     folder.mkdir(parents=True)
     (folder / "owner.json").write_text('{"pid": 1, "start": -1, "who": "gone"}')
@@ -117,7 +117,7 @@ def test_one_that_cannot_be_found_is_not_waited_for_for_ever(tmp_path: Path, mon
 def test_one_that_hears_and_stays_gets_five_seconds_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incamera_agent.home._LEAVE_SECONDS", 1.0)
+    monkeypatch.setattr("incamera_agent.server.folder._LEAVE_SECONDS", 1.0)
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera_agent.live import Live, Refused
-from incamera_agent.loop import Loop
+from incamera_agent.server.live import Live, Refused
+from incamera_agent.wire.loop import Loop
 
 if TYPE_CHECKING:
     from .agent_process import AgentProcess

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.starts_processes
 
 LOOK = """\
 import json, sys
-from incamera_agent.title import show
+from incamera_agent.forkserver.title import show
 for words in json.load(sys.stdin):
     show(words)
     with open("/proc/self/cmdline", "rb") as stream:

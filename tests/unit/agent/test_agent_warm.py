@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from incamera_agent.loop import Loop
-from incamera_agent.warming import Warming
+from incamera_agent.server.warming import Warming
+from incamera_agent.wire.loop import Loop
 
 from .agent_process import PATIENCE_SECONDS, SOURCE, AgentProcess
 from .test_agent_runs import processes_below

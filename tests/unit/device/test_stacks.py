@@ -8,11 +8,13 @@ AGENT = "/tmp/incamera/bell/4f1c/lib/python3/dist-packages/incamera_agent"
 LIVE = "/tmp/incamera-agent/bell/live"
 # As py-spy told it of a fork of the warm process.
 FOLDED = f"""\
-_run_code (<frozen runpy>:88);<module> ({AGENT}/__main__.py:8);main ({AGENT}/main.py:30);main ({AGENT}/child.py:50);\
-_run ({AGENT}/child.py:58);<module> ({LIVE}/app.py:9);main ({LIVE}/app.py:4) 7
-_run_code (<frozen runpy>:88);<module> ({AGENT}/__main__.py:8);main ({AGENT}/main.py:30);main ({AGENT}/child.py:50);\
-_run ({AGENT}/child.py:58);<module> ({LIVE}/app.py:9);reloading ({AGENT}/keeping.py:30) 2
-Inside._listen ({AGENT}/inside.py:96) 30
+_run_code (<frozen runpy>:88);<module> ({AGENT}/__main__.py:8);\
+main ({AGENT}/server/main.py:30);main ({AGENT}/forkserver/child.py:50);\
+_run ({AGENT}/forkserver/child.py:58);<module> ({LIVE}/app.py:9);main ({LIVE}/app.py:4) 7
+_run_code (<frozen runpy>:88);<module> ({AGENT}/__main__.py:8);\
+main ({AGENT}/server/main.py:30);main ({AGENT}/forkserver/child.py:50);\
+_run ({AGENT}/forkserver/child.py:58);<module> ({LIVE}/app.py:9);reloading ({AGENT}/inapp/reload.py:30) 2
+Ear._listen ({AGENT}/inapp/listener.py:96) 30
 work ({LIVE}/a b.py:3) 1
 """
 
@@ -21,7 +23,7 @@ def test_what_the_agent_does_is_left_out() -> None:
     assert parse_folded(FOLDED) == {
         ("<module> (app.py:9)", "main (app.py:4)"): 7,
         # What the app asks it for is the app's.
-        ("<module> (app.py:9)", "reloading (incamera_agent/keeping.py:30)"): 2,
+        ("<module> (app.py:9)", "reloading (incamera_agent/inapp/reload.py:30)"): 2,
         ("work (a b.py:3)",): 1,
     }
 

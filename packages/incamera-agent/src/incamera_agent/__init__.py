@@ -6,8 +6,8 @@ as little as they can.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .keeping import keep as keep
-    from .keeping import reloading as reloading
+    from incamera_agent.inapp.reload import keep as keep
+    from incamera_agent.inapp.reload import reloading as reloading
 
 __all__ = ["keep", "reloading"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> object:
     # comes before it has got that far need not end it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import keeping
+    from incamera_agent.inapp import reload as keeping
 
     if name == "reloading":
         keeping.tell_listening()

@@ -2,7 +2,7 @@
 
 import sys
 
-from incamera_agent.main import main
+from incamera_agent.server.main import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

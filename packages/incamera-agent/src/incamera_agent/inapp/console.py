@@ -8,14 +8,14 @@ import signal
 import sys
 from _queue import SimpleQueue
 
-from .ear import own_threads
+from incamera_agent.inapp.listener import own_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Dict, List, Optional
 
-    from .frames import Message
-    from .window import Window
+    from incamera_agent.inapp.inspector import Window
+    from incamera_agent.wire.frames import Message
 
 _MOST_MATCHES = 200
 _PIECE_BYTES = 1 << 16

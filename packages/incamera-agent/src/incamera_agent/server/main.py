@@ -6,10 +6,10 @@ import fcntl
 import os
 import sys
 
-from . import home
-from .agent import Agent
-from .become import Become
-from .modules import remember_path
+from incamera_agent.forkserver.become import Become
+from incamera_agent.forkserver.modules import remember_path
+from incamera_agent.server import folder as home
+from incamera_agent.server.agent import Agent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import json
 import os
 import sys
 
-from .title import show
+from incamera_agent.forkserver.title import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
-    from .loop import Loop
+    from incamera_agent.wire.loop import Loop
 
 
 def begin(

@@ -10,13 +10,13 @@ import _socket
 import _thread
 import os
 
-from .ear import Ear, close, raise_descriptor
+from incamera_agent.inapp.listener import Ear, close, raise_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Set
 
-    from .visitor import Line
+    from incamera_agent.inapp.client import Line
 
 SETTING = "INCAMERA_ATTACH"
 
@@ -42,7 +42,7 @@ def _begin_line(line: int, main: int) -> None:
 
     def hear() -> bool:
         if not lines:
-            from .visitor import Line
+            from incamera_agent.inapp.client import Line
 
             lines.append(Line(line, main))
         return lines[0].hear()
@@ -88,7 +88,7 @@ def _listen(path: str) -> int:
 
 def _receive(connection: int, main: int, folder: str) -> None:
     # Only now: this takes long, and most apps are never visited.
-    from .visitor import Visitor
+    from incamera_agent.inapp.client import Visitor
 
     _visitors.add(connection)
     try:

@@ -6,16 +6,16 @@ import os
 import signal
 import sys
 
-from . import spec
-from .door import SETTING
-from .processes import offer_to_kernel
+from incamera_agent.forkserver import spec
+from incamera_agent.inapp.attach import SETTING
+from incamera_agent.processes import offer_to_kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from .frames import Message
-    from .loop import Loop
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 # As for a fork: the app goes first when memory runs out.
 _KERNEL_SCORE = 800

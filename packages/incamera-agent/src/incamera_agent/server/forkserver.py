@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 
-from . import messages
-from .become import Become
+from incamera_agent.forkserver.become import Become
+from incamera_agent.wire import packets as messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
-    from .frames import Message
-    from .loop import Loop
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 
 class Warm:
@@ -123,7 +123,7 @@ class Warm:
 
 def _become_warm(line: int, printed: int, imports: List[str], environment: Mapping[str, Optional[str]]) -> int:
     # Only there: what it needs, the agent can do without.
-    from . import warm_process
+    from incamera_agent.forkserver import process as warm_process
 
     return warm_process.main(line, printed, imports, environment)
 

@@ -9,9 +9,9 @@ import os
 import signal
 import time
 
-from .frames import PROTOCOL, Decoder, FrameError, encode
-from .live import remove
-from .processes import find_process, read_text, send_signal
+from incamera_agent.processes import find_process, read_text, send_signal
+from incamera_agent.server.live import remove
+from incamera_agent.wire.frames import PROTOCOL, Decoder, FrameError, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from .ear import own_threads
+from incamera_agent.inapp.listener import own_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _list_frames(innermost: Any) -> List[Dict[str, Any]]:
 
 def _without_start(frames: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """A fork's stack begins with how the app was started."""
-    ours = __file__.rpartition("/")[0]
+    ours = __file__.rpartition("/inapp/")[0] + "/"
     first = next((number for number, frame in enumerate(frames) if frame["file"].startswith(ours)), None)
     if first is None:
         return frames

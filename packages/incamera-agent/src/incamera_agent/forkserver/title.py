@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .processes import read_text
+from incamera_agent.processes import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import stat
 import sys
 import time
 
-from . import check
+from incamera_agent.server import compile_check as check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Set
 
-    from .frames import Message
-    from .loop import Loop
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 # What is larger isn't copied into RAM: it stays where the bundle has it.
 _COPIED_BYTES = 256 << 10

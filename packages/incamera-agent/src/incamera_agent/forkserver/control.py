@@ -8,18 +8,18 @@ import sys
 import threading
 import time
 
-from .ear import Ear, close, own_threads
-from .frames import Decoder, FrameError
-from .keeping import kept
-from .modules import purge
-from .spec import apply_environment
-from .window import Window
+from incamera_agent.forkserver.modules import purge
+from incamera_agent.forkserver.spec import apply_environment
+from incamera_agent.inapp.inspector import Window
+from incamera_agent.inapp.listener import Ear, close, own_threads
+from incamera_agent.inapp.reload import kept
+from incamera_agent.wire.frames import Decoder, FrameError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 _CHUNK = 1 << 16
 # What an app gets between the signal to end and the end, when the agent is gone.

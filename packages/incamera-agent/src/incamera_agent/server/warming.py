@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .answers import answer, answer_error
-from .warm import Warm, describe_end
+from incamera_agent.server.forkserver import Warm, describe_end
+from incamera_agent.wire.answers import answer, answer_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
-    from .frames import Message
-    from .loop import Loop
-    from .peer import Peer
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 
 class Warming:

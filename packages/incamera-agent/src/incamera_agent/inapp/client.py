@@ -10,14 +10,14 @@ import _thread
 import os
 import sys
 
-from . import __version__
-from .ear import own_threads
-from .frames import PROTOCOL, Decoder, FrameError, protocol_error
-from .window import Window, address
+from incamera_agent import __version__
+from incamera_agent.inapp.inspector import Window, address
+from incamera_agent.inapp.listener import own_threads
+from incamera_agent.wire.frames import PROTOCOL, Decoder, FrameError, protocol_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 _CHUNK = 1 << 16
 # There is one run, and it is this process.

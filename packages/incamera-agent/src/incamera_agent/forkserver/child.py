@@ -13,18 +13,18 @@ import sys
 import time
 import types
 
-from .inside import Inside
-from .keeping import kept
-from .modules import plain_path
-from .processes import offer_to_kernel
-from .spec import apply_environment, split_options
-from .title import show
+from incamera_agent.forkserver.control import Inside
+from incamera_agent.forkserver.modules import plain_path
+from incamera_agent.forkserver.spec import apply_environment, split_options
+from incamera_agent.forkserver.title import show
+from incamera_agent.inapp.reload import kept
+from incamera_agent.processes import offer_to_kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Optional
 
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 # When memory runs out, the app is the first to go: before the agent, and before all that makes a camera of the camera.
 _KERNEL_SCORE = 800
@@ -191,9 +191,9 @@ def _renew_random() -> None:
 
 def _leave_out_ours(error: BaseException) -> None:
     """Let the traceback begin where the app does, however it is shown."""
-    ours = os.path.dirname(__file__)
+    ours = __file__.rpartition("/forkserver/")[0] + "/"
     trace = error.__traceback__
-    while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == ours:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
         trace = trace.tb_next
     hook = sys.excepthook
 

@@ -7,8 +7,7 @@ import os
 import signal
 import time
 
-from .peer import Peer
-from .processes import (
+from incamera_agent.processes import (
     count_kernel_kills,
     fair_bytes,
     find_family,
@@ -16,15 +15,16 @@ from .processes import (
     resident_bytes,
     send_signal,
 )
-from .streams import Streams
+from incamera_agent.server.streams import Streams
+from incamera_agent.wire.connection import Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, List, Optional, Set
 
-    from .frames import Message
-    from .loop import Loop, Timer
-    from .warm import Warm
+    from incamera_agent.server.forkserver import Warm
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop, Timer
 
 _WATCH_SECONDS = 0.05
 # What the app leaves behind may end by itself for so long.

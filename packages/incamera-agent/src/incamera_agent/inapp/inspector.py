@@ -6,14 +6,14 @@ import _thread
 import os
 import sys
 
-from .frames import encode
+from incamera_agent.wire.frames import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-    from .frames import Message
-    from .sessions import Session
+    from incamera_agent.inapp.console import Session
+    from incamera_agent.wire.frames import Message
 
 
 class Window:
@@ -55,11 +55,11 @@ class Window:
             _import_threading(self._main)
             self._main = 0
         if kind == "stacks":
-            from .stacks import list_stacks
+            from incamera_agent.inapp.stacks import list_stacks
 
             self.send({**address(message), "type": "stacks", "threads": list_stacks()})
         elif kind == "attach":
-            from .sessions import Session
+            from incamera_agent.inapp.console import Session
 
             self._sessions[message["session"]] = Session(self, message["session"])
         elif kind == "detach":

@@ -10,9 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
-    from .frames import Message
-    from .loop import Loop
-    from .peer import Peer
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 _CHUNK = 1 << 16
 # Input that the app hasn't taken: the host keeps to less, so more is a mistake of its.

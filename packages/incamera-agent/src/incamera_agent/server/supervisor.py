@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import signal
 
-from . import processes, spec
-from .answers import BadRequest, answer, answer_error
-from .cold import start_cold
-from .measuring import Measuring
-from .runs import Run
-from .warming import Warming
+from incamera_agent import processes
+from incamera_agent.forkserver import spec
+from incamera_agent.server.cold import start_cold
+from incamera_agent.server.measuring import Measuring
+from incamera_agent.server.run import Run
+from incamera_agent.server.warming import Warming
+from incamera_agent.wire.answers import BadRequest, answer, answer_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Optional, Set
 
-    from .frames import Message
-    from .loop import Loop
-    from .peer import Peer
-    from .warm import Warm
+    from incamera_agent.server.forkserver import Warm
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 STOP_GRACE_SECONDS = 3.0
 RELOAD_GRACE_SECONDS = 2.0

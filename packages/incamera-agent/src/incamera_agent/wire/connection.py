@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from .frames import Decoder, FrameError, encode
+from incamera_agent.wire.frames import Decoder, FrameError, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, List, Optional
 
-    from .frames import Message
-    from .loop import Loop
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 # Above this nothing is read from an app: it waits, and our memory doesn't grow.
 FULL_BYTES = 256 << 10

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .answers import BadRequest, answer, answer_error
+from incamera_agent.wire.answers import BadRequest, answer, answer_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, Tuple
 
-    from .frames import Message
-    from .peer import Peer
-    from .runner import Runner
-    from .runs import Run
+    from incamera_agent.server.run import Run
+    from incamera_agent.server.supervisor import Runner
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
 
 
 class Consoles:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 
-from . import processes
+from incamera_agent import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict
 
-    from .frames import Message
-    from .loop import Loop
-    from .peer import Peer
-    from .runs import Run
-    from .warming import Warming
+    from incamera_agent.server.run import Run
+    from incamera_agent.server.warming import Warming
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
+    from incamera_agent.wire.loop import Loop
 
 MEMORY_SECONDS = 2.0
 

@@ -13,18 +13,19 @@ import sys
 import threading
 import time
 
-from . import child, messages
-from .become import Become
-from .loop import Loop
-from .processes import close_all_but, list_processes, offer_to_kernel, resident_bytes, send_signal
-from .spec import apply_environment
-from .title import show
+from incamera_agent.forkserver import child
+from incamera_agent.forkserver.become import Become
+from incamera_agent.forkserver.spec import apply_environment
+from incamera_agent.forkserver.title import show
+from incamera_agent.processes import close_all_but, list_processes, offer_to_kernel, resident_bytes, send_signal
+from incamera_agent.wire import packets as messages
+from incamera_agent.wire.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Mapping, Optional
 
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 # Before anything of the camera's, but after the app.
 _KERNEL_SCORE = 300

@@ -7,20 +7,21 @@ import os
 import signal
 import sys
 
-from . import __version__, home
-from .answers import BadRequest, answer, answer_error
-from .consoles import Consoles
-from .frames import PROTOCOL, protocol_error
-from .live import Live, Refused
-from .loop import Loop
-from .peer import Peer
-from .runner import Runner
+from incamera_agent import __version__
+from incamera_agent.server import folder as home
+from incamera_agent.server.consoles import Consoles
+from incamera_agent.server.live import Live, Refused
+from incamera_agent.server.supervisor import Runner
+from incamera_agent.wire.answers import BadRequest, answer, answer_error
+from incamera_agent.wire.connection import Peer
+from incamera_agent.wire.frames import PROTOCOL, protocol_error
+from incamera_agent.wire.loop import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Optional, Set
 
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 EXIT_PROTOCOL = 3
 EXIT_BUSY = 4

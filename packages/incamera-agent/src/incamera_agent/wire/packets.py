@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional, Sequence, Tuple
 
-    from .frames import Message
+    from incamera_agent.wire.frames import Message
 
 MAXIMUM_BYTES = 192 << 10
 _MAXIMUM_FILES = 8

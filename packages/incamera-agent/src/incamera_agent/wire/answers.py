@@ -6,8 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-    from .frames import Message
-    from .peer import Peer
+    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.frames import Message
 
 
 class BadRequest(Exception):
