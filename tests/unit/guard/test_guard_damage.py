@@ -19,7 +19,7 @@ from incamera.targets.form import Form
 from incamera.tree import list_tree, tree_digest
 
 if TYPE_CHECKING:
-    from tests.unit.device.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver
 
     Start = Callable[..., Receiver]
 
@@ -206,7 +206,7 @@ def test_changed_bytes_are_found_when_asked_for(
 
 
 def test_guards_that_nobody_uses_are_removed(app: Path, image: ShippedImage, tmp_path: Path, launcher: Path) -> None:
-    from tests.unit.device.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver
 
     folder = tmp_path / "apps" / ".guard"
     folder.mkdir(parents=True)

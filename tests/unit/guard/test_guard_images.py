@@ -18,7 +18,7 @@ from incamera.targets.form import Form
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
-    from tests.unit.device.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver
 
     Start = Callable[..., Receiver]
 

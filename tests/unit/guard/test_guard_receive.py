@@ -19,7 +19,7 @@ from incamera.guard.sync import Shipment
 from incamera.tree import Entry, list_tree
 
 if TYPE_CHECKING:
-    from tests.unit.device.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver
 
     Start = Callable[..., Receiver]
     Ship = Callable[..., Shipment]

@@ -14,7 +14,7 @@ from incamera.guard.sync import plan_shipment
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
-    from tests.unit.device.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver
 
     Start = Callable[..., Receiver]
 
