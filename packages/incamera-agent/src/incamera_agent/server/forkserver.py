@@ -41,7 +41,7 @@ class Warm:
         self._on_message = on_message
         ends: List[int] = []
         try:
-            ends += messages.pair()
+            ends += messages.make_pair()
             ends += os.pipe()
             self.pid = os.fork()
         except OSError:
