@@ -19,6 +19,7 @@ from incamera.build.images import ensure_image, ensure_mksquashfs
 from incamera.runtime.images import runtime_entries
 from incamera.runtime.images.order import plan_order
 from incamera.runtime.images.squashfs import COMPRESSIONS, end_with_large, make_squashfs
+from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.tree import list_tree
 
@@ -250,14 +251,14 @@ def test_a_damaged_image_is_refused(fresh: Camera, form: str) -> None:
     fresh.shell(f"chmod u+w {path}; printf wrong | dd of={path} bs=1 seek=5000 conv=notrunc; sync")
     told = fresh.guard(f"stand {done['destination']}")
     assert "damaged" in told
-    assert told.endswith("code 3\n")
+    assert told.endswith(f"code {ExitCode.image_damaged:d}\n")
     fresh.shell(f"head -c 100000 {path} > {path}.short; mv {path}.short {path}")
     told = fresh.guard(f"stand {done['destination']}")
     assert "damaged" in told
     assert fresh.standing()["images"] == 0
     assert fresh.shell("ls /tmp/incamera-images | wc -l") == "0\n"
     fresh.shell(f"rm {path}")
-    assert fresh.guard(f"stand {done['destination']}").endswith("code 3\n")
+    assert fresh.guard(f"stand {done['destination']}").endswith(f"code {ExitCode.image_damaged:d}\n")
     assert fresh.deploy("--form", form)["root"] == done["root"]
     assert fresh.run("--form", form).out == "here\n"
 
@@ -296,6 +297,6 @@ def test_too_little_ram_is_said_with_numbers(fresh: Camera) -> None:
         told = fresh.guard(f"stand {done['destination']}")
     finally:
         fresh.shell("rm /tmp/ballast")
-    assert told.endswith("code 4\n")
+    assert told.endswith(f"code {ExitCode.no_memory:d}\n")
     assert re.search(r"takes \d+ MB; \d+ MB are free", told), told
     assert fresh.guard(f"stand {done['destination']}").endswith("code 0\n")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import UsageError
-from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain_standing
+from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain
 from incamera.guard.upload import Progress, Receiver, Waiting, Way
 from incamera.targets.form import Form
 from incamera.transport.session import Session, run_command
@@ -61,7 +61,7 @@ def deploy(
 ) -> DeployResult:
     """Make *shipment* stand, whole, in a place of the device (the guard's, unless *way* says more), `current` its name.
 
-    Raises NoRoom, NotSeen, CannotStand, DeviceError, ConnectionLost; what ran before is harmed by none of them.
+    Raises NoRoom, NotSeen, CannotActivate, DeviceError, ConnectionLost; what ran before is harmed by none of them.
     """
     if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
         raise UsageError(f'"{shipment.app}" is no name for an app')
@@ -108,5 +108,5 @@ async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: W
     if result.exit_code == _NOT_SEEN:
         raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")
     if result.exit_code:
-        raise explain_standing(transport, result.exit_code, result.error_text, way.place)
+        raise explain(transport, result.exit_code, result.error_text, way.place)
     return result.text.strip()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.facts import PLACES
 from incamera.errors import DeviceUnsuitable
+from incamera.runtime.launcher.protocol import RAM_RESERVE, RAM_RESERVE_PART, SPACE_MARGIN
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
 from incamera.units import format_bytes
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
 
 MEGABYTE = 1024 * 1024
-# What the camera itself is left of its memory when a bundle stands in RAM: a quarter, but so much at least.
-_RESERVED_SHARE = 4
-_RESERVED_LEAST = 64 * MEGABYTE
-# So that a disk is never filled to its last block.
-_MARGIN = MEGABYTE
 # An image is about two fifths of its tree; the device has the last word when the image's true size is known.
 _IMAGE_PART = 2
 
@@ -156,9 +152,9 @@ def _find_fault(place: Place) -> str | None:
     if "ro" in place.flags:
         return "is mounted read-only"
     if not place.writable:
-        return (
-            "cannot be written" if place.free is None or place.free > _MARGIN else f"has {_megabytes(place.free)} free"
-        )
+        if place.free is not None and place.free <= SPACE_MARGIN:
+            return f"has {_megabytes(place.free)} free"
+        return "cannot be written"
     return None
 
 
@@ -171,7 +167,7 @@ def _find_problem(facts: DeviceFacts, place: Place, form: Form, needed: int, siz
         needed //= _IMAGE_PART
         if form not in forms():
             return f"holds no {form} that the camera could {'mount' if form is Form.squashfs else 'unpack'}"
-    if place.free is not None and place.free < needed + _MARGIN:
+    if place.free is not None and place.free < needed + SPACE_MARGIN:
         return f"has {_megabytes(place.free)} free"
     if form is Form.archive and _spare_memory(facts) < size:
         return f"could keep it, but not RAM when it is unpacked, {_tell_memory(facts)}"
@@ -185,7 +181,7 @@ def _can_remount(facts: DeviceFacts, place: Place) -> bool:
 
 
 def _reserved(facts: DeviceFacts) -> int:
-    return max(_RESERVED_LEAST, facts.memory // _RESERVED_SHARE)
+    return max(RAM_RESERVE, facts.memory // RAM_RESERVE_PART)
 
 
 def _spare_memory(facts: DeviceFacts) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
+from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 RUN_FOLDER = "/tmp/incamera-run-"
 HEARTBEAT_SECONDS = 3.0
 # Without a sign of life for that long, the device ends the run. Several heartbeats, since a Wi-Fi may stutter.
-GUARD_TIMEOUT_SECONDS = 15.0
+GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
 # What an app gets between SIGTERM and SIGKILL.
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = GRACE_MS / 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
+from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode
 from incamera.transport.session import run_command
 
 if TYPE_CHECKING:
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 FOLDER = "incamera"
-IMAGES = ".images"
-# Exit codes: the shell's when there is no guard, the guard's own (bundles.h, standing.h), those of what was killed.
-NO_GUARD = 99
-NO_IMAGE = 9
-# All is there; what had that name before was damaged.
-MENDED = 10
-_DAMAGED, _NO_SPACE, _BUSY, _INTERRUPTED, _CANNOT, _SILENT = 3, 4, 5, 6, 7, 8
-# Something of another user's is in the way.
-_TAKEN = 11
 _ENDED = (128 + 15, 255)
 _UPLOAD_SECONDS = 120.0
 
@@ -37,8 +29,8 @@ class NotSeen(DeviceError):
     """What was written into the host's folder does not appear on the device."""
 
 
-class CannotStand(DeviceUnsuitable):
-    """The device has it, but cannot start from that form."""
+class CannotActivate(DeviceUnsuitable):
+    """The bundle is on the device, which cannot start from that form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,7 @@ class Guard:
     @property
     def remote_path(self) -> str:
         digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]
-        return f"{self.place}/{FOLDER}/.guard/incamera-guard-{digest}"
+        return f"{self.place}/{FOLDER}/{GUARDS}/{GUARD}-{digest}"
 
 
 def ensure_guard(session: Session, guard: Guard) -> str:
@@ -69,8 +61,8 @@ async def bring_guard(transport: Transport, guard: Guard) -> str:
     )
     if found.exit_code == 0:
         return path
-    if found.exit_code == _TAKEN:
-        raise explain(transport, _TAKEN, found.error_text, guard.place)
+    if found.exit_code == ExitCode.taken:
+        raise explain(transport, ExitCode.taken, found.error_text, guard.place)
     # $$ keeps two hosts that do this at once apart. The size tells whether all of it came. Without `sync`, a power cut
     # may keep the name and lose the bytes.
     script = (
@@ -79,11 +71,11 @@ async def bring_guard(transport: Transport, guard: Guard) -> str:
         f'&& {{ sync "$t" 2>/dev/null || :; }} && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
     )
     result = await run_command(transport, script, input=data, timeout=_UPLOAD_SECONDS)
-    if result.exit_code == _TAKEN:
-        raise explain(transport, _TAKEN, result.error_text, guard.place)
+    if result.exit_code == ExitCode.taken:
+        raise explain(transport, ExitCode.taken, result.error_text, guard.place)
     if result.exit_code:
         if "No space" in result.error_text:
-            raise explain(transport, _NO_SPACE, "", guard.place)
+            raise explain(transport, ExitCode.no_space, "", guard.place)
         raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
     return path
 
@@ -104,67 +96,67 @@ def own_words(place: str, path: str) -> str:
     return (
         f"[ ! -k {shlex.quote(place)} ] || for f in {below}; do "
         f'[ -e "$f" ] || [ -L "$f" ] || break; [ -O "$f" ] && [ ! -L "$f" ] || '
-        f'{{ echo "another user has taken $f" >&2; exit {_TAKEN}; }}; done; '
+        f'{{ echo "another user has taken $f" >&2; exit {ExitCode.taken:d}; }}; done; '
     )
 
 
 def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
-    device = transport.device
-    message = message.removeprefix("incamera-guard: ")
-    if code == _NO_SPACE or "No space" in message:
-        return NoRoom(
-            f"{device} has no space left in {place}",
-            hint="remove something there, or choose another place; what ran before is untouched",
-        )
-    if code == _DAMAGED:
-        return DeviceError(
-            f"the bundle did not come whole to {device}: {message.splitlines()[-1] if message else ''}",
-            hint="deploy again: only what is missing is sent; what ran before is untouched",
-        )
-    if code == _BUSY:
-        return DeviceError(
-            f"another deploy of this app to {device} is still under way",
-            hint="wait for it, then try again; --take-over ends it",
-        )
-    if code == _TAKEN:
-        hint = "have it removed there: what is in it would be run, or written to, as if it were yours"
-        return DeviceError(f"{message} on {device}", hint=hint)
+    """Return the error for a guard that ended with the exit code *code* and *message* on its standard error."""
+    device, message = transport.device, message.removeprefix(f"{GUARD}: ")
+    match code:
+        case ExitCode.no_space:
+            return _no_room(transport, place)
+        case ExitCode.damaged if "No space" not in message:
+            return DeviceError(
+                f"the bundle did not come whole to {device}: {message.splitlines()[-1] if message else ''}",
+                hint="deploy again: only what is missing is sent; what ran before is untouched",
+            )
+        case ExitCode.busy:
+            return DeviceError(
+                f"another deploy of this app to {device} is still under way",
+                hint="wait for it, then try again; --take-over ends it",
+            )
+        case ExitCode.taken:
+            hint = "have it removed there: what is in it would be run, or written to, as if it were yours"
+            return DeviceError(f"{message} on {device}", hint=hint)
+        case ExitCode.read_only:
+            return DeviceUnsuitable(
+                f"{place} on {device} is read-only",
+                hint="an SD card may be locked or failing; --to takes another place; what ran before is untouched",
+            )
+        case ExitCode.unreachable:
+            return DeviceError(
+                f"{place} on {device} does not answer: {message}",
+                hint="has the card been pulled, or is the share's server away? what ran before is untouched",
+            )
+        case ExitCode.interrupted:
+            return ConnectionLost(
+                f"the connection to {device} was lost", hint="deploy again: it goes on where it stopped"
+            )
+        case ExitCode.image_damaged:
+            hint = "`incamera deploy --verify` reads all that is there, and mends it"
+            return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
+        case ExitCode.no_memory | ExitCode.cannot_mount:
+            return CannotActivate(
+                f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
+            )
+        case ExitCode.locked:
+            hint = "was a card pulled, or is a share's server away? what waits for it may be ended by a restart alone"
+            return DeviceError(f"the bundle cannot be activated on {device}: {message}", hint=hint)
+        case ExitCode.cannot_execute | ExitCode.no_guard:
+            return DeviceUnsuitable(
+                f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
+                hint="it is mounted noexec, or the device has another architecture: `incamera device info` tells",
+            )
     if code in _ENDED:
         return DeviceError(f"the deploy to {device} was ended there", hint="somebody may have said --take-over")
-    if "Read-only file system" in message:
-        return DeviceUnsuitable(
-            f"{place} on {device} is read-only",
-            hint="an SD card may be locked or failing; --to takes another place; what ran before is untouched",
-        )
-    if "I/O error" in message or "Host is down" in message or "No such device" in message:
-        return DeviceError(
-            f"{place} on {device} does not answer: {message}",
-            hint="has the card been pulled, or is the share's server away? what ran before is untouched",
-        )
-    if code == _INTERRUPTED:
-        return ConnectionLost(f"the connection to {device} was lost", hint="deploy again: it goes on where it stopped")
-    if code in (126, NO_GUARD):
-        return DeviceUnsuitable(
-            f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
-            hint="it is mounted noexec, or the device has another architecture: `incamera device info` tells",
-        )
+    if "No space" in message:  # from tar, or the shell
+        return _no_room(transport, place)
     return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
 
 
-def explain_standing(transport: Transport, code: int, message: str, place: str) -> DeviceError:
-    """What `stand` could not do; it tells the rest itself."""
-    device, message = transport.device, message.removeprefix("incamera-guard: ")
-    if code == _DAMAGED:
-        hint = "`incamera deploy --verify` reads all that is there, and mends it"
-        return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
-    if code in (_NO_SPACE, _CANNOT):
-        return CannotStand(
-            f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
-        )
-    if code == _BUSY:
-        hint = "was a card pulled, or is a share's server away? what waits for it may be ended by a restart alone"
-        return DeviceError(f"the bundle cannot be made to stand on {device}: {message}", hint=hint)
-    if code == _SILENT:
-        hint = "has the card been pulled, or is the share's server away?"
-        return DeviceError(f"{place} on {device} does not answer: {message}", hint=hint)
-    return explain(transport, code, message, place)
+def _no_room(transport: Transport, place: str) -> NoRoom:
+    return NoRoom(
+        f"{transport.device} has no space left in {place}",
+        hint="remove something there, or choose another place; what ran before is untouched",
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
+from incamera.runtime.launcher.protocol import ENTRY_EXECUTABLE, ENTRY_FILE, ENTRY_LINK
 from incamera.tree import Entry, tree_digest
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def dump_listing(entries: Iterable[Entry]) -> bytes:
     for entry in entries:
         if "\0" in entry.path or "\0" in entry.link:
             raise ValueError(f"a path with a NUL: {entry.path!r}")
-        kind = "l" if entry.link else "x" if entry.executable else "f"
+        kind = ENTRY_LINK if entry.link else ENTRY_EXECUTABLE if entry.executable else ENTRY_FILE
         records.append(f"{kind} {entry.size} {entry.sha256 or '-'} {entry.path}\0{entry.link}\0")
     return "".join(records).encode("utf-8", "surrogateescape")
 

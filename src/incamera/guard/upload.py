@@ -13,21 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.guard import (
-    FOLDER,
-    IMAGES,
-    MENDED,
-    NO_GUARD,
-    NO_IMAGE,
-    Guard,
-    NoRoom,
-    bring_guard,
-    explain,
-    explain_standing,
-    is_program,
-    own_words,
-)
+from incamera.guard.guard import FOLDER, Guard, NoRoom, bring_guard, explain, is_program, own_words
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
+from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
@@ -42,8 +30,6 @@ Waiting = Callable[[str, str, int], None]
 # A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
 # more than it saves.
 _LEVEL = 1
-# For folders and the listing, and so that a disk is never filled to its last block.
-_MARGIN = 1 << 20
 # How often a runtime is brought that was removed by others meanwhile.
 _ATTEMPTS = 2
 # What is kept of complaints, and how long their end is waited for when the guard has ended.
@@ -128,14 +114,15 @@ class Receiver:
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
         own = "" if self._local else own_words(self._guard.place, path)
-        command = f"{own}{{ {is_program(path)}; }} || exit {NO_GUARD}; "
+        command = f"{own}{{ {is_program(path)}; }} || exit {ExitCode.no_guard:d}; "
         if image is None or not stands:
             return command + f"exec {shlex.join(words)}"
         folder = f"{apps}/{shipment.app}/{name}"
         stand, anew = (f"exec {shlex.join([path, 'stand', *option, folder])}" for option in ((), ("--anew",)))
         if self.mended:  # the runtime was, that came beforehand
             stand = anew
-        return command + f"{shlex.join(words)}; c=$?; case $c in 0) {stand};; {MENDED}) {anew};; *) exit $c;; esac"
+        cases = f"0) {stand};; {ExitCode.mended:d}) {anew};; *) exit $c;;"
+        return command + f"{shlex.join(words)}; c=$?; case $c in {cases} esac"
 
     async def _receive(self, shipment: Shipment, stand: bool, *, name: str | None = None) -> _Answer:
         command = self._command(shipment, name or shipment.name, stand)
@@ -147,21 +134,20 @@ class Receiver:
             try:
                 answer = await self._talk(channel, shipment)
                 code = await channel.wait()
-                if code == MENDED:
+                if code == ExitCode.mended:
                     self.mended, code = True, 0
                 if code:
                     await asyncio.wait([hearing], timeout=_LAST_WORDS_SECONDS)
             finally:
                 hearing.cancel()
                 await channel.close()
-            if code == NO_GUARD and attempt == 1 and not self._local:
+            if code == ExitCode.no_guard and attempt == 1 and not self._local:
                 await bring_guard(self._transport, self._guard)
                 continue
             break
-        if code and not (code == NO_IMAGE and answer.image_missing):
+        if code and not (code == ExitCode.image_missing and answer.image_missing):
             message = error.decode("utf-8", "replace").strip()
-            say = explain_standing if answer.stands else explain
-            raise say(self._transport, code, message, self._way.place)
+            raise explain(self._transport, code, message, self._way.place)
         if not code and not answer.stands:
             raise DeviceError(
                 f"the guard on {self._transport.device} ended without telling that the bundle is whole there",
@@ -217,7 +203,7 @@ class Receiver:
             needed += image.size - offset
             pieces.insert(0, read_image(image, offset))
             compressed = compressed and bool(missing)
-        if free.isdigit() and needed + _MARGIN > int(free) * 1024:
+        if free.isdigit() and needed + SPACE_MARGIN > int(free) * 1024:
             place, device = self._way.place, self._transport.device
             raise NoRoom(
                 f"{place} on {device} has {int(free) * 1024 / 1e6:.1f} MB free, "

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from incamera.device.holding import RUN_FOLDER
 from incamera.errors import DeviceError
 from incamera.observe.roles import Role, find_role, is_guard, settle_roles
+from incamera.runtime.launcher.protocol import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
     from incamera.transport.session import Session
 
-_MARK = "INCAMERA_RUN="
+_MARK = f"{RUN_VARIABLE}="
 # `grep -l` reads all environments in one process. Sections begin with a line "= NAME PID": no line of /proc does.
 _LOOK = r"""
 echo "= sample -"; cat /proc/uptime; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo

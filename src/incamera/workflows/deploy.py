@@ -136,7 +136,7 @@ def deploy_bundle(
 ) -> tuple[Guard, DeployResult]:
     """Put *bundle* where it fits, or where the user wishes. What proves too small is left for the next best place."""
     from incamera.deployment.places import check_architecture, choose_place
-    from incamera.guard.guard import CannotStand, NoRoom
+    from incamera.guard.guard import CannotActivate, NoRoom
 
     wish = wish or Wish()
     device = str(session.device)
@@ -169,7 +169,7 @@ def deploy_bundle(
                     raise
                 context.reporter.info(f"{error}: trying the next place")
                 full[choice.place.path] = "is too full"
-            except CannotStand as error:
+            except CannotActivate as error:
                 if wish.form is not None or choice.form in unfit:
                     raise
                 context.reporter.info(f"{error}: trying another form")

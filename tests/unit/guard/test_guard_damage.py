@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.guard.guard import MENDED
 from incamera.guard.sync import Shipment, ShippedImage, plan_shipment
+from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.tree import list_tree, tree_digest
 
@@ -105,7 +105,7 @@ def test_a_damaged_runtime_is_mended(
     there = tmp_path / "apps" / ".images" / runtime.file
     damage(there / path)
     # Only that is sent; the host is told, since what stands was made from it.
-    assert deploy_tree(receiver, app, runtime) == (MENDED, [path])
+    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, [path])
     assert [entry for entry in list_tree(there) if entry.path != ".incamera-entries"] == list(runtime.entries)
     assert [path.name for path in there.parent.iterdir() if path.name != ".lock"] == [runtime.file]
     assert deploy_tree(receiver, app, runtime) == (0, [])
@@ -123,14 +123,14 @@ def test_a_runtime_whose_listing_is_damaged_is_mended(
     assert [entry for entry in list_tree(there) if entry.path != ".incamera-entries"] == list(runtime.entries)
     assert deploy_tree(receiver, app, runtime) == (0, [])
     lose(there / "lib" / "os.py")
-    assert deploy_tree(receiver, app, runtime) == (MENDED, ["lib/os.py"])
+    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, ["lib/os.py"])
 
 
 def test_a_lost_link_of_a_runtime_is_mended(app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start) -> None:
     deploy_tree(receiver, app, runtime)
     link = tmp_path / "apps" / ".images" / runtime.file / "bin" / "python"
     link.unlink()
-    assert deploy_tree(receiver, app, runtime) == (MENDED, [])
+    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, [])
     assert link.readlink() == Path("python3")
 
 
@@ -144,7 +144,7 @@ def test_what_runs_from_a_damaged_runtime_goes_on(
     there = tmp_path / "apps" / ".images" / runtime.file
     with subprocess.Popen([there / "bin" / "python3", "60"]) as running:
         lose(there / "lib" / "os.py")
-        assert deploy_tree(receiver, app, runtime) == (MENDED, ["lib/os.py"])
+        assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, ["lib/os.py"])
         aside = there.with_name(f"{there.name}.damaged")
         assert (aside / "bin" / "python3").exists(), "it is still mapped"
         running.kill()
@@ -177,7 +177,7 @@ def test_a_damaged_image_is_mended(
     there = tmp_path / "apps" / ".images" / image.file
     damage(there)
     # One that is gone was not mounted from this place; one that was replaced may be mounted still.
-    assert deploy_image(receiver, app, image, *words) == (0 if damage is lose else MENDED, True)
+    assert deploy_image(receiver, app, image, *words) == (0 if damage is lose else ExitCode.mended, True)
     assert there.read_bytes() == image.path.read_bytes()
     assert deploy_image(receiver, app, image, *words) == (0, False)
 
@@ -189,17 +189,17 @@ def test_changed_bytes_are_found_when_asked_for(
     there = tmp_path / "apps" / ".images" / image.file
     change(there)
     assert deploy_image(receiver, app, image) == (0, False)
-    assert deploy_image(receiver, app, image, "verify") == (MENDED, True)
+    assert deploy_image(receiver, app, image, "verify") == (ExitCode.mended, True)
     assert deploy_image(receiver, app, image, "verify") == (0, False)
 
     deploy_tree(receiver, app, runtime)
     change(tmp_path / "apps" / ".images" / runtime.file / "lib" / "os.py")
     assert deploy_tree(receiver, app, runtime) == (0, [])
-    assert deploy_tree(receiver, app, runtime, "verify") == (MENDED, ["lib/os.py"])
+    assert deploy_tree(receiver, app, runtime, "verify") == (ExitCode.mended, ["lib/os.py"])
     change((tmp_path / "apps" / "doorbell" / "current").resolve() / "app" / "app.py")
     one = receiver(ship(app, runtime), "verify")
     assert one.offer() == ["app/app.py"]
-    assert one.send() == MENDED
+    assert one.send() == ExitCode.mended
 
 
 # Guards of other versions

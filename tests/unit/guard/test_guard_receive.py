@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.guard.guard import MENDED
 from incamera.guard.sync import Shipment
+from incamera.runtime.launcher.protocol import ExitCode
 from incamera.tree import Entry, list_tree
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def deploy(start: Start, shipment: Shipment, *words: str, mended: bool = False) 
     receiver = start(shipment, *words)
     missing = receiver.offer()
     code = receiver.send() if missing is not None else receiver.end()
-    assert code == (MENDED if mended else 0), receiver.stderr
+    assert code == (ExitCode.mended if mended else 0), receiver.stderr
     return missing
 
 

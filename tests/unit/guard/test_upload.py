@@ -10,10 +10,11 @@ import pytest
 
 from incamera.deployment.deploy import DeployResult, deploy
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.guard import CannotStand, Guard, ensure_guard, explain_standing
+from incamera.guard.guard import CannotActivate, Guard, ensure_guard, explain
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
 from incamera.observe.py_spy import ensure_tool
+from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.transport.device import Device
 from incamera.transport.local import LocalTransport, open_local
@@ -195,7 +196,7 @@ def test_the_guard_writes_nothing_into_what_another_user_made(
 
 def test_what_is_held_too_long_is_not_taken_for_another_deploy() -> None:
     message = "incamera-guard: another process has been at work for a minute in /tmp/incamera-roots"
-    error = explain_standing(LocalTransport(DEVICE), 5, message, "/tmp")
-    assert not isinstance(error, CannotStand)
+    error = explain(LocalTransport(DEVICE), ExitCode.locked, message, "/tmp")
+    assert not isinstance(error, CannotActivate)
     assert "at work for a minute in /tmp/incamera-roots" in str(error)
     assert "restart" in str(error.hint)

@@ -39,7 +39,7 @@ size_t read_size_line(void) {
         if (line[used] == '\n')
             return strtoul(line, NULL, 10);
     }
-    fail(2, "no size came", NULL, 0);
+    fail(EXIT_USAGE, "no size came", NULL, 0);
 }
 
 bool has_program(const char *name) {
@@ -58,21 +58,21 @@ bool has_program(const char *name) {
 void unpack(const char *folder, bool gzip) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        fail(1, "cannot start", "tar", errno);
+        fail(EXIT_FAILED, "cannot start", "tar", errno);
     pid_t tar = fork();
     if (tar < 0)
-        fail(1, "cannot start", "tar", errno);
+        fail(EXIT_FAILED, "cannot start", "tar", errno);
     if (tar == 0) {
         dup2(ends[0], 0);
         dup2(2, 1); /* our standard output is for the host alone */
         if (chdir(folder) < 0)
-            fail(1, "cannot enter", folder, errno);
+            fail(EXIT_FAILED, "cannot enter", folder, errno);
         signal(SIGPIPE, SIG_DFL);
         if (gzip)
             execlp("sh", "sh", "-c", "gunzip | tar -x -o -f -", NULL);
         else
             execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
-        fail(127, "cannot start", "tar", errno);
+        fail(EXIT_NOT_FOUND, "cannot start", "tar", errno);
     }
     close(ends[0]);
     static char buffer[1 << 16];
@@ -102,20 +102,20 @@ void seal_files(const char *root, int folder, struct listing *wanted) {
     size_t bad = 0;
     for (size_t i = 0; i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
-        if (entry->kind == 'l' || entry->sealed)
+        if (entry->kind == ENTRY_LINK || entry->sealed)
             continue;
         if (entry->missing && !is_sound(folder, entry, false)) {
             if (!bad++)
                 write_all(2, "damaged: ", 9), write_all(2, entry->path, strlen(entry->path)), write_all(2, "\n", 1);
         } else {
-            fchmodat(folder, entry->path, entry->kind == 'x' ? 0555 : 0444, 0);
+            fchmodat(folder, entry->path, entry->kind == ENTRY_EXECUTABLE ? 0555 : 0444, 0);
             utimensat(folder, entry->path, times, AT_SYMLINK_NOFOLLOW);
         }
     }
     if (!bad)
         return;
     struct statvfs space;
-    if (statvfs(root, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < 1 << 20)
+    if (statvfs(root, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < SPACE_MARGIN)
         fail(EXIT_NO_SPACE, "no space left in", root, 0);
     fail(EXIT_DAMAGED, "not all files came whole to", root, 0);
 }
@@ -144,13 +144,13 @@ void make_links(const char *root, int folder, const struct listing *wanted) {
         int error = 0;
         for (size_t i = 0; i < wanted->count; i++) {
             const struct entry *entry = &wanted->entries[i];
-            if (entry->kind == 'l' && !make_link(root, folder, entry) && !(error = errno, pass && leads_nowhere(root, entry)))
+            if (entry->kind == ENTRY_LINK && !make_link(root, folder, entry) && !(error = errno, pass && leads_nowhere(root, entry)))
                 failed = entry;
         }
         if (!failed)
             return;
         if (error == ENOSPC || pass == 7)
-            fail(error == ENOSPC ? EXIT_NO_SPACE : 1, "cannot make the link", failed->path, error);
+            fail_at_place("cannot make the link", failed->path, error);
     }
 }
 

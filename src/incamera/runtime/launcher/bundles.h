@@ -11,28 +11,14 @@
 #ifndef BUNDLES_H
 #define BUNDLES_H
 
+#include "protocol.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum {
-    EXIT_DAMAGED = 3,
-    EXIT_NO_SPACE = 4,
-    EXIT_BUSY = 5,
-    EXIT_INTERRUPTED = 6,
-    EXIT_NO_IMAGE = 9,
-    EXIT_MENDED = 10, /* done; what was there under that name was damaged */
-};
-
-#define IMAGES ".images"
-#define ENTRIES ".incamera-entries"
-/* Every file is given this time once it has been checked: one with another time was changed since. */
-#define STAMP 946684800
-/* A host that says nothing for so long is gone. */
-#define SILENCE_MS 30000
-
 /* listing.c: what a bundle holds */
 struct entry {
-    char kind; /* f (a file), x (one to execute) or l (a link to TARGET) */
+    char kind;
     bool missing;
     bool sealed; /* linked from a whole bundle: it has its rights and its time */
     off_t size;

@@ -1,6 +1,7 @@
 /* guard connect SOCKET: standard input and output become a connection to a socket of the device's, such as the agent's.
    Over SSH, that is how a second client reaches an agent that listens to no network. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,14 +41,14 @@ static bool drain(struct flow *flow) {
 int guard_connect(int argc, char **argv) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (argc != 1)
-        fail(2, "usage: incamera-guard connect SOCKET", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard connect SOCKET", NULL, 0);
     if (strlen(argv[0]) >= sizeof address.sun_path)
-        fail(1, "cannot connect to", argv[0], ENAMETOOLONG);
+        fail(EXIT_FAILED, "cannot connect to", argv[0], ENAMETOOLONG);
     strcpy(address.sun_path, argv[0]);
     signal(SIGPIPE, SIG_IGN);
     int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (other < 0 || connect(other, (struct sockaddr *)&address, sizeof address) < 0)
-        fail(1, "cannot connect to", argv[0], errno);
+        fail(EXIT_FAILED, "cannot connect to", argv[0], errno);
     /* Both ways from one thread: writing to one side must never keep the other waiting. */
     fcntl(other, F_SETFL, O_NONBLOCK);
     fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
@@ -65,7 +66,7 @@ int guard_connect(int argc, char **argv) {
             polled[2 * i + 1] = (struct pollfd){.fd = full ? flow->to : -1, .events = POLLOUT};
         }
         if (poll(polled, 4, -1) < 0 && errno != EINTR)
-            fail(1, "cannot wait for", argv[0], errno);
+            fail(EXIT_FAILED, "cannot wait for", argv[0], errno);
         for (int i = 0; i < 2; i++) {
             struct flow *flow = flows[i];
             bool was_finished = flow->finished;

@@ -1,5 +1,6 @@
 /* Files and folders. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -74,7 +75,7 @@ bool is_own_folder(const char *path) {
 
 void make_own_folder(const char *path) {
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        fail(1, "cannot make", path, errno);
+        fail_at_place("cannot make", path, errno);
     if (!is_own_folder(path))
         fail(EXIT_TAKEN, "another user has taken", path, 0);
 }

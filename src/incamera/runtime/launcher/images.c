@@ -74,7 +74,7 @@ void open_image(const char *apps, struct image *image) {
     if (image->descriptor < 0 && errno == EACCES && unlink(image->partial) == 0)
         image->descriptor = open(image->partial, how, 0644);
     if (image->descriptor < 0)
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
+        fail_at_place("cannot write", image->partial, errno);
     flock(image->descriptor, LOCK_EX); /* two apps may bring the same one */
     if (is_here(image->path, image)) {
         close(image->descriptor);
@@ -97,7 +97,7 @@ void receive_image(struct image *image) {
     for (off_t at = 0; at < image->offset;) {
         ssize_t got = pread(file, buffer, sizeof buffer, at);
         if (got <= 0)
-            fail(1, "cannot read", image->partial, errno);
+            fail_at_place("cannot read", image->partial, errno);
         sha256_add(&hash, buffer, (size_t)got);
         at += got;
     }
@@ -112,7 +112,7 @@ void receive_image(struct image *image) {
         if (got <= 0)
             fail(EXIT_INTERRUPTED, "the connection ended", NULL, 0);
         if (!write_all(file, buffer, (size_t)got))
-            fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->partial, errno);
+            fail_at_place("cannot write", image->partial, errno);
         sha256_add(&hash, buffer, (size_t)got);
         at += got;
     }
@@ -126,7 +126,7 @@ void receive_image(struct image *image) {
     bool kept = fsync(file) == 0 && futimens(file, times) == 0;
     fchmod(file, 0444); /* not before it is kept, which may take long: who is interrupted must be able to write to it again */
     if (!kept || close(file) < 0 || rename(image->partial, image->path) < 0)
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", image->path, errno);
+        fail_at_place("cannot write", image->path, errno);
 }
 
 /* Is FILE named by the file `image` of any bundle below APPS? */
@@ -140,7 +140,7 @@ static bool is_named(const char *apps, const char *file) {
         char *path = join_path(apps, app->d_name);
         DIR *bundles = opendir(path);
         for (struct dirent *bundle; bundles && !named && (bundle = readdir(bundles));)
-            if (*bundle->d_name != '.' && strncmp(bundle->d_name, "current", 7)) {
+            if (*bundle->d_name != '.' && strncmp(bundle->d_name, CURRENT, 7)) {
                 char *root = join_path(path, bundle->d_name), *image = join_path(root, "image");
                 char *text = read_file(image, NULL);
                 named = text && strstr(text, line);

@@ -42,6 +42,9 @@ int signal_run(const char *id, pid_t leader, int signal);
 /* text.c: messages, strings, memory; each ends the program with a message where it cannot go on */
 extern const char *program_name;
 _Noreturn void fail(int code, const char *first, const char *second, int error);
+/* As fail, with the exit code that tells what is wrong with the place that bundles lie in, or with /tmp. */
+_Noreturn void fail_at_place(const char *first, const char *second, int error);
+_Noreturn void fail_in_ram(const char *first, const char *second, int error);
 void *require_memory(void *pointer);
 char *join(const char *first, const char *second, const char *third);
 char *join_path(const char *folder, const char *name);
@@ -57,7 +60,6 @@ bool make_parents(char *path, size_t from);
 bool copy_file(const char *from, const char *to, mode_t mode);
 void remove_tree(const char *path);
 bool is_own_folder(const char *path);
-enum { EXIT_TAKEN = 11 };
 void make_own_folder(const char *path); /* or end with EXIT_TAKEN */
 
 /* sha256.c */

@@ -3,6 +3,7 @@
    The library path is handed to the loader on its command line, never in the environment: what Python starts may be
    the camera's own programs, and those must find the camera's own libraries. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,8 +18,8 @@ struct settings {
 
 static _Noreturn void fail_launch(const char *path, int error) {
     if (error == EACCES)
-        fail(126, "cannot execute (is its file system mounted noexec?)", path, error);
-    fail(127, "the bundle is damaged, deploy it again:", path, error);
+        fail(EXIT_CANNOT_EXECUTE, "cannot execute (is its file system mounted noexec?)", path, error);
+    fail(EXIT_NOT_FOUND, "the bundle is damaged, deploy it again:", path, error);
 }
 
 /* Take the folder that lies two steps above this very file, whatever name or link it was called by. */
@@ -26,14 +27,14 @@ static char *find_root(char **own_name) {
     char *path = require_memory(malloc(PATH_MAX));
     ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
     if (size < 0)
-        fail(127, "cannot find my own place in", "/proc/self/exe", errno);
+        fail(EXIT_NOT_FOUND, "cannot find my own place in", "/proc/self/exe", errno);
     path[size] = 0;
     char *slash = strrchr(path, '/');
     *slash = 0;
     *own_name = slash + 1;
     slash = strrchr(path, '/');
     if (!slash)
-        fail(127, "there is no bundle around", path, 0);
+        fail(EXIT_NOT_FOUND, "there is no bundle around", path, 0);
     *slash = 0;
     return path;
 }
@@ -64,7 +65,7 @@ static void read_settings(const char *root, const char *path, char *text, struct
             continue;
         char *key = strsep(&line, " ");
         if (!line || !*line)
-            fail(127, "a setting without a value in", path, 0);
+            fail(EXIT_NOT_FOUND, "a setting without a value in", path, 0);
         if (!strcmp(key, "program"))
             settings->program = inside(root, line);
         else if (!strcmp(key, "loader"))
@@ -74,10 +75,10 @@ static void read_settings(const char *root, const char *path, char *text, struct
         else if (!strcmp(key, "env")) {
             char *name = strsep(&line, " ");
             if (!line || !*line)
-                fail(127, "a setting without a value in", path, 0);
+                fail(EXIT_NOT_FOUND, "a setting without a value in", path, 0);
             setenv(name, inside(root, line), 0);
         } else
-            fail(127, "an unknown setting in", path, 0);
+            fail(EXIT_NOT_FOUND, "an unknown setting in", path, 0);
     }
 }
 
@@ -100,12 +101,12 @@ int launch(int argc, char **argv) {
         fail_launch(path, errno);
 
     /* The agent asks to adopt the orphans of what it runs, so that it finds them. Python itself cannot say so. */
-    if (getenv("INCAMERA_SUBREAPER")) {
+    if (getenv(SUBREAPER_VARIABLE)) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
-        unsetenv("INCAMERA_SUBREAPER");
+        unsetenv(SUBREAPER_VARIABLE);
     }
     if (!settings.program || !settings.loader || !settings.libraries)
-        fail(127, "program, loader or libraries are missing in", join_path(root, "etc/launcher"), 0);
+        fail(EXIT_NOT_FOUND, "program, loader or libraries are missing in", join_path(root, "etc/launcher"), 0);
     if (access(settings.program, R_OK) < 0)
         fail_launch(settings.program, errno);
 

@@ -53,7 +53,7 @@ static long seconds_since(const struct timespec *start) {
 static void make_token(void) {
     unsigned char random[TOKEN_SIZE / 2] = {0};
     if (getrandom(random, sizeof random, 0) < 0)
-        fail(1, "no random numbers", NULL, errno);
+        fail(EXIT_FAILED, "no random numbers", NULL, errno);
     for (size_t i = 0; i < TOKEN_SIZE; i++)
         token[i] = "0123456789abcdef"[random[i / 2] >> (i % 2 * 4) & 15];
 }
@@ -115,7 +115,7 @@ static void start_beating(void) {
     if (pipe2(ends, O_CLOEXEC) < 0 || (child = fork()) < 0) {
         int error = errno;
         unlink(lease);
-        fail(1, "cannot start", "a process", error);
+        fail(EXIT_FAILED, "cannot start", "a process", error);
     }
     if (child == 0) {
         signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C: we still have to clear up */
@@ -139,12 +139,12 @@ void take_lease(const char *apps, const char *app, const char *who, bool take_ov
             if (close(file) < 0 || !written) {
                 int error = errno;
                 unlink(path);
-                fail(error == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, error);
+                fail_at_place("cannot write", path, error);
             }
             break;
         }
         if (errno != EEXIST)
-            fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
+            fail_at_place("cannot write", path, errno);
         char *held = read_file(path, NULL);
         if (!held)
             held = join("", "", "");

@@ -21,6 +21,10 @@ bool is_safe(const char *path) {
     return true;
 }
 
+static bool is_kind(const char *text) {
+    return (*text == ENTRY_FILE || *text == ENTRY_EXECUTABLE || *text == ENTRY_LINK) && !text[1];
+}
+
 /* Take TEXT apart, in place. False when it is not a listing. */
 bool parse_listing(struct listing *listing, char *text, size_t size) {
     size_t room = 0;
@@ -36,13 +40,13 @@ bool parse_listing(struct listing *listing, char *text, size_t size) {
         entry->missing = entry->sealed = false;
         entry->target = next;
         char *kind = strsep(&at, " "), *bytes = strsep(&at, " "), *sha256 = strsep(&at, " ");
-        if (!at || !sha256 || !strchr("fxl", *kind) || strlen(kind) != 1 || !is_safe(at))
+        if (!at || !sha256 || !is_kind(kind) || !is_safe(at))
             return false;
         entry->kind = *kind;
         entry->size = (off_t)strtoll(bytes, NULL, 10);
         entry->sha256 = sha256;
         entry->path = at;
-        if (entry->kind != 'l' && strlen(sha256) != 64)
+        if (entry->kind != ENTRY_LINK && strlen(sha256) != 64)
             return false;
         at = next + strlen(next) + 1;
     }
@@ -113,7 +117,7 @@ bool is_whole(const char *root, const struct listing *wanted, bool trusted) {
     for (size_t i = 0; whole && i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
         /* On file systems without links a file stands in for each; its listing has its name and that must do. */
-        if (entry->kind != 'l')
+        if (entry->kind != ENTRY_LINK)
             whole = is_sound(folder, entry, trusted);
         else if (!links_to(folder, entry)) {
             struct stat status;
@@ -132,10 +136,10 @@ bool is_whole(const char *root, const struct listing *wanted, bool trusted) {
 int guard_verify(int argc, char **argv) {
     struct listing listing = {0};
     if (argc != 1 || !load_listing(&listing, argv[0], false))
-        fail(2, "no bundle here:", argc ? argv[0] : "", 0);
+        fail(EXIT_USAGE, "no bundle here:", argc ? argv[0] : "", 0);
     int bad = 0;
     for (size_t i = 0; i < listing.count; i++)
-        if (listing.entries[i].kind == 'l' ? !links_to(listing.folder, &listing.entries[i])
+        if (listing.entries[i].kind == ENTRY_LINK ? !links_to(listing.folder, &listing.entries[i])
                                            : !is_sound(listing.folder, &listing.entries[i], false)) {
             say(listing.entries[i].path);
             say("\n");

@@ -63,7 +63,7 @@ static void end_holder(const char *holder) {
     size_t size = 0;
     char *words = pid > 1 ? read_file(path, &size) : NULL;
     const char *second = words && strlen(words) + 1 < size ? words + strlen(words) + 1 : "";
-    if (words && strstr(words, "incamera-guard") && !strcmp(second, "receive"))
+    if (words && strstr(words, GUARD) && !strcmp(second, "receive"))
         kill(pid, SIGTERM);
     free(words);
     free(path);
@@ -75,7 +75,7 @@ void take_lock(const char *folder, const char *who, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), waited = 0;
     if (lock < 0)
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
+        fail_at_place("cannot write", path, errno);
     while (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         holder = read_holder(lock);
         if (holder && take_over && waited % 2000 == 0)

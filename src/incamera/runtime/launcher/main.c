@@ -1,5 +1,6 @@
 /* Which face to show. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <string.h>
 
@@ -12,16 +13,16 @@ int guard(int argc, char **argv) {
         {"verify", guard_verify},   {"mount", guard_mount}, {"stand", guard_stand},     {"connect", guard_connect},
         {"measure", guard_measure}, {"unmount", guard_unmount},
     };
-    program_name = "incamera-guard";
+    program_name = GUARD;
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 2, argv + 2);
-    fail(2, "usage: incamera-guard", "run|hold|receive|verify|tidy|mount|unmount|stand|connect|measure ...", 0);
+    fail(EXIT_USAGE, "usage: " GUARD, "run|hold|receive|verify|tidy|mount|unmount|stand|connect|measure ...", 0);
 }
 
 int main(int argc, char **argv) {
     const char *name = argc && argv[0] ? argv[0] : "";
     name = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
     /* A prefix, since deploying gives the guard a name with its digest behind. */
-    return strncmp(name, "incamera-guard", 14) ? launch(argc, argv) : guard(argc, argv);
+    return strncmp(name, GUARD, sizeof GUARD - 1) ? launch(argc, argv) : guard(argc, argv);
 }

@@ -1,6 +1,7 @@
 /* How fast a place is: a few megabytes written through, and read again from where they lie. */
 #define _GNU_SOURCE
 #include "incamera.h"
+#include "protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ static void tell(const char *label, long bytes, long began) {
 /* guard measure FOLDER BYTES: tells "write N" and "read N", in kilobytes a second. */
 int guard_measure(int argc, char **argv) {
     if (argc != 2)
-        fail(2, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
     long wanted = strtol(argv[1], NULL, 10), written = 0, got = 0;
     /* Always the same name: what a power cut leaves behind is used again. */
     char *path = join_path(argv[0], ".incamera-measure");
@@ -44,13 +45,13 @@ int guard_measure(int argc, char **argv) {
     fill(data, PIECE);
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0)
-        fail(1, "cannot write", path, errno);
+        fail(EXIT_FAILED, "cannot write", path, errno);
     long began = milliseconds();
     for (; written < wanted && milliseconds() - began < LONGEST_MS; written += PIECE)
         if (!write_all(file, data, PIECE) || (written % (1 << 20) == 0 && fdatasync(file) < 0)) {
             int error = errno;
             unlink(path);
-            fail(1, "cannot write", path, error);
+            fail(EXIT_FAILED, "cannot write", path, error);
         }
     int kept = fsync(file), error = errno;
     if (kept == 0)
@@ -66,6 +67,6 @@ int guard_measure(int argc, char **argv) {
         tell("read", got, began);
     unlink(path);
     if (kept < 0)
-        fail(1, "cannot write", path, error);
+        fail(EXIT_FAILED, "cannot write", path, error);
     return 0;
 }

@@ -194,13 +194,13 @@ static int read_and_mount(const struct image *image, int file, const char *folde
     struct reading *reading = mmap(NULL, sizeof *reading, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int told[2], problem = 0;
     if (reading == MAP_FAILED || pipe2(told, O_CLOEXEC) < 0)
-        fail(1, "no memory left", NULL, 0);
+        fail(EXIT_FAILED, "no memory left", NULL, 0);
     /* The first range is what mounting reads. */
     *reading = (struct reading){.first_kb = count_kb(image, image->range_count ? 1 : 0),
                                 .total_kb = count_kb(image, image->range_count), .reader = getpid()};
     pid_t follower = fork();
     if (follower < 0)
-        fail(1, "no memory left", NULL, 0);
+        fail(EXIT_FAILED, "no memory left", NULL, 0);
     if (!follower)
         follow(image, file, folder, reading, told[1]);
     close(told[1]);
@@ -231,7 +231,7 @@ void mount_image(const struct image *image, const char *path, const char *folder
     char *partial = join(folder, ".partial", "");
     unmount(partial);
     if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)
-        fail(1, "cannot make", partial, errno);
+        fail_in_ram("cannot make", partial, errno);
     posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM); /* as much as is asked for, and no more */
     int problem = read_and_mount(image, file, partial, &error);
     if (!problem && !error && mount(partial, folder, NULL, MS_BIND, NULL) < 0)
@@ -247,7 +247,7 @@ void mount_image(const struct image *image, const char *path, const char *folder
         fail_damaged(path);
     if (problem)
         fail_reading(path, problem);
-    fail(EXIT_CANNOT, "this camera cannot mount the image", path, error);
+    fail(EXIT_CANNOT_MOUNT, "this camera cannot mount the image", path, error);
 }
 
 bool is_mounted(const char *folder) {
@@ -271,7 +271,7 @@ static char *backing_file(const char *folder) {
 }
 
 bool stands_still(const char *folder) {
-    if (strncmp(folder, IMAGES "/", sizeof IMAGES)) /* a tree, in its place */
+    if (strncmp(folder, RAM_IMAGES "/", sizeof RAM_IMAGES)) /* a tree, in its place */
         return true;
     if (!is_mounted(folder)) {
         char *inside = join_path(folder, "bin");

@@ -1,5 +1,6 @@
 /* Who belongs to a run, and who uses a bundle: read from /proc, which is all there is on every camera. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -41,7 +42,7 @@ int signal_run(const char *id, pid_t leader, int signal) {
         return 0;
     struct process *found = NULL;
     size_t count = 0, room = 0;
-    char *setting = join("INCAMERA_RUN=", id, "");
+    char *setting = join(RUN_VARIABLE "=", id, "");
     for (struct dirent *entry; (entry = readdir(proc));) {
         if (!isdigit((unsigned char)*entry->d_name) || atoi(entry->d_name) == getpid())
             continue;

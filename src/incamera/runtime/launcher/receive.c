@@ -64,12 +64,12 @@ static void start_partial(const char *apps, const char *partial, struct listing 
     char *entries = join_path(partial, ENTRIES);
     bool resumed = access(partial, F_OK) == 0;
     if (!make_parents(entries, 1) || !write_file(entries, raw, size, 0644))
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", entries, errno);
+        fail_at_place("cannot write", entries, errno);
     free(entries);
     int folder = wanted->folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < wanted->count; i++) {
         struct entry *entry = &wanted->entries[i];
-        if (entry->kind != 'l' && !(resumed && is_sound(folder, entry, false)))
+        if (entry->kind != ENTRY_LINK && !(resumed && is_sound(folder, entry, false)))
             entry->missing = !take_from_here(partial, folder, entry);
     }
 }
@@ -91,7 +91,7 @@ static void mend_listing(const char *final, const char *raw, size_t size) {
     size_t found = 0;
     char *text = read_file(path, &found);
     if ((!text || found != size || memcmp(text, raw, size)) && !write_file(path, raw, size, 0644))
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot write", path, errno);
+        fail_at_place("cannot write", path, errno);
     free(text);
     free(path);
 }
@@ -125,7 +125,7 @@ int guard_receive(int argc, char **argv) {
             known = false;
     }
     if (!known)
-        fail(2, "usage: incamera-guard receive",
+        fail(EXIT_USAGE, "usage: incamera-guard receive",
              "APPS APP NAME [plain] [keep] [verify] [take-over] [by WHO] [image FILE SIZE | tree FILE ENTRIES]", 0);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
@@ -138,12 +138,12 @@ int guard_receive(int argc, char **argv) {
     memcpy(raw, text, size);
     struct listing wanted = {0};
     if (!parse_listing(&wanted, text, size))
-        fail(2, "not a listing", NULL, 0);
+        fail(EXIT_USAGE, "not a listing", NULL, 0);
 
     require_own(apps);
     char *lock_path = join_path(app, ".lock");
     if (!make_parents(lock_path, 1))
-        fail(errno == ENOSPC ? EXIT_NO_SPACE : 1, "cannot make", app, errno);
+        fail_at_place("cannot make", app, errno);
     free(lock_path);
     utimensat(AT_FDCWD, "/proc/self/exe", NULL, 0); /* see remove_guards */
     take_lock(app, who, take_over);
@@ -154,7 +154,7 @@ int guard_receive(int argc, char **argv) {
     bool whole = is_whole(final, &wanted, !verify), imaged = !image.file || has_image(apps, &image);
     if (image.folder && !imaged) {
         say("image missing\n");
-        return EXIT_NO_IMAGE;
+        return EXIT_IMAGE_MISSING;
     }
     if (whole && is_image)
         mend_listing(final, raw, size);

@@ -37,7 +37,7 @@ static bool alike(const struct entry *a, const struct entry *b) {
 static void enter(const struct listing *listing) {
     for (size_t i = 0; i < listing->count; i++) {
         const struct entry *entry = &listing->entries[i];
-        if (entry->kind == 'l')
+        if (entry->kind == ENTRY_LINK)
             continue;
         int same = 0;
         size_t slot = slot_of(entry);
@@ -111,7 +111,7 @@ static size_t load_bases(const char *apps, struct listing *bases, bool trusted) 
             char *path = join_path(apps, app->d_name);
             DIR *bundles = opendir(path);
             for (struct dirent *bundle; bundles && count < BASES && (bundle = readdir(bundles));) {
-                if (*bundle->d_name == '.' || !strncmp(bundle->d_name, "current", 7) ||
+                if (*bundle->d_name == '.' || !strncmp(bundle->d_name, CURRENT, 7) ||
                     ends_with(bundle->d_name, ".partial") != partial)
                     continue;
                 char *root = join_path(path, bundle->d_name);

@@ -23,7 +23,7 @@
 char *parent_of(const char *path) {
     char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
     if (!slash || slash == parent)
-        fail(2, "not the folder of a bundle:", path, 0);
+        fail(EXIT_USAGE, "not the folder of a bundle:", path, 0);
     *slash = 0;
     return parent;
 }
@@ -33,17 +33,21 @@ const char *name_of(const char *path) { return strrchr(path, '/') ? strrchr(path
 bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }
 
 void take_roots_lock(void) {
-    make_own_folder(ROOTS);
-    make_own_folder(IMAGES);
+    for (int i = 0; i < 2; i++) {
+        const char *folder = i ? RAM_IMAGES : ROOTS;
+        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+            fail_in_ram("cannot make", folder, errno);
+        make_own_folder(folder);
+    }
     int lock = open(ROOTS "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (lock < 0)
-        fail(1, "cannot lock", ROOTS, errno);
+        fail_in_ram("cannot lock", ROOTS, errno);
     for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            fail(1, "cannot lock", ROOTS, errno);
+            fail(EXIT_FAILED, "cannot lock", ROOTS, errno);
         /* Who reads from a share that has gone away can be stuck for good, and not even be killed. */
         if (waited >= LOCK_WAIT_MS)
-            fail(EXIT_HELD, "another process has been at work for a minute in", ROOTS, 0);
+            fail(EXIT_LOCKED, "another process has been at work for a minute in", ROOTS, 0);
         poll(NULL, 0, LOCK_PAUSE_MS);
     }
 }
@@ -153,9 +157,9 @@ static bool is_named(const char *image) {
 }
 
 void drop_images(void) {
-    DIR *folder = opendir(IMAGES);
+    DIR *folder = opendir(RAM_IMAGES);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char *image = join_path(IMAGES, entry->d_name);
+        char *image = join_path(RAM_IMAGES, entry->d_name);
         if (!is_hidden(entry) && !is_named(image))
             drop_image(image);
         free(image);
@@ -165,7 +169,7 @@ void drop_images(void) {
 }
 
 void list_standing(void) {
-    const char *places[] = {ROOTS, IMAGES};
+    const char *places[] = {ROOTS, RAM_IMAGES};
     for (int i = 0; i < 2; i++) {
         DIR *folder = opendir(places[i]);
         for (struct dirent *entry; folder && (entry = readdir(folder));) {

@@ -4,6 +4,7 @@
    when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
    treats the children of a lost connection. */
 #include "incamera.h"
+#include "protocol.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -59,7 +60,7 @@ static char *describe_self(const char *pid) {
 /* guard run FOLDER -- COMMAND...: note who we are in FOLDER and become COMMAND. */
 int guard_run(int argc, char **argv) {
     if (argc < 3 || strcmp(argv[1], "--"))
-        fail(2, "usage: incamera-guard run FOLDER -- COMMAND...", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard run FOLDER -- COMMAND...", NULL, 0);
     char *folder = argv[0];
     setsid(); /* fails where a terminal was given: then we lead a session already */
 
@@ -71,9 +72,9 @@ int guard_run(int argc, char **argv) {
         nanosleep(&PAUSE, NULL);
     /* Where the folder is gone again, the run was ended before it began. */
     if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
-        fail(125, "the run has been ended:", folder, errno);
+        fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
 
-    setenv("INCAMERA_RUN", run_id(folder), 1);
+    setenv(RUN_VARIABLE, run_id(folder), 1);
     /* Some servers and shells leave signals ignored or blocked. */
     static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
@@ -82,7 +83,7 @@ int guard_run(int argc, char **argv) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvp(argv[2], argv + 2);
-    fail(errno == ENOENT ? 127 : 126, "cannot start", argv[2], errno);
+    fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot start", argv[2], errno);
 }
 
 /* Return the first process of the run, 0 when there is none yet, -1 when it has ended and its number was given away. */
@@ -164,10 +165,10 @@ static long milliseconds_option(int argc, char **argv, const char *name, long ot
    children of the app hold it. At the end, tells how many processes were "ended" and how many are "left". */
 int guard_hold(int argc, char **argv) {
     if (argc < 1)
-        fail(2, "usage: incamera-guard hold FOLDER [--timeout MS] [--grace MS]", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard hold FOLDER [--timeout MS] [--grace MS]", NULL, 0);
     char *folder = argv[0], *id = run_id(folder);
-    long timeout = milliseconds_option(argc, argv, "--timeout", 15000);
-    long grace = milliseconds_option(argc, argv, "--grace", 3000);
+    long timeout = milliseconds_option(argc, argv, "--timeout", SUPERVISE_TIMEOUT_MS);
+    long grace = milliseconds_option(argc, argv, "--grace", GRACE_MS);
 
     /* A connection that dies may send these to all its children; we have work to do then. */
     signal(SIGHUP, SIG_IGN);
@@ -177,7 +178,7 @@ int guard_hold(int argc, char **argv) {
     sigaction(SIGTERM, &end, NULL);
     setsid();
     if (!make_parents(folder, 1) || mkdir(folder, 0700) < 0)
-        fail(1, "cannot make", folder, errno);
+        fail(EXIT_FAILED, "cannot make", folder, errno);
     say("ready\n");
 
     char line[64], pending[16] = "";

@@ -68,7 +68,7 @@ static void read_image(const char *path, char *text, struct image *image) {
             add_part(image, read_number(value), more + 1);
     }
     if (!is_complete(image))
-        fail(EXIT_UNSOUND, "not whole, deploy again:", path, 0);
+        fail(EXIT_IMAGE_DAMAGED, "not whole, deploy again:", path, 0);
 }
 
 /* Write device/… as the text says: "write PATH TEXT" adds a line to a file, "link PATH TARGET" makes a link. */
@@ -88,7 +88,7 @@ static void write_device(const char *root, char *text) {
                 made = false;
         }
         if (!made)
-            fail(1, "cannot write", full, errno);
+            fail_in_ram("cannot write", full, errno);
         free(full);
     }
 }
@@ -98,7 +98,7 @@ static void write_device(const char *root, char *text) {
 static void copy_programs(const char *from, const char *to) {
     DIR *folder = mkdir(to, 0755) == 0 ? opendir(from) : NULL;
     if (!folder)
-        fail(1, "cannot make", to, errno);
+        fail_in_ram("cannot make", to, errno);
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (is_hidden(entry))
             continue;
@@ -117,7 +117,7 @@ static void copy_programs(const char *from, const char *to) {
 static void link_into(const char *target, const char *root, const char *name) {
     char *path = join_path(root, name);
     if (symlink(target, path) < 0)
-        fail(1, "cannot make the link", path, errno);
+        fail_in_ram("cannot make the link", path, errno);
     free(path);
 }
 
@@ -158,7 +158,7 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
     char *partial = join(root, ".partial", "");
     remove_root(partial);
     if (mkdir(partial, 0755) < 0)
-        fail(errno == ENOSPC ? EXIT_NO_MEMORY : 1, "cannot make", partial, errno);
+        fail_in_ram("cannot make", partial, errno);
     DIR *folder = opendir(runtime);
     if (!folder)
         fail_reading(runtime, errno);
@@ -189,22 +189,22 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
     char *first = join(bundle, "\n", runtime), *lines = join(first, "\n", "");
     char *stands = join_path(partial, STANDS);
     if (!write_file(stands, lines, strlen(lines), 0644))
-        fail(errno == ENOSPC ? EXIT_NO_MEMORY : 1, "cannot write", stands, errno);
+        fail_in_ram("cannot write", stands, errno);
     remove_root(root);
     if (rename(partial, root) < 0)
-        fail(1, "cannot rename", partial, errno);
+        fail(EXIT_FAILED, "cannot rename", partial, errno);
 }
 
 /* Return where the runtime of BUNDLE is, once it stands there. */
 static char *ensure_runtime(const char *bundle, const struct image *image, bool anew) {
-    char *app = parent_of(bundle), *apps = parent_of(app), *images = join_path(apps, ".images");
+    char *app = parent_of(bundle), *apps = parent_of(app), *images = join_path(apps, IMAGES);
     char *path = join_path(images, image->file);
     if (!strcmp(image->form, "tree"))
         return path;
     char *digest = join(image->file, "", ""), *dot = strchr(digest, '.');
     if (dot)
         *dot = 0;
-    char *folder = join_path(IMAGES, digest);
+    char *folder = join_path(RAM_IMAGES, digest);
     if (!strcmp(image->form, "squashfs")) {
         if (is_mounted(folder) && (anew || !stands_still(folder)))
             umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
@@ -214,7 +214,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
         if (!stands_still(folder))
             unpack_image(image, path, folder);
     } else
-        fail(2, "an unknown form of image:", image->form, 0);
+        fail(EXIT_USAGE, "an unknown form of image:", image->form, 0);
     return folder;
 }
 
@@ -243,7 +243,7 @@ static void stand(const char *bundle, bool anew) {
     if (!text) { /* a tree stands by itself */
         char *program = join_path(bundle, "bin/python3");
         if (access(program, F_OK) < 0)
-            fail(errno == ENOENT ? EXIT_UNSOUND : EXIT_UNREACHABLE, "there is no bundle in", bundle, errno == ENOENT ? 0 : errno);
+            fail(errno == ENOENT ? EXIT_IMAGE_DAMAGED : EXIT_UNREACHABLE, "there is no bundle in", bundle, errno == ENOENT ? 0 : errno);
         say(bundle);
         say("\n");
         return;
@@ -284,6 +284,6 @@ int guard_stand(int argc, char **argv) {
         drop_roots(NULL, NULL);
         drop_images();
     } else
-        fail(2, "usage: incamera-guard stand [--anew] BUNDLE_FOLDER|--try|--list|--drop", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard stand [--anew] BUNDLE_FOLDER|--try|--list|--drop", NULL, 0);
     return 0;
 }

@@ -3,13 +3,9 @@
 #define STANDING_H
 
 #include "incamera.h"
+#include "protocol.h"
 
 #include <dirent.h>
-
-enum { EXIT_UNSOUND = 3, EXIT_NO_MEMORY = 4, EXIT_HELD = 5, EXIT_CANNOT = 7, EXIT_UNREACHABLE = 8 };
-
-#define ROOTS "/tmp/incamera-roots"
-#define IMAGES "/tmp/incamera-images"
 
 /* What of an image is read ahead, from the first byte to before the last. */
 struct range {

@@ -1,6 +1,8 @@
 /* Messages, strings and memory. No printf: it would be a third of the program. */
 #include "incamera.h"
+#include "protocol.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,9 +22,24 @@ _Noreturn void fail(int code, const char *first, const char *second, int error) 
     _exit(code);
 }
 
+_Noreturn void fail_at_place(const char *first, const char *second, int error) {
+    int code = EXIT_FAILED;
+    if (error == ENOSPC || error == EDQUOT)
+        code = EXIT_NO_SPACE;
+    else if (error == EROFS)
+        code = EXIT_READ_ONLY;
+    else if (error == EIO || error == ENODEV || error == ENXIO || error == EHOSTDOWN || error == ESTALE)
+        code = EXIT_UNREACHABLE;
+    fail(code, first, second, error);
+}
+
+_Noreturn void fail_in_ram(const char *first, const char *second, int error) {
+    fail(error == ENOSPC ? EXIT_NO_MEMORY : EXIT_FAILED, first, second, error);
+}
+
 void *require_memory(void *pointer) {
     if (!pointer)
-        fail(1, "no memory left", NULL, 0);
+        fail(EXIT_FAILED, "no memory left", NULL, 0);
     return pointer;
 }
 

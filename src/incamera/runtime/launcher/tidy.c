@@ -23,7 +23,7 @@ bool ends_with(const char *text, const char *end) {
 
 char *read_current(const char *app) {
     static char name[NAME_MAX + 1];
-    char *path = join_path(app, "current");
+    char *path = join_path(app, CURRENT);
     ssize_t size = readlink(path, name, sizeof name - 1);
     if (size < 0) {
         size_t length = 0;
@@ -39,10 +39,10 @@ char *read_current(const char *app) {
 
 /* A plain file where it must not be a link: another computer would have ours followed for it, or not see them at all. */
 void switch_over(const char *app, const char *name, bool plain_file) {
-    char *path = join_path(app, "current"), *fresh = join_path(app, "current.new");
+    char *path = join_path(app, CURRENT), *fresh = join_path(app, "current.new");
     unlink(fresh);
     if (((plain_file || symlink(name, fresh) < 0) && !write_file(fresh, name, strlen(name), 0644)) || rename(fresh, path) < 0)
-        fail(1, "cannot switch over", path, errno);
+        fail_at_place("cannot switch over", path, errno);
     free(fresh);
     free(path);
 }
@@ -52,20 +52,20 @@ bool give_name(const char *partial, const char *final) {
     int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
         if (syncfs(folder) < 0) /* a power cut might keep the name and lose the files */
-            fail(errno == ENOSPC || errno == EDQUOT ? EXIT_NO_SPACE : 1, "cannot write", partial, errno);
+            fail_at_place("cannot write", partial, errno);
         close(folder);
     }
     require_lease();
     if (rename(partial, final) == 0)
         return false;
     if (errno != ENOTEMPTY && errno != EEXIST)
-        fail(1, "cannot rename", partial, errno);
+        fail_at_place("cannot rename", partial, errno);
     /* A damaged one has the name. It goes away with the old ones, unless something runs from it. */
     char *aside = join(final, ".damaged", ""), *entries = join_path(final, ENTRIES);
     unlink(entries);
     remove_tree(aside);
     if (rename(final, aside) < 0 || rename(partial, final) < 0)
-        fail(1, "cannot rename", partial, errno);
+        fail_at_place("cannot rename", partial, errno);
     free(entries);
     free(aside);
     return true;
@@ -127,12 +127,12 @@ void remove_guards(void) {
     static char ours[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", ours, sizeof ours - 1);
     char *name = size > 0 ? strrchr(ours, '/') : NULL;
-    if (!name || name - ours < 7 || strncmp(name - 7, "/.guard", 7))
+    if (!name || name - ours < (int)sizeof GUARDS || strncmp(name - sizeof GUARDS, "/" GUARDS, sizeof GUARDS))
         return;
     *name++ = 0;
     DIR *folder = opendir(ours);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, "incamera-guard-", 15) || !strcmp(entry->d_name, name))
+        if (strncmp(entry->d_name, GUARD "-", sizeof GUARD) || !strcmp(entry->d_name, name))
             continue;
         char *path = join_path(ours, entry->d_name);
         struct stat status;
@@ -153,11 +153,11 @@ void remove_guards(void) {
    there is a newer one by now: who deployed that clears up himself. */
 int guard_tidy(int argc, char **argv) {
     if (argc < 3 || argc > 4 || !is_safe(argv[1]) || !is_safe(argv[2]))
-        fail(2, "usage: incamera-guard tidy APPS APP NAME [PREVIOUS]", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard tidy APPS APP NAME [PREVIOUS]", NULL, 0);
     /* No host is at the other end: an input that does not end lets us wait for whoever deploys, as long as a host would. */
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0 || dup2(ends[0], 0) < 0)
-        fail(1, "cannot make", "a pipe", errno);
+        fail(EXIT_FAILED, "cannot make", "a pipe", errno);
     char *app = join_path(argv[0], argv[1]);
     take_lock(app, "tidy", false);
     if (is_shared(argv[0]))

@@ -18,11 +18,11 @@
 
 _Noreturn void fail_reading(const char *path, int error) {
     if (error == ENOENT || error == ENOTDIR)
-        fail(EXIT_UNSOUND, "the image is not there, deploy again:", path, 0);
+        fail(EXIT_IMAGE_DAMAGED, "the image is not there, deploy again:", path, 0);
     fail(EXIT_UNREACHABLE, "cannot read the image (is the share or card still there?):", path, error);
 }
 
-_Noreturn void fail_damaged(const char *path) { fail(EXIT_UNSOUND, "the image is damaged, deploy again:", path, 0); }
+_Noreturn void fail_damaged(const char *path) { fail(EXIT_IMAGE_DAMAGED, "the image is damaged, deploy again:", path, 0); }
 
 int open_whole_image(const struct image *image, const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -49,8 +49,10 @@ static char *megabytes(uint64_t size) {
 
 /* The camera needs RAM for itself: a quarter, 64 MB at least, as when a place for a bundle is chosen. */
 static void require_memory_for(uint64_t size) {
-    uint64_t total = read_memory("MemTotal:"), reserve = total / 4 > 64 * MEGABYTE ? total / 4 : 64 * MEGABYTE;
+    uint64_t total = read_memory("MemTotal:"), reserve = total / RAM_RESERVE_PART;
     uint64_t available = read_memory("MemAvailable:");
+    if (reserve < RAM_RESERVE)
+        reserve = RAM_RESERVE;
     struct statvfs space;
     uint64_t room = statvfs("/tmp", &space) == 0 && space.f_blocks ? (uint64_t)space.f_bavail * space.f_frsize : available;
     if (size + reserve <= available && size <= room)
@@ -65,15 +67,15 @@ static void require_memory_for(uint64_t size) {
 static int start_unpacking(const char *command, const char *folder, pid_t *child) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0 || (*child = fork()) < 0)
-        fail(1, "cannot start", "tar", errno);
+        fail(EXIT_FAILED, "cannot start", "tar", errno);
     if (*child == 0) {
         dup2(ends[0], 0);
         dup2(2, 1);
         signal(SIGPIPE, SIG_DFL);
         if (chdir(folder) < 0)
-            fail(1, "cannot enter", folder, errno);
+            fail(EXIT_FAILED, "cannot enter", folder, errno);
         execlp("sh", "sh", "-c", command, NULL);
-        fail(127, "cannot start", "sh", errno);
+        fail(EXIT_NOT_FOUND, "cannot start", "sh", errno);
     }
     close(ends[0]);
     signal(SIGPIPE, SIG_IGN);
@@ -102,7 +104,7 @@ void unpack_image(const struct image *image, const char *path, const char *folde
     char *partial = join(folder, ".partial", "");
     remove_tree(partial);
     if (mkdir(partial, 0755) < 0)
-        fail(1, "cannot make", partial, errno);
+        fail_in_ram("cannot make", partial, errno);
     pid_t child;
     int pipe = start_unpacking("gunzip | tar -x -o -f -", partial, &child);
     char *piece = require_memory(malloc(PIECE));

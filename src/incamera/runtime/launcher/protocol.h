@@ -1,0 +1,51 @@
+/* Made by make_protocol.py of protocol.toml: change that, and run `python make_protocol.py`. */
+#ifndef PROTOCOL_H
+#define PROTOCOL_H
+
+enum exit_code {
+    EXIT_FAILED = 1, /* Anything else; standard error says what. */
+    EXIT_USAGE = 2, /* The guard did not understand its arguments or its input. */
+    EXIT_DAMAGED = 3, /* Not all files arrived as the listing describes them. */
+    EXIT_NO_SPACE = 4, /* The place has no space left. */
+    EXIT_BUSY = 5, /* Another deploy did not end in time. */
+    EXIT_INTERRUPTED = 6, /* The host's end of the connection was closed, or it was silent for too long. */
+    EXIT_CANNOT_MOUNT = 7, /* The kernel cannot mount the image. */
+    EXIT_UNREACHABLE = 8, /* The place does not answer: a card was pulled, or a share's server is away. */
+    EXIT_IMAGE_MISSING = 9, /* The runtime that the bundle names is not there. */
+    EXIT_MENDED = 10, /* Success; what was there under that name was damaged and has been replaced. */
+    EXIT_TAKEN = 11, /* Another user owns a folder that the guard needs. */
+    EXIT_IMAGE_DAMAGED = 12, /* The bundle or its image is incomplete, or is not what its name says. */
+    EXIT_NO_MEMORY = 13, /* There is too little RAM for the unpacked bundle. */
+    EXIT_LOCKED = 14, /* Another process has changed the folders of links for a minute. */
+    EXIT_READ_ONLY = 15, /* The place is mounted read-only. */
+    EXIT_NO_GUARD = 99, /* There is no guard. This is from the shell text that starts it. */
+    EXIT_RUN_ENDED = 125, /* The run was ended before its program could start. */
+    EXIT_CANNOT_EXECUTE = 126, /* The program is there but cannot be executed. */
+    EXIT_NOT_FOUND = 127, /* The program, or a part of the bundle that it needs, is not there. */
+};
+
+#define IMAGES ".images" /* The folder of runtimes, beside those of the apps. */
+#define ENTRIES ".incamera-entries" /* In a bundle: its listing. */
+#define CURRENT "current" /* In an app's folder: a link to its newest bundle. */
+#define GUARDS ".guard" /* The folder of guards, beside those of the apps. */
+#define GUARD "incamera-guard" /* What the name of the guard begins with. A program of another name is the launcher. */
+#define ROOTS "/tmp/incamera-roots" /* The folder of the bundles' folders of links. */
+#define RAM_IMAGES "/tmp/incamera-images" /* The folder of mounted and unpacked runtimes. */
+#define RUN_VARIABLE "INCAMERA_RUN" /* The environment variable that names the run a process belongs to. */
+#define SUBREAPER_VARIABLE "INCAMERA_SUBREAPER" /* The environment variable that makes Python adopt orphans. */
+#define STAMP 946684800 /* The time of change that a checked file gets, in seconds since 1970. */
+#define SILENCE_MS 30000 /* A host that sends nothing for so long is gone. */
+#define SUPERVISE_TIMEOUT_MS 15000 /* A run ends when its host has sent nothing for so long. */
+#define GRACE_MS 3000 /* So long an app has between SIGTERM and SIGKILL. */
+#define SPACE_MARGIN 1048576 /* What is left free of a place, in bytes: for folders and the listing. */
+#define RAM_RESERVE 67108864 /* The least RAM that the camera keeps for itself, in bytes. */
+#define RAM_RESERVE_PART 4 /* The part of all RAM that the camera keeps for itself: a quarter, if that is more. */
+
+/* The kinds of entries in a listing. */
+enum {
+    ENTRY_FILE = 'f',
+    ENTRY_EXECUTABLE = 'x',
+    ENTRY_LINK = 'l',
+};
+
+#endif

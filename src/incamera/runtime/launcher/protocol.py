@@ -1,0 +1,89 @@
+"""What the host and the guard on a device have in common.
+
+Made by make_protocol.py of protocol.toml: change that, and run `python make_protocol.py`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class ExitCode(IntEnum):
+    """How the guard and the launcher end, when they do not succeed."""
+
+    failed = 1
+    """Anything else; standard error says what."""
+    usage = 2
+    """The guard did not understand its arguments or its input."""
+    damaged = 3
+    """Not all files arrived as the listing describes them."""
+    no_space = 4
+    """The place has no space left."""
+    busy = 5
+    """Another deploy did not end in time."""
+    interrupted = 6
+    """The host's end of the connection was closed, or it was silent for too long."""
+    cannot_mount = 7
+    """The kernel cannot mount the image."""
+    unreachable = 8
+    """The place does not answer: a card was pulled, or a share's server is away."""
+    image_missing = 9
+    """The runtime that the bundle names is not there."""
+    mended = 10
+    """Success; what was there under that name was damaged and has been replaced."""
+    taken = 11
+    """Another user owns a folder that the guard needs."""
+    image_damaged = 12
+    """The bundle or its image is incomplete, or is not what its name says."""
+    no_memory = 13
+    """There is too little RAM for the unpacked bundle."""
+    locked = 14
+    """Another process has changed the folders of links for a minute."""
+    read_only = 15
+    """The place is mounted read-only."""
+    no_guard = 99
+    """There is no guard. This is from the shell text that starts it."""
+    run_ended = 125
+    """The run was ended before its program could start."""
+    cannot_execute = 126
+    """The program is there but cannot be executed."""
+    not_found = 127
+    """The program, or a part of the bundle that it needs, is not there."""
+
+
+IMAGES: Final = ".images"
+"""The folder of runtimes, beside those of the apps."""
+ENTRIES: Final = ".incamera-entries"
+"""In a bundle: its listing."""
+CURRENT: Final = "current"
+"""In an app's folder: a link to its newest bundle."""
+GUARDS: Final = ".guard"
+"""The folder of guards, beside those of the apps."""
+GUARD: Final = "incamera-guard"
+"""What the name of the guard begins with. A program of another name is the launcher."""
+ROOTS: Final = "/tmp/incamera-roots"
+"""The folder of the bundles' folders of links."""
+RAM_IMAGES: Final = "/tmp/incamera-images"
+"""The folder of mounted and unpacked runtimes."""
+RUN_VARIABLE: Final = "INCAMERA_RUN"
+"""The environment variable that names the run a process belongs to."""
+SUBREAPER_VARIABLE: Final = "INCAMERA_SUBREAPER"
+"""The environment variable that makes Python adopt orphans."""
+STAMP: Final = 946684800
+"""The time of change that a checked file gets, in seconds since 1970."""
+SILENCE_MS: Final = 30000
+"""A host that sends nothing for so long is gone."""
+SUPERVISE_TIMEOUT_MS: Final = 15000
+"""A run ends when its host has sent nothing for so long."""
+GRACE_MS: Final = 3000
+"""So long an app has between SIGTERM and SIGKILL."""
+SPACE_MARGIN: Final = 1048576
+"""What is left free of a place, in bytes: for folders and the listing."""
+RAM_RESERVE: Final = 67108864
+"""The least RAM that the camera keeps for itself, in bytes."""
+RAM_RESERVE_PART: Final = 4
+"""The part of all RAM that the camera keeps for itself: a quarter, if that is more."""
+ENTRY_FILE: Final = "f"
+ENTRY_EXECUTABLE: Final = "x"
+ENTRY_LINK: Final = "l"
