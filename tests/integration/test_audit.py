@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parents[2] / "src" / "incamera" / "abi" / "data"
 MODULE = "fast.cpython-311-arm-linux-gnueabihf.so"
-TOO_NEW = make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.99"]}, offers=["PyInit_fast"])
+TOO_NEW = make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.99"]}, exports=["PyInit_fast"])
 STALE = "the data of the audit is out of date: run `make policies`"
 
 Incamera = Callable[..., Finished]

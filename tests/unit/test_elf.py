@@ -1,4 +1,4 @@
-"""Tiny real ELF files, made by tests/data/elf/make.sh; and what is none, or is damaged."""
+"""Reading small real ELF files (made by tests/data/elf/make.sh), damaged ones, and other files."""
 
 import io
 from contextlib import suppress
@@ -32,7 +32,7 @@ GNU_STACK = 0x6474E551
 
 
 @pytest.mark.parametrize("architecture", IDENTITIES)
-def test_a_library(architecture: str) -> None:
+def test_library_facts_are_read(architecture: str) -> None:
     facts = read_elf(DATA / f"{architecture}-library.so")
     assert (facts.machine, facts.bits) == IDENTITIES[architecture]
     assert parse_identity(FILES[f"{architecture}-library.so"][:52]) == IDENTITIES[architecture]
@@ -49,17 +49,17 @@ def test_a_library(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", IDENTITIES)
-def test_what_loading_a_library_reads_is_its_tables_and_its_data(tmp_path: Path, architecture: str) -> None:
+def test_loading_parts_are_the_tables_and_the_writable_data(tmp_path: Path, architecture: str) -> None:
     data = FILES[f"{architecture}-library.so"]
     (_, tables), (begin, end) = read_loading_parts(DATA / f"{architecture}-library.so")
     assert 0 < data.index(b"libm.so.6") < tables < begin < end <= len(data)
-    # Its code lies between: a library of one segment has none to be told apart.
+    # In a library of one segment, code and data cannot be told apart.
     (tmp_path / "one.so").write_bytes(make_elf())
     assert read_loading_parts(tmp_path / "one.so") == ()
 
 
 @pytest.mark.parametrize("architecture", IDENTITIES)
-def test_a_library_with_versions_of_its_own(architecture: str) -> None:
+def test_defined_versions_are_read(architecture: str) -> None:
     facts = read_elf(DATA / f"{architecture}-versions.so")
     assert facts.defines == ("LIB_1.0", "LIB_2.0")
     assert facts.needed == ()
@@ -70,7 +70,7 @@ def test_a_library_with_versions_of_its_own(architecture: str) -> None:
     ("name", "loader"),
     [("armv7hf-program", "/lib/ld-linux-armhf.so.3"), ("aarch64-program", "/lib/ld-linux-aarch64.so.1")],
 )
-def test_a_program(name: str, loader: str) -> None:
+def test_program_names_its_loader(name: str, loader: str) -> None:
     facts = read_elf(DATA / name)
     assert facts.interpreter == loader
     assert facts.soname is None
@@ -79,17 +79,17 @@ def test_a_program(name: str, loader: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", IDENTITIES)
-def test_symbols(architecture: str) -> None:
+def test_symbols_carry_their_versions(architecture: str) -> None:
     library = read_symbols(DATA / f"{architecture}-library.so")
     oldest = {"armv7hf": "GLIBC_2.4", "aarch64": "GLIBC_2.17"}[architecture]
-    assert Reference("pow", oldest) in library.needs
-    assert {"answer", "answer@"} <= library.offers
-    versions = read_symbols(DATA / f"{architecture}-versions.so").offers
+    assert Reference("pow", oldest) in library.imports
+    assert {"answer", "answer@"} <= library.exports
+    versions = read_symbols(DATA / f"{architecture}-versions.so").exports
     assert {"old", "old@LIB_1.0", "answer", "answer@LIB_2.0"} <= versions
     assert not {"old@", "answer@LIB_1.0"} & versions
 
 
-def test_what_the_compiler_wrote_down() -> None:
+def test_arm_build_attributes_are_read() -> None:
     attributes = read_elf(DATA / "armv7hf-library.so").attributes
     assert attributes is not None
     assert (attributes.cpu_arch, attributes.fp_arch, attributes.simd_arch, attributes.vfp_args) == (10, 3, 1, 1)
@@ -97,7 +97,7 @@ def test_what_the_compiler_wrote_down() -> None:
 
 
 @pytest.mark.parametrize("machine", [EM_ARM, EM_AARCH64])
-def test_all_that_is_judged(machine: int) -> None:
+def test_every_audited_field_is_read(machine: int) -> None:
     facts = parse_elf(
         make_elf(
             machine=machine,
@@ -122,12 +122,12 @@ def test_all_that_is_judged(machine: int) -> None:
     assert (kept.needed, kept.needs, kept.defines) == (facts.needed, facts.needs, facts.defines)
 
 
-def test_a_run_path_of_the_new_form_outdoes_the_old() -> None:
+def test_runpath_overrides_rpath() -> None:
     facts = parse_elf(make_elf(rpath="/old", runpath="/new"))
     assert (facts.rpath, facts.runpath) == ((), ("/new",))
 
 
-def test_a_stack_that_nothing_is_said_of() -> None:
+def test_executable_stack_is_none_without_a_stack_header() -> None:
     assert parse_elf(make_elf(stack=None)).executable_stack is None
     assert parse_elf(make_elf(stack=6)).executable_stack is False
 
@@ -136,13 +136,13 @@ def test_a_stack_that_nothing_is_said_of() -> None:
     ("options", "program"),
     [({}, False), ({"interpreter": "/lib/ld.so"}, False), ({"interpreter": "/lib/ld.so", "program": True}, True)],
 )
-def test_what_is_started(options: dict[str, object], program: bool) -> None:
-    """Some libraries can be started, too; they are libraries all the same."""
+def test_only_files_with_loader_and_debug_entry_are_programs(options: dict[str, object], program: bool) -> None:
+    """Some libraries can be started, too, but count as libraries."""
     assert parse_elf(make_elf(**options)).is_program is program  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("wants", "bits"),
+    ("imports", "bits"),
     [
         (["time@G", "__time64@G"], None),
         (["__stat64_time64@G"], 64),
@@ -151,13 +151,13 @@ def test_what_is_started(options: dict[str, object], program: bool) -> None:
         ([], None),
     ],
 )
-def test_how_wide_a_time_is(wants: list[str], bits: int | None) -> None:
-    wants = [name.replace("@G", "@GLIBC_2.34") for name in wants]
-    symbols = parse_symbols(make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}, wants=wants))
+def test_time_bits_follow_from_the_imported_glibc_functions(imports: list[str], bits: int | None) -> None:
+    imports = [name.replace("@G", "@GLIBC_2.34") for name in imports]
+    symbols = parse_symbols(make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}, imports=imports))
     assert symbols.time_bits == bits
 
 
-def test_what_is_an_elf_file(tmp_path: Path) -> None:
+def test_only_files_with_the_elf_magic_are_elf_files(tmp_path: Path) -> None:
     text = tmp_path / "text"
     for content in (b"", b"\x7fEL", b"#!/bin/sh\n"):
         text.write_bytes(content)
@@ -172,7 +172,7 @@ def test_what_is_an_elf_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_cut_short_is_refused_or_read(name: str) -> None:
+def test_truncated_file_is_read_correctly_or_raises_value_error(name: str) -> None:
     data = FILES[name]
     for size in range(0, len(data), 7):
         try:
@@ -187,7 +187,7 @@ def test_a_file_cut_short_is_refused_or_read(name: str) -> None:
     changes=st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), min_size=1, max_size=8),
 )
 @example(name="armv7hf-library.so", changes=[(28, 255), (29, 255), (30, 255), (31, 255)])
-def test_a_damaged_file_raises_nothing_but_value_error(name: str, changes: list[tuple[int, int]]) -> None:
+def test_damaged_file_raises_only_value_error(name: str, changes: list[tuple[int, int]]) -> None:
     data = bytearray(FILES[name])
     for place, value in changes:
         data[place % len(data)] = value
@@ -197,7 +197,7 @@ def test_a_damaged_file_raises_nothing_but_value_error(name: str, changes: list[
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_sections_are_those_that_another_reader_finds(name: str) -> None:
+def test_sections_match_those_of_pyelftools(name: str) -> None:
     sections = list(ELFFile(io.BytesIO(FILES[name])).iter_sections())
     for section in sections:
         if section.name:
@@ -207,22 +207,22 @@ def test_sections_are_those_that_another_reader_finds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_executable_stack_is_cleared(tmp_path: Path, name: str) -> None:
+def test_clear_executable_stack_changes_only_that_flag(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(FILES[name])
     assert not clear_executable_stack(path)
     assert path.read_bytes() == FILES[name]
 
     asking = bytearray(FILES[name])
-    wide = name.startswith("aarch64")
-    header = 56 if wide else 32
-    first = int.from_bytes(asking[32:40] if wide else asking[28:32], "little")
+    is_64bit = name.startswith("aarch64")
+    header = 56 if is_64bit else 32
+    first = int.from_bytes(asking[32:40] if is_64bit else asking[28:32], "little")
     stack = next(
         place
         for place in range(first, first + 20 * header, header)
         if int.from_bytes(asking[place : place + 4], "little") == GNU_STACK
     )
-    asking[stack + (4 if wide else 24)] |= 1
+    asking[stack + (4 if is_64bit else 24)] |= 1
     path.write_bytes(asking)
     assert clear_executable_stack(path)
     assert path.read_bytes() == FILES[name]

@@ -1,7 +1,7 @@
 """The loader rule: of a library that both sides have the newer is used, and what only the camera has comes from it.
 
 The camera's own libraries (VDO, larod, …) share one libc, one libstdc++ and one GLib with Python in a process. So, for
-each name, the side whose library offers more is taken; the C library, its loader and their kin move as one.
+each name, the side whose library exports more is taken; the C library, its loader and their kin move as one.
 """
 
 from __future__ import annotations

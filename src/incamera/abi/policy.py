@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.abi.loader_rule import LibraryFacts, describe_libraries
 from incamera.abi.objects import Object
-from incamera.elf import ElfFacts, Symbols, parse_facts, parse_offers
+from incamera.elf import ElfFacts, Symbols, parse_exports, parse_facts
 from incamera.errors import ConfigError
 from incamera.targets.profile import Profile, require_profile
 
@@ -83,7 +83,7 @@ def load_policy(profile: str) -> Policy:
         name=profile,
         architecture=known.architecture,
         track=_parse_track(known),
-        offers=cache(lambda: _load_offers(f"policies/{profile}")),
+        exports=cache(lambda: _load_exports(f"policies/{profile}")),
     )
 
 
@@ -93,14 +93,15 @@ def make_policy(
     name: str,
     architecture: Architecture,
     track: tuple[int, ...] | None,
-    offers: Callable[[], Mapping[str, Symbols]],
+    exports: Callable[[], Mapping[str, Symbols]],
 ) -> Policy:
     """Return the policy of a camera that *document* describes, as data/make_policies.py writes it.
 
-    *offers* brings the symbols of its libraries, when they are asked for. *track* is None for a live device: what isn't
-    there then isn't there; else the libraries of the camera's own interfaces are taken to be.
+    *exports* loads the symbols of its libraries by real file name. *track* is the AXIS OS track of a profile, whose
+    camera is taken to have the libraries of `camera_api.toml`, too; None for a live device, which has only what was
+    found in it.
     """
-    libraries, real_names = _parse_libraries(document["libraries"], offers, camera=True)
+    libraries, real_names = _parse_libraries(document["libraries"], exports, camera=True)
     unseen = {}
     if track is not None:
         for library in load_api().values():
@@ -132,36 +133,36 @@ def load_runtime(target: Target) -> Runtime:
         document = json.loads(_data("runtimes", f"{target}.json").read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"it is not known what a bundle for {target} brings") from None
-    offers = cache(lambda: _load_offers(f"runtimes/{target}"))
-    libraries, real_names = _parse_libraries(document["libraries"], offers, camera=False)
-    program = _make_object(document["program"], offers, camera=False)
+    exports = cache(lambda: _load_exports(f"runtimes/{target}"))
+    libraries, real_names = _parse_libraries(document["libraries"], exports, camera=False)
+    program = _make_object(document["program"], exports, camera=False)
     return Runtime(target=target, program=program, libraries=libraries, real_names=real_names)
 
 
 def _parse_libraries(
-    rows: Sequence[Mapping[str, Any]], offers: Callable[[], Mapping[str, Symbols]], *, camera: bool
+    rows: Sequence[Mapping[str, Any]], exports: Callable[[], Mapping[str, Symbols]], *, camera: bool
 ) -> tuple[dict[str, Object], dict[str, str]]:
-    libraries = {row["name"]: _make_object(row, offers, camera=camera) for row in rows}
+    libraries = {row["name"]: _make_object(row, exports, camera=camera) for row in rows}
     return libraries, {row["name"]: row["real_name"] for row in rows}
 
 
-def _make_object(row: Mapping[str, Any], offers: Callable[[], Mapping[str, Symbols]], *, camera: bool) -> Object:
+def _make_object(row: Mapping[str, Any], exports: Callable[[], Mapping[str, Symbols]], *, camera: bool) -> Object:
     file = row["real_name"]
     return Object(
         row["path"],
         parse_facts(row),
-        read=lambda: offers().get(file),
+        read=lambda: exports().get(file),
         camera=camera,
         base=not camera,
         time_bits=row.get("time_bits"),
     )
 
 
-def _load_offers(name: str) -> dict[str, Symbols]:
+def _load_exports(name: str) -> dict[str, Symbols]:
     """Return the symbols of each file: `=NAME` begins one, a line each follows; see `elf.Symbols`."""
     text = lzma.decompress(_data(f"{name}.symbols.xz").read_bytes()).decode()
     parts = (part.split("\n") for part in text.split("\n=")[1:])
-    return {file: Symbols((), frozenset(), parse_offers(lines)) for file, *lines in parts}
+    return {file: Symbols((), frozenset(), parse_exports(lines)) for file, *lines in parts}
 
 
 @cache

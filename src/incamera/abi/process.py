@@ -73,7 +73,7 @@ class Process:
         self.started = Load(program) if program is not None else None
         if self.started is not None:
             self._load(self.started, self._names)
-        self._offers: frozenset[str] | None = None
+        self._exports: frozenset[str] | None = None
         self._open: dict[Object, list[Reference]] = {}
         self._libc = self._names.get("libc.so.6")
         if self._libc is None and (found := self.search("libc.so.6", ())[0]):
@@ -173,27 +173,27 @@ class Process:
     # Symbols
 
     @property
-    def offers(self) -> frozenset[str]:
+    def exports(self) -> frozenset[str]:
         """What the program and its libraries offer to all that is loaded later."""
-        if self._offers is None:
+        if self._exports is None:
             objects = self.started.objects if self.started is not None else []
-            self._offers = frozenset().union(*(item.symbols.offers for item in objects if item.symbols is not None))
-        return self._offers
+            self._exports = frozenset().union(*(item.symbols.exports for item in objects if item.symbols is not None))
+        return self._exports
 
     def find_missing(self, load: Load) -> dict[Object, list[Reference]]:
-        """Return the symbols of our own files that *load* asks for and nobody there offers.
+        """Return the symbols of our own files that *load* asks for and nobody there exports.
 
         Nothing is missing where a library takes part that nobody could look into: it may be there.
         """
         if any(item.symbols is None for item in load.objects):
             return {}
-        offers = [item.symbols.offers for item in load.objects if item.symbols is not None]
+        exports = [item.symbols.exports for item in load.objects if item.symbols is not None]
         missing = {}
         for item in load.objects:
             wanted = [
                 reference
                 for reference in self._not_from_the_start(item)
-                if not any(offered(reference, others) for others in offers)
+                if not any(offered(reference, others) for others in exports)
             ]
             if wanted:
                 missing[item] = wanted
@@ -202,15 +202,15 @@ class Process:
     def _not_from_the_start(self, item: Object) -> list[Reference]:
         """Return what *item* asks for that was not there from the start."""
         if item not in self._open:
-            needs = item.symbols.needs if item.ours and item.symbols is not None else ()
-            self._open[item] = [reference for reference in needs if not offered(reference, self.offers)]
+            imports = item.symbols.imports if item.ours and item.symbols is not None else ()
+            self._open[item] = [reference for reference in imports if not offered(reference, self.exports)]
         return self._open[item]
 
 
-def offered(reference: Reference, offers: frozenset[str]) -> bool:
+def offered(reference: Reference, exports: frozenset[str]) -> bool:
     if not reference.version:
-        return reference.name in offers
-    return f"{reference.name}@{reference.version}" in offers or f"{reference.name}@" in offers
+        return reference.name in exports
+    return f"{reference.name}@{reference.version}" in exports or f"{reference.name}@" in exports
 
 
 def resolve_run_path(entry: str, origin: str | None, subject: Subject, policy: Policy) -> str | None:

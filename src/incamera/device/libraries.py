@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.disk import keep_cache
-from incamera.elf import dump_offers, parse_elf, parse_symbols
+from incamera.elf import dump_exports, parse_elf, parse_symbols
 from incamera.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class LibraryTable:
     rows: Mapping[str, Mapping[str, Any]]
     symbols: Path
 
-    def load_offers(self) -> dict[str, list[str]]:
-        """Return, by real file name, the lines of `elf.dump_offers`."""
+    def load_exports(self) -> dict[str, list[str]]:
+        """Return, by real file name, the lines of `elf.dump_exports`."""
         return _load(self.symbols)
 
 
@@ -48,7 +48,7 @@ def ensure_libraries(session: Session, facts: DeviceFacts, sonames: Iterable[str
     known = _load(file) or {"page_size": read_page_size(session), "rows": {}}
     there = {library.soname: library for library in facts.libraries}
     wanted = {name for name in sonames if name in there}
-    offers: dict[str, list[str]] = {}
+    exports: dict[str, list[str]] = {}
     absent: set[str] = set()
     before = len(known["rows"])
     while missing := sorted(wanted - set(known["rows"])):
@@ -60,11 +60,11 @@ def ensure_libraries(session: Session, facts: DeviceFacts, sonames: Iterable[str
                 continue
             known["rows"][name] = row = describe_library(files[there[name].path])
             if row is not None:
-                offers[there[name].real_name] = row.pop("offers")
+                exports[there[name].real_name] = row.pop("exports")
         needed = {name for row in known["rows"].values() if row for name in row["needed"] if name in there}
         wanted |= needed - absent
     if len(known["rows"]) > before:
-        _save(symbols, _load(symbols) | offers)  # first: what has a row has its symbols there
+        _save(symbols, _load(symbols) | exports)  # first: what has a row has its symbols there
         _save(file, known)
     rows = {name: row for name, row in known["rows"].items() if row}
     return LibraryTable(page_size=known["page_size"], rows=rows, symbols=symbols)
@@ -77,7 +77,7 @@ def describe_library(data: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     bits = symbols.time_bits if facts.bits == 32 else 64
-    return facts.to_json() | {"time_bits": bits, "offers": dump_offers(symbols.offers)}
+    return facts.to_json() | {"time_bits": bits, "exports": dump_exports(symbols.exports)}
 
 
 def read_page_size(session: Session) -> int:

@@ -1,4 +1,4 @@
-"""What an ELF file says of itself, as values; judged elsewhere."""
+"""Reads ELF files and returns what they say as values. The audit (`incamera.abi`) judges them."""
 
 from incamera.elf.attributes import ArmAttributes
 from incamera.elf.facts import (
@@ -7,9 +7,9 @@ from incamera.elf.facts import (
     Reference,
     Segment,
     Symbols,
-    dump_offers,
+    dump_exports,
+    parse_exports,
     parse_facts,
-    parse_offers,
 )
 from incamera.elf.file import (
     clear_executable_stack,
@@ -34,12 +34,12 @@ __all__ = [
     "Segment",
     "Symbols",
     "clear_executable_stack",
-    "dump_offers",
+    "dump_exports",
     "is_elf",
     "parse_elf",
+    "parse_exports",
     "parse_facts",
     "parse_identity",
-    "parse_offers",
     "parse_section",
     "parse_symbols",
     "read_elf",

@@ -1,4 +1,4 @@
-"""What is known of an ELF file, as values."""
+"""What an ELF file says, as values."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
     from incamera.elf.attributes import ArmAttributes
 
 
-# What of glibc takes or gives a time: in its 64-bit form, and by the names under which it has 32 bits.
+# The glibc functions that take or return a time: with a 64-bit time_t, and with a 32-bit one.
 _TIME64 = re.compile(r"__\w+?(?:_time64|64|64_r)")
-_NARROW = """
+_TIME32_NAMES = """
 adjtime aio_suspend clock_getres clock_gettime clock_nanosleep clock_settime ctime ctime_r difftime fstat fstat64
 fstatat64 ftime futimens futimes getitimer getrusage gettimeofday gmtime gmtime_r localtime localtime_r lstat lstat64
 lutimes mktime nanosleep ppoll pselect pthread_cond_timedwait pthread_mutex_timedlock recvmmsg select sem_timedwait
 setitimer settimeofday sigtimedwait stat stat64 time timegm timerfd_settime timespec_get utime utimensat utimes wait4
 __fxstat64 __lxstat64 __xstat64
 """
-_TIME32 = frozenset(_NARROW.split())
+_TIME32 = frozenset(_TIME32_NAMES.split())
 
 
 class ElfType(StrEnum):
     object = "object"
     program = "program"
-    """Of the kind that lies at a fixed address."""
+    """A program that is loaded at a fixed address (ET_EXEC)."""
     shared = "shared"
-    """A library, or a program that can lie anywhere."""
+    """A library, or a position-independent program (ET_DYN)."""
     other = "other"
 
 
 class Segment(NamedTuple):
-    """A part of the file that is mapped into memory."""
+    """A part of the file that is mapped into memory (PT_LOAD). Sizes, offset and alignment are in bytes."""
 
     offset: int
     address: int
@@ -46,12 +46,15 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElfFacts:
-    """One file's identity and demands.
+    """The headers and the dynamic section of one file.
 
-    `machine` is the ELF name (`EM_ARM`); `needs` maps each library of `needed` that is versioned to the symbol versions
-    asked of it (`{"libc.so.6": ("GLIBC_2.4", …)}`), without those that it could do without; `defines` are the symbol
-    versions that the file itself provides; `versioned`: each of its symbols has one, its own or the one it asks for.
-    `executable_stack` is None where the file doesn't say.
+    `machine`: the ELF name (`EM_ARM`).
+    `needs`: for each library of `needed` that has symbol versions, the versions required from it
+    (`{"libc.so.6": ("GLIBC_2.4", …)}`), without the weak ones.
+    `defines`: the symbol versions that the file provides.
+    `versioned`: the file has a version table (DT_VERSYM).
+    `executable_stack`: None where the file doesn't say.
+    `file_size` is in bytes.
     """
 
     machine: str
@@ -86,16 +89,16 @@ class ElfFacts:
 
     @property
     def is_program(self) -> bool:
-        """Is it started rather than loaded?
+        """Is it a program, which is started, rather than a library, which is loaded?
 
-        Some libraries name a loader, too; but only programs have a place for debuggers.
+        Some libraries name a loader, too, but only programs have an entry for debuggers (DT_DEBUG).
         """
         if self.type is ElfType.program or self.position_independent_program:
             return True
         return self.interpreter is not None and self.linked_as_program
 
     def to_json(self) -> dict[str, Any]:
-        """Return what others must know of a library, for keeping."""
+        """Return what other files must know of a library, as JSON that `parse_facts` reads."""
         return {
             "machine": self.machine,
             "bits": self.bits,
@@ -108,7 +111,7 @@ class ElfFacts:
 
 
 def parse_facts(document: Mapping[str, Any]) -> ElfFacts:
-    """Return what `ElfFacts.to_json` made a document of. Raises ValueError."""
+    """Return the facts in *document*, which `ElfFacts.to_json` made. Raises ValueError for anything else."""
     try:
         return ElfFacts(
             machine=document["machine"],
@@ -124,7 +127,7 @@ def parse_facts(document: Mapping[str, Any]) -> ElfFacts:
 
 
 class Reference(NamedTuple):
-    """A symbol that must come from elsewhere; `version` is "" where none is asked for."""
+    """A symbol that another file must define; `version` is "" where any version will do."""
 
     name: str
     version: str
@@ -132,39 +135,40 @@ class Reference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """What a file needs and offers to others by name.
+    """The symbols that a file imports from others and exports to others.
 
-    `offers` holds `name` for what is found without a version, `name@VERSION` for each version, and `name@` for what
-    satisfies every version: the file has none, or the symbol is of its base version.
+    `weak`: the names of imports that may be missing.
+    `exports` holds `name` for a symbol that is found without asking for a version, `name@VERSION` for each version of
+    it, and `name@` for a symbol that satisfies every version (the file has no versions, or it is of the base version).
     """
 
-    needs: tuple[Reference, ...]
+    imports: tuple[Reference, ...]
     weak: frozenset[str]
-    offers: frozenset[str]
+    exports: frozenset[str]
 
     @property
     def time_bits(self) -> int | None:
-        """How wide a 32-bit file takes a time to be; None where it uses none, or both."""
-        wide = narrow = False
-        for name, version in self.needs:
+        """The width in bits of the time_t that a 32-bit file uses; None where it uses none, or both."""
+        uses_64 = uses_32 = False
+        for name, version in self.imports:
             if version.startswith("GLIBC_"):
-                wide = wide or _TIME64.fullmatch(name) is not None
-                narrow = narrow or name in _TIME32
-        return None if wide == narrow else 64 if wide else 32
+                uses_64 = uses_64 or _TIME64.fullmatch(name) is not None
+                uses_32 = uses_32 or name in _TIME32
+        return None if uses_64 == uses_32 else 64 if uses_64 else 32
 
 
-def dump_offers(offers: frozenset[str]) -> list[str]:
-    """Return a line for each name, with its versions; those that are found only if asked for have a `-` before."""
+def dump_exports(exports: frozenset[str]) -> list[str]:
+    """Return a line for each name, with its versions; a `-` marks a version that is found only when asked for."""
     by_name: dict[str, list[str]] = {}
-    for offer in sorted(offers):
-        name, at, version = offer.partition("@")
+    for export in sorted(exports):
+        name, at, version = export.partition("@")
         if at:
-            by_name.setdefault(name, []).append(version if name in offers else f"-{version}")
+            by_name.setdefault(name, []).append(version if name in exports else f"-{version}")
     return [f"{name} {' '.join(versions)}" for name, versions in by_name.items()]
 
 
-def parse_offers(lines: Sequence[str]) -> frozenset[str]:
-    """Return what `dump_offers` made lines of."""
+def parse_exports(lines: Sequence[str]) -> frozenset[str]:
+    """Return the exports in *lines*, which `dump_exports` made."""
     found: set[str] = set()
     for line in lines:
         name, _, versions = line.partition(" ")

@@ -1,7 +1,6 @@
 """Reads ELF files as a loader reads them: through the program headers and the dynamic section.
 
-So a file without section headers tells as much. Hundreds of files are read at once: nothing is looked at that isn't
-asked for.
+So it needs no section headers. An audit reads hundreds of files, so each function reads only the parts it returns.
 """
 
 from __future__ import annotations
@@ -35,106 +34,108 @@ _MACHINES = {
 }
 _EXECUTABLE, _WRITABLE = 1, 2  # PF_X, PF_W
 _ARM_ATTRIBUTES = 0x70000003  # SHT_ARM_ATTRIBUTES
-_INIT = 12
-_READ_TO_LOAD = (5, 6, 7, 17, 23, 0x6FFFFEF5)  # DT_STRTAB, SYMTAB, RELA, REL, JMPREL, GNU_HASH
-_GAP = 1 << 16  # less than this between two parts isn't worth a question of its own
+_INIT = 12  # DT_INIT
+_LOADER_TABLES = (5, 6, 7, 17, 23, 0x6FFFFEF5)  # DT_STRTAB, SYMTAB, RELA, REL, JMPREL, GNU_HASH
+_SMALLEST_GAP = 1 << 16  # bytes: two parts that are closer to each other are read as one
 _NEEDED, _SONAME, _RPATH, _DEBUG, _TEXTREL, _RUNPATH, _FLAGS, _RELR = 1, 14, 15, 21, 22, 29, 30, 36
 _VERSYM, _FLAGS_1 = 0x6FFFFFF0, 0x6FFFFFFB
 _DF_TEXTREL, _DF_1_PIE = 4, 0x08000000
 
 
 def is_elf(path: Path) -> bool:
+    """Does the file at *path* begin like an ELF file? Raises OSError when it cannot be read."""
     with path.open("rb") as stream:
         return stream.read(4) == ELF_MAGIC
 
 
 def read_elf(path: Path) -> ElfFacts:
-    """Return what the ELF file at *path* says. Raises ValueError when it is not a sound ELF file."""
+    """Return the facts of the ELF file at *path*. Raises ValueError when it is not a valid ELF file."""
     with _opened(path) as tables:
         return facts_of(tables)
 
 
 def parse_elf(data: bytes) -> ElfFacts:
     """Like `read_elf`, from bytes in memory."""
-    with _sound():
+    with _damage_as_value_error():
         return facts_of(Tables(data))
 
 
 def parse_identity(data: bytes) -> tuple[str, int]:
-    """Return the machine (`EM_ARM`) and the bits that the beginning of an ELF file names. Raises ValueError."""
-    wide, _, machine = read_identity(data)
-    return _machine_name(machine), 64 if wide else 32
+    """Return the machine (`EM_ARM`) and the bits (32, 64) from the first 52 bytes of an ELF file. Raises ValueError."""
+    is_64bit, _, machine = read_identity(data)
+    return _machine_name(machine), 64 if is_64bit else 32
 
 
 def read_needed(path: Path) -> tuple[str, ...]:
-    """Return the libraries that the ELF file at *path* asks for: a part of the work of `read_elf`."""
+    """Return the libraries that the ELF file at *path* needs (DT_NEEDED), faster than `read_elf`. Raises ValueError."""
     with _opened(path) as tables:
         return tables.strings_of(_NEEDED)
 
 
 def read_symbols(path: Path) -> Symbols:
-    """Return what the ELF file at *path* needs and offers by name. Raises ValueError when it is not sound."""
+    """Return the imported and exported symbols of the ELF file at *path*. Raises ValueError when it is not valid."""
     with _opened(path) as tables:
         return symbols_of(tables)
 
 
 def parse_symbols(data: bytes) -> Symbols:
     """Like `read_symbols`, from bytes in memory."""
-    with _sound():
+    with _damage_as_value_error():
         return symbols_of(Tables(data))
 
 
 def parse_section(data: bytes, name: str) -> bytes | None:
-    """Return what is in the section called *name* of an ELF file, None when it has none. Raises ValueError."""
-    with _sound():
+    """Return the content of an ELF file's section *name*, None when it has no such section. Raises ValueError."""
+    with _damage_as_value_error():
         return Tables(data).section(name)
 
 
 def clear_executable_stack(path: Path) -> bool:
-    """Make the ELF file at *path* ask for no executable stack. Returns whether it had asked. Raises ValueError.
+    """Clear the flag of the ELF file at *path* that asks for an executable stack. Returns whether it was set.
 
-    An assembler file without a note makes the linker set that flag on a whole library (Debian's OpenBLAS for armhf is
-    one), and glibc from 2.41 on refuses to load such a library into a running program.
+    One assembler file without a .note.GNU-stack section makes the linker set the flag on a whole library (Debian's
+    OpenBLAS for armhf is one), and glibc from 2.41 on refuses to load such a library into a running program.
+    Raises ValueError when it is not a valid ELF file.
     """
     with _opened(path) as tables:
-        places = [
-            tables.program_headers + number * tables.program_header_size + (4 if tables.wide else 24)
+        flag_offsets = [
+            tables.program_headers + number * tables.program_header_size + (4 if tables.is_64bit else 24)
             for number, header in enumerate(tables.headers)
             if header.kind == GNU_STACK and header.segment.flags & _EXECUTABLE
         ]
-        order = tables.order
-    with path.open("r+b" if places else "rb") as stream:
-        for place in places:
-            stream.seek(place)
+        order = tables.byte_order
+    with path.open("r+b" if flag_offsets else "rb") as stream:
+        for offset in flag_offsets:
+            stream.seek(offset)
             flags = struct.unpack(order + "I", stream.read(4))[0]
-            stream.seek(place)
+            stream.seek(offset)
             stream.write(struct.pack(order + "I", flags & ~_EXECUTABLE))
-    return bool(places)
+    return bool(flag_offsets)
 
 
 def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
-    """Return what of the library at *path* is read to load it, in bytes: its tables, and the data that it changes.
+    """Return the parts of the library at *path* that a loader reads, as (start, end) offsets in bytes.
 
-    Between them lie its code and what no loader reads. Nothing where that can't be told apart. Raises ValueError when
-    it is not sound.
+    These are its tables and its writable data, but not its code, which is read page by page later. Returns () where
+    the two can't be told apart. Raises ValueError when it is not a valid ELF file.
     """
     with _opened(path) as tables:
         code = [each for each in tables.segments if each.flags & _EXECUTABLE]
         data = [each for each in tables.segments if each.flags & _WRITABLE and each.file_size]
         if not code or not data:
             return ()
-        # Tables and code may share a segment; then the code begins with what is called first.
-        begin = code[0].offset or (tables.place(tables.tags[_INIT]) if _INIT in tables.tags else 0)
+        # Tables and code may share a segment; the code then begins with the initialisation function.
+        begin = code[0].offset or (tables.offset_of(tables.tags[_INIT]) if _INIT in tables.tags else 0)
         if not 0 < begin < data[0].offset:
             return ()
-        # A tool that changed the tables has put them behind all else.
-        held = [tables.place(tables.tags[tag]) for tag in _READ_TO_LOAD if tag in tables.tags]
+        # patchelf moves tables to the end of the file.
+        table_offsets = [tables.offset_of(tables.tags[tag]) for tag in _LOADER_TABLES if tag in tables.tags]
         parts = [(0, begin)]
         for each in sorted(tables.segments, key=lambda each: each.offset):
             start, end = each.offset, each.offset + each.file_size
-            if start < data[0].offset or not (each in data or any(start <= place < end for place in held)):
+            if start < data[0].offset or not (each in data or any(start <= offset < end for offset in table_offsets)):
                 continue
-            if len(parts) > 1 and start - parts[-1][1] < _GAP:
+            if len(parts) > 1 and start - parts[-1][1] < _SMALLEST_GAP:
                 parts[-1] = (parts[-1][0], end)
             else:
                 parts.append((start, end))
@@ -143,17 +144,16 @@ def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Tables]:
-    with path.open("rb") as stream, _sound(), mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
+    with path.open("rb") as stream, _damage_as_value_error(), mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
         yield Tables(data)
 
 
 @contextmanager
-def _sound() -> Iterator[None]:
+def _damage_as_value_error() -> Iterator[None]:
     try:
         yield
     except (struct.error, LookupError, UnicodeDecodeError, OverflowError) as error:
-        # Whatever a damaged file trips in us; to all others it's one.
-        raise ValueError(f"not a sound ELF file: {error}") from error
+        raise ValueError(f"not a valid ELF file: {error}") from error
 
 
 def _machine_name(number: int) -> str:
@@ -161,8 +161,9 @@ def _machine_name(number: int) -> str:
 
 
 def facts_of(tables: Tables) -> ElfFacts:
+    """Return the facts that *tables* hold."""
     runpath = tables.strings_of(_RUNPATH)
-    # Where a file has both, the loader doesn't look at the older one.
+    # Where a file has both, the loader ignores the RPATH.
     rpath = () if runpath else tables.strings_of(_RPATH)
     flags, flags_1 = tables.tags.get(_FLAGS, 0), tables.tags.get(_FLAGS_1, 0)
     stacks = [header.segment.flags for header in tables.headers if header.kind == GNU_STACK]
@@ -170,8 +171,8 @@ def facts_of(tables: Tables) -> ElfFacts:
     machine = _machine_name(tables.machine)
     return ElfFacts(
         machine=machine,
-        bits=64 if tables.wide else 32,
-        little_endian=tables.order == "<",
+        bits=64 if tables.is_64bit else 32,
+        little_endian=tables.byte_order == "<",
         type={1: ElfType.object, 2: ElfType.program, 3: ElfType.shared}.get(tables.type, ElfType.other),
         flags=tables.flags,
         os_abi=tables.data[7],
@@ -217,6 +218,6 @@ def _needs(tables: Tables) -> dict[str, tuple[str, ...]]:
 def _attributes(tables: Tables) -> ArmAttributes | None:
     data = next(tables.sections(_ARM_ATTRIBUTES), None)
     try:
-        return parse_arm_attributes(data, tables.order) if data is not None else None
+        return parse_arm_attributes(data, tables.byte_order) if data is not None else None
     except (ValueError, LookupError):
-        return None  # no loader reads them: in a damaged file they say nothing, and harm nothing
+        return None  # no loader reads the attributes, so damage in them does no harm

@@ -90,7 +90,7 @@ def collect_libraries(
 
 
 def link_doubles(folder: Path, doubles: Mapping[str, str]) -> None:
-    """Make each library of *doubles* in *folder* a link to the one it names, if that one offers all that it does.
+    """Make each library of *doubles* in *folder* a link to the one it names, if that one exports all that it does.
 
     Debian's OpenBLAS brings `liblapack.so.3`, 4 MB of what `libopenblas.so.0` has, too.
     """
@@ -99,7 +99,7 @@ def link_doubles(folder: Path, doubles: Mapping[str, str]) -> None:
         if not (double.is_file() and whole.is_file()) or double.is_symlink():
             continue
         try:
-            same = read_symbols(double).offers <= read_symbols(whole).offers
+            same = read_symbols(double).exports <= read_symbols(whole).exports
         except ValueError as error:
             raise BuildError(f"{name}: {error}") from error
         if same:

@@ -217,7 +217,7 @@ def _is_module(path: Path) -> bool:
     """Can Python import the ELF file at *path*? Its name tells it only where the build follows the custom."""
     if re.search(r"\.(cpython-[^.]*|abi3)\.so$", path.name):
         return True
-    return path.name.endswith(".so") and any(name.startswith("PyInit_") for name in read_symbols(path).offers)
+    return path.name.endswith(".so") and any(name.startswith("PyInit_") for name in read_symbols(path).exports)
 
 
 def _inner_path(entry: str) -> str | None:

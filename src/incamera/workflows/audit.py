@@ -153,7 +153,7 @@ def bundle_libraries(bundle: Bundle) -> dict[str, ElfFacts]:
 def device_policy(facts: DeviceFacts, table: LibraryTable, architecture: Architecture, *, name: str) -> Policy:
     """Return what the device provides, as far as its libraries were read."""
     from incamera.abi.policy import make_policy
-    from incamera.elf import ElfFacts, Symbols, parse_offers
+    from incamera.elf import ElfFacts, Symbols, parse_exports
 
     unread = ElfFacts(machine=architecture.facts.elf_machine, bits=architecture.facts.bits).to_json()
     document = {
@@ -168,10 +168,10 @@ def device_policy(facts: DeviceFacts, table: LibraryTable, architecture: Archite
     }
 
     @cache
-    def offers() -> dict[str, Symbols]:
-        return {file: Symbols((), frozenset(), parse_offers(lines)) for file, lines in table.load_offers().items()}
+    def exports() -> dict[str, Symbols]:
+        return {file: Symbols((), frozenset(), parse_exports(lines)) for file, lines in table.load_exports().items()}
 
-    return make_policy(document, name=name, architecture=architecture, track=None, offers=offers)
+    return make_policy(document, name=name, architecture=architecture, track=None, exports=exports)
 
 
 def _verdict_path(context: Context, bundle: Bundle, facts: DeviceFacts, table: LibraryTable) -> Path:

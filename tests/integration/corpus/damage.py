@@ -1,4 +1,4 @@
-"""What happens to files: each function takes a sound ELF file's bytes and returns them harmed in one way."""
+"""What happens to files: each function takes a valid ELF file's bytes and returns them harmed in one way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes small sound ELF files, right and wrong as a test wants them: real bytes for the reader and the audit."""
+"""Makes small sound ELF files, right and wrong as a test imports them: real bytes for the reader and the audit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def make_elf(
     runpath: str | None = None,
     needs: Mapping[str, Sequence[str]] | None = None,
     defines: Sequence[str] = (),
-    wants: Sequence[str] = (),
+    imports: Sequence[str] = (),
     weak: Sequence[str] = (),
-    offers: Sequence[str] = (),
+    exports: Sequence[str] = (),
     interpreter: str | None = None,
     program: bool = False,
     stack: int | None = 6,
@@ -32,17 +32,17 @@ def make_elf(
     text_relocations: bool = False,
     attributes: Mapping[int, int] | None = None,
 ) -> bytes:
-    """Return an ELF file. A symbol of *wants* and *offers* may carry a version: `name@VERSION`.
+    """Return an ELF file. A symbol of *imports* and *exports* may carry a version: `name@VERSION`.
 
     *shift* moves the segment's address against its place in the file.
     """
-    wide = machine != EM_ARM
+    is_64bit = machine != EM_ARM
     names = _Names()
     versions = {version: 2 + number for number, version in enumerate(defines)}
     asked = {version: 0 for listed in (needs or {}).values() for version in listed}
     for number, version in enumerate(asked):
         asked[version] = 2 + len(versions) + number
-    symbols, indexes = _symbols(wide, names, wants, weak, offers, versions | asked)
+    symbols, indexes = _symbols(is_64bit, names, imports, weak, exports, versions | asked)
     parts = {
         "hash": struct.pack("<4I", 1, len(indexes), 0, 0) + bytes(4 * (len(indexes) - 1)),
         "symbols": symbols,
@@ -53,7 +53,7 @@ def make_elf(
     }
     tags: list[tuple[int, int | str]] = [(1, names.add(name)) for name in needed]
     tags += [(tag, names.add(text)) for tag, text in ((14, soname), (15, rpath), (29, runpath)) if text is not None]
-    tags += [(4, "hash"), (6, "symbols"), (11, 24 if wide else 16), (5, "strings")]
+    tags += [(4, "hash"), (6, "symbols"), (11, 24 if is_64bit else 16), (5, "strings")]
     if parts["versym"]:
         tags.append((0x6FFFFFF0, "versym"))
     if needs:
@@ -66,18 +66,18 @@ def make_elf(
         tags += [(21, 0), (0x6FFFFFFB, 0x08000000)]
     parts["strings"] = bytes(names.data)
     tags += [(10, len(names.data)), (0, 0)]
-    parts["dynamic"] = bytes(len(tags) * (16 if wide else 8))
+    parts["dynamic"] = bytes(len(tags) * (16 if is_64bit else 8))
 
     count = 2 + (stack is not None) + bool(interpreter)
-    place = (64 if wide else 52) + count * (56 if wide else 32)
+    place = (64 if is_64bit else 52) + count * (56 if is_64bit else 32)
     places = {}
     for name, data in parts.items():
         place += -place % 8
         places[name] = place
         place += len(data)
-    form = "<qQ" if wide else "<iI"
+    form = "<qQ" if is_64bit else "<iI"
     parts["dynamic"] = b"".join(
-        struct.pack(form, _signed(tag, wide), places[value] + shift if isinstance(value, str) else value)
+        struct.pack(form, _signed(tag, is_64bit), places[value] + shift if isinstance(value, str) else value)
         for tag, value in tags
     )
     section = _attributes(attributes) if attributes is not None else b""
@@ -91,10 +91,18 @@ def make_elf(
         start = places["interpreter"]
         headers.append((3, start, start + shift, len(parts["interpreter"]), 4, 1))
     output = bytearray(
-        _header(wide, machine, flags if flags is not None else 0 if wide else HARD, type, count, place, bool(section))
+        _header(
+            is_64bit,
+            machine,
+            flags if flags is not None else 0 if is_64bit else HARD,
+            type,
+            count,
+            place,
+            bool(section),
+        )
     )
     for header in headers:
-        output += _program_header(wide, *header)
+        output += _program_header(is_64bit, *header)
     for name, data in parts.items():
         output += bytes(places[name] - len(output)) + data
     if section:
@@ -114,25 +122,25 @@ class _Names:
         return len(self.data) - len(name.encode()) - 1
 
 
-def _signed(tag: int, wide: bool) -> int:
-    return tag - (1 << 32) if tag >= 1 << 31 and not wide else tag
+def _signed(tag: int, is_64bit: bool) -> int:
+    return tag - (1 << 32) if tag >= 1 << 31 and not is_64bit else tag
 
 
 def _symbols(
-    wide: bool,
+    is_64bit: bool,
     names: _Names,
-    wants: Sequence[str],
+    imports: Sequence[str],
     weak: Sequence[str],
-    offers: Sequence[str],
+    exports: Sequence[str],
     versions: Mapping[str, int],
 ) -> tuple[bytes, list[int]]:
-    output = bytearray(24 if wide else 16)
+    output = bytearray(24 if is_64bit else 16)
     indexes = [0]
-    for listed, binding, section in ((wants, 1, 0), (weak, 2, 0), (offers, 1, 1)):
+    for listed, binding, section in ((imports, 1, 0), (weak, 2, 0), (exports, 1, 1)):
         for symbol in listed:
             text, _, version = symbol.partition("@")
             name, value = names.add(text), 16 * section
-            if wide:
+            if is_64bit:
                 output += struct.pack("<IBBHQQ", name, binding << 4 | 2, 0, section, value, 4)
             else:
                 output += struct.pack("<IIIBBH", name, value, 4, binding << 4 | 2, 0, section)
@@ -171,14 +179,16 @@ def _attributes(tags: Mapping[int, int]) -> bytes:
     return b"A" + struct.pack("<I", 4 + len(vendor)) + vendor
 
 
-def _header(wide: bool, machine: int, flags: int, type: int, count: int, end: int, sections: bool) -> bytes:
-    ident = b"\x7fELF" + bytes((2 if wide else 1, 1, 1)) + bytes(9)
-    form = "<HHIQQQIHHHHHH" if wide else "<HHIIIIIHHHHHH"
-    size, header, section = (64, 56, 64) if wide else (52, 32, 40)
+def _header(is_64bit: bool, machine: int, flags: int, type: int, count: int, end: int, sections: bool) -> bytes:
+    ident = b"\x7fELF" + bytes((2 if is_64bit else 1, 1, 1)) + bytes(9)
+    form = "<HHIQQQIHHHHHH" if is_64bit else "<HHIIIIIHHHHHH"
+    size, header, section = (64, 56, 64) if is_64bit else (52, 32, 40)
     return ident + struct.pack(form, type, machine, 1, 0, size, 0, flags, size, header, count, section, 2 * sections, 0)
 
 
-def _program_header(wide: bool, kind: int, offset: int, address: int, size: int, flags: int, alignment: int) -> bytes:
-    if wide:
+def _program_header(
+    is_64bit: bool, kind: int, offset: int, address: int, size: int, flags: int, alignment: int
+) -> bytes:
+    if is_64bit:
         return struct.pack("<IIQQQQQQ", kind, flags, offset, address, address, size, size, alignment)
     return struct.pack("<IIIIIIII", kind, offset, address, address, size, size, flags, alignment)

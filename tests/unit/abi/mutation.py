@@ -41,7 +41,7 @@ def harmed(data: bytes, harm: list[Change]) -> bytes:
 
 
 def tender_places(data: bytes) -> tuple[int, ...]:
-    """Return where in a sound ELF file the numbers lie that everything else hangs on."""
+    """Return where in a valid ELF file the numbers lie that everything else hangs on."""
     wide = data[4] == 2
     places = {4, 5, 6, 7, 8, *range(16, 64, 2)}
     start = struct.unpack_from("<Q" if wide else "<I", data, 32 if wide else 28)[0]

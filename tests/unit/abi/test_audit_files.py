@@ -34,16 +34,16 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "nothing needed": (OLD, "libx.so", {}),
     "libc of the bundle": (OLD, "libx.so", {"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.36"]}}),
     "libc of the camera": (NEW, "libx.so", {"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.38"]}}),
-    "a symbol of the interpreter": (OLD, "libx.so", {"wants": ["PyLong_FromLong"]}),
+    "a symbol of the interpreter": (OLD, "libx.so", {"imports": ["PyLong_FromLong"]}),
     "a symbol that may be missing": (OLD, "libx.so", {"weak": ["nobody_has_it"]}),
-    "a library of the camera": (OLD, "libx.so", {"needed": ["libglib-2.0.so.0"], "wants": ["g_free"]}),
+    "a library of the camera": (OLD, "libx.so", {"needed": ["libglib-2.0.so.0"], "imports": ["g_free"]}),
     "the camera's own interfaces": (
         OLD,
         "libx.so",
         {
             "needed": ["liblarod.so.1"],
             "needs": {"liblarod.so.1": ["LIBLAROD_3.0.0"]},
-            "wants": ["larodConnect@LIBLAROD_3.0.0"],
+            "imports": ["larodConnect@LIBLAROD_3.0.0"],
         },
     ),
     "a version between those seen": (
@@ -51,9 +51,9 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
         "libx.so",
         {"needed": ["libvdostream.so.1"], "needs": {"libvdostream.so.1": ["VDOSTREAM_1.900"]}},
     ),
-    "a module": (OLD, MODULE, {"offers": ["PyInit_fast"]}),
-    "a module of the stable interface": (OLD, "fast.abi3.so", {"offers": ["PyInit_fast"]}),
-    "a module without a tag": (OLD, "fast.so", {"offers": ["PyInit_fast"]}),
+    "a module": (OLD, MODULE, {"exports": ["PyInit_fast"]}),
+    "a module of the stable interface": (OLD, "fast.abi3.so", {"exports": ["PyInit_fast"]}),
+    "a module without a tag": (OLD, "fast.so", {"exports": ["PyInit_fast"]}),
     "processor features in reach": (OLD, "libx.so", {"attributes": V7}),
     "features only where they are": (OLD, "libx.so", {"attributes": V7 | {CPU: 14}, "weak": ["getauxval"]}),
     "large pages": (WIDE, "libx.so", {"machine": EM_AARCH64, "alignment": 65536}),
@@ -176,7 +176,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "a symbol that nobody has": (
         OLD,
         "x.so",
-        {"wants": ["nobody_has_it"]},
+        {"imports": ["nobody_has_it"]},
         Kind.missing_symbol,
         E,
         "nobody_has_it",
@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "another Python's function": (
         OLD,
         "x.so",
-        {"wants": ["PyType_FromMetaclass"]},
+        {"imports": ["PyType_FromMetaclass"]},
         Kind.missing_symbol,
         E,
         "PyType_FromMetaclass",
@@ -194,7 +194,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "no library": (
         OLD,
         "x.so",
-        {"needed": ["libnowhere.so.1"], "wants": ["f"]},
+        {"needed": ["libnowhere.so.1"], "imports": ["f"]},
         Kind.missing_library,
         E,
         "libnowhere.so.1",
@@ -221,7 +221,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "another Python": (
         OLD,
         "x.cpython-39-arm-linux-gnueabihf.so",
-        {"offers": ["PyInit_x"]},
+        {"exports": ["PyInit_x"]},
         Kind.wrong_python_version,
         E,
         "Python 3.9",
@@ -230,7 +230,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "PyPy": (
         OLD,
         "x.pypy39-pp73-arm-linux-gnueabihf.so",
-        {"offers": ["PyInit_x"]},
+        {"exports": ["PyInit_x"]},
         Kind.wrong_python_version,
         E,
         "another Python, pypy39",
@@ -239,7 +239,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "another system's name": (
         OLD,
         "x.cpython-311-armv7l-linux-gnueabihf.so",
-        {"offers": ["PyInit_x"]},
+        {"exports": ["PyInit_x"]},
         Kind.wrong_suffix,
         E,
         "a Python that looks for .cpython-311-armv7l-linux-gnueabihf.so",
@@ -248,7 +248,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
     "no way in": (
         OLD,
         MODULE,
-        {"offers": ["PyInit_slow"]},
+        {"exports": ["PyInit_slow"]},
         Kind.missing_symbol,
         E,
         "PyInit_fast",
@@ -323,10 +323,10 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         {"program": True, "interpreter": "/lib/ld-linux-armhf.so.3"},
         Kind.malformed,
         E,
-        "a sound ELF file",
+        "a valid ELF file",
         "a program, which can be started but not loaded",
     ),
-    "an object": (OLD, "x.so", {"type": 1}, Kind.malformed, E, "a sound ELF file", "neither a library nor a program"),
+    "an object": (OLD, "x.so", {"type": 1}, Kind.malformed, E, "a valid ELF file", "neither a library nor a program"),
     "a program of another libc": (
         OLD,
         "tool",
@@ -376,7 +376,7 @@ def test_a_remedy_names_the_python_that_would_do(tmp_path: Path) -> None:
 
 
 def test_a_cut_file_is_a_finding(tmp_path: Path) -> None:
-    whole = make_elf(soname="libx.so", offers=["f"] * 20)
+    whole = make_elf(soname="libx.so", exports=["f"] * 20)
     for size in (0, 3, 40, 60, 200, len(whole) - 8):
         finding = only(audit(tmp_path, "libx.so", whole[:size]))
         assert (finding.kind, finding.severity) == (Kind.malformed, E)
@@ -401,7 +401,7 @@ def test_whose_loader_it_is(tmp_path: Path) -> None:
 def test_a_report_can_be_kept(tmp_path: Path) -> None:
     from incamera.abi.findings import parse_report
 
-    report = audit(tmp_path, "x.so", make_elf(stack=7, wants=["nobody_has_it"]))
+    report = audit(tmp_path, "x.so", make_elf(stack=7, imports=["nobody_has_it"]))
     assert parse_report(report.to_json()) == report
     with pytest.raises(ValueError, match="report"):
         parse_report({"findings": []})

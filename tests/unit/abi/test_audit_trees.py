@@ -32,8 +32,8 @@ def only(report: Report) -> Finding:
 
 
 E, W = Severity.error, Severity.warning
-INNER = make_elf(soname="libinner.so.1", offers=["inner"])
-ASKS = make_elf(needed=["libinner.so.1"], wants=["inner"])
+INNER = make_elf(soname="libinner.so.1", exports=["inner"])
+ASKS = make_elf(needed=["libinner.so.1"], imports=["inner"])
 
 
 # Folders that are searched
@@ -87,7 +87,7 @@ def test_origin_is_where_the_name_lies_not_the_file(tmp_path: Path) -> None:
 def test_a_file_for_another_machine_is_passed_over(tmp_path: Path) -> None:
     strange = make_elf(machine=EM_X86_64, soname="libinner.so.1")
     files: dict[str, bytes | str] = {
-        "app/libx.so": make_elf(needed=["libinner.so.1"], wants=["inner"], rpath="$ORIGIN"),
+        "app/libx.so": make_elf(needed=["libinner.so.1"], imports=["inner"], rpath="$ORIGIN"),
         "app/libinner.so.1": strange,
     }
     found = audit(bundle(tmp_path / "one", {**files, "lib/libinner.so.1": INNER}))
@@ -98,7 +98,7 @@ def test_a_file_for_another_machine_is_passed_over(tmp_path: Path) -> None:
 
 def test_damage_of_what_is_asked_for(tmp_path: Path) -> None:
     report = audit(bundle(tmp_path, {"app/libx.so": ASKS, "lib/libinner.so.1": INNER[:100]}))
-    assert told(report) == [(Kind.malformed, E, "lib/libinner.so.1", "a sound ELF file")]
+    assert told(report) == [(Kind.malformed, E, "lib/libinner.so.1", "a valid ELF file")]
 
 
 # Symbols
@@ -107,18 +107,18 @@ def test_damage_of_what_is_asked_for(tmp_path: Path) -> None:
 def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "lib/libinner.so.1": INNER,
-        "lib/libother.so.1": make_elf(soname="libother.so.1", offers=["other"]),
+        "lib/libother.so.1": make_elf(soname="libother.so.1", exports=["other"]),
         "app/libx.so": make_elf(
             needed=["libinner.so.1", "libc.so.6"],
             needs={"libc.so.6": ["GLIBC_2.36"]},
-            wants=["inner", "puts", "new@GLIBC_2.36", "other"],
+            imports=["inner", "puts", "new@GLIBC_2.36", "other"],
         ),
     }
     assert only(audit(bundle(tmp_path, files))).needs == "other", "nobody needs libother.so.1 here"
 
 
 @pytest.mark.parametrize(
-    ("wish", "offers", "found"),
+    ("wish", "exports", "found"),
     [
         ("inner@V_1", ["inner@V_1"], True),
         ("inner@V_1", ["inner@V_2"], False),
@@ -126,10 +126,10 @@ def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path)
         ("inner@V_1", ["inner"], True),
     ],
 )
-def test_versions_of_symbols(tmp_path: Path, wish: str, offers: list[str], found: bool) -> None:
+def test_versions_of_symbols(tmp_path: Path, wish: str, exports: list[str], found: bool) -> None:
     files: dict[str, bytes | str] = {
-        "lib/libinner.so.1": make_elf(soname="libinner.so.1", defines=["V_1", "V_2"], offers=offers),
-        "app/libx.so": make_elf(needed=["libinner.so.1"], needs={"libinner.so.1": ["V_1"]}, wants=[wish]),
+        "lib/libinner.so.1": make_elf(soname="libinner.so.1", defines=["V_1", "V_2"], exports=exports),
+        "app/libx.so": make_elf(needed=["libinner.so.1"], needs={"libinner.so.1": ["V_1"]}, imports=[wish]),
     }
     assert audit(bundle(tmp_path, files)).compatible is found
 
@@ -140,7 +140,7 @@ def test_versions_of_symbols(tmp_path: Path, wish: str, offers: list[str], found
 def test_the_camera_has_it_newer(tmp_path: Path) -> None:
     """Then ours is not loaded, so that it may need what it likes."""
     files: dict[str, bytes | str] = {
-        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4"], wants=["gone"]),
+        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4"], imports=["gone"]),
         "libexec/python3.11": make_elf(needed=["libc.so.6"], interpreter=LOADER, program=True),
         "app/libx.so": make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.38"]}),
     }
@@ -148,7 +148,7 @@ def test_the_camera_has_it_newer(tmp_path: Path) -> None:
 
 
 def test_versions_that_cannot_share_a_process(tmp_path: Path) -> None:
-    jpeg = make_elf(soname="libjpeg.so.62", defines=["LIBJPEG_9.9"], offers=["jpeg_new@LIBJPEG_9.9"])
+    jpeg = make_elf(soname="libjpeg.so.62", defines=["LIBJPEG_9.9"], exports=["jpeg_new@LIBJPEG_9.9"])
     asks = make_elf(needed=["libjpeg.so.62"], needs={"libjpeg.so.62": ["LIBJPEG_6.2"]})
     finding = only(audit(bundle(tmp_path, {"lib/libjpeg.so.62": jpeg, "app/libx.so": asks})))
     assert (finding.kind, finding.severity) == (Kind.shared_library_conflict, E)
@@ -184,17 +184,19 @@ def test_private_copies_of_which_the_first_is_taken(tmp_path: Path) -> None:
 def test_times_of_different_width(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "lib/libc.so.6": make_elf(
-            soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.36"], offers=["time@GLIBC_2.4", "__time64@GLIBC_2.36"]
+            soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.36"], exports=["time@GLIBC_2.4", "__time64@GLIBC_2.36"]
         ),
         "lib/libclock.so.1": make_elf(
             soname="libclock.so.1",
             needed=["libc.so.6"],
             needs={"libc.so.6": ["GLIBC_2.36"]},
-            wants=["__time64@GLIBC_2.36"],
-            offers=["tick"],
+            imports=["__time64@GLIBC_2.36"],
+            exports=["tick"],
         ),
         "app/libx.so": make_elf(
-            needed=["libclock.so.1", "libc.so.6"], needs={"libc.so.6": ["GLIBC_2.4"]}, wants=["time@GLIBC_2.4", "tick"]
+            needed=["libclock.so.1", "libc.so.6"],
+            needs={"libc.so.6": ["GLIBC_2.4"]},
+            imports=["time@GLIBC_2.4", "tick"],
         ),
     }
     finding = only(audit(bundle(tmp_path, files)))
@@ -217,7 +219,7 @@ def test_what_packages_carry_along_for_others(tmp_path: Path) -> None:
 
 def test_a_module_that_is_there_in_another_form(tmp_path: Path) -> None:
     foreign = f"{PACKAGES}/fast/core.cpython-39-arm-linux-gnueabihf.so"
-    module = make_elf(offers=["PyInit_core"])
+    module = make_elf(exports=["PyInit_core"])
     assert audit(bundle(tmp_path / "one", {foreign: module})).errors
     for name in (f"core{SUFFIX}", "core.abi3.so", "core.py"):
         files: dict[str, bytes | str] = {foreign: module, f"{PACKAGES}/fast/{name}": module}
@@ -242,7 +244,7 @@ def test_a_program_that_takes_the_bundles_libc_for_its_own(tmp_path: Path) -> No
 
 # Wheels
 
-MODULE = make_elf(offers=["PyInit_core"], needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.31"]})
+MODULE = make_elf(exports=["PyInit_core"], needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.31"]})
 
 
 def test_a_wheel(tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_a_wheel(tmp_path: Path) -> None:
         tmp_path / "fast-1-cp311-cp311-manylinux_2_31_armv7l.whl",
         {
             f"fast/core{SUFFIX}": make_elf(
-                offers=["PyInit_core"], needed=["libinner-1a2b.so.1"], rpath="$ORIGIN/../fast.libs"
+                exports=["PyInit_core"], needed=["libinner-1a2b.so.1"], rpath="$ORIGIN/../fast.libs"
             ),
             "fast.libs/libinner-1a2b.so.1": make_elf(soname="libinner-1a2b.so.1"),
             "fast/__init__.py": b"",
@@ -327,7 +329,7 @@ def test_an_eap_has_the_cameras_loader_only(tmp_path: Path) -> None:
 def test_libraries_of_an_eap(tmp_path: Path, path: dict[str, str], found: bool) -> None:
     files: dict[str, bytes | str] = {
         "manifest.json": b'{"acapPackageConf": {"setup": {"appName": "see"}}}',
-        "see": app(needed=["libinner.so.1"], wants=["inner"], **path),
+        "see": app(needed=["libinner.so.1"], imports=["inner"], **path),
         "lib/libinner.so.1": "libinner.so.1.0",
         "lib/libinner.so.1.0": INNER,
     }

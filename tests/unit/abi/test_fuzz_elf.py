@@ -87,7 +87,7 @@ def test_what_no_loader_reads_is_no_damage() -> None:
     shorter = bytearray(whole)
     shorter[dynamic + 16 : dynamic + 20] = bytes(4)
     assert parse_elf(bytes(shorter)).needed == sound.needed
-    assert "answ\\xe9r" in parse_symbols(whole.replace(b"answer\0", b"answ\xe9r\0")).offers
+    assert "answ\\xe9r" in parse_symbols(whole.replace(b"answer\0", b"answ\xe9r\0")).exports
 
 
 def test_a_dynamic_section_at_address_zero_is_none() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from incamera.abi.loader_rule import is_newer
 from incamera.abi.policy import load_api, load_policy, load_runtime, make_policy
-from incamera.elf import dump_offers, parse_offers
+from incamera.elf import dump_exports, parse_exports
 from incamera.errors import ConfigError
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import load_profiles
@@ -33,14 +33,14 @@ def test_each_profile_has_its_data(name: str) -> None:
     glibc = load_profiles()[name].glibc
     assert f"GLIBC_{glibc}" in {*libc.facts.defines, *policy.libraries["libm.so.6"].facts.defines}
     assert libc.symbols is not None
-    assert {"malloc", f"malloc@{libc.facts.defines[0]}"} <= libc.symbols.offers
+    assert {"malloc", f"malloc@{libc.facts.defines[0]}"} <= libc.symbols.exports
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_each_target_has_its_runtime(target: Target) -> None:
     runtime = load_runtime(target)
     assert runtime.program.symbols is not None
-    assert {"PyLong_FromLong", "PyModule_Create2"} <= runtime.program.symbols.offers
+    assert {"PyLong_FromLong", "PyModule_Create2"} <= runtime.program.symbols.exports
     assert set(runtime.program.facts.needed) <= set(runtime.libraries)
     assert not any(item.camera or item.ours for item in runtime.libraries.values())
 
@@ -65,7 +65,7 @@ def test_the_cameras_own_libraries() -> None:
 
 def test_a_live_camera_has_what_it_has() -> None:
     document: dict[str, Any] = {"loader": None, "folders": [], "page_size": 4096, "libraries": []}
-    policy = make_policy(document, name="lobby", architecture=Architecture.armv7hf, track=None, offers=dict)
+    policy = make_policy(document, name="lobby", architecture=Architecture.armv7hf, track=None, exports=dict)
     assert not policy.libraries
     assert policy.time_bits is None
 
@@ -78,6 +78,6 @@ def test_an_unknown_profile() -> None:
 
 
 def test_symbols_are_kept_whole() -> None:
-    offers = frozenset({"open", "open@V_1", "open@V_2", "old@V_1", "plain", "plain@"})
-    assert parse_offers(dump_offers(offers)) == offers
-    assert dump_offers(offers) == ["old -V_1", "open V_1 V_2", "plain "]
+    exports = frozenset({"open", "open@V_1", "open@V_2", "old@V_1", "plain", "plain@"})
+    assert parse_exports(dump_exports(exports)) == exports
+    assert dump_exports(exports) == ["old -V_1", "open V_1 V_2", "plain "]

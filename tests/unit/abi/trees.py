@@ -37,11 +37,11 @@ def bundle(root: Path, files: Mapping[str, bytes | str]) -> Path:
         "libexec/python3.11": make_elf(
             needed=["libc.so.6"],
             needs={"libc.so.6": ["GLIBC_2.36"]},
-            offers=["PyLong_FromLong"],
+            exports=["PyLong_FromLong"],
             interpreter=LOADER,
             program=True,
         ),
-        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=GLIBC, offers=["puts@GLIBC_2.4", "new@GLIBC_2.36"]),
+        "lib/libc.so.6": make_elf(soname="libc.so.6", defines=GLIBC, exports=["puts@GLIBC_2.4", "new@GLIBC_2.36"]),
         "lib/ld-linux-armhf.so.3": make_elf(
             soname="ld-linux-armhf.so.3", defines=BASE["ld-linux-armhf.so.3"].facts.defines
         ),

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 FILES = {
-    "/lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.31"], offers=["puts@GLIBC_2.4"]),
+    "/lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.31"], exports=["puts@GLIBC_2.4"]),
     "/usr/lib/libvdo.so.1": make_elf(
         soname="libvdo.so.1",
         needed=["libglib.so.0", "libc.so.6", "libelsewhere.so.1"],
         needs={"libc.so.6": ["GLIBC_2.34"]},
-        wants=["__time64@GLIBC_2.34"],
+        imports=["__time64@GLIBC_2.34"],
     ),
-    "/usr/lib/libglib.so.0": make_elf(soname="libglib.so.0", offers=["g_free"]),
+    "/usr/lib/libglib.so.0": make_elf(soname="libglib.so.0", exports=["g_free"]),
     "/usr/lib/libtext.so.1": b"not an ELF file",
     "/usr/lib/libnot-asked-for.so.1": make_elf(),
 }
@@ -75,7 +75,7 @@ def test_what_is_asked_for_is_read_with_what_it_needs(tmp_path: Path) -> None:
     assert set(table.rows) == {"libvdo.so.1", "libglib.so.0", "libc.so.6"}
     assert table.rows["libvdo.so.1"]["needs"] == {"libc.so.6": ["GLIBC_2.34"]}
     assert (table.rows["libvdo.so.1"]["time_bits"], table.rows["libc.so.6"]["time_bits"]) == (64, None)
-    assert table.load_offers()["libc.so.6"] == ["puts GLIBC_2.4"]
+    assert table.load_exports()["libc.so.6"] == ["puts GLIBC_2.4"]
     assert table.page_size == 16384
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_read_twice(tmp_path: Path) -> None:
     assert shell.read == ["/usr/lib/libglib.so.0"]
     more = ensure_libraries(cast("Session", shell), facts(), ["libc.so.6"], cache=tmp_path)
     assert shell.read == ["/usr/lib/libglib.so.0", "/lib/libc.so.6"]
-    assert set(more.load_offers()) == {"libglib.so.0", "libc.so.6"}
+    assert set(more.load_exports()) == {"libglib.so.0", "libc.so.6"}
 
 
 def test_another_firmware_is_read_anew(tmp_path: Path) -> None:

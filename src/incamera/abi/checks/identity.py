@@ -43,7 +43,7 @@ def find_damage(item: Object, severity: Severity) -> Iterator[Finding]:
             kind=Kind.malformed,
             severity=severity,
             file=item.path,
-            needs="a sound ELF file",
+            needs="a valid ELF file",
             provides=problem,
             remedy="fetch or build it again",
         )
@@ -158,7 +158,7 @@ def describe_cpu_features(item: Object) -> str:
 
 def asks_the_processor(item: Object) -> bool:
     symbols = item.symbols
-    return symbols is None or bool(_ASKS & (symbols.weak | {reference.name for reference in symbols.needs}))
+    return symbols is None or bool(_ASKS & (symbols.weak | {reference.name for reference in symbols.imports}))
 
 
 def find_page_size(item: Object, policy: Policy, process: Process) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def _remedy_for_library(name: str, process: Process) -> str:
     if name in load_api():
         return "the camera's own library, which this one has not: use a camera that has it (virtual ones do not)"
     if name.startswith("libpython"):
-        return "link it without libpython: the interpreter itself offers Python's functions"
+        return "link it without libpython: the interpreter itself exports Python's functions"
     if process.subject.shape == "package":
         paths = (*process.subject.objects, *process.subject.links)
         beside = next((path for path in paths if path.rpartition("/")[2] == name), None)

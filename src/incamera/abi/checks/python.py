@@ -51,7 +51,7 @@ def is_importable(item: Object, target: Target) -> bool:
     if name is None:
         return False
     if not name.tag:
-        return item.symbols is not None and entry_point(name.stem) in item.symbols.offers
+        return item.symbols is not None and entry_point(name.stem) in item.symbols.exports
     return name.tag in ("abi3", _tag(target))
 
 
@@ -93,7 +93,7 @@ def find_no_entry(item: Object, target: Target) -> Iterator[Finding]:
     name = parse_module_name(item.name)
     if name is None or name.tag not in ("abi3", _tag(target)) or item.symbols is None or item.damage:
         return
-    if entry_point(name.stem) not in item.symbols.offers:
+    if entry_point(name.stem) not in item.symbols.exports:
         yield Finding(
             kind=Kind.missing_symbol,
             severity=Severity.error,

@@ -76,7 +76,7 @@ def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, 
     for library in facts.libraries:
         row = describe_library(data[library.path])
         if row is not None:
-            symbols[library.real_name] = row.pop("offers")
+            symbols[library.real_name] = row.pop("exports")
             rows.append({"name": library.soname, "path": library.path, "real_name": library.real_name} | row)
     document = {
         "source": f"the virtual camera {camera.profile}",
@@ -107,7 +107,7 @@ def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], 
         row = describe_library(file.read_bytes())
         if row is not None:
             real_name = names.get(file.name, file.name)
-            symbols[real_name] = row.pop("offers")
+            symbols[real_name] = row.pop("exports")
             rows.append({"name": file.name, "path": path, "real_name": real_name} | row)
     document = {"source": f"a bundle for {target} without any packages", "program": rows[0], "libraries": rows[1:]}
     return document, symbols
