@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from incamera.errors import StoreError
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write the file *path*, whole or not at all, though several threads and processes write it at once."""
@@ -23,6 +25,14 @@ def write_whole(path: Path, data: bytes) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write the file that the user named on the command line. Raises StoreError."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
 def keep_cache(path: Path, data: bytes) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from incamera.disk import disk_usage, keep_cache, remove_tree
+from incamera.disk import disk_usage, keep_cache, remove_tree, write_output
+from incamera.errors import StoreError
 
 
 def test_remove_tree_removes_read_only_folders(tmp_path: Path) -> None:
@@ -50,3 +52,8 @@ def test_disk_usage_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"x" * 100)
     (tmp_path / "two").hardlink_to(tmp_path / "one")
     assert disk_usage(tmp_path) == 100
+
+
+def test_file_of_the_user_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=re.escape(f"cannot write {tmp_path}/nowhere/out.html: No such file")):
+        write_output(tmp_path / "nowhere" / "out.html", b"")

@@ -1,73 +1,213 @@
-"""A picture of who needs whom, as SVG: what asks on the left, what is asked further right, what is missing in red."""
+"""Which file needs which library, as Graphviz DOT or as an HTML page with tables."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from incamera.abi.findings import Finding, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.abi.findings import Report
     from incamera.abi.objects import Object
     from incamera.abi.world import World
 
-_ROW, _HEIGHT, _GAP, _MARGIN, _TOP = 24, 19, 150, 20, 64
-_CHARACTER = 6.3
-_LONGEST = 46
-_TALLEST = 120
-_SWEEPS = 4
-# With glibc's own: what nearly all files need, so that lines to it would say nothing.
+_LONGEST_LABEL = 46
+# The compiler's libraries. Like those of glibc, nearly every file needs them, so an edge to them would say nothing.
 _COMPILERS = re.compile(r"lib(?:gcc_s|stdc\+\+)\.so\.\d+")
-# Fill and frame of the boxes.
-_COLOURS = {
-    "file": ("#ffffff", "#8a8f98"),
-    "library": ("#e8f1fb", "#5b8fc7"),
-    "camera": ("#e9f6ea", "#5fa463"),
-    "warning": ("#fff6dd", "#c9962a"),
-    "error": ("#fde7e7", "#cc2b2b"),
-    "missing": ("#cc2b2b", "#8f1414"),
+
+
+class _Kind(NamedTuple):
+    """How a node of a kind looks in the graph, and what the kind is called."""
+
+    fill: str
+    frame: str
+    meaning: str
+    text: str = "#1f2328"
+
+
+_KINDS = {
+    "file": _Kind("#ffffff", "#8a8f98", "module or program"),
+    "library": _Kind("#e8f1fb", "#5b8fc7", "library brought along"),
+    "camera": _Kind("#e9f6ea", "#5fa463", "library of the camera"),
+    "warning": _Kind("#fff6dd", "#c9962a", "file with a warning"),
+    "error": _Kind("#fde7e7", "#cc2b2b", "file that cannot work"),
+    "missing": _Kind("#cc2b2b", "#8f1414", "missing library", "#ffffff"),
 }
-_LEGEND = {
-    "file": "modules and programs",
-    "library": "libraries brought along",
-    "camera": "the camera's",
-    "warning": "with a warning",
-    "error": "cannot work",
-    "missing": "missing",
-}
+_FAILS = "#cc2b2b"
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font-family: sans-serif; margin: 2em }}
+table {{ border-collapse: collapse; margin-block: 1em 2em }}
+caption {{ text-align: start; font-weight: bold; padding-block: .5em }}
+th, td {{ border: 1px solid gray; padding: .3em .6em; text-align: start; vertical-align: top; overflow-wrap: anywhere }}
+ul {{ margin: 0; padding-inline-start: 1.2em }}
+</style>
+</head>
+<body>
+<h1>Which file needs which library</h1>
+{body}
+</body>
+</html>
+"""
 
 
 @dataclass(slots=True, eq=False)
-class _Box:
+class _Node:
+    """One file, or several files of a folder that need the same. `kind` is a key of `_KINDS`."""
+
     label: str
-    colour: str
-    title: str
-    needs: dict[_Box, bool] = field(default_factory=dict)
-    """Whom it needs, and whether that fails."""
-    column: int = 0
-    x: float = 0
-    y: float = 0
-
-    @property
-    def width(self) -> float:
-        return len(self.label) * _CHARACTER + 14
+    kind: str
+    files: Sequence[str]
+    findings: Sequence[Finding] = ()
+    needs: dict[_Node, bool] = field(default_factory=dict)
+    """The nodes that this one needs, each with whether that fails."""
 
 
-def draw_graph(report: Report, world: World) -> str:
-    """Return the picture of a report. What nearly all files need is left out where nothing is wrong with it."""
-    boxes = _make_boxes(report, world)
-    columns = _split(_order(_arrange(boxes)))
-    width, height = _place(columns)
-    return _render(report, boxes, width, height)
+def render_dot(judged: Iterable[tuple[Report, World]]) -> str:
+    """Return a DOT graph of the reports, each a cluster: an arrow leads from a file to what it needs.
+
+    A library that nearly all files need is left out unless something is wrong with it.
+    """
+    lines = [
+        "digraph needs {",
+        "  rankdir=LR",
+        '  graph [fontname="Helvetica,Arial,sans-serif", fontsize=14, labelloc=t, labeljust=l]',
+        '  node [fontname="Helvetica,Arial,sans-serif", fontsize=11, height=0.25, shape=box, style="rounded,filled"]',
+        '  edge [color="#a3a8b0", arrowsize=0.6]',
+        *_render_legend(),
+    ]
+    for number, (report, world) in enumerate(judged):
+        lines.append(f"  subgraph cluster_{number} {{")
+        lines.append(f"    label={_quote(_title(report))}")
+        lines += _render_nodes(_make_nodes(report, world), f"n{number}_")
+        lines.append("  }")
+    return "\n".join([*lines, "}", ""])
 
 
-def _make_boxes(report: Report, world: World) -> list[_Box]:
+def _render_legend() -> Iterator[str]:
+    yield "  subgraph cluster_legend {"
+    yield '    label="Legend"'
+    for kind, look in _KINDS.items():
+        yield f"    legend_{kind} [label={_quote(look.meaning)}, {_colours(kind)}]"
+    yield "  }"
+
+
+def _render_nodes(nodes: Sequence[_Node], prefix: str) -> Iterator[str]:
+    names = {node: f"{prefix}{number}" for number, node in enumerate(nodes)}
+    for node in nodes:
+        tooltip = "\n".join([*node.files, *map(_describe, node.findings)])
+        yield f"    {names[node]} [label={_quote(node.label)}, tooltip={_quote(tooltip)}, {_colours(node.kind)}]"
+    for node in nodes:
+        for other, fails in node.needs.items():
+            look = f' [color="{_FAILS}", penwidth=1.6]' if fails else ""
+            yield f"    {names[node]} -> {names[other]}{look}"
+
+
+def _colours(kind: str) -> str:
+    look = _KINDS[kind]
+    return f'fillcolor="{look.fill}", color="{look.frame}", fontcolor="{look.text}"'
+
+
+def _quote(text: str) -> str:
+    """Return *text* as a DOT string. Graphviz reads backslashes and HTML's character references in labels."""
+    for character, replacement in (("\\", "\\\\"), ('"', '\\"'), ("&", "&amp;"), ("\n", "\\n")):
+        text = text.replace(character, replacement)
+    return f'"{_printable(text)}"'
+
+
+def render_html(judged: Sequence[tuple[Report, World]]) -> str:
+    """Return a page with two tables for each report: its findings, and the files with what they need."""
+    title = ", ".join(dict.fromkeys(_title(report) for report, _ in judged))
+    body: list[str] = []
+    for number, (report, world) in enumerate(judged):
+        body += _render_report(report, _make_nodes(report, world), f"n{number}-")
+    return _PAGE.format(title=_escape(title), body="\n".join(body))
+
+
+def _render_report(report: Report, nodes: Sequence[_Node], prefix: str) -> Iterator[str]:
+    verdict = "It can work" if report.compatible else "It cannot work"
+    found, files = format_count(len(report.findings), "finding"), format_count(report.files, "file")
+    yield f"<h2>{_escape(_title(report))}</h2>"
+    yield f"<p>{verdict}: {found} in {files}.</p>"
+    if report.findings:
+        columns = ["File", "Severity", "Kind", "Needs", "There is", "Remedy"]
+        rows = [[one.file, one.severity, one.kind, one.needs, one.provides, one.remedy] for one in report.findings]
+        yield from _render_table("Findings", columns, [("", *map(_escape, row)) for row in rows])
+    names = {node: f"{prefix}{number}" for number, node in enumerate(nodes)}
+
+    def link(node: _Node, fails: bool) -> str:
+        return _list(
+            f'<a href="#{names[one]}">{_escape(one.label)}</a>' for one, bad in node.needs.items() if bad == fails
+        )
+
+    yield from _render_table(
+        "Files, and what they need",
+        ["Name", "What it is", "Path", "Needs", "Needs in vain"],
+        [
+            (
+                names[node],
+                _escape(node.label),
+                _KINDS[node.kind].meaning,
+                _list(map(_escape, node.files)),
+                link(node, False),
+                link(node, True),
+            )
+            for node in nodes
+        ],
+    )
+
+
+def _render_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a table. A row has its id, or an empty text, and then its cells as HTML."""
+    yield f"<table>\n<caption>{caption}</caption>\n<thead>\n<tr>"
+    yield from (f'<th scope="col">{name}</th>' for name in columns)
+    yield "</tr>\n</thead>\n<tbody>"
+    for name, head, *cells in rows:
+        yield f'<tr id="{name}">' if name else "<tr>"
+        yield f'<th scope="row">{head}</th>'
+        yield from (f"<td>{cell}</td>" for cell in cells)
+        yield "</tr>"
+    yield "</tbody>\n</table>"
+
+
+def _list(items: Iterable[str]) -> str:
+    entries = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{entries}</ul>" if entries else ""
+
+
+def _escape(text: str) -> str:
+    return escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Return *text* with U+FFFD in place of control characters and of what UTF-8 cannot encode."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _title(report: Report) -> str:
+    return f"{report.subject} on {report.policy}"
+
+
+def _describe(finding: Finding) -> str:
+    return f"{finding.kind}: needs {finding.needs}, there is {finding.provides}"
+
+
+def _make_nodes(report: Report, world: World) -> list[_Node]:
     findings: dict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         findings[finding.file].append(finding)
@@ -77,63 +217,60 @@ def _make_boxes(report: Report, world: World) -> list[_Box]:
             found.setdefault(item, {})
         for (item, name), other in loaded.load.found.items():
             found[item].setdefault(name, other)
-    objects = [item for item in found if not (item.camera or item.base) or _is_asked(item, found)]
+    # Of the camera, and of the bare runtime, only what a shown file needs.
+    needed = {other for item, needs in found.items() if item.ours or not _is_common(item) for other in needs.values()}
+    objects = [item for item in found if item.ours or item in needed]
     shown = [item for item in objects if not _is_common(item) or item.path in findings]
     by_object = _group(shown, found, findings)
-    boxes: dict[str, _Box] = {}
+    missing: dict[str, _Node] = {}
     for item in shown:
-        box = by_object[item]
+        node = by_object[item]
         for name, other in found[item].items():
             if other is None:
-                target = boxes.setdefault(name, _Box(name, "missing", f"{name}: nobody has it"))
-                box.needs[target] = True
-            elif other in by_object and by_object[other] is not box:
+                target = missing.setdefault(name, _Node(name, "missing", [f"{name}: not found anywhere"]))
+                node.needs[target] = True
+            elif other in by_object and by_object[other] is not node:
                 target = by_object[other]
                 broken = any(
                     other.path in finding.provides or name in finding.provides for finding in findings[item.path]
                 )
-                box.needs[target] = box.needs.get(target, False) or (broken and box.colour == "error")
+                node.needs[target] = node.needs.get(target, False) or (broken and node.kind == "error")
     alone = [
-        _Box(_shorten(file), _worst(found_there), _tooltip(file, found_there))
-        for file, found_there in findings.items()
+        _Node(_shorten(file), _worst(own), [file], own)
+        for file, own in findings.items()
         if file not in {item.path for item in shown}
     ]
-    return [*dict.fromkeys(by_object.values()), *boxes.values(), *alone]
+    return [*dict.fromkeys(by_object.values()), *missing.values(), *alone]
 
 
 def _is_common(item: Object) -> bool:
     return LIBC_FAMILY.fullmatch(item.name) is not None or _COMPILERS.fullmatch(item.name) is not None
 
 
-def _is_asked(item: Object, found: Mapping[Object, Mapping[str, Object | None]]) -> bool:
-    """Is it one of the camera's, or of the bare runtime's, that a file of ours needs?"""
-    return any(item in needs.values() for other, needs in found.items() if other.ours or not _is_common(other))
-
-
 def _group(
     objects: Sequence[Object],
     found: Mapping[Object, Mapping[str, Object | None]],
     findings: Mapping[str, Sequence[Finding]],
-) -> dict[Object, _Box]:
-    """Give each file its box; sound modules of one folder that need the same share one."""
+) -> dict[Object, _Node]:
+    """Return the node of each file. Modules of a folder that need the same, and are without findings, share one."""
     asked = {other for needs in found.values() for other in needs.values()}
     groups: dict[tuple[object, ...], list[Object]] = defaultdict(list)
     for item in objects:
         alone = item in asked or item.path in findings or not item.ours
         needs = frozenset(name for name, other in found[item].items() if other is None or not _is_common(other))
         groups[(item,) if alone else (item.folder, needs)].append(item)
-    boxes: dict[Object, _Box] = {}
+    nodes: dict[Object, _Node] = {}
     for members in groups.values():
         first = members[0]
         if len(members) > 1:
-            names = "\n".join(item.name for item in members)
-            box = _Box(_shorten(f"{first.folder or '.'}/ ({len(members)} files)"), "file", f"{first.folder}/\n{names}")
+            label = f"{first.folder or '.'}/ ({len(members)} files)"
+            node = _Node(_shorten(label), "file", [item.path for item in members])
         else:
             own = findings.get(first.path, ())
             kind = "camera" if first.camera else "library" if first in asked else "file"
-            box = _Box(_shorten(_label(first)), _worst(own) if own else kind, _tooltip(first.path, own))
-        boxes |= dict.fromkeys(members, box)
-    return boxes
+            node = _Node(_shorten(_label(first)), _worst(own) if own else kind, [first.path], own)
+        nodes |= dict.fromkeys(members, node)
+    return nodes
 
 
 def _label(item: Object) -> str:
@@ -143,128 +280,11 @@ def _label(item: Object) -> str:
 
 
 def _shorten(text: str) -> str:
-    for part in ("lib/python3/dist-packages/", ".cpython-"):
-        if part == ".cpython-" and part in text:
-            text = text.partition(part)[0] + ("" if text.endswith(")") else ".so")
-        else:
-            text = text.removeprefix(part)
-    return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
+    """Return *text* without what nearly all paths have in common, cut to what fits a node."""
+    stem, tag, _ = text.removeprefix("lib/python3/dist-packages/").partition(".cpython-")
+    short = f"{stem}.so" if tag else stem
+    return short if len(short) <= _LONGEST_LABEL else "…" + short[1 - _LONGEST_LABEL :]
 
 
 def _worst(findings: Iterable[Finding]) -> str:
     return "error" if any(finding.severity is Severity.error for finding in findings) else "warning"
-
-
-def _tooltip(path: str, findings: Iterable[Finding]) -> str:
-    return "\n".join([path, *(f"{one.kind}: needs {one.needs}, there is {one.provides}" for one in findings)])
-
-
-def _arrange(boxes: Sequence[_Box]) -> list[list[_Box]]:
-    """Put each box to the right of all who need it."""
-    for _ in boxes:  # a circle would push its members to the right for ever
-        moved = False
-        for box in boxes:
-            for other in box.needs:
-                if other.column <= box.column < len(boxes) - 1 and box not in other.needs:
-                    other.column = box.column + 1
-                    moved = True
-        if not moved:
-            break
-    columns: dict[int, list[_Box]] = defaultdict(list)
-    for box in boxes:
-        columns[box.column].append(box)
-    return [sorted(columns[number], key=lambda box: box.title) for number in sorted(columns)]
-
-
-def _order(columns: list[list[_Box]]) -> list[list[_Box]]:
-    """Move boxes towards those that they are joined with, so that fewer lines cross."""
-    neighbours: dict[_Box, list[_Box]] = defaultdict(list)
-    for column in columns:
-        for box in column:
-            for other in box.needs:
-                neighbours[box].append(other)
-                neighbours[other].append(box)
-    for sweep in range(_SWEEPS):
-        for column in columns if sweep % 2 == 0 else reversed(columns):
-            middle = {box: place / len(other) for other in columns for place, box in enumerate(other)}
-            column.sort(
-                key=lambda box: (
-                    sum(middle[other] for other in neighbours[box]) / (len(neighbours[box]) or 1)
-                    if neighbours[box]
-                    else middle[box]
-                )
-            )
-    return columns
-
-
-def _split(columns: Iterable[Sequence[_Box]]) -> list[Sequence[_Box]]:
-    """Break columns that are taller than a page."""
-    parts: list[Sequence[_Box]] = []
-    for column in columns:
-        count = -(-len(column) // _TALLEST)
-        size = -(-len(column) // max(count, 1))
-        parts += [column[start : start + size] for start in range(0, len(column), size or 1)]
-    return parts
-
-
-def _place(columns: Sequence[Sequence[_Box]]) -> tuple[float, float]:
-    tallest = max((len(column) for column in columns), default=1)
-    x = float(_MARGIN)
-    for column in columns:
-        # Shorter columns are spread over the height, so that lines run level.
-        step = _ROW if len(column) == tallest else min(tallest / (len(column) or 1), 4) * _ROW
-        y = _TOP + (tallest * _ROW - len(column) * step) / 2
-        for number, box in enumerate(column):
-            box.x, box.y = x, y + number * step + (step - _ROW) / 2
-        x += max((box.width for box in column), default=0) + _GAP
-    return max(x - _GAP + _MARGIN, 700), _TOP + tallest * _ROW + _MARGIN
-
-
-def _render(report: Report, boxes: Sequence[_Box], width: float, height: float) -> str:
-    title = f"{report.subject} on {report.policy}"
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
-        f' viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="11">',
-        f"<title>{escape(title)}</title>",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="{_MARGIN}" y="22" font-size="15" font-weight="bold">{escape(title)}</text>',
-        *_render_legend(),
-    ]
-    # What fails comes last, so that it lies above the rest.
-    edges = sorted(
-        ((box, other, fails) for box in boxes for other, fails in box.needs.items()), key=lambda edge: edge[2]
-    )
-    lines += [_render_edge(*edge) for edge in edges]
-    lines += [_render_box(box) for box in boxes]
-    return "\n".join([*lines, "</svg>", ""])
-
-
-def _render_legend() -> list[str]:
-    lines = []
-    x = float(_MARGIN)
-    for colour, words in _LEGEND.items():
-        fill, frame = _COLOURS[colour]
-        lines.append(f'<rect x="{x:.0f}" y="34" width="14" height="12" rx="3" fill="{fill}" stroke="{frame}"/>')
-        lines.append(f'<text x="{x + 19:.0f}" y="44" fill="#444444">{escape(words)}</text>')
-        x += 19 + len(words) * _CHARACTER + 16
-    return lines
-
-
-def _render_edge(box: _Box, other: _Box, fails: bool) -> str:
-    x1, y1, x2, y2 = box.x + box.width, box.y + _HEIGHT / 2, other.x, other.y + _HEIGHT / 2
-    bend = max(abs(x2 - x1) * 0.4, 40)
-    look = 'stroke="#cc2b2b" stroke-width="1.6"' if fails else 'stroke="#a3a8b0" stroke-width="0.8" opacity="0.75"'
-    return (
-        f'<path d="M{x1:.0f} {y1:.1f} C{x1 + bend:.0f} {y1:.1f} {x2 - bend:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"'
-        f' fill="none" {look}/>'
-    )
-
-
-def _render_box(box: _Box) -> str:
-    fill, frame = _COLOURS[box.colour]
-    text = "#ffffff" if box.colour == "missing" else "#1f2328"
-    return (
-        f'<g><title>{escape(box.title)}</title><rect x="{box.x:.0f}" y="{box.y:.1f}" width="{box.width:.0f}"'
-        f' height="{_HEIGHT}" rx="4" fill="{fill}" stroke="{frame}"/>'
-        f'<text x="{box.x + 7:.0f}" y="{box.y + 13.5:.1f}" fill="{text}">{escape(box.label)}</text></g>'
-    )

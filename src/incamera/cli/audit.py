@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.errors import UsageError
 from incamera.units import format_count
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def add_parser(commands: Any) -> None:
     against.add_argument("--profile", metavar="NAME", help="judge against this profile (see `virtual profiles`)")
     against.add_argument("--device", metavar="NAME", help="ask this device what it has, and judge against that")
     parser.add_argument(
-        "--graph", metavar="FILE", help="write who needs whom as a picture (SVG), what is missing in red"
+        "--graph",
+        type=Path,
+        metavar="FILE",
+        help="write which file needs which library: FILE.dot for Graphviz, FILE.html as tables",
     )
 
 
@@ -45,6 +49,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.workflows.audit import audit_file, audit_project
 
+    if arguments.graph is not None and arguments.graph.suffix not in (".dot", ".html"):
+        raise UsageError(
+            f"--graph {arguments.graph}: the name must end with .dot or .html",
+            hint="to get a picture, write needs.dot, then: dot -Tsvg -o needs.svg needs.dot",
+        )
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
     if arguments.path is not None:
@@ -53,11 +62,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         from incamera.project.settings import load_project
 
         judged = audit_project(context, load_project(Path(arguments.project)), **against)
-    if arguments.graph:
-        from incamera.abi.graph import draw_graph
+    if arguments.graph is not None:
+        from incamera.abi.graph import render_dot, render_html
+        from incamera.disk import write_output
 
-        with context.store.reporting_disk_errors():
-            Path(arguments.graph).write_text(draw_graph(*judged[0]), "utf-8")
+        render = render_dot if arguments.graph.suffix == ".dot" else render_html
+        write_output(arguments.graph, render(judged).encode())
     reports = [report for report, _ in judged]
     if arguments.json:
         # The first report's fields stand at the top, where a script that builds for one target looks for them.

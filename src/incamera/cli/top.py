@@ -73,16 +73,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.errors import StoreError
+    from incamera.disk import write_output
     from incamera.workflows.flame import record_flame
     from incamera.workflows.top import device_session
 
     with device_session(context, arguments.device, project) as session:
         flame = record_flame(context, session, project=project, pid=arguments.pid, seconds=arguments.seconds)
-        try:
-            arguments.flame.write_bytes(flame.graph)
-        except OSError as error:
-            raise StoreError(f"cannot write {arguments.flame}: {error.strerror}") from error
+        write_output(arguments.flame, flame.graph)
         if arguments.json:
             console.emit(
                 {
