@@ -1,10 +1,15 @@
 /* What comes from the host: it is unpacked, checked, and sealed. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "arrive.h"
+#include "files.h"
+#include "output.h"
+#include "protocol.h"
+#include "reuse.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,7 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Read exactly SIZE bytes of standard input. */
 char *read_input(size_t size) {
     char *data = require_memory(malloc(size + 1));
     for (size_t used = 0; used < size;) {
@@ -96,7 +100,6 @@ void unpack(const char *folder, bool gzip) {
     /* How tar ended tells little: busybox's takes a cut-off archive for a good one. The files are checked instead. */
 }
 
-/* Check what came, and give it its rights and its time. */
 void seal_files(const char *root, int folder, struct listing *wanted) {
     const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
     size_t bad = 0;

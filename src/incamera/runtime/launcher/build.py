@@ -23,7 +23,7 @@ TARGETS = {
     "x86_64": ("x86_64-linux-musl", "-mcpu=x86_64"),
 }
 FLAGS = (
-    *("-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Werror"),
+    *("-std=gnu11", "-Os", "-static", "-s", "-Wall", "-Wextra", "-Wmissing-prototypes", "-Werror"),
     *("-ffunction-sections", "-fdata-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
     *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--gc-sections", "-Wl,--build-id=none"),
 )

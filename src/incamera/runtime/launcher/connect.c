@@ -1,7 +1,8 @@
 /* guard connect SOCKET: standard input and output become a connection to a socket of the device's, such as the agent's.
    Over SSH, that is how a second client reaches an agent that listens to no network. */
-#include "incamera.h"
+#include "output.h"
 #include "protocol.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /* Files and folders. */
-#include "incamera.h"
+#include "files.h"
+#include "output.h"
 #include "protocol.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Return the whole of PATH, with a NUL behind it, or NULL. */
 char *read_file(const char *path, size_t *size) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
@@ -34,19 +35,6 @@ char *read_file(const char *path, size_t *size) {
     return data;
 }
 
-bool write_all(int descriptor, const void *data, size_t size) {
-    const char *bytes = data;
-    while (size) {
-        ssize_t written = write(descriptor, bytes, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written, size -= (size_t)written;
-    }
-    return true;
-}
-
 bool write_file(const char *path, const void *data, size_t size, mode_t mode) {
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file < 0)
@@ -55,7 +43,6 @@ bool write_file(const char *path, const void *data, size_t size, mode_t mode) {
     return close(file) == 0 && good;
 }
 
-/* Make the folders that PATH lies in, those named after its first FROM characters. */
 bool make_parents(char *path, size_t from) {
     for (char *slash = strchr(path + from, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
@@ -67,7 +54,6 @@ bool make_parents(char *path, size_t from) {
     return true;
 }
 
-/* Everybody may write to /tmp: what another user has put there is neither run nor written to. */
 bool is_own_folder(const char *path) {
     struct stat status;
     return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
@@ -100,7 +86,6 @@ bool copy_file(const char *from, const char *to, mode_t mode) {
     return got == 0;
 }
 
-/* Remove PATH and all below it; what cannot be removed stays, for the next time. */
 void remove_tree(const char *path) {
     if (unlink(path) == 0 || errno == ENOENT)
         return;
@@ -116,3 +101,5 @@ void remove_tree(const char *path) {
     closedir(folder);
     rmdir(path);
 }
+
+bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }

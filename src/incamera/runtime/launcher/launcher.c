@@ -2,8 +2,11 @@
 
    The library path is handed to the loader on its command line, never in the environment: what Python starts may be
    the camera's own programs, and those must find the camera's own libraries. */
-#include "incamera.h"
+#include "files.h"
+#include "output.h"
 #include "protocol.h"
+#include "text.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -7,8 +7,12 @@
    No clocks are compared: SECONDS is how long he has been at it. Who takes over puts his own file in its place: the other
    finds another TOKEN there at his next beat, and ends, at the latest before he gives a bundle its name. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "lease.h"
+#include "files.h"
+#include "lock.h"
+#include "output.h"
+#include "protocol.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +35,6 @@
 static char *lease; /* the path of ours; NULL: we have none */
 static char token[TOKEN_SIZE + 1];
 
-/* Do other computers write there, too? */
 bool is_shared(const char *apps) {
     /* SMB, by any of its names; NFS; FUSE, as of sshfs; 9P. */
     static const unsigned magic[] = {0xff534d42, 0xfe534d42, 0x517b, 0x6969, 0x65735546, 0x01021997};
@@ -124,7 +127,6 @@ static void start_beating(void) {
     close(ends[0]); /* the other end closes when we end */
 }
 
-/* Take the lease of APPS for WHO, who deploys APP, once nobody else has it. */
 void take_lease(const char *apps, const char *app, const char *who, bool take_over) {
     char *path = join_path(apps, ".deploying"), *before = NULL;
     int waited = 0, unchanged_since = 0;
@@ -176,7 +178,6 @@ void take_lease(const char *apps, const char *app, const char *who, bool take_ov
         sleep(BEAT_SECONDS + 1); /* the other has noticed by then */
 }
 
-/* Is it still ours to change what is there? */
 bool has_lease(void) { return !lease || holds(); }
 
 void require_lease(void) {

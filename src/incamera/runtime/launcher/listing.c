@@ -1,8 +1,13 @@
 /* What a bundle holds. A listing is a row of records "KIND SIZE SHA256 PATH\0TARGET\0": KIND is f (a file), x (one to
    execute) or l (a link to TARGET). */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "listing.h"
+#include "files.h"
+#include "output.h"
+#include "protocol.h"
+#include "sha256.h"
+#include "text.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +30,6 @@ static bool is_kind(const char *text) {
     return (*text == ENTRY_FILE || *text == ENTRY_EXECUTABLE || *text == ENTRY_LINK) && !text[1];
 }
 
-/* Take TEXT apart, in place. False when it is not a listing. */
 bool parse_listing(struct listing *listing, char *text, size_t size) {
     size_t room = 0;
     listing->entries = NULL;
@@ -74,7 +78,6 @@ void free_listing(struct listing *listing) {
     free(listing->text);
 }
 
-/* Is this file below FOLDER what the listing says? One that bears our time stamp was checked when it came. */
 bool is_sound(int folder, const struct entry *entry, bool trusted) {
     struct stat status;
     char sha256[65];
@@ -91,7 +94,6 @@ bool links_to(int folder, const struct entry *entry) {
     return size > 0 && !strcmp(target, entry->target);
 }
 
-/* What a link in ROOT leads to. */
 char *target_of(const char *root, const struct entry *entry) {
     if (*entry->target == '/')
         return join(entry->target, "", "");
@@ -102,7 +104,7 @@ char *target_of(const char *root, const struct entry *entry) {
     return target;
 }
 
-/* Some links of a bundle lead to what neither it nor this camera has; on file systems without links they are left out. */
+/* On file systems without links those are left out. */
 bool leads_nowhere(const char *root, const struct entry *entry) {
     char *target = target_of(root, entry);
     bool nowhere = access(target, F_OK) < 0 && errno == ENOENT;
@@ -110,7 +112,6 @@ bool leads_nowhere(const char *root, const struct entry *entry) {
     return nowhere;
 }
 
-/* Is all of WANTED below ROOT? What bears our time stamp is TRUSTED, or read. */
 bool is_whole(const char *root, const struct listing *wanted, bool trusted) {
     int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool whole = folder >= 0 && faccessat(folder, ENTRIES, F_OK, 0) == 0;

@@ -1,8 +1,11 @@
 /* One deploy of an app at a time; who waits is told for whom, and may take over. The lock itself is the kernel's, so that
    of a dead holder is free at once. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "lock.h"
+#include "files.h"
+#include "output.h"
+#include "protocol.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +20,6 @@
 #define LOCK_WAIT_MS 120000
 #define LOCK_PAUSE_MS 20
 
-/* Tell the host, a line a second, for whom it waits: "wait WHO SECONDS"; then PAUSE, in ms. False when that was long enough. */
 bool must_wait(int *waited, int pause, const char *who, long seconds) {
     if (*waited >= LOCK_WAIT_MS)
         return false;
@@ -70,7 +72,6 @@ static void end_holder(const char *holder) {
     free(number);
 }
 
-/* Take the lock of FOLDER for WHO, once nobody else has it. */
 void take_lock(const char *folder, const char *who, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), waited = 0;

@@ -1,10 +1,12 @@
-/* Which face to show. */
-#include "incamera.h"
+/* One static program that is two, told apart by the name it is called by: the launcher (python3) and the guard
+   (incamera-guard). It must run on any camera, so it uses nothing but system calls and a little of musl. */
+#include "output.h"
 #include "protocol.h"
+#include "verbs.h"
 
 #include <string.h>
 
-int guard(int argc, char **argv) {
+static int guard(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(int, char **);

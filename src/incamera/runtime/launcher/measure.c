@@ -1,10 +1,13 @@
 /* How fast a place is: a few megabytes written through, and read again from where they lie. */
 #define _GNU_SOURCE
-#include "incamera.h"
+#include "output.h"
 #include "protocol.h"
+#include "text.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

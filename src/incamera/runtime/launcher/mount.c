@@ -1,7 +1,8 @@
 /* incamera-guard mount TYPE SOURCE TARGET and incamera-guard unmount TARGET, for network shares. The options come on
    standard input, so that a password among them is in no process list. Both end with the kernel's own error number,
    which tells the host what was wrong. */
-#include "incamera.h"
+#include "output.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <string.h>

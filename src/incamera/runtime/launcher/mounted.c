@@ -1,6 +1,11 @@
 /* A runtime as a squashfs file is mounted where it lies, through a loop device; what a start reads of it is read ahead, and checked. */
 #define _GNU_SOURCE
-#include "standing.h"
+#include "mounted.h"
+#include "files.h"
+#include "output.h"
+#include "processes.h"
+#include "protocol.h"
+#include "text.h"
 #include "trial_images.h"
 
 #include <errno.h>
@@ -227,7 +232,7 @@ static int read_and_mount(const struct image *image, int file, const char *folde
 
 /* What is read of the image is checked before anything runs from it. Until then it is mounted under another name. */
 void mount_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_whole_image(image, path), error = 0;
+    int file = open_image_file(image, path), error = 0;
     char *partial = join(folder, ".partial", "");
     unmount(partial);
     if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || mkdir(partial, 0755) < 0)

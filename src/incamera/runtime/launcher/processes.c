@@ -1,12 +1,16 @@
-/* Who belongs to a run, and who uses a bundle: read from /proc, which is all there is on every camera. */
-#include "incamera.h"
+/* The processes and the memory of this device. */
+#include "processes.h"
+#include "files.h"
 #include "protocol.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct process {
@@ -33,9 +37,6 @@ static bool has_setting(const char *pid, const char *setting) {
     return found;
 }
 
-/* Send SIGNAL (0: none) to every process of the run ID whose first process is LEADER (0: unknown): those of its
-   session, those that have its id in their environment (they began sessions of their own), and the children of
-   either. Returns how many there are. */
 int signal_run(const char *id, pid_t leader, int signal) {
     DIR *proc = opendir("/proc");
     if (!proc)
@@ -82,7 +83,6 @@ int signal_run(const char *id, pid_t leader, int signal) {
     return members;
 }
 
-/* Has any process mapped a file below FOLDER (an absolute path)? */
 bool folder_in_use(const char *folder) {
     DIR *proc = opendir("/proc");
     char *prefix = join(" ", folder, "/");
@@ -98,4 +98,18 @@ bool folder_in_use(const char *folder) {
         closedir(proc);
     free(prefix);
     return used;
+}
+
+uint64_t read_memory(const char *key) {
+    char *text = read_file("/proc/meminfo", NULL), *line = text ? strstr(text, key) : NULL;
+    uint64_t size = line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
+    free(text);
+    return size;
+}
+
+int await_child(pid_t child) {
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
 }

@@ -1,10 +1,21 @@
 /* Receive a bundle: what of it is here already is taken from there, the host sends the rest, and it gets its name when it is whole. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "arrive.h"
+#include "files.h"
+#include "lease.h"
+#include "listing.h"
+#include "lock.h"
+#include "output.h"
+#include "protocol.h"
+#include "reuse.h"
+#include "shared_images.h"
+#include "text.h"
+#include "tidy.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -32,7 +43,7 @@ static void say_missing(const struct listing *wanted, size_t missing) {
 }
 
 /* Tell what is missing, and take it from standard input: the rest of the image, then files in an archive. */
-static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct image *image, bool plain) {
+static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct shared_image *image, bool plain) {
     size_t missing = 0;
     for (size_t i = 0; i < wanted->count; i++)
         missing += wanted->entries[i].missing;
@@ -104,7 +115,7 @@ static void mend_listing(const char *final, const char *raw, size_t size) {
 int guard_receive(int argc, char **argv) {
     bool plain = false, keep = false, verify = false, take_over = false, known = argc >= 3 && is_safe(argv[1]) && is_safe(argv[2]);
     const char *who = "";
-    struct image image = {.descriptor = -1};
+    struct shared_image image = {.descriptor = -1};
     for (int i = 3; known && i < argc; i++) {
         if (!strcmp(argv[i], "plain"))
             plain = true;

@@ -1,7 +1,9 @@
 /* What is here already, by content: a file found unchanged in any bundle here is linked, not sent again, whatever its path. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "reuse.h"
+#include "files.h"
+#include "protocol.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,7 +50,7 @@ static void enter(const struct listing *listing) {
     }
 }
 
-/* Make the folder that PATH lies in below FOLDER. Entries come sorted, so the last one made is most often the one. */
+/* Entries are sorted, so the last folder made is most often the one. */
 bool make_folder(int folder, const char *path) {
     static char last[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -75,7 +77,6 @@ bool make_folder(int folder, const char *path) {
     return true;
 }
 
-/* Put a copy of what ENTRY describes at its place below ROOT, from any bundle that has it. */
 bool take_from_here(const char *root, int folder, struct entry *entry) {
     bool taken = false;
     for (size_t slot = slot_of(entry); table_size && table[slot].entry && !taken; slot = (slot + 1) & (table_size - 1)) {
@@ -129,7 +130,6 @@ static size_t load_bases(const char *apps, struct listing *bases, bool trusted) 
     return count;
 }
 
-/* Look at all bundles below APPS; then `take_from_here` has them. */
 void find_bases(const char *apps, bool trusted) {
     static struct listing bases[BASES];
     size_t total = 0, count = load_bases(apps, bases, trusted);

@@ -1,6 +1,12 @@
 /* The roots in RAM that bundles run from, and the images behind them: what they are made of, who uses them, and what is left over. */
 #define _GNU_SOURCE
-#include "standing.h"
+#include "roots.h"
+#include "files.h"
+#include "mounted.h"
+#include "output.h"
+#include "processes.h"
+#include "protocol.h"
+#include "text.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -19,18 +25,6 @@
 #define YOUNG_SECONDS 15
 #define LOCK_WAIT_MS 60000
 #define LOCK_PAUSE_MS 20
-
-char *parent_of(const char *path) {
-    char *parent = join(path, "", ""), *slash = strrchr(parent, '/');
-    if (!slash || slash == parent)
-        fail(EXIT_USAGE, "not the folder of a bundle:", path, 0);
-    *slash = 0;
-    return parent;
-}
-
-const char *name_of(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
-
-bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }
 
 void take_roots_lock(void) {
     for (int i = 0; i < 2; i++) {
@@ -52,7 +46,6 @@ void take_roots_lock(void) {
     }
 }
 
-/* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */
 bool read_stands(const char *root, char *lines[2]) {
     char *path = join_path(root, STANDS), *text = read_file(path, NULL), *rest = text;
     free(path);
@@ -76,8 +69,8 @@ static bool mentions(const char *pid, const char *name, const char *text) {
     return found;
 }
 
-/* Does a process run from the root NAME? The files that it has mapped are those of the image, but its command line begins with the root's
-   loader, and its children inherit the environment that the launcher sets. */
+/* The files that a process has mapped are those of the image. But its command line begins with the root's loader, and its
+   children inherit the environment that the launcher sets. */
 bool root_in_use(const char *name) {
     char *folder = join(ROOTS "/", name, "/");
     DIR *proc = opendir("/proc");
@@ -91,7 +84,6 @@ bool root_in_use(const char *name) {
     return used;
 }
 
-/* Remove a root, and never what is mounted in it. */
 void remove_root(const char *root) {
     char *app = join_path(root, "app"), *stands = join_path(root, STANDS);
     unlink(stands); /* what is left is not taken for whole */
@@ -119,7 +111,6 @@ static bool is_young(const char *root) {
 
 /* What is left over. The lock is held. */
 
-/* Drop the roots that nobody runs from, but KEEP: those of APP alone, by its folder's name, since an app stands in one place; NULL: of all. */
 void drop_roots(const char *keep, const char *app) {
     DIR *folder = opendir(ROOTS);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {

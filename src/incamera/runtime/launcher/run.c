@@ -3,8 +3,12 @@
    The two are started over one SSH connection, each on a channel of its own. `hold` hears a heartbeat from the host;
    when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
    treats the children of a lost connection. */
-#include "incamera.h"
+#include "files.h"
+#include "output.h"
+#include "processes.h"
 #include "protocol.h"
+#include "text.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 /* SHA-256 as FIPS 180-4 describes it, so that the device needs no sha256sum. */
-#include "incamera.h"
+#include "sha256.h"
 
 #include <fcntl.h>
 #include <string.h>

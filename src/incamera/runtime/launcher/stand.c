@@ -11,7 +11,15 @@
 
    What stands already is told without asking the place: on a network share each question costs a round trip. */
 #define _GNU_SOURCE
-#include "standing.h"
+#include "files.h"
+#include "image.h"
+#include "mounted.h"
+#include "output.h"
+#include "protocol.h"
+#include "roots.h"
+#include "text.h"
+#include "unpacked.h"
+#include "verbs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,52 +32,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-/* The `image` text. */
-
-static uint64_t read_number(const char *text) { return strtoull(text, NULL, 10); }
-
-static void add_range(struct image *image, uint64_t start, uint64_t end) {
-    image->ranges = require_memory(realloc(image->ranges, (image->range_count + 1) * sizeof *image->ranges));
-    image->ranges[image->range_count++] = (struct range){start, end};
-}
-
-static void add_part(struct image *image, uint64_t size, const char *path) {
-    image->parts = require_memory(realloc(image->parts, (image->part_count + 1) * sizeof *image->parts));
-    image->parts[image->part_count++] = (struct part){size, path};
-}
-
-static bool is_complete(const struct image *image) {
-    bool sound = image->form && image->file && strlen(image->file) >= 64 && !strchr(image->file, '/');
-    for (size_t i = 0; i < image->range_count; i++)
-        sound = sound && image->ranges[i].start <= image->ranges[i].end && image->ranges[i].end <= image->size;
-    return sound;
-}
-
-/* Lines of a key and what it says. A key that is not known is from a newer incamera, and not needed. */
-static void read_image(const char *path, char *text, struct image *image) {
-    for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
-        char *key = strsep(&line, " "), *value = line, *more = line ? strchr(line, ' ') : NULL;
-        if (!value)
-            continue;
-        if (!strcmp(key, "form"))
-            image->form = value;
-        else if (!strcmp(key, "file"))
-            image->file = value;
-        else if (!strcmp(key, "size"))
-            image->size = read_number(value);
-        else if (!strcmp(key, "unpacked"))
-            image->unpacked = read_number(value);
-        else if (!strcmp(key, "read") && more)
-            add_range(image, read_number(value), read_number(more));
-        else if (!strcmp(key, "check"))
-            image->check = (uint32_t)read_number(value);
-        else if (!strcmp(key, "unpack") && more)
-            add_part(image, read_number(value), more + 1);
-    }
-    if (!is_complete(image))
-        fail(EXIT_IMAGE_DAMAGED, "not whole, deploy again:", path, 0);
-}
 
 /* Write device/… as the text says: "write PATH TEXT" adds a line to a file, "link PATH TARGET" makes a link. */
 static void write_device(const char *root, char *text) {
@@ -255,7 +217,7 @@ static void stand(const char *bundle, bool anew) {
         return;
     char *copy = join(text, "", "");
     struct image image = {0};
-    read_image(path, copy, &image);
+    parse_image(path, copy, &image);
     char *runtime = ensure_runtime(bundle, &image, anew);
     make_root(bundle, runtime, text, size, root);
     say(root);

@@ -1,7 +1,17 @@
 /* The newest bundle of an app gets its name; what is not needed any more goes. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "tidy.h"
+#include "files.h"
+#include "lease.h"
+#include "listing.h"
+#include "lock.h"
+#include "output.h"
+#include "processes.h"
+#include "protocol.h"
+#include "roots.h"
+#include "shared_images.h"
+#include "text.h"
+#include "verbs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,11 +25,6 @@
 #include <unistd.h>
 
 #define IDLE_SECONDS 3600
-
-bool ends_with(const char *text, const char *end) {
-    size_t a = strlen(text), b = strlen(end);
-    return a >= b && !strcmp(text + a - b, end);
-}
 
 char *read_current(const char *app) {
     static char name[NAME_MAX + 1];
@@ -47,7 +52,6 @@ void switch_over(const char *app, const char *name, bool plain_file) {
     free(path);
 }
 
-/* Give the finished bundle its name. Returns whether a damaged one had it. */
 bool give_name(const char *partial, const char *final) {
     int folder = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
@@ -71,7 +75,6 @@ bool give_name(const char *partial, const char *final) {
     return true;
 }
 
-/* Remove the damaged runtime that had the name FINAL, unless something runs from it: then it goes with the old ones. */
 void remove_damaged(const char *final) {
     char *aside = join(final, ".damaged", ""), *real = realpath(aside, NULL);
     if (real && !folder_in_use(real))
@@ -80,7 +83,6 @@ void remove_damaged(const char *final) {
     free(aside);
 }
 
-/* Remove all but NAME and PREVIOUS (NULL: all that is not whole), and what something runs from. */
 void remove_old(const char *app, const char *name, const char *previous) {
     DIR *folder = opendir(app);
     for (struct dirent *entry; folder && has_lease() && (entry = readdir(folder));) {

@@ -1,6 +1,12 @@
 /* Archives are unpacked into RAM: those of runtimes, and those of small apps. */
 #define _GNU_SOURCE
-#include "standing.h"
+#include "unpacked.h"
+#include "files.h"
+#include "output.h"
+#include "processes.h"
+#include "protocol.h"
+#include "sha256.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,31 +21,6 @@
 
 #define PIECE (4u << 20)
 #define MEGABYTE (1u << 20)
-
-_Noreturn void fail_reading(const char *path, int error) {
-    if (error == ENOENT || error == ENOTDIR)
-        fail(EXIT_IMAGE_DAMAGED, "the image is not there, deploy again:", path, 0);
-    fail(EXIT_UNREACHABLE, "cannot read the image (is the share or card still there?):", path, error);
-}
-
-_Noreturn void fail_damaged(const char *path) { fail(EXIT_IMAGE_DAMAGED, "the image is damaged, deploy again:", path, 0); }
-
-int open_whole_image(const struct image *image, const char *path) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (file < 0 || fstat(file, &status) < 0)
-        fail_reading(path, errno);
-    if ((uint64_t)status.st_size != image->size)
-        fail_damaged(path);
-    return file;
-}
-
-uint64_t read_memory(const char *key) {
-    char *text = read_file("/proc/meminfo", NULL), *line = text ? strstr(text, key) : NULL;
-    uint64_t size = line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
-    free(text);
-    return size;
-}
 
 static char *megabytes(uint64_t size) {
     char *number = number_text((long)(size / MEGABYTE)), *text = join(number, " MB", "");
@@ -82,13 +63,6 @@ static int start_unpacking(const char *command, const char *folder, pid_t *child
     return ends[1];
 }
 
-int await_child(pid_t child) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
 void unpack_app(const char *data, size_t size, const char *folder) {
     pid_t child;
     int pipe = start_unpacking("tar -x -o -f -", folder, &child);
@@ -99,7 +73,7 @@ void unpack_app(const char *data, size_t size, const char *folder) {
 }
 
 void unpack_image(const struct image *image, const char *path, const char *folder) {
-    int file = open_whole_image(image, path);
+    int file = open_image_file(image, path);
     require_memory_for(image->unpacked);
     char *partial = join(folder, ".partial", "");
     remove_tree(partial);

@@ -1,8 +1,15 @@
 /* Images: runtimes that lie beside the apps once, in one file or as a folder, for every bundle whose file `image` names
    them. Whoever receives a bundle shares the lock of APPS/.images; who has it alone may remove images. */
 #define _GNU_SOURCE
-#include "bundles.h"
-#include "incamera.h"
+#include "shared_images.h"
+#include "files.h"
+#include "lease.h"
+#include "listing.h"
+#include "output.h"
+#include "processes.h"
+#include "protocol.h"
+#include "sha256.h"
+#include "text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +35,6 @@ static int lock_images(const char *apps, int how) {
     return lock;
 }
 
-/* Keep others from removing images until the descriptor that is returned is closed. */
 int share_images(const char *apps) { return lock_images(apps, LOCK_SH); }
 
 static bool is_whole_file(const char *path, off_t size) {
@@ -37,7 +43,7 @@ static bool is_whole_file(const char *path, off_t size) {
 }
 
 /* A folder has got its name when all of it had been checked; since then, files may have been lost or changed. */
-static bool is_whole_tree(const char *path, const struct image *image) {
+static bool is_whole_tree(const char *path, const struct shared_image *image) {
     struct listing listing = {.folder = -1};
     if (!load_listing(&listing, path, true))
         return false;
@@ -46,7 +52,7 @@ static bool is_whole_tree(const char *path, const struct image *image) {
     return whole;
 }
 
-static bool is_here(const char *path, const struct image *image) {
+static bool is_here(const char *path, const struct shared_image *image) {
     char sha256[65];
     if (image->folder)
         return is_whole_tree(path, image);
@@ -54,7 +60,7 @@ static bool is_here(const char *path, const struct image *image) {
            (image->trusted || (sha256_file(AT_FDCWD, path, sha256) && !strncmp(image->file, sha256, 64)));
 }
 
-bool has_image(const char *apps, const struct image *image) {
+bool has_image(const char *apps, const struct shared_image *image) {
     char *images = join_path(apps, IMAGES), *path = join_path(images, image->file);
     bool there = is_here(path, image);
     free(path);
@@ -62,8 +68,7 @@ bool has_image(const char *apps, const struct image *image) {
     return there;
 }
 
-/* Open what came of the image before, unless it is whole by now. */
-void open_image(const char *apps, struct image *image) {
+void open_image(const char *apps, struct shared_image *image) {
     char *images = join_path(apps, IMAGES);
     image->path = join_path(images, image->file);
     image->partial = join(image->path, ".partial", "");
@@ -87,8 +92,7 @@ void open_image(const char *apps, struct image *image) {
         image->offset = 0;
 }
 
-/* Take the rest from standard input, and give the image its name once it is found to be what that says. */
-void receive_image(struct image *image) {
+void receive_image(struct shared_image *image) {
     static char buffer[1 << 16];
     struct sha256 hash;
     char sha256[65];
@@ -158,7 +162,6 @@ static bool is_named(const char *apps, const char *file) {
     return named;
 }
 
-/* Remove the images that no bundle names, unless somebody is receiving: then that one does it. */
 void remove_images(const char *apps) {
     char *folder = join_path(apps, IMAGES);
     DIR *images = opendir(folder);

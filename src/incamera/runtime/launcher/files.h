@@ -1,0 +1,33 @@
+/* Files and folders. */
+#ifndef FILES_H
+#define FILES_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* All of PATH with a NUL behind it, and its SIZE unless that is NULL. Returns NULL with errno where it cannot be read. */
+char *read_file(const char *path, size_t *size);
+
+/* Make or overwrite a file; false with errno where that fails. A link in its place is not followed. */
+bool write_file(const char *path, const void *data, size_t size, mode_t mode);
+bool copy_file(const char *from, const char *to, mode_t mode);
+
+/* Make the folders that PATH lies in, those named after its first FROM characters. */
+bool make_parents(char *path, size_t from);
+
+/* Remove PATH and all below it. What cannot be removed stays. */
+void remove_tree(const char *path);
+
+/* Is PATH a folder of the user that this process runs as? Everybody may write to /tmp: what another user has put there
+   is neither run nor written to. */
+bool is_own_folder(const char *path);
+
+/* Make PATH. Ends the program with EXIT_TAKEN where it is another user's. */
+void make_own_folder(const char *path);
+
+/* Does the name begin with a dot? */
+bool is_hidden(const struct dirent *entry);
+
+#endif

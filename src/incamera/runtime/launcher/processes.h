@@ -1,0 +1,23 @@
+/* The processes and the memory of this device, read from /proc, which is all there is on every camera. */
+#ifndef PROCESSES_H
+#define PROCESSES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Has any process mapped a file below FOLDER (an absolute path without links)? */
+bool folder_in_use(const char *folder);
+
+/* Send SIGNAL (0: none) to every process of the run ID whose first process is LEADER (0: unknown): those of its
+   session, those that have its id in their environment (they began sessions of their own), and the children of
+   either. Returns how many there are. */
+int signal_run(const char *id, pid_t leader, int signal);
+
+/* What /proc/meminfo says of KEY, such as "MemTotal:", in bytes. */
+uint64_t read_memory(const char *key);
+
+/* Wait for CHILD; returns its status as waitpid does. */
+int await_child(pid_t child);
+
+#endif
