@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
-    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.finder import Ladder
     from incamera.resolver.solve import Resolved
 
 # In the order in which they are tried.

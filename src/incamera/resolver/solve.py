@@ -15,7 +15,7 @@ from incamera.resolver.candidates import Candidate, Wish
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
-    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.finder import Ladder
 
 _MAX_ROUNDS = 20_000
 _SHOWN_OFFERS = 4

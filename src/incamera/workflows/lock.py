@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
     from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
-    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.finder import Ladder
     from incamera.resolver.solve import Resolved
     from incamera.targets.target import Target
 
@@ -109,7 +109,7 @@ def resolve_lock(
 ) -> Lock:
     from incamera.build.sdists import open_indexes, require_metadata
     from incamera.project.recipes import load_recipes
-    from incamera.resolver.ladder import Ladder
+    from incamera.resolver.finder import Ladder
     from incamera.resolver.solve import resolve
 
     debs = load_index(context, target.suite, target.architecture.facts.debian)

@@ -16,7 +16,7 @@ from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
 from incamera.project.settings import parse_project
 from incamera.resolver.explain import passed_over, why
-from incamera.resolver.ladder import Ladder
+from incamera.resolver.finder import Ladder
 from incamera.resolver.solve import Resolved, resolve
 from incamera.targets.target import Target
 from incamera.wheels.metadata import Metadata
