@@ -38,7 +38,7 @@ Made by `bench/packages.py` from real runs; don't edit it. Each package was lock
 in a project that asks for nothing else, deployed to a virtual camera (`axis-os-11-…`), and made to do something real
 there: the `[test]` of [its recipe](recipes.md).
 
-- **rung**: a wheel from the package index, a package of Debian's (`deb`), or built for the camera from its `sdist`.
+- **source**: a wheel from the package index, a package of Debian's (`deb`), or built for the camera from its `sdist`.
 - **seconds**: from `incamera lock` to a usable bundle, everything fetched that the package needs. The store had the
   interpreter and the compiler by then, but nothing of the package: no page of the index, no file, no build requirement.
 - **adds**: what the bundle, unpacked, has more than one without any package; what the package itself needs is in it.
@@ -52,7 +52,7 @@ class Row:
     """What became of one package on one architecture. *refusal*: why it cannot work there, and what to use instead."""
 
     version: str = ""
-    rung: str = ""
+    source: str = ""
     seconds: float = 0.0
     bytes: int = 0
     works: bool = False
@@ -86,7 +86,7 @@ def _measure_architecture(
     for name in wanted:
         say(f"{architecture}: {name}")
         row = _measure_package(name, architecture, empty, arguments.built_before)
-        say(f"{architecture}: {name} {row.version} {row.rung}, {row.seconds:.1f} s, {'works' if row.works else 'no'}")
+        say(f"{architecture}: {name} {row.version} {row.source}, {row.seconds:.1f} s, {'works' if row.works else 'no'}")
         rows[architecture][name] = row
         _save(rows)
 
@@ -128,11 +128,11 @@ def _measure_package(name: str, architecture: Architecture, empty: int, built_be
         found = next(item for item in built.document["distributions"] if item["name"] == name)
         return Row(
             version=found["version"],
-            rung=found["rung"],
+            source=found["source"],
             seconds=locked.seconds + built.seconds,
             bytes=int(built.document["tree_bytes"]) - empty,
             works=_works(project, architecture, env),
-            built_before=built_before is not None and found["rung"] == "sdist",
+            built_before=built_before is not None and found["source"] == "sdist",
         )
 
 
@@ -181,7 +181,7 @@ def _save(rows: Mapping[str, Mapping[str, Row]]) -> None:
 def make_page(rows: Mapping[str, Mapping[str, Row]], machine: str, processors: int) -> str:
     lines = [_INTRODUCTION, f"Measured on {processors} cores of {machine}."]
     for arch, found in rows.items():
-        lines += ["", f"## {arch}", "", "| package | version | rung | seconds | adds | works |"]
+        lines += ["", f"## {arch}", "", "| package | version | source | seconds | adds | works |"]
         lines.append("| --- | --- | --- | --- | --- | --- |")
         refused = []
         for name in PACKAGES:
@@ -195,7 +195,7 @@ def make_page(rows: Mapping[str, Mapping[str, Row]], machine: str, processors: i
                 works = "yes" if row.works else "**no**"
                 size = f"{row.bytes / _MB:.1f} MB"
                 seconds = f"{row.seconds:.1f}" + ("*" if row.built_before else "")
-                lines.append(f"| {name} | {row.version} | {row.rung} | {seconds} | {size} | {works} |")
+                lines.append(f"| {name} | {row.version} | {row.source} | {seconds} | {size} | {works} |")
         if any(row.built_before for row in found.values()):
             lines += [
                 "",

@@ -81,7 +81,7 @@ def test_build_makes_an_image_on_demand(project: Path, incamera: Run) -> None:
 def test_build_json_names_each_distribution(tmp_path: Path, incamera: Run) -> None:
     project = write_project(tmp_path / "plain", dependencies='["numpy"]')
     (distribution,) = document(incamera("build", "--json", "-C", project))["distributions"]
-    assert (distribution["name"], distribution["rung"]) == ("numpy", "deb")
+    assert (distribution["name"], distribution["source"]) == ("numpy", "deb")
     assert re.match(r"1\.24", distribution["version"])
     assert "numpy" in distribution["why"]
 

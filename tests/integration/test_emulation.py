@@ -1,4 +1,4 @@
-"""The last rung: the target's own compiler and Python, emulated in a root made without any right of root's."""
+"""Builds under emulation: the target's own compiler and Python, emulated in a root folder made without root."""
 
 from __future__ import annotations
 

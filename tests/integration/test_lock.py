@@ -44,9 +44,10 @@ class Place:
         return tomllib.loads((self.folder / "pylock.armv7hf-cp311.toml").read_text())
 
     @property
-    def rungs(self) -> dict[str, str]:
+    def sources(self) -> dict[str, str]:
         return {
-            item["name"]: f"{item['version']} {item['rung']}" for item in self.lock["tool"]["incamera"]["distributions"]
+            item["name"]: f"{item['version']} {item['source']}"
+            for item in self.lock["tool"]["incamera"]["distributions"]
         }
 
     def tree(self) -> Path:
@@ -80,7 +81,7 @@ def test_wheels_debs_and_their_reasons(place: Place) -> None:
     place.write("lamp", "pyyaml")
     done = place("lock")
     assert done.code == 0, done.err
-    assert place.rungs == {"lamp": "2.0 wheel", "bulb": "1.5 wheel", "pyyaml": "6.0 deb"}
+    assert place.sources == {"lamp": "2.0 wheel", "bulb": "1.5 wheel", "pyyaml": "6.0 deb"}
     explained = place("lock", "--explain", "PyYAML")
     assert "python3-yaml of Debian bookworm" in explained.out
     assert "not wheel: no package index has it" in explained.out
@@ -135,7 +136,7 @@ def test_upgrading_says_what_changed_and_leaves_the_rest(place: Place) -> None:
     assert "none changed" in place("lock").out
     one = place("lock", "--upgrade", "lamp")
     assert "lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
-    assert place.rungs == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}
+    assert place.sources == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}
     assert "bulb 1.0 (wheel) → 2.0 (wheel)" in place("lock", "--upgrade").out
     complain(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
 
@@ -150,7 +151,7 @@ def test_groups_extras_and_constraints(place: Place) -> None:
             '[dependency-groups]\nbase = ["tester"]\ntest = [{include-group = "base"}]\nother = ["unwanted"]\n'
         )
     assert place("lock").code == 0
-    assert place.rungs == {"lamp": "1 wheel", "tester": "1 wheel", "viewer": "1 wheel"}
+    assert place.sources == {"lamp": "1 wheel", "tester": "1 wheel", "viewer": "1 wheel"}
 
 
 # What goes wrong
@@ -219,7 +220,7 @@ def test_a_release_yanked_after_it_was_locked_still_builds(place: Place) -> None
     lamp.yanked = "it leaks"
     place.tree()
     place("lock", "--upgrade")
-    assert place.rungs == {"lamp": "1.0 wheel"}
+    assert place.sources == {"lamp": "1.0 wheel"}
 
 
 def test_a_wheel_that_is_none(place: Place) -> None:
@@ -253,7 +254,7 @@ def test_an_sdist_is_built_once_for_all_projects(both: Place) -> None:
     both.write("lamp")
     tree = both.tree()
     assert (tree / "lib/python3/dist-packages/lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
-    assert both.rungs == {"lamp": "2.0 sdist"}
+    assert both.sources == {"lamp": "2.0 sdist"}
     write_project(both.folder, name="second", dependencies='["lamp"]')
     done = both("build", "--json")
     assert done.code == 0, done.err
@@ -264,7 +265,7 @@ def test_the_user_asks_for_an_emulated_build(both: Place) -> None:
     both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
     both.write("lamp", settings='sources = { lamp = "emulated" }')
     assert both("lock").code == 0
-    assert both.rungs == {"lamp": "2.0 emulated"}
+    assert both.sources == {"lamp": "2.0 emulated"}
     done = both("build", "--json", timeout=600)
     assert done.code == 0, done.err
     assert "warning:" in done.err
@@ -299,6 +300,6 @@ def test_a_recipe_with_a_typo(place: Place) -> None:
     complain(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
 
 
-def test_a_rung_with_a_typo(place: Place) -> None:
+def test_a_source_with_a_typo(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
     complain(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')

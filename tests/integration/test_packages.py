@@ -127,4 +127,4 @@ def test_they_all_resolve_together(context: Context, tmp_path: Path, architectur
     folder = write_project(tmp_path, dependencies=json.dumps(names))
     lock = resolve_lock(context, load_project(folder), Target.parse(architecture))
     assert set(names) <= {item.name for item in lock.distributions}
-    assert {item.rung for item in lock.distributions} <= {"wheel", "deb", "sdist"}
+    assert {item.source for item in lock.distributions} <= {"wheel", "deb", "sdist"}

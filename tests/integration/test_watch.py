@@ -205,7 +205,7 @@ def test_other_dependencies_are_built_and_deployed(watch: Watch) -> None:
     watch.save("app.py", f"print('alone')\n{FOREVER}")
     watch.await_("alone")
     watch.save("pyproject.toml", settings.replace("= []", '= ["no-such-distribution-anywhere"]'))
-    watch.await_("no-such-distribution-anywhere cannot be had")
+    watch.await_("cannot resolve no-such-distribution-anywhere")
     watch.await_("waiting for changes")
     (watch.project / "app.py").write_text(f"import attr\nprint('with', attr.__name__)\n{FOREVER}")
     watch.save("pyproject.toml", settings.replace("= []", '= ["attrs"]'))

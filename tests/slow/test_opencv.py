@@ -71,8 +71,8 @@ def found(
 
 
 def test_it_is_built_from_its_sdist(built: dict[str, Any]) -> None:
-    rungs = {item["name"]: item["rung"] for item in built["distributions"]}
-    assert rungs == {"numpy": "deb", "opencv-python-headless": "sdist"}
+    sources = {item["name"]: item["source"] for item in built["distributions"]}
+    assert sources == {"numpy": "deb", "opencv-python-headless": "sdist"}
 
 
 def test_it_adds_at_most_40_mb(built: dict[str, Any], build: Build, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def assemble_bundle(
             arguments=project.entry.to_arguments(),
             missing=[*load_missing(tree), *find_missing(tree, layout.APP)],
             distributions=[
-                {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+                {"name": item.name, "version": item.version, "source": item.source, "why": item.why}
                 for item in lock.distributions
             ],
         )

@@ -1,4 +1,4 @@
-"""The last rung of the ladder: a private root of the target, and an sdist built in it under emulation."""
+"""Building an sdist under emulation, in a private root folder of the target."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def runtime_key(project: Project, lock: Lock) -> str:
     launcher = require_launcher(lock.target.architecture).read_bytes()
     inputs: list[object] = [layout.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)]
     inputs.append(agent_digest())
-    if any(item.rung in ("sdist", "emulated") for item in lock.distributions):
+    if any(item.source in ("sdist", "emulated") for item in lock.distributions):
         from incamera.build.sdists import built_keys
         from incamera.project.recipes import load_recipes
 

@@ -57,13 +57,13 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
     recipes = load_recipes(lock.target.architecture, project.recipes)
     wheels = {}
     for item in lock.distributions:
-        if item.rung == "wheel":
+        if item.source == "wheel":
             assert item.file is not None
             wheels[item.file.filename] = blobs[item.file]
         elif item.file is not None:
             recipe = recipes.find(item.name)
             built = ensure_built_wheel(
-                context, lock.target, item.name, item.rung, item.file, recipe, compiler=project.compiler
+                context, lock.target, item.name, item.source, item.file, recipe, compiler=project.compiler
             )
             wheels[built.name] = built
     return wheels

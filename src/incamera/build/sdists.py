@@ -76,8 +76,8 @@ def _built_metadata(context: Context, target: Target, file: IndexFile, recipe: R
     from incamera.wheels.metadata import parse_metadata
 
     locked = LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size)
-    rung = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
-    wheel = ensure_built_wheel(context, target, file.project, rung, locked, recipe, compiler="gcc")
+    source = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
+    wheel = ensure_built_wheel(context, target, file.project, source, locked, recipe, compiler="gcc")
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         return parse_metadata(archive.read(name), wheel.name)
@@ -121,17 +121,17 @@ def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Pat
 def wheel_key(locked: LockedDistribution, recipe: Recipe, target: Target, compiler: str) -> str:
     """What the wheel of an sdist depends on, as a key of the store."""
     assert locked.file is not None
-    return _key(target, locked.rung, locked.file, recipe, compiler)
+    return _key(target, locked.source, locked.file, recipe, compiler)
 
 
-def _key(target: Target, rung: str, file: LockedFile, recipe: Recipe, compiler: str) -> str:
-    inputs = [_FORMAT, str(target), rung, file.sha256, recipe.build_digest, compiler]
+def _key(target: Target, source: str, file: LockedFile, recipe: Recipe, compiler: str) -> str:
+    inputs = [_FORMAT, str(target), source, file.sha256, recipe.build_digest, compiler]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
 
 
 def built_keys(project: Project, lock: Lock, recipes: Recipes) -> list[str]:
     """Return the keys of all wheels that are built for *lock*."""
-    built = [item for item in lock.distributions if item.rung in ("sdist", "emulated")]
+    built = [item for item in lock.distributions if item.source in ("sdist", "emulated")]
     return [wheel_key(item, recipes.find(item.name), lock.target, project.compiler) for item in built]
 
 
@@ -139,7 +139,7 @@ def ensure_built_wheel(
     context: Context,
     target: Target,
     name: str,
-    rung: str,
+    source: str,
     file: LockedFile,
     recipe: Recipe,
     *,
@@ -149,7 +149,7 @@ def ensure_built_wheel(
     from incamera.toolchain.sdist import unpack_sdist
     from incamera.wheels.fetch import fetch_files
 
-    key = _key(target, rung, file, recipe, compiler)
+    key = _key(target, source, file, recipe, compiler)
     if found := context.store.find_tree("built-wheels", key):
         return next(found.glob("*.whl"))
     log = context.store.root / "logs" / f"{name}-{target}-{key[:8]}.log"
@@ -159,15 +159,15 @@ def ensure_built_wheel(
     def build(tree: Path) -> None:
         context.reporter.info(f"building {name} from its sdist" + (f": {recipe.why}" if recipe.why else ""))
         with context.store.temporary() as folder:
-            source = unpack_sdist(blob, folder / "source")
-            _apply_edits(source, recipe)
-            make = _build_emulated if rung == "emulated" else _build_cross
-            make(context, target, recipe, source, tree, log, compiler)
+            unpacked = unpack_sdist(blob, folder / "source")
+            _apply_edits(unpacked, recipe)
+            make = _build_emulated if source == "emulated" else _build_cross
+            make(context, target, recipe, unpacked, tree, log, compiler)
 
     try:
         tree, _ = context.store.ensure_tree("built-wheels", key, build)
     except ToolFailed as failure:
-        raise _explain_failure(failure, name, rung, target, log) from failure
+        raise _explain_failure(failure, name, source, target, log) from failure
     return next(tree.glob("*.whl"))
 
 
@@ -248,12 +248,12 @@ def _options(recipe: Recipe) -> BuildOptions:
     return BuildOptions(settings=sdist.settings, environment=sdist.environment, build_requires=sdist.build_requires)
 
 
-def _explain_failure(failure: ToolFailed, name: str, rung: str, target: Target, log: Path) -> ToolFailed:
+def _explain_failure(failure: ToolFailed, name: str, source: str, target: Target, log: Path) -> ToolFailed:
     hint = f"all that was printed is in {log}; "
-    if rung == "sdist":
+    if source == "sdist":
         hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {name} = "emulated"'
     else:
-        hint += f'choose another version, or another rung: [tool.incamera.sources] {name} = "deb"'
+        hint += f'choose another version, or another source: [tool.incamera.sources] {name} = "deb"'
     return ToolFailed(
         f"{name} cannot be built for {target}: {failure}", hint=hint, argv=failure.argv, tail=failure.tail
     )

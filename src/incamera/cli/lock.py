@@ -25,8 +25,8 @@ def add_parser(commands: Any) -> None:
         "lock",
         execute,
         help="choose the packages for each target, and write them down with their hashes",
-        description="Choose a version and a rung (wheel, deb, sdist, emulated) for each package and target, and write "
-        "pylock.TARGET.toml. What was locked before stays where it still fits.",
+        description="Choose a version and a source (wheel, deb, sdist, emulated) for each package and target, and "
+        "write pylock.TARGET.toml. What was locked before stays where it still fits.",
     )
     add_project_option(parser)
     add_target_option(parser)
@@ -39,7 +39,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--explain",
         metavar="NAME",
-        help="tell why a package is on its rung, from the lock as it stands; change nothing",
+        help="say why a package comes from its source, as the lockfile has it; change nothing",
     )
 
 
@@ -64,6 +64,7 @@ def _lock(
     from packaging.utils import canonicalize_name
 
     from incamera.project.lockfile import lock_path
+    from incamera.project.settings import SOURCES
     from incamera.workflows.lock import make_lock
 
     names = [str(canonicalize_name(name)) for name in arguments.upgrade or []]
@@ -76,10 +77,10 @@ def _lock(
         console.emit({"locks": [_document(path, lock, changes) for path, lock, changes in results]})
         return 0
     for path, lock, changes in results:
-        rungs = Counter(item.rung for item in lock.distributions)
-        told = ", ".join(f"{rungs[rung]} {rung}" for rung in ("wheel", "deb", "sdist", "emulated") if rungs[rung])
-        told = f"{len(lock.distributions)} distributions ({told}), " if told else ""
-        console.print(f"{path.name}: {told}{len(lock.debs)} debs, {len(changes) or 'none'} changed")
+        counts = Counter(item.source for item in lock.distributions)
+        counted = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
+        counted = f"{len(lock.distributions)} distributions ({counted}), " if counted else ""
+        console.print(f"{path.name}: {counted}{len(lock.debs)} debs, {len(changes) or 'none'} changed")
         for line in changes:
             console.print(f"  {line}")
     return 0
@@ -92,7 +93,7 @@ def _document(path: Path, lock: Lock, changes: Sequence[str]) -> Mapping[str, An
         "path": str(path),
         "debs": len(lock.debs),
         "distributions": [
-            {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+            {"name": item.name, "version": item.version, "source": item.source, "why": item.why}
             for item in lock.distributions
         ],
         "download_bytes": sum(deb.size for deb in lock.debs) + sum(file.size or 0 for file in files),
@@ -117,7 +118,7 @@ def _explain(
                     {
                         "target": str(target),
                         "version": item.version,
-                        "rung": item.rung,
+                        "source": item.source,
                         "why": item.why,
                         "passed_over": list(item.passed_over),
                         "requires": list(item.requires),
@@ -128,7 +129,7 @@ def _explain(
         )
         return 0
     for target, item in found:
-        console.print(f"{name} {item.version} for {target}: rung {item.rung}")
+        console.print(f"{name} {item.version} for {target}: source {item.source}")
         console.print(f"  {item.why}")
         for line in item.passed_over:
             console.print(f"  not {line}")

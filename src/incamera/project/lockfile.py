@@ -1,7 +1,8 @@
 """`pylock.<target>.toml` (PEP 751): what was chosen for a target, by hash.
 
-What comes from a package index stands in `packages`, where any tool can read it. Debian packages are no distributions
-in the sense of PyPA, so they stand under `[tool.incamera]`, with the rung of every distribution and the reason for it.
+What comes from a package index is listed in `packages`, where any tool can read it. Debian packages are no
+distributions in the sense of PyPA: they are listed under `[tool.incamera]`, as is the source of every distribution, and
+the reason for it.
 No Debian mirror is named: a file's path in the archive and its sha256 say what it is.
 """
 
@@ -55,7 +56,7 @@ class LockedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedDistribution:
-    """One Python distribution: the rung it comes from, why that one, and why not the rungs before it.
+    """One Python distribution: the source it comes from, why that one, and why not the sources before it.
 
     *file* is None for what comes in a Debian package. *requires* are the names of the distributions it needs. *recipe*
     is the digest of the recipe that an sdist is built by: the debs of the lock were chosen for that one.
@@ -63,7 +64,7 @@ class LockedDistribution:
 
     name: str
     version: str
-    rung: str
+    source: str
     why: str
     file: LockedFile | None = None
     requires: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ class Lock:
     @property
     def digest(self) -> str:
         """What the runtime made from this lock depends on: the packages, not where or when they were locked."""
-        files = [f"{item.rung} {item.file.sha256}" for item in self.distributions if item.file is not None]
+        files = [f"{item.source} {item.file.sha256}" for item in self.distributions if item.file is not None]
         return hashlib.sha256(
             "\n".join([*sorted(deb.sha256 for deb in self.debs), *sorted(files)]).encode()
         ).hexdigest()
@@ -160,7 +161,7 @@ def _parse_file(package: Mapping[str, Any]) -> LockedFile:
 
 def _parse_distribution(item: Mapping[str, Any], files: Mapping[str, LockedFile]) -> LockedDistribution:
     lists = {key: tuple(item.get(key, ())) for key in ("requires", "passed_over")}
-    file = None if item["rung"] == "deb" else files[item["name"]]
+    file = None if item["source"] == "deb" else files[item["name"]]
     return LockedDistribution(**{**item, **lists}, file=file)
 
 
@@ -202,7 +203,7 @@ def _dump_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> dic
 
 
 def _dump_distribution(item: LockedDistribution) -> dict[str, Any]:
-    values = {"name": item.name, "version": item.version, "rung": item.rung, "why": item.why}
+    values = {"name": item.name, "version": item.version, "source": item.source, "why": item.why}
     if item.recipe:
         values["recipe"] = item.recipe
     lists = {"requires": list(item.requires), "passed_over": list(item.passed_over)}
@@ -239,5 +240,7 @@ def describe_changes(before: Lock | None, after: Lock) -> Sequence[str]:
 
 
 def _contents(lock: Lock) -> dict[str, str]:
-    distributions = {item.name: f"{item.version} ({item.rung})" for item in lock.distributions if item.file is not None}
+    distributions = {
+        item.name: f"{item.version} ({item.source})" for item in lock.distributions if item.file is not None
+    }
     return distributions | {deb.package: deb.version for deb in lock.debs}

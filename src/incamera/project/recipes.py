@@ -1,4 +1,4 @@
-"""Recipes: what makes an awkward package work, as data, rung by rung.
+"""Recipes: what makes an awkward package work, as data, source by source.
 
 `data/recipes/<name>.toml` holds ours. A project has its own in the folder that `[tool.incamera] recipes` names: one of
 the same name replaces ours. docs/reference/recipes.md describes every key.
@@ -67,7 +67,7 @@ class Edit:
 class SdistRecipe:
     """How the sdist is built.
 
-    *versions*: those that the recipe was tried with; no others are offered from this rung. *dev*: Debian packages for
+    *versions*: those that the recipe was tried with; no others are offered from this source. *dev*: Debian packages for
     the sysroot, whose run-time libraries come into the bundle. *debs*: more packages for the bundle. *build_requires*:
     in place of the project's own list. *edits*: made before anything is built. *drop*: patterns of the built wheel's
     files that are left out.
@@ -96,7 +96,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One package's recipe for one architecture. A text `refuse` says why a rung is passed over unless named."""
+    """One package's recipe for one architecture. A text `refuse` says why a source is passed over unless named."""
 
     name: str
     why: str = ""

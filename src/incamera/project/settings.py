@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _FILE_ENTRY = re.compile(r"[\w./-]+\.py")
 _MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
-RUNGS = ("wheel", "deb", "sdist", "emulated")
+SOURCES = ("wheel", "deb", "sdist", "emulated")
 
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "warm", "memory-limit"),
@@ -63,7 +63,7 @@ class Project:
     """The settings of one project.
 
     *targets* is what the user listed; None means: whatever the device is. *dependencies* are requirements, with those
-    of the chosen extras and groups. *sources* maps a distribution's normalised name to the rung that the user wants.
+    of the chosen extras and groups. *sources* maps a distribution's normalised name to the source that the user wants.
     *recipes* is the folder with the project's own. *warm* are the modules that the edit loop imports beforehand; None:
     the heavy ones. *memory_limit*, in bytes, is for its runs. *test_groups* are the dependency groups of its tests;
     None: `test`, if there is one. A *variant* ("test") has a lockfile of its own.
@@ -251,11 +251,13 @@ def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parse_sources(table: Mapping[str, Any]) -> Mapping[str, str]:
     sources = {}
-    for name, rung in table.items():
-        if not isinstance(rung, str) or rung not in RUNGS:
-            hint = (did_you_mean(rung, RUNGS) if isinstance(rung, str) else None) or "choose " + ", ".join(RUNGS)
-            raise ConfigError(f'tool.incamera.sources.{name}: there is no rung "{rung}"', hint=hint)
-        sources[str(canonicalize_name(name))] = rung
+    for name, source in table.items():
+        if not isinstance(source, str) or source not in SOURCES:
+            hint = (did_you_mean(source, SOURCES) if isinstance(source, str) else None) or "choose " + ", ".join(
+                SOURCES
+            )
+            raise ConfigError(f'tool.incamera.sources.{name}: there is no source "{source}"', hint=hint)
+        sources[str(canonicalize_name(name))] = source
     return sources
 
 

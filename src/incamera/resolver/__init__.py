@@ -1,1 +1,1 @@
-"""Which version of each package, and from which source."""
+"""Resolving: which version of each package a target gets, and from which source (wheel, deb, sdist, emulated)."""

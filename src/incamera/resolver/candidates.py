@@ -1,4 +1,4 @@
-"""What is asked for, and what there is to answer it with."""
+"""The two values of resolving: what is required, and a candidate that may satisfy it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """A requirement, evaluated for the target. *rung*: the only one that will do. *text*: as it was written."""
+class TargetRequirement:
+    """A requirement whose markers were evaluated for the target.
+
+    *name* is normalized. With *source*, only candidates from that source satisfy it. *text* is the requirement as it
+    was written, for messages.
+    """
 
     name: str
     extras: frozenset[str] = frozenset()
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
-    rung: str | None = None
+    source: str | None = None
     text: str
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
+        """Whether only one version satisfies it (`==1.2`)."""
         return any(clause.operator in ("==", "===") and "*" not in clause.version for clause in self.specifier)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """One version of a distribution on one rung. *extras* are those whose requirements are asked for, too."""
+    """One version of a distribution from one source: *file* of a package index, or *deb*.
+
+    *extras* are those that were asked for: their requirements count, too.
+    """
 
     name: str
     version: Version
-    rung: str
+    source: str
     extras: frozenset[str] = frozenset()
     file: IndexFile | None = None
     deb: Deb | None = None
@@ -43,5 +51,5 @@ class Candidate:
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
-    def on_rung(self, rung: str) -> Candidate:
-        return replace(self, rung=rung)
+    def with_source(self, source: str) -> Candidate:
+        return replace(self, source=source)

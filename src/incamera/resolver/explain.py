@@ -1,4 +1,4 @@
-"""Why a distribution is on its rung: the sentences of `incamera lock --explain`."""
+"""The sentences of `incamera lock --explain`: why a distribution comes from its source, and not from an earlier one."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
 
+from incamera.project.settings import SOURCES
+
 if TYPE_CHECKING:
     from incamera.project.settings import Project
-    from incamera.resolver.finder import Ladder
+    from incamera.resolver.finder import CandidateFinder
     from incamera.resolver.solve import Resolved
 
-# In the order in which they are tried.
-_LADDER = ("wheel", "deb", "sdist", "emulated")
 
-
-def why(item: Resolved, ladder: Ladder, project: Project) -> str:
-    """Return one line: what was taken, and what it satisfies."""
-    offer = item.offer
-    suite = ladder.target.suite.name
+def explain_choice(item: Resolved, finder: CandidateFinder, project: Project) -> str:
+    """Return one line that says what was chosen, and which requirements it satisfies."""
+    candidate = item.candidate
+    suite = finder.target.suite.name
     what = {
-        "wheel": f"a wheel fits: {offer.file.filename}" if offer.file else "",
-        "deb": f"{offer.deb.package} of Debian {suite}" if offer.deb else "",
+        "wheel": f"a wheel fits: {candidate.file.filename}" if candidate.file else "",
+        "deb": f"{candidate.deb.package} of Debian {suite}" if candidate.deb else "",
         "sdist": "cross-built from its sdist",
         "emulated": "built from its sdist under emulation",
-    }[offer.rung]
-    asked = dict.fromkeys(f"{wish.text} ({parent or 'the project'})" for wish, parent in item.wishes)
-    named = f"; {offer.rung} is named in tool.incamera.sources" if offer.name in project.sources else ""
+    }[candidate.source]
+    asked = dict.fromkeys(
+        f"{requirement.text} ({parent or 'the project'})" for requirement, parent in item.requirements
+    )
+    named = f"; {candidate.source} is named in tool.incamera.sources" if candidate.name in project.sources else ""
     return f"{what}; asked for as {', '.join(asked)}{named}"
 
 
-def passed_over(item: Resolved, ladder: Ladder, project: Project) -> Iterator[str]:
-    """Yield, for each rung before the one that was taken, why it was not."""
-    offer = item.offer
-    if offer.name in project.sources:
+def explain_passed_over(item: Resolved, finder: CandidateFinder, project: Project) -> Iterator[str]:
+    """Yield a line for each source before the chosen one: why nothing was taken from there."""
+    candidate = item.candidate
+    if candidate.name in project.sources:
         return
-    reasons = ladder.reasons.get(offer.name, {})
+    why_not = finder.why_not.get(candidate.name, {})
     specifier = SpecifierSet()
-    for wish, _ in item.wishes:
-        specifier &= wish.specifier
-    forced = [parent for wish, parent in item.wishes if wish.rung == offer.rung]
-    for rung in _LADDER[: _LADDER.index(offer.rung)]:
-        versions = [other.version for other in ladder.offers(offer.name, []) if other.rung == rung]
-        if rung in reasons:
-            yield f"{rung}: {reasons[rung]}"
-        elif forced:
-            yield f"{rung}: {forced[0]} is of Debian, and so is what it was built with"
+    for requirement, _ in item.requirements:
+        specifier &= requirement.specifier
+    forced_by = [parent for requirement, parent in item.requirements if requirement.source == candidate.source]
+    for source in SOURCES[: SOURCES.index(candidate.source)]:
+        versions = [other.version for other in finder.find(candidate.name, []) if other.source == source]
+        if source in why_not:
+            yield f"{source}: {why_not[source]}"
+        elif forced_by:
+            yield f"{source}: {forced_by[0]} comes from Debian, and needs the package that it was built with"
         elif not versions:
-            yield f"{rung}: there is none"
+            yield f"{source}: there is none"
         elif fitting := [version for version in versions if specifier.contains(version, prereleases=True)]:
             newest = max(fitting)
-            if newest < offer.version:
-                yield f"{rung}: {newest} is older than {offer.version}"
+            if newest < candidate.version:
+                yield f"{source}: {newest} is older than {candidate.version}"
             else:
-                yield f"{rung}: {newest} does not fit the other distributions"
+                yield f"{source}: {newest} does not fit the other distributions"
         else:
-            yield f"{rung}: {', '.join(map(str, versions[:3]))} will not do for {specifier}"
+            yield f"{source}: {', '.join(map(str, versions[:3]))} will not do for {specifier}"

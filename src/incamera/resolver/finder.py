@@ -1,7 +1,8 @@
-"""The ladder: of one distribution, what each rung offers a target, in the order in which it is taken.
+"""The candidates for a distribution on a target, in the order in which the resolver tries them.
 
-wheel → Debian package → sdist, cross-built → sdist, built under emulation. A wheel older than Debian's package comes
-after it: the last wheel that somebody once built for a machine is no reason to forgo ten years of a package.
+The order of sources: a wheel, a Debian package, the sdist cross-built, the sdist built under emulation. A wheel that is
+older than Debian's package comes after it: the last wheel that somebody once built for a machine is no reason to do
+without ten years of newer versions.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from incamera.resolver.candidates import Candidate, Wish
-from incamera.resolver.sources import Rungs
+from incamera.resolver.candidates import Candidate, TargetRequirement
+from incamera.resolver.sources import Sources
 from incamera.resolver.suites import deb_package, runtime_data, target_environment
 
 if TYPE_CHECKING:
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from incamera.wheels.metadata import Metadata
     from incamera.wheels.page import IndexFile
 
-# An sdist's requirements may have to be fetched one by one: older ones than these are not tried.
-_SDISTS = 8
+# An sdist's requirements may have to be fetched one by one, so only so many versions are tried, the newest first.
+_MAX_SDISTS = 8
 
 
-class Ladder:
-    """What there is for *target*. *preferred*: name → (version, rung) of an earlier lock, kept where it will do."""
+class CandidateFinder:
+    """Finds what satisfies a requirement on *target*.
+
+    *read_metadata* returns what a file of a package index says of itself. *sources* maps a name to the source that the
+    user wants. *preferred* maps a name to the (version, source) of an earlier lock, which is tried first.
+    """
 
     def __init__(
         self,
@@ -48,128 +53,133 @@ class Ladder:
         self._debs = debs
         self._indexes = indexes
         self._recipes = recipes
-        self._sources = sources or {}
+        self._wanted_sources = sources or {}
         self._preferred = preferred or {}
         self._environment = target_environment(target, debs)
-        self._rungs = Rungs(target, debs, indexes, self._environment)
-        self._offers: dict[str, tuple[Candidate, ...]] = {}
-        self._requirements: dict[Candidate, tuple[Wish, ...]] = {}
-        self.reasons = self._rungs.reasons
-        # What to do about a release that is of no use.
+        self._sources = Sources(target, debs, indexes, self._environment)
+        self._candidates: dict[str, tuple[Candidate, ...]] = {}
+        self._requirements: dict[Candidate, tuple[TargetRequirement, ...]] = {}
+        self.why_not = self._sources.why_not
+        # By name: what to do about a release that cannot be used.
         self.hints: dict[str, str] = {}
 
     def prefetch(self, names: Sequence[str]) -> None:
+        """Begin to fetch the index pages of *names*, without waiting for them."""
         self._indexes.prefetch(
-            [name for name in names if name not in self._offers and self._sources.get(name) != "deb"]
+            [name for name in names if name not in self._candidates and self._wanted_sources.get(name) != "deb"]
         )
 
-    def wish(self, text: str) -> Wish | None:
+    def parse_requirement(self, text: str) -> TargetRequirement | None:
         """Return what the requirement *text* asks for on the target; None when its marker rules it out."""
         return self._evaluate(Requirement(text), frozenset())
 
-    def _evaluate(self, requirement: Requirement, extras: frozenset[str]) -> Wish | None:
+    def _evaluate(self, requirement: Requirement, extras: frozenset[str]) -> TargetRequirement | None:
         if requirement.marker is not None and not any(
             requirement.marker.evaluate({**self._environment, "extra": extra}) for extra in (*sorted(extras), "")
         ):
             return None
-        return Wish(
+        return TargetRequirement(
             name=canonicalize_name(requirement.name),
             extras=frozenset(canonicalize_name(extra) for extra in requirement.extras),
             specifier=requirement.specifier,
             text=str(requirement).partition(";")[0].strip(),
         )
 
-    # What is offered
+    # Candidates
 
-    def offers(self, name: str, wishes: Sequence[Wish]) -> Iterator[Candidate]:
-        """Yield what satisfies *wishes*, the best first. Early releases only where there is nothing else."""
-        every = self._all(name, only_deb=any(wish.rung == "deb" for wish in wishes))
+    def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
+        """Yield the candidates called *name* that satisfy *requirements*, the best first.
+
+        Pre-releases only where there is nothing else, yanked releases only where exactly that version is required.
+        """
+        every = self._find_all(name, only_deb=any(requirement.source == "deb" for requirement in requirements))
         specifier = SpecifierSet()
-        for wish in wishes:
-            specifier &= wish.specifier
-        exact = any(wish.exact for wish in wishes)
-        rungs = {wish.rung for wish in wishes if wish.rung is not None}
+        for requirement in requirements:
+            specifier &= requirement.specifier
+        exact = any(requirement.is_exact for requirement in requirements)
+        sources = {requirement.source for requirement in requirements if requirement.source is not None}
         fitting = [
-            offer for offer in every if rungs <= {offer.rung} and specifier.contains(offer.version, prereleases=True)
+            candidate
+            for candidate in every
+            if sources <= {candidate.source} and specifier.contains(candidate.version, prereleases=True)
         ]
-        final = [offer for offer in fitting if not offer.version.is_prerelease or specifier.prereleases]
+        final = [candidate for candidate in fitting if not candidate.version.is_prerelease or specifier.prereleases]
         sdists = 0
-        for offer in final or fitting:
-            if offer.file is not None and offer.file.yanked is not None and not exact:
+        for candidate in final or fitting:
+            if candidate.file is not None and candidate.file.yanked is not None and not exact:
                 continue
-            if offer.rung in ("sdist", "emulated"):
+            if candidate.source in ("sdist", "emulated"):
                 sdists += 1
-                if sdists > _SDISTS:
+                if sdists > _MAX_SDISTS:
                     continue
-            yield offer
+            yield candidate
 
-    def _all(self, name: str, *, only_deb: bool) -> tuple[Candidate, ...]:
-        if name in self._offers:
-            return self._offers[name]
+    def _find_all(self, name: str, *, only_deb: bool) -> tuple[Candidate, ...]:
+        if name in self._candidates:
+            return self._candidates[name]
         recipe = self._recipes.find(name)
-        deb = self._rungs.deb(name, recipe)
-        if only_deb:  # needs no index, and asks none
+        deb = self._sources.deb(name, recipe)
+        if only_deb:  # no package index need be asked
             return (deb,) if deb else ()
-        reasons = self.reasons.setdefault(name, {})
-        source = self._sources.get(name)
-        files = [] if source == "deb" else self._rungs.files(name)
-        wheels = self._rungs.wheels(name, files)
-        sdists = self._rungs.sdists(name, files, recipe)
+        why_not = self.why_not.setdefault(name, {})
+        source = self._wanted_sources.get(name)
+        files = [] if source == "deb" else self._sources.files(name)
+        wheels = self._sources.wheels(name, files)
+        sdists = self._sources.sdists(name, files, recipe)
         if not wheels and source != "deb":
-            reasons["wheel"] = self._rungs.explain_wheels(name)
-        offers: list[Candidate] = []
+            why_not["wheel"] = self._sources.explain_no_wheel(name)
+        candidates: list[Candidate] = []
         if source is not None:
             chosen = {"wheel": wheels, "deb": [deb] if deb else []}.get(source)
-            offers = chosen if chosen is not None else [sdist.on_rung(source) for sdist in sdists]
+            candidates = chosen if chosen is not None else [sdist.with_source(source) for sdist in sdists]
         else:
             if recipe.wheel.refuse:
-                reasons["wheel"], wheels = recipe.wheel.refuse, []
+                why_not["wheel"], wheels = recipe.wheel.refuse, []
             if recipe.deb.refuse and deb is not None:
-                reasons["deb"], deb = recipe.deb.refuse, None
+                why_not["deb"], deb = recipe.deb.refuse, None
             if recipe.sdist.refuse:
-                reasons["sdist"], sdists = recipe.sdist.refuse, []
+                why_not["sdist"], sdists = recipe.sdist.refuse, []
             older = [wheel for wheel in wheels if deb is not None and wheel.version < deb.version]
             newer = wheels[: len(wheels) - len(older)]
-            offers = [*newer, *([deb] if deb else []), *older, *sdists]
-        self._offers[name] = self._with_preferred_first(name, offers)
-        return self._offers[name]
+            candidates = [*newer, *([deb] if deb else []), *older, *sdists]
+        self._candidates[name] = self._with_preferred_first(name, candidates)
+        return self._candidates[name]
 
-    def _with_preferred_first(self, name: str, offers: list[Candidate]) -> tuple[Candidate, ...]:
+    def _with_preferred_first(self, name: str, candidates: list[Candidate]) -> tuple[Candidate, ...]:
         if name in self._preferred:
-            offers.sort(key=lambda offer: (str(offer.version), offer.rung) != self._preferred[name])
-        return tuple(offers)
+            candidates.sort(key=lambda candidate: (str(candidate.version), candidate.source) != self._preferred[name])
+        return tuple(candidates)
 
-    # What that needs
+    # Requirements of a candidate
 
-    def requirements(self, offer: Candidate) -> tuple[Wish, ...]:
-        """Return what *offer* needs on the target. Raises BuildError when that can't be told: then it's of no use."""
-        if offer not in self._requirements:
-            self._requirements[offer] = tuple(self._read_requirements(offer))
-        return self._requirements[offer]
+    def requirements_of(self, candidate: Candidate) -> tuple[TargetRequirement, ...]:
+        """Return what *candidate* needs on the target. Raises BuildError when its metadata cannot be had."""
+        if candidate not in self._requirements:
+            self._requirements[candidate] = tuple(self._read_requirements(candidate))
+        return self._requirements[candidate]
 
-    def _read_requirements(self, offer: Candidate) -> Iterator[Wish]:
-        recipe = self._recipes.find(offer.name)
-        if offer.deb is not None:
-            if not offer.extras:
-                for package in self._python_dependencies(offer.deb, recipe):
+    def _read_requirements(self, candidate: Candidate) -> Iterator[TargetRequirement]:
+        recipe = self._recipes.find(candidate.name)
+        if candidate.deb is not None:
+            if not candidate.extras:
+                for package in self._python_dependencies(candidate.deb, recipe):
                     name = self.distribution_of(package)
-                    yield Wish(name=name, rung="deb", text=f"{name} as {package} of Debian")
+                    yield TargetRequirement(name=name, source="deb", text=f"{name} as {package} of Debian")
             more = recipe.deb.requires
         else:
-            assert offer.file is not None
-            for requirement in self._read_metadata(offer.file, recipe).requires:
-                # An extra's candidate has what the extra adds; the rest is its base's.
-                wish = self._evaluate(requirement, offer.extras)
-                if wish is not None and (not offer.extras or self._evaluate(requirement, frozenset()) is None):
-                    yield wish
-            more = (recipe.wheel if offer.rung == "wheel" else recipe.sdist).requires
-        for text in more if not offer.extras else ():
-            wish = self.wish(text)
-            if wish is not None:
-                yield wish
+            assert candidate.file is not None
+            for written in self._read_metadata(candidate.file, recipe).requires:
+                # A candidate with extras has only what these add: resolvelib gets the rest from the one without.
+                requirement = self._evaluate(written, candidate.extras)
+                if requirement is not None and (not candidate.extras or self._evaluate(written, frozenset()) is None):
+                    yield requirement
+            more = (recipe.wheel if candidate.source == "wheel" else recipe.sdist).requires
+        for text in more if not candidate.extras else ():
+            if (requirement := self.parse_requirement(text)) is not None:
+                yield requirement
 
     def _python_dependencies(self, deb: Deb, recipe: Recipe) -> list[str]:
-        """Return those of *deb*'s dependencies that hold distributions. They go with it: same suite, same ABI."""
+        """Return the dependencies of *deb* that hold distributions. They must be debs, too: built for the same ABI."""
         left_out = {*recipe.deb.without, *runtime_data()["parts"], *runtime_data()["excluded"]}
         names = dict.fromkeys(relation[0].name for relation in deb.requirements)
         return [
@@ -179,14 +189,14 @@ class Ladder:
         ]
 
     def closest(self, name: str) -> list[str]:
-        """Return names like *name* that Debian has, for a name that nobody has."""
-        if self._offers.get(name) or self._indexes.find(name) or self._debs.find(f"python3-{name}"):
+        """Return up to 3 distributions in Debian whose names are like *name*; none when some source has *name*."""
+        if self._candidates.get(name) or self._indexes.find(name) or self._debs.find(f"python3-{name}"):
             return []
         found = self._debs.closest(f"python3-{name}")
         return [match.removeprefix("python3-") for match in found if match.startswith("python3-")]
 
     def distribution_of(self, package: str) -> str:
-        """Return the distribution that the Debian package *package* holds."""
+        """Return the name of the distribution that the Debian package *package* holds."""
         for name in (*self._recipes.names(), *runtime_data()["distributions"]):
             if deb_package(self._recipes.find(name)) == package:
                 return str(name)

@@ -1,4 +1,4 @@
-"""Resolving: versions that fit each other, on the best rung of each; the search itself is resolvelib's."""
+"""Resolving: choose versions that fit each other, each from the best source. The search itself is resolvelib's."""
 
 from __future__ import annotations
 
@@ -11,67 +11,82 @@ from resolvelib import AbstractProvider, BaseReporter, Resolver
 from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
-from incamera.resolver.candidates import Candidate, Wish
+from incamera.project.settings import SOURCES
+from incamera.resolver.candidates import Candidate, TargetRequirement
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
-    from incamera.resolver.finder import Ladder
+    from incamera.resolver.finder import CandidateFinder
 
 _MAX_ROUNDS = 20_000
-_SHOWN_OFFERS = 4
+_SHOWN_VERSIONS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolved:
-    """One distribution of a resolution: what was chosen, who asked for it how, and what it asks for."""
+    """One distribution of a resolution.
 
-    offer: Candidate
-    wishes: tuple[tuple[Wish, Candidate | None], ...]
+    *requirements* are those that *candidate* satisfies, each with the candidate that has it (None: the project).
+    *requires* are the names of the distributions that it needs itself.
+    """
+
+    candidate: Candidate
+    requirements: tuple[tuple[TargetRequirement, Candidate | None], ...]
     requires: tuple[str, ...]
 
 
-def resolve(project: Project, ladder: Ladder) -> list[Resolved]:
-    """Return all distributions that the project's dependencies need, by name. Raises ResolveError, in words."""
-    wishes = [wish for text in project.dependencies if (wish := ladder.wish(text)) is not None]
-    limits = [wish for text in project.constraints if (wish := ladder.wish(text)) is not None]
-    provider = _Provider(ladder, [wish.name for wish in wishes], limits)
-    ladder.prefetch([wish.name for wish in wishes])
+def resolve(project: Project, finder: CandidateFinder) -> list[Resolved]:
+    """Return all distributions that the project's dependencies need, sorted by name.
+
+    Raises ResolveError when no versions fit each other, FetchError when an index cannot be asked.
+    """
+    parsed = (finder.parse_requirement(text) for text in project.dependencies)
+    requirements = [requirement for requirement in parsed if requirement is not None]
+    parsed = (finder.parse_requirement(text) for text in project.constraints)
+    constraints = [requirement for requirement in parsed if requirement is not None]
+    provider = _Provider(finder, [requirement.name for requirement in requirements], constraints)
+    finder.prefetch([requirement.name for requirement in requirements])
     reporter: BaseReporter[Any, Any, Any] = BaseReporter()
     try:
-        result = Resolver(provider, reporter).resolve(wishes, max_rounds=_MAX_ROUNDS)
+        result = Resolver(provider, reporter).resolve(requirements, max_rounds=_MAX_ROUNDS)
     except ResolutionImpossible as error:
-        raise _explain(error.causes, ladder, limits) from None
+        raise _explain_conflict(error.causes, finder, constraints) from None
     except ResolutionTooDeep:
         raise ResolveError(
-            "no versions were found that fit each other, after a long search",
+            f"no versions were found that fit each other, after {_MAX_ROUNDS} rounds of search",
             hint="narrow the requirements down, in dependencies or in constraints of [tool.incamera]",
         ) from None
     by_name: dict[str, list[str]] = {}
     for key in result.mapping:
         by_name.setdefault(key[0], []).append(key)
-    return [_resolved(name, keys, result, ladder) for name, keys in sorted(by_name.items())]
+    return [_resolved(name, keys, result, finder) for name, keys in sorted(by_name.items())]
 
 
-def _resolved(name: str, keys: Sequence[Any], result: Any, ladder: Ladder) -> Resolved:
-    offers = [result.mapping[key] for key in keys]
+def _resolved(name: str, keys: Sequence[Any], result: Any, finder: CandidateFinder) -> Resolved:
+    candidates = [result.mapping[key] for key in keys]
     asked = [(item.requirement, item.parent) for key in keys for item in result.criteria[key].information]
-    requires = {wish.name for offer in offers for wish in ladder.requirements(offer)} - {name}
+    requires = {requirement.name for candidate in candidates for requirement in finder.requirements_of(candidate)} - {
+        name
+    }
     return Resolved(
-        offer=replace(offers[0], extras=frozenset()),
-        wishes=tuple(asked for asked in asked if asked[1] is None or asked[1].name != name),
+        candidate=replace(candidates[0], extras=frozenset()),
+        requirements=tuple(asked for asked in asked if asked[1] is None or asked[1].name != name),
         requires=tuple(sorted(requires)),
     )
 
 
 class _Provider(AbstractProvider):  # type: ignore[type-arg]
-    """What resolvelib asks. A key is a name and the extras asked for; each with extras pins the one without."""
+    """Answers resolvelib's questions.
 
-    def __init__(self, ladder: Ladder, roots: Sequence[str], limits: Sequence[Wish]) -> None:
-        self._ladder = ladder
-        self._limits = limits
+    Its keys are a name and the extras asked for. A candidate with extras requires the one without, of its own version.
+    """
+
+    def __init__(self, finder: CandidateFinder, roots: Sequence[str], constraints: Sequence[TargetRequirement]) -> None:
+        self._finder = finder
+        self._constraints = constraints
         self._order = {name: number for number, name in enumerate(roots)}
 
-    def identify(self, requirement_or_candidate: Wish | Candidate) -> tuple[str, frozenset[str]]:
+    def identify(self, requirement_or_candidate: TargetRequirement | Candidate) -> tuple[str, frozenset[str]]:
         return requirement_or_candidate.name, requirement_or_candidate.extras
 
     def get_preference(
@@ -85,97 +100,101 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         name = identifier[0]
         causes = {cause.requirement.name for cause in backtrack_causes}
         causes |= {cause.parent.name for cause in backtrack_causes if cause.parent is not None}
-        wishes = [item.requirement for item in information[identifier]]
-        pinned = any(wish.rung is not None or wish.exact for wish in wishes)
-        limited = any(len(wish.specifier) for wish in wishes)
+        requirements = [item.requirement for item in information[identifier]]
+        pinned = any(requirement.source is not None or requirement.is_exact for requirement in requirements)
+        limited = any(len(requirement.specifier) for requirement in requirements)
         return (name not in causes, not pinned, self._order.get(name, len(self._order)), not limited, name)
 
     def find_matches(
         self,
         identifier: tuple[str, frozenset[str]],
-        requirements: Mapping[Any, Iterator[Wish]],
+        requirements: Mapping[Any, Iterator[TargetRequirement]],
         incompatibilities: Mapping[Any, Iterator[Candidate]],
     ) -> Callable[[], Iterator[Candidate]]:
         name, extras = identifier
-        wishes = list(requirements[identifier])
+        wanted = list(requirements[identifier])
         if extras and (name, frozenset[str]()) in requirements:
-            wishes += list(requirements[name, frozenset[str]()])
-        wishes += [limit for limit in self._limits if limit.name == name]
-        refused = {(offer.version, offer.rung) for offer in incompatibilities[identifier]}
+            wanted += list(requirements[name, frozenset[str]()])
+        wanted += [constraint for constraint in self._constraints if constraint.name == name]
+        refused = {(candidate.version, candidate.source) for candidate in incompatibilities[identifier]}
 
         def matches() -> Iterator[Candidate]:
-            for offer in self._ladder.offers(name, wishes):
-                if (offer.version, offer.rung) in refused:
+            for candidate in self._finder.find(name, wanted):
+                if (candidate.version, candidate.source) in refused:
                     continue
-                offer = replace(offer, extras=extras)
+                candidate = replace(candidate, extras=extras)
                 try:
-                    self._ladder.requirements(offer)
+                    self._finder.requirements_of(candidate)
                 except FetchError:
                     raise
-                except BuildError as error:  # a release whose metadata make no sense, or that cannot be built
-                    self._ladder.reasons.setdefault(name, {})[offer.rung] = str(error)
-                    self._ladder.hints[name] = error.hint or ""
+                except BuildError as error:  # its metadata are damaged, or it must be built to know them and cannot
+                    self._finder.why_not.setdefault(name, {})[candidate.source] = str(error)
+                    self._finder.hints[name] = error.hint or ""
                     continue
-                yield offer
+                yield candidate
 
         return matches
 
-    def is_satisfied_by(self, requirement: Wish, candidate: Candidate) -> bool:
+    def is_satisfied_by(self, requirement: TargetRequirement, candidate: Candidate) -> bool:
         fits = requirement.specifier.contains(candidate.version, prereleases=True)
-        return fits and requirement.rung in (None, candidate.rung)
+        return fits and requirement.source in (None, candidate.source)
 
-    def get_dependencies(self, candidate: Candidate) -> Iterable[Wish]:
-        wishes = list(self._ladder.requirements(candidate))
-        self._ladder.prefetch([wish.name for wish in wishes if wish.rung != "deb"])
+    def get_dependencies(self, candidate: Candidate) -> Iterable[TargetRequirement]:
+        requirements = list(self._finder.requirements_of(candidate))
+        self._finder.prefetch([requirement.name for requirement in requirements if requirement.source != "deb"])
         if candidate.extras:
             pin = SpecifierSet(f"==={candidate.version}")
             text = f"{candidate.name}=={candidate.version}"
-            wishes.append(Wish(name=candidate.name, specifier=pin, rung=candidate.rung, text=text))
-        return wishes
+            requirements.append(
+                TargetRequirement(name=candidate.name, specifier=pin, source=candidate.source, text=text)
+            )
+        return requirements
 
 
-def _explain(causes: Iterable[Any], ladder: Ladder, limits: Sequence[Wish]) -> ResolveError:
-    """Tell a conflict in words: who asks for what, and what there is."""
+def _explain_conflict(
+    causes: Iterable[Any], finder: CandidateFinder, constraints: Sequence[TargetRequirement]
+) -> ResolveError:
+    """Return the error for requirements that contradict each other: who asks for what, and which versions there are."""
     asked: dict[str, list[str]] = {}
-    wishes: dict[str, list[Wish]] = {}
+    requirements: dict[str, list[TargetRequirement]] = {}
     for cause in causes:
-        wish: Wish = cause.requirement
-        who = f"{cause.parent} asks for" if cause.parent is not None else "the project asks for"
-        asked.setdefault(wish.name, []).append(f"{who} {wish.text}")
-        wishes.setdefault(wish.name, []).append(wish)
-    for limit in limits:
-        if limit.name in asked:
-            asked[limit.name].append(f"a constraint asks for {limit.text}")
+        requirement: TargetRequirement = cause.requirement
+        asker = f"{cause.parent}" if cause.parent is not None else "the project"
+        asked.setdefault(requirement.name, []).append(f"{asker} asks for {requirement.text}")
+        requirements.setdefault(requirement.name, []).append(requirement)
+    for constraint in constraints:
+        if constraint.name in asked:
+            asked[constraint.name].append(f"a constraint asks for {constraint.text}")
     sentences = []
     for name, lines in asked.items():
-        sentences.append(f"{'; '.join(dict.fromkeys(lines))}; {_describe_offers(name, wishes[name], ladder)}")
+        sentences.append(f"{'; '.join(dict.fromkeys(lines))}; {_describe_candidates(name, requirements[name], finder)}")
     names = ", ".join(asked)
     return ResolveError(
-        f"{names} cannot be had for {ladder.target}: " + ". ".join(sentences), hint=_hint(asked, ladder)
+        f"cannot resolve {names} for {finder.target}: " + ". ".join(sentences), hint=_hint(asked, finder)
     )
 
 
-def _describe_offers(name: str, wishes: Sequence[Wish], ladder: Ladder) -> str:
-    offers = list(ladder.offers(name, [])) or list(ladder.offers(name, wishes))
-    reasons = ladder.reasons.get(name, {})
+def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: CandidateFinder) -> str:
+    candidates = list(finder.find(name, [])) or list(finder.find(name, requirements))
+    why_not = finder.why_not.get(name, {})
     shown = []
-    for rung in ("wheel", "deb", "sdist", "emulated"):
-        versions = [str(offer.version) for offer in offers if offer.rung == rung]
+    for source in SOURCES:
+        versions = [str(candidate.version) for candidate in candidates if candidate.source == source]
         if versions:
-            more = ", …" if len(versions) > _SHOWN_OFFERS else ""
-            but = f", but {reasons[rung]}" if rung in reasons else ""
-            shown.append(f"{rung} {', '.join(versions[:_SHOWN_OFFERS])}{more}{but}")
-        elif rung in reasons:
-            shown.append(f"no {rung}: {reasons[rung]}")
-    return "there is " + "; ".join(shown) if shown else "nobody has it"
+            more = ", …" if len(versions) > _SHOWN_VERSIONS else ""
+            but = f", but {why_not[source]}" if source in why_not else ""
+            shown.append(f"{source} {', '.join(versions[:_SHOWN_VERSIONS])}{more}{but}")
+        elif source in why_not:
+            shown.append(f"no {source}: {why_not[source]}")
+    return "there is " + "; ".join(shown) if shown else "neither a package index nor Debian has it"
 
 
-def _hint(asked: Mapping[str, Sequence[str]], ladder: Ladder) -> str:
-    if hints := [ladder.hints[name] for name in asked if ladder.hints.get(name)]:
+def _hint(asked: Mapping[str, Sequence[str]], finder: CandidateFinder) -> str:
+    if hints := [finder.hints[name] for name in asked if finder.hints.get(name)]:
         return hints[0]
-    if len(asked) == 1 and (closest := ladder.closest(next(iter(asked)))):
+    if len(asked) == 1 and (closest := finder.closest(next(iter(asked)))):
         return "did you mean " + " or ".join(closest) + "?"
     return (
-        "ask for other versions, choose another rung in [tool.incamera.sources], "
+        "ask for other versions, choose another source in [tool.incamera.sources], "
         'or another Python with python = "…" in [tool.incamera]'
     )

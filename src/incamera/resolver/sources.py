@@ -1,4 +1,4 @@
-"""What each rung of the ladder has of one distribution for a target, and why it has not what one might expect."""
+"""The candidates that each source (wheel, deb, sdist, emulated) has for a target, and why a source has none."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from incamera.resolver.candidates import Candidate
 from incamera.resolver.suites import deb_package, upstream_version
+from incamera.wheels.tags import supported_tags, wheel_rank
 
 if TYPE_CHECKING:
     from incamera.debian.index import PackageIndex
@@ -23,73 +24,80 @@ if TYPE_CHECKING:
 _LINUX = re.compile(r"(?:manylinux(?:\d+|_\d+_\d+)|linux)_(\w+)")
 
 
-class Rungs:
+class Sources:
+    """Asks Debian's index and the package indexes for one distribution at a time.
+
+    *environment* holds the target's values of PEP 508's marker variables.
+    """
+
     def __init__(
         self, target: Target, debs: PackageIndex, indexes: PackageIndexes, environment: Mapping[str, str]
     ) -> None:
-        from incamera.wheels.tags import supported_tags
-
         self._target = target
         self._debs = debs
         self._indexes = indexes
         self._environment = environment
         self._tags = supported_tags(target)
-        # Why something isn't offered, for those who ask: by name, then by rung.
-        self.reasons: dict[str, dict[str, str]] = {}
+        # By name, then by source: why it has no candidate. For messages and `lock --explain`.
+        self.why_not: dict[str, dict[str, str]] = {}
 
     def files(self, name: str) -> Sequence[IndexFile]:
-        """Return what the indexes have of *name* for the target."""
+        """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target."""
         return self._indexes.find(name, self._tags)
 
     def wheels(self, name: str, files: Sequence[IndexFile]) -> list[Candidate]:
-        """Return the best wheel of each version that fits, newest first."""
-        from incamera.wheels.tags import wheel_rank
-
+        """Return the best wheel of each version among *files*, the newest version first."""
         best: dict[Version, tuple[tuple[int, int], IndexFile]] = {}
         for file in files:
-            if file.kind != "wheel" or not self._suits_python(file):
+            if file.kind != "wheel" or not self._allows_python(file):
                 continue
             rank = wheel_rank(file.filename, self._tags)
             if rank is not None and (file.version not in best or rank < best[file.version][0]):
                 best[file.version] = (rank, file)
         return [
-            Candidate(name=name, version=version, rung="wheel", file=best[version][1])
+            Candidate(name=name, version=version, source="wheel", file=best[version][1])
             for version in sorted(best, reverse=True)
         ]
 
     def sdists(self, name: str, files: Sequence[IndexFile], recipe: Recipe) -> list[Candidate]:
+        """Return the sdists among *files* of the versions that *recipe* was tried with, the newest first."""
         tried = SpecifierSet(recipe.sdist.versions)
-        rung = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
+        source = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
         found: dict[Version, IndexFile] = {}
         for file in files:
-            if file.kind == "sdist" and self._suits_python(file) and tried.contains(file.version, prereleases=True):
+            if file.kind == "sdist" and self._allows_python(file) and tried.contains(file.version, prereleases=True):
                 found.setdefault(file.version, file)
         if files and not found:
-            beyond = f" that the recipe was tried with ({recipe.sdist.versions})" if recipe.sdist.versions else ""
-            self.reasons.setdefault(name, {})["sdist"] = (
-                f"the index has no sdist{beyond} for Python {self._target.python}"
+            which = (
+                f" of the versions that the recipe was tried with ({recipe.sdist.versions})"
+                if recipe.sdist.versions
+                else ""
+            )
+            self.why_not.setdefault(name, {})["sdist"] = (
+                f"the index has no sdist{which} for Python {self._target.python}"
             )
         return [
-            Candidate(name=name, version=version, rung=rung, file=found[version])
+            Candidate(name=name, version=version, source=source, file=found[version])
             for version in sorted(found, reverse=True)
         ]
 
     def deb(self, name: str, recipe: Recipe) -> Candidate | None:
+        """Return the newest Debian package of the distribution *name*; None where the suite has none."""
         package = deb_package(recipe)
         found = self._debs.find(package)
-        reasons = self.reasons.setdefault(name, {})
+        why_not = self.why_not.setdefault(name, {})
         if not found:
-            reasons["deb"] = f"Debian {self._target.suite.name} has no {package}"
+            why_not["deb"] = f"Debian {self._target.suite.name} has no {package}"
             return None
         try:
             version = Version(upstream_version(found[0].version))
         except InvalidVersion:
-            reasons["deb"] = f"{package} has the version {found[0].version}, which says nothing to a Python requirement"
+            why_not["deb"] = f"{package} has the version {found[0].version}, which is not a Python version"
             return None
-        return Candidate(name=name, version=version, rung="deb", deb=found[0])
+        return Candidate(name=name, version=version, source="deb", deb=found[0])
 
-    def explain_wheels(self, name: str) -> str:
-        """Return why none of *name*'s wheels will do."""
+    def explain_no_wheel(self, name: str) -> str:
+        """Return why none of *name*'s wheels fits the target."""
         files = self._indexes.find(name)
         if not files:
             return "no package index has it"
@@ -103,13 +111,13 @@ class Rungs:
         machine = self._target.architecture.facts.wheel
         return f"none fits {machine} and Python {self._target.python}: {there if machines else 'none is for Linux'}"
 
-    def _suits_python(self, file: IndexFile) -> bool:
+    def _allows_python(self, file: IndexFile) -> bool:
         if file.requires_python is None:
             return True
         try:
             return _specifier(file.requires_python).contains(self._environment["python_full_version"], prereleases=True)
         except InvalidSpecifier:
-            return True  # as pip does: what cannot be read forbids nothing
+            return True  # as pip does: a specifier that cannot be read rules nothing out
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a suite is to a Python user: its Python's markers, what its packages bring, which of them make the runtime."""
+"""Debian's suites as a source of Python distributions: names, versions, and the packages that make a runtime."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def deb_package(recipe: Recipe) -> str:
-    """Return what the Debian package of a distribution is called."""
+    """Return the name of the Debian package that holds *recipe*'s distribution, where there is one."""
     known: dict[str, str] = runtime_data()["distributions"]
     name: str = recipe.deb.package or known.get(recipe.name, f"python3-{recipe.name}")
     return name
 
 
 def upstream_version(version: str) -> str:
-    """Return the version as its authors call it: `1:1.24.2-1+deb12u1` is 1.24.2."""
+    """Return the upstream part of a Debian *version*, without repacking marks: `1:1.24.2+dfsg-1+deb12u1` is 1.24.2."""
     upstream = version.rpartition(":")[2].rpartition("-")[0] or version.rpartition(":")[2]
     for addition in ("+dfsg", "+ds", "~dfsg", "~ds", ".dfsg", "+repack", "+really"):
         upstream = upstream.partition(addition)[0]
@@ -33,10 +33,16 @@ def upstream_version(version: str) -> str:
 
 
 def target_environment(target: Target, debs: PackageIndex) -> dict[str, str]:
-    """PEP 508's markers as the target sees them, never the host; the full version is the suite's interpreter's."""
+    """Return the values of PEP 508's marker variables on *target*; nothing is taken from the host.
+
+    The full Python version is that of the interpreter in *debs*. Raises IntegrityError when *debs* have none.
+    """
     found = debs.find(f"python{target.python}-minimal")
     if not found:
-        raise IntegrityError(f"the package index of Debian {target.suite.name} has no Python {target.python}")
+        raise IntegrityError(
+            f"the package index of Debian {target.suite.name} has no Python {target.python}",
+            hint="the mirror may be incomplete: try another INCAMERA_DEBIAN_MIRROR",
+        )
     full = upstream_version(found[0].version)
     values = dict.fromkeys(default_environment(), "")
     return values | {
@@ -54,4 +60,5 @@ def target_environment(target: Target, debs: PackageIndex) -> dict[str, str]:
 
 @cache
 def runtime_data() -> dict[str, Any]:
+    """Return the tables of `data/runtime.toml`."""
     return tomllib.loads(resources.files("incamera.resolver").joinpath("data/runtime.toml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""lock: choose the packages for a target, each on its rung, and write them down."""
+"""lock: choose the packages for a target, each from its source, and write them to the lockfile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
     from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
-    from incamera.resolver.finder import Ladder
+    from incamera.resolver.finder import CandidateFinder
     from incamera.resolver.solve import Resolved
     from incamera.targets.target import Target
 
@@ -96,7 +96,7 @@ def require_distribution(lock: Lock, name: str) -> LockedDistribution:
 
 
 def preferences(lock: Lock | None) -> Mapping[str, tuple[str, str]]:
-    return {item.name: (item.version, item.rung) for item in lock.distributions} if lock else {}
+    return {item.name: (item.version, item.source) for item in lock.distributions} if lock else {}
 
 
 def resolve_lock(
@@ -109,7 +109,7 @@ def resolve_lock(
 ) -> Lock:
     from incamera.build.sdists import open_indexes, require_metadata
     from incamera.project.recipes import load_recipes
-    from incamera.resolver.finder import Ladder
+    from incamera.resolver.finder import CandidateFinder
     from incamera.resolver.solve import resolve
 
     debs = load_index(context, target.suite, target.architecture.facts.debian)
@@ -117,7 +117,7 @@ def resolve_lock(
         context.reporter.warn(warning)
     recipes = load_recipes(target.architecture, project.recipes)
     indexes = open_indexes(context, fresh=fresh)
-    ladder = Ladder(
+    finder = CandidateFinder(
         target,
         debs,
         indexes,
@@ -126,12 +126,12 @@ def resolve_lock(
         sources=project.sources,
         preferred=preferred,
     )
-    resolved = resolve(project, ladder)
+    resolved = resolve(project, finder)
     closure = _resolve_debs(project, target, debs, recipes, resolved)
     return Lock(
         target=target,
         inputs=lock_inputs(project, target),
-        distributions=tuple(_locked_distribution(item, ladder, project, recipes) for item in resolved),
+        distributions=tuple(_locked_distribution(item, finder, project, recipes) for item in resolved),
         debs=tuple(_locked_deb(deb) for deb in closure),
     )
 
@@ -139,28 +139,28 @@ def resolve_lock(
 def _resolve_debs(
     project: Project, target: Target, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
 ) -> list[Deb]:
-    """Return the runtime's own packages, those of the rung "deb", and those that wheels and built sdists need."""
+    """Return the runtime's own packages, those from the source "deb", and those that wheels and built sdists need."""
     from incamera.build.sdists import runtime_debs
     from incamera.debian.closure import resolve_closure
     from incamera.resolver.suites import deb_package, runtime_data
 
     roots = [*runtime_roots(target), *project.debs]
-    # A distribution on another rung stands for Debian's package of it.
+    # A distribution from another source takes the place of Debian's package of it.
     elsewhere: dict[str, str] = {}
     left_out: set[str] = set()
     for item in resolved:
-        offer, recipe = item.offer, recipes.find(item.offer.name)
-        if offer.deb is not None:
-            roots.append(offer.deb.package)
+        candidate, recipe = item.candidate, recipes.find(item.candidate.name)
+        if candidate.deb is not None:
+            roots.append(candidate.deb.package)
             left_out |= set(recipe.deb.without)
             continue
         elsewhere[deb_package(recipe)] = ""
-        if offer.rung == "wheel":
+        if candidate.source == "wheel":
             roots += recipe.wheel.debs
         else:
             roots += recipe.sdist.debs
             roots += runtime_debs(index, recipe.sdist.dev)
-        if offer.file is not None and not offer.file.filename.endswith("-any.whl"):
+        if candidate.file is not None and not candidate.file.filename.endswith("-any.whl"):
             roots += runtime_data()["binary"]
     rules = runtime_rules(target).extended(
         provided=elsewhere, excluded=dict.fromkeys(sorted(left_out - elsewhere.keys()), "left out by a recipe")
@@ -186,20 +186,22 @@ def runtime_rules(target: Target) -> ClosureRules:
     )
 
 
-def _locked_distribution(item: Resolved, ladder: Ladder, project: Project, recipes: Recipes) -> LockedDistribution:
-    from incamera.resolver.explain import passed_over, why
+def _locked_distribution(
+    item: Resolved, finder: CandidateFinder, project: Project, recipes: Recipes
+) -> LockedDistribution:
+    from incamera.resolver.explain import explain_choice, explain_passed_over
 
-    offer = item.offer
-    file = offer.file
+    candidate = item.candidate
+    file = candidate.file
     return LockedDistribution(
-        name=offer.name,
-        version=str(offer.version),
-        rung=offer.rung,
-        why=why(item, ladder, project),
+        name=candidate.name,
+        version=str(candidate.version),
+        source=candidate.source,
+        why=explain_choice(item, finder, project),
         file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size) if file else None,
         requires=item.requires,
-        passed_over=tuple(passed_over(item, ladder, project)),
-        recipe=recipes.find(offer.name).digest if offer.rung in ("sdist", "emulated") else "",
+        passed_over=tuple(explain_passed_over(item, finder, project)),
+        recipe=recipes.find(candidate.name).digest if candidate.source in ("sdist", "emulated") else "",
     )
 
 

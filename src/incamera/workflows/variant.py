@@ -30,12 +30,12 @@ def plan_variant(
     """
     lock = ensure_lock(context, project, target)
     pins = [f"{item.name}=={item.version}" for item in lock.distributions]
-    rungs = {item.name: item.rung for item in lock.distributions}
+    locked = {item.name: item.source for item in lock.distributions}
     return dataclasses.replace(
         project,
         name=variant_name(project, variant),
         variant=variant,
         dependencies=tuple(dict.fromkeys([*project.dependencies, *requirements])),
         constraints=(*project.constraints, *pins),
-        sources={**project.sources, **rungs},
+        sources={**project.sources, **locked},
     )

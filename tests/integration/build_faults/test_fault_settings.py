@@ -35,7 +35,7 @@ def test_no_project(tmp_path: Path, incamera: Run) -> None:
 @pytest.mark.parametrize(
     ("dependencies", "settings", "words"),
     [
-        ('["nunpy"]', "", ["nunpy cannot be had", "no package index has it", "did you mean .*numpy"]),
+        ('["nunpy"]', "", ["cannot resolve nunpy", "no package index has it", "did you mean .*numpy"]),
         ('["numpy>=99"]', "", ["the project asks for numpy>=99", r"deb 1\.24"]),
         ("[]", 'debs = ["libopencv-cor406"]', ["libopencv-cor406", "libopencv-core406"]),
         ('["no such thing"]', "", []),

@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Project:
 
 def a_lock(project: Project) -> Lock:
     (target,) = project.default_targets
-    numpy = LockedDistribution(name="numpy", version="1.24.2", rung="deb", why="because")
+    numpy = LockedDistribution(name="numpy", version="1.24.2", source="deb", why="because")
     return Lock(target=target, inputs=lock_inputs(project, target), distributions=(numpy,), debs=(DEB,))
 
 
@@ -97,7 +97,7 @@ def with_sdist(project: Project) -> Lock:
     lamp = LockedDistribution(
         name="lamp",
         version="2.0",
-        rung="sdist",
+        source="sdist",
         why="because",
         file=file,
         requires=("numpy",),

@@ -49,7 +49,7 @@ def test_the_page_of_packages_has_shown_each_to_work_or_says_why_not() -> None:
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_who_refuses_the_last_rung_says_what_to_use_instead(architecture: Architecture) -> None:
+def test_who_refuses_the_last_source_says_what_to_use_instead(architecture: Architecture) -> None:
     recipes = load_recipes(architecture)
     for name in recipes.names():
         refusal = recipes.find(name).sdist.refuse
@@ -102,7 +102,7 @@ def test_only_what_builds_a_wheel_changes_its_digest() -> None:
     ("table", "message", "hint"),
     [
         ({"wheels": {}}, 'recipe bell.toml: unknown key "wheels"', 'did you mean "wheel"?'),
-        ({"rungs": {}}, 'unknown key "rungs"', "known are: why, wheel, deb, sdist, test"),
+        ({"sources": {}}, 'unknown key "sources"', "known are: why, wheel, deb, sdist, test"),
         ({"deb": {"packge": "x"}}, 'unknown key "deb.packge"', 'did you mean "package"?'),
         ({"sdist": {"build_requires": []}}, 'unknown key "sdist.build_requires"', 'did you mean "build-requires" or'),
         ({"sdist": {"armv7": {}}}, 'unknown key "sdist.armv7"', 'did you mean "armv7hf"?'),

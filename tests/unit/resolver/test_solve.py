@@ -1,4 +1,4 @@
-"""Resolving as the target sees the world, each distribution on the first rung that works. A real index of Debian's."""
+"""Resolving for a target: which version of each distribution is chosen, and from which source."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from incamera.debian.index import PackageIndex
 from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
 from incamera.project.settings import parse_project
-from incamera.resolver.explain import passed_over, why
-from incamera.resolver.finder import Ladder
+from incamera.resolver.explain import explain_choice, explain_passed_over
+from incamera.resolver.finder import CandidateFinder
 from incamera.resolver.solve import Resolved, resolve
 from incamera.targets.target import Target
 from incamera.wheels.metadata import Metadata
@@ -63,7 +63,7 @@ class World:
             f"Filename: pool/{package}.deb\nSize: 1\nSHA256: {hashlib.sha256(package.encode()).hexdigest()}\n"
         )
 
-    # What the ladder asks of an index
+    # The part of PackageIndexes that the finder uses
 
     def find(self, project: str, tags: Collection[object] | None = None) -> tuple[IndexFile, ...]:
         self.asked.append(project)
@@ -74,7 +74,7 @@ class World:
     def read_metadata(self, file: IndexFile, recipe: Recipe) -> Metadata:
         requires = self.requires[file.filename]
         if requires == ("broken",):
-            raise BuildError(f"the metadata of {file.filename} make no sense")
+            raise BuildError(f"the metadata of {file.filename} are malformed")
         return Metadata(
             name=file.project,
             version=file.version,
@@ -83,9 +83,9 @@ class World:
             extras=frozenset(),
         )
 
-    def ladder(self, **options: Any) -> Ladder:
+    def finder(self, **options: Any) -> CandidateFinder:
         tables = {name: (f"{name}.toml", table) for name, table in self.recipes.items()}
-        return Ladder(
+        return CandidateFinder(
             self.target,
             PackageIndex({"main": "\n".join(self.stanzas).encode()}),
             self,  # type: ignore[arg-type]
@@ -106,103 +106,103 @@ def solve(
     (tmp_path / "app.py").touch()
     table = {"project": {"name": "bell", "dependencies": list(dependencies)}, "tool": {"incamera": settings}}
     project = parse_project(table, tmp_path)
-    return resolve(project, world.ladder(sources=project.sources, preferred=preferred))
+    return resolve(project, world.finder(sources=project.sources, preferred=preferred))
 
 
-def rungs(resolved: list[Resolved]) -> dict[str, str]:
-    return {item.offer.name: f"{item.offer.version} {item.offer.rung}" for item in resolved}
+def chosen(resolved: list[Resolved]) -> dict[str, str]:
+    return {item.candidate.name: f"{item.candidate.version} {item.candidate.source}" for item in resolved}
 
 
-# The rungs
+# The order of sources
 
 
-def test_a_wheel_for_the_target_goes_before_all_else(world: World, tmp_path: Path) -> None:
+def test_a_wheel_for_the_target_is_preferred_to_debs_and_sdists(world: World, tmp_path: Path) -> None:
     world.wheel("lxml", "6.1", platform="manylinux_2_31_armv7l")
     world.wheel("lxml", "6.2", platform="manylinux_2_28_x86_64")
     world.sdist("lxml", "6.2")
     world.deb("python3-lxml", "4.9.2-1")
-    assert rungs(solve(world, tmp_path, "lxml")) == {"lxml": "6.1 wheel"}
+    assert chosen(solve(world, tmp_path, "lxml")) == {"lxml": "6.1 wheel"}
 
 
-def test_a_wheel_for_a_newer_libc_than_the_bundles_does_not_fit(world: World, tmp_path: Path) -> None:
+def test_a_wheel_for_a_newer_glibc_than_the_bundle_has_is_not_taken(world: World, tmp_path: Path) -> None:
     world.wheel("lxml", "6.1", platform="manylinux_2_38_armv7l")
     world.deb("python3-lxml", "4.9.2-1")
-    assert rungs(solve(world, tmp_path, "lxml")) == {"lxml": "4.9.2 deb"}
+    assert chosen(solve(world, tmp_path, "lxml")) == {"lxml": "4.9.2 deb"}
 
 
-def test_each_architecture_has_its_own_answer(tmp_path: Path) -> None:
+def test_architectures_may_take_different_versions_and_sources(tmp_path: Path) -> None:
     answers = []
     for target in (ARMV7, AARCH64):
         world = World(target)
         world.wheel("numpy", "2.4", platform="manylinux_2_27_aarch64")
         world.deb("python3-numpy", "1:1.24.2-1")
-        answers.append(rungs(solve(world, tmp_path, "numpy")))
+        answers.append(chosen(solve(world, tmp_path, "numpy")))
     assert answers == [{"numpy": "1.24.2 deb"}, {"numpy": "2.4 wheel"}]
 
 
-def test_an_sdist_is_taken_where_debian_is_too_old(world: World, tmp_path: Path) -> None:
+def test_an_sdist_is_taken_where_debians_version_is_too_old(world: World, tmp_path: Path) -> None:
     world.sdist("pyzmq", "27.3")
     world.deb("python3-zmq", "24.0.1-4")
     world.recipes["pyzmq"] = {"deb": {"package": "python3-zmq"}}
-    assert rungs(solve(world, tmp_path, "pyzmq>=24")) == {"pyzmq": "24.0.1 deb"}
-    assert rungs(solve(world, tmp_path, "pyzmq>=25")) == {"pyzmq": "27.3 sdist"}
+    assert chosen(solve(world, tmp_path, "pyzmq>=24")) == {"pyzmq": "24.0.1 deb"}
+    assert chosen(solve(world, tmp_path, "pyzmq>=25")) == {"pyzmq": "27.3 sdist"}
 
 
-def test_a_wheel_older_than_debians_package_comes_after_it(world: World, tmp_path: Path) -> None:
+def test_a_wheel_older_than_debians_package_is_tried_after_it(world: World, tmp_path: Path) -> None:
     world.wheel("lz4", "0.8", platform="linux_armv7l")
     world.deb("python3-lz4", "4.0.2-1")
-    assert rungs(solve(world, tmp_path, "lz4")) == {"lz4": "4.0.2 deb"}
-    assert rungs(solve(world, tmp_path, "lz4<1")) == {"lz4": "0.8 wheel"}
+    assert chosen(solve(world, tmp_path, "lz4")) == {"lz4": "4.0.2 deb"}
+    assert chosen(solve(world, tmp_path, "lz4<1")) == {"lz4": "0.8 wheel"}
 
 
-def test_the_user_names_the_rung(world: World, tmp_path: Path) -> None:
+def test_the_source_that_the_user_names_is_taken(world: World, tmp_path: Path) -> None:
     world.wheel("pillow", "12", platform="manylinux_2_28_armv7l")
     world.sdist("pillow", "12")
     world.deb("python3-pillow", "9.4-1")
-    for rung, version in (("deb", "9.4"), ("sdist", "12"), ("emulated", "12"), ("wheel", "12")):
-        assert rungs(solve(world, tmp_path, "Pillow", sources={"Pillow": rung})) == {"pillow": f"{version} {rung}"}
+    for source, version in (("deb", "9.4"), ("sdist", "12"), ("emulated", "12"), ("wheel", "12")):
+        assert chosen(solve(world, tmp_path, "Pillow", sources={"Pillow": source})) == {"pillow": f"{version} {source}"}
 
 
-def test_a_recipe_refuses_a_rung_unless_it_is_named(world: World, tmp_path: Path) -> None:
+def test_a_source_refused_by_the_recipe_is_taken_only_when_the_user_names_it(world: World, tmp_path: Path) -> None:
     world.sdist("opencv-python", "4.10")
     world.deb("python3-opencv", "4.6-1")
     world.recipes["opencv-python"] = {"deb": {"package": "python3-opencv", "refuse": "brings a desktop"}}
     (item,) = solve(world, tmp_path, "opencv-python")
-    assert item.offer.rung == "sdist"
+    assert item.candidate.source == "sdist"
     assert (
-        rungs(solve(world, tmp_path, "opencv-python", sources={"opencv-python": "deb"}))["opencv-python"] == "4.6 deb"
+        chosen(solve(world, tmp_path, "opencv-python", sources={"opencv-python": "deb"}))["opencv-python"] == "4.6 deb"
     )
 
 
-def test_a_recipe_offers_the_versions_it_was_tried_with(world: World, tmp_path: Path) -> None:
+def test_only_sdists_of_the_versions_in_the_recipe_are_taken(world: World, tmp_path: Path) -> None:
     world.sdist("shapely", "3.0")
     world.sdist("shapely", "2.1")
     world.recipes["shapely"] = {"sdist": {"versions": ">=2,<3"}}
-    assert rungs(solve(world, tmp_path, "shapely")) == {"shapely": "2.1 sdist"}
+    assert chosen(solve(world, tmp_path, "shapely")) == {"shapely": "2.1 sdist"}
     world.recipes["shapely"]["sdist"]["versions"] = "<1"
     with pytest.raises(ResolveError, match="the recipe was tried with"):
         solve(world, tmp_path, "shapely")
 
 
-# Debian's packages, and what is solved around them
+# Debian's packages
 
 
-def test_what_a_debian_package_was_built_with_comes_from_debian_too(world: World, tmp_path: Path) -> None:
+def test_python_dependencies_of_a_debian_package_come_from_debian_too(world: World, tmp_path: Path) -> None:
     world.deb("python3-scipy", "1.10.1-2", "python3-numpy (>= 1:1.19), python3-cffi-backend, libc6")
     world.deb("python3-numpy", "1:1.24.2-1")
     world.deb("python3-cffi-backend", "1.15-1")
     world.wheel("numpy", "2.4", platform="manylinux_2_17_armv7l")
-    assert rungs(solve(world, tmp_path, "scipy", "numpy")) == {"numpy": "1.24.2 deb", "scipy": "1.10.1 deb"}
+    assert chosen(solve(world, tmp_path, "scipy", "numpy")) == {"numpy": "1.24.2 deb", "scipy": "1.10.1 deb"}
 
 
-def test_versions_are_solved_around_debians(world: World, tmp_path: Path) -> None:
+def test_versions_of_wheels_are_chosen_to_fit_debians_packages(world: World, tmp_path: Path) -> None:
     world.deb("python3-numpy", "1:1.24.2-1")
     world.wheel("imageio", "3", "numpy>=2")
     world.wheel("imageio", "2", "numpy")
-    assert rungs(solve(world, tmp_path, "imageio")) == {"imageio": "2 wheel", "numpy": "1.24.2 deb"}
+    assert chosen(solve(world, tmp_path, "imageio")) == {"imageio": "2 wheel", "numpy": "1.24.2 deb"}
 
 
-def test_a_conflict_is_told_in_words(world: World, tmp_path: Path) -> None:
+def test_a_conflict_names_who_asks_for_what_and_the_versions_there_are(world: World, tmp_path: Path) -> None:
     world.deb("python3-numpy", "1:1.24.2-1")
     world.wheel("imageio", "3", "numpy>=2")
     with pytest.raises(ResolveError) as caught:
@@ -214,7 +214,7 @@ def test_a_conflict_is_told_in_words(world: World, tmp_path: Path) -> None:
     assert "armv7hf-cp311" in message
 
 
-def test_a_recipe_replaces_what_debian_would_drag_in(world: World, tmp_path: Path) -> None:
+def test_a_recipe_replaces_dependencies_of_a_debian_package(world: World, tmp_path: Path) -> None:
     world.deb("python3-skimage", "0.19.3-8", "python3-numpy, python3-matplotlib")
     world.deb("python3-matplotlib", "3.6-1")
     world.deb("python3-numpy", "1:1.24.2-1")
@@ -222,14 +222,14 @@ def test_a_recipe_replaces_what_debian_would_drag_in(world: World, tmp_path: Pat
     world.recipes["scikit-image"] = {
         "deb": {"package": "python3-skimage", "without": ["python3-matplotlib"], "requires": ["imageio"]}
     }
-    found = rungs(solve(world, tmp_path, "scikit-image"))
+    found = chosen(solve(world, tmp_path, "scikit-image"))
     assert found == {"scikit-image": "0.19.3 deb", "numpy": "1.24.2 deb", "imageio": "2 wheel"}
 
 
-# The target's world, not the host's
+# The target decides, not the host
 
 
-def test_markers_are_the_targets(world: World, tmp_path: Path) -> None:
+def test_markers_are_evaluated_for_the_target(world: World, tmp_path: Path) -> None:
     for name in ("arm", "intel", "windows", "young", "exact"):
         world.wheel(name, "1")
     found = solve(
@@ -241,80 +241,80 @@ def test_markers_are_the_targets(world: World, tmp_path: Path) -> None:
         'young; python_version >= "3.12"',
         'exact; python_full_version == "3.11.2"',
     )
-    assert set(rungs(found)) == {"arm", "exact"}
+    assert set(chosen(found)) == {"arm", "exact"}
 
 
-def test_requires_python_is_asked_of_the_targets_python(world: World, tmp_path: Path) -> None:
+def test_requires_python_is_checked_against_the_targets_python(world: World, tmp_path: Path) -> None:
     world.wheel("tool", "2", requires_python=">=3.12")
     world.wheel("tool", "1", requires_python=">=3.9")
-    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+    assert chosen(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
 
 
-def test_extras_bring_their_requirements(world: World, tmp_path: Path) -> None:
+def test_an_extra_adds_its_requirements(world: World, tmp_path: Path) -> None:
     world.wheel("server", "1", "core", 'fast; extra == "speed"', 'slow; extra == "comfort"')
     for name in ("core", "fast", "slow"):
         world.wheel(name, "1")
-    assert set(rungs(solve(world, tmp_path, "server[speed]"))) == {"server", "core", "fast"}
+    assert set(chosen(solve(world, tmp_path, "server[speed]"))) == {"server", "core", "fast"}
 
 
-def test_an_extra_and_the_bare_name_are_one_version(world: World, tmp_path: Path) -> None:
+def test_a_distribution_with_and_without_extras_has_one_version(world: World, tmp_path: Path) -> None:
     for version in ("1", "2"):
         world.wheel("server", version, 'fast; extra == "speed"')
     world.wheel("fast", "1")
-    assert rungs(solve(world, tmp_path, "server[speed]", "server<2"))["server"] == "1 wheel"
+    assert chosen(solve(world, tmp_path, "server[speed]", "server<2"))["server"] == "1 wheel"
 
 
 # Which version
 
 
-def test_a_yanked_release_only_when_pinned(world: World, tmp_path: Path) -> None:
+def test_a_yanked_release_is_taken_only_when_pinned(world: World, tmp_path: Path) -> None:
     world.wheel("tool", "2", yanked="broken")
     world.wheel("tool", "1")
-    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
-    assert rungs(solve(world, tmp_path, "tool==2")) == {"tool": "2 wheel"}
+    assert chosen(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+    assert chosen(solve(world, tmp_path, "tool==2")) == {"tool": "2 wheel"}
 
 
-def test_early_releases_only_where_there_is_nothing_else_or_asked_for(world: World, tmp_path: Path) -> None:
+def test_prereleases_are_taken_only_when_asked_for_or_alone(world: World, tmp_path: Path) -> None:
     world.wheel("tool", "2rc1")
     world.wheel("tool", "1")
     world.wheel("young", "1b2")
-    assert rungs(solve(world, tmp_path, "tool", "young")) == {"tool": "1 wheel", "young": "1b2 wheel"}
-    assert rungs(solve(world, tmp_path, "tool>=2rc1")) == {"tool": "2rc1 wheel"}
+    assert chosen(solve(world, tmp_path, "tool", "young")) == {"tool": "1 wheel", "young": "1b2 wheel"}
+    assert chosen(solve(world, tmp_path, "tool>=2rc1")) == {"tool": "2rc1 wheel"}
 
 
-def test_constraints_limit_without_asking(world: World, tmp_path: Path) -> None:
+def test_constraints_limit_versions_without_adding_distributions(world: World, tmp_path: Path) -> None:
     world.wheel("tool", "2", "part")
     world.wheel("tool", "1")
     world.wheel("part", "1")
-    found = rungs(solve(world, tmp_path, "tool", constraints=["tool<2", "part<1"]))
+    found = chosen(solve(world, tmp_path, "tool", constraints=["tool<2", "part<1"]))
     assert found == {"tool": "1 wheel"}
 
 
-def test_what_was_locked_stays_while_it_fits(world: World, tmp_path: Path) -> None:
+def test_the_locked_version_stays_while_it_fits(world: World, tmp_path: Path) -> None:
     for version in ("3", "2", "1"):
         world.wheel("tool", version)
     locked = {"tool": ("2", "wheel")}
-    assert rungs(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "2 wheel"}
-    assert rungs(solve(world, tmp_path, "tool>2", preferred=locked)) == {"tool": "3 wheel"}
+    assert chosen(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "2 wheel"}
+    assert chosen(solve(world, tmp_path, "tool>2", preferred=locked)) == {"tool": "3 wheel"}
 
 
-def test_a_release_whose_metadata_make_no_sense_is_passed_over(world: World, tmp_path: Path) -> None:
+def test_a_release_with_malformed_metadata_is_skipped(world: World, tmp_path: Path) -> None:
     world.wheel("tool", "2", "broken")
     world.wheel("tool", "1")
-    assert rungs(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
+    assert chosen(solve(world, tmp_path, "tool")) == {"tool": "1 wheel"}
 
 
-def test_the_answer_does_not_depend_on_the_order_of_the_dependencies(world: World, tmp_path: Path) -> None:
+def test_the_order_of_the_dependencies_does_not_change_the_result(world: World, tmp_path: Path) -> None:
     for version in ("1", "2"):
         world.wheel("one", version, f"other<={version}")
         world.wheel("other", version, f"one<={version}")
-    assert rungs(solve(world, tmp_path, "one", "other")) == rungs(solve(world, tmp_path, "other", "one"))
+    assert chosen(solve(world, tmp_path, "one", "other")) == chosen(solve(world, tmp_path, "other", "one"))
 
 
-# What is told
+# Messages
 
 
-def test_an_unknown_name_gets_the_closest(world: World, tmp_path: Path) -> None:
+def test_an_unknown_name_is_answered_with_similar_names(world: World, tmp_path: Path) -> None:
     world.deb("python3-numpy", "1:1.24.2-1")
     with pytest.raises(ResolveError) as caught:
         solve(world, tmp_path, "numpi")
@@ -322,23 +322,25 @@ def test_an_unknown_name_gets_the_closest(world: World, tmp_path: Path) -> None:
     assert "numpy" in (caught.value.hint or "")
 
 
-def test_why_and_why_not(world: World, tmp_path: Path) -> None:
+def test_the_explanation_names_the_requirement_and_why_earlier_sources_were_passed_over(
+    world: World, tmp_path: Path
+) -> None:
     world.wheel("pyzmq", "27.3", platform="manylinux_2_28_x86_64")
     world.sdist("pyzmq", "27.3")
     world.deb("python3-pyzmq", "24.0.1-4")
     (tmp_path / "app.py").touch()
     project = parse_project({"project": {"name": "bell", "dependencies": ["pyzmq>=25"]}}, tmp_path)
-    ladder = world.ladder()
-    (item,) = resolve(project, ladder)
-    assert "cross-built from its sdist" in why(item, ladder, project)
-    assert "pyzmq>=25 (the project)" in why(item, ladder, project)
-    wheel, deb = passed_over(item, ladder, project)
+    finder = world.finder()
+    (item,) = resolve(project, finder)
+    assert "cross-built from its sdist" in explain_choice(item, finder, project)
+    assert "pyzmq>=25 (the project)" in explain_choice(item, finder, project)
+    wheel, deb = explain_passed_over(item, finder, project)
     assert "x86_64" in wheel
     assert "armv7l" in wheel
     assert "24.0.1" in deb
 
 
-def test_a_rung_named_by_the_user_needs_no_index(world: World, tmp_path: Path) -> None:
+def test_no_package_index_is_asked_when_the_user_names_deb(world: World, tmp_path: Path) -> None:
     world.deb("python3-numpy", "1:1.24.2-1")
     solve(world, tmp_path, "numpy", sources={"numpy": "deb"})
     assert world.asked == []
