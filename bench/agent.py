@@ -16,23 +16,25 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
 from incamera.context import Context
+from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
 from incamera.device.holding import AppCommand, HeldRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind
 from incamera.targets.profile import require_profile
 from incamera.virtual.start import start_virtual
-from incamera.workflows.deploy import Wish, deployed
-from incamera.workflows.devices import connected, virtual_device
+from incamera.workflows.deploy import deployed
 from measure import Failed, Figure, main, say, temporary_folder
 from silent import SilentReporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from incamera.deployment.apply import Deployed
     from incamera.transport.session import Session
-    from incamera.workflows.deploy import Deployed
 
 MEBIBYTE = 1 << 20
 BARE = "print(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])"
@@ -44,17 +46,17 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
     with temporary_folder() as folder, ExitStack() as stack:
         project = folder / "project"
         _write_project(project)
-        wish = Wish()
         camera = start_virtual(
             context, require_profile(arguments.profile), owner_pid=os.getpid(), name=f"bench-agent-{os.getpid()}"
         )
         stack.callback(_stop, context, camera.name)
+        request = DeployRequest(device=camera.name)
         if arguments.place == "share":
             _attach(context, stack, folder, camera.name)
-            wish = Wish(to=Kind.share)
+            request = DeployRequest(device=camera.name, place=Kind.share)
         say("build and deploy")
         loaded = load_project(project)
-        done = stack.enter_context(deployed(context, loaded, device=camera.name, target=None, wish=wish))
+        done = stack.enter_context(deployed(context, loaded, request))
         say("a first start of each, not counted")
         _start_bare(done)
         done.session.call(_start_agent(done))
@@ -83,16 +85,16 @@ def _write_project(folder: Path) -> None:
 
 
 def _attach(context: Context, stack: ExitStack, folder: Path, camera: str) -> None:
+    from incamera.connect.shares import attach_share
     from incamera.virtual.camera import require_camera
-    from incamera.workflows.share import Wish as ShareWish
-    from incamera.workflows.share import forget_share, served
-    from incamera.workflows.share_attach import attach_share
+    from incamera.workflows.share import ShareSettings, forget_share, served
 
     (folder / "share").mkdir()
     name = f"agent-{os.getpid()}"
     stack.callback(forget_share, context, name)
-    share, _ = stack.enter_context(served(context, name, ShareWish(folder=folder / "share")))
-    with connected(context, virtual_device(require_camera(context.store, camera))) as session:
+    share, _ = stack.enter_context(served(context, name, ShareSettings(folder=folder / "share")))
+    with connected(context, virtual_device(require_camera(context.store, camera))) as connection:
+        session = connection.session
         attach_share(context, session, share)
 
 

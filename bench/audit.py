@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.connect.choose import choose_device
+from incamera.connect.connection import connected
 from incamera.context import Context
+from incamera.deployment.fit import require_fit
 from incamera.elf import is_elf
 from incamera.project.settings import load_project
-from incamera.workflows.audit import read_device_libraries, require_fit
 from incamera.workflows.build import build_bundle
-from incamera.workflows.devices import choose_device, connected, probe_device
 from measure import INCAMERA, Figure, main, medians, run, say, temporary_folder
 from silent import SilentReporter
 
@@ -86,11 +87,11 @@ def _readelf(files: Sequence[Path]) -> float:
 def _overhead(context: Context, bundle: Bundle, rounds: int) -> float:
     device = choose_device(context, None, target=bundle.target)
     seconds = []
-    with connected(context, device) as session:
-        facts = probe_device(context, session)
+    with connected(context, device) as connection:
+        facts = connection.facts
         for _ in range(rounds + 1):
             began = time.perf_counter()
-            table = read_device_libraries(context, session, facts, bundle)
+            table = connection.read_libraries(bundle.sonames)
             require_fit(context, bundle, facts, table, device=str(device))
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[1:])

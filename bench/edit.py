@@ -23,10 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
+from incamera.connect.choose import choose_device
+from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
 from incamera.store import Store, find_store_path
-from incamera.workflows.devices import choose_device, connected
 from measure import INCAMERA, Failed, Figure, main, run, say, temporary_folder
 
 T = TypeVar("T")
@@ -144,7 +145,8 @@ def time_cold_start(project: Path, device: str) -> float:
 def count(watch: Watch, device: str) -> dict[str, int]:
     time.sleep(2)  # what has just ended is being cleared away
     context = Context(Store(find_store_path(os.environ)), Console(quiet=True))
-    with connected(context, choose_device(context, device)) as session:
+    with connected(context, choose_device(context, device)) as connection:
+        session = connection.session
         output = session.require("; ".join(_COUNTS.values()), purpose="count what there is").decode()
     counts = dict(zip(_COUNTS, map(int, output.split()), strict=True))
     host = Path("/proc", str(watch.child.pid))

@@ -26,6 +26,9 @@ from chart import Bar, draw_chart
 from incamera.build.deb_trees import unpack_debs
 from incamera.build.images import DEFAULT_COMPRESSION, ensure_image
 from incamera.build.sdists import fetch_distributions
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
+from incamera.connect.shares import attach_share
 from incamera.context import Context
 from incamera.project.settings import load_project
 from incamera.runtime import layout
@@ -38,9 +41,7 @@ from incamera.targets.target import Target
 from incamera.virtual.camera import stop_camera
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
-from incamera.workflows.devices import connected, virtual_device
 from incamera.workflows.lock import ensure_lock
-from incamera.workflows.share_attach import attach_share
 from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
 from silent import SilentReporter
 
@@ -118,7 +119,8 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
     # An emulator is slower where memory was used for other code before: each way gets a camera of its own.
     camera = start_virtual(context, profile, owner_pid=os.getpid(), name=name)
     try:
-        with connected(context, virtual_device(camera)) as session:
+        with connected(context, virtual_device(camera)) as connection:
+            session = connection.session
             guard = require_launcher(profile.architecture).read_bytes()
             session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
             attach_share(context, session, share)
@@ -248,13 +250,13 @@ def _size(tree: Path) -> int:
 
 @contextmanager
 def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
-    from incamera.workflows.share import Wish, forget_share, served
+    from incamera.workflows.share import ShareSettings, forget_share, served
 
     if protocol == "nfs" and os.geteuid() != 0:
         raise CannotMeasure("an NFS server needs root")
     name = f"startup-{os.getpid()}"
     try:
-        with served(context, name, Wish(folder=folder, protocol=Protocol(protocol))) as (share, _):
+        with served(context, name, ShareSettings(folder=folder, protocol=Protocol(protocol))) as (share, _):
             yield share
     finally:
         forget_share(context, name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
 from incamera.device.holding import AppCommand, HeldRun
 from incamera.errors import AgentError, ConnectionLost
@@ -21,8 +22,8 @@ from .helpers import eventually, inside, write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.apply import Deployed
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.deploy import Deployed
 
 pytestmark = pytest.mark.parametrize(
     "camera", ["axis-os-11-armv7hf", "axis-os-11-aarch64"], indirect=True, scope="session"
@@ -145,7 +146,7 @@ def deployed_numpy(
 ) -> Iterator[Deployed]:
     """A project with numpy, that stands in the camera."""
     folder = write_project(tmp_path_factory.mktemp("agent") / "app", name="agent-test", dependencies='["numpy"]')
-    with deployed(context, load_project(folder), device=camera.name, target=None) as done:
+    with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
         yield done
 
 
@@ -282,7 +283,7 @@ def test_when_the_host_goes_away_without_a_word_nothing_stays(
     camera: VirtualCamera, context: Context, deployed_numpy: Deployed, tmp_path: Path
 ) -> None:
     folder = write_project(tmp_path / "app", name="agent-test", dependencies='["numpy"]')
-    with deployed(context, load_project(folder), device=camera.name, target=None) as done:
+    with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
         talk = Talk(done, "agent-test")
         talk.hello()
         talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})

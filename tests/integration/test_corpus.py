@@ -13,16 +13,17 @@ import pytest
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Finding, Report, Severity
 from incamera.abi.policy import load_policy
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
+from incamera.deployment.apply import deploy_bundle
+from incamera.deployment.fit import device_policy
 from incamera.device.libraries import ensure_libraries
 from incamera.device.probe import probe
 from incamera.project.settings import load_project
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.targets.target import Target
 from incamera.toolchain.plan import Compiler
-from incamera.workflows.audit import device_policy
 from incamera.workflows.build import build_bundle
-from incamera.workflows.deploy import deploy_bundle
-from incamera.workflows.devices import connected, virtual_device
 
 from .conftest import PROJECTS, REPOSITORY
 from .corpus.build import corpus_key, ensure_corpus
@@ -76,13 +77,14 @@ def trial(
     key = corpus_key(toolchain)
     camera = start_virtual(profile.name, name=f"corpus-{key[:8]}-{profile.name}")
     try:
-        with connected(context, virtual_device(camera)) as session:
+        with connected(context, virtual_device(camera)) as connection:
+            session = connection.session
             equip_camera(session, corpus, profile.name)
             facts = probe(session)
             sonames = [library.soname for library in facts.libraries]
             table = ensure_libraries(session, facts, sonames, cache=context.store.root / "caches" / f"corpus-{key}")
-            _, result = deploy_bundle(context, session, facts, table, staged)
-            said = load_cases_there(session, result.root)
+            done = deploy_bundle(context, connection, table, staged)
+            said = load_cases_there(session, done.result.root)
     finally:
         stop_camera(context.store, camera.name)
     return Trial(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.deployment.request import DeployRequest
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.project.recipes import load_recipes
 from incamera.project.settings import load_project
@@ -28,8 +29,8 @@ from .helpers import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.apply import Deployed
     from incamera.virtual.camera import VirtualCamera
-    from incamera.workflows.deploy import Deployed
 
 GROUPS = {
     "pictures": ("numpy", "scipy", "pillow", "scikit-image", "shapely"),
@@ -95,7 +96,7 @@ def stood(
         (folder / f"try_{name}.py").write_text(imports + test.code, "utf-8")
     camera = start_virtual(f"axis-os-11-{architecture}", name=f"test-packages-{architecture}")
     try:
-        with deployed(context, load_project(folder), device=camera.name, target=None) as done:
+        with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
             yield done
     finally:
         stop_camera(context.store, camera.name)

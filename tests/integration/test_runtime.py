@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
 from incamera.deployment.deploy import deploy
+from incamera.deployment.request import DeployRequest
 from incamera.deployment.shipment import plan_shipment_for
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.guard.guard import Guard
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
-from incamera.workflows.audit import read_device_libraries
 from incamera.workflows.deploy import deployed
-from incamera.workflows.devices import connected, probe_device, virtual_device
 
 from .conftest import PROJECTS, REPOSITORY
 
@@ -42,7 +43,7 @@ def results(
     """What `projects/checks` found inside the camera."""
     project = load_project(project_copy(PROJECTS / "checks"))
     output = tmp_path_factory.mktemp("results") / "output"
-    with deployed(context, project, device=camera.name, target=None) as done, output.open("wb") as stream:
+    with deployed(context, project, DeployRequest(device=camera.name)) as done, output.open("wb") as stream:
         python = f"{done.result.root}/bin/python3"
         command = AppCommand(words=(python, "checks.py"), folder=f"{done.result.root}/app")
         with Path(os.devnull).open("rb") as nothing:
@@ -161,9 +162,10 @@ def test_a_bundle_runs_from_any_path(
     """Moved elsewhere on the device, with a space and a letter beyond ASCII in its path, it still starts."""
     profile = require_profile(camera.profile)
     bundle = bundle_of(PROJECTS / "checks", profile.architecture)
-    with connected(context, virtual_device(camera)) as session:
-        facts = probe_device(context, session)
-        table = read_device_libraries(context, session, facts, bundle)
+    with connected(context, virtual_device(camera)) as connection:
+        session = connection.session
+        facts = connection.facts
+        table = connection.read_libraries(bundle.sonames)
         shipment = plan_shipment_for(context, table, replace(facts, places=()), bundle)  # as one folder, with all files
         result = deploy(session, shipment, Guard(require_launcher(profile.architecture), "/tmp"))
         moved = "/tmp/mövéd here"

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_wish
+from incamera.cli.parser import add_command, add_deploying_options, parse_request
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -47,11 +47,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         Context.open(console),
         project,
         arguments=arguments.arguments,
-        device=arguments.device,
-        target=arguments.target,
+        request=parse_request(arguments),
         port=arguments.port,
         wait=not arguments.no_wait,
         write_launch=arguments.write_launch,
-        audit=arguments.audit,
-        wish=parse_wish(arguments),
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_wish
+from incamera.cli.parser import add_command, add_deploying_options, parse_request
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -35,18 +35,15 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.deploy import deploy_project
 
     project = load_project(Path(arguments.project))
-    name, result = deploy_project(
+    device, result = deploy_project(
         Context.open(console),
         project,
-        device=arguments.device,
-        target=arguments.target,
-        audit=arguments.audit,
-        wish=replace(parse_wish(arguments), verify=arguments.verify),
+        request=replace(parse_request(arguments), verify=arguments.verify),
     )
     if arguments.json:
         console.emit(
             {
-                "device": name,
+                "device": str(device),
                 "destination": result.destination,
                 "root": result.root,
                 "form": result.form,
@@ -57,5 +54,5 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             }
         )
     else:
-        console.print(f"{name}:{result.destination}")
+        console.print(f"{device}:{result.destination}")
     return 0

@@ -74,28 +74,30 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 def execute_info(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.units import format_bytes
-    from incamera.workflows.devices import look_at_device
+    from incamera.workflows.devices import inspect_device
 
-    look = look_at_device(Context.open(console), arguments.name, speed=arguments.speed)
-    facts = look.facts
+    report = inspect_device(Context.open(console), arguments.name, speed=arguments.speed)
+    facts = report.facts
     if arguments.json:
         places = [
             {
                 "path": place.path,
                 "kind": place.kind,
-                "verdict": look.verdict(place),
-                "write_bytes_per_second": look.speed(place).write,
-                "read_bytes_per_second": look.speed(place).read,
+                "verdict": report.verdict(place),
+                "write_bytes_per_second": report.speed(place).write,
+                "read_bytes_per_second": report.speed(place).read,
             }
             for place in facts.places
         ]
-        forms = sorted(look.forms)
-        console.emit({"device": look.device.name, "facts": facts.to_json(), "forms": forms, "places": places})
+        forms = sorted(report.forms)
+        console.emit({"device": report.device.name, "facts": facts.to_json(), "forms": forms, "places": places})
         return 0
-    console.print(f"{look.device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}")
+    console.print(
+        f"{report.device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}"
+    )
     console.print(f"glibc {facts.libc or 'unknown'}, {len(facts.libraries)} libraries, logged in as {facts.user}")
     console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
-    console.print("bundles start from: " + ", ".join(sorted(look.forms)))
+    console.print("bundles start from: " + ", ".join(sorted(report.forms)))
     rates = ("WRITE", "READ") if arguments.speed else ()
     console.table(
         ("KIND", "PLACE", "FILE SYSTEM", "FREE", *rates, "EXEC", "VERDICT"),
@@ -105,9 +107,9 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
                 place.path,
                 place.filesystem,
                 "?" if place.free is None else format_bytes(place.free),
-                *(_rates(place, look.speed(place)) if arguments.speed else ()),
+                *(_rates(place, report.speed(place)) if arguments.speed else ()),
                 "yes" if place.executable else "no",
-                look.verdict(place),
+                report.verdict(place),
             )
             for place in facts.places
         ],
@@ -126,9 +128,9 @@ def _rate(bytes_per_second: int | None) -> str:
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.connect.choose import devices_folder
     from incamera.context import Context
     from incamera.device.registry import remove_device
-    from incamera.workflows.devices import devices_folder
 
     context = Context.open(console)
     with context.store.reporting_disk_errors():

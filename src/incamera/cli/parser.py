@@ -12,7 +12,7 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 if TYPE_CHECKING:
-    from incamera.workflows.deploy import Wish
+    from incamera.deployment.request import DeployRequest
 
 # In the order of --help: the main job first. A name is that of its module in this package.
 COMMANDS = (
@@ -111,13 +111,16 @@ def add_deploying_options(parser: argparse.ArgumentParser) -> None:
     add_audit_option(parser)
 
 
-def parse_wish(arguments: argparse.Namespace) -> Wish:
-    """Return what `add_place_options` added."""
+def parse_request(arguments: argparse.Namespace) -> DeployRequest:
+    """Return what the options of `add_deploying_options` ask for."""
+    from incamera.deployment.request import DeployRequest
     from incamera.targets.form import Form, Kind
-    from incamera.workflows.deploy import Wish
 
-    return Wish(
-        to=Kind(arguments.to) if arguments.to else None,
+    return DeployRequest(
+        device=arguments.device,
+        target=arguments.target,
+        audit=arguments.audit,
+        place=Kind(arguments.to) if arguments.to else None,
         form=Form(arguments.form) if arguments.form else None,
         take_over=arguments.take_over,
     )

@@ -29,10 +29,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.observe.processes import take_sample
     from incamera.project.settings import find_project
-    from incamera.workflows.top import device_session
+    from incamera.workflows.top import device_connection
 
-    with device_session(Context.open(console), arguments.device, find_project(Path(arguments.project))) as session:
-        sample, device = take_sample(session), str(session.device)
+    with device_connection(
+        Context.open(console), arguments.device, find_project(Path(arguments.project))
+    ) as connection:
+        sample, device = take_sample(connection.session), str(connection.device)
     processes = [process for process in sample.processes if process.role.of_run]
     if arguments.json:
         rows = [

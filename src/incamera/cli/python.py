@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_wish
+from incamera.cli.parser import add_command, add_deploying_options, parse_request
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -49,8 +49,5 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         Context.open(console),
         project,
         arguments=arguments.arguments,
-        device=arguments.device,
-        target=arguments.target,
-        audit=arguments.audit,
-        wish=parse_wish(arguments),
+        request=parse_request(arguments),
     )

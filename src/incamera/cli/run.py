@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_wish
+from incamera.cli.parser import add_command, add_deploying_options, parse_request
 from incamera.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         Context.open(console),
         project,
         arguments=arguments.arguments,
-        device=arguments.device,
-        target=arguments.target,
-        audit=arguments.audit,
-        wish=parse_wish(arguments),
+        request=parse_request(arguments),
     )
 
 
@@ -81,10 +78,7 @@ def _profile(arguments: argparse.Namespace, console: Console, context: Context, 
         context,
         project,
         arguments=arguments.arguments,
-        device=arguments.device,
-        target=arguments.target,
-        audit=arguments.audit,
-        wish=parse_wish(arguments),
+        request=parse_request(arguments),
         quiet_output=arguments.json,
     )
     if arguments.json:
@@ -115,9 +109,6 @@ def _watch(arguments: argparse.Namespace, context: Context, project: Project) ->
         context,
         project,
         arguments=arguments.arguments,
-        device=arguments.device,
-        target=arguments.target,
-        audit=arguments.audit,
-        wish=parse_wish(arguments),
+        request=parse_request(arguments),
         memory_limit=limit,
     )

@@ -11,7 +11,7 @@ from incamera.cli.parser import add_command, add_device_option, add_project_opti
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.share.values import Share
-    from incamera.workflows.share import Wish
+    from incamera.workflows.share import ShareSettings
 
 
 def add_parser(commands: Any) -> None:
@@ -87,11 +87,12 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
     import time
 
     from incamera.context import Context
-    from incamera.workflows.share import served, shares_folder
+    from incamera.share.registry import shares_folder
+    from incamera.workflows.share import served
 
     context = Context.open(console)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
-    with served(context, arguments.name, _wish(arguments)) as (share, require_alive):
+    with served(context, arguments.name, _settings(arguments)) as (share, require_alive):
         if arguments.json:
             console.emit(_describe(share))
         else:
@@ -115,7 +116,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.workflows.share import add_share
 
-    share = add_share(Context.open(console), arguments.name, _wish(arguments))
+    share = add_share(Context.open(console), arguments.name, _settings(arguments))
     if arguments.json:
         console.emit(_describe(share))
     else:
@@ -198,11 +199,11 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _wish(arguments: argparse.Namespace) -> Wish:
+def _settings(arguments: argparse.Namespace) -> ShareSettings:
     from incamera.share.values import Protocol
-    from incamera.workflows.share import Wish
+    from incamera.workflows.share import ShareSettings
 
-    return Wish(
+    return ShareSettings(
         folder=arguments.folder,
         protocol=Protocol(arguments.protocol) if arguments.protocol else None,
         address=arguments.address,

@@ -28,13 +28,13 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.project.settings import find_project, load_project
-    from incamera.workflows.top import device_session, stop_runs
+    from incamera.workflows.top import device_connection, stop_runs
 
     folder = Path(arguments.project)
     project = find_project(folder) if arguments.all else load_project(folder)
-    with device_session(Context.open(console), arguments.device, project) as session:
-        ended = stop_runs(session, None if arguments.all else project)
-        device = str(session.device)
+    with device_connection(Context.open(console), arguments.device, project) as connection:
+        ended = stop_runs(connection.session, None if arguments.all else project)
+        device = str(connection.device)
     if arguments.json:
         console.emit({"device": device, "ended": [{"pid": p.pid, "role": p.role, "app": p.app} for p in ended]})
     elif ended:

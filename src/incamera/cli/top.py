@@ -41,7 +41,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.errors import UsageError
     from incamera.project.settings import find_project
-    from incamera.workflows.top import device_session, watch_device
+    from incamera.workflows.top import device_connection, watch_device
 
     if arguments.seconds < 1 or not arguments.every > 0:
         raise UsageError("--seconds and --every must be more than nothing")
@@ -49,12 +49,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     project = find_project(Path(arguments.project))
     if arguments.flame is not None:
         return _draw(context, project, arguments, console)
-    with device_session(context, arguments.device, project) as session, console.live_table() as show:
+    with device_connection(context, arguments.device, project) as connection, console.live_table() as show:
         before: Sample | None = None
-        samples = watch_device(session, every=arguments.every)
+        samples = watch_device(connection.session, every=arguments.every)
         try:
             for sample in samples:
-                document = _describe(sample, before, str(session.device))
+                document = _describe(sample, before, str(connection.device))
                 if arguments.json and arguments.once:
                     console.emit(document)
                 elif arguments.json:
@@ -75,15 +75,15 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
     from incamera.disk import write_output
     from incamera.workflows.flame import record_flame
-    from incamera.workflows.top import device_session
+    from incamera.workflows.top import device_connection
 
-    with device_session(context, arguments.device, project) as session:
-        flame = record_flame(context, session, project=project, pid=arguments.pid, seconds=arguments.seconds)
+    with device_connection(context, arguments.device, project) as connection:
+        flame = record_flame(context, connection, project=project, pid=arguments.pid, seconds=arguments.seconds)
         write_output(arguments.flame, flame.graph)
         if arguments.json:
             console.emit(
                 {
-                    "device": str(session.device),
+                    "device": str(connection.device),
                     "pid": flame.process.pid,
                     "command": flame.process.command,
                     "seconds": arguments.seconds,

@@ -1,4 +1,4 @@
-"""The short way to a camera's network share: its folder on this computer, written by this computer itself."""
+"""The short route to a camera's network share: this computer writes into the folder that the camera has mounted."""
 
 from __future__ import annotations
 
@@ -11,44 +11,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.connect.shares import find_host_folder
 from incamera.disk import write_whole
 from incamera.errors import InCameraError
 from incamera.runtime.launcher import require_launcher
+from incamera.share.registry import MARKER
 from incamera.targets.form import Form, Kind
+from incamera.transport.local import open_local
 
 if TYPE_CHECKING:
+    from incamera.connect.connection import Connection
     from incamera.context import Context
-    from incamera.deployment.places import Choice
+    from incamera.deployment.plan import DeployPlan
     from incamera.device.facts import DeviceFacts
     from incamera.guard.upload import Way
-    from incamera.transport.session import Session
 
 
 @contextmanager
-def way_through_host(
-    context: Context, session: Session, facts: DeviceFacts, choice: Choice, way: Way
-) -> Iterator[Way | None]:
-    """*way*, past the network: through the folder of this computer that the device has mounted. None: there is none.
+def host_route(context: Context, connection: Connection, plan: DeployPlan, way: Way) -> Iterator[Way | None]:
+    """Yield *way* changed to write into this computer's folder that the device has mounted; None if there is none.
 
-    It must show the same name tag here and there.
+    Both sides must see the same marker in it.
     """
-    from incamera.transport.local import open_local
-
     # A tree's links into the camera would be followed by the share's server, and lead into this host.
-    suits = choice.place.kind is Kind.share and choice.form is not Form.tree
-    folder = _find_folder(context, facts, str(session.device)) if suits else None
+    suits = plan.place.kind is Kind.share and plan.form is not Form.tree
+    folder = _find_folder(context, connection.facts, str(connection.device)) if suits else None
     guard = _host_guard(context) if folder is not None else None
     if folder is None or guard is None:
         yield None
         return
-    with open_local(session.device) as through:
+    with open_local(connection.device) as through:
         yield replace(way, through=through, folder=folder, guard=str(guard))
 
 
 def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | None:
-    from incamera.share.registry import MARKER
-    from incamera.workflows.share_attach import find_host_folder
-
     folder = find_host_folder(context, device)
     if folder is None:
         return None

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from incamera.abi.loader_rule import describe_libraries, plan_loader
+from incamera.build.images import DEFAULT_COMPRESSION, ensure_image, find_compression
+from incamera.elf import parse_facts
+from incamera.guard.sync import ShippedImage, plan_shipment
+from incamera.runtime.images import app_entries, image_text, runtime_entries, small_app
+from incamera.runtime.layout import LIBRARIES
+from incamera.runtime.libraries import read_libraries
 from incamera.targets.form import Form
-from incamera.workflows.audit import LIBRARIES, bundle_libraries
 
 if TYPE_CHECKING:
     from incamera.abi.loader_rule import LoaderPlan
@@ -31,15 +37,11 @@ def plan_shipment_for(
 
     *images* are the kinds of images that the device can mount (`squashfs zstd`).
     """
-    from incamera.guard.sync import ShippedImage, plan_shipment
-
     plan = _plan_libraries(table, facts, bundle)
     if form is Form.tree and not facts.links_roots:
         return plan_shipment(
             bundle.name, bundle.path, bundle.entries, extra_files=plan.files, extra_links=plan.shipped_links
         )
-    from incamera.build.images import DEFAULT_COMPRESSION, ensure_image, find_compression
-    from incamera.runtime.images import app_entries, image_text, runtime_entries, small_app
 
     compression = find_compression(images) or DEFAULT_COMPRESSION
     image = ensure_image(context, bundle, form, compression=compression, step=step)
@@ -61,11 +63,8 @@ def plan_shipment_for(
 
 
 def _plan_libraries(table: LibraryTable, facts: DeviceFacts, bundle: Bundle) -> LoaderPlan:
-    from incamera.abi.loader_rule import describe_libraries, plan_loader
-    from incamera.elf import parse_facts
-
     there = {library.soname: library for library in facts.libraries}
-    ours = bundle_libraries(bundle)
+    ours = read_libraries(bundle)
     return plan_loader(
         describe_libraries(ours, bundle.library_names()),
         describe_libraries(

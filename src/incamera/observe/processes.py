@@ -7,6 +7,7 @@ on as long as it is wanted.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.holding import RUN_FOLDER
 from incamera.errors import DeviceError
-from incamera.observe.roles import Role, find_role, is_guard, settle_roles
+from incamera.observe.roles import Role, find_role, is_guard
 from incamera.runtime.launcher.protocol import RUN_VARIABLE
 
 if TYPE_CHECKING:
@@ -252,3 +253,24 @@ def _numbers(lines: Iterable[str]) -> dict[str, int]:
 
 def _script() -> str:
     return _LOOK.format(mark=_MARK, tools=_TOOLS)
+
+
+def settle_roles(processes: Sequence[Process]) -> list[Process]:
+    """Return *processes* with the children of apps known as such, each with its app; the apps first."""
+    first: dict[str, Process] = {}
+    apps: dict[str, str] = {}
+    for process in sorted(processes, key=lambda process: (process.began, process.pid)):
+        if process.role is Role.app:
+            first.setdefault(process.run, process)
+        if process.app:
+            apps.setdefault(process.run, process.app)
+    settled = [
+        dataclasses.replace(
+            process,
+            role=Role.child if process.role is Role.app and first[process.run] is not process else process.role,
+            app=process.app or apps.get(process.run, ""),
+        )
+        for process in processes
+    ]
+    order = list(Role)
+    return sorted(settled, key=lambda process: (process.app == "", process.app, order.index(process.role), process.pid))

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from incamera.observe.processes import Process
 
 
 class Role(StrEnum):
@@ -50,24 +45,3 @@ def find_role(words: Sequence[str]) -> Role:
 
 def is_guard(program: str) -> bool:
     return PurePosixPath(program).name.startswith("incamera-guard")
-
-
-def settle_roles(processes: Sequence[Process]) -> list[Process]:
-    """Return *processes* with the children of apps known as such, each with its app; the apps first."""
-    first: dict[str, Process] = {}
-    apps: dict[str, str] = {}
-    for process in sorted(processes, key=lambda process: (process.began, process.pid)):
-        if process.role is Role.app:
-            first.setdefault(process.run, process)
-        if process.app:
-            apps.setdefault(process.run, process.app)
-    settled = [
-        dataclasses.replace(
-            process,
-            role=Role.child if process.role is Role.app and first[process.run] is not process else process.role,
-            app=process.app or apps.get(process.run, ""),
-        )
-        for process in processes
-    ]
-    order = list(Role)
-    return sorted(settled, key=lambda process: (process.app == "", process.app, order.index(process.role), process.pid))

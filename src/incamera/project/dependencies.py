@@ -14,7 +14,7 @@ from incamera.names import did_you_mean
 from incamera.project.tables import find_strings, find_table
 
 if TYPE_CHECKING:
-    from incamera.project.settings import Project
+    from pathlib import Path
 
 
 def parse_dependencies(
@@ -33,17 +33,16 @@ def parse_dependencies(
     return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
 
 
-def load_test_requirements(project: Project) -> tuple[str, ...]:
-    """Return what the project's tests need, as its dependency groups say. Raises ConfigError.
+def load_test_requirements(folder: Path, *, app: str, groups: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return what the tests of the project *app* in *folder* need, as its dependency *groups* say. Raises ConfigError.
 
     It is read only when it is wanted: a group that suits nobody but the host must not stop the app.
     """
-    table = tomllib.loads((project.folder / "pyproject.toml").read_text("utf-8"))
-    groups = project.test_groups
+    table = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
     if groups is None:
         groups = ("test",) if "test" in find_table(table, "dependency-groups") else ()
     texts = _resolve_groups(table, groups)
-    return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != project.name)
+    return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != app)
 
 
 def parse_requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

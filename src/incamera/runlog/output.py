@@ -9,15 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.device.run import run_app
+from incamera.device.streams import Streams
 from incamera.device.tracebacks import PathRewriter, Tap, host_paths
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.apply import Deployed
     from incamera.device.holding import AppCommand
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
-    from incamera.workflows.deploy import Deployed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLabel:
+    """What `incamera logs` shows a run as: the words that the user had run, and the device's name."""
+
+    words: Sequence[str]
+    device: str
 
 
 @dataclass(slots=True)
@@ -34,21 +44,19 @@ class RunOutput:
 def kept_output(
     context: Context,
     project: Project,
+    label: RunLabel | None,
     *,
-    words: Sequence[str],
-    device: str,
     folders: Sequence[str],
     terminal: bool,
     rewrite_stdout: bool = False,
-    keep: bool = True,
 ) -> Iterator[RunOutput]:
-    """Keep what a run prints for as long as the block lasts; without *keep*, only show it with the host's paths.
+    """Keep what a run prints for as long as the block lasts, under *label*; None: only show it with the host's paths.
 
-    *words* is what the user had run, *folders* are those on the device in which the app's own files lie. Standard
-    output is data, so its paths are left alone, unless it is a *terminal* or *rewrite_stdout* says that it is for eyes.
+    *folders* are those on the device that hold the app's own files. Standard output is data, so its paths are left
+    alone, unless it is a *terminal* or *rewrite_stdout* says that people read it.
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
-    log = _open_log(context, project, words, device) if keep else None
+    log = _open_log(context, project, label) if label else None
     rewriter = PathRewriter(paths) if terminal or rewrite_stdout else None
     output = RunOutput(
         stdout=_KeepingTap(log, "terminal" if terminal else "stdout", rewriter),
@@ -62,9 +70,9 @@ def kept_output(
             log.close(output.exit_code)
 
 
-def _open_log(context: Context, project: Project, words: Sequence[str], device: str) -> RunLog | None:
+def _open_log(context: Context, project: Project, label: RunLabel) -> RunLog | None:
     try:
-        return RunLog(project_logs(context, project), command=shlex.join(words), device=device)
+        return RunLog(project_logs(context, project), command=shlex.join(label.words), device=label.device)
     except OSError as error:  # a full disk is no reason not to run
         context.reporter.warn(f"what this run prints is not kept: {error.strerror}")
         return None
@@ -80,18 +88,14 @@ def run_shown(
     rewrite_stdout: bool = False,
 ) -> int:
     """Run *command* in what was deployed, its output shown with the host's paths. Returns its exit code."""
-    from incamera.device.run import Streams, run_app
-
     streams = Streams()
     with kept_output(
         context,
         project,
-        words=["python3", *command.words[1:]],
-        device=str(done.device),
-        folders=[command.folder or "", *app_folders(done)],
+        RunLabel(words=["python3", *command.words[1:]], device=str(done.connection.device)) if keep else None,
+        folders=[command.folder or "", *done.app_folders],
         terminal=streams.find_terminal() is not None,
         rewrite_stdout=rewrite_stdout,
-        keep=keep,
     ) as output:
         output.exit_code = run_app(
             done.session,
@@ -101,11 +105,6 @@ def run_shown(
             taps=(output.stdout, output.stderr),
         )
         return output.exit_code
-
-
-def app_folders(done: Deployed) -> list[str]:
-    """Return the folders on the device by which Python may know the app's files."""
-    return [f"{done.result.root}/app", f"{done.result.destination}/app"]
 
 
 def project_logs(context: Context, project: Project) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import StoreError
-from incamera.runtime.layout import APP, LIBRARY_NAMES
+from incamera.runtime.layout import APP, LIBRARIES, LIBRARY_NAMES
 from incamera.runtime.missing import Missing
 from incamera.targets.target import Target
 
@@ -45,6 +45,12 @@ class Bundle:
     def disk_bytes(self) -> int:
         """What it takes of a file system, which gives whole blocks: with ten thousand small files a tenth more."""
         return sum(-(-entry.size // _BLOCK) * _BLOCK for entry in self.entries)
+
+    @property
+    def sonames(self) -> set[str]:
+        """The shared libraries that the bundle has, and those that it needs of the device."""
+        own = {entry.path.rpartition("/")[2] for entry in self.entries if entry.path.startswith(f"{LIBRARIES}/lib")}
+        return own | {item.needs for item in self.missing}
 
     def library_names(self) -> dict[str, str]:
         """Return what each library was called before it was laid down by soname."""

@@ -33,6 +33,8 @@ LIBRARY_NAMES = "etc/libraries.json"
 # What files of packages need, and the runtime has not: the camera must.
 MISSING = "etc/missing.json"
 PACKAGES = "lib/python3/dist-packages"
+# The folder of a bundle's shared libraries, as its launcher has it.
+LIBRARIES = "lib"
 # Below these two, files wait until it is known which are needed, or what is made of them.
 STAGED_LIBRARIES = ".staged/lib"
 STAGED_CERTIFICATES = ".staged/certificates"

@@ -7,12 +7,19 @@ until Debian's alternatives system links it. We search the sub-folders too, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.elf import clear_executable_stack, is_elf, read_elf, read_needed, read_symbols
 from incamera.errors import BuildError
+from incamera.runtime.layout import LIBRARIES
 from incamera.runtime.missing import Missing
+
+if TYPE_CHECKING:
+    from incamera.elf import ElfFacts
+    from incamera.runtime.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,15 @@ class Collected:
 
     missing: tuple[Missing, ...]
     real_names: Mapping[str, str]
+
+
+def read_libraries(bundle: Bundle) -> dict[str, ElfFacts]:
+    """Return the shared libraries of *bundle* by the sonames they are asked for."""
+    found = {}
+    for path in sorted((bundle.path / LIBRARIES).glob("*.so*")):
+        with suppress(OSError, ValueError):
+            found[path.name] = read_elf(path)
+    return found
 
 
 def index_libraries(staged: Path) -> dict[str, Path]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import secrets
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from incamera.disk import write_whole
 from incamera.errors import ConfigError, StoreError, UsageError
 from incamera.names import did_you_mean
 from incamera.share.values import Protocol, Share
+
+if TYPE_CHECKING:
+    from incamera.context import Context
 
 # In a share's folder: by it a camera's mount is known to be that folder.
 MARKER = ".incamera-share"
@@ -21,6 +25,11 @@ _KEYS = {
     "folder": str, "protocol": str, "address": str, "port": int, "path": str, "user": str, "password": str,
     "served": bool,
 }  # fmt: skip
+
+
+def shares_folder(context: Context) -> Path:
+    """Return the folder of the store that keeps the shares."""
+    return context.store.root / "shares"
 
 
 def load_shares(folder: Path) -> dict[str, Share]:

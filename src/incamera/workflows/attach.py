@@ -10,19 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.connect.choose import choose_device
+from incamera.connect.connection import connected
+from incamera.device.attach import Attached, list_doors
 from incamera.device.streams import write_all
+from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.errors import AgentError, DeviceError
-from incamera.workflows.devices import (
-    choose_device,
-    connected,
-    guard_for,
-    probe_device,
-    require_architecture,
-)
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.device.attach import Attached, Door, Thread
+    from incamera.device.attach import Door, Thread
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
     from incamera.transport.session import Session
@@ -34,14 +31,10 @@ _HELP = f"Ctrl-D leaves, and the app goes on; {_STACKS} shows what its threads d
 
 def attach_console(context: Context, project: Project, *, device: str | None) -> int:
     """Let the user type Python that the running app evaluates, until Ctrl-D or the app's end. Raises DeviceError."""
-    from incamera.device.attach import Attached
-    from incamera.device.tracebacks import PathRewriter, host_paths
-    from incamera.guard.guard import ensure_guard
-
-    with connected(context, choose_device(context, device, project=project)) as session:
+    with connected(context, choose_device(context, device, project=project)) as connection:
+        session = connection.session
         door = _require_door(session, project)
-        facts = probe_device(context, session)
-        guard = ensure_guard(session, guard_for(facts, require_architecture(facts, session.device)))
+        guard = connection.ensure_guard()
         prompt = _Prompt(context.reporter.info)
         attached = Attached(session, guard, door, output=1, on_news=prompt.tell, on_end=prompt.end)
         paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
@@ -60,8 +53,6 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
 
 
 def _require_door(session: Session, project: Project) -> Door:
-    from incamera.device.attach import list_doors
-
     doors = list_doors(session)
     for door in doors:
         if door.app == project.name:

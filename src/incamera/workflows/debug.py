@@ -11,17 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incamera.device.holding import AppCommand
 from incamera.disk import write_whole
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
+from incamera.runlog.output import run_shown
+from incamera.transport.session import run_command
+from incamera.transport.ssh_transport import forwarded
 from incamera.workflows.deploy import deployed
 from incamera.workflows.variant import plan_variant
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
     from incamera.targets.target import Target
     from incamera.transport.session import Session
-    from incamera.workflows.deploy import Wish
 
 DEFAULT_PORT = 5678  # debugpy's own
 CONFIGURATION = "incamera: attach"
@@ -35,29 +39,21 @@ def debug_app(
     project: Project,
     *,
     arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
+    request: DeployRequest | None = None,
     port: int = DEFAULT_PORT,
     wait: bool = True,
     write_launch: bool = False,
-    audit: bool = True,
-    wish: Wish | None = None,
 ) -> int:
     """Run the app under debugpy, waiting for a debugger if *wait*. Returns its exit code."""
-    from incamera.device.run import AppCommand
-    from incamera.runlog.output import run_shown
-    from incamera.transport.session import run_command
-    from incamera.transport.ssh_transport import forwarded
-
     require_free(port)
     configuration = launch_configuration(project, port)
     if write_launch:
         context.reporter.info(f"wrote {write_launch_file(project.folder, configuration)}")
 
-    def vary(project: Project, target: Target) -> Project:
+    def with_debugger(project: Project, target: Target) -> Project:
         return plan_variant(context, project, target, "debug", ["debugpy"])
 
-    with deployed(context, project, device=device, target=target, audit=audit, wish=wish, vary=vary) as done:
+    with deployed(context, project, request, transform=with_debugger) as done:
         session, root = done.session, done.result.root
         folder = remote_folder(project)
         remote_port = _find_free_port(session)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, FetchError, UsageError
 from incamera.observe.flame_graph import draw_flame
-from incamera.workflows.devices import guard_for, probe_device, require_architecture
 from incamera.workflows.top import belongs_to
 
 if TYPE_CHECKING:
     from collections import Counter
 
+    from incamera.connect.connection import Connection
     from incamera.context import Context
     from incamera.device.attach import Door
     from incamera.device.facts import DeviceFacts
@@ -51,17 +51,17 @@ class Flame:
 
 
 def record_flame(
-    context: Context, session: Session, *, project: Project | None, pid: int | None, seconds: int
+    context: Context, connection: Connection, *, project: Project | None, pid: int | None, seconds: int
 ) -> Flame:
     """Watch a process for so many seconds. Raises DeviceError, FetchError, UsageError."""
     from incamera.observe.processes import take_sample
 
-    facts = probe_device(context, session)
+    session, facts = connection.session, connection.facts
     before = take_sample(session)
     process = choose_process(
         take_sample(session), before, project=project, pid=pid, root=facts.root, device=str(session.device)
     )
-    sampler, stacks, told = _watch(context, session, facts, process, seconds)
+    sampler, stacks, told = _watch(context, connection, process, seconds)
     if not stacks:
         context.reporter.warn(f"{process.command} was never seen at work: the graph is empty")
     graph = draw_flame(stacks, f"{process.command} on {session.device}", told)
@@ -69,13 +69,12 @@ def record_flame(
 
 
 def _watch(
-    context: Context, session: Session, facts: DeviceFacts, process: Process, seconds: int
+    context: Context, connection: Connection, process: Process, seconds: int
 ) -> tuple[Sampler, Counter[Stack], str]:
     """Return who watched, what was seen, and a line that tells so. As root py-spy does it, if it can."""
-    from incamera.guard.guard import ensure_guard
     from incamera.observe.stacks import ask_for_stacks
 
-    architecture = require_architecture(facts, session.device)
+    session, facts, architecture = connection.session, connection.facts, connection.require_architecture()
     who = f"{process.command} (process {process.pid})"
     if facts.root:
         try:
@@ -92,7 +91,7 @@ def _watch(
             context.reporter.warn(f"{error}: the app itself is asked instead")
     else:
         door = require_door(session, facts, process)
-    guard = ensure_guard(session, guard_for(facts, architecture))
+    guard = connection.ensure_guard()
     with context.reporter.step("flame") as step:
         stacks = ask_for_stacks(session, guard, door, seconds=seconds, rate=_APP_RATE)
         told = (

@@ -5,45 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from incamera.device.holding import AppCommand
 from incamera.errors import ConfigError
+from incamera.runlog.output import run_shown
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
-    from incamera.workflows.deploy import Wish
 
 
-def run_app(
-    context: Context,
-    project: Project,
-    *,
-    arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
-    audit: bool = True,
-    wish: Wish | None = None,
-) -> int:
+def run_app(context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    words = [*project.entry.to_arguments(), *arguments]
-    return _run(context, project, words, device, target, audit, wish, door=project.name)
+    with deployed(context, project, request) as done:
+        root = done.result.root
+        words = (f"{root}/bin/python3", *project.entry.to_arguments(), *arguments)
+        command = AppCommand(words=words, folder=f"{root}/app", door=project.name)
+        return run_shown(context, project, done, command)
 
 
 def run_python(
-    context: Context,
-    project: Project,
-    *,
-    arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
-    audit: bool = True,
-    wish: Wish | None = None,
+    context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None
 ) -> int:
     """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
     if arguments and project.has_build_system and not arguments[0].startswith("-"):
         _require_in_wheel(project, arguments[0])
-    # What the interpreter prints may be anything, and much: only the app's runs are kept.
-    return _run(context, project, arguments, device, target, audit, wish, keep=False)
+    with deployed(context, project, request) as done:
+        root = done.result.root
+        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app")
+        # What the interpreter prints may be anything, and much: only the app's runs are kept.
+        return run_shown(context, project, done, command, keep=False)
 
 
 def _require_in_wheel(project: Project, script: str) -> None:
@@ -53,24 +45,3 @@ def _require_in_wheel(project: Project, script: str) -> None:
             f"{script} is not in the camera: with a [build-system], only what the wheel holds goes there",
             hint=f"type `incamera python - < {script}`, or make it a module of the package and type `-m`",
         )
-
-
-def _run(
-    context: Context,
-    project: Project,
-    arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
-    audit: bool,
-    wish: Wish | None,
-    *,
-    keep: bool = True,
-    door: str | None = None,
-) -> int:
-    from incamera.device.run import AppCommand
-    from incamera.runlog.output import run_shown
-
-    with deployed(context, project, device=device, target=target, audit=audit, wish=wish) as done:
-        root = done.result.root
-        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app", door=door)
-        return run_shown(context, project, done, command, keep=keep)

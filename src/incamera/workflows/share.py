@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError, UsageError
-from incamera.share.registry import ensure_marker, load_shares, remove_share, save_share
+from incamera.share.registry import ensure_marker, load_shares, remove_share, save_share, shares_folder
 from incamera.share.server import is_reachable, require_free_port, require_writable, serving
 from incamera.share.values import Protocol, Share, require_name, require_port, require_user
 from incamera.targets.host import require_host
@@ -24,7 +24,7 @@ _FIRST_PORT = 4450
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class ShareSettings:
     """What the user said about a share; None: as it was, or as it goes without saying."""
 
     folder: Path | None = None
@@ -36,10 +36,6 @@ class Wish:
     password_file: Path | None = None
 
 
-def shares_folder(context: Context) -> Path:
-    return context.store.root / "shares"
-
-
 def _save(context: Context, share: Share) -> None:
     with context.store.reporting_disk_errors():
         save_share(shares_folder(context), share)
@@ -49,9 +45,9 @@ def _save(context: Context, share: Share) -> None:
 
 
 @contextmanager
-def served(context: Context, name: str, wish: Wish) -> Iterator[tuple[Share, Callable[[], None]]]:
+def served(context: Context, name: str, settings: ShareSettings) -> Iterator[tuple[Share, Callable[[], None]]]:
     """Serve a folder for as long as the block lasts; what comes with the share raises when its server has ended."""
-    share = plan_share(context, name, wish)
+    share = plan_share(context, name, settings)
     plan = _server_plan(context, share)
     ensure_marker(share)
     # Written down before it is served: whoever finds it served can attach it.
@@ -59,7 +55,7 @@ def served(context: Context, name: str, wish: Wish) -> Iterator[tuple[Share, Cal
         yield share, require_alive
 
 
-def plan_share(context: Context, name: str, wish: Wish) -> Share:
+def plan_share(context: Context, name: str, settings: ShareSettings) -> Share:
     """Return the share that `serve` offers: what was said now, else what was said last time, else what is usual."""
     shares = load_shares(shares_folder(context))
     known = shares.get(require_name(name))
@@ -68,11 +64,11 @@ def plan_share(context: Context, name: str, wish: Wish) -> Share:
             f"{name} is a share of another server, {known.url}",
             hint="choose another --name, or forget that one with `incamera share remove`",
         )
-    folder = wish.folder or (known.folder if known else shares_folder(context) / "folders" / name)
-    protocol = wish.protocol or (known.protocol if known else Protocol.smb)
-    address = wish.address or (known.address if known else "127.0.0.1")
-    port = require_port(wish.port) or (known.port if known and known.protocol is protocol else None)
-    password = read_password(wish.password_file) or (known.password if known else secrets.token_urlsafe(16))
+    folder = settings.folder or (known.folder if known else shares_folder(context) / "folders" / name)
+    protocol = settings.protocol or (known.protocol if known else Protocol.smb)
+    address = settings.address or (known.address if known else "127.0.0.1")
+    port = require_port(settings.port) or (known.port if known and known.protocol is protocol else None)
+    password = read_password(settings.password_file) or (known.password if known else secrets.token_urlsafe(16))
     return Share(
         name=name,
         folder=require_writable(folder.expanduser().absolute()),
@@ -80,7 +76,7 @@ def plan_share(context: Context, name: str, wish: Wish) -> Share:
         address=address,
         port=port or _free_port(address, protocol, {share.port for share in shares.values()}),
         path=name,
-        user=require_user(wish.user or (known.user if known and known.user else DEFAULT_USER)),
+        user=require_user(settings.user or (known.user if known and known.user else DEFAULT_USER)),
         password=password,
         served=True,
     )
@@ -131,7 +127,7 @@ def read_password(file: Path | None) -> str:
 # The user's own
 
 
-def add_share(context: Context, name: str, wish: Wish) -> Share:
+def add_share(context: Context, name: str, settings: ShareSettings) -> Share:
     """Write down a folder that the user's own server offers, and that this computer has mounted, too."""
     known = load_shares(shares_folder(context)).get(require_name(name))
     if known is not None and known.served:
@@ -139,8 +135,8 @@ def add_share(context: Context, name: str, wish: Wish) -> Share:
             f"{name} is a share that `incamera share serve` serves from here",
             hint="choose another name, or forget that one with `incamera share remove`",
         )
-    folder = wish.folder or (known.folder if known else None)
-    address = wish.address or (known.address if known else None)
+    folder = settings.folder or (known.folder if known else None)
+    address = settings.address or (known.address if known else None)
     if folder is None or address is None:
         raise UsageError(
             "a share needs the --folder where this computer has it, and the server's --address",
@@ -149,17 +145,17 @@ def add_share(context: Context, name: str, wish: Wish) -> Share:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="mount the share on this computer first")
-    protocol = wish.protocol or (known.protocol if known else Protocol.smb)
-    user = wish.user or (known.user if known else None)
+    protocol = settings.protocol or (known.protocol if known else Protocol.smb)
+    user = settings.user or (known.user if known else None)
     share = Share(
         name=name,
         folder=require_writable(folder),
         protocol=protocol,
         address=address,
-        port=require_port(wish.port) or (known.port if known and known.protocol is protocol else protocol.port),
-        path=wish.path or (known.path if known else name),
+        port=require_port(settings.port) or (known.port if known and known.protocol is protocol else protocol.port),
+        path=settings.path or (known.path if known else name),
         user=require_user(user) if user else None,
-        password=read_password(wish.password_file) or (known.password if known else ""),
+        password=read_password(settings.password_file) or (known.password if known else ""),
     )
     ensure_marker(share)
     _save(context, share)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from incamera.connect.shares import Attached, remember_attached
 from incamera.errors import ConfigError, DeviceUnreachable, UsageError
 from incamera.http_auth import Login
 from incamera.share.axis_api import NetworkShareApi
 from incamera.share.axis_cgi import AxisCgi
 from incamera.share.mounts import PLACE
-from incamera.share.registry import ensure_marker, require_share
-from incamera.workflows.share import read_password, shares_folder
-from incamera.workflows.share_attach import Attached, remember_attached
+from incamera.share.registry import ensure_marker, require_share, shares_folder
+from incamera.workflows.share import read_password
 
 if TYPE_CHECKING:
     from incamera.context import Context

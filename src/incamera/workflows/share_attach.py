@@ -2,230 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
-from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount
-from incamera.share.registry import MARKER, ensure_marker, find_attached, load_shares, note_attached, require_share
-from incamera.share.server import is_reachable
-from incamera.share.values import Protocol
-from incamera.targets.architecture import Architecture
-from incamera.workflows.devices import choose_device, connected, find_virtual
-from incamera.workflows.share import shares_folder
+from incamera.connect.choose import choose_device
+from incamera.connect.connection import connected
+from incamera.connect.shares import attach_share, detach_share
+from incamera.share.registry import require_share, shares_folder
 
 if TYPE_CHECKING:
+    from incamera.connect.shares import Attached
     from incamera.context import Context
     from incamera.project.settings import Project
-    from incamera.share.values import Share
-    from incamera.transport.protocols import CommandResult
-    from incamera.transport.session import Session
-
-_LOOKS_WITHIN_SECONDS = 10
-_MOUNTS_WITHIN_SECONDS = 60
-_SOON_SECONDS = 5
-# RAM, where every camera lets programs run.
-_GUARD_PLACE = "/tmp"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attached:
-    """A device that has *share* mounted at *place*; `fresh`: only just now."""
-
-    device: str
-    share: Share
-    place: str
-    fresh: bool
 
 
 def attach(context: Context, name: str | None, device: str | None, *, project: Project | None = None) -> Attached:
     """Have *device* mount the share *name*; again, if it went away. Raises DeviceError and its kinds, UsageError."""
     share = require_share(shares_folder(context), name)
     chosen = choose_device(context, device, project=project)
-    # A server that does not answer is waited for: most of a minute.
-    with context.reporter.step("mount"), connected(context, chosen) as session:
-        return attach_share(context, session, share)
-
-
-def attach_share(context: Context, session: Session, share: Share) -> Attached:
-    """Have the device of *session* mount *share* at its own place for that, unless it has."""
-    device = str(session.device)
-    marker = ensure_marker(share)
-    if not is_reachable(*share.here):
-        raise _not_served(share, device)
-    there = _look(session)
-    address, port = _find_way(context, session, share, there)
-    mount = plan_mount(share, address=address, port=port, client=there.own)
-    attached = Attached(device=device, share=share, place=PLACE, fresh=False)
-    if there.source is not None:
-        if there.source == mount.source and read_marker(session) == marker:
-            remember_attached(context, device, share.name)
-            return attached
-        if there.source != mount.source and find_attached(_attached_file(context, device)) is None:
-            raise DeviceError(
-                f"{device} has {there.source} mounted at {PLACE} already",
-                hint="that was not done here; `incamera share detach` takes it away",
-            )
-        _unmount(session, there)
-    began = time.monotonic()
-    done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
-    if done.exit_code in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
-        # The kernel may have taken an older mount's connection, which was just ending: a second try has its own.
-        done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
-    if done.exit_code:
-        if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
-            address, port = share.here
-        raise explain_mount(share, done.exit_code, done.error_text, device=device, address=address, port=port)
-    if read_marker(session) != marker:
-        _unmount(session, there)
-        raise DeviceUnsuitable(
-            f"what {device} mounts from {share.url} is not the folder {share.folder} of this computer",
-            hint="do the share's address and path lead to that folder?",
-        )
-    remember_attached(context, device, share.name)
-    return replace(attached, fresh=True)
+    # Waiting for a server that does not answer takes most of a minute.
+    with context.reporter.step("mount"), connected(context, chosen) as connection:
+        return attach_share(context, connection.session, share)
 
 
 def detach(context: Context, device: str | None, *, project: Project | None = None) -> tuple[str, str | None]:
     """Have *device* unmount its network share. Returns the device's name and what was mounted, if anything was."""
-    with connected(context, choose_device(context, device, project=project)) as session:
-        there = _look(session)
-        if there.source is not None:
-            _unmount(session, there)
-        name = str(session.device)
-        remember_attached(context, name, None)
-        if find_virtual(context, name) is not None:
-            from incamera.virtual.services import lend_service
-
-            for protocol in Protocol:
-                lend_service(context.store, name, protocol.port, None)
-        return name, there.source
-
-
-def find_attached_share(context: Context, device: str) -> Share | None:
-    """Return the share that *device* was attached to from here; whether it still sees it is another question."""
-    name = find_attached(_attached_file(context, device))
-    return load_shares(shares_folder(context)).get(name) if name else None
-
-
-def find_host_folder(context: Context, device: str) -> Path | None:
-    """Return the folder of this computer that *device* has as its network share, as far as is known here."""
-    share = find_attached_share(context, device)
-    return share.folder if share is not None and share.folder.is_dir() else None
-
-
-def require_served(context: Context, device: str) -> None:
-    """Raises DeviceUnreachable when *device* was attached to a share that is not served now.
-
-    Whatever looks at such a mount waits until it is: better to say so at once.
-    """
-    share = find_attached_share(context, device)
-    if share is not None and share.served and not is_reachable(*share.here):
-        raise _not_served(share, device)
-
-
-def ensure_mounted(context: Context, session: Session) -> None:
-    """Mount again what the device was attached to and has lost, by a restart for instance."""
-    share = find_attached_share(context, str(session.device))
-    if share is not None:
-        attach_share(context, session, share)
-
-
-def read_marker(session: Session) -> str | None:
-    """Return what the device finds in its share's file MARKER, None if that is not there, or cannot be read soon."""
-    with suppress(ConnectionLost):  # the mount hangs, or all does: the next command shows which
-        found = session.run(f"cat {PLACE}/{MARKER}", timeout=_LOOKS_WITHIN_SECONDS)
-        return found.text.strip() if found.exit_code == 0 else None
-    return None
-
-
-def _not_served(share: Share, device: str) -> DeviceUnreachable:
-    return DeviceUnreachable(
-        f"the share {share.name} ({share.url}) is not served now",
-        hint=f"start `incamera share serve --name {share.name}`, or `incamera share detach --device {device}`"
-        if share.served
-        else "is its server up, and on the network?",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _There:
-    """A device as a share sees it: what is mounted at its place, its own address, and ours as it knows it."""
-
-    source: str | None
-    own: str
-    ours: str
-    architecture: Architecture
-    user: str
-
-
-def _look(session: Session) -> _There:
-    # The place itself is not looked at: that would wait for a server that is away.
-    script = "cat /proc/mounts; echo == $SSH_CONNECTION; uname -m; id -un 2>/dev/null || id -u"
-    text = session.require(script, purpose="look at the mounts").decode("utf-8", "replace")
-    mounts, _, rest = text.rpartition("== ")
-    connection, machine, user = [*rest.splitlines(), "", "", ""][:3]
-    ours, _, own, _ = [*connection.split(), "", "", "", ""][:4]
-    architecture = Architecture.from_machine(machine)
-    if architecture is None:
-        raise DeviceUnsuitable(f"{session.device} is a {machine} machine, and no camera")
-    found = find_mount(mounts)
-    return _There(source=found[0] if found else None, own=own, ours=ours, architecture=architecture, user=user)
-
-
-def _find_way(context: Context, session: Session, share: Share, there: _There) -> tuple[str, int]:
-    """Return address and port at which the device finds the share's server."""
-    device = str(session.device)
-    if find_virtual(context, device) is not None:
-        from incamera.virtual.qemu import HOST_ADDRESS
-        from incamera.virtual.services import lend_service
-
-        lend_service(context.store, device, share.protocol.port, share.here)
-        return HOST_ADDRESS, share.protocol.port
-    if share.loopback:
-        raise UsageError(
-            f"{share.name} is served on {share.address}, which only this computer and virtual cameras can reach",
-            hint=f"serve it on this computer's address in the camera's network: incamera share serve --name "
-            f"{share.name} --address {there.ours or 'ADDRESS'}",
-        )
-    if share.everywhere and not there.ours:
-        raise UsageError(f"{device} doesn't tell which of this computer's addresses it sees", hint="name it: --address")
-    return (there.ours if share.everywhere else share.address), share.port
-
-
-def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> CommandResult:
-    from incamera.guard.guard import Guard, ensure_guard
-    from incamera.runtime.launcher import require_launcher
-
-    if there.user not in ("root", "0"):
-        raise DeviceRefused(
-            f"{session.device} lets only root mount, and we are {there.user} there",
-            hint="AXIS OS mounts shares for you: `incamera share attach --api http://CAMERA`",
-        )
-    guard = ensure_guard(session, Guard(require_launcher(there.architecture), _GUARD_PLACE))
-    command = "exec " + shlex.join([guard, *words])
-    return session.run(command, input=f"{input}\n".encode(), timeout=_MOUNTS_WITHIN_SECONDS)
-
-
-def _unmount(session: Session, there: _There) -> None:
-    done = _call_guard(session, there, "unmount", PLACE)
-    if done.exit_code:
-        raise DeviceError(f"cannot unmount the share on {session.device}: {done.error_text}")
-
-
-def remember_attached(context: Context, device: str, share: str | None) -> None:
-    """Write down that *device* was attached to *share*, or to none any more."""
-    with context.store.reporting_disk_errors():
-        note_attached(_attached_file(context, device), share)
-
-
-def _attached_file(context: Context, device: str) -> Path:
-    """Where it is written down what *device* was attached to; a virtual camera takes that with it when it ends."""
-    if (folder := context.store.root / "virtual" / device).is_dir():
-        return folder / "share"
-    return shares_folder(context) / "attached" / device.replace(os.sep, "_")
+    with connected(context, choose_device(context, device, project=project)) as connection:
+        return str(connection.device), detach_share(context, connection.session)

@@ -8,14 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from incamera.device.holding import AppCommand
+from incamera.device.run import run_app
+from incamera.device.streams import Streams
+from incamera.observe.startup import BOOT, Startup, StartupTap
+from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
     from incamera.context import Context, Reporter, Step
+    from incamera.deployment.request import DeployRequest
     from incamera.errors import InCameraError
-    from incamera.observe.startup import Import, Startup
+    from incamera.observe.startup import Import
     from incamera.project.settings import Project
-    from incamera.workflows.deploy import Wish
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,22 +51,13 @@ def profile_startup(
     project: Project,
     *,
     arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
-    audit: bool = True,
-    wish: Wish | None = None,
+    request: DeployRequest | None = None,
     quiet_output: bool = False,
 ) -> Profile:
     """Run the app, and say where the time went until its first output. *quiet_output*: it goes to standard error."""
-    from incamera.device.run import AppCommand, Streams, run_app
-    from incamera.observe.startup import BOOT, Startup, StartupTap
-    from incamera.runlog.output import app_folders, kept_output
-
     reporter = _Timing(context.reporter)
     began = time.monotonic()
-    with deployed(
-        replace(context, reporter=reporter), project, device=device, target=target, audit=audit, wish=wish
-    ) as done:
+    with deployed(replace(context, reporter=reporter), project, request) as done:
         before = time.monotonic() - began
         root = done.result.root
         words = [*project.entry.to_arguments(), *arguments]
@@ -74,9 +70,8 @@ def profile_startup(
         with kept_output(
             context,
             project,
-            words=["python3", *words],
-            device=str(done.device),
-            folders=app_folders(done),
+            RunLabel(words=["python3", *words], device=str(done.connection.device)),
+            folders=done.app_folders,
             terminal=terminal,
         ) as output:
             taps = (

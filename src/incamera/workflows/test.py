@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from incamera.device.holding import AppCommand
+from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_whole
 from incamera.errors import StoreError
 from incamera.project.dependencies import load_test_requirements
+from incamera.runlog.output import run_shown
 from incamera.workflows.deploy import deployed
 from incamera.workflows.variant import plan_variant
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.request import DeployRequest
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
     from incamera.targets.target import Target
     from incamera.transport.session import Session
-    from incamera.workflows.deploy import Wish
 
 # What the host says about colours holds in the camera.
 _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
@@ -49,24 +52,18 @@ def run_tests(
     context: Context,
     project: Project,
     run: TestRun,
-    *,
-    device: str | None,
-    target: str | None,
-    audit: bool = True,
-    wish: Wish | None = None,
+    request: DeployRequest | None = None,
 ) -> int:
     """Run pytest in the camera. Returns its exit code."""
-    from incamera.device.run import AppCommand
-    from incamera.device.tracebacks import host_paths
-    from incamera.runlog.output import app_folders, run_shown
+    requirements = plan_requirements(
+        load_test_requirements(project.folder, app=project.name, groups=project.test_groups), coverage=run.coverage
+    )
 
-    requirements = plan_requirements(load_test_requirements(project), coverage=run.coverage)
-
-    def vary(project: Project, target: Target) -> Project:
+    def with_tests(project: Project, target: Target) -> Project:
         return plan_variant(context, project, target, "test", requirements)
 
     with (
-        deployed(context, project, device=device, target=target, audit=audit, wish=wish, vary=vary) as done,
+        deployed(context, project, request, transform=with_tests) as done,
         _scratch(done.session) as scratch,
     ):
         root = done.result.root
@@ -85,7 +82,7 @@ def run_tests(
             environment=environment,
         )
         code = run_shown(context, project, done, command, rewrite_stdout=True)
-        paths = host_paths(project.folder, app_folders(done), has_build_system=project.has_build_system)
+        paths = host_paths(project.folder, done.app_folders, has_build_system=project.has_build_system)
         if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
             _write(run.junit, rewrite_text(data, paths))
             context.reporter.info(f"results, here: {run.junit}")
@@ -126,8 +123,6 @@ def _chooses_sources(project: Project) -> bool:
 
 def rewrite_text(data: bytes, paths: HostPaths) -> bytes:
     """Return *data* with the host's paths in place of those of the device."""
-    from incamera.device.tracebacks import PathRewriter
-
     rewriter = PathRewriter(paths)
     return rewriter.feed(data) + rewriter.finish()
 

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from incamera.connect.choose import choose_device
+from incamera.connect.connection import connected
 from incamera.errors import DeviceError
-from incamera.workflows.devices import choose_device, connected
+from incamera.observe.processes import end_runs, take_sample, watch
 from incamera.workflows.variant import VARIANTS, variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from incamera.connect.connection import Connection
     from incamera.context import Context
     from incamera.observe.processes import Process, Sample
     from incamera.project.settings import Project
@@ -20,15 +23,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def device_session(context: Context, device: str | None, project: Project | None) -> Iterator[Session]:
-    with connected(context, choose_device(context, device, project=project)) as session:
-        yield session
+def device_connection(context: Context, device: str | None, project: Project | None) -> Iterator[Connection]:
+    """Connect to the device that a command is about, for as long as the block lasts."""
+    with connected(context, choose_device(context, device, project=project)) as connection:
+        yield connection
 
 
 def watch_device(session: Session, *, every: float) -> Generator[Sample, None, None]:
     """Yield a sample of the device's processes every so many seconds, as long as the caller likes."""
-    from incamera.observe.processes import watch
-
     samples = watch(session.transport, every=every)
     try:
         while True:
@@ -42,8 +44,6 @@ def watch_device(session: Session, *, every: float) -> Generator[Sample, None, N
 
 def stop_runs(session: Session, project: Project | None) -> Sequence[Process]:
     """End every run of *project*'s app, or of all apps. Returns the processes that were ended. Raises DeviceError."""
-    from incamera.observe.processes import end_runs, take_sample
-
     running = take_sample(session).processes
     # Tools and guards end by themselves, with what they are there for.
     ended = [

@@ -10,7 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from incamera.build.keys import runtime_key
+from incamera.connect.choose import find_virtual, virtual_device
+from incamera.deployment.request import DeployRequest, local_owner
+from incamera.device.run import passing_signals
+from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox
+from incamera.edit.live_app import live_app
 from incamera.edit.session import EditSession
 from incamera.edit.values import Edited, Outcome
 from incamera.errors import (
@@ -22,14 +28,19 @@ from incamera.errors import (
     DeviceUnsuitable,
     InCameraError,
 )
-from incamera.workflows.deploy import deployed, who
+from incamera.project.lockfile import find_lock
+from incamera.project.settings import load_project
+from incamera.project.warm import warm_imports
+from incamera.project.watching import watching
+from incamera.runlog.output import RunLabel, kept_output
+from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.apply import Deployed
     from incamera.edit.live_app import LiveApp
     from incamera.project.settings import Project
     from incamera.transport.device import Device
-    from incamera.workflows.deploy import Deployed, Wish
 
 # Between two attempts to reach a camera that has gone.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
@@ -43,19 +54,13 @@ def watch_app(
     project: Project,
     *,
     arguments: Sequence[str],
-    device: str | None,
-    target: str | None,
-    audit: bool = True,
-    wish: Wish | None = None,
+    request: DeployRequest | None = None,
     memory_limit: int | None = None,
 ) -> int:
     """Run the app, and again whenever its files change. Returns 0 when the user ends it, 128 + N after signal N."""
-    from incamera.project.watching import watching
-
     inbox = Inbox()
     with watching(project.folder, inbox.put, context.reporter.warn):
-        loop = _Loop(context, project, inbox, arguments, target, audit, wish, memory_limit)
-        return loop.run(device)
+        return _Loop(context, project, inbox, arguments, request or DeployRequest(), memory_limit).run()
 
 
 class _Loop:
@@ -65,27 +70,23 @@ class _Loop:
         project: Project,
         inbox: Inbox,
         arguments: Sequence[str],
-        target: str | None,
-        audit: bool,
-        wish: Wish | None,
+        request: DeployRequest,
         memory_limit: int | None,
     ) -> None:
         self._context = context
         self._project = project
         self._inbox = inbox
         self._arguments = arguments
-        self._target = target
-        self._audit = audit
-        self._wish = wish
+        self._request = request
         self._memory_limit = memory_limit
         self._device: Device | None = None
         self._failures = 0
         self._lost = False
 
-    def run(self, name: str | None) -> int:
+    def run(self) -> int:
         while True:
             try:
-                code = self._run_once(self._look_up(self._device) if self._device else name)
+                code = self._run_once(self._look_up(self._device) if self._device else self._request.device)
             except (ConnectionLost, DeviceUnreachable) as error:
                 if self._device is None:
                     raise
@@ -117,26 +118,18 @@ class _Loop:
 
     def _run_once(self, device: str | Device | None) -> int | None:
         """Deploy and run until the user ends it, or another runtime is wanted (None)."""
-        from incamera.device.run import passing_signals
-        from incamera.device.streams import Streams, raw_terminal
-        from incamera.edit.live_app import live_app
-
         context = self._context
         # What changes from here on may be too late for what is built now.
         self._inbox.take()
         if self._device is not None:
-            from incamera.project.settings import load_project
-
             self._project = load_project(self._project.folder)
         with (
-            deployed(
-                context, self._project, device=device, target=self._target, audit=self._audit, wish=self._wish
-            ) as done,
+            deployed(context, self._project, replace(self._request, device=device)) as done,
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
         ):
             if self._lost:
-                context.reporter.info(f"{done.device} is back")
-            self._device, self._lost = done.device, False
+                context.reporter.info(f"{done.connection.device} is back")
+            self._device, self._lost = done.connection.device, False
             streams = Streams()
             began = time.monotonic()
             session = EditSession(
@@ -158,17 +151,14 @@ class _Loop:
             finally:
                 if time.monotonic() - began > _SOON_SECONDS:
                     self._failures = 0
-                if session.stands and self._wish is not None:
-                    # Whoever has taken over from us since then shall not lose it to a connection that comes back.
-                    self._wish = replace(self._wish, take_over=False)
+                if session.stands:
+                    # Another session may take over from us later; a connection that comes back must not take it back.
+                    self._request = replace(self._request, take_over=False)
             if outcome is Outcome.stale:
                 return None
             return 0 if session.last_signal == signal.SIGINT else 128 + session.last_signal
 
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> Edited:
-        from incamera.project.warm import warm_imports
-        from incamera.runlog.output import app_folders, kept_output
-
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
         settings = _Settings(context, project, done)
@@ -183,21 +173,21 @@ class _Loop:
             open_output=lambda folder: kept_output(
                 context,
                 project,
-                words=["python3", *settings.project.entry.to_arguments(), *self._arguments],
-                device=str(done.device),
-                folders=[folder, *app_folders(done)],
+                RunLabel(
+                    words=["python3", *settings.project.entry.to_arguments(), *self._arguments],
+                    device=str(done.connection.device),
+                ),
+                folders=[folder, *done.app_folders],
                 terminal=terminal,
             ),
             memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
-            who=who(),
+            who=local_owner(),
             what="incamera run --watch",
-            take_over=self._wish is not None and self._wish.take_over,
+            take_over=self._request.take_over,
         )
 
     def _look_up(self, device: Device) -> Device:
         """Return *device* as it is reached now: a virtual camera that was started anew has another port."""
-        from incamera.workflows.devices import find_virtual, virtual_device
-
         camera = find_virtual(self._context, device.name)
         return virtual_device(camera) if camera else device
 
@@ -238,8 +228,6 @@ class _Settings:
 
     def find_staleness(self) -> str | None:
         """Return why another session is wanted, if one is. Raises ConfigError."""
-        from incamera.project.settings import load_project
-
         now = load_project(self.project.folder)
         key = self._find_key(now)
         if key is None or key != self._key:
@@ -252,9 +240,6 @@ class _Settings:
         return None
 
     def _find_key(self, project: Project) -> str | None:
-        from incamera.build.keys import runtime_key
-        from incamera.project.lockfile import find_lock
-
         if project.targets and self._target not in project.targets:
             return None
         lock = find_lock(project, self._target)

@@ -81,13 +81,16 @@ def complain(done: Finished, code: int, *words: str) -> None:
 @contextmanager
 def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool = False) -> Iterator[None]:
     """The camera has *folder* as its network share while the block lasts; *leave*: after that it has it still."""
-    from incamera.workflows.devices import connected, virtual_device
-    from incamera.workflows.share import Wish, forget_share
+    from incamera.connect.choose import virtual_device
+    from incamera.connect.connection import connected
+    from incamera.connect.shares import attach_share
+    from incamera.workflows.share import ShareSettings, forget_share
     from incamera.workflows.share import served as serving
-    from incamera.workflows.share_attach import attach_share, detach
+    from incamera.workflows.share_attach import detach
 
-    with serving(context, "places", Wish(folder=folder)) as (share, _):
-        with connected(context, virtual_device(camera)) as session:
+    with serving(context, "places", ShareSettings(folder=folder)) as (share, _):
+        with connected(context, virtual_device(camera)) as connection:
+            session = connection.session
             attach_share(context, session, share)
         try:
             yield

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
+from incamera.connect.shares import attach_share
 from incamera.errors import UsageError
-from incamera.workflows.devices import connected, virtual_device
-from incamera.workflows.share import Wish, forget_share, served
-from incamera.workflows.share_attach import Attached, attach_share
+from incamera.workflows.share import ShareSettings, forget_share, served
 
 from ..conftest import ARCHITECTURES, command_environment
 from ..helpers import Running, inside, running
 
 if TYPE_CHECKING:
+    from incamera.connect.shares import Attached
     from incamera.context import Context
     from incamera.share.values import Share
     from incamera.virtual.camera import VirtualCamera
@@ -60,9 +62,9 @@ def folder(tmp_path: Path) -> Path:
 def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> Iterator[Share]:
     """Serve *folder*, on a port that nobody else takes when we leave it; it is forgotten with the block."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        wish = {"port": free.getsockname()[1], **more}
+        settings = {"port": free.getsockname()[1], **more}
     try:
-        with served(context, name, Wish(folder=folder, **wish)) as (share, _):
+        with served(context, name, ShareSettings(folder=folder, **settings)) as (share, _):
             yield share
     finally:
         with suppress(UsageError):
@@ -70,7 +72,8 @@ def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> I
 
 
 def mount(context: Context, camera: VirtualCamera, share: Share) -> Attached:
-    with connected(context, virtual_device(camera)) as session:
+    with connected(context, virtual_device(camera)) as connection:
+        session = connection.session
         return attach_share(context, session, share)
 
 

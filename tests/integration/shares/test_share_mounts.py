@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.connect.shares import find_host_folder
 from incamera.share.mounts import PLACE
 from incamera.share.values import Protocol
-from incamera.workflows.share import Wish, add_share, forget_share
-from incamera.workflows.share_attach import attach, detach, find_host_folder
+from incamera.workflows.share import ShareSettings, add_share, forget_share
+from incamera.workflows.share_attach import attach, detach
 
 from ..helpers import eventually, inside, write_project
 from .conftest import NAME, as_root, mount, serve
@@ -87,8 +88,10 @@ def test_a_nas_is_attached_like_a_share_of_ours(context: Context, tenant: Virtua
     password = folder.parent / "password"
     with serve(context, folder) as server:
         password.write_text(server.password)
-        wish = Wish(folder=folder, address="127.0.0.1", port=server.port, user=server.user, password_file=password)
-        nas = add_share(context, f"{NAME}-nas", replace(wish, path=server.path))
+        settings = ShareSettings(
+            folder=folder, address="127.0.0.1", port=server.port, user=server.user, password_file=password
+        )
+        nas = add_share(context, f"{NAME}-nas", replace(settings, path=server.path))
         try:
             assert attach(context, nas.name, tenant.name).fresh
             inside(tenant, f"echo hello >{PLACE}/file")

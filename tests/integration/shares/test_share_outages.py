@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
+from incamera.connect.shares import ensure_mounted, require_served
 from incamera.errors import DeviceUnreachable
 from incamera.share.mounts import PLACE
-from incamera.share.registry import save_share
-from incamera.workflows.devices import connected, virtual_device
-from incamera.workflows.share import forget_share, shares_folder
-from incamera.workflows.share_attach import attach, detach, ensure_mounted, require_served
+from incamera.share.registry import save_share, shares_folder
+from incamera.workflows.share import forget_share
+from incamera.workflows.share_attach import attach, detach
 
 from ..conftest import Finished, command_environment
 from ..helpers import eventually, inside, processes_that_mention, running, write_project
@@ -92,7 +94,8 @@ def test_what_went_away_is_mounted_again(context: Context, tenant: VirtualCamera
     with serve(context, folder) as share:
         mount(context, tenant, share)
         inside(tenant, f"umount {PLACE}")  # as a restart does
-        with connected(context, virtual_device(tenant)) as session:
+        with connected(context, virtual_device(tenant)) as connection:
+            session = connection.session
             ensure_mounted(context, session)
         assert f" {PLACE} cifs" in inside(tenant, "cat /proc/mounts")
         detach(context, tenant.name)

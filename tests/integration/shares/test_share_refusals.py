@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.connect.shares import find_host_folder
 from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable
 from incamera.share.mounts import PLACE
-from incamera.workflows.share_attach import detach, find_host_folder
+from incamera.workflows.share_attach import detach
 
 from ..helpers import inside
 from .conftest import as_root, mount, serve

@@ -14,9 +14,9 @@ import pytest
 
 from incamera.errors import DeviceError, StoreError
 from incamera.share.mounts import PLACE
-from incamera.share.registry import save_share
+from incamera.share.registry import save_share, shares_folder
 from incamera.share.server import is_reachable
-from incamera.workflows.share import Wish, forget_share, served, shares_folder
+from incamera.workflows.share import ShareSettings, forget_share, served
 from incamera.workflows.share_attach import detach
 
 from ..conftest import STORE
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:
     with serve(context, folder) as share:
-        with pytest.raises(DeviceError, match="is served already"), served(context, NAME, Wish()):
+        with pytest.raises(DeviceError, match="is served already"), served(context, NAME, ShareSettings()):
             pass
         assert is_reachable(*share.here)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from incamera.deployment.places import MEGABYTE, Choice, check_architecture, choose_place, find_verdict
+from incamera.deployment.plan import MEGABYTE, DeployPlan, FormsUnknown, check_architecture, find_verdict, plan_deploy
+from incamera.deployment.request import DeployRequest
 from incamera.device.facts import DeviceFacts, Place, parse_facts
 from incamera.errors import DeviceUnsuitable
 from incamera.targets.architecture import Architecture
@@ -47,12 +48,12 @@ def decide(
     *,
     to: Kind | None = None,
     form: Form | None = None,
-    forms: Iterable[Form] = Form,
+    forms: Iterable[Form] | None = Form,
     full: Mapping[str, str] | None = None,
-) -> Choice:
-    return choose_place(
-        facts, app="doorbell", size=size, device="cam", to=to, form=form, forms=lambda: frozenset(forms), full=full
-    )
+) -> DeployPlan:
+    request = DeployRequest(place=to, form=form)
+    known = None if forms is None else frozenset(forms)
+    return plan_deploy(facts, request, app="doorbell", size=size, device="cam", forms=known, full=full)
 
 
 def choose(facts: DeviceFacts = FACTS, size: int = 50 * MEGABYTE) -> str:
@@ -62,6 +63,12 @@ def choose(facts: DeviceFacts = FACTS, size: int = 50 * MEGABYTE) -> str:
 def test_ram_goes_first() -> None:
     assert choose() == "/tmp"
     assert "RAM" in decide().why
+
+
+def test_forms_are_asked_for_only_where_they_matter() -> None:
+    assert decide(forms=None).place == RAM
+    with pytest.raises(FormsUnknown):
+        decide(to=Kind.sdcard, forms=None)
 
 
 def test_ram_is_left_to_a_camera_that_needs_it() -> None:

@@ -15,6 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
+from incamera.connect.shares import find_host_folder
 from incamera.console import Console
 from incamera.context import Context
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
@@ -22,12 +23,10 @@ from incamera.http import Http
 from incamera.http_auth import Login
 from incamera.share.axis_api import NetworkShareApi
 from incamera.share.axis_cgi import AxisCgi
-from incamera.share.registry import save_share
+from incamera.share.registry import save_share, shares_folder
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
-from incamera.workflows.share import shares_folder
 from incamera.workflows.share_api import attach_by_api, detach_by_api, open_api
-from incamera.workflows.share_attach import find_host_folder
 
 SHARE = Share(
     name="lab",

@@ -13,7 +13,7 @@ import pytest
 
 from incamera.context import Context
 from incamera.errors import BuildError, DeviceError, StoreError, UsageError
-from incamera.share.registry import save_share
+from incamera.share.registry import save_share, shares_folder
 from incamera.share.server import (
     ServerPlan,
     is_reachable,
@@ -25,7 +25,7 @@ from incamera.share.server import (
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
 from incamera.targets.host import Host
-from incamera.workflows.share import Wish, add_share, plan_share, shares_folder
+from incamera.workflows.share import ShareSettings, add_share, plan_share
 
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld.so.2")
 # Listens until its input ends, as a file server does.
@@ -156,17 +156,19 @@ def context(tmp_path: Path) -> Context:
 def test_what_is_not_said_stays_as_it_was(context: Context, tmp_path: Path, free: int) -> None:
     file = tmp_path / "password"
     file.write_text("geheim\nsecond line\n")
-    first = plan_share(context, "lab", Wish(folder=tmp_path / "lab", port=free, user="cam", password_file=file))
+    first = plan_share(
+        context, "lab", ShareSettings(folder=tmp_path / "lab", port=free, user="cam", password_file=file)
+    )
     assert (first.port, first.user, first.password) == (free, "cam", "geheim")
     save_share(shares_folder(context), first)
-    assert plan_share(context, "lab", Wish()) == first
-    assert plan_share(context, "lab", Wish(user="other")).port == free
+    assert plan_share(context, "lab", ShareSettings()) == first
+    assert plan_share(context, "lab", ShareSettings(user="other")).port == free
 
 
 def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, tmp_path: Path) -> None:
-    one = plan_share(context, "lab", Wish())
+    one = plan_share(context, "lab", ShareSettings())
     save_share(shares_folder(context), one)
-    other = plan_share(context, "garden", Wish())
+    other = plan_share(context, "garden", ShareSettings())
     assert one.port != other.port
     assert one.folder.is_dir()
     assert one.folder != other.folder
@@ -177,10 +179,10 @@ def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, 
 
 def test_a_share_of_the_users_own_is_not_served_over(context: Context, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--folder"):
-        add_share(context, "nas", Wish(address="192.0.2.5"))
-    nas = add_share(context, "nas", Wish(folder=tmp_path, address="192.0.2.5", path="data", user="me"))
+        add_share(context, "nas", ShareSettings(address="192.0.2.5"))
+    nas = add_share(context, "nas", ShareSettings(folder=tmp_path, address="192.0.2.5", path="data", user="me"))
     assert (nas.url, nas.served) == ("smb://192.0.2.5/data", False)
-    add_share(context, "nas", Wish(port=4455))
-    assert add_share(context, "nas", Wish(user="you")).port == 4455  # what isn't said is as the last time
+    add_share(context, "nas", ShareSettings(port=4455))
+    assert add_share(context, "nas", ShareSettings(user="you")).port == 4455  # what isn't said is as the last time
     with pytest.raises(UsageError, match="share of another server"):
-        plan_share(context, "nas", Wish())
+        plan_share(context, "nas", ShareSettings())

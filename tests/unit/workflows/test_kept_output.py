@@ -9,7 +9,7 @@ import pytest
 from incamera.context import Context
 from incamera.project.settings import Project, load_project
 from incamera.runlog.log import list_runs, read_lines
-from incamera.runlog.output import kept_output, project_logs
+from incamera.runlog.output import RunLabel, kept_output, project_logs
 from incamera.store import Store
 
 THERE = "/tmp/incamera/bell/4f1c/app"
@@ -42,7 +42,7 @@ def test_paths_in_data_are_left_alone(
     terminal: bool, stdout_is_rewritten: bool, project: Project, context: Context
 ) -> None:
     with kept_output(
-        context, project, words=["python3", "app.py"], device="cam", folders=[THERE], terminal=terminal
+        context, project, RunLabel(words=["python3", "app.py"], device="cam"), folders=[THERE], terminal=terminal
     ) as output:
         shown = output.stdout.feed(f"{THERE}/app.py\n".encode()).decode()
         error = output.stderr.feed(f"{THERE}/app.py\n".encode()).decode()
@@ -59,7 +59,7 @@ def test_paths_in_data_are_left_alone(
 def test_a_run_that_fails_in_the_middle_is_closed(project: Project, context: Context) -> None:
     with (
         pytest.raises(RuntimeError),
-        kept_output(context, project, words=["x"], device="cam", folders=[THERE], terminal=False),
+        kept_output(context, project, RunLabel(words=["x"], device="cam"), folders=[THERE], terminal=False),
     ):
         raise RuntimeError
     (run,) = list_runs(project_logs(context, project))
@@ -69,7 +69,7 @@ def test_a_run_that_fails_in_the_middle_is_closed(project: Project, context: Con
 
 def test_a_log_that_cannot_be_written_stops_nothing(project: Project, context: Context) -> None:
     (context.store.root / "logs").write_text("in the way")
-    with kept_output(context, project, words=["x"], device="cam", folders=[THERE], terminal=False) as output:
+    with kept_output(context, project, RunLabel(words=["x"], device="cam"), folders=[THERE], terminal=False) as output:
         assert output.stdout.feed(b"hello\n") == b"hello\n"
     (warning,) = context.reporter.warnings  # type: ignore[attr-defined]
     assert "not kept" in warning

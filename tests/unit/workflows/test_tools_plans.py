@@ -31,6 +31,10 @@ def write(folder: Path, more: str = "") -> Project:
 # The tests' packages
 
 
+def _requirements_of_tests(project: Project) -> tuple[str, ...]:
+    return load_test_requirements(project.folder, app=project.name, groups=project.test_groups)
+
+
 @pytest.mark.parametrize(
     ("settings", "wanted"),
     [
@@ -42,7 +46,7 @@ def write(folder: Path, more: str = "") -> Project:
     ],
 )
 def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: Path) -> None:
-    assert list(load_test_requirements(write(tmp_path, settings))) == wanted
+    assert list(_requirements_of_tests(write(tmp_path, settings))) == wanted
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,7 @@ def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: 
 def test_groups_that_cannot_be_are_named(settings: str, message: str, tmp_path: Path) -> None:
     project = write(tmp_path, settings)  # the app itself can run
     with pytest.raises(ConfigError, match=message):
-        load_test_requirements(project)
+        _requirements_of_tests(project)
 
 
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:

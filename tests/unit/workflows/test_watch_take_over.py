@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from incamera.context import Context
+from incamera.deployment.request import DeployRequest
 from incamera.edit.values import Edited, Outcome
 from incamera.errors import ConnectionLost
 from incamera.project.settings import load_project
@@ -16,7 +17,6 @@ from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.transport.device import Device
 from incamera.workflows import watch
-from incamera.workflows.deploy import Wish
 
 from .edit_loop import Told
 
@@ -45,10 +45,11 @@ def test_a_connection_that_comes_back_takes_nothing_over(tmp_path: Path, monkeyp
         def notice(self, number: int) -> None: ...
 
     @contextmanager
-    def deployed(*arguments: object, wish: Wish, **options: object) -> Iterator[Any]:
-        assert wish.take_over is (len(taken) < 2)
+    def deployed(context: Context, project: object, request: DeployRequest) -> Iterator[Any]:
+        assert request.take_over is (len(taken) < 2)
         yield SimpleNamespace(
-            device=device,
+            connection=SimpleNamespace(device=device),
+            app_folders=[],
             session=SimpleNamespace(transport=None, call=lambda outcome: outcome),
             guard=SimpleNamespace(remote_path="guard"),
             bundle=SimpleNamespace(target=Target.parse("armv7hf-cp311"), path=tmp_path, distributions=[]),
@@ -63,6 +64,6 @@ def test_a_connection_that_comes_back_takes_nothing_over(tmp_path: Path, monkeyp
     (tmp_path / "project/app.py").write_text("print('on')\n")
     context = Context(Store(tmp_path / "store"), Told())
     project = load_project(tmp_path / "project")
-    wish = Wish(take_over=True)
-    assert watch.watch_app(context, project, arguments=[], device="there", target=None, wish=wish) == 0
+    request = DeployRequest(device=device, take_over=True)
+    assert watch.watch_app(context, project, arguments=[], request=request) == 0
     assert taken == [True, True, False]

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
 from incamera.device.libraries import describe_library, read_files, read_page_size
@@ -25,7 +27,6 @@ from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
-from incamera.workflows.devices import connected, probe_device, virtual_device
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -67,8 +68,8 @@ def running(context: Context, profile: Profile) -> Any:
 
 def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Return the document and the symbols of what a virtual camera has."""
-    with connected(context, virtual_device(camera)) as session:
-        facts = probe_device(context, session)
+    with connected(context, virtual_device(camera)) as connection:
+        session, facts = connection.session, connection.facts
         page_size = read_page_size(session)
         data = read_files(session, [library.path for library in facts.libraries])
     rows = []

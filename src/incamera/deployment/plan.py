@@ -1,8 +1,8 @@
-"""Where on the device a bundle shall stand, in what form, and why."""
+"""Where on the device a bundle goes, in which form, and why: decided without asking the device anything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from incamera.targets.form import Form, Kind
 from incamera.units import format_bytes
 
 if TYPE_CHECKING:
+    from incamera.deployment.request import DeployRequest
     from incamera.device.facts import DeviceFacts, Place
 
 MEGABYTE = 1024 * 1024
@@ -43,13 +44,14 @@ _REMEDIES = {
     Kind.share: "`incamera share attach` has the camera mount one; or leave out --to",
 }
 
-Forms = Callable[[], frozenset[Form]]
-"""Tells the forms that the device can start from; asked only when it matters, since it has to be tried there."""
+
+class FormsUnknown(Exception):
+    """The plan depends on which forms the device can run from, and that was not said. Try it there, and plan again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """`remount`: programs may not run there until root has said `mount -o remount,exec`."""
+class DeployPlan:
+    """Place and form of a bundle, and a few words why. `remount`: programs run there only once it is remounted exec."""
 
     place: Place
     form: Form
@@ -73,24 +75,25 @@ def check_architecture(facts: DeviceFacts, wanted: Architecture, *, device: str)
     )
 
 
-def choose_place(
+def plan_deploy(
     facts: DeviceFacts,
+    request: DeployRequest,
     *,
     app: str,
     size: int,
     device: str,
-    to: Kind | None = None,
-    form: Form | None = None,
-    forms: Forms = lambda: frozenset(Form),
+    forms: frozenset[Form] | None = None,
     full: Mapping[str, str] | None = None,
-) -> Choice:
-    """Choose place and form for the bundle of *app*, *size* bytes as a tree. Raises DeviceUnsuitable, with numbers.
+) -> DeployPlan:
+    """Choose place and form for the bundle of *app*, *size* bytes on disk. Raises DeviceUnsuitable where none fits.
 
-    Where the app stands already only what changed comes, beside what is there, so that place is kept while it can be.
+    Where the app is already only what changed is sent, beside what is there, so that place is kept while it can be.
     Else RAM goes first, which spares the flash and is fast, if it leaves the camera enough; then flash, SD card, share.
-    *to* and *form* are the user's own choice, and no other is taken then. *full* says of places (paths) what was found
-    wrong with them meanwhile.
+    The request's place and form are the user's own choice, and no other is taken then. *forms* are those that the
+    device can run from; without them FormsUnknown is raised when they matter. *full* maps the paths of places that
+    proved unfit to the reason.
     """
+    to, form = request.place, request.form
     places = [place for place in facts.places if to is None or place.kind is to]
     if not places and to is not None:
         path = next(path for path, kind in PLACES.items() if kind is to)
@@ -107,7 +110,7 @@ def choose_place(
                 lacking = form is None and one is Form.tree and Form.squashfs in _FORMS.get(place.kind, ())
                 why = _explain(place, one, here=here, wished=to is not None, moved=bool(reasons), lacking=lacking)
                 remount = one is Form.tree and not place.executable
-                return Choice(place=place, form=one, why=why, remount=remount)
+                return DeployPlan(place=place, form=one, why=why, remount=remount)
             if one is (form or Form.tree):
                 problem = wrong
         reasons.append(f"{place.path} {problem}")
@@ -158,14 +161,18 @@ def _find_fault(place: Place) -> str | None:
     return None
 
 
-def _find_problem(facts: DeviceFacts, place: Place, form: Form, needed: int, size: int, forms: Forms) -> str | None:
+def _find_problem(
+    facts: DeviceFacts, place: Place, form: Form, needed: int, size: int, forms: frozenset[Form] | None
+) -> str | None:
     """Why a bundle that takes *needed* bytes more, *size* when unpacked, cannot stand there in that form."""
     if form is Form.tree:
         if not place.executable and not _can_remount(facts, place):
             return f"is mounted noexec ({place.filesystem})"
     else:
         needed //= _IMAGE_PART
-        if form not in forms():
+        if forms is None:
+            raise FormsUnknown
+        if form not in forms:
             return f"holds no {form} that the camera could {'mount' if form is Form.squashfs else 'unpack'}"
     if place.free is not None and place.free < needed + SPACE_MARGIN:
         return f"has {_megabytes(place.free)} free"

@@ -1,0 +1,1 @@
+"""Which device a command is about, and the open connection to it."""

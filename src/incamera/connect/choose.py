@@ -1,0 +1,68 @@
+"""Which device a command is about: a virtual camera, a profile's, or one of the user's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from incamera.device.registry import require_device
+from incamera.targets.profile import default_profile, load_profiles, require_profile
+from incamera.transport.device import Device
+from incamera.virtual.camera import list_cameras
+from incamera.virtual.start import start_virtual
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.context import Context
+    from incamera.project.settings import Project
+    from incamera.targets.profile import Profile
+    from incamera.targets.target import Target
+    from incamera.virtual.camera import VirtualCamera
+
+
+def devices_folder(context: Context) -> Path:
+    """Return the folder of the store that keeps the user's devices and their host keys."""
+    return context.store.root / "devices"
+
+
+def choose_device(
+    context: Context, name: str | None, *, project: Project | None = None, target: Target | None = None
+) -> Device:
+    """Return the device called *name*: a running virtual camera, a profile (its camera is started), or the user's.
+
+    Without a name: INCAMERA_DEVICE, the project's device, else a virtual camera for *target*, or the project's first.
+    """
+    name = name or context.environment.get("INCAMERA_DEVICE") or (project.device if project is not None else None)
+    if name is None:
+        if target is None and project is not None:
+            target = project.default_targets[0]
+        return ensure_virtual(context, default_profile(target.architecture) if target else default_profile())
+    if camera := find_virtual(context, name):
+        return virtual_device(camera)
+    if name in load_profiles():
+        return ensure_virtual(context, require_profile(name))
+    others = [*(camera.name for camera in list_cameras(context.store)), *load_profiles()]
+    return require_device(devices_folder(context), name, others=dict.fromkeys(others))
+
+
+def find_virtual(context: Context, name: str) -> VirtualCamera | None:
+    """Return the running virtual camera called *name*."""
+    return next((camera for camera in list_cameras(context.store) if camera.name == name), None)
+
+
+def ensure_virtual(context: Context, profile: Profile) -> Device:
+    """Return a running virtual camera of *profile*, started if none runs."""
+    running = [camera for camera in list_cameras(context.store) if camera.profile == profile.name]
+    return virtual_device(running[0] if running else start_virtual(context, profile))
+
+
+def virtual_device(camera: VirtualCamera) -> Device:
+    """Return a virtual camera as a device that can be connected to."""
+    return Device(
+        name=camera.name,
+        host=camera.ssh_host,
+        port=camera.ssh_port,
+        user=camera.ssh_user,
+        keys=(camera.key,),
+        host_key=camera.host_public_key,
+    )

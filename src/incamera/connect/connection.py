@@ -1,0 +1,148 @@
+"""An open connection to a device, with what is known of that device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.connect.choose import devices_folder
+from incamera.connect.shares import is_share_away
+from incamera.device.facts import PLACES
+from incamera.device.libraries import ensure_libraries
+from incamera.device.probe import probe
+from incamera.device.registry import known_hosts_file
+from incamera.errors import DeviceRefused, DeviceUnsuitable
+from incamera.guard.capabilities import Speed, ensure_images_tried, ensure_speed
+from incamera.guard.guard import Guard, ensure_guard
+from incamera.runtime.launcher import require_launcher
+from incamera.targets.architecture import Architecture
+from incamera.targets.form import Form, Kind
+from incamera.transport.ssh import connect
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.device.facts import DeviceFacts
+    from incamera.device.libraries import LibraryTable
+    from incamera.transport.device import Device
+    from incamera.transport.host_keys import HostKey
+    from incamera.transport.session import Session
+
+
+class Connection:
+    """A connection to one device. What it is asked about the device is asked there once, and kept here.
+
+    `session` is the connection itself: programs to run, files to put and get.
+    """
+
+    def __init__(self, context: Context, session: Session) -> None:
+        self.session = session
+        self._context = context
+        self._facts: DeviceFacts | None = None
+
+    @property
+    def device(self) -> Device:
+        return self.session.device
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What the device is and has. Raises DeviceError where it cannot be asked."""
+        return self._facts or self.probe()
+
+    def probe(self) -> DeviceFacts:
+        """Ask the device again, after something was mounted for instance."""
+        # Looking at a mount whose server is away may take minutes.
+        away = is_share_away(self._context, str(self.device))
+        without = [path for path, kind in PLACES.items() if kind is Kind.share] if away else []
+        self._facts = probe(self.session, cache=self._cache(), without=without)
+        return self._facts
+
+    def require_architecture(self) -> Architecture:
+        """Return the device's architecture. Raises DeviceUnsuitable where no camera has that."""
+        architecture = Architecture.from_machine(self.facts.architecture)
+        if architecture is None:
+            raise DeviceUnsuitable(
+                f"{self.device} is a {self.facts.architecture} machine", hint="cameras are " + " or ".join(Architecture)
+            )
+        return architecture
+
+    def guard(self, *, otherwise: str = "/tmp") -> Guard:
+        """Return the guard for the device, in the first place there that lets programs run, or else in *otherwise*."""
+        home = next((place.path for place in self.facts.places if place.writable and place.executable), otherwise)
+        return Guard(require_launcher(self.require_architecture()), home)
+
+    def ensure_guard(self) -> str:
+        """Bring the guard to the device unless it is there. Returns its path on the device."""
+        return ensure_guard(self.session, self.guard())
+
+    def forms(self) -> frozenset[Form]:
+        """Return the forms that a bundle can run from. They are tried on the device, once between two starts of it."""
+        forms = {Form.tree}
+        if not self.facts.links_roots:
+            return frozenset(forms)
+        if {"tar", "gzip"} <= set(self.facts.tools):
+            forms.add(Form.archive)
+        if self.image_kinds(self.guard()):
+            forms.add(Form.squashfs)
+        return frozenset(forms)
+
+    def image_kinds(self, guard: Guard) -> tuple[str, ...]:
+        """Return the kinds of images that the device mounts: `squashfs zstd`, …"""
+        path = ensure_guard(self.session, guard)
+        return ensure_images_tried(self.session, self.facts, path, cache=self._cache("trials"))
+
+    def measure_speeds(self) -> dict[str, Speed]:
+        """Return the speeds of the device's places by their paths, measured once between two starts of it."""
+        path, cache = self.ensure_guard(), self._cache("trials")
+        return {
+            place.path: ensure_speed(self.session, self.facts, place, path, cache=cache) for place in self.facts.places
+        }
+
+    def read_libraries(self, sonames: Iterable[str]) -> LibraryTable:
+        """Read those of *sonames* that the device has, and the C library, which decides whose loader is used."""
+        return ensure_libraries(self.session, self.facts, {*sonames, "libc.so.6"}, cache=device_cache(self._context))
+
+    def _cache(self, what: str = "") -> Path:
+        # Virtual cameras resumed from one saved state say that they are one boot: those of one name differ by the port.
+        parts = [f"{self.device}-{self.device.port or 22}", *filter(None, [what]), "json"]
+        return device_cache(self._context) / ".".join(parts)
+
+
+def device_cache(context: Context) -> Path:
+    """Return the folder that keeps what was found out about devices."""
+    folder = context.store.root / "caches" / "devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def connected(context: Context, device: Device, *, accept_key: str | None = None) -> Iterator[Connection]:
+    """Connect to *device* for as long as the block lasts.
+
+    A device met for the first time is trusted when the user says so, or when its key has the fingerprint *accept_key*.
+    Raises DeviceUnreachable, DeviceRefused.
+    """
+    mismatch: list[str] = []
+
+    def decide(key: HostKey) -> bool:
+        if accept_key is not None:
+            if key.fingerprint.removeprefix("SHA256:") == accept_key.removeprefix("SHA256:"):
+                return True
+            mismatch.append(key.fingerprint)
+            return False
+        return context.reporter.confirm(
+            f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
+        )
+
+    known_hosts = known_hosts_file(devices_folder(context))
+    try:
+        with connect(device, known_hosts=known_hosts, decide=decide, environment=context.environment) as session:
+            yield Connection(context, session)
+    except DeviceRefused as error:
+        if not mismatch:
+            raise
+        raise DeviceRefused(
+            f"{device} shows the key {mismatch[0]}, not {accept_key}",
+            hint="either the fingerprint was mistyped, or another machine answers at that address",
+        ) from error

@@ -1,0 +1,149 @@
+"""Act on a plan: send what the device lacks, and activate the bundle there."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from incamera.deployment.deploy import deploy
+from incamera.deployment.host_route import host_route
+from incamera.deployment.plan import FormsUnknown, check_architecture, plan_deploy
+from incamera.deployment.request import DeployRequest, local_owner
+from incamera.deployment.shipment import plan_shipment_for
+from incamera.guard.guard import CannotActivate, NoRoom, NotSeen
+from incamera.guard.upload import Way
+from incamera.targets.form import Form
+from incamera.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from incamera.connect.connection import Connection
+    from incamera.context import Context, Step
+    from incamera.deployment.deploy import DeployResult
+    from incamera.deployment.plan import DeployPlan
+    from incamera.device.libraries import LibraryTable
+    from incamera.guard.guard import Guard
+    from incamera.http import Progress as Advance
+    from incamera.runtime.bundle import Bundle
+    from incamera.transport.session import Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A bundle that is active on a device, over a connection that is still open. It runs from `result.root`."""
+
+    connection: Connection
+    bundle: Bundle
+    guard: Guard
+    result: DeployResult
+
+    @property
+    def session(self) -> Session:
+        return self.connection.session
+
+    @property
+    def app_folders(self) -> list[str]:
+        """The folders on the device by which Python may know the app's files."""
+        return [f"{self.result.root}/app", f"{self.result.destination}/app"]
+
+
+def deploy_bundle(
+    context: Context, connection: Connection, table: LibraryTable, bundle: Bundle, request: DeployRequest | None = None
+) -> Deployed:
+    """Put *bundle* where it fits, or where *request* says. A place that proves too small is left for the next best.
+
+    Raises DeviceUnsuitable, DeviceError and its kinds; what ran before is harmed by none of them.
+    """
+    request = request or DeployRequest()
+    device, facts = str(connection.device), connection.facts
+    check_architecture(facts, bundle.target.architecture, device=device)
+    forms: frozenset[Form] | None = None
+    full: dict[str, str] = {}
+    with context.reporter.step("deploy") as step:
+        while True:
+            try:
+                plan = plan_deploy(
+                    facts, request, app=bundle.name, size=bundle.disk_bytes, device=device, forms=forms, full=full
+                )
+                guard = connection.guard(otherwise=plan.place.path)
+                result = apply_deploy(context, connection, table, bundle, request, plan, step)
+                break
+            except FormsUnknown:
+                forms = connection.forms()
+            except NoRoom as error:
+                if request.place is not None:
+                    raise
+                context.reporter.info(f"{error}: trying the next place")
+                full[plan.place.path] = "is too full"
+            except CannotActivate as error:
+                if request.form is not None or (forms is not None and plan.form not in forms):
+                    raise
+                context.reporter.info(f"{error}: trying another form")
+                forms = (connection.forms() if forms is None else forms) - {plan.form}
+        step.cached = result.files_sent == 0
+        where = f"{device}:{plan.place.path}"
+        if step.cached:
+            step.note(f"nothing to send to {where}")
+        else:
+            step.note(f"{format_count(result.files_sent, 'file')}, {format_bytes(result.bytes_sent)} to {where}")
+        step.note(plan.why)
+    return Deployed(connection=connection, bundle=bundle, guard=guard, result=result)
+
+
+def apply_deploy(
+    context: Context,
+    connection: Connection,
+    table: LibraryTable,
+    bundle: Bundle,
+    request: DeployRequest,
+    plan: DeployPlan,
+    step: Step,
+) -> DeployResult:
+    """Send *bundle* to the place that *plan* names, and activate it there.
+
+    Raises NoRoom, CannotActivate, DeviceError, ConnectionLost.
+    """
+    session, place = connection.session, plan.place.path
+    guard = connection.guard(otherwise=place)
+    images = connection.image_kinds(guard) if plan.form is Form.squashfs else ()
+    shipment = plan_shipment_for(context, table, connection.facts, bundle, plan.form, images=images, step=step)
+    if plan.remount:
+        session.require(f"mount -o remount,exec {shlex.quote(place)}", purpose=f"let programs run in {place}")
+        step.note(f"remounted {place} exec")
+    way = Way(place=place, who=local_owner(), take_over=request.take_over, verify=request.verify)
+    waits = 0
+
+    def waiting(who: str, app: str, seconds: int) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 2:  # a second has gone: this is more than the clearing up after another deploy
+            context.reporter.info(
+                f"{who or 'somebody'} has been deploying {app or bundle.name} to {session.device}:{place} for "
+                f"{seconds} s: waiting; --take-over would end that"
+            )
+
+    def send(way: Way) -> DeployResult:
+        with ExitStack() as bar:
+            advance: Advance | None = None
+            shown = 0
+
+            def progress(done: int, total: int) -> None:
+                nonlocal advance, shown
+                # How much will be sent is known once the device has looked at what it has.
+                if advance is None:
+                    advance = bar.enter_context(step.progress(total))
+                advance(done - shown)
+                shown = done
+
+            return deploy(session, shipment, guard, way=way, progress=progress, waiting=waiting)
+
+    with host_route(context, connection, plan, way) as direct:
+        if direct is not None:
+            try:
+                result = send(direct)
+                step.note(f"written into {direct.folder}")
+                return result
+            except NotSeen as error:
+                context.reporter.warn(f"{error}: sending it instead")
+    return send(way)

@@ -1,0 +1,120 @@
+"""The declared import graph: which package may import which, and that no modules import each other in a circle."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "incamera"
+ALLOWED: Mapping[str, list[str]] = tomllib.loads(Path(__file__).with_name("imports.toml").read_text("utf-8"))
+# Not part of the tool: data, scripts that make data and are run by hand, the template of a new project.
+ELSEWHERE = {"data", "template"}
+
+
+def module_name(path: Path) -> str:
+    """Return a module's name below `incamera`; the package itself is the empty name."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix("__init__").rstrip(".")
+
+
+MODULES = {
+    module_name(path): path
+    for path in sorted(SOURCE.rglob("*.py"))
+    if not ELSEWHERE & set(path.relative_to(SOURCE).parts)
+}
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def first_party_imports(module: str) -> Iterator[str]:
+    """Yield the modules that *module* imports anywhere in it: at its top, in functions, for types only."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{module}: write the whole name of what is imported"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] != "incamera":
+                continue
+            inner = name.partition(".")[2]
+            # A name inside a module, or a module.
+            yield inner if inner in MODULES else inner.rpartition(".")[0]
+
+
+def test_table_has_every_package_in_an_order_without_cycles() -> None:
+    assert set(ALLOWED) == {package_of(module) for module in MODULES} - {""}
+    above: set[str] = set()
+    for package, imported in ALLOWED.items():
+        assert set(imported) <= above, f"{package} may import only what the lines above it name"
+        above.add(package)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_package_imports_only_what_its_line_allows(package: str) -> None:
+    inside = [module for module in MODULES if package_of(module) == package]
+    imported = {
+        package_of(name): f"{module} imports {name}" for module in inside for name in first_party_imports(module)
+    }
+    unexpected = [why for name, why in imported.items() if name not in {*ALLOWED[package], package, ""}]
+    assert not unexpected
+    unused = set(ALLOWED[package]) - set(imported)
+    assert not unused, f"imports.toml allows {package} what it does not need"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: set(first_party_imports(module)) - {module, ""} for module in MODULES}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def calls(path: Path) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+
+
+def imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module.partition(".")[0])
+    return modules
+
+
+def everything_but(*packages: str) -> list[Path]:
+    paths = [path for module, path in MODULES.items() if package_of(module) not in packages]
+    for script in ("build.py", "make_trials.py"):  # make the launcher and what it carries, run by hand
+        paths.remove(SOURCE / "runtime" / "launcher" / script)
+    return paths
+
+
+def test_only_the_console_prints() -> None:
+    for path in everything_but("console"):
+        assert "print" not in calls(path), path
+
+
+def test_only_main_exits() -> None:
+    for path in everything_but("__main__"):
+        leaves = calls(path) & {"exit", "sys.exit", "os._exit"}
+        # argparse's own way out for a usage error is an exit too.
+        assert not leaves or path.name == "parser.py", path
+
+
+def test_only_proc_starts_processes() -> None:
+    for path in everything_but("proc"):
+        starts = {"subprocess.run", "subprocess.Popen", "subprocess.check_output", "os.system", "os.execv", "os.fork"}
+        assert not calls(path) & starts, path
+
+
+def test_only_http_opens_connections_to_the_web() -> None:
+    for path in everything_but("http"):
+        assert not imported_modules(path) & {"urllib3", "requests", "httpx"}, path
+        assert "urlopen" not in " ".join(calls(path)), path
