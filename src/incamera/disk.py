@@ -13,7 +13,7 @@ from pathlib import Path
 from incamera.errors import StoreError
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """Write the file *path*, whole or not at all, though several threads and processes write it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -35,10 +35,10 @@ def write_output(path: Path, data: bytes) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
-def keep_cache(path: Path, data: bytes) -> None:
-    """Like `write_whole`, for what can be found out again: a disk that takes nothing more is no reason to stop."""
+def write_cache(path: Path, data: bytes) -> None:
+    """Like `write_atomic`, for what can be found out again: a disk that takes nothing more is no reason to stop."""
     with suppress(OSError):
-        write_whole(path, data)
+        write_atomic(path, data)
 
 
 def remove_tree(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from incamera.http import CONNECTIONS, Http, Progress, Sink
-from incamera.waiting import HEARING_SECONDS
+from incamera.waiting import SIGNAL_CHECK_SECONDS
 
 T = TypeVar("T", bound=Hashable)
 # How long to wait, once stopped, for workers to clean up after themselves.
@@ -95,7 +95,7 @@ class _Fetching(Generic[T]):
                 started.append(thread)
             while len(paths) < len(wanted):
                 try:
-                    item, answer = self.answers.get(timeout=HEARING_SECONDS)
+                    item, answer = self.answers.get(timeout=SIGNAL_CHECK_SECONDS)
                 except queue.Empty:
                     continue
                 if isinstance(answer, BaseException):
@@ -111,7 +111,7 @@ class _Fetching(Generic[T]):
             self.join(started, interrupting=len(paths) < len(wanted))
             # Whoever made the folder that they unpack into removes it next: each ends what it is at.
             while patient and (alive := [thread for thread in unpackers if thread.is_alive()]):
-                alive[0].join(HEARING_SECONDS)
+                alive[0].join(SIGNAL_CHECK_SECONDS)
         return {item: paths[item] for item in wanted}
 
     def join(self, threads: list[threading.Thread], *, interrupting: bool) -> None:

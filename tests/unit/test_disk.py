@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from incamera.disk import disk_usage, keep_cache, remove_tree, write_output
+from incamera.disk import disk_usage, remove_tree, write_cache, write_output
 from incamera.errors import StoreError
 
 
@@ -42,10 +42,10 @@ def test_remove_tree_removes_what_is_in_another_hand(
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
-    keep_cache(tmp_path / "caches" / "kept", b"x")
+    write_cache(tmp_path / "caches" / "kept", b"x")
     assert (tmp_path / "caches" / "kept").read_bytes() == b"x"
     (tmp_path / "file").touch()
-    keep_cache(tmp_path / "file" / "kept", b"x")
+    write_cache(tmp_path / "file" / "kept", b"x")
 
 
 def test_disk_usage_counts_a_file_with_two_names_once(tmp_path: Path) -> None:

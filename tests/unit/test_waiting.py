@@ -22,7 +22,7 @@ def test_a_result_and_an_error() -> None:
 
 
 def test_it_waits_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "HEARING_SECONDS", 0.001)
+    monkeypatch.setattr(waiting, "SIGNAL_CHECK_SECONDS", 0.001)
     future: Future[str] = Future()
     threading.Timer(0.05, future.set_result, ["late"]).start()
     assert await_result(future) == "late"

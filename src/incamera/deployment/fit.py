@@ -11,7 +11,7 @@ from incamera.abi.audit import audit
 from incamera.abi.findings import FORMAT, Report, parse_report
 from incamera.abi.policy import make_policy
 from incamera.abi.subject import read_folder
-from incamera.disk import keep_cache
+from incamera.disk import write_cache
 from incamera.elf import ElfFacts, Symbols, parse_exports
 from incamera.errors import DeviceUnsuitable
 from incamera.units import format_count
@@ -45,7 +45,7 @@ def require_fit(context: Context, bundle: Bundle, facts: DeviceFacts, table: Lib
         if report is None:
             policy = device_policy(facts, table, bundle.target.architecture, name=device)
             report, _ = audit_bundle(bundle, policy)
-            keep_cache(path, json.dumps(report.to_json()).encode())
+            write_cache(path, json.dumps(report.to_json()).encode())
         step.note("unchanged" if step.cached else f"{format_count(report.files, 'file')} against {device}")
     if report.errors:
         first = report.errors[0]

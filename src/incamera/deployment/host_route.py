@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.connect.shares import find_host_folder
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import InCameraError
 from incamera.runtime.launcher import require_launcher
 from incamera.share.registry import MARKER
@@ -68,6 +68,6 @@ def _host_guard(context: Context) -> Path | None:
     path = context.store.root / "caches" / "guards" / f"incamera-guard-{hashlib.sha256(data).hexdigest()[:12]}"
     if not os.access(path, os.X_OK):
         with context.store.reporting_disk_errors():
-            write_whole(path, data)
+            write_atomic(path, data)
             path.chmod(0o755)
     return path

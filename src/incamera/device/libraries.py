@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.disk import keep_cache
+from incamera.disk import write_cache
 from incamera.elf import dump_exports, parse_elf, parse_symbols
 from incamera.errors import DeviceError
 
@@ -120,4 +120,4 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _save(path: Path, known: Mapping[str, Any]) -> None:
-    keep_cache(path, json.dumps(known).encode())
+    write_cache(path, json.dumps(known).encode())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, parse_facts
-from incamera.disk import keep_cache
+from incamera.disk import write_cache
 from incamera.errors import DeviceError
 from incamera.targets.form import Kind
 
@@ -257,4 +257,4 @@ def _load(cache: Path) -> DeviceFacts | None:
 
 
 def _save(cache: Path, facts: DeviceFacts) -> None:
-    keep_cache(cache, json.dumps(facts.to_json()).encode())
+    write_cache(cache, json.dumps(facts.to_json()).encode())

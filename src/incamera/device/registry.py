@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
 from incamera.names import closest
 from incamera.transport.device import Device, parse_address
@@ -141,4 +141,4 @@ def _save(folder: Path, devices: Mapping[str, Device]) -> None:
         }
         tables[name] = {key: value for key, value in table.items() if value is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(devices_file(folder), tomli_w.dumps(tables).encode())
+    write_atomic(devices_file(folder), tomli_w.dumps(tables).encode())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.disk import keep_cache
+from incamera.disk import write_cache
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
@@ -89,7 +89,7 @@ def load_trials(facts: DeviceFacts, cache: Path) -> Trials:
 
 
 def _save(cache: Path, trials: Trials) -> None:
-    keep_cache(cache, json.dumps(dataclasses.asdict(trials)).encode())
+    write_cache(cache, json.dumps(dataclasses.asdict(trials)).encode())
 
 
 def _number(text: str | None) -> int | None:

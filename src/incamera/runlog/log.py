@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import UsageError
 from incamera.store import process_exists
 
@@ -179,7 +179,7 @@ class RunLog:
 
     def _write_run(self) -> None:
         with suppress(OSError):
-            write_whole(self._folder / "run.json", json.dumps(asdict(self.run)).encode())
+            write_atomic(self._folder / "run.json", json.dumps(asdict(self.run)).encode())
 
 
 def list_runs(folder: Path) -> list[Run]:

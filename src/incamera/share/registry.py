@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import ConfigError, StoreError, UsageError
 from incamera.names import did_you_mean
 from incamera.share.values import Protocol, Share
@@ -80,7 +80,7 @@ def save_share(folder: Path, share: Share) -> None:
     }
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # What is written so can be read by its owner alone.
-    write_whole(folder / f"{share.name}.toml", tomli_w.dumps(table).encode())
+    write_atomic(folder / f"{share.name}.toml", tomli_w.dumps(table).encode())
 
 
 def remove_share(folder: Path, name: str) -> None:
@@ -96,7 +96,7 @@ def ensure_marker(share: Share) -> str:
     path = share.folder / MARKER
     try:
         if not path.exists():
-            write_whole(path, secrets.token_hex(16).encode() + b"\n")
+            write_atomic(path, secrets.token_hex(16).encode() + b"\n")
             path.chmod(0o644)
         return path.read_text("utf-8").strip()
     except OSError as error:
@@ -118,4 +118,4 @@ def note_attached(file: Path, name: str | None) -> None:
     if name is None:
         file.unlink(missing_ok=True)
     else:
-        write_whole(file, f"{name}\n".encode())
+        write_atomic(file, f"{name}\n".encode())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import DeviceRefused
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def forget_keys(file: Path, host: str, port: int | None) -> None:
         name = known_name(host, port)
         lines = file.read_text("utf-8").splitlines(keepends=True)
         left = [line for line in lines if name not in (words := line.split())[:1] + words[3:]]
-        write_whole(file, "".join(left).encode())
+        write_atomic(file, "".join(left).encode())
 
 
 def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import UsageError
 from incamera.virtual.qemu import SERVICE_PORTS, SERVICES_FILE
 from incamera.virtual.relay import find_service
@@ -25,7 +25,7 @@ def lend_service(store: Store, name: str, port: int, address: tuple[str, int] | 
     lent = {known: find_service(str(file), str(known)) for known in SERVICE_PORTS} | {port: address}
     lines = [f"{guest} {host[0]} {host[1]}\n" for guest, host in lent.items() if host is not None]
     with store.reporting_disk_errors():
-        write_whole(file, "".join(lines).encode())
+        write_atomic(file, "".join(lines).encode())
 
 
 def services_file(store: Store, name: str) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import FetchError
 from incamera.http import CONNECTIONS, NotFound, Unreachable
 from incamera.simple_index import ACCEPT, parse_project_page
@@ -145,7 +145,7 @@ class PackageIndexes:
             raise FetchError(f"cannot ask the package index for {name}: {error}", hint=hint) from error
         page.header |= {"format": FORMAT, "asked": time.time()}
         with self._store.reporting_disk_errors():
-            write_whole(path, page.dump())
+            write_atomic(path, page.dump())
         return page
 
     def _ask(self, url: str, name: str, known: Page | None) -> Page:

@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import BuildError, IntegrityError
 from incamera.http import NoParts, NotFound
 from incamera.wheels.fetch import fetch_files
@@ -175,5 +175,5 @@ def _remember(file: IndexFile, store: Store, fetch: Callable[[], dict[str, Any]]
         pass
     fields = fetch()
     with store.reporting_disk_errors():
-        write_whole(path, json.dumps({"format": _FORMAT, "fields": fields}).encode())
+        write_atomic(path, json.dumps({"format": _FORMAT, "fields": fields}).encode())
     return fields

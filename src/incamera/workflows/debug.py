@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.holding import AppCommand
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
 from incamera.runlog.output import run_shown
 from incamera.transport.session import run_command
@@ -163,7 +163,7 @@ def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
             hint="add to its configurations: " + json.dumps(configuration),
         ) from error
     try:
-        write_whole(path, (json.dumps(document, indent=2) + "\n").encode())
+        write_atomic(path, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     return path

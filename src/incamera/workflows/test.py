@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.device.holding import AppCommand
 from incamera.device.tracebacks import PathRewriter, host_paths
-from incamera.disk import write_whole
+from incamera.disk import write_atomic
 from incamera.errors import StoreError
 from incamera.project.dependencies import load_test_requirements
 from incamera.runlog.output import run_shown
@@ -172,7 +172,7 @@ def _fetch(session: Session, path: str) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        write_whole(path, data)
+        write_atomic(path, data)
         path.chmod(0o644)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
