@@ -19,10 +19,10 @@ from incamera.deployment.request import DeployRequest
 from incamera.device.run import AppCommand, Streams, run_app
 from incamera.project.recipes import load_recipes
 from incamera.project.settings import load_project
+from incamera.resolver.lock import resolve_lock
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 from incamera.workflows.deploy import deployed
-from incamera.workflows.lock import resolve_lock
 
 from .conftest import ARCHITECTURES
 from .helpers import write_project

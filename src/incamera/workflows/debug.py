@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.holding import AppCommand
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
+from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
 from incamera.transport.session import run_command
 from incamera.transport.ssh_transport import forwarded
 from incamera.workflows.deploy import deployed
-from incamera.workflows.variant import plan_variant
+from incamera.workflows.lock import ensure_lock
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -51,7 +52,7 @@ def debug_app(
         context.reporter.info(f"wrote {write_launch_file(project.folder, configuration)}")
 
     def with_debugger(project: Project, target: Target) -> Project:
-        return plan_variant(context, project, target, "debug", ["debugpy"])
+        return plan_variant(project, ensure_lock(context, project, target), "debug", ["debugpy"])
 
     with deployed(context, project, request, transform=with_debugger) as done:
         session, root = done.session, done.result.root

@@ -20,9 +20,10 @@ from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
 from incamera.errors import StoreError
 from incamera.project.dependencies import load_test_requirements
+from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
 from incamera.workflows.deploy import deployed
-from incamera.workflows.variant import plan_variant
+from incamera.workflows.lock import ensure_lock
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -60,7 +61,7 @@ def run_tests(
     )
 
     def with_tests(project: Project, target: Target) -> Project:
-        return plan_variant(context, project, target, "test", requirements)
+        return plan_variant(project, ensure_lock(context, project, target), "test", requirements)
 
     with (
         deployed(context, project, request, transform=with_tests) as done,

@@ -10,7 +10,7 @@ from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.errors import DeviceError
 from incamera.observe.processes import end_runs, take_sample, watch
-from incamera.workflows.variant import VARIANTS, variant_name
+from incamera.project.variant import VARIANTS, variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Generator

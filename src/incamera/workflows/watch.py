@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from incamera.build.keys import runtime_key
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.device.run import passing_signals
@@ -18,6 +17,7 @@ from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox
 from incamera.edit.live_app import live_app
 from incamera.edit.session import EditSession
+from incamera.edit.settings import SessionSettings
 from incamera.edit.values import Edited, Outcome
 from incamera.errors import (
     AgentError,
@@ -28,7 +28,6 @@ from incamera.errors import (
     DeviceUnsuitable,
     InCameraError,
 )
-from incamera.project.lockfile import find_lock
 from incamera.project.settings import load_project
 from incamera.project.warm import warm_imports
 from incamera.project.watching import watching
@@ -161,7 +160,7 @@ class _Loop:
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> Edited:
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
-        settings = _Settings(context, project, done)
+        settings = SessionSettings(project, done.bundle.target)
         return Edited(
             app=project.name,
             root=done.result.root,
@@ -215,35 +214,6 @@ class _Loop:
             time.sleep(0.3)  # it may be saved in steps
 
         return _uninterrupted(wait)
-
-
-class _Settings:
-    """The settings that a session was begun with, and what they are now."""
-
-    def __init__(self, context: Context, project: Project, done: Deployed) -> None:
-        self._context = context
-        self._target = done.bundle.target
-        self.project = project
-        self._key = self._find_key(project)
-
-    def find_staleness(self) -> str | None:
-        """Return why another session is wanted, if one is. Raises ConfigError."""
-        now = load_project(self.project.folder)
-        key = self._find_key(now)
-        if key is None or key != self._key:
-            return "dependencies changed"
-        before = self.project
-        # These two are of no concern to a session: the one goes with each start, the other is a file like others.
-        if replace(now, entry=before.entry, version=before.version) != before:
-            return "settings changed"
-        self.project = now
-        return None
-
-    def _find_key(self, project: Project) -> str | None:
-        if project.targets and self._target not in project.targets:
-            return None
-        lock = find_lock(project, self._target)
-        return None if lock is None else runtime_key(project, lock)
 
 
 def explain_busy(error: AgentError) -> AgentError:

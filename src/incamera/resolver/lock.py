@@ -1,0 +1,131 @@
+"""Make a lock: versions and sources of the distributions, and the Debian packages that they and the runtime need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from incamera.build.deb_trees import load_index
+from incamera.build.sdists import open_indexes, require_metadata, runtime_debs
+from incamera.debian.closure import load_closure_rules, resolve_closure
+from incamera.project.lockfile import Lock, LockedDeb, LockedDistribution, LockedFile, lock_inputs
+from incamera.project.recipes import load_recipes
+from incamera.resolver.explain import explain_choice, explain_passed_over
+from incamera.resolver.finder import CandidateFinder
+from incamera.resolver.solve import resolve
+from incamera.resolver.suites import deb_package, runtime_data
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.debian.closure import ClosureRules
+    from incamera.debian.index import Deb, PackageIndex
+    from incamera.project.recipes import Recipes
+    from incamera.project.settings import Project
+    from incamera.resolver.solve import Resolved
+    from incamera.targets.target import Target
+
+
+def resolve_lock(
+    context: Context,
+    project: Project,
+    target: Target,
+    *,
+    preferred: Mapping[str, tuple[str, str]] | None = None,
+    fresh: bool = False,
+) -> Lock:
+    """Choose the packages of *project* for *target*. *preferred* has versions and sources by name, kept if they fit.
+
+    With *fresh* the indexes are asked again. Raises ResolveError, FetchError.
+    """
+    debs = load_index(context, target.suite, target.architecture.facts.debian)
+    for warning in debs.warnings:
+        context.reporter.warn(warning)
+    recipes = load_recipes(target.architecture, project.recipes)
+    indexes = open_indexes(context, fresh=fresh)
+    finder = CandidateFinder(
+        target,
+        debs,
+        indexes,
+        recipes,
+        read_metadata=lambda file, recipe: require_metadata(context, target, indexes, file, recipe),
+        sources=project.sources,
+        preferred=preferred,
+    )
+    resolved = resolve(project, finder)
+    closure = _resolve_debs(project, target, debs, recipes, resolved)
+    return Lock(
+        target=target,
+        inputs=lock_inputs(project, target),
+        distributions=tuple(_locked_distribution(item, finder, project, recipes) for item in resolved),
+        debs=tuple(_locked_deb(deb) for deb in closure),
+    )
+
+
+def _resolve_debs(
+    project: Project, target: Target, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
+) -> list[Deb]:
+    """Return the runtime's own packages, those from the source "deb", and those that wheels and built sdists need."""
+    roots = [*runtime_roots(target), *project.debs]
+    # A distribution from another source takes the place of Debian's package of it.
+    elsewhere: dict[str, str] = {}
+    left_out: set[str] = set()
+    for item in resolved:
+        candidate, recipe = item.candidate, recipes.find(item.candidate.name)
+        if candidate.deb is not None:
+            roots.append(candidate.deb.package)
+            left_out |= set(recipe.deb.without)
+            continue
+        elsewhere[deb_package(recipe)] = ""
+        if candidate.source == "wheel":
+            roots += recipe.wheel.debs
+        else:
+            roots += recipe.sdist.debs
+            roots += runtime_debs(index, recipe.sdist.dev)
+        if candidate.file is not None and not candidate.file.filename.endswith("-any.whl"):
+            roots += runtime_data()["binary"]
+    rules = runtime_rules(target).extended(
+        provided=elsewhere, excluded=dict.fromkeys(sorted(left_out - elsewhere.keys()), "left out by a recipe")
+    )
+    return resolve_closure(index, list(dict.fromkeys(roots)), rules)
+
+
+def runtime_roots(target: Target) -> list[str]:
+    return [name.format(python=target.python) for name in runtime_data()["roots"]]
+
+
+def runtime_rules(target: Target) -> ClosureRules:
+    data = runtime_data()
+    return load_closure_rules().extended(
+        excluded=dict.fromkeys(data["excluded"], "not wanted in a runtime"),
+        prefer=data["prefer"],
+        provided={name.format(python=target.python): target.python for name in data["provided"]},
+    )
+
+
+def _locked_distribution(
+    item: Resolved, finder: CandidateFinder, project: Project, recipes: Recipes
+) -> LockedDistribution:
+    candidate = item.candidate
+    file = candidate.file
+    return LockedDistribution(
+        name=candidate.name,
+        version=str(candidate.version),
+        source=candidate.source,
+        why=explain_choice(item, finder, project),
+        file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size) if file else None,
+        requires=item.requires,
+        passed_over=tuple(explain_passed_over(item, finder, project)),
+        recipe=recipes.find(candidate.name).digest if candidate.source in ("sdist", "emulated") else "",
+    )
+
+
+def _locked_deb(deb: Deb) -> LockedDeb:
+    return LockedDeb(
+        package=deb.package,
+        version=deb.version,
+        architecture=deb.architecture,
+        archive=deb.archive,
+        filename=deb.filename,
+        size=deb.size,
+        sha256=deb.sha256,
+    )
