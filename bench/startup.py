@@ -124,7 +124,7 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
             guard = require_launcher(profile.architecture).read_bytes()
             session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
             attach_share(context, session, share)
-            session.require(f"{GUARD} stand --try", purpose="try which images it takes")
+            session.require(f"{GUARD} try-images", purpose="try which images it takes")
             session.require("sync; echo 3 > /proc/sys/vm/drop_caches", purpose="forget what was read")
             time.sleep(PAUSE_SECONDS)
             way.cold.append(_count(session, way, share))
@@ -240,7 +240,7 @@ def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
     images.mkdir(exist_ok=True)
     shutil.copyfile(image.path, images / image.file)
     place = f"{PLACE}/{folder.relative_to(share)}"
-    command = f"r=$({GUARD} stand {place}) && cd $r/app && $r/bin/python3 -c '{CODE}'"
+    command = f"r=$({GUARD} activate {place}) && cd $r/app && $r/bin/python3 -c '{CODE}'"
     return Way(word, command, image.bytes)
 
 

@@ -105,9 +105,9 @@ def small(
 
 @pytest.fixture
 def fresh(small: Camera) -> Iterator[Camera]:
-    small.guard("stand --drop")
+    small.guard("deactivate")
     yield small
-    small.guard("stand --drop")
+    small.guard("deactivate")
 
 
 # Made on the host.
@@ -193,12 +193,12 @@ def test_numpy_runs_from_a_card_that_forbids_programs(either: Camera, form: str)
 def test_what_stands_is_told_again_and_looks_like_the_tree(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
     before = fresh.standing()
-    assert fresh.guard(f"stand {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert fresh.guard(f"activate {done['destination']}") == f"{done['root']}\ncode 0\n"
     assert fresh.standing() == before
     listed = set(fresh.shell(f"ls {done['root']}").split())
     assert listed - {"device"} == {"app", "bin", "bundle.json", "etc", "lib", "libexec", "share"}
     assert fresh.shell(f"{done['root']}/bin/python3 {done['root']}/app/app.py") == "here\n"
-    trials = fresh.guard("stand --try")
+    trials = fresh.guard("try-images")
     assert {f"squashfs {name}" for name in COMPRESSIONS} <= set(trials.splitlines())
 
 
@@ -208,7 +208,7 @@ def test_two_apps_share_one_image(fresh: Camera, tmp_path: Path) -> None:
     fresh.deploy("--form", "squashfs", project=other)
     assert fresh.standing()["images"] == 1
     assert fresh.shell(f"ls {CARD}/incamera/.images/*.squashfs | wc -l") == "1\n"
-    assert len(re.findall(r"^root ", fresh.guard("stand --list"), re.MULTILINE)) == 2
+    assert len(re.findall(r"^root ", fresh.guard("list"), re.MULTILINE)) == 2
 
 
 def test_twenty_edits_leave_no_mounts_devices_or_roots(fresh: Camera) -> None:
@@ -218,7 +218,7 @@ def test_twenty_edits_leave_no_mounts_devices_or_roots(fresh: Camera) -> None:
         (fresh.project / "app.py").write_text(f"{EMPTY}# {number}\n")
         fresh.deploy("--form", "squashfs")
     # Roots that have just been made are spared, since a run may be about to begin in them.
-    fresh.shell("touch -d @946684800 /tmp/incamera-roots/*/.stands")
+    fresh.shell("touch -d @946684800 /tmp/incamera-roots/*/.made-of")
     (fresh.project / "app.py").write_text(f"{EMPTY}# the last\n")
     fresh.deploy("--form", "squashfs")
     eventually(lambda: fresh.standing() == before, "only what stands now is left")
@@ -234,10 +234,10 @@ def test_what_an_app_runs_from_stays(fresh: Camera) -> None:
     (fresh.project / "app.py").write_text(f"{EMPTY}# newer\n")
     newer = fresh.deploy("--form", "squashfs")
     assert newer["root"] != root
-    fresh.guard("stand --drop")
+    fresh.guard("deactivate")
     assert fresh.shell(f"test -e {root}/lib/python3.11 && echo stays") == "stays\n"
     fresh.shell("kill $(cat /tmp/sleeper); sleep 1")
-    fresh.guard("stand --drop")
+    fresh.guard("deactivate")
     assert fresh.standing()["roots"] == fresh.standing()["images"] == 0
     (fresh.project / "app.py").write_text(EMPTY)
 
@@ -245,41 +245,41 @@ def test_what_an_app_runs_from_stays(fresh: Camera) -> None:
 @pytest.mark.parametrize("form", ["squashfs", "archive"])
 def test_a_damaged_image_is_refused(fresh: Camera, form: str) -> None:
     done = fresh.deploy("--form", form)
-    fresh.guard("stand --drop")
+    fresh.guard("deactivate")
     image = fresh.shell(f"sed -n 's/^file //p' {done['destination']}/image | head -n 1").strip()
     path = f"{CARD}/incamera/.images/{image}"
     fresh.shell(f"chmod u+w {path}; printf wrong | dd of={path} bs=1 seek=5000 conv=notrunc; sync")
-    told = fresh.guard(f"stand {done['destination']}")
+    told = fresh.guard(f"activate {done['destination']}")
     assert "damaged" in told
     assert told.endswith(f"code {ExitCode.image_damaged:d}\n")
     fresh.shell(f"head -c 100000 {path} > {path}.short; mv {path}.short {path}")
-    told = fresh.guard(f"stand {done['destination']}")
+    told = fresh.guard(f"activate {done['destination']}")
     assert "damaged" in told
     assert fresh.standing()["images"] == 0
     assert fresh.shell("ls /tmp/incamera-images | wc -l") == "0\n"
     fresh.shell(f"rm {path}")
-    assert fresh.guard(f"stand {done['destination']}").endswith(f"code {ExitCode.image_damaged:d}\n")
+    assert fresh.guard(f"activate {done['destination']}").endswith(f"code {ExitCode.image_damaged:d}\n")
     assert fresh.deploy("--form", form)["root"] == done["root"]
     assert fresh.run("--form", form).out == "here\n"
 
 
 def test_an_interrupted_start_is_begun_anew(fresh: Camera) -> None:
     done = fresh.deploy("--form", "archive")
-    fresh.guard("stand --drop")
+    fresh.guard("deactivate")
     command = (
-        f"$g stand {done['destination']} >/dev/null 2>&1 & sleep 0.3; kill -9 $!; sleep 0.2; ls /tmp/incamera-images"
+        f"$g activate {done['destination']} >/dev/null 2>&1 & sleep 0.3; kill -9 $!; sleep 0.2; ls /tmp/incamera-images"
     )
     left = fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {command}")
     assert ".partial" in left
-    assert fresh.guard(f"stand {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert fresh.guard(f"activate {done['destination']}") == f"{done['root']}\ncode 0\n"
     assert ".partial" not in fresh.shell("ls /tmp/incamera-images")
     assert fresh.run("--form", "archive").out == "here\n"
 
 
 def test_two_that_start_at_once_get_the_same_root(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
-    fresh.guard("stand --drop")
-    started = "for i in 1 2 3 4; do $g stand " + done["destination"] + " & done; wait"
+    fresh.guard("deactivate")
+    started = "for i in 1 2 3 4; do $g activate " + done["destination"] + " & done; wait"
     assert (
         fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {started}") == f"{done['root']}\n" * 4
     )
@@ -288,15 +288,15 @@ def test_two_that_start_at_once_get_the_same_root(fresh: Camera) -> None:
 
 def test_too_little_ram_is_said_with_numbers(fresh: Camera) -> None:
     done = fresh.deploy("--form", "archive")
-    fresh.guard("stand --drop")
+    fresh.guard("deactivate")
     try:
         fresh.shell(
             "free=$(df -k /tmp | tail -n 1 | awk '{print $4}');"
             "dd if=/dev/zero of=/tmp/ballast bs=1024 count=$((free - 9000))"
         )
-        told = fresh.guard(f"stand {done['destination']}")
+        told = fresh.guard(f"activate {done['destination']}")
     finally:
         fresh.shell("rm /tmp/ballast")
     assert told.endswith(f"code {ExitCode.no_memory:d}\n")
     assert re.search(r"takes \d+ MB; \d+ MB are free", told), told
-    assert fresh.guard(f"stand {done['destination']}").endswith("code 0\n")
+    assert fresh.guard(f"activate {done['destination']}").endswith("code 0\n")

@@ -14,6 +14,7 @@ from incamera.connect.choose import find_virtual
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
 from incamera.guard.guard import Guard, ensure_guard
 from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher.protocol import Verb
 from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount
 from incamera.share.registry import MARKER, ensure_marker, find_attached, load_shares, note_attached, shares_folder
 from incamera.share.server import is_reachable
@@ -66,10 +67,10 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
             )
         _unmount(session, there)
     began = time.monotonic()
-    done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
+    done = _call_guard(session, there, Verb.mount, mount.kind, mount.source, PLACE, input=mount.options)
     if done.exit_code in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
         # The kernel may have taken an older mount's connection, which was just ending: a second try has its own.
-        done = _call_guard(session, there, "mount", mount.kind, mount.source, PLACE, input=mount.options)
+        done = _call_guard(session, there, Verb.mount, mount.kind, mount.source, PLACE, input=mount.options)
     if done.exit_code:
         if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
             address, port = share.here
@@ -207,7 +208,7 @@ def _call_guard(session: Session, there: _There, *words: str, input: str = "") -
 
 
 def _unmount(session: Session, there: _There) -> None:
-    done = _call_guard(session, there, "unmount", PLACE)
+    done = _call_guard(session, there, Verb.unmount, PLACE)
     if done.exit_code:
         raise DeviceError(f"cannot unmount the share on {session.device}: {done.error_text}")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import UsageError
 from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain
 from incamera.guard.upload import Progress, Receiver, Waiting, Way
+from incamera.runtime.launcher.protocol import Verb
 from incamera.targets.form import Form
 from incamera.transport.session import Session, run_command
 
@@ -99,11 +100,11 @@ async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: W
     seen = shlex.quote(f"{folder}/.incamera-entries")
     # A share's client may believe for a second that what wasn't there is still not there.
     script = f"n=0; until [ -e {seen} ]; do n=$((n+1)); [ $n -ge {LOOKS} ] && exit {_NOT_SEEN}; sleep 1; done; "
-    tidy = shlex.join([path, "tidy", apps, shipment.app, shipment.name, receiver.previous])
+    tidy = shlex.join([path, Verb.tidy, apps, shipment.app, shipment.name, receiver.previous])
     if receiver.previous:
         script += f"{tidy} </dev/null >/dev/null 2>&1 & "
     if shipment.image is not None:
-        script += f"exec {shlex.join([path, 'stand', *(['--anew'] if receiver.mended else []), folder])}"
+        script += f"exec {shlex.join([path, Verb.activate, *(['--anew'] if receiver.mended else []), folder])}"
     result = await run_command(transport, script, timeout=_STAND_SECONDS)
     if result.exit_code == _NOT_SEEN:
         raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")

@@ -13,6 +13,7 @@ from incamera.device.agent import Agent, Frame
 from incamera.device.holding import RUN_FOLDER
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
+from incamera.runtime.launcher.protocol import Verb
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
@@ -150,7 +151,9 @@ class Attached:
     # On the connection's loop.
 
     async def _open(self) -> None:
-        self._channel = await self._session.transport.open("exec " + shlex.join([self._guard, "connect", self._path]))
+        self._channel = await self._session.transport.open(
+            "exec " + shlex.join([self._guard, Verb.connect, self._path])
+        )
         self._agent = Agent(self._channel, self._hear)
         try:
             await self._agent.hello()

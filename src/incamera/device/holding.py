@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
-from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS
+from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Verb
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
@@ -68,9 +68,9 @@ class HeldRun:
             command = replace(command, environment=environment)
         timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
         self._hold_command = "exec " + shlex.join(
-            [guard, "hold", folder, "--timeout", str(timeout), "--grace", str(grace)]
+            [guard, Verb.supervise, folder, "--timeout", str(timeout), "--grace", str(grace)]
         )
-        self._app_command = shell_command(command, [guard, "run", folder, "--"])
+        self._app_command = shell_command(command, [guard, Verb.run, folder, "--"])
 
     async def start(self, *, terminal: Terminal | None = None) -> Channel:
         """Start the run and return its channel."""

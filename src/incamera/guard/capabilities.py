@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.disk import write_cache
+from incamera.runtime.launcher.protocol import Verb
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
@@ -46,7 +47,7 @@ def ensure_images_tried(session: Session, facts: DeviceFacts, guard: str, *, cac
     """Return what the guard at *guard* could mount: lines as `squashfs zstd`; none where nothing could be."""
     known = load_trials(facts, cache)
     if known.images is None:
-        result = session.run(shlex.join([guard, "stand", "--try"]), timeout=_TRIAL_SECONDS)
+        result = session.run(shlex.join([guard, Verb.try_images]), timeout=_TRIAL_SECONDS)
         lines = result.text.splitlines()
         known = dataclasses.replace(known, images=tuple(line for line in lines if line.startswith("squashfs ")))
         if result.exit_code == 0 and not any(_PASSING in line for line in lines):
@@ -60,7 +61,7 @@ def ensure_speed(session: Session, facts: DeviceFacts, place: Place, guard: str,
     key = f"{place.path} {place.filesystem}"
     if key not in known.speeds:
         room = place.free is None or place.free > 4 * _MEASURED_BYTES
-        words = shlex.join([guard, "measure", place.path, str(_MEASURED_BYTES)])
+        words = shlex.join([guard, Verb.measure, place.path, str(_MEASURED_BYTES)])
         if not (room and place.writable):
             return Speed()
         result = session.run(words, timeout=_TRIAL_SECONDS)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.guard.guard import FOLDER, Guard, NoRoom, bring_guard, explain, is_program, own_words
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
-from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode
+from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode, Verb
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
@@ -104,11 +104,11 @@ class Receiver:
     def _command(self, shipment: Shipment, name: str, stands: bool) -> str:
         way, apps = self._way, f"{self._way.folder or self._way.place}/{FOLDER}"
         path = way.guard if self._local else self._guard.remote_path
-        words = [path, "receive", apps, shipment.app, name]
+        words = [path, Verb.receive, apps, shipment.app, name]
         words += ["plain", "keep"] if self._local else _encoding(self._transport)
         words += [word for word, wanted in (("verify", way.verify), ("take-over", way.take_over)) if wanted]
         if way.who:
-            words += ["by", way.who.replace("\n", " ")]
+            words += ["owner", way.who.replace("\n", " ")]
         image = shipment.image
         if image is not None:
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
@@ -118,7 +118,7 @@ class Receiver:
         if image is None or not stands:
             return command + f"exec {shlex.join(words)}"
         folder = f"{apps}/{shipment.app}/{name}"
-        stand, anew = (f"exec {shlex.join([path, 'stand', *option, folder])}" for option in ((), ("--anew",)))
+        stand, anew = (f"exec {shlex.join([path, Verb.activate, *option, folder])}" for option in ((), ("--anew",)))
         if self.mended:  # the runtime was, that came beforehand
             stand = anew
         cases = f"0) {stand};; {ExitCode.mended:d}) {anew};; *) exit $c;;"

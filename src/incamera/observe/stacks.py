@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import AgentError, DeviceError
+from incamera.runtime.launcher.protocol import Verb
 
 if TYPE_CHECKING:
     from incamera.device.attach import Door
@@ -67,7 +68,7 @@ def ask_for_stacks(session: Session, guard: str, door: Door, *, seconds: float, 
         from incamera.device.agent import Agent
 
         nonlocal reason
-        channel = await session.transport.open("exec " + shlex.join([guard, "connect", door.path]))
+        channel = await session.transport.open("exec " + shlex.join([guard, Verb.connect, door.path]))
         agent = Agent(channel)
         try:
             await agent.hello()

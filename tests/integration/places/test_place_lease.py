@@ -84,7 +84,16 @@ def test_who_deploys_through_the_camera_hears_of_the_host(
     guard = tmp_path / "incamera-guard-host"
     shutil.copy(require_launcher(platform.machine()), guard)
     listing = dump_listing([Entry("app.py", "0" * 64, 1)])
-    words: list[str | Path] = [guard, "receive", shared / "incamera", "gate", "its-digest", "keep", "by", "carol@desk"]
+    words: list[str | Path] = [
+        guard,
+        "receive",
+        shared / "incamera",
+        "gate",
+        "its-digest",
+        "keep",
+        "owner",
+        "carol@desk",
+    ]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as host:
         assert host.stdin is not None
         assert host.stdout is not None

@@ -104,10 +104,10 @@ def test_a_tree_on_a_card_without_links_is_not_copied_for_an_edit(
 def ext4_card(camera: VirtualCamera) -> Iterator[None]:
     """The card has been formatted with ext4, the other file system that cameras know."""
     mount = f"$(awk '$2 == \"{CARD}\" {{print $1}}' /proc/mounts)"
-    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) stand --drop")
+    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate")
     inside(camera, f"disk={mount}; umount {CARD} && mke2fs $disk && mount -t ext4 -o noexec,nosuid,nodev $disk {CARD}")
     yield
-    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) stand --drop")
+    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate")
     options = "noexec,nosuid,nodev,utf8"
     inside(camera, f"disk={mount}; umount {CARD} && mkdosfs $disk && mount -t vfat -o {options} $disk {CARD}")
 

@@ -37,7 +37,7 @@ def test_a_place_that_is_too_full_is_left_for_the_next(incamera: Run, tenant: Vi
 def test_a_card_that_is_read_only(incamera: Run, project: Path, tenant: VirtualCamera) -> None:
     words = ("deploy", "-C", project, "--device", tenant.name, "--to", "sdcard")
     # An image that was replaced, but is mounted still, would keep the card from becoming read-only.
-    inside(tenant, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) stand --drop; mount -o remount,ro {CARD}")
+    inside(tenant, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate; mount -o remount,ro {CARD}")
     assert f"{CARD} vfat ro," in inside(tenant, "cat /proc/mounts")
     try:
         complain(incamera(*words), 4, f"{CARD} is mounted read-only")

@@ -87,7 +87,7 @@ def test_everyone_is_told_by_role(project: Path, cam: VirtualCamera, incamera: R
         assert [process["role"] for process in processes] == ["app", "child", "warm process", "agent", "guard"]
         assert {process["app"] for process in processes} == {"bell"}
         assert (found["app"], found["child"]) == ("python3 app.py parent", "sleep 600")
-        assert found["guard"].startswith("incamera-guard hold ")
+        assert found["guard"].startswith("incamera-guard supervise ")
         with Terminal("top", "--device", cam.name, env={**command_environment(), "TERM": "xterm"}) as person:
             for shown in ("bell runs", "python3 app.py parent", "warm process", "python3 app.py parent"):
                 person.await_text(shown)  # the last one: it is shown anew

@@ -76,7 +76,7 @@ def test_processes_are_told_as_they_were_meant() -> None:
 
 # An edit loop: the app is a fork of the warm process, which is one of the agent.
 WATCHED = {
-    223: ("/tmp/incamera/.guard/incamera-guard-a1b2", "hold", "/tmp/incamera-run-7", "--grace", "3000"),
+    223: ("/tmp/incamera/.guard/incamera-guard-a1b2", "supervise", "/tmp/incamera-run-7", "--grace", "3000"),
     224: ("python3", "-m", "incamera_agent", "--app", "bell", "--who", "me@home"),
     225: ("python3", "-m", "incamera_agent", "--warm", "", ""),
     226: ("python3", "app.py", "two words", "", ""),
@@ -99,7 +99,7 @@ def test_everyone_has_a_role() -> None:
         ("warm process", "bell", "python3 -m incamera_agent --warm"),
         ("check", "bell", "python3 -m incamera_agent --check"),
         ("agent", "bell", "python3 -m incamera_agent --app bell --who me@home"),
-        ("guard", "bell", "incamera-guard hold /tmp/incamera-run-7 --grace 3000"),
+        ("guard", "bell", "incamera-guard supervise /tmp/incamera-run-7 --grace 3000"),
         ("flame", "", "py-spy record"),
     ]
 

@@ -48,7 +48,7 @@ def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:
     for _ in range(2):
         found = ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
         assert found == ("squashfs gzip", "squashfs zstd")
-    assert device.asked == ["/guard stand --try"]
+    assert device.asked == ["/guard try-images"]
     ensure_images_tried(device, replace(FACTS, boot="two"), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
     assert len(device.asked) == 2
 

@@ -175,14 +175,14 @@ def test_what_others_run_from_is_kept_until_told(app: Path, tmp_path: Path, guar
 
 
 def test_who_waits_is_told_for_whom_and_may_take_over(app: Path, tmp_path: Path, receiver: Start) -> None:
-    first = receiver(ship(app, make_image(tmp_path)), "by", "alice@desk")
+    first = receiver(ship(app, make_image(tmp_path)), "owner", "alice@desk")
     first.offer()
-    second = receiver(ship(app, make_image(tmp_path)), "by", "bob@lab")
+    second = receiver(ship(app, make_image(tmp_path)), "owner", "bob@lab")
     second.send_listing()
     assert second.read_line().startswith(b"wait alice@desk ")
     assert first.process.poll() is None
     second.process.kill()
-    third = receiver(ship(app, make_image(tmp_path)), "by", "carol@lab", "take-over")
+    third = receiver(ship(app, make_image(tmp_path)), "owner", "carol@lab", "take-over")
     third.send_listing()
     assert third.read_line().startswith(b"wait alice@desk ")
     assert third.read_line().startswith(b"send ")

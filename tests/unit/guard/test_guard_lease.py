@@ -58,7 +58,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_it_is_there_as_long_as_the_deploy(start: Start, lease: Path) -> None:
-    one = start("by", "bob@lab")
+    one = start("owner", "bob@lab")
     assert one.offer() == ["app.py"]
     first = lease.read_text()
     assert first.split(" ", 1)[1] == "000000 doorbell bob@lab"
@@ -93,7 +93,7 @@ def test_another_app_waits_too_and_is_told_for_which(start: Start, lease: Path) 
 
 
 def test_who_takes_over_ends_the_other(start: Start, lease: Path) -> None:
-    first = start("by", "bob@lab")
+    first = start("owner", "bob@lab")
     first.offer()
     # As another computer does it: not by a signal.
     lease.unlink()
@@ -102,7 +102,7 @@ def test_who_takes_over_ends_the_other(start: Start, lease: Path) -> None:
     assert lease.read_text() == "another's", "it is not his to remove"
     lease.unlink()
     held_elsewhere(lease)
-    third = start("by", "carol@lab", "take-over")
+    third = start("owner", "carol@lab", "take-over")
     third.send_listing()
     assert third.read_line() == b"wait alice@desk 42\n"
     assert third.read_line().startswith(b"send ")

@@ -26,7 +26,7 @@ class Run:
 
     def hold(self, *, timeout: float = 30, grace: float = 5) -> None:
         options = ["--timeout", str(int(timeout * 1000)), "--grace", str(int(grace * 1000))]
-        self.holder = holder = self._start("hold", self.folder, *options)
+        self.holder = holder = self._start("supervise", self.folder, *options)
         assert read_line(holder) == "ready"
 
     def app(self, script: str) -> subprocess.Popen[bytes]:

@@ -58,7 +58,7 @@ _SMALL_APP_FILES = 200
 def image_text(
     image: Image, *, files: Mapping[str, bytes] | None = None, links: Mapping[str, str] | None = None, app: bytes = b""
 ) -> bytes:
-    """Return the text from which the guard's `stand` makes a bundle stand (`stand.c` reads it).
+    """Return the text from which the guard activates a bundle (`image.c` reads it).
 
     *files* and *links* (path → target) are what this device gets besides: the guard makes them in RAM, since a link on
     a share would be followed by the server. *app*: what `small_app` gives; it comes behind the text, after a NUL.

@@ -1,7 +1,7 @@
 /* A share is written by several computers, and a kernel's locks do not always travel: a camera's stay in the camera, or
    reach a server that keeps them apart from its own. What all of them see is a file:
 
-   APPS/.deploying      "TOKEN SECONDS APP WHO": made by who deploys, for he alone can; while he is at it, he changes it every
+   APPS/.deploying      "TOKEN SECONDS APP OWNER": made by who deploys, for he alone can; while he is at it, he changes it every
                         BEAT_SECONDS, and removes it at the end. One that does not change for STALE_MS has been left behind.
 
    No clocks are compared: SECONDS is how long he has been at it. Who takes over puts his own file in its place: the other
@@ -62,8 +62,8 @@ static void make_token(void) {
 }
 
 /* Always of one length: then a beat changes it in one write. */
-static char *lease_text(long seconds, const char *app, const char *who) {
-    char *number = number_text(1000000 + seconds), *start = join(token, " ", number + 1), *rest = join(app, " ", who);
+static char *lease_text(long seconds, const char *app, const char *owner) {
+    char *number = number_text(1000000 + seconds), *start = join(token, " ", number + 1), *rest = join(app, " ", owner);
     char *text = join(start, " ", rest);
     free(rest);
     free(start);
@@ -127,12 +127,12 @@ static void start_beating(void) {
     close(ends[0]); /* the other end closes when we end */
 }
 
-void take_lease(const char *apps, const char *app, const char *who, bool take_over) {
+void take_lease(const char *apps, const char *app, const char *owner, bool take_over) {
     char *path = join_path(apps, ".deploying"), *before = NULL;
     int waited = 0, unchanged_since = 0;
     bool took_over = false;
     make_token();
-    char *text = lease_text(0, app, who);
+    char *text = lease_text(0, app, owner);
     for (;;) {
         int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (file >= 0) {

@@ -20,11 +20,11 @@
 #define LOCK_WAIT_MS 120000
 #define LOCK_PAUSE_MS 20
 
-bool must_wait(int *waited, int pause, const char *who, long seconds) {
+bool must_wait(int *waited, int pause, const char *owner, long seconds) {
     if (*waited >= LOCK_WAIT_MS)
         return false;
     if (*waited % 1000 == 0) {
-        char *label = join("wait ", who, "");
+        char *label = join("wait ", owner, "");
         say_number(label, seconds);
         free(label);
     }
@@ -36,7 +36,7 @@ bool must_wait(int *waited, int pause, const char *who, long seconds) {
     return true;
 }
 
-/* Who holds the lock: "PID SECONDS WHO", as its holder wrote it, or NULL. */
+/* Who holds the lock: "PID SECONDS OWNER", as its holder wrote it, or NULL. */
 static char *read_holder(int lock) {
     static char text[256];
     ssize_t size = pread(lock, text, sizeof text - 1, 0);
@@ -47,9 +47,9 @@ static char *read_holder(int lock) {
     return strchr(text, ' ') ? text : NULL;
 }
 
-static void write_holder(int lock, const char *who) {
+static void write_holder(int lock, const char *owner) {
     char *pid = number_text(getpid()), *now = number_text((long)time(NULL));
-    char *numbers = join(pid, " ", now), *text = join(numbers, " ", who);
+    char *numbers = join(pid, " ", now), *text = join(numbers, " ", owner);
     if (ftruncate(lock, 0) == 0)
         pwrite(lock, text, strlen(text), 0);
     free(text);
@@ -72,7 +72,7 @@ static void end_holder(const char *holder) {
     free(number);
 }
 
-void take_lock(const char *folder, const char *who, bool take_over) {
+void take_lock(const char *folder, const char *owner, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), waited = 0;
     if (lock < 0)
@@ -85,6 +85,6 @@ void take_lock(const char *folder, const char *who, bool take_over) {
         if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", since ? (long)time(NULL) - strtol(since, NULL, 10) : 0))
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }
-    write_holder(lock, who);
+    write_holder(lock, owner);
     free(path); /* the lock itself is let go when we end */
 }

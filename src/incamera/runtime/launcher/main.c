@@ -7,19 +7,17 @@
 #include <string.h>
 
 static int guard(int argc, char **argv) {
+#define VERB(name, function) {name, function},
+#define WORD(name, function) name "|"
     static const struct {
         const char *name;
-        int (*run)(int, char **);
-    } commands[] = {
-        {"run", guard_run},         {"hold", guard_hold}, {"receive", guard_receive}, {"tidy", guard_tidy},
-        {"verify", guard_verify},   {"mount", guard_mount}, {"stand", guard_stand},     {"connect", guard_connect},
-        {"measure", guard_measure}, {"unmount", guard_unmount},
-    };
+        int (*function)(int, char **);
+    } verbs[] = {VERBS(VERB)};
     program_name = GUARD;
-    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
-        if (!strcmp(argv[1], commands[i].name))
-            return commands[i].run(argc - 2, argv + 2);
-    fail(EXIT_USAGE, "usage: " GUARD, "run|hold|receive|verify|tidy|mount|unmount|stand|connect|measure ...", 0);
+    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
+        if (!strcmp(argv[1], verbs[i].name))
+            return verbs[i].function(argc - 2, argv + 2);
+    fail(EXIT_USAGE, "usage: " GUARD, VERBS(WORD) " ...", 0);
 }
 
 int main(int argc, char **argv) {

@@ -31,6 +31,11 @@ def as_c(table: Mapping[str, Any]) -> Iterator[str]:
     for name, (value, meaning) in (table["names"] | table["numbers"]).items():
         yield f"#define {name} {json.dumps(value)} /* {meaning} */"
     yield ""
+    yield "/* X(name, function) for each verb of the guard. */"
+    yield "#define VERBS(X) \\"
+    verbs = [f'    X("{name}", guard_{name.replace("-", "_")})' for name in table["verbs"]]
+    yield " \\\n".join(verbs)
+    yield ""
     yield "/* The kinds of entries in a listing. */"
     yield "enum {"
     for name, letter in table["entries"].items():
@@ -48,7 +53,7 @@ def as_python(table: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "from __future__ import annotations"
     yield ""
-    yield "from enum import IntEnum"
+    yield "from enum import IntEnum, StrEnum"
     yield "from typing import Final"
     yield ""
     yield ""
@@ -57,6 +62,14 @@ def as_python(table: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     for name, (number, meaning) in table["exit_codes"].items():
         yield f"    {name} = {number}"
+        yield f'    """{meaning}"""'
+    yield ""
+    yield ""
+    yield "class Verb(StrEnum):"
+    yield '    """What the guard is asked to do: its first argument."""'
+    yield ""
+    for name, meaning in table["verbs"].items():
+        yield f'    {name.replace("-", "_")} = "{name}"'
         yield f'    """{meaning}"""'
     yield ""
     yield ""

@@ -7,6 +7,7 @@
 #include "protocol.h"
 #include "text.h"
 #include "trial_images.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -275,7 +276,7 @@ static char *backing_file(const char *folder) {
     return text;
 }
 
-bool stands_still(const char *folder) {
+bool is_intact(const char *folder) {
     if (strncmp(folder, RAM_IMAGES "/", sizeof RAM_IMAGES)) /* a tree, in its place */
         return true;
     if (!is_mounted(folder)) {
@@ -324,7 +325,11 @@ static const char *try_image(const struct trial_image *trial, const char *folder
     return problem;
 }
 
-int try_images(void) {
+/* guard try-images: prints which compressions worked. */
+int guard_try_images(int argc, char **argv) {
+    (void)argv;
+    if (argc)
+        fail(EXIT_USAGE, "usage: incamera-guard try-images", NULL, 0);
     char folder[] = "/tmp/.incamera-trial-XXXXXX";
     const char *problem = "cannot write to /tmp";
     bool any = false;

@@ -13,12 +13,9 @@ void mount_image(const struct image *image, const char *path, const char *folder
 bool is_mounted(const char *folder);
 
 /* Can the runtime in FOLDER still be read? One that is mounted must be tied to a file that is still there. */
-bool stands_still(const char *folder);
+bool is_intact(const char *folder);
 
 /* Unmount or remove the runtime in FOLDER, unless a process uses it. */
 bool drop_image(const char *folder);
-
-/* Mount a tiny image of each compression, read it, and print what worked. */
-int try_images(void);
 
 #endif

@@ -41,6 +41,22 @@ enum exit_code {
 #define RAM_RESERVE 67108864 /* The least RAM that the camera keeps for itself, in bytes. */
 #define RAM_RESERVE_PART 4 /* The part of all RAM that the camera keeps for itself: a quarter, if that is more. */
 
+/* X(name, function) for each verb of the guard. */
+#define VERBS(X) \
+    X("run", guard_run) \
+    X("supervise", guard_supervise) \
+    X("receive", guard_receive) \
+    X("tidy", guard_tidy) \
+    X("verify", guard_verify) \
+    X("activate", guard_activate) \
+    X("deactivate", guard_deactivate) \
+    X("list", guard_list) \
+    X("try-images", guard_try_images) \
+    X("measure", guard_measure) \
+    X("connect", guard_connect) \
+    X("mount", guard_mount) \
+    X("unmount", guard_unmount)
+
 /* The kinds of entries in a listing. */
 enum {
     ENTRY_FILE = 'f',

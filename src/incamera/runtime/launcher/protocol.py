@@ -5,7 +5,7 @@ Made by make_protocol.py of protocol.toml: change that, and run `python make_pro
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -50,6 +50,37 @@ class ExitCode(IntEnum):
     """The program is there but cannot be executed."""
     not_found = 127
     """The program, or a part of the bundle that it needs, is not there."""
+
+
+class Verb(StrEnum):
+    """What the guard is asked to do: its first argument."""
+
+    run = "run"
+    """Write down who runs, and become the app."""
+    supervise = "supervise"
+    """End the app and all its processes when the host is gone."""
+    receive = "receive"
+    """Receive a bundle or a runtime: only what the device lacks."""
+    tidy = "tidy"
+    """Remove the bundles and runtimes that are not needed any more."""
+    verify = "verify"
+    """Compare the files of a bundle with its listing."""
+    activate = "activate"
+    """Mount or unpack the runtime of a bundle, and make the folder of links that it runs from."""
+    deactivate = "deactivate"
+    """Undo that for every bundle that no process runs from."""
+    list = "list"
+    """List what has been activated."""
+    try_images = "try-images"
+    """Try which kinds of images the kernel mounts."""
+    measure = "measure"
+    """Measure how fast a place is written and read."""
+    connect = "connect"
+    """Connect standard input and output to a socket."""
+    mount = "mount"
+    """Mount a network share."""
+    unmount = "unmount"
+    """Unmount a network share."""
 
 
 IMAGES: Final = ".images"

@@ -107,14 +107,14 @@ static void mend_listing(const char *final, const char *raw, size_t size) {
     free(path);
 }
 
-/* guard receive APPS APP NAME [plain] [keep] [verify] [take-over] [by WHO] [image FILE SIZE | tree FILE ENTRIES]: standard input brings the size
+/* guard receive APPS APP NAME [plain] [keep] [verify] [take-over] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]: standard input brings the size
    of a listing, the listing, and then, when we have told what is missing, the rest of the image and a tar archive with the
    files, compressed unless `plain` or there is nothing here to unpack it with. `keep` leaves old bundles to `tidy`: it is
    for folders that another computer runs from. `verify` reads every file that is here, where else a look at its size and time
    will do. A runtime that is a tree comes beforehand, as the app `.images`. */
 int guard_receive(int argc, char **argv) {
     bool plain = false, keep = false, verify = false, take_over = false, known = argc >= 3 && is_safe(argv[1]) && is_safe(argv[2]);
-    const char *who = "";
+    const char *owner = "";
     struct shared_image image = {.descriptor = -1};
     for (int i = 3; known && i < argc; i++) {
         if (!strcmp(argv[i], "plain"))
@@ -125,8 +125,8 @@ int guard_receive(int argc, char **argv) {
             verify = true;
         else if (!strcmp(argv[i], "take-over"))
             take_over = true;
-        else if (!strcmp(argv[i], "by") && i + 1 < argc)
-            who = argv[++i];
+        else if (!strcmp(argv[i], "owner") && i + 1 < argc)
+            owner = argv[++i];
         else if ((!strcmp(argv[i], "image") || !strcmp(argv[i], "tree")) && i + 2 < argc && is_safe(argv[i + 1])) {
             image.folder = *argv[i] == 't';
             image.file = argv[++i];
@@ -137,7 +137,7 @@ int guard_receive(int argc, char **argv) {
     }
     if (!known)
         fail(EXIT_USAGE, "usage: incamera-guard receive",
-             "APPS APP NAME [plain] [keep] [verify] [take-over] [by WHO] [image FILE SIZE | tree FILE ENTRIES]", 0);
+             "APPS APP NAME [plain] [keep] [verify] [take-over] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]", 0);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     const char *apps = argv[0], *name = argv[2];
@@ -157,9 +157,9 @@ int guard_receive(int argc, char **argv) {
         fail_at_place("cannot make", app, errno);
     free(lock_path);
     utimensat(AT_FDCWD, "/proc/self/exe", NULL, 0); /* see remove_guards */
-    take_lock(app, who, take_over);
+    take_lock(app, owner, take_over);
     if (keep || is_shared(apps))
-        take_lease(apps, argv[1], who, take_over);
+        take_lease(apps, argv[1], owner, take_over);
     char *previous = join(read_current(app), "", "");
     int images = image.file ? share_images(apps) : -1;
     bool whole = is_whole(final, &wanted, !verify), imaged = !image.file || has_image(apps, &image);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A run begins a moment after its root was made to stand: until then nobody runs from it, and yet it is wanted. */
+/* A run begins a moment after its bundle was activated: until then no process runs from the root, and yet it is needed. */
 #define YOUNG_SECONDS 15
 #define LOCK_WAIT_MS 60000
 #define LOCK_PAUSE_MS 20
@@ -46,8 +46,8 @@ void take_roots_lock(void) {
     }
 }
 
-bool read_stands(const char *root, char *lines[2]) {
-    char *path = join_path(root, STANDS), *text = read_file(path, NULL), *rest = text;
+bool read_made_of(const char *root, char *lines[2]) {
+    char *path = join_path(root, MADE_OF), *text = read_file(path, NULL), *rest = text;
     free(path);
     for (int i = 0; text && i < 2; i++)
         if (!(lines[i] = strsep(&rest, "\n")) || !rest) {
@@ -85,24 +85,24 @@ bool root_in_use(const char *name) {
 }
 
 void remove_root(const char *root) {
-    char *app = join_path(root, "app"), *stands = join_path(root, STANDS);
-    unlink(stands); /* what is left is not taken for whole */
+    char *app = join_path(root, "app"), *made_of = join_path(root, MADE_OF);
+    unlink(made_of); /* what is left is not taken for whole */
     bool free_of_mounts = umount2(app, MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT || geteuid() != 0;
     if (free_of_mounts)
         remove_tree(root);
-    free(stands);
+    free(made_of);
     free(app);
 }
 
 void renew_root(const char *root) {
-    char *path = join_path(root, STANDS);
+    char *path = join_path(root, MADE_OF);
     utimensat(AT_FDCWD, path, NULL, 0);
     free(path);
 }
 
 static bool is_young(const char *root) {
     struct stat status;
-    char *path = join_path(root, STANDS);
+    char *path = join_path(root, MADE_OF);
     time_t now = time(NULL);
     bool young = stat(path, &status) == 0 && status.st_mtime <= now && now - status.st_mtime < YOUNG_SECONDS;
     free(path);
@@ -117,7 +117,7 @@ void drop_roots(const char *keep, const char *app) {
         if (is_hidden(entry) || (keep && !strcmp(entry->d_name, keep)))
             continue;
         char *root = join_path(ROOTS, entry->d_name), *lines[2];
-        bool whole = read_stands(root, lines);
+        bool whole = read_made_of(root, lines);
         char *owner = whole ? parent_of(lines[0]) : NULL;
         if (!whole || !app || !strcmp(name_of(owner), app))
             if (!(whole && keep && is_young(root)) && !root_in_use(entry->d_name))
@@ -136,7 +136,7 @@ static bool is_named(const char *image) {
     bool named = false;
     for (struct dirent *entry; folder && !named && (entry = readdir(folder));) {
         char *root = join_path(ROOTS, entry->d_name), *lines[2];
-        if (!is_hidden(entry) && read_stands(root, lines)) {
+        if (!is_hidden(entry) && read_made_of(root, lines)) {
             named = !strcmp(lines[1], image);
             free(lines[0]);
         }
@@ -159,7 +159,7 @@ void drop_images(void) {
         closedir(folder);
 }
 
-void list_standing(void) {
+void list_roots(void) {
     const char *places[] = {ROOTS, RAM_IMAGES};
     for (int i = 0; i < 2; i++) {
         DIR *folder = opendir(places[i]);
@@ -171,7 +171,7 @@ void list_standing(void) {
             say(entry->d_name);
             if (i)
                 say(is_mounted(path) ? " mounted" : " unpacked");
-            else if (read_stands(path, lines)) {
+            else if (read_made_of(path, lines)) {
                 say(" ");
                 say(lines[0]);
                 free(lines[0]);

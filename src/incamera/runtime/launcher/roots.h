@@ -5,13 +5,13 @@
 #include <stdbool.h>
 
 /* In each root: the folders of the bundle and of the runtime that it was made of, a line each. */
-#define STANDS ".stands"
+#define MADE_OF ".made-of"
 
 /* Wait until no other process changes roots or images, for a minute at most. The lock ends with the process. */
 void take_roots_lock(void);
 
 /* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */
-bool read_stands(const char *root, char *lines[2]);
+bool read_made_of(const char *root, char *lines[2]);
 
 /* Count the time for which a root is spared from now on. */
 void renew_root(const char *root);
@@ -28,6 +28,7 @@ void drop_roots(const char *keep, const char *app);
 /* With the lock: remove the images that no root names. */
 void drop_images(void);
 
-void list_standing(void);
+/* Print all roots and images. */
+void list_roots(void);
 
 #endif

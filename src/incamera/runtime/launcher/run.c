@@ -1,6 +1,6 @@
-/* One run of an app: `run` becomes the app, `hold` sees to it that nothing of the app outlives the connection.
+/* One run of an app: `run` becomes the app, `supervise` sees to it that nothing of the app outlives the connection.
 
-   The two are started over one SSH connection, each on a channel of its own. `hold` hears a heartbeat from the host;
+   The two are started over one SSH connection, each on a channel of its own. `supervise` hears a heartbeat from the host;
    when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
    treats the children of a lost connection. */
 #include "files.h"
@@ -71,7 +71,7 @@ int guard_run(int argc, char **argv) {
     char *pid = number_text(getpid());
     char *text = join(pid, " ", describe_self(pid));
     char *path = join_path(folder, "pid"), *partial = join(path, ".", "new");
-    /* `hold` starts at the same time as we do, so that nobody waits for a round trip; let it make the folder. */
+    /* `supervise` starts at the same time as we do, so that nobody waits for a round trip; let it make the folder. */
     for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
         nanosleep(&PAUSE, NULL);
     /* Where the folder is gone again, the run was ended before it began. */
@@ -164,12 +164,12 @@ static long milliseconds_option(int argc, char **argv, const char *name, long ot
     return otherwise;
 }
 
-/* guard hold FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end".
+/* guard supervise FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end".
    Tells "ready", then "exited" when the app's first process is gone: the channel of the app may stay open longer, where
    children of the app hold it. At the end, tells how many processes were "ended" and how many are "left". */
-int guard_hold(int argc, char **argv) {
+int guard_supervise(int argc, char **argv) {
     if (argc < 1)
-        fail(EXIT_USAGE, "usage: incamera-guard hold FOLDER [--timeout MS] [--grace MS]", NULL, 0);
+        fail(EXIT_USAGE, "usage: incamera-guard supervise FOLDER [--timeout MS] [--grace MS]", NULL, 0);
     char *folder = argv[0], *id = run_id(folder);
     long timeout = milliseconds_option(argc, argv, "--timeout", SUPERVISE_TIMEOUT_MS);
     long grace = milliseconds_option(argc, argv, "--grace", GRACE_MS);

@@ -1,4 +1,4 @@
-/* What the program is started for. Each gets the words behind its name and returns the exit code. */
+/* What the program is started for. Each function gets the words behind the verb and returns the exit code. */
 #ifndef VERBS_H
 #define VERBS_H
 
@@ -6,15 +6,18 @@
 int launch(int argc, char **argv);
 
 /* The verbs of the guard, each described where it is defined. */
-int guard_run(int argc, char **argv);     /* run.c */
-int guard_hold(int argc, char **argv);    /* run.c */
-int guard_receive(int argc, char **argv); /* receive.c */
-int guard_tidy(int argc, char **argv);    /* tidy.c */
-int guard_verify(int argc, char **argv);  /* listing.c */
-int guard_mount(int argc, char **argv);   /* mount.c */
-int guard_unmount(int argc, char **argv); /* mount.c */
-int guard_stand(int argc, char **argv);   /* stand.c */
-int guard_connect(int argc, char **argv); /* connect.c */
-int guard_measure(int argc, char **argv); /* measure.c */
+int guard_run(int argc, char **argv);        /* run.c */
+int guard_supervise(int argc, char **argv);  /* run.c */
+int guard_receive(int argc, char **argv);    /* receive.c */
+int guard_tidy(int argc, char **argv);       /* tidy.c */
+int guard_verify(int argc, char **argv);     /* listing.c */
+int guard_activate(int argc, char **argv);   /* activate.c */
+int guard_deactivate(int argc, char **argv); /* activate.c */
+int guard_list(int argc, char **argv);       /* activate.c */
+int guard_try_images(int argc, char **argv); /* mounted.c */
+int guard_measure(int argc, char **argv);    /* measure.c */
+int guard_connect(int argc, char **argv);    /* connect.c */
+int guard_mount(int argc, char **argv);      /* mount.c */
+int guard_unmount(int argc, char **argv);    /* mount.c */
 
 #endif

@@ -1,4 +1,4 @@
-/* A bundle that lies there as one image is made to stand: its root is a folder of links in RAM that looks like the tree.
+/* A bundle whose runtime is one image is activated: it gets a root, a folder of links in RAM that looks like the tree.
 
    /tmp/incamera-images/DIGEST/    the runtime, mounted or unpacked; one for all bundles that have it
    /tmp/incamera-roots/NAME/       what the bundle NAME runs from:
@@ -6,10 +6,10 @@
        device/         real files, written here as the `image` text says
        app/            a small app: real files, from an archive behind that text
        app, bundle.json, lib, ...   links to where these are
-       .stands         what it was made of: the folders of bundle and runtime, a line each; written last
+       .made-of        what it was made of: the folders of bundle and runtime, a line each; written last
    /tmp/incamera-roots/.lock       held while any of this is changed
 
-   What stands already is told without asking the place: on a network share each question costs a round trip. */
+   For a bundle that is active already the place is not asked: on a network share each question costs a round trip. */
 #define _GNU_SOURCE
 #include "files.h"
 #include "image.h"
@@ -149,15 +149,15 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
     }
 
     char *first = join(bundle, "\n", runtime), *lines = join(first, "\n", "");
-    char *stands = join_path(partial, STANDS);
-    if (!write_file(stands, lines, strlen(lines), 0644))
-        fail_in_ram("cannot write", stands, errno);
+    char *made_of = join_path(partial, MADE_OF);
+    if (!write_file(made_of, lines, strlen(lines), 0644))
+        fail_in_ram("cannot write", made_of, errno);
     remove_root(root);
     if (rename(partial, root) < 0)
         fail(EXIT_FAILED, "cannot rename", partial, errno);
 }
 
-/* Return where the runtime of BUNDLE is, once it stands there. */
+/* Mount or unpack the runtime of BUNDLE, unless it is there already. Returns its folder. */
 static char *ensure_runtime(const char *bundle, const struct image *image, bool anew) {
     char *app = parent_of(bundle), *apps = parent_of(app), *images = join_path(apps, IMAGES);
     char *path = join_path(images, image->file);
@@ -168,41 +168,41 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
         *dot = 0;
     char *folder = join_path(RAM_IMAGES, digest);
     if (!strcmp(image->form, "squashfs")) {
-        if (is_mounted(folder) && (anew || !stands_still(folder)))
+        if (is_mounted(folder) && (anew || !is_intact(folder)))
             umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
         if (!is_mounted(folder))
             mount_image(image, path, folder);
     } else if (!strcmp(image->form, "archive")) {
-        if (!stands_still(folder))
+        if (!is_intact(folder))
             unpack_image(image, path, folder);
     } else
         fail(EXIT_USAGE, "an unknown form of image:", image->form, 0);
     return folder;
 }
 
-static bool tell_if_standing(const char *bundle, const char *root) {
+static bool tell_if_active(const char *bundle, const char *root) {
     char *lines[2];
     /* Before the lock is taken, nobody has looked yet whose ROOTS are. */
-    bool standing = is_own_folder(ROOTS) && read_stands(root, lines) && !strcmp(lines[0], bundle) && stands_still(lines[1]);
-    if (standing) {
+    bool active = is_own_folder(ROOTS) && read_made_of(root, lines) && !strcmp(lines[0], bundle) && is_intact(lines[1]);
+    if (active) {
         renew_root(root);
         say(root);
         say("\n");
     }
-    return standing;
+    return active;
 }
 
-/* ANEW: what stands was made from something damaged, that has been mended since. */
-static void stand(const char *bundle, bool anew) {
+/* ANEW: also where it is active, since that was made of a damaged image, which has been replaced. */
+static void activate(const char *bundle, bool anew) {
     const char *name = name_of(bundle);
     char *root = join_path(ROOTS, name), *app = parent_of(bundle);
-    if (!anew && tell_if_standing(bundle, root))
+    if (!anew && tell_if_active(bundle, root))
         return;
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
     if (!text && errno != ENOENT)
         fail(EXIT_UNREACHABLE, "cannot read the bundle (is the share or card still there?):", bundle, errno);
-    if (!text) { /* a tree stands by itself */
+    if (!text) { /* a tree runs where it is */
         char *program = join_path(bundle, "bin/python3");
         if (access(program, F_OK) < 0)
             fail(errno == ENOENT ? EXIT_IMAGE_DAMAGED : EXIT_UNREACHABLE, "there is no bundle in", bundle, errno == ENOENT ? 0 : errno);
@@ -213,7 +213,7 @@ static void stand(const char *bundle, bool anew) {
     umask(022);
     take_roots_lock();
     /* Another may have been faster, and somebody runs from it already. */
-    if (!anew && tell_if_standing(bundle, root))
+    if (!anew && tell_if_active(bundle, root))
         return;
     char *copy = join(text, "", "");
     struct image image = {0};
@@ -232,20 +232,31 @@ static void stand(const char *bundle, bool anew) {
     drop_images();
 }
 
-int guard_stand(int argc, char **argv) {
+/* guard activate [--anew] BUNDLE_FOLDER: prints where the bundle runs from. */
+int guard_activate(int argc, char **argv) {
     bool anew = argc == 2 && !strcmp(argv[0], "--anew");
-    const char *what = argc == 1 + anew ? argv[anew] : "";
-    if (*what == '/') {
-        stand(what, anew);
-    } else if (!strcmp(what, "--try")) {
-        return try_images();
-    } else if (!strcmp(what, "--list")) {
-        list_standing();
-    } else if (!strcmp(what, "--drop")) {
-        take_roots_lock();
-        drop_roots(NULL, NULL);
-        drop_images();
-    } else
-        fail(EXIT_USAGE, "usage: incamera-guard stand [--anew] BUNDLE_FOLDER|--try|--list|--drop", NULL, 0);
+    if (argc != 1 + anew || *argv[anew] != '/')
+        fail(EXIT_USAGE, "usage: incamera-guard activate [--anew] BUNDLE_FOLDER", NULL, 0);
+    activate(argv[anew], anew);
+    return 0;
+}
+
+/* guard deactivate: what no process runs from is taken away. */
+int guard_deactivate(int argc, char **argv) {
+    (void)argv;
+    if (argc)
+        fail(EXIT_USAGE, "usage: incamera-guard deactivate", NULL, 0);
+    take_roots_lock();
+    drop_roots(NULL, NULL);
+    drop_images();
+    return 0;
+}
+
+/* guard list: prints the roots and the runtimes, mounted or unpacked, and which of them are used. */
+int guard_list(int argc, char **argv) {
+    (void)argv;
+    if (argc)
+        fail(EXIT_USAGE, "usage: incamera-guard list", NULL, 0);
+    list_roots();
     return 0;
 }
