@@ -138,7 +138,7 @@ def test_executable_stack_is_none_without_a_stack_header() -> None:
 )
 def test_only_files_with_loader_and_debug_entry_are_programs(options: dict[str, object], program: bool) -> None:
     """Some libraries can be started, too, but count as libraries."""
-    assert parse_elf(make_elf(**options)).is_program is program  # type: ignore[arg-type]
+    assert parse_elf(make_elf(**options)).is_program is program
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""ELF facts and what they mean for a device."""
+"""The audit: whether what ELF files need is what a camera has."""

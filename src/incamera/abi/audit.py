@@ -1,4 +1,4 @@
-"""The audit: what a bundle, a package or a file asks of a camera, against what the camera has."""
+"""The audit: compare what a bundle, an .eap or a file needs with what a camera has."""
 
 from __future__ import annotations
 
@@ -20,27 +20,30 @@ if TYPE_CHECKING:
     from incamera.abi.policy import Policy
 
 _SHOWN = 3
-_ALWAYS_UNSEEN = (
-    "libraries and programs that native code loads or starts by names of its own",
-    "processor features that a file uses without saying so: only files for ARMv7 say anything of that",
+_NEVER_CHECKED = (
+    "libraries that native code loads by name, and programs that it starts",
+    "processor features that a file uses without declaring them: only ARMv7 files declare any",
 )
 
 
 def audit_path(path: Path, policy: Policy, *, target: Target | None = None) -> Report:
-    """Judge what lies at *path* against *policy*. Raises UsageError for what cannot be judged."""
+    """Audit the file or folder at *path* against *policy*. Raises UsageError for a file of no known kind."""
     with open_subject(path) as subject:
         return audit(subject, policy, target=target)[0]
 
 
 def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> tuple[Report, World]:
-    """Judge *subject*; *target* is for what doesn't say itself which Python it is for. Returns also who loads whom."""
+    """Audit *subject* against *policy*. Returns the report, and the simulated loading that it is based on.
+
+    *target* gives the Python version; None takes it from the subject's own names.
+    """
     target = target or _find_target(subject, policy)
     world = make_world(subject, policy, target)
     findings = [
         *_damaged_archives(subject),
-        *_judge_files(subject, policy, target, world),
-        *_judge_links(policy, world),
-        *wheel.find_lies(subject, policy, target),
+        *_check_files(subject, policy, target, world),
+        *_check_links(policy, world),
+        *wheel.find_wrong_tags(subject, policy),
     ]
     loaded_by_name, limits = dlopen.find_loaded_by_name(subject, world.process)
     report = Report(
@@ -49,13 +52,13 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
         loader=world.loader,
         files=len(subject.objects),
         findings=_sorted([*findings, *loaded_by_name]),
-        limits=(*limits, *_dispatching(subject), *_ALWAYS_UNSEEN),
+        limits=(*limits, *_describe_feature_detection(subject), *_NEVER_CHECKED),
     )
     return report, world
 
 
 def _find_target(subject: Subject, policy: Policy) -> Target:
-    """Return the target that the subject's own words fit best."""
+    """Return the target for the Python version that the subject's wheel or launcher names, else the default one."""
     version = wheel.python_of(subject.wheel) if subject.wheel else None
     if subject.program is not None:
         version = subject.program.rpartition("python")[2]
@@ -64,20 +67,20 @@ def _find_target(subject: Subject, policy: Policy) -> Target:
             suite_for_python(version)
             return Target(policy.architecture, version)
     except ConfigError:
-        pass  # the check of the modules says so, in better words
+        pass  # no such Python: the check of the modules reports that
     return Target(policy.architecture)
 
 
-def _dispatching(subject: Subject) -> Iterator[str]:
-    """Files that may use more than every camera's processor has, but look at it first."""
+def _describe_feature_detection(subject: Subject) -> Iterator[str]:
+    """Yield a limit that names the files which may use more than every camera's processor has, but detect it first."""
     files = [
         item.name
         for item in subject.objects.values()
-        if identity.describe_cpu_features(item) and identity.asks_the_processor(item)
+        if identity.describe_cpu_features(item) and identity.detects_cpu_features(item)
     ]
     if files:
         shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
-        yield f"whether these use processor features only where they find them: {shown}"
+        yield f"whether these files use processor features only after detecting them: {shown}"
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -91,32 +94,32 @@ def _damaged_archives(subject: Subject) -> Iterator[Finding]:
             kind=Kind.malformed,
             severity=Severity.error,
             file=name,
-            needs="a whole archive" if name.endswith((".whl", ".eap")) else "a file that can be loaded",
+            needs="a complete archive" if name.endswith((".whl", ".eap")) else "a file that can be loaded",
             provides=problem,
-            remedy="fetch or build it again",
+            remedy="download or build it again",
         )
 
 
-def _judge_files(subject: Subject, policy: Policy, target: Target, world: World) -> Iterator[Finding]:
-    """Judge each file by itself, in the process that it would be loaded into."""
-    places: dict[Object, Loaded] = {}
+def _check_files(subject: Subject, policy: Policy, target: Target, world: World) -> Iterator[Finding]:
+    """Check each file by itself, in the process that would load it."""
+    first_load: dict[Object, Loaded] = {}
     for loaded in world.loads:
         for item in loaded.load.objects:
-            places.setdefault(item, loaded)
-    asked_for = {item for loaded in world.loads for item in loaded.load.passed_over.values()}
-    asked_for |= {item for loaded in world.loads for item in loaded.load.found.values() if item is not None}
+            first_load.setdefault(item, loaded)
+    needed = {item for loaded in world.loads for item in loaded.load.skipped.values()}
+    needed |= {item for loaded in world.loads for item in loaded.load.found.values() if item is not None}
     for item in subject.objects.values():
-        severity = Severity.error if _matters(item, subject, target, item in asked_for) else Severity.warning
+        severity = Severity.error if _will_be_loaded(item, subject, target, item in needed) else Severity.warning
         if item.damage:
             yield from identity.find_damage(item, severity)
             continue
         if not identity.is_for(item.facts, policy.architecture):
             yield from identity.find_wrong_architecture(item, policy, severity)
             continue
-        place = places.get(item)
-        process = place.process if place is not None else world.process
-        later = place is None or not place.at_start
-        judged = [
+        loaded_by = first_load.get(item)
+        process = loaded_by.process if loaded_by is not None else world.process
+        later = loaded_by is None or not loaded_by.at_start
+        findings = [
             *identity.find_damage(item, severity),
             *identity.find_float_abi(item),
             *identity.find_cpu_features(item),
@@ -127,38 +130,40 @@ def _judge_files(subject: Subject, policy: Policy, target: Target, world: World)
             *camera.find_bundled_camera_library(item),
         ]
         if subject.shape is not Shape.package:
-            judged += [*python.find_unimportable(item, subject, target), *python.find_no_entry(item, target)]
-        if place is not None and place.aside:
-            judged = _as_warnings(judged)
-        yield from judged
+            findings += [*python.find_unimportable(item, subject, target)]
+            findings += [*python.find_missing_entry_point(item, target)]
+        if loaded_by is not None and loaded_by.optional:
+            findings = _as_warnings(findings)
+        yield from findings
 
 
-def _matters(item: Object, subject: Subject, target: Target, asked_for: bool) -> bool:
-    """Will anybody load this file? Packages carry files for other machines along, and choose among them."""
-    if asked_for or subject.shape is Shape.package or item.folder in subject.libraries:
+def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool) -> bool:
+    """Is it certain that something loads this file? A package may bring files for several machines to choose from."""
+    if needed or subject.shape is Shape.package or item.folder in subject.libraries:
         return True
     if subject.shape is Shape.loose:
-        return subject.wheel is None or wheel.claims_platform(subject)
+        return subject.wheel is None or wheel.has_platform_tag(subject)
     name = python.parse_module_name(item.name)
     return name is not None and bool(name.tag) and python.is_importable(item, target)
 
 
-def _judge_links(policy: Policy, world: World) -> Iterator[Finding]:
+def _check_links(policy: Policy, world: World) -> Iterator[Finding]:
+    """Check what the files need of one another, in each process."""
     for loaded in world.loads:
         load, process = loaded.load, loaded.process
-        judged = list(linking.find_missing_libraries(load, process))
+        findings = list(linking.find_missing_libraries(load, process))
         foreign = list(linking.find_foreign_libc(load, process))
         if process.by_camera:
-            judged += linking.find_missing_loader(process)
+            findings += linking.find_missing_loader(process)
         versions = [] if foreign else list(linking.find_missing_versions(load, process))
-        judged += foreign or versions
-        # Of a version that isn't there, none of the symbols is: that is told already.
+        findings += foreign or versions
+        # A missing version has been reported; that its symbols are missing, too, says nothing more.
         if load.complete and not (foreign or versions):
-            judged += linking.find_missing_symbols(process.find_missing(load), load)
-        yield from _as_warnings(judged) if loaded.aside else judged
+            findings += linking.find_missing_symbols(process.undefined_symbols(load))
+        yield from _as_warnings(findings) if loaded.optional else findings
     loads = [loaded.load for loaded in world.loads]
     yield from linking.find_private_copies([one.load for one in world.loads if one.process is world.process])
-    yield from linking.find_two_generations(loads)
+    yield from linking.find_two_major_versions(loads)
     yield from camera.find_time_mismatch(loads, policy)
 
 

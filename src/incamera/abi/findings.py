@@ -1,4 +1,4 @@
-"""What an audit says: findings, and the report that holds them."""
+"""The result of an audit: findings, and the report that holds them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# Raise it when the same files are judged differently than before.
-FORMAT = 1
+# Increase it when the audit's result for the same files changes, so that stored reports are not used any more.
+FORMAT = 2
 
 
 class Kind(StrEnum):
-    """Each is explained in docs/reference/audit.md, by this name."""
+    """What is wrong. docs/reference/audit.md explains each."""
 
     wrong_architecture = "wrong-architecture"
     float_abi = "float-abi"
@@ -29,20 +29,23 @@ class Kind(StrEnum):
     executable_stack = "executable-stack"
     run_path = "run-path"
     text_relocations = "text-relocations"
-    lying_tag = "lying-tag"
+    wrong_tag = "wrong-tag"
     malformed = "malformed"
 
 
 class Severity(StrEnum):
     error = "error"
-    """It cannot work there."""
+    """It cannot work on the camera."""
     warning = "warning"
-    """It works, or nobody can tell from the files; a reader should know."""
+    """It works, or the files don't tell whether it does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One mismatch: *file* needs something, the camera (with the bundle) provides something else."""
+    """One mismatch: `file` needs something, the camera (with the bundle) provides something else.
+
+    `remedy` says what to do about it.
+    """
 
     kind: Kind
     severity: Severity
@@ -64,7 +67,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All that was found. `loader` says in words whose loader and C library will be used; `limits` what nobody saw."""
+    """The findings of one audit.
+
+    `subject` and `policy`: the names of what was audited, and of the camera or profile.
+    `loader`: text that says whose loader and C library will be used.
+    `files`: the number of ELF files.
+    `limits`: what the audit could not check.
+    """
 
     subject: str
     policy: str
@@ -94,7 +103,7 @@ class Report:
 
 
 def parse_report(document: Mapping[str, Any]) -> Report:
-    """Return what `to_json` made a document of. Raises ValueError."""
+    """Return the report in *document*, which `Report.to_json` made. Raises ValueError for anything else."""
     try:
         return Report(
             subject=document["subject"],

@@ -1,7 +1,8 @@
-"""The loader rule: of a library that both sides have the newer is used, and what only the camera has comes from it.
+"""The loader rule: of a library that bundle and camera both have, the newer one is used.
 
-The camera's own libraries (VDO, larod, …) share one libc, one libstdc++ and one GLib with Python in a process. So, for
-each name, the side whose library exports more is taken; the C library, its loader and their kin move as one.
+A library that only the camera has is used from there. The camera's own libraries (VDO, larod, …) share one libc, one
+libstdc++ and one GLib with Python in a process. So for each soname the side with more symbol versions is taken. The
+libraries of glibc, its loader included, are taken from one side together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from incamera.elf import ElfFacts
 
-# glibc's own: they call each other through private symbols, so those of two versions don't mix.
+# The libraries of glibc: they call each other through private symbols, so those of two versions don't mix.
 LIBC_FAMILY = re.compile(
     r"(?:ld-linux.*\.so\.\d|libc\.so\.6|libm\.so\.6|libmvec\.so\.1|libpthread\.so\.0|libdl\.so\.2|librt\.so\.1"
     r"|libutil\.so\.1|libresolv\.so\.2|libanl\.so\.1|libnss_\w+\.so\.2|libnsl\.so\.1|libBrokenLocale\.so\.1"
@@ -26,7 +27,7 @@ _DEVICE_FOLDER = "device"
 
 @dataclass(frozen=True, slots=True)
 class LibraryFacts:
-    """A library: its soname, the name of its real file, the symbol versions it defines, and where it lies."""
+    """A library: its soname, the name of its file (without links), the symbol versions it defines, and its path."""
 
     soname: str
     real_name: str
@@ -38,8 +39,10 @@ class LibraryFacts:
 class LoaderPlan:
     """What is written into a bundle's `device` folder on one device.
 
-    `loader` is the camera's own, or None for the bundle's; `libraries` is the search path; `links` maps the names in
-    `device/lib` to the camera's files; `why` tells, for each name that both have, who won.
+    `loader`: the path of the camera's loader; None for the bundle's.
+    `libraries`: the search path, folders of the bundle (relative) and of the camera (absolute).
+    `links`: for each library in `device/lib`, the camera's file that it links to.
+    `why`: for each soname that both sides have, which side's library is used, as text.
     """
 
     loader: str | None
@@ -49,8 +52,8 @@ class LoaderPlan:
 
     @property
     def files(self) -> dict[str, bytes]:
-        """The files that a shipment gets besides."""
-        lines = ["# Found out about this device when the bundle was deployed; has precedence over etc/launcher."]
+        """The files to add to the bundle on this device, by path."""
+        lines = ["# Written for this device when the bundle was deployed; overrides etc/launcher."]
         if self.loader is not None:
             lines.append(f"loader {self.loader}")
         lines.append("libraries " + ":".join(self.libraries))
@@ -58,6 +61,7 @@ class LoaderPlan:
 
     @property
     def shipped_links(self) -> dict[str, str]:
+        """The symbolic links to add to the bundle on this device: their paths, and what they link to."""
         return {f"{_DEVICE_FOLDER}/lib/{soname}": path for soname, path in self.links.items()}
 
 
@@ -69,7 +73,10 @@ def plan_loader(
     device_folders: Sequence[str],
     device_loader: str | None,
 ) -> LoaderPlan:
-    """Decide, for every name that both sides have, whose library is used."""
+    """Decide for every soname that both sides have whose library is used.
+
+    *bundle* and *device* map sonames to libraries, *device_loader* is the camera's loader; None where it has none.
+    """
     libc = "libc.so.6"
     device_libc = (
         device_loader is not None and libc in device and libc in bundle and is_newer(device[libc], bundle[libc])
@@ -80,9 +87,9 @@ def plan_loader(
         family = LIBC_FAMILY.fullmatch(soname) is not None
         if device_libc if family else is_newer(device[soname], bundle[soname]):
             links[soname] = device[soname].path
-        ours, theirs = bundle[soname].real_name, device[soname].real_name
-        winner = "camera" if soname in links else "bundle"
-        why[soname] = f"{winner}: {theirs} there, {ours} here" + (" (goes with libc)" if family else "")
+        chosen = "camera" if soname in links else "bundle"
+        names = f"the camera has {device[soname].real_name}, the bundle {bundle[soname].real_name}"
+        why[soname] = f"{chosen}: {names}" + (" (chosen together with libc)" if family else "")
     first = (f"{_DEVICE_FOLDER}/lib",) if links else ()
     return LoaderPlan(
         loader=device_loader if device_libc else None,
@@ -93,16 +100,16 @@ def plan_loader(
 
 
 def is_newer(one: LibraryFacts, other: LibraryFacts) -> bool:
-    """Is *one* newer than *other*? More symbol versions are; where that doesn't decide, the file's name does."""
+    """Is *one* newer than *other*? The one with more symbol versions is; with equal versions, the file names decide."""
     if one.versions != other.versions:
         if one.versions > other.versions:
             return True
         if one.versions < other.versions:
             return False
-        # Neither has all of the other's: builds with different options. The higher versions are newer.
-        mine, theirs = _highest(one.versions - other.versions), _highest(other.versions - one.versions)
-        if mine != theirs:
-            return mine > theirs
+        # Each has versions that the other lacks, as builds with different options do: compare the highest of those.
+        highest, other_highest = _highest(one.versions - other.versions), _highest(other.versions - one.versions)
+        if highest != other_highest:
+            return highest > other_highest
     return _file_version(one) > _file_version(other)
 
 
@@ -129,7 +136,10 @@ def describe_libraries(
     real_names: Mapping[str, str],
     paths: Mapping[str, str] | None = None,
 ) -> dict[str, LibraryFacts]:
-    """Return what the rule wants to know of libraries that are known by their names."""
+    """Return, for the loader rule, the facts of *libraries* by soname.
+
+    *real_names* and *paths* give the name and the path of a library's file; a missing one is the soname.
+    """
     return {
         name: LibraryFacts(
             name, real_names.get(name, name), public_versions(facts.defines), (paths or {}).get(name, name)
@@ -139,5 +149,5 @@ def describe_libraries(
 
 
 def public_versions(versions: Iterable[str]) -> frozenset[str]:
-    """Return those of a library's versions that tell its age: private ones change as they like."""
+    """Return *versions* without private ones, which say nothing about a library's age."""
     return frozenset(name for name in versions if not name.endswith("PRIVATE"))

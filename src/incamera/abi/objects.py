@@ -1,4 +1,4 @@
-"""What a loader may map into a process: files of ours, and libraries of the camera."""
+"""The ELF files that a loader may map into a process: those of the subject, of the bare runtime, of the camera."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from functools import cached_property
 
 from incamera.elf import ElfFacts, Symbols
 
-_NOTHING = Symbols((), frozenset(), frozenset())
+_NO_SYMBOLS = Symbols((), frozenset(), frozenset())
 
 
 class Object:
-    """One file. `path` is relative to the tree that is judged, absolute where the camera has it.
+    """One ELF file.
 
-    `damage` says why it cannot be read. `symbols` is None where nobody knows them; `base`: of the bare runtime.
+    `path`: relative to the subject's folder; absolute for a file of the camera.
+    `damage`: why it cannot be read; "" for a file that can be.
+    `camera`, `base`: it belongs to the camera, to the bare runtime.
+    `symbols`: None where they are not known. *read* loads them when they are first used.
     """
 
     def __init__(
@@ -48,21 +51,21 @@ class Object:
 
     @property
     def ours(self) -> bool:
-        """Does it lie in the tree that is judged?"""
+        """Does it belong to the subject of the audit?"""
         return not self.camera and not self.base
 
     @cached_property
     def symbols(self) -> Symbols | None:
-        """Damage that shows only here is one more reason not to trust the file."""
+        """The file's symbols. A damaged symbol table sets `damage` and gives no symbols."""
         try:
             return self._read()
         except ValueError as error:
             self.damage = str(error)
-            return _NOTHING
+            return _NO_SYMBOLS
 
     @cached_property
     def time_bits(self) -> int | None:
-        """How wide it takes a time to be; None where that is unknown, or it uses none."""
+        """The width in bits of the time_t that it uses; None where that is unknown, or it uses none."""
         if self._time_bits is not None or self.facts.bits != 32 or self.symbols is None:
             return self._time_bits
         return self.symbols.time_bits

@@ -1,7 +1,7 @@
-"""Policies: what a camera provides, from a profile's data or from a live device; and the bare runtime of a target.
+"""Policies: the libraries that a camera of a profile, or a live device, provides; and the bare runtime of a target.
 
-The data beside this module are made by data/make_policies.py from what virtual cameras and bare runtimes really have.
-What no virtual camera has, the libraries of the camera's own interfaces, is in data/camera_api.toml.
+tools/make_policies.py reads them from virtual cameras and bare runtimes, and writes them to data/policies and
+data/runtimes. data/camera_api.toml names the libraries that real cameras have and virtual ones lack (VDO, larod, …).
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from incamera.targets.architecture import Architecture
     from incamera.targets.target import Target
 
-# The track with which a 32-bit AXIS OS changes to a 64-bit time_t, as Debian did with trixie.
+# The first AXIS OS track whose 32-bit systems have a 64-bit time_t.
 _TIME64_TRACK = (13, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiLibrary:
-    """A library of the camera's own: it must come from the camera. `versions` are those seen in real programs."""
+    """A library of camera_api.toml, which must come from the camera.
+
+    `versions`: the symbol versions that real programs need. `since`: the first AXIS OS track that has it.
+    """
 
     soname: str
     versions: tuple[str, ...]
@@ -42,7 +45,14 @@ class ApiLibrary:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """`libraries` are the camera's by soname; `api` those of them that nobody could look into."""
+    """What a camera provides.
+
+    `loader`: the path of its loader; None where it has none.
+    `folders`: those that its loader searches.
+    `libraries`: by soname. `real_names`: the names of their files.
+    `api`: the sonames taken from camera_api.toml, whose symbols are not known.
+    `page_size` is in bytes.
+    """
 
     name: str
     architecture: Architecture
@@ -53,10 +63,10 @@ class Policy:
     api: frozenset[str]
     page_size: int
     time_bits: int | None
-    """How wide a time is there; None where each library says so itself."""
+    """The width in bits of the camera's time_t; None where the symbols of each library tell."""
 
     def facts(self) -> dict[str, LibraryFacts]:
-        """Return what the loader rule wants to know of each library."""
+        """Return the facts of each library that the loader rule compares, by soname."""
         return describe_libraries(
             {name: item.facts for name, item in self.libraries.items()},
             self.real_names,
@@ -66,7 +76,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What a bundle of *target* has at least: the interpreter and the libraries in `lib/`."""
+    """What every bundle of *target* has: the interpreter and the libraries in `lib/`."""
 
     target: Target
     program: Object
@@ -76,7 +86,7 @@ class Runtime:
 
 @cache
 def load_policy(profile: str) -> Policy:
-    """Return what a camera of that profile provides. Raises ConfigError for an unknown one."""
+    """Return what a camera of *profile* provides. Raises ConfigError for an unknown profile."""
     known = require_profile(profile)
     return make_policy(
         json.loads(_data("policies", f"{profile}.json").read_bytes()),
@@ -95,14 +105,14 @@ def make_policy(
     track: tuple[int, ...] | None,
     exports: Callable[[], Mapping[str, Symbols]],
 ) -> Policy:
-    """Return the policy of a camera that *document* describes, as data/make_policies.py writes it.
+    """Return the policy of the camera that *document* describes, in the format that tools/make_policies.py writes.
 
     *exports* loads the symbols of its libraries by real file name. *track* is the AXIS OS track of a profile, whose
     camera is taken to have the libraries of `camera_api.toml`, too; None for a live device, which has only what was
     found in it.
     """
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=True)
-    unseen = {}
+    api = {}
     if track is not None:
         for library in load_api().values():
             if library.since <= track and library.soname not in libraries:
@@ -112,15 +122,15 @@ def make_policy(
                     soname=library.soname,
                     defines=library.versions,
                 )
-                unseen[library.soname] = Object(f"/usr/lib/{library.soname}", facts, camera=True)
+                api[library.soname] = Object(f"/usr/lib/{library.soname}", facts, camera=True)
     return Policy(
         name=name,
         architecture=architecture,
         loader=document["loader"],
         folders=tuple(document["folders"]),
-        libraries=libraries | unseen,
+        libraries=libraries | api,
         real_names=real_names,
-        api=frozenset(unseen),
+        api=frozenset(api),
         page_size=document["page_size"],
         time_bits=None if track is None else 32 if architecture.facts.bits == 32 and track < _TIME64_TRACK else 64,
     )
@@ -128,11 +138,11 @@ def make_policy(
 
 @cache
 def load_runtime(target: Target) -> Runtime:
-    """Return the bare runtime of *target*. Raises ConfigError when there is none."""
+    """Return the bare runtime of *target*. Raises ConfigError when there is no data for it."""
     try:
         document = json.loads(_data("runtimes", f"{target}.json").read_bytes())
     except FileNotFoundError:
-        raise ConfigError(f"it is not known what a bundle for {target} brings") from None
+        raise ConfigError(f"incamera has no audit data for {target}: which libraries its bundles bring") from None
     exports = cache(lambda: _load_exports(f"runtimes/{target}"))
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=False)
     program = _make_object(document["program"], exports, camera=False)
@@ -159,7 +169,7 @@ def _make_object(row: Mapping[str, Any], exports: Callable[[], Mapping[str, Symb
 
 
 def _load_exports(name: str) -> dict[str, Symbols]:
-    """Return the symbols of each file: `=NAME` begins one, a line each follows; see `elf.Symbols`."""
+    """Return the symbols by file name. In the data, a line `=NAME` begins a file, and `elf.dump_exports` the rest."""
     text = lzma.decompress(_data(f"{name}.symbols.xz").read_bytes()).decode()
     parts = (part.split("\n") for part in text.split("\n=")[1:])
     return {file: Symbols((), frozenset(), parse_exports(lines)) for file, *lines in parts}
@@ -167,7 +177,7 @@ def _load_exports(name: str) -> dict[str, Symbols]:
 
 @cache
 def load_api() -> dict[str, ApiLibrary]:
-    """Return the libraries of the camera's own interfaces by soname."""
+    """Return the libraries of camera_api.toml by soname."""
     tables = tomllib.loads(_data("camera_api.toml").read_text("utf-8"))
     return {
         soname: ApiLibrary(

@@ -1,8 +1,9 @@
-"""Who gets whom: the search and the look-up of glibc's loader, done on paper.
+"""A simulation of glibc's loader: which file it finds for each library name, and which symbols stay undefined.
 
-A process begins with a program and what that needs; then files are loaded one by one, each with what it needs in turn.
-As glibc has it: an object that is loaded already answers to its names; else RPATHs are searched, up the chain of those
-who asked, then the library path, then the RUNPATH of who asks, then the folders of the system.
+A process starts with a program and the libraries that it needs. Then further files are loaded one by one, each with the
+libraries that it needs. As in glibc, a library that is loaded already is found by its name or soname. Otherwise these
+are searched in turn: the RPATHs of the requester and of the files that loaded it, the library path, the requester's
+RUNPATH, and the folders of the system.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
     from incamera.elf import ElfFacts, Reference
 
 
-class Place(NamedTuple):
-    """Where libraries are looked for: by name, in a folder of the subject where it is one."""
+class SearchFolder(NamedTuple):
+    """A folder in which libraries are searched: `find` returns a library by name.
+
+    `folder`: the folder's path; None where files are taken from several folders.
+    """
 
     find: Callable[[str], Object | None]
     folder: str | None = None
 
 
-class Asker(NamedTuple):
-    """Who asks for a library, and the folder that it was found in: the $ORIGIN of its run path."""
+class Requester(NamedTuple):
+    """A file that needs a library, and the folder in which it was found itself: the $ORIGIN of its run path."""
 
     item: Object
     origin: str
@@ -38,130 +42,142 @@ class Asker(NamedTuple):
 
 @dataclass(slots=True)
 class Load:
-    """What one file brings with it. `objects` are in the order in which the loader looks symbols up."""
+    """A file and all that is loaded with it. `objects` are in the order in which the loader looks symbols up."""
 
     root: Object
     objects: list[Object] = field(default_factory=list)
     found: dict[tuple[Object, str], Object | None] = field(default_factory=dict)
-    """For each object and name that it needs: who it gets."""
-    passed_over: dict[tuple[Object, str], Object] = field(default_factory=dict)
-    """What was found under that name, but is for another machine."""
+    """For each object and library name that it needs, the library that is found; None where there is none."""
+    skipped: dict[tuple[Object, str], Object] = field(default_factory=dict)
+    """For each object and library name, a file of that name that the loader skips: it is for another machine."""
 
     @property
     def complete(self) -> bool:
+        """Was every library found, and could be read?"""
         return all(item is not None and not item.damage for item in self.found.values())
 
 
 class Process:
-    """*program* is what is started, None where it is unknown; *places* the library path.
+    """A process with *program* started in it; None where the program is unknown.
 
-    Without a library path, it is the camera that starts it (`by_camera`), with its own loader.
+    *library_path* is what the launcher gives the loader with `--library-path`. Without it, the camera starts the
+    program with its own loader (`by_camera`). *name* says in messages where libraries are searched: "in the bundle".
     """
 
     def __init__(
-        self, subject: Subject, policy: Policy, *, program: Object | None, places: Sequence[Place], name: str
+        self,
+        subject: Subject,
+        policy: Policy,
+        *,
+        program: Object | None,
+        library_path: Sequence[SearchFolder],
+        name: str,
     ) -> None:
         self.subject = subject
         self.policy = policy
         self.program = program
         self.name = name
-        self.by_camera = not places
-        self._camera = Place(policy.libraries.get)
-        # The launcher names the camera's folders, too.
-        self._library_path = (*places, self._camera) if places else ()
+        self.by_camera = not library_path
+        self._camera = SearchFolder(policy.libraries.get)
+        # The launcher puts the camera's folders at the end of the library path.
+        self._library_path = (*library_path, self._camera) if library_path else ()
         self._names: dict[str, Object] = {}
         self.started = Load(program) if program is not None else None
         if self.started is not None:
             self._load(self.started, self._names)
         self._exports: frozenset[str] | None = None
-        self._open: dict[Object, list[Reference]] = {}
+        self._unresolved: dict[Object, list[Reference]] = {}
         self._libc = self._names.get("libc.so.6")
         if self._libc is None and (found := self.search("libc.so.6", ())[0]):
             self._libc = found.item
 
     @cached_property
     def glibc(self) -> tuple[int, ...]:
-        """The version of its C library; (0,) where there is none."""
+        """The version of its glibc, (2, 36); (0,) where there is none."""
         if self._libc is None:
             return (0,)
-        # Not every release has new symbols in each of its libraries.
-        around = self.policy.libraries.values() if self._libc.camera else self.started.objects if self.started else ()
-        kin = [item for item in around if LIBC_FAMILY.fullmatch(item.name) and item.camera == self._libc.camera]
-        names = {name for item in (self._libc, *kin) for name in item.facts.defines}
+        # A release may have new symbols in some of glibc's libraries only, so all of them count.
+        loaded = self.policy.libraries.values() if self._libc.camera else self.started.objects if self.started else ()
+        family = [item for item in loaded if LIBC_FAMILY.fullmatch(item.name) and item.camera == self._libc.camera]
+        names = {name for item in (self._libc, *family) for name in item.facts.defines}
         return max((parse_version(name) for name in names if name.startswith("GLIBC_2")), default=(0,))
 
     def load(self, root: Object) -> Load:
-        """Return what happens when *root* is loaded into the process as it was after its start."""
+        """Return what is loaded with *root* when it is loaded into the process as it was after its start."""
         load = Load(root)
         self._load(load, dict(self._names))
         return load
 
     def _load(self, load: Load, names: dict[str, Object]) -> None:
         loaded = set(names.values())
-        waiting: list[tuple[Asker, ...]] = [(Asker(load.root, load.root.folder),)]
-        _add_names(names, load.root)
+        queue: list[tuple[Requester, ...]] = [(Requester(load.root, load.root.folder),)]
+        _add_soname(names, load.root)
         loaded.add(load.root)
-        while waiting:
-            chain = waiting.pop(0)
+        while queue:
+            chain = queue.pop(0)
             item = chain[-1].item
             load.objects.append(item)
             for name in item.facts.needed:
                 if name in names:
                     load.found[item, name] = names[name]
                     continue
-                found, passed_over = self.search(name, chain)
-                if passed_over is not None:
-                    load.passed_over[item, name] = passed_over
+                found, skipped = self.search(name, chain)
+                if skipped is not None:
+                    load.skipped[item, name] = skipped
                 load.found[item, name] = found.item if found is not None else None
                 if found is None:
                     continue
                 names[name] = found.item
                 if found.item not in loaded:
                     loaded.add(found.item)
-                    _add_names(names, found.item)
-                    waiting.append((*chain, found))
+                    _add_soname(names, found.item)
+                    queue.append((*chain, found))
 
-    def search(self, name: str, chain: Sequence[Asker]) -> tuple[Asker | None, Object | None]:
-        """Return who answers to *name* for the last of *chain*, and who was passed over: it is for another machine."""
-        passed_over = None
-        for place in self._places_for(name, chain):
+    def search(self, name: str, chain: Sequence[Requester]) -> tuple[Requester | None, Object | None]:
+        """Return the library that is found as *name*, and a file for another machine that was skipped.
+
+        *chain* is the file that needs the library (last), and before it those that loaded that file.
+        """
+        skipped = None
+        for place in self._search_folders(name, chain):
             item = place.find(name)
             if item is None:
                 continue
-            # Damage ends the search, the wrong machine doesn't.
-            if item.damage or self._is_for_us(item.facts):
-                return Asker(item, item.folder if place.folder is None else place.folder), passed_over
-            passed_over = passed_over or item
-        return None, passed_over
+            # A damaged file ends glibc's search, one for another machine doesn't.
+            if item.damage or self._fits_machine(item.facts):
+                return Requester(item, item.folder if place.folder is None else place.folder), skipped
+            skipped = skipped or item
+        return None, skipped
 
-    def _is_for_us(self, facts: ElfFacts) -> bool:
+    def _fits_machine(self, facts: ElfFacts) -> bool:
         architecture = self.policy.architecture.facts
         return facts.machine == architecture.elf_machine and facts.bits == architecture.bits
 
-    def _places_for(self, name: str, chain: Sequence[Asker]) -> Iterator[Place]:
+    def _search_folders(self, name: str, chain: Sequence[Requester]) -> Iterator[SearchFolder]:
+        """Yield the folders in which the loader searches *name*, in its order."""
         if "/" in name:
-            yield from self._folders(chain[-1:], [posixpath.dirname(name)])
+            yield from self._run_path_folders(chain[-1:], [posixpath.dirname(name)])
             return
-        asker = chain[-1] if chain else None
-        if asker is None or not asker.item.facts.runpath:
-            up = [*reversed(chain), *([Asker(self.program, self.program.folder)] if self.program is not None else [])]
-            for one in up:
-                yield from self._folders([one], one.item.facts.rpath)
+        requester = chain[-1] if chain else None
+        if requester is None or not requester.item.facts.runpath:
+            program = [Requester(self.program, self.program.folder)] if self.program is not None else []
+            for one in (*reversed(chain), *program):
+                yield from self._run_path_folders([one], one.item.facts.rpath)
         yield from self._library_path
-        if asker is not None:
-            yield from self._folders([asker], asker.item.facts.runpath)
+        if requester is not None:
+            yield from self._run_path_folders([requester], requester.item.facts.runpath)
         yield self._camera
 
-    def _folders(self, askers: Sequence[Asker], entries: Sequence[str]) -> Iterator[Place]:
-        """Yield the places that the entries of a run path mean, without those that lead nowhere we know."""
-        for asker in askers:
+    def _run_path_folders(self, requesters: Sequence[Requester], entries: Sequence[str]) -> Iterator[SearchFolder]:
+        """Yield the folders that the *entries* of a run path name, without those outside the subject and the camera."""
+        for requester in requesters:
             for entry in entries:
-                origin = None if asker.item.camera else asker.origin
-                inside = resolve_run_path(entry, origin, self.subject, self.policy)
-                if inside is not None and inside.startswith("/"):
-                    yield Place(partial(self._find_in_camera, inside))
-                elif inside is not None:
-                    yield Place(partial(self._find_in_subject, inside), inside)
+                origin = None if requester.item.camera else requester.origin
+                folder = resolve_run_path(entry, origin, self.subject, self.policy)
+                if folder is not None and folder.startswith("/"):
+                    yield SearchFolder(partial(self._find_in_camera, folder))
+                elif folder is not None:
+                    yield SearchFolder(partial(self._find_in_subject, folder), folder)
 
     def _find_in_camera(self, folder: str, name: str) -> Object | None:
         item = self._camera.find(name.rpartition("/")[2])
@@ -174,49 +190,51 @@ class Process:
 
     @property
     def exports(self) -> frozenset[str]:
-        """What the program and its libraries offer to all that is loaded later."""
+        """The symbols that the program and its libraries export to all that is loaded later."""
         if self._exports is None:
             objects = self.started.objects if self.started is not None else []
             self._exports = frozenset().union(*(item.symbols.exports for item in objects if item.symbols is not None))
         return self._exports
 
-    def find_missing(self, load: Load) -> dict[Object, list[Reference]]:
-        """Return the symbols of our own files that *load* asks for and nobody there exports.
+    def undefined_symbols(self, load: Load) -> dict[Object, list[Reference]]:
+        """Return, for each file of the subject in *load*, the imported symbols that no file in the process exports.
 
-        Nothing is missing where a library takes part that nobody could look into: it may be there.
+        Returns nothing when the symbols of one of the libraries are not known: it may export them.
         """
         if any(item.symbols is None for item in load.objects):
             return {}
         exports = [item.symbols.exports for item in load.objects if item.symbols is not None]
-        missing = {}
+        undefined = {}
         for item in load.objects:
-            wanted = [
+            references = [
                 reference
-                for reference in self._not_from_the_start(item)
-                if not any(offered(reference, others) for others in exports)
+                for reference in self._undefined_at_start(item)
+                if not any(is_exported(reference, others) for others in exports)
             ]
-            if wanted:
-                missing[item] = wanted
-        return missing
+            if references:
+                undefined[item] = references
+        return undefined
 
-    def _not_from_the_start(self, item: Object) -> list[Reference]:
-        """Return what *item* asks for that was not there from the start."""
-        if item not in self._open:
+    def _undefined_at_start(self, item: Object) -> list[Reference]:
+        """Return the symbols that *item* imports and that neither the program nor its libraries export."""
+        if item not in self._unresolved:
             imports = item.symbols.imports if item.ours and item.symbols is not None else ()
-            self._open[item] = [reference for reference in imports if not offered(reference, self.exports)]
-        return self._open[item]
+            self._unresolved[item] = [reference for reference in imports if not is_exported(reference, self.exports)]
+        return self._unresolved[item]
 
 
-def offered(reference: Reference, exports: frozenset[str]) -> bool:
+def is_exported(reference: Reference, exports: frozenset[str]) -> bool:
+    """Is the symbol among *exports*, in the version that *reference* asks for?"""
     if not reference.version:
         return reference.name in exports
     return f"{reference.name}@{reference.version}" in exports or f"{reference.name}@" in exports
 
 
 def resolve_run_path(entry: str, origin: str | None, subject: Subject, policy: Policy) -> str | None:
-    """Return the folder that an entry of a run path means: one of the subject, relative, or of the camera, absolute.
+    """Return the folder that an *entry* of a run path names: relative in the subject, absolute in the camera.
 
-    *origin* is the folder of the file whose run path it is, None where nothing of ours can be meant.
+    *origin* is the folder of the file whose run path it is; None for a file of the camera. Returns None for a folder
+    that is neither in the subject nor searched in the camera.
     """
     for token in ("$ORIGIN", "${ORIGIN}"):
         if entry.startswith(token):
@@ -237,6 +255,6 @@ def parse_version(name: str) -> tuple[int, ...]:
     return tuple(int(number) for number in name.rpartition("_")[2].split(".") if number.isdigit())
 
 
-def _add_names(names: dict[str, Object], item: Object) -> None:
+def _add_soname(names: dict[str, Object], item: Object) -> None:
     if item.facts.soname:
         names.setdefault(item.facts.soname, item)

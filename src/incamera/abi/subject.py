@@ -1,4 +1,4 @@
-"""What is judged: a bundle, a wheel, an .eap, a folder or a single file, as objects with a shape."""
+"""The subject of an audit: the ELF and Python files of a bundle, a wheel, an .eap, a folder or a single file."""
 
 from __future__ import annotations
 
@@ -24,30 +24,35 @@ from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, is_elf, read_elf, read_sy
 from incamera.errors import UsageError
 from incamera.targets.architecture import Architecture
 
-# Files that cannot be ELF files, so that they need not be opened.
+# Files with these suffixes are no ELF files, so they are not opened.
 _SUFFIXES = """
 .py .pyc .pyi .pyx .pxd .txt .md .rst .h .hpp .c .cpp .json .toml .html .css .js .svg .png .jpg .gz .xz .npz .npy .csv
 .dat .pem .typed .f90 .in .tcl .xml .yml .yaml .cfg .ini .pickle .pkl .mat .zip .whl
 """
-_OTHERS = frozenset(_SUFFIXES.split())
+_NOT_ELF = frozenset(_SUFFIXES.split())
 NAMED_AS_LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)\s*\(", re.DOTALL)
 _UNREADABLE = ElfFacts(machine="", bits=0)
-_LONGEST_TEXT = 4_000_000
+_MAX_SOURCE_BYTES = 4_000_000
 
 
 class Shape(StrEnum):
     bundle = "bundle"
-    """Started by its launcher."""
+    """A bundle, whose launcher starts Python."""
     loose = "loose"
     """Files that would be put into a bundle: a wheel, a folder, one file."""
     package = "package"
-    """An app of the camera's own kind, an .eap: started by the camera."""
+    """An ACAP application (.eap), which the camera starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """`objects` are its ELF files by path, `links` its symbolic links; `sources` its Python files."""
+    """What is audited. Paths are relative to `root`.
+
+    `objects`: its ELF files by path.
+    `links`: its symbolic links, and what they link to.
+    `sources`: its Python files.
+    """
 
     name: str
     shape: Shape
@@ -58,15 +63,16 @@ class Subject:
     program: str | None = None
     """In a bundle, the interpreter that its launcher starts."""
     libraries: tuple[str, ...] = ()
-    """In a bundle, the folders that its launcher names."""
+    """In a bundle, the folders in its launcher's library path."""
     wheel: str | None = None
+    """The file name of a wheel."""
     installed: str | None = None
-    """Where a camera installs the package, as far as the package says."""
+    """The folder in which a camera installs the package; None where the package doesn't tell."""
     damage: Mapping[str, str] = field(default_factory=dict)
-    """What cannot be read, and why: archives; files are objects."""
+    """The archives that cannot be read, and why. A damaged ELF file is in `objects`."""
 
     def find(self, folder: str, name: str) -> Object | None:
-        """Return the file *name* of *folder*, through links as the loader would come to it."""
+        """Return the ELF file *name* in *folder*, following symbolic links; None when there is none."""
         path = posixpath.normpath(f"{folder}/{name}") if folder else name
         for _ in range(8):
             if path not in self.links:
@@ -76,7 +82,7 @@ class Subject:
 
 
 def guess_architecture(subject: Subject) -> Architecture:
-    """Return the architecture that most of the files are for; a wheel's tag decides where there are none."""
+    """Return the architecture that most of the ELF files are for; without any, that of the wheel's tag, else ARMv7."""
     counts = Counter(
         architecture
         for item in subject.objects.values()
@@ -89,17 +95,18 @@ def guess_architecture(subject: Subject) -> Architecture:
     return next(iter(tagged), Architecture.armv7hf)
 
 
-def names_asked_for(subject: Subject) -> set[str]:
-    """Return the names of the libraries that it has, and of those that it needs."""
+def library_names(subject: Subject) -> set[str]:
+    """Return the names of the libraries that *subject* has, and of those that it needs."""
     names = {item.name for item in subject.objects.values()} | {path.rpartition("/")[2] for path in subject.links}
     return names | {name for item in subject.objects.values() for name in item.facts.needed}
 
 
 @contextmanager
 def open_subject(path: Path) -> Iterator[Subject]:
-    """Open what lies at *path*; archives are unpacked for as long as the block lasts.
+    """Return the file or folder at *path* as a subject; archives stay unpacked until the block ends.
 
-    Raises UsageError for what is none of the things that can be judged. Damage is part of the subject instead.
+    Raises UsageError for a file of no known kind, or one that cannot be read. A damaged archive raises nothing: the
+    subject's `damage` describes it.
     """
     if path.is_dir():
         yield read_folder(path, name=path.name)
@@ -117,7 +124,7 @@ def open_subject(path: Path) -> Iterator[Subject]:
         yield _one_file(path)
         return
     else:
-        raise UsageError(f"{path} is neither an ELF file nor a wheel, an .eap or a folder")
+        raise UsageError(f"cannot audit {path}: it is neither an ELF file nor a wheel, an .eap or a folder")
     with tempfile.TemporaryDirectory(prefix="incamera-audit-") as folder:
         damage = {}
         try:
@@ -138,7 +145,10 @@ def read_folder(
     wheel: str | None = None,
     damage: Mapping[str, str] | None = None,
 ) -> Subject:
-    """Read what lies in *root*; its *shape* follows from that if it isn't given."""
+    """Return the files in *root* as a subject. Without *shape*, it follows from the files.
+
+    *wheel*: the file name of the wheel that they come from. *damage*: the archives that could not be unpacked.
+    """
     objects: dict[str, Object] = {}
     links: dict[str, str] = {}
     sources = []
@@ -148,7 +158,7 @@ def read_folder(
             links[path] = str(Path(entry.path).readlink())
         elif suffix == ".py":
             sources.append(path)
-        elif suffix not in _OTHERS and entry.is_file(follow_symlinks=False):
+        elif suffix not in _NOT_ELF and entry.is_file(follow_symlinks=False):
             found = read_object(root, path)
             if found is not None:
                 objects[path] = found
@@ -168,32 +178,32 @@ def read_folder(
         program=launcher.get("program"),
         libraries=tuple(launcher.get("libraries", "lib").split(":")),
         wheel=wheel,
-        installed=_installed_place(root) if shape is Shape.package else None,
+        installed=_installation_folder(root) if shape is Shape.package else None,
         damage=damage or {},
     )
 
 
 def read_object(root: Path, path: str) -> Object | None:
-    """Return the ELF file at *path* below *root*, or what has a library's name and isn't one; None for all else."""
+    """Return the ELF file at *path* below *root*; None for another file, unless its name is that of a library."""
     file = root / path
     name = path.rpartition("/")[2]
     try:
         if not is_elf(file):
             if not NAMED_AS_LIBRARY.fullmatch(name) or _is_linker_script(file):
                 return None
-            return Object(path, _UNREADABLE, damage="it is no ELF file")
+            return Object(path, _UNREADABLE, damage="it is not an ELF file")
         facts = read_elf(file)
     except (OSError, ValueError) as error:
         return Object(path, _UNREADABLE, damage=str(error))
     if facts.type is ElfType.object and not NAMED_AS_LIBRARY.fullmatch(name):
-        return None  # what a compiler made, which nobody loads
+        return None  # an object file, for the linker only
     return Object(path, facts, read=partial(read_symbols, file))
 
 
 def _one_file(path: Path) -> Subject:
     found = read_object(path.parent, path.name)
     objects = {path.name: found} if found is not None else {}
-    damage = {} if objects else {path.name: "it is of a kind that is linked, not loaded"}
+    damage = {} if objects else {path.name: "it is an object file, which can be linked but not loaded"}
     return Subject(name=path.name, shape=Shape.loose, root=path.parent, objects=objects, links={}, damage=damage)
 
 
@@ -221,7 +231,7 @@ def _read_launcher(root: Path) -> dict[str, str]:
     return settings if "program" in settings else {}
 
 
-def _installed_place(root: Path) -> str | None:
+def _installation_folder(root: Path) -> str | None:
     name: Any = None
     try:
         name = json.loads((root / "manifest.json").read_bytes())["acapPackageConf"]["setup"]["appName"]
@@ -236,16 +246,16 @@ def _installed_place(root: Path) -> str | None:
 
 
 def _unpack_wheel(path: Path, folder: Path) -> None:
-    """Unpack what an audit looks at: ELF files, what is named like them, Python files and the wheel's own words."""
+    """Unpack the files that an audit reads: ELF files, files named like libraries, Python files, and WHEEL."""
     with zipfile.ZipFile(path) as archive:
         for item in archive.infolist():
             name = item.filename
-            if not name or name.endswith("/") or posixpath.splitext(name)[1] in _OTHERS - {".py"}:
+            if not name or name.endswith("/") or posixpath.splitext(name)[1] in _NOT_ELF - {".py"}:
                 continue
             with archive.open(item) as stream:
                 beginning = stream.read(4)
             wanted = beginning == ELF_MAGIC or NAMED_AS_LIBRARY.fullmatch(name.rpartition("/")[2])
-            if wanted or (name.endswith(".py") and item.file_size < _LONGEST_TEXT) or name.endswith("/WHEEL"):
+            if wanted or (name.endswith(".py") and item.file_size < _MAX_SOURCE_BYTES) or name.endswith("/WHEEL"):
                 archive.extract(item, folder)
 
 
@@ -253,12 +263,15 @@ def _unpack_package(path: Path, folder: Path) -> None:
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
             if member.isdir() or member.isfile() or member.issym():
-                archive.extract(member, folder, filter=_tame)
+                archive.extract(member, folder, filter=_keep_link_target)
 
 
-def _tame(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Links may lead to the camera's own files: they are kept as words, never followed by us."""
+def _keep_link_target(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Filter *member* as `tarfile.data_filter` does, but allow symbolic links to files of the camera (absolute paths).
+
+    That is safe: the audit reads where a link leads, but never follows it.
+    """
     if member.issym():
-        tamed = tarfile.data_filter(member.replace(linkname="x", deep=False), folder)
-        return tamed.replace(linkname=member.linkname, deep=False)
+        filtered = tarfile.data_filter(member.replace(linkname="x", deep=False), folder)
+        return filtered.replace(linkname=member.linkname, deep=False)
     return tarfile.data_filter(member, folder)

@@ -1,4 +1,4 @@
-"""In which processes the files of a subject would be loaded, and in what order."""
+"""Which processes would load the files of a subject, and in what order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from incamera.abi.checks.identity import is_for
 from incamera.abi.checks.python import is_importable
 from incamera.abi.loader_rule import LibraryFacts, describe_libraries, plan_loader
 from incamera.abi.policy import Policy, load_runtime
-from incamera.abi.process import Load, Place, Process
+from incamera.abi.process import Load, Process, SearchFolder
 from incamera.abi.subject import Shape, Subject
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ _APP = "app/"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loaded:
-    """One file loaded into a process, at its start or later. `aside`: nothing says that this ever happens."""
+    """One file loaded into a process, at its start or later. `optional`: it may never be loaded."""
 
     process: Process
     load: Load
     at_start: bool
-    aside: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """`process` is the one that Python or the app runs in; `loader` says in words whose loader that is."""
+    """All files loaded. `process` is that of Python or of the app; `loader` is text that names its loader."""
 
     process: Process
     loader: str
@@ -43,45 +43,44 @@ class World:
 
 
 def make_world(subject: Subject, policy: Policy, target: Target) -> World:
-    """Load everything on paper."""
+    """Return what each process loads, by simulating the loader."""
     if subject.shape is Shape.package:
         return _camera_world(subject, policy)
     process, loader, newer = _python_process(subject, policy, target)
     loads = [Loaded(process=process, load=process.started, at_start=True)] if process.started else []
     libraries, programs = _sort(subject, policy)
-    # Of those that the camera has newer, ours are not loaded.
+    # A library that the camera has in a newer version is not loaded from the bundle.
     libraries = [item for item in libraries if item.folder not in subject.libraries or item.name not in newer]
     modules = [item for item in libraries if is_importable(item, target)]
     loads += _load_all(process, modules)
     for program in programs:
         if program is not process.program:
-            alone = Process(subject, policy, program=program, places=(), name="in the camera, which starts it")
-            if alone.started is not None:
-                loads.append(
-                    Loaded(process=alone, load=alone.started, at_start=True, aside=_is_aside(program, subject))
-                )
+            own = Process(subject, policy, program=program, library_path=(), name="in the camera, which starts it")
+            if own.started is not None:
+                optional = _is_optional(program, subject)
+                loads.append(Loaded(process=own, load=own.started, at_start=True, optional=optional))
     loads += _load_rest(process, libraries, loads)
     return World(process=process, loader=loader, loads=tuple(loads))
 
 
 def _camera_world(subject: Subject, policy: Policy) -> World:
-    name = "in the package, where the loader looks, or in the camera"
+    name = "in the folders of the package that the loader searches, or in the camera"
     libraries, programs = _sort(subject, policy)
-    processes = [Process(subject, policy, program=program, places=(), name=name) for program in programs]
-    process = processes[0] if processes else Process(subject, policy, program=None, places=(), name=name)
+    processes = [Process(subject, policy, program=program, library_path=(), name=name) for program in programs]
+    process = processes[0] if processes else Process(subject, policy, program=None, library_path=(), name=name)
     loads = [Loaded(process=one, load=one.started, at_start=True) for one in processes if one.started]
     loads += _load_rest(process, libraries, loads)
     return World(process=process, loader=f"the camera's, {_glibc(process)}", loads=tuple(loads))
 
 
 def _sort(subject: Subject, policy: Policy) -> tuple[list[Object], list[Object]]:
-    """Return libraries and programs, without what no loader there would take."""
-    sound = [item for item in subject.objects.values() if not item.damage and is_for(item.facts, policy.architecture)]
-    return [item for item in sound if not item.facts.is_program], [item for item in sound if item.facts.is_program]
+    """Return the libraries and the programs of *subject*, without damaged files and those for another machine."""
+    valid = [item for item in subject.objects.values() if not item.damage and is_for(item.facts, policy.architecture)]
+    return [item for item in valid if not item.facts.is_program], [item for item in valid if item.facts.is_program]
 
 
-def _is_aside(program: Object, subject: Subject) -> bool:
-    """May it never be started? What packages carry along may; the app's own, and what is looked at by itself, not."""
+def _is_optional(program: Object, subject: Subject) -> bool:
+    """Is it possible that nothing starts *program*? That holds for programs of packages, not for those of the app."""
     if subject.shape is Shape.bundle:
         return not program.path.startswith(_APP)
     return subject.wheel is not None
@@ -93,30 +92,30 @@ def _load_all(process: Process, items: Iterable[Object]) -> Iterator[Loaded]:
 
 
 def _load_rest(process: Process, libraries: Iterable[Object], loads: Iterable[Loaded]) -> list[Loaded]:
-    """Load what none of *loads* brought along: first what nobody asks for, then, if need be, what others ask for."""
-    reached = {item for loaded in loads for item in loaded.load.objects}
-    rest = [item for item in libraries if item not in reached]
-    asked_for = {name for item in rest for name in item.facts.needed}
+    """Load the *libraries* that are in none of *loads*: first those that no other one needs, then the rest."""
+    done = {item for loaded in loads for item in loaded.load.objects}
+    rest = [item for item in libraries if item not in done]
+    needed = {name for item in rest for name in item.facts.needed}
     later: list[Loaded] = []
-    for item in sorted(rest, key=lambda item: item.name in asked_for or item.facts.soname in asked_for):
-        if item not in reached:
+    for item in sorted(rest, key=lambda item: item.name in needed or item.facts.soname in needed):
+        if item not in done:
             later += _load_all(process, [item])
-            reached.update(later[-1].load.objects)
+            done.update(later[-1].load.objects)
     return later
 
 
 def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[Process, str, Mapping[str, Object]]:
-    """Return Python's process as the launcher starts it there, its loader in words, and what the camera has newer."""
-    places: list[Place]
+    """Return Python's process as the launcher starts it, its loader as text, and the camera's newer libraries."""
+    folders: list[SearchFolder]
     if subject.shape is Shape.bundle:
         ours = _bundle_libraries(subject)
         program = subject.objects.get(subject.program or "")
-        places = [Place(partial(subject.find, folder), folder) for folder in subject.libraries]
+        folders = [SearchFolder(partial(subject.find, folder), folder) for folder in subject.libraries]
     else:
         runtime = load_runtime(target)
         ours = describe_libraries({name: item.facts for name, item in runtime.libraries.items()}, runtime.real_names)
         program = runtime.program
-        places = [Place(runtime.libraries.get)]
+        folders = [SearchFolder(runtime.libraries.get)]
     plan = plan_loader(
         ours,
         policy.facts(),
@@ -126,7 +125,11 @@ def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[P
     )
     newer = {soname: policy.libraries[soname] for soname in plan.links}
     process = Process(
-        subject, policy, program=program, places=[Place(newer.get), *places], name="in the bundle or the camera"
+        subject,
+        policy,
+        program=program,
+        library_path=[SearchFolder(newer.get), *folders],
+        name="in the bundle or the camera",
     )
     whose, other = ("the camera's", "the bundle's") if plan.loader else ("the bundle's", "the camera's")
     return process, f"{whose}, {_glibc(process)}, since {other} is not newer", newer

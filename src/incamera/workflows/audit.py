@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from incamera.abi.audit import audit
 from incamera.abi.policy import load_policy
-from incamera.abi.subject import guess_architecture, names_asked_for, open_subject
+from incamera.abi.subject import guess_architecture, library_names, open_subject
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.deployment.fit import audit_bundle, device_policy
@@ -56,7 +56,7 @@ def audit_file(context: Context, path: Path, *, device: str | None, profile: str
     with context.reporter.step("audit") as step, open_subject(path) as subject:
         if device is not None:
             with connected(context, choose_device(context, device)) as connection:
-                table = connection.read_libraries(names_asked_for(subject))
+                table = connection.read_libraries(library_names(subject))
                 policy = device_policy(connection.facts, table, connection.require_architecture(), name=device)
         elif profile is not None:
             policy = load_policy(profile)

@@ -1,4 +1,4 @@
-"""Ways to harm a file, as hypothesis strategies: where it hurts, and anywhere."""
+"""Ways to damage a file, as hypothesis strategies: at offsets that matter, and anywhere."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 Change = Callable[[bytearray], None]
 
-# Values at which sums overflow, signs turn and tables end.
+# Values at which sums overflow, signs change and tables end.
 _EXTREMES = (0, 1, 2, 7, 16, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFF)
 
 
-def changes(places: tuple[int, ...] = ()) -> st.SearchStrategy[list[Change]]:
-    """A few changes, each either anywhere or at one of *places*."""
+def changes(offsets: tuple[int, ...] = ()) -> st.SearchStrategy[list[Change]]:
+    """Return one to six changes, each either anywhere or at one of *offsets*."""
     anywhere = st.floats(0, 1, exclude_max=True)
-    where: st.SearchStrategy[float] = st.one_of(anywhere, st.sampled_from(places)) if places else anywhere
+    where: st.SearchStrategy[float] = st.one_of(anywhere, st.sampled_from(offsets)) if offsets else anywhere
     return st.lists(
         st.one_of(
             st.builds(_set_byte, where, st.integers(0, 255)),
@@ -32,93 +32,94 @@ def changes(places: tuple[int, ...] = ()) -> st.SearchStrategy[list[Change]]:
     )
 
 
-def harmed(data: bytes, harm: list[Change]) -> bytes:
+def damage_bytes(data: bytes, changes: list[Change]) -> bytes:
+    """Return *data* with all *changes* made."""
     changed = bytearray(data)
-    for change in harm:
+    for change in changes:
         if changed:
             change(changed)
     return bytes(changed)
 
 
-def tender_places(data: bytes) -> tuple[int, ...]:
-    """Return where in a valid ELF file the numbers lie that everything else hangs on."""
-    wide = data[4] == 2
-    places = {4, 5, 6, 7, 8, *range(16, 64, 2)}
-    start = struct.unpack_from("<Q" if wide else "<I", data, 32 if wide else 28)[0]
-    size, count, section_size, sections, _ = struct.unpack_from("<HHHHH", data, 54 if wide else 42)
-    for place in range(start, start + size * count, size):
-        places.update(range(place, place + size, 4))
-        places.update(_contents(data, place, wide))
-    table = struct.unpack_from("<Q" if wide else "<I", data, 40 if wide else 32)[0]
-    places.update(range(table, table + section_size * sections, 4))
-    return tuple(sorted(place for place in places if place < len(data)))
+def sensitive_offsets(data: bytes) -> tuple[int, ...]:
+    """Return the offsets of the numbers in a valid ELF file on which the reading of the rest depends."""
+    is_64bit = data[4] == 2
+    offsets = {4, 5, 6, 7, 8, *range(16, 64, 2)}
+    start = struct.unpack_from("<Q" if is_64bit else "<I", data, 32 if is_64bit else 28)[0]
+    size, count, section_size, sections, _ = struct.unpack_from("<HHHHH", data, 54 if is_64bit else 42)
+    for offset in range(start, start + size * count, size):
+        offsets.update(range(offset, offset + size, 4))
+        offsets.update(_table_offsets(data, offset, is_64bit))
+    table = struct.unpack_from("<Q" if is_64bit else "<I", data, 40 if is_64bit else 32)[0]
+    offsets.update(range(table, table + section_size * sections, 4))
+    return tuple(sorted(offset for offset in offsets if offset < len(data)))
 
 
-def _contents(data: bytes, header: int, wide: bool) -> Iterator[int]:
-    """The whole dynamic section; of the first segment, the tables of symbols, names and versions."""
+def _table_offsets(data: bytes, header: int, is_64bit: bool) -> Iterator[int]:
+    """Yield the offsets of the dynamic section, and of the first segment: the symbol, string and version tables."""
     kind = struct.unpack_from("<I", data, header)[0]
-    offset = struct.unpack_from("<Q" if wide else "<I", data, header + (8 if wide else 4))[0]
-    length = struct.unpack_from("<Q" if wide else "<I", data, header + (32 if wide else 16))[0]
+    offset = struct.unpack_from("<Q" if is_64bit else "<I", data, header + (8 if is_64bit else 4))[0]
+    length = struct.unpack_from("<Q" if is_64bit else "<I", data, header + (32 if is_64bit else 16))[0]
     if kind == 2 or (kind == 1 and offset == 0):
         yield from range(offset, min(offset + length, len(data)), 4)
 
 
-def _place(data: bytearray, where: float) -> int:
-    """A part of the length below 1, else a place."""
+def _offset(data: bytearray, where: float) -> int:
+    """Return the offset for *where*: a fraction of the length (below 1), or an offset."""
     return int(where * len(data)) if where < 1 else int(where) % len(data)
 
 
 def _set_byte(where: float, value: int) -> Change:
     def change(data: bytearray) -> None:
-        data[_place(data, where)] = value
+        data[_offset(data, where)] = value
 
     return change
 
 
 def _set_word(where: float, value: int) -> Change:
     def change(data: bytearray) -> None:
-        place = _place(data, where)
-        data[place : place + 4] = value.to_bytes(4, "little")[: len(data) - place]
+        offset = _offset(data, where)
+        data[offset : offset + 4] = value.to_bytes(4, "little")[: len(data) - offset]
 
     return change
 
 
 def _zero(where: float, count: int) -> Change:
     def change(data: bytearray) -> None:
-        place = _place(data, where)
-        data[place : place + count] = bytes(min(count, len(data) - place))
+        offset = _offset(data, where)
+        data[offset : offset + count] = bytes(min(count, len(data) - offset))
 
     return change
 
 
 def _cut(where: float) -> Change:
     def change(data: bytearray) -> None:
-        del data[_place(data, where) :]
+        del data[_offset(data, where) :]
 
     return change
 
 
 def _remove(where: float, count: int) -> Change:
     def change(data: bytearray) -> None:
-        place = _place(data, where)
-        del data[place : place + count]
+        offset = _offset(data, where)
+        del data[offset : offset + count]
 
     return change
 
 
 def _insert(where: float, more: bytes) -> Change:
     def change(data: bytearray) -> None:
-        place = _place(data, where)
-        data[place:place] = more
+        offset = _offset(data, where)
+        data[offset:offset] = more
 
     return change
 
 
 def _copy(where: float, source: float, count: int) -> Change:
     def change(data: bytearray) -> None:
-        start = _place(data, source)
+        start = _offset(data, source)
         piece = data[start : start + count]
-        place = _place(data, where)
-        data[place : place + len(piece)] = piece[: len(data) - place]
+        offset = _offset(data, where)
+        data[offset : offset + len(piece)] = piece[: len(data) - offset]
 
     return change

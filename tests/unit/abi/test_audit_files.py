@@ -1,4 +1,4 @@
-"""One file against a camera: a row for each way to be right or wrong. The corpus asks the real loader the same."""
+"""Audits of one file: a case for each kind of finding. The corpus compares such cases with the real loader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "libc of the bundle": (OLD, "libx.so", {"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.36"]}}),
     "libc of the camera": (NEW, "libx.so", {"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.38"]}}),
     "a symbol of the interpreter": (OLD, "libx.so", {"imports": ["PyLong_FromLong"]}),
-    "a symbol that may be missing": (OLD, "libx.so", {"weak": ["nobody_has_it"]}),
+    "a weak symbol that is missing": (OLD, "libx.so", {"weak": ["nobody_has_it"]}),
     "a library of the camera": (OLD, "libx.so", {"needed": ["libglib-2.0.so.0"], "imports": ["g_free"]}),
     "the camera's own interfaces": (
         OLD,
@@ -46,18 +46,18 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
             "imports": ["larodConnect@LIBLAROD_3.0.0"],
         },
     ),
-    "a version between those seen": (
+    "a version between known ones": (
         OLD,
         "libx.so",
         {"needed": ["libvdostream.so.1"], "needs": {"libvdostream.so.1": ["VDOSTREAM_1.900"]}},
     ),
     "a module": (OLD, MODULE, {"exports": ["PyInit_fast"]}),
-    "a module of the stable interface": (OLD, "fast.abi3.so", {"exports": ["PyInit_fast"]}),
+    "a module for the stable ABI": (OLD, "fast.abi3.so", {"exports": ["PyInit_fast"]}),
     "a module without a tag": (OLD, "fast.so", {"exports": ["PyInit_fast"]}),
-    "processor features in reach": (OLD, "libx.so", {"attributes": V7}),
-    "features only where they are": (OLD, "libx.so", {"attributes": V7 | {CPU: 14}, "weak": ["getauxval"]}),
+    "processor features that every camera has": (OLD, "libx.so", {"attributes": V7}),
+    "processor features used after detection": (OLD, "libx.so", {"attributes": V7 | {CPU: 14}, "weak": ["getauxval"]}),
     "large pages": (WIDE, "libx.so", {"machine": EM_AARCH64, "alignment": 65536}),
-    "a stack that isn't spoken of": (WIDE, "libx.so", {"machine": EM_AARCH64, "stack": None}),
+    "no stack header on aarch64": (WIDE, "libx.so", {"machine": EM_AARCH64, "stack": None}),
     "a program": (
         OLD,
         "tool",
@@ -68,12 +68,12 @@ RIGHT: dict[str, tuple[str, str, dict[str, Any]]] = {
             "needs": {"libc.so.6": ["GLIBC_2.28"]},
         },
     ),
-    "its own folder": (OLD, "libx.so", {"runpath": "$ORIGIN:$ORIGIN/lib:/usr/lib"}),
+    "a run path to its own folder": (OLD, "libx.so", {"runpath": "$ORIGIN:$ORIGIN/lib:/usr/lib"}),
 }
 
 
 @pytest.mark.parametrize("case", RIGHT)
-def test_right(tmp_path: Path, case: str) -> None:
+def test_file_that_works_has_no_findings(tmp_path: Path, case: str) -> None:
     profile, name, options = RIGHT[case]
     report = audit(tmp_path, name, make_elf(**options), profile)
     assert report.findings == ()
@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "x86-64, 64 bits",
         "ARM, 32 bits",
     ),
-    "the other of ours": (
+    "the other supported processor": (
         NEW,
         "x.so",
         {"machine": EM_AARCH64},
@@ -107,16 +107,16 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         {"flags": SOFT},
         Kind.float_abi,
         E,
-        "soft float: numbers in integer registers (armel)",
+        "soft float: floats passed in integer registers (armel)",
         "hard float (armhf)",
     ),
-    "silent on floats": (
+    "unknown float ABI": (
         OLD,
         "x.so",
         {"flags": 0x05000000, "attributes": {FP: 3}},
         Kind.float_abi,
         W,
-        "perhaps soft float: it doesn't say how it passes numbers",
+        "perhaps soft float: it doesn't declare how it passes floats",
         "hard float (armhf)",
     ),
     "ARMv8": (
@@ -173,7 +173,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "LIBLAROD_4.0.0",
         "LIBLAROD_3.0.0 (the camera's liblarod.so.1)",
     ),
-    "a symbol that nobody has": (
+    "a symbol that no library has": (
         OLD,
         "x.so",
         {"imports": ["nobody_has_it"]},
@@ -189,9 +189,9 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         Kind.missing_symbol,
         E,
         "PyType_FromMetaclass",
-        "the interpreter, which has it not",
+        "an interpreter without it",
     ),
-    "no library": (
+    "a missing library": (
         OLD,
         "x.so",
         {"needed": ["libnowhere.so.1"], "imports": ["f"]},
@@ -209,14 +209,14 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "libbbox.so.1",
         "nothing of that name in the bundle or the camera",
     ),
-    "the camera's own, brought along": (
+    "a bundled camera library": (
         OLD,
         "libvdostream.so.1",
         {},
         Kind.bundled_camera_library,
         E,
-        "to be the camera's own: it speaks to a service of the same firmware",
-        "a copy from elsewhere",
+        "to be the camera's own: it talks to a service of the same firmware",
+        "a copy in the bundle",
     ),
     "another Python": (
         OLD,
@@ -236,7 +236,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "another Python, pypy39",
         "Python 3.11",
     ),
-    "another system's name": (
+    "a suffix of another system": (
         OLD,
         "x.cpython-311-armv7l-linux-gnueabihf.so",
         {"exports": ["PyInit_x"]},
@@ -245,7 +245,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "a Python that looks for .cpython-311-armv7l-linux-gnueabihf.so",
         "Python 3.11, which looks for .cpython-311-arm-linux-gnueabihf.so",
     ),
-    "no way in": (
+    "no entry point": (
         OLD,
         MODULE,
         {"exports": ["PyInit_slow"]},
@@ -263,7 +263,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "pages of 2048 bytes",
         "pages of 4096 bytes",
     ),
-    "segments apart": (
+    "segments not at page boundaries": (
         OLD,
         "x.so",
         {"shift": 1024, "alignment": 1024},
@@ -281,7 +281,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "an executable stack",
         "glibc 2.36, which still allows it; 2.41 does not",
     ),
-    "executable stack, refused": (
+    "executable stack, refused by glibc 2.41": (
         NEW,
         "x.so",
         {"stack": 7},
@@ -290,7 +290,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "an executable stack",
         "glibc 2.41, which refuses that",
     ),
-    "a stack that isn't spoken of": (
+    "no stack header on ARM": (
         NEW,
         "x.so",
         {"stack": None},
@@ -299,16 +299,16 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "an executable stack",
         "glibc 2.41, which refuses that",
     ),
-    "a builder's folder": (
+    "a run path to a folder of the build computer": (
         OLD,
         "x.so",
         {"rpath": "$ORIGIN:/home/me/lib:"},
         Kind.run_path,
         W,
-        "libraries looked for in /home/me/lib, the current folder",
+        "libraries searched in /home/me/lib, the current folder",
         "folders of the bundle and of the camera",
     ),
-    "code that is changed": (
+    "text relocations": (
         OLD,
         "x.so",
         {"text_relocations": True},
@@ -317,7 +317,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "its code to be changed when it is loaded",
         "code that is shared and read-only",
     ),
-    "a program by a library's name": (
+    "a program named like a library": (
         OLD,
         "x.so",
         {"program": True, "interpreter": "/lib/ld-linux-armhf.so.3"},
@@ -326,7 +326,15 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "a valid ELF file",
         "a program, which can be started but not loaded",
     ),
-    "an object": (OLD, "x.so", {"type": 1}, Kind.malformed, E, "a valid ELF file", "neither a library nor a program"),
+    "an object file": (
+        OLD,
+        "x.so",
+        {"type": 1},
+        Kind.malformed,
+        E,
+        "a valid ELF file",
+        "neither a library nor a program",
+    ),
     "a program of another libc": (
         OLD,
         "tool",
@@ -354,7 +362,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong(tmp_path: Path, case: str) -> None:
+def test_file_with_one_fault_has_one_finding(tmp_path: Path, case: str) -> None:
     profile, name, options, kind, severity, needs, provides = WRONG[case]
     report = audit(tmp_path, name, make_elf(**options), profile)
     finding = only(report)
@@ -364,32 +372,32 @@ def test_wrong(tmp_path: Path, case: str) -> None:
     assert report.compatible is (severity is W)
 
 
-def test_every_kind_that_one_file_can_show_has_a_row() -> None:
-    by_others = {Kind.shared_library_conflict, Kind.time64, Kind.lying_tag}
-    assert {row[3] for row in WRONG.values()} == set(Kind) - by_others
+def test_every_kind_of_finding_for_one_file_has_a_case() -> None:
+    several_files = {Kind.shared_library_conflict, Kind.time64, Kind.wrong_tag}
+    assert {row[3] for row in WRONG.values()} == set(Kind) - several_files
 
 
-def test_a_remedy_names_the_python_that_would_do(tmp_path: Path) -> None:
+def test_remedy_names_a_python_whose_glibc_is_new_enough(tmp_path: Path) -> None:
     options: dict[str, Any] = {"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.38"]}}
     assert "Python 3.13 (glibc 2.41)" in only(audit(tmp_path, "x.so", make_elf(**options))).remedy
     assert audit(tmp_path, "x.so", make_elf(**options), target="armv7hf-cp313").compatible
 
 
-def test_a_cut_file_is_a_finding(tmp_path: Path) -> None:
+def test_truncated_file_is_a_malformed_finding(tmp_path: Path) -> None:
     whole = make_elf(soname="libx.so", exports=["f"] * 20)
     for size in (0, 3, 40, 60, 200, len(whole) - 8):
         finding = only(audit(tmp_path, "libx.so", whole[:size]))
         assert (finding.kind, finding.severity) == (Kind.malformed, E)
 
 
-def test_what_cannot_be_judged(tmp_path: Path) -> None:
+def test_file_of_unknown_kind_or_missing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("Dear camera")
     for path in (tmp_path / "letter.txt", tmp_path / "nowhere"):
         with pytest.raises(UsageError):
             audit_path(path, load_policy(OLD))
 
 
-def test_whose_loader_it_is(tmp_path: Path) -> None:
+def test_report_names_the_side_with_the_newer_loader(tmp_path: Path) -> None:
     assert (
         audit(tmp_path, "x.so", make_elf(), OLD).loader == "the bundle's, glibc 2.36, since the camera's is not newer"
     )
@@ -398,7 +406,7 @@ def test_whose_loader_it_is(tmp_path: Path) -> None:
     )
 
 
-def test_a_report_can_be_kept(tmp_path: Path) -> None:
+def test_report_survives_json(tmp_path: Path) -> None:
     from incamera.abi.findings import parse_report
 
     report = audit(tmp_path, "x.so", make_elf(stack=7, imports=["nobody_has_it"]))

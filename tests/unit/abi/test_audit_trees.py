@@ -1,4 +1,4 @@
-"""Bundles, wheels and packages: who finds whom, and what of it matters."""
+"""Audits of bundles, wheels and .eap files: which file finds which library, and what is an error or a warning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def audit(path: Path, profile: str = OLD) -> Report:
     return audit_path(path, load_policy(profile))
 
 
-def told(report: Report) -> list[tuple[Kind, Severity, str, str]]:
+def findings_of(report: Report) -> list[tuple[Kind, Severity, str, str]]:
     return [(one.kind, one.severity, one.file, one.needs) for one in report.findings]
 
 
@@ -33,7 +33,7 @@ def only(report: Report) -> Finding:
 
 E, W = Severity.error, Severity.warning
 INNER = make_elf(soname="libinner.so.1", exports=["inner"])
-ASKS = make_elf(needed=["libinner.so.1"], imports=["inner"])
+USES_INNER = make_elf(needed=["libinner.so.1"], imports=["inner"])
 
 
 # Folders that are searched
@@ -50,61 +50,63 @@ ASKS = make_elf(needed=["libinner.so.1"], imports=["inner"])
         ({"lib/libinner.so": INNER}, False),
     ],
 )
-def test_the_library_path(tmp_path: Path, files: dict[str, bytes | str], found: bool) -> None:
-    report = audit(bundle(tmp_path, {"app/libx.so": ASKS, **files}))
-    assert told(report) == ([] if found else [(Kind.missing_library, E, "app/libx.so", "libinner.so.1")])
+def test_bundle_finds_libraries_in_its_library_path_only(
+    tmp_path: Path, files: dict[str, bytes | str], found: bool
+) -> None:
+    report = audit(bundle(tmp_path, {"app/libx.so": USES_INNER, **files}))
+    assert findings_of(report) == ([] if found else [(Kind.missing_library, E, "app/libx.so", "libinner.so.1")])
 
 
 @pytest.mark.parametrize("old_form", [True, False])
-def test_a_run_path_of_the_old_form_holds_for_what_is_loaded_in_turn(tmp_path: Path, old_form: bool) -> None:
+def test_rpath_applies_to_indirect_dependencies_and_runpath_does_not(tmp_path: Path, old_form: bool) -> None:
     path = {"rpath": "$ORIGIN/libs"} if old_form else {"runpath": "${ORIGIN}/libs"}
     report = audit(
         bundle(
             tmp_path,
             {
-                "app/libx.so": make_elf(needed=["libmiddle.so.1"], **path),  # type: ignore[arg-type]
+                "app/libx.so": make_elf(needed=["libmiddle.so.1"], **path),
                 "app/libs/libmiddle.so.1": make_elf(soname="libmiddle.so.1", needed=["libinner.so.1"]),
                 "app/libs/libinner.so.1": INNER,
             },
         )
     )
     missing = [(Kind.missing_library, E, "app/libs/libmiddle.so.1", "libinner.so.1")]
-    assert told(report) == ([] if old_form else missing)
+    assert findings_of(report) == ([] if old_form else missing)
 
 
-def test_origin_is_where_the_name_lies_not_the_file(tmp_path: Path) -> None:
+def test_origin_is_the_folder_of_the_link_not_of_its_target(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "app/libx.so": make_elf(needed=["libmiddle.so.1"], runpath="$ORIGIN/names"),
         "app/names/libmiddle.so.1": "../real/libmiddle.so.1",
         "app/real/libmiddle.so.1": make_elf(needed=["libinner.so.1"], runpath="$ORIGIN"),
         "app/real/libinner.so.1": INNER,
     }
-    assert told(audit(bundle(tmp_path, files))) == [
+    assert findings_of(audit(bundle(tmp_path, files))) == [
         (Kind.missing_library, E, "app/real/libmiddle.so.1", "libinner.so.1")
     ]
 
 
-def test_a_file_for_another_machine_is_passed_over(tmp_path: Path) -> None:
+def test_loader_skips_a_file_for_another_machine(tmp_path: Path) -> None:
     strange = make_elf(machine=EM_X86_64, soname="libinner.so.1")
     files: dict[str, bytes | str] = {
         "app/libx.so": make_elf(needed=["libinner.so.1"], imports=["inner"], rpath="$ORIGIN"),
         "app/libinner.so.1": strange,
     }
     found = audit(bundle(tmp_path / "one", {**files, "lib/libinner.so.1": INNER}))
-    assert [one.kind for one in found.errors] == [Kind.wrong_architecture], "somebody asks for it"
+    assert [one.kind for one in found.errors] == [Kind.wrong_architecture], "an error, since libx.so needs that name"
     missing = audit(bundle(tmp_path / "other", files))
     assert missing.findings[0].provides == "app/libinner.so.1, for another machine"
 
 
-def test_damage_of_what_is_asked_for(tmp_path: Path) -> None:
-    report = audit(bundle(tmp_path, {"app/libx.so": ASKS, "lib/libinner.so.1": INNER[:100]}))
-    assert told(report) == [(Kind.malformed, E, "lib/libinner.so.1", "a valid ELF file")]
+def test_damaged_library_that_a_file_needs_is_an_error(tmp_path: Path) -> None:
+    report = audit(bundle(tmp_path, {"app/libx.so": USES_INNER, "lib/libinner.so.1": INNER[:100]}))
+    assert findings_of(report) == [(Kind.malformed, E, "lib/libinner.so.1", "a valid ELF file")]
 
 
 # Symbols
 
 
-def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path) -> None:
+def test_symbols_come_from_the_program_and_the_libraries_loaded_with_a_file(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "lib/libinner.so.1": INNER,
         "lib/libother.so.1": make_elf(soname="libother.so.1", exports=["other"]),
@@ -118,7 +120,7 @@ def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("wish", "exports", "found"),
+    ("imported", "exports", "found"),
     [
         ("inner@V_1", ["inner@V_1"], True),
         ("inner@V_1", ["inner@V_2"], False),
@@ -126,28 +128,30 @@ def test_symbols_come_from_the_program_and_from_what_comes_along(tmp_path: Path)
         ("inner@V_1", ["inner"], True),
     ],
 )
-def test_versions_of_symbols(tmp_path: Path, wish: str, exports: list[str], found: bool) -> None:
+def test_symbol_must_have_the_version_that_is_asked_for(
+    tmp_path: Path, imported: str, exports: list[str], found: bool
+) -> None:
     files: dict[str, bytes | str] = {
         "lib/libinner.so.1": make_elf(soname="libinner.so.1", defines=["V_1", "V_2"], exports=exports),
-        "app/libx.so": make_elf(needed=["libinner.so.1"], needs={"libinner.so.1": ["V_1"]}, imports=[wish]),
+        "app/libx.so": make_elf(needed=["libinner.so.1"], needs={"libinner.so.1": ["V_1"]}, imports=[imported]),
     }
     assert audit(bundle(tmp_path, files)).compatible is found
 
 
-# Both have it
+# Libraries that bundle and camera both have
 
 
-def test_the_camera_has_it_newer(tmp_path: Path) -> None:
-    """Then ours is not loaded, so that it may need what it likes."""
+def test_bundled_library_is_not_checked_when_the_camera_has_a_newer_one(tmp_path: Path) -> None:
+    """The bundle's libc has an undefined symbol here, which doesn't matter: it is not loaded."""
     files: dict[str, bytes | str] = {
         "lib/libc.so.6": make_elf(soname="libc.so.6", defines=["GLIBC_2.4"], imports=["gone"]),
         "libexec/python3.11": make_elf(needed=["libc.so.6"], interpreter=LOADER, program=True),
         "app/libx.so": make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.38"]}),
     }
-    assert told(audit(bundle(tmp_path, files), NEW)) == []
+    assert findings_of(audit(bundle(tmp_path, files), NEW)) == []
 
 
-def test_versions_that_cannot_share_a_process(tmp_path: Path) -> None:
+def test_conflict_when_neither_side_has_all_versions(tmp_path: Path) -> None:
     jpeg = make_elf(soname="libjpeg.so.62", defines=["LIBJPEG_9.9"], exports=["jpeg_new@LIBJPEG_9.9"])
     asks = make_elf(needed=["libjpeg.so.62"], needs={"libjpeg.so.62": ["LIBJPEG_6.2"]})
     finding = only(audit(bundle(tmp_path, {"lib/libjpeg.so.62": jpeg, "app/libx.so": asks})))
@@ -155,7 +159,7 @@ def test_versions_that_cannot_share_a_process(tmp_path: Path) -> None:
     assert finding.provides == "LIBJPEG_9.9 (the bundle's libjpeg.so.62)"
 
 
-def test_two_generations_in_one_process(tmp_path: Path) -> None:
+def test_two_major_versions_of_a_library_in_one_process_are_a_warning(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "lib/libold.so.1": make_elf(soname="libold.so.1", needed=["libssl.so.1.1"]),
         "lib/libssl.so.3": make_elf(soname="libssl.so.3"),
@@ -166,7 +170,7 @@ def test_two_generations_in_one_process(tmp_path: Path) -> None:
     assert finding.needs == "libssl.so.3 and libssl.so.1.1"
 
 
-def test_private_copies_of_which_the_first_is_taken(tmp_path: Path) -> None:
+def test_private_copies_that_differ_are_a_warning(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {}
     for number in (1, 2):
         versions = [f"V_{one}" for one in range(1, number + 1)]
@@ -181,7 +185,7 @@ def test_private_copies_of_which_the_first_is_taken(tmp_path: Path) -> None:
     assert finding.needs == "V_2 of app/2/libinner.so.1"
 
 
-def test_times_of_different_width(tmp_path: Path) -> None:
+def test_time_t_of_different_width_is_a_warning(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "lib/libc.so.6": make_elf(
             soname="libc.so.6", defines=["GLIBC_2.4", "GLIBC_2.36"], exports=["time@GLIBC_2.4", "__time64@GLIBC_2.36"]
@@ -204,39 +208,39 @@ def test_times_of_different_width(tmp_path: Path) -> None:
     assert finding.provides == "lib/libclock.so.1, whose time_t has 64"
 
 
-# What matters
+# Errors, and warnings for files that may never be loaded
 
 
-def test_what_packages_carry_along_for_others(tmp_path: Path) -> None:
+def test_packages_files_for_other_machines_are_warnings_unless_importable(tmp_path: Path) -> None:
     strange = make_elf(machine=EM_X86_64)
     files: dict[str, bytes | str] = {f"{PACKAGES}/debugger/attach_amd64.so": strange}
-    assert told(audit(bundle(tmp_path / "one", files))) == [
+    assert findings_of(audit(bundle(tmp_path / "one", files))) == [
         (Kind.wrong_architecture, W, f"{PACKAGES}/debugger/attach_amd64.so", "x86-64, 64 bits")
     ]
     files = {f"{PACKAGES}/fast/core{SUFFIX}": strange}
     assert audit(bundle(tmp_path / "other", files)).errors
 
 
-def test_a_module_that_is_there_in_another_form(tmp_path: Path) -> None:
+def test_module_for_another_python_is_a_warning_when_this_python_has_one(tmp_path: Path) -> None:
     foreign = f"{PACKAGES}/fast/core.cpython-39-arm-linux-gnueabihf.so"
     module = make_elf(exports=["PyInit_core"])
     assert audit(bundle(tmp_path / "one", {foreign: module})).errors
     for name in (f"core{SUFFIX}", "core.abi3.so", "core.py"):
         files: dict[str, bytes | str] = {foreign: module, f"{PACKAGES}/fast/{name}": module}
         report = audit(bundle(tmp_path / name, files))
-        assert told(report) == [(Kind.wrong_python_version, W, foreign, "Python 3.9")]
+        assert findings_of(report) == [(Kind.wrong_python_version, W, foreign, "Python 3.9")]
 
 
-def test_programs_of_packages_may_never_be_started(tmp_path: Path) -> None:
+def test_missing_library_is_an_error_for_the_apps_program_and_a_warning_for_a_packages(tmp_path: Path) -> None:
     tool = make_elf(program=True, interpreter=LOADER, needed=["libnowhere.so.1"])
     report = audit(bundle(tmp_path, {f"{PACKAGES}/tool/bin/tool": tool, "app/tool": tool}))
-    assert told(report) == [
+    assert findings_of(report) == [
         (Kind.missing_library, E, "app/tool", "libnowhere.so.1"),
         (Kind.missing_library, W, f"{PACKAGES}/tool/bin/tool", "libnowhere.so.1"),
     ]
 
 
-def test_a_program_that_takes_the_bundles_libc_for_its_own(tmp_path: Path) -> None:
+def test_program_that_finds_the_bundles_libc_is_an_error(tmp_path: Path) -> None:
     tool = make_elf(program=True, interpreter=LOADER, needed=["libc.so.6"], runpath="$ORIGIN/../lib")
     finding = only(audit(bundle(tmp_path, {"app/tool": tool})))
     assert (finding.kind, finding.severity, finding.needs) == (Kind.shared_library_conflict, E, "lib/libc.so.6")
@@ -247,7 +251,7 @@ def test_a_program_that_takes_the_bundles_libc_for_its_own(tmp_path: Path) -> No
 MODULE = make_elf(exports=["PyInit_core"], needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.31"]})
 
 
-def test_a_wheel(tmp_path: Path) -> None:
+def test_wheel_with_its_own_libraries_has_no_findings(tmp_path: Path) -> None:
     path = wheel(
         tmp_path / "fast-1-cp311-cp311-manylinux_2_31_armv7l.whl",
         {
@@ -271,43 +275,45 @@ def test_a_wheel(tmp_path: Path) -> None:
         ("py3-none-any", "core.so", MODULE, "fast/core.so"),
     ],
 )
-def test_a_tag_that_lies(tmp_path: Path, name: str, file: str, data: bytes, held: str) -> None:
+def test_wheel_tag_that_its_files_contradict_is_a_warning(
+    tmp_path: Path, name: str, file: str, data: bytes, held: str
+) -> None:
     report = audit(wheel(tmp_path / f"fast-1-{name}.whl", {f"fast/{file}": data}))
-    lies = [one for one in report.findings if one.kind is Kind.lying_tag]
+    lies = [one for one in report.findings if one.kind is Kind.wrong_tag]
     assert [(one.severity, one.provides) for one in lies] == [(W, held)]
 
 
-def test_a_wheel_for_another_machine(tmp_path: Path) -> None:
+def test_wheel_for_another_machine_is_an_error(tmp_path: Path) -> None:
     path = wheel(tmp_path / "fast-1-cp311-cp311-linux_armv7l.whl", {"fast/libx.so": make_elf(machine=EM_X86_64)})
     assert {(one.kind, one.severity) for one in audit(path).findings} == {
-        (Kind.lying_tag, W),
+        (Kind.wrong_tag, W),
         (Kind.wrong_architecture, E),
     }
     path = wheel(tmp_path / "fast-1-cp311-cp311-linux_x86_64.whl", {"fast/libx.so": make_elf(machine=EM_X86_64)})
     assert {one.file for one in audit(path).errors} == {path.name, "fast/libx.so"}
 
 
-def test_the_tag_says_which_python_it_is_for(tmp_path: Path) -> None:
+def test_wheel_tag_gives_the_python_version(tmp_path: Path) -> None:
     name = "core.cpython-313-arm-linux-gnueabihf.so"
     assert audit(wheel(tmp_path / "fast-1-cp313-cp313-linux_armv7l.whl", {f"fast/{name}": MODULE})).findings == ()
     report = audit(wheel(tmp_path / "fast-1-cp39-cp39-linux_armv7l.whl", {f"fast/{name.replace('313', '39')}": MODULE}))
     assert [one.kind for one in report.errors] == [Kind.wrong_python_version]
 
 
-def test_a_damaged_wheel(tmp_path: Path) -> None:
+def test_damaged_wheel_is_a_malformed_finding(tmp_path: Path) -> None:
     path = wheel(tmp_path / "fast-1-cp311-cp311-linux_armv7l.whl", {f"fast/core{SUFFIX}": MODULE})
     path.write_bytes(path.read_bytes()[:-30])
     assert only(audit(path)).kind is Kind.malformed
 
 
-# Packages of the camera's own kind
+# ACAP applications
 
 
 def app(**options: object) -> bytes:
-    return make_elf(program=True, interpreter=LOADER, **options)  # type: ignore[arg-type]
+    return make_elf(program=True, interpreter=LOADER, **options)
 
 
-def test_an_eap_has_the_cameras_loader_only(tmp_path: Path) -> None:
+def test_eap_is_started_by_the_cameras_loader(tmp_path: Path) -> None:
     program = app(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]})
     files: dict[str, bytes | str] = {"package.conf": b'APPNAME="see"\n', "see": program}
     path = package(tmp_path / "see.eap", files)
@@ -326,7 +332,7 @@ def test_an_eap_has_the_cameras_loader_only(tmp_path: Path) -> None:
         ({}, False),
     ],
 )
-def test_libraries_of_an_eap(tmp_path: Path, path: dict[str, str], found: bool) -> None:
+def test_eap_finds_its_libraries_through_its_run_path_only(tmp_path: Path, path: dict[str, str], found: bool) -> None:
     files: dict[str, bytes | str] = {
         "manifest.json": b'{"acapPackageConf": {"setup": {"appName": "see"}}}',
         "see": app(needed=["libinner.so.1"], imports=["inner"], **path),
@@ -336,7 +342,7 @@ def test_libraries_of_an_eap(tmp_path: Path, path: dict[str, str], found: bool) 
     report = audit(package(tmp_path / "see.eap", files))
     assert report.compatible is found
     if not found:
-        assert "is not looked for there" in report.errors[0].remedy
+        assert "the loader doesn't search the folder of" in report.errors[0].remedy
 
 
 def test_links_out_of_an_eap_are_not_followed(tmp_path: Path) -> None:
@@ -349,7 +355,7 @@ def test_links_out_of_an_eap_are_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "evil.so").exists()
 
 
-def test_shapes(tmp_path: Path) -> None:
+def test_shape_follows_from_the_files(tmp_path: Path) -> None:
     write(tmp_path / "loose", {"x.so": INNER})
     write(tmp_path / "package", {"package.conf": b"", "see": app()})
     bundle(tmp_path / "bundle", {})
@@ -358,7 +364,7 @@ def test_shapes(tmp_path: Path) -> None:
             assert subject.shape is shape
 
 
-def test_text_that_links_and_objects_are_nobodys_business(tmp_path: Path) -> None:
+def test_linker_scripts_and_object_files_are_ignored(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {
         "libx.so": b"/* GNU ld script */\nINPUT(libx.so.1)\n",
         "x.o": make_elf(type=1),

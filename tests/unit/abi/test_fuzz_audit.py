@@ -1,4 +1,4 @@
-"""Damaged files and archives are findings: whatever an audit is given, it answers, and leaves nothing behind."""
+"""An audit of damaged files and archives returns a report, and leaves no files behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.abi.mutation import Change, changes, harmed, tender_places
+from tests.unit.abi.mutation import Change, changes, damage_bytes, sensitive_offsets
 
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report
@@ -21,7 +21,7 @@ from incamera.errors import UsageError
 
 DATA = Path(__file__).parents[2] / "data" / "elf"
 FILES = {path.name: path.read_bytes() for path in sorted(DATA.iterdir()) if path.name.startswith("armv7hf")}
-PLACES = {name: tender_places(data) for name, data in FILES.items()}
+OFFSETS = {name: sensitive_offsets(data) for name, data in FILES.items()}
 LIBRARY, PROGRAM = FILES["armv7hf-library.so"], FILES["armv7hf-program"]
 WHEEL_NAME = "own-1-cp311-cp311-linux_armv7l.whl"
 ANY_EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,7 +41,7 @@ def write_wheel(module: bytes = LIBRARY, name: str = "own/own.cpython-311-arm-li
 
 
 def write_package(program: bytes = PROGRAM) -> bytes:
-    """An .eap before it is compressed."""
+    """Return an .eap before it is compressed."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path, data in {
@@ -62,7 +62,7 @@ WHEEL, PACKAGE = write_wheel(), write_package()
 
 
 def judge(folder: Path, name: str, data: bytes) -> Report | None:
-    """Audit *data*, a file called *name*. None: it is of no kind that can be judged, and the audit said so."""
+    """Return the report on *data*, the content of a file *name*; None for a file of no known kind."""
     path = folder / name
     path.write_bytes(data)
     try:
@@ -75,35 +75,35 @@ def judge(folder: Path, name: str, data: bytes) -> Report | None:
 
 @ANY_EXAMPLES
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
-def test_a_damaged_file(tmp_path: Path, data: st.DataObject, name: str) -> None:
-    harm = data.draw(changes(PLACES[name]))
-    judge(tmp_path, f"lib{name}.so", harmed(FILES[name], harm))
+def test_audit_of_a_damaged_file_returns_a_report(tmp_path: Path, data: st.DataObject, name: str) -> None:
+    damage = data.draw(changes(OFFSETS[name]))
+    judge(tmp_path, f"lib{name}.so", damage_bytes(FILES[name], damage))
 
 
 @ANY_EXAMPLES
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
-def test_a_damaged_file_in_sound_archives(tmp_path: Path, data: st.DataObject, name: str) -> None:
-    damaged = harmed(FILES[name], data.draw(changes(PLACES[name])))
+def test_audit_of_archives_with_a_damaged_file_returns_a_report(tmp_path: Path, data: st.DataObject, name: str) -> None:
+    damaged = damage_bytes(FILES[name], data.draw(changes(OFFSETS[name])))
     assert judge(tmp_path, WHEEL_NAME, write_wheel(damaged)) is not None
     assert judge(tmp_path, "app.eap", gzip.compress(write_package(damaged), 1)) is not None
 
 
 @ANY_EXAMPLES
-@given(harm=changes())
-def test_a_damaged_wheel(tmp_path: Path, harm: list[Change]) -> None:
-    assert judge(tmp_path, WHEEL_NAME, harmed(WHEEL, harm)) is not None
+@given(damage=changes())
+def test_audit_of_a_damaged_wheel_returns_a_report(tmp_path: Path, damage: list[Change]) -> None:
+    assert judge(tmp_path, WHEEL_NAME, damage_bytes(WHEEL, damage)) is not None
 
 
 @ANY_EXAMPLES
-@given(harm=changes(tuple(range(0, len(PACKAGE), 16))))
-def test_a_damaged_package(tmp_path: Path, harm: list[Change]) -> None:
-    """Damaged before it was compressed: headers that lie; and after: a stream that breaks."""
-    assert judge(tmp_path, "app.eap", gzip.compress(harmed(PACKAGE, harm), 1)) is not None
-    assert judge(tmp_path, "app.eap", harmed(gzip.compress(PACKAGE, 1), harm)) is not None
+@given(damage=changes(tuple(range(0, len(PACKAGE), 16))))
+def test_audit_of_a_damaged_eap_returns_a_report(tmp_path: Path, damage: list[Change]) -> None:
+    """Damage before compression gives wrong tar headers, damage after it a broken gzip stream."""
+    assert judge(tmp_path, "app.eap", gzip.compress(damage_bytes(PACKAGE, damage), 1)) is not None
+    assert judge(tmp_path, "app.eap", damage_bytes(gzip.compress(PACKAGE, 1), damage)) is not None
 
 
 @pytest.mark.parametrize(("name", "whole"), [(WHEEL_NAME, WHEEL), ("app.eap", gzip.compress(PACKAGE))])
-def test_an_archive_cut_short_is_called_malformed(tmp_path: Path, name: str, whole: bytes) -> None:
+def test_truncated_archive_is_a_malformed_finding(tmp_path: Path, name: str, whole: bytes) -> None:
     report = judge(tmp_path, name, whole)
     assert report is not None
     assert Kind.malformed not in {finding.kind for finding in report.findings}
@@ -115,10 +115,12 @@ def test_an_archive_cut_short_is_called_malformed(tmp_path: Path, name: str, who
 
 
 @pytest.mark.parametrize("name", ["../outside.so", "/tmp/incamera-outside.so", "own/../../outside.so"])
-def test_an_archive_writes_nothing_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    place = tmp_path / "temporary" / "deep"
-    place.mkdir(parents=True)
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
+def test_unpacking_an_archive_writes_nothing_outside_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    temporary = tmp_path / "temporary" / "deep"
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     package = io.BytesIO()
     with tarfile.open(fileobj=package, mode="w:gz") as archive:
         member = tarfile.TarInfo(name)
@@ -133,4 +135,4 @@ def test_an_archive_writes_nothing_outside(tmp_path: Path, monkeypatch: pytest.M
     assert judge(tmp_path, "app.eap", package.getvalue()) is not None
     assert not list(tmp_path.rglob("*outside.so"))
     assert not Path("/tmp/incamera-outside.so").exists()
-    assert not list(place.iterdir())
+    assert not list(temporary.iterdir())

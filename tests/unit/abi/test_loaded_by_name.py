@@ -1,4 +1,4 @@
-"""Libraries that Python code names: seen where the name stands there, admitted where it doesn't."""
+"""Libraries that Python code loads: literal names are checked, computed ones are listed as a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report, Severity
 from incamera.abi.policy import load_policy
 
-COMPUTED = "libraries loaded under names that are computed: "
+COMPUTED = "libraries whose names Python code computes: "
 
 
 def audit(root: Path, path: str, source: str) -> Report:
@@ -24,7 +24,7 @@ def audit(root: Path, path: str, source: str) -> Report:
 @pytest.mark.parametrize(
     "call", ["ctypes.CDLL('{}')", 'CDLL("{}")', "ctypes.cdll.LoadLibrary('{}')", "ffi.dlopen('{}')", "PyDLL('{}', 4)"]
 )
-def test_a_name_that_stands_there(tmp_path: Path, path: str, call: str) -> None:
+def test_missing_library_that_code_names_is_a_warning(tmp_path: Path, path: str, call: str) -> None:
     source = f"import ctypes\n\nlibrary = {call}\n"
     report = audit(tmp_path / "one", path, source.format("libnowhere.so.1"))
     (finding,) = report.findings
@@ -34,13 +34,13 @@ def test_a_name_that_stands_there(tmp_path: Path, path: str, call: str) -> None:
         assert not audit(tmp_path / name, path, source.format(name)).findings
 
 
-def test_a_name_that_is_computed(tmp_path: Path) -> None:
+def test_computed_library_name_is_a_limit(tmp_path: Path) -> None:
     report = audit(tmp_path, "app/app.py", "from ctypes import CDLL\nname = 'lib' + 'x.so'\nCDLL(name)\n")
     assert not report.findings
     assert f"{COMPUTED}app/app.py:3" in report.limits
 
 
-def test_find_library_finds_nothing_in_a_camera(tmp_path: Path) -> None:
+def test_find_library_is_a_warning(tmp_path: Path) -> None:
     report = audit(tmp_path, "app/app.py", "from ctypes.util import find_library\nfind_library('m')\n")
     (finding,) = report.findings
     assert (finding.file, finding.severity) == ("app/app.py:2", Severity.warning)
@@ -48,5 +48,5 @@ def test_find_library_finds_nothing_in_a_camera(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["CDLL(", "CDLL('a\0b')", "ctypes.CDLL()", "CDLL(None)", "\xff CDLL", "CDLL = 1"])
-def test_code_that_is_none_or_says_nothing(tmp_path: Path, source: str) -> None:
+def test_code_without_a_library_name_has_no_findings(tmp_path: Path, source: str) -> None:
     assert not audit(tmp_path, "app/app.py", source).findings

@@ -1,4 +1,4 @@
-"""The loader rule, as a table."""
+"""The loader rule: which side's library is used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plan(bundle: list[LibraryFacts], device: list[LibraryFacts]) -> tuple[str | 
     return made.loader, set(made.links), made.libraries
 
 
-def test_an_older_camera_gets_the_bundles_libc() -> None:
+def test_bundles_libc_is_used_on_a_camera_with_an_older_one() -> None:
     loader, links, libraries = plan(
         [library("libc.so.6", *NEW), library("libm.so.6", *NEW)],
         [library("libc.so.6", *OLD), library("libm.so.6", *OLD)],
@@ -36,10 +36,10 @@ def test_an_older_camera_gets_the_bundles_libc() -> None:
     assert libraries == ("lib", "/lib", "/usr/lib"), "what only the camera has is found last"
 
 
-def test_a_newer_camera_gives_its_libc_and_its_loader() -> None:
+def test_newer_cameras_libc_family_and_loader_are_used() -> None:
     loader, links, libraries = plan(
         [library("libc.so.6", *OLD), library("libm.so.6", "GLIBC_2.4"), library("ld-linux-armhf.so.3", *OLD)],
-        # Its libm has nothing new; but it belongs to the libc.
+        # Its libm has no new versions, but is chosen together with the libc.
         [library("libc.so.6", *NEW), library("libm.so.6", "GLIBC_2.4"), library("ld-linux-armhf.so.3", *OLD)],
     )
     assert loader == CAMERA_LOADER
@@ -47,8 +47,8 @@ def test_a_newer_camera_gives_its_libc_and_its_loader() -> None:
     assert libraries == ("device/lib", "lib", "/lib", "/usr/lib")
 
 
-def test_a_libc_relative_never_comes_alone() -> None:
-    """A libm that looks newer would call into a libc that it doesn't fit."""
+def test_newer_libm_of_the_camera_is_not_used_without_its_libc() -> None:
+    """That libm would call private symbols of a libc of another version."""
     _, links, _ = plan(
         [library("libc.so.6", *NEW), library("libm.so.6", "GLIBC_2.4")],
         [library("libc.so.6", *OLD), library("libm.so.6", *NEW)],
@@ -56,7 +56,7 @@ def test_a_libc_relative_never_comes_alone() -> None:
     assert links == set()
 
 
-def test_others_are_decided_one_by_one() -> None:
+def test_other_libraries_are_chosen_one_by_one() -> None:
     _, links, _ = plan(
         [
             library("libstdc++.so.6", "GLIBCXX_3.4", "GLIBCXX_3.4.30"),
@@ -84,13 +84,13 @@ def test_others_are_decided_one_by_one() -> None:
         (library("liba.so.1"), library("liba.so.1"), False),
     ],
 )
-def test_which_is_newer(one: LibraryFacts, other: LibraryFacts, newer: bool) -> None:
+def test_is_newer_compares_versions_then_file_names(one: LibraryFacts, other: LibraryFacts, newer: bool) -> None:
     assert is_newer(one, other) is newer
     if newer:
         assert not is_newer(other, one)
 
 
-def test_the_plan_is_written_for_the_launcher() -> None:
+def test_plan_is_written_as_launcher_settings_and_links() -> None:
     made = plan_loader(
         {"libc.so.6": library("libc.so.6", *OLD)},
         {"libc.so.6": library("libc.so.6", *NEW)},
@@ -104,7 +104,7 @@ def test_the_plan_is_written_for_the_launcher() -> None:
     assert made.why["libc.so.6"].startswith("camera: ")
 
 
-def test_what_the_rule_wants_to_know() -> None:
+def test_describe_libraries_leaves_out_private_versions() -> None:
     facts = ElfFacts(machine="EM_ARM", bits=32, defines=("GLIBC_2.4", "GLIBC_PRIVATE"))
     described = describe_libraries({"libc.so.6": facts}, {"libc.so.6": "libc-2.31.so"}, {"libc.so.6": "/lib/libc.so.6"})
     assert described == {"libc.so.6": library("libc.so.6", "GLIBC_2.4", real="libc-2.31.so")}

@@ -1,4 +1,4 @@
-"""The data of the audit: whole, sourced, and read as they were written."""
+"""The data of the audit: complete for each profile and target, with sources, and readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TARGETS = [Target(architecture, python) for architecture in Architecture for pyt
 
 
 @pytest.mark.parametrize("name", load_profiles())
-def test_each_profile_has_its_data(name: str) -> None:
+def test_each_profile_has_a_policy(name: str) -> None:
     policy = load_policy(name)
     facts = policy.architecture.facts
     assert policy.loader == f"/lib/{facts.loader}"
@@ -37,7 +37,7 @@ def test_each_profile_has_its_data(name: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_each_target_has_its_runtime(target: Target) -> None:
+def test_each_target_has_a_bare_runtime(target: Target) -> None:
     runtime = load_runtime(target)
     assert runtime.program.symbols is not None
     assert {"PyLong_FromLong", "PyModule_Create2"} <= runtime.program.symbols.exports
@@ -45,8 +45,8 @@ def test_each_target_has_its_runtime(target: Target) -> None:
     assert not any(item.camera or item.ours for item in runtime.libraries.values())
 
 
-def test_one_generation_is_older_than_a_bundle_and_one_newer() -> None:
-    """So that both halves of the loader rule are met."""
+def test_profiles_include_an_older_and_a_newer_libc_than_the_bundles() -> None:
+    """So tests on the profiles cover both branches of the loader rule."""
     for architecture in Architecture:
         ours = load_runtime(Target(architecture)).libraries["libc.so.6"].facts
         old, new = (load_policy(f"axis-os-{track}-{architecture}") for track in (10, 11))
@@ -55,7 +55,7 @@ def test_one_generation_is_older_than_a_bundle_and_one_newer() -> None:
         assert set(ours.defines) < set(new.libraries["libc.so.6"].facts.defines)
 
 
-def test_the_cameras_own_libraries() -> None:
+def test_policies_include_the_cameras_own_libraries_of_their_track() -> None:
     assert load_api()["libvdostream.so.1"].versions[-1] == "VDOSTREAM_1.962"
     assert all(library.source for library in load_api().values())
     old, new = load_policy("axis-os-10-armv7hf"), load_policy("axis-os-11-armv7hf")
@@ -63,21 +63,21 @@ def test_the_cameras_own_libraries() -> None:
     assert (old.time_bits, load_policy("axis-os-11-aarch64").time_bits) == (32, 64)
 
 
-def test_a_live_camera_has_what_it_has() -> None:
+def test_live_cameras_policy_has_only_the_libraries_found_in_it() -> None:
     document: dict[str, Any] = {"loader": None, "folders": [], "page_size": 4096, "libraries": []}
     policy = make_policy(document, name="lobby", architecture=Architecture.armv7hf, track=None, exports=dict)
     assert not policy.libraries
     assert policy.time_bits is None
 
 
-def test_an_unknown_profile() -> None:
+def test_unknown_profile_is_refused_with_a_similar_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load_policy("axis-os-11-armv7")
     assert caught.value.hint is not None
     assert "axis-os-11-armv7hf" in caught.value.hint
 
 
-def test_symbols_are_kept_whole() -> None:
+def test_exports_survive_dump_and_parse() -> None:
     exports = frozenset({"open", "open@V_1", "open@V_2", "old@V_1", "plain", "plain@"})
     assert parse_exports(dump_exports(exports)) == exports
     assert dump_exports(exports) == ["old -V_1", "open V_1 V_2", "plain "]

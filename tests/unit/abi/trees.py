@@ -1,4 +1,4 @@
-"""Puts small bundles, wheels and packages together."""
+"""Writes small bundles, wheels and .eap files for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOADER = "/lib/ld-linux-armhf.so.3"
 
 
 def write(root: Path, files: Mapping[str, bytes | str]) -> Path:
-    """Write *files* below *root*; a text is where a link leads."""
+    """Write *files* below *root*: bytes are a file's content, a string is the target of a symbolic link."""
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
@@ -31,7 +31,7 @@ def write(root: Path, files: Mapping[str, bytes | str]) -> Path:
 
 
 def bundle(root: Path, files: Mapping[str, bytes | str]) -> Path:
-    """A bundle for Python 3.11 with a C library of its own, 2.36, and *files*."""
+    """Write a bundle for Python 3.11 with glibc 2.36 and *files* to *root*."""
     base: dict[str, bytes | str] = {
         "etc/launcher": b"program libexec/python3.11\nloader lib/ld-linux-armhf.so.3\nlibraries lib\n",
         "libexec/python3.11": make_elf(

@@ -1,1 +1,1 @@
-"""The checks: one small function for each kind of finding."""
+"""The checks of the audit: one function for each kind of finding."""

@@ -1,4 +1,4 @@
-"""What a bundle shares with the camera: libraries that must be the camera's, and a view of time."""
+"""Checks of what a bundle shares with the camera: the camera's own libraries, and the width of time_t."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from incamera.abi.process import Load
 
 _BASE = re.compile(r"(?P<base>lib[\w+-]+)\.so.*")
-# They hand no times around.
-_NEUTRAL = re.compile(r"lib(?:gcc_s|stdc\+\+|gomp|atomic|gfortran|z|m)\.so\..*")
+# Libraries without functions that take or return a time.
+_WITHOUT_TIMES = re.compile(r"lib(?:gcc_s|stdc\+\+|gomp|atomic|gfortran|z|m)\.so\..*")
 
 
 def find_bundled_camera_library(item: Object) -> Iterator[Finding]:
+    """Yield a finding for a copy of a library that must come from the camera."""
     bases = {match["base"] for name in load_api() if (match := _BASE.fullmatch(name))}
     names = (item.name, item.facts.soname or "")
     if any((match := _BASE.fullmatch(name)) and match["base"] in bases for name in names):
@@ -27,14 +28,14 @@ def find_bundled_camera_library(item: Object) -> Iterator[Finding]:
             kind=Kind.bundled_camera_library,
             severity=Severity.error,
             file=item.path,
-            needs="to be the camera's own: it speaks to a service of the same firmware",
-            provides="a copy from elsewhere",
-            remedy="leave it out; the camera's is found by itself",
+            needs="to be the camera's own: it talks to a service of the same firmware",
+            provides="a copy in the bundle",
+            remedy="leave it out of the bundle; the loader finds the camera's",
         )
 
 
 def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Finding]:
-    """A file and a library that it uses, which may hand each other times of different width. No loader sees that."""
+    """Yield a warning for each file and library that it uses whose time_t differ in width. No loader checks that."""
     seen = set()
     bits: dict[Object, int | None] = {}
     for load in loads:
@@ -42,19 +43,19 @@ def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Findin
             if found is None or not item.ours or (item, name) in seen:
                 continue
             seen.add((item, name))
-            if item.facts.bits != 32 or LIBC_FAMILY.fullmatch(name) or _NEUTRAL.fullmatch(name):
+            if item.facts.bits != 32 or LIBC_FAMILY.fullmatch(name) or _WITHOUT_TIMES.fullmatch(name):
                 continue
             for one in (item, found):
                 if one not in bits:
                     bits[one] = policy.time_bits if one.camera and policy.time_bits else one.time_bits
-            mine, theirs = bits[item], bits[found]
-            if mine is not None and theirs is not None and mine != theirs:
+            width, other_width = bits[item], bits[found]
+            if width is not None and other_width is not None and width != other_width:
                 yield Finding(
                     kind=Kind.time64,
                     severity=Severity.warning,
                     file=item.path,
-                    needs=f"a time_t of {mine} bits",
-                    provides=f"{found.path}, whose time_t has {theirs}",
+                    needs=f"a time_t of {width} bits",
+                    provides=f"{found.path}, whose time_t has {other_width}",
                     remedy="build it with "
-                    + ("-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64" if theirs == 64 else "-U_TIME_BITS"),
+                    + ("-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64" if other_width == 64 else "-U_TIME_BITS"),
                 )

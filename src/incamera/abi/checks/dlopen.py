@@ -1,4 +1,4 @@
-"""Libraries that Python code loads by name, as far as the name stands there."""
+"""Check of the libraries that Python code loads by name, as far as the name is a literal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from incamera.abi.process import Process
     from incamera.abi.subject import Subject
 
-# Packages have thousands of files, so theirs are only searched for what looks like it; the app's own are parsed.
-_ANY = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
+# The app's own files are parsed. Packages have thousands of files, so theirs are only searched with a pattern.
+_LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
 _CALL = re.compile(
     r"""\b(?:CDLL|PyDLL|LoadLibrary|dlopen)\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
 )
-_SHARED = re.compile(r"[^/]+\.so(?:\.\d+)*")
+_SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
 _LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen"})
 _APP = "app/"
 _SHOWN = 5
@@ -31,21 +31,21 @@ class _Call:
     line: int
     function: str
     name: str | None
-    """None where it is computed."""
+    """The library's name; None where the code computes it."""
 
 
 def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Finding], list[str]]:
-    """Return findings for libraries that are not there, and what of the code cannot be known."""
+    """Return findings for libraries that are missing, and the limits of the check: names that the code computes."""
     findings = []
-    unknown = []
+    computed = []
     for call in _calls(subject):
         where = f"{call.file}:{call.line}"
         if call.function == "find_library":
             if call.name is not None:
                 findings.append(_find_library(where, call.name))
         elif call.name is None:
-            unknown.append(where)
-        elif _SHARED.fullmatch(call.name) and process.search(call.name, ())[0] is None:
+            computed.append(where)
+        elif _SONAME.fullmatch(call.name) and process.search(call.name, ())[0] is None:
             findings.append(
                 Finding(
                     kind=Kind.missing_library,
@@ -57,9 +57,9 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
                 )
             )
     limits = []
-    if unknown:
-        shown = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
-        limits.append(f"libraries loaded under names that are computed: {shown}")
+    if computed:
+        shown = ", ".join(computed[:_SHOWN]) + (f" and {len(computed) - _SHOWN} more" if len(computed) > _SHOWN else "")
+        limits.append(f"libraries whose names Python code computes: {shown}")
     return findings, limits
 
 
@@ -68,9 +68,9 @@ def _find_library(where: str, name: str) -> Finding:
         kind=Kind.missing_library,
         severity=Severity.warning,
         file=where,
-        needs=f'ldconfig or a compiler, which find_library("{name}") asks',
-        provides="a camera that has neither, so that it finds nothing",
-        remedy=f'name the file: ctypes.CDLL("lib{name}.so.N")',
+        needs=f'ldconfig or a compiler, which find_library("{name}") runs',
+        provides="neither: find_library returns None",
+        remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
     )
 
 
@@ -80,16 +80,16 @@ def _calls(subject: Subject) -> Iterator[_Call]:
             data = (subject.root / path).read_bytes()
         except OSError:
             continue
-        if not _ANY.search(data):
+        if not _LOADS_LIBRARIES.search(data):
             continue
         text = data.decode("utf-8", "replace")
         if path.startswith(_APP) or (subject.shape != "bundle" and subject.wheel is None):
-            yield from _parsed(path, text)
+            yield from _parse_calls(path, text)
         else:
-            yield from _matched(path, text)
+            yield from _search_calls(path, text)
 
 
-def _matched(path: str, text: str) -> Iterator[_Call]:
+def _search_calls(path: str, text: str) -> Iterator[_Call]:
     if "import ctypes" not in text and "from ctypes" not in text and "dlopen" not in text:
         return
     for match in _CALL.finditer(text):
@@ -97,7 +97,7 @@ def _matched(path: str, text: str) -> Iterator[_Call]:
         yield _Call(path, line, "CDLL", match["name"])
 
 
-def _parsed(path: str, text: str) -> Iterator[_Call]:
+def _parse_calls(path: str, text: str) -> Iterator[_Call]:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):

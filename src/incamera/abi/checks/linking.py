@@ -1,4 +1,4 @@
-"""What files need of one another: libraries, versions, symbols, and one of each in a process."""
+"""Checks of what files need of one another: libraries, symbol versions, symbols, and one copy of each in a process."""
 
 from __future__ import annotations
 
@@ -17,50 +17,49 @@ if TYPE_CHECKING:
     from incamera.abi.objects import Object
     from incamera.elf import Reference
 
-_FROM_SDIST = 'name its package in sources as "sdist", so that it is built for this target'
-_OWN = "build it for this target, in a project with a [build-system]"
+_BUILD_PACKAGE = 'set its package to "sdist" in [tool.incamera.sources], so that it is built for this target'
+_BUILD_OWN = "build it for this target, in a project with a [build-system]"
 _SHOWN = 3
-# The glibc that no longer insists, when it looks a symbol up, that a library once asked for versions has some.
-_TOLERANT = (2, 41)
+# The first glibc that accepts a library without versions where a file needs some.
+_UNVERSIONED_ALLOWED = (2, 41)
 
 
 def find_missing_libraries(load: Load, process: Process) -> Iterator[Finding]:
+    """Yield an error for each needed library that the loader doesn't find."""
     for (item, name), found in load.found.items():
         if found is None:
-            passed_over = load.passed_over.get((item, name))
+            skipped = load.skipped.get((item, name))
             yield Finding(
                 kind=Kind.missing_library,
                 severity=Severity.error,
                 file=item.path,
                 needs=name,
-                provides=f"{passed_over.path}, for another machine"
-                if passed_over
-                else f"nothing of that name {process.name}",
+                provides=f"{skipped.path}, for another machine" if skipped else f"nothing of that name {process.name}",
                 remedy=_remedy_for_library(name, process),
             )
 
 
 def _remedy_for_library(name: str, process: Process) -> str:
     if name in load_api():
-        return "the camera's own library, which this one has not: use a camera that has it (virtual ones do not)"
+        return "use a camera that has this library: it belongs to the firmware (virtual cameras don't have it)"
     if name.startswith("libpython"):
         return "link it without libpython: the interpreter itself exports Python's functions"
     if process.subject.shape == "package":
         paths = (*process.subject.objects, *process.subject.links)
         beside = next((path for path in paths if path.rpartition("/")[2] == name), None)
         if beside:
-            return f"{beside} is not looked for there: link with -Wl,-rpath,'$ORIGIN/lib'"
-        return "bring it in lib/, linked with -Wl,-rpath,'$ORIGIN/lib'"
-    return "name the Debian package that brings it in debs of [tool.incamera]"
+            return f"link with -Wl,-rpath,'$ORIGIN/lib': the loader doesn't search the folder of {beside}"
+        return "put it into lib/, and link with -Wl,-rpath,'$ORIGIN/lib'"
+    return "add the Debian package that has it to debs in [tool.incamera]"
 
 
 def find_missing_loader(process: Process) -> Iterator[Finding]:
-    """A program whose loader isn't there, of another C library perhaps: the kernel finds nothing to start."""
+    """Yield an error for a program whose loader the camera doesn't have, as that of another C library."""
     program, policy = process.program, process.policy
     wanted = program.facts.interpreter if program is not None else None
     if program is not None and wanted and program.ours:
-        there = {policy.loader, *(item.path for item in policy.libraries.values())}
-        if posixpath.normpath(wanted) not in there:
+        files = {policy.loader, *(item.path for item in policy.libraries.values())}
+        if posixpath.normpath(wanted) not in files:
             yield Finding(
                 kind=Kind.missing_library,
                 severity=Severity.error,
@@ -72,7 +71,7 @@ def find_missing_loader(process: Process) -> Iterator[Finding]:
 
 
 def find_foreign_libc(load: Load, process: Process) -> Iterator[Finding]:
-    """A program that the camera's loader starts, and that finds a C library which that loader doesn't belong to."""
+    """Yield an error for a program that the camera's loader starts with another C library than the camera's."""
     for item in load.objects if process.by_camera else ():
         if item.ours and item is not process.program and LIBC_FAMILY.fullmatch(item.facts.soname or item.name):
             yield Finding(
@@ -80,22 +79,23 @@ def find_foreign_libc(load: Load, process: Process) -> Iterator[Finding]:
                 severity=Severity.error,
                 file=load.root.path,
                 needs=item.path,
-                provides="the camera's loader, which goes with the camera's C library only",
-                remedy="link it without a run path, or have the bundle's Python do its work",
+                provides="the camera's loader, which works only with the camera's C library",
+                remedy="link it without a run path, or do its work in the bundle's Python",
             )
 
 
 def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
+    """Yield an error for each file that needs symbol versions which the library found doesn't define."""
     for item in load.objects:
         for library, versions in item.facts.needs.items():
             found = load.found.get((item, library))
             if found is None or found.damage:
                 continue
             if not found.facts.defines:
-                if versions and not found.facts.versioned and process.glibc < _TOLERANT:
-                    yield _bare_finding(item, library, versions)
-                continue  # without versions, any will do; the loader grumbles
-            missing = [version for version in versions if not _has(found, version, process.policy)]
+                if versions and not found.facts.versioned and process.glibc < _UNVERSIONED_ALLOWED:
+                    yield _unversioned_finding(item, library, versions)
+                continue  # the loader prints a warning, and takes the library's symbols for any version
+            missing = [version for version in versions if not _defines(found, version, process.policy)]
             if missing:
                 yield _version_finding(load, item, library, found, missing, process)
         if item.ours and _lacks_relocation_mark(item, load):
@@ -104,28 +104,28 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
                 severity=Severity.error,
                 file=item.path,
                 needs="packed relocations (DT_RELR)",
-                provides="loaders that want GLIBC_ABI_DT_RELR to be asked for",
-                remedy="link it with -Wl,-z,nopack-relative-relocs, or with a linker that knows glibc's rule",
+                provides="a loader that requires the version GLIBC_ABI_DT_RELR in such a file",
+                remedy="link it with -Wl,-z,nopack-relative-relocs, or with a linker that adds GLIBC_ABI_DT_RELR",
             )
 
 
-def _bare_finding(item: Object, library: str, versions: Sequence[str]) -> Finding:
+def _unversioned_finding(item: Object, library: str, versions: Sequence[str]) -> Finding:
     return Finding(
         kind=Kind.symbol_version,
         severity=Severity.error,
         file=item.path,
         needs=max(versions, key=parse_version),
-        provides=f"{library} without any versions, which ends the process with glibc before 2.41",
-        remedy=f"bring the {library} that it was linked with",
+        provides=f"{library} without any versions, which crashes the process with a glibc older than 2.41",
+        remedy=f"add the {library} that it was linked with to the bundle",
     )
 
 
-def _has(found: Object, version: str, policy: Policy) -> bool:
+def _defines(found: Object, version: str, policy: Policy) -> bool:
     if version in found.facts.defines:
         return True
     if found.facts.soname not in policy.api:
         return False
-    # Only versions that some program asks for are known; those between them may well be there.
+    # Of these libraries only versions that some program needs are known. Versions below the highest one may exist.
     family = version.rpartition("_")[0]
     known = [parse_version(name) for name in found.facts.defines if name.rpartition("_")[0] == family]
     return bool(known) and parse_version(version) < max(known)
@@ -136,23 +136,23 @@ def _version_finding(
 ) -> Finding:
     highest = max(missing, key=parse_version)
     family = highest.rpartition("_")[0]
-    there = [name for name in public_versions(found.facts.defines) if name.rpartition("_")[0] == family]
+    defined = [name for name in public_versions(found.facts.defines) if name.rpartition("_")[0] == family]
     where = "the camera's" if found.camera else "the bundle's"
-    provides = f"{max(there, key=parse_version)} ({where} {library})" if there else f"{where} {library} without it"
+    provides = f"{max(defined, key=parse_version)} ({where} {library})" if defined else f"{where} {library} without it"
     other = process.policy.libraries.get(library)
     if found.camera:
         other = None if process.by_camera else process.subject.find("lib", library)
     conflict = other is not None and other is not found and all(version in other.facts.defines for version in missing)
     if conflict:
         both = "the bundle's and the camera's" if not found.camera else "the camera's and the bundle's"
-        remedy = f"{both} {library} cannot share a process: bring one that has the versions of both, or leave it out"
+        remedy = f"bundle a {library} that has the versions of both, or none: {both} cannot share a process"
     elif item.camera:
-        remedy = f"bring no {library}, so that the camera's own is used"
+        remedy = f"leave {library} out of the bundle, so that the camera's own is used"
     elif found.camera and found.facts.soname in process.policy.api:
-        remedy = "build it with the SDK of the camera's AXIS OS; `--device NAME` asks the very camera"
+        remedy = "build it with the SDK of the camera's AXIS OS; `incamera audit --device NAME` checks against a camera"
     else:
         remedy = _remedy_for_version(item, highest)
-    # What is wrong between others is told of the file that brings them together.
+    # A conflict between two libraries of the camera or the runtime is reported for the file that loads both.
     culprit = item if item.ours or not load.root.ours else load.root
     return Finding(
         kind=Kind.shared_library_conflict if conflict else Kind.symbol_version,
@@ -167,7 +167,7 @@ def _version_finding(
 
 
 def _remedy_for_version(item: Object, version: str) -> str:
-    build = _OWN if not item.folder or item.path.startswith("app/") else _FROM_SDIST
+    build = _BUILD_OWN if not item.folder or item.path.startswith("app/") else _BUILD_PACKAGE
     if version.startswith("GLIBC_"):
         wanted = parse_version(version)
         for suite in sorted(load_suites().values(), key=lambda suite: suite.release):
@@ -183,8 +183,9 @@ def _lacks_relocation_mark(item: Object, load: Load) -> bool:
     return bool(facts.needs) and any(name.startswith("libc.so.") for name in facts.needed)
 
 
-def find_missing_symbols(missing: Mapping[Object, Sequence[Reference]], load: Load) -> Iterator[Finding]:
-    for item, references in missing.items():
+def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]]) -> Iterator[Finding]:
+    """Yield an error for each file with *undefined* symbols."""
+    for item, references in undefined.items():
         names = sorted({reference.name for reference in references})
         shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         from_python = all(name.startswith(("Py", "_Py")) for name in names)
@@ -193,22 +194,20 @@ def find_missing_symbols(missing: Mapping[Object, Sequence[Reference]], load: Lo
             severity=Severity.error,
             file=item.path,
             needs=shown,
-            provides="the interpreter, which has it not"
+            provides="an interpreter without it" if from_python else "no such symbol in " + _describe_libraries(item),
+            remedy="build it for the target's Python: it was built for another one"
             if from_python
-            else "no such symbol in " + _describe_libraries(item, load),
-            remedy="it was built for another Python: build it for the target's"
-            if from_python
-            else "link it with the library that has it, in the version that it was built with",
+            else "link it with the library that defines it, in the version that it was built with",
         )
 
 
-def _describe_libraries(item: Object, load: Load) -> str:
+def _describe_libraries(item: Object) -> str:
     names = [name for name in item.facts.needed if not LIBC_FAMILY.fullmatch(name)]
     return ", ".join(names[:4]) + (" …" if len(names) > 4 else "") if names else "libc"
 
 
 def find_private_copies(loads: Sequence[Load]) -> Iterator[Finding]:
-    """Two files of one name for two users: whoever comes first is taken by both."""
+    """Yield a warning where two files have private copies of one library: both get the copy that is loaded first."""
     chosen: dict[str, dict[Object, list[Object]]] = {}
     for load in loads:
         for (item, name), found in load.found.items():
@@ -228,31 +227,34 @@ def find_private_copies(loads: Sequence[Load]) -> Iterator[Finding]:
                             severity=Severity.warning,
                             file=user.path,
                             needs=f"{max(lacking, key=parse_version)} of {found.path}",
-                            provides=f"{other.path}, should that be loaded first",
-                            remedy=f"bring one {name} for both, the newer",
+                            provides=f"{other.path}, if that is loaded first",
+                            remedy=f"bundle one {name} for both, the newer",
                         )
 
 
 _NUMBERED = re.compile(r"(?P<stem>.+?)(?:-[\d.]+)?\.so\.(?P<number>[\d.]+)")
 
 
-def find_two_generations(loads: Sequence[Load]) -> Iterator[Finding]:
-    """libssl.so.1.1 and libssl.so.3 in one process: functions of one may be called with the other's data."""
-    told = set()
+def find_two_major_versions(loads: Sequence[Load]) -> Iterator[Finding]:
+    """Yield a warning for two major versions of a library in one process, as libssl.so.1.1 and libssl.so.3.
+
+    Functions of one may be called with data of the other.
+    """
+    reported = set()
     for load in loads:
-        generations: dict[str, dict[str, Object]] = {}
+        by_stem: dict[str, dict[str, Object]] = {}
         for item in load.objects:
             match = _NUMBERED.fullmatch(item.facts.soname or "")
             if match and not LIBC_FAMILY.fullmatch(item.facts.soname or ""):
-                generations.setdefault(match["stem"], {})[item.facts.soname or ""] = item
-        for found in generations.values():
-            if len(found) > 1 and tuple(found) not in told and load.root.ours:
-                told.add(tuple(found))
+                by_stem.setdefault(match["stem"], {})[item.facts.soname or ""] = item
+        for found in by_stem.values():
+            if len(found) > 1 and tuple(found) not in reported and load.root.ours:
+                reported.add(tuple(found))
                 yield Finding(
                     kind=Kind.shared_library_conflict,
                     severity=Severity.warning,
                     file=load.root.path,
                     needs=" and ".join(found),
                     provides="one process, in which functions of one may get data of the other",
-                    remedy="have all that it loads built against the same one of them",
+                    remedy="use builds of all its libraries that need the same one of these",
                 )

@@ -1,4 +1,4 @@
-"""What Python asks of a file before a loader sees it: a name that it looks for, and a way in."""
+"""Checks of extension modules: a file name that Python looks for, and the module's entry point."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ModuleName:
-    """`tag` is what stands between the module's name and `.so`: "" for nothing, then it may be no module at all."""
+    """The file name of an extension module, in parts.
+
+    `tag`: the part between the module's name and `.so` (`cpython-311-arm-linux-gnueabihf`, `abi3`). Without one ("")
+    the file may also be a library.
+    `version`: the Python version in the tag (`311`).
+    """
 
     stem: str
     tag: str
@@ -31,7 +36,7 @@ class ModuleName:
 
 
 def parse_module_name(name: str) -> ModuleName | None:
-    """Parse a file's name; None for what cannot be a module's."""
+    """Return the parts of a module's file *name*; None for a name that Python never looks for."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -39,14 +44,14 @@ def parse_module_name(name: str) -> ModuleName | None:
 
 
 def entry_point(stem: str) -> str:
-    """Return the function by which Python enters the module."""
+    """Return the name of the function that Python calls to initialise the module *stem*."""
     if stem.isascii():
         return f"PyInit_{stem}"
     return "PyInitU_" + stem.encode("punycode").decode().replace("-", "_")
 
 
 def is_importable(item: Object, target: Target) -> bool:
-    """Does Python on *target* take this file for a module?"""
+    """Can Python on *target* import this file as a module, judging by its name and its entry point?"""
     name = parse_module_name(item.name)
     if name is None:
         return False
@@ -60,23 +65,23 @@ def _tag(target: Target) -> str:
 
 
 def find_unimportable(item: Object, subject: Subject, target: Target) -> Iterator[Finding]:
-    """A module whose name this Python doesn't look for."""
+    """Yield a finding for a module whose file name the target's Python doesn't look for."""
     name = parse_module_name(item.name)
     if name is None or name.tag in ("", "abi3", _tag(target)):
         return
-    there = any(
+    has_other_file = any(
         f"{item.folder}/{name.stem}{suffix}".lstrip("/") in {*subject.objects, *subject.sources, *subject.links}
         for suffix in (f".{_tag(target)}.so", ".abi3.so", ".so", ".py")
     )
     wrong_version = name.version != target.python.replace(".", "")
     yield Finding(
         kind=Kind.wrong_python_version if wrong_version else Kind.wrong_suffix,
-        # With another file for the same module, this one only takes up room.
-        severity=Severity.warning if there else Severity.error,
+        # Where another file has the same module, this one only takes up space.
+        severity=Severity.warning if has_other_file else Severity.error,
         file=item.path,
         needs=_describe_python(name) if wrong_version else f"a Python that looks for .{name.tag}.so",
         provides=f"Python {target.python}" + ("" if wrong_version else f", which looks for .{_tag(target)}.so"),
-        remedy='build its package for the target: name it in sources as "sdist"'
+        remedy='build its package for the target: set it to "sdist" in [tool.incamera.sources]'
         if wrong_version
         else "build it with the target's sysconfig, as `incamera build` does",
     )
@@ -88,8 +93,8 @@ def _describe_python(name: ModuleName) -> str:
     return f"Python {name.version[0]}.{name.version[1:]}"
 
 
-def find_no_entry(item: Object, target: Target) -> Iterator[Finding]:
-    """A module without the function that Python calls first."""
+def find_missing_entry_point(item: Object, target: Target) -> Iterator[Finding]:
+    """Yield an error for a module without the function that Python calls to initialise it."""
     name = parse_module_name(item.name)
     if name is None or name.tag not in ("abi3", _tag(target)) or item.symbols is None or item.damage:
         return
@@ -100,5 +105,5 @@ def find_no_entry(item: Object, target: Target) -> Iterator[Finding]:
             file=item.path,
             needs=entry_point(name.stem),
             provides="a file without that function, which Python calls first",
-            remedy="give the file the name of the module that it holds",
+            remedy="rename the file to the name of the module that it contains",
         )

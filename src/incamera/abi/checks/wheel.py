@@ -1,4 +1,4 @@
-"""A wheel's tags against what it holds."""
+"""Checks of a wheel's tags against its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from incamera.abi.objects import Object
     from incamera.abi.policy import Policy
     from incamera.abi.subject import Subject
-    from incamera.targets.target import Target
 
 _MANYLINUX = re.compile(r"manylinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<machine>\w+)")
 _OLD_NAMES = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
@@ -24,7 +23,7 @@ _MACHINES = {
 
 
 def wheel_tags(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None:
-    """Return the interpreters, ABIs and platforms that a wheel's file name promises; None for what is no such name."""
+    """Return the Python tags, ABI tags and platform tags in a wheel's file *name*; None for another file name."""
     parts = name.removesuffix(".whl").split("-")
     if not name.endswith(".whl") or len(parts) not in (5, 6):
         return None
@@ -33,7 +32,7 @@ def wheel_tags(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
 
 
 def python_of(name: str) -> str | None:
-    """Return the Python version that a wheel is for (`3.11`); None where it fits several."""
+    """Return the Python version in a wheel's file *name* (`3.11`); None where it fits several."""
     tags = wheel_tags(name)
     if tags is None or "abi3" in tags[1] or len(tags[0]) != 1:
         return None
@@ -41,67 +40,64 @@ def python_of(name: str) -> str | None:
     return f"{match[1]}.{match[2]}" if match else None
 
 
-def claims_platform(subject: Subject) -> bool:
-    """Is it a wheel that says for which machines it is?"""
+def has_platform_tag(subject: Subject) -> bool:
+    """Is *subject* a wheel for certain machines only?"""
     tags = wheel_tags(subject.wheel) if subject.wheel else None
     return tags is not None and "any" not in tags[2]
 
 
-def find_lies(subject: Subject, policy: Policy, target: Target) -> Iterator[Finding]:
-    """What the tags promise and the files don't keep. Whether it works all the same is for the other checks to say."""
+def find_wrong_tags(subject: Subject, policy: Policy) -> Iterator[Finding]:
+    """Yield a warning for each tag that the wheel's files contradict. Other checks tell whether the files work."""
     tags = wheel_tags(subject.wheel) if subject.wheel else None
     if tags is None:
         return
     pythons, _, platforms = tags
-    sound = [item for item in subject.objects.values() if not item.damage]
+    valid = [item for item in subject.objects.values() if not item.damage]
     if "any" in platforms:
-        if sound:
-            yield _lie(
-                subject, f"no files for one machine ({'.'.join(platforms)})", sound[0].path, "tag it for its platform"
-            )
+        if valid:
+            tags_say = f"only files that fit every machine ({'.'.join(platforms)})"
+            yield _wrong_tag(subject, tags_say, valid[0].path, "tag it for its platform")
         return
     machines = {machine for tag in platforms if (machine := _machine(tag))}
-    strange = [item for item in sound if machines and item.facts.machine not in machines]
-    if strange:
-        yield _lie(
-            subject, f"files for {'.'.join(platforms)}", f"{strange[0].path}, for another machine", "build it again"
-        )
+    others = [item for item in valid if machines and item.facts.machine not in machines]
+    if others:
+        tags_say = f"files for {'.'.join(platforms)}"
+        yield _wrong_tag(subject, tags_say, f"{others[0].path}, for another machine", "build it again")
     if policy.architecture.facts.elf_machine not in machines and machines:
         yield Finding(
             kind=Kind.wrong_architecture,
-            severity=Severity.error if sound else Severity.warning,
+            severity=Severity.error if valid else Severity.warning,
             file=subject.wheel or subject.name,
             needs=".".join(platforms),
             provides=f"linux_{policy.architecture.facts.wheel}",
-            remedy="take the wheel for that machine, or build it",
+            remedy="use the wheel for that platform, or build it",
         )
-    bound = min((version for tag in platforms if (version := _glibc(tag))), default=None)
-    if bound is not None:
-        for item in sound:
-            beyond = [
+    oldest = min((version for tag in platforms if (version := _glibc(tag))), default=None)
+    if oldest is not None:
+        for item in valid:
+            newer = [
                 version
                 for versions in item.facts.needs.values()
                 for version in versions
-                if version.startswith("GLIBC_2") and parse_version(version) > bound
+                if version.startswith("GLIBC_2") and parse_version(version) > oldest
             ]
-            if beyond:
-                name = max(beyond, key=parse_version)
-                yield _lie(
-                    subject, f"glibc {bound[0]}.{bound[1]}", f"{item.path}, which needs {name}", "have it repaired"
-                )
+            if newer:
+                name = max(newer, key=parse_version)
+                tags_say = f"glibc {oldest[0]}.{oldest[1]}"
+                yield _wrong_tag(subject, tags_say, f"{item.path}, which needs {name}", "repair it with auditwheel")
                 break
-    yield from _python_lies(subject, pythons, sound)
+    yield from _wrong_python_tags(subject, pythons, valid)
 
 
-def _python_lies(subject: Subject, pythons: Sequence[str], sound: Sequence[Object]) -> Iterator[Finding]:
+def _wrong_python_tags(subject: Subject, pythons: Sequence[str], valid: Sequence[Object]) -> Iterator[Finding]:
     versions = {tag[2:] for tag in pythons if re.fullmatch(r"cp\d\d+", tag)}
     abis = wheel_tags(subject.wheel or "") or ((), (), ())
     if "abi3" in abis[1]:
         return
-    for item in sound:
+    for item in valid:
         name = parse_module_name(item.name)
         if versions and name and name.version and name.version not in versions:
-            yield _lie(subject, f"Python {'.'.join(pythons)}", item.path, "build it again")
+            yield _wrong_tag(subject, f"Python {'.'.join(pythons)}", item.path, "build it again")
             return
 
 
@@ -115,12 +111,12 @@ def _glibc(tag: str) -> tuple[int, ...] | None:
     return _OLD_NAMES.get(tag.partition("_")[0])
 
 
-def _lie(subject: Subject, promised: str, held: str, remedy: str) -> Finding:
+def _wrong_tag(subject: Subject, tags_say: str, files_have: str, remedy: str) -> Finding:
     return Finding(
-        kind=Kind.lying_tag,
+        kind=Kind.wrong_tag,
         severity=Severity.warning,
         file=subject.wheel or subject.name,
-        needs=f"{promised}, as its tags say",
-        provides=held,
-        remedy=f"{remedy}; tell its authors",
+        needs=f"{tags_say}, as its tags say",
+        provides=files_have,
+        remedy=f"{remedy}, and report it to its authors",
     )
