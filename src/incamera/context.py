@@ -1,4 +1,4 @@
-"""What every workflow is handed: where things are kept, the way to the web, and whom to tell how far we are."""
+"""The context that every workflow gets: the store, HTTP, the Debian mirror, and the reporter that shows progress."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """One step under way: what is known of it may be added while it runs."""
+    """One step of a command, while it runs.
+
+    *seconds* is how long it took, once it has ended. *cached* says that there was nothing to do.
+    """
 
     name: str
     seconds: float
     cached: bool
 
     def note(self, text: str) -> None:
-        """Say, in a few words, what came of it."""
+        """Show *text*, a few words about the result, beside the step's name."""
 
     def progress(self, total: int) -> AbstractContextManager[Progress]:
-        """Show a bar of *total* bytes while the block runs."""
+        """Show a progress bar of *total* bytes while the block runs."""
 
 
 class Reporter(Protocol):
-    """Shows the user what happens. The console is one; tests bring their own."""
+    """Shows the user what happens. The console is one; tests have their own."""
 
     def step(self, name: str) -> AbstractContextManager[Step]: ...
     def info(self, text: str) -> None: ...
@@ -43,23 +46,26 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Context:
+    """What a command works with. *environment* holds the environment variables."""
+
     store: Store
     reporter: Reporter
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @classmethod
     def open(cls, reporter: Reporter, environment: Mapping[str, str] | None = None) -> Context:
+        """Return a context with the store that *environment* names. Raises StoreError when it cannot be used."""
         environment = os.environ if environment is None else environment
         return cls(Store(find_store_path(environment)), reporter, environment)
 
     @cached_property
     def http(self) -> Http:
-        from incamera.http import Http
+        from incamera.http import Http  # lazy: an idle build fetches nothing
 
         return Http(self.environment)
 
     @cached_property
     def mirror(self) -> Mirror:
-        from incamera.debian.mirror import find_mirror
+        from incamera.debian.mirror import find_mirror  # lazy: an idle build fetches nothing
 
         return find_mirror(self.environment)

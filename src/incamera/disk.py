@@ -1,4 +1,4 @@
-"""Files written whole or not at all, folders removed whatever is in their way."""
+"""Write files atomically, remove and measure folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from incamera.errors import StoreError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write the file *path*, whole or not at all, though several threads and processes write it at once."""
+    """Write *data* to the file *path*, completely or not at all; its folder is made where it is missing.
+
+    Several threads and processes may write the same file at once: one of them wins. Raises OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -36,13 +39,16 @@ def write_output(path: Path, data: bytes) -> None:
 
 
 def write_cache(path: Path, data: bytes) -> None:
-    """Like `write_atomic`, for what can be found out again: a disk that takes nothing more is no reason to stop."""
+    """Like `write_atomic`, for data that can be made again: when the disk is full or read-only, nothing is written."""
     with suppress(OSError):
         write_atomic(path, data)
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder whose files and folders may be read-only, or in another's hand: vanishing, or still made."""
+    """Remove the folder *path* with all that is in it, read-only folders too. Raises OSError.
+
+    Another process may add or remove files in the meantime: it is tried again for some seconds.
+    """
     for pause in (0.05, 0.2, 1.0, 3.0):
         try:
             _remove(path)
@@ -67,7 +73,7 @@ def _remove(path: Path) -> None:
 
 
 def disk_usage(path: Path) -> int:
-    """Return the bytes of all files below *path*, each counted once however many names it has."""
+    """Return the size in bytes of all files below *path*; a file with several hard links counts once."""
     seen = set()
     total = 0
     for folder, _, files in os.walk(path):

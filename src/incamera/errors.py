@@ -1,22 +1,22 @@
-"""Every error a user can cause or meet, each with its exit code and, where there is one, a way out.
+"""Every error that a user can cause or meet, each with its exit code and, where there is one, a hint.
 
-    InCameraError          1   the answer is no
+    InCameraError          1   the answer is no: audit findings, failed tests
     ├── UsageError         2   the command line
     ├── ConfigError        3   pyproject.toml, the environment
     ├── DeviceError        4   a camera, real or virtual
     │   ├── DeviceUnreachable
-    │   ├── DeviceRefused        key, host key
-    │   ├── DeviceUnsuitable     architecture, space, exec
+    │   ├── DeviceRefused        login, host key
+    │   ├── DeviceUnsuitable     architecture, space, noexec
     │   ├── ConnectionLost
-    │   └── AgentError           our program in the camera
+    │   └── AgentError           the agent, our program in the camera
     ├── BuildError         5   resolve, fetch, build
     │   ├── ResolveError
     │   ├── FetchError           the network
-    │   │   └── IntegrityError   a signature or hash that is wrong
+    │   │   └── IntegrityError   a wrong signature or hash
     │   └── ToolFailed           another program
     └── StoreError         6   the store, the disk
 
-Anything else that reaches `__main__` is a bug of ours: 70.
+Any other exception that reaches `__main__` is a bug in incamera: exit code 70.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 
 class InCameraError(Exception):
-    """One clear message, and a hint that says what to do about it."""
+    """A message that says what happened, and a *hint* that says what to do about it."""
 
     exit_code: ClassVar[int] = 1
 
@@ -36,14 +36,20 @@ class InCameraError(Exception):
 
 
 class UsageError(InCameraError):
+    """The command line asks for something that cannot be."""
+
     exit_code = 2
 
 
 class ConfigError(InCameraError):
+    """A setting is wrong: in pyproject.toml, a recipe, a lockfile or the environment."""
+
     exit_code = 3
 
 
 class DeviceError(InCameraError):
+    """Something went wrong with a device: a camera, real or virtual."""
+
     exit_code = 4
 
 
@@ -52,7 +58,7 @@ class DeviceUnreachable(DeviceError):
 
 
 class DeviceRefused(DeviceError):
-    """The device answers, but won't have us, or isn't the one we knew."""
+    """The device refuses the login, or its host key is not the known one."""
 
 
 class DeviceUnsuitable(DeviceError):
@@ -60,11 +66,14 @@ class DeviceUnsuitable(DeviceError):
 
 
 class ConnectionLost(DeviceError):
-    """The connection broke in the middle of something."""
+    """The connection to the device was lost while something was under way."""
 
 
 class AgentError(DeviceError):
-    """Our program in the camera cannot do what was asked. `kind` is one of its protocol's words."""
+    """The agent, our program in the camera, cannot do what was asked.
+
+    *kind* is the kind of error as its protocol names it. *owner* describes who uses what was asked for, or is None.
+    """
 
     def __init__(
         self, message: str, *, kind: str = "request", hint: str | None = None, owner: Mapping[str, Any] | None = None
@@ -75,11 +84,13 @@ class AgentError(DeviceError):
 
 
 class BuildError(InCameraError):
+    """Packages cannot be resolved, fetched or built."""
+
     exit_code = 5
 
 
 class ResolveError(BuildError):
-    """No set of packages satisfies what was asked for."""
+    """No set of packages satisfies all requirements."""
 
 
 class FetchError(BuildError):
@@ -87,11 +98,11 @@ class FetchError(BuildError):
 
 
 class IntegrityError(FetchError):
-    """What was downloaded is not what was signed for: never retried, never kept."""
+    """A download does not have the signature, hash or size that it must have. It is neither retried nor kept."""
 
 
 class ToolFailed(BuildError):
-    """Another program failed. `tail` holds the last lines that it printed."""
+    """Another program failed. *argv* is its command line; *tail* holds the last lines that it printed."""
 
     def __init__(self, message: str, *, hint: str | None = None, argv: tuple[str, ...] = (), tail: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -100,4 +111,6 @@ class ToolFailed(BuildError):
 
 
 class StoreError(InCameraError):
+    """The store, or the disk that it is on, cannot be read or written."""
+
     exit_code = 6

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
-from incamera.proxies import basic_login, find_proxy, proxy_headers
+from incamera.proxies import basic_auth, find_proxy, proxy_headers
 
 if TYPE_CHECKING:
     import ssl
@@ -180,7 +180,7 @@ class Http:
         if not at:
             return url
         with self._lock:
-            self._logins[parts.scheme, netloc] = basic_login(login)
+            self._logins[parts.scheme, netloc] = basic_auth(login)
         return urlunsplit(parts._replace(netloc=netloc))
 
     def _persist(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:

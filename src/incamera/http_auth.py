@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from incamera.proxies import basic_login
+from incamera.proxies import basic_auth
 
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -39,7 +39,7 @@ def answer_challenges(
         if algorithm in digests:
             return _digest(digests[algorithm], algorithm, login, method, uri, nonce or secrets.token_hex(16))
     if basic and encrypted:
-        return basic_login(f"{quote(login.user)}:{quote(login.password)}")
+        return basic_auth(f"{quote(login.user)}:{quote(login.password)}")
     return None
 
 

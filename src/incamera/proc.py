@@ -1,7 +1,8 @@
-"""The one door to other programs: every process that incamera starts is started here."""
+"""Start other programs: every process that incamera starts is started here."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from incamera.errors import ToolFailed
 
-# What a child may see of the caller's environment, unless it is given more by name.
+# The variables of our own environment that every program gets.
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 _TAIL_LINES = 25
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -23,16 +24,19 @@ Argument = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """What a program printed."""
+
     stdout: bytes
     stderr: bytes
 
     @property
     def text(self) -> str:
+        """Standard output as text."""
         return self.stdout.decode("utf-8", "replace")
 
 
 def minimal_environment(**more: str) -> dict[str, str]:
-    """Return the few variables that any program needs, and *more*."""
+    """Return the environment variables that any program needs, and *more*."""
     return {key: os.environ[key] for key in _PASSED_ON if key in os.environ} | more
 
 
@@ -42,26 +46,26 @@ def run(
     purpose: str,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    input: bytes | None = None,
     timeout: float | None = None,
     log: Path | None = None,
     hint: str | None = None,
 ) -> Result:
-    """Run *argv* to its end and return what it printed.
+    """Run the program *argv* to its end and return what it printed. Its standard input is empty.
 
-    *purpose* ("compile numbers") begins the error message. *env* is the complete environment (default: a minimal one).
-    *log* names a file that keeps everything printed, standard error included, whatever happens.
-    Raises ToolFailed with the command line and the last lines when it fails, or cannot be started, or takes too long.
+    *purpose* completes the error message "cannot …" ("compile numbers"). *env* is the complete environment; the default
+    is `minimal_environment()`. *timeout* is in seconds. *log* is a file that gets everything printed, standard error
+    included, even when the program fails.
+    Raises ToolFailed, with *hint* and the last lines printed, when it fails, cannot be started or takes too long.
     """
     words = tuple(os.fspath(word) for word in argv)
     try:
-        with _popen(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE) as child:
+        with _popen(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL) as child:
             try:
-                stdout, stderr = child.communicate(input, timeout=timeout)
+                stdout, stderr = child.communicate(timeout=timeout)
             except BaseException:
                 _end(child)
                 if log is not None:
-                    # Its own children may hold its output open still.
+                    # Its own children may still hold its output open.
                     with suppress(subprocess.TimeoutExpired):
                         _write_log(log, words, *child.communicate(timeout=1))
                 raise
@@ -95,7 +99,10 @@ def running(
     stdout: int = subprocess.DEVNULL,
     stderr: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start *argv*, hand over the process, and see that it has ended when the block is left."""
+    """Yield the running process *argv*; end it when the block is left: SIGTERM, after 3 s SIGKILL.
+
+    *stdin*, *stdout* and *stderr* are as `subprocess.Popen` takes them. Raises ToolFailed when it cannot be started.
+    """
     words = tuple(os.fspath(word) for word in argv)
     try:
         child = _popen(words, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -107,7 +114,7 @@ def running(
         finally:
             _end(child)
             if child.stdin is not None:
-                # What it hasn't read is of no use now; Popen would raise over it, and hide why the block was left.
+                # Unread input would make Popen raise BrokenPipeError, and hide the error that ended the block.
                 with suppress(BrokenPipeError):
                     child.stdin.close()
 
@@ -115,9 +122,10 @@ def running(
 def start_service(
     argv: Sequence[Argument], *, purpose: str, log: Path, pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start *argv* in a session of its own, tied to us by pipes at its standard input and output.
+    """Start *argv* in a session of its own, with pipes to its standard input and output.
 
-    It may outlive us if it likes: when we are gone it reads the end of its input. Errors go to *log*.
+    It may outlive us: when this process ends, it reads the end of its input. Standard error is appended to *log*.
+    Raises ToolFailed when it cannot be started.
     """
     words = tuple(os.fspath(word) for word in argv)
     with log.open("ab") as errors:
@@ -135,8 +143,8 @@ def start_service(
             raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
 
 
-def leave_parent() -> None:
-    """Go on as a child of nobody, so that whoever started us need not wait for us. For processes without threads."""
+def detach_from_parent() -> None:
+    """Fork, and end the parent: our caller need not wait for us. Only for a process without threads."""
     if os.fork():
         raise SystemExit(0)
 
@@ -144,16 +152,17 @@ def leave_parent() -> None:
 def start_tied(
     argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start *argv* so that the kernel kills it when we end, however that happens. For processes without threads."""
-    import ctypes
+    """Start *argv* so that the kernel kills it when this process ends, even by SIGKILL.
 
+    Its output is appended to *log*. Only for a process without threads. Raises ToolFailed when it cannot be started.
+    """
     words = tuple(os.fspath(word) for word in argv)
     libc = ctypes.CDLL(None, use_errno=True)
-    us = os.getpid()
+    our_pid = os.getpid()
 
     def die_with_parent() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != us:  # we were gone before the kernel knew
+        if os.getppid() != our_pid:  # we ended before the line above
             os.kill(os.getpid(), signal.SIGKILL)
 
     with log.open("ab") as output:
@@ -185,7 +194,7 @@ def _popen(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End *child* politely, then firmly."""
+    """Send SIGTERM to *child*, and SIGKILL when it goes on for 3 s."""
     if child.poll() is not None:
         return
     child.terminate()

@@ -1,4 +1,4 @@
-"""Which proxy a server is reached by, as the environment says, and logins as HTTP wants them."""
+"""Which proxy the environment names for a server, and HTTP's Basic authentication."""
 
 from __future__ import annotations
 
@@ -10,36 +10,42 @@ from incamera.errors import ConfigError
 
 
 def find_proxy(environment: Mapping[str, str], scheme: str, netloc: str) -> str:
-    """Return the address of the proxy for *netloc*, or an empty text. Raises ConfigError for one of another kind."""
+    """Return the URL of the proxy for *scheme*://*netloc*, or an empty string when it is reached without one.
 
-    def variable(name: str) -> str:
+    Raises ConfigError for a proxy that is neither http nor https.
+    """
+
+    def read(name: str) -> str:
         return environment.get(name) or environment.get(name.upper()) or ""
 
-    proxy = variable(f"{scheme}_proxy") or variable("all_proxy")
-    if not proxy or _is_excepted(netloc, variable("no_proxy")):
+    variable = f"{scheme}_proxy" if read(f"{scheme}_proxy") else "all_proxy"
+    proxy = read(variable)
+    if not proxy or _is_excepted(netloc, read("no_proxy")):
         return ""
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     kind = proxy.partition("://")[0]
     if kind not in ("http", "https"):
-        raise ConfigError(f"incamera speaks to no proxy of the kind {kind}", hint="name an http:// one")
+        raise ConfigError(
+            f"{variable} names a {kind} proxy, which incamera cannot use", hint=f"set {variable} to an http:// address"
+        )
     return proxy
 
 
 def proxy_headers(proxy: str) -> dict[str, str]:
-    """Return what is sent to *proxy* itself: the login in its address."""
+    """Return the headers for *proxy* itself: Proxy-Authorization, where its URL holds a name and password."""
     login, at, _ = urlsplit(proxy).netloc.rpartition("@")
-    return {"Proxy-Authorization": basic_login(login)} if at else {}
+    return {"Proxy-Authorization": basic_auth(login)} if at else {}
 
 
-def basic_login(login: str) -> str:
-    """Return the header for *login*, `name:password` as it stands in a URL."""
+def basic_auth(login: str) -> str:
+    """Return the value of an Authorization header for *login*: `name:password`, quoted as in a URL."""
     name, _, password = login.partition(":")
     return "Basic " + base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode("ascii")
 
 
 def _is_excepted(netloc: str, no_proxy: str) -> bool:
-    """Does *no_proxy* (`localhost,.lan,10.0.0.1:80` or `*`) name the host?"""
+    """Whether *no_proxy* (`localhost,.lan,10.0.0.1:80` or `*`) names the host in *netloc*."""
     host = netloc.rpartition("@")[2].lower()
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     for word in no_proxy.lower().replace(",", " ").split():

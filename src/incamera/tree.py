@@ -1,6 +1,6 @@
-"""Folders as values: what lies in a tree, listed, hashed and compared, wherever it stands.
+"""The contents of a folder as values, to be listed, hashed and compared.
 
-Times, owners and the write bits are left out on purpose: two trees with equal entries are the same tree.
+Times, owners and write permissions are left out on purpose: two trees with equal entries count as the same tree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """A file (`sha256`, `size`, `executable`) or a symbolic link (`link`), by its path below the root, with `/`."""
+    """A file (*sha256*, *size* in bytes, *executable*) or a symbolic link (*link*: its target).
+
+    *path* is relative to the root of the tree, with `/`.
+    """
 
     path: str
     sha256: str = ""
@@ -26,7 +29,10 @@ class Entry:
 
 
 def list_tree(root: Path, known: Mapping[str, Entry] | None = None) -> list[Entry]:
-    """Return every file and link below *root*, in byte order of paths; *known* entries are believed, not hashed."""
+    """Return all files and symbolic links below *root*, sorted by the bytes of their paths. Raises OSError.
+
+    An entry in *known*, by its path, is taken as it is; the file is not read.
+    """
     known = known or {}
     entries = []
     for folder, folders, files in os.walk(root):
@@ -40,6 +46,7 @@ def list_tree(root: Path, known: Mapping[str, Entry] | None = None) -> list[Entr
 
 
 def read_entry(root: Path, path: str) -> Entry:
+    """Return the entry for the file or link *path* below *root*. Raises OSError."""
     full = root / path
     status = full.lstat()
     if stat.S_ISLNK(status.st_mode):
@@ -50,7 +57,7 @@ def read_entry(root: Path, path: str) -> Entry:
 
 
 def tree_digest(entries: Iterable[Entry]) -> str:
-    """Return the sha256 that a tree with these *entries* is known by."""
+    """Return the sha256 of a tree with these *entries*, in whatever order they come."""
     digest = hashlib.sha256()
     for entry in sorted(entries, key=lambda entry: entry.path.encode()):
         kind = f"l {entry.link}" if entry.link else f"{'x' if entry.executable else 'f'} {entry.sha256}"
@@ -59,13 +66,13 @@ def tree_digest(entries: Iterable[Entry]) -> str:
 
 
 def dump_entries(entries: Iterable[Entry]) -> str:
-    """Return *entries* as JSON, a line each, to be read again by `parse_entries`."""
+    """Return *entries* as JSON, one a line; `parse_entries` reads it."""
     rows = [[e.path, e.sha256, e.size, int(e.executable), e.link] for e in entries]
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 
 
 def parse_entries(text: str) -> list[Entry]:
-    """Raises ValueError when *text* is not what `dump_entries` writes."""
+    """Return the entries in *text*. Raises ValueError when `dump_entries` cannot have written it."""
     rows = json.loads(text)
     try:
         return [Entry(str(p), str(d), int(s), bool(x), str(link)) for p, d, s, x, link in rows]

@@ -1,4 +1,4 @@
-"""Quantities in words."""
+"""Parse and format sizes and counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 
 
 def parse_bytes(text: str) -> int:
-    """Parse `200M`, `1.5 GB`, `65536`. Raises ValueError."""
+    """Return how many bytes *text* stands for: `200M`, `1.5 GB`, `65536`. The units are decimal (k is 1000).
+
+    Raises ValueError for anything else.
+    """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f'"{text}" is not a size; write 200M or 1.5G')
@@ -17,7 +20,7 @@ def parse_bytes(text: str) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """Return *count* in decimal units, as disks and networks count: `44.7 MB`."""
+    """Return *count* bytes in decimal units: `44.7 MB`."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if abs(size) < 1000:
@@ -27,5 +30,5 @@ def format_bytes(count: int) -> str:
 
 
 def format_count(number: int, thing: str) -> str:
-    """Return `1 file`, `2 files`."""
+    """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

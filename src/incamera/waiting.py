@@ -1,4 +1,4 @@
-"""Waiting for other threads without becoming deaf to Ctrl-C."""
+"""Wait for other threads so that Ctrl-C still interrupts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# A signal that comes just before a wait begins, or that another thread is given, ends no wait: Python hears of it after
-# that. So no wait of the main thread is longer than this.
+# Python runs signal handlers between bytecodes of the main thread. A signal that arrives just before a wait begins, or
+# that the kernel delivers to another thread, does not end the wait. So no wait of the main thread is longer than this.
 SIGNAL_CHECK_SECONDS = 0.2
 
 
 def await_result(future: concurrent.futures.Future[T]) -> T:
-    """Return the result of *future*, or raise what it raised, or KeyboardInterrupt."""
+    """Return the result of *future*, however long it takes. Raises what *future* raised, or KeyboardInterrupt."""
     while not concurrent.futures.wait([future], timeout=SIGNAL_CHECK_SECONDS).done:
         pass
     return future.result()
 
 
 async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """Run *work* in a thread and return its result. When we are cancelled it goes on, and keeps nobody from ending."""
-    import asyncio  # not at the top: many wait who never come here, and it takes as long as a whole idle build
+    """Run *work* in a thread and return its result. Raises what *work* raises.
+
+    When the task is cancelled, *work* goes on in its thread, which does not keep the process from ending.
+    """
+    import asyncio  # lazy: an idle build imports this module, and asyncio takes as long as all the rest of it
 
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -43,7 +46,7 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
             result = work()
         except BaseException as raised:
             error = raised
-        with suppress(RuntimeError):  # the loop has been closed meanwhile
+        with suppress(RuntimeError):  # the event loop has been closed in the meantime
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="incamera-work", daemon=True).start()

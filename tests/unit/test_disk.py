@@ -1,3 +1,5 @@
+"""Writing files atomically, removing and measuring folders."""
+
 from __future__ import annotations
 
 import os
@@ -22,7 +24,7 @@ def test_remove_tree_removes_read_only_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("others", [["make"], ["remove", "make"]])
-def test_remove_tree_removes_what_is_in_another_hand(
+def test_remove_tree_copes_with_another_process_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: list[str]
 ) -> None:
     folder = tmp_path / "tree"
@@ -33,7 +35,7 @@ def test_remove_tree_removes_what_is_in_another_hand(
         if others:
             if others.pop(0) == "remove":
                 raise FileNotFoundError(path)
-            (folder / "file").touch()  # it comes just when all that was there is gone
+            (folder / "file").touch()  # another process makes a file after all others were removed
         real(path, **options)
 
     monkeypatch.setattr("os.rmdir", rmdir)
@@ -41,14 +43,14 @@ def test_remove_tree_removes_what_is_in_another_hand(
     assert not folder.exists()
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
+def test_write_cache_ignores_errors_of_the_disk(tmp_path: Path) -> None:
     write_cache(tmp_path / "caches" / "kept", b"x")
     assert (tmp_path / "caches" / "kept").read_bytes() == b"x"
     (tmp_path / "file").touch()
     write_cache(tmp_path / "file" / "kept", b"x")
 
 
-def test_disk_usage_counts_a_file_with_two_names_once(tmp_path: Path) -> None:
+def test_disk_usage_counts_a_file_with_two_hard_links_once(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"x" * 100)
     (tmp_path / "two").hardlink_to(tmp_path / "one")
     assert disk_usage(tmp_path) == 100

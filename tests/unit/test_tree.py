@@ -1,4 +1,4 @@
-"""Folders as values."""
+"""Listing, hashing and comparing the contents of folders."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_file_and_link_is_listed_in_byte_order(tree: Path) -> None:
+def test_list_tree_has_all_files_and_links_sorted_by_bytes(tree: Path) -> None:
     assert list_tree(tree) == [
         Entry("b.txt", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0),
         Entry("b/file", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3),
@@ -42,12 +42,12 @@ def test_every_file_and_link_is_listed_in_byte_order(tree: Path) -> None:
     ]
 
 
-def test_known_entries_are_believed(tree: Path) -> None:
+def test_known_entries_are_not_read_again(tree: Path) -> None:
     known = {"b/file": Entry("b/file", "0" * 64, 3)}
     assert known["b/file"] in list_tree(tree, known)
 
 
-def test_times_and_write_bits_make_no_other_tree(tree: Path) -> None:
+def test_times_and_write_permissions_do_not_change_the_digest(tree: Path) -> None:
     before = tree_digest(list_tree(tree))
     (tree / "b.txt").chmod(0o400)
     (tree / "b" / "file").touch()
@@ -65,24 +65,24 @@ def test_times_and_write_bits_make_no_other_tree(tree: Path) -> None:
         lambda tree: ((tree / "to-folder").unlink(), (tree / "to-folder").write_bytes(b"b")),
     ],
 )
-def test_anything_else_does(tree: Path, change: object) -> None:
+def test_contents_names_modes_and_links_change_the_digest(tree: Path, change: object) -> None:
     before = tree_digest(list_tree(tree))
     assert callable(change)
     change(tree)
     assert tree_digest(list_tree(tree)) != before
 
 
-def test_the_digest_is_the_same_in_any_order(tree: Path) -> None:
+def test_the_order_of_entries_does_not_change_the_digest(tree: Path) -> None:
     entries = list_tree(tree)
     assert tree_digest(reversed(entries)) == tree_digest(entries)
 
 
 @given(st.lists(ENTRIES, max_size=5))
-def test_entries_are_read_as_they_were_written(entries: list[Entry]) -> None:
+def test_parse_entries_returns_what_was_dumped(entries: list[Entry]) -> None:
     assert parse_entries(dump_entries(entries)) == entries
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}x", "[1]", "[[1, 2]]", '[["a", "b", "many", 0, ""]]', "3"])
-def test_what_is_no_list_of_entries_is_refused(text: str) -> None:
+def test_text_that_is_no_list_of_entries_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_entries(text)

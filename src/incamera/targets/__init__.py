@@ -1,1 +1,1 @@
-"""What is built for: architectures, suites, targets and profiles, as values with data files."""
+"""What bundles are built for: architectures, Debian suites, targets and camera profiles. Facts are in `data/`."""

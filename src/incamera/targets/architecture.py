@@ -1,4 +1,4 @@
-"""The cameras' processor architectures, and what each is called elsewhere."""
+"""The processor architectures of cameras, and what other projects call them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from incamera.names import did_you_mean
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchitectureFacts:
-    """One entry of `data/architectures.toml`."""
+    """One entry of `data/architectures.toml`.
+
+    *debian*, *wheel*, *gnu* and *zig* are its names in Debian, wheel tags, GNU triplets and zig. *machines* are what
+    `uname -m` prints. *loader* is the file name of the dynamic loader. Code compiled with *cflags*, or for *zig_cpu*,
+    runs on every camera of this architecture.
+    """
 
     debian: str
     wheel: str
@@ -30,7 +35,7 @@ class ArchitectureFacts:
 
 
 class Architecture(StrEnum):
-    """ACAP's names: `armv7hf` (32 bits, hard float) and `aarch64`."""
+    """An architecture by ACAP's name: `armv7hf` (32-bit, hard float) or `aarch64` (64-bit)."""
 
     armv7hf = "armv7hf"
     aarch64 = "aarch64"
@@ -41,17 +46,19 @@ class Architecture(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Architecture:
-        """Return the architecture called *text* (ACAP's name). Raises ConfigError for anything else."""
+        """Return the architecture whose ACAP name is *text*. Raises ConfigError for any other text."""
         try:
             return cls(text)
         except ValueError:
             other_names = {alias: arch for arch in cls for alias in (arch.facts.debian, *arch.facts.machines)}
             hint = f'did you mean "{other_names[text]}"?' if text in other_names else did_you_mean(text, cls)
-            raise ConfigError(f'unknown architecture "{text}"', hint=hint or "known are: " + ", ".join(cls)) from None
+            raise ConfigError(
+                f'unknown architecture "{text}"', hint=hint or "choose one of: " + ", ".join(cls)
+            ) from None
 
     @classmethod
     def from_machine(cls, machine: str) -> Architecture | None:
-        """Return the architecture of a device whose `uname -m` prints *machine*."""
+        """Return the architecture of a device whose `uname -m` prints *machine*; None when no camera has it."""
         return next((arch for arch in cls if machine in arch.facts.machines), None)
 
 

@@ -1,4 +1,4 @@
-"""Where in a device a bundle lies, and in what form."""
+"""In which form, and in which kind of place, a bundle is stored on a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """`tree`: every file. Else the runtime is one file: mounted where it lies, or unpacked into RAM."""
+    """`tree`: each file by itself. `squashfs`: one image, which is mounted. `archive`: one file, unpacked into RAM."""
 
     tree = "tree"
     squashfs = "squashfs"
@@ -14,7 +14,7 @@ class Form(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a place is, as `--to` names it; a user's home is only taken where there is nothing else."""
+    """The kinds of places, as `--to` names them. `home` cannot be chosen: it is the last resort."""
 
     ram = "ram"
     package = "package"
@@ -23,5 +23,5 @@ class Kind(StrEnum):
     home = "home"
 
 
-# What a user may wish for.
+# Those that a user can choose.
 PLACES = (Kind.ram, Kind.package, Kind.sdcard, Kind.share)

@@ -1,4 +1,4 @@
-"""The developer's computer, as far as tools must be chosen for it. Nothing of it may reach a bundle."""
+"""The developer's computer: which tools run on it. Nothing of it may get into a bundle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _DEBIAN = {
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What Debian calls this computer's architecture, its multiarch triplet and its loader's file name."""
+    """This computer's architecture.
+
+    *machine* is as `uname -m` prints it, *debian* and *gnu* (a triplet) as Debian names it; *loader* is a file name.
+    """
 
     machine: str
     debian: str
@@ -25,11 +28,11 @@ class Host:
 
 
 def require_host() -> Host:
-    """Return this computer's facts. Raises InCameraError where no Debian tools can run."""
+    """Return what this computer is. Raises InCameraError where Debian's programs cannot run."""
     machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
     if sys.platform != "linux" or machine not in _DEBIAN:
         raise InCameraError(
-            f"the tools that incamera fetches run on Linux x86-64 and arm64, not on {sys.platform} {machine}",
-            hint="use a Linux machine, a virtual one, or WSL",
+            f"the tools that incamera fetches need Linux on x86-64 or arm64; this is {sys.platform} on {machine}",
+            hint="use a computer with Linux, a virtual machine, or WSL",
         )
     return Host(machine, *_DEBIAN[machine])

@@ -1,4 +1,4 @@
-"""Debian packages as a wish: what the rooms ask for, and the workflows have fetched."""
+"""A set of Debian packages, as a value: one module names it, another fetches and unpacks it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebSet:
-    """*roots* and all they need, of one suite and architecture (Debian's name for it), unpacked into one tree.
+    """The packages *roots* and all that they depend on, to be unpacked into one tree.
 
-    *leave_out*: packages that are not wanted, nor what only they need.
+    *architecture* is Debian's name for it (`armhf`). *leave_out* are packages that are not taken, nor followed.
     """
 
     suite: str

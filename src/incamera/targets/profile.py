@@ -1,4 +1,4 @@
-"""Profiles: what is known of a camera generation, and what a virtual camera of it is made of."""
+"""Profiles: what is known of a camera generation, and what its virtual camera consists of."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
 from incamera.targets.suite import require_suite
 
-# The newest track on which root can log in over SSH.
+# The newest AXIS OS track on which root can log in over SSH.
 _DEFAULT_GENERATION = "axis-os-11"
 
 
 class PlaceKind(StrEnum):
+    """What a place is stored on."""
+
     ram = "ram"
     flash = "flash"
     sdcard = "sdcard"
@@ -27,12 +29,16 @@ class PlaceKind(StrEnum):
 
     @property
     def has_disk(self) -> bool:
+        """Whether a virtual camera needs a disk for it."""
         return self in (PlaceKind.flash, PlaceKind.sdcard)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A folder where a camera can be given files. A share has no file system until one is mounted."""
+    """A folder of a camera that can hold a bundle.
+
+    *options* are its mount options. A share has no *filesystem* until one is mounted.
+    """
 
     path: str
     kind: PlaceKind
@@ -42,12 +48,18 @@ class Place:
 
     @property
     def executable(self) -> bool:
+        """Whether programs can be run from there."""
         return "noexec" not in self.options.split(",")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """`name` is generation and architecture: `axis-os-10-armv7hf`."""
+    """A camera generation on one architecture; *name* is both, `axis-os-10-armv7hf`.
+
+    *track* and *version* are of AXIS OS. Its user land is *packages* of Debian's *suite*, its *kernel* is a package of
+    *kernel_suite*. *machine* and *cpu* are QEMU's names. *user* logs in over SSH, and has the folder *home*. *sources*
+    says where each fact is from.
+    """
 
     name: str
     architecture: Architecture
@@ -68,11 +80,12 @@ class Profile:
 
     @property
     def glibc(self) -> str:
+        """The version of the C library: `2.31`."""
         return require_suite(self.suite).glibc
 
 
 def parse_profiles(tables: Mapping[str, Any]) -> dict[str, Profile]:
-    """Combine generations, places and machines into profiles. Raises ConfigError for data that do not fit."""
+    """Return the profiles that *tables* (of `data/profiles.toml`) describe, by name. Raises ConfigError."""
     profiles = {}
     try:
         for generation_name, generation in tables["generations"].items():
@@ -81,7 +94,7 @@ def parse_profiles(tables: Mapping[str, Any]) -> dict[str, Profile]:
                 name = f"{generation_name}-{architecture}"
                 profiles[name] = _combine(name, architecture, generation, user_land, tables["machines"][architecture])
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"the data of the profiles are wrong: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"profiles.toml is wrong: {type(error).__name__}: {error}") from error
     return profiles
 
 
@@ -97,7 +110,7 @@ def _combine(
     places = tuple(Place(**place | {"kind": PlaceKind(place["kind"])}) for place in user_land["places"])
     for place in places:
         if not place.path.startswith("/") or (place.kind is not PlaceKind.share and not place.filesystem):
-            raise ConfigError(f"profile {name}: the place {place.path} needs an absolute path and a file system")
+            raise ConfigError(f"profiles.toml: {name}: the place {place.path} needs an absolute path and a file system")
     sources = {**user_land["sources"], **machine["sources"], **generation["sources"]}
     return Profile(
         name=name,
@@ -121,19 +134,20 @@ def _combine(
 
 @cache
 def load_profiles() -> Mapping[str, Profile]:
+    """Return all profiles by name."""
     text = (Path(__file__).parent / "data" / "profiles.toml").read_text("utf-8")
     return parse_profiles(tomllib.loads(text))
 
 
 def require_profile(name: str) -> Profile:
-    """Return the profile called *name*. Raises ConfigError, with the closest names."""
+    """Return the profile called *name*. Raises ConfigError that suggests similar names."""
     profiles = load_profiles()
     if name not in profiles:
-        hint = did_you_mean(name, profiles) or "known are: " + ", ".join(profiles)
+        hint = did_you_mean(name, profiles) or "choose one of: " + ", ".join(profiles)
         raise ConfigError(f'unknown profile "{name}"', hint=hint)
     return profiles[name]
 
 
 def default_profile(architecture: Architecture = Architecture.armv7hf) -> Profile:
-    """Return the profile of the virtual camera that is used where no device is named."""
+    """Return the profile of the virtual camera that is used when no device is named."""
     return require_profile(f"{_DEFAULT_GENERATION}-{architecture}")

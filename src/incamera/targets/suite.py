@@ -1,4 +1,4 @@
-"""Debian's releases, and which Python each brings."""
+"""Debian's suites (its releases), and which Python each has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from incamera.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """One entry of `data/suites.toml`. `python` is None where the suite serves only as a camera's user land."""
+    """One entry of `data/suites.toml`.
+
+    *security* is the name of its security archive. *python* is None where the suite is only the user land of virtual
+    cameras.
+    """
 
     name: str
     release: int
@@ -23,18 +27,20 @@ class Suite:
 
 @cache
 def load_suites() -> dict[str, Suite]:
+    """Return all suites by name."""
     text = (Path(__file__).parent / "data" / "suites.toml").read_text("utf-8")
     return {name: Suite(name=name, **table) for name, table in tomllib.loads(text).items()}
 
 
 def require_suite(name: str) -> Suite:
+    """Return the suite called *name*. Raises KeyError."""
     return load_suites()[name]
 
 
 def suite_for_python(version: str) -> Suite:
-    """Return the suite that brings Python *version* (`3.11`). Raises ConfigError when none does."""
+    """Return the suite whose Python is *version* (`3.11`). Raises ConfigError when there is none."""
     for suite in load_suites().values():
         if suite.python == version:
             return suite
     known = sorted(suite.python for suite in load_suites().values() if suite.python)
-    raise ConfigError(f"no Debian suite brings Python {version}", hint="choose one of: " + ", ".join(known))
+    raise ConfigError(f"no Debian suite has Python {version}", hint="choose one of: " + ", ".join(known))

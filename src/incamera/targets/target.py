@@ -9,8 +9,8 @@ from incamera.errors import ConfigError
 from incamera.targets.architecture import Architecture
 from incamera.targets.suite import Suite, suite_for_python
 
-# The newest Python whose Debian suite still has a 32-bit time_t on armhf, as AXIS OS up to 12 has
-# (AXIS OS 13 changes over, as Debian did with trixie).
+# The newest Python whose Debian suite still has a 32-bit time_t on armhf, as AXIS OS up to 12 has. AXIS OS 13
+# changes to 64 bits, as Debian did with trixie.
 DEFAULT_PYTHON = "3.11"
 
 _NAME = re.compile(r"(?P<architecture>[a-z0-9_]+)(?:-cp(?P<major>\d)(?P<minor>\d+))?")
@@ -18,9 +18,9 @@ _NAME = re.compile(r"(?P<architecture>[a-z0-9_]+)(?:-cp(?P<major>\d)(?P<minor>\d
 
 @dataclass(frozen=True, order=True, slots=True)
 class Target:
-    """Architecture and Python version; the C library and all else follow from the suite that brings that Python.
+    """Architecture and Python version. The C library and all else follow from the Debian suite that has that Python.
 
-    `str(target)` is its name, `armv7hf-cp311`: without a dot, since PEP 751 allows none in `pylock.<name>.toml`.
+    `str(target)` is its name, `armv7hf-cp311`. It has no dot, since PEP 751 allows none in `pylock.<name>.toml`.
     """
 
     architecture: Architecture
@@ -35,7 +35,10 @@ class Target:
 
     @classmethod
     def parse(cls, text: str, *, python: str = DEFAULT_PYTHON) -> Target:
-        """Parse `armv7hf-cp311`, or `armv7hf` for the default Python. Raises ConfigError."""
+        """Return the target called *text*: `armv7hf-cp311`, or `armv7hf` with the Python version *python*.
+
+        Raises ConfigError for an unknown architecture or Python.
+        """
         match = _NAME.fullmatch(text)
         if match is None:
             raise ConfigError(f'"{text}" is not a target', hint="write, for example, armv7hf or aarch64-cp313")

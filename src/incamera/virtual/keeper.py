@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from incamera.errors import DeviceError
-from incamera.proc import leave_parent, minimal_environment, start_tied
+from incamera.proc import detach_from_parent, minimal_environment, start_tied
 from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
 from incamera.virtual.qemu import SERVICES_FILE, Disk, plan_surroundings
 
@@ -258,7 +258,7 @@ def _read_line(descriptor: int) -> bytes:
 
 
 def main() -> int:
-    leave_parent()
+    detach_from_parent()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

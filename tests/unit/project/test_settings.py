@@ -77,7 +77,7 @@ def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str])
         (table({"entry": "ap.py"}), 'tool.incamera.entry: there is no file "ap.py"', 'did you mean "app.py"?'),
         (table({"entry": "../app.py"}), "lies outside the project", None),
         (table({"entry": "rm -rf /"}), "tool.incamera.entry: cannot run", "write"),
-        (table({"python": "3.8"}), "tool.incamera.python: no Debian suite brings Python 3.8", "3.11"),
+        (table({"python": "3.8"}), "tool.incamera.python: no Debian suite has Python 3.8", "3.11"),
         (table({"compiler": "clang"}), 'tool.incamera.compiler: there is no "clang"', "gcc or zig"),
         (table({"debs": ["lib zbar"]}), 'tool.incamera.debs: "lib zbar"', None),
         (table(dependencies=["numpy=1"]), 'project.dependencies[0]: "numpy=1"', None),

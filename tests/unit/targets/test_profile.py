@@ -1,4 +1,4 @@
-"""Profiles: the data are sound, and what is mistyped is explained."""
+"""Profiles: the data are complete, and a wrong name or wrong data are refused."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ def release(version: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_each_architecture_has_an_older_and_a_newer_libc_than_a_bundle(architecture: Architecture) -> None:
+def test_each_architecture_has_profiles_with_an_older_and_a_newer_glibc_than_a_bundle(
+    architecture: Architecture,
+) -> None:
     bundled = release(Target(architecture).suite.glibc)
     libcs = [release(profile.glibc) for profile in load_profiles().values() if profile.architecture is architecture]
     assert min(libcs) < bundled < max(libcs)
 
 
 @pytest.mark.parametrize("name", load_profiles())
-def test_every_camera_has_the_places_that_deploying_relies_on(name: str) -> None:
+def test_every_profile_has_the_places_that_deploying_relies_on(name: str) -> None:
     places = {place.path: place for place in require_profile(name).places}
     assert places["/usr/local/packages"].kind is PlaceKind.flash
     assert places["/usr/local/packages"].executable
@@ -41,20 +43,20 @@ def test_every_camera_has_the_places_that_deploying_relies_on(name: str) -> None
 
 
 @pytest.mark.parametrize("name", load_profiles())
-def test_every_profile_names_its_sources(name: str) -> None:
+def test_every_profile_names_the_sources_of_its_facts(name: str) -> None:
     sources = dict(require_profile(name).sources)
     assert {"suite", "version", "kernel", "cpu", "memory", "user", "sizes"} <= sources.keys()
     assert all(sources.values())
 
 
-def test_an_unknown_name_gets_the_closest_ones() -> None:
+def test_an_unknown_name_is_answered_with_similar_names() -> None:
     with pytest.raises(ConfigError) as caught:
         require_profile("axis-os-10-armv7")
     assert caught.value.hint is not None
     assert "axis-os-10-armv7hf" in caught.value.hint
 
 
-def test_a_name_like_no_other_gets_all() -> None:
+def test_a_name_similar_to_none_is_answered_with_all_names() -> None:
     with pytest.raises(ConfigError) as caught:
         require_profile("xyzzy")
     assert caught.value.hint is not None
@@ -74,7 +76,7 @@ def test_a_name_like_no_other_gets_all() -> None:
         (("places", "root-era", "places"), [{"path": "/tmp", "kind": "ram", "size": 1}]),
     ],
 )
-def test_wrong_data_are_refused(tables: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+def test_wrong_profile_data_are_refused(tables: dict[str, Any], path: tuple[str, ...], value: object) -> None:
     table = tables
     for key in path[:-1]:
         table = table[key]
