@@ -1,10 +1,11 @@
 # make demo: sets everything up and does the main job.   make test: sets everything up and passes every test.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test test-unit test-slow lint format requirements policies clean
+.PHONY: demo setup test test-all test-unit test-slow lint format requirements policies clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -23,8 +24,13 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
+# Two test processes side by side. The order is random; PYTEST_ARGS="-p randomly --randomly-seed=SEED" repeats one.
 test: lint
-	$(BIN)/pytest --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+
+# Every combination of architecture, profile and package, for a release: `make test` has one of each kind.
+test-all: lint
+	$(BIN)/pytest --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)

@@ -10,12 +10,16 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from incamera.debian.mirror import find_mirror
+
+from .paths import REPOSITORY
 
 Fault = Callable[["Handler", bytes], None]
 """Answers a request in place of the mirror, which would have sent these bytes."""
@@ -187,10 +191,18 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def faulty_mirror(cache: Path) -> Iterator[FaultyMirror]:
-    mirror = FaultyMirror(cache)
+@pytest.fixture(scope="session")
+def session_mirror() -> Iterator[FaultyMirror]:
+    """A mirror on loopback that keeps the files of the real one between runs."""
+    mirror = FaultyMirror(REPOSITORY / ".incamera" / "mirror-cache")
     try:
         yield mirror
     finally:
         mirror.close()
+
+
+@pytest.fixture
+def local_mirror(session_mirror: FaultyMirror) -> Iterator[FaultyMirror]:
+    """The same mirror; the faults that a test asks for end with it."""
+    yield session_mirror
+    session_mirror.behave()

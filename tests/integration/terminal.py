@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from .helpers import PATIENCE_SECONDS
+from ..waiting import PATIENCE_SECONDS
 
 
 class Terminal:

@@ -18,16 +18,16 @@ from incamera.errors import AgentError, ConnectionLost
 from incamera.project.settings import load_project
 from incamera.workflows.deploy import deployed
 
-from .helpers import eventually, inside, write_project
+from ..waiting import wait_until
+from .cameras import inside, on
+from .project import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
     from incamera.virtual.camera import VirtualCamera
 
-pytestmark = pytest.mark.parametrize(
-    "camera", ["axis-os-11-armv7hf", "axis-os-11-aarch64"], indirect=True, scope="session"
-)
+pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 
 MEBIBYTE = 1 << 20
 OURS = "ps | grep -c '[i]ncamera_agent'; ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null"
@@ -118,11 +118,11 @@ class Talk:
         return b"".join(frame.payload for frame in self.frames if frame.type == "stdout").decode()
 
     def await_output(self, text: str) -> str:
-        eventually(lambda: text in self.output, f"{text!r} is printed, not {self.frames}")
+        wait_until(lambda: text in self.output, f"{text!r} is printed, not {self.frames}")
         return self.output
 
     def await_exit(self) -> dict[str, Any]:
-        eventually(lambda: any(frame.type == "exited" for frame in self.frames), f"it exits: {self.frames}")
+        wait_until(lambda: any(frame.type == "exited" for frame in self.frames), f"it exits: {self.frames}")
         return dict(next(frame.message for frame in self.frames if frame.type == "exited"))
 
     def stop(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Talk:
         self._session.call(close())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployed_numpy(
     camera: VirtualCamera, context: Context, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
@@ -246,7 +246,7 @@ def test_a_second_host_is_told_and_may_take_over(begin: Callable[..., Talk]) -> 
     assert "test@host" in str(refused.value)
     third = begin("--take-over")
     third.hello()
-    eventually(lambda: any(frame.message.get("kind") == "taken-over" for frame in first.frames), "the first is told")
+    wait_until(lambda: any(frame.message.get("kind") == "taken-over" for frame in first.frames), "the first is told")
     assert third.ask("memory")["agent"]
 
 
@@ -291,7 +291,7 @@ def test_when_the_host_goes_away_without_a_word_nothing_stays(
         talk.start()
         talk.await_output("on")
         done.session.call(done.session.transport.close())
-        eventually(lambda: inside(camera, OURS).split() == ["0"], "nothing of the agent is left")
+        wait_until(lambda: inside(camera, OURS).split() == ["0"], "nothing of the agent is left")
         talk.close()
         daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
         assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""

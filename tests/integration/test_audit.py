@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +11,24 @@ import pytest
 
 from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump_symbols, load_symbols
 from incamera.context import Context
-from tests.integration.conftest import STORE, Finished, QuietReporter
-from tests.integration.helpers import write_project
 from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.trees import package
+
+from .cameras import PROFILES, on
+from .project import write_project
+from .reporter import QuietReporter
 
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.target import Target
     from incamera.virtual.camera import VirtualCamera
 
+    from .command import Run
+
 DATA = Path(__file__).parents[2] / "src" / "incamera" / "abi" / "data"
 MODULE = "fast.cpython-311-arm-linux-gnueabihf.so"
 TOO_NEW = make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.99"]}, exports=["PyInit_fast"])
 STALE = "the data of the audit is out of date: run `make policies`"
-
-Incamera = Callable[..., Finished]
 
 
 # The data
@@ -51,6 +53,7 @@ def public(symbols: str) -> set[str]:
     return {line for line in symbols.splitlines() if not line.startswith("=") and "PRIVATE" not in line}
 
 
+@on(*PROFILES)
 def test_a_profiles_data_is_what_its_virtual_camera_has(context: Context, camera: VirtualCamera) -> None:
     compare(*describe_camera(context, camera), DATA / "policies" / camera.profile)
 
@@ -70,17 +73,7 @@ def broken(tmp_path: Path) -> Path:
     return project
 
 
-@pytest.fixture
-def device(start_virtual: Callable[..., VirtualCamera]) -> Any:
-    from incamera.store import Store
-    from incamera.virtual.camera import stop_camera
-
-    camera = start_virtual("axis-os-10-armv7hf", name="test-audit")
-    yield camera.name
-    stop_camera(Store(STORE), camera.name)
-
-
-def test_a_sound_project(incamera: Incamera, tmp_path: Path) -> None:
+def test_a_sound_project(incamera: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "plain")
     page = tmp_path / "needs.html"
     done = incamera("audit", "--project", project, "--json", "--graph", page)
@@ -93,7 +86,7 @@ def test_a_sound_project(incamera: Incamera, tmp_path: Path) -> None:
     assert "It can work: 0 findings" in page.read_text()
 
 
-def test_a_project_that_cannot_work(incamera: Incamera, broken: Path) -> None:
+def test_a_project_that_cannot_work(incamera: Run, broken: Path) -> None:
     done = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf", "--json")
     assert done.code == 1, done.err
     document = json.loads(done.out)
@@ -112,7 +105,9 @@ def test_a_project_that_cannot_work(incamera: Incamera, broken: Path) -> None:
         assert words in told.out
 
 
-def test_what_cannot_work_is_not_deployed(incamera: Incamera, broken: Path, device: str) -> None:
+@on("axis-os-10-armv7hf")
+def test_what_cannot_work_is_not_deployed(incamera: Run, broken: Path, camera: VirtualCamera) -> None:
+    device = camera.name
     refused = incamera("deploy", "--project", broken, "--device", device)
     assert refused.code == 4, refused.err
     assert f"broken cannot run on {device}: app/{MODULE} needs GLIBC_2.99" in refused.err
@@ -128,16 +123,16 @@ def test_what_cannot_work_is_not_deployed(incamera: Incamera, broken: Path, devi
     assert "version `GLIBC_2.99' not found" in loaded.err
 
 
-def test_a_verdict_is_kept(incamera: Incamera, tmp_path: Path, device: str, store: Store) -> None:
+def test_a_verdict_is_kept(incamera: Run, tmp_path: Path, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "kept", name="kept")
-    first = incamera("deploy", "--project", project, "--device", device)
+    first = incamera("deploy", "--project", project, "--device", camera.name)
     assert first.code == 0, first.err
-    again = incamera("deploy", "--project", project, "--device", device)
+    again = incamera("deploy", "--project", project, "--device", camera.name)
     (line,) = [line for line in again.err.splitlines() if " audit " in line]
     assert line.endswith("unchanged")
 
 
-def test_a_file_from_elsewhere(incamera: Incamera, tmp_path: Path) -> None:
+def test_a_file_from_elsewhere(incamera: Run, tmp_path: Path) -> None:
     program = make_elf(
         program=True, interpreter="/lib/ld-linux-armhf.so.3", needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}
     )

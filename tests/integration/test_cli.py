@@ -22,20 +22,14 @@ from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import HostTree
 
-from .conftest import Finished, command_environment
-from .helpers import inside, write_project
+from .cameras import inside
+from .command import Finished, Run, command_environment
+from .project import write_project
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
-
-Run = Callable[..., Finished]
-
-
-@pytest.fixture(scope="module")
-def axiscam(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
-    return start_virtual("axis-os-11-armv7hf", name="cli")
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +88,10 @@ def test_lock_json(project: Path, incamera: Run) -> None:
     assert lock["download_bytes"] > 1_000_000
 
 
-def test_deploy_json(project: Path, incamera: Run, axiscam: VirtualCamera) -> None:
-    inside(axiscam, "rm -rf /tmp/incamera/plain")
-    deployed = document(incamera("deploy", "--json", "-C", project, "--device", axiscam.name))
-    assert deployed["device"] == axiscam.name
+def test_deploy_json(project: Path, incamera: Run, camera: VirtualCamera) -> None:
+    inside(camera, "rm -rf /tmp/incamera/plain")
+    deployed = document(incamera("deploy", "--json", "-C", project, "--device", camera.name))
+    assert deployed["device"] == camera.name
     assert deployed["destination"].startswith("/tmp/incamera/plain/")
     assert deployed["files_sent"] > 500
     assert deployed["bytes_sent"] > 1_000_000
@@ -105,34 +99,15 @@ def test_deploy_json(project: Path, incamera: Run, axiscam: VirtualCamera) -> No
     assert deployed["seconds"] > 0
 
 
-def test_virtual_json(incamera: Run, axiscam: VirtualCamera) -> None:
-    started = document(incamera("virtual", "start", axiscam.profile, "--name", "short-lived", "--json"))
-    try:
-        assert (started["name"], started["profile"]) == ("short-lived", axiscam.profile)
-        assert set(started["ssh"]) >= {"host", "port", "user"}
-        assert "http" in started
-        assert started["resumed"] is True
-        assert started["seconds"] > 0
-        names = [camera["name"] for camera in document(incamera("virtual", "list", "--json"))["cameras"]]
-        assert {"short-lived", axiscam.name} <= set(names)
-        known = document(incamera("device", "list", "--json"))["devices"]
-        assert next(device for device in known if device["name"] == "short-lived")["virtual"] is True
-    finally:
-        stopped = document(incamera("virtual", "stop", "short-lived", "--json"))
-    assert stopped == {"stopped": ["short-lived"]}
-    profiles = document(incamera("virtual", "profiles", "--json"))
-    assert profiles["default"] in [profile["name"] for profile in profiles["profiles"]]
-
-
-def test_device_json(incamera: Run, axiscam: VirtualCamera) -> None:
-    seen = document(incamera("device", "info", axiscam.name, "--json"))
-    assert seen["device"] == axiscam.name
+def test_device_json(incamera: Run, camera: VirtualCamera) -> None:
+    seen = document(incamera("device", "info", camera.name, "--json"))
+    assert seen["device"] == camera.name
     facts = seen["facts"]
     assert facts["architecture"] == "armv7l"
     assert re.match(r"2\.\d+", facts["libc"])
     assert {"path", "free", "executable", "filesystem"} <= set(facts["places"][0])
     assert "libglib-2.0.so.0" in [library["soname"] for library in facts["libraries"]]
-    shown = incamera("device", "info", axiscam.name)
+    shown = incamera("device", "info", camera.name)
     assert "/usr/local/packages" in shown.out
 
 
@@ -169,12 +144,12 @@ def test_new_refuses_what_is_there_and_what_cannot_be(tmp_path: Path, incamera: 
 
 def test_a_damaged_store_is_found_and_mended(project: Path, tmp_path: Path, incamera: Run) -> None:
     built = document(incamera("build", "--json", "-C", project))
-    trees = Path(built["path"]).parents[1]
-    store = tmp_path / "store"
-    for kind in ("bundles", "runtimes"):
-        shutil.copytree(trees / kind, store / "trees" / kind, symlinks=True)
-    env = {"INCAMERA_STORE": str(store)}
-    victim = store / "trees/bundles" / Path(built["path"]).name / "app/app.py"
+    bundle = Path(built["path"])
+    bundles = tmp_path / "store/trees/bundles"
+    shutil.copytree(bundle, bundles / bundle.name, symlinks=True)
+    shutil.copy(bundle.with_name(f"{bundle.name}.json"), bundles)
+    env = {"INCAMERA_STORE": str(tmp_path / "store")}
+    victim = bundles / bundle.name / "app/app.py"
     victim.chmod(0o644)
     victim.write_text("changed")
     done = incamera("store", "verify", "--json", env=env)
@@ -271,10 +246,8 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
                 os.close(descriptor)
 
 
-def test_the_interpreter_at_a_terminal(
-    project: Path, axiscam: VirtualCamera, terminal: Callable[..., Terminal]
-) -> None:
-    user = terminal("python", "-C", project, "--device", axiscam.name)
+def test_the_interpreter_at_a_terminal(project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]) -> None:
+    user = terminal("python", "-C", project, "--device", camera.name)
     user.await_text(">>> ")
     user.type("import os; os.uname().machine\r")
     user.await_text("'armv7l'")
@@ -300,17 +273,17 @@ def test_the_interpreter_at_a_terminal(
 
 
 def test_the_terminal_is_put_back_when_we_are_ended(
-    project: Path, axiscam: VirtualCamera, terminal: Callable[..., Terminal]
+    project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]
 ) -> None:
-    user = terminal("python", "-C", project, "--device", axiscam.name)
+    user = terminal("python", "-C", project, "--device", camera.name)
     user.await_text(">>> ")
     user.process.send_signal(signal.SIGTERM)
     assert user.finish() == 143
     assert termios.tcgetattr(user.inner) == user.before
 
 
-def test_the_interpreter_with_arguments(project: Path, axiscam: VirtualCamera, incamera: Run) -> None:
-    words = ("-q", "-C", project, "--device", axiscam.name)
+def test_the_interpreter_with_arguments(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    words = ("-q", "-C", project, "--device", camera.name)
     printed = incamera("python", *words, "-c", "import sys; print(sys.argv)", "--device", "-q")
     assert (printed.code, printed.out) == (0, "['-c', '--device', '-q']\n")
     assert incamera("python", *words, "-m", "json.tool", input='{"a":1}').out == '{\n    "a": 1\n}\n'

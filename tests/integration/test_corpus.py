@@ -20,20 +20,22 @@ from incamera.deployment.fit import device_policy
 from incamera.device.libraries import ensure_libraries
 from incamera.device.probe import probe
 from incamera.project.settings import load_project
-from incamera.targets.profile import load_profiles, require_profile
+from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
 from incamera.toolchain.plan import Compiler
 from incamera.workflows.build import build_bundle
 
-from .conftest import PROJECTS, REPOSITORY
+from .cameras import PROFILES
 from .corpus.build import corpus_key, ensure_corpus
 from .corpus.cases import Case, How, load_cases
 from .corpus.stage import CASES, archive_of, equip_camera, load_cases_there, stage_bundle
+from .paths import PROJECTS, REPOSITORY
 
 if TYPE_CHECKING:
     from incamera.abi.policy import Policy
     from incamera.context import Context
-    from incamera.virtual.camera import VirtualCamera
+
+    from .cameras import CameraPool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +56,15 @@ class Trial:
         return audit_path(path, policy or self.policy, target=self.target)
 
 
-@pytest.fixture(scope="module", params=sorted(load_profiles()))
+@pytest.fixture(scope="module", params=PROFILES)
 def trial(
     request: pytest.FixtureRequest,
     context: Context,
     toolchain_for: Callable[[Target, str], Any],
-    start_virtual: Callable[..., VirtualCamera],
+    cameras: CameraPool,
     project_copy: Callable[[Path], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Trial:
-    from incamera.virtual.camera import stop_camera
-
     profile = require_profile(request.param)
     target = Target(profile.architecture)
     toolchain = toolchain_for(target, Compiler.gcc)
@@ -75,18 +75,17 @@ def trial(
     staged, unsound = stage_bundle(bundle, corpus, cases, folder / "bundle")
     # Cameras of one saved state share their boot's id, so what is known of one by that is known by its name as well.
     key = corpus_key(toolchain)
-    camera = start_virtual(profile.name, name=f"corpus-{key[:8]}-{profile.name}")
-    try:
-        with connected(context, virtual_device(camera)) as connection:
-            session = connection.session
-            equip_camera(session, corpus, profile.name)
-            facts = probe(session)
-            sonames = [library.soname for library in facts.libraries]
-            table = ensure_libraries(session, facts, sonames, cache=context.store.root / "caches" / f"corpus-{key}")
-            done = deploy_bundle(context, connection, table, staged)
-            said = load_cases_there(session, done.result.root)
-    finally:
-        stop_camera(context.store, camera.name)
+    with (
+        cameras.lease(profile.name, name=f"corpus-{key[:8]}-{profile.name}") as camera,
+        connected(context, virtual_device(camera)) as connection,
+    ):
+        session = connection.session
+        equip_camera(session, corpus, profile.name)
+        facts = probe(session)
+        sonames = [library.soname for library in facts.libraries]
+        table = ensure_libraries(session, facts, sonames, cache=context.store.root / "caches" / f"corpus-{key}")
+        done = deploy_bundle(context, connection, table, staged)
+        said = load_cases_there(session, done.result.root)
     return Trial(
         profile=profile.name,
         target=target,

@@ -23,17 +23,22 @@ from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.tree import list_tree
 
-from .conftest import ARCHITECTURES, Finished
-from .helpers import eventually, inside, write_project
+from ..waiting import wait_until
+from .cameras import SMALL_PROFILE, inside, on
+from .project import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.runtime.bundle import Bundle
     from incamera.virtual.camera import VirtualCamera
 
+    from .command import Finished, Run
+
 CARD = "/var/spool/storage/SD_DISK"
 APP = "import sys\nimport numpy\nprint('numpy', numpy.arange(4).sum(), sys.prefix)\n"
 EMPTY = "print('here')\n"
+
+pytestmark = on(SMALL_PROFILE)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ class Camera:
 
     camera: VirtualCamera
     project: Path
-    incamera: Callable[..., Finished]
+    incamera: Run
 
     def deploy(self, *words: str, project: Path | None = None) -> dict[str, Any]:
         where = ("-C", project or self.project, "--device", self.camera.name)
@@ -81,26 +86,20 @@ class Camera:
         }
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def either(
-    request: pytest.FixtureRequest,
-    numbers: Path,
-    start_virtual: Callable[..., VirtualCamera],
-    incamera: Callable[..., Finished],
-) -> Camera:
-    name = f"test-images-{request.param}"
-    return Camera(start_virtual(f"axis-os-11-{request.param}", name=name), numbers, incamera)
+@pytest.fixture(scope="module")
+def either(camera: VirtualCamera, numbers: Path, incamera: Run) -> Camera:
+    return Camera(camera, numbers, incamera)
 
 
 @pytest.fixture(scope="module")
 def small(
     tmp_path_factory: pytest.TempPathFactory,
-    start_virtual: Callable[..., VirtualCamera],
-    incamera: Callable[..., Finished],
+    camera: VirtualCamera,
+    incamera: Run,
 ) -> Camera:
     """A camera whose app needs nothing but Python."""
     project = write_project(tmp_path_factory.mktemp("small") / "small", app=EMPTY, name="small")
-    return Camera(start_virtual("axis-os-10-aarch64", name="test-images-small"), project, incamera)
+    return Camera(camera, project, incamera)
 
 
 @pytest.fixture
@@ -176,6 +175,7 @@ def test_of_two_libraries_that_offer_the_same_one_is_brought(bundle: Bundle) -> 
 # In cameras.
 
 
+@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 @pytest.mark.parametrize("form", ["squashfs", "archive"])
 def test_numpy_runs_from_a_card_that_forbids_programs(either: Camera, form: str) -> None:
     assert " noexec" in either.shell(f"grep ' {CARD} ' /proc/mounts").replace(",", " ")
@@ -221,7 +221,7 @@ def test_twenty_edits_leave_no_mounts_devices_or_roots(fresh: Camera) -> None:
     fresh.shell("touch -d @946684800 /tmp/incamera-roots/*/.made-of")
     (fresh.project / "app.py").write_text(f"{EMPTY}# the last\n")
     fresh.deploy("--form", "squashfs")
-    eventually(lambda: fresh.standing() == before, "only what stands now is left")
+    wait_until(lambda: fresh.standing() == before, "only what stands now is left")
     (fresh.project / "app.py").write_text(EMPTY)
 
 

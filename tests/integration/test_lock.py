@@ -8,19 +8,20 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.pylock import Pylock
 
-from .conftest import STORE, Finished
-from .helpers import write_project
 from .local_index import LocalIndex, local_index
+from .paths import STORE
+from .project import write_project
 
-Run = Callable[..., Finished]
+if TYPE_CHECKING:
+    from .command import Finished, Run
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ def test_the_user_asks_for_an_emulated_build(both: Place) -> None:
     both.write("lamp", settings='sources = { lamp = "emulated" }')
     assert both("lock").code == 0
     assert both.sources == {"lamp": "2.0 emulated"}
-    done = both("build", "--json", timeout=600)
+    done = both("build", "--json")
     assert done.code == 0, done.err
     assert "warning:" in done.err
     assert "emulat" in done.err

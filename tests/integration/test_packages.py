@@ -24,13 +24,14 @@ from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 from incamera.workflows.deploy import deployed
 
-from .conftest import ARCHITECTURES
-from .helpers import write_project
+from .cameras import ARCHITECTURES
+from .project import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
-    from incamera.virtual.camera import VirtualCamera
+
+    from .cameras import CameraPool
 
 GROUPS = {
     "pictures": ("numpy", "scipy", "pillow", "scikit-image", "shapely"),
@@ -55,9 +56,7 @@ def wanted(architecture: str, group: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def trials(
-    context: Context, start_virtual: Callable[..., VirtualCamera], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Trials]:
+def trials(context: Context, cameras: CameraPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trials]:
     """Deploys a group's bundle to a camera of its own, which is there until the next group's."""
     with ExitStack() as current:
         standing: dict[tuple[str, str], Deployed | Exception] = {}
@@ -68,7 +67,7 @@ def trials(
                 current.close()
                 folder = tmp_path_factory.mktemp(group)
                 try:
-                    place = current.enter_context(stood(context, start_virtual, folder, architecture, group))
+                    place = current.enter_context(stood(context, cameras, folder, architecture, group))
                     standing[architecture, group] = place
                 except Exception as error:  # which the whole group has: not tried again for each of it
                     standing[architecture, group] = error
@@ -81,11 +80,7 @@ def trials(
 
 
 @contextmanager
-def stood(
-    context: Context, start_virtual: Callable[..., VirtualCamera], folder: Path, architecture: str, group: str
-) -> Iterator[Deployed]:
-    from incamera.virtual.camera import stop_camera
-
+def stood(context: Context, cameras: CameraPool, folder: Path, architecture: str, group: str) -> Iterator[Deployed]:
     names = wanted(architecture, group)
     write_project(folder, name=group, dependencies=json.dumps(names), settings=f'targets = ["{architecture}"]')
     recipes = load_recipes(Architecture(architecture))
@@ -94,12 +89,11 @@ def stood(
         imports = "".join(f"import {module}\n" for module in test.imports)
         # Not by the package's own name, which `import` would find here first.
         (folder / f"try_{name}.py").write_text(imports + test.code, "utf-8")
-    camera = start_virtual(f"axis-os-11-{architecture}", name=f"test-packages-{architecture}")
-    try:
-        with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
-            yield done
-    finally:
-        stop_camera(context.store, camera.name)
+    with (
+        cameras.lease(f"axis-os-11-{architecture}") as camera,
+        deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done,
+    ):
+        yield done
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,15 @@ from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
 from incamera.workflows.deploy import deployed
 
-from .conftest import PROJECTS, REPOSITORY
+from .cameras import PROFILES, on
+from .paths import PROJECTS, REPOSITORY
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.runtime.bundle import Bundle
     from incamera.virtual.camera import VirtualCamera
+
+pytestmark = on(*PROFILES)
 
 
 @pytest.fixture(scope="module")

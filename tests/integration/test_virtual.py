@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.context import Context
 from incamera.errors import DeviceError
 from incamera.store import Store, process_exists
 from incamera.targets.architecture import Architecture
@@ -29,27 +31,53 @@ from incamera.virtual.camera import (
     stop_camera,
 )
 from incamera.virtual.services import lend_service
-from incamera.virtual.start import VirtualTrees, ensure_virtual_trees
+from incamera.virtual.start import VirtualTrees, ensure_virtual_trees, start_virtual
 
-from .helpers import inside
+from ..waiting import wait_until
+from .cameras import SMALL_PROFILE, inside
+from .reporter import QuietReporter
 
 if TYPE_CHECKING:
-    from incamera.context import Context
+    from .command import Run
 
 Start = Callable[..., VirtualCamera]
-SMALL = "axis-os-10-aarch64"  # boots fastest
+
+
+@pytest.fixture(scope="module")
+def store(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of its own, in which nobody else starts cameras. What they are made of is the tests' store's."""
+    own = Store(tmp_path_factory.mktemp("virtual-store"))
+    for kind in ("keys", "trees/tools", "trees/virtual-firmware"):
+        (store.root / kind).mkdir(parents=True, exist_ok=True)
+        (own.root / kind).parent.mkdir(parents=True, exist_ok=True)
+        (own.root / kind).symlink_to(store.root / kind)
+    states = store.root / "trees/virtual-state"
+    if states.is_dir():
+        shutil.copytree(states, own.root / "trees/virtual-state", copy_function=_link)
+    return own
+
+
+def _link(source: str, destination: str) -> None:
+    try:
+        os.link(source, destination)
+    except OSError:  # another file system
+        shutil.copy2(source, destination)
+
+
+@pytest.fixture(scope="module")
+def context(store: Store) -> Context:
+    return Context(store, QuietReporter())
+
+
+@pytest.fixture(scope="module")
+def start(context: Context) -> Start:
+    """Starts a camera that ends with the tests at the latest."""
+    return lambda profile, **options: start_virtual(context, require_profile(profile), owner_pid=os.getpid(), **options)
 
 
 def trees(context: Context, name: str) -> VirtualTrees:
     """Return the trees that a camera is made of, from the store when they are there."""
     return ensure_virtual_trees(context, require_profile(name))
-
-
-def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 def port_is_closed(port: int) -> bool:
@@ -68,96 +96,23 @@ def is_gone(store: Store, camera: VirtualCamera) -> bool:
 
 
 @pytest.fixture
-def porch(store: Store, start_virtual: Start) -> Iterator[VirtualCamera]:
+def porch(store: Store, start: Start) -> Iterator[VirtualCamera]:
     """A camera for one test to do with as it likes."""
-    camera = start_virtual(SMALL, name="porch")
+    camera = start(SMALL_PROFILE, name="porch")
     yield camera
     with contextlib.suppress(DeviceError):
         stop_camera(store, camera.name)
-
-
-# From inside
-
-
-def test_it_is_the_camera_that_its_profile_describes(camera: VirtualCamera) -> None:
-    profile = require_profile(camera.profile)
-    facts = profile.architecture.facts
-    script = f"""
-        uname -m; whoami; echo $HOME; hostname
-        /lib/libc.so.6 | head -n 1
-        ls /lib/{facts.loader} /usr/lib/libglib-2.0.so.0 /lib/libgcc_s.so.1
-        for tool in bash python3 rsync sftp-server; do which $tool; done
-        ls -d /lib/*-linux-gnu* /usr/lib/*-linux-gnu* 2>/dev/null
-        cat /proc/sys/kernel/hostname
-    """
-    lines = inside(camera, script).splitlines()
-    assert lines[0] in facts.machines
-    assert lines[1:3] == ["root", "/mnt/flash/root"]
-    assert lines[3].startswith("axis-00408c")
-    assert f"GLIBC {profile.glibc}" in lines[4]
-    assert lines[5:] == [
-        f"/lib/{facts.loader}",
-        "/lib/libgcc_s.so.1",
-        "/usr/lib/libglib-2.0.so.0",
-        lines[3],
-    ]
-
-
-def test_its_places_are_there(camera: VirtualCamera) -> None:
-    mounts = {line.split()[1]: line.split() for line in inside(camera, "cat /proc/mounts").splitlines()}
-    for place in require_profile(camera.profile).places:
-        if place.filesystem:
-            _, _, filesystem, options, *_ = mounts[place.path]
-            assert filesystem == place.filesystem
-            assert ("noexec" in options.split(",")) is not place.executable
-    script = "#!/bin/sh\\necho ran"
-    said = inside(
-        camera,
-        f"for d in /usr/local/packages /tmp /var/spool/storage/SD_DISK; do "
-        f"printf '{script}' >$d/x; chmod +x $d/x; $d/x; rm $d/x; done; ls -d /var/spool/storage/NetworkShare",
-    )
-    assert said.count("ran\n") == 2
-    assert "Permission denied" in said
-    assert "/var/spool/storage/NetworkShare\n" in said
-
-
-def test_its_kernel_has_what_mounts_need(camera: VirtualCamera) -> None:
-    said = inside(
-        camera,
-        "for m in squashfs overlay cifs nfsv4 ccm cmac; do modprobe $m || /sbin/modprobe $m || echo no $m; done; "
-        "ls /dev/loop-control; grep -c -e squashfs -e cifs -e nfs4 -e overlay /proc/filesystems",
-    )
-    assert said.splitlines()[-2:] == ["/dev/loop-control", "4"]
-    assert "no " not in said.replace("not found", "")
-
-
-def test_its_clock_is_the_hosts(camera: VirtualCamera) -> None:
-    before = time.time()
-    there = int(inside(camera, "date +%s"))
-    assert before - 2 <= there <= time.time() + 2
-
-
-def test_it_gives_a_terminal(camera: VirtualCamera) -> None:
-    said = inside(camera, "tty; stty size; echo $TERM", terminal="xterm")
-    assert said.split() == ["/dev/pts/0", "30", "100", "xterm"]
-
-
-def test_a_process_that_its_parent_left_is_not_left_a_zombie(camera: VirtualCamera) -> None:
-    inside(camera, "(sleep 0.1 & ) ; sleep 1")
-    assert " Z " not in inside(camera, "cat /proc/[0-9]*/stat 2>/dev/null")
 
 
 # A saved state
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_cameras_of_one_state_are_cameras_of_their_own(
-    store: Store, start_virtual: Start, architecture: Architecture
-) -> None:
+def test_cameras_of_one_state_are_cameras_of_their_own(store: Store, start: Start, architecture: Architecture) -> None:
     name = f"axis-os-10-{architecture}"
-    start_virtual(name, name="first")  # so that there is a state
+    start(name, name="first")  # so that there is a state
     stop_camera(store, "first")
-    one, two = start_virtual(name), start_virtual(name)
+    one, two = start(name), start(name)
     try:
         assert one.resumed
         assert two.resumed
@@ -172,7 +127,7 @@ def test_cameras_of_one_state_are_cameras_of_their_own(
     finally:
         stop_camera(store, one.name)
         stop_camera(store, two.name)
-    eventually(lambda: is_gone(store, one) and is_gone(store, two))
+    wait_until(lambda: is_gone(store, one) and is_gone(store, two), "both are gone")
 
 
 def test_random_numbers_start_afresh(porch: VirtualCamera) -> None:
@@ -182,9 +137,9 @@ def test_random_numbers_start_afresh(porch: VirtualCamera) -> None:
 # Names
 
 
-def test_a_name_that_is_taken_is_refused(store: Store, start_virtual: Start, porch: VirtualCamera) -> None:
+def test_a_name_that_is_taken_is_refused(store: Store, start: Start, porch: VirtualCamera) -> None:
     with pytest.raises(DeviceError) as caught:
-        start_virtual(SMALL, name="porch")
+        start(SMALL_PROFILE, name="porch")
     assert caught.value.hint is not None
     assert "virtual stop porch" in caught.value.hint
     assert inside(porch, "echo still here") == "still here\n"
@@ -222,7 +177,7 @@ def test_a_stopped_camera_leaves_nothing(store: Store, porch: VirtualCamera) -> 
     stop_camera(store, porch.name)
     assert porch not in list_cameras(store)
     assert port_is_closed(porch.ssh_port)
-    eventually(lambda: is_gone(store, porch))  # whoever is process 1 here has to reap them
+    wait_until(lambda: is_gone(store, porch), "it is gone")  # whoever is process 1 here has to reap them
     with pytest.raises(DeviceError):
         stop_camera(store, porch.name)
 
@@ -230,25 +185,25 @@ def test_a_stopped_camera_leaves_nothing(store: Store, porch: VirtualCamera) -> 
 @pytest.mark.parametrize("victim", ["keeper", "qemu"])
 def test_a_killed_camera_leaves_nothing(store: Store, porch: VirtualCamera, victim: str) -> None:
     os.kill({"keeper": porch.pid, "qemu": porch.qemu_pid}[victim], signal.SIGKILL)
-    eventually(lambda: porch not in list_cameras(store))
-    eventually(lambda: is_gone(store, porch))
+    wait_until(lambda: porch not in list_cameras(store), "it is not listed any more")
+    wait_until(lambda: is_gone(store, porch), "it is gone")
 
 
 def test_a_camera_that_switches_itself_off_is_gone(store: Store, porch: VirtualCamera) -> None:
     with contextlib.suppress(OSError):
         inside(porch, "/sbin/poweroff -f & sleep 5")
-    eventually(lambda: is_gone(store, porch))
+    wait_until(lambda: is_gone(store, porch), "it is gone")
 
 
 def test_a_camera_ends_with_its_owner(store: Store, context: Context) -> None:
     owner = subprocess.Popen(["sleep", "60"])
     camera = start_camera(
-        require_profile(SMALL), **trees(context, SMALL), store=store, name="owned", owner_pid=owner.pid
+        require_profile(SMALL_PROFILE), **trees(context, SMALL_PROFILE), store=store, name="owned", owner_pid=owner.pid
     )
     assert inside(camera, "echo here") == "here\n"
     owner.kill()
     owner.wait()
-    eventually(lambda: is_gone(store, camera))
+    wait_until(lambda: is_gone(store, camera), "it is gone")
 
 
 STARTER = """
@@ -284,25 +239,25 @@ def test_an_interrupted_start_leaves_nothing(
     """With another size of memory there is no saved state, so the camera boots first."""
     before = set(qemus_of(store))
     states = set((store.root / "trees/virtual-state").iterdir())
-    where = trees(context, SMALL)
-    words = [store.root, SMALL, memory, where["tools"], where["userland"], where["kernel"]]
+    where = trees(context, SMALL_PROFILE)
+    words = [store.root, SMALL_PROFILE, memory, where["tools"], where["userland"], where["kernel"]]
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, *map(str, words)], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    eventually(lambda: bool(set(qemus_of(store)) - before))
+    wait_until(lambda: bool(set(qemus_of(store)) - before), "QEMU has started")
     starter.send_signal(number)
     assert starter.wait(20) != 0
-    eventually(lambda: set(qemus_of(store)) <= before)
-    eventually(lambda: "halfway" not in [camera.name for camera in list_cameras(store)])
-    eventually(lambda: not (store.root / "virtual" / "halfway").exists())
+    wait_until(lambda: set(qemus_of(store)) <= before, "QEMU has ended")
+    wait_until(lambda: "halfway" not in [camera.name for camera in list_cameras(store)], "it is not listed")
+    wait_until(lambda: not (store.root / "virtual" / "halfway").exists(), "its folder is removed")
     assert set((store.root / "trees/virtual-state").iterdir()) == states
-    eventually(lambda: not list((store.root / "tmp").glob(f"{starter.pid}-*")))
+    wait_until(lambda: not list((store.root / "tmp").glob(f"{starter.pid}-*")), "its temporary files are removed")
     assert inside(porch, "echo unharmed") == "unharmed\n"
 
 
 def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) -> None:
-    profile = dataclasses.replace(require_profile(SMALL), memory_megabytes=256)
-    where = trees(context, SMALL)
+    profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=256)
+    where = trees(context, SMALL_PROFILE)
     states = set((store.root / "trees/virtual-state").glob("*/"))
     cameras: list[VirtualCamera] = []
 
@@ -328,14 +283,14 @@ def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) 
 
 def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, context: Context) -> None:
     """With a size of memory of its own there is no saved state, so the camera boots first; none is left behind."""
-    profile = dataclasses.replace(require_profile(SMALL), memory_megabytes=320)
-    where = trees(context, SMALL)
+    profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=320)
+    where = trees(context, SMALL_PROFILE)
     before = set(qemus_of(store))
     states = set((store.root / "trees/virtual-state").glob("*/"))
     crashed: list[int] = []
 
     def crash() -> None:
-        eventually(lambda: bool(set(qemus_of(store)) - before))
+        wait_until(lambda: bool(set(qemus_of(store)) - before), "QEMU has started")
         [line] = set(qemus_of(store)) - before
         crashed.append(qemus_of(store)[line])
         os.kill(crashed[0], signal.SIGKILL)
@@ -353,8 +308,38 @@ def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, conte
 
 
 def test_a_qemu_that_does_not_start_says_why(store: Store, context: Context) -> None:
-    profile = dataclasses.replace(require_profile(SMALL), cpu="abacus")
+    profile = dataclasses.replace(require_profile(SMALL_PROFILE), cpu="abacus")
     with pytest.raises(DeviceError, match="abacus") as caught:
-        start_camera(profile, **trees(context, SMALL), store=store)
+        start_camera(profile, **trees(context, SMALL_PROFILE), store=store)
     assert caught.value.hint is not None
     assert not [line for line in qemus_of(store) if "abacus" in line]
+
+
+# The command line
+
+
+def test_commands_print_json(store: Store, incamera: Run) -> None:
+    env = {"INCAMERA_STORE": str(store.root)}
+
+    def ask(*words: str) -> dict[str, Any]:
+        done = incamera(*words, "--json", env=env)
+        assert done.code == 0, done.err
+        document: dict[str, Any] = json.loads(done.out)
+        assert document.pop("schema") == 1
+        return document
+
+    started = ask("virtual", "start", SMALL_PROFILE, "--name", "short-lived")
+    try:
+        assert (started["name"], started["profile"]) == ("short-lived", SMALL_PROFILE)
+        assert set(started["ssh"]) >= {"host", "port", "user"}
+        assert "http" in started
+        assert started["resumed"] is True
+        assert started["seconds"] > 0
+        assert [camera["name"] for camera in ask("virtual", "list")["cameras"]] == ["short-lived"]
+        (device,) = ask("device", "list")["devices"]
+        assert (device["name"], device["virtual"]) == ("short-lived", True)
+    finally:
+        stopped = ask("virtual", "stop", "short-lived")
+    assert stopped == {"stopped": ["short-lived"]}
+    profiles = ask("virtual", "profiles")
+    assert profiles["default"] in [profile["name"] for profile in profiles["profiles"]]

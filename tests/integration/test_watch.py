@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.store import Store
-from incamera.virtual.camera import stop_camera
-
-from .conftest import STORE, command_environment
-from .helpers import Running, eventually, inside, running, write_project
+from ..waiting import wait_until
+from .cameras import inside, on
+from .command import Running, command_environment, running
+from .paths import STORE
+from .project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -48,7 +48,7 @@ class Watch:
             since = self.command.out[self._out :] + b"\n" + self.command.err[self._err :]
             return text.encode() in since or self.command.process.poll() is not None
 
-        eventually(seen, f"{text!r} is printed; there is {self.printed[-3000:].decode()}", seconds=120)
+        wait_until(seen, f"{text!r} is printed; there is {self.printed[-3000:].decode()}", seconds=120)
         assert self.command.process.poll() is None, self.printed.decode()
 
     _out = _err = 0
@@ -68,19 +68,12 @@ def watched(project: Path, camera: VirtualCamera, *options: str) -> Iterator[Wat
 
 
 @pytest.fixture(scope="module")
-def armv7hf(start_virtual: Callable[..., VirtualCamera]) -> Iterator[VirtualCamera]:
-    camera = start_virtual("axis-os-11-armv7hf", name="watch-armv7hf")
-    yield camera
-    stop_camera(Store(STORE), camera.name)
-
-
-@pytest.fixture(scope="module")
-def watch(armv7hf: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+def watch(camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     """One session that the tests share: each saves an app of its own."""
     project = write_project(
         tmp_path_factory.mktemp("watch") / "shared", app=f'print("begin")\n{FOREVER}', name="shared"
     )
-    with watched(project, armv7hf) as session:
+    with watched(project, camera) as session:
         yield session
 
 
@@ -88,11 +81,8 @@ def traces(camera: VirtualCamera) -> str:
     return inside(camera, "ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null; ps | grep '[i]ncamera_agent'")
 
 
-@pytest.mark.parametrize("architecture", ["armv7hf", "aarch64"])
-def test_an_edit_is_what_runs_next(
-    architecture: str, start_virtual: Callable[..., VirtualCamera], tmp_path: Path
-) -> None:
-    camera = start_virtual(f"axis-os-11-{architecture}", name=f"edited-{architecture}")
+@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+def test_an_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
     app = f'import numpy\nprint("{{}} edit", numpy.arange(4).sum())\n{FOREVER}'
     project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
     with watched(project, camera) as watch:
@@ -111,7 +101,6 @@ def test_an_edit_is_what_runs_next(
         watch.save("app.py", app.format("last"))
         watch.await_("last edit 6")
     assert traces(camera) == ""
-    stop_camera(Store(STORE), camera.name)
 
 
 def test_what_is_kept_survives(watch: Watch) -> None:
@@ -182,13 +171,13 @@ def test_an_app_that_forks_and_ignores_sigterm_is_replaced(watch: Watch) -> None
     many = int(inside(watch.camera, count))
     watch.save("app.py", f"print('meek')\n{FOREVER}")
     watch.await_("meek")
-    eventually(lambda: int(inside(watch.camera, count)) <= many - 2, "the children are gone")
+    wait_until(lambda: int(inside(watch.camera, count)) <= many - 2, "the children are gone")
 
 
 def test_an_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
     before = len(watch.command.out)
     watch.save("app.py", "import sys\nwhile True:\n    sys.stdout.write('x' * 10000 + '\\n')\n")
-    eventually(lambda: len(watch.command.out) > before + 1_000_000, "much is printed")
+    wait_until(lambda: len(watch.command.out) > before + 1_000_000, "much is printed")
     watch.save("app.py", f"print('silence')\n{FOREVER}")
     watch.await_("silence")
 
@@ -224,9 +213,9 @@ def test_a_second_host_is_told_who_is_there(watch: Watch, incamera: Callable[...
     watch.await_("still mine")
 
 
-def test_a_memory_limit_is_kept(armv7hf: VirtualCamera, tmp_path: Path) -> None:
+def test_a_memory_limit_is_kept(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "limited", app=f"print('small')\n{FOREVER}", name="limited")
-    with watched(project, armv7hf, "--memory-limit", "60M") as watch:
+    with watched(project, camera, "--memory-limit", "60M") as watch:
         watch.await_("small")
         watch.await_("memory: warm process")
         watch.save("app.py", "print('big')\nx = bytearray(200 << 20)\nprint('never')\n")
@@ -234,23 +223,7 @@ def test_a_memory_limit_is_kept(armv7hf: VirtualCamera, tmp_path: Path) -> None:
         assert b"never" not in watch.command.out
 
 
-def test_a_camera_that_restarts_is_waited_for(start_virtual: Callable[..., VirtualCamera], tmp_path: Path) -> None:
-    camera = start_virtual("axis-os-11-armv7hf", name="restarts")
-    project = write_project(tmp_path / "restarts", app=f"print('up')\n{FOREVER}", name="restarts")
-    with watched(project, camera) as watch:
-        watch.await_("up")
-        watch.save("unseen.txt", "x")
-        stop_camera(Store(STORE), camera.name)
-        watch.await_("was lost: trying again")
-        watch.save("app.py", f"print('up again')\n{FOREVER}")
-        camera = start_virtual("axis-os-11-armv7hf", name="restarts")
-        watch.await_("is back")
-        watch.await_("up again")
-    assert traces(camera) == ""
-    stop_camera(Store(STORE), camera.name)
-
-
-def test_a_c_source_is_compiled_and_only_its_module_is_sent(armv7hf: VirtualCamera, tmp_path: Path) -> None:
+def test_a_c_source_is_compiled_and_only_its_module_is_sent(camera: VirtualCamera, tmp_path: Path) -> None:
     module = """#include <Python.h>
 static PyObject *answer(PyObject *self, PyObject *none) {{ return PyLong_FromLong({answer}); }}
 static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, NULL}}, {{NULL, NULL, 0, NULL}}}};
@@ -280,7 +253,7 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
     for name in ("one", "two"):
         (source / f"{name}.c").write_text(module.format(name=name, answer=1))
     began = time.time()
-    with watched(project, armv7hf) as watch:
+    with watched(project, camera) as watch:
         watch.await_("first answers 1 1")
         # Python as it is needs no compiler.
         watch.save("src/compiled/__main__.py", main.format("second"))
@@ -290,7 +263,7 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
             found = (STORE / "caches/edited").glob("*/scratch/wheels/compiled-*.whl")
             return [path for path in found if path.stat().st_mtime > began]
 
-        eventually(find_built, "the modules have been compiled once, in the background")
+        wait_until(find_built, "the modules have been compiled once, in the background")
         kept = next(find_built()[0].parents[1].rglob("compiled/two.o"))
         compiled = kept.stat().st_mtime_ns
         watch.save("src/compiled/one.c", module.format(name="one", answer=2))

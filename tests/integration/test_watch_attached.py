@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from incamera import __version__
-from incamera.store import Store
-from incamera.virtual.camera import stop_camera
 
-from .conftest import REPOSITORY, STORE, command_environment
-from .helpers import eventually, running, write_project
+from ..waiting import wait_until
+from .command import Run, command_environment, running
+from .paths import REPOSITORY
+from .project import write_project
 from .terminal import Terminal
 from .test_watch import FOREVER, traces, watched
 
@@ -23,14 +22,6 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 AGENT = REPOSITORY / "packages" / "incamera-agent" / "src" / "incamera_agent"
-Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def camera(start_virtual: Callable[..., VirtualCamera]) -> Iterator[VirtualCamera]:
-    camera = start_virtual("axis-os-11-armv7hf", name="attached-armv7hf")
-    yield camera
-    stop_camera(Store(STORE), camera.name)
 
 
 def at_console(project: Path, camera: VirtualCamera) -> Terminal:
@@ -155,4 +146,4 @@ def test_a_camera_that_another_version_is_at_work_in(
             assert theirs.finish() == 4
             assert "error: " in theirs.text
             assert "Traceback" not in theirs.text
-    eventually(lambda: traces(camera) == "", "nothing is left")
+    wait_until(lambda: traces(camera) == "", "nothing is left")

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..integration.conftest import ARCHITECTURES, STORE, Finished
-from ..integration.helpers import write_project
+from ..integration.cameras import ARCHITECTURES
+from ..integration.paths import STORE
+from ..integration.project import write_project
 
 if TYPE_CHECKING:
-    from incamera.virtual.camera import VirtualCamera
+    from ..integration.cameras import CameraPool
+    from ..integration.command import Run
 
-Run = Callable[..., Finished]
 Build = Callable[..., dict[str, Any]]
 
 VISION = Path(__file__).parent / "projects/vision"
-HOURS = 3600.0
 # What a desktop, a media framework or another copy of OpenCV would bring, by the beginning of the library's name.
 UNWANTED = (
     *("libX", "libxcb", "libwayland", "libGL", "libEGL", "libgtk", "libgdk", "libcairo", "libpango", "libQt"),
@@ -38,7 +38,7 @@ def project(project_copy: Callable[[Path], Path]) -> Path:
 @pytest.fixture(scope="module")
 def build(project: Path, incamera: Run) -> Build:
     def build(target: str, folder: Path = project) -> dict[str, Any]:
-        done = incamera("build", "--json", "--target", target, "-C", folder, timeout=3 * HOURS)
+        done = incamera("build", "--json", "--target", target, "-C", folder)
         assert done.code == 0, done.err
         document: dict[str, Any] = json.loads(done.out)
         return document
@@ -57,12 +57,12 @@ def found(
     build: Build,
     project: Path,
     incamera: Run,
-    start_virtual: Callable[..., VirtualCamera],
+    cameras: CameraPool,
 ) -> dict[str, Any]:
     """What `projects/vision` found inside the camera: with our own build for ARMv7, the index's wheel on the other."""
     build(request.param)
-    camera = start_virtual(f"axis-os-11-{request.param}", name=f"opencv-{request.param}")
-    done = incamera("run", "-q", "--device", camera.name, "-C", project, timeout=HOURS)
+    with cameras.lease(f"axis-os-11-{request.param}") as camera:
+        done = incamera("run", "-q", "--device", camera.name, "-C", project)
     assert done.code == 0, done.err
     results: dict[str, Any] = json.loads(done.out)
     failed = [f"{name}: {value['failed']}" for name, value in results.items() if "failed" in value]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..helpers import write_project
+from ..project import write_project
 from .place import Place, Run
 
 if TYPE_CHECKING:
@@ -22,10 +22,12 @@ def place(tmp_path: Path, local_mirror: FaultyMirror, incamera: Run) -> Place:
 
 
 @pytest.fixture(scope="session")
-def sound_store(tmp_path_factory: pytest.TempPathFactory, _mirror: FaultyMirror, incamera: Run) -> tuple[Path, str]:
+def sound_store(
+    tmp_path_factory: pytest.TempPathFactory, session_mirror: FaultyMirror, incamera: Run
+) -> tuple[Path, str]:
     """A store in which the project was built undisturbed, and the bundle's digest."""
     folder = tmp_path_factory.mktemp("sound")
-    place = Place(write_project(folder / "plain"), folder / "store", _mirror, incamera)
+    place = Place(write_project(folder / "plain"), folder / "store", session_mirror, incamera)
     done = place.build("--json")
     assert done.code == 0, done.err
     return place.store, json.loads(done.out)["bundle"]

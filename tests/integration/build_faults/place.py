@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.store import Store
 
-from ..conftest import Finished
+from ..command import Finished
 
 if TYPE_CHECKING:
     from ..faulty_mirror import FaultyMirror

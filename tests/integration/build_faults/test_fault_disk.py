@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import Finished, command_environment
-from ..helpers import write_project
+from ..command import Finished, command_environment
+from ..project import write_project
 from .place import Place, Run, check_recovery, complain, forget
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from incamera.store import Store
 
-from ..conftest import STORE, command_environment
-from ..helpers import eventually, processes_that_mention, running, write_project
+from ...waiting import wait_until
+from ..command import command_environment, processes_that_mention, running
+from ..paths import STORE
+from ..project import write_project
 from .place import HOST_DEB, INDEX, TARGET_DEB, Place, Run, check_recovery, forget
 
 MOMENTS = {
@@ -35,7 +37,7 @@ def test_an_interrupted_build(
         if MOMENTS[moment]:
             assert filled.mirror.reached.wait(60), build.text
         else:
-            eventually(lambda: list(filled.store.glob("trees/runtimes/*.json")), "the runtime is complete")
+            wait_until(lambda: list(filled.store.glob("trees/runtimes/*.json")), "the runtime is complete")
         if number == signal.SIGINT:
             build.press_ctrl_c()
             assert build.finish(seconds=25) == 130
@@ -45,7 +47,7 @@ def test_an_interrupted_build(
         else:
             build.process.kill()
             assert build.finish() == -signal.SIGKILL
-    eventually(lambda: not processes_that_mention(str(filled.store)), "nothing of it runs on")
+    wait_until(lambda: not processes_that_mention(str(filled.store)), "nothing of it runs on")
     check_recovery(filled, sound_store[1])
     assert filled.run("store", "clean", env=filled.env).code == 0
     assert filled.half_made() == []
@@ -86,7 +88,7 @@ def test_an_interrupted_wheel_build(tmp_path: Path, incamera: Run, number: signa
     (project / "backend.py").write_text(BACKEND.format(hang=hang, reached=reached))
     wheels = set(STORE.glob("trees/wheels/*"))
     with running("build", cwd=project, env=command_environment()) as build:
-        eventually(lambda: reached.exists() or build.process.poll() is not None, "the back end is called", seconds=300)
+        wait_until(lambda: reached.exists() or build.process.poll() is not None, "the back end is called", seconds=300)
         assert reached.exists(), build.text
         if number == signal.SIGINT:
             build.press_ctrl_c()
@@ -95,7 +97,7 @@ def test_an_interrupted_wheel_build(tmp_path: Path, incamera: Run, number: signa
             build.process.kill()
             build.finish()
             hang.unlink()  # a back end may outlive us then: what it makes is nobody's
-        eventually(lambda: not processes_that_mention(f"{STORE}/tmp/{build.process.pid}-"), "the back end has ended")
+        wait_until(lambda: not processes_that_mention(f"{STORE}/tmp/{build.process.pid}-"), "the back end has ended")
     assert set(STORE.glob("trees/wheels/*")) == wheels
     hang.unlink(missing_ok=True)
     first = incamera("build", "--json", cwd=project)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..helpers import write_project
+from ..project import write_project
 from .place import Place, Run, complain
 
 

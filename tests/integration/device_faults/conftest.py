@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..conftest import Finished
-from ..helpers import Line, inside, write_project
+from ..cameras import inside, lease_camera
+from ..line import Line
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-Run = Callable[..., Finished]
+    from ..command import Finished, Run
+
 
 # What an app may do, by its first argument.
 APP = """
@@ -57,9 +59,7 @@ main(*sys.argv[1:])
 """
 
 
-@pytest.fixture(scope="session")
-def axiscam(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
-    return start_virtual("axis-os-11-armv7hf", name="faults")
+camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +67,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_project(tmp_path_factory.mktemp("apps") / "moody", app=APP, name="moody")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def run_app(axiscam: VirtualCamera, app: Path, incamera: Run) -> Run:
+@pytest.fixture(scope="package", autouse=True)
+def run_app(camera: VirtualCamera, app: Path, incamera: Run) -> Run:
     # All that the other tests' bundles have in common with it need not be sent again.
-    assert incamera("deploy", "-C", app, "--device", axiscam.name).code == 0
+    assert incamera("deploy", "-C", app, "--device", camera.name).code == 0
 
     def run(*words: str, **options: object) -> Finished:
-        return incamera("run", "-q", "-C", app, "--device", axiscam.name, "--", *words, **options)
+        return incamera("run", "-q", "-C", app, "--device", camera.name, "--", *words, **options)
 
     return run
 
@@ -100,21 +100,21 @@ def fingerprint(key: str) -> str:
 
 
 @pytest.fixture
-def line(axiscam: VirtualCamera) -> Iterator[Line]:
-    line = Line(axiscam.ssh_port)
+def line(camera: VirtualCamera) -> Iterator[Line]:
+    line = Line(camera.ssh_port)
     yield line
     line.close()
 
 
 @pytest.fixture
-def home(tmp_path: Path, axiscam: VirtualCamera, line: Line) -> Path:
+def home(tmp_path: Path, camera: VirtualCamera, line: Line) -> Path:
     """A user's home: `cut` is the camera at the end of a line that can be cut."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     (home / ".ssh" / "config").write_text(
-        f"Host cut\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {axiscam.key}\n"
+        f"Host cut\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {camera.key}\n"
     )
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {axiscam.host_public_key}\n")
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {camera.host_public_key}\n")
     return home
 
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..conftest import command_environment
-from ..helpers import Line, eventually, inside, running
-from .conftest import Run, at_home, left_in
+from ...waiting import wait_until
+from ..cameras import inside
+from ..command import Run, command_environment, running
+from .conftest import at_home, left_in
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
+
+    from ..line import Line
 
 
 # The app
@@ -44,8 +47,8 @@ def test_an_app_reads_standard_input_to_its_end(run_app: Run) -> None:
     assert run_app("read", input="x" * 3_000_000 + "last").out == "3000004 b'last'\n"
 
 
-def test_an_app_answers_line_by_line(app: Path, axiscam: VirtualCamera) -> None:
-    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "lines")
+def test_an_app_answers_line_by_line(app: Path, camera: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", camera.name, "--", "lines")
     read, write = os.pipe()
     with running(*words, env=command_environment(), stdin=read) as command:
         os.close(read)
@@ -62,9 +65,9 @@ def resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
-def test_an_app_that_prints_without_end(app: Path, axiscam: VirtualCamera) -> None:
+def test_an_app_that_prints_without_end(app: Path, camera: VirtualCamera) -> None:
     """While nobody reads, our memory doesn't grow; Ctrl-C ends it."""
-    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "flood")
+    words = ("run", "-q", "-C", app, "--device", camera.name, "--", "flood")
     read, write = os.pipe()
     with running(*words, env=command_environment(), stdout=write) as command:
         os.close(write)
@@ -78,45 +81,45 @@ def test_an_app_that_prints_without_end(app: Path, axiscam: VirtualCamera) -> No
         def stands_still() -> bool:
             # Processes end while they are listed.
             stats = "cat /proc/[0-9]*/stat 2>/dev/null"
-            ticks = inside(axiscam, f"{stats} | grep ' (python3' | awk '{{s += $14 + $15}} END {{print s}}'")
+            ticks = inside(camera, f"{stats} | grep ' (python3' | awk '{{s += $14 + $15}} END {{print s}}'")
             seen.append(int(ticks.strip() or 0))
             return seen[-1] == seen[-2]
 
-        eventually(stands_still, "the app waits for its reader")
+        wait_until(stands_still, "the app waits for its reader")
         assert resident(command.process.pid) < usual + 30_000_000
         command.press_ctrl_c()
         while os.read(read, 1 << 20):
             pass
         assert command.finish() == 130
         os.close(read)
-    eventually(lambda: left_in(axiscam, "flood") == "", "the app is gone")
+    wait_until(lambda: left_in(camera, "flood") == "", "the app is gone")
 
 
-def test_ctrl_c_stops_the_app_and_its_children(app: Path, axiscam: VirtualCamera) -> None:
-    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "family")
+def test_ctrl_c_stops_the_app_and_its_children(app: Path, camera: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", camera.name, "--", "family")
     with running(*words, env=command_environment()) as command:
         command.await_output("parent of")
-        assert "sleep 4321" in left_in(axiscam, "sleep 4321")
+        assert "sleep 4321" in left_in(camera, "sleep 4321")
         command.press_ctrl_c()
         assert command.finish() == 130
     assert "KeyboardInterrupt" in command.text
     assert "this is a bug" not in command.text
-    eventually(lambda: left_in(axiscam, "family") + left_in(axiscam, "sleep 4321") == "", "nothing is left")
+    wait_until(lambda: left_in(camera, "family") + left_in(camera, "sleep 4321") == "", "nothing is left")
 
 
-def test_a_second_ctrl_c_kills_what_would_not_end(app: Path, axiscam: VirtualCamera) -> None:
-    words = ("run", "-q", "-C", app, "--device", axiscam.name, "--", "stubborn")
+def test_a_second_ctrl_c_kills_what_would_not_end(app: Path, camera: VirtualCamera) -> None:
+    words = ("run", "-q", "-C", app, "--device", camera.name, "--", "stubborn")
     with running(*words, env=command_environment()) as command:
         command.await_output("deaf")
         command.press_ctrl_c()
         command.await_output("not yet")
         command.press_ctrl_c()
         assert command.finish() == 137
-    eventually(lambda: left_in(axiscam, "stubborn") == "", "nothing is left")
+    wait_until(lambda: left_in(camera, "stubborn") == "", "nothing is left")
 
 
 @pytest.mark.parametrize("how", ["cut", "frozen", "kill-9", "terminated"])
-def test_a_run_whose_connection_ends(app: Path, axiscam: VirtualCamera, home: Path, line: Line, how: str) -> None:
+def test_a_run_whose_connection_ends(app: Path, camera: VirtualCamera, home: Path, line: Line, how: str) -> None:
     words = ("run", "-q", "-C", app, "--device", "cut", "--", "sleep")
     with running(*words, env=command_environment(at_home(home))) as command:
         command.await_output("asleep")
@@ -134,5 +137,5 @@ def test_a_run_whose_connection_ends(app: Path, axiscam: VirtualCamera, home: Pa
         assert "the connection to cut was lost" in command.text
         assert "hint:" in command.text
         assert "Traceback" not in command.text
-    eventually(lambda: left_in(axiscam, "app.py sleep") == "", "the guard ends the app", seconds=90)
-    eventually(lambda: "incamera-run" not in inside(axiscam, "ls /tmp"), "nothing is left in /tmp")
+    wait_until(lambda: left_in(camera, "app.py sleep") == "", "the guard ends the app", seconds=90)
+    wait_until(lambda: "incamera-run" not in inside(camera, "ls /tmp"), "nothing is left in /tmp")

@@ -8,12 +8,13 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .conftest import Run, at_home, complain, fingerprint
+from .conftest import at_home, complain, fingerprint
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-    from ..helpers import Line
+    from ..command import Run
+    from ..line import Line
 
 
 # The way to it
@@ -55,7 +56,7 @@ def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> 
 
 
 def test_a_device_with_another_host_key(
-    app: Path, incamera: Run, home: Path, line: Line, axiscam: VirtualCamera
+    app: Path, incamera: Run, home: Path, line: Line, camera: VirtualCamera
 ) -> None:
     import asyncssh
 
@@ -63,17 +64,17 @@ def test_a_device_with_another_host_key(
     known = home / ".ssh" / "known_hosts"
     known.write_text(f"# mine\n[127.0.0.1]:{line.port} {other}\n")
     done = incamera("deploy", "-C", app, "--device", "cut", env=at_home(home))
-    both = [re.escape(fingerprint(axiscam.host_public_key)), re.escape(fingerprint(other))]
+    both = [re.escape(fingerprint(camera.host_public_key)), re.escape(fingerprint(other))]
     complain(done, 4, "another host key than before", *both, f"{known}, line 2", "ssh-keygen -R")
     assert known.read_text().endswith(f"{other}\n")
 
 
 def test_a_device_that_is_new_is_trusted_only_when_told(
-    incamera: Run, home: Path, line: Line, axiscam: VirtualCamera, tmp_path: Path
+    incamera: Run, home: Path, line: Line, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     (home / ".ssh" / "known_hosts").unlink()
     env = at_home(home) | {"INCAMERA_STORE": str(tmp_path / "store")}
-    shown = fingerprint(axiscam.host_public_key)
+    shown = fingerprint(camera.host_public_key)
     complain(
         incamera("device", "add", "cut", env=env),
         4,

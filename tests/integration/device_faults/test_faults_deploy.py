@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..conftest import command_environment
-from ..helpers import Line, eventually, inside, running, write_project
-from .conftest import Run, at_home, complain
+from ...waiting import wait_until
+from ..cameras import inside
+from ..command import Run, command_environment, running
+from ..project import write_project
+from .conftest import at_home, complain
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
+
+    from ..line import Line
 
 
 # Fit for it
 
 
-def test_a_device_with_the_other_architecture(app: Path, incamera: Run, axiscam: VirtualCamera) -> None:
-    done = incamera("deploy", "-C", app, "--device", axiscam.name, "--target", "aarch64")
-    complain(done, 4, f"{axiscam.name} is armv7hf", "aarch64", "--target")
+def test_a_device_with_the_other_architecture(app: Path, incamera: Run, camera: VirtualCamera) -> None:
+    done = incamera("deploy", "-C", app, "--device", camera.name, "--target", "aarch64")
+    complain(done, 4, f"{camera.name} is armv7hf", "aarch64", "--target")
 
 
 PLACES = ("/tmp", "/usr/local/packages")
@@ -48,16 +52,16 @@ dd if=/dev/zero of=$HOME/fill bs=1M count=$(ram) 2>/dev/null
 )
 
 
-def test_a_device_without_space(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+def test_a_device_without_space(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
     try:
-        inside(axiscam, FILL)
-        done = incamera("deploy", "-C", project, "--device", axiscam.name)
+        inside(camera, FILL)
+        done = incamera("deploy", "-C", project, "--device", camera.name)
         complain(done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what")
     finally:
-        inside(axiscam, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
-    assert incamera("deploy", "-C", project, "--device", axiscam.name).code == 0
-    inside(axiscam, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
+        inside(camera, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
+    assert incamera("deploy", "-C", project, "--device", camera.name).code == 0
+    inside(camera, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
 
 
 # A camera whose every place is noexec; its folder for root keeps the key that lets us in.
@@ -78,17 +82,17 @@ mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
 )
 
 
-def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
-    inside(axiscam, NOEXEC)
+    inside(camera, NOEXEC)
     try:
-        done = incamera("deploy", "-C", project, "--device", axiscam.name)
+        done = incamera("deploy", "-C", project, "--device", camera.name)
         complain(done, 4, "no place on .* lets programs run", "/tmp is mounted noexec", "remount,exec")
-        facts = json.loads(incamera("device", "info", axiscam.name, "--json").out)["facts"]
+        facts = json.loads(incamera("device", "info", camera.name, "--json").out)["facts"]
         assert not any(place["executable"] for place in facts["places"])
     finally:
-        inside(axiscam, EXEC)
-    facts = json.loads(incamera("device", "info", axiscam.name, "--json").out)["facts"]
+        inside(camera, EXEC)
+    facts = json.loads(incamera("device", "info", camera.name, "--json").out)["facts"]
     assert {place["path"] for place in facts["places"] if place["executable"]} >= {"/tmp", "/usr/local/packages"}
 
 
@@ -96,23 +100,23 @@ def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, axiscam
 
 
 def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
-    app: Path, incamera: Run, axiscam: VirtualCamera
+    app: Path, incamera: Run, camera: VirtualCamera
 ) -> None:
-    words = ("deploy", "-C", app, "--device", axiscam.name)
-    inside(axiscam, "mv /tmp/incamera /tmp/kept; mkdir /tmp/incamera; chown 12345 /tmp/incamera")
+    words = ("deploy", "-C", app, "--device", camera.name)
+    inside(camera, "mv /tmp/incamera /tmp/kept; mkdir /tmp/incamera; chown 12345 /tmp/incamera")
     try:
-        complain(incamera(*words), 4, f"another user has taken /tmp/incamera on {axiscam.name}")
-        assert not inside(axiscam, "ls -A /tmp/incamera")
+        complain(incamera(*words), 4, f"another user has taken /tmp/incamera on {camera.name}")
+        assert not inside(camera, "ls -A /tmp/incamera")
     finally:
-        inside(axiscam, "rm -rf /tmp/incamera; mv /tmp/kept /tmp/incamera")
+        inside(camera, "rm -rf /tmp/incamera; mv /tmp/kept /tmp/incamera")
     assert incamera(*words).code == 0
     # What stands is told without a look at the place.
     assert incamera(*words, "--to", "sdcard").code == 0
-    inside(axiscam, "chown 12345 /tmp/incamera-roots")
+    inside(camera, "chown 12345 /tmp/incamera-roots")
     try:
         complain(incamera(*words, "--to", "sdcard"), 4, "another user has taken /tmp/incamera-roots on")
     finally:
-        inside(axiscam, "chown 0 /tmp/incamera-roots")
+        inside(camera, "chown 0 /tmp/incamera-roots")
     assert incamera(*words, "--to", "sdcard").code == 0
     assert incamera(*words, "--to", "ram").code == 0
 
@@ -120,10 +124,10 @@ def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
 # Deploy
 
 
-def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "edited", name="edited", app="print('one')\n")
     (project / "more.py").write_text("X = 1\n")
-    deploy = ("deploy", "--json", "-C", project, "--device", axiscam.name)
+    deploy = ("deploy", "--json", "-C", project, "--device", camera.name)
     first = json.loads(incamera(*deploy).out)
     same = json.loads(incamera(*deploy).out)
     assert (same["files_sent"], same["bytes_sent"]) == (0, 0)
@@ -134,13 +138,13 @@ def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, axiscam: Vir
     assert edited["files_sent"] == 2
     assert 0 < edited["bytes_sent"] < 2000
     assert edited["files_unchanged"] > 500
-    assert incamera("run", "-q", "-C", project, "--device", axiscam.name).out == "two\n"
-    inside(axiscam, "rm -rf /tmp/incamera/edited /usr/local/packages/incamera/edited")
+    assert incamera("run", "-q", "-C", project, "--device", camera.name).out == "two\n"
+    inside(camera, "rm -rf /tmp/incamera/edited /usr/local/packages/incamera/edited")
 
 
 @pytest.mark.parametrize("how", ["cut", "ctrl-c", "kill-9"])
 def test_an_interrupted_deploy_goes_on_where_it_stopped(
-    tmp_path: Path, incamera: Run, axiscam: VirtualCamera, home: Path, line: Line, how: str
+    tmp_path: Path, incamera: Run, camera: VirtualCamera, home: Path, line: Line, how: str
 ) -> None:
     name = f"torn-{how}"
     project = write_project(tmp_path / name, name=name, app="print('one')\n")
@@ -159,7 +163,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
         line.cut_after(5_000_000)
     with running(*deploy, env=command_environment(env)) as command:
         if how != "cut":
-            eventually(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
+            wait_until(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
             assert command.process.poll() is None, "all was sent before it could be interrupted"
             if how == "ctrl-c":
                 command.press_ctrl_c()
@@ -174,7 +178,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
 
     # What ran before still does.
     parent = before.rpartition("/")[0]
-    assert inside(axiscam, f"{root}/bin/python3 {root}/app/app.py") == "one\n"
+    assert inside(camera, f"{root}/bin/python3 {root}/app/app.py") == "one\n"
     done = incamera(*deploy, env=env)
     assert done.code == 0, done.err
     again = json.loads(done.out)
@@ -182,16 +186,16 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     assert again["destination"] != before
     ran = incamera("run", "-q", "-C", project, "--device", "cut", env=env)
     assert (ran.code, ran.out) == (0, "two\n")
-    assert "partial" not in inside(axiscam, f"ls {parent}")
-    inside(axiscam, f"rm -rf {parent}")
+    assert "partial" not in inside(camera, f"ls {parent}")
+    inside(camera, f"rm -rf {parent}")
 
 
-def test_two_deploys_at_once(tmp_path: Path, incamera: Run, axiscam: VirtualCamera) -> None:
+def test_two_deploys_at_once(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "twice", name="twice", app="print('done')\n")
     assert incamera("build", "-C", project).code == 0
-    words = ("run", "-q", "-C", project, "--device", axiscam.name)
+    words = ("run", "-q", "-C", project, "--device", camera.name)
     with running(*words, env=command_environment()) as one, running(*words, env=command_environment()) as two:
         assert one.finish() == 0, one.text
         assert two.finish() == 0, two.text
     assert one.out == two.out == b"done\n"
-    inside(axiscam, "rm -rf /tmp/incamera/twice /usr/local/packages/incamera/twice")
+    inside(camera, "rm -rf /tmp/incamera/twice /usr/local/packages/incamera/twice")

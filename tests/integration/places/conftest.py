@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..conftest import ARCHITECTURES, Finished
-from ..helpers import Line, write_project
+from ..cameras import lease_camera
+from ..line import Line
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
-Run = Callable[..., Finished]
+    from ..command import Finished, Run
+
 Deploy = Callable[..., dict[str, Any]]
 
 RAM, PACKAGE = "/tmp", "/usr/local/packages"
@@ -27,28 +29,7 @@ CARD, SHARE = "/var/spool/storage/SD_DISK", "/var/spool/storage/NetworkShare"
 APP = "import sys, zlib\nprint('from', sys.prefix)\n"
 
 
-@pytest.fixture(scope="session")
-def cameras(start_virtual: Callable[..., VirtualCamera]) -> Callable[[str], VirtualCamera]:
-    """Starts the camera of an architecture once."""
-    started: dict[str, VirtualCamera] = {}
-
-    def find(architecture: str) -> VirtualCamera:
-        if architecture not in started:
-            started[architecture] = start_virtual(f"axis-os-11-{architecture}", name=f"places-{architecture}")
-        return started[architecture]
-
-    return find
-
-
-@pytest.fixture(scope="session", params=ARCHITECTURES)
-def camera(request: pytest.FixtureRequest, cameras: Callable[[str], VirtualCamera]) -> VirtualCamera:
-    return cameras(request.param)
-
-
-@pytest.fixture(scope="session")
-def tenant(cameras: Callable[[str], VirtualCamera]) -> VirtualCamera:
-    """The one that has to bear the faults."""
-    return cameras("armv7hf")
+camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 
 
 @pytest.fixture(scope="session")
@@ -101,14 +82,14 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
 
 
 @pytest.fixture
-def other_host(tmp_path: Path, tenant: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
+def other_host(tmp_path: Path, camera: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
     """Another user's home, whose line to the camera can be watched."""
-    line = Line(tenant.ssh_port)
+    line = Line(camera.ssh_port)
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     (home / ".ssh" / "config").write_text(
-        f"Host far\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {tenant.key}\n"
+        f"Host far\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {camera.key}\n"
     )
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {tenant.host_public_key}\n")
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {camera.host_public_key}\n")
     yield line, {"HOME": str(home), "SSH_AUTH_SOCK": "", "LOGNAME": "alice"}
     line.close()

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..helpers import inside
-from .conftest import CARD, RAM, Deploy, Run, edit, served
+from ..cameras import inside, on
+from .conftest import CARD, RAM, Deploy, edit, served
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
+    from ..command import Run
 
+
+@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 def test_a_runtime_in_ram_is_mended(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
     stands = deploy(camera, "--to", "ram")["root"]
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
@@ -33,23 +36,23 @@ def test_a_runtime_in_ram_is_mended(incamera: Run, deploy: Deploy, project: Path
 
 @pytest.mark.parametrize("damage", ["rm", "truncate -s 1000000"])
 def test_an_image_on_a_card_is_mended(
-    incamera: Run, deploy: Deploy, project: Path, tenant: VirtualCamera, damage: str
+    incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, damage: str
 ) -> None:
-    words = ("run", "-q", "-C", project, "--device", tenant.name, "--to", "sdcard")
+    words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard")
     first = incamera(*words)
     assert first.code == 0, first.err
     # It is mounted, and the mount has the damaged file in it.
-    inside(tenant, f"{damage} {CARD}/incamera/.images/*.squashfs; echo 3 >/proc/sys/vm/drop_caches")
-    mended = deploy(tenant, "--to", "sdcard")
+    inside(camera, f"{damage} {CARD}/incamera/.images/*.squashfs; echo 3 >/proc/sys/vm/drop_caches")
+    mended = deploy(camera, "--to", "sdcard")
     assert mended["files_sent"] == 1
     assert incamera(*words).out == f"from {mended['root']}\n"
 
 
 def test_a_share_that_the_host_writes_is_mended(
-    incamera: Run, context: Context, project: Path, tenant: VirtualCamera, tmp_path: Path
+    incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:
-    words = ("-C", project, "--device", tenant.name, "--to", "share")
-    with served(context, tmp_path, tenant):
+    words = ("-C", project, "--device", camera.name, "--to", "share")
+    with served(context, tmp_path, camera):
         edit(project)
         first = incamera("run", *words)
         assert first.code == 0, first.err
@@ -63,7 +66,7 @@ def test_a_share_that_the_host_writes_is_mended(
                 image.write_bytes(whole[:1_000_000])
             else:
                 image.write_bytes(bytes(len(whole)))
-            inside(tenant, "echo 3 >/proc/sys/vm/drop_caches")
+            inside(camera, "echo 3 >/proc/sys/vm/drop_caches")
             mended = incamera("run", *words)
             assert mended.code == 0, f"{damage}: {mended.err}"
             assert mended.out.startswith("from ")

@@ -17,20 +17,24 @@ from incamera.guard.sync import dump_listing
 from incamera.runtime.launcher import require_launcher
 from incamera.tree import Entry
 
-from ..conftest import command_environment
-from ..helpers import Line, eventually, inside, running, write_project
-from .conftest import APP, SHARE, Run, served
+from ...waiting import wait_until
+from ..cameras import inside
+from ..command import Run, command_environment, running
+from ..project import write_project
+from .conftest import APP, SHARE, served
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
+    from ..line import Line
+
 
 @pytest.fixture(scope="module")
-def shared(context: Context, tenant: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shared(context: Context, camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of this host, which the camera has as its share."""
     folder = tmp_path_factory.mktemp("shared")
-    with served(context, folder, tenant):
+    with served(context, folder, camera):
         yield folder
 
 
@@ -55,31 +59,31 @@ TREE = ("--to", "share", "--form", "tree")  # always goes over SSH
 
 
 def test_the_host_hears_of_a_deploy_through_the_camera_and_may_take_over(
-    incamera: Run, tenant: VirtualCamera, shared: Path, wanted: Path, other_host: tuple[Line, dict[str, str]]
+    incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, other_host: tuple[Line, dict[str, str]]
 ) -> None:
     line, alice = other_host
-    words = ("deploy", "-C", wanted, "--device", tenant.name, "--to", "share")
+    words = ("deploy", "-C", wanted, "--device", camera.name, "--to", "share")
     begun = line.sent
     with running("deploy", "-C", wanted, "--device", "far", *TREE, env=command_environment(alice)) as first:
-        eventually(lambda: line.sent > begun + 500_000 or first.process.poll() is not None, "some of it is sent")
+        wait_until(lambda: line.sent > begun + 500_000 or first.process.poll() is not None, "some of it is sent")
         assert first.process.poll() is None, first.text
         assert re.fullmatch(r"[0-9a-f]{16} \d{6} (wanted|\.images) alice@\S+", holder(shared))
         line.freeze()
         with running(*words, env=command_environment({"LOGNAME": "bob"})) as second:
-            eventually(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
+            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
             assert re.search(r"alice@\S+ has been deploying wanted to \S+ for \d+ s: waiting; --take-over", second.text)
             second.press_ctrl_c()
             assert second.finish() == 130
         done = incamera(*words, "--take-over", env={"LOGNAME": "bob"})
         assert done.code == 0, done.err
-        assert "receive" not in inside(tenant, "ps | grep 'incamera-guard.* receive' | grep -v grep")
+        assert "receive" not in inside(camera, "ps | grep 'incamera-guard.* receive' | grep -v grep")
         first.process.kill()
-    eventually(lambda: not holder(shared), "nobody is at it any more")
-    assert incamera("run", "-q", "-C", wanted, "--device", tenant.name, "--to", "share").out.startswith("from ")
+    wait_until(lambda: not holder(shared), "nobody is at it any more")
+    assert incamera("run", "-q", "-C", wanted, "--device", camera.name, "--to", "share").out.startswith("from ")
 
 
 def test_who_deploys_through_the_camera_hears_of_the_host(
-    incamera: Run, tenant: VirtualCamera, shared: Path, wanted: Path, tmp_path: Path
+    incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, tmp_path: Path
 ) -> None:
     guard = tmp_path / "incamera-guard-host"
     shutil.copy(require_launcher(platform.machine()), guard)
@@ -100,23 +104,23 @@ def test_who_deploys_through_the_camera_hears_of_the_host(
         host.stdin.write(b"%d\n" % len(listing) + listing)
         host.stdin.flush()
         assert host.stdout.readline().startswith(b"send 1")
-        with running("deploy", "-C", wanted, "--device", tenant.name, *TREE, env=command_environment()) as second:
-            eventually(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
+        with running("deploy", "-C", wanted, "--device", camera.name, *TREE, env=command_environment()) as second:
+            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
             assert re.search(r"carol@desk has been deploying gate to \S+ for \d+ s: waiting", second.text)
             host.kill()
             # Its lease goes with it: the other need not wait until it would be found to be stale.
-            eventually(lambda: "carol" not in holder(shared) and holder(shared), "the second goes on", seconds=15)
+            wait_until(lambda: "carol" not in holder(shared) and holder(shared), "the second goes on", seconds=15)
             second.press_ctrl_c()
             assert second.finish() == 130
-    eventually(lambda: not holder(shared), "nobody is at it any more")
+    wait_until(lambda: not holder(shared), "nobody is at it any more")
 
 
 def test_what_was_left_behind_is_not_waited_for_long(
-    incamera: Run, tenant: VirtualCamera, shared: Path, wanted: Path
+    incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path
 ) -> None:
     """Whoever began was switched off: his file is there, and does not change any more."""
     (shared / "incamera" / ".deploying").write_text(f"{'0' * 16} 000042 wanted dave@gone")
-    done = incamera("deploy", "-C", wanted, "--device", tenant.name, "--to", "share")
+    done = incamera("deploy", "-C", wanted, "--device", camera.name, "--to", "share")
     assert done.code == 0, done.err
     assert "dave@gone has been deploying wanted" in done.err
-    assert "dave" not in inside(tenant, f"cat {SHARE}/incamera/.deploying 2>&1")
+    assert "dave" not in inside(camera, f"cat {SHARE}/incamera/.deploying 2>&1")

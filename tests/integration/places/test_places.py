@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..helpers import inside, write_project
-from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, Run, complain, edit, served
+from ..cameras import inside, on
+from ..project import write_project
+from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, complain, edit, served
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
+
+    from ..command import Run
+
+pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 
 
 def test_the_camera_says_what_its_places_are_good_for(incamera: Run, camera: VirtualCamera) -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ from incamera.connect.shares import attach_share
 from incamera.errors import UsageError
 from incamera.workflows.share import ShareSettings, forget_share, served
 
-from ..conftest import ARCHITECTURES, command_environment
-from ..helpers import Running, inside, running
+from ..cameras import inside, lease_camera
+from ..command import Running, command_environment, running
 
 if TYPE_CHECKING:
     from incamera.connect.shares import Attached
@@ -34,16 +34,7 @@ PRIVATE = Path(tempfile.gettempdir()) / f"incamera-{os.getuid()}"
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts on this computer, or serves NFS")
 
 
-@pytest.fixture(scope="session", params=ARCHITECTURES)
-def camera(request: pytest.FixtureRequest, start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
-    """A camera of each architecture, treated well."""
-    return start_virtual(f"axis-os-11-{request.param}", name=f"shares-{request.param}")
-
-
-@pytest.fixture(scope="session")
-def tenant(start_virtual: Callable[..., VirtualCamera]) -> VirtualCamera:
-    """The camera whose share goes away, fills up, and is denied."""
-    return start_virtual("axis-os-10-aarch64", name="shares-tenant")  # resumes fastest
+camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,14 +15,18 @@ from incamera.share.values import Protocol
 from incamera.workflows.share import ShareSettings, add_share, forget_share
 from incamera.workflows.share_attach import attach, detach
 
-from ..helpers import eventually, inside, write_project
+from ...waiting import wait_until
+from ..cameras import SMALL_PROFILE, inside, on
+from ..project import write_project
 from .conftest import NAME, as_root, mount, serve
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
-    from ..conftest import Finished
+    from ..command import Finished
+
+pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 
 
 def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: VirtualCamera, folder: Path) -> None:
@@ -37,7 +41,7 @@ def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: 
         # What the host replaces is seen at once, or nearly.
         (folder / "new").write_text("replaced")
         (folder / "new").replace(folder / "from-host")
-        eventually(lambda: inside(camera, f"cat {PLACE}/from-host") == "replaced", "the camera sees the new file")
+        wait_until(lambda: inside(camera, f"cat {PLACE}/from-host") == "replaced", "the camera sees the new file")
         assert find_host_folder(context, camera.name) == folder.resolve()
         assert not mount(context, camera, share).fresh
         assert detach(context, camera.name)[1] is not None
@@ -84,7 +88,8 @@ def test_a_bundle_runs_from_the_share(
         detach(context, camera.name)
 
 
-def test_a_nas_is_attached_like_a_share_of_ours(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+@on(SMALL_PROFILE)
+def test_a_nas_is_attached_like_a_share_of_ours(context: Context, camera: VirtualCamera, folder: Path) -> None:
     password = folder.parent / "password"
     with serve(context, folder) as server:
         password.write_text(server.password)
@@ -93,10 +98,10 @@ def test_a_nas_is_attached_like_a_share_of_ours(context: Context, tenant: Virtua
         )
         nas = add_share(context, f"{NAME}-nas", replace(settings, path=server.path))
         try:
-            assert attach(context, nas.name, tenant.name).fresh
-            inside(tenant, f"echo hello >{PLACE}/file")
+            assert attach(context, nas.name, camera.name).fresh
+            inside(camera, f"echo hello >{PLACE}/file")
             assert (folder / "file").read_text() == "hello\n"
-            assert find_host_folder(context, tenant.name) == folder
-            detach(context, tenant.name)
+            assert find_host_folder(context, camera.name) == folder
+            detach(context, camera.name)
         finally:
             forget_share(context, nas.name)

@@ -21,57 +21,61 @@ from incamera.share.registry import save_share, shares_folder
 from incamera.workflows.share import forget_share
 from incamera.workflows.share_attach import attach, detach
 
-from ..conftest import Finished, command_environment
-from ..helpers import eventually, inside, processes_that_mention, running, write_project
+from ...waiting import wait_until
+from ..cameras import SMALL_PROFILE, inside, on
+from ..command import Finished, command_environment, processes_that_mention, running
+from ..project import write_project
 from .conftest import NAME, Meanwhile, mount, private_folder, runs, serve, serving_command, waits_for_share
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
+pytestmark = on(SMALL_PROFILE)
 
-def test_who_reads_waits_while_the_server_is_away(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+
+def test_who_reads_waits_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(8 << 20)
     (folder / "data").write_bytes(data)
     expected = hashlib.sha256(data).hexdigest()
     with serve(context, folder) as share:
-        mount(context, tenant, share)
+        mount(context, camera, share)
     save_share(shares_folder(context), share)  # known still, and not served
     with pytest.raises(DeviceUnreachable):
-        require_served(context, tenant.name)
-    reader = Meanwhile(tenant, f"sha256sum {PLACE}/data")
-    eventually(lambda: runs(tenant, "sha256sum"), "the camera has begun to read")
+        require_served(context, camera.name)
+    reader = Meanwhile(camera, f"sha256sum {PLACE}/data")
+    wait_until(lambda: runs(camera, "sha256sum"), "the camera has begun to read")
     with serve(context, folder, port=share.port):
         assert reader.result().startswith(expected)
-        require_served(context, tenant.name)
-        detach(context, tenant.name)
+        require_served(context, camera.name)
+        detach(context, camera.name)
 
 
-def test_a_server_killed_under_way_loses_nothing(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_a_server_killed_under_way_loses_nothing(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(24 << 20)
     (folder / "data").write_bytes(data)
     with serving_command(folder) as first:
-        attach(context, NAME, tenant.name)
+        attach(context, NAME, camera.name)
         private = private_folder(folder)
         begin = f"exec 3<{PLACE}/data; dd bs=64k count=1 <&3 >/tmp/begun 2>/dev/null"
         go_on = "until [ -e /tmp/on ]; do sleep 0.1; done; cat /tmp/begun - <&3 | sha256sum; rm /tmp/begun /tmp/on"
         write = f"echo written >{PLACE}/file; cat {PLACE}/file"
-        reader = Meanwhile(tenant, f"{begin}; {go_on}; {write}")
-        eventually(lambda: inside(tenant, "[ -s /tmp/begun ] && echo yes"), "the camera reads")
+        reader = Meanwhile(camera, f"{begin}; {go_on}; {write}")
+        wait_until(lambda: inside(camera, "[ -s /tmp/begun ] && echo yes"), "the camera reads")
         first.process.kill()
         first.finish()
-        inside(tenant, "touch /tmp/on")
+        inside(camera, "touch /tmp/on")
     # The server sees that its starter is gone; what it wrote is left until the next one starts.
-    eventually(lambda: not processes_that_mention(str(private)), "its server is gone")
+    wait_until(lambda: not processes_that_mention(str(private)), "its server is gone")
     assert private.exists()
     with serving_command(folder) as second:
         said = reader.result()
         assert said.startswith(hashlib.sha256(data).hexdigest())
         assert said.endswith("written\n")
         assert private_folder(folder) == private
-        detach(context, tenant.name)
+        detach(context, camera.name)
         second.process.send_signal(signal.SIGINT)
         assert second.finish() == 0
     assert not private.exists()
@@ -79,38 +83,38 @@ def test_a_server_killed_under_way_loses_nothing(context: Context, tenant: Virtu
     forget_share(context, NAME)
 
 
-def test_a_camera_lets_go_of_a_server_that_is_away(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_a_camera_lets_go_of_a_server_that_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
-        mount(context, tenant, share)
+        mount(context, camera, share)
         (folder / "data").write_text("x")
-    reader = Meanwhile(tenant, f"cat {PLACE}/data || echo failed")
-    eventually(lambda: runs(tenant, "cat"), "the camera has begun to read")
-    detach(context, tenant.name)
+    reader = Meanwhile(camera, f"cat {PLACE}/data || echo failed")
+    wait_until(lambda: runs(camera, "cat"), "the camera has begun to read")
+    detach(context, camera.name)
     assert "failed" in reader.result(30)
-    assert f" {PLACE} " not in inside(tenant, "cat /proc/mounts")
+    assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
 
 
-def test_what_went_away_is_mounted_again(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_what_went_away_is_mounted_again(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
-        mount(context, tenant, share)
-        inside(tenant, f"umount {PLACE}")  # as a restart does
-        with connected(context, virtual_device(tenant)) as connection:
+        mount(context, camera, share)
+        inside(camera, f"umount {PLACE}")  # as a restart does
+        with connected(context, virtual_device(camera)) as connection:
             session = connection.session
             ensure_mounted(context, session)
-        assert f" {PLACE} cifs" in inside(tenant, "cat /proc/mounts")
-        detach(context, tenant.name)
+        assert f" {PLACE} cifs" in inside(camera, "cat /proc/mounts")
+        detach(context, camera.name)
 
 
 def test_a_share_served_from_another_folder_is_mounted_anew(
-    context: Context, tenant: VirtualCamera, tmp_path: Path
+    context: Context, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     with serve(context, tmp_path / "one") as share:
-        mount(context, tenant, share)
+        mount(context, camera, share)
     with serve(context, tmp_path / "two", port=share.port) as share:
         (tmp_path / "two" / "data").write_text("of the second")
-        assert mount(context, tenant, share).fresh
-        assert inside(tenant, f"cat {PLACE}/data") == "of the second"
-        detach(context, tenant.name)
+        assert mount(context, camera, share).fresh
+        assert inside(camera, f"cat {PLACE}/data") == "of the second"
+        detach(context, camera.name)
 
 
 APP = """\
@@ -124,20 +128,20 @@ print("went on", flush=True)
 
 
 def test_an_app_goes_on_where_it_waited(
-    context: Context, tenant: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
+    context: Context, camera: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:
     project = write_project(tmp_path / "waits", app=APP, name="waits")
-    words = ("--to", "share", "--device", tenant.name, "-C", project)
+    words = ("--to", "share", "--device", camera.name, "-C", project)
     with ExitStack() as stack:
         with serve(context, folder) as share:
-            mount(context, tenant, share)
+            mount(context, camera, share)
             deployed = incamera("deploy", *words)
             assert deployed.code == 0, deployed.err
             command = stack.enter_context(running("run", *words, env=command_environment()))
             command.await_output("ready")
             assert (folder / "incamera" / "waits").is_dir()
         save_share(shares_folder(context), share)
-        inside(tenant, "echo 3 >/proc/sys/vm/drop_caches; touch /tmp/go")
+        inside(camera, "echo 3 >/proc/sys/vm/drop_caches; touch /tmp/go")
         refused = incamera("deploy", *words)
         assert refused.code == 4
         assert "is not served now" in refused.err
@@ -145,25 +149,25 @@ def test_an_app_goes_on_where_it_waited(
             command.await_output("went on")
             assert command.finish() == 0
             assert incamera("deploy", *words).code == 0
-            detach(context, tenant.name)
+            detach(context, camera.name)
 
 
 def test_a_deploy_goes_on_where_it_waited(
-    context: Context, tenant: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
+    context: Context, camera: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:
     project = write_project(tmp_path / "midway", app="print('whole')\n", name="midway")
-    words = ("--to", "share", "--device", tenant.name, "-C", project)
+    words = ("--to", "share", "--device", camera.name, "-C", project)
     assert incamera("build", "-C", project).code == 0
     with ExitStack() as stack:
         with serve(context, folder) as share:
-            mount(context, tenant, share)
+            mount(context, camera, share)
             command = stack.enter_context(running("deploy", *words, env=command_environment()))
             # The host has begun to write; next, the camera reads what it wrote.
-            eventually(lambda: (folder / "incamera" / ".images").is_dir(), "the deploy has begun")
+            wait_until(lambda: (folder / "incamera" / ".images").is_dir(), "the deploy has begun")
         save_share(shares_folder(context), share)
-        eventually(lambda: waits_for_share(tenant), "the camera waits for its share")
+        wait_until(lambda: waits_for_share(camera), "the camera waits for its share")
         assert command.process.poll() is None, command.text
         with serve(context, folder, port=share.port):
             assert command.finish() == 0, command.text
             assert incamera("run", *words).out == "whole\n"
-            detach(context, tenant.name)
+            detach(context, camera.name)

@@ -14,68 +14,70 @@ from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, Devic
 from incamera.share.mounts import PLACE
 from incamera.workflows.share_attach import detach
 
-from ..helpers import inside
+from ..cameras import SMALL_PROFILE, inside, on
 from .conftest import as_root, mount, serve
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
+pytestmark = on(SMALL_PROFILE)
 
-def test_a_wrong_password_is_told(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+
+def test_a_wrong_password_is_told(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         with pytest.raises(DeviceRefused, match="password") as caught:
-            mount(context, tenant, replace(share, password="not, this one"))
+            mount(context, camera, replace(share, password="not, this one"))
         assert "not, this one" not in str(caught.value) + str(caught.value.hint)
         assert f"127.0.0.1, port {share.port}" in str(caught.value)
         with pytest.raises(DeviceError, match=r'no share "elsewhere"'):
-            mount(context, tenant, replace(share, path="elsewhere"))
-        assert f" {PLACE} " not in inside(tenant, "cat /proc/mounts")
-        assert find_host_folder(context, tenant.name) is None
+            mount(context, camera, replace(share, path="elsewhere"))
+        assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
+        assert find_host_folder(context, camera.name) is None
 
 
-def test_a_password_may_hold_what_it_likes(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_a_password_may_hold_what_it_likes(context: Context, camera: VirtualCamera, folder: Path) -> None:
     file = folder.parent / "password"
     file.write_text("a, b=\\c 'd\" ü%\n")
     with serve(context, folder, password_file=file) as share:
-        assert mount(context, tenant, share).fresh
-        detach(context, tenant.name)
+        assert mount(context, camera, share).fresh
+        detach(context, camera.name)
 
 
-def test_another_folder_is_not_taken_for_the_share(context: Context, tenant: VirtualCamera, tmp_path: Path) -> None:
+def test_another_folder_is_not_taken_for_the_share(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with serve(context, tmp_path / "one") as share:
         with pytest.raises(DeviceUnsuitable, match="is not the folder"):
-            mount(context, tenant, replace(share, folder=tmp_path / "other"))
-        assert f" {PLACE} " not in inside(tenant, "cat /proc/mounts")
+            mount(context, camera, replace(share, folder=tmp_path / "other"))
+        assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
 
 
-def test_what_others_mounted_stays(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_what_others_mounted_stays(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
-        inside(tenant, f"mount -t tmpfs tmpfs {PLACE}")
+        inside(camera, f"mount -t tmpfs tmpfs {PLACE}")
         with pytest.raises(DeviceError, match="has tmpfs mounted"):
-            mount(context, tenant, share)
-        assert detach(context, tenant.name)[1] == "tmpfs"
+            mount(context, camera, share)
+        assert detach(context, camera.name)[1] == "tmpfs"
 
 
-def test_what_is_not_served_is_not_waited_for(context: Context, tenant: VirtualCamera, folder: Path) -> None:
+def test_what_is_not_served_is_not_waited_for(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         pass
     with pytest.raises(DeviceUnreachable, match="is not served now"):
-        mount(context, tenant, share)
+        mount(context, camera, share)
 
 
 @as_root
-def test_a_full_share_is_told_and_usable_again(context: Context, tenant: VirtualCamera, tmp_path: Path) -> None:
+def test_a_full_share_is_told_and_usable_again(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
     try:
         with serve(context, folder) as share:
-            mount(context, tenant, share)
-            said = inside(tenant, f"dd if=/dev/zero of={PLACE}/big bs=1M count=8 conv=fsync; rm {PLACE}/big")
+            mount(context, camera, share)
+            said = inside(camera, f"dd if=/dev/zero of={PLACE}/big bs=1M count=8 conv=fsync; rm {PLACE}/big")
             assert "No space left" in said
-            assert inside(tenant, f"echo fits >{PLACE}/small; cat {PLACE}/small") == "fits\n"
-            detach(context, tenant.name)
+            assert inside(camera, f"echo fits >{PLACE}/small; cat {PLACE}/small") == "fits\n"
+            detach(context, camera.name)
     finally:
         subprocess.run(["umount", "-l", folder], check=True)

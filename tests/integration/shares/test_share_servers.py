@@ -19,13 +19,16 @@ from incamera.share.server import is_reachable
 from incamera.workflows.share import ShareSettings, forget_share, served
 from incamera.workflows.share_attach import detach
 
-from ..conftest import STORE
-from ..helpers import inside, processes_that_mention
+from ..cameras import SMALL_PROFILE, inside, on
+from ..command import processes_that_mention
+from ..paths import STORE
 from .conftest import NAME, as_root, mount, private_folder, serve, serving_command
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
+
+pytestmark = on(SMALL_PROFILE)
 
 
 def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:
@@ -78,7 +81,7 @@ with serving(share, lambda private: plan_smb(share, Path(tools), require_host(),
 
 
 @as_root
-def test_an_ordinary_user_can_serve(context: Context, tenant: VirtualCamera) -> None:
+def test_an_ordinary_user_can_serve(context: Context, camera: VirtualCamera) -> None:
     with tempfile.TemporaryDirectory(prefix="incamera-test-") as name:  # pytest's own are closed to others
         folder = Path(name)
         with serve(context, folder) as share:
@@ -89,11 +92,11 @@ def test_an_ordinary_user_can_serve(context: Context, tenant: VirtualCamera) -> 
             assert server.stdin is not None
             assert server.stdout is not None
             assert server.stdout.readline() == b"serving\n"
-            mount(context, tenant, replace(share, path="plain"))
-            inside(tenant, f"echo hello >{PLACE}/file")
+            mount(context, camera, replace(share, path="plain"))
+            inside(camera, f"echo hello >{PLACE}/file")
             assert (folder / "file").read_text() == "hello\n"
             assert (folder / "file").stat().st_uid == 65534
-            detach(context, tenant.name)
+            detach(context, camera.name)
             server.stdin.close()
             assert server.wait(20) == 0
         forget_share(context, NAME)

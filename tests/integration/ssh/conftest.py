@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,8 @@ from incamera.runtime.launcher import require_launcher
 from incamera.transport.ssh import connect
 from incamera.tree import list_tree
 
-from ..ssh_server import Line, SshServer
+from ..line import Line
+from ..ssh_server import SshServer
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
@@ -95,13 +95,6 @@ def shipment(tmp_path: Path) -> Shipment:
         (root / "lib" / f"{number}.py").write_bytes(os.urandom(40_000))
     (root / "lib" / "link").symlink_to("1.py")
     return plan_shipment("doorbell", root, list_tree(root), extra_files={"device/launcher": b"libraries lib\n"})
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 class Ends:

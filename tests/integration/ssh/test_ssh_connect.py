@@ -17,11 +17,13 @@ from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUn
 from incamera.transport.device import Device
 from incamera.transport.ssh_transport import forwarded
 
-from ..ssh_server import Line, SshServer
+from ..ssh_server import SshServer
 
 if TYPE_CHECKING:
     from incamera.transport.host_keys import HostKey
     from incamera.transport.session import Session
+
+    from ..line import Line
 
 
 # Connecting

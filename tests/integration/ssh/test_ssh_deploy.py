@@ -20,7 +20,8 @@ from incamera.tree import list_tree
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
-    from ..ssh_server import Line, SshServer
+    from ..line import Line
+    from ..ssh_server import SshServer
 
 
 # Deploying

@@ -20,12 +20,14 @@ from incamera.device.run import AppCommand, Streams, run_app
 from incamera.errors import ConnectionLost
 from incamera.guard.guard import Guard, ensure_guard
 
-from .conftest import Ends, shell, wait_until
+from ...waiting import wait_until
+from .conftest import Ends, shell
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
-    from ..ssh_server import Line, SshServer
+    from ..line import Line
+    from ..ssh_server import SshServer
 
 
 # Running
@@ -36,7 +38,7 @@ def test_streams_and_the_exit_code(session: Session, guard: Guard, ends: Ends) -
     ends.close_input()
     command = shell('pwd; echo "$A"; echo problem >&2; exit 3', folder="/usr", environment={"A": "it's"})
     assert run_app(session, path, command, streams=ends.streams) == 3
-    wait_until(lambda: ends.out == b"/usr\nit's\n" and ends.err == b"problem\n")
+    wait_until(lambda: ends.out == b"/usr\nit's\n" and ends.err == b"problem\n", "both streams arrive")
 
 
 def test_input_is_passed_on_to_its_end(session: Session, guard: Guard, ends: Ends) -> None:
@@ -49,21 +51,21 @@ def test_input_is_passed_on_to_its_end(session: Session, guard: Guard, ends: End
 
     threading.Thread(target=type_in, daemon=True).start()
     assert run_app(session, path, shell("wc -c"), streams=ends.streams) == 0
-    wait_until(lambda: ends.out.strip() == b"500000")
+    wait_until(lambda: ends.out.strip() == b"500000", "the count arrives")
 
 
 def test_output_comes_as_it_is_printed(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
 
     def answer() -> None:
-        wait_until(lambda: ends.out == b"question\n")
+        wait_until(lambda: ends.out == b"question\n", "the question arrives")
         os.write(ends.stdin, b"answer\n")
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     python = AppCommand(words=(sys.executable, "-c", "print('question'); print(input())"))
     assert run_app(session, path, python, streams=ends.streams) == 0
-    wait_until(lambda: ends.out == b"question\nanswer\n")
+    wait_until(lambda: ends.out == b"question\nanswer\n", "the answer arrives")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -77,14 +79,14 @@ def test_a_killed_app_gives_128_and_the_signal(
 def test_a_child_that_holds_the_output_does_not_hold_us(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
     assert run_app(session, path, shell("sleep 1000 & echo $!; exit 4"), streams=ends.streams) == 4
-    wait_until(lambda: ends.out)
+    wait_until(lambda: ends.out, "the app prints")
     assert not is_running(int(ends.out))
 
 
 def test_an_app_that_cannot_start(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
     assert run_app(session, path, AppCommand(words=("/nowhere/app",)), streams=ends.streams) == 127
-    wait_until(lambda: b"/nowhere/app: No such file" in ends.err)
+    wait_until(lambda: b"/nowhere/app: No such file" in ends.err, "the error is printed")
 
 
 def is_running(pid: int) -> bool:
@@ -115,7 +117,7 @@ def test_a_lost_connection_leaves_no_process_behind(
         path = ensure_guard(session, guard)
 
         def lose() -> None:
-            wait_until(lambda: ends.out.count(b"\n") == 3)
+            wait_until(lambda: ends.out.count(b"\n") == 3, "the app prints three lines")
             line.cut() if how == "cut" else line.freeze()
 
         threading.Thread(target=lose, daemon=True).start()
@@ -127,8 +129,8 @@ def test_a_lost_connection_leaves_no_process_behind(
                 streams=ends.streams,
             )
     *pids, run = ends.out.decode().split()
-    wait_until(lambda: not any(is_running(int(pid)) for pid in pids))
-    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")))
+    wait_until(lambda: not any(is_running(int(pid)) for pid in pids), "its processes end")
+    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
 
 
 def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> None:
@@ -224,8 +226,8 @@ def test_when_the_tool_ends_the_app_does_too(
     pid, run = read_line(process).decode().split()
     process.send_signal(number)
     process.wait(20)
-    wait_until(lambda: not is_running(int(pid)))
-    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")))
+    wait_until(lambda: not is_running(int(pid)), "its process ends")
+    wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
 
 
 def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:

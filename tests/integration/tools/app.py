@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.integration.helpers import inside
+from ..cameras import inside
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -81,6 +81,8 @@ def test_bad():
 """
 
 
-def left_behind(cam: VirtualCamera) -> list[str]:
+def left_behind(camera: VirtualCamera) -> list[str]:
     """Return what tests and debuggers left in the camera's RAM."""
-    return inside(cam, "ls -d /tmp/incamera-test-* /tmp/incamera-debug/*/* /tmp/incamera-flame-* 2>/dev/null").split()
+    return inside(
+        camera, "ls -d /tmp/incamera-test-* /tmp/incamera-debug/*/* /tmp/incamera-flame-* 2>/dev/null"
+    ).split()

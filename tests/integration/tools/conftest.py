@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import ARCHITECTURES, command_environment
-from tests.integration.helpers import Running, running, write_project
-
+from ..cameras import lease_camera, on
+from ..command import Running, command_environment, running
+from ..project import write_project
 from .app import APP, HELPER, TESTS
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 
-@pytest.fixture(scope="session")
-def cam_of(start_virtual: Callable[..., VirtualCamera]) -> Callable[[str], VirtualCamera]:
-    """The camera of an architecture that the tools are tried in, started when it is first wanted."""
-    cameras: dict[str, VirtualCamera] = {}
-
-    def find(architecture: str) -> VirtualCamera:
-        if architecture not in cameras:
-            cameras[architecture] = start_virtual(f"axis-os-11-{architecture}", name=f"tools-{architecture}")
-        return cameras[architecture]
-
-    return find
-
-
-@pytest.fixture
-def cam(request: pytest.FixtureRequest, cam_of: Callable[[str], VirtualCamera]) -> VirtualCamera:
-    """The ARMv7 camera; with the mark `both_architectures`, one of each."""
-    return cam_of(getattr(request, "param", "armv7hf"))
-
-
-both_architectures = pytest.mark.parametrize("cam", ARCHITECTURES, indirect=True)
+camera = pytest.fixture(scope="package", name="camera")(lease_camera)
+both_architectures = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 
 
 @pytest.fixture(scope="session")
@@ -48,18 +30,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def looping(project: Path, cam: VirtualCamera) -> Iterator[Running]:
+def looping(project: Path, camera: VirtualCamera) -> Iterator[Running]:
     """The app, going on and on."""
-    words = ("run", "-C", project, "--device", cam.name, "--", "loop", "two words")
+    words = ("run", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
         yield command
 
 
 @pytest.fixture
-def watched(project: Path, cam: VirtualCamera) -> Iterator[Running]:
+def watched(project: Path, camera: VirtualCamera) -> Iterator[Running]:
     """The app, going on and on as a fork of the warm process."""
-    words = ("run", "--watch", "-C", project, "--device", cam.name, "--", "loop", "two words")
+    words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
         yield command

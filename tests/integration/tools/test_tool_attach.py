@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.integration.conftest import Finished, command_environment
 from tests.integration.terminal import Terminal
 
+from ..command import Run, command_environment
 from .conftest import both_architectures
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
-    from tests.integration.helpers import Running
 
-Run = Callable[..., Finished]
+    from ..command import Running
 
 
 @both_architectures
-def test_a_console_inside_the_app(project: Path, cam: VirtualCamera, watched: Running, incamera: Run) -> None:
+def test_a_console_inside_the_app(project: Path, camera: VirtualCamera, watched: Running, incamera: Run) -> None:
     typed = (
         "import helper\nhelper.count > 0\nfor number in range(2):\n    print(number)\n\n1/0\nhelper.fail()\nstacks()\n"
     )
-    done = incamera("python", "--attach", "-C", project, "--device", cam.name, input=typed)
+    done = incamera("python", "--attach", "-C", project, "--device", camera.name, input=typed)
     assert done.code == 0, done.err
     assert done.out.startswith("True\n0\n1\n")
     assert "ZeroDivisionError: division by zero\n" in done.out
     assert f'  File "{project}/helper.py", line' in done.out  # of the traceback, and of the stacks
     assert re.search(r"MainThread:\n.*\n.*\n  File \"[^\"]*helper.py\", line \d+, in count_up\n", done.out)
     # The app has gone on.
-    again = incamera("python", "--attach", "-C", project, "--device", cam.name, input="import helper; helper.count > 0")
+    again = incamera(
+        "python", "--attach", "-C", project, "--device", camera.name, input="import helper; helper.count > 0"
+    )
     assert again.out == "True\n"
 
 
-def test_a_person_at_the_console(project: Path, cam: VirtualCamera, watched: Running) -> None:
-    words = ("python", "--attach", "-C", project, "--device", cam.name)
+def test_a_person_at_the_console(project: Path, camera: VirtualCamera, watched: Running) -> None:
+    words = ("python", "--attach", "-C", project, "--device", camera.name)
     with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
         person.await_text(">>> ")
         person.type("import helper\n")
@@ -59,8 +59,8 @@ def test_a_person_at_the_console(project: Path, cam: VirtualCamera, watched: Run
     assert watched.process.poll() is None
 
 
-def test_nothing_to_attach_to(project: Path, cam: VirtualCamera, incamera: Run) -> None:
-    done = incamera("python", "--attach", "-C", project, "--device", cam.name)
+def test_nothing_to_attach_to(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    done = incamera("python", "--attach", "-C", project, "--device", camera.name)
     assert done.code == 4
-    assert f"bell does not run on {cam.name} so that one could attach to it" in done.err
+    assert f"bell does not run on {camera.name} so that one could attach to it" in done.err
     assert "incamera run --watch" in done.err

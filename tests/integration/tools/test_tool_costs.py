@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import Finished, command_environment
-from tests.integration.helpers import Running, eventually, inside, running
 from tests.integration.terminal import Terminal
 
+from ...waiting import wait_until
+from ..cameras import inside
+from ..command import Run, Running, command_environment, running
 from .conftest import both_architectures
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-Run = Callable[..., Finished]
-
 
 @both_architectures
-def test_where_the_time_goes_at_the_start(project: Path, cam: VirtualCamera, incamera: Run) -> None:
-    done = incamera("run", "-C", project, "--device", cam.name, "--profile-startup", "--json")
+def test_where_the_time_goes_at_the_start(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    done = incamera("run", "-C", project, "--device", camera.name, "--profile-startup", "--json")
     assert done.code == 0
     profile = json.loads(done.out)
     phases = {phase["name"]: phase for phase in profile["phases"]}
@@ -40,8 +38,8 @@ def test_where_the_time_goes_at_the_start(project: Path, cam: VirtualCamera, inc
 
 
 @both_architectures
-def test_what_runs_can_be_seen_and_ended(project: Path, cam: VirtualCamera, looping: Running, incamera: Run) -> None:
-    device = ("--device", cam.name)
+def test_what_runs_can_be_seen_and_ended(project: Path, camera: VirtualCamera, looping: Running, incamera: Run) -> None:
+    device = ("--device", camera.name)
     first = json.loads(incamera("top", *device, "--once", "--json").out)["processes"]
     assert [process["role"] for process in first] == ["app", "guard"]
     process = first[0]
@@ -49,11 +47,11 @@ def test_what_runs_can_be_seen_and_ended(project: Path, cam: VirtualCamera, loop
     assert process["resident"] > 1_000_000
     assert process["threads"] == 2  # one of ours waits for a console
     assert process["files"] >= 3
-    inner = inside(cam, f"grep VmHWM /proc/{process['pid']}/status").split()[1]
+    inner = inside(camera, f"grep VmHWM /proc/{process['pid']}/status").split()[1]
     assert process["peak"] <= int(inner) * 1024
 
     with running("top", *device, "--json", "--every", "0.5", env=command_environment()) as top:
-        eventually(lambda: top.out.count(b"\n") >= 3, "there are three samples")
+        wait_until(lambda: top.out.count(b"\n") >= 3, "there are three samples")
         top.process.send_signal(signal.SIGINT)
         assert top.finish() == 0
     samples = [json.loads(line) for line in top.out.splitlines()]
@@ -69,26 +67,26 @@ def test_what_runs_can_be_seen_and_ended(project: Path, cam: VirtualCamera, loop
 
 
 def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
-    project: Path, cam: VirtualCamera, watched: Running, incamera: Run
+    project: Path, camera: VirtualCamera, watched: Running, incamera: Run
 ) -> None:
-    ended = json.loads(incamera("stop", "-C", project, "--device", cam.name, "--json").out)["ended"]
+    ended = json.loads(incamera("stop", "-C", project, "--device", camera.name, "--json").out)["ended"]
     assert {"app", "agent", "warm process"} <= {item["role"] for item in ended}
     assert watched.finish() == 4
     assert "the app was ended from elsewhere" in watched.text
-    assert json.loads(incamera("ps", "--device", cam.name, "--json").out)["processes"] == []
+    assert json.loads(incamera("ps", "--device", camera.name, "--json").out)["processes"] == []
 
 
-def test_everyone_is_told_by_role(project: Path, cam: VirtualCamera, incamera: Run) -> None:
-    words = ("run", "--watch", "-C", project, "--device", cam.name, "--", "parent")
+def test_everyone_is_told_by_role(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "parent")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
-        processes = json.loads(incamera("top", "--device", cam.name, "--once", "--json").out)["processes"]
+        processes = json.loads(incamera("top", "--device", camera.name, "--once", "--json").out)["processes"]
         found = {process["role"]: process["command"] for process in processes}
         assert [process["role"] for process in processes] == ["app", "child", "warm process", "agent", "guard"]
         assert {process["app"] for process in processes} == {"bell"}
         assert (found["app"], found["child"]) == ("python3 app.py parent", "sleep 600")
         assert found["guard"].startswith("incamera-guard supervise ")
-        with Terminal("top", "--device", cam.name, env={**command_environment(), "TERM": "xterm"}) as person:
+        with Terminal("top", "--device", camera.name, env={**command_environment(), "TERM": "xterm"}) as person:
             for shown in ("bell runs", "python3 app.py parent", "warm process", "python3 app.py parent"):
                 person.await_text(shown)  # the last one: it is shown anew
             person.type("\x03")

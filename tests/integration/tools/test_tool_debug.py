@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.integration.conftest import Finished, command_environment
 from tests.integration.dap import Debugger
-from tests.integration.helpers import eventually, running
 from tests.integration.terminal import Terminal
 
+from ...waiting import wait_until
+from ..command import Run, command_environment, running
 from .app import HELPER, left_behind
 from .conftest import both_architectures
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
-
-Run = Callable[..., Finished]
 
 
 def free_port() -> int:
@@ -29,12 +26,12 @@ def free_port() -> int:
 
 
 @both_architectures
-def test_a_debugger_stops_in_the_camera(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+def test_a_debugger_stops_in_the_camera(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     port = free_port()
     line = HELPER.splitlines().index("    return result") + 1
-    words = ("debug", "-C", project, "--device", cam.name, "--port", port, "--write-launch")
+    words = ("debug", "-C", project, "--device", camera.name, "--port", port, "--write-launch")
     with running(*map(str, words), env=command_environment()) as command:
-        eventually(
+        wait_until(
             lambda: f"127.0.0.1:{port}" in command.text or command.process.poll() is not None, "it listens", seconds=180
         )
         (configuration,) = json.loads((project / ".vscode" / "launch.json").read_text())["configurations"]
@@ -43,29 +40,29 @@ def test_a_debugger_stops_in_the_camera(project: Path, cam: VirtualCamera, incam
             assert debugger.stopped_at() == (str(project / "helper.py"), line, {"result": "42", "value": "21"})
             assert command.out == b""
             # Another session would take the files away from this one.
-            second = incamera("debug", "-C", project, "--device", cam.name, "--port", str(free_port()))
+            second = incamera("debug", "-C", project, "--device", camera.name, "--port", str(free_port()))
             assert second.code == 4
             assert "is being debugged on" in second.err
             debugger.go_on()
             debugger.event("terminated")
         assert command.finish() == 0
     assert command.out == b"42\n"
-    assert left_behind(cam) == []
+    assert left_behind(camera) == []
 
 
-def test_a_port_that_is_taken_is_told(project: Path, cam: VirtualCamera, incamera: Run) -> None:
+def test_a_port_that_is_taken_is_told(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = incamera("debug", "-C", project, "--device", cam.name, "--port", str(port))
+        done = incamera("debug", "-C", project, "--device", camera.name, "--port", str(port))
     assert done.code == 2
     assert f"port {port} on this computer cannot be used" in done.err
-    assert left_behind(cam) == []
+    assert left_behind(camera) == []
 
 
-def test_breakpoint_works_in_the_terminal(project: Path, cam: VirtualCamera) -> None:
-    words = ("run", "-C", project, "--device", cam.name, "--", "stop")
+def test_breakpoint_works_in_the_terminal(project: Path, camera: VirtualCamera) -> None:
+    words = ("run", "-C", project, "--device", camera.name, "--", "stop")
     with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
         person.await_text(f"> {project}/app.py(")
         person.await_text("(Pdb) ")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import Finished, command_environment
-from tests.integration.helpers import Running, inside, running
-
+from ..cameras import inside, on
+from ..command import Run, Running, command_environment, running
 from .conftest import both_architectures
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
-
-Run = Callable[..., Finished]
 
 
 def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> list[str]:
@@ -32,26 +29,26 @@ def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str
 
 
 @both_architectures
-def test_a_flame_graph(cam: VirtualCamera, project: Path, incamera: Run, tmp_path: Path) -> None:
-    nothing = incamera("top", "--device", cam.name, "--flame", tmp_path / "none.svg", cwd=project)
+def test_a_flame_graph(camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path) -> None:
+    nothing = incamera("top", "--device", camera.name, "--flame", tmp_path / "none.svg", cwd=project)
     assert (nothing.code, "no app runs on" in nothing.err) == (2, True)
-    words = ("run", "-C", project, "--device", cam.name, "--", "loop")
+    words = ("run", "-C", project, "--device", camera.name, "--", "loop")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
-        titles = draw(incamera, cam.name, tmp_path)
+        titles = draw(incamera, camera.name, tmp_path)
         assert any(title.startswith("count_up (helper.py:") for title in titles), titles
         assert not any("incamera_agent" in title for title in titles), titles  # which waits in it for a console
         # The app was only looked at.
         assert command.process.poll() is None
-        assert "incamera-flame" not in inside(cam, "cat /proc/mounts; ls /tmp")
+        assert "incamera-flame" not in inside(camera, "cat /proc/mounts; ls /tmp")
         command.press_ctrl_c()
         command.finish()
 
 
 def test_a_fork_of_the_warm_process_is_drawn_as_the_app_alone(
-    cam: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
+    camera: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
 ) -> None:
-    titles = draw(incamera, cam.name, tmp_path)
+    titles = draw(incamera, camera.name, tmp_path)
     assert any(title.startswith("count_up (helper.py:") for title in titles), titles
     # Neither how it was forked is seen, nor the agent's own thread in it.
     assert not any("incamera_agent" in title for title in titles), titles
@@ -59,30 +56,30 @@ def test_a_fork_of_the_warm_process_is_drawn_as_the_app_alone(
 
 
 def test_where_py_spy_does_not_work_the_app_is_asked(
-    cam: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
+    camera: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
 ) -> None:
-    draw(incamera, cam.name, tmp_path)  # it is there now
-    place = inside(cam, "ls -d /*/incamera-tools/py-spy-* /*/*/incamera-tools/py-spy-* 2>/dev/null").strip()
+    draw(incamera, camera.name, tmp_path)  # it is there now
+    place = inside(camera, "ls -d /*/incamera-tools/py-spy-* /*/*/incamera-tools/py-spy-* 2>/dev/null").strip()
     inside(
-        cam, f"mv {place} {place}.kept && printf '#!/bin/sh\\necho broken >&2; exit 1\\n' >{place} && chmod 755 {place}"
+        camera,
+        f"mv {place} {place}.kept && printf '#!/bin/sh\\necho broken >&2; exit 1\\n' >{place} && chmod 755 {place}",
     )
     try:
         graph = tmp_path / "told.svg"
-        done = incamera("top", "--device", cam.name, "--flame", graph, "--seconds", "3", cwd=tmp_path)
+        done = incamera("top", "--device", camera.name, "--flame", graph, "--seconds", "3", cwd=tmp_path)
         assert done.code == 0, done.err
         assert "broken: the app itself is asked instead" in done.err
         assert "count_up (helper.py:" in graph.read_text()
     finally:
-        inside(cam, f"mv {place}.kept {place}")
+        inside(camera, f"mv {place}.kept {place}")
 
 
 # Somebody who isn't root
 
 
-@pytest.fixture(scope="module")
-def maker(start_virtual: Callable[..., VirtualCamera], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+@pytest.fixture(scope="package")
+def maker(camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of somebody for whom `maker` is a camera on which they are an ordinary user."""
-    camera = start_virtual("axis-os-11-aarch64", name="tools-maker")
     home = inside(camera, "echo ~").strip()
     inside(
         camera,
@@ -98,6 +95,7 @@ def maker(start_virtual: Callable[..., VirtualCamera], tmp_path_factory: pytest.
     return {"HOME": str(ssh.parent)}
 
 
+@on("axis-os-11-aarch64")
 @pytest.mark.parametrize("watch", [["--watch"], []])
 def test_without_root_the_app_itself_tells_what_it_does(
     watch: list[str], maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
@@ -120,6 +118,7 @@ def test_without_root_the_app_itself_tells_what_it_does(
         command.finish()
 
 
+@on("axis-os-11-aarch64")
 def test_without_root_what_cannot_be_asked_is_named_with_the_way_out(
     maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
 ) -> None:

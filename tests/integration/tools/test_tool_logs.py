@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.integration.conftest import Finished, command_environment
-from tests.integration.helpers import Running, running
-
+from ..command import Run, Running, command_environment, running
 from .app import HELPER
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-Run = Callable[..., Finished]
 
-
-def test_a_traceback_names_the_file_that_is_edited(project: Path, cam: VirtualCamera, incamera: Run) -> None:
-    done = incamera("run", "-q", "-C", project, "--device", cam.name, "--", "fail")
+def test_a_traceback_names_the_file_that_is_edited(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    done = incamera("run", "-q", "-C", project, "--device", camera.name, "--", "fail")
     assert done.code == 1
     line = HELPER.splitlines().index('    raise ValueError("on purpose")') + 1
     assert f'  File "{project}/helper.py", line {line}, in fail\n' in done.err
@@ -29,17 +24,17 @@ def test_a_traceback_names_the_file_that_is_edited(project: Path, cam: VirtualCa
 
     kept = json.loads(incamera("logs", "-C", project, "--json").out)
     assert kept["run"]["exit_code"] == 1
-    assert (kept["run"]["device"], kept["run"]["command"]) == (cam.name, "python3 app.py fail")
+    assert (kept["run"]["device"], kept["run"]["command"]) == (camera.name, "python3 app.py fail")
     lines = {line["text"]: (line["stream"], line["level"]) for line in kept["lines"]}
     assert lines["before"] == ("stdout", "INFO")
     assert lines["ValueError: on purpose"] == ("stderr", "ERROR")
     assert lines[f'  File "{project}/helper.py", line {line}, in fail'] == ("stderr", "ERROR")
 
 
-def test_logs_show_earlier_runs_by_level_and_time(project: Path, cam: VirtualCamera, incamera: Run) -> None:
-    assert incamera("run", "-q", "-C", project, "--device", cam.name).code == 0
+def test_logs_show_earlier_runs_by_level_and_time(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+    assert incamera("run", "-q", "-C", project, "--device", camera.name).code == 0
     number = json.loads(incamera("logs", "-C", project, "--list", "--json").out)["runs"][0]["number"]
-    assert incamera("run", "-q", "-C", project, "--device", cam.name, "--", "fail").code == 1
+    assert incamera("run", "-q", "-C", project, "--device", camera.name, "--", "fail").code == 1
     shown = incamera("logs", "-C", project, "--run", str(number), "--level", "error").out
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} ERROR +\S+ \S+ ERROR a failure\n", shown)
     everything = incamera("logs", "-C", project, "--run", str(number)).out

@@ -5,29 +5,27 @@ from __future__ import annotations
 import sqlite3
 import tomllib
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import Finished
-from tests.integration.helpers import inside, write_project
-
+from ..cameras import inside
+from ..project import write_project
 from .app import HELPER, left_behind
 from .conftest import both_architectures
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-Run = Callable[..., Finished]
+    from ..command import Run
 
 
 @both_architectures
-def test_pytest_runs_in_the_camera(project: Path, cam: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
+def test_pytest_runs_in_the_camera(project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
     before = sorted(path.name for path in project.iterdir())
     done = incamera(
-        *("test", "-C", project, "--device", cam.name, "--junit", tmp_path / "junit.xml", "--coverage"),
+        *("test", "-C", project, "--device", camera.name, "--junit", tmp_path / "junit.xml", "--coverage"),
         env={"COVERAGE_FILE": str(tmp_path / ".coverage")},
     )
     assert done.code == 1
@@ -43,21 +41,21 @@ def test_pytest_runs_in_the_camera(project: Path, cam: VirtualCamera, incamera: 
     assert {str(project / name) for name in ("helper.py", "test_helper.py")} <= files
 
     # Neither the project nor the camera has more than before, but for the lock.
-    architecture = cam.profile.removeprefix("axis-os-11-")
+    architecture = camera.profile.removeprefix("axis-os-11-")
     locks = {f"pylock.{architecture}-cp311{end}.toml" for end in ("", "-test")}
     assert sorted({*before, *locks}) == sorted(path.name for path in project.iterdir())
-    assert left_behind(cam) == []
-    changed = inside(cam, "find /tmp/incamera/bell-test/*/app -name '.pytest_cache' -o -name '.coverage'")
+    assert left_behind(camera) == []
+    changed = inside(camera, "find /tmp/incamera/bell-test/*/app -name '.pytest_cache' -o -name '.coverage'")
     assert changed == ""
 
 
 def test_coverage_can_be_combined_with_that_of_the_host(
-    project: Path, cam: VirtualCamera, incamera: Run, tmp_path: Path
+    project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:
     coverage = pytest.importorskip("coverage")
     device = tmp_path / ".coverage.camera"
     done = incamera(
-        *("test", "-q", "-C", project, "--device", cam.name, "--coverage", "-k", "good"),
+        *("test", "-q", "-C", project, "--device", camera.name, "--coverage", "-k", "good"),
         env={"COVERAGE_FILE": str(device)},
     )
     assert done.code == 0
@@ -71,9 +69,9 @@ def test_coverage_can_be_combined_with_that_of_the_host(
 
 @pytest.mark.parametrize(("words", "code"), [(["-k", "nothing"], 5), (["--no-such-option"], 4)])
 def test_options_and_exit_codes_are_pytest_s(
-    words: list[str], code: int, project: Path, cam: VirtualCamera, incamera: Run
+    words: list[str], code: int, project: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
-    done = incamera("test", "-q", *words, "-C", project, "--device", cam.name)
+    done = incamera("test", "-q", *words, "-C", project, "--device", camera.name)
     assert done.code == code, done.err
 
 
@@ -87,7 +85,7 @@ def test_the_lock_of_the_tests_is_that_of_the_app_and_more(project: Path, incame
 
 
 def test_a_project_that_is_built_has_its_tests_beside_its_wheel(
-    tmp_path: Path, cam: VirtualCamera, incamera: Run
+    tmp_path: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
     folder = write_project(tmp_path / "built", name="built", settings='entry = "built.main"')
     (folder / "app.py").unlink()
@@ -103,6 +101,6 @@ def test_a_project_that_is_built_has_its_tests_beside_its_wheel(
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    done = incamera("test", "-C", folder, "--device", cam.name)
+    done = incamera("test", "-C", folder, "--device", camera.name)
     assert done.code == 1, done.err
     assert "assert 41 == 42" in done.out

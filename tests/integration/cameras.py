@@ -1,0 +1,129 @@
+"""Virtual cameras in tests: each is leased from a pool, and stopped as soon as it is returned.
+
+A test takes the fixture `camera`, which a module's or a package's tests share. It is one of DEFAULT_PROFILE, unless a
+mark on the test or its module names others: `@on(*PROFILES)`. Tests for `make test-all` alone are marked `matrix`;
+`@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])` does so for one of the cameras.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.targets.profile import load_profiles, require_profile
+from incamera.virtual.camera import list_cameras, stop_camera
+from incamera.virtual.start import start_virtual
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.virtual.camera import VirtualCamera
+
+ARCHITECTURES = ("armv7hf", "aarch64")
+PROFILES = tuple(sorted(load_profiles()))
+DEFAULT_PROFILE = "axis-os-11-armv7hf"
+SMALL_PROFILE = "axis-os-10-aarch64"
+"""The profile whose camera starts fastest and needs the least memory."""
+
+# A camera takes 350 to 1000 MB of memory and 8 % of a processor even when nothing happens in it.
+_CAMERAS_ALIVE = 2
+
+
+class CameraPool:
+    """The cameras of one test process; with pytest-xdist, each of the workers has its share of them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        self._limit = max(1, _CAMERAS_ALIVE // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+        self._leased: set[str] = set()
+
+    @contextlib.contextmanager
+    def lease(self, profile: str, *, name: str | None = None) -> Iterator[VirtualCamera]:
+        """Start a camera, and stop whatever has its name at the end of the block."""
+        name = name or f"test-{self._worker}-{profile}"
+        assert len(self._leased) < self._limit, f"{name} would be one too many: return {self._leased} first"
+        self._leased.add(name)
+        try:
+            yield self.start(profile, name)
+        finally:
+            self._leased.remove(name)
+            self.stop(name)
+
+    def start(self, profile: str, name: str) -> VirtualCamera:
+        """Start a camera that ends with this process at the latest."""
+        return start_virtual(self._context, require_profile(profile), name=name, owner_pid=os.getpid())
+
+    def stop(self, name: str) -> None:
+        """Stop the camera called *name*, if it runs."""
+        if name in [camera.name for camera in list_cameras(self._context.store)]:
+            stop_camera(self._context.store, name)
+
+    def restart(self, camera: VirtualCamera) -> VirtualCamera:
+        """Return a fresh camera of the same name and profile, on another port."""
+        self.stop(camera.name)
+        return self.start(camera.profile, camera.name)
+
+
+@pytest.fixture(scope="session")
+def cameras(context: Context) -> CameraPool:
+    return CameraPool(context)
+
+
+def lease_camera(request: pytest.FixtureRequest, cameras: CameraPool) -> Iterator[VirtualCamera]:
+    """A running virtual camera of the profile that the test is for."""
+    with cameras.lease(request.param) as camera:
+        yield camera
+
+
+camera = pytest.fixture(scope="module", name="camera")(lease_camera)
+
+
+def on(*profiles: str, matrix: Iterable[str] = ()) -> pytest.MarkDecorator:
+    """Mark a test, or by `pytestmark` a module, to run in a camera of each of *profiles*, and, with --all, *matrix*."""
+    return pytest.mark.on(profiles=profiles, matrix=tuple(matrix))
+
+
+def choose_profiles(metafunc: pytest.Metafunc) -> None:
+    """Parametrize a test that takes `camera` with the profiles of its mark."""
+    if "camera" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("on")
+    chosen = mark.kwargs if mark else {"profiles": [DEFAULT_PROFILE], "matrix": []}
+    rest = [pytest.param(profile, marks=pytest.mark.matrix) for profile in chosen["matrix"]]
+    metafunc.parametrize("camera", [*chosen["profiles"], *rest], indirect=True)
+
+
+def group_by_camera(items: list[pytest.Item]) -> None:
+    """Let pytest-xdist run all tests that share a camera, or else a module, in one worker."""
+    for item in items:
+        folder = item.path.parent.name
+        owner = item.path.stem if folder == "integration" else folder
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        profile = parameters.get("camera", "")
+        item.add_marker(pytest.mark.xdist_group(f"{owner} {profile}".strip()))
+
+
+def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> str:
+    """Return the output of *command*, run in *camera* over a new SSH connection, whatever its exit code."""
+    import asyncssh
+
+    async def session() -> str:
+        known = asyncssh.import_known_hosts(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
+        async with asyncssh.connect(
+            camera.ssh_host,
+            camera.ssh_port,
+            username=camera.ssh_user,
+            client_keys=[str(camera.key)],
+            known_hosts=known,
+            config=None,
+            agent_path=None,
+        ) as connection:
+            done = await connection.run(command, term_type=terminal, term_size=(100, 30) if terminal else ())
+            return str(done.stdout) + str(done.stderr)
+
+    return asyncio.run(session())

@@ -1,0 +1,76 @@
+"""A TCP line that a test can cut or freeze."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+from ..waiting import PATIENCE_SECONDS
+
+
+class Line:
+    """Forwards connections from `port` on loopback to *port*. `sent` counts the bytes that went there."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._cut_at: int | None = None
+        self._frozen = threading.Event()
+        self.sent = 0
+        self._start(self._accept)
+
+    def cut_after(self, count: int | None) -> None:
+        """Cut the line after *count* more bytes; with None, don't."""
+        self._cut_at = None if count is None else self.sent + count
+
+    def cut(self) -> None:
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def freeze(self) -> None:
+        """Forward nothing any more, without closing, as when a cable is pulled."""
+        self._frozen.set()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+        for end in (*self._ends, self._server):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._server.accept()
+                there = socket.create_connection(("127.0.0.1", self._to))
+                self._ends += [here, there]
+                self._start(self._carry, here, there, True)
+                self._start(self._carry, there, here, False)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self._frozen.is_set():
+                    return
+                if counted:
+                    self.sent += len(data)
+                    if self._cut_at is not None and self.sent > self._cut_at:
+                        self.cut()
+                        return
+                sink.sendall(data)
+        if not self._frozen.is_set():
+            with contextlib.suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
