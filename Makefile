@@ -56,9 +56,9 @@ requirements: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml requirements/build.in --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
 
-# What profiles' virtual cameras and bare bundles have, for the audit: read anew.
+# Reads the libraries of the virtual cameras and of bare bundles anew, for the audit.
 policies: $(VENV)/.installed-dev
-	$(BIN)/python src/incamera/abi/data/make_policies.py
+	$(BIN)/python tools/make_policies.py
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tools.make_policies import describe_camera, describe_runtime, dump_symbols, load_symbols
 
-from incamera.abi.data.make_policies import describe_camera, describe_runtime, dump_symbols, load_symbols
 from incamera.context import Context
 from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.trees import package

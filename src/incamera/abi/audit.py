@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from incamera.abi.checks import camera, dlopen, identity, linking, python, wheel
 from incamera.abi.findings import Finding, Kind, Report, Severity
+from incamera.abi.simulation import Loaded, Simulation, simulate_loading
 from incamera.abi.subject import Shape, Subject, open_subject
-from incamera.abi.world import Loaded, World, make_world
 from incamera.errors import ConfigError
 from incamera.targets.suite import suite_for_python
 from incamera.targets.target import Target
@@ -32,29 +32,29 @@ def audit_path(path: Path, policy: Policy, *, target: Target | None = None) -> R
         return audit(subject, policy, target=target)[0]
 
 
-def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> tuple[Report, World]:
+def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> tuple[Report, Simulation]:
     """Audit *subject* against *policy*. Returns the report, and the simulated loading that it is based on.
 
     *target* gives the Python version; None takes it from the subject's own names.
     """
     target = target or _find_target(subject, policy)
-    world = make_world(subject, policy, target)
+    simulation = simulate_loading(subject, policy, target)
     findings = [
         *_damaged_archives(subject),
-        *_check_files(subject, policy, target, world),
-        *_check_links(policy, world),
+        *_check_files(subject, policy, target, simulation),
+        *_check_links(policy, simulation),
         *wheel.find_wrong_tags(subject, policy),
     ]
-    loaded_by_name, limits = dlopen.find_loaded_by_name(subject, world.process)
+    loaded_by_name, limits = dlopen.find_loaded_by_name(subject, simulation.process)
     report = Report(
         subject=subject.name,
         policy=policy.name,
-        loader=world.loader,
+        loader=simulation.loader,
         files=len(subject.objects),
         findings=_sorted([*findings, *loaded_by_name]),
         limits=(*limits, *_describe_feature_detection(subject), *_NEVER_CHECKED),
     )
-    return report, world
+    return report, simulation
 
 
 def _find_target(subject: Subject, policy: Policy) -> Target:
@@ -100,14 +100,14 @@ def _damaged_archives(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _check_files(subject: Subject, policy: Policy, target: Target, world: World) -> Iterator[Finding]:
+def _check_files(subject: Subject, policy: Policy, target: Target, simulation: Simulation) -> Iterator[Finding]:
     """Check each file by itself, in the process that would load it."""
     first_load: dict[Object, Loaded] = {}
-    for loaded in world.loads:
+    for loaded in simulation.loads:
         for item in loaded.load.objects:
             first_load.setdefault(item, loaded)
-    needed = {item for loaded in world.loads for item in loaded.load.skipped.values()}
-    needed |= {item for loaded in world.loads for item in loaded.load.found.values() if item is not None}
+    needed = {item for loaded in simulation.loads for item in loaded.load.skipped.values()}
+    needed |= {item for loaded in simulation.loads for item in loaded.load.found.values() if item is not None}
     for item in subject.objects.values():
         severity = Severity.error if _will_be_loaded(item, subject, target, item in needed) else Severity.warning
         if item.damage:
@@ -117,7 +117,7 @@ def _check_files(subject: Subject, policy: Policy, target: Target, world: World)
             yield from identity.find_wrong_architecture(item, policy, severity)
             continue
         loaded_by = first_load.get(item)
-        process = loaded_by.process if loaded_by is not None else world.process
+        process = loaded_by.process if loaded_by is not None else simulation.process
         later = loaded_by is None or not loaded_by.at_start
         findings = [
             *identity.find_damage(item, severity),
@@ -147,9 +147,9 @@ def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool
     return name is not None and bool(name.tag) and python.is_importable(item, target)
 
 
-def _check_links(policy: Policy, world: World) -> Iterator[Finding]:
+def _check_links(policy: Policy, simulation: Simulation) -> Iterator[Finding]:
     """Check what the files need of one another, in each process."""
-    for loaded in world.loads:
+    for loaded in simulation.loads:
         load, process = loaded.load, loaded.process
         findings = list(linking.find_missing_libraries(load, process))
         foreign = list(linking.find_foreign_libc(load, process))
@@ -161,8 +161,8 @@ def _check_links(policy: Policy, world: World) -> Iterator[Finding]:
         if load.complete and not (foreign or versions):
             findings += linking.find_missing_symbols(process.undefined_symbols(load))
         yield from _as_warnings(findings) if loaded.optional else findings
-    loads = [loaded.load for loaded in world.loads]
-    yield from linking.find_private_copies([one.load for one in world.loads if one.process is world.process])
+    loads = [loaded.load for loaded in simulation.loads]
+    yield from linking.find_private_copies([one.load for one in simulation.loads if one.process is simulation.process])
     yield from linking.find_two_major_versions(loads)
     yield from camera.find_time_mismatch(loads, policy)
 

@@ -16,7 +16,7 @@ from incamera.units import format_count
 if TYPE_CHECKING:
     from incamera.abi.findings import Report
     from incamera.abi.objects import Object
-    from incamera.abi.world import World
+    from incamera.abi.simulation import Simulation
 
 _LONGEST_LABEL = 46
 # The compiler's libraries. Like those of glibc, nearly every file needs them, so an edge to them would say nothing.
@@ -78,7 +78,7 @@ class _Node:
     """The nodes that this one needs, each with whether that fails."""
 
 
-def render_dot(judged: Iterable[tuple[Report, World]]) -> str:
+def render_dot(judged: Iterable[tuple[Report, Simulation]]) -> str:
     """Return a DOT graph of the reports, each a cluster: an arrow leads from a file to what it needs.
 
     A library that nearly all files need is left out unless something is wrong with it.
@@ -91,10 +91,10 @@ def render_dot(judged: Iterable[tuple[Report, World]]) -> str:
         '  edge [color="#a3a8b0", arrowsize=0.6]',
         *_render_legend(),
     ]
-    for number, (report, world) in enumerate(judged):
+    for number, (report, simulation) in enumerate(judged):
         lines.append(f"  subgraph cluster_{number} {{")
         lines.append(f"    label={_quote(_title(report))}")
-        lines += _render_nodes(_make_nodes(report, world), f"n{number}_")
+        lines += _render_nodes(_make_nodes(report, simulation), f"n{number}_")
         lines.append("  }")
     return "\n".join([*lines, "}", ""])
 
@@ -130,12 +130,12 @@ def _quote(text: str) -> str:
     return f'"{_printable(text)}"'
 
 
-def render_html(judged: Sequence[tuple[Report, World]]) -> str:
+def render_html(judged: Sequence[tuple[Report, Simulation]]) -> str:
     """Return a page with two tables for each report: its findings, and the files with what they need."""
     title = ", ".join(dict.fromkeys(_title(report) for report, _ in judged))
     body: list[str] = []
-    for number, (report, world) in enumerate(judged):
-        body += _render_report(report, _make_nodes(report, world), f"n{number}-")
+    for number, (report, simulation) in enumerate(judged):
+        body += _render_report(report, _make_nodes(report, simulation), f"n{number}-")
     return _PAGE.format(title=_escape(title), body="\n".join(body))
 
 
@@ -207,12 +207,12 @@ def _describe(finding: Finding) -> str:
     return f"{finding.kind}: needs {finding.needs}, there is {finding.provides}"
 
 
-def _make_nodes(report: Report, world: World) -> list[_Node]:
+def _make_nodes(report: Report, simulation: Simulation) -> list[_Node]:
     findings: dict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         findings[finding.file].append(finding)
     found: dict[Object, dict[str, Object | None]] = {}
-    for loaded in world.loads:
+    for loaded in simulation.loads:
         for item in loaded.load.objects:
             found.setdefault(item, {})
         for (item, name), other in loaded.load.found.items():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from incamera.abi.policy import Policy
-    from incamera.abi.world import World
+    from incamera.abi.simulation import Simulation
     from incamera.context import Context
     from incamera.device.facts import DeviceFacts
     from incamera.device.libraries import LibraryTable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.targets.architecture import Architecture
 
 
-def audit_bundle(bundle: Bundle, policy: Policy) -> tuple[Report, World]:
+def audit_bundle(bundle: Bundle, policy: Policy) -> tuple[Report, Simulation]:
     """Judge *bundle* against what *policy* says that a device provides."""
     return audit(read_folder(bundle.path, name=f"{bundle.name} for {bundle.target}"), policy, target=bundle.target)
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from incamera.abi.findings import Report
     from incamera.abi.policy import Policy
-    from incamera.abi.world import World
+    from incamera.abi.simulation import Simulation
     from incamera.context import Context
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
 
-Judged = tuple["Report", "World"]
+Judged = tuple["Report", "Simulation"]
 
 
 def audit_project(

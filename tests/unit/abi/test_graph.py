@@ -17,7 +17,7 @@ from incamera.abi.subject import open_subject
 
 if TYPE_CHECKING:
     from incamera.abi.findings import Report
-    from incamera.abi.world import World
+    from incamera.abi.simulation import Simulation
 
 NODE = re.compile(
     r'^    (n\d+_\d+) \[label="((?:[^"\\]|\\.)*)", tooltip="((?:[^"\\]|\\.)*)", fillcolor="(#\w+)", .*\]$', re.M
@@ -27,7 +27,7 @@ RED = "#cc2b2b"
 HOSTILE = 'a"]; x [label="&lt;b>\\'
 
 
-def judge(root: Path) -> tuple[Report, World]:
+def judge(root: Path) -> tuple[Report, Simulation]:
     with open_subject(root) as subject:
         return audit(subject, load_policy("axis-os-10-armv7hf"))
 

@@ -34,7 +34,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
+class Simulation:
     """All files loaded. `process` is that of Python or of the app; `loader` is text that names its loader."""
 
     process: Process
@@ -42,10 +42,10 @@ class World:
     loads: tuple[Loaded, ...]
 
 
-def make_world(subject: Subject, policy: Policy, target: Target) -> World:
+def simulate_loading(subject: Subject, policy: Policy, target: Target) -> Simulation:
     """Return what each process loads, by simulating the loader."""
     if subject.shape is Shape.package:
-        return _camera_world(subject, policy)
+        return _simulate_package(subject, policy)
     process, loader, newer = _python_process(subject, policy, target)
     loads = [Loaded(process=process, load=process.started, at_start=True)] if process.started else []
     libraries, programs = _sort(subject, policy)
@@ -60,17 +60,17 @@ def make_world(subject: Subject, policy: Policy, target: Target) -> World:
                 optional = _is_optional(program, subject)
                 loads.append(Loaded(process=own, load=own.started, at_start=True, optional=optional))
     loads += _load_rest(process, libraries, loads)
-    return World(process=process, loader=loader, loads=tuple(loads))
+    return Simulation(process=process, loader=loader, loads=tuple(loads))
 
 
-def _camera_world(subject: Subject, policy: Policy) -> World:
+def _simulate_package(subject: Subject, policy: Policy) -> Simulation:
     name = "in the folders of the package that the loader searches, or in the camera"
     libraries, programs = _sort(subject, policy)
     processes = [Process(subject, policy, program=program, library_path=(), name=name) for program in programs]
     process = processes[0] if processes else Process(subject, policy, program=None, library_path=(), name=name)
     loads = [Loaded(process=one, load=one.started, at_start=True) for one in processes if one.started]
     loads += _load_rest(process, libraries, loads)
-    return World(process=process, loader=f"the camera's, {_glibc(process)}", loads=tuple(loads))
+    return Simulation(process=process, loader=f"the camera's, {_glibc(process)}", loads=tuple(loads))
 
 
 def _sort(subject: Subject, policy: Policy) -> tuple[list[Object], list[Object]]:

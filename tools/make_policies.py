@@ -1,7 +1,9 @@
-"""Makes the data of the audit: what the virtual camera of each profile has, and what each target's bare runtime has.
+"""Writes the data of the audit: the libraries of each profile's virtual camera, and of each target's bare runtime.
 
-Run by hand (`make policies`) when a profile, a suite or the runtime changes; a test compares with what is there then.
-Names on the command line choose some of the profiles and targets.
+    python tools/make_policies.py [PROFILE | TARGET ...]        (default: all)
+
+Run it (`make policies`) when a profile, a suite or the runtime changes. tests/integration/test_audit.py compares the
+data with the cameras and the runtimes.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import lzma
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,13 +28,14 @@ from incamera.targets.architecture import Architecture
 from incamera.targets.profile import Profile, load_profiles
 from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
+from incamera.virtual.camera import stop_camera
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-HERE = Path(__file__).parent
+DATA = Path(__file__).parents[1] / "src" / "incamera" / "abi" / "data"
 
 
 def main(names: list[str]) -> None:
@@ -39,10 +43,10 @@ def main(names: list[str]) -> None:
     for name, profile in load_profiles().items():
         if not names or name in names:
             with running(context, profile) as camera:
-                write(HERE / "policies" / name, *describe_camera(context, camera))
+                write(DATA / "policies" / name, *describe_camera(context, camera))
     for target in targets():
         if not names or str(target) in names:
-            write(HERE / "runtimes" / str(target), *describe_runtime(context, target))
+            write(DATA / "runtimes" / str(target), *describe_runtime(context, target))
 
 
 def targets() -> Iterator[Target]:
@@ -50,24 +54,18 @@ def targets() -> Iterator[Target]:
     return (Target(architecture, python) for architecture in Architecture for python in pythons)
 
 
-def running(context: Context, profile: Profile) -> Any:
-    from contextlib import contextmanager
-
-    from incamera.virtual.camera import stop_camera
-
-    @contextmanager
-    def camera() -> Iterator[VirtualCamera]:
-        started = start_virtual(context, profile, name=f"policy-{profile.name}")
-        try:
-            yield started
-        finally:
-            stop_camera(context.store, started.name)
-
-    return camera()
+@contextmanager
+def running(context: Context, profile: Profile) -> Iterator[VirtualCamera]:
+    """Start a virtual camera of *profile*, and stop it when the block ends."""
+    camera = start_virtual(context, profile, name=f"policy-{profile.name}")
+    try:
+        yield camera
+    finally:
+        stop_camera(context.store, camera.name)
 
 
 def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return the document and the symbols of what a virtual camera has."""
+    """Return the document and the symbols of a virtual camera's libraries, which `write` takes."""
     with connected(context, virtual_device(camera)) as connection:
         session, facts = connection.session, connection.facts
         page_size = read_page_size(session)
@@ -90,7 +88,7 @@ def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, 
 
 
 def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return the document and the symbols of what a bundle without any packages has."""
+    """Return the document and the symbols of the libraries in a bundle without packages, which `write` takes."""
     with TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(
             '[project]\nname = "bare"\nversion = "1"\ndependencies = []\n\n[tool.incamera]\nentry = "app.py"\n'
@@ -115,6 +113,7 @@ def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], 
 
 
 def write(path: Path, document: Mapping[str, Any], symbols: Mapping[str, list[str]]) -> None:
+    """Write `path.json` and `path.symbols.xz`."""
     path.parent.mkdir(exist_ok=True)
     path.with_suffix(".json").write_text(dump(document), "utf-8")
     data = lzma.compress(dump_symbols(symbols).encode(), preset=9 | lzma.PRESET_EXTREME)
@@ -122,16 +121,17 @@ def write(path: Path, document: Mapping[str, Any], symbols: Mapping[str, list[st
 
 
 def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
+    """Return the text of `.symbols.xz`: a line `=NAME` for each file, and then the lines of its exports."""
     return "\n".join(["", *(line for name, lines in symbols.items() for line in (f"={name}", *lines))])
 
 
 def load_symbols(path: Path) -> str:
-    """Return the text that `write` has left at *path*."""
+    """Return the text in the `.symbols.xz` that `write` made of *path*."""
     return lzma.decompress(path.with_suffix(".symbols.xz").read_bytes()).decode()
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """Return JSON with a line for each library, so that changes can be read."""
+    """Return *document* as JSON with a line for each library, so that a diff can be read."""
     lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in document.items() if key != "libraries"]
     rows = ",\n".join(f"  {json.dumps(row)}" for row in document["libraries"])
     return "{\n" + ",\n".join([*lines, f' "libraries": [\n{rows}\n ]']) + "\n}\n"
