@@ -21,10 +21,11 @@ from incamera.connect.connection import connected
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
-from incamera.device.holding import AppCommand, HeldRun
+from incamera.device.holding import HeldRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind
 from incamera.targets.profile import require_profile
+from incamera.transport.protocols import Program
 from incamera.virtual.start import start_virtual
 from incamera.workflows.deploy import deployed
 from measure import Failed, Figure, main, say, temporary_folder
@@ -103,7 +104,7 @@ def _start_bare(done: Deployed) -> tuple[float, float]:
 
     async def start(session: Session) -> tuple[float, bytes]:
         began = time.perf_counter()
-        channel = await session.transport.open(f'exec {done.result.root}/bin/python3 -c "{BARE}"')
+        channel = await session.transport.start(Program((f"{done.result.root}/bin/python3", "-c", BARE)))
         told = await channel.read_line()
         seconds = time.perf_counter() - began
         await channel.wait()
@@ -130,8 +131,8 @@ async def _start_agent(done: Deployed) -> tuple[float, float, float, float]:
         "--what",
         "bench",
     )
-    command = AppCommand(words=words, environment={"INCAMERA_SUBREAPER": "1"})
-    held = HeldRun(done.session.transport, done.guard.remote_path, command)
+    program = Program(words, environment={"INCAMERA_SUBREAPER": "1"})
+    held = HeldRun(done.session.transport, done.guard.remote_path, program)
     began = time.perf_counter()
     agent = Agent(await held.start(), output.put)
     try:

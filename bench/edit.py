@@ -28,6 +28,7 @@ from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
 from incamera.store import Store, find_store_path
+from incamera.transport.protocols import Program
 from measure import INCAMERA, Failed, Figure, main, run, say, temporary_folder
 
 T = TypeVar("T")
@@ -147,7 +148,9 @@ def count(watch: Watch, device: str) -> dict[str, int]:
     context = Context(Store(find_store_path(os.environ)), Console(quiet=True))
     with connected(context, choose_device(context, device)) as connection:
         session = connection.session
-        output = session.require("; ".join(_COUNTS.values()), purpose="count what there is").decode()
+        output = session.require(
+            Program(("sh", "-c", "; ".join(_COUNTS.values()))), purpose="count what there is"
+        ).decode()
     counts = dict(zip(_COUNTS, map(int, output.split()), strict=True))
     host = Path("/proc", str(watch.child.pid))
     counts["open files here"] = len(list((host / "fd").iterdir()))

@@ -38,6 +38,7 @@ from incamera.share.values import Protocol
 from incamera.targets.form import Form
 from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
+from incamera.transport.protocols import Program
 from incamera.virtual.camera import stop_camera
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
@@ -122,10 +123,10 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
         with connected(context, virtual_device(camera)) as connection:
             session = connection.session
             guard = require_launcher(profile.architecture).read_bytes()
-            session.require(f"cat > {GUARD} && chmod 755 {GUARD}", purpose="bring the guard", input=guard)
+            session.require(_shell(f"cat > {GUARD} && chmod 755 {GUARD}"), purpose="bring the guard", input=guard)
             attach_share(context, session, share)
-            session.require(f"{GUARD} try-images", purpose="try which images it takes")
-            session.require("sync; echo 3 > /proc/sys/vm/drop_caches", purpose="forget what was read")
+            session.require(Program((GUARD, "try-images")), purpose="try which images it takes")
+            session.require(_shell("sync; echo 3 > /proc/sys/vm/drop_caches"), purpose="forget what was read")
             time.sleep(PAUSE_SECONDS)
             way.cold.append(_count(session, way, share))
             time.sleep(PAUSE_SECONDS)
@@ -265,6 +266,10 @@ def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
 # What the camera does.
 
 
+def _shell(script: str) -> Program:
+    return Program(("sh", "-c", script))
+
+
 def _count(session: Session, way: Way, share: Share) -> tuple[int, int, float]:
     """Run *way*; return its round trips, the bytes that were read, and the seconds, all as the camera counted them."""
     smb = share.protocol is Protocol.smb
@@ -274,7 +279,7 @@ def _count(session: Session, way: Way, share: Share) -> tuple[int, int, float]:
 ( {way.command} ) || exit 1
 echo ==; cut -d' ' -f1 /proc/uptime; echo ==; {look}
 """
-    done = session.run(script, timeout=300)
+    done = session.run(_shell(script), timeout=300)
     if done.exit_code:
         raise Failed(f"{way.name}: {done.error_text}")
     before, began, _, ended, after = done.stdout.decode().split("==")

@@ -13,9 +13,10 @@ import pytest
 
 from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
-from incamera.device.holding import AppCommand, HeldRun
+from incamera.device.holding import HeldRun
 from incamera.errors import AgentError, ConnectionLost
 from incamera.project.settings import load_project
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
 from ..waiting import wait_until
@@ -83,11 +84,11 @@ class Talk:
             "--what",
             "test",
         )
-        held = AppCommand(words=(*command, *words), environment={"INCAMERA_SUBREAPER": "1"})
+        held = Program((*command, *words), environment={"INCAMERA_SUBREAPER": "1"})
         self._guard = done.guard.remote_path
         self._session.call(self._begin(held))
 
-    async def _begin(self, command: AppCommand) -> None:
+    async def _begin(self, command: Program) -> None:
         self.held = HeldRun(self._session.transport, self._guard, command)
         self.agent = Agent(await self.held.start(), self._hear)
 
@@ -262,7 +263,7 @@ def test_a_console_reaches_the_app_through_the_guard(talk: Talk, deployed_numpy:
     async def look() -> tuple[Frame, Frame]:
         transport = deployed_numpy.session.transport
         guard = deployed_numpy.guard.remote_path
-        channel = await transport.open(f"exec {guard} connect /tmp/incamera-agent/agent-test/socket")
+        channel = await transport.start(Program((guard, "connect", "/tmp/incamera-agent/agent-test/socket")))
         agent = Agent(channel, hear)
         await agent.hello()
         session = (await agent.request("attach")).message["session"]

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.deployment.request import DeployRequest
-from incamera.device.run import AppCommand, Streams, run_app
+from incamera.device.run import run_app
+from incamera.device.streams import Streams
 from incamera.project.recipes import load_recipes
 from incamera.project.settings import load_project
 from incamera.resolver.lock import resolve_lock
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
 from .cameras import ARCHITECTURES
@@ -108,11 +110,11 @@ def stood(context: Context, cameras: CameraPool, folder: Path, architecture: str
 def test_package_works_in_the_camera(trials: Trials, architecture: str, group: str, name: str, tmp_path: Path) -> None:
     place = trials(architecture, group)
     root = place.result.root
-    command = AppCommand(words=(f"{root}/bin/python3", f"try_{name}.py"), folder=f"{root}/app")
+    program = Program((f"{root}/bin/python3", f"try_{name}.py"), folder=f"{root}/app")
     output = tmp_path / "output"
     with Path(os.devnull).open("rb") as nothing, output.open("wb") as stream:
         streams = Streams(stdin=nothing.fileno(), stdout=stream.fileno(), stderr=stream.fileno())
-        code = run_app(place.session, place.guard.remote_path, command, streams=streams)
+        code = run_app(place.session, place.guard.remote_path, program, streams=streams)
     assert code == 0, output.read_text("utf-8", "replace")[-4000:]
 
 

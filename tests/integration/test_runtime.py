@@ -18,12 +18,15 @@ from incamera.connect.connection import connected
 from incamera.deployment.deploy import deploy
 from incamera.deployment.request import DeployRequest
 from incamera.deployment.shipment import plan_shipment_for
-from incamera.device.run import AppCommand, Streams, run_app
+from incamera.device.run import run_app
+from incamera.device.streams import Streams
 from incamera.guard.guard import Guard
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
+from tests.programs import shell
 
 from .cameras import PROFILES, on
 from .paths import PROJECTS, REPOSITORY
@@ -48,10 +51,10 @@ def results(
     output = tmp_path_factory.mktemp("results") / "output"
     with deployed(context, project, DeployRequest(device=camera.name)) as done, output.open("wb") as stream:
         python = f"{done.result.root}/bin/python3"
-        command = AppCommand(words=(python, "checks.py"), folder=f"{done.result.root}/app")
+        program = Program((python, "checks.py"), folder=f"{done.result.root}/app")
         with Path(os.devnull).open("rb") as nothing:
             streams = Streams(stdin=nothing.fileno(), stdout=stream.fileno())
-            assert run_app(done.session, done.guard.remote_path, command, streams=streams) == 0
+            assert run_app(done.session, done.guard.remote_path, program, streams=streams) == 0
     found: dict[str, Any] = json.loads(output.read_bytes())
     return found
 
@@ -172,9 +175,10 @@ def test_a_bundle_runs_from_any_path(
         shipment = plan_shipment_for(context, table, replace(facts, places=()), bundle)  # as one folder, with all files
         result = deploy(session, shipment, Guard(require_launcher(profile.architecture), "/tmp"))
         moved = "/tmp/mövéd here"
-        script = f"rm -rf '{moved}'; cp -a {result.destination} '{moved}'; cd /; '{moved}/bin/python3' -c"
-        found = session.run(f"{script} 'import sys, numpy; print(sys.prefix, numpy.arange(3).sum())'")
-        session.run(f"rm -rf '{moved}'")
+        session.run(shell('rm -rf "$2"; cp -a "$1" "$2"', result.destination, moved))
+        code = "import sys, numpy; print(sys.prefix, numpy.arange(3).sum())"
+        found = session.run(Program((f"{moved}/bin/python3", "-c", code), folder="/"))
+        session.run(Program(("rm", "-rf", moved)))
     assert found.text.strip() == f"{moved} 3", found.error_text
 
 

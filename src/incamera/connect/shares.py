@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,13 +19,14 @@ from incamera.share.registry import MARKER, ensure_marker, find_attached, load_s
 from incamera.share.server import is_reachable
 from incamera.share.values import Protocol
 from incamera.targets.architecture import Architecture
+from incamera.transport.protocols import Program, Script
 from incamera.virtual.qemu import HOST_ADDRESS
 from incamera.virtual.services import lend_service
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.share.values import Share
-    from incamera.transport.protocols import CommandResult
+    from incamera.transport.protocols import ProgramResult
     from incamera.transport.session import Session
 
 _LOOKS_WITHIN_SECONDS = 10
@@ -34,6 +34,7 @@ _MOUNTS_WITHIN_SECONDS = 60
 _SOON_SECONDS = 5
 # RAM, where every camera lets programs run.
 _GUARD_PLACE = "/tmp"
+_LOOK = Script("look", "cat /proc/mounts; echo == $SSH_CONNECTION; uname -m; id -un 2>/dev/null || id -u")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +140,7 @@ def ensure_mounted(context: Context, session: Session) -> None:
 def read_marker(session: Session) -> str | None:
     """Return what the device finds in its share's file MARKER, None if that is not there, or cannot be read soon."""
     with suppress(ConnectionLost):  # the mount hangs, or all does: the next command shows which
-        found = session.run(f"cat {PLACE}/{MARKER}", timeout=_LOOKS_WITHIN_SECONDS)
+        found = session.run(Program(("cat", f"{PLACE}/{MARKER}")), timeout=_LOOKS_WITHIN_SECONDS)
         return found.text.strip() if found.exit_code == 0 else None
     return None
 
@@ -166,8 +167,7 @@ class _There:
 
 def _look(session: Session) -> _There:
     # The place itself is not looked at: that would wait for a server that is away.
-    script = "cat /proc/mounts; echo == $SSH_CONNECTION; uname -m; id -un 2>/dev/null || id -u"
-    text = session.require(script, purpose="look at the mounts").decode("utf-8", "replace")
+    text = session.require(_LOOK.program(), purpose="look at the mounts").decode("utf-8", "replace")
     mounts, _, rest = text.rpartition("== ")
     connection, machine, user = [*rest.splitlines(), "", "", ""][:3]
     ours, _, own, _ = [*connection.split(), "", "", "", ""][:4]
@@ -195,7 +195,7 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
     return (there.ours if share.everywhere else share.address), share.port
 
 
-def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> CommandResult:
+def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> ProgramResult:
 
     if there.user not in ("root", "0"):
         raise DeviceRefused(
@@ -203,8 +203,7 @@ def _call_guard(session: Session, there: _There, *words: str, input: str = "") -
             hint="AXIS OS mounts shares for you: `incamera share attach --api http://CAMERA`",
         )
     guard = ensure_guard(session, Guard(require_launcher(there.architecture), _GUARD_PLACE))
-    command = "exec " + shlex.join([guard, *words])
-    return session.run(command, input=f"{input}\n".encode(), timeout=_MOUNTS_WITHIN_SECONDS)
+    return session.run(Program((guard, *words)), input=f"{input}\n".encode(), timeout=_MOUNTS_WITHIN_SECONDS)
 
 
 def _unmount(session: Session, there: _There) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from incamera.deployment.shipment import plan_shipment_for
 from incamera.guard.guard import CannotActivate, NoRoom, NotSeen
 from incamera.guard.upload import Way
 from incamera.targets.form import Form
+from incamera.transport.protocols import Program
 from incamera.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def apply_deploy(
     images = connection.image_kinds(guard) if plan.form is Form.squashfs else ()
     shipment = plan_shipment_for(context, table, connection.facts, bundle, plan.form, images=images, step=step)
     if plan.remount:
-        session.require(f"mount -o remount,exec {shlex.quote(place)}", purpose=f"let programs run in {place}")
+        session.require(Program(("mount", "-o", "remount,exec", place)), purpose=f"let programs run in {place}")
         step.note(f"remounted {place} exec")
     way = Way(place=place, who=local_owner(), take_over=request.take_over, verify=request.verify)
     waits = 0

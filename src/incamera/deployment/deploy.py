@@ -7,7 +7,6 @@ renames the folder. Whatever happens before that leaves only a `.partial` folder
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,8 @@ from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain
 from incamera.guard.upload import Progress, Receiver, Waiting, Way
 from incamera.runtime.launcher.protocol import Verb
 from incamera.targets.form import Form
-from incamera.transport.session import Session, run_command
+from incamera.transport.protocols import Script
+from incamera.transport.session import Session, run_program
 
 if TYPE_CHECKING:
     from incamera.guard.sync import Shipment
@@ -28,6 +28,16 @@ _NOT_SEEN = 98
 LOOKS = 5
 # To unpack or read ahead what the bundle runs from.
 _STAND_SECONDS = 120.0
+# A share's client may believe for a second that what wasn't there is still not there.
+_APPEAR = Script(
+    "appear",
+    f"""
+seen=$1 looks=$2 guard=$3 folder=$4 anew=$5; shift 5
+n=0; until [ -e "$seen" ]; do n=$((n+1)); [ $n -ge $looks ] && exit {_NOT_SEEN}; sleep 1; done
+[ $# = 0 ] || "$guard" {Verb.tidy} "$@" </dev/null >/dev/null 2>&1 &
+[ "$folder" ] && exec "$guard" {Verb.activate} $anew "$folder"; exit 0
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,15 +107,15 @@ async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: W
     """Have the device look at what was written into the folder behind its back. Returns where the bundle runs from."""
     apps = f"{way.place}/{FOLDER}"
     path, folder = await bring_guard(transport, guard), f"{apps}/{shipment.app}/{shipment.name}"
-    seen = shlex.quote(f"{folder}/.incamera-entries")
-    # A share's client may believe for a second that what wasn't there is still not there.
-    script = f"n=0; until [ -e {seen} ]; do n=$((n+1)); [ $n -ge {LOOKS} ] && exit {_NOT_SEEN}; sleep 1; done; "
-    tidy = shlex.join([path, Verb.tidy, apps, shipment.app, shipment.name, receiver.previous])
-    if receiver.previous:
-        script += f"{tidy} </dev/null >/dev/null 2>&1 & "
-    if shipment.image is not None:
-        script += f"exec {shlex.join([path, Verb.activate, *(['--anew'] if receiver.mended else []), folder])}"
-    result = await run_command(transport, script, timeout=_STAND_SECONDS)
+    program = _APPEAR.program(
+        f"{folder}/.incamera-entries",
+        str(LOOKS),
+        path,
+        folder if shipment.image is not None else "",
+        "--anew" if receiver.mended else "",
+        *([apps, shipment.app, shipment.name, receiver.previous] if receiver.previous else []),
+    )
+    result = await run_program(transport, program, timeout=_STAND_SECONDS)
     if result.exit_code == _NOT_SEEN:
         raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")
     if result.exit_code:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from incamera.device.holding import RUN_FOLDER
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import Verb
+from incamera.transport.protocols import Program, Script
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 _FOLDER = "/tmp/incamera-agent"
+_LIST_SOCKETS = Script("list-sockets", f"ls -td {_FOLDER}/*/socket {RUN_FOLDER}*/*.socket 2>/dev/null")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,7 @@ class Door:
 
 def list_doors(session: Session) -> list[Door]:
     """Return what can be attached to on the device, the newest first."""
-    listed = session.run(f"ls -td {_FOLDER}/*/socket {RUN_FOLDER}*/*.socket 2>/dev/null").text.split()
+    listed = session.run(_LIST_SOCKETS.program()).text.split()
     return [Door(app=_find_app(path), path=path) for path in listed]
 
 
@@ -151,9 +152,7 @@ class Attached:
     # On the connection's loop.
 
     async def _open(self) -> None:
-        self._channel = await self._session.transport.open(
-            "exec " + shlex.join([self._guard, Verb.connect, self._path])
-        )
+        self._channel = await self._session.transport.start(Program((self._guard, Verb.connect, self._path)))
         self._agent = Agent(self._channel, self._hear)
         try:
             await self._agent.hello()

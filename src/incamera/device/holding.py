@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Verb
+from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
@@ -29,55 +28,35 @@ GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
 GRACE_SECONDS = GRACE_MS / 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AppCommand:
-    """What to run on the device: the words of a command, its folder, and what is added to its environment.
-
-    Where it is our Python, *door* makes it open a socket of that name, for those who want to look into the app.
-    """
-
-    words: tuple[str, ...]
-    folder: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    door: str | None = None
-
-
-def shell_command(command: AppCommand, before: Sequence[str] = ()) -> str:
-    """Return *command* for a POSIX shell; *before* are words that come in front of its own."""
-    parts = [f"export {name}={shlex.quote(value)}; " for name, value in command.environment.items()]
-    if command.folder is not None:
-        parts.append(f"cd {shlex.quote(command.folder)} && ")
-    return "".join(parts) + "exec " + shlex.join([*before, *command.words])
-
-
 class HeldRun:
     """One run under the guard. Make it on the connection's loop, `start` it, and `end` it whatever happens.
 
-    *guard* is the guard's path on the device (`deploy.ensure_guard`).
+    *guard* is the guard's path on the device (`guard.ensure_guard`). Where *program* is our Python, *attach_as* makes
+    it open an attach socket of that name, for those who want to look into the app.
     """
 
-    def __init__(self, transport: Transport, guard: str, command: AppCommand) -> None:
+    def __init__(self, transport: Transport, guard: str, program: Program, *, attach_as: str | None = None) -> None:
         self._transport = transport
         self._orders: asyncio.Queue[bytes] = asyncio.Queue()
         self.exited = asyncio.Event()
         """Set when the run's first process is gone; children of it may go on, and hold its channel open."""
         folder = f"{RUN_FOLDER}{secrets.token_hex(8)}"
-        if command.door is not None:
+        environment = dict(program.environment)
+        if attach_as is not None:
             # It goes with the run's folder.
-            environment = {**command.environment, "INCAMERA_ATTACH": f"{folder}/{command.door}.socket"}
-            command = replace(command, environment=environment)
+            environment["INCAMERA_ATTACH"] = f"{folder}/{attach_as}.socket"
         timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
-        self._hold_command = "exec " + shlex.join(
-            [guard, Verb.supervise, folder, "--timeout", str(timeout), "--grace", str(grace)]
+        self._guard_program = Program((guard, Verb.supervise, folder, "--timeout", str(timeout), "--grace", str(grace)))
+        self._app_program = replace(
+            program, arguments=(guard, Verb.run, folder, "--", *program.arguments), environment=environment
         )
-        self._app_command = shell_command(command, [guard, Verb.run, folder, "--"])
 
     async def start(self, *, terminal: Terminal | None = None) -> Channel:
         """Start the run and return its channel."""
         # Both start at once, so that nobody waits for a round trip; the device's end sorts them out.
         self._hold, self.app = await asyncio.gather(
-            self._transport.open(self._hold_command),
-            self._transport.open(self._app_command, terminal=terminal),
+            self._transport.start(self._guard_program),
+            self._transport.start(self._app_program, terminal=terminal),
         )
         self.watch = asyncio.create_task(self._watch(self._hold))
         self.beat = asyncio.create_task(self._beat(self._hold))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.disk import write_cache
 from incamera.elf import dump_exports, parse_elf, parse_symbols
 from incamera.errors import DeviceError
+from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
@@ -83,7 +83,9 @@ def describe_library(data: bytes) -> dict[str, Any] | None:
 def read_page_size(session: Session) -> int:
     """Return the size of a page of the device's memory."""
     match = _PAGE_SIZE.search(
-        session.run("grep -m 1 KernelPageSize /proc/self/smaps").stdout.decode("utf-8", "replace")
+        session.run(Program(("grep", "-m", "1", "KernelPageSize", "/proc/self/smaps"))).stdout.decode(
+            "utf-8", "replace"
+        )
     )
     return int(match[1]) * 1024 if match else _USUAL_PAGE_SIZE
 
@@ -92,8 +94,8 @@ def read_files(session: Session, paths: Sequence[str]) -> dict[str, bytes]:
     """Read files from the device, all in one archive; links are followed, and what cannot be read is left out."""
     import tarfile
 
-    words = shlex.join(path.lstrip("/") for path in paths)
-    result = session.run(f"cd / && tar -c -h -f - {words}", timeout=_READ_SECONDS)
+    program = Program(("tar", "-c", "-h", "-f", "-", *(path.lstrip("/") for path in paths)), folder="/")
+    result = session.run(program, timeout=_READ_SECONDS)
     files: dict[str, bytes] = {}
     # Its exit code tells nothing more: one file that cannot be read is enough for a failure.
     try:

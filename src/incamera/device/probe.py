@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, par
 from incamera.disk import write_cache
 from incamera.errors import DeviceError
 from incamera.targets.form import Kind
+from incamera.transport.protocols import Script
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -25,7 +25,9 @@ _SHARE = next(path for path, kind in PLACES.items() if kind is Kind.share)
 
 # $1: the `boot` that is known already, $2: places that do not answer, $3...: the others. Sections begin with "== NAME".
 # Free space is asked for each time; the rest cannot change before the next start, but for mounts, which are compared.
-_SCRIPT = r"""
+_PROBE = Script(
+    "probe",
+    r"""
 known=$1; silent=$2; shift 2
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 echo "== boot"; echo "$boot"
@@ -76,8 +78,7 @@ for d in $(cat /etc/ld.so.conf /etc/ld.so.conf.d/*.conf 2>/dev/null | grep '^/')
   [ -d "$d" ] && echo "= $d" && ls -ln "$d" 2>/dev/null | grep '\.so'
 done
 exit 0
-""".replace("TOOLS", " ".join(_TOOLS)).replace(
-    "SHARE", next(path for path, kind in PLACES.items() if kind is Kind.share)
+""".replace("TOOLS", " ".join(_TOOLS)).replace("SHARE", _SHARE),
 )
 
 _LISTED = re.compile(
@@ -110,8 +111,8 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
 
 def _ask(session: Session, known: DeviceFacts | None, without: Sequence[str]) -> dict[str, list[str]]:
     places = [path for path in PLACES if path not in without]
-    words = ["sh", "-s", "--", known.boot if known else "", " ".join(without), *places]
-    output = session.require(shlex.join(words), purpose="look around", input=_SCRIPT.encode())
+    program = _PROBE.program(known.boot if known else "", " ".join(without), *places)
+    output = session.require(program, purpose="look around")
     return parse_sections(output.decode("utf-8", "replace"))
 
 

@@ -12,15 +12,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.holding import GRACE_SECONDS, AppCommand, HeldRun, shell_command
+from incamera.device.holding import GRACE_SECONDS, HeldRun
 from incamera.device.streams import Streams, copy_input, raw_terminal, write_all
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
-    from incamera.transport.protocols import Channel, Terminal, Transport
+    from incamera.transport.protocols import Channel, Program, Terminal
     from incamera.transport.session import Session
-
-__all__ = ["AppCommand", "Streams", "passing_signals", "run_app", "shell_command"]
 
 _CHUNK = 1 << 16
 # When the app has ended but a child holds its output open, the output is awaited for this long.
@@ -32,24 +30,25 @@ _HOLD_SECONDS = 0.05
 def run_app(
     session: Session,
     guard: str,
-    command: AppCommand,
+    program: Program,
     *,
+    attach_as: str | None = None,
     streams: Streams | None = None,
     taps: tuple[Tap, Tap] | None = None,
 ) -> int:
-    """Run *command* to its end and return its exit code (128 + N after signal N).
+    """Run *program* to its end and return its exit code (128 + N after signal N).
 
-    *guard* is the guard's path on the device (`deploy.ensure_guard`). With a terminal at both ends the app gets one
-    too. Ctrl-C interrupts the app, a second one kills it. *taps* see its standard output and standard error on their
-    way to the user. Raises ConnectionLost.
+    *guard* is the guard's path on the device (`guard.ensure_guard`), *attach_as* the name of its attach socket. With a
+    terminal at both ends the app gets one too. Ctrl-C interrupts the app, a second one kills it. *taps* see its
+    standard output and standard error on their way to the user. Raises ConnectionLost.
     """
     streams = streams or Streams()
     terminal = streams.find_terminal()
     if terminal is None:
         # Without a terminal Python keeps its output back until there is a lot of it; it shall come as it is printed.
-        environment = {"PYTHONUNBUFFERED": "1", **command.environment}
-        command = dataclasses.replace(command, environment=environment)
-    run = _Run(session.transport, guard, command, streams, terminal, taps or (None, None))
+        environment = {"PYTHONUNBUFFERED": "1", **program.environment}
+        program = dataclasses.replace(program, environment=environment)
+    run = _Run(HeldRun(session.transport, guard, program, attach_as=attach_as), streams, terminal, taps or (None, None))
     with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), passing_signals(run.notice):
         return session.call(run.main())
 
@@ -57,22 +56,17 @@ def run_app(
 class _Run:
     def __init__(
         self,
-        transport: Transport,
-        guard: str,
-        command: AppCommand,
+        held: HeldRun,
         streams: Streams,
         terminal: Terminal | None,
         taps: tuple[Tap | None, Tap | None],
     ) -> None:
-        self._transport = transport
-        self._guard = guard
-        self._command = command
+        self._held = held
         self._streams = streams
         self._terminal = terminal
         self._taps = taps
         self._interrupts = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._held: HeldRun | None = None
         self._app: Channel | None = None
         self._early: list[int] = []
 
@@ -85,7 +79,6 @@ class _Run:
             self._loop.call_soon_threadsafe(self._react, number)
 
     def _react(self, number: int) -> None:
-        assert self._held is not None
         if number == signal.SIGWINCH:
             if self._app is not None:
                 self._app.resize(*self._streams.terminal_size())
@@ -98,7 +91,7 @@ class _Run:
     # On the connection's loop.
 
     async def main(self) -> int:
-        held = self._held = HeldRun(self._transport, self._guard, self._command)
+        held = self._held
         self._loop = asyncio.get_running_loop()
         for number in self._early:
             self._react(number)

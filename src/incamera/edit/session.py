@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, Frame, agent_error
-from incamera.device.holding import GRACE_SECONDS, AppCommand, HeldRun
+from incamera.device.holding import GRACE_SECONDS, HeldRun
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, is_setting, settle
 from incamera.edit.memory import MemoryNews
@@ -19,6 +19,7 @@ from incamera.edit.streams import RunStreams
 from incamera.edit.values import Edited, Outcome
 from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
 from incamera.project.watching import saved_at
+from incamera.transport.protocols import Program
 from incamera.units import format_bytes
 from incamera.waiting import in_daemon_thread
 
@@ -88,7 +89,7 @@ class EditSession:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: asyncio.Future[Exception] = loop.create_future()
         self._inbox.attach(lambda: loop.call_soon_threadsafe(self._changed.set))
-        self._held = HeldRun(self._transport, self._guard, self._command())
+        self._held = HeldRun(self._transport, self._guard, self._program())
         channel = await self._held.start()
         self._agent = Agent(channel, self._hear)
         self._app = RunStreams(self._agent, self._streams, self._terminal)
@@ -129,12 +130,12 @@ class EditSession:
             self._inbox.attach(lambda: None)
             self._app.close()
 
-    def _command(self) -> AppCommand:
+    def _program(self) -> Program:
         edited = self._edited
         words = [f"{edited.root}/bin/python3", "-m", "incamera_agent", "--app", edited.app]
         words += ["--who", edited.who, "--what", edited.what]
         words += ["--take-over"] if edited.take_over else []
-        return AppCommand(words=tuple(words), environment={"INCAMERA_SUBREAPER": "1"})
+        return Program(tuple(words), environment={"INCAMERA_SUBREAPER": "1"})
 
     async def _interrupt(self) -> None:
         """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer.

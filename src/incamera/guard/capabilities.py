@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from incamera.disk import write_cache
 from incamera.runtime.launcher.protocol import Verb
+from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
@@ -47,7 +47,7 @@ def ensure_images_tried(session: Session, facts: DeviceFacts, guard: str, *, cac
     """Return what the guard at *guard* could mount: lines as `squashfs zstd`; none where nothing could be."""
     known = load_trials(facts, cache)
     if known.images is None:
-        result = session.run(shlex.join([guard, Verb.try_images]), timeout=_TRIAL_SECONDS)
+        result = session.run(Program((guard, Verb.try_images)), timeout=_TRIAL_SECONDS)
         lines = result.text.splitlines()
         known = dataclasses.replace(known, images=tuple(line for line in lines if line.startswith("squashfs ")))
         if result.exit_code == 0 and not any(_PASSING in line for line in lines):
@@ -61,10 +61,10 @@ def ensure_speed(session: Session, facts: DeviceFacts, place: Place, guard: str,
     key = f"{place.path} {place.filesystem}"
     if key not in known.speeds:
         room = place.free is None or place.free > 4 * _MEASURED_BYTES
-        words = shlex.join([guard, Verb.measure, place.path, str(_MEASURED_BYTES)])
         if not (room and place.writable):
             return Speed()
-        result = session.run(words, timeout=_TRIAL_SECONDS)
+        program = Program((guard, Verb.measure, place.path, str(_MEASURED_BYTES)))
+        result = session.run(program, timeout=_TRIAL_SECONDS)
         numbers = dict(line.split(" ", 1) for line in result.text.splitlines() if " " in line)
         speed = Speed(_number(numbers.get("write")), _number(numbers.get("read")))
         known = dataclasses.replace(known, speeds={**known.speeds, key: speed})

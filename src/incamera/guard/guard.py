@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
-from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode
-from incamera.transport.session import run_command
+from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode, Verb
+from incamera.transport.protocols import Script
+from incamera.transport.session import run_program
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Transport
@@ -19,6 +19,53 @@ if TYPE_CHECKING:
 FOLDER = "incamera"
 _ENDED = (128 + 15, 255)
 _UPLOAD_SECONDS = 120.0
+
+
+# Ends with `taken` where another user owns anything on the way from the folder $1 down to the path $2. That is asked
+# where everybody may write, as in /tmp; on a card or share the owner tells nothing.
+_REQUIRE_OWN = """
+place=$1 path=$2
+require_own() {
+  [ -k "$place" ] || return 0
+  rest=${path#"$place"/} file=$place
+  while [ "$rest" ]; do
+    file=$file/${rest%%/*}
+    case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+    [ -e "$file" ] || [ -L "$file" ] || break
+    [ -O "$file" ] && [ ! -L "$file" ] || { echo "another user has taken $file" >&2; exit TAKEN; }
+  done
+}
+require_own
+""".replace("TAKEN", f"{ExitCode.taken:d}")
+# An empty file would be run, too, and do nothing.
+_IS_PROGRAM = '[ -s "$path" ] && [ -x "$path" ]'
+# Its time tells other versions of it, which clear up, that somebody needs it.
+FIND = Script("find-guard", _REQUIRE_OWN + f'{_IS_PROGRAM} || exit 1; touch -c "$path"; exit 0')
+# Reads the program, of $3 bytes: the size tells whether all of it came. $$ keeps two hosts that do this at once apart.
+# Without `sync`, a power cut may keep the name and lose the bytes.
+BRING = Script(
+    "bring-guard",
+    'umask 022; mkdir -p "${2%/*}" || exit 1'
+    + _REQUIRE_OWN
+    + """
+t=$path.$$; cat > "$t" && [ "$(wc -c < "$t")" -eq "$3" ] && chmod 755 "$t" && { sync "$t" 2>/dev/null || :; } \
+&& mv -f "$t" "$path" || { rm -f "$t"; exit 1; }
+""",
+)
+# The first use of the guard in a session, unless FIND was. $3 is the folder of the bundle to activate afterwards, or
+# empty, $4 may be --anew, the rest are the arguments of `receive`.
+RECEIVE = Script(
+    "receive",
+    _REQUIRE_OWN
+    + f"""
+{{ {_IS_PROGRAM}; }} || exit {ExitCode.no_guard:d}
+folder=$3 anew=$4; shift 4
+[ "$folder" ] || exec "$path" {Verb.receive} "$@"
+"$path" {Verb.receive} "$@"; c=$?
+case $c in 0) ;; {ExitCode.mended:d}) anew=--anew ;; *) exit $c ;; esac
+exec "$path" {Verb.activate} $anew "$folder"
+""",
+)
 
 
 class NoRoom(DeviceUnsuitable):
@@ -53,24 +100,13 @@ def ensure_guard(session: Session, guard: Guard) -> str:
 
 async def bring_guard(transport: Transport, guard: Guard) -> str:
     path, data = guard.remote_path, guard.binary.read_bytes()
-    quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
-    # Its time tells other versions of it, which clear up, that somebody needs it.
-    own = own_words(guard.place, path)
-    found = await run_command(
-        transport, f"{own}{is_program(path)} && {{ touch -c {quoted}; :; }}", timeout=_UPLOAD_SECONDS
-    )
+    found = await run_program(transport, FIND.program(guard.place, path), timeout=_UPLOAD_SECONDS)
     if found.exit_code == 0:
         return path
     if found.exit_code == ExitCode.taken:
         raise explain(transport, ExitCode.taken, found.error_text, guard.place)
-    # $$ keeps two hosts that do this at once apart. The size tells whether all of it came. Without `sync`, a power cut
-    # may keep the name and lose the bytes.
-    script = (
-        f"umask 022; mkdir -p {folder} || exit 1; {own}"
-        f't={quoted}.$$ && cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] && chmod 755 "$t" '
-        f'&& {{ sync "$t" 2>/dev/null || :; }} && mv -f "$t" {quoted} || {{ rm -f "$t"; exit 1; }}'
-    )
-    result = await run_command(transport, script, input=data, timeout=_UPLOAD_SECONDS)
+    program = BRING.program(guard.place, path, str(len(data)))
+    result = await run_program(transport, program, input=data, timeout=_UPLOAD_SECONDS)
     if result.exit_code == ExitCode.taken:
         raise explain(transport, ExitCode.taken, result.error_text, guard.place)
     if result.exit_code:
@@ -78,26 +114,6 @@ async def bring_guard(transport: Transport, guard: Guard) -> str:
             raise explain(transport, ExitCode.no_space, "", guard.place)
         raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
     return path
-
-
-def is_program(path: str) -> str:
-    """The shell's test for a program in *path*. An empty one would be run, too, and do nothing."""
-    quoted = shlex.quote(path)
-    return f"[ -s {quoted} ] && [ -x {quoted} ]"
-
-
-def own_words(place: str, path: str) -> str:
-    """What the shell does first: end where another user has put anything on the way from *place* down to *path*.
-
-    That is asked where everybody may write, as in /tmp; a card's or share's owners need not be us.
-    """
-    parts = path.removeprefix(f"{place}/").split("/")
-    below = shlex.join("/".join((place, *parts[: number + 1])) for number in range(len(parts)))
-    return (
-        f"[ ! -k {shlex.quote(place)} ] || for f in {below}; do "
-        f'[ -e "$f" ] || [ -L "$f" ] || break; [ -O "$f" ] && [ ! -L "$f" ] || '
-        f'{{ echo "another user has taken $f" >&2; exit {ExitCode.taken:d}; }}; done; '
-    )
 
 
 def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,9 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.guard import FOLDER, Guard, NoRoom, bring_guard, explain, is_program, own_words
+from incamera.guard.guard import (
+    FOLDER,
+    RECEIVE,
+    Guard,
+    NoRoom,
+    bring_guard,
+    explain,
+)
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode, Verb
+from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
@@ -101,10 +108,10 @@ class Receiver:
             )
         return answer.root
 
-    def _command(self, shipment: Shipment, name: str, stands: bool) -> str:
+    def _program(self, shipment: Shipment, name: str, stands: bool) -> Program:
         way, apps = self._way, f"{self._way.folder or self._way.place}/{FOLDER}"
         path = way.guard if self._local else self._guard.remote_path
-        words = [path, Verb.receive, apps, shipment.app, name]
+        words = [apps, shipment.app, name]
         words += ["plain", "keep"] if self._local else _encoding(self._transport)
         words += [word for word, wanted in (("verify", way.verify), ("take-over", way.take_over)) if wanted]
         if way.who:
@@ -113,21 +120,16 @@ class Receiver:
         if image is not None:
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
-        own = "" if self._local else own_words(self._guard.place, path)
-        command = f"{own}{{ {is_program(path)}; }} || exit {ExitCode.no_guard:d}; "
-        if image is None or not stands:
-            return command + f"exec {shlex.join(words)}"
-        folder = f"{apps}/{shipment.app}/{name}"
-        stand, anew = (f"exec {shlex.join([path, Verb.activate, *option, folder])}" for option in ((), ("--anew",)))
-        if self.mended:  # the runtime was, that came beforehand
-            stand = anew
-        cases = f"0) {stand};; {ExitCode.mended:d}) {anew};; *) exit $c;;"
-        return command + f"{shlex.join(words)}; c=$?; case $c in {cases} esac"
+        if self._local:
+            return Program((path, Verb.receive, *words))
+        folder = f"{apps}/{shipment.app}/{name}" if image is not None and stands else ""
+        # The runtime may have been damaged, which came beforehand.
+        return RECEIVE.program(self._guard.place, path, folder, "--anew" if self.mended else "", *words)
 
     async def _receive(self, shipment: Shipment, stand: bool, *, name: str | None = None) -> _Answer:
-        command = self._command(shipment, name or shipment.name, stand)
+        program = self._program(shipment, name or shipment.name, stand)
         for attempt in (1, 2):
-            channel = await self._transport.open(command)
+            channel = await self._transport.start(program)
             error = bytearray()
             # Read all the time: a `tar` that has much to complain of would wait for somebody to hear it.
             hearing = asyncio.create_task(_keep_last(channel, error))

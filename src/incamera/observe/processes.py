@@ -18,6 +18,7 @@ from incamera.device.holding import RUN_FOLDER
 from incamera.errors import DeviceError
 from incamera.observe.roles import Role, find_role, is_guard
 from incamera.runtime.launcher.protocol import RUN_VARIABLE
+from incamera.transport.protocols import Script
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
@@ -25,21 +26,35 @@ if TYPE_CHECKING:
 
 _MARK = f"{RUN_VARIABLE}="
 # `grep -l` reads all environments in one process. Sections begin with a line "= NAME PID": no line of /proc does.
-_LOOK = r"""
+_LOOK_TEXT = r"""
 echo "= sample -"; cat /proc/uptime; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
-for p in $({{ grep -la '{mark}' /proc/[0-9]*/environ; grep -la '{tools}' /proc/[0-9]*/cmdline; }} 2>/dev/null |
+for p in $({ grep -la 'MARK' /proc/[0-9]*/environ; grep -la 'TOOLS' /proc/[0-9]*/cmdline; } 2>/dev/null |
 cut -d/ -f3 | sort -un); do
 [ -r /proc/$p/environ ] || continue
 echo "= stat $p"; cat /proc/$p/stat
-echo "= run $p"; tr '\0' '\n' < /proc/$p/environ | grep '^{mark}'
+echo "= run $p"; tr '\0' '\n' < /proc/$p/environ | grep '^MARK'
 echo "= words $p"; tr '\0\n' '\n ' < /proc/$p/cmdline
 echo "= folder $p"; readlink /proc/$p/cwd
 echo "= memory $p"; grep -E '^(VmRSS|VmHWM|Threads):' /proc/$p/status; grep -E '^Pss:' /proc/$p/smaps_rollup
 set -- /proc/$p/fd/*; echo "files: $#"
 done 2>/dev/null
 echo "= end -"
-"""
-_TOOLS = r"^/[^ ]*/incamera-\(guard-\|tools/\)"
+""".replace("MARK", _MARK).replace("TOOLS", r"^/[^ ]*/incamera-\(guard-\|tools/\)")
+_LOOK = Script("look", _LOOK_TEXT)
+_WATCH = Script("watch", f'every=$1; while :; do {_LOOK_TEXT}\nsleep "$every" || exit; done')
+# $1: how often to look whether they have ended, $2...: signals, each with the process that gets it.
+_END = Script(
+    "end",
+    r"""
+tries=$1; shift; pids=
+for ask; do kill -$ask 2>/dev/null; pids="$pids ${ask#* }"; done
+kill -CONT $pids 2>/dev/null
+n=0; while [ $n -lt $tries ] && kill -0 $pids 2>/dev/null; do
+usleep 200000 2>/dev/null || sleep 1; n=$((n+1)); done
+kill -KILL $pids 2>/dev/null; sleep 1
+for p in $pids; do [ -d /proc/$p ] && ! grep -q "^State:.Z" /proc/$p/status && echo $p; done; true
+""",
+)
 # Linux counts processor time in these, whatever the processor (USER_HZ).
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
@@ -100,14 +115,14 @@ class Sample:
 
 def take_sample(session: Session) -> Sample:
     """Look once. Raises DeviceError."""
-    text = session.require(_script(), purpose="look at its processes").decode("utf-8", "replace")
+    text = session.require(_LOOK.program(), purpose="look at its processes").decode("utf-8", "replace")
     return parse_sample(text, str(session.device))
 
 
 async def watch(transport: Transport, *, every: float) -> AsyncGenerator[Sample, None]:
     """Yield a sample every so many seconds, until the reader has enough."""
     # The shell ends with its channel: its next `echo` finds nobody.
-    channel = await transport.open(f"while :; do {_script()}\nsleep {every:g} || exit; done")
+    channel = await transport.start(_WATCH.program(f"{every:g}"))
     try:
         while text := await _read_sample(channel):
             yield parse_sample(text, str(transport.device))
@@ -133,17 +148,9 @@ def end_runs(session: Session, processes: Sequence[Process], *, grace: float = 3
         return []
     # The agent first, so that what becomes of the others is no news to it.
     ordered = sorted(processes, key=lambda process: process.role is not Role.agent)
-    ask = " ".join(
-        f"kill -{'USR1' if process.role is Role.agent else 'TERM'} {process.pid} 2>/dev/null;" for process in ordered
-    )
-    listed, tries = " ".join(str(process.pid) for process in ordered), max(1, int(grace / 0.2))
-    script = (
-        f"{ask} kill -CONT {listed} 2>/dev/null; n=0; "
-        f"while [ $n -lt {tries} ] && kill -0 {listed} 2>/dev/null; do usleep 200000 2>/dev/null || sleep 1; "
-        f"n=$((n+1)); done; kill -KILL {listed} 2>/dev/null; sleep 1; "
-        f'for p in {listed}; do [ -d /proc/$p ] && ! grep -q "^State:.Z" /proc/$p/status && echo $p; done; true'
-    )
-    return [int(line) for line in session.require(script, purpose="end processes").split()]
+    asks = [f"{'USR1' if process.role is Role.agent else 'TERM'} {process.pid}" for process in ordered]
+    program = _END.program(str(max(1, int(grace / 0.2))), *asks)
+    return [int(line) for line in session.require(program, purpose="end processes").split()]
 
 
 def parse_sample(text: str, device: str) -> Sample:
@@ -249,10 +256,6 @@ def _numbers(lines: Iterable[str]) -> dict[str, int]:
         if colon and rest.split() and rest.split()[0].isdigit():
             numbers[name] = int(rest.split()[0])
     return numbers
-
-
-def _script() -> str:
-    return _LOOK.format(mark=_MARK, tools=_TOOLS)
 
 
 def settle_roles(processes: Sequence[Process]) -> list[Process]:

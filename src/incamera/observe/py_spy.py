@@ -8,13 +8,13 @@ list of mapped files in which the interpreter has the name of a Python library, 
 from __future__ import annotations
 
 import hashlib
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
-from incamera.guard.guard import is_program, own_words
+from incamera.guard.guard import BRING, FIND
 from incamera.observe.stacks import parse_folded
+from incamera.transport.protocols import Script
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -48,20 +48,25 @@ do(libc.mount(f"{scratch}/maps".encode(), f"/proc/{pid}/maps".encode(), None, 0x
 os.execv(words[0], words)
 """
 
+# The folder is the shell's to remove, however this ends.
+_WATCH = Script(
+    "flame",
+    """
+python=$1 record=$2 pid=$3; shift 3
+s=$(mktemp -d /tmp/incamera-flame-XXXXXX) && trap 'rm -rf "$s"' EXIT HUP TERM &&
+"$python" -c "$record" "$pid" "$s" "$@" --output "$s/stacks" >&2 && cat "$s/stacks"
+""",
+)
+
 
 def ensure_tool(session: Session, binary: Path, name: str, place: str) -> str:
     """Bring a program to the device unless it is there. Returns its path."""
     data = binary.read_bytes()
     path = f"{place}/incamera-tools/{name}-{hashlib.sha256(data).hexdigest()[:12]}"
-    quoted, own = shlex.quote(path), own_words(place, path)
-    if session.run(f"{own}{is_program(path)}").exit_code == 0:
+    if session.run(FIND.program(place, path)).exit_code == 0:
         return path
-    script = (
-        f"umask 022; mkdir -p {shlex.quote(place)}/incamera-tools || exit 1; {own}t={quoted}.$$ && "
-        f'{{ cat > "$t" && [ "$(wc -c < "$t")" -eq {len(data)} ] && chmod 755 "$t" && mv -f "$t" {quoted}; }} '
-        f'|| {{ rm -f "$t"; exit 1; }}'
-    )
-    session.require(script, purpose=f"put {name} there", input=data, timeout=_UPLOAD_SECONDS)
+    program = BRING.program(place, path, str(len(data)))
+    session.require(program, purpose=f"put {name} there", input=data, timeout=_UPLOAD_SECONDS)
     return path
 
 
@@ -70,13 +75,8 @@ def watch_stacks(session: Session, spy: str, process: Process, *, seconds: int, 
     assert process.interpreter is not None
     words = ["record", "--format", "raw", "--full-filenames", "--pid", str(process.pid)]
     words += ["--duration", str(seconds), "--rate", str(rate)]
-    # The folder is the shell's to remove, however this ends.
-    script = (
-        f"s=$(mktemp -d /tmp/incamera-flame-XXXXXX) && trap 'rm -rf \"$s\"' EXIT HUP TERM && "
-        f'{shlex.quote(process.interpreter)} -c {shlex.quote(_RECORD)} {process.pid} "$s" {shlex.quote(spy)} '
-        f'{shlex.join(words)} --output "$s/stacks" >&2 && cat "$s/stacks"'
-    )
-    result = session.run(script, timeout=seconds + _START_SECONDS)
+    program = _WATCH.program(process.interpreter, _RECORD, str(process.pid), spy, *words)
+    result = session.run(program, timeout=seconds + _START_SECONDS)
     lines = [line for line in result.error_text.splitlines() if line.strip()]
     if result.exit_code:
         raise DeviceError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shlex
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import Verb
+from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.device.attach import Door
@@ -68,7 +68,7 @@ def ask_for_stacks(session: Session, guard: str, door: Door, *, seconds: float, 
         from incamera.device.agent import Agent
 
         nonlocal reason
-        channel = await session.transport.open("exec " + shlex.join([guard, Verb.connect, door.path]))
+        channel = await session.transport.start(Program((guard, Verb.connect, door.path)))
         agent = Agent(channel)
         try:
             await agent.hello()

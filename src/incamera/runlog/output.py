@@ -17,9 +17,9 @@ from incamera.runlog.log import RunLog, log_folder
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
-    from incamera.device.holding import AppCommand
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
+    from incamera.transport.protocols import Program
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,25 +82,27 @@ def run_shown(
     context: Context,
     project: Project,
     done: Deployed,
-    command: AppCommand,
+    program: Program,
     *,
+    attach_as: str | None = None,
     keep: bool = True,
     rewrite_stdout: bool = False,
 ) -> int:
-    """Run *command* in what was deployed, its output shown with the host's paths. Returns its exit code."""
+    """Run *program* in what was deployed, its output shown with the host's paths. Returns its exit code."""
     streams = Streams()
     with kept_output(
         context,
         project,
-        RunLabel(words=["python3", *command.words[1:]], device=str(done.connection.device)) if keep else None,
-        folders=[command.folder or "", *done.app_folders],
+        RunLabel(words=["python3", *program.arguments[1:]], device=str(done.connection.device)) if keep else None,
+        folders=[program.folder or "", *done.app_folders],
         terminal=streams.find_terminal() is not None,
         rewrite_stdout=rewrite_stdout,
     ) as output:
         output.exit_code = run_app(
             done.session,
             done.guard.remote_path,
-            command,
+            program,
+            attach_as=attach_as,
             streams=streams,
             taps=(output.stdout, output.stderr),
         )

@@ -8,14 +8,17 @@ import subprocess
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from incamera.proc import running
+from incamera.errors import DeviceError
+from incamera.proc import minimal_environment, running
 from incamera.transport.session import Session
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
-    from incamera.transport.protocols import Channel, Terminal
+    from incamera.transport.protocols import Channel, Program, Terminal
 
 _LIMIT = 1 << 16
+# A shell, since it ends with 126 or 127 where the program cannot be started.
+_START = 'cd "$1" && shift && exec "$@"'
 
 
 def open_local(device: Device) -> Session:
@@ -37,8 +40,10 @@ class LocalTransport:
     def device(self) -> Device:
         return self._device
 
-    async def open(self, command: str, *, terminal: Terminal | None = None) -> Channel:
-        return LocalChannel(command)
+    async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
+        if terminal is not None:
+            raise DeviceError(f"{self._device} is a folder of this computer: there are no terminals")
+        return LocalChannel(program)
 
     async def close(self) -> None: ...
 
@@ -46,11 +51,18 @@ class LocalTransport:
 class LocalChannel:
     """`protocols.Channel` over pipes."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, program: Program) -> None:
         self._stack = ExitStack()
         pipe = subprocess.PIPE
         self._process = self._stack.enter_context(
-            running(["sh", "-c", command], purpose="write into the folder", stdin=pipe, stdout=pipe, stderr=pipe)
+            running(
+                ["sh", "-c", _START, "sh", program.folder or ".", *program.arguments],
+                purpose=f"start {program.arguments[0]}",
+                env=minimal_environment(**program.environment),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+            )
         )
         self._line = b""
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.transport.protocols import CommandResult, Transport
+from incamera.transport.protocols import Program, ProgramResult, Transport
 from incamera.waiting import await_result
 
 if TYPE_CHECKING:
@@ -63,13 +63,15 @@ class Session:
                 self._settle()
             raise
 
-    def run(self, command: str, *, input: bytes = b"", timeout: float = _TIMEOUT_SECONDS) -> CommandResult:
-        """Run *command* in the device's shell to its end. Raises ConnectionLost, also when it takes too long."""
-        return self.call(run_command(self.transport, command, input=input, timeout=timeout))
+    def run(self, program: Program, *, input: bytes = b"", timeout: float = _TIMEOUT_SECONDS) -> ProgramResult:
+        """Run *program* to its end. Raises ConnectionLost, also when it takes longer than *timeout* seconds."""
+        return self.call(run_program(self.transport, program, input=input, timeout=timeout))
 
-    def require(self, command: str, *, purpose: str, input: bytes = b"", timeout: float = _TIMEOUT_SECONDS) -> bytes:
-        """Run *command* and return what it printed. Raises DeviceError when it fails."""
-        result = self.run(command, input=input, timeout=timeout)
+    def require(
+        self, program: Program, *, purpose: str, input: bytes = b"", timeout: float = _TIMEOUT_SECONDS
+    ) -> bytes:
+        """Run *program* and return its standard output. Raises DeviceError when its exit code is not 0."""
+        result = self.run(program, input=input, timeout=timeout)
         if result.exit_code:
             raise DeviceError(
                 f"cannot {purpose} on {self.device}: {result.error_text or f'exit code {result.exit_code}'}"
@@ -109,16 +111,16 @@ class Session:
             self._loop.close()
 
 
-async def run_command(transport: Transport, command: str, *, input: bytes = b"", timeout: float) -> CommandResult:
-    """Run *command* to its end, giving it *input* to read."""
+async def run_program(transport: Transport, program: Program, *, input: bytes = b"", timeout: float) -> ProgramResult:
+    """Run *program* to its end with *input* as its standard input. Raises ConnectionLost after *timeout* seconds."""
     try:
         async with asyncio.timeout(timeout):
-            channel = await transport.open(command)
+            channel = await transport.start(program)
             try:
                 _, stdout, stderr = await asyncio.gather(
                     _feed(channel.write, channel.write_eof, input), _collect(channel.read), _collect(channel.read_error)
                 )
-                return CommandResult(await channel.wait(), stdout, stderr)
+                return ProgramResult(await channel.wait(), stdout, stderr)
             finally:
                 await channel.close()
     except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import asyncssh
 
     from incamera.transport.device import Device
-    from incamera.transport.protocols import Channel, Terminal
+    from incamera.transport.protocols import Channel, Program, Terminal
     from incamera.transport.session import Session
 
 T = TypeVar("T")
@@ -30,14 +31,14 @@ class SshTransport:
     def device(self) -> Device:
         return self._device
 
-    async def open(self, command: str, *, terminal: Terminal | None = None) -> Channel:
+    async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
         import asyncssh
 
         with _noticing_loss(self._device):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
             process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
-                command,
+                to_shell(program),
                 encoding=None,
                 request_pty=terminal is not None,
                 term_type=terminal.kind if terminal else None,
@@ -49,6 +50,14 @@ class SshTransport:
         self._connection.close()
         with suppress(TimeoutError, OSError):
             await asyncio.wait_for(self._connection.wait_closed(), 3)
+
+
+def to_shell(program: Program) -> str:
+    """Return *program* as text for the device's shell, which is all that SSH has for starting one."""
+    parts = [f"export {name}={shlex.quote(value)}; " for name, value in program.environment.items()]
+    if program.folder is not None:
+        parts.append(f"cd {shlex.quote(program.folder)} && ")
+    return "".join(parts) + "exec " + shlex.join(program.arguments)
 
 
 class SshChannel:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-import shlex
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.holding import AppCommand
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
-from incamera.transport.session import run_command
+from incamera.transport.protocols import Program, Script
+from incamera.transport.session import run_program
 from incamera.transport.ssh_transport import forwarded
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
@@ -32,6 +31,16 @@ DEFAULT_PORT = 5678  # debugpy's own
 CONFIGURATION = "incamera: attach"
 # debugpy needs so long where the processor is emulated.
 _READY_SECONDS = 120
+_AWAIT_LISTENER = Script(
+    "await-listener",
+    'n=0; until grep -q "$1" /proc/net/tcp; do n=$((n+1)); [ $n -lt "$2" ] || exit 1; sleep 1; done',
+)
+_IS_WORKING_FOLDER = Script("is-working-folder", 'ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- " -> $1"')
+_LAY_OUT = Script(
+    "lay-out",
+    'rm -rf "$2" && mkdir -p "$2" && { cp -al "$1" "$2" 2>/dev/null || '
+    '{ rm -rf "$2"; mkdir -p "$2" && cp -a "$1" "$2"; }; }',
+)
 _PORTS = (20000, 32000)  # below those that the kernel gives away itself
 
 
@@ -58,17 +67,16 @@ def debug_app(
         session, root = done.session, done.result.root
         folder = remote_folder(project)
         remote_port = _find_free_port(session)
-        waiting = f'grep -q ":{remote_port:04X} 00000000:0000 0A" /proc/net/tcp'
-        ready = f"n=0; until {waiting}; do n=$((n+1)); [ $n -lt {_READY_SECONDS} ] || exit 1; sleep 1; done"
+        ready = _AWAIT_LISTENER.program(f":{remote_port:04X} 00000000:0000 0A", str(_READY_SECONDS))
 
         async def until_ready() -> bool:
-            return (await run_command(session.transport, ready, timeout=_READY_SECONDS + 30)).exit_code == 0
+            return (await run_program(session.transport, ready, timeout=_READY_SECONDS + 30)).exit_code == 0
 
         words = ["-X", "frozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{remote_port}"]
         if wait:
             words.append("--wait-for-client")
-        command = AppCommand(
-            words=(f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
+        program = Program(
+            (f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
             folder=folder,
             environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )
@@ -82,7 +90,7 @@ def debug_app(
                 + f" (in VS Code: F5, “{CONFIGURATION}”"
                 + (")" if write_launch else ", which `incamera debug --write-launch` writes)")
             )
-            return run_shown(context, project, done, command)
+            return run_shown(context, project, done, program)
 
 
 @contextmanager
@@ -91,21 +99,16 @@ def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
 
     A bundle's folder is another after each edit; debuggers are told this one once.
     """
-    source, copy = shlex.quote(f"{app}/."), shlex.quote(folder)
-    # Whoever debugs it there now would lose the files under his feet, and we ours at his end.
-    if not session.run(f"ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- {shlex.quote(f' -> {folder}')}").exit_code:
+    # Two debug sessions would share this folder: starting a second would delete the first's files.
+    if not session.run(_IS_WORKING_FOLDER.program(folder)).exit_code:
         raise DeviceRefused(
             f"this app is being debugged on {session.device} already", hint="end that session; `incamera ps` shows it"
         )
-    session.require(
-        f"rm -rf {copy} && mkdir -p {copy} && {{ cp -al {source} {copy} 2>/dev/null || "
-        f"{{ rm -rf {copy}; mkdir -p {copy} && cp -a {source} {copy}; }}; }}",
-        purpose="lay out the app for the debugger",
-    )
+    session.require(_LAY_OUT.program(f"{app}/.", folder), purpose="lay out the app for the debugger")
     try:
         yield
     finally:
-        session.run(f"rm -rf {copy}")
+        session.run(Program(("rm", "-rf", folder)))
 
 
 def require_free(port: int) -> None:
@@ -172,7 +175,9 @@ def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
 
 def _find_free_port(session: Session) -> int:
     """Return a port that nobody on the device listens at."""
-    table = session.require("cat /proc/net/tcp", purpose="look for a free port").decode("ascii", "replace")
+    table = session.require(Program(("cat", "/proc/net/tcp")), purpose="look for a free port").decode(
+        "ascii", "replace"
+    )
     taken = {int(line.split()[1].rpartition(":")[2], 16) for line in table.splitlines()[1:] if len(line.split()) > 1}
     free = [port for port in random.sample(range(*_PORTS), 64) if port not in taken]
     if not free:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from incamera.device.holding import AppCommand
 from incamera.errors import ConfigError
 from incamera.runlog.output import run_shown
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def run_app(context: Context, project: Project, arguments: Sequence[str], reques
     with deployed(context, project, request) as done:
         root = done.result.root
         words = (f"{root}/bin/python3", *project.entry.to_arguments(), *arguments)
-        command = AppCommand(words=words, folder=f"{root}/app", door=project.name)
-        return run_shown(context, project, done, command)
+        program = Program(words, folder=f"{root}/app")
+        return run_shown(context, project, done, program, attach_as=project.name)
 
 
 def run_python(
@@ -33,9 +33,9 @@ def run_python(
         _require_in_wheel(project, arguments[0])
     with deployed(context, project, request) as done:
         root = done.result.root
-        command = AppCommand(words=(f"{root}/bin/python3", *arguments), folder=f"{root}/app")
+        program = Program((f"{root}/bin/python3", *arguments), folder=f"{root}/app")
         # What the interpreter prints may be anything, and much: only the app's runs are kept.
-        return run_shown(context, project, done, command, keep=False)
+        return run_shown(context, project, done, program, keep=False)
 
 
 def _require_in_wheel(project: Project, script: str) -> None:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from incamera.device.holding import AppCommand
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
 from incamera.observe.startup import BOOT, Startup, StartupTap
 from incamera.runlog.output import RunLabel, kept_output
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def profile_startup(
         before = time.monotonic() - began
         root = done.result.root
         words = [*project.entry.to_arguments(), *arguments]
-        command = AppCommand(
-            words=(f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words), folder=f"{root}/app"
-        )
+        program = Program((f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words), folder=f"{root}/app")
         streams = Streams(stdout=2) if quiet_output else Streams()
         terminal = streams.find_terminal() is not None
         startup = Startup(opened=time.monotonic())
@@ -78,7 +76,7 @@ def profile_startup(
                 StartupTap(startup, output.stdout, is_output=True),
                 StartupTap(startup, output.stderr, is_output=False),
             )
-            code = run_app(done.session, done.guard.remote_path, command, streams=streams, taps=taps)
+            code = run_app(done.session, done.guard.remote_path, program, streams=streams, taps=taps)
             output.exit_code = code
         ended = time.monotonic()
     startup.finish()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,13 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from incamera.device.holding import AppCommand
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
 from incamera.errors import StoreError
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
+from incamera.transport.protocols import Program, Script
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -36,6 +35,11 @@ if TYPE_CHECKING:
 # What the host says about colours holds in the camera.
 _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
 _FETCH_SECONDS = 120.0
+# A run that lost its connection could not remove its own folder: after a day nobody needs it.
+_MAKE_SCRATCH = Script(
+    "make-scratch",
+    "find /tmp -maxdepth 1 -name 'incamera-test-*' -mmin +1440 -exec rm -rf {} + 2>/dev/null; mkdir -m 700 \"$1\"",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +81,12 @@ def run_tests(
         # Where its tracer in C isn't there, coverage would complain of it at every start.
         if not any("/coverage/tracer." in entry.path and entry.path.endswith(".so") for entry in done.bundle.entries):
             environment["COVERAGE_CORE"] = "pytrace"
-        command = AppCommand(
-            words=(f"{root}/bin/python3", *plan_words(project, run, scratch)),
+        program = Program(
+            (f"{root}/bin/python3", *plan_words(project, run, scratch)),
             folder=f"{root}/app",
             environment=environment,
         )
-        code = run_shown(context, project, done, command, rewrite_stdout=True)
+        code = run_shown(context, project, done, program, rewrite_stdout=True)
         paths = host_paths(project.folder, done.app_folders, has_build_system=project.has_build_system)
         if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
             _write(run.junit, rewrite_text(data, paths))
@@ -157,17 +161,15 @@ def rewrite_coverage(file: Path, paths: HostPaths) -> None:
 def _scratch(session: Session) -> Iterator[str]:
     """A folder in the camera for what tests leave behind, gone when the block is left."""
     folder = f"/tmp/incamera-test-{secrets.token_hex(8)}"
-    # A run that lost its connection could not remove its own: after a day nobody needs it.
-    old = "find /tmp -maxdepth 1 -name 'incamera-test-*' -mmin +1440 -exec rm -rf {} + 2>/dev/null"
-    session.require(f"{old}; mkdir -m 700 {folder}", purpose="make a folder for the tests")
+    session.require(_MAKE_SCRATCH.program(folder), purpose="make a folder for the tests")
     try:
         yield folder
     finally:
-        session.run(f"rm -rf {folder}")
+        session.run(Program(("rm", "-rf", folder)))
 
 
 def _fetch(session: Session, path: str) -> bytes | None:
-    result = session.run(f"cat {shlex.quote(path)}", timeout=_FETCH_SECONDS)
+    result = session.run(Program(("cat", path)), timeout=_FETCH_SECONDS)
     return None if result.exit_code else result.stdout
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.runtime.bundle import link_tree
+from incamera.transport.protocols import Program
 from incamera.tree import list_tree
 
 from .build import installed_name
@@ -86,13 +87,14 @@ def equip_camera(session: Session, corpus: Path, profile: str) -> None:
     with tarfile.open(fileobj=output, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for library in sorted((corpus / "camera" / generation_of(profile)).iterdir()):
             archive.add(library, library.name)
-    session.require("tar -x -C /usr/lib -f -", purpose="put libraries", input=output.getvalue())
+    session.require(
+        Program(("tar", "-x", "-C", "/usr/lib", "-f", "-")), purpose="put libraries", input=output.getvalue()
+    )
 
 
 def load_cases_there(session: Session, root: str) -> dict[str, str | None]:
     """Return, for each case of the bundle that runs from *root*, what went wrong in the camera, or None."""
-    output = session.require(
-        f"cd {root}/app && {root}/bin/python3 runner.py", purpose="load the corpus", timeout=_SECONDS
-    )
+    program = Program((f"{root}/bin/python3", "runner.py"), folder=f"{root}/app")
+    output = session.require(program, purpose="load the corpus", timeout=_SECONDS)
     found: dict[str, str | None] = json.loads(output)
     return {name: words and words.replace(os.linesep, " ") for name, words in found.items()}

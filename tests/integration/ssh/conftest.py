@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from incamera.device.run import AppCommand, Streams
+from incamera.device.streams import Streams
 from incamera.guard.guard import Guard
 from incamera.guard.sync import Shipment, plan_shipment
 from incamera.runtime.launcher import require_launcher
@@ -136,7 +136,3 @@ def ends() -> Iterator[Ends]:
     ends = Ends()
     yield ends
     ends.finish()
-
-
-def shell(script: str, **more: Any) -> AppCommand:
-    return AppCommand(words=("sh", "-c", script), **more)

@@ -15,7 +15,9 @@ import pytest
 from incamera.device.probe import probe
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
 from incamera.transport.device import Device
+from incamera.transport.protocols import Program
 from incamera.transport.ssh_transport import forwarded
+from tests.programs import shell
 
 from ..ssh_server import SshServer
 
@@ -30,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def test_one_connection_serves_many_commands(session: Session) -> None:
-    assert session.run("cat; echo problem >&2; exit 5", input=b"x" * 300_000).exit_code == 5
-    result = session.run("echo out; echo problem >&2")
+    assert session.run(shell("cat; echo problem >&2; exit 5"), input=b"x" * 300_000).exit_code == 5
+    result = session.run(shell("echo out; echo problem >&2"))
     assert (result.text, result.error_text) == ("out\n", "problem")
-    assert session.run("kill -9 $$").exit_code == 128 + signal.SIGKILL
+    assert session.run(shell("kill -9 $$")).exit_code == 128 + signal.SIGKILL
 
 
 def test_a_new_device_is_trusted_once_and_then_known(
@@ -66,7 +68,7 @@ def test_the_users_own_known_hosts_count(
     key = server.host_key.export_public_key("openssh").decode()
     Path(environment["HOME"], ".ssh", "known_hosts").write_text(f"[127.0.0.1]:{server.port} {key}")
     with opened(server.device(), decide=lambda _: False) as session:
-        assert session.run("true").exit_code == 0
+        assert session.run(Program(("true",))).exit_code == 0
 
 
 def test_another_host_key_is_explained(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_ssh_config_is_honoured(server: SshServer, opened: Callable[..., Any], e
         f"Host axiscam\n  Hostname 127.0.0.1\n  Port {server.port}\n  User root\n  IdentityFile {server.key_file}\n"
     )
     with opened(Device(name="axiscam", host="axiscam")) as session:
-        assert session.run("echo here").text == "here\n"
+        assert session.run(Program(("echo", "here"))).text == "here\n"
 
 
 def test_a_key_that_the_device_does_not_know_is_refused(
@@ -129,9 +131,9 @@ def test_a_name_that_does_not_exist(opened: Callable[..., Any]) -> None:
 def test_a_lost_connection_is_noticed(server: SshServer, session: Session) -> None:
     threading.Timer(0.3, server.drop_connections).start()
     with pytest.raises(ConnectionLost):
-        session.run("sleep 30")
+        session.run(Program(("sleep", "30")))
     with pytest.raises(ConnectionLost):
-        session.run("true")
+        session.run(Program(("true",)))
 
 
 # Probing

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.run import AppCommand, Streams, run_app
+from incamera.device.run import run_app
+from incamera.device.streams import Streams
 from incamera.errors import ConnectionLost
 from incamera.guard.guard import Guard, ensure_guard
+from incamera.transport.protocols import Program
+from tests.programs import shell
 
 from ...waiting import wait_until
-from .conftest import Ends, shell
+from .conftest import Ends
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -63,7 +66,7 @@ def test_output_comes_as_it_is_printed(session: Session, guard: Guard, ends: End
 
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    python = AppCommand(words=(sys.executable, "-c", "print('question'); print(input())"))
+    python = Program((sys.executable, "-c", "print('question'); print(input())"))
     assert run_app(session, path, python, streams=ends.streams) == 0
     wait_until(lambda: ends.out == b"question\nanswer\n", "the answer arrives")
 
@@ -85,7 +88,7 @@ def test_a_child_that_holds_the_output_does_not_hold_us(session: Session, guard:
 
 def test_an_app_that_cannot_start(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
-    assert run_app(session, path, AppCommand(words=("/nowhere/app",)), streams=ends.streams) == 127
+    assert run_app(session, path, Program(("/nowhere/app",)), streams=ends.streams) == 127
     wait_until(lambda: b"/nowhere/app: No such file" in ends.err, "the error is printed")
 
 
@@ -162,14 +165,15 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from incamera.guard.guard import Guard, ensure_guard
-from incamera.device.run import AppCommand, run_app
+from incamera.device.run import run_app
 from incamera.transport.ssh import connect
 from incamera.transport.device import Device
+from incamera.transport.protocols import Program
 port, key, binary, place, script = sys.argv[1:]
 device = Device(name="test", host="127.0.0.1", port=int(port), user="root", keys=(Path(key),))
 with connect(device, known_hosts=Path(place) / "known_hosts", decide=lambda key: True) as session:
     path = ensure_guard(session, Guard(Path(binary), place))
-    sys.exit(run_app(session, path, AppCommand(words=("sh", "-c", script))))
+    sys.exit(run_app(session, path, Program(("sh", "-c", script))))
 """
 
 

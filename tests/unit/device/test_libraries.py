@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shlex
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.unit.abi.elf_maker import make_elf
 from incamera.device.facts import DeviceFacts, DeviceLibrary
 from incamera.device.libraries import ensure_libraries
 from incamera.errors import DeviceError
-from incamera.transport.protocols import CommandResult
+from incamera.transport.protocols import Program, ProgramResult
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -45,10 +44,10 @@ class Shell:
     cut: int | None = None
     device: str = "cam"
 
-    def run(self, command: str, *, timeout: float = 0) -> CommandResult:
-        if command.startswith("grep"):
-            return CommandResult(0, b"KernelPageSize:  %7d kB\n" % self.page_kilobytes, b"")
-        paths = shlex.split(command.split(" -f - ")[1])
+    def run(self, program: Program, *, timeout: float = 0) -> ProgramResult:
+        if program.arguments[0] == "grep":
+            return ProgramResult(0, b"KernelPageSize:  %7d kB\n" % self.page_kilobytes, b"")
+        paths = program.arguments[5:]
         output = io.BytesIO()
         with tarfile.open(fileobj=output, mode="w") as archive:
             for path in paths:
@@ -57,7 +56,7 @@ class Shell:
                     member = tarfile.TarInfo(path)
                     member.size = len(FILES[f"/{path}"])
                     archive.addfile(member, io.BytesIO(FILES[f"/{path}"]))
-        return CommandResult(0 if self.cut is None else 1, output.getvalue()[: self.cut], b"tar: no memory\n")
+        return ProgramResult(0 if self.cut is None else 1, output.getvalue()[: self.cut], b"tar: no memory\n")
 
 
 def facts(*more: str) -> DeviceFacts:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from incamera.device.facts import DeviceLibrary
-from incamera.device.probe import _SCRIPT, parse_libraries, parse_probe, parse_sections
+from incamera.device.probe import _PROBE, parse_libraries, parse_probe, parse_sections
 from incamera.errors import DeviceError
 
 TOLD = """\
@@ -103,7 +103,7 @@ def test_something_that_is_no_camera() -> None:
 
 @pytest.mark.starts_processes
 def test_the_script_is_one_that_a_shell_understands() -> None:
-    done = subprocess.run(["sh", "-n"], input=_SCRIPT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-n"], input=_PROBE.text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -113,10 +113,9 @@ def test_what_is_tried_out_follows_no_link_of_another_user(tmp_path: Path) -> No
     place, victim = tmp_path / "place", tmp_path / "victim"
     place.mkdir()
     victim.write_text("precious")
-    plant = f'ln -s {victim} {place}/.incamera-probe-$$; exec sh -s -- "" "" {place}'
+    plant = f'ln -s {victim} {place}/.incamera-probe-$$; exec sh -c "$1" probe "" "" {place}'
     done = subprocess.run(
-        ["sh", "-c", plant],
-        input=_SCRIPT,
+        ["sh", "-c", plant, "sh", _PROBE.text],
         capture_output=True,
         text=True,
         check=True,

@@ -9,7 +9,7 @@ import pytest
 
 from incamera.device.facts import DeviceFacts, Place
 from incamera.guard.capabilities import Speed, ensure_images_tried, ensure_speed
-from incamera.transport.protocols import CommandResult
+from incamera.transport.protocols import Program, ProgramResult
 
 CARD = Place(path="/card", filesystem="ext4", free=1 << 30, writable=True, executable=True)
 FACTS = DeviceFacts(
@@ -38,9 +38,9 @@ class Device:
         self.code = code
         self.asked: list[str] = []
 
-    def run(self, command: str, *, timeout: float) -> CommandResult:
-        self.asked.append(command)
-        return CommandResult(self.code, self.told.encode(), b"")
+    def run(self, program: Program, *, timeout: float) -> ProgramResult:
+        self.asked.append(" ".join(program.arguments))
+        return ProgramResult(self.code, self.told.encode(), b"")
 
 
 def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:

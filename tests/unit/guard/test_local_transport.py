@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.programs import shell
 
 from incamera.deployment.deploy import deploy
 from incamera.errors import DeviceError
@@ -25,9 +26,9 @@ DEVICE = Device(name="cam", host="camera.invalid")
 
 def test_a_command_reads_prints_and_ends() -> None:
     with open_local(DEVICE) as session:
-        result = session.run("cat; echo oh >&2; exit 7", input=b"x" * 300_000)
+        result = session.run(shell("cat; echo oh >&2; exit 7"), input=b"x" * 300_000)
         assert (result.exit_code, len(result.stdout), result.error_text) == (7, 300_000, "oh")
-        assert session.run("kill -9 $$").exit_code == 137
+        assert session.run(shell("kill -9 $$")).exit_code == 137
 
 
 def test_a_bundle_is_written_through_the_folder_and_looked_for_by_the_device(
