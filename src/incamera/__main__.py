@@ -7,7 +7,7 @@ import sys
 
 BUG = 70
 INTERRUPTED = 130
-READER_GONE = 141
+OUTPUT_CLOSED = 141
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     from incamera.cli.parser import make_console, parse_arguments
-    from incamera.console import ReaderGone
+    from incamera.console import OutputClosed
     from incamera.errors import InCameraError
 
     command = parse_arguments(arguments)
@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             console.info("interrupted; nothing half-made was kept")
             return INTERRUPTED
-        except ReaderGone:
+        except OutputClosed:
             raise
         except Exception:
             import traceback
@@ -50,8 +50,8 @@ def _run(arguments: list[str]) -> int:
                 InCameraError("this is a bug in incamera", hint="please report it with the lines above and the command")
             )
             return BUG
-    except ReaderGone:
-        return READER_GONE
+    except OutputClosed:
+        return OUTPUT_CLOSED
     finally:
         _forget_unwritten()
 

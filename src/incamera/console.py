@@ -1,13 +1,16 @@
-"""The one place that prints. Standard output is for data, all else goes to standard error.
+"""All printing. Data goes to standard output, everything else to standard error.
 
-Bars and colours appear only on a terminal, colours not with NO_COLOR; no colour carries a meaning of its own.
+Progress bars and colours appear only on a terminal, and no colours when NO_COLOR is set. Colours only repeat what the
+text says.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +26,12 @@ if TYPE_CHECKING:
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
-class ReaderGone(Exception):
-    """Whoever read what we print has left, as `| head` does."""
+class OutputClosed(Exception):
+    """The program that reads our output has closed the pipe, as `| head` does."""
 
 
 class _Stream:
-    """Where text goes; each piece at once."""
+    """An output stream that writes each text at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -38,17 +41,20 @@ class _Stream:
         return self.stream.isatty()
 
     def write(self, text: str) -> None:
+        """Write *text*. Raises OutputClosed, or StoreError when it cannot be written, as on a full disk."""
         try:
             self.stream.write(text)
             self.stream.flush()
         except BrokenPipeError:
-            raise ReaderGone from None
+            raise OutputClosed from None
         except OSError as error:
             raise StoreError(f"cannot print: {error.strerror}") from error
 
 
 @dataclass(slots=True)
 class ConsoleStep:
+    """A step of a command, which a line reports when it has ended. See `context.Step`."""
+
     name: str
     console: Console
     seconds: float = 0.0
@@ -65,6 +71,12 @@ class ConsoleStep:
 
 
 class Console:
+    """Prints steps, messages, tables and JSON.
+
+    *quiet* leaves out steps, progress bars and information; results, warnings and errors remain. *output* and
+    *messages* replace standard output and standard error.
+    """
+
     def __init__(
         self,
         *,
@@ -88,7 +100,7 @@ class Console:
 
     @contextmanager
     def step(self, name: str) -> Iterator[ConsoleStep]:
-        """Show a step and, when it has ended well, how long it took."""
+        """Show the step *name* while the block runs. When the block succeeds, print how long it took."""
         step = ConsoleStep(name, self)
         self.steps.append(step)
         began = time.perf_counter()
@@ -108,10 +120,11 @@ class Console:
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Progress]:
-        """Show a bar of *total* bytes, on a terminal."""
+        """Show a progress bar of *total* bytes on a terminal. Yields the function that advances it by some bytes."""
         if not self.interactive or self.quiet or total <= 0:
             yield lambda _: None
             return
+        # lazy: most commands show no progress bar, and rich takes as long to import as the rest of the tool
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -129,7 +142,7 @@ class Console:
         self._write_message(f"{self.style('warning:', 'yellow', 'bold')} {text}")
 
     def error(self, error: InCameraError) -> None:
-        """Show one error: the message, what a program printed, and the way out."""
+        """Print an error: its message, the last lines that a failed program printed, and its hint."""
         self._write_message(f"{self.style('error:', 'red', 'bold')} {error}")
         if tail := getattr(error, "tail", ""):
             self._write_message(self.style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"))
@@ -137,7 +150,7 @@ class Console:
             self._write_message(f"{self.style('hint:', 'cyan', 'bold')} {error.hint}")
 
     def confirm(self, question: str) -> bool:
-        """Ask yes or no; no when nobody can answer."""
+        """Ask *question* on the terminal. Returns True for "y" or "yes", and False when there is no terminal."""
         if not (self.interactive and sys.stdin.isatty()):
             return False
         self._messages.write(f"{question} [y/N] ")
@@ -146,25 +159,23 @@ class Console:
     # Data
 
     def emit(self, data: Mapping[str, Any]) -> None:
-        """Print *data* as the one JSON document of `--json`."""
+        """Print *data* as the JSON document of `--json`."""
         self._output.write(json.dumps({"schema": 1, **data}, indent=2) + "\n")
 
     def print(self, text: str) -> None:
-        """Print a line that the user asked for, on standard output."""
+        """Print a line on standard output."""
         self._output.write(text + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table on standard output: padded columns, which survive a pipe.
+        """Print a table on standard output, with columns padded by spaces.
 
-        On a terminal that is too narrow, each row becomes a paragraph.
+        On a terminal that is too narrow for it, print each row as a paragraph.
         """
         widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
         if self._output.isatty():
-            import shutil
-
-            wide = shutil.get_terminal_size().columns
-            if sum(widths) + 2 * (len(widths) - 1) > wide:
-                self._print_narrow(columns, rows, wide)
+            terminal_width = shutil.get_terminal_size().columns
+            if sum(widths) + 2 * (len(widths) - 1) > terminal_width:
+                self._print_paragraphs(columns, rows, terminal_width)
                 return
         for number, row in enumerate((columns, *rows)):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -172,38 +183,37 @@ class Console:
                 line = f"\x1b[1m{line}\x1b[0m"
             self._output.write(line + "\n")
 
-    def _print_narrow(self, columns: Sequence[str], rows: Sequence[Sequence[str]], wide: int) -> None:
-        import textwrap
-
+    def _print_paragraphs(self, columns: Sequence[str], rows: Sequence[Sequence[str]], terminal_width: int) -> None:
         for head, *cells in rows:
             self._output.write(f"\x1b[1m{head}\x1b[0m\n" if self.colours_output else f"{head}\n")
-            words = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]
-            for line in textwrap.wrap(", ".join(words), max(wide - 2, 20), break_on_hyphens=False):
+            parts = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]
+            for line in textwrap.wrap(", ".join(parts), max(terminal_width - 2, 20), break_on_hyphens=False):
                 self._output.write(f"  {line}\n")
 
     @contextmanager
     def live_table(self) -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None]]:
-        """Show a line and a table that change, on a terminal; elsewhere each state stands below the one before."""
+        """Yield a function that shows a line and a table, in place of those that it showed before.
+
+        Where standard output is no terminal, it prints them below those before.
+        """
         if not self._output.isatty() or not self.interactive:
 
-            def add(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+            def append(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
                 for text in (line, *_align(columns, rows)):
                     self.print(text)
 
-            yield add
+            yield append
             return
-        import shutil
-
         drawn = 0
 
         def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             nonlocal drawn
-            wide, high = shutil.get_terminal_size()
-            lines = [line, *_align(columns, rows)][: max(2, high - 1)]
-            cut = [text if len(text) <= wide else text[: wide - 1] + "…" for text in lines]
+            width, height = shutil.get_terminal_size()
+            lines = [line, *_align(columns, rows)][: max(2, height - 1)]
+            cut = [text if len(text) <= width else text[: width - 1] + "…" for text in lines]
             if self.colours_output:
                 cut[1:2] = [f"\x1b[1m{text}\x1b[0m" for text in cut[1:2]]
-            # Over the lines of before, each to its end; what was below them is wiped out.
+            # Go up to the first line, overwrite and clear each line, then clear the rest of the screen.
             up = f"\x1b[{drawn}A" if drawn else ""
             self._output.write(up + "".join(f"{text}\x1b[K\n" for text in cut) + "\x1b[J")
             drawn = len(cut)
@@ -211,6 +221,7 @@ class Console:
         yield replace
 
     def style(self, text: str, *names: str) -> str:
+        """Return *text* with the escape sequences of the styles *names*; unchanged where colours are off."""
         if not self._colour or not text:
             return text
         return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
@@ -229,7 +240,7 @@ class Console:
 
 
 def _align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table's lines; columns of numbers stand to the right, so that they don't move when they change."""
+    """Return a table's lines. Columns of numbers are aligned right, so they don't move when the numbers change."""
     if not rows:
         return []
     table = [columns, *rows]
@@ -237,6 +248,6 @@ def _align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     for number in range(len(columns)):
         cells = [row[number] for row in table]
         width = max(map(len, cells))
-        counts = all(cell[:1].isdigit() or cell == "–" for cell in cells[1:])
-        aligned.append([cell.rjust(width) if counts else cell.ljust(width) for cell in cells])
+        numeric = all(cell[:1].isdigit() or cell == "–" for cell in cells[1:])
+        aligned.append([cell.rjust(width) if numeric else cell.ljust(width) for cell in cells])
     return ["  ".join(cells).rstrip() for cells in zip(*aligned, strict=True)]

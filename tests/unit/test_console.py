@@ -1,4 +1,4 @@
-"""What is printed, and where: data to standard output, all else to standard error, bars and colours on terminals."""
+"""The console: data on standard output, the rest on standard error, bars and colours on terminals only."""
 
 import io
 import json
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from incamera.console import Console, ReaderGone
+from incamera.console import Console, OutputClosed
 from incamera.errors import ConfigError, StoreError, ToolFailed
 from incamera.units import format_bytes
 
@@ -33,7 +33,7 @@ def make(
     return console, output, messages
 
 
-def test_a_step_is_told_when_it_has_ended() -> None:
+def test_step_is_printed_when_it_has_succeeded() -> None:
     console, output, messages = make()
     with console.step("lock") as step:
         assert messages.getvalue() == ""
@@ -46,14 +46,14 @@ def test_a_step_is_told_when_it_has_ended() -> None:
     assert console.steps[0].seconds > 0
 
 
-def test_a_step_that_fails_is_not_said_to_have_ended_well() -> None:
+def test_failed_step_is_not_printed() -> None:
     console, _, messages = make()
     with pytest.raises(ConfigError), console.step("lock"):
         raise ConfigError("no")
     assert messages.getvalue() == ""
 
 
-def test_quiet_leaves_results_warnings_and_errors() -> None:
+def test_quiet_prints_only_results_warnings_and_errors() -> None:
     console, output, messages = make(quiet=True)
     with console.step("lock"):
         console.info("by the way")
@@ -63,14 +63,14 @@ def test_quiet_leaves_results_warnings_and_errors() -> None:
     assert output.getvalue() == "result\n"
 
 
-def test_one_json_document() -> None:
+def test_emit_prints_one_json_document() -> None:
     console, output, messages = make()
     console.emit({"path": "/ä", "steps": []})
     assert json.loads(output.getvalue()) == {"schema": 1, "path": "/ä", "steps": []}
     assert messages.getvalue() == ""
 
 
-def test_no_escape_sequences_where_there_is_no_terminal() -> None:
+def test_no_escape_sequences_without_a_terminal() -> None:
     console, output, messages = make()
     with console.step("fetch") as step, step.progress(100) as advance:
         advance(50)
@@ -81,17 +81,17 @@ def test_no_escape_sequences_where_there_is_no_terminal() -> None:
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colours_where_they_are_not_wanted(environment: dict[str, str]) -> None:
+def test_no_colours_with_no_color_or_on_a_dumb_terminal(environment: dict[str, str]) -> None:
     console, output, messages = make(terminal=True, environment=environment)
     with console.step("lock"):
         console.warn("careful")
     console.error(ConfigError("no", hint="yes"))
     console.table(("NAME",), [("a",)])
-    said = messages.getvalue().replace("\x1b[2K", "")  # clearing a line is no colour
-    assert "\x1b" not in said + output.getvalue()
+    printed = messages.getvalue().replace("\x1b[2K", "")  # clears a line, and is no colour
+    assert "\x1b" not in printed + output.getvalue()
 
 
-def test_colours_on_a_terminal() -> None:
+def test_errors_and_table_heads_have_colours_on_a_terminal() -> None:
     console, output, messages = make(terminal=True)
     console.error(ConfigError("no", hint="yes"))
     console.table(("NAME",), [("a",)])
@@ -99,7 +99,7 @@ def test_colours_on_a_terminal() -> None:
     assert "\x1b[1mNAME\x1b[0m" in output.getvalue()
 
 
-def test_an_error_shows_what_a_program_printed_and_the_way_out() -> None:
+def test_error_is_printed_with_the_programs_output_and_the_hint() -> None:
     console, _, messages = make()
     console.error(ToolFailed("cannot compile: gcc: exit code 1", hint="mend it", tail="a.c:1: error\na.c:2: error"))
     assert messages.getvalue().splitlines() == [
@@ -110,13 +110,13 @@ def test_an_error_shows_what_a_program_printed_and_the_way_out() -> None:
     ]
 
 
-def test_an_error_without_a_hint() -> None:
+def test_error_without_a_hint_is_one_line() -> None:
     console, _, messages = make()
     console.error(ConfigError("no"))
     assert messages.getvalue() == "error: no\n"
 
 
-def test_a_bar_on_a_terminal() -> None:
+def test_progress_bar_is_shown_on_a_terminal() -> None:
     console, output, messages = make(terminal=True)
     with console.progress("fetch", 1000) as advance:
         advance(500)
@@ -124,13 +124,13 @@ def test_a_bar_on_a_terminal() -> None:
     assert output.getvalue() == ""
 
 
-def test_a_table_is_padded() -> None:
+def test_table_columns_are_padded() -> None:
     console, output, _ = make()
     console.table(("NAME", "PORT"), [("a-long-name", "1"), ("b", "22")])
     assert output.getvalue().splitlines() == ["NAME         PORT", "a-long-name  1", "b            22"]
 
 
-def test_nobody_is_asked_without_a_terminal() -> None:
+def test_confirm_is_false_without_a_terminal() -> None:
     console, _, messages = make()
     assert not console.confirm("Trust it?")
     assert messages.getvalue() == ""
@@ -139,14 +139,14 @@ def test_nobody_is_asked_without_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("typed", "answer"), [("y\n", True), (" YES \n", True), ("n\n", False), ("\n", False), ("", False), ("yo\n", False)]
 )
-def test_only_a_clear_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool) -> None:
+def test_confirm_is_true_for_y_and_yes_only(monkeypatch: pytest.MonkeyPatch, typed: str, answer: bool) -> None:
     console, _, messages = make(terminal=True)
     monkeypatch.setattr("sys.stdin", Terminal(typed))
     assert console.confirm("Trust it?") is answer
     assert messages.getvalue() == "Trust it? [y/N] "
 
 
-def test_what_an_encoding_lacks_is_replaced() -> None:
+def test_characters_missing_in_the_encoding_are_replaced() -> None:
     messages = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     console = Console(output=io.StringIO(), messages=messages, environment={})
     with console.step("lock"):
@@ -156,9 +156,9 @@ def test_what_an_encoding_lacks_is_replaced() -> None:
     assert messages.read().splitlines()[-1] == "warning: na?ve"
 
 
-def test_a_reader_who_has_left_and_a_full_disk() -> None:
+def test_closed_pipe_and_full_disk_raise_different_errors() -> None:
     gone = Console(output=Broken(BrokenPipeError()), messages=io.StringIO(), environment={})
-    with pytest.raises(ReaderGone):
+    with pytest.raises(OutputClosed):
         gone.print("x")
     full = Console(output=Broken(OSError(28, "No space left on device")), messages=io.StringIO(), environment={})
     with pytest.raises(StoreError, match="cannot print: No space left"):
@@ -176,11 +176,11 @@ def test_a_reader_who_has_left_and_a_full_disk() -> None:
         (2 * 10**12, "2000.0 GB"),
     ],
 )
-def test_sizes(count: int, text: str) -> None:
+def test_format_bytes_uses_decimal_units(count: int, text: str) -> None:
     assert format_bytes(count) == text
 
 
-def test_a_table_too_wide_for_the_terminal_becomes_paragraphs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_too_wide_for_the_terminal_is_printed_as_paragraphs(monkeypatch: pytest.MonkeyPatch) -> None:
     columns, rows = (
         ("KIND", "PLACE", "EXEC"),
         [("ram", "/tmp", "yes"), ("share", "/var/spool/storage/NetworkShare", "")],
@@ -197,7 +197,7 @@ def test_a_table_too_wide_for_the_terminal_becomes_paragraphs(monkeypatch: pytes
         assert max(map(len, output.getvalue().splitlines())) <= int(wide)
 
 
-def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place(
+def test_live_table_replaces_the_one_before_on_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
@@ -210,7 +210,7 @@ def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place(
             show("nothing runs", ("pid", "role", "CPU %", "command"), [])
         shown = output.getvalue()
         if terminal:
-            # The cursor goes back up over what stood there; what is too long is cut.
+            # The cursor goes up over the lines before. Lines too long for the terminal are cut.
             lines = [
                 "two run",
                 "pid  role   CPU %  …",
@@ -220,7 +220,7 @@ def test_a_live_table_stands_below_the_one_before_or_on_a_terminal_in_its_place(
             ]
             assert shown == "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
         else:
-            # Numbers stand to the right, so that they don't move when they change.
+            # Numbers are aligned right.
             lines = [
                 "two run",
                 "pid  role   CPU %  command",

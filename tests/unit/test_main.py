@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from incamera import __version__, errors
-from incamera.__main__ import BUG, INTERRUPTED, READER_GONE, main
-from incamera.console import ReaderGone
+from incamera.__main__ import BUG, INTERRUPTED, OUTPUT_CLOSED, main
+from incamera.console import OutputClosed
 from incamera.errors import InCameraError
 
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, InCameraError)]
@@ -66,7 +66,7 @@ def test_a_bug_of_ours_is_called_one(outcome: list[Any], capsys: pytest.CaptureF
 
 
 def test_a_broken_pipe_to_somebody_else_is_a_bug_too(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """Taken for a reader who left, it would hide why a build broke off."""
+    """Only our own output may be closed silently: another broken pipe is the reason why a build failed."""
     outcome.append(BrokenPipeError())
     assert main(["store", "path"]) == BUG
     assert "BrokenPipeError" in capsys.readouterr().err
@@ -89,9 +89,9 @@ def test_ctrl_c_before_the_command_has_begun(
     assert capsys.readouterr().err == ""
 
 
-def test_a_reader_who_has_left(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    outcome.append(ReaderGone())
-    assert main(["store", "path"]) == READER_GONE
+def test_closed_output_ends_with_141_and_no_message(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    outcome.append(OutputClosed())
+    assert main(["store", "path"]) == OUTPUT_CLOSED
     assert capsys.readouterr().err == ""
 
 
