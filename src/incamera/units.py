@@ -1,4 +1,4 @@
-"""Parse and format sizes and counts."""
+"""Parse and format sizes, counts and texts."""
 
 from __future__ import annotations
 
@@ -32,3 +32,8 @@ def format_bytes(count: int) -> str:
 def format_count(number: int, thing: str) -> str:
     """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def printable(text: str) -> str:
+    """Return *text* with U+FFFD in place of control characters and of what UTF-8 cannot encode."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from incamera.abi.findings import Finding, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY
-from incamera.units import format_count
+from incamera.units import format_count, printable
 
 if TYPE_CHECKING:
     from incamera.abi.findings import Report
@@ -127,7 +127,7 @@ def _quote(text: str) -> str:
     """Return *text* as a DOT string. Graphviz reads backslashes and HTML's character references in labels."""
     for character, replacement in (("\\", "\\\\"), ('"', '\\"'), ("&", "&amp;"), ("\n", "\\n")):
         text = text.replace(character, replacement)
-    return f'"{_printable(text)}"'
+    return f'"{printable(text)}"'
 
 
 def render_html(judged: Sequence[tuple[Report, Simulation]]) -> str:
@@ -191,12 +191,7 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return escape(_printable(text))
-
-
-def _printable(text: str) -> str:
-    """Return *text* with U+FFFD in place of control characters and of what UTF-8 cannot encode."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return escape(printable(text))
 
 
 def _title(report: Report) -> str:

@@ -25,16 +25,21 @@ def add_parser(commands: Any) -> None:
         "top",
         execute,
         help="what the app uses in the camera: processor, memory, threads, files",
-        description="Show what runs in the camera through this tool, and what it uses, until Ctrl-C; or draw a flame "
-        "graph of where its time goes.",
+        description="Show what runs in the camera through this tool, and what it uses, until Ctrl-C; or record "
+        "where the app's time goes.",
     )
     add_project_option(parser)
     add_device_option(parser)
     parser.add_argument("--once", action="store_true", help="look once")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="look that often (default: 1)")
-    parser.add_argument("--flame", type=Path, metavar="FILE", help="write a flame graph (SVG) of the app into FILE")
-    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="watch so long for it (default: 10)")
-    parser.add_argument("--pid", type=int, metavar="N", help="draw this process (default: the busiest of the app's)")
+    parser.add_argument(
+        "--flame",
+        type=Path,
+        metavar="FILE",
+        help="record where the app's time goes: FILE.svg is a flame graph, FILE.json is for Speedscope",
+    )
+    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="record for N seconds (default: 10)")
+    parser.add_argument("--pid", type=int, metavar="N", help="record this process (default: the busiest app)")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -45,6 +50,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     if arguments.seconds < 1 or not arguments.every > 0:
         raise UsageError("--seconds and --every must be more than nothing")
+    if arguments.flame is not None and arguments.flame.suffix not in (".svg", ".json"):
+        raise UsageError(
+            f"--flame {arguments.flame}: the name must end with .svg or .json",
+            hint="out.svg is a flame graph for a browser, out.speedscope.json is for https://www.speedscope.app",
+        )
     context = Context.open(console)
     project = find_project(Path(arguments.project))
     if arguments.flame is not None:
@@ -74,12 +84,18 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
     from incamera.disk import write_output
+    from incamera.observe.flame_graph import draw_flame
+    from incamera.observe.speedscope import render_speedscope
     from incamera.workflows.flame import record_flame
     from incamera.workflows.top import device_connection
 
     with device_connection(context, arguments.device, project) as connection:
         flame = record_flame(context, connection, project=project, pid=arguments.pid, seconds=arguments.seconds)
-        write_output(arguments.flame, flame.graph)
+        if arguments.flame.suffix == ".svg":
+            data = draw_flame(flame.recording.count_stacks(), flame.title, flame.summary)
+        else:
+            data = render_speedscope(flame.recording, flame.title)
+        write_output(arguments.flame, data)
         if arguments.json:
             console.emit(
                 {
@@ -87,8 +103,7 @@ def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, 
                     "pid": flame.process.pid,
                     "command": flame.process.command,
                     "seconds": arguments.seconds,
-                    "sampler": flame.sampler,
-                    "samples": flame.samples,
+                    "samples": flame.recording.samples,
                     "flame": str(arguments.flame),
                 }
             )

@@ -1,4 +1,4 @@
-"""A flame graph: stacks as one SVG file, which any browser shows, and in which a click looks closer."""
+"""A flame graph: stacks as one SVG file, which any browser shows. A click on a box zooms in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+from incamera.units import printable
+
+if TYPE_CHECKING:
+    from incamera.observe.stacks import Stack
 
 _WIDTH = 1200.0
 _ROW = 17
@@ -17,24 +23,24 @@ _LEAST = 0.2
 
 
 @dataclass(slots=True)
-class _Frame:
+class _Box:
     count: int = 0
-    callees: dict[str, _Frame] = field(default_factory=dict)
+    callees: dict[str, _Box] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
         return 1 + max((callee.height for callee in self.callees.values()), default=0)
 
 
-def draw_flame(stacks: Mapping[tuple[str, ...], int], title: str, subtitle: str = "") -> bytes:
-    """Draw *stacks*, outermost frames at the bottom, as wide as they were often seen."""
-    root = _Frame()
+def draw_flame(stacks: Mapping[Stack, int], title: str, subtitle: str = "") -> bytes:
+    """Return an SVG of *stacks*: outermost boxes at the bottom, each as wide as it was often seen."""
+    root = _Box()
     for stack, count in stacks.items():
-        frame = root
-        frame.count += count
-        for name in stack:
-            frame = frame.callees.setdefault(name, _Frame())
-            frame.count += count
+        box = root
+        box.count += count
+        for called in stack:
+            box = box.callees.setdefault(printable(str(called)), _Box())
+            box.count += count
     height = _TOP + root.height * _ROW + 8
     script = resources.files("incamera.observe").joinpath("data/flame.js").read_text("utf-8")
     lines = [
@@ -42,8 +48,9 @@ def draw_flame(stacks: Mapping[tuple[str, ...], int], title: str, subtitle: str 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {height}" width="{_WIDTH:.0f}" '
         f'height="{height}" font-family="monospace" font-size="11">',
         "<style>rect { stroke: #fff; stroke-width: 0.5 } g { cursor: pointer } g:hover rect { stroke: #000 }</style>",
-        f'<rect width="100%" height="100%" fill="#fffdf7"/><text x="6" y="18" font-size="14">{escape(title)}</text>',
-        f'<text x="6" y="34" fill="#666">{escape(subtitle)}</text>',
+        '<rect width="100%" height="100%" fill="#fffdf7"/>',
+        f'<text x="6" y="18" font-size="14">{escape(printable(title))}</text>',
+        f'<text x="6" y="34" fill="#666">{escape(printable(subtitle))}</text>',
         *_draw(root, "all", root.count, 0.0, height - 8 - _ROW),
         f"<script><![CDATA[\n{script}]]></script>",
         "</svg>",
@@ -51,18 +58,18 @@ def draw_flame(stacks: Mapping[tuple[str, ...], int], title: str, subtitle: str 
     return ("\n".join(lines) + "\n").encode()
 
 
-def _draw(frame: _Frame, name: str, total: int, x: float, y: float) -> Iterator[str]:
-    width = _WIDTH * frame.count / total if total else _WIDTH
+def _draw(box: _Box, name: str, total: int, x: float, y: float) -> Iterator[str]:
+    width = _WIDTH * box.count / total if total else _WIDTH
     if width < _LEAST:
         return
-    samples = f"{frame.count} {'sample' if frame.count == 1 else 'samples'}"
-    share = 100 * frame.count / total if total else 100
+    samples = f"{box.count} {'sample' if box.count == 1 else 'samples'}"
+    share = 100 * box.count / total if total else 100
     yield (
         f'<g data-x="{x:.3f}" data-width="{width:.3f}"><title>{escape(name)} ({samples}, {share:.1f} %)</title>'
         f'<rect x="{x:.3f}" y="{y}" width="{width:.3f}" height="{_ROW - 1}" fill="{_colour(name)}"/>'
         f'<text x="{x + 3:.3f}" y="{y + 12}">{escape(_fit(name, width))}</text></g>'
     )
-    for callee_name, callee in sorted(frame.callees.items()):
+    for callee_name, callee in sorted(box.callees.items()):
         yield from _draw(callee, callee_name, total, x, y - _ROW)
         x += _WIDTH * callee.count / total
 

@@ -1,8 +1,8 @@
 """The processes of our runs on a device: who they are, and what they use.
 
-The guard gives each run a mark in its environment (INCAMERA_RUN), which children inherit; the guard itself and our
-tools are known by where they lie. All is read from /proc with what every camera's shell has, by one command that may go
-on as long as it is wanted.
+The guard gives each run a mark in its environment (INCAMERA_RUN), which children inherit. The guard itself is known by
+its path. All is read from /proc with what every camera's shell has, by one command that may go on for as long as it is
+wanted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MARK = f"{RUN_VARIABLE}="
 # `grep -l` reads all environments in one process. Sections begin with a line "= NAME PID": no line of /proc does.
 _LOOK_TEXT = r"""
 echo "= sample -"; cat /proc/uptime; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
-for p in $({ grep -la 'MARK' /proc/[0-9]*/environ; grep -la 'TOOLS' /proc/[0-9]*/cmdline; } 2>/dev/null |
+for p in $({ grep -la 'MARK' /proc/[0-9]*/environ; grep -la 'GUARD' /proc/[0-9]*/cmdline; } 2>/dev/null |
 cut -d/ -f3 | sort -un); do
 [ -r /proc/$p/environ ] || continue
 echo "= stat $p"; cat /proc/$p/stat
@@ -39,7 +39,7 @@ echo "= memory $p"; grep -E '^(VmRSS|VmHWM|Threads):' /proc/$p/status; grep -E '
 set -- /proc/$p/fd/*; echo "files: $#"
 done 2>/dev/null
 echo "= end -"
-""".replace("MARK", _MARK).replace("TOOLS", r"^/[^ ]*/incamera-\(guard-\|tools/\)")
+""".replace("MARK", _MARK).replace("GUARD", r"^/[^ ]*/incamera-guard-")
 _LOOK = Script("look", _LOOK_TEXT)
 _WATCH = Script("watch", f'every=$1; while :; do {_LOOK_TEXT}\nsleep "$every" || exit; done')
 # $1: how often to look whether they have ended, $2...: signals, each with the process that gets it.
@@ -227,7 +227,7 @@ def strip_end(words: Sequence[str]) -> Sequence[str]:
 
 def _short(words: Sequence[str]) -> Sequence[str]:
     """Where our own programs lie tells a user nothing."""
-    if words and (is_guard(words[0]) or find_role(words) is Role.flame):
+    if words and is_guard(words[0]):
         return [words[0].rpartition("/")[2].rpartition("-")[0], *words[1:]]
     return words
 

@@ -18,13 +18,11 @@ class Role(StrEnum):
     agent = "agent"
     guard = "guard"
     """Sees to it that a run ends with its host; receives what is deployed."""
-    flame = "flame"
-    """py-spy, while it looks into an app."""
 
     @property
     def of_run(self) -> bool:
         """Whether it ends with its run, as what a user started does; the others are tools for it."""
-        return self not in (Role.guard, Role.flame)
+        return self is not Role.guard
 
     @property
     def of_app(self) -> bool:
@@ -36,8 +34,6 @@ def find_role(words: Sequence[str]) -> Role:
     program = words[0] if words else ""
     if is_guard(program):
         return Role.guard
-    if "/incamera-tools/" in program:
-        return Role.flame
     if list(words[1:3]) == ["-m", "incamera_agent"]:
         return {"--warm": Role.warm, "--check": Role.check}.get("".join(words[3:4]), Role.agent)
     return Role.app

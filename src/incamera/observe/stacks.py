@@ -1,13 +1,14 @@
-"""What a Python process was seen doing, many times: its stacks, each with how often it was seen."""
+"""The stacks of an app's threads, which the app itself sends many times a second."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import Verb
@@ -17,57 +18,59 @@ if TYPE_CHECKING:
     from incamera.device.attach import Door
     from incamera.transport.session import Session
 
-# A stack as the labels of its frames, `function (file:line)`, the innermost last.
-Stack = tuple[str, ...]
-
-_AGENT = "(incamera_agent/"
+# An app answers as soon as it can have Python's global lock.
+_ANSWER_SECONDS = 30.0
+_AGENT = "incamera_agent/"
 # What the agent has in front of the app's own code, in a fork that became the app.
-_BECOMING = f"{_AGENT}forkserver/child.py:"
+_BECOMING = f"{_AGENT}forkserver/child.py"
 # Below these folders a file's path tells what one imports it by.
 _FOLDERS = re.compile(
     r".*/lib/python3(?:\.\d+)?/(?:dist-packages/|site-packages/)?"
     r"|.*?/incamera/[^/]+/[^/]+/app/|.*?/incamera-roots/[^/]+/app/|.*?/incamera-(?:agent|debug)/[^/]+/(?:live|app)/"
 )
-_LABEL = re.compile(r"(.*) \((.*):(\d+)\)")
 
 
-def parse_folded(text: str) -> Counter[Stack]:
-    """Parse lines like `main (app.py:3);double (helper.py:7) 12`, without what the agent does in the app's process."""
-    stacks: Counter[Stack] = Counter()
-    for line in text.splitlines():
-        frames, _, count = line.rpartition(" ")
-        if not frames or not count.isdigit():
-            raise ValueError(f"{line!r} is no stack")
-        if stack := leave_out_agent(tuple(map(_shorten, frames.split(";")))):
-            stacks[stack] += int(count)
-    return stacks
+class Frame(NamedTuple):
+    """A function, and the line of it that is being executed. *file* is the path that it is imported by, if any."""
+
+    function: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.function} ({self.file}:{self.line})"
 
 
-def leave_out_agent(stack: Stack) -> Stack:
-    """Return *stack* as it would be without the agent; nothing for threads of its own in the app's process."""
-    begins = max((number for number, frame in enumerate(stack) if _BECOMING in frame), default=-1) + 1
-    rest = stack[begins:]
-    return () if rest and _AGENT in rest[0] else rest
+# The innermost frame comes last.
+Stack = tuple[Frame, ...]
 
 
-def label(function: str, file: str, line: int) -> str:
-    return f"{function} ({_FOLDERS.sub('', file, count=1)}:{line})"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """The stacks of each thread, by the thread's name and in the order seen; *interval* is in seconds."""
+
+    threads: Mapping[str, Sequence[Stack]]
+    interval: float
+
+    @property
+    def samples(self) -> int:
+        return sum(map(len, self.threads.values()))
+
+    def count_stacks(self) -> Counter[Stack]:
+        """Return how often each stack was seen, in any thread."""
+        return Counter(stack for stacks in self.threads.values() for stack in stacks)
 
 
-def _shorten(frame: str) -> str:
-    match = _LABEL.fullmatch(frame)
-    return label(match[1], match[2], int(match[3])) if match else frame
-
-
-def ask_for_stacks(session: Session, guard: str, door: Door, *, seconds: float, rate: int) -> Counter[Stack]:
-    """Ask the app behind *door* for the stacks of all its threads, so many times a second. Raises DeviceError."""
-    stacks: Counter[Stack] = Counter()
+def record_stacks(session: Session, guard: str, door: Door, *, seconds: float, rate: int) -> Recording:
+    """Ask the app behind *door* for its stacks, *rate* times a second. Raises DeviceError."""
+    threads: dict[str, list[Stack]] = defaultdict(list)
     reason = "it has ended"
+    looks = 0
 
     async def ask() -> None:
         from incamera.device.agent import Agent
 
-        nonlocal reason
+        nonlocal reason, looks
         channel = await session.transport.start(Program((guard, Verb.connect, door.path)))
         agent = Agent(channel)
         try:
@@ -76,12 +79,15 @@ def ask_for_stacks(session: Session, guard: str, door: Door, *, seconds: float, 
             end = due + seconds
             while due < end:
                 try:
-                    stacks.update(_read_threads((await agent.request("stacks")).message["threads"]))
+                    answer = await agent.request("stacks", seconds=_ANSWER_SECONDS)
+                    for name, stack in read_threads(answer.message["threads"]).items():
+                        threads[name].append(stack)
                 except AgentError as error:
                     if error.kind != "no-run":  # between two runs, perhaps
                         raise
                     reason = str(error)
-                # What the network or a busy app held up is not made up for.
+                looks += 1
+                # When the network or a busy app delays an answer, that many samples are lost.
                 due = max(due + 1 / rate, time.monotonic())
                 await asyncio.sleep(due - time.monotonic())
         finally:
@@ -89,14 +95,33 @@ def ask_for_stacks(session: Session, guard: str, door: Door, *, seconds: float, 
             await channel.close()
 
     session.call(ask())
-    if not stacks:
-        raise DeviceError(f"{door.app} on {session.device} did not tell what it does: {reason}")
+    if not threads:
+        raise DeviceError(f"{door.app} on {session.device} sent no stacks: {reason}")
+    return Recording(threads=threads, interval=seconds / looks)
+
+
+def read_threads(threads: Sequence[Mapping[str, Any]]) -> dict[str, Stack]:
+    """Return the app's stacks by the names of their threads, without what the agent does in the app's process."""
+    stacks: dict[str, Stack] = {}
+    for thread in threads:
+        frames = [
+            make_frame(str(frame["function"]), str(frame["file"]), int(frame["line"])) for frame in thread["frames"]
+        ]
+        if stack := _leave_out_agent(tuple(frames)):
+            name, number = str(thread["name"]), 1
+            while name in stacks:
+                number += 1
+                name = f"{thread['name']} ({number})"
+            stacks[name] = stack
     return stacks
 
 
-def _read_threads(threads: Sequence[Mapping[str, Any]]) -> list[Stack]:
-    stacks = [
-        tuple(label(str(frame["function"]), str(frame["file"]), int(frame["line"])) for frame in thread["frames"])
-        for thread in threads
-    ]
-    return [stack for stack in map(leave_out_agent, stacks) if stack]
+def make_frame(function: str, file: str, line: int) -> Frame:
+    return Frame(function, _FOLDERS.sub("", file, count=1), line)
+
+
+def _leave_out_agent(stack: Stack) -> Stack:
+    """Return *stack* as it would be without the agent; nothing for a thread of the agent's own."""
+    begins = max((number for number, frame in enumerate(stack) if frame.file.startswith(_BECOMING)), default=-1) + 1
+    rest = stack[begins:]
+    return () if rest and rest[0].file.startswith(_AGENT) else rest

@@ -83,6 +83,4 @@ def test_bad():
 
 def left_behind(camera: VirtualCamera) -> list[str]:
     """Return what tests and debuggers left in the camera's RAM."""
-    return inside(
-        camera, "ls -d /tmp/incamera-test-* /tmp/incamera-debug/*/* /tmp/incamera-flame-* 2>/dev/null"
-    ).split()
+    return inside(camera, "ls -d /tmp/incamera-test-* /tmp/incamera-debug/*/* 2>/dev/null").split()

@@ -13,7 +13,6 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.guard.guard import CannotActivate, Guard, ensure_guard, explain
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
-from incamera.observe.py_spy import ensure_tool
 from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.transport.device import Device
@@ -155,13 +154,6 @@ def test_nothing_is_run_from_what_another_user_made(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("plant", [plant_link, plant_folder])
-def test_tools_are_not_run_from_there_either(plant: Plant, tmp_path: Path, guard: Path, place: Path) -> None:
-    plant(place / "incamera-tools", tmp_path / "elsewhere")
-    with open_local(DEVICE) as device, pytest.raises(DeviceError, match="another user has taken"):
-        ensure_tool(device, guard, "py-spy", str(place))
-
-
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777])
 def test_our_own_is_used_and_owners_elsewhere_do_not_matter(
     mode: int, tmp_path: Path, bundle: Path, guard: Path, place: Path
@@ -173,7 +165,6 @@ def test_our_own_is_used_and_owners_elsewhere_do_not_matter(
     with open_local(DEVICE) as device:
         assert deploy(device, shipment, Guard(guard, str(place))).files_sent == 1
         assert deploy(device, shipment, Guard(guard, str(place))).files_sent == 0
-        assert ensure_tool(device, guard, "py-spy", str(place)) == ensure_tool(device, guard, "py-spy", str(place))
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder])

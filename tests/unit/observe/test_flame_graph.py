@@ -1,16 +1,22 @@
-"""The flame graph, and who is asked for it."""
+"""The recording of where time goes: which process is asked, and how its stacks are drawn."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import xml.etree.ElementTree as ET
 
 import pytest
 
-from incamera.errors import UsageError
+from incamera.errors import DeviceError, UsageError
 from incamera.observe.flame_graph import draw_flame
 from incamera.observe.processes import Process, Sample
 from incamera.observe.roles import Role
-from incamera.workflows.flame import choose_process
+from incamera.observe.speedscope import render_speedscope
+from incamera.observe.stacks import Frame, Recording, Stack
+from incamera.transport.device import Device
+from incamera.transport.local import open_local
+from incamera.workflows.flame import choose_process, require_door
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -27,7 +33,9 @@ def frames(graph: bytes) -> dict[str, tuple[float, float, float]]:
 
 
 def test_a_frame_is_as_wide_as_it_was_often_seen() -> None:
-    drawn = frames(draw_flame({("main (a.py:1)", "b (b.py:2)"): 3, ("main (a.py:1)", "<c> (c.py:3)"): 1}, "x & y"))
+    main_frame = Frame("main", "a.py", 1)
+    stacks: dict[Stack, int] = {(main_frame, Frame("b", "b.py", 2)): 3, (main_frame, Frame("<c>", "c.py", 3)): 1}
+    drawn = frames(draw_flame(stacks, "x & y"))
     everything, main = drawn["all (4 samples, 100.0 %)"], drawn["main (a.py:1) (4 samples, 100.0 %)"]
     left, right = drawn["<c> (c.py:3) (1 sample, 25.0 %)"], drawn["b (b.py:2) (3 samples, 75.0 %)"]
     assert everything[2] == main[2] == 1200
@@ -37,7 +45,7 @@ def test_a_frame_is_as_wide_as_it_was_often_seen() -> None:
     assert everything[1] > main[1] > left[1] == right[1] > 0
 
 
-def test_nothing_seen_is_drawn_as_such() -> None:
+def test_no_stacks_make_a_picture_with_one_box() -> None:
     assert list(frames(draw_flame({}, "x"))) == ["all (0 samples, 100.0 %)"]
 
 
@@ -65,12 +73,55 @@ def sample(*processes: Process) -> Sample:
     return Sample(uptime=10.0, free=1, total=1, processes=processes)
 
 
-def test_the_app_is_drawn_though_the_agent_be_busier() -> None:
+def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
     now = sample(
         process(1, Role.agent, 900), process(2, Role.warm, 800), process(3, Role.app, 5), process(4, Role.child, 9)
     )
-    assert choose_process(now, sample(), project=None, pid=None, root=True, device="cam").pid == 4
-    assert choose_process(now, sample(), project=None, pid=None, root=False, device="cam").pid == 3
-    assert choose_process(now, sample(), project=None, pid=1, root=True, device="cam").pid == 1
+    assert choose_process(now, sample(), project=None, pid=None, device="cam").pid == 3
+    assert choose_process(now, sample(), project=None, pid=1, device="cam").pid == 1
+    with pytest.raises(UsageError, match="process 9 on cam was not started by this tool"):
+        choose_process(now, sample(), project=None, pid=9, device="cam")
     with pytest.raises(UsageError, match="no app runs on cam"):
-        choose_process(sample(process(1, Role.agent, 900)), sample(), project=None, pid=None, root=True, device="cam")
+        choose_process(sample(process(1, Role.agent, 900)), sample(), project=None, pid=None, device="cam")
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        (Role.child, "the app started it"),
+        (Role.app, "it opened no attach socket"),
+        (Role.guard, "its role is guard, not app"),
+    ],
+)
+def test_process_that_cannot_be_asked_is_named_with_the_reason(role: Role, reason: str) -> None:
+    with (
+        open_local(Device(name="cam", host="localhost")) as session,
+        pytest.raises(
+            DeviceError, match=rf"python3 7.py \(process 7\) on cam cannot be asked for its stacks: {reason}"
+        ),
+    ):
+        require_door(session, dataclasses.replace(process(7, role, 1), app="not-running"))
+
+
+def test_speedscope_file_has_a_profile_for_each_thread() -> None:
+    main, work = Frame("main", "a.py", 1), Frame("work", "b.py", 2)
+    recording = Recording(threads={"MainThread": [(main,), (main, work)], "pump": [(work,)]}, interval=0.05)
+    document = json.loads(render_speedscope(recording, "app on cam"))
+    assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    assert document["name"] == "app on cam"
+    assert document["shared"]["frames"] == [
+        {"name": "main", "file": "a.py", "line": 1},
+        {"name": "work", "file": "b.py", "line": 2},
+    ]
+    first, second = document["profiles"]
+    assert first == {
+        "type": "sampled",
+        "name": "MainThread",
+        "unit": "seconds",
+        "startValue": 0,
+        "endValue": 0.1,
+        "samples": [[0], [0, 1]],
+        "weights": [0.05, 0.05],
+    }
+    assert (second["name"], second["samples"]) == ("pump", [[1]])
