@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,7 +34,6 @@ from incamera.project.settings import load_project
 from incamera.runtime import layout
 from incamera.runtime.images import app_entries, image_text, small_app
 from incamera.runtime.launcher import require_launcher
-from incamera.share.values import Protocol
 from incamera.targets.form import Form
 from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
@@ -43,7 +42,7 @@ from incamera.virtual.camera import stop_camera
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
 from incamera.workflows.lock import ensure_lock
-from measure import CannotMeasure, Failed, Figure, main, say, temporary_folder
+from measure import Failed, Figure, main, say, temporary_folder
 from silent import SilentReporter
 
 if TYPE_CHECKING:
@@ -103,14 +102,14 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
             *([_zip_tree(bundle, share_folder)] if arguments.zip else ()),
             *(_image(context, bundle, share_folder, form) for form in arguments.form or ("squashfs", "archive")),
         ]
-        share = stack.enter_context(_served(context, share_folder, arguments.protocol))
+        share = stack.enter_context(_served(context, share_folder))
         profile = require_profile(f"{arguments.generation}-{target.architecture}")
         for number in range(arguments.rounds):
             for way in ways:
                 say(f"round {number + 1} of {arguments.rounds}: {way.name}")
                 _measure_way(context, profile, share, way, arguments.name)
     RESULTS[:] = [_sum_up(way) for way in ways]
-    title = f"import numpy from a network share ({target.architecture}, virtual camera, {arguments.protocol.upper()})"
+    title = f"import numpy from a network share ({target.architecture}, virtual camera, SMB)"
     if arguments.chart:
         arguments.chart.write_text(_chart(title), "utf-8")
     return _figures(target)
@@ -128,9 +127,9 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
             session.require(Program((GUARD, "try-images")), purpose="try which images it takes")
             session.require(_shell("sync; echo 3 > /proc/sys/vm/drop_caches"), purpose="forget what was read")
             time.sleep(PAUSE_SECONDS)
-            way.cold.append(_count(session, way, share))
+            way.cold.append(_count(session, way))
             time.sleep(PAUSE_SECONDS)
-            way.warm.append(_count(session, way, share))
+            way.warm.append(_count(session, way))
     finally:
         stop_camera(context.store, camera.name)
 
@@ -250,14 +249,12 @@ def _size(tree: Path) -> int:
 
 
 @contextmanager
-def _served(context: Context, folder: Path, protocol: str) -> Iterator[Share]:
+def _served(context: Context, folder: Path) -> Iterator[Share]:
     from incamera.workflows.share import ShareSettings, forget_share, served
 
-    if protocol == "nfs" and os.geteuid() != 0:
-        raise CannotMeasure("an NFS server needs root")
     name = f"startup-{os.getpid()}"
     try:
-        with served(context, name, ShareSettings(folder=folder, protocol=Protocol(protocol))) as (share, _):
+        with served(context, name, ShareSettings(folder=folder)) as (share, _):
             yield share
     finally:
         forget_share(context, name)
@@ -270,10 +267,9 @@ def _shell(script: str) -> Program:
     return Program(("sh", "-c", script))
 
 
-def _count(session: Session, way: Way, share: Share) -> tuple[int, int, float]:
+def _count(session: Session, way: Way) -> tuple[int, int, float]:
     """Run *way*; return its round trips, the bytes that were read, and the seconds, all as the camera counted them."""
-    smb = share.protocol is Protocol.smb
-    look = "cat /proc/fs/cifs/Stats" if smb else "cat /proc/net/rpc/nfs; cat /proc/self/mountstats"
+    look = "cat /proc/fs/cifs/Stats"
     script = f"""
 {look}; echo ==; cut -d' ' -f1 /proc/uptime; echo ==
 ( {way.command} ) || exit 1
@@ -283,8 +279,7 @@ echo ==; cut -d' ' -f1 /proc/uptime; echo ==; {look}
     if done.exit_code:
         raise Failed(f"{way.name}: {done.error_text}")
     before, began, _, ended, after = done.stdout.decode().split("==")
-    count: Callable[[str], tuple[int, int]] = _count_smb if smb else _count_nfs
-    (trips, size), (trips_before, size_before) = count(after), count(before)
+    (trips, size), (trips_before, size_before) = _count_smb(after), _count_smb(before)
     return trips - trips_before, size - size_before, float(ended) - float(began)
 
 
@@ -292,14 +287,6 @@ def _count_smb(text: str) -> tuple[int, int]:
     lines = [line.split() for line in text.splitlines()]
     trips = sum(int(words[1]) for words in lines if words and words[0] == "SMBs:")
     size = sum(int(words[2]) for words in lines if words[:2] == ["Bytes", "read:"])
-    return trips, size
-
-
-def _count_nfs(text: str) -> tuple[int, int]:
-    lines = [line.split() for line in text.splitlines()]
-    trips = next(int(words[1]) for words in lines if words and words[0] == "rpc")
-    # bytes: …, the sixth is what was read from the server.
-    size = sum(int(words[5]) for words in lines if words and words[0] == "bytes:")
     return trips, size
 
 
@@ -340,7 +327,6 @@ def _chart(title: str) -> str:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="armv7hf", help="measure for this target (%(default)s)")
     parser.add_argument("--generation", default="axis-os-11", help="on this generation of cameras (%(default)s)")
-    parser.add_argument("--protocol", choices=("smb", "nfs"), default="smb", help="of the share (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measure so often, take the medians (%(default)s)")
     parser.add_argument("--form", action="append", metavar="FORM[:COMPRESSION]", help="measure this form of image only")
     parser.add_argument("--zip", action="store_true", help="measure a tree with a zip of the standard library, too")

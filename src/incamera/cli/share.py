@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
     _add_options(
         serve,
         address="listen on this address of yours (default: 127.0.0.1, for virtual cameras)",
-        port="listen on this port (default: the first free one from 4450, NFS from 4550; then that one again)",
+        port="listen on this port (default: the first free one from 4450; then that one again)",
     )
     add = add_command(
         actions,
@@ -46,6 +46,7 @@ def add_parser(commands: Any) -> None:
     add.add_argument("--folder", type=Path, help="where this computer has it")
     add.add_argument("--path", help="what the server calls it (default: NAME)")
     _add_options(add, address="the server's address", port="the server's port (default: 445, NFS: 2049)")
+    add.add_argument("--protocol", choices=("smb", "nfs"), help="SMB, which AXIS OS mounts, or NFS (default: smb)")
     attach = add_command(
         actions,
         "attach",
@@ -69,7 +70,6 @@ def add_parser(commands: Any) -> None:
 def _add_options(parser: argparse.ArgumentParser, *, address: str, port: str) -> None:
     parser.add_argument("--address", help=address)
     parser.add_argument("--port", type=int, help=port)
-    parser.add_argument("--protocol", choices=("smb", "nfs"), help="SMB, which cameras know, or NFS (default: smb)")
     parser.add_argument("--user", help="the name that cameras log in with")
     parser.add_argument("--password-file", metavar="FILE", type=Path, help="the password is the first line of FILE")
 
@@ -96,10 +96,8 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
         if arguments.json:
             console.emit(_describe(share))
         else:
-            login = ""
-            if share.protocol == "smb":
-                login = f', user "{share.user}", password in {shares_folder(context) / share.name}.toml'
-            console.print(f"{share.folder} is {share.url}{login}")
+            password = f"{shares_folder(context) / share.name}.toml"
+            console.print(f'{share.folder} is {share.url}, user "{share.user}", password in {password}')
             console.info(
                 f"have a camera mount it with `incamera share attach {share.name} --device NAME`; Ctrl-C ends it"
             )
@@ -203,9 +201,10 @@ def _settings(arguments: argparse.Namespace) -> ShareSettings:
     from incamera.share.values import Protocol
     from incamera.workflows.share import ShareSettings
 
+    protocol = getattr(arguments, "protocol", None)
     return ShareSettings(
         folder=arguments.folder,
-        protocol=Protocol(arguments.protocol) if arguments.protocol else None,
+        protocol=Protocol(protocol) if protocol else None,
         address=arguments.address,
         port=arguments.port,
         path=getattr(arguments, "path", None),

@@ -13,12 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError, DeviceError, StoreError, UsageError
-from incamera.proc import minimal_environment, running, start_tied
+from incamera.proc import minimal_environment, running
 
 if TYPE_CHECKING:
     from incamera.share.values import Share
@@ -32,15 +32,12 @@ _LOCK = "lock"
 class ServerPlan:
     """What to write into the server's folder (path → text), and what to start.
 
-    `watches_input`: the server ends by itself when its standard input does, and with its children. What does not is
-    killed by the kernel when we end.
+    The server must end by itself, with its children, when its standard input ends.
     """
 
     argv: tuple[str, ...]
     files: Mapping[str, str]
     folders: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    watches_input: bool = False
 
 
 def plan_program(tools: Path, host: Host, program: str, folders: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -147,25 +144,12 @@ def require_writable(folder: Path) -> Path:
 
 @contextmanager
 def _started(share: Share, plan: ServerPlan, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    purpose = f"serve {share.name}"
-    environment = minimal_environment(**plan.environment)
-    if not plan.watches_input:
-        process = start_tied(plan.argv, purpose=purpose, log=log, env=environment)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-            process.kill()
-            process.wait()
-        return
     with (
         log.open("ab") as output,
         running(
             plan.argv,
-            purpose=purpose,
-            env=environment,
+            purpose=f"serve {share.name}",
+            env=minimal_environment(),
             stdin=subprocess.PIPE,
             stdout=output.fileno(),
             stderr=output.fileno(),

@@ -104,5 +104,4 @@ def plan_smb(share: Share, tools: Path, host: Host, folder: Path) -> ServerPlan:
             "private/smbpasswd": login,
         },
         folders=("private", "state", "cache", "locks", "pid", "ncalrpc"),
-        watches_input=True,
     )

@@ -65,16 +65,15 @@ def plan_share(context: Context, name: str, settings: ShareSettings) -> Share:
             hint="choose another --name, or forget that one with `incamera share remove`",
         )
     folder = settings.folder or (known.folder if known else shares_folder(context) / "folders" / name)
-    protocol = settings.protocol or (known.protocol if known else Protocol.smb)
     address = settings.address or (known.address if known else "127.0.0.1")
-    port = require_port(settings.port) or (known.port if known and known.protocol is protocol else None)
+    port = require_port(settings.port) or (known.port if known else None)
     password = read_password(settings.password_file) or (known.password if known else secrets.token_urlsafe(16))
     return Share(
         name=name,
         folder=require_writable(folder.expanduser().absolute()),
-        protocol=protocol,
+        protocol=Protocol.smb,
         address=address,
-        port=port or _free_port(address, protocol, {share.port for share in shares.values()}),
+        port=port or _free_port(address, {share.port for share in shares.values()}),
         path=name,
         user=require_user(settings.user or (known.user if known and known.user else DEFAULT_USER)),
         password=password,
@@ -84,30 +83,22 @@ def plan_share(context: Context, name: str, settings: ShareSettings) -> Share:
 
 def _server_plan(context: Context, share: Share) -> Callable[[Path], ServerPlan]:
     from incamera.build.deb_trees import ensure_deb_tree
+    from incamera.share.smb import plan_smb, select_smb, smb_packages
 
     host = require_host()
     with context.reporter.step("server") as step:
-        if share.protocol is Protocol.nfs:
-            from incamera.share.nfs import nfs_packages, plan_nfs, require_rights, select_nfs
-
-            require_rights()
-            tools = ensure_deb_tree(context, "nfs", nfs_packages(host), step=step, select=select_nfs)
-            return lambda folder: plan_nfs(share, tools, host, folder)
-        from incamera.share.smb import plan_smb, select_smb, smb_packages
-
         tools = ensure_deb_tree(context, "smb", smb_packages(host), step=step, select=select_smb)
         return lambda folder: plan_smb(share, tools, host, folder)
 
 
-def _free_port(address: str, protocol: Protocol, taken: Collection[int]) -> int:
+def _free_port(address: str, taken: Collection[int]) -> int:
     """Return a port that is likely to stay free, so that a camera's mount finds the share again next time."""
-    first = _FIRST_PORT if protocol is Protocol.smb else _FIRST_PORT + 100
-    for port in sorted(set(range(first, first + 100)) - set(taken)):
+    for port in sorted(set(range(_FIRST_PORT, _FIRST_PORT + 100)) - set(taken)):
         with suppress(UsageError):
             require_free_port(address, port)
             return port
-    require_free_port(address, first)  # says why
-    return first
+    require_free_port(address, _FIRST_PORT)  # says why
+    return _FIRST_PORT
 
 
 def read_password(file: Path | None) -> str:

@@ -17,10 +17,12 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.connect.shares import attach_share
 from incamera.errors import UsageError
-from incamera.workflows.share import ShareSettings, forget_share, served
+from incamera.share.values import Protocol
+from incamera.workflows.share import ShareSettings, add_share, forget_share, served
 
 from ..cameras import inside, lease_camera
 from ..command import Running, command_environment, running
+from .nfs_server import serve_nfs
 
 if TYPE_CHECKING:
     from incamera.connect.shares import Attached
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 NAME = f"test-{os.getpid()}"
 PRIVATE = Path(tempfile.gettempdir()) / f"incamera-{os.getuid()}"
 
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts on this computer, or serves NFS")
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts on this computer, or has an NFS server")
 
 
 camera = pytest.fixture(scope="package", name="camera")(lease_camera)
@@ -62,10 +64,24 @@ def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> I
             forget_share(context, name)
 
 
+@contextmanager
+def nfs_share(context: Context, folder: Path) -> Iterator[Share]:
+    """A share of somebody's own NFS server, made known with `share add`; it is forgotten with the block."""
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = ShareSettings(folder=folder, protocol=Protocol.nfs, address="127.0.0.1", port=port, path=f"/{NAME}")
+    with serve_nfs(context, folder, port, f"/{NAME}", folder.parent / "ganesha"):
+        try:
+            yield add_share(context, NAME, settings)
+        finally:
+            with suppress(UsageError):
+                forget_share(context, NAME)
+
+
 def mount(context: Context, camera: VirtualCamera, share: Share) -> Attached:
     with connected(context, virtual_device(camera)) as connection:
-        session = connection.session
-        return attach_share(context, session, share)
+        return attach_share(context, connection.session, share)
 
 
 class Meanwhile(threading.Thread):

@@ -18,7 +18,7 @@ from incamera.workflows.share_attach import attach, detach
 from ...waiting import wait_until
 from ..cameras import SMALL_PROFILE, inside, on
 from ..project import write_project
-from .conftest import NAME, as_root, mount, serve
+from .conftest import NAME, as_root, mount, nfs_share, serve
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -51,9 +51,9 @@ def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: 
 
 
 @as_root
-def test_a_camera_mounts_nfs(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_camera_mounts_somebodys_nfs_share(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
-    with serve(context, folder, protocol=Protocol.nfs) as share:
+    with nfs_share(context, folder) as share:
         (folder / "from-host").write_text("hello camera")
         assert mount(context, camera, share).fresh
         assert inside(camera, f"grep ' {PLACE} nfs4 ' /proc/mounts | grep -c vers=4.2; cat {PLACE}/from-host") == (
@@ -78,7 +78,7 @@ def test_a_bundle_runs_from_the_share(
     folder = tmp_path / "served"
     project = write_project(tmp_path / "ashore", app="print('runs')\n", name="ashore")
     words = ("--to", "share", "--device", camera.name, "-C", project)
-    with serve(context, folder, protocol=protocol) as share:
+    with (serve if protocol is Protocol.smb else nfs_share)(context, folder) as share:
         mount(context, camera, share)
         deployed = incamera("deploy", *words)
         assert deployed.code == 0, deployed.err

@@ -57,7 +57,7 @@ def share_in(folder: Path, port: int) -> Share:
 
 def plan(port: int, script: str = LISTENS) -> Callable[[Path], ServerPlan]:
     argv = (sys.executable, "-c", script, str(port))
-    return lambda folder: ServerPlan(argv=argv, files={"inside/conf": "x"}, folders=("inside",), watches_input=True)
+    return lambda folder: ServerPlan(argv=argv, files={"inside/conf": "x"}, folders=("inside",))
 
 
 def test_a_port_that_is_taken_is_told(busy: int) -> None:
