@@ -24,13 +24,13 @@ from incamera.transport.protocols import Program
 from tests.programs import shell
 
 from ...waiting import wait_until
-from .conftest import Ends
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
     from ..line import Line
     from ..ssh_server import SshServer
+    from .conftest import Ends
 
 
 # Running
