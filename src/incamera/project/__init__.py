@@ -1,1 +1,1 @@
-"""The user's project: pyproject.toml parsed once into frozen settings."""
+"""The user's project: its settings (pyproject.toml), lockfiles, recipes and files."""

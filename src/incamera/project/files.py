@@ -1,4 +1,4 @@
-"""Which files of a project are its app, and a digest of them."""
+"""Which files of a project belong to its app, and a digest of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from incamera.errors import ConfigError
 
-# Made by tools, never by the user; folders that begin with a dot are left out as well.
+# Files and folders that tools make. Those that begin with a dot are left out, too.
 _LEFT_OUT = frozenset({"__pycache__", "build", "dist", "node_modules", "venv", "env", "htmlcov"})
+UNREADABLE_HINT = "make it readable, remove it, or move it into a folder whose name begins with a dot"
 _LEFT_OUT_ENDINGS = (".pyc", ".pyo", ".egg-info", ".eap", "~")
 
 
 def project_files(folder: Path) -> list[str]:
-    """Return the files below *folder* that belong to the app, relative to it, with `/`, sorted."""
+    """Return the paths of the app's files below *folder*: relative to it, with `/`, sorted."""
     return sorted(_walk(folder))
 
 
@@ -29,12 +30,15 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def is_left_out(name: str) -> bool:
-    """Whether files and folders called *name* are never the app's."""
+    """Whether files and folders called *name* never belong to the app."""
     return name.startswith(".") or name in _LEFT_OUT or name.endswith(_LEFT_OUT_ENDINGS)
 
 
 def files_digest(folder: Path, paths: Iterable[str]) -> str:
-    """Return a digest of the names, modes and bytes of *paths* below *folder*. Raises ConfigError."""
+    """Return the sha256 of the names, modes and contents of *paths* below *folder*.
+
+    Raises ConfigError for a file that cannot be read.
+    """
     digest = hashlib.sha256()
     for path in paths:
         try:
@@ -44,7 +48,7 @@ def files_digest(folder: Path, paths: Iterable[str]) -> str:
         except OSError as error:
             raise ConfigError(
                 f"cannot read {folder / path}, which belongs to the app: {error.strerror}",
-                hint="mend or remove it; what is not the app's goes into a folder whose name begins with a dot",
+                hint=UNREADABLE_HINT,
             ) from error
         digest.update(f"{path}\0{bool(executable)}\0{content}\n".encode())
     return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""Recipes: what makes an awkward package work, as data, source by source.
+"""Recipes: what a package needs to work in a camera, as data, with a table for each source of the package.
 
-`data/recipes/<name>.toml` holds ours. A project has its own in the folder that `[tool.incamera] recipes` names: one of
-the same name replaces ours. docs/reference/recipes.md describes every key.
+Those of incamera are in `data/recipes/<name>.toml`. A project may have its own in the folder that `[tool.incamera]
+recipes` names; one of the same name replaces ours. docs/reference/recipes.md describes every key.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _BUILDERS = ("cross", "emulated")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WheelRecipe:
-    """*debs*: Debian packages that its files need beyond what the tag promises. *requires*: more requirements."""
+    """How a wheel is used.
+
+    *debs*: Debian packages that its files need, beyond what its tag promises. *requires*: requirements that it does not
+    declare.
+    """
 
     debs: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
@@ -46,7 +50,11 @@ class WheelRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebRecipe:
-    """*package*: where it isn't `python3-<name>`. *without*: dependencies not taken; *requires*: what is instead."""
+    """How Debian's package is used.
+
+    *package*: its name, where that isn't `python3-<name>`. *without*: dependencies that are not taken. *requires*:
+    requirements in their place.
+    """
 
     package: str | None = None
     without: tuple[str, ...] = ()
@@ -56,7 +64,7 @@ class DebRecipe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """A change to one file of the sdist: *old*, which must be there once, becomes *new*."""
+    """A change to one file of the sdist: the text *old*, which must occur exactly once, is replaced by *new*."""
 
     file: str
     old: str
@@ -67,10 +75,11 @@ class Edit:
 class SdistRecipe:
     """How the sdist is built.
 
-    *versions*: those that the recipe was tried with; no others are offered from this source. *dev*: Debian packages for
-    the sysroot, whose run-time libraries come into the bundle. *debs*: more packages for the bundle. *build_requires*:
-    in place of the project's own list. *edits*: made before anything is built. *drop*: patterns of the built wheel's
-    files that are left out.
+    *versions*: those that the recipe was tried with; no others are built. *builder*: "cross" or "emulated". *dev*:
+    Debian packages for the sysroot, whose run-time libraries go into the bundle. *debs*: more packages for the bundle.
+    *requires*: requirements that it does not declare. *settings*: for the build back end. *environment*: variables
+    during the build. *build_requires*: in place of the sdist's own list. *edits*: made before the build. *drop*:
+    patterns of files of the built wheel that are left out.
     """
 
     versions: str = ""
@@ -87,8 +96,8 @@ class SdistRecipe:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """What shows that a package works: *imports* succeed, and *code* runs without an error."""
+class RecipeTest:
+    """How to test that a package works: the modules *imports* can be imported, and *code* raises nothing."""
 
     imports: tuple[str, ...] = ()
     code: str = ""
@@ -96,35 +105,41 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One package's recipe for one architecture. A text `refuse` says why a source is passed over unless named."""
+    """The recipe of one package for one architecture.
+
+    A source with a `refuse` text, which says why, is used only when `[tool.incamera.sources]` names it.
+    """
 
     name: str
     why: str = ""
     wheel: WheelRecipe = WheelRecipe()
     deb: DebRecipe = DebRecipe()
     sdist: SdistRecipe = SdistRecipe()
-    test: Trial = Trial()
+    test: RecipeTest = RecipeTest()
 
     @property
     def digest(self) -> str:
-        """What a lock that holds an sdist of this recipe depends on."""
+        """A digest of what a lock with an sdist built by this recipe depends on."""
         return _digest(self.sdist, frozenset())
 
     @property
     def build_digest(self) -> str:
-        """What a wheel built by this recipe depends on. A wider range of versions is no reason to build it again."""
+        """A digest of what a wheel built by this recipe depends on: a wider range of versions does not rebuild it."""
         return _digest(self.sdist, frozenset({"versions", "refuse", "debs", "requires"}))
 
 
 def _digest(part: SdistRecipe, without: frozenset[str]) -> str:
-    # Defaults don't count, so that a new kind of key changes nothing for those who don't use it.
+    # Defaults don't count, so that a key added to SdistRecipe changes no digest of recipes without it.
     plain = asdict(SdistRecipe())
     values = {key: value for key, value in asdict(part).items() if value != plain[key] and key not in without}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Recipes:
-    """The recipes for one architecture: a project's own before ours."""
+    """The recipes for one architecture.
+
+    *tables* maps a package's name to the name and contents of its recipe file. Raises ConfigError.
+    """
 
     def __init__(self, tables: Mapping[str, tuple[str, Mapping[str, Any]]], architecture: Architecture) -> None:
         self._recipes = {
@@ -135,15 +150,16 @@ class Recipes:
         ).hexdigest()
 
     def find(self, name: str) -> Recipe:
-        """Return the recipe for *name* (normalised); one that says nothing when there is none."""
+        """Return the recipe for *name* (normalized); one with all defaults when there is none."""
         return self._recipes.get(name) or Recipe(name=name)
 
     def names(self) -> list[str]:
+        """Return the names of the packages that have a recipe."""
         return sorted(self._recipes)
 
 
 def load_recipes(architecture: Architecture, folder: Path | None = None) -> Recipes:
-    """Return our recipes, and those in *folder*. Raises ConfigError that names the file and the key."""
+    """Return incamera's recipes, and those in *folder*, which go first. Raises ConfigError that names file and key."""
     return Recipes({**_our_tables(), **(_tables(folder) if folder is not None else {})}, architecture)
 
 
@@ -170,7 +186,10 @@ def _tables(folder: Traversable) -> dict[str, tuple[str, Mapping[str, Any]]]:
 
 
 def parse_recipe(table: Mapping[str, Any], name: str, architecture: Architecture, *, where: str = "") -> Recipe:
-    """Raises ConfigError, with the closest name, for a key that doesn't exist or holds something else."""
+    """Return the recipe in *table* for the package *name*; *where* is its file's name in messages.
+
+    Raises ConfigError, with similar names, for an unknown key, and for a value of the wrong type.
+    """
     where = where or f"{name}.toml"
     for key in table:
         if key not in ("why", "wheel", "deb", "sdist", "test"):
@@ -183,7 +202,7 @@ def parse_recipe(table: Mapping[str, Any], name: str, architecture: Architecture
         wheel=_part(WheelRecipe, table, "wheel", architecture, where),
         deb=_part(DebRecipe, table, "deb", architecture, where),
         sdist=_part(SdistRecipe, table, "sdist", architecture, where),
-        test=_part(Trial, table, "test", architecture, where),
+        test=_part(RecipeTest, table, "test", architecture, where),
     )
 
 
@@ -192,22 +211,22 @@ def _part(kind: type[_T], table: Mapping[str, Any], key: str, architecture: Arch
     if not isinstance(part, Mapping):
         raise ConfigError(f"recipe {where}: {key} must be a table", hint=f"write [{key}]")
     names = {entry.name.replace("_", "-"): entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    special = {arch.value: part[arch.value] for arch in Architecture if arch.value in part}
-    for arch, values in special.items():
+    by_architecture = {arch.value: part[arch.value] for arch in Architecture if arch.value in part}
+    for arch, values in by_architecture.items():
         if not isinstance(values, Mapping):
             raise ConfigError(f"recipe {where}: {key}.{arch} must be a table", hint=f"write [{key}.{arch}]")
     merged: dict[str, Any] = {}
-    general = {option: value for option, value in part.items() if option not in special}
-    # The other architecture's keys are checked, too: a typo must not wait for the day when somebody builds for it.
-    for prefix, values, mine in (
+    general = {option: value for option, value in part.items() if option not in by_architecture}
+    # The other architecture's keys are checked, too, so that a typo shows at once.
+    for prefix, values, applies in (
         (key, general, True),
-        *((f"{key}.{arch}", values, arch == architecture) for arch, values in special.items()),
+        *((f"{key}.{arch}", values, arch == architecture) for arch, values in by_architecture.items()),
     ):
         for option, value in values.items():
             if option not in names:
                 raise _unknown(where, option, [*names, *Architecture], prefix)
             checked = _check(option, value, f"recipe {where}: {prefix}.{option}")
-            if mine:
+            if applies:
                 merged[names[option]] = checked
     return kind(**merged)
 
@@ -241,23 +260,25 @@ def _check_edits(value: Any, where: str) -> tuple[Edit, ...]:
         and all(isinstance(text, str) for text in item.values())
         for item in value
     ):
-        raise ConfigError(f"{where} must be tables with the texts file, old and new", hint="write [[sdist.edits]]")
+        raise ConfigError(f"{where} must be tables with the strings file, old and new", hint="write [[sdist.edits]]")
     for item in value:
         path = PurePosixPath(item["file"])
         if path.is_absolute() or ".." in path.parts:
-            raise ConfigError(f'{where}: "{item["file"]}" does not lie in the sdist')
+            raise ConfigError(f'{where}: "{item["file"]}" is not a path inside the sdist')
     return tuple(Edit(**item) for item in value)
 
 
 def _check_text(option: str, value: str, where: str) -> str:
     if option == "builder" and value not in _BUILDERS:
         hint = did_you_mean(value, _BUILDERS) or "choose " + " or ".join(_BUILDERS)
-        raise ConfigError(f'{where}: there is no builder "{value}"', hint=hint)
+        raise ConfigError(f'{where}: unknown builder "{value}"', hint=hint)
     if option == "versions":
         try:
             SpecifierSet(value)
         except InvalidSpecifier as error:
-            raise ConfigError(f'{where}: "{value}" is not a range of versions', hint='write ">=1.2,<2"') from error
+            raise ConfigError(
+                f'{where}: "{value}" is not a range of versions', hint='write, for example, ">=1.2,<2"'
+            ) from error
     return value
 
 
@@ -279,5 +300,5 @@ def _unknown(where: str, key: str, known: Any, prefix: str = "") -> ConfigError:
     known = list(known)
     place = f"{prefix}.{key}" if prefix else key
     return ConfigError(
-        f'recipe {where}: unknown key "{place}"', hint=did_you_mean(key, known) or "known are: " + ", ".join(known)
+        f'recipe {where}: unknown key "{place}"', hint=did_you_mean(key, known) or "choose one of: " + ", ".join(known)
     )

@@ -1,4 +1,4 @@
-"""A project's pyproject.toml, parsed once into frozen values, then trusted."""
+"""A project's pyproject.toml, parsed and checked once into frozen values."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from packaging.utils import canonicalize_name
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
+from incamera.project.preload import parse_modules
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
-from incamera.project.warm import parse_modules
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.target import DEFAULT_PYTHON, Target
 from incamera.units import parse_bytes
 
 AppName = NewType("AppName", str)
-"""A checked application name: what PyPA allows a distribution to be called, normalised."""
+"""The name of an app: valid as the name of a distribution, and normalized."""
 
 DEFAULT_TARGETS = ("armv7hf",)
 COMPILERS = ("gcc", "zig")
+# The sources of a package, in the order in which they are tried.
+SOURCES = ("wheel", "deb", "sdist", "emulated")
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _FILE_ENTRY = re.compile(r"[\w./-]+\.py")
 _MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
-SOURCES = ("wheel", "deb", "sdist", "emulated")
 
 _KEYS = (
-    *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "warm", "memory-limit"),
+    *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test"),
 )
 _RUNTIME_KEYS = ("keep",)
@@ -43,14 +44,14 @@ _TEST_KEYS = ("groups",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What is run: a file of the project (`app.py`), a module (`-m`), or a function of a module."""
+    """What `incamera run` starts: a file of the project (`app.py`), a module (`-m`), or a function of a module."""
 
     file: str | None = None
     module: str | None = None
     function: str | None = None
 
     def to_arguments(self) -> list[str]:
-        """Return what follows `python3` on a command line, in the app's folder."""
+        """Return the arguments for `python3` that start it in the app's folder."""
         if self.file is not None:
             return [self.file]
         if self.function is None:
@@ -62,11 +63,13 @@ class Entry:
 class Project:
     """The settings of one project.
 
-    *targets* is what the user listed; None means: whatever the device is. *dependencies* are requirements, with those
-    of the chosen extras and groups. *sources* maps a distribution's normalised name to the source that the user wants.
-    *recipes* is the folder with the project's own. *warm* are the modules that the edit loop imports beforehand; None:
-    the heavy ones. *memory_limit*, in bytes, is for its runs. *test_groups* are the dependency groups of its tests;
-    None: `test`, if there is one. A *variant* ("test") has a lockfile of its own.
+    *targets* are those that the user listed; None means the one that fits the device. *dependencies* are requirements,
+    with those of the chosen extras and groups. *sources* maps a distribution's normalized name to the source that the
+    user wants. *recipes* is the folder with the project's own recipes. *to* is the kind of place for bundles on a
+    device. *keep* are patterns of files that are not trimmed. *preload* are the modules that the fork server of `run
+    --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
+    *test_groups* are the dependency groups of the tests; None means `test`, if there is one. A project with a *variant*
+    ("test") has a lockfile of its own.
     """
 
     folder: Path
@@ -85,23 +88,24 @@ class Project:
     compiler: str
     keep: tuple[str, ...]
     has_build_system: bool
-    warm: tuple[str, ...] | None = None
+    preload: tuple[str, ...] | None = None
     memory_limit: int | None = None
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
 
     @property
     def default_targets(self) -> tuple[Target, ...]:
+        """The targets that are built when none is named and no device is asked."""
         return self.targets or tuple(Target.parse(name, python=self.python) for name in DEFAULT_TARGETS)
 
 
 def find_project_folder(start: Path) -> Path | None:
-    """Return *start* or the nearest folder above it that holds a pyproject.toml."""
+    """Return *start* or the nearest folder above it that has a pyproject.toml; None when there is none."""
     return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), None)
 
 
 def load_project(start: Path) -> Project:
-    """Load the project that *start* lies in. Raises ConfigError."""
+    """Return the project of the folder *start*, or of the nearest folder above it. Raises ConfigError."""
     folder = find_project_folder(start.absolute())
     if folder is None:
         raise ConfigError(
@@ -119,9 +123,9 @@ def load_project(start: Path) -> Project:
 
 
 def find_project(start: Path) -> Project | None:
-    """Return the project that *start* lies in; None when there is none, or one that knows nothing of incamera.
+    """Return the project of the folder *start*; None when there is none, or none that incamera can use.
 
-    Raises ConfigError for one that does, and is wrong: what it says of its device shall not be passed over.
+    Raises ConfigError for a faulty pyproject.toml with a [tool.incamera] table: it may name the device to use.
     """
     try:
         return load_project(start)
@@ -136,59 +140,57 @@ def find_project(start: Path) -> Project | None:
 
 
 def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
-    """Turn the *table* of a pyproject.toml into a Project. Raises ConfigError that names the key."""
+    """Return the project that *table*, the pyproject.toml in *folder*, describes. Raises ConfigError with the key."""
     project = find_table(table, "project")
-    ours = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
-    refuse_unknown(ours, _KEYS, "tool.incamera")
-    test = find_table(ours, "test", "tool.incamera.test")
+    settings = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
+    refuse_unknown(settings, _KEYS, "tool.incamera")
+    test = find_table(settings, "test", "tool.incamera.test")
     refuse_unknown(test, _TEST_KEYS, "tool.incamera.test")
-    runtime = find_table(ours, "runtime", "tool.incamera.runtime")
+    runtime = find_table(settings, "runtime", "tool.incamera.runtime")
     refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
 
     name = find_string(project, "name", "project.name")
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
-    python = find_string(ours, "python", "tool.incamera.python") or DEFAULT_PYTHON
-    listed = find_strings(ours, "targets", "tool.incamera.targets")
-    compiler = find_string(ours, "compiler", "tool.incamera.compiler") or COMPILERS[0]
+    python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
+    listed = find_strings(settings, "targets", "tool.incamera.targets")
+    compiler = find_string(settings, "compiler", "tool.incamera.compiler") or COMPILERS[0]
     if compiler not in COMPILERS:
-        raise ConfigError(f'tool.incamera.compiler: there is no "{compiler}"', hint="choose " + " or ".join(COMPILERS))
+        raise ConfigError(
+            f'tool.incamera.compiler: unknown compiler "{compiler}"', hint="choose " + " or ".join(COMPILERS)
+        )
     return Project(
         folder=folder,
-        name=_parse_name(name),
+        name=parse_app_name(name),
         version=find_string(project, "version", "project.version") or "0",
-        dependencies=parse_dependencies(table, project, ours),
-        constraints=parse_requirements(ours, "constraints", "tool.incamera.constraints"),
-        sources=_parse_sources(find_table(ours, "sources", "tool.incamera.sources")),
-        recipes=_parse_recipes(find_string(ours, "recipes", "tool.incamera.recipes"), folder),
-        entry=_parse_entry(find_string(ours, "entry", "tool.incamera.entry") or "app.py", folder),
-        targets=_parse_targets(listed, python) if "targets" in ours else None,
+        dependencies=parse_dependencies(table, project, settings),
+        constraints=parse_requirements(settings, "constraints", "tool.incamera.constraints"),
+        sources=_parse_sources(find_table(settings, "sources", "tool.incamera.sources")),
+        recipes=_parse_recipes(find_string(settings, "recipes", "tool.incamera.recipes"), folder),
+        entry=_parse_entry(find_string(settings, "entry", "tool.incamera.entry") or "app.py", folder),
+        targets=_parse_targets(listed, python) if "targets" in settings else None,
         python=_check_python(python),
-        device=find_string(ours, "device", "tool.incamera.device"),
-        to=_parse_place(find_string(ours, "to", "tool.incamera.to")),
-        debs=_parse_debs(find_strings(ours, "debs", "tool.incamera.debs")),
+        device=find_string(settings, "device", "tool.incamera.device"),
+        to=_parse_place(find_string(settings, "to", "tool.incamera.to")),
+        debs=_parse_debs(find_strings(settings, "debs", "tool.incamera.debs")),
         compiler=compiler,
         keep=find_strings(runtime, "keep", "tool.incamera.runtime.keep"),
         has_build_system="build-system" in table,
         test_groups=find_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
-        warm=parse_modules(find_strings(ours, "warm", "tool.incamera.warm"), "tool.incamera.warm")
-        if "warm" in ours
+        preload=parse_modules(find_strings(settings, "preload", "tool.incamera.preload"), "tool.incamera.preload")
+        if "preload" in settings
         else None,
         memory_limit=_parse_size(
-            find_string(ours, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
+            find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
     )
 
 
 def parse_app_name(text: str) -> AppName:
-    """Raises ConfigError when *text* cannot name a project."""
-    return _parse_name(text)
-
-
-def _parse_name(text: str) -> AppName:
+    """Return *text*, normalized. Raises ConfigError when it cannot be the name of a project."""
     if not _NAME.fullmatch(text):
         raise ConfigError(
-            f'"{text}" cannot name a project',
+            f'"{text}" cannot be the name of a project',
             hint="use letters, digits, `-`, `_` and `.`, with a letter or digit at either end",
         )
     return AppName(canonicalize_name(text))
@@ -234,8 +236,8 @@ def _check_python(text: str) -> str:
 
 def _parse_place(text: str | None) -> Kind | None:
     if text is not None and text not in PLACES:
-        hint = did_you_mean(text, PLACES) or "choose " + ", ".join(PLACES)
-        raise ConfigError(f'tool.incamera.to: there is no place "{text}"', hint=hint)
+        hint = did_you_mean(text, PLACES) or "choose one of: " + ", ".join(PLACES)
+        raise ConfigError(f'tool.incamera.to: unknown place "{text}"', hint=hint)
     return Kind(text) if text is not None else None
 
 
@@ -244,7 +246,7 @@ def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
         if not _DEB.fullmatch(name):
             raise ConfigError(
                 f'tool.incamera.debs: "{name}" cannot be the name of a Debian package',
-                hint="such names are of small letters, digits, +, - and ., as in libgl1",
+                hint="such names consist of small letters, digits, +, - and ., like libgl1",
             )
     return names
 
@@ -253,10 +255,10 @@ def _parse_sources(table: Mapping[str, Any]) -> Mapping[str, str]:
     sources = {}
     for name, source in table.items():
         if not isinstance(source, str) or source not in SOURCES:
-            hint = (did_you_mean(source, SOURCES) if isinstance(source, str) else None) or "choose " + ", ".join(
-                SOURCES
-            )
-            raise ConfigError(f'tool.incamera.sources.{name}: there is no source "{source}"', hint=hint)
+            hint = (
+                did_you_mean(source, SOURCES) if isinstance(source, str) else None
+            ) or "choose one of: " + ", ".join(SOURCES)
+            raise ConfigError(f'tool.incamera.sources.{name}: unknown source "{source}"', hint=hint)
         sources[str(canonicalize_name(name))] = source
     return sources
 
@@ -268,7 +270,7 @@ def _parse_recipes(text: str | None, folder: Path) -> Path | None:
     if not path.is_relative_to(folder.resolve()) or not path.is_dir():
         raise ConfigError(
             f'tool.incamera.recipes: there is no folder "{text}" in the project',
-            hint="it holds a file NAME.toml for each package: see docs/reference/recipes.md",
+            hint="make it, with a file NAME.toml for each package: see docs/reference/recipes.md",
         )
     return path
 

@@ -1,4 +1,7 @@
-"""Reads a TOML table's keys, each with the type that is wanted of it. All raise ConfigError that names the key."""
+"""Read the keys of a TOML table and check their types. *where* is the key's name in messages.
+
+All functions raise ConfigError that names the key.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from incamera.names import did_you_mean
 
 
 def refuse_unknown(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raises ConfigError when *table* has a key that is not in *known*."""
     for key in table:
         if key not in known:
-            hint = did_you_mean(key, known) or "known are: " + ", ".join(known)
+            hint = did_you_mean(key, known) or "choose one of: " + ", ".join(known)
             raise ConfigError(f'{where}: unknown key "{key}"', hint=hint)
 
 
 def find_table(parent: Mapping[str, Any], key: str, where: str | None = None) -> Mapping[str, Any]:
+    """Return the table *key*; an empty one where there is none."""
     value = parent.get(key, {})
     if not isinstance(value, Mapping):
         raise _wrong_type(where or key, "a table", value)
@@ -24,6 +29,7 @@ def find_table(parent: Mapping[str, Any], key: str, where: str | None = None) ->
 
 
 def find_string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
+    """Return the string *key*; None where there is none."""
     value = parent.get(key)
     if value is not None and not isinstance(value, str):
         raise _wrong_type(where, "a string", value)
@@ -31,6 +37,7 @@ def find_string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
 
 
 def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    """Return the list of strings *key*; an empty one where there is none."""
     value = parent.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise _wrong_type(where, "a list of strings", value)
@@ -39,7 +46,7 @@ def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, 
 
 def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
     key = where.rpartition(".")[2]
-    names = {str: "a string", list: "a list with other things", dict: "a table", bool: "true or false"}
+    names = {str: "a string", list: "a list with other items", dict: "a table", bool: "true or false"}
     examples = {"a table": f"[{where}]", "a string": f'{key} = "…"', "a list of strings": f'{key} = ["…", "…"]'}
     return ConfigError(
         f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}",

@@ -1,4 +1,4 @@
-"""Which targets a command is about."""
+"""Choose the targets that a command builds for."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
-    """Return the target called *name*, else the project's."""
+    """Return the target called *name*, or the project's targets when *name* is None. Raises ConfigError."""
     return [Target.parse(name, python=project.python)] if name else project.default_targets
 
 
 def target_for_device(project: Project, device: str, architecture: Architecture, name: str | None) -> Target:
-    """Return the target to build for a device of that architecture. Raises DeviceUnsuitable."""
+    """Return the target to build for the device called *device*.
+
+    *name* is the target that the user chose, or None. Raises DeviceUnsuitable when that target, or all targets of the
+    project, are for another architecture.
+    """
     allowed = choose_targets(project, name) if name or project.targets else [Target(architecture, project.python)]
     for target in allowed:
         if target.architecture is architecture:

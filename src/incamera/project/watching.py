@@ -1,4 +1,4 @@
-"""Hearing of changes below a project's folder, and what its files are now."""
+"""Watch a project's folder for changes, and read the state of its files."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from incamera.errors import ConfigError
-from incamera.project.files import is_left_out, project_files
+import watchfiles
 
-# How often the kernel's news are collected, and for how long at most, in milliseconds.
-_STEP, _DEBOUNCE = 20, 40
-# Where the kernel tells nothing (a network file system, no watches left), the files are looked at so often.
+from incamera.errors import ConfigError
+from incamera.project.files import UNREADABLE_HINT, is_left_out, project_files
+
+# Changes are reported when none has come for the first time, or after the second at the latest.
+_STEP_MILLISECONDS, _DEBOUNCE_MILLISECONDS = 20, 40
+# How often the files are compared where the kernel reports no changes (a network file system, no watches left).
 _POLL_MILLISECONDS = 300
-# A file that was written so shortly before it was read may be written again without its time changing.
+# A file that was written this shortly before it was read may be written again without a new modification time.
 _RACY_NANOSECONDS = 50_000_000
 _CHUNK = 1 << 20
 
 
 @contextmanager
-def watching(folder: Path, notice: Callable[[frozenset[str]], None], warn: Callable[[str], None]) -> Iterator[None]:
-    """Have *notice* told of what changes below *folder* while the block lasts: paths relative to it, with `/`.
+def watching(folder: Path, on_change: Callable[[frozenset[str]], None], warn: Callable[[str], None]) -> Iterator[None]:
+    """Call *on_change* with the paths that change below *folder* while the block runs: relative to it, with `/`.
 
-    It is called in a thread of ours. *warn* is told when the files must be looked at again and again instead.
+    It is called in another thread. *warn* is called with a message when the kernel cannot report changes, so that the
+    files are polled instead.
     """
     stop, ready = threading.Event(), threading.Event()
-    ours = own_output()
+    own_files = own_output()
 
     def watch() -> None:
-        import watchfiles
-
         def wanted(_: watchfiles.Change, path: str) -> bool:
-            return concerns_app(os.path.relpath(path, folder)) and not (ours and _identity(path) in ours)
+            return concerns_app(os.path.relpath(path, folder)) and not (own_files and _identity(path) in own_files)
 
         def listen(*, poll: bool | None) -> None:
             for changes in watchfiles.watch(
                 folder,
                 watch_filter=wanted,
-                debounce=_DEBOUNCE,
-                step=_STEP,
+                debounce=_DEBOUNCE_MILLISECONDS,
+                step=_STEP_MILLISECONDS,
                 rust_timeout=_POLL_MILLISECONDS,
-                # The first one comes at once, and says that the watch stands.
+                # The first result is an empty one that comes at once: the watch is active.
                 yield_on_timeout=True,
                 stop_event=stop,
                 raise_interrupt=False,
@@ -57,13 +58,13 @@ def watching(folder: Path, notice: Callable[[frozenset[str]], None], warn: Calla
             ):
                 ready.set()
                 if changes:
-                    notice(frozenset(Path(os.path.relpath(path, folder)).as_posix() for _, path in changes))
+                    on_change(frozenset(Path(os.path.relpath(path, folder)).as_posix() for _, path in changes))
 
         try:
             listen(poll=None)
         except (OSError, RuntimeError) as error:
             if not stop.is_set():
-                warn(f"cannot be told of changes in {folder} ({error}); looking for them instead")
+                warn(f"the kernel cannot watch {folder} ({error}), so its files are polled")
                 listen(poll=True)
 
     thread = threading.Thread(target=watch, name="incamera-watch", daemon=True)
@@ -77,7 +78,10 @@ def watching(folder: Path, notice: Callable[[frozenset[str]], None], warn: Calla
 
 
 def own_output() -> frozenset[tuple[int, int]]:
-    """Return which files we print to: one of them in the project must not be taken for a change that we answer."""
+    """Return device and inode of the files that our output is redirected to.
+
+    Such a file may lie in the project. If it counted as a change, our answer would be the next change.
+    """
     found = set()
     for descriptor in (1, 2):
         try:
@@ -98,13 +102,13 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def concerns_app(path: str) -> bool:
-    """Whether a change of *path*, relative to the project, can change the app or what it is built from."""
+    """Whether a change of *path*, relative to the project, may change the app or its build."""
     return path != "." and not any(is_left_out(part) for part in Path(path).parts)
 
 
 @dataclass(frozen=True, slots=True)
 class AppFile:
-    """A file of the app as it is on the host now."""
+    """A file of the app, as it was on the host when it was read."""
 
     source: Path
     sha256: str
@@ -112,12 +116,12 @@ class AppFile:
 
 
 class Snapshots:
-    """What a project's files are, again and again: only those that changed are read."""
+    """Reads the state of a project's files, again and again: of those that did not change only the status is read."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, tuple[tuple[int, ...], AppFile]] = {}
-        self._ours = own_output()
+        self._own_output = own_output()
 
     def take(self) -> dict[str, AppFile]:
         """Return the app's files by their paths. Raises ConfigError for one that cannot be read."""
@@ -126,7 +130,7 @@ class Snapshots:
             source = self._folder / path
             try:
                 status = source.stat()
-                if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._ours:
+                if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in self._own_output:
                     continue
                 mark = (status.st_ino, status.st_size, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
                 known = self._known.get(path)
@@ -136,11 +140,11 @@ class Snapshots:
                 began = time.time_ns()
                 file = AppFile(source, file_digest(source), bool(status.st_mode & 0o100))
             except FileNotFoundError:
-                continue  # gone since: its removal is told of, too
+                continue  # removed just now, which is reported as a change, too
             except OSError as error:
                 raise ConfigError(
                     f"cannot read {source}, which belongs to the app: {error.strerror}",
-                    hint="mend or remove it; what is not the app's goes into a folder whose name begins with a dot",
+                    hint=UNREADABLE_HINT,
                 ) from error
             racy = max(status.st_mtime_ns, status.st_ctime_ns) > began - _RACY_NANOSECONDS
             now[path] = (() if racy else mark, file)
@@ -149,17 +153,21 @@ class Snapshots:
 
 
 def file_digest(path: Path) -> str:
+    """Return the sha256 of the file *path*. Raises OSError."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def changed_paths(before: Mapping[str, AppFile], after: Mapping[str, AppFile]) -> list[str]:
-    """Return the paths that came, went, or are others now."""
+    """Return the paths that were added, removed or changed, sorted."""
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
 def looks_unfinished(path: Path) -> bool:
-    """Whether *path* may be in the middle of being saved: editors empty a file, then write it, some in pieces."""
+    """Whether *path* may be half saved: editors empty a file before they write it, some in several pieces.
+
+    True for an empty source file, and for Python that is no valid syntax.
+    """
     if path.suffix not in (".py", ".pyi", ".toml", ".c", ".h", ".pyx", ".pxd", ".cpp"):
         return False
     try:
@@ -180,7 +188,10 @@ def looks_unfinished(path: Path) -> bool:
 
 
 def saved_at(paths: list[Path], otherwise: float) -> float:
-    """Return when the last of *paths* was saved (`time.time`), *otherwise* where they don't tell."""
+    """Return when the last of *paths* was saved, in seconds as `time.time` counts them.
+
+    Returns *otherwise*, the time when the change was noticed, when the files are gone or their times are implausible.
+    """
     times = []
     for path in paths:
         try:
@@ -188,5 +199,5 @@ def saved_at(paths: list[Path], otherwise: float) -> float:
         except OSError:
             continue
     latest = max(times, default=otherwise)
-    # The time of a file's own computer may be another, as on a network share.
+    # Times on a network share are of the server's clock, which may be wrong.
     return latest if otherwise - 2 < latest <= otherwise else otherwise

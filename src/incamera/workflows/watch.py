@@ -28,8 +28,8 @@ from incamera.errors import (
     DeviceUnsuitable,
     InCameraError,
 )
+from incamera.project.preload import choose_preload
 from incamera.project.settings import load_project
-from incamera.project.warm import warm_imports
 from incamera.project.watching import watching
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed
@@ -166,7 +166,7 @@ class _Loop:
             root=done.result.root,
             project=project.folder,
             live=live,
-            imports=tuple(warm_imports(project.warm, names)),
+            imports=tuple(choose_preload(project.preload, names)),
             arguments=lambda: [*settings.project.entry.to_arguments(), *self._arguments],
             find_staleness=settings.find_staleness,
             open_output=lambda folder: kept_output(

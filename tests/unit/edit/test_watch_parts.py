@@ -12,8 +12,8 @@ from incamera.edit.live_app import find_copies
 from incamera.edit.messages import describe_end, describe_refusal, describe_update
 from incamera.errors import AgentError, ConfigError
 from incamera.project.files import project_files
+from incamera.project.preload import choose_preload, load_slow_imports
 from incamera.project.settings import parse_project
-from incamera.project.warm import load_heavy, warm_imports
 from incamera.project.watching import AppFile, concerns_app, looks_unfinished, saved_at
 from incamera.units import parse_bytes
 from incamera.workflows.watch import explain_busy
@@ -100,23 +100,27 @@ def test_the_time_of_saving_is_that_of_the_file_unless_its_clock_is_another(tmp_
     assert saved_at([tmp_path / "gone.py"], saved) == saved
 
 
-def test_heavy_packages_of_the_lock_are_imported_unless_others_are_named() -> None:
-    assert warm_imports(None, ["numpy", "attrs", "opencv-python-headless"]) == ["cv2", "numpy"]
-    assert warm_imports(("mine.models",), ["numpy"]) == ["mine.models"]
-    assert warm_imports((), ["numpy"]) == []
-    assert load_heavy()
+def test_slow_packages_of_the_lock_are_preloaded_unless_others_are_named() -> None:
+    assert choose_preload(None, ["numpy", "attrs", "opencv-python-headless"]) == ["cv2", "numpy"]
+    assert choose_preload(("mine.models",), ["numpy"]) == ["mine.models"]
+    assert choose_preload((), ["numpy"]) == []
+    assert load_slow_imports()
 
 
 def test_settings_of_the_edit_loop() -> None:
-    ours = {"warm": ["numpy", "mine.models"], "memory-limit": "200M"}
+    ours = {"preload": ["numpy", "mine.models"], "memory-limit": "200M"}
     project = parse_project({**PROJECT, "tool": {"incamera": {**ours, "entry": "plain"}}}, Path("/nowhere"))
-    assert project.warm == ("numpy", "mine.models")
+    assert project.preload == ("numpy", "mine.models")
     assert project.memory_limit == 200_000_000
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"warm": ["import numpy"]}, "warm"), ({"memory-limit": "much"}, "memory-limit"), ({"warn": []}, "warm")],
+    [
+        ({"preload": ["import numpy"]}, "preload"),
+        ({"memory-limit": "much"}, "memory-limit"),
+        ({"perload": []}, "preload"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""pyproject.toml: what is understood, and what each mistake is told."""
+"""pyproject.toml: every key is read, and every mistake is refused with a message that names the key."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def table(ours: dict[str, Any] | None = None, **project: Any) -> dict[str, Any]:
     return {"project": {"name": "door.bell", **project}, "tool": {"incamera": ours or {}}}
 
 
-def test_the_least_that_is_needed(folder: Path) -> None:
+def test_a_name_is_all_that_a_project_needs(folder: Path) -> None:
     project = parse_project(table(), folder)
     assert project.name == "door-bell"
     assert project.entry == Entry(file="app.py")
@@ -30,7 +30,7 @@ def test_the_least_that_is_needed(folder: Path) -> None:
     assert not project.has_build_system
 
 
-def test_everything(folder: Path) -> None:
+def test_every_key_is_read(folder: Path) -> None:
     ours = {
         "targets": ["armv7hf", "aarch64-cp313"],
         "entry": "bell.main:ring",
@@ -59,7 +59,7 @@ def test_everything(folder: Path) -> None:
         ("bell:ring", ["-c", "import sys; from bell import ring; sys.exit(ring())"]),
     ],
 )
-def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str]) -> None:
+def test_an_entry_becomes_arguments_of_python(folder: Path, entry: str, arguments: list[str]) -> None:
     assert parse_project(table({"entry": entry}), folder).entry.to_arguments() == arguments
 
 
@@ -68,7 +68,7 @@ def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str])
     [
         (table({"targts": ["armv7hf"]}), 'tool.incamera: unknown key "targts"', 'did you mean "targets"?'),
         (table({"runtime": {"kep": []}}), 'tool.incamera.runtime: unknown key "kep"', 'did you mean "keep"?'),
-        (table({"to": "sdcrd"}), 'tool.incamera.to: there is no place "sdcrd"', 'did you mean "sdcard"?'),
+        (table({"to": "sdcrd"}), 'tool.incamera.to: unknown place "sdcrd"', 'did you mean "sdcard"?'),
         (table({"targets": "armv7hf"}), "tool.incamera.targets must be a list of strings, not a string", None),
         (table({"targets": []}), "tool.incamera.targets is empty", "write, for example"),
         (table({"targets": ["aarch64", "armhf"]}), "tool.incamera.targets[1]: unknown architecture", '"armv7hf"?'),
@@ -78,16 +78,18 @@ def test_how_an_entry_is_started(folder: Path, entry: str, arguments: list[str])
         (table({"entry": "../app.py"}), "lies outside the project", None),
         (table({"entry": "rm -rf /"}), "tool.incamera.entry: cannot run", "write"),
         (table({"python": "3.8"}), "tool.incamera.python: no Debian suite has Python 3.8", "3.11"),
-        (table({"compiler": "clang"}), 'tool.incamera.compiler: there is no "clang"', "gcc or zig"),
+        (table({"compiler": "clang"}), 'tool.incamera.compiler: unknown compiler "clang"', "gcc or zig"),
         (table({"debs": ["lib zbar"]}), 'tool.incamera.debs: "lib zbar"', None),
         (table(dependencies=["numpy=1"]), 'project.dependencies[0]: "numpy=1"', None),
         (table(dependencies="numpy"), "project.dependencies must be a list of strings, not a string", None),
         ({"project": {}}, "project.name is missing", "[project]"),
-        ({"project": {"name": "-bell"}}, '"-bell" cannot name a project', "letters"),
+        ({"project": {"name": "-bell"}}, '"-bell" cannot be the name of a project', "letters"),
         ({"project": {"name": "bell"}, "tool": 3}, "tool must be a table", None),
     ],
 )
-def test_each_mistake_has_its_message(folder: Path, settings: dict[str, Any], message: str, hint: str | None) -> None:
+def test_each_mistake_is_refused_with_the_key_and_a_hint(
+    folder: Path, settings: dict[str, Any], message: str, hint: str | None
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_project(settings, folder)
     assert message in str(caught.value)
@@ -96,7 +98,7 @@ def test_each_mistake_has_its_message(folder: Path, settings: dict[str, Any], me
     assert caught.value.exit_code == 3
 
 
-def test_a_file_that_is_no_toml_is_named(folder: Path) -> None:
+def test_a_pyproject_that_is_no_toml_is_named(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project\n")
     with pytest.raises(ConfigError, match=r"pyproject\.toml: "):
         load_project(folder)
@@ -109,21 +111,21 @@ def test_the_project_is_found_from_a_folder_inside_it(folder: Path) -> None:
     assert load_project(inside).folder == folder
 
 
-def test_without_a_project_the_way_to_one_is_told(tmp_path: Path) -> None:
+def test_without_a_project_the_hint_names_incamera_new(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_project(tmp_path)
     assert "incamera new" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("text", ["[project]\nname = 'other'\n", "[build-system]\n", None])
-def test_a_project_that_knows_nothing_of_incamera_is_none(tmp_path: Path, text: str | None) -> None:
+def test_find_project_returns_none_for_a_project_without_incamera(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "pyproject.toml").write_text(text)
     assert find_project(tmp_path) is None
 
 
 @pytest.mark.parametrize("line", ["devise = 'door'", "device = 'door"])
-def test_a_project_of_ours_that_is_wrong_is_not_passed_over(folder: Path, line: str) -> None:
+def test_find_project_refuses_a_faulty_project_of_incamera(folder: Path, line: str) -> None:
     (folder / "pyproject.toml").write_text(f"[project]\nname = 'door'\n[tool.incamera]\n{line}\n")
     with pytest.raises(ConfigError):
         find_project(folder)

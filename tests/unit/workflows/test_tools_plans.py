@@ -53,7 +53,7 @@ def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: 
     ("settings", "message"),
     [
         ('[tool.incamera.test]\ngroups = ["unit"]\n', "unit"),
-        ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "names an address"),
+        ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "has a URL"),
     ],
 )
 def test_groups_that_cannot_be_are_named(settings: str, message: str, tmp_path: Path) -> None:

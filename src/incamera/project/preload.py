@@ -1,4 +1,4 @@
-"""What the edit loop imports beforehand, so that a start of the app need not."""
+"""The modules that the agent's fork server imports before `run --watch` starts the app."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from incamera.errors import ConfigError
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def warm_imports(named: tuple[str, ...] | None, distributions: Iterable[str]) -> list[str]:
-    """Return the modules that are *named* by the user, else the heavy ones of *distributions*, a lock's."""
+def choose_preload(named: tuple[str, ...] | None, distributions: Iterable[str]) -> list[str]:
+    """Return the modules that the user *named*; when that is None, those of *distributions* that import slowly."""
     if named is not None:
         return list(named)
-    known = load_heavy()
+    known = load_slow_imports()
     return sorted({module for name in distributions for module in known.get(name, ())})
 
 
 @cache
-def load_heavy() -> dict[str, tuple[str, ...]]:
-    table = tomllib.loads((Path(__file__).parent / "data" / "warm.toml").read_text("utf-8"))
+def load_slow_imports() -> dict[str, tuple[str, ...]]:
+    """Return `data/preload.toml`: for a distribution, the modules that take long to import."""
+    table = tomllib.loads((Path(__file__).parent / "data" / "preload.toml").read_text("utf-8"))
     return {name: parse_modules(tuple(modules), f"imports.{name}") for name, modules in table["imports"].items()}
 
 
 def parse_modules(names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """Raises ConfigError for what cannot be the name of a module."""
+    """Return *names*. Raises ConfigError, with the key *where*, for one that cannot be the name of a module."""
     for name in names:
         if not _MODULE.fullmatch(name):
             raise ConfigError(f'{where}: "{name}" cannot be the name of a module', hint='write what follows "import"')
