@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.runlog.log import Line, Run
 
-_LEVELS = ("debug", "info", "warning", "error", "critical")
-_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "dim"}
 _AGO = re.compile(r"(\d+)\s*([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -31,15 +29,12 @@ def add_parser(commands: Any) -> None:
         "logs",
         execute,
         help="show again what earlier runs printed",
-        description="Show what a run printed, with time and level: the newest run of this project, or another. The "
-        "last runs of each project are kept on this computer.",
+        description="Show what a run printed, with the time of each line: the newest run of this project, or another. "
+        "The last runs of each project are kept on this computer.",
     )
     add_project_option(parser)
     parser.add_argument("--list", action="store_true", help="list the runs that are kept")
     parser.add_argument("--run", type=int, metavar="N", help="show this run (default: the newest)")
-    parser.add_argument(
-        "--level", choices=_LEVELS, type=str.lower, help="leave out what is below this level: " + ", ".join(_LEVELS)
-    )
     parser.add_argument(
         "--since", metavar="TIME", help='leave out what is older: "90s", "10m", "2h", "14:30" or "2026-05-01 14:30"'
     )
@@ -49,7 +44,7 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.project.settings import load_project
-    from incamera.runlog.log import Level, list_runs, read_lines, require_run
+    from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs
 
     folder = project_logs(Context.open(console), load_project(Path(arguments.project)))
@@ -58,12 +53,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         return 0
     run = require_run(folder, arguments.run)
     since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
-    least = Level(arguments.level.upper()).rank if arguments.level else 0
-    lines = (
-        line
-        for line in read_lines(folder, run, follow=arguments.follow)
-        if line.time >= since and line.level.rank >= least
-    )
+    lines = (line for line in read_lines(folder, run, follow=arguments.follow) if line.time >= since)
     if arguments.json and not arguments.follow:
         console.emit({"run": _describe(run), "lines": [asdict(line) for line in lines]})
         return 0
@@ -87,8 +77,8 @@ def parse_since(text: str, now: float) -> float:
 
 def _show(line: Line, console: Console) -> str:
     when = datetime.fromtimestamp(line.time)
-    text = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d} {line.level:<8} {line.text}".rstrip()
-    return console.style(text, _STYLES[line.level]) if line.level in _STYLES and console.colours_output else text
+    text = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d} {line.text}".rstrip()
+    return console.style(text, "yellow") if line.stream == "stderr" and console.colours_output else text
 
 
 def _show_runs(runs: list[Run], as_json: bool, console: Console) -> None:

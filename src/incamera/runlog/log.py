@@ -1,7 +1,7 @@
 """What runs printed, kept on the host: `incamera logs` shows it again.
 
 <store>/logs/<project>/<number>/run.json        what ran, when, where, and how it ended
-<store>/logs/<project>/<number>/<n>.jsonl       its lines, each [seconds since the start, stream, level, text]
+<store>/logs/<project>/<number>/<n>.jsonl       its lines, each [seconds since the start, stream, text]
 
 The newest of a run's lines are kept: when a part is full a new one begins, and all but two parts are removed.
 """
@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,26 +29,7 @@ KEPT_RUNS = 100
 _PART_BYTES = 1_000_000
 _LONGEST_LINE = 8_192
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-# The level that a line names itself, near its beginning: "WARNING:root:…", "12:00:01 ERROR …", "[INFO] …", "- DEBUG -".
-_NAMED = re.compile(r"(?<![\w/.])(DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|CRITICAL|FATAL)(?![\w/.])")
-_NEAR = 60
-_SAME = {"NOTICE": "INFO", "WARN": "WARNING", "FATAL": "CRITICAL"}
-_FAILURE = re.compile(
-    r"Traceback \(most recent call last\):|(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception|Interrupt)(?::|$)"
-)
 _POLL_SECONDS = 0.2
-
-
-class Level(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-    CRITICAL = "CRITICAL"
-
-    @property
-    def rank(self) -> int:
-        return list(Level).index(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,19 +55,7 @@ class Line:
 
     time: float
     stream: str
-    level: Level
     text: str
-
-
-def parse_level(text: str, stream: str, before: Level | None = None) -> Level:
-    """Return the level that a line names, else one by its kind; an indented line goes with the one *before* it."""
-    if named := _NAMED.search(text[:_NEAR]):
-        return Level(_SAME.get(named[1], named[1]))
-    if _FAILURE.match(text):
-        return Level.ERROR
-    if text[:1].isspace() and before is not None:
-        return before
-    return Level.WARNING if stream == "stderr" else Level.INFO
 
 
 def log_folder(root: Path, name: str, project: Path) -> Path:
@@ -112,7 +80,6 @@ class RunLog:
         self.run = Run(number=number, command=command, device=device, began=time.time(), pid=os.getpid())
         self._rest: dict[str, str] = {}
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
-        self._last: dict[str, Level] = {}
         self._binary: set[str] = set()
         self._part = 0
         self._size = 0
@@ -160,8 +127,7 @@ class RunLog:
         for line in lines:
             # What a terminal would show in the end: colours are no text, and what a return was printed over is gone.
             text = _ESCAPE.sub("", line.rstrip("\r")).rpartition("\r")[2][: 2 * _LONGEST_LINE]
-            level = self._last[stream] = parse_level(text, stream, self._last.get(stream))
-            rows.append(json.dumps([now, stream, level, text]) + "\n")
+            rows.append(json.dumps([now, stream, text]) + "\n")
         # A full disk must not end the run.
         with suppress(OSError):
             self._size += self._stream.write("".join(rows))
@@ -228,7 +194,7 @@ def read_lines(folder: Path, run: Run, *, follow: bool = False) -> Iterator[Line
         goes_on = record is not None and record.goes_on
         fresh, position = _read_from(home / f"{part}.jsonl", position)
         for row in fresh:
-            yield Line(run.began + row[0], row[1], Level(row[2]), row[3])
+            yield Line(run.began + row[0], row[1], row[2])
         later = [number for number in _parts(home) if number > part]
         if later:
             part, position = later[0], 0

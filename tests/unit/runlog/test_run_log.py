@@ -8,7 +8,7 @@ import pytest
 
 from incamera.errors import UsageError
 from incamera.runlog import log as run_log
-from incamera.runlog.log import Level, RunLog, list_runs, parse_level, read_lines, require_run
+from incamera.runlog.log import Line, RunLog, list_runs, read_lines, require_run
 
 
 def begin(folder: Path) -> RunLog:
@@ -19,39 +19,6 @@ def texts(folder: Path, number: int | None = None) -> list[str]:
     return [line.text for line in read_lines(folder, require_run(folder, number))]
 
 
-@pytest.mark.parametrize(
-    ("line", "stream", "level"),
-    [
-        ("WARNING:root:low light", "stderr", Level.WARNING),
-        ("ERROR:root:no light", "stderr", Level.ERROR),
-        ("2026-05-01 12:00:01,123 DEBUG app: x", "stderr", Level.DEBUG),
-        ("2026-05-01 12:00:01 - app - CRITICAL - x", "stdout", Level.CRITICAL),
-        ("[INFO] begun", "stderr", Level.INFO),
-        ("WARN low", "stdout", Level.WARNING),
-        ("Traceback (most recent call last):", "stderr", Level.ERROR),
-        ("numpy.linalg.LinAlgError: Singular matrix", "stderr", Level.ERROR),
-        ("KeyboardInterrupt", "stderr", Level.ERROR),
-        ("plain", "stdout", Level.INFO),
-        ("plain", "stderr", Level.WARNING),
-        ("reading /var/log/ERROR/x", "stdout", Level.INFO),
-        ("INFORMATION", "stdout", Level.INFO),
-        ("x" * 100 + " ERROR", "stdout", Level.INFO),
-    ],
-)
-def test_a_line_s_level(line: str, stream: str, level: Level) -> None:
-    assert parse_level(line, stream) is level
-
-
-def test_a_traceback_s_lines_go_with_its_first(tmp_path: Path) -> None:
-    log = begin(tmp_path)
-    log.feed(
-        "stderr", b'Traceback (most recent call last):\n  File "app.py", line 1\n    1/0\nZeroDivisionError: x\nok\n'
-    )
-    log.close(1)
-    levels = [line.level for line in read_lines(tmp_path, require_run(tmp_path, None))]
-    assert levels == [*[Level.ERROR] * 4, Level.WARNING]
-
-
 def test_pieces_become_lines_and_colours_are_no_text(tmp_path: Path) -> None:
     log = begin(tmp_path)
     for byte in "grün \x1b[31mrot\x1b[0m\r\n10%\r50%\r100%\nend".encode():
@@ -60,6 +27,16 @@ def test_pieces_become_lines_and_colours_are_no_text(tmp_path: Path) -> None:
     assert texts(tmp_path) == ["grün rot", "100%", "end"]
     run = require_run(tmp_path, None)
     assert (run.exit_code, run.goes_on, run.command) == (0, False, "python3 app.py")
+
+
+def test_line_is_kept_with_its_time_and_stream(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    log.feed("stderr", b"WARNING:root:low light\n")
+    log.close(0)
+    run = require_run(tmp_path, None)
+    (line,) = read_lines(tmp_path, run)
+    assert line == Line(line.time, "stderr", "WARNING:root:low light")
+    assert run.began <= line.time <= (run.ended or 0) + 0.001
 
 
 def test_only_the_newest_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
