@@ -21,7 +21,7 @@ from incamera.connect.connection import connected
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
-from incamera.device.holding import HeldRun
+from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind
 from incamera.targets.profile import require_profile
@@ -132,9 +132,9 @@ async def _start_agent(done: Deployed) -> tuple[float, float, float, float]:
         "bench",
     )
     program = Program(words, environment={"INCAMERA_SUBREAPER": "1"})
-    held = HeldRun(done.session.transport, done.guard.remote_path, program)
+    run = SupervisedRun(done.session.transport, done.guard.remote_path, program)
     began = time.perf_counter()
-    agent = Agent(await held.start(), output.put)
+    agent = Agent(await run.start(), output.put)
     try:
         await agent.hello()
         seconds = time.perf_counter() - began
@@ -154,7 +154,7 @@ async def _start_agent(done: Deployed) -> tuple[float, float, float, float]:
         await asyncio.wait({agent.closed}, timeout=10)
     finally:
         await agent.close()
-        await held.end()
+        await run.end()
     return seconds, before, after, warm
 
 

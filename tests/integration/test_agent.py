@@ -13,8 +13,8 @@ import pytest
 
 from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent, Frame
-from incamera.device.holding import HeldRun
 from incamera.errors import AgentError, ConnectionLost
+from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
@@ -89,8 +89,8 @@ class Talk:
         self._session.call(self._begin(held))
 
     async def _begin(self, command: Program) -> None:
-        self.held = HeldRun(self._session.transport, self._guard, command)
-        self.agent = Agent(await self.held.start(), self._hear)
+        self.run = SupervisedRun(self._session.transport, self._guard, command)
+        self.agent = Agent(await self.run.start(), self._hear)
 
     async def _hear(self, frame: Frame) -> None:
         self.frames.append(frame)
@@ -136,7 +136,7 @@ class Talk:
                 await self.agent.send("goodbye")
                 await asyncio.wait({self.agent.closed}, timeout=10)
             await self.agent.close()
-            await self.held.end()
+            await self.run.end()
 
         self._session.call(close())
 

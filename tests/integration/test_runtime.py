@@ -20,7 +20,7 @@ from incamera.deployment.request import DeployRequest
 from incamera.deployment.shipment import plan_shipment_for
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
-from incamera.guard.guard import Guard
+from incamera.guard.program import Guard
 from incamera.project.settings import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile

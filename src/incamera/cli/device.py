@@ -9,8 +9,8 @@ from incamera.cli.parser import add_command
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.device.capabilities import Speed
     from incamera.device.facts import Place
-    from incamera.guard.capabilities import Speed
 
 
 def add_parser(commands: Any) -> None:

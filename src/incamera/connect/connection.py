@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.choose import devices_folder
 from incamera.connect.shares import is_share_away
+from incamera.device.capabilities import Speed, ensure_images_tried, ensure_speed
 from incamera.device.facts import PLACES
 from incamera.device.libraries import ensure_libraries
 from incamera.device.probe import probe
 from incamera.device.registry import known_hosts_file
 from incamera.errors import DeviceRefused, DeviceUnsuitable
-from incamera.guard.capabilities import Speed, ensure_images_tried, ensure_speed
-from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.program import Guard, ensure_guard
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.choose import find_virtual
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
-from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.program import Guard, ensure_guard
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.launcher.protocol import Verb
 from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount

@@ -11,7 +11,7 @@ from incamera.deployment.host_route import host_route
 from incamera.deployment.plan import FormsUnknown, check_architecture, plan_deploy
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.deployment.shipment import plan_shipment_for
-from incamera.guard.guard import CannotActivate, NoRoom, NotSeen
+from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
 from incamera.guard.upload import Way
 from incamera.targets.form import Form
 from incamera.transport.protocols import Program
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from incamera.deployment.deploy import DeployResult
     from incamera.deployment.plan import DeployPlan
     from incamera.device.libraries import LibraryTable
-    from incamera.guard.guard import Guard
+    from incamera.guard.program import Guard
     from incamera.http import Progress as Advance
     from incamera.runtime.bundle import Bundle
     from incamera.transport.session import Session

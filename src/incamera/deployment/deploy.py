@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import UsageError
-from incamera.guard.guard import FOLDER, Guard, NotSeen, bring_guard, explain
+from incamera.guard.failures import NotSeen, explain
+from incamera.guard.program import FOLDER, Guard, bring_guard
 from incamera.guard.upload import Progress, Receiver, Waiting, Way
 from incamera.runtime.launcher.protocol import Verb
 from incamera.targets.form import Form

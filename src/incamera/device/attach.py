@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, Frame
-from incamera.device.holding import RUN_FOLDER
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
+from incamera.guard.supervise import RUN_FOLDER
 from incamera.runtime.launcher.protocol import Verb
 from incamera.transport.protocols import Program, Script
 

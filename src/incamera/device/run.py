@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.holding import GRACE_SECONDS, HeldRun
 from incamera.device.streams import Streams, copy_input, raw_terminal, write_all
+from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
@@ -48,7 +48,9 @@ def run_app(
         # Without a terminal Python keeps its output back until there is a lot of it; it shall come as it is printed.
         environment = {"PYTHONUNBUFFERED": "1", **program.environment}
         program = dataclasses.replace(program, environment=environment)
-    run = _Run(HeldRun(session.transport, guard, program, attach_as=attach_as), streams, terminal, taps or (None, None))
+    run = _Run(
+        SupervisedRun(session.transport, guard, program, attach_as=attach_as), streams, terminal, taps or (None, None)
+    )
     with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), passing_signals(run.notice):
         return session.call(run.main())
 
@@ -56,12 +58,12 @@ def run_app(
 class _Run:
     def __init__(
         self,
-        held: HeldRun,
+        supervised: SupervisedRun,
         streams: Streams,
         terminal: Terminal | None,
         taps: tuple[Tap | None, Tap | None],
     ) -> None:
-        self._held = held
+        self._supervised = supervised
         self._streams = streams
         self._terminal = terminal
         self._taps = taps
@@ -84,18 +86,18 @@ class _Run:
                 self._app.resize(*self._streams.terminal_size())
         elif number == signal.SIGINT:
             self._interrupts += 1
-            self._held.order(b"signal INT" if self._interrupts == 1 else b"signal KILL")
+            self._supervised.order(b"signal INT" if self._interrupts == 1 else b"signal KILL")
         else:
-            self._held.order(b"end")
+            self._supervised.order(b"end")
 
     # On the connection's loop.
 
     async def main(self) -> int:
-        held = self._held
+        supervised = self._supervised
         self._loop = asyncio.get_running_loop()
         for number in self._early:
             self._react(number)
-        app = self._app = await held.start(terminal=self._terminal)
+        app = self._app = await supervised.start(terminal=self._terminal)
         keyboard = asyncio.create_task(self._feed(app))
         try:
             output = asyncio.gather(
@@ -103,7 +105,7 @@ class _Run:
                 self._copy(app.read_error, self._streams.stderr, self._taps[1]),
             )
             try:
-                await self._await_output(output, held)
+                await self._await_output(output, supervised)
             except BrokenPipeError:
                 # Whoever read our output has gone, as `head` does: end as a local program would.
                 return 128 + signal.SIGPIPE
@@ -113,22 +115,22 @@ class _Run:
             return await app.wait()
         finally:
             keyboard.cancel()
-            await held.end()
+            await supervised.end()
             await asyncio.gather(keyboard, return_exceptions=True)
 
-    async def _await_output(self, output: asyncio.Future[tuple[None, None]], held: HeldRun) -> None:
-        exited = asyncio.create_task(held.exited.wait())
-        first: set[asyncio.Future[Any]] = {output, held.watch, held.beat, exited}
+    async def _await_output(self, output: asyncio.Future[tuple[None, None]], supervised: SupervisedRun) -> None:
+        exited = asyncio.create_task(supervised.exited.wait())
+        first: set[asyncio.Future[Any]] = {output, supervised.watch, supervised.beat, exited}
         try:
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if not output.done() and not held.exited.is_set():
+            if not output.done() and not supervised.exited.is_set():
                 # The guard has ended before the app: it could not start, or the connection is lost.
                 await asyncio.wait({output}, timeout=GRACE_SECONDS + 2)
-                held.raise_failure()
+                supervised.raise_failure()
             if not output.done():
                 await asyncio.wait({output}, timeout=_LINGER_SECONDS)
             if not output.done():
-                held.order(b"end")
+                supervised.order(b"end")
             await output
         finally:
             exited.cancel()
@@ -153,8 +155,8 @@ class _Run:
                     return
                 await asyncio.to_thread(write_all, descriptor, tap.feed(data))
         finally:
-            if held := tap.finish():
-                await asyncio.to_thread(write_all, descriptor, held)
+            if rest := tap.finish():
+                await asyncio.to_thread(write_all, descriptor, rest)
 
     async def _feed(self, app: Channel) -> None:
         """Give the app what is typed or piped to us."""

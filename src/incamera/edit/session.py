@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, Frame, agent_error
-from incamera.device.holding import GRACE_SECONDS, HeldRun
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, is_setting, settle
 from incamera.edit.memory import MemoryNews
@@ -18,6 +17,7 @@ from incamera.edit.messages import describe_end, describe_paths, describe_refusa
 from incamera.edit.streams import RunStreams
 from incamera.edit.values import Edited, Outcome
 from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
+from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera.project.watching import saved_at
 from incamera.transport.protocols import Program
 from incamera.units import format_bytes
@@ -79,7 +79,7 @@ class EditSession:
             return
         self._signals.append(number)
         if len(self._signals) > 1:
-            self._held.order(b"end")
+            self._supervised.order(b"end")
         self._stop.set()
 
     async def main(self) -> Outcome:
@@ -89,8 +89,8 @@ class EditSession:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: asyncio.Future[Exception] = loop.create_future()
         self._inbox.attach(lambda: loop.call_soon_threadsafe(self._changed.set))
-        self._held = HeldRun(self._transport, self._guard, self._program())
-        channel = await self._held.start()
+        self._supervised = SupervisedRun(self._transport, self._guard, self._program())
+        channel = await self._supervised.start()
         self._agent = Agent(channel, self._hear)
         self._app = RunStreams(self._agent, self._streams, self._terminal)
         self._loop = loop
@@ -98,7 +98,7 @@ class EditSession:
             self._react(number)
         work = asyncio.create_task(self._work())
         stopped = asyncio.create_task(self._stop.wait())
-        ends: set[asyncio.Future[Any]] = {work, stopped, self._failure, self._agent.closed, self._held.watch}
+        ends: set[asyncio.Future[Any]] = {work, stopped, self._failure, self._agent.closed, self._supervised.watch}
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.is_set():
@@ -112,7 +112,7 @@ class EditSession:
                 return work.result()
             if not self._agent.closed.done():  # the guard went first: the agent follows, and may have said why
                 await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS)
-            self._held.raise_failure()
+            self._supervised.raise_failure()
             if self._agent.closed.done():
                 raise self._agent.closed.result()
             raise AgentError("the agent's guard has ended", kind="ended")
@@ -126,7 +126,7 @@ class EditSession:
                     await self._agent.send("goodbye")
                     await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS + 2)
             await self._agent.close()
-            await self._held.end()
+            await self._supervised.end()
             self._inbox.attach(lambda: None)
             self._app.close()
 

@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.guard import (
-    FOLDER,
-    RECEIVE,
-    Guard,
-    NoRoom,
-    bring_guard,
-    explain,
-)
+from incamera.guard.failures import NoRoom, explain
+from incamera.guard.program import FOLDER, RECEIVE, Guard, bring_guard
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode, Verb
 from incamera.transport.protocols import Program

@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.device.holding import RUN_FOLDER
 from incamera.errors import DeviceError
+from incamera.guard.supervise import RUN_FOLDER
 from incamera.observe.roles import Role, find_role, is_guard
 from incamera.runtime.launcher.protocol import RUN_VARIABLE
 from incamera.transport.protocols import Script

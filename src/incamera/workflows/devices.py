@@ -10,7 +10,7 @@ from incamera.connect.choose import choose_device, devices_folder, virtual_devic
 from incamera.connect.connection import connected
 from incamera.deployment.plan import find_verdict
 from incamera.device import registry
-from incamera.guard.capabilities import Speed
+from incamera.device.capabilities import Speed
 from incamera.transport.device import parse_address
 from incamera.virtual.camera import list_cameras
 

@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from incamera.device.streams import Streams
-from incamera.guard.guard import Guard
+from incamera.guard.program import Guard
 from incamera.guard.sync import Shipment, plan_shipment
 from incamera.runtime.launcher import require_launcher
 from incamera.transport.ssh import connect

@@ -13,7 +13,7 @@ import pytest
 
 from incamera.deployment.deploy import deploy
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
-from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import Shipment, plan_shipment
 from incamera.tree import list_tree
 

@@ -19,7 +19,7 @@ import pytest
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
 from incamera.errors import ConnectionLost
-from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.program import Guard, ensure_guard
 from incamera.transport.protocols import Program
 from tests.programs import shell
 
@@ -109,7 +109,7 @@ def test_a_lost_connection_leaves_no_process_behind(
     ends: Ends,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import incamera.device.holding as module
+    import incamera.guard.supervise as module
     import incamera.transport.ssh as ssh
 
     monkeypatch.setattr(module, "GUARD_TIMEOUT_SECONDS", 1.5)
@@ -164,7 +164,7 @@ def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> 
 PROGRAM = """
 import sys
 from pathlib import Path
-from incamera.guard.guard import Guard, ensure_guard
+from incamera.guard.program import Guard, ensure_guard
 from incamera.device.run import run_app
 from incamera.transport.ssh import connect
 from incamera.transport.device import Device

@@ -11,7 +11,8 @@ from tests.programs import shell
 
 from incamera.deployment.deploy import deploy
 from incamera.errors import DeviceError
-from incamera.guard.guard import Guard, NoRoom, NotSeen, ensure_guard
+from incamera.guard.failures import NoRoom, NotSeen
+from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
 from incamera.targets.form import Form

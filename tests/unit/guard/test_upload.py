@@ -10,7 +10,8 @@ import pytest
 
 from incamera.deployment.deploy import DeployResult, deploy
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.guard import CannotActivate, Guard, ensure_guard, explain
+from incamera.guard.failures import CannotActivate, explain
+from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
 from incamera.runtime.launcher.protocol import ExitCode

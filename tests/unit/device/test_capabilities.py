@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from incamera.device.capabilities import Speed, ensure_images_tried, ensure_speed
 from incamera.device.facts import DeviceFacts, Place
-from incamera.guard.capabilities import Speed, ensure_images_tried, ensure_speed
 from incamera.transport.protocols import Program, ProgramResult
 
 CARD = Place(path="/card", filesystem="ext4", free=1 << 30, writable=True, executable=True)

@@ -28,7 +28,7 @@ GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
 GRACE_SECONDS = GRACE_MS / 1000
 
 
-class HeldRun:
+class SupervisedRun:
     """One run under the guard. Make it on the connection's loop, `start` it, and `end` it whatever happens.
 
     *guard* is the guard's path on the device (`guard.ensure_guard`). Where *program* is our Python, *attach_as* makes
