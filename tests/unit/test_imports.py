@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
@@ -118,3 +119,28 @@ def test_only_http_opens_connections_to_the_web() -> None:
     for path in everything_but("http"):
         assert not imported_modules(path) & {"urllib3", "requests", "httpx"}, path
         assert "urlopen" not in " ".join(calls(path)), path
+
+
+def test_the_architecture_page_follows_run_through_functions_that_exist() -> None:
+    page = (SOURCE.parents[1] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    steps = re.findall(r"^\| \d+ \| `([\w/.]+)\.py` \| `(\w+)` \|", page, re.MULTILINE)
+    assert 10 <= len(steps) <= 20
+    reached: set[str] = set()
+    for path, function in steps:
+        module = path.replace("/", ".")
+        assert not reached or module in reached, f"{path}.py is imported by none of the files before it"
+        reached |= {module, *first_party_imports(module)}
+        if module == "__main__":
+            reached.add("cli.run")  # imported by its name, which the user typed
+        defined = {
+            node.name
+            for node in ast.parse(MODULES[module].read_text("utf-8")).body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+        assert function in defined, f"{path}.py has no function {function}"
+
+
+def test_the_architecture_page_names_every_package() -> None:
+    page = (SOURCE.parents[1] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(ALLOWED)
