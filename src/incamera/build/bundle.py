@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.build.keys import wheel_key
+from incamera.build.keys import project_wheel_key
 from incamera.runtime import bundle as bundles
 from incamera.runtime import layout
 from incamera.runtime.bytecode import byte_compiler
@@ -28,7 +28,7 @@ def ensure_wheel(context: Context, project: Project, target: Target, app_digest:
     from incamera.toolchain.pep517 import build_wheel
     from incamera.toolchain.plan import Compiler
 
-    key = wheel_key(project, target, app_digest)
+    key = project_wheel_key(project, target, app_digest)
     found = context.store.find_tree("wheels", key)
     if found is None:
         toolchain = ensure_toolchain(context, target, Compiler.parse(project.compiler))

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.build.keys import sdist_wheel_key
 from incamera.errors import BuildError, ToolFailed
 from incamera.project.lockfile import LockedFile
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.debian.index import PackageIndex
-    from incamera.project.lockfile import Lock, LockedDistribution
-    from incamera.project.recipes import Recipe, Recipes
-    from incamera.project.settings import Project
+    from incamera.project.lockfile import Lock
+    from incamera.project.recipes import Recipe
     from incamera.targets.target import Target
     from incamera.toolchain.build_folder import Toolchain
     from incamera.toolchain.options import BuildOptions
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.metadata import Metadata
     from incamera.wheels.page import IndexFile
-
-# Raise it when wheels built from the same sdist and recipe change.
-_FORMAT = 1
 
 
 def open_indexes(context: Context, *, fresh: bool = False) -> PackageIndexes:
@@ -118,23 +113,6 @@ def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Pat
     return blobs
 
 
-def wheel_key(locked: LockedDistribution, recipe: Recipe, target: Target, compiler: str) -> str:
-    """What the wheel of an sdist depends on, as a key of the store."""
-    assert locked.file is not None
-    return _key(target, locked.source, locked.file, recipe, compiler)
-
-
-def _key(target: Target, source: str, file: LockedFile, recipe: Recipe, compiler: str) -> str:
-    inputs = [_FORMAT, str(target), source, file.sha256, recipe.build_digest, compiler]
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
-
-
-def built_keys(project: Project, lock: Lock, recipes: Recipes) -> list[str]:
-    """Return the keys of all wheels that are built for *lock*."""
-    built = [item for item in lock.distributions if item.source in ("sdist", "emulated")]
-    return [wheel_key(item, recipes.find(item.name), lock.target, project.compiler) for item in built]
-
-
 def ensure_built_wheel(
     context: Context,
     target: Target,
@@ -149,7 +127,7 @@ def ensure_built_wheel(
     from incamera.toolchain.sdist import unpack_sdist
     from incamera.wheels.fetch import fetch_files
 
-    key = _key(target, source, file, recipe, compiler)
+    key = sdist_wheel_key(file, source, recipe, target, compiler)
     if found := context.store.find_tree("built-wheels", key):
         return next(found.glob("*.whl"))
     log = context.store.root / "logs" / f"{name}-{target}-{key[:8]}.log"
