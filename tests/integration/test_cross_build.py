@@ -16,6 +16,7 @@ from incamera.build.toolchain import ensure_toolchain
 from incamera.errors import BuildError, ToolFailed
 from incamera.targets.target import Target
 from incamera.toolchain.build_folder import Toolchain
+from incamera.toolchain.build_system import load_build_system
 from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
@@ -85,7 +86,7 @@ def sdist(context: Context, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         # cffi runs here, and its C is compiled for there.
         ("cffi_module", {"_crc": {"libz.so.1"}}),
         # meson runs two programs of the target on its way.
-        ("meson_runs", {"meson_runs": {"libz.so.1"}}),
+        ("meson_runs", {"meson_runs": {"libz.so.1"}, "limited": set()}),
         # CMake does so too, and finds Python, pybind11 and zlib.
         ("skbuild_core", {"adds": {"libstdc++.so.6"}, "plain": {"libz.so.1"}}),
         ("skbuild_old", {"plain": set()}),
@@ -115,6 +116,41 @@ def test_each_back_end_builds_for_the_target(
     # Nothing of this computer was found, or looked for.
     for trace in (b"/usr/bin/cmake", b"/usr/bin/ninja", b"x86_64-linux-gnu-gcc"):
         assert trace not in log.read_bytes()
+
+
+# The oldest that scikit-build-core accepts; the oldest with all that FindPython has for modules; the index's newest,
+# with policy CMP0190 (how FindPython cross-compiles) unset and set.
+@pytest.mark.parametrize(
+    ("cmake", "policies", "target"),
+    [
+        ("cmake==3.15.3", "3.15", "armv7hf-cp311"),
+        ("cmake==3.18.4.post1", "3.18", "aarch64-cp313"),
+        ("cmake", "4.0", "armv7hf-cp313"),
+        ("cmake", "4.4", "aarch64-cp311"),
+    ],
+)
+def test_cmake_finds_the_targets_python(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path, cmake: str, policies: str, target: str
+) -> None:
+    parsed = Target.parse(target)
+    project = PROJECTS / "cmake_python"
+    requires = load_build_system(project).requires
+    options = BuildOptions(
+        settings={"cmake.define.POLICIES": policies},
+        build_requires=tuple(cmake if name == "cmake" else name for name in requires),
+    )
+    wheel = build_wheel(project, toolchain_with(parsed, "zlib1g-dev"), store, tmp_path, options=options)
+    suffix = f".cpython-{parsed.python.replace('.', '')}-{parsed.architecture.facts.gnu}.so"
+    names = {f"one{suffix}", f"classic{suffix}"}
+    if cmake != "cmake==3.15.3":
+        names.add(f"two{suffix}")
+    if cmake == "cmake":
+        names.add("stable.abi3.so")
+    found = read_modules(wheel)
+    assert set(found) == names
+    for module in found.values():
+        assert module.machine == parsed.architecture.facts.elf_machine
+        assert not [library for library in module.needed if library.startswith("libpython")]
 
 
 @pytest.mark.parametrize("project", ["flit", "hatch", "poetry"])

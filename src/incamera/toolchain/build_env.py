@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_folder import bytecode_cache
+from incamera.toolchain.cmake import complete_modules
 from incamera.toolchain.numpy_headers import generalise_headers
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def ensure_build_requirements(
     and ToolFailed, with pip's own words, when they cannot be had; *hint* says what to do then instead of building.
     """
     wanted = normalise_requirements(requirements)
-    key = hashlib.sha256(repr((2, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
+    key = hashlib.sha256(repr((3, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
     return store.ensure_tree(
         KIND,
         key,
@@ -124,6 +125,7 @@ def _install(
             raise
     _make_writable(tree)
     generalise_headers(tree)
+    complete_modules(tree)
 
 
 def _hint(tail: str, instead: str | None) -> str:
