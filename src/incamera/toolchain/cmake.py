@@ -108,7 +108,7 @@ def write_toolchain_file(
         # pybind11 takes the values above, instead of those of the build's Python.
         "PYBIND11_PYTHONLIBS_OVERWRITE": "OFF",
     }
-    libraries = {}
+    libraries: dict[str, Path] = {}
     for name in _PYTHONS:
         # All of FindPython's input variables ("artifacts") that exist for CPython.
         hints |= {f"{name}_EXECUTABLE": python, f"{name}_INCLUDE_DIR": headers}
