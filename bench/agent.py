@@ -20,7 +20,7 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
-from incamera.device.agent import Agent, Frame
+from incamera.device.agent import Agent, make_agent_program
 from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from incamera.deployment.apply import Deployed
     from incamera.transport.session import Session
+    from incamera_agent.wire.frames import Frame
 
 MEBIBYTE = 1 << 20
 BARE = "print(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])"
@@ -120,18 +121,7 @@ def _start_bare(done: Deployed) -> tuple[float, float]:
 async def _start_agent(done: Deployed) -> tuple[float, float, float, float]:
     """Return the seconds until it answers, its memory before and after a run, and those of a warm start."""
     output: asyncio.Queue[Frame] = asyncio.Queue()
-    words = (
-        f"{done.result.root}/bin/python3",
-        "-m",
-        "incamera_agent",
-        "--app",
-        "bench",
-        "--who",
-        "me",
-        "--what",
-        "bench",
-    )
-    program = Program(words, environment={"INCAMERA_SUBREAPER": "1"})
+    program = make_agent_program(done.result.root, app="bench", user="bench@host", command="bench")
     run = SupervisedRun(done.session.transport, done.guard.remote_path, program)
     began = time.perf_counter()
     agent = Agent(await run.start(), output.put)
@@ -139,7 +129,7 @@ async def _start_agent(done: Deployed) -> tuple[float, float, float, float]:
         await agent.hello()
         seconds = time.perf_counter() - began
         before = (await agent.request("memory")).message["agent"]
-        await agent.warm(["numpy"])
+        await agent.preload(["numpy"])
         await agent.open(f"{done.result.root}/app")
         began = time.perf_counter()
         await agent.request("start", run="r", arguments=["app.py"], line_buffered=True)

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from incamera.deployment.request import DeployRequest
-from incamera.device.agent import Agent, Frame
+from incamera.device.agent import Agent, make_agent_program
 from incamera.errors import AgentError, ConnectionLost
 from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
     from incamera.virtual.camera import VirtualCamera
+    from incamera_agent.wire.frames import Frame
 
 pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 
@@ -73,18 +75,8 @@ class Talk:
         self._session = done.session
         self.root = done.result.root
         self.frames: list[Frame] = []
-        command = (
-            f"{self.root}/bin/python3",
-            "-m",
-            "incamera_agent",
-            "--app",
-            app,
-            "--who",
-            "test@host",
-            "--what",
-            "test",
-        )
-        held = Program((*command, *words), environment={"INCAMERA_SUBREAPER": "1"})
+        program = make_agent_program(self.root, app=app, user="test@host", command="test")
+        held = replace(program, arguments=(*program.arguments, *words))
         self._guard = done.guard.remote_path
         self._session.call(self._begin(held))
 
@@ -171,7 +163,7 @@ def talk(begin: Callable[..., Talk]) -> Talk:
     """An agent that is warm and has a live folder."""
     talk = begin()
     talk.hello()
-    talk.ask("warm", imports=["numpy"])
+    talk.ask("preload", imports=["numpy"])
     talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})
     return talk
 
@@ -187,7 +179,7 @@ def test_edits_arrive_what_is_dear_is_kept_and_the_agent_stays_small(talk: Talk)
     assert (first[0], second[0], first[1]) == ("one", "two", second[1])
     memory = talk.ask("memory")
     assert memory["agent"] <= 12 * MEBIBYTE
-    # A fork shares what the warm process has imported, where the kernel tells so.
+    # A fork shares what the fork server has imported, where the kernel tells so.
     assert 0 < memory["run"] < memory["peak"]
     assert talk.stop()["reason"] == "stopped"
     assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
@@ -209,8 +201,8 @@ def test_an_app_that_eats_all_memory_dies_alone_and_is_told_why(talk: Talk, came
     talk.start()
     end = talk.await_exit()
     assert (end["reason"], end["signal"]) == ("out-of-memory", 9)
-    # Agent, warm process and camera are as they were.
-    assert talk.ask("memory")["warm"] is not None
+    # Agent, fork server and camera are as they were.
+    assert talk.ask("memory")["fork_server"] is not None
     talk.change(app="import numpy; print('well', numpy.ones(3).sum())")
     assert talk.start()["warm"] is True
     assert talk.await_exit()["code"] == 0

@@ -87,7 +87,7 @@ def test_an_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> Non
     project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
     with watched(project, camera) as watch:
         watch.await_("no edit 6")
-        assert b"warm: numpy imported" in watch.printed
+        assert b"fork server: numpy imported" in watch.printed
         watch.save("app.py", app.format("first"))
         watch.await_("first edit 6")
         watch.await_("app.py: sent in")
@@ -206,7 +206,7 @@ def test_a_second_host_is_told_who_is_there(watch: Watch, incamera: Callable[...
     watch.await_("mine")
     second = incamera("run", "--watch", "--device", watch.camera.name, cwd=watch.project)
     assert second.code == 4
-    assert "is at work there" in second.err
+    assert "holds the app with `incamera run --watch`" in second.err
     assert "since" in second.err
     assert "--take-over" in second.err
     watch.save("app.py", f"print('still mine')\n{FOREVER}")
@@ -217,7 +217,7 @@ def test_a_memory_limit_is_kept(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "limited", app=f"print('small')\n{FOREVER}", name="limited")
     with watched(project, camera, "--memory-limit", "60M") as watch:
         watch.await_("small")
-        watch.await_("memory: warm process")
+        watch.await_("memory: fork server")
         watch.save("app.py", "print('big')\nx = bytearray(200 << 20)\nprint('never')\n")
         watch.await_("memory limit")
         assert b"never" not in watch.command.out

@@ -91,20 +91,26 @@ def test_a_plain_run_can_be_attached_to_and_is_what_it_would_be_without(
 
 
 def other_version(folder: Path, *, protocol: int, version: str, tool: bool) -> dict[str, str]:
-    """Return the environment in which incamera brings an agent of another version, and is one itself if *tool*."""
-    shutil.copytree(AGENT, folder / "incamera_agent", ignore=shutil.ignore_patterns("__pycache__"))
+    """Return an environment in which incamera deploys an agent of another version, and with *tool* is that version.
+
+    The host's own modules import the protocol from the agent's package, so only with *tool* that is the changed one.
+    """
+    package = (folder if tool else folder / "deployed") / "incamera_agent"
+    shutil.copytree(AGENT, package, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in (
-        ("wire/frames.py", "PROTOCOL = 1\n", f"PROTOCOL = {protocol}\n"),
+        ("wire/protocol.py", "PROTOCOL = 1\n", f"PROTOCOL = {protocol}\n"),
         ("__init__.py", '__version__ = "', f'__version__ = "{version}"  # "'),
     ):
-        path = folder / "incamera_agent" / name
+        path = package / name
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
-    if tool:
-        (folder / "sitecustomize.py").write_text(
-            f"import incamera.device.agent as agent\nagent.PROTOCOL = {protocol}\nagent.__version__ = {version!r}\n"
-        )
+    change = (
+        f"import incamera.device.agent as agent\nagent.__version__ = {version!r}\n"
+        if tool
+        else f"import pathlib, incamera.runtime.agent as agent\nagent.PACKAGE = pathlib.Path({str(package)!r})\n"
+    )
+    (folder / "sitecustomize.py").write_text(change)
     return {**command_environment(), "PYTHONPATH": str(folder)}
 
 
@@ -139,7 +145,7 @@ def test_a_camera_that_another_version_is_at_work_in(
         assert f"incamera {__version__}, which speaks protocol 1" in done.err
         done = incamera("run", "--watch", "--device", camera.name, cwd=ours)
         assert done.code == 4
-        assert "is at work there" in done.err
+        assert "holds the app with `incamera run --watch`" in done.err
         assert theirs.process.poll() is None
         with watched(ours, camera, "--take-over") as watch:
             watch.await_("ours")

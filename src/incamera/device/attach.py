@@ -8,20 +8,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.agent import Agent, Frame
+from incamera.device.agent import Agent
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
 from incamera.guard.supervise import RUN_FOLDER
 from incamera.runtime.launcher.protocol import Verb
 from incamera.transport.protocols import Program, Script
+from incamera_agent.wire.protocol import AGENTS_FOLDER, SOCKET, Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
     from incamera.transport.protocols import Channel
     from incamera.transport.session import Session
+    from incamera_agent.wire.frames import Frame
 
-_FOLDER = "/tmp/incamera-agent"
-_LIST_SOCKETS = Script("list-sockets", f"ls -td {_FOLDER}/*/socket {RUN_FOLDER}*/*.socket 2>/dev/null")
+_LIST_SOCKETS = Script("list-sockets", f"ls -td {AGENTS_FOLDER}/*/{SOCKET} {RUN_FOLDER}*/*.socket 2>/dev/null")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,12 +55,12 @@ def list_agents(session: Session) -> list[str]:
 
 def _find_app(path: str) -> str:
     folder, name = path.split("/")[-2:]
-    return folder if name == "socket" else name.removesuffix(".socket")
+    return folder if name == SOCKET else name.removesuffix(".socket")
 
 
 def agent_socket(app: str) -> str:
     """Return where an app's agent is reached."""
-    return f"{_FOLDER}/{app}/socket"
+    return f"{AGENTS_FOLDER}/{app}/{SOCKET}"
 
 
 class Attached:
@@ -111,7 +112,7 @@ class Attached:
         while True:
             try:
                 if interrupted and self._number is not None:
-                    self._session.call(self._agent.send("interrupt", session=self._number))
+                    self._session.call(self._agent.send(Request.INTERRUPT, session=self._number))
                 frame = self._session.call(_await(task))
                 return bool(frame.message.get("more"))
             except KeyboardInterrupt:
@@ -123,13 +124,13 @@ class Attached:
 
     def complete(self, text: str) -> list[str]:
         try:
-            frame = self._session.call(self._ask("complete", text=text))
+            frame = self._session.call(self._ask(Request.COMPLETE, text=text))
         except DeviceError:
             return []
         return [str(match) for match in frame.message.get("matches", [])]
 
     def stacks(self) -> list[Thread]:
-        frame = self._session.call(self._agent.request("stacks"))
+        frame = self._session.call(self._agent.request(Request.STACKS))
         return [
             Thread(
                 name=str(thread["name"]),
@@ -164,7 +165,7 @@ class Attached:
             raise
 
     async def _attach(self) -> int:
-        frame = await self._agent.request("attach")
+        frame = await self._agent.request(Request.ATTACH)
         self._number = int(frame.message["session"])
         self.folder = str(frame.message.get("folder") or "")
         self._ended.clear()
@@ -190,7 +191,7 @@ class Attached:
         self._on_end()
 
     async def _start(self, source: str) -> asyncio.Task[Frame]:
-        return asyncio.create_task(self._ask("eval", source=source))
+        return asyncio.create_task(self._ask(Request.EVAL, source=source))
 
     async def _leave(self, task: asyncio.Task[Frame]) -> None:
         """Await *task* no more. Its session ends when the app lets it; what is asked next begins another."""
@@ -199,7 +200,7 @@ class Attached:
         number, self._number = self._number, None
         if number is not None:
             self._let_go.add(number)
-            await self._agent.send("detach", session=number)
+            await self._agent.send(Request.DETACH, session=number)
 
     async def _ask(self, type: str, **fields: Any) -> Frame:
         """Ask in our session; one that ended with its run is begun anew in the run that is there now."""
@@ -211,10 +212,10 @@ class Attached:
             try:
                 await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if not asked.done():
-                    raise AgentError("the app has ended meanwhile", kind="no-run")
+                    raise AgentError("the app has ended meanwhile", kind=ErrorKind.NO_RUN)
                 return asked.result()
             except AgentError as error:
-                if error.kind != "no-run" or attempt == 2 or not asked.done():
+                if error.kind != ErrorKind.NO_RUN or attempt == 2 or not asked.done():
                     raise
                 self._number = None
             finally:
@@ -224,19 +225,19 @@ class Attached:
         raise AssertionError
 
     async def _hear(self, frame: Frame) -> None:
-        if frame.type == "output":
+        if frame.type == Event.OUTPUT:
             if frame.message.get("session") not in self._let_go:
                 await self._show(frame.payload)
-        elif frame.type == "exited":
+        elif frame.type == Event.EXITED:
             self._number, self._lost = None, True
             self._ended.set()
             self._on_news("the app has ended")
-        elif frame.type == "restarted":
+        elif frame.type == Answer.RESTARTED:
             self._number = None
             self._ended.set()
             self._on_news("the app was started again, and what you type is for the new run")
             self._following = asyncio.create_task(self._follow())
-        elif frame.type == "reloaded":
+        elif frame.type == Answer.RELOADED:
             kept: Sequence[str] = frame.message.get("kept", ())
             self._on_news("the app was loaded again" + (f", with {', '.join(kept)} kept" if kept else ""))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.device.agent import PIECE
+from incamera_agent.wire.protocol import PIECE_BYTES, Answer, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,13 +72,13 @@ async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Cha
     size = 0
     try:
         for path in changes.delete:
-            await agent.send("delete", path=path)
+            await agent.send(Request.DELETE, path=path)
         for path in changes.put:
             file = wanted[path]
             offset = 0
             for piece, more in _pieces(file.source, file.sha256):
                 await agent.send(
-                    "put",
+                    Request.PUT,
                     piece,
                     path=path,
                     mode=0o755 if file.executable else 0o644,
@@ -91,13 +91,13 @@ async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Cha
                     await asyncio.sleep(0)
             size += offset
     except (ChangedMeanwhile, OSError) as error:
-        await agent.send("discard")
+        await agent.send(Request.DISCARD)
         raise ChangedMeanwhile from error
-    asked = asyncio.create_task(agent.request("commit"))
+    asked = asyncio.create_task(agent.request(Request.COMMIT))
     await asyncio.sleep(0)
     sent_at = time.monotonic()
     answer = (await asked).message
-    if answer["type"] == "refused":
+    if answer["type"] == Answer.REFUSED:
         return Refused(
             path=str(answer["path"]),
             message=str(answer.get("message") or "invalid syntax"),
@@ -112,10 +112,10 @@ def _pieces(path: Path, sha256: str) -> Iterator[tuple[bytes, bool]]:
     """Yield the bytes of *path*, and of each piece whether there are more."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        piece = stream.read(PIECE)
+        piece = stream.read(PIECE_BYTES)
         while True:
             digest.update(piece)
-            following = stream.read(PIECE)
+            following = stream.read(PIECE_BYTES)
             if not following and digest.hexdigest() != sha256:
                 raise ChangedMeanwhile
             yield piece, bool(following)

@@ -27,7 +27,7 @@ class MemoryNews:
         if self._told and not (low and not self._told_low):
             return
         self._told, self._told_low = True, low
-        warm = message.get("warm")
-        parts = [f"warm process {format_bytes(warm)}"] if warm is not None else []
+        fork_server = message.get("fork_server")
+        parts = [f"fork server {format_bytes(fork_server)}"] if fork_server is not None else []
         parts += [f"app {format_bytes(run)}", f"{format_bytes(free)} free in the camera"]
         (self._tell.warn if low else self._tell.info)(f"memory: {', '.join(parts)}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incamera.units import format_bytes, format_count
+from incamera_agent.wire.protocol import EndReason, signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.device.live_sync import Changes, Refused
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 
 def exit_code(message: Mapping[str, Any]) -> int:
     code, number = message.get("code"), message.get("signal")
-    return 128 + int(number) if number else int(code or 0)
+    return signal_exit_code(int(number)) if number else int(code or 0)
 
 
 def describe_end(message: Mapping[str, Any]) -> str:
     """Return what to say of a run that has ended by itself."""
     seconds, peak, killed = message.get("seconds"), message.get("peak"), message.get("killed")
     number, reason = message.get("signal"), message.get("reason")
-    if reason == "memory-limit":
+    if reason == EndReason.MEMORY_LIMIT:
         how = "has reached its memory limit and was ended"
-    elif reason == "out-of-memory":
+    elif reason == EndReason.OUT_OF_MEMORY:
         how = "was ended by the camera, which has no memory left"
     elif number:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.agent import Agent, Frame, agent_error
+from incamera.device.agent import Agent, make_agent_program, make_error
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, is_setting, settle
 from incamera.edit.memory import MemoryNews
@@ -19,15 +19,16 @@ from incamera.edit.values import Edited, Outcome
 from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera.project.watching import saved_at
-from incamera.transport.protocols import Program
 from incamera.units import format_bytes
 from incamera.waiting import in_daemon_thread
+from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
     from incamera.context import Reporter
     from incamera.device.streams import Streams
     from incamera.project.watching import AppFile
-    from incamera.transport.protocols import Terminal, Transport
+    from incamera.transport.protocols import Program, Terminal, Transport
+    from incamera_agent.wire.frames import Frame
 
 _TOO_MUCH = "what is edited lies in the camera's RAM: make room there, or the change smaller, and save again"
 
@@ -75,7 +76,7 @@ class EditSession:
         if number == signal.SIGWINCH:
             if self._terminal and self._app.run is not None:
                 columns, rows = self._streams.terminal_size()
-                self._background(self._agent.send("resize", run=self._app.run, columns=columns, rows=rows))
+                self._background(self._agent.send(Request.RESIZE, run=self._app.run, columns=columns, rows=rows))
             return
         self._signals.append(number)
         if len(self._signals) > 1:
@@ -123,7 +124,7 @@ class EditSession:
             await asyncio.gather(work, stopped, *self._tasks, return_exceptions=True)
             if not self._agent.closed.done():
                 with suppress(DeviceError):
-                    await self._agent.send("goodbye")
+                    await self._agent.send(Request.GOODBYE)
                     await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS + 2)
             await self._agent.close()
             await self._supervised.end()
@@ -132,10 +133,9 @@ class EditSession:
 
     def _program(self) -> Program:
         edited = self._edited
-        words = [f"{edited.root}/bin/python3", "-m", "incamera_agent", "--app", edited.app]
-        words += ["--who", edited.who, "--what", edited.what]
-        words += ["--take-over"] if edited.take_over else []
-        return Program(tuple(words), environment={"INCAMERA_SUBREAPER": "1"})
+        return make_agent_program(
+            edited.root, app=edited.app, user=edited.user, command=edited.command, take_over=edited.take_over
+        )
 
     async def _interrupt(self) -> None:
         """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer.
@@ -144,7 +144,7 @@ class EditSession:
         """
         if self._app.run is not None and self.last_signal == signal.SIGINT and not self._starting:
             with suppress(DeviceError):
-                await self._agent.send("signal", run=self._app.run, name="INT")
+                await self._agent.send(Request.SIGNAL, run=self._app.run, name="INT")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), GRACE_SECONDS)
 
@@ -155,7 +155,7 @@ class EditSession:
         await agent.hello()
         self.stands = True
         if edited.imports:
-            await self._warm(edited.imports)
+            await self._preload(edited.imports)
         self._inbox.take()
         self._folder, there = await agent.open(f"{edited.root}/app")
         wanted = await in_daemon_thread(edited.live.read)
@@ -177,16 +177,16 @@ class EditSession:
         with suppress(InCameraError):  # it is said when it matters
             self._edited.live.prepare()
 
-    async def _warm(self, imports: tuple[str, ...]) -> None:
+    async def _preload(self, imports: tuple[str, ...]) -> None:
         began = time.monotonic()
-        answer = (await self._agent.warm(imports)).message
+        answer = (await self._agent.preload(imports)).message
         done, failed = answer.get("imports") or {}, answer.get("failed") or {}
         for name, reason in failed.items():
             last = str(reason).strip().splitlines()
             self._tell.warn(f"cannot import {name} beforehand: {last[-1] if last else 'it ended the process'}")
         if done:
             size = format_bytes(int(answer.get("rss") or 0))
-            self._tell.info(f"warm: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
+            self._tell.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
 
     async def _update(self, paths: set[str], seen: float, wanted: Mapping[str, AppFile] | None = None) -> bool:
         """Do what a change of *paths* asks for, as far as it can be done here. Returns whether more is asked for."""
@@ -214,9 +214,9 @@ class EditSession:
             self._inbox.put(paths)
             return False
         except AgentError as error:
-            if error.kind not in ("put", "commit"):
+            if error.kind not in (ErrorKind.PUT, ErrorKind.COMMIT):
                 raise
-            if error.kind == "commit":  # some of it is there, and nobody knows what
+            if error.kind == ErrorKind.COMMIT:  # some of it is there, and nobody knows what
                 self._there.update(dict.fromkeys(changes.put, ""))
             self._tell.error(AgentError(f"the camera cannot take the change: {error}", kind=error.kind, hint=_TOO_MUCH))
             self._tell.info(self._what_goes_on())
@@ -243,12 +243,12 @@ class EditSession:
         self._failed = self._starting = True
         try:
             if reloads:
-                answer = await self._agent.request("reload", run=app.run, arguments=arguments)
+                answer = await self._agent.request(Request.RELOAD, run=app.run, arguments=arguments)
             else:
                 app.begin(str(self._runs), self._edited.open_output(self._folder))
-                answer = await self._agent.request("start", run=app.run, **self._start_fields(arguments))
+                answer = await self._agent.request(Request.START, run=app.run, **self._start_fields(arguments))
         except AgentError as error:
-            if error.kind in ("ended", "protocol", "timeout"):
+            if error.kind in ("ended", ErrorKind.PROTOCOL, "timeout"):
                 raise
             await app.ended(None)
             self._tell.error(error)
@@ -256,15 +256,15 @@ class EditSession:
         finally:
             self._starting = False
         self._failed = False
-        if answer.type == "reloaded":
+        if answer.type == Answer.RELOADED:
             kept = answer.message.get("kept") or []
             return "reloaded" + (f", {', '.join(kept)} kept" if kept else "")
         self._ended.clear()
-        if answer.type == "restarted":
+        if answer.type == Answer.RESTARTED:
             app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))
         await app.started()
         if not answer.message.get("warm", True):
-            self._tell.info(f"started cold: {answer.message.get('why') or 'there is no warm process'}")
+            self._tell.info(f"started cold: {answer.message.get('cold_reason') or 'there is no fork server'}")
         return "running; waiting for changes" if self._runs == 1 else "restarted" if reloads else "started"
 
     def _start_fields(self, arguments: list[str]) -> dict[str, Any]:
@@ -278,24 +278,24 @@ class EditSession:
 
     async def _hear(self, frame: Frame) -> None:
         message = frame.message
-        if frame.type in ("stdout", "stderr"):
+        if frame.type in (Event.STDOUT, Event.STDERR):
             await self._app.show(frame.type, frame.payload)
-        elif frame.type == "exited" and message.get("run") == self._app.run:
+        elif frame.type == Event.EXITED and message.get("run") == self._app.run:
             await self._app.ended(exit_code(message))
             self._ended.set()
             if not self._leaving:
                 self._tell.info(describe_end(message))
-        elif frame.type == "taken":
-            self._app.hear_taken(int(message.get("size", 0)))
-        elif frame.type == "memory":
+        elif frame.type == Event.CONSUMED:
+            self._app.on_consumed(int(message.get("size", 0)))
+        elif frame.type == Answer.MEMORY:
             self._memory.hear(message)
-        elif frame.type == "error":
-            error = agent_error(frame)
-            if error.kind in ("taken-over", "stopped") and not self._failure.done():
+        elif frame.type == Answer.ERROR:
+            error = make_error(frame)
+            if error.kind in (ErrorKind.TAKEN_OVER, ErrorKind.STOPPED) and not self._failure.done():
                 self._failure.set_result(error)
-            elif error.kind != "put":  # the commit tells of it
+            elif error.kind != ErrorKind.PUT:  # the commit tells of it
                 self._tell.error(error)
-        elif frame.type == "log":
+        elif frame.type == Event.LOG:
             self._tell.info(f"agent: {message.get('text', '')}")
 
     def _background(self, work: Any) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.agent import INPUT_WINDOW
 from incamera.device.streams import copy_input, write_all
 from incamera.errors import DeviceError
+from incamera_agent.wire.protocol import INPUT_WINDOW_BYTES, Event, Request
 
 if TYPE_CHECKING:
     from incamera.device.agent import Agent
@@ -51,7 +51,7 @@ class RunStreams:
         self._listens = True
         self._room.set()
         if self._input_ended:
-            await self._agent.send("stdin", run=self.run)
+            await self._agent.send(Request.STDIN, run=self.run)
 
     async def ended(self, code: int | None) -> None:
         await self._flush()
@@ -76,7 +76,7 @@ class RunStreams:
             self._flushing.cancel()
             self._flushing = None
         if self._output is not None:
-            tap: Tap = self._output.stdout if stream == "stdout" else self._output.stderr
+            tap: Tap = self._output.stdout if stream == Event.STDOUT else self._output.stderr
             data = tap.feed(data)
             if tap.is_holding:
                 self._flushing = asyncio.create_task(self._flush_soon())
@@ -89,12 +89,12 @@ class RunStreams:
 
     async def _flush(self) -> None:
         if self._output is not None:
-            await self._write("stdout", self._output.stdout.finish())
-            await self._write("stderr", self._output.stderr.finish())
+            await self._write(Event.STDOUT, self._output.stdout.finish())
+            await self._write(Event.STDERR, self._output.stderr.finish())
 
     async def _write(self, stream: str, data: bytes) -> None:
         if data:
-            descriptor = self._streams.stdout if stream == "stdout" else self._streams.stderr
+            descriptor = self._streams.stdout if stream == Event.STDOUT else self._streams.stderr
             # In a thread: the reader of our output may take its time, and the agent's channel waits until it has.
             await asyncio.to_thread(write_all, descriptor, data)
 
@@ -106,9 +106,9 @@ class RunStreams:
         self._input_ended = True
         if self._listens:
             with suppress(DeviceError):
-                await self._agent.send("stdin", run=self.run)
+                await self._agent.send(Request.STDIN, run=self.run)
 
-    def hear_taken(self, size: int) -> None:
+    def on_consumed(self, size: int) -> None:
         self._on_its_way -= size
         self._room.set()
 
@@ -116,9 +116,9 @@ class RunStreams:
         for start in range(0, len(data), _PIECE):
             piece = data[start : start + _PIECE]
             # What is typed while nothing runs is for nobody; what is piped waits for a run.
-            while (not self._listens and not self._terminal) or self._on_its_way + len(piece) > INPUT_WINDOW:
+            while (not self._listens and not self._terminal) or self._on_its_way + len(piece) > INPUT_WINDOW_BYTES:
                 self._room.clear()
                 await self._room.wait()
             if self._listens:
                 self._on_its_way += len(piece)
-                await self._agent.send("stdin", piece, run=self.run)
+                await self._agent.send(Request.STDIN, piece, run=self.run)

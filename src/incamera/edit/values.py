@@ -37,8 +37,8 @@ class Edited:
     find_staleness: Callable[[], str | None]
     open_output: Callable[[str], Any]
     memory_limit: int | None
-    who: str
-    what: str
+    user: str
+    command: str
     take_over: bool
 
     def find_missing(self, files: Mapping[str, object]) -> str | None:

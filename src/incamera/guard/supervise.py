@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import DeviceError
 from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Verb
 from incamera.transport.protocols import Program
+from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
@@ -44,7 +45,7 @@ class SupervisedRun:
         environment = dict(program.environment)
         if attach_as is not None:
             # It goes with the run's folder.
-            environment["INCAMERA_ATTACH"] = f"{folder}/{attach_as}.socket"
+            environment[ATTACH_VARIABLE] = f"{folder}/{attach_as}.socket"
         timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
         self._guard_program = Program((guard, Verb.supervise, folder, "--timeout", str(timeout), "--grace", str(grace)))
         self._app_program = replace(

@@ -19,6 +19,7 @@ from incamera.guard.supervise import RUN_FOLDER
 from incamera.observe.roles import Role, find_role, is_guard
 from incamera.runtime.launcher.protocol import RUN_VARIABLE
 from incamera.transport.protocols import Script
+from incamera_agent.wire.protocol import MODULE, Option
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
@@ -240,8 +241,8 @@ def _run_of(marks: Sequence[str], words: Sequence[str]) -> str:
 
 
 def _app_of(folder: str, words: Sequence[str]) -> str:
-    if "incamera_agent" in words and "--app" in words[:-1]:
-        return words[words.index("--app") + 1]
+    if MODULE in words and Option.APP in words[:-1]:
+        return words[words.index(Option.APP) + 1]
     for text in (folder, *words):
         if match := _APP.search(text):
             return match[1] or match[2]

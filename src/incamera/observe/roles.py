@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from incamera_agent.wire.protocol import MODULE, Option
+
 
 class Role(StrEnum):
     app = "app"
     child = "child"
     """Begun by the app."""
-    warm = "warm process"
+    fork_server = "fork server"
     """Has imported the packages; the app is a fork of it."""
     check = "check"
     """Finds out whether new files are Python."""
@@ -29,13 +31,16 @@ class Role(StrEnum):
         return self in (Role.app, Role.child)
 
 
+_CHILDREN_OF_AGENT = {Option.FORK_SERVER: Role.fork_server, Option.COMPILE_CHECK: Role.check}
+
+
 def find_role(words: Sequence[str]) -> Role:
     """Return what its words say that it is; of a run's other processes only its first is the app."""
     program = words[0] if words else ""
     if is_guard(program):
         return Role.guard
-    if list(words[1:3]) == ["-m", "incamera_agent"]:
-        return {"--warm": Role.warm, "--check": Role.check}.get("".join(words[3:4]), Role.agent)
+    if list(words[1:3]) == ["-m", MODULE]:
+        return _CHILDREN_OF_AGENT.get("".join(words[3:4]), Role.agent)
     return Role.app
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import Verb
 from incamera.transport.protocols import Program
+from incamera_agent.wire.protocol import MODULE, ErrorKind, Request
 
 if TYPE_CHECKING:
     from incamera.device.attach import Door
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # An app answers as soon as it can have Python's global lock.
 _ANSWER_SECONDS = 30.0
-_AGENT = "incamera_agent/"
+_AGENT = f"{MODULE}/"
 # What the agent has in front of the app's own code, in a fork that became the app.
 _BECOMING = f"{_AGENT}forkserver/child.py"
 # Below these folders a file's path tells what one imports it by.
@@ -79,11 +80,11 @@ def record_stacks(session: Session, guard: str, door: Door, *, seconds: float, r
             end = due + seconds
             while due < end:
                 try:
-                    answer = await agent.request("stacks", seconds=_ANSWER_SECONDS)
+                    answer = await agent.request(Request.STACKS, seconds=_ANSWER_SECONDS)
                     for name, stack in read_threads(answer.message["threads"]).items():
                         threads[name].append(stack)
                 except AgentError as error:
-                    if error.kind != "no-run":  # between two runs, perhaps
+                    if error.kind != ErrorKind.NO_RUN:  # between two runs, perhaps
                         raise
                     reason = str(error)
                 looks += 1

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import shutil
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
-from incamera.errors import BuildError
+import incamera_agent
 from incamera.runtime.layout import PACKAGES
+from incamera_agent.wire.protocol import ATTACH_VARIABLE, MODULE
 
-AGENT = "incamera_agent"
-# Python executes this line at every start: an app that is started with this setting can be attached to.
-_STARTER = "incamera_agent.pth"
+# In a wheel beside the package incamera, in a checkout in a folder of its own.
+PACKAGE = Path(incamera_agent.__path__[0])
+# Python executes this line at every start: an app that is started with this variable can be attached to. The variable
+# is removed, so that programs that the app starts do not inherit it.
+_STARTER = f"{MODULE}.pth"
 STARTER_TEXT = (
-    'import os; "INCAMERA_ATTACH" in os.environ and '
-    '__import__("incamera_agent.inapp.attach", fromlist=["begin"]).begin()\n'
+    f'import os; "{ATTACH_VARIABLE}" in os.environ and '
+    f'__import__("{MODULE}.inapp.listener", fromlist=["begin"]).begin(os.environ.pop("{ATTACH_VARIABLE}"))\n'
 )
 
 
@@ -24,11 +26,11 @@ def stage_agent(tree: Path) -> list[str]:
     """Copy the agent into the runtime in *tree*. Return its modules' paths in *tree*, for byte-compiling."""
     modules = _find_modules()
     for name, file in modules.items():
-        target = tree / PACKAGES / AGENT / name
+        target = tree / PACKAGES / MODULE / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
     (tree / PACKAGES / _STARTER).write_text(STARTER_TEXT, "utf-8")
-    return [f"{PACKAGES}/{AGENT}/{name}" for name in modules]
+    return [f"{PACKAGES}/{MODULE}/{name}" for name in modules]
 
 
 @cache
@@ -42,10 +44,5 @@ def agent_digest() -> str:
 
 
 def _find_modules() -> dict[str, Path]:
-    """Return each module's path within the package, and its file. Raises BuildError."""
-    # Found as a package, never imported: beside ours in a wheel, in its own folder in a checkout.
-    spec = find_spec(AGENT)
-    if spec is None or not spec.submodule_search_locations:
-        raise BuildError(f"{AGENT}, which is a part of incamera, is missing", hint="install incamera again")
-    package = Path(spec.submodule_search_locations[0])
-    return {file.relative_to(package).as_posix(): file for file in sorted(package.rglob("*.py"))}
+    """Return each module's path within the package, and its file."""
+    return {file.relative_to(PACKAGE).as_posix(): file for file in sorted(PACKAGE.rglob("*.py"))}

@@ -16,6 +16,7 @@ from incamera.device.attach import Attached, list_doors
 from incamera.device.streams import write_all
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.errors import AgentError, DeviceError
+from incamera_agent.wire.protocol import ErrorKind
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -136,7 +137,7 @@ def _try(attached: Attached, action: Callable[[], bool | None], tell: Callable[[
     except AgentError as error:
         if attached.over:  # which has been told
             return False
-        if error.kind != "no-run":
+        if error.kind != ErrorKind.NO_RUN:
             raise
         tell(f"({error})")
         return False

@@ -33,6 +33,7 @@ from incamera.project.settings import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed
+from incamera_agent.wire.protocol import ErrorKind
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -93,7 +94,7 @@ class _Loop:
                     return 0
             except AgentError as error:
                 self._failures += 1
-                if error.kind == "busy":
+                if error.kind == ErrorKind.BUSY:
                     raise explain_busy(error) from error
                 if error.kind != "ended" or self._failures >= _ATTEMPTS:
                     raise
@@ -180,8 +181,8 @@ class _Loop:
                 terminal=terminal,
             ),
             memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
-            who=local_owner(),
-            what="incamera run --watch",
+            user=local_owner(),
+            command="incamera run --watch",
             take_over=self._request.take_over,
         )
 

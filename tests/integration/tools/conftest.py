@@ -40,7 +40,7 @@ def looping(project: Path, camera: VirtualCamera) -> Iterator[Running]:
 
 @pytest.fixture
 def watched(project: Path, camera: VirtualCamera) -> Iterator[Running]:
-    """The app, going on and on as a fork of the warm process."""
+    """The app, going on and on as a fork of the fork server."""
     words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")

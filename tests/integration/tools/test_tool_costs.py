@@ -70,7 +70,7 @@ def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
     project: Path, camera: VirtualCamera, watched: Running, incamera: Run
 ) -> None:
     ended = json.loads(incamera("stop", "-C", project, "--device", camera.name, "--json").out)["ended"]
-    assert {"app", "agent", "warm process"} <= {item["role"] for item in ended}
+    assert {"app", "agent", "fork server"} <= {item["role"] for item in ended}
     assert watched.finish() == 4
     assert "the app was ended from elsewhere" in watched.text
     assert json.loads(incamera("ps", "--device", camera.name, "--json").out)["processes"] == []
@@ -82,12 +82,12 @@ def test_everyone_is_told_by_role(project: Path, camera: VirtualCamera, incamera
         command.await_output("begun")
         processes = json.loads(incamera("top", "--device", camera.name, "--once", "--json").out)["processes"]
         found = {process["role"]: process["command"] for process in processes}
-        assert [process["role"] for process in processes] == ["app", "child", "warm process", "agent", "guard"]
+        assert [process["role"] for process in processes] == ["app", "child", "fork server", "agent", "guard"]
         assert {process["app"] for process in processes} == {"bell"}
         assert (found["app"], found["child"]) == ("python3 app.py parent", "sleep 600")
         assert found["guard"].startswith("incamera-guard supervise ")
         with Terminal("top", "--device", camera.name, env={**command_environment(), "TERM": "xterm"}) as person:
-            for shown in ("bell runs", "python3 app.py parent", "warm process", "python3 app.py parent"):
+            for shown in ("bell runs", "python3 app.py parent", "fork server", "python3 app.py parent"):
                 person.await_text(shown)  # the last one: it is shown anew
             person.type("\x03")
             assert person.finish() == 0

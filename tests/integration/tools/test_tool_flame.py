@@ -44,7 +44,7 @@ def test_a_flame_graph(camera: VirtualCamera, project: Path, incamera: Run, tmp_
         command.finish()
 
 
-def test_a_fork_of_the_warm_process_is_drawn_as_the_app_alone(
+def test_a_fork_of_the_fork_server_is_drawn_as_the_app_alone(
     camera: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
 ) -> None:
     titles = draw(incamera, camera.name, tmp_path)

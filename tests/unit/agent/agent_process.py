@@ -46,7 +46,8 @@ class Talk:
         decoder = Decoder()
         while self.reading.wait() and (data := self._read()):
             with self._arrived:
-                for message, payload in decoder.feed(data):
+                for frame in decoder.feed(data):
+                    message, payload = frame.message, frame.payload
                     if message["type"] in self.output:
                         self.output[message["type"]] += payload
                     else:
@@ -110,7 +111,7 @@ class AgentProcess(Talk):
         self.python = python
         self.connections: list[socket.socket] = []
         self.environment = plain_environment(environment)
-        who = ["--app", name, "--who", "anna@desk", "--what", "a test", "--folder", str(folder), *words]
+        who = ["--app", name, "--user", "anna@desk", "--command", "a test", "--folder", str(folder), *words]
         command = [sys.executable, "-c", _ADOPTING, python, "-m", "incamera_agent", *who]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment, cwd=folder.parent
@@ -128,7 +129,7 @@ class AgentProcess(Talk):
     def begin(self, imports: Sequence[str] = ()) -> None:
         """Greet, warm up, and open the live folder."""
         self.ask("hello", "hello", protocol=1, tool="test")
-        self.ask("warm", "warmed", imports=list(imports))
+        self.ask("preload", "preloaded", imports=list(imports))
         self.open()
 
     def open(self) -> Message:

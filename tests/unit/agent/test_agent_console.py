@@ -263,7 +263,7 @@ def test_the_guard_connects_standard_input_and_output_with_the_socket(agent: Age
     command = [str(guard), "connect", str(agent.folder / "app" / "socket")]
     asked = encode({"type": "hello", "protocol": 1, "tool": "test"}) + encode({"type": "memory", "id": 1})
     done = subprocess.run(command, input=asked, capture_output=True, timeout=30, check=True)
-    assert [message["type"] for message, _ in Decoder().feed(done.stdout)] == ["hello", "memory"]
+    assert [frame.type for frame in Decoder().feed(done.stdout)] == ["hello", "memory"]
     command[-1] += ".none"
     done = subprocess.run(command, capture_output=True, timeout=30, check=False)
     assert done.returncode == 1

@@ -16,7 +16,11 @@ messages = st.builds(lambda kind, more: {**more, "type": kind}, texts, st.dictio
 def test_frames_come_back_whole_however_they_are_cut(frames: list[tuple[dict[str, Any], bytes]], size: int) -> None:
     data = b"".join(encode(message, payload) for message, payload in frames)
     decoder = Decoder()
-    found = [frame for start in range(0, len(data), size) for frame in decoder.feed(data[start : start + size])]
+    found = [
+        (frame.message, frame.payload)
+        for start in range(0, len(data), size)
+        for frame in decoder.feed(data[start : start + size])
+    ]
     assert found == frames
 
 
@@ -32,9 +36,9 @@ def test_frames_come_back_whole_however_they_are_cut(frames: list[tuple[dict[str
 )
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
     with pytest.raises(FrameError):
-        Decoder().feed(data)
+        list(Decoder().feed(data))
 
 
 def test_file_names_that_are_no_text_arrive_as_they_are() -> None:
     name = b"\xff.py".decode("utf-8", "surrogateescape")
-    assert Decoder().feed(encode({"type": "delete", "path": name}))[0][0]["path"] == name
+    assert next(Decoder().feed(encode({"type": "delete", "path": name}))).message["path"] == name

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from incamera_agent.processes import find_process
-from incamera_agent.server.folder import Busy, Home, _ask_to_leave
+from incamera_agent.server.folder import AgentFolder, Busy, _ask_to_leave
 from incamera_agent.wire.frames import encode
 
 from .agent_process import AgentProcess
@@ -38,14 +38,14 @@ def test_the_second_is_told_who_is_there_and_since_when(start_agent: Start) -> N
     second = start_agent()
     greet(second)
     error = second.wait("error")
-    assert (error["kind"], error["owner"]["who"], error["owner"]["what"]) == ("busy", "anna@desk", "a test")
+    assert (error["kind"], error["owner"]["user"], error["owner"]["command"]) == ("busy", "anna@desk", "a test")
     assert abs(error["owner"]["since"] - time.time()) < 60
     assert "take-over" in error["hint"]
     assert second.process.wait(20) == 4
     # The first hasn't noticed.
     assert first.run("print('on')")["code"] == 0
     owner = json.loads((first.folder / "app" / "owner.json").read_text())
-    assert owner["who"] == "anna@desk"
+    assert owner["user"] == "anna@desk"
 
 
 def test_apps_of_other_names_do_not_mind(start_agent: Start) -> None:
@@ -67,7 +67,7 @@ def test_the_second_may_take_over_and_the_first_is_told(start_agent: Start) -> N
     second = start_agent(words=["--take-over"])
     greet(second)
     error = first.wait("error")
-    assert (error["kind"], error["owner"]["who"]) == ("taken-over", "anna@desk")
+    assert (error["kind"], error["owner"]["user"]) == ("taken-over", "anna@desk")
     second.wait("hello")
     assert first.process.wait(20) == 0
     assert not [pid for pid in below if is_alive(pid)]
@@ -89,9 +89,9 @@ def test_one_that_hangs_is_taken_over_too(start_agent: Start) -> None:
 def test_one_that_came_in_between_is_taken_over_too(tmp_path: Path) -> None:
     folder = tmp_path / "agents" / "app"
     folder.mkdir(parents=True)
-    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "who": "gone"}')
+    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "user": "gone"}')
     with _holding(folder) as holder:
-        home = Home("app", str(folder.parent))
+        folder_ = AgentFolder("app", str(folder.parent))
 
         def change() -> None:
             process = find_process(holder.pid)
@@ -99,19 +99,19 @@ def test_one_that_came_in_between_is_taken_over_too(tmp_path: Path) -> None:
             (folder / "owner.json").write_text(json.dumps({"pid": holder.pid, "start": process.start}))
 
         threading.Timer(0.3, change).start()
-        home.enter("anna@desk", "a test", take_over=True)
+        folder_.acquire("anna@desk", "a test", take_over=True)
         assert holder.wait(20) == -signal.SIGKILL
-        home.leave()
+        folder_.release()
 
 
 def test_one_that_cannot_be_found_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("incamera_agent.server.folder._TAKE_OVER_SECONDS", 0.3)
     folder = tmp_path / "agents" / "app"
     folder.mkdir(parents=True)
-    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "who": "gone"}')
+    (folder / "owner.json").write_text('{"pid": 1, "start": -1, "user": "gone"}')
     with _holding(folder), pytest.raises(Busy) as caught:
-        Home("app", str(folder.parent)).enter("anna@desk", "a test", take_over=True)
-    assert caught.value.owner["who"] == "gone"
+        AgentFolder("app", str(folder.parent)).acquire("anna@desk", "a test", take_over=True)
+    assert caught.value.owner["user"] == "gone"
 
 
 def test_one_that_hears_and_stays_gets_five_seconds_and_no_more(
@@ -220,7 +220,7 @@ def test_another_protocol_is_refused_with_a_remedy(start_agent: Start) -> None:
 
 def test_nothing_is_answered_before_hello(start_agent: Start) -> None:
     agent = start_agent()
-    agent.send("warm", imports=[])
+    agent.send("preload", imports=[])
     assert agent.wait("error")["kind"] == "protocol"
 
 
@@ -253,7 +253,7 @@ def test_a_request_that_makes_no_sense_is_answered_and_nothing_else_happens(
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--app", "a/b", "--who", "x", "--what", "y"], ["--app"], ["--nonsense"]], ids=str
+    "words", [[], ["--app", "a/b", "--user", "x", "--command", "y"], ["--app"], ["--nonsense"]], ids=str
 )
 def test_a_wrong_command_line_is_told(words: list[str], tmp_path: Path) -> None:
     from .agent_process import plain_environment

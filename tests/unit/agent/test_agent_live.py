@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera_agent.server.live import Live, Refused
-from incamera_agent.wire.loop import Loop
+from incamera_agent.server.live import LiveFolder, Refused
+from incamera_agent.wire.loop import EventLoop
 
 if TYPE_CHECKING:
     from .agent_process import AgentProcess
@@ -35,18 +35,18 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def live(tmp_path: Path, bundle: Path) -> Live:
+def live(tmp_path: Path, bundle: Path) -> LiveFolder:
     """A live folder, without an agent: what is checked by a child isn't Python."""
-    live = Live(Loop(), str(tmp_path / "live"), str(tmp_path / "live.new"))
-    live.begin(str(bundle), hashed=True)
+    live = LiveFolder(EventLoop(), str(tmp_path / "live"), str(tmp_path / "live.new"))
+    live.fill(str(bundle), hashed=True)
     return live
 
 
-def put(live: Live, path: str, text: str, **more: Any) -> None:
+def put(live: LiveFolder, path: str, text: str, **more: Any) -> None:
     live.put({"path": path, "mode": 0o644, "sha256": digest(text), **more}, text.encode())
 
 
-def commit(live: Live) -> dict[str, Any]:
+def commit(live: LiveFolder) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
     live.commit(answers.append)
     return answers[0]
@@ -55,15 +55,15 @@ def commit(live: Live) -> dict[str, Any]:
 def test_it_begins_as_the_bundles_app_and_says_what_it_has(tmp_path: Path, bundle: Path) -> None:
     (bundle / "__pycache__").mkdir()
     (bundle / "__pycache__" / "app.cpython-311.pyc").write_bytes(b"code")
-    live = Live(Loop(), str(tmp_path / "live"), str(tmp_path / "live.new"))
-    assert live.begin(str(bundle), hashed=True) == {path: digest(text) for path, text in FILES.items()}
-    assert live.begin(str(bundle), hashed=False) == dict.fromkeys(FILES)
+    live = LiveFolder(EventLoop(), str(tmp_path / "live"), str(tmp_path / "live.new"))
+    assert live.fill(str(bundle), hashed=True) == {path: digest(text) for path, text in FILES.items()}
+    assert live.fill(str(bundle), hashed=False) == dict.fromkeys(FILES)
     for path, text in FILES.items():
         assert (tmp_path / "live" / path).read_text() == text
     assert (tmp_path / "live" / "__pycache__" / "app.cpython-311.pyc").exists()
 
 
-def test_the_bundle_is_never_written_to(live: Live, tmp_path: Path, bundle: Path) -> None:
+def test_the_bundle_is_never_written_to(live: LiveFolder, tmp_path: Path, bundle: Path) -> None:
     put(live, "data/list.txt", "new")
     live.delete("helper.py")
     commit(live)
@@ -82,13 +82,13 @@ def test_where_links_cannot_be_small_files_are_copied_and_large_ones_stay(
     (bundle / "tool").write_text("#!/bin/sh\n")
     (bundle / "tool").chmod(0o755)
     monkeypatch.setattr(os, "link", no_link)
-    Live(Loop(), str(tmp_path / "live"), str(tmp_path / "live.new")).begin(str(bundle), hashed=False)
+    LiveFolder(EventLoop(), str(tmp_path / "live"), str(tmp_path / "live.new")).fill(str(bundle), hashed=False)
     assert (tmp_path / "live" / "model.bin").readlink() == bundle / "model.bin"
     assert not (tmp_path / "live" / "app.py").is_symlink()
     assert os.access(tmp_path / "live" / "tool", os.X_OK)
 
 
-def test_nothing_is_seen_before_the_batch_is_whole(live: Live, tmp_path: Path) -> None:
+def test_nothing_is_seen_before_the_batch_is_whole(live: LiveFolder, tmp_path: Path) -> None:
     put(live, "data/list.txt", "new")
     put(live, "data/more.txt", "more")
     assert (tmp_path / "live" / "data" / "list.txt").read_text() == "x"
@@ -98,7 +98,7 @@ def test_nothing_is_seen_before_the_batch_is_whole(live: Live, tmp_path: Path) -
     assert not list((tmp_path / "live.new").iterdir())
 
 
-def test_a_file_may_come_in_pieces(live: Live, tmp_path: Path) -> None:
+def test_a_file_may_come_in_pieces(live: LiveFolder, tmp_path: Path) -> None:
     live.put({"path": "big", "mode": 0o755, "sha256": digest("onetwo"), "more": True}, b"one")
     live.put({"path": "big", "mode": 0o755, "sha256": digest("onetwo"), "offset": 3}, b"two")
     commit(live)
@@ -116,13 +116,13 @@ def test_a_file_may_come_in_pieces(live: Live, tmp_path: Path) -> None:
     ],
     ids=["no end", "a gap", "no beginning", "other bytes"],
 )
-def test_a_batch_with_a_damaged_file_is_dropped(live: Live, tmp_path: Path, pieces: list[dict[str, Any]]) -> None:
+def test_a_batch_with_a_damaged_file_is_dropped(live: LiveFolder, tmp_path: Path, pieces: list[dict[str, Any]]) -> None:
     put(live, "data/list.txt", "new")
     for piece in pieces:
         try:
             live.put({"path": "big", "mode": 0o644, "sha256": digest("one"), **piece}, b"one")
         except Refused as error:
-            live.break_off(str(error))
+            live.break_batch(str(error))
     answer = commit(live)
     assert (answer["type"], answer["kind"]) == ("error", "put")
     assert "big" in answer["message"]
@@ -133,7 +133,7 @@ def test_a_batch_with_a_damaged_file_is_dropped(live: Live, tmp_path: Path, piec
 
 
 def test_of_a_batch_that_fails_half_way_nothing_is_left_over(
-    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: LiveFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(live, "a.txt", "first")
     put(live, "b.txt", "second")
@@ -151,7 +151,9 @@ def test_of_a_batch_that_fails_half_way_nothing_is_left_over(
     assert not list((tmp_path / "live.new").iterdir())
 
 
-def test_a_batch_that_cannot_be_checked_is_dropped(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_cannot_be_checked_is_dropped(
+    live: LiveFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> int:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -164,7 +166,7 @@ def test_a_batch_that_cannot_be_checked_is_dropped(live: Live, tmp_path: Path, m
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_batch_can_be_forgotten(live: Live, tmp_path: Path) -> None:
+def test_a_batch_can_be_forgotten(live: LiveFolder, tmp_path: Path) -> None:
     put(live, "data/list.txt", "new")
     live.delete("app.py")
     live.discard()
@@ -173,14 +175,14 @@ def test_a_batch_can_be_forgotten(live: Live, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "a//b", "a\0b", "__pycache__/app.pyc", "."])
-def test_nothing_is_written_outside(live: Live, path: str) -> None:
+def test_nothing_is_written_outside(live: LiveFolder, path: str) -> None:
     with pytest.raises(Refused):
         put(live, path, "x")
     with pytest.raises(Refused):
         live.delete(path)
 
 
-def test_a_link_that_the_app_has_made_leads_nowhere(live: Live, tmp_path: Path) -> None:
+def test_a_link_that_the_app_has_made_leads_nowhere(live: LiveFolder, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("theirs")
@@ -191,7 +193,7 @@ def test_a_link_that_the_app_has_made_leads_nowhere(live: Live, tmp_path: Path) 
     assert (tmp_path / "live" / "link" / "file").read_text() == "ours"
 
 
-def test_files_and_folders_may_change_places(live: Live, tmp_path: Path) -> None:
+def test_files_and_folders_may_change_places(live: LiveFolder, tmp_path: Path) -> None:
     live.delete("data/list.txt")
     put(live, "data", "a file now")
     put(live, "helper.py.d/inner", "a folder now")

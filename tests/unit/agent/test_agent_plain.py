@@ -240,7 +240,7 @@ def test_settings_that_count_only_at_the_start_make_it_a_cold_one(
     assert started["warm"] is warm
     assert agent.output["stdout"].decode().startswith(str(environment))
     if not warm:
-        assert next(iter(environment)) in started["why"]
+        assert next(iter(environment)) in started["cold_reason"]
 
 
 def test_without_a_terminal_lines_come_as_they_are_printed(agent: AgentProcess) -> None:

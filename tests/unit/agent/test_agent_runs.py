@@ -144,7 +144,7 @@ def test_an_app_that_does_not_read_keeps_nothing_else_waiting(agent: AgentProces
     agent.start()
     for _ in range(8):
         agent.send("stdin", bytes(1 << 16), run="r")
-    taken = agent.wait("taken")["size"]
+    taken = agent.wait("consumed")["size"]
     assert 0 < taken < 8 << 16
     for _ in range(10):
         agent.send("stdin", bytes(1 << 16), run="r")
@@ -164,7 +164,7 @@ def test_input_arrives_whole_and_is_accounted_for(agent: AgentProcess) -> None:
         agent.send("stdin", piece, run="r")
         sent += len(piece)
         while sent - taken > 1 << 16:
-            taken += agent.wait("taken")["size"]
+            taken += agent.wait("consumed")["size"]
     agent.send("stdin", run="r")
     agent.wait("exited")
     import hashlib
@@ -233,7 +233,7 @@ def test_memory_is_told_while_an_app_runs(agent: AgentProcess) -> None:
     agent.await_output(b"on")
     told = agent.wait("memory")  # unasked
     assert idle["run"] is None
-    assert told["run"] > 50 << 20 > told["warm"] > 0
+    assert told["run"] > 50 << 20 > told["fork_server"] > 0
     assert told["agent"] > 0 < told["free"]
     agent.send("stop", run="r", grace=1)
     agent.wait("exited")

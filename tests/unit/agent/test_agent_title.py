@@ -18,9 +18,9 @@ pytestmark = pytest.mark.starts_processes
 
 LOOK = """\
 import json, sys
-from incamera_agent.forkserver.title import show
+from incamera_agent.forkserver.title import set_title
 for words in json.load(sys.stdin):
-    show(words)
+    set_title(words)
     with open("/proc/self/cmdline", "rb") as stream:
         print(stream.read().rstrip(b"\\0").replace(b"\\0", b" ").decode())
 """
@@ -30,7 +30,7 @@ def shown(folder: Path, *titles: Sequence[str], module: str = "incamera_agent") 
     """Return what `ps` shows after each of *titles*, of a process that has the words of an agent."""
     (folder / "look.py").write_text(LOOK)
     done = subprocess.run(
-        [sys.executable, "look.py", "-m", module, "--app", "bell", "--who", "root@vm", "--what", "incamera run"],
+        [sys.executable, "look.py", "-m", module, "--app", "bell", "--user", "root@vm", "--command", "incamera run"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"},
         input=json.dumps(titles),
@@ -42,8 +42,8 @@ def shown(folder: Path, *titles: Sequence[str], module: str = "incamera_agent") 
 
 
 def test_a_fork_bears_its_own_words(tmp_path: Path) -> None:
-    warm, app = shown(tmp_path, ["-m", "incamera_agent", "--warm"], ["app.py", "--name", "two words"])
-    assert warm.endswith(" look.py -m incamera_agent --warm")
+    warm, app = shown(tmp_path, ["-m", "incamera_agent", "--fork-server"], ["app.py", "--name", "two words"])
+    assert warm.endswith(" look.py -m incamera_agent --fork-server")
     assert app.endswith(" look.py app.py --name two words")
 
 
@@ -55,4 +55,4 @@ def test_words_that_find_no_room_are_cut(tmp_path: Path) -> None:
 
 def test_another_process_is_left_as_it_is(tmp_path: Path) -> None:
     (plain,) = shown(tmp_path, ["app.py"], module="pytest")
-    assert plain.endswith(" look.py -m pytest --app bell --who root@vm --what incamera run")
+    assert plain.endswith(" look.py -m pytest --app bell --user root@vm --command incamera run")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from incamera_agent.server.warming import Warming
-from incamera_agent.wire.loop import Loop
+from incamera_agent.server.forkserver import ForkServerManager
+from incamera_agent.wire.loop import EventLoop
 
 from .agent_process import PATIENCE_SECONDS, SOURCE, AgentProcess
 from .test_agent_runs import processes_below
@@ -56,7 +56,7 @@ def agent_with_packages(start_agent: Callable[..., AgentProcess], tmp_path: Path
 
 def test_imports_are_paid_once_and_their_price_is_told(agent_with_packages: AgentProcess) -> None:
     agent = agent_with_packages
-    warmed = agent.ask("warm", "warmed", imports=["good", "json"])
+    warmed = agent.ask("preload", "preloaded", imports=["good", "json"])
     assert warmed["imports"]["good"] >= 0.05
     assert warmed["failed"] == {}
     assert warmed["rss"] > 0
@@ -82,7 +82,7 @@ def test_a_package_that_cannot_be_warm_does_not_keep_others_from_it(
     agent_with_packages: AgentProcess, name: str, why: str
 ) -> None:
     agent = agent_with_packages
-    warmed = agent.ask("warm", "warmed", imports=["json", name, "good"])
+    warmed = agent.ask("preload", "preloaded", imports=["json", name, "good"])
     assert why in warmed["failed"][name]
     assert set(warmed["imports"]) == {"json", "good"}
     agent.change({"app.py": "import sys; print('good' in sys.modules)"})
@@ -94,11 +94,11 @@ def test_a_package_that_cannot_be_warm_does_not_keep_others_from_it(
 
 def test_it_can_be_warmed_anew_while_an_app_runs(agent_with_packages: AgentProcess) -> None:
     agent = agent_with_packages
-    agent.ask("warm", "warmed", imports=["json"])
+    agent.ask("preload", "preloaded", imports=["json"])
     agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
     agent.start(run="old")
     agent.await_output(b"on")
-    agent.ask("warm", "warmed", imports=["good"])
+    agent.ask("preload", "preloaded", imports=["good"])
     agent.change({"app.py": "import sys; print('good' in sys.modules, flush=True)"})
     agent.start(run="new")
     assert agent.wait("exited")["run"] == "new"
@@ -121,7 +121,7 @@ def test_the_folder_that_the_agent_was_started_in_is_no_place_for_modules(
 def test_a_start_waits_for_a_warm_process_that_is_being_made(agent_with_packages: AgentProcess) -> None:
     agent = agent_with_packages
     agent.change({"app.py": "import sys; print('good' in sys.modules)"})
-    agent.send("warm", imports=["good"])
+    agent.send("preload", imports=["good"])
     assert agent.start()["warm"] is True
     agent.wait("exited")
     assert agent.output["stdout"] == b"True\n"
@@ -142,7 +142,7 @@ def test_a_start_that_waits_does_not_notice_that_the_warm_process_dies(
 ) -> None:
     agent = agent_with_packages
     agent.change({"app.py": "import sys; print('good' in sys.modules)"})
-    agent.send("warm", imports=["good", "slow_once"])
+    agent.send("preload", imports=["good", "slow_once"])
     agent.send("start", run="r", arguments=["app.py"], id=7)
     os.kill(await_marker(tmp_path), signal.SIGKILL)
     assert agent.wait("started")["id"] == 7
@@ -153,7 +153,7 @@ def test_a_start_that_waits_does_not_notice_that_the_warm_process_dies(
 def test_a_start_that_waits_gets_no_package_that_has_lost_its_thread(agent_with_packages: AgentProcess) -> None:
     agent = agent_with_packages
     agent.change({"app.py": "import sys; print('threading_one' in sys.modules, 'good' in sys.modules)"})
-    agent.send("warm", imports=["good", "crashing", "threading_one", "json"])
+    agent.send("preload", imports=["good", "crashing", "threading_one", "json"])
     assert agent.start()["warm"] is True
     agent.wait("exited")
     assert agent.output["stdout"] == b"False True\n"
@@ -162,12 +162,12 @@ def test_a_start_that_waits_gets_no_package_that_has_lost_its_thread(agent_with_
 def test_a_start_that_kills_every_warm_process_is_tried_twice_and_no_more(agent_with_packages: AgentProcess) -> None:
     agent = agent_with_packages
     agent.change({"app.py": "print('on')"})
-    agent.ask("warm", "warmed", imports=["deadly"])
+    agent.ask("preload", "preloaded", imports=["deadly"])
     agent.send("start", run="r", arguments=["app.py"], id=7)
     error = agent.wait("error")
     assert (error["kind"], error["id"]) == ("start", 7)
     assert len([message for message, _ in agent.messages if message["type"] == "log"]) == 2
-    agent.ask("warm", "warmed", imports=[])
+    agent.ask("preload", "preloaded", imports=[])
     assert agent.run("print('on')")["code"] == 0
 
 
@@ -176,7 +176,7 @@ def test_a_run_that_waits_for_imports_can_be_stopped_and_another_started(
 ) -> None:
     agent = agent_with_packages
     agent.change({"app.py": "import sys; print('run', *sys.argv[1:], flush=True)"})
-    agent.send("warm", imports=["slow"])
+    agent.send("preload", imports=["slow"])
     agent.send("start", run="r", arguments=["app.py", "old"], id=7)
     importing = await_marker(tmp_path)
     agent.send("stop", run="r", grace=1)
@@ -200,7 +200,7 @@ def test_what_was_stopped_is_not_run_when_the_imports_are_done(
         f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
     )
     agent.change({"app.py": "import sys, time; print('run', *sys.argv[1:], flush=True); time.sleep(60)"})
-    agent.send("warm", imports=["until"])
+    agent.send("preload", imports=["until"])
     agent.send("start", run="r", arguments=["app.py", "old"], id=7)
     await_marker(tmp_path)
     agent.send("stop", run="r", grace=1)
@@ -225,7 +225,7 @@ def test_imports_that_take_long_do_not_keep_the_agent_from_leaving(
         agent.change({"app.py": "import time; print('on', flush=True); time.sleep(60)"})
         agent.start(run="other")
         agent.await_output(b"on")
-    agent.send("warm", imports=["slow"])
+    agent.send("preload", imports=["slow"])
     for name in ("r", "s"):
         agent.send("start", run=name, arguments=["app.py"])
     await_marker(tmp_path)
@@ -238,8 +238,8 @@ def test_imports_that_take_long_do_not_keep_the_agent_from_leaving(
 def test_where_nothing_can_be_forked_the_start_says_so_and_the_imports_are_not_forgotten() -> None:
     """In this process: a limit on processes would not hold for root."""
     told: list[dict[str, Any]] = []
-    loop, host = Loop(), Told(told)
-    warming = Warming(loop, host, lambda warm, message: None)  # type: ignore[arg-type]
+    loop, host = EventLoop(), Told(told)
+    warming = ForkServerManager(loop, host, lambda warm, message: None)  # type: ignore[arg-type]
     before = len(list(Path("/proc/self/fd").iterdir()))
 
     def fail() -> int:
@@ -248,7 +248,7 @@ def test_where_nothing_can_be_forked_the_start_says_so_and_the_imports_are_not_f
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fork", fail)
         with pytest.raises(OSError, match="Resource"):
-            warming.request({"imports": ["json"]})
+            warming.preload({"imports": ["json"]})
         with pytest.raises(OSError, match="Resource"):
             warming.require()
         assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -258,7 +258,7 @@ def test_where_nothing_can_be_forked_the_start_says_so_and_the_imports_are_not_f
         # It dies, and another cannot be made.
         patch.setattr(os, "fork", fail)
         warm.importing = "json"
-        warm.reaped(signal.SIGKILL)
+        warm.process_ended(signal.SIGKILL)
         assert [message["type"] for message in told] == ["log"]
         patch.setattr(os, "fork", lambda: 99999998)
         assert warming.require().imports == []
@@ -273,6 +273,9 @@ class Told:
         self._messages = messages
 
     def send(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+
+    def answer(self, request: dict[str, Any], message: dict[str, Any]) -> None:
         self._messages.append(message)
 
 

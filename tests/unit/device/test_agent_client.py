@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from incamera.device.agent import Agent, Frame, FrameParser, dump_frame
+from incamera.device.agent import Agent
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes
 from incamera.errors import AgentError, ConnectionLost
 from incamera.project.watching import AppFile, Snapshots
+from incamera_agent.wire.frames import Decoder, Frame, encode
 
 
 class Peer:
@@ -20,7 +21,7 @@ class Peer:
     def __init__(self, answer: Callable[[Frame], list[bytes]] = lambda frame: []) -> None:
         self.frames: list[Frame] = []
         self._answer = answer
-        self._parser = FrameParser()
+        self._parser = Decoder()
         self._coming: asyncio.Queue[bytes | Exception] = asyncio.Queue()
         self.errors: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -74,7 +75,7 @@ def talk(peer: Peer, conversation: Callable[[Agent], Coroutine[Any, Any, None]],
 
 
 def answering(**fields: Any) -> Callable[[Frame], list[bytes]]:
-    return lambda frame: [dump_frame({"id": frame.message["id"], **fields})] if "id" in frame.message else []
+    return lambda frame: [encode({"id": frame.message["id"], **fields})] if "id" in frame.message else []
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
@@ -84,14 +85,12 @@ def test_frames_are_found_however_they_are_cut(size: int) -> None:
         Frame({"type": "memory"}),
         Frame({"type": "x"}, b"y"),
     ]
-    data = b"".join(dump_frame(frame.message, frame.payload) for frame in frames)
-    parser = FrameParser()
+    data = b"".join(encode(frame.message, frame.payload) for frame in frames)
+    parser = Decoder()
     assert [f for i in range(0, len(data), size) for f in parser.feed(data[i : i + size])] == frames
 
 
-@pytest.mark.parametrize(
-    "noise", [b"Traceback (most recent call last):\n", dump_frame({"kind": 1}), b"\0\0\0\2\0\0\0\0{]"]
-)
+@pytest.mark.parametrize("noise", [b"Traceback (most recent call last):\n", encode({"kind": 1}), b"\0\0\0\2\0\0\0\0{]"])
 def test_what_is_no_frame_ends_the_conversation_with_a_clear_error(noise: bytes) -> None:
     peer = Peer(lambda frame: [noise])
 
@@ -117,9 +116,9 @@ def test_answers_find_their_requests_in_any_order_and_the_rest_is_handed_on() ->
         first, second = asyncio.create_task(agent.request("one")), asyncio.create_task(agent.request("two"))
         while len(peer.frames) < 2:
             await asyncio.sleep(0)
-        peer.say(dump_frame({"type": "stdout", "run": "1"}))
+        peer.say(encode({"type": "stdout", "run": "1"}))
         for frame in reversed(peer.frames):
-            peer.say(dump_frame({"type": f"{frame.type}-done", "id": frame.message["id"]}))
+            peer.say(encode({"type": f"{frame.type}-done", "id": frame.message["id"]}))
         assert [(await first).type, (await second).type] == ["one-done", "two-done"]
 
     talk(peer, conversation, on_frame=on_frame)

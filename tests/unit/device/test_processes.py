@@ -77,11 +77,11 @@ def test_processes_are_told_as_they_were_meant() -> None:
 # An edit loop: the app is a fork of the warm process, which is one of the agent.
 WATCHED = {
     223: ("/tmp/incamera/.guard/incamera-guard-a1b2", "supervise", "/tmp/incamera-run-7", "--grace", "3000"),
-    224: ("python3", "-m", "incamera_agent", "--app", "bell", "--who", "me@home"),
-    225: ("python3", "-m", "incamera_agent", "--warm", "", ""),
+    224: ("python3", "-m", "incamera_agent", "--app", "bell", "--user", "me@home"),
+    225: ("python3", "-m", "incamera_agent", "--fork-server", "", ""),
     226: ("python3", "app.py", "two words", "", ""),
     227: ("sleep", "600"),
-    228: ("python3", "-m", "incamera_agent", "--check"),
+    228: ("python3", "-m", "incamera_agent", "--compile-check"),
 }
 
 
@@ -95,9 +95,9 @@ def test_everyone_has_a_role() -> None:
     assert [(str(process.role), process.app, process.command) for process in sample.processes] == [
         ("app", "bell", "python3 app.py 'two words'"),
         ("child", "bell", "sleep 600"),
-        ("warm process", "bell", "python3 -m incamera_agent --warm"),
-        ("check", "bell", "python3 -m incamera_agent --check"),
-        ("agent", "bell", "python3 -m incamera_agent --app bell --who me@home"),
+        ("fork server", "bell", "python3 -m incamera_agent --fork-server"),
+        ("check", "bell", "python3 -m incamera_agent --compile-check"),
+        ("agent", "bell", "python3 -m incamera_agent --app bell --user me@home"),
         ("guard", "bell", "incamera-guard supervise /tmp/incamera-run-7 --grace 3000"),
     ]
 

@@ -120,8 +120,8 @@ class Loop:
             arguments=lambda: ["app.py"],
             find_staleness=options.pop("find_staleness", lambda: None),
             open_output=lambda folder: self._open_output(),
-            who="anna@desk",
-            what="test",
+            user="anna@desk",
+            command="test",
             **options,
         )
         inbox = Inbox()

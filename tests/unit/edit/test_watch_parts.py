@@ -185,11 +185,11 @@ def test_memory_is_told_of_once_and_again_when_little_is_left() -> None:
 
     told = Told()
     news = MemoryNews(told)  # type: ignore[arg-type]
-    news.hear({"free": 300 << 20, "run": None, "warm": 10 << 20})
-    news.hear({"free": 300 << 20, "run": 0, "warm": 0})  # it is just ending
+    news.hear({"free": 300 << 20, "run": None, "fork_server": 10 << 20})
+    news.hear({"free": 300 << 20, "run": 0, "fork_server": 0})  # it is just ending
     assert told.texts == []
     for free in (300, 200, 10, 9):
-        news.hear({"free": free << 20, "run": 20 << 20, "warm": 10 << 20})
+        news.hear({"free": free << 20, "run": 20 << 20, "fork_server": 10 << 20})
     assert len(told.texts) == 2
-    assert told.texts[0].startswith("memory: warm process ")
+    assert told.texts[0].startswith("memory: fork server ")
     assert told.texts[1].startswith("warning: memory: ")

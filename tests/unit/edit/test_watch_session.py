@@ -104,9 +104,10 @@ def test_a_start_that_failed_is_tried_again_with_the_next_save(edit_loop: Callab
     loop.start(
         agent=patched(
             loop,
-            "from incamera_agent.server.supervisor import Runner\nstart, failed = Runner.start, []\ndef fail(*words):\n"
+            "from incamera_agent.server.supervisor import Supervisor\nstart, failed = Supervisor.start, []\n"
+            "def fail(*words):\n"
             "    if failed:\n        return start(*words)\n    failed.append(1)\n    raise OSError(11, 'no process')\n"
-            "Runner.start = fail\n",
+            "Supervisor.start = fail\n",
         )
     )
     loop.await_("error: no process")

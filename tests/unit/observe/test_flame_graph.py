@@ -74,9 +74,8 @@ def sample(*processes: Process) -> Sample:
 
 
 def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
-    now = sample(
-        process(1, Role.agent, 900), process(2, Role.warm, 800), process(3, Role.app, 5), process(4, Role.child, 9)
-    )
+    busy = [process(1, Role.agent, 900), process(2, Role.fork_server, 800)]
+    now = sample(*busy, process(3, Role.app, 5), process(4, Role.child, 9))
     assert choose_process(now, sample(), project=None, pid=None, device="cam").pid == 3
     assert choose_process(now, sample(), project=None, pid=1, device="cam").pid == 1
     with pytest.raises(UsageError, match="process 9 on cam was not started by this tool"):

@@ -1,25 +1,25 @@
-"""The agent that runs in the camera, and what an app may ask of it: `keep` and `reloading`.
+"""The agent that runs in the camera, and what an app may import from it: `keep` and `reloading`.
 
-Standard library only, for every Python from 3.9 on. It shares the camera's memory with the app, so its modules import
-as little as they can.
+Standard library only, for every Python from 3.9 on. The agent shares the camera's memory with the app, so its modules
+import as little as possible.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from incamera_agent.inapp.reload import keep as keep
-    from incamera_agent.inapp.reload import reloading as reloading
+    from incamera_agent.reload import keep as keep
+    from incamera_agent.reload import reloading as reloading
 
 __all__ = ["keep", "reloading"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    # Not imported above, so that we see when an app does: one that has `reloading` means to ask it, and a reload that
-    # comes before it has got that far need not end it.
+    # Imported on access, so that the agent learns when an app imports `reloading`: that app is given time to return
+    # when there is new code. Any other app is stopped at once.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from incamera_agent.inapp import reload as keeping
+    from incamera_agent import reload
 
     if name == "reloading":
-        keeping.tell_listening()
-    return getattr(keeping, name)
+        reload.report_import()
+    return getattr(reload, name)

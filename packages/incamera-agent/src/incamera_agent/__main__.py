@@ -1,4 +1,4 @@
-"""python3 -m incamera_agent --app NAME --who TEXT --what TEXT [--take-over]: the agent, on its standard streams."""
+"""python3 -m incamera_agent --app NAME --user TEXT --command TEXT [--take-over]: the agent, on its standard streams."""
 
 import sys
 

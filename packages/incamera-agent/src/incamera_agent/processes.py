@@ -1,4 +1,4 @@
-"""Processes and memory, read from /proc, which is all there is on every camera."""
+"""Processes and memory, read from /proc: every camera has it, and few have more."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, List, Optional, Set
+    from typing import Iterable, List, Optional, Set
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# When memory runs out, the kernel kills the app first: before the agent, and before the camera's own processes.
+APP_OOM_SCORE = 800
 
 
 class Process:
+    """A process as in /proc/PID/stat; *start* is when it started, in clock ticks since the kernel did."""
+
     __slots__ = ("parent", "pid", "session", "start")
 
     def __init__(self, pid: int, parent: int, session: int, start: int) -> None:
@@ -22,7 +26,7 @@ class Process:
 
 
 def read_text(path: str) -> str:
-    """Return what is in the file, nothing where it cannot be read."""
+    """Return the content of a file, or an empty text when it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -42,8 +46,8 @@ def read_text(path: str) -> str:
 
 
 def find_process(pid: int) -> Optional[Process]:
-    """Return the process, unless it has ended."""
-    # The name may hold anything, blanks and brackets too: what counts stands behind the last bracket.
+    """Return the process, or None when it has ended."""
+    # The name in brackets may itself hold blanks and brackets: the other fields are behind the last bracket.
     fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     if len(fields) < 20 or fields[0] in "ZX":
         return None
@@ -55,19 +59,20 @@ def list_processes() -> List[Process]:
     return [process for process in found if process is not None]
 
 
-def find_family(table: Iterable[Process], roots: Set[int], sessions: Set[int]) -> Set[int]:
-    """Return *roots*, all in their *sessions*, and the children of either, whose children too, and so on."""
+def find_descendants(table: Iterable[Process], roots: Set[int], sessions: Set[int]) -> Set[int]:
+    """Return *roots*, all processes in *sessions*, and the descendants of both."""
     table = list(table)
-    family = {process.pid for process in table if process.pid in roots or process.session in sessions}
+    found = {process.pid for process in table if process.pid in roots or process.session in sessions}
     more = True
     while more:
-        added = {process.pid for process in table if process.parent in family} - family
-        family |= added
+        added = {process.pid for process in table if process.parent in found} - found
+        found |= added
         more = bool(added)
-    return family
+    return found
 
 
 def send_signal(pids: Iterable[int], number: int) -> None:
+    """Send signal *number* to each process that still exists."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -76,33 +81,40 @@ def send_signal(pids: Iterable[int], number: int) -> None:
 
 
 def resident_bytes(pid: int) -> int:
-    """Cheap: it is asked many times a second where there is a limit."""
+    """Return a process's resident memory, shared pages included; 0 when it has ended. Cheap enough for 20 Hz."""
     fields = read_text(f"/proc/{pid}/statm").split()
     return int(fields[1]) * PAGE_BYTES if len(fields) > 1 else 0
 
 
-def fair_bytes(pid: int) -> int:
-    """Return what a process uses, a page that several share counted in parts (PSS), where the kernel tells."""
+def proportional_bytes(pid: int) -> int:
+    """Return a process's memory, each shared page divided by the number of its users (PSS).
+
+    Where the kernel does not report that, return its resident memory.
+    """
     for line in read_text(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return resident_bytes(pid)
 
 
-def free_bytes() -> int:
-    return _kilobytes(read_text("/proc/meminfo"), "MemAvailable:")
+def available_bytes() -> int:
+    """Return how much memory the camera has left, 0 when the kernel does not report it."""
+    for line in read_text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
-def count_kernel_kills() -> Optional[int]:
-    """Return how many processes the kernel has killed for lack of memory since it began, where it counts them."""
+def count_oom_kills() -> Optional[int]:
+    """Return how many processes the kernel has killed for lack of memory since it started, None if it does not say."""
     for line in read_text("/proc/vmstat").splitlines():
         if line.startswith("oom_kill "):
             return int(line.split()[1])
     return None
 
 
-def offer_to_kernel(score: int) -> None:
-    """When memory runs out, the kernel shall take us rather than what belongs to the camera."""
+def set_oom_score(score: int) -> None:
+    """Set how early the kernel kills this process when memory runs out: from 0 to 1000, which is first."""
     try:
         with open("/proc/self/oom_score_adj", "w") as stream:
             stream.write(str(score))
@@ -110,27 +122,11 @@ def offer_to_kernel(score: int) -> None:
         pass
 
 
-def open_descriptors() -> Dict[int, str]:
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # the one that the list was read with
-            continue
-    return found
-
-
 def close_all_but(kept: Set[int]) -> None:
-    for descriptor in open_descriptors():
-        if descriptor not in kept:
+    """Close every open descriptor that is not in *kept*."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
             try:
-                os.close(descriptor)
-            except OSError:
+                os.close(int(name))
+            except OSError:  # the one that the folder was read with
                 pass
-
-
-def _kilobytes(text: str, label: str) -> int:
-    for line in text.splitlines():
-        if line.startswith(label):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -1,4 +1,4 @@
-"""How a fork becomes something else: it leaves all that its parent was doing, and begins anew from `main`."""
+"""How a forked child continues as something else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ if TYPE_CHECKING:
 
 
 class Become(BaseException):
-    """Raised in a child; `main` catches it and calls *call*. So the child's stack is as short as a fresh start's."""
+    """Raised in a child after a fork: `main` catches it and calls *call*, whose result is the exit code.
+
+    So the child leaves everything that its parent was doing, and its stack is as short as after a start of Python.
+    """
 
     def __init__(self, call: Callable[[], int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A run: a fork of the warm process that becomes what `python3 ARGUMENTS` would have been."""
+"""A run: a fork of the fork server that becomes what `python3 ARGUMENTS` would be."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import sys
 import time
 import types
 
-from incamera_agent.forkserver.control import Inside
-from incamera_agent.forkserver.modules import plain_path
+from incamera_agent.forkserver.control import Control
+from incamera_agent.forkserver.modules import search_path
 from incamera_agent.forkserver.spec import apply_environment, split_options
-from incamera_agent.forkserver.title import show
-from incamera_agent.inapp.reload import kept
-from incamera_agent.processes import offer_to_kernel
+from incamera_agent.forkserver.title import set_title
+from incamera_agent.processes import APP_OOM_SCORE, set_oom_score
+from incamera_agent.reload import kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,55 +26,57 @@ if TYPE_CHECKING:
 
     from incamera_agent.wire.frames import Message
 
-# When memory runs out, the app is the first to go: before the agent, and before all that makes a camera of the camera.
-_KERNEL_SCORE = 800
-# The line to the agent has a number that no app expects, and the first free one is 3, as ever.
-_LINE = 200
+# The control connection gets a high number, so that the app's first own descriptor is 3 as usual.
+_CONTROL_DESCRIPTOR = 200
 _UNCHECKED = 1  # PEP 552: byte-code that is used without a look at its source
 
 
 def main(request: Message, files: List[int]) -> int:
-    """*files*: standard input, output, error, and the line to the agent. Returns and raises as the app does."""
+    """Run what *request* asks for; return and raise as the app does.
+
+    *files* are standard input, output and error, and the control connection.
+    """
     os.setsid()
-    line = _take_streams(files, terminal=bool(request["terminal"]))
-    offer_to_kernel(_KERNEL_SCORE)
+    connection = _take_files(files, terminal=bool(request["terminal"]))
+    set_oom_score(APP_OOM_SCORE)
     apply_environment(request["environment"])
     if "TZ" in request["environment"]:
         time.tzset()
     os.chdir(request["folder"])
     unbuffered, _rest = split_options(request["arguments"])
-    _renew_streams(unbuffered or bool(os.environ.get("PYTHONUNBUFFERED")), lines=request["line_buffered"])
-    _renew_random()
+    _make_streams(unbuffered or bool(os.environ.get("PYTHONUNBUFFERED")), lines=request["line_buffered"])
+    _reseed()
 
-    inside = Inside(line, request)
-    inside.begin()
-    return _run(inside, request["folder"], request["arguments"])
+    control = Control(connection, request)
+    control.start()
+    return _run(control, request["folder"], request["arguments"])
 
 
-def _run(inside: Inside, folder: str, arguments: List[str]) -> int:
+def _run(control: Control, folder: str, arguments: List[str]) -> int:
+    """Execute the app, and again after each reload."""
     while True:
-        kept.begin()
+        kept.start_app()
         raised: Optional[BaseException] = None
         try:
             execute(folder, arguments)
         except BaseException as error:
             raised = error
-        # An app that was asked to return may do so in any way.
-        if not (kept.wanted and inside.await_threads()):
+        # An app that was asked to return for a reload may do so with an exception.
+        if not (kept.reload_wanted and control.join_threads()):
             if raised is None:
                 return 0
-            _leave_out_ours(raised)
+            _skip_agent_frames(raised)
             raise raised
         if raised is not None and not isinstance(raised, SystemExit):
-            _leave_out_ours(raised)
+            _skip_agent_frames(raised)
             sys.excepthook(type(raised), raised, raised.__traceback__)
         raised = None
-        arguments = inside.renew(folder)
+        arguments = control.prepare_reload(folder)
 
 
 def execute(folder: str, arguments: List[str]) -> None:
-    """Do what the interpreter does with its command line."""
-    show(arguments)
+    """Do what the interpreter does with its command line. Raises what the app raises."""
+    set_title(arguments)
     _unbuffered, rest = split_options(arguments)
     sys.argv = list(rest)
     if hasattr(sys, "orig_argv"):
@@ -94,17 +96,17 @@ def execute(folder: str, arguments: List[str]) -> None:
     elif rest[0] == "-c":
         sys.argv = ["-c", *rest[2:]]
         _set_path("")
-        _remember_command(rest[1])
-        exec(_own_errors(lambda: compile(rest[1], "<string>", "exec", dont_inherit=True)), space)
+        _cache_lines(rest[1])
+        exec(_clean_errors(lambda: compile(rest[1], "<string>", "exec", dont_inherit=True)), space)
     else:
         path = os.path.join(folder, rest[0])
         _set_path(os.path.dirname(os.path.abspath(path)))
         space.update(__file__=path, __cached__=None, __loader__=importlib.machinery.SourceFileLoader("__main__", path))
-        exec(_own_errors(lambda: _load_code(path)), space)
+        exec(_clean_errors(lambda: _load_code(path)), space)
 
 
-def _remember_command(source: str) -> None:
-    """From 3.13 on, tracebacks show the lines of a command."""
+def _cache_lines(source: str) -> None:
+    """From Python 3.13 on, tracebacks show the lines of a `-c` command: have them found."""
     if sys.version_info >= (3, 13):
         import linecache
 
@@ -112,10 +114,10 @@ def _remember_command(source: str) -> None:
         linecache.cache["<string>"] = (len(source), None, lines, "<string>")
 
 
-def _own_errors(make: Any) -> Any:
-    """Call *make*; where the app's text is at fault, the traceback begins and ends with it."""
+def _clean_errors(compile_app: Any) -> Any:
+    """Call *compile_app*; an error in the app's text is raised without the agent's frames."""
     try:
-        return make()
+        return compile_app()
     except (SyntaxError, ValueError) as error:
         error.__traceback__ = None
         error.__context__ = None
@@ -138,13 +140,14 @@ def _load_code(path: str) -> types.CodeType:
 
 
 def _set_path(first: str) -> None:
-    sys.path[:] = plain_path if getattr(sys.flags, "safe_path", False) else [first, *plain_path]
+    sys.path[:] = search_path if getattr(sys.flags, "safe_path", False) else [first, *search_path]
 
 
-def _take_streams(files: List[int], *, terminal: bool) -> int:
-    line = fcntl.fcntl(files[3], fcntl.F_DUPFD_CLOEXEC, _LINE)
-    # They may have low numbers themselves: out of the way first.
-    high = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _LINE) for file in files[:3]]
+def _take_files(files: List[int], *, terminal: bool) -> int:
+    """Make *files* the standard streams; return the descriptor of the control connection."""
+    connection = fcntl.fcntl(files[3], fcntl.F_DUPFD_CLOEXEC, _CONTROL_DESCRIPTOR)
+    # Moved away first: they may have the numbers 0 to 2 themselves.
+    high = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _CONTROL_DESCRIPTOR) for file in files[:3]]
     for file in files:
         os.close(file)
     for number, file in enumerate(high):
@@ -154,11 +157,11 @@ def _take_streams(files: List[int], *, terminal: bool) -> int:
         import termios
 
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    return line
+    return connection
 
 
-def _renew_streams(unbuffered: bool, *, lines: bool) -> None:
-    """Make sys.stdin, stdout and stderr as the interpreter does when it starts."""
+def _make_streams(unbuffered: bool, *, lines: bool) -> None:
+    """Make sys.stdin, stdout and stderr as the interpreter does when it starts. *lines*: line-buffer stdout."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         old = getattr(sys, f"__{name}__")
         raw: Any = io.FileIO(number, f"{mode}b", closefd=False)
@@ -182,22 +185,23 @@ def _renew_streams(unbuffered: bool, *, lines: bool) -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _renew_random() -> None:
-    """Python's own generator begins anew in every fork; others must be told."""
+def _reseed() -> None:
+    """Give numpy's random generator a new state. Python's own does that in every fork by itself."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
 
 
-def _leave_out_ours(error: BaseException) -> None:
-    """Let the traceback begin where the app does, however it is shown."""
-    ours = __file__.rpartition("/forkserver/")[0] + "/"
+def _skip_agent_frames(error: BaseException) -> None:
+    """Let the traceback of *error* begin where the app does, in whichever way it is shown."""
+    package = __file__.rpartition("/forkserver/")[0] + "/"
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(package):
         trace = trace.tb_next
     hook = sys.excepthook
 
     def show(kind: type, value: BaseException, _trace: object) -> None:
+        # The agent's frames are in the traceback again: each adds itself while the exception passes through it.
         sys.excepthook = hook
         hook(kind, value.with_traceback(trace), trace)
 

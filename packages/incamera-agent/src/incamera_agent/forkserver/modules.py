@@ -1,4 +1,4 @@
-"""Where modules are looked for, and how those of the app are forgotten."""
+"""The module search path of apps, and how a reload forgets the app's modules."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List
 
-plain_path: List[str] = []
+search_path: List[str] = []
 """`sys.path` as the interpreter made it, without the folder that the agent was started in."""
 
 
-def remember_path() -> None:
-    plain_path[:] = sys.path[0 if getattr(sys.flags, "safe_path", False) else 1 :]
-    sys.path[:] = plain_path
+def save_search_path() -> None:
+    """Set `search_path`, and make it this process's `sys.path`. Called once, before anything else is imported."""
+    search_path[:] = sys.path[0 if getattr(sys.flags, "safe_path", False) else 1 :]
+    sys.path[:] = search_path
 
 
-def purge(folder: str) -> None:
-    """Forget the modules that lie in *folder*, so that they are read anew."""
+def forget_modules(folder: str) -> None:
+    """Forget the modules that were imported from *folder*, so that they are imported anew."""
     prefix = folder.rstrip("/") + "/"
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)

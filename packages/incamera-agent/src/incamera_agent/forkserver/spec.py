@@ -1,4 +1,4 @@
-"""How a run is to be started: warm, as a fork that already has its packages, or cold, as a Python of its own."""
+"""How a run has to be started: warm, as a fork that has its packages already, or cold, as a Python of its own."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Mapping, Optional, Tuple
+    from typing import Any, List, Mapping, Optional, Tuple
 
-# Read when a process starts, or when a library is loaded: too late for a fork of one that has done both.
+# Environment variables that are read when a process starts or when a library is loaded. Both are over in a fork.
 _EARLY_PREFIXES = ("PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_", "OPENBLAS_", "OMP_", "GOMP_")
 _EARLY_NAMES = ("LANG", "LANGUAGE")
 _EARLY_SUFFIXES = ("_NUM_THREADS",)
-# PYTHONUNBUFFERED is made up for by a fork.
-_MADE_UP_FOR = ("PYTHONUNBUFFERED",)
+# A fork does itself what this one asks for.
+_EMULATED = ("PYTHONUNBUFFERED",)
 
 
-def why_cold(arguments: List[str], environment: Mapping[str, Optional[str]], folder: str) -> Optional[str]:
-    """Return why a fork cannot do what `python3 ARGUMENTS` would, None when it can."""
-    early = find_early(environment)
+def find_cold_reason(arguments: List[str], environment: Mapping[str, Optional[str]], folder: str) -> Optional[str]:
+    """Return why a fork cannot do what `python3 ARGUMENTS` does in *folder*, or None when it can. Raises OSError."""
+    early = find_early_variable(environment)
     if early is not None:
         return f"{early} counts only when Python starts"
     _unbuffered, rest = split_options(arguments)
     if not rest:
-        return "an interactive Python"
+        return "it is an interactive Python"
     if rest[0] in ("-m", "-c"):
-        return None if len(rest) > 1 else "an option without its argument"
+        return None if len(rest) > 1 else f"{rest[0]} has no argument"
     if rest[0].startswith("-"):
         return f"{rest[0]} counts only when Python starts"
     if not os.path.isfile(os.path.join(folder, rest[0])):
-        return f"{rest[0]} is no file"
+        return f"{rest[0]} is not a file"
     with open(os.path.join(folder, rest[0]), "rb") as stream:
         if stream.read(2) == b"PK":
             return f"{rest[0]} is an archive"
     return None
 
 
-def find_early(environment: Mapping[str, Optional[str]]) -> Optional[str]:
-    """Return a setting that differs from what this process has, and that it is too late for."""
+def find_early_variable(environment: Mapping[str, Optional[str]]) -> Optional[str]:
+    """Return a variable that only a new process can be given: it differs from this process's. None without one."""
     for name, value in environment.items():
         early = name.startswith(_EARLY_PREFIXES) or name in _EARLY_NAMES or name.endswith(_EARLY_SUFFIXES)
-        if early and name not in _MADE_UP_FOR and os.environ.get(name) != value:
+        if early and name not in _EMULATED and os.environ.get(name) != value:
             return name
     return None
 
 
-def must_restart(message: Mapping[str, Any]) -> bool:
-    """Tell whether a reload changes what only a new process can have."""
-    early = find_early(message.get("environment") or {})
-    return early is not None or "memory_limit" in message or "terminal" in message
+def needs_new_process(reload: Mapping[str, Any]) -> bool:
+    """Return whether the request *reload* changes what only a new process can have."""
+    early = find_early_variable(reload.get("environment") or {})
+    return early is not None or "memory_limit" in reload or "terminal" in reload
 
 
 def split_options(arguments: List[str]) -> Tuple[bool, List[str]]:
-    """Return whether there is a -u, and what follows."""
+    """Return whether *arguments* begin with -u, and what follows."""
     rest = list(arguments)
     unbuffered = False
     while rest and rest[0] == "-u":
@@ -61,12 +61,10 @@ def split_options(arguments: List[str]) -> Tuple[bool, List[str]]:
     return unbuffered, rest
 
 
-def apply_environment(environment: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
-    """Set and remove what *environment* says; return what was there, in the same form."""
-    before = {name: os.environ.get(name) for name in environment}
+def apply_environment(environment: Mapping[str, Optional[str]]) -> None:
+    """Set the variables in *environment*, and remove those that are None."""
     for name, value in environment.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    return before

@@ -1,7 +1,7 @@
-"""What `ps` shows of a fork: its own words, not those of the agent that it was forked of.
+"""What `ps` shows of a forked process: its own command line in place of the agent's.
 
-The kernel shows the memory in which a process was given its command line. A fork has a copy of it, and may write there
-what it has become; the loader and the interpreter in front of it stay.
+The kernel shows the memory into which it copied a process's command line when it started. A fork has its own copy of
+that memory and overwrites the agent's words in it; the loader and the interpreter in front of them stay.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from __future__ import annotations
 import os
 
 from incamera_agent.processes import read_text
+from incamera_agent.wire.protocol import MODULE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Sequence, Tuple
 
-_OURS = b"\0-m\0incamera_agent\0"
-_CUT = "…\0".encode()
+_AGENT_WORDS = f"\0-m\0{MODULE}\0".encode()
+_ELLIPSIS = "…\0".encode()
 
-_room: Optional[Tuple[int, int]] = None
+_region: Optional[Tuple[int, int]] = None
 
 
-def show(words: Sequence[str]) -> None:
-    """Let the command line be the interpreter and *words*, cut where there is no room for all of them.
+def set_title(words: Sequence[str]) -> None:
+    """Show *words* behind the interpreter, cut where they need more room than the agent's words.
 
-    It is for the eye only: where it can't be done, it isn't.
+    Does nothing where it is not possible: the title is only for display.
     """
     try:
-        start, size = _find_room()
+        start, size = _find_region()
         text = b"".join(os.fsencode(word) + b"\0" for word in words)
         if len(text) > size:
-            # Not in the middle of a character.
-            text = text[: size - len(_CUT)].decode("utf-8", "ignore").encode() + _CUT
-        # A line that doesn't end in a zero byte is taken to go on in the environment.
+            # Decoded and encoded, so that no character is cut in the middle.
+            text = text[: size - len(_ELLIPSIS)].decode("utf-8", "ignore").encode() + _ELLIPSIS
+        # Padded with zero bytes: where the last byte is none, the kernel shows the environment as well.
         memory = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(memory, text.ljust(size, b"\0"), start)
@@ -41,16 +42,16 @@ def show(words: Sequence[str]) -> None:
         pass
 
 
-def _find_room() -> Tuple[int, int]:
-    """Return where the words of the agent lie in our memory, and how much there is of them. Raises ValueError."""
-    global _room
-    if _room is None:
+def _find_region() -> Tuple[int, int]:
+    """Return the address of the agent's words in memory, and their size in bytes. Raises ValueError, OSError."""
+    global _region
+    if _region is None:
         fields = read_text("/proc/self/stat").rpartition(")")[2].split()
         start, end = int(fields[45]), int(fields[46])
         with open("/proc/self/cmdline", "rb") as stream:
             words = stream.read()
-        before = words.index(_OURS) + 1
+        before = words.index(_AGENT_WORDS) + 1
         if len(words) != end - start or not words.endswith(b"\0"):
-            raise ValueError("it has been changed already")
-        _room = (start + before, end - start - before)
-    return _room
+            raise ValueError("the command line has been changed already")
+        _region = (start + before, end - start - before)
+    return _region

@@ -1,6 +1,7 @@
-"""Who looks into an app that was started as a Python of its own.
+"""Serves attach requests in an app that is a Python of its own, not a fork of the fork server.
 
-Whoever comes through the door speaks the agent's protocol, as far as it is for those who look in.
+Loaded when somebody attaches. Clients of the attach socket speak the part of the agent's protocol that concerns one
+run; the agent, which has a control line to each run that it started, sends the same requests without a `hello`.
 """
 
 from __future__ import annotations
@@ -8,92 +9,89 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import _thread
 import os
-import sys
 
-from incamera_agent import __version__
-from incamera_agent.inapp.inspector import Window, address
+from incamera_agent.inapp.inspector import Inspector, copy_address
 from incamera_agent.inapp.listener import own_threads
-from incamera_agent.wire.frames import PROTOCOL, Decoder, FrameError, protocol_error
+from incamera_agent.wire.frames import Decoder, FrameError
+from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request, describe_agent, refuse_protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from incamera_agent.wire.frames import Message
 
-_CHUNK = 1 << 16
-# There is one run, and it is this process.
+_CHUNK_BYTES = 1 << 16
+# The name of the only run, which is this process.
 _RUN = "plain"
 
 
-class Line:
-    """The agent's line into an app that it started as a Python of its own."""
+class ControlLine:
+    """The agent's connection to a run that it started cold."""
 
-    def __init__(self, line: int, main: int) -> None:
-        self._line = line
-        self._window = Window(line, main)
+    def __init__(self, descriptor: int, main_thread: int) -> None:
+        self._descriptor = descriptor
+        self._inspector = Inspector(descriptor, main_thread)
         self._decoder = Decoder()
 
-    def hear(self) -> bool:
+    def read(self) -> bool:
+        """Answer what has arrived; return False when no more can come."""
         try:
-            data = os.read(self._line, _CHUNK)
-            for message, _payload in self._decoder.feed(data):
-                self._window.take(message)
+            data = os.read(self._descriptor, _CHUNK_BYTES)
+            for frame in self._decoder.feed(data):
+                self._inspector.answer(frame.message)
         except (OSError, FrameError):
             return False
         return bool(data)
 
 
-class Visitor:
-    """*main*: the main thread's number; *folder*: where the app was started."""
+class Client:
+    """One client of the attach socket.
 
-    def __init__(self, connection: int, main: int, folder: str) -> None:
+    *main_thread* is the identifier of the app's main thread, *folder* where the app was started.
+    """
+
+    def __init__(self, connection: int, main_thread: int, folder: str) -> None:
         self._connection = connection
-        self._window = Window(connection, main)
+        self._inspector = Inspector(connection, main_thread)
         self._folder = folder
         self._sessions = 0
         self._greeted = False
 
     def serve(self) -> None:
-        """Until they leave; in a thread of their own."""
+        """Answer requests until the client leaves. Runs in a thread of its own."""
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
         own_threads.add(_thread.get_ident())
         decoder = Decoder()
         try:
             while True:
-                data = os.read(self._connection, _CHUNK)
-                if not data or not all(self._answer(message) for message, _payload in decoder.feed(data)):
+                data = os.read(self._connection, _CHUNK_BYTES)
+                if not data or not all(self._answer(frame.message) for frame in decoder.feed(data)):
                     break
         except (OSError, FrameError):
             pass
-        self._window.close()
+        self._inspector.close()
         own_threads.discard(_thread.get_ident())
 
     def _answer(self, message: Message) -> bool:
-        """False: they are to leave."""
+        """Answer *message*; return False when the connection is to be closed."""
         kind = message["type"]
-        if kind == "hello":
-            return self._greet(message)
-        if kind == "goodbye":
+        if kind == Request.HELLO:
+            self._greeted = message.get("protocol") == PROTOCOL
+            answer = describe_agent() if self._greeted else refuse_protocol(message)
+            self._inspector.send({**copy_address(message), **answer})
+            return self._greeted
+        if kind == Request.GOODBYE:
             return False
         if not self._greeted:
             self._refuse(message, "hello comes first")
-        elif kind == "attach":
+        elif kind == Request.ATTACH:
             self._sessions += 1
-            self._window.take({"type": "attach", "session": self._sessions})
-            told = {"type": "attached", "session": self._sessions, "run": _RUN, "pid": os.getpid()}
-            self._window.send({**address(message), **told, "folder": self._folder})
-        elif not self._window.take(message):
+            self._inspector.answer({"type": Request.ATTACH, "session": self._sessions})
+            answer = {"type": Answer.ATTACHED, "session": self._sessions, "run": _RUN, "pid": os.getpid()}
+            self._inspector.send({**copy_address(message), **answer, "folder": self._folder})
+        elif not self._inspector.answer(message):
             self._refuse(message, f"{kind} is for the host that owns the app")
         return True
 
-    def _greet(self, message: Message) -> bool:
-        if message.get("protocol") != PROTOCOL:
-            self._window.send({**address(message), **protocol_error(message, __version__)})
-            return False
-        self._greeted = True
-        python = ".".join(map(str, sys.version_info[:3]))
-        who = {"protocol": PROTOCOL, "agent": __version__, "python": python, "pid": os.getpid()}
-        self._window.send({**address(message), "type": "hello", **who})
-        return True
-
     def _refuse(self, message: Message, text: str) -> None:
-        self._window.send({**address(message), "type": "error", "kind": "request", "message": text, "hint": None})
+        error = {"type": Answer.ERROR, "kind": ErrorKind.REQUEST, "message": text, "hint": None}
+        self._inspector.send({**copy_address(message), **error})

@@ -1,4 +1,4 @@
-"""What an attached console does in the app: evaluates and completes."""
+"""A console attached to the app: evaluates and completes in the app's process. Loaded when somebody attaches."""
 
 from __future__ import annotations
 
@@ -9,52 +9,58 @@ import sys
 from _queue import SimpleQueue
 
 from incamera_agent.inapp.listener import own_threads
+from incamera_agent.wire.protocol import Answer, Event, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Dict, List, Optional
+    from typing import Any, Callable, ClassVar, Dict, List, Optional
 
-    from incamera_agent.inapp.inspector import Window
     from incamera_agent.wire.frames import Message
 
-_MOST_MATCHES = 200
+_MAXIMUM_MATCHES = 200
 _PIECE_BYTES = 1 << 16
 
 
-class Session(code.InteractiveInterpreter):
-    """One console, with a thread of its own, so that what it evaluates keeps nobody waiting."""
+class Console(code.InteractiveInterpreter):
+    """Evaluates in a thread of its own, so that nothing else waits for what is being evaluated.
 
-    def __init__(self, window: Window, number: int) -> None:
+    *send* sends a message with a payload to the client, from any thread; *session* is the console's number.
+    """
+
+    def __init__(self, send: Callable[[Message, bytes], None], session: int) -> None:
         super().__init__(sys.modules["__main__"].__dict__)
-        self._window = window
-        self._number = number
-        self._orders: SimpleQueue[Optional[Message]] = SimpleQueue()
+        self._send = send
+        self._session = session
+        self._requests: SimpleQueue[Optional[Message]] = SimpleQueue()
         self._thread = _thread.start_new_thread(self._serve, ())
         self._evaluating = self._ended = False
         self._error: Optional[str] = None
 
-    def take(self, message: Message) -> None:
-        if message["type"] == "interrupt":
+    def take(self, request: Message) -> None:
+        """Interrupt or complete at once; queue what is to be evaluated."""
+        if request["type"] == Request.INTERRUPT:
             if self._evaluating:
                 _raise_in(self._thread, KeyboardInterrupt)
-        elif message["type"] == "complete":
-            # At once, not behind what is being evaluated.
-            matches = self._complete(str(message["text"]))
-            self._send(message, {"type": "completions", "matches": matches})
+        elif request["type"] == Request.COMPLETE:
+            matches = self._complete(str(request["text"]))
+            self._answer(request, {"type": Answer.COMPLETIONS, "matches": matches})
         else:
-            self._orders.put(message)
+            self._requests.put(request)
 
     def end(self) -> None:
+        """End the thread, and interrupt what it evaluates."""
         self._ended = True
-        self._orders.put(None)
+        self._requests.put(None)
         if self._evaluating:
             _raise_in(self._thread, KeyboardInterrupt)
 
+    # What InteractiveInterpreter calls
+
     def write(self, data: str) -> None:
-        """Send what was printed to whoever typed."""
+        """Send *data* to the client as output."""
         encoded = data.encode("utf-8", "backslashreplace")
         for start in range(0, len(encoded), _PIECE_BYTES):
-            self._window.send({"type": "output", "session": self._number}, encoded[start : start + _PIECE_BYTES])
+            self._send({"type": Event.OUTPUT, "session": self._session}, encoded[start : start + _PIECE_BYTES])
 
     def flush(self) -> None: ...
 
@@ -73,52 +79,55 @@ class Session(code.InteractiveInterpreter):
             self._error = "SystemExit"
             self.write("the app goes on; leave the console with Ctrl-D\n")
 
+    # The thread
+
     def _serve(self) -> None:
-        # What is started from a console shall hear signals, unlike the thread that began this one.
+        # The listener's thread blocks all signals, and this one inherited that. Programs started from the console
+        # inherit it in turn, and should not.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         own_threads.add(_thread.get_ident())
-        going = True
-        while going:
+        serving = True
+        while serving:
             try:
-                going = self._serve_one()
-            except KeyboardInterrupt:  # it came too late for what it was meant for
+                serving = self._serve_one()
+            except KeyboardInterrupt:  # what it was meant to interrupt has ended
                 continue
         own_threads.discard(_thread.get_ident())
 
     def _serve_one(self) -> bool:
-        order = self._orders.get()
-        if order is None:
+        request = self._requests.get()
+        if request is None:
             return False
-        # The app may have been loaded anew since the last line.
+        # A reload may have replaced the module since the last request.
         self.locals = sys.modules["__main__"].__dict__
         self._error = None
         more = False
-        _Route.enter(self)
+        _Redirect.enter(self)
         try:
             self._evaluating = True
             try:
-                if self._ended:  # before it began
+                if self._ended:  # while the request waited
                     return False
-                more = self.runsource(str(order["source"]), "<console>", str(order.get("mode", "single")))
+                more = self.runsource(str(request["source"]), "<console>", str(request.get("mode", "single")))
             finally:
                 self._evaluating = False
         except KeyboardInterrupt:
             self._error = "KeyboardInterrupt"
             self.write("KeyboardInterrupt\n")
         finally:
-            _Route.leave()
-        self._send(order, {"type": "evaluated", "more": more, "error": self._error})
+            _Redirect.leave()
+        self._answer(request, {"type": Answer.EVALUATED, "more": more, "error": self._error})
         return True
 
-    def _send(self, order: Message, answer: Message) -> None:
-        address: Message = {"id": order["id"]} if "id" in order else {}
-        self._window.send({**address, **answer, "session": self._number})
+    def _answer(self, request: Message, answer: Message) -> None:
+        address: Message = {"id": request["id"]} if "id" in request else {}
+        self._send({**address, **answer, "session": self._session}, b"")
 
     def _complete(self, text: str) -> List[str]:
         completer_module = _import_completer()
         completer = completer_module.Completer(sys.modules["__main__"].__dict__)
         matches: List[str] = []
-        while len(matches) < _MOST_MATCHES:
+        while len(matches) < _MAXIMUM_MATCHES:
             match = completer.complete(text, len(matches))
             if match is None:
                 break
@@ -126,43 +135,43 @@ class Session(code.InteractiveInterpreter):
         return matches
 
 
-class _Route:
-    """Stands for sys.stdout or sys.stderr while a console evaluates: what its thread prints is the console's."""
+class _Redirect:
+    """Replaces sys.stdout and sys.stderr while a console evaluates: what its thread prints goes to its client."""
 
-    _routes: ClassVar[Dict[int, Session]] = {}
+    _consoles: ClassVar[Dict[int, Console]] = {}
     _lock = _thread.allocate_lock()
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     @classmethod
-    def enter(cls, session: Session) -> None:
+    def enter(cls, console: Console) -> None:
         with cls._lock:
-            if not cls._routes:
+            if not cls._consoles:
                 sys.stdout, sys.stderr = cls(sys.stdout), cls(sys.stderr)
-            cls._routes[_thread.get_ident()] = session
+            cls._consoles[_thread.get_ident()] = console
 
     @classmethod
     def leave(cls) -> None:
         with cls._lock:
-            cls._routes.pop(_thread.get_ident(), None)
-            if not cls._routes:
-                # Unless what was evaluated has put something else there.
+            cls._consoles.pop(_thread.get_ident(), None)
+            if not cls._consoles:
+                # What was evaluated may have put another stream there: leave that.
                 if isinstance(sys.stdout, cls):
                     sys.stdout = sys.stdout._stream
                 if isinstance(sys.stderr, cls):
                     sys.stderr = sys.stderr._stream
 
     def write(self, data: str) -> int:
-        session = self._routes.get(_thread.get_ident())
-        if session is None:
+        console = self._consoles.get(_thread.get_ident())
+        if console is None:
             written: int = self._stream.write(data)
             return written
-        session.write(data)
+        console.write(data)
         return len(data)
 
     def flush(self) -> None:
-        if _thread.get_ident() not in self._routes:
+        if _thread.get_ident() not in self._consoles:
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -170,7 +179,7 @@ class _Route:
 
 
 def _import_completer() -> Any:
-    # It would take the app's readline for its own.
+    """Import `rlcompleter` without `readline`: it would install itself in the app's readline."""
     had = "readline" in sys.modules
     before = sys.modules.get("readline")
     sys.modules["readline"] = None  # type: ignore[assignment]
@@ -185,8 +194,9 @@ def _import_completer() -> Any:
 
 
 def _raise_in(thread: int, error: type) -> None:
+    """Raise *error* in another thread, once that executes Python code."""
     try:
         import ctypes
-    except ImportError:  # a bundle may have been trimmed of it
+    except ImportError:  # a bundle may have been built without it
         return
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

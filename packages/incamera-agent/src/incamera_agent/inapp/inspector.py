@@ -1,4 +1,4 @@
-"""What is asked over a line into the app: consoles, and the stacks of its threads."""
+"""Answers requests about the app from within its process: consoles, and the stacks of its threads."""
 
 from __future__ import annotations
 
@@ -7,85 +7,94 @@ import os
 import sys
 
 from incamera_agent.wire.frames import encode
+from incamera_agent.wire.protocol import Answer, ErrorKind, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-    from incamera_agent.inapp.console import Session
+    from incamera_agent.inapp.console import Console
     from incamera_agent.wire.frames import Message
 
 
-class Window:
-    """*main*: the main thread's number, where the app may not have imported `threading` yet."""
+class Inspector:
+    """Answers over *descriptor*.
 
-    def __init__(self, line: int, main: int = 0) -> None:
-        self.line = line
-        self._main = main
-        self._sending = _thread.allocate_lock()
-        self._sessions: Dict[int, Session] = {}
+    *main_thread* is the identifier of the app's main thread, where the app may not have imported `threading` yet.
+    """
+
+    def __init__(self, descriptor: int, main_thread: int = 0) -> None:
+        self.descriptor = descriptor
+        self._main_thread = main_thread
+        self._lock = _thread.allocate_lock()
+        self._consoles: Dict[int, Console] = {}
 
     def send(self, message: Message, payload: bytes = b"") -> None:
-        """From any thread."""
+        """Send a frame, from any thread. Does nothing when the other end is closed. Raises FrameError."""
         data = encode(message, payload)
-        with self._sending:
+        with self._lock:
             while data:
                 try:
-                    data = data[os.write(self.line, data) :]
+                    data = data[os.write(self.descriptor, data) :]
                 except OSError:
                     return
 
-    def take(self, message: Message) -> bool:
-        """Do what *message* asks; False: it is nothing for us."""
+    def answer(self, message: Message) -> bool:
+        """Do what *message* asks. Return False when it is not a request about the app."""
         try:
             return self._answer(message)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            self.send({**address(message), "type": "error", "kind": "inside", "message": text})
+            answer = {"type": Answer.ERROR, "kind": ErrorKind.CONSOLE, "message": text, "hint": None}
+            self.send({**copy_address(message), **answer})
             return True
 
     def close(self) -> None:
-        for session in self._sessions.values():
-            session.end()
-        self._sessions.clear()
+        """End all consoles."""
+        for console in self._consoles.values():
+            console.end()
+        self._consoles.clear()
 
     def _answer(self, message: Message) -> bool:
         kind = message["type"]
-        if self._main:
-            _import_threading(self._main)
-            self._main = 0
-        if kind == "stacks":
+        if self._main_thread:
+            _import_threading(self._main_thread)
+            self._main_thread = 0
+        if kind == Request.STACKS:
             from incamera_agent.inapp.stacks import list_stacks
 
-            self.send({**address(message), "type": "stacks", "threads": list_stacks()})
-        elif kind == "attach":
-            from incamera_agent.inapp.console import Session
+            self.send({**copy_address(message), "type": Answer.STACKS, "threads": list_stacks()})
+        elif kind == Request.ATTACH:
+            from incamera_agent.inapp.console import Console
 
-            self._sessions[message["session"]] = Session(self, message["session"])
-        elif kind == "detach":
-            session = self._sessions.pop(message["session"], None)
-            if session is not None:
-                session.end()
-        elif kind in ("eval", "complete", "interrupt"):
-            self._sessions[message["session"]].take(message)
+            self._consoles[message["session"]] = Console(self.send, message["session"])
+        elif kind == Request.DETACH:
+            console = self._consoles.pop(message["session"], None)
+            if console is not None:
+                console.end()
+        elif kind in (Request.EVAL, Request.COMPLETE, Request.INTERRUPT):
+            self._consoles[message["session"]].take(message)
         else:
             return False
         return True
 
 
-def address(message: Message) -> Dict[str, Any]:
-    """What lets an answer find who asked."""
+def copy_address(message: Message) -> Dict[str, Any]:
+    """Return those fields of a request that its answer needs to reach whoever asked."""
     return {name: message[name] for name in ("client", "id", "session") if name in message}
 
 
-def _import_threading(main: int) -> None:
-    """What imports it first is the main thread to it; in part from Python 3.13 on, too."""
+def _import_threading(main_thread: int) -> None:
+    """Import `threading`, which takes the thread that imports it first for the main thread, and correct that.
+
+    Part of it is still necessary in Python 3.13 and later.
+    """
     if "threading" in sys.modules:
         return
     import threading
 
     first = threading.main_thread()
     active = threading._active  # type: ignore[attr-defined]
-    active[main] = active.pop(first.ident, first)
-    first._ident = main  # type: ignore[attr-defined]
+    active[main_thread] = active.pop(first.ident, first)
+    first._ident = main_thread  # type: ignore[attr-defined]
     first._native_id = os.getpid()  # type: ignore[attr-defined]

@@ -1,9 +1,13 @@
-"""A thread in the app that waits for what is asked from outside. The app doesn't see it, nor is it warned of it."""
+"""A thread in the app's process that waits for requests from outside, hidden from the app.
+
+An app that can be attached to loads this one module when it starts, and nothing more until somebody attaches, since
+every start pays for it. It imports only C modules for that reason: `_signal` and `_socket`, not `signal` and `socket`.
+"""
 
 from __future__ import annotations
 
-# What the module `signal` stands on; that one takes long to import.
 import _signal  # type: ignore[import-not-found]
+import _socket
 import _thread
 import os
 import select
@@ -14,50 +18,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, List, Set
 
-# From then on Python warns whoever forks a process that has threads.
-_WARNS = sys.version_info >= (3, 12)
-# One that nobody uses. It comes at most once after a fork of the app's, when somebody has something to say.
+    from incamera_agent.inapp.client import ControlLine
+
+# From 3.12 on, Python warns when a process with several threads forks.
+_FORK_WARNS = sys.version_info >= (3, 12)
+# A signal that nothing else uses. The kernel sends it at most once after a fork of the app, when a request arrives.
 _SIGNAL = _signal.SIGRTMAX - 3
 _FIRST_DESCRIPTOR = 200
-_REST_SECONDS = 1.0
-# <fcntl.h> has them, not every Python's module.
+_END_SECONDS = 1.0
+# From <fcntl.h>: not every Python's module has them.
 _F_SETSIG, _F_SETOWN_EX, _F_OWNER_TID = 10, 15, 0
 
 own_threads: Set[int] = set()
-"""Those of ours; what is told of the app's threads is told without them."""
+"""Identifiers of the agent's threads in this process. They are left out of what is reported about the app's threads."""
 
 
-class Ear:
-    """Calls *hear* whenever *descriptor* can be read, until that returns False. *leave*: in a child of the app.
+class Listener:
+    """Calls *on_readable* in a thread whenever *descriptor* can be read, until that returns False.
 
-    Where Python warns of threads, ours ends before the app forks. After that the kernel's signal begins it when there
-    is something to hear; not before, since then an app whose main thread is busy in C code could not be looked into.
+    *on_fork* is called in each child that the app forks, to close what the child must not share.
+
+    Where Python warns of threads, the thread ends before the app forks. After that the kernel's signal starts it again
+    when *descriptor* can be read. It is not used from the start, because Python handles signals in the main thread
+    only: an app whose main thread is busy in C code could not be attached to.
     """
 
-    def __init__(self, descriptor: int, hear: Callable[[], bool], leave: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, on_readable: Callable[[], bool], on_fork: Callable[[], None]) -> None:
         self._descriptor = descriptor
-        self._hear = hear
-        self._leave = leave
-        self._pipe: List[int] = []
-        self._awake = False
-        self._thread = self._task = 0
+        self._on_readable = on_readable
+        self._on_fork = on_fork
+        self._stop_pipe: List[int] = []
+        self._running = False
+        self._thread = self._kernel_thread = 0
         self._ended = False
 
-    def begin(self) -> None:
-        """For the main thread, before the app begins."""
-        os.register_at_fork(after_in_child=self._leave_child)
-        if _WARNS:
-            self._pipe = [raise_descriptor(end) for end in os.pipe()]
-            _signal.signal(_SIGNAL, self._called)
-            os.register_at_fork(before=self._rest, after_in_parent=self._look)
-        self._start()
+    def start(self) -> None:
+        """Start listening. Call it in the main thread, before the app starts."""
+        os.register_at_fork(after_in_child=self._after_fork_in_child)
+        if _FORK_WARNS:
+            self._stop_pipe = [raise_descriptor(end) for end in os.pipe()]
+            _signal.signal(_SIGNAL, self._handle_signal)
+            os.register_at_fork(before=self._stop_thread, after_in_parent=self._start_if_readable)
+        self._start_thread()
 
-    def _start(self) -> None:
-        if not self._awake and not self._ended:
-            self._awake = True
-            self._thread = self._task = 0
-            # It is deaf from its first moment, as whoever begins it is meanwhile: or a signal to the app might come to
-            # it, and not wake the main thread, whose affair it is.
+    def _start_thread(self) -> None:
+        if not self._running and not self._ended:
+            self._running = True
+            self._thread = self._kernel_thread = 0
+            # Block all signals in the new thread so that they reach the main thread, which handles them. It inherits
+            # this thread's mask, so they are blocked here until it exists.
             before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
             try:
                 _thread.start_new_thread(self._listen, ())
@@ -66,63 +75,61 @@ class Ear:
 
     def _listen(self) -> None:
         self._thread = _thread.get_ident()
-        self._task = _thread.get_native_id()
+        self._kernel_thread = _thread.get_native_id()
         own_threads.add(self._thread)
         poll = select.poll()
-        for descriptor in (self._descriptor, *self._pipe[:1]):
+        for descriptor in (self._descriptor, *self._stop_pipe[:1]):
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = [descriptor for descriptor, _events in poll.poll()]
             if self._descriptor in ready:
-                if not self._hear():
+                if not self._on_readable():
                     self._ended = True
                     break
             elif ready:
-                os.read(self._pipe[0], 1)
+                os.read(self._stop_pipe[0], 1)
                 break
         own_threads.discard(self._thread)
-        self._awake = False
+        self._running = False
 
-    # Around a fork.
+    # Around a fork of the app
 
-    def _rest(self) -> None:
-        if not self._awake or self._thread == _thread.get_ident():
+    def _stop_thread(self) -> None:
+        if not self._running or self._thread == _thread.get_ident():
             return
-        self._ask_for_signals(True)
-        os.write(self._pipe[1], b"\0")
-        limit = time.monotonic() + _REST_SECONDS
-        while self._is_there() and time.monotonic() < limit:
+        self._request_signals(True)
+        os.write(self._stop_pipe[1], b"\0")
+        deadline = time.monotonic() + _END_SECONDS
+        while self._thread_exists() and time.monotonic() < deadline:
             time.sleep(0.0005)
 
-    def _is_there(self) -> bool:
-        if not self._task:  # it has just been begun
-            return self._awake
-        # It is the kernel that Python asks.
-        return os.path.exists(f"/proc/self/task/{self._task}")
+    def _thread_exists(self) -> bool:
+        if not self._kernel_thread:  # it has just been started
+            return self._running
+        # Python counts the kernel's threads before it warns, so ask the kernel.
+        return os.path.exists(f"/proc/self/task/{self._kernel_thread}")
 
-    def _look(self) -> None:
-        """What came while the thread was ending has given no signal."""
-        if not self._awake and not self._ended:
+    def _start_if_readable(self) -> None:
+        """Start again for a request that arrived while the thread was ending: the kernel sent no signal for it."""
+        if not self._running and not self._ended:
             poll = select.poll()
             poll.register(self._descriptor, select.POLLIN)
             if poll.poll(0):
-                self._start()
+                self._start_thread()
 
-    def _leave_child(self) -> None:
+    def _after_fork_in_child(self) -> None:
         self._ended = True
-        if self._pipe:
+        if self._stop_pipe:
             _signal.signal(_SIGNAL, _signal.SIG_DFL)
-        for end in self._pipe:
+        for end in self._stop_pipe:
             close(end)
-        self._leave()
+        self._on_fork()
 
-    # By a signal.
-
-    def _ask_for_signals(self, wanted: bool) -> None:
+    def _request_signals(self, wanted: bool) -> None:
         import fcntl
 
         try:
-            # To the main thread, which alone heeds signals; its number is the process's.
+            # To the main thread, which handles signals: its number is the process's.
             owner = b"".join(number.to_bytes(4, sys.byteorder) for number in (_F_OWNER_TID, os.getpid()))
             fcntl.fcntl(self._descriptor, _F_SETSIG, _SIGNAL)
             fcntl.fcntl(self._descriptor, _F_SETOWN_EX, owner)
@@ -131,14 +138,91 @@ class Ear:
         except OSError:  # an app may close every descriptor that it finds
             self._ended = True
 
-    def _called(self, number: int, frame: object) -> None:
-        if not self._awake:
-            self._ask_for_signals(False)
-            self._start()
+    def _handle_signal(self, number: int, frame: object) -> None:
+        if not self._running:
+            self._request_signals(False)
+            self._start_thread()
+
+
+def begin(setting: str) -> None:
+    """Make the app attachable. Python calls this when it starts, from the runtime's `.pth` file.
+
+    *setting* is the path of the attach socket to open, or the number of a descriptor: the agent's control line.
+    Whatever fails, the app runs all the same.
+    """
+    main_thread = _thread.get_ident()
+    try:
+        if setting.isdigit():
+            _listen_to_agent(raise_descriptor(int(setting)), main_thread)
+        else:
+            _listen_on_socket(_open_socket(setting), main_thread)
+    except OSError:
+        return
+
+
+def _listen_to_agent(descriptor: int, main_thread: int) -> None:
+    line: List[ControlLine] = []
+
+    def read() -> bool:
+        if not line:
+            from incamera_agent.inapp.client import ControlLine
+
+            line.append(ControlLine(descriptor, main_thread))
+        return line[0].read()
+
+    Listener(descriptor, read, lambda: close(descriptor)).start()
+
+
+def _listen_on_socket(socket: int, main_thread: int) -> None:
+    folder = os.getcwd()
+    connections: Set[int] = set()
+
+    def close_all() -> None:
+        for descriptor in (socket, *connections):
+            close(descriptor)
+
+    def accept() -> bool:
+        try:
+            listener = _socket.socket(fileno=socket)
+        except OSError:  # an app may close every descriptor that it finds
+            return False
+        try:
+            connection, _address = listener._accept()  # type: ignore[attr-defined]
+        except OSError:  # the client has gone again
+            return True
+        finally:
+            listener.detach()
+        _thread.start_new_thread(serve, (raise_descriptor(connection),))
+        return True
+
+    def serve(connection: int) -> None:
+        # Loaded now, because most apps are never attached to.
+        from incamera_agent.inapp.client import Client
+
+        connections.add(connection)
+        try:
+            Client(connection, main_thread, folder).serve()
+        finally:
+            connections.discard(connection)
+            close(connection)
+
+    Listener(socket, accept, close_all).start()
+
+
+def _open_socket(path: str) -> int:
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+    listener.listen(8)
+    listener.setblocking(False)
+    return raise_descriptor(listener.detach())
 
 
 def raise_descriptor(descriptor: int) -> int:
-    """Give it a number that no app expects: the first free one is 3 for the app, as ever."""
+    """Move *descriptor* to a number of 200 or more, so that the app's first own descriptor is 3 as usual."""
     import fcntl
 
     raised = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)

@@ -1,4 +1,4 @@
-"""Where the app's threads are."""
+"""The stacks of the app's threads. Loaded when somebody asks for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def list_stacks() -> List[Dict[str, Any]]:
-    """Return the stack of each of the app's threads, innermost frame last."""
+    """Return the stack of each of the app's threads, the main thread's first, each with its innermost frame last."""
     known = {thread.ident: thread for thread in threading.enumerate()}
     main = threading.main_thread().ident
     threads = []
@@ -25,7 +25,7 @@ def list_stacks() -> List[Dict[str, Any]]:
         name = "MainThread" if is_main else thread.name if thread else f"thread {ident}"
         frames = _list_frames(frame)
         if is_main:
-            frames = _without_start(frames)
+            frames = _skip_agent_frames(frames)
         threads.append({"name": name, "main": is_main, "daemon": bool(thread and thread.daemon), "frames": frames})
     threads.sort(key=lambda thread: not thread["main"])
     return threads
@@ -41,12 +41,12 @@ def _list_frames(innermost: Any) -> List[Dict[str, Any]]:
     return frames
 
 
-def _without_start(frames: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """A fork's stack begins with how the app was started."""
-    ours = __file__.rpartition("/inapp/")[0] + "/"
-    first = next((number for number, frame in enumerate(frames) if frame["file"].startswith(ours)), None)
+def _skip_agent_frames(frames: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Return *frames* without the agent's in front: the stack of a forked run begins with the agent's `main`."""
+    package = __file__.rpartition("/inapp/")[0] + "/"
+    first = next((number for number, frame in enumerate(frames) if frame["file"].startswith(package)), None)
     if first is None:
         return frames
-    while first < len(frames) and frames[first]["file"].startswith(ours):
+    while first < len(frames) and frames[first]["file"].startswith(package):
         first += 1
     return frames[first:]

@@ -1,21 +1,26 @@
-"""The agent: hears the host, and whoever else connects, and has done what they ask."""
+"""The agent: receives the requests of the host and of other clients, and has them fulfilled."""
 
 from __future__ import annotations
 
 import _socket as socket
-import os
 import signal
-import sys
 
-from incamera_agent import __version__
-from incamera_agent.server import folder as home
 from incamera_agent.server.consoles import Consoles
-from incamera_agent.server.live import Live, Refused
-from incamera_agent.server.supervisor import Runner
-from incamera_agent.wire.answers import BadRequest, answer, answer_error
-from incamera_agent.wire.connection import Peer
-from incamera_agent.wire.frames import PROTOCOL, protocol_error
-from incamera_agent.wire.loop import Loop
+from incamera_agent.server.folder import AgentFolder, Busy, public_owner
+from incamera_agent.server.live import LiveFolder, Refused
+from incamera_agent.server.supervisor import Supervisor
+from incamera_agent.wire.connection import Connection, RequestError
+from incamera_agent.wire.loop import EventLoop
+from incamera_agent.wire.protocol import (
+    EXIT_BUSY,
+    EXIT_PROTOCOL,
+    PROTOCOL,
+    Answer,
+    ErrorKind,
+    Request,
+    describe_agent,
+    refuse_protocol,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,70 +28,83 @@ if TYPE_CHECKING:
 
     from incamera_agent.wire.frames import Message
 
-EXIT_PROTOCOL = 3
-EXIT_BUSY = 4
-
-# What a client on the socket may ask; the host may ask all.
-_FOR_CLIENTS = frozenset(
-    {"hello", "attach", "detach", "eval", "complete", "interrupt", "stacks", "memory", "take-over", "goodbye"}
+# What a client of the socket may ask. The host may ask everything.
+_CLIENT_REQUESTS = frozenset(
+    {
+        Request.HELLO,
+        Request.ATTACH,
+        Request.DETACH,
+        Request.EVAL,
+        Request.COMPLETE,
+        Request.INTERRUPT,
+        Request.STACKS,
+        Request.MEMORY,
+        Request.TAKE_OVER,
+        Request.GOODBYE,
+    }
 )
 
 
 class Agent:
-    def __init__(self, place: home.Home, who: str, what: str, *, take_over: bool) -> None:
+    """*user* and *command* tell other hosts who holds the app. With *take_over*, an agent that holds it is ended."""
+
+    def __init__(self, folder: AgentFolder, user: str, command: str, *, take_over: bool) -> None:
         self.exit_code = 0
-        self._home = place
-        self._who = who
-        self._what = what
-        self._take_over = take_over
-        self._loop = Loop()
-        self._clients: Set[Peer] = set()
+        self._folder = folder
+        self._user = user
+        self._command = command
+        self._wants_take_over = take_over
+        self._loop = EventLoop()
+        self._clients: Set[Connection] = set()
         self._listener = -1
-        self._entered = False
-        self._live: Optional[Live] = None
+        self._acquired = False
+        self._live: Optional[LiveFolder] = None
 
     def serve(self, incoming: int, outgoing: int) -> int:
-        """Speak with the host until it is gone. Raises Become in forks."""
-        self._host = Peer(self._loop, incoming, outgoing, self._hear, self._lost)
+        """Serve the host over *incoming* and *outgoing* until it leaves; return the exit code.
+
+        Raises Become in forks.
+        """
+        self._host = Connection(self._loop, incoming, outgoing, self._handle, self._handle_close)
         consoles = Consoles(self._host)
-        runner = Runner(
+        supervisor = Supervisor(
             self._loop,
             self._host,
-            on_inside=consoles.hear,
-            on_news=consoles.tell,
-            on_end=consoles.end,
+            on_control=consoles.on_control,
+            on_event=consoles.on_event,
+            on_end=consoles.on_end,
             on_idle=self._finish,
         )
-        consoles.runner = runner
+        consoles.supervisor = supervisor
         self._consoles = consoles
-        self._runner = runner
-        self._handlers: Dict[str, Callable[[Peer, Message, bytes], None]] = {
-            "hello": self._greet,
-            "goodbye": self._part,
-            "take-over": self._give_way,
-            "warm": lambda _peer, message, _payload: runner.warming.request(message),
-            "open": self._open,
-            "put": self._put,
-            "delete": self._delete,
-            "discard": self._discard,
-            "commit": self._commit,
-            "start": runner.start,
-            "stdin": runner.feed,
-            "resize": runner.resize,
-            "signal": runner.signal,
-            "stop": runner.stop,
-            "reload": runner.reload,
-            "memory": runner.tell_memory,
-            "attach": consoles.attach,
-            "detach": consoles.detach,
-            "eval": consoles.pass_on,
-            "complete": consoles.pass_on,
-            "interrupt": consoles.pass_on,
-            "stacks": consoles.stacks,
+        self._supervisor = supervisor
+        self._handlers: Dict[str, Callable[[Connection, Message, bytes], None]] = {
+            Request.HELLO: self._greet,
+            Request.GOODBYE: self._goodbye,
+            Request.TAKE_OVER: self._take_over,
+            Request.PRELOAD: lambda _connection, message, _payload: supervisor.fork_servers.preload(message),
+            Request.OPEN: self._open,
+            Request.PUT: self._put,
+            Request.DELETE: self._delete,
+            Request.DISCARD: self._discard,
+            Request.COMMIT: self._commit,
+            Request.START: supervisor.start,
+            Request.STDIN: supervisor.write_input,
+            Request.RESIZE: supervisor.resize,
+            Request.SIGNAL: supervisor.signal,
+            Request.STOP: supervisor.stop,
+            Request.RELOAD: supervisor.reload,
+            Request.MEMORY: supervisor.report_memory,
+            Request.ATTACH: consoles.attach,
+            Request.DETACH: consoles.detach,
+            Request.EVAL: consoles.pass_on,
+            Request.COMPLETE: consoles.pass_on,
+            Request.INTERRUPT: consoles.pass_on,
+            Request.STACKS: consoles.stacks,
         }
-        self._loop.on_signal(signal.SIGCHLD, runner.reap)
+        self._loop.on_signal(signal.SIGCHLD, supervisor.reap)
         self._loop.on_signal(signal.SIGTERM, self._leave)
-        self._loop.on_signal(signal.SIGUSR1, self._stop)
+        self._loop.on_signal(signal.SIGUSR1, self._handle_stop_signal)
         self._loop.on_signal(signal.SIGHUP, self._leave)
         self._loop.on_signal(signal.SIGINT, lambda: None)
         self._loop.run()
@@ -95,71 +113,64 @@ class Agent:
 
     # Frames
 
-    def _hear(self, peer: Peer, message: Message, payload: bytes) -> None:
+    def _handle(self, connection: Connection, message: Message, payload: bytes) -> None:
         kind = message["type"]
         try:
-            if not peer.greeted and kind != "hello":
-                raise BadRequest("protocol", "hello comes first")
-            if peer is not self._host and kind not in _FOR_CLIENTS:
-                raise BadRequest("request", f"{kind} is for the host that owns the app")
+            if not connection.greeted and kind != Request.HELLO:
+                raise RequestError(ErrorKind.PROTOCOL, "hello comes first")
+            if connection is not self._host and kind not in _CLIENT_REQUESTS:
+                raise RequestError(ErrorKind.REQUEST, f"{kind} is for the host that owns the app")
             handler = self._handlers.get(kind)
             if handler is None:
-                raise BadRequest("request", f"there is no request called {kind}")
-            handler(peer, message, payload)
-        except BadRequest as error:
-            answer_error(peer, message, error.kind, str(error), error.hint)
+                raise RequestError(ErrorKind.REQUEST, f"there is no request called {kind}")
+            handler(connection, message, payload)
+        except RequestError as error:
+            connection.answer_error(message, error.kind, str(error), error.hint)
         except (KeyError, TypeError, ValueError) as error:
-            answer_error(peer, message, "request", f"{kind}: {type(error).__name__}: {error}")
+            connection.answer_error(message, ErrorKind.REQUEST, f"{kind}: {type(error).__name__}: {error}")
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
-            answer_error(peer, message, "start" if kind == "start" else kind, f"{error.strerror}{where}")
+            connection.answer_error(message, kind, f"{error.strerror}{where}")
 
-    def _lost(self, peer: Peer, _why: Optional[str]) -> None:
-        if peer is self._host:
+    def _handle_close(self, connection: Connection, _reason: Optional[str]) -> None:
+        if connection is self._host:
             self._leave()
             return
-        self._clients.discard(peer)
-        self._consoles.lose(peer)
+        self._clients.discard(connection)
+        self._consoles.forget(connection)
 
     # Beginning and end
 
-    def _greet(self, peer: Peer, message: Message, _payload: bytes) -> None:
+    def _greet(self, connection: Connection, message: Message, _payload: bytes) -> None:
         if message.get("protocol") != PROTOCOL:
-            answer(peer, message, protocol_error(message, __version__))
-            self._drop(peer, EXIT_PROTOCOL)
+            connection.answer(message, refuse_protocol(message))
+            self._drop(connection, EXIT_PROTOCOL)
             return
-        if peer is self._host and not self._entered:
+        if connection is self._host and not self._acquired:
             try:
-                self._home.enter(self._who, self._what, take_over=self._take_over)
-            except home.Busy as busy:
-                owner = home.public(busy.owner)
-                text = f"{owner['who']} is at work there ({owner['what']})"
-                error = {
-                    "type": "error",
-                    "kind": "busy",
-                    "message": text,
-                    "hint": "--take-over ends that",
-                    "owner": owner,
-                }
-                answer(peer, message, error)
-                self._drop(peer, EXIT_BUSY)
+                self._folder.acquire(self._user, self._command, take_over=self._wants_take_over)
+            except Busy as busy:
+                owner = public_owner(busy.owner)
+                text = f"{owner['user']} holds the app with `{owner['command']}`"
+                error = {"type": Answer.ERROR, "kind": ErrorKind.BUSY, "message": text, "owner": owner}
+                connection.answer(message, {**error, "hint": "--take-over ends that"})
+                self._drop(connection, EXIT_BUSY)
                 return
-            self._entered = True
-            self._listener = self._home.listen()
+            self._acquired = True
+            self._listener = self._folder.listen()
             self._loop.watch(self._listener, read=self._accept)
-        peer.greeted = True
-        python = ".".join(map(str, sys.version_info[:3]))
-        who = {"agent": __version__, "python": python, "pid": os.getpid()}
-        answer(peer, message, {"type": "hello", "protocol": PROTOCOL, **who})
+        connection.greeted = True
+        connection.answer(message, describe_agent())
 
-    def _drop(self, peer: Peer, code: int) -> None:
-        if peer is self._host:
-            self.exit_code = code
+    def _drop(self, connection: Connection, exit_code: int) -> None:
+        """Close *connection*; when it is the host's, end with *exit_code*."""
+        if connection is self._host:
+            self.exit_code = exit_code
             self._loop.stop()
         else:
-            peer.flush(0.5)
-            peer.close()
-            self._lost(peer, None)
+            connection.flush(0.5)
+            connection.close()
+            self._handle_close(connection, None)
 
     def _accept(self) -> None:
         listener = socket.socket(fileno=self._listener)
@@ -169,76 +180,77 @@ class Agent:
             return
         finally:
             listener.detach()
-        self._clients.add(Peer(self._loop, descriptor, descriptor, self._hear, self._lost))
+        self._clients.add(Connection(self._loop, descriptor, descriptor, self._handle, self._handle_close))
 
-    def _part(self, peer: Peer, _message: Message, _payload: bytes) -> None:
-        if peer is self._host:
+    def _goodbye(self, connection: Connection, _message: Message, _payload: bytes) -> None:
+        if connection is self._host:
             self._leave()
         else:
-            self._drop(peer, 0)
+            self._drop(connection, 0)
 
-    def _give_way(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        owner = {"who": message.get("who"), "what": message.get("what")}
-        text = f"{owner['who']} has taken over ({owner['what']})"
-        self._host.send({"type": "error", "kind": "taken-over", "message": text, "hint": None, "owner": owner})
+    def _take_over(self, _connection: Connection, message: Message, _payload: bytes) -> None:
+        owner = {"user": message.get("user"), "command": message.get("command")}
+        text = f"{owner['user']} has taken over with `{owner['command']}`"
+        error = {"type": Answer.ERROR, "kind": ErrorKind.TAKEN_OVER, "message": text, "hint": None}
+        self._host.send({**error, "owner": owner})
         self._leave()
 
-    def _stop(self) -> None:
-        """Somebody who can send us signals wants the session to end, and not to be begun again, as after a SIGTERM."""
-        text = "the app was ended from elsewhere"
-        self._host.send({"type": "error", "kind": "stopped", "message": text, "hint": None})
+    def _handle_stop_signal(self) -> None:
+        """End, and tell the host not to start another agent, as it does after a SIGTERM."""
+        text = "the app was stopped by another command"
+        self._host.send({"type": Answer.ERROR, "kind": ErrorKind.STOPPED, "message": text, "hint": None})
         self._leave()
 
     def _leave(self) -> None:
-        """End all that goes on, remove all that is ours, and end."""
-        if not self._runner.leaving:
-            self._runner.leave()
+        """End all runs; `_finish` is called after that."""
+        if not self._supervisor.leaving:
+            self._supervisor.leave()
 
     def _finish(self) -> None:
-        self._runner.close()
+        self._supervisor.close()
         if self._live is not None:
             self._live.remove()
-        if self._entered:
-            self._home.leave()
+        if self._acquired:
+            self._folder.release()
         self._loop.stop()
 
     # The live folder
 
-    def _open(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        folder = message.get("folder") or self._home.path("live")
-        live = Live(self._loop, folder, f"{folder}.new")
-        files = live.begin(message["from"], hashed=message.get("hash", True))
+    def _open(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        folder = message.get("folder") or self._folder.path("live")
+        live = LiveFolder(self._loop, folder, f"{folder}.new")
+        files = live.fill(message["from"], hashed=message.get("hash", True))
         self._live = live
-        self._runner.folder = folder
-        answer(peer, message, {"type": "opened", "folder": folder, "files": files})
+        self._supervisor.folder = folder
+        connection.answer(message, {"type": Answer.OPENED, "folder": folder, "files": files})
 
-    def _require_live(self) -> Live:
+    def _require_live(self) -> LiveFolder:
         if self._live is None:
-            raise BadRequest("put", "no live folder is open")
+            raise RequestError(ErrorKind.PUT, "no live folder is open")
         return self._live
 
-    def _put(self, peer: Peer, message: Message, payload: bytes) -> None:
+    def _put(self, _connection: Connection, message: Message, payload: bytes) -> None:
         live = self._require_live()
         try:
             live.put(message, payload)
         except (Refused, OSError) as error:
             text = f"{message.get('path')}: {getattr(error, 'strerror', None) or error}"
-            live.break_off(text)
-            raise BadRequest("put", text) from None
+            live.break_batch(text)
+            raise RequestError(ErrorKind.PUT, text) from None
 
-    def _delete(self, peer: Peer, message: Message, _payload: bytes) -> None:
+    def _delete(self, _connection: Connection, message: Message, _payload: bytes) -> None:
         live = self._require_live()
         try:
             live.delete(message["path"])
         except Refused as error:
-            live.break_off(str(error))
-            raise BadRequest("put", str(error)) from None
+            live.break_batch(str(error))
+            raise RequestError(ErrorKind.PUT, str(error)) from None
 
-    def _discard(self, peer: Peer, message: Message, _payload: bytes) -> None:
+    def _discard(self, _connection: Connection, _message: Message, _payload: bytes) -> None:
         if self._live is not None:
             self._live.discard()
 
-    def _commit(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        pid = self._require_live().commit(lambda told: answer(peer, message, told))
+    def _commit(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        pid = self._require_live().commit(lambda answer: connection.answer(message, answer))
         if pid is not None:
-            self._runner.checks.add(pid)
+            self._supervisor.checks.add(pid)

@@ -1,4 +1,4 @@
-"""Whether new files are Python: found out in a child, so that compiling costs no memory here, and holds up nobody."""
+"""Whether new files are valid Python. A child compiles them, so that the agent neither grows nor waits."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import json
 import os
 import sys
 
-from incamera_agent.forkserver.title import show
+from incamera_agent.forkserver.title import set_title
+from incamera_agent.wire.protocol import MODULE, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
-    from incamera_agent.wire.loop import Loop
+    from incamera_agent.wire.loop import EventLoop
 
 
-def begin(
-    loop: Loop, files: Sequence[Tuple[str, str, str, str]], on_end: Callable[[Optional[Dict[str, Any]]], None]
+def start_check(
+    loop: EventLoop, files: Sequence[Tuple[str, str, str, str]], on_end: Callable[[Optional[Dict[str, Any]]], None]
 ) -> int:
-    """Compile *files* in a child, whose number is returned; *on_end* hears of the first that is not Python.
+    """Start a child that compiles *files* and writes their byte-code; return its process number.
 
-    A file is (its name for the host, where it lies, where it will lie, where its byte-code goes for now). Raises
-    OSError where there can be no child.
+    A file is its name for the host, where its content is, where it will be, and where its byte-code goes for now.
+    *on_end* is called with the first syntax error (`path`, `line`, `column`, `text`, `message`), or None without one.
+    Raises OSError when no child can be started.
     """
     ours, theirs = os.pipe()
     try:
@@ -34,32 +36,28 @@ def begin(
         code = 1
         try:
             os.close(ours)
-            show(["-m", "incamera_agent", "--check"])
+            set_title(["-m", MODULE, Option.COMPILE_CHECK])
             found = next(filter(None, (_compile(*file) for file in files)), None)
             os.write(theirs, json.dumps(found).encode())
             code = 0
         finally:
             os._exit(code)
     os.close(theirs)
-    told = bytearray()
+    result = bytearray()
 
     def read() -> None:
         data = os.read(ours, 1 << 16)
         if data:
-            told.extend(data)
+            result.extend(data)
             return
         loop.watch(ours)
         os.close(ours)
-        # Nothing told: the compiler itself has failed, for lack of memory, say; then Python shall tell when it runs.
-        on_end(json.loads(bytes(told)) if told else None)
+        # Without a result the child itself has failed, for lack of memory perhaps. Then the files are taken as they
+        # are, and a syntax error shows when the app runs.
+        on_end(json.loads(bytes(result)) if result else None)
 
     loop.watch(ours, read=read)
     return pid
-
-
-def _line(source: bytes, number: Optional[int]) -> Optional[str]:
-    lines = source.splitlines()
-    return lines[number - 1].decode("utf-8", "replace")[:1000] if number and number <= len(lines) else None
 
 
 def _compile(name: str, staged: str, final: str, cached: str) -> Optional[Dict[str, Any]]:
@@ -76,12 +74,12 @@ def _compile(name: str, staged: str, final: str, cached: str) -> Optional[Dict[s
             "path": name,
             "line": getattr(error, "lineno", None),
             "column": getattr(error, "offset", None),
-            # Not the error's own: that was read from the old file, which still has the name.
-            "text": _line(source, getattr(error, "lineno", None)),
+            # Not the error's own text: Python read that from the file at *final*, which is still the old one.
+            "text": _find_line(source, getattr(error, "lineno", None)),
             "message": f"{type(error).__name__}: {getattr(error, 'msg', error)}",
         }
-    # PEP 552: of the unchecked kind. Two versions of a file within a second, and of the same size, look the same to
-    # Python otherwise; every new version comes past here, and so does its byte-code.
+    # PEP 552: byte-code of the unchecked kind. Python's usual kind is valid for any source of the same size and second,
+    # and two edits may be made within one second. Every new source comes with its new byte-code from here.
     import _imp
     from importlib.util import MAGIC_NUMBER
 
@@ -89,7 +87,12 @@ def _compile(name: str, staged: str, final: str, cached: str) -> Optional[Dict[s
     try:
         with open(cached, "wb") as stream:
             stream.write(MAGIC_NUMBER + (1).to_bytes(4, "little") + hashed + marshal.dumps(code))
-    except OSError:  # no room for it: Python will compile it once more
+    except OSError:  # no room for it: Python compiles the file once more when it is imported
         if os.path.exists(cached):
             os.unlink(cached)
     return None
+
+
+def _find_line(source: bytes, number: Optional[int]) -> Optional[str]:
+    lines = source.splitlines()
+    return lines[number - 1].decode("utf-8", "replace")[:1000] if number and number <= len(lines) else None

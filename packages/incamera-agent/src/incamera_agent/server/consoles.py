@@ -1,102 +1,113 @@
-"""Who is attached to which run, and which answer is for whom."""
+"""Which client is attached to which run, and for whom a run's answers are."""
 
 from __future__ import annotations
 
-from incamera_agent.wire.answers import BadRequest, answer, answer_error
+from incamera_agent.wire.connection import RequestError
+from incamera_agent.wire.protocol import Answer, ErrorKind, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, Tuple
 
     from incamera_agent.server.run import Run
-    from incamera_agent.server.supervisor import Runner
-    from incamera_agent.wire.connection import Peer
+    from incamera_agent.server.supervisor import Supervisor
+    from incamera_agent.wire.connection import Connection
     from incamera_agent.wire.frames import Message
 
 
 class Consoles:
-    runner: Runner
+    """Passes requests on to runs and their answers back. `supervisor` is set before the first request."""
 
-    def __init__(self, host: Peer) -> None:
+    supervisor: Supervisor
+
+    def __init__(self, host: Connection) -> None:
         self._host = host
         self._count = 0
-        self._sessions: Dict[int, Tuple[Peer, Run]] = {}
-        self._asking: Dict[int, Tuple[Peer, Run, Message]] = {}
+        self._sessions: Dict[int, Tuple[Connection, Run]] = {}
+        self._stacks_requests: Dict[int, Tuple[Connection, Run, Message]] = {}
 
-    def attach(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        run = self._require_inside(message)
+    # Requests; each raises RequestError
+
+    def attach(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        run = self._require_control(message)
         self._count += 1
         session = self._count
-        self._sessions[session] = (peer, run)
-        assert run.inside is not None
-        run.inside.send({"type": "attach", "session": session})
-        told = {"type": "attached", "session": session, "run": run.name, "pid": run.pid}
-        answer(peer, message, {**told, "folder": run.request["folder"]})
+        self._sessions[session] = (connection, run)
+        assert run.control is not None
+        run.control.send({"type": Request.ATTACH, "session": session})
+        answer = {"type": Answer.ATTACHED, "session": session, "run": run.name, "pid": run.pid}
+        connection.answer(message, {**answer, "folder": run.request["folder"]})
 
-    def _require_inside(self, message: Message) -> Run:
-        run = self.runner.require_run(message)
-        if run.inside is None or run.inside.closed:
-            raise BadRequest("no-run", f"{run.name} has closed what one would attach to")
-        return run
-
-    def detach(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        self._require_session(peer, message)
+    def detach(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        self._require_session(connection, message)
         self._detach(message["session"])
 
-    def _detach(self, session: int) -> None:
-        _peer, run = self._sessions.pop(session)
-        if run.inside is not None:
-            run.inside.send({"type": "detach", "session": session})
+    def pass_on(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        run = self._require_session(connection, message)
+        assert run.control is not None
+        run.control.send(message)
 
-    def _require_session(self, peer: Peer, message: Message) -> Run:
-        owner, run = self._sessions.get(message["session"], (None, None))
-        if run is None or owner is not peer:
-            raise BadRequest("no-run", "the app has ended, or there is no such session")
+    def stacks(self, connection: Connection, message: Message, _payload: bytes) -> None:
+        run = self._require_control(message)
+        assert run.control is not None
+        self._count += 1
+        self._stacks_requests[self._count] = (connection, run, message)
+        request = {"type": Request.STACKS, "client": self._count}
+        run.control.send({**request, "id": message["id"]} if "id" in message else request)
+
+    def _require_control(self, message: Message) -> Run:
+        run = self.supervisor.require_run(message)
+        if run.control is None or run.control.closed:
+            raise RequestError(ErrorKind.NO_RUN, f"{run.name} has closed its connection to the agent")
         return run
 
-    def pass_on(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        run = self._require_session(peer, message)
-        assert run.inside is not None
-        run.inside.send(message)
+    def _require_session(self, connection: Connection, message: Message) -> Run:
+        owner, run = self._sessions.get(message["session"], (None, None))
+        if run is None or owner is not connection:
+            raise RequestError(ErrorKind.NO_RUN, "the app has ended, or there is no such session")
+        return run
 
-    def stacks(self, peer: Peer, message: Message, _payload: bytes) -> None:
-        run = self._require_inside(message)
-        assert run.inside is not None
-        self._count += 1
-        self._asking[self._count] = (peer, run, message)
-        order = {"type": "stacks", "client": self._count}
-        run.inside.send({**order, "id": message["id"]} if "id" in message else order)
+    def _detach(self, session: int) -> None:
+        _connection, run = self._sessions.pop(session)
+        if run.control is not None:
+            run.control.send({"type": Request.DETACH, "session": session})
 
-    def hear(self, run: Run, message: Message, payload: bytes) -> None:
-        """Pass on what a run answers, to whom it is for."""
+    # What happens meanwhile
+
+    def on_control(self, run: Run, message: Message, payload: bytes) -> None:
+        """Pass what *run* answers on to the client that asked."""
         if "client" in message:
-            peer, _run, _asked = self._asking.pop(message.pop("client"), (None, None, None))
+            connection, _run, _request = self._stacks_requests.pop(message.pop("client"), (None, None, None))
         else:
-            peer, _run = self._sessions.get(message.get("session", 0), (None, None))
-        if peer is not None:
-            peer.send(message, payload)
-            if peer.full and run.inside is not None:
-                run.inside.rest(peer)
+            connection, _run = self._sessions.get(message.get("session", 0), (None, None))
+        if connection is not None:
+            connection.send(message, payload)
+            if connection.full and run.control is not None:
+                run.control.pause_until_drained(connection)
 
-    def end(self, run: Run) -> None:
-        """It has ended, and answers nothing any more, whatever follows it."""
-        for number, (peer, other, asked) in list(self._asking.items()):
+    def on_end(self, run: Run) -> None:
+        """Answer what *run* cannot answer any more, because it has ended."""
+        for number, (connection, other, request) in list(self._stacks_requests.items()):
             if other is run:
-                del self._asking[number]
-                answer_error(peer, asked, "no-run", "the app has ended meanwhile")
+                del self._stacks_requests[number]
+                connection.answer_error(request, ErrorKind.NO_RUN, "the app has ended meanwhile")
 
-    def tell(self, run: Run, news: Message) -> None:
-        """Tell those who are attached; the host has heard it. A run that follows another has the same name."""
-        attached = {session: peer for session, (peer, other) in self._sessions.items() if other.name == run.name}
-        for peer in set(attached.values()) - {self._host}:
-            peer.send(news)
-        if news["type"] != "reloaded":
+    def on_event(self, run: Run, event: Message) -> None:
+        """Send *event* to the clients attached to *run*, or to a former run of its name. The host has it already."""
+        attached = {
+            session: connection for session, (connection, other) in self._sessions.items() if other.name == run.name
+        }
+        for connection in set(attached.values()) - {self._host}:
+            connection.send(event)
+        if event["type"] != Answer.RELOADED:
             for session in attached:
                 del self._sessions[session]
 
-    def lose(self, peer: Peer) -> None:
-        """Somebody has gone."""
-        self._asking = {number: asking for number, asking in self._asking.items() if asking[0] is not peer}
+    def forget(self, connection: Connection) -> None:
+        """End the sessions of a client that has gone."""
+        self._stacks_requests = {
+            number: asked for number, asked in self._stacks_requests.items() if asked[0] is not connection
+        }
         for session, (owner, _run) in list(self._sessions.items()):
-            if owner is peer:
+            if owner is connection:
                 self._detach(session)

@@ -1,4 +1,4 @@
-"""The folder of an app's agent on the device: who is there, the socket, the live folder. One agent at a time."""
+"""The folder of an app's agent on the device: its lock and owner, its socket, the live folder. One agent at a time."""
 
 from __future__ import annotations
 
@@ -11,70 +11,76 @@ import time
 
 from incamera_agent.processes import find_process, read_text, send_signal
 from incamera_agent.server.live import remove
-from incamera_agent.wire.frames import PROTOCOL, Decoder, FrameError, encode
+from incamera_agent.wire.frames import Decoder, FrameError, encode
+from incamera_agent.wire.protocol import AGENTS_FOLDER, PROTOCOL, RUN_VARIABLE, SOCKET, Answer, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
 
-ROOT = "/tmp/incamera-agent"
-# How long one that was asked to go may take: its app gets time to end, too.
+# How long an agent that is asked to leave may take; its app gets time to end in this, too.
 _LEAVE_SECONDS = 5.0
-# Several may take over from each other; somebody who cannot be ended stays.
+# How long a take-over may take altogether: others may come in between, and an agent may be impossible to end.
 _TAKE_OVER_SECONDS = 20.0
 
 
 class Busy(Exception):
-    """Another agent is at work for this app."""
+    """Another agent holds the app; *owner* is what its owner.json says."""
 
     def __init__(self, owner: Dict[str, Any]) -> None:
         super().__init__()
         self.owner = owner
 
 
-class Home:
-    def __init__(self, app: str, root: str = ROOT) -> None:
+class AgentFolder:
+    """`ROOT/APP`, locked from `acquire` to `release`."""
+
+    def __init__(self, app: str, root: str = AGENTS_FOLDER) -> None:
         self.folder = os.path.join(root, app)
-        self.socket = os.path.join(self.folder, "socket")
+        self.socket = os.path.join(self.folder, SOCKET)
         self._owner = os.path.join(self.folder, "owner.json")
         self._lock = -1
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
-    def enter(self, who: str, what: str, *, take_over: bool) -> None:
-        """Make the folder ours, and remove what an agent that was killed has left. Raises Busy, OSError."""
+    def acquire(self, user: str, command: str, *, take_over: bool) -> None:
+        """Lock the folder, and remove what a killed agent has left in it.
+
+        With *take_over*, an agent that holds it is ended first. Raises Busy when one does (or still does, after 20 s),
+        and OSError.
+        """
         os.makedirs(self.folder, 0o700, exist_ok=True)
         os.chmod(self.folder, 0o755)
         self._lock = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not self._try_lock():
             if not take_over:
                 raise Busy(self._read_owner())
-            self._take_over(who, what)
-        _end(self._read_owner())
+            self._take_over(user, command)
+        _kill(self._read_owner())
         for name in os.listdir(self.folder):
             if name != "lock":
                 remove(self.path(name))
-        self._write_owner(who, what)
+        self._write_owner(user, command)
 
-    def _take_over(self, who: str, what: str) -> None:
+    def _take_over(self, user: str, command: str) -> None:
         owner = None
         kill_at = 0.0
         give_up = time.monotonic() + _TAKE_OVER_SECONDS
         while not self._try_lock():
-            now = self._read_owner()
+            current = self._read_owner()
             if time.monotonic() > give_up:
-                raise Busy(now)
-            if now != owner:  # it may be another one by now, which has not been asked
-                owner = now
-                limit = time.monotonic() + _LEAVE_SECONDS
-                kill_at = limit if _ask_to_leave(self.socket, who, what, limit) else 0.0
+                raise Busy(current)
+            if current != owner:  # the first, or another that came in between and has not been asked yet
+                owner = current
+                deadline = time.monotonic() + _LEAVE_SECONDS
+                kill_at = deadline if _ask_to_leave(self.socket, user, command, deadline) else 0.0
             elif time.monotonic() > kill_at:
-                _end(owner)
+                _kill(owner)
             time.sleep(0.05)
 
     def listen(self) -> int:
-        """Return the descriptor of the socket at which others find us."""
+        """Open the agent's socket; return its descriptor. Raises OSError."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
@@ -85,9 +91,9 @@ class Home:
         listener.setblocking(False)
         return listener.detach()
 
-    def leave(self) -> None:
-        """Remove everything; the lock last, so that whoever waits for it finds nothing."""
-        for name in ("socket", "owner.json"):
+    def release(self) -> None:
+        """Remove everything. The lock is last, so that the next to lock the folder finds it empty."""
+        for name in (SOCKET, "owner.json"):
             remove(self.path(name))
         for name in os.listdir(self.folder):
             if name != "lock":
@@ -96,22 +102,22 @@ class Home:
         try:
             os.rmdir(self.folder)
             os.rmdir(os.path.dirname(self.folder))
-        except OSError:  # somebody else is there
+        except OSError:  # another agent uses it
             pass
         os.close(self._lock)
 
     def _try_lock(self) -> bool:
-        # A lock of the process, not of the open file: what we fork doesn't hold it any longer than we do.
+        # A lock of this process, not of the open file: the agent's forks do not hold it.
         try:
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        # Whoever had it may have removed the file meanwhile: then it is a lock on nothing.
+        # The agent before may have removed the file after we opened it. Then another agent would lock a new file.
         try:
-            there = os.stat(self.path("lock")).st_ino
+            current = os.stat(self.path("lock")).st_ino
         except FileNotFoundError:
-            there = 0
-        if there == os.fstat(self._lock).st_ino:
+            current = 0
+        if current == os.fstat(self._lock).st_ino:
             return True
         os.close(self._lock)
         os.makedirs(self.folder, 0o755, exist_ok=True)
@@ -125,55 +131,60 @@ class Home:
             return {}
         return owner if isinstance(owner, dict) else {}
 
-    def _write_owner(self, who: str, what: str) -> None:
-        me = find_process(os.getpid())
+    def _write_owner(self, user: str, command: str) -> None:
+        process = find_process(os.getpid())
         owner = {
-            "who": who,
-            "what": what,
+            "user": user,
+            "command": command,
             "since": int(time.time()),
             "pid": os.getpid(),
-            "start": me.start if me else 0,
-            "run": os.environ.get("INCAMERA_RUN"),
+            "start": process.start if process else 0,
+            "run": os.environ.get(RUN_VARIABLE),
         }
         with open(self.path("owner.new"), "w") as stream:
             json.dump(owner, stream)
         os.replace(self.path("owner.new"), self._owner)
 
 
-def public(owner: Dict[str, Any]) -> Dict[str, Any]:
-    return {name: owner.get(name) for name in ("who", "since", "what")}
+def public_owner(owner: Dict[str, Any]) -> Dict[str, Any]:
+    """Return what other hosts are told of *owner*: `user`, `command` and `since`, in seconds since 1970."""
+    return {name: owner.get(name) for name in ("user", "command", "since")}
 
 
-def _ask_to_leave(path: str, who: str, what: str, limit: float) -> bool:
-    """Return, by *limit* at the latest, whether it has heard us: one that hangs, or is of another version, hasn't."""
+def _ask_to_leave(path: str, user: str, command: str, deadline: float) -> bool:
+    """Ask the agent at the socket *path* to leave, and wait for that until *deadline* at most.
+
+    Return whether it has answered: one that hangs, or that speaks another protocol, has not.
+    """
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     caller.settimeout(_LEAVE_SECONDS)
-    heard = False
+    answered = False
     try:
         caller.connect(path)
-        caller.sendall(encode({"type": "hello", "protocol": PROTOCOL, "tool": "agent"}))
-        caller.sendall(encode({"type": "take-over", "who": who, "what": what}))
+        caller.sendall(encode({"type": Request.HELLO, "protocol": PROTOCOL, "tool": "agent"}))
+        caller.sendall(encode({"type": Request.TAKE_OVER, "user": user, "command": command}))
         decoder = Decoder()
         while True:
-            caller.settimeout(max(0.01, limit - time.monotonic()))
+            caller.settimeout(max(0.01, deadline - time.monotonic()))
             data = caller.recv(4096)
             if not data:
-                return heard
-            heard = any(message["type"] == "hello" for message, _payload in decoder.feed(data)) or heard
+                return answered
+            for frame in decoder.feed(data):
+                answered = answered or frame.type == Answer.HELLO
     except (OSError, FrameError):
-        return heard
+        return answered
     finally:
         caller.close()
 
 
-def _end(owner: Dict[str, Any]) -> None:
-    """End what belongs to an agent: itself, and all that has its run's name in its environment."""
+def _kill(owner: Dict[str, Any]) -> None:
+    """Kill the agent *owner*, and all processes that have the name of its run in their environment."""
     pid, run = owner.get("pid"), owner.get("run")
     process = find_process(pid) if isinstance(pid, int) else None
     if process is not None and process.start == owner.get("start") and process.pid != os.getpid():
         send_signal([process.pid], signal.SIGKILL)
-    if isinstance(run, str) and run != os.environ.get("INCAMERA_RUN"):
-        setting = f"INCAMERA_RUN={run}"
+    if isinstance(run, str) and run != os.environ.get(RUN_VARIABLE):
+        setting = f"{RUN_VARIABLE}={run}"
         for name in os.listdir("/proc"):
             if name.isdigit() and setting in read_text(f"/proc/{name}/environ").split("\0"):
                 send_signal([int(name)], signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The agent's side of the warm process: makes it, asks it for forks, makes another when it has died."""
+"""The agent's side of its fork server: starts it, asks it for forks, starts another when it has died."""
 
 from __future__ import annotations
 
@@ -6,100 +6,105 @@ import os
 import signal
 
 from incamera_agent.forkserver.become import Become
-from incamera_agent.wire import packets as messages
+from incamera_agent.wire import packets
+from incamera_agent.wire.protocol import Answer, ErrorKind, Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, List, Mapping, Optional, Sequence
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+    from incamera_agent.wire.connection import Connection
     from incamera_agent.wire.frames import Message
-    from incamera_agent.wire.loop import Loop
+    from incamera_agent.wire.loop import EventLoop
 
 
-class Warm:
-    """One warm process. *on_message* gets what it tells, and `{"type": "gone", "status"}` as the last.
+class ForkServer:
+    """One fork server, which imports *imports* with *environment* set. Raises OSError where none can be started.
 
-    Raises OSError where there can be none.
+    *on_message* is called with the fork server and each message that it sends; the last one is `gone`, with its exit
+    `status`.
     """
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         imports: Sequence[str],
         environment: Mapping[str, Optional[str]],
-        on_message: Callable[[Warm, Message], None],
+        on_message: Callable[[ForkServer, Message], None],
     ) -> None:
         self.imports = list(imports)
         self.environment = dict(environment)
         self.imported: Dict[str, float] = {}
+        """Seconds that each package took to import."""
         self.failed: Dict[str, str] = {}
+        """Why a package is not imported beforehand."""
         self.importing: Optional[str] = None
         self.ready = False
         self.gone = False
         self.runs: List[str] = []
+        """The runs that it forked, or is to fork, and that have not ended."""
         self._loop = loop
         self._on_message = on_message
         ends: List[int] = []
         try:
-            ends += messages.make_pair()
+            ends += packets.make_pair()
             ends += os.pipe()
             self.pid = os.fork()
         except OSError:
             for end in ends:
                 os.close(end)
             raise
-        self._line, theirs, self._printed, printed = ends
+        self._line, line, self._output, output = ends
         if self.pid == 0:
             loop.close()
-            wanted, settings = self.imports, self.environment
-            raise Become(lambda: _become_warm(theirs, printed, wanted, settings))
-        for descriptor in (theirs, printed):
+            names, settings = self.imports, self.environment
+            raise Become(lambda: _become_fork_server(line, output, names, settings))
+        for descriptor in (line, output):
             os.close(descriptor)
-        for descriptor in (self._line, self._printed):
+        for descriptor in (self._line, self._output):
             os.set_blocking(descriptor, False)
         loop.watch(self._line, read=self._read)
-        loop.watch(self._printed, read=self._read_printed)
+        loop.watch(self._output, read=self._read_output)
 
     def fork(self, request: Message, files: Sequence[int]) -> None:
-        """Ask for a fork. Raises OSError: of EMSGSIZE for too many arguments."""
+        """Ask for a fork. Raises OSError: EMSGSIZE for arguments that are too long."""
         os.set_blocking(self._line, True)
         try:
-            messages.send(self._line, request, files)
+            packets.send(self._line, request, files)
         finally:
             os.set_blocking(self._line, False)
 
     def close(self) -> None:
-        """Let it go: it ends, and so does what it has forked."""
+        """Close the connection: the fork server ends, and so does what it has forked."""
         if self._line >= 0:
             self._loop.watch(self._line)
             os.close(self._line)
             self._line = -1
 
-    def reaped(self, status: int) -> None:
-        """The agent has seen it end. What it told before that is heard first."""
+    def process_ended(self, status: int) -> None:
+        """Handle the end of its process, after what it sent before that."""
         while self._line >= 0 and self._read():
             pass
-        # Whatever a package has started may hold the other end of the line still.
+        # A process that a package started may still hold the other end open.
         self.gone = True
         self.close()
         self._on_message(self, {"type": "gone", "status": status})
 
-    def _read_printed(self) -> None:
-        """What packages print when they are imported belongs to no run."""
+    def _read_output(self) -> None:
         try:
-            data = os.read(self._printed, 1 << 16)
+            data = os.read(self._output, 1 << 16)
         except BlockingIOError:
             return
         if data:
             self._on_message(self, {"type": "printed", "text": data.decode("utf-8", "replace")})
         else:
-            self._loop.watch(self._printed)
-            os.close(self._printed)
+            self._loop.watch(self._output)
+            os.close(self._output)
 
     def _read(self) -> bool:
-        """Hear what it tells; False: that was all for now."""
+        """Handle the next message. Return False when there is none."""
         try:
-            received = messages.receive(self._line)
+            received = packets.receive(self._line)
         except BlockingIOError:
             return False
         if received is None:
@@ -121,14 +126,113 @@ class Warm:
         return True
 
 
-def _become_warm(line: int, printed: int, imports: List[str], environment: Mapping[str, Optional[str]]) -> int:
-    # Only there: what it needs, the agent can do without.
-    from incamera_agent.forkserver import process as warm_process
+class ForkServerManager:
+    """Starts a fork server on request, another when it has died, and keeps each until its runs have ended.
 
-    return warm_process.main(line, printed, imports, environment)
+    *on_message* is called with a fork server and what it sends about its runs, and at its end with `gone`.
+    """
+
+    def __init__(self, loop: EventLoop, host: Connection, on_message: Callable[[ForkServer, Message], None]) -> None:
+        self.current: Optional[ForkServer] = None
+        self.by_pid: Dict[int, ForkServer] = {}
+        """All whose processes have not ended, former ones with runs included."""
+        self.leaving = False
+        self._loop = loop
+        self._host = host
+        self._on_message = on_message
+        self._request: Optional[Message] = None
+        # What the next one is to have: imports, environment, and the packages that failed before.
+        self._wanted: Tuple[List[str], Dict[str, Any], Dict[str, str]] = ([], {}, {})
+
+    def preload(self, request: Message) -> None:
+        """Start a fork server that imports what *request* asks for; it is answered later. Raises OSError.
+
+        After an OSError, the next start of a run tries again.
+        """
+        imports = [str(name) for name in request["imports"]]
+        self._wanted = (imports, request.get("environment") or {}, {})
+        self._start()
+        self._request = request
+
+    def require(self) -> ForkServer:
+        """Return the fork server, a new one if it has died. Raises OSError."""
+        return self._start() if self.current is None or self.current.gone else self.current
+
+    def _start(self) -> ForkServer:
+        old, self.current = self.current, None
+        if old is not None:
+            self._close_if_unused(old)
+        imports, environment, failed = self._wanted
+        server = ForkServer(self._loop, imports, environment, self._handle)
+        server.failed.update(failed)
+        self.by_pid[server.pid] = server
+        self.current = server
+        return server
+
+    def _close_if_unused(self, server: ForkServer) -> None:
+        if not server.runs:
+            server.close()
+
+    def _handle(self, server: ForkServer, message: Message) -> None:
+        kind = message["type"]
+        if kind == "printed":
+            self._host.send({"type": Event.LOG, "level": "warning", "text": message["text"]})
+        elif kind == "ready" and server is self.current:
+            self._answer_preload(server, message["rss"])
+        elif kind == "threaded":
+            reason = "it starts a thread when it is imported, and a fork would lose that"
+            self._restart_without(server, message["name"], reason)
+        elif kind == "gone":
+            self._handle_end(server, message["status"])
+            self._on_message(server, message)
+        else:
+            self._on_message(server, message)
+            if kind in ("exited", "fork-failed") and server is not self.current:
+                self._close_if_unused(server)
+
+    def _answer_preload(self, server: ForkServer, rss: int) -> None:
+        request, self._request = self._request, None
+        if request is not None:
+            answer = {"type": Answer.PRELOADED, "imports": server.imported, "failed": server.failed, "rss": rss}
+            self._host.answer(request, answer)
+
+    def _restart_without(self, server: ForkServer, name: str, reason: str) -> None:
+        if server is self.current:
+            others = [other for other in server.imports if other != name]
+            self._wanted = (others, server.environment, {**server.failed, name: reason})
+            try:
+                self._start()
+            except OSError as error:
+                self._report_missing(f"cannot be started again: {error.strerror}")
+
+    def _handle_end(self, server: ForkServer, status: int) -> None:
+        self.by_pid.pop(server.pid, None)
+        if server is self.current and not self.leaving:
+            reason = describe_status(status)
+            if server.importing is not None and not server.ready:
+                self._restart_without(server, server.importing, reason)
+            else:
+                self._report_missing(f"has ended: {reason}")
+
+    def _report_missing(self, text: str) -> None:
+        """Say that there is no fork server for now: as the answer to `preload` if one waits for it, else as a log."""
+        request, self._request = self._request, None
+        if request is not None:
+            self._host.answer_error(request, ErrorKind.PRELOAD, f"the fork server {text}")
+        else:
+            line = f"the fork server {text}; the next start of the app makes another\n"
+            self._host.send({"type": Event.LOG, "level": "warning", "text": line})
 
 
-def describe_end(status: int) -> str:
+def _become_fork_server(line: int, output: int, imports: List[str], environment: Mapping[str, Optional[str]]) -> int:
+    # Imported in the child only: the agent does without the modules that it needs.
+    from incamera_agent.forkserver import process
+
+    return process.main(line, output, imports, environment)
+
+
+def describe_status(status: int) -> str:
+    """Return how a process with the wait status *status* ended, in words."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit code {code}"

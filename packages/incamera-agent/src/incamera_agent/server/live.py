@@ -1,4 +1,4 @@
-"""The live folder: the app as it is being edited. A batch of changes is staged, checked, then put there."""
+"""The live folder: the app as it is being edited. A batch of changes is staged, checked, then put in place."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import stat
 import sys
 import time
 
-from incamera_agent.server import compile_check as check
+from incamera_agent.server.compile_check import start_check
+from incamera_agent.wire.protocol import Answer, ErrorKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Optional, Set
 
     from incamera_agent.wire.frames import Message
-    from incamera_agent.wire.loop import Loop
+    from incamera_agent.wire.loop import EventLoop
 
-# What is larger isn't copied into RAM: it stays where the bundle has it.
+# Larger files are not copied into RAM: the live folder has a symbolic link to the bundle's.
 _COPIED_BYTES = 256 << 10
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
 class Refused(Exception):
-    """A change that cannot be."""
+    """A change is not valid, or did not arrive whole."""
 
 
 class Staged:
+    """A new file that is being received at *place*, with the mode *mode*."""
+
     __slots__ = ("descriptor", "digest", "mode", "place", "size")
 
     def __init__(self, place: str, mode: int) -> None:
@@ -36,9 +39,18 @@ class Staged:
         self.descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self.digest = new_sha256()
 
+    def discard(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        remove(self.place)
+        remove(f"{self.place}.pyc")
 
-class Live:
-    def __init__(self, loop: Loop, folder: str, staging: str) -> None:
+
+class LiveFolder:
+    """*folder*, and *staging* beside it for what has been received and is not yet visible."""
+
+    def __init__(self, loop: EventLoop, folder: str, staging: str) -> None:
         self.folder = folder
         self._loop = loop
         self._staging = staging
@@ -47,9 +59,12 @@ class Live:
         self._broken: Optional[str] = None
         self._count = 0
 
-    def begin(self, source: str, *, hashed: bool) -> Dict[str, Optional[str]]:
-        """Make the live folder like *source*; return its files' digests, without byte-code. Raises OSError."""
-        os.listdir(source)  # or there is nothing to begin with, of which walking through it would not tell
+    def fill(self, source: str, *, hashed: bool) -> Dict[str, Optional[str]]:
+        """Make the folder a copy of *source*. Return its files with their SHA-256, without byte-code.
+
+        The SHA-256 is None for all unless *hashed*. Raises OSError.
+        """
+        os.listdir(source)  # raises where there is no such folder; os.walk does not
         for folder in (self.folder, self._staging):
             remove(folder)
             os.makedirs(folder, 0o755)
@@ -57,26 +72,26 @@ class Live:
         for folder, folders, names in os.walk(source):
             inner = os.path.relpath(folder, source)
             for name in folders:
-                there = os.path.join(folder, name)
-                if os.path.islink(there):
+                original = os.path.join(folder, name)
+                if os.path.islink(original):
                     names.append(name)
                 else:
                     os.mkdir(os.path.normpath(os.path.join(self.folder, inner, name)))
             for name in names:
                 path = os.path.normpath(os.path.join(inner, name))
-                there = os.path.join(folder, name)
-                _copy(there, os.path.join(self.folder, path))
+                original = os.path.join(folder, name)
+                _copy(original, os.path.join(self.folder, path))
                 if not name.endswith(".pyc"):
-                    files[path] = _hash(there) if hashed else None
+                    files[path] = _hash(original) if hashed else None
         return files
 
     def put(self, message: Message, payload: bytes) -> None:
-        """Take one piece of a new file. Raises Refused, OSError."""
+        """Stage one piece of a new file. Raises Refused, OSError."""
         path = self._require_inside(message["path"])
         staged = self._staged.get(path)
         if not message.get("offset"):
             if staged is not None:
-                self._drop(path)
+                self._unstage(path)
             self._count += 1
             mode = stat.S_IMODE(int(message.get("mode", 0o644))) & 0o777 | 0o400
             staged = self._staged[path] = Staged(os.path.join(self._staging, str(self._count)), mode)
@@ -95,67 +110,69 @@ class Live:
                 raise Refused(f"{path} did not arrive as it was sent")
 
     def delete(self, path: str) -> None:
+        """Stage the removal of a file. Raises Refused."""
         path = self._require_inside(path)
         if path in self._staged:
-            self._drop(path)
+            self._unstage(path)
         self._deleted.add(path)
 
-    def break_off(self, why: str) -> None:
-        """Nothing of the batch that is being sent may become visible."""
-        self._broken = self._broken or why
+    def break_batch(self, reason: str) -> None:
+        """Have the next `commit` apply nothing of the batch."""
+        self._broken = self._broken or reason
 
     def discard(self) -> None:
-        """Forget the batch that is being sent."""
+        """Forget the batch."""
         for path in list(self._staged):
-            self._drop(path)
+            self._unstage(path)
         self._deleted.clear()
         self._broken = None
 
     def commit(self, on_end: Callable[[Message], None]) -> Optional[int]:
-        """Check what is staged and make it visible; *on_end* gets the answer. Returns the child that checks, if any."""
-        began = time.monotonic()
+        """Check what is staged and put it in place; *on_end* is called with the answer, perhaps at once.
+
+        Return the number of the process that checks, or None when there is nothing to check.
+        """
+        started = time.monotonic()
         staged, deleted, broken = self._staged, self._deleted, self._broken
         self._staged, self._deleted, self._broken = {}, set(), None
-        unfinished = [path for path, file in staged.items() if file.descriptor >= 0]
-        if broken is not None or unfinished:
+
+        def give_up(answer: Message) -> None:
             for file in staged.values():
-                _discard(file)
-            on_end({"type": "error", "kind": "put", "message": broken or f"{unfinished[0]} has not come to its end"})
-            return None
+                file.discard()
+            on_end(answer)
 
         def end(found: Optional[Dict[str, Any]]) -> None:
             if found is not None:
-                for file in staged.values():
-                    _discard(file)
-                on_end({"type": "refused", **found})
+                give_up({"type": Answer.REFUSED, **found})
                 return
             try:
                 self._apply(staged, deleted)
             except OSError as error:
-                for file in staged.values():
-                    _discard(file)
-                # Another kind than before: some of it is there.
-                on_end({"type": "error", "kind": "commit", "message": f"{error.strerror}: {error.filename}"})
+                # Not of the kind `put`: some changes may be in place.
+                give_up(_make_error(ErrorKind.COMMIT, f"{error.strerror}: {error.filename}"))
                 return
             changed = len(staged) + len(deleted)
-            on_end({"type": "committed", "changed": changed, "seconds": round(time.monotonic() - began, 4)})
+            on_end({"type": Answer.COMMITTED, "changed": changed, "seconds": round(time.monotonic() - started, 4)})
 
+        unfinished = [path for path, file in staged.items() if file.descriptor >= 0]
+        if broken is not None or unfinished:
+            give_up(_make_error(ErrorKind.PUT, broken or f"{unfinished[0]} has not arrived whole"))
+            return None
         sources = [path for path in staged if path.endswith(".py")]
         if not sources:
             end(None)
             return None
         files = [(path, staged[path].place, self._place(path), f"{staged[path].place}.pyc") for path in sources]
         try:
-            return check.begin(self._loop, files, end)
+            return start_check(self._loop, files, end)
         except OSError as error:
-            for file in staged.values():
-                _discard(file)
-            on_end({"type": "error", "kind": "put", "message": f"it cannot be checked: {error.strerror}"})
+            give_up(_make_error(ErrorKind.PUT, f"the change cannot be checked: {error.strerror}"))
             return None
 
     def remove(self) -> None:
+        """Remove the folder and what is staged."""
         for file in self._staged.values():
-            _discard(file)
+            file.discard()
         remove(self.folder)
         remove(self._staging)
 
@@ -176,10 +193,10 @@ class Live:
                     os.makedirs(os.path.dirname(cached), exist_ok=True)
                     os.replace(fresh, cached)
                 else:
-                    remove(cached)  # the old one would be taken for the new one's
+                    remove(cached)  # it is unchecked byte-code: Python would use the old one for the new source
 
     def _make_room(self, path: str) -> None:
-        """Where a folder shall be is no file, and the other way round."""
+        """Remove files where *path* needs folders, and a folder where *path* is to be."""
         parts = path.split("/")
         for end in range(1, len(parts)):
             place = self._place("/".join(parts[:end]))
@@ -204,32 +221,28 @@ class Live:
             raise Refused("a file without a name")
         parts = path.split("/")
         if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or parts[0] == "__pycache__":
-            raise Refused(f"{path} does not lie in the app's folder")
+            raise Refused(f"{path} is not in the app's folder")
         return path
 
     def _place(self, path: str) -> str:
         return os.path.join(self.folder, path)
 
-    def _drop(self, path: str) -> None:
-        _discard(self._staged.pop(path))
+    def _unstage(self, path: str) -> None:
+        self._staged.pop(path).discard()
 
 
-def _discard(file: Staged) -> None:
-    if file.descriptor >= 0:
-        os.close(file.descriptor)
-        file.descriptor = -1
-    remove(file.place)
-    remove(f"{file.place}.pyc")
+def _make_error(kind: str, message: str) -> Message:
+    return {"type": Answer.ERROR, "kind": kind, "message": message, "hint": None}
 
 
 def _cached(place: str) -> str:
-    # As importlib.util has it, which would cost the agent more memory than this line.
+    # The same as importlib.util.cache_from_source, whose module would cost the agent more memory than this line.
     folder, name = os.path.split(place)
     return os.path.join(folder, "__pycache__", f"{name[:-3]}.{sys.implementation.cache_tag}.pyc")
 
 
 def _copy(source: str, target: str) -> None:
-    """Link where that costs nothing and cannot be noticed, else copy what is small."""
+    """Make *target* a hard link to *source*, or, on another file system, a copy or a symbolic link of a large file."""
     if os.path.islink(source):
         os.symlink(os.readlink(source), target)
         return
@@ -243,13 +256,16 @@ def _copy(source: str, target: str) -> None:
         os.symlink(os.path.abspath(source), target)
     else:
         with open(source, "rb", buffering=0) as reader, open(target, "xb", buffering=0) as writer:
-            while data := reader.read(_CHUNK):
+            while data := reader.read(_CHUNK_BYTES):
                 writer.write(data)
         os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
 
 
 def remove(path: str, *, only_empty: bool = False) -> None:
-    """Remove a file, or a folder with all in it; what isn't there is removed already."""
+    """Remove a file, or a folder with everything in it. Does nothing where there is none. Raises OSError.
+
+    With *only_empty*, a folder that is not empty is an error.
+    """
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             if only_empty:
@@ -266,7 +282,7 @@ def remove(path: str, *, only_empty: bool = False) -> None:
 
 
 def new_sha256() -> Any:
-    """Return a hash without OpenSSL, which alone takes as much memory as all of the agent."""
+    """Return a hash object of Python's own C module: OpenSSL takes as much memory as the whole agent."""
     try:
         module = __import__("_sha256" if sys.version_info < (3, 12) else "_sha2")
     except ImportError:
@@ -278,7 +294,7 @@ def _hash(path: str) -> str:
     digest = new_sha256()
     with open(path, "rb", buffering=0) as stream:
         while True:
-            data = stream.read(_CHUNK)
+            data = stream.read(_CHUNK_BYTES)
             if not data:
                 return str(digest.hexdigest())
             digest.update(data)

@@ -1,4 +1,4 @@
-"""The agent's command line, and the one place where forks begin."""
+"""The agent's command line, and the one place where forked children continue as something else."""
 
 from __future__ import annotations
 
@@ -7,56 +7,61 @@ import os
 import sys
 
 from incamera_agent.forkserver.become import Become
-from incamera_agent.forkserver.modules import remember_path
-from incamera_agent.server import folder as home
+from incamera_agent.forkserver.modules import save_search_path
 from incamera_agent.server.agent import Agent
+from incamera_agent.server.folder import AgentFolder
+from incamera_agent.wire.protocol import AGENTS_FOLDER, MODULE, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional
 
-USAGE = "usage: python3 -m incamera_agent --app NAME --who TEXT --what TEXT [--folder FOLDER] [--take-over]"
+USAGE = f"usage: python3 -m {MODULE} --app NAME --user TEXT --command TEXT [--folder FOLDER] [--take-over]"
 
 
 def main(words: List[str]) -> int:
+    """Run the agent with the arguments *words*; return its exit code.
+
+    In a child that the agent forks, return and raise what the child's own work does.
+    """
     options = parse(words)
     if options is None:
         sys.stderr.write(f"{USAGE}\n")
         return 2
-    remember_path()
+    save_search_path()
     call: Callable[[], int] = lambda: _serve(options)  # noqa: E731
     while True:
         try:
             return call()
-        except Become as turn:
-            call = turn.call
+        except Become as become:
+            call = become.call
 
 
 def parse(words: List[str]) -> Optional[Dict[str, str]]:
-    # By hand: argparse takes more memory than the rest of the agent.
-    options = {"--folder": home.ROOT, "--take-over": ""}
+    """Return the options by name, None for a wrong command line. By hand: argparse takes more memory than the agent."""
+    options = {Option.FOLDER: AGENTS_FOLDER, Option.TAKE_OVER: ""}
     rest = list(words)
     while rest:
         name = rest.pop(0)
-        if name == "--take-over":
+        if name == Option.TAKE_OVER:
             options[name] = "yes"
-        elif name in ("--app", "--who", "--what", "--folder") and rest:
+        elif name in (Option.APP, Option.USER, Option.COMMAND, Option.FOLDER) and rest:
             options[name] = rest.pop(0)
         else:
             return None
-    app = options.get("--app", "")
-    sound = app and "/" not in app and app not in (".", "..") and "--who" in options and "--what" in options
-    return options if sound else None
+    app = options.get(Option.APP, "")
+    valid = app and "/" not in app and app not in (".", "..") and Option.USER in options and Option.COMMAND in options
+    return options if valid else None
 
 
 def _serve(options: Dict[str, str]) -> int:
-    # What a package or a mistake of ours prints must not get between the frames.
+    # The frames get descriptors of their own. What a package or a mistake of ours prints goes to standard error.
     incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
     outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
-    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(nothing, 0)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
     os.dup2(2, 1)
-    os.close(nothing)
-    place = home.Home(options["--app"], options["--folder"])
-    agent = Agent(place, options["--who"], options["--what"], take_over=bool(options["--take-over"]))
+    os.close(null)
+    folder = AgentFolder(options[Option.APP], options[Option.FOLDER])
+    agent = Agent(folder, options[Option.USER], options[Option.COMMAND], take_over=bool(options[Option.TAKE_OVER]))
     return agent.serve(incoming, outgoing)

@@ -8,111 +8,125 @@ import signal
 import time
 
 from incamera_agent.processes import (
-    count_kernel_kills,
-    fair_bytes,
-    find_family,
+    count_oom_kills,
+    find_descendants,
     list_processes,
+    proportional_bytes,
     resident_bytes,
     send_signal,
 )
 from incamera_agent.server.streams import Streams
-from incamera_agent.wire.connection import Peer
+from incamera_agent.wire.connection import Connection
+from incamera_agent.wire.protocol import EndReason, Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, List, Optional, Set
 
-    from incamera_agent.server.forkserver import Warm
+    from incamera_agent.server.forkserver import ForkServer
     from incamera_agent.wire.frames import Message
-    from incamera_agent.wire.loop import Loop, Timer
+    from incamera_agent.wire.loop import EventLoop, Timer
 
-_WATCH_SECONDS = 0.05
-# What the app leaves behind may end by itself for so long.
+_LIMIT_SECONDS = 0.05
+# How long processes that the app leaves behind may go on before they are told to end.
 _LINGER_SECONDS = 0.5
 _POLL_SECONDS = 0.03
+_DEFAULT_GRACE_SECONDS = 3.0
 
 
 class Run:
-    """*host* is who started it; *on_exit* is called once, when nothing of the run is left and all it printed is told.
+    """The run that *request* asks for.
 
-    *adopts* says of a child of the agent's whether it is an orphan of this run.
+    *host* is sent what it prints. *owns_orphan* is called with the run and the number of a child that the agent has
+    adopted, and returns whether it belongs to the run. *on_exit* is called once, when no process of the run is left and
+    everything it printed has been sent.
     """
 
     def __init__(
         self,
-        loop: Loop,
-        host: Peer,
+        loop: EventLoop,
+        host: Connection,
         request: Message,
         *,
-        adopts: Callable[[Run, int], bool],
+        owns_orphan: Callable[[Run, int], bool],
         on_exit: Callable[[Run], None],
     ) -> None:
         self.name: str = request["run"]
         self.request = request
         self.streams = Streams(loop, host, self.name)
         self.pid = 0
-        self.warm = True
-        self.why_cold: Optional[str] = None
-        self.listens = False  # it has imported `reloading`
-        self.reloading: Optional[Message] = None
-        self.orders = 0  # to load new code, so far
-        self.patience: Optional[Timer] = None  # for how long it may take to return
-        self.inside: Optional[Peer] = None
-        self.exited: Optional[Message] = None
+        self.start_number = 0
+        """Which of all the agent's starts this is."""
+        self.cold_reason: Optional[str] = None
+        """Why it is not a fork; None when it is."""
+        self.fork_server: Optional[ForkServer] = None
+        """Whose fork it is, or is to be."""
+        self.control: Optional[Connection] = None
+        self.supports_reload = False
+        """The app has imported `reloading`."""
+        self.reload_request: Optional[Message] = None
+        """The reload that the app has been asked for and has not done yet."""
+        self.reload_count = 0
+        self.reload_timer: Optional[Timer] = None
+        self.next_request: Optional[Message] = None
+        """The run to start when this one has ended."""
         self.status: Optional[int] = None
-        self.again: Optional[Message] = None  # the request that it is started with once more
-        self.origin: Optional[Warm] = None  # the process that it is a fork of, or is to be
-        self.start = 0  # which one this is of all starts
+        """The wait status of the app's first process, None while it runs."""
+        self.exited: Optional[Message] = None
+        """What the host is told of the end; set when the run is over."""
+        self.peak = 0
+        """The most memory that the app's first process had, in bytes."""
         self._loop = loop
-        self._adopts = adopts
+        self._owns_orphan = owns_orphan
         self._on_exit = on_exit
         self._limit: Optional[int] = request.get("memory_limit")
-        self._began = time.monotonic()
-        self._kernel_kills = count_kernel_kills()
-        self._peak = 0
+        self._started = time.monotonic()
+        self._oom_kills = count_oom_kills()
         self._reason: Optional[str] = None
         self._killed = 0
-        self._asked_to_stop = False
-        self._grace = 3.0
+        self._stopping = False
+        self._grace = _DEFAULT_GRACE_SECONDS
         self._kill_at = 0.0
-        self._ending: Optional[Timer] = None
+        self._end_timer: Optional[Timer] = None
         self._limit_timer: Optional[Timer] = None
 
-    # Beginning
+    # The start
 
-    def open_streams(self, on_inside: Callable[[Run, Message, bytes], None]) -> List[int]:
-        """Return what the app gets: standard input, output, error, and its line to us."""
-        ours, line = socket.socketpair()
-        theirs = self.streams.open(self.request.get("terminal"))
-        inside = ours.detach()
-        self.inside = Peer(
+    def open_streams(self, on_control: Callable[[Run, Message, bytes], None]) -> List[int]:
+        """Return what the app's process gets: standard input, output, error, and its control connection.
+
+        *on_control* is called with what it sends over that. Raises OSError.
+        """
+        ours, theirs = socket.socketpair()
+        app_ends = self.streams.open(self.request.get("terminal"))
+        control = ours.detach()
+        self.control = Connection(
             self._loop,
-            inside,
-            inside,
-            lambda _peer, message, payload: on_inside(self, message, payload),
-            lambda _peer, _why: None,
+            control,
+            control,
+            lambda _connection, message, payload: on_control(self, message, payload),
+            lambda _connection, _reason: None,
         )
-        return [*theirs, line.detach()]
+        return [*app_ends, theirs.detach()]
 
-    def begun(self, pid: int) -> None:
+    def process_started(self, pid: int) -> None:
         self.pid = pid
         if self._limit:
-            self._limit_timer = self._loop.after(_WATCH_SECONDS, self._watch_limit)
-        if self._asked_to_stop:
+            self._limit_timer = self._loop.call_later(_LIMIT_SECONDS, self._check_limit)
+        if self._stopping:
             self.stop(self._grace)
 
-    def failed(self) -> None:
-        """It could not be started."""
+    def start_failed(self) -> None:
         self._finish(None)
 
     # Meanwhile
 
     def signal(self, number: int) -> None:
-        """Send it to the app's own group of processes, as a terminal does; SIGKILL to all that there is."""
+        """Send a signal to the app's process group, as a terminal does; SIGKILL to all processes of the run."""
         if self.exited is None and self.pid:
             if number == signal.SIGKILL:
-                self._killed_by_us()
-                send_signal(self._family(), number)
+                self._reason = self._reason or EndReason.STOPPED
+                send_signal(self._list_processes(), number)
             else:
                 try:
                     os.killpg(self.pid, number)
@@ -120,83 +134,77 @@ class Run:
                     send_signal([self.pid], number)
 
     def stop(self, grace: float) -> None:
-        """End it and all that it has begun."""
-        self._asked_to_stop = True
+        """End all processes of the run: SIGTERM now, SIGKILL after *grace* seconds."""
+        self._stopping = True
         self._grace = grace
-        self._reason = self._reason or "stopped"
+        self._reason = self._reason or EndReason.STOPPED
         self._kill_at = time.monotonic() + grace
         if self.pid and self.status is None:
-            self._end_family(self._kill_at)
+            self._end_processes(self._kill_at)
 
     def measure(self) -> int:
-        family = self._family()
-        self._peak = max(self._peak, resident_bytes(self.pid))
-        return sum(fair_bytes(pid) for pid in family)
-
-    @property
-    def peak(self) -> int:
-        return self._peak
+        """Return the memory of all its processes in bytes, shared pages divided among their users."""
+        self.peak = max(self.peak, resident_bytes(self.pid))
+        return sum(proportional_bytes(pid) for pid in self._list_processes())
 
     # The end
 
-    def ended(self, status: int, peak: int) -> None:
-        """The app's first process has ended."""
+    def process_ended(self, status: int, peak: int) -> None:
+        """Handle the end of the app's first process: its wait status, and the most memory it had in bytes."""
         if self.status is not None:
             return
         self.status = status
-        self._peak = max(self._peak, peak)
+        self.peak = max(self.peak, peak)
         if self._limit_timer is not None:
             self._limit_timer.cancel()
         if self._reason is None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            kills = count_kernel_kills()
-            if kills is not None and self._kernel_kills is not None and kills > self._kernel_kills:
-                self._reason = "out-of-memory"
+            kills = count_oom_kills()
+            if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
+                self._reason = EndReason.OUT_OF_MEMORY
         now = time.monotonic()
-        if self._asked_to_stop or self._reason == "memory-limit":
-            self._end_family(self._kill_at)
-        elif self._family():
-            self._ending = self._loop.after(_POLL_SECONDS, lambda: self._linger(now + _LINGER_SECONDS))
+        if self._stopping or self._reason == EndReason.MEMORY_LIMIT:
+            self._end_processes(self._kill_at)
+        elif self._list_processes():
+            self._end_timer = self._loop.call_later(_POLL_SECONDS, lambda: self._linger(now + _LINGER_SECONDS))
         else:
             self._drain()
 
-    def _linger(self, limit: float) -> None:
-        if not self._family():
+    def _linger(self, deadline: float) -> None:
+        if not self._list_processes():
             self._drain()
-        elif time.monotonic() < limit:
-            self._ending = self._loop.after(_POLL_SECONDS, lambda: self._linger(limit))
+        elif time.monotonic() < deadline:
+            self._end_timer = self._loop.call_later(_POLL_SECONDS, lambda: self._linger(deadline))
         else:
-            self._end_family(time.monotonic() + self._grace)
+            self._end_processes(time.monotonic() + self._grace)
 
-    def _end_family(self, kill_at: float) -> None:
-        """Ask all processes to end, and kill those that haven't by then."""
-        if self._ending is not None:
-            self._ending.cancel()
-        family = self._family()
-        send_signal(family, signal.SIGTERM)
-        send_signal(family, signal.SIGCONT)  # a stopped process hears nothing else
-        self._await_end(family, kill_at)
+    def _end_processes(self, kill_at: float) -> None:
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        processes = self._list_processes()
+        send_signal(processes, signal.SIGTERM)
+        send_signal(processes, signal.SIGCONT)  # a stopped process gets SIGTERM only when it goes on
+        self._await_end(processes, kill_at)
 
-    def _await_end(self, family: Set[int], kill_at: float) -> None:
+    def _await_end(self, processes: Set[int], kill_at: float) -> None:
         if self.status is not None:
-            self._killed = max(self._killed, len(family))
-            if not family:
+            self._killed = max(self._killed, len(processes))
+            if not processes:
                 self._drain()
                 return
         if time.monotonic() >= kill_at:
-            send_signal(family, signal.SIGKILL)
-        self._ending = self._loop.after(_POLL_SECONDS, lambda: self._await_end(self._family(), kill_at))
+            send_signal(processes, signal.SIGKILL)
+        self._end_timer = self._loop.call_later(_POLL_SECONDS, lambda: self._await_end(self._list_processes(), kill_at))
 
-    def _family(self) -> Set[int]:
-        """All processes of the run."""
+    def _list_processes(self) -> Set[int]:
+        """Return the numbers of all processes of the run."""
         table = list_processes()
-        me = os.getpid()
+        agent = os.getpid()
         roots = {self.pid} if self.status is None else set()
-        roots |= {process.pid for process in table if process.parent == me and self._adopts(self, process.pid)}
-        return find_family(table, roots, {self.pid})
+        roots |= {process.pid for process in table if process.parent == agent and self._owns_orphan(self, process.pid)}
+        return find_descendants(table, roots, {self.pid})
 
     def _drain(self) -> None:
-        """Nothing of the run is alive; what it printed last is still on its way."""
-        self._ending = None
+        self._end_timer = None
         self.streams.drain(lambda: self._finish(self.status))
 
     def _finish(self, status: Optional[int]) -> None:
@@ -205,34 +213,31 @@ class Run:
         self.streams.close()
         if self._limit_timer is not None:
             self._limit_timer.cancel()
-        if self.inside is not None:
-            self.inside.close()
+        if self.control is not None:
+            self.control.close()
         code = os.waitstatus_to_exitcode(status) if status is not None else None
         self.exited = {
-            "type": "exited",
+            "type": Event.EXITED,
             "run": self.name,
             "code": code if code is None or code >= 0 else None,
             "signal": -code if code is not None and code < 0 else None,
-            "seconds": round(time.monotonic() - self._began, 3),
-            "peak": self._peak,
+            "seconds": round(time.monotonic() - self._started, 3),
+            "peak": self.peak,
             "killed": self._killed,
             "reason": self._reason,
         }
         self._on_exit(self)
 
-    # Memory
+    # The memory limit
 
-    def _watch_limit(self) -> None:
+    def _check_limit(self) -> None:
         self._limit_timer = None
         if self.status is not None or not self._limit:
             return
         used = resident_bytes(self.pid)
-        self._peak = max(self._peak, used)
+        self.peak = max(self.peak, used)
         if used > self._limit:
-            self._reason = "memory-limit"
-            send_signal(self._family(), signal.SIGKILL)
+            self._reason = EndReason.MEMORY_LIMIT
+            send_signal(self._list_processes(), signal.SIGKILL)
         else:
-            self._limit_timer = self._loop.after(_WATCH_SECONDS, self._watch_limit)
-
-    def _killed_by_us(self) -> None:
-        self._reason = self._reason or "stopped"
+            self._limit_timer = self._loop.call_later(_LIMIT_SECONDS, self._check_limit)

@@ -1,4 +1,4 @@
-"""The standard streams of a run: what the app prints is passed on as fast as it is taken, and what it is given, too."""
+"""The standard streams of a run: passes on what the app prints, as fast as the host takes it, and the app's input."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import fcntl
 import os
 import sys
 
+from incamera_agent.wire.protocol import MAXIMUM_INPUT_BYTES, Event
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
-    from incamera_agent.wire.connection import Peer
+    from incamera_agent.wire.connection import Connection
     from incamera_agent.wire.frames import Message
-    from incamera_agent.wire.loop import Loop
+    from incamera_agent.wire.loop import EventLoop
 
-_CHUNK = 1 << 16
-# Input that the app hasn't taken: the host keeps to less, so more is a mistake of its.
-MAXIMUM_INPUT_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 
 
 class Streams:
-    """*host* hears what the app prints, and what it has taken; *run* is its name."""
+    """*host* is sent what the app prints, and how much input it has consumed. *run* is the run's name."""
 
-    def __init__(self, loop: Loop, host: Peer, run: str) -> None:
+    def __init__(self, loop: EventLoop, host: Connection, run: str) -> None:
         self._loop = loop
         self._host = host
         self._run = run
@@ -34,35 +34,38 @@ class Streams:
         self._on_drained: Optional[Callable[[], None]] = None
 
     def open(self, terminal: Optional[Message]) -> List[int]:
-        """Return the app's ends: standard input, output and error."""
+        """Return the app's ends of standard input, output and error: of three pipes, or of a terminal.
+
+        *terminal* has `columns` and `rows`. Raises OSError.
+        """
         if terminal:
-            self._terminal, slave = os.openpty()
+            self._terminal, app_end = os.openpty()
             self.resize(int(terminal.get("columns") or 80), int(terminal.get("rows") or 24))
-            theirs = [slave, os.dup(slave), os.dup(slave)]
+            app_ends = [app_end, os.dup(app_end), os.dup(app_end)]
             self._input = self._terminal
-            self._outputs[self._terminal] = "stdout"
+            self._outputs[self._terminal] = Event.STDOUT
             os.set_blocking(self._terminal, False)
         else:
             (stdin, self._input), (out, stdout), (err, stderr) = _make_pipes(3)
-            theirs = [stdin, stdout, stderr]
-            self._outputs = {out: "stdout", err: "stderr"}
+            app_ends = [stdin, stdout, stderr]
+            self._outputs = {out: Event.STDOUT, err: Event.STDERR}
             for descriptor in (self._input, out, err):
                 os.set_blocking(descriptor, False)
-        self._host.on_room.append(self._rewatch)
-        self._rewatch()
-        return theirs
+        self._host.on_drained.append(self._update_watch)
+        self._update_watch()
+        return app_ends
 
-    def feed(self, payload: bytes) -> bool:
-        """Give the app something to read, or the end of it. Returns whether there is room for it."""
+    def write_input(self, payload: bytes) -> bool:
+        """Give the app input, or its end when *payload* is empty. Return False when there is no room for it."""
         if self._input < 0 or self._input_ends:
-            return True  # nobody will read it; whoever sends shall keep the rest for the next run
+            return True  # nobody will read it; without `consumed`, the host keeps the rest for the next run
         if len(self._input_queue) + len(payload) > MAXIMUM_INPUT_BYTES:
             return False
         if payload:
             self._input_queue += payload
         else:
             self._input_ends = True
-        self._write_input()
+        self._write_queue()
         return True
 
     def resize(self, columns: int, rows: int) -> None:
@@ -73,7 +76,7 @@ class Streams:
             fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
 
     def drain(self, on_drained: Callable[[], None]) -> None:
-        """Nothing of the run is alive: call *on_drained* when all that it printed is on its way."""
+        """Call *on_drained* when everything that the app printed has been sent. All its processes have ended."""
         if not self._outputs:
             on_drained()
             return
@@ -85,24 +88,25 @@ class Streams:
         for descriptor in list(self._outputs):
             self._close_output(descriptor)
         self._close_input()
-        if self._rewatch in self._host.on_room:
-            self._host.on_room.remove(self._rewatch)
+        if self._update_watch in self._host.on_drained:
+            self._host.on_drained.remove(self._update_watch)
 
-    def _rewatch(self) -> None:
+    def _update_watch(self) -> None:
         for descriptor in list(self._outputs):
             self._watch_output(descriptor)
 
     def _watch_output(self, descriptor: int) -> None:
         read: Any = None if self._host.full else lambda: self._read(descriptor)
-        write = self._write_input if descriptor == self._input and self._input_queue else None
+        write = self._write_queue if descriptor == self._input and self._input_queue else None
         self._loop.watch(descriptor, read=read, write=write)
 
     def _read(self, descriptor: int) -> None:
         while descriptor in self._outputs and not self._host.full:
             try:
-                data = os.read(descriptor, _CHUNK)
+                data = os.read(descriptor, _CHUNK_BYTES)
             except BlockingIOError:
-                # While it lives there may be more; when it is gone, somebody else holds the other end.
+                # No more for now. When the run's processes have ended, somebody else has the other end open: no more
+                # is waited for.
                 if self._on_drained is not None:
                     self._close_output(descriptor)
                 break
@@ -127,37 +131,33 @@ class Streams:
         self._loop.watch(descriptor)
         os.close(descriptor)
 
-    def _write_input(self) -> None:
-        taken = 0
+    def _write_queue(self) -> None:
+        consumed = 0
         try:
             while self._input_queue:
                 with memoryview(self._input_queue) as view:
-                    written = os.write(self._input, view[:_CHUNK])
+                    written = os.write(self._input, view[:_CHUNK_BYTES])
                 del self._input_queue[:written]
-                taken += written
+                consumed += written
         except BlockingIOError:
             pass
-        except OSError:  # it reads no more
+        except OSError:  # the app reads no more
             self._input_queue.clear()
             self._input_ends = True
-        if taken:
-            self._taken(taken)
+        if consumed:
+            self._host.send({"type": Event.CONSUMED, "run": self._run, "size": consumed})
         if self._terminal >= 0:
             if self._input_ends and not self._input_queue and self._input >= 0:
                 self._input_ends = False
-                self._input_queue += b"\x04"  # what a terminal has in place of an end
+                self._input_queue += b"\x04"  # Ctrl-D, which is how a terminal ends the input
             if self._input in self._outputs:
                 self._watch_output(self._input)
         elif self._input_queue:
-            self._loop.watch(self._input, write=self._write_input)
+            self._loop.watch(self._input, write=self._write_queue)
         else:
             self._loop.watch(self._input)
             if self._input_ends:
                 self._close_input()
-
-    def _taken(self, size: int) -> None:
-        if size:
-            self._host.send({"type": "taken", "run": self._run, "size": size})
 
     def _close_input(self) -> None:
         if self._input >= 0 and self._terminal < 0:
@@ -167,7 +167,7 @@ class Streams:
 
 
 def _make_pipes(count: int) -> List[Tuple[int, int]]:
-    """Return so many, or none. Raises OSError."""
+    """Return *count* pipes. Raises OSError, and leaves none open then."""
     pipes: List[Tuple[int, int]] = []
     try:
         while len(pipes) < count:

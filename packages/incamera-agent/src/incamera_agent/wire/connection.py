@@ -1,70 +1,95 @@
-"""Whoever speaks frames with us: the host, a client on the socket, a run. Never more is kept than a bound allows."""
+"""A connection that carries frames: to the host, to a client of the socket, to a run. Its buffers are bounded."""
 
 from __future__ import annotations
 
 import os
 
 from incamera_agent.wire.frames import Decoder, FrameError, encode
+from incamera_agent.wire.protocol import Answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, List, Optional
 
     from incamera_agent.wire.frames import Message
-    from incamera_agent.wire.loop import Loop
+    from incamera_agent.wire.loop import EventLoop
 
-# Above this nothing is read from an app: it waits, and our memory doesn't grow.
+# With more than this unsent, a connection is full: the app whose output goes there is not read from.
 FULL_BYTES = 256 << 10
-# Who asks and asks, and never reads the answers, isn't listened to.
+# With more than this unsent, requests are not read: a client that does not take its answers gets no more of them.
 DEAF_BYTES = 4 << 20
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
-class Peer:
+class RequestError(Exception):
+    """A request cannot be fulfilled; *kind* is one of ErrorKind."""
+
+    def __init__(self, kind: str, message: str, hint: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.hint = hint
+
+
+class Connection:
+    """Frames over the descriptors *incoming* and *outgoing*, which it owns and which may be the same.
+
+    *on_frame* is called with the connection, a message and its payload; *on_close* with the connection and the reason,
+    None at the end of the input. It is not called after `close`.
+    """
+
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         incoming: int,
         outgoing: int,
-        on_message: Callable[[Any, Message, bytes], None],
-        on_end: Callable[[Any, Optional[str]], None],
+        on_frame: Callable[[Any, Message, bytes], None],
+        on_close: Callable[[Any, Optional[str]], None],
     ) -> None:
         self.greeted = False
         self.closed = False
-        self.on_room: List[Callable[[], None]] = []
+        self.on_drained: List[Callable[[], None]] = []
+        """Called each time the connection is no longer full."""
         self._loop = loop
         self._incoming = incoming
         self._outgoing = outgoing
-        self._on_message = on_message
-        self._on_end = on_end
+        self._on_frame = on_frame
+        self._on_close = on_close
         self._decoder = Decoder()
-        self._queue = bytearray()
-        self._resting = False
+        self._unsent = bytearray()
+        self._paused = False
         self._waiting: List[Callable[[], None]] = []
         for descriptor in {incoming, outgoing}:
             os.set_blocking(descriptor, False)
-        self._rewatch()
+        self._update_watch()
 
     @property
     def full(self) -> bool:
-        return len(self._queue) >= FULL_BYTES
+        return len(self._unsent) >= FULL_BYTES
 
     def send(self, message: Message, payload: bytes = b"") -> None:
+        """Send a frame, or queue it; nothing when closed. Raises FrameError."""
         if self.closed:
             return
-        waiting = bool(self._queue)
-        self._queue += encode(message, payload)
+        waiting = bool(self._unsent)
+        self._unsent += encode(message, payload)
         if not waiting:
             self._write()
 
+    def answer(self, request: Message, message: Message) -> None:
+        """Send *message* as the answer to *request*, with its id. Raises FrameError."""
+        self.send({**message, "id": request["id"]} if "id" in request else message)
+
+    def answer_error(self, request: Message, kind: str, message: str, hint: Optional[str] = None) -> None:
+        self.answer(request, {"type": Answer.ERROR, "kind": kind, "message": message, "hint": hint})
+
     def flush(self, seconds: float) -> None:
-        """Write what is left, for that long at most."""
+        """Block until everything is sent, at most *seconds*."""
         import select
         import time
 
-        limit = time.monotonic() + seconds
-        while self._queue and not self.closed and time.monotonic() < limit:
-            select.select([], [self._outgoing], [], max(0.0, limit - time.monotonic()))
+        deadline = time.monotonic() + seconds
+        while self._unsent and not self.closed and time.monotonic() < deadline:
+            select.select([], [self._outgoing], [], max(0.0, deadline - time.monotonic()))
             self._write()
 
     def close(self) -> None:
@@ -74,30 +99,29 @@ class Peer:
         for descriptor in {self._incoming, self._outgoing}:
             self._loop.watch(descriptor)
             os.close(descriptor)
-        self._queue.clear()
-        self._make_room()
+        self._unsent.clear()
+        self._call_drained()
 
-    def rest(self, whom: Peer) -> None:
-        """Listen no more until *whom*, to whom all this goes, has taken what is on its way."""
-        if not self._resting:
-            self._resting = True
-            whom._waiting.append(self._resume)
-            self._rewatch()
+    def pause_until_drained(self, receiver: Connection) -> None:
+        """Pause reading until the buffer of *receiver* drains."""
+        if not self._paused:
+            self._paused = True
+            receiver._waiting.append(self._resume)
+            self._update_watch()
 
     def _resume(self) -> None:
-        self._resting = False
+        self._paused = False
         if not self.closed:
-            self._rewatch()
+            self._update_watch()
 
-    def _make_room(self) -> None:
-        """Tell those who wait for us."""
+    def _call_drained(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for call in (*self.on_room, *waiting):
+        for call in (*self.on_drained, *waiting):
             call()
 
-    def _rewatch(self) -> None:
-        read = self._read if len(self._queue) < DEAF_BYTES and not self._resting else None
-        write = self._write if self._queue else None
+    def _update_watch(self) -> None:
+        read = self._read if len(self._unsent) < DEAF_BYTES and not self._paused else None
+        write = self._write if self._unsent else None
         if self._incoming == self._outgoing:
             self._loop.watch(self._incoming, read=read, write=write)
         else:
@@ -106,7 +130,7 @@ class Peer:
 
     def _read(self) -> None:
         try:
-            data = os.read(self._incoming, _CHUNK)
+            data = os.read(self._incoming, _CHUNK_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
@@ -115,32 +139,34 @@ class Peer:
         if not data:
             self._end(None)
             return
-        try:
-            frames = self._decoder.feed(data)
-        except FrameError as error:
-            self._end(str(error))
-            return
-        for message, payload in frames:
-            if not self.closed:
-                self._on_message(self, message, payload)
+        frames = self._decoder.feed(data)
+        while not self.closed:
+            try:
+                frame = next(frames, None)
+            except FrameError as error:
+                self._end(str(error))
+                return
+            if frame is None:
+                return
+            self._on_frame(self, frame.message, frame.payload)
 
     def _write(self) -> None:
         was_full = self.full
         try:
-            while self._queue:
-                with memoryview(self._queue) as view:
-                    written = os.write(self._outgoing, view[:_CHUNK])
-                del self._queue[:written]
+            while self._unsent:
+                with memoryview(self._unsent) as view:
+                    written = os.write(self._outgoing, view[:_CHUNK_BYTES])
+                del self._unsent[:written]
         except BlockingIOError:
             pass
         except OSError as error:
             self._end(error.strerror)
             return
-        self._rewatch()
+        self._update_watch()
         if was_full and not self.full:
-            self._make_room()
+            self._call_drained()
 
-    def _end(self, why: Optional[str]) -> None:
+    def _end(self, reason: Optional[str]) -> None:
         if not self.closed:
             self.close()
-            self._on_end(self, why)
+            self._on_close(self, reason)

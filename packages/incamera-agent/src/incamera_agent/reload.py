@@ -1,6 +1,6 @@
 """What an app may keep across a reload, and how it learns that one is wanted.
 
-Without an agent, in production, all of it is there and does nothing unusual: `keep` makes, `reloading` says no.
+Without an agent, as in production, `keep` makes the object and `reloading` returns False.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ class Kept:
     def __init__(self) -> None:
         self.objects: Dict[str, Any] = {}
         self.closers: Dict[str, Optional[Callable[[Any], object]]] = {}
-        self.asked: Set[str] = set()
-        # Set by the agent's side, and called once.
-        self.on_listening: Optional[Callable[[], None]] = None
-        self.wanted = False
+        self.requested: Set[str] = set()
+        """The names that the app asked for since it started or was last reloaded."""
+        self.on_import: Optional[Callable[[], None]] = None
+        """Called when the app imports `reloading`. The control connection sets it; it is called once."""
+        self.reload_wanted = False
 
     def close(self, names: List[str]) -> None:
-        """Give up objects, the newest first."""
+        """Close and forget the objects *names*, the newest first."""
         for name in reversed(names):
             value = self.objects.pop(name)
             close = self.closers.pop(name)
@@ -41,37 +42,38 @@ class Kept:
     def close_all(self) -> None:
         self.close(list(self.objects))
 
-    def begin(self) -> None:
-        """A new app begins; what the one before it hasn't asked for any more is closed."""
-        self.close([name for name in self.objects if name not in self.asked])
-        self.asked.clear()
+    def start_app(self) -> None:
+        """Close what the code before the reload did not ask for. Called before the app's code starts."""
+        self.close([name for name in self.objects if name not in self.requested])
+        self.requested.clear()
 
 
 kept = Kept()
 
 
 def keep(name: str, make: Callable[[], T], close: Optional[Callable[[T], object]] = None) -> T:
-    """Return what *make* returned the first time, again and again, after each reload too.
+    """Return what *make* returned the first time, after each reload too.
 
-    *close* is called with it when the app ends, or does not ask for it any more.
+    *close* is called with the object when the process ends, or at a reload when the code before it did not ask for
+    *name*. Raises what *make* raises.
     """
     if name not in kept.objects:
         if not kept.objects:
             atexit.register(kept.close_all)
         kept.objects[name] = make()
-    kept.closers[name] = close  # the newest code's
-    kept.asked.add(name)
+    kept.closers[name] = close  # of the newest code
+    kept.requested.add(name)
     value: T = kept.objects[name]
     return value
 
 
 def reloading() -> bool:
-    """Tell whether the app's loop shall return, since new code is waiting."""
-    return kept.wanted
+    """Return whether new code is waiting, so that the app should return from its main loop."""
+    return kept.reload_wanted
 
 
-def tell_listening() -> None:
-    """The app has got hold of `reloading`."""
-    if kept.on_listening is not None:
-        tell, kept.on_listening = kept.on_listening, None
-        tell()
+def report_import() -> None:
+    """Note that the app has imported `reloading`."""
+    if kept.on_import is not None:
+        call, kept.on_import = kept.on_import, None
+        call()

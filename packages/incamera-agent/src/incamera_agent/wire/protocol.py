@@ -1,0 +1,166 @@
+"""What the host, the agent and the app's process spell alike (docs/reference/agent-protocol.md).
+
+The host imports this module, `incamera_agent.wire.frames` and nothing else of the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from incamera_agent import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
+    from incamera_agent.wire.frames import Message
+
+PROTOCOL = 1
+
+# A file is sent in pieces of at most so many bytes.
+PIECE_BYTES = 1 << 20
+# The host sends at most so many bytes of input that the app has not consumed yet …
+INPUT_WINDOW_BYTES = 1 << 16
+# … and the agent refuses more than this.
+MAXIMUM_INPUT_BYTES = 1 << 20
+
+MODULE = "incamera_agent"
+AGENTS_FOLDER = "/tmp/incamera-agent"
+SOCKET = "socket"
+# Environment variables: the launcher names the run with the first. An app that is started with the second can be
+# attached to: its value is the path of the attach socket, or the number of an open descriptor.
+RUN_VARIABLE = "INCAMERA_RUN"
+ATTACH_VARIABLE = "INCAMERA_ATTACH"
+
+EXIT_PROTOCOL = 3
+EXIT_BUSY = 4
+
+
+class Option:
+    """Words of the agent's command line, and what `ps` shows of its children."""
+
+    APP = "--app"
+    USER = "--user"
+    COMMAND = "--command"
+    FOLDER = "--folder"
+    TAKE_OVER = "--take-over"
+    FORK_SERVER = "--fork-server"
+    COMPILE_CHECK = "--compile-check"
+
+
+class Request:
+    """The `type` of what a client asks."""
+
+    HELLO = "hello"
+    GOODBYE = "goodbye"
+    PRELOAD = "preload"
+    OPEN = "open"
+    PUT = "put"
+    DELETE = "delete"
+    DISCARD = "discard"
+    COMMIT = "commit"
+    START = "start"
+    STDIN = "stdin"
+    RESIZE = "resize"
+    SIGNAL = "signal"
+    STOP = "stop"
+    RELOAD = "reload"
+    MEMORY = "memory"
+    TAKE_OVER = "take-over"
+    ATTACH = "attach"
+    DETACH = "detach"
+    EVAL = "eval"
+    COMPLETE = "complete"
+    INTERRUPT = "interrupt"
+    STACKS = "stacks"
+
+
+class Answer:
+    """The `type` of an answer to a request; `hello`, `memory` and `stacks` are answered in kind."""
+
+    HELLO = "hello"
+    ERROR = "error"
+    PRELOADED = "preloaded"
+    OPENED = "opened"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    STARTED = "started"
+    RELOADED = "reloaded"
+    RESTARTED = "restarted"
+    MEMORY = "memory"
+    ATTACHED = "attached"
+    EVALUATED = "evaluated"
+    COMPLETIONS = "completions"
+    STACKS = "stacks"
+
+
+class Event:
+    """The `type` of what the agent sends unasked."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    CONSUMED = "consumed"
+    EXITED = "exited"
+    LOG = "log"
+    OUTPUT = "output"
+
+
+class ErrorKind:
+    """The `kind` of an `error`."""
+
+    PROTOCOL = "protocol"
+    BUSY = "busy"
+    TAKEN_OVER = "taken-over"
+    STOPPED = "stopped"
+    REQUEST = "request"
+    OPEN = "open"
+    PUT = "put"
+    COMMIT = "commit"
+    PRELOAD = "preload"
+    START = "start"
+    NO_RUN = "no-run"
+    FLOOD = "flood"
+    CONSOLE = "console"
+
+
+class EndReason:
+    """The `reason` of an `exited`, where there is one."""
+
+    STOPPED = "stopped"
+    MEMORY_LIMIT = "memory-limit"
+    OUT_OF_MEMORY = "out-of-memory"
+
+
+def agent_command(python: str, *, app: str, user: str, command: str, take_over: bool = False) -> List[str]:
+    """Return the command line that starts the agent for *app* with the interpreter *python*.
+
+    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app.
+    """
+    words = [python, "-m", MODULE, Option.APP, app, Option.USER, user, Option.COMMAND, command]
+    return [*words, Option.TAKE_OVER] if take_over else words
+
+
+def signal_exit_code(number: int) -> int:
+    """Return the exit code that stands for a process which signal *number* killed, as in a shell."""
+    return 128 + number
+
+
+def describe_agent() -> Message:
+    """Return the answer to a `hello` of the same protocol."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"type": Answer.HELLO, "protocol": PROTOCOL, "agent": __version__, "python": python, "pid": os.getpid()}
+
+
+def refuse_protocol(hello: Message) -> Message:
+    """Return the answer to a `hello` of another protocol."""
+    theirs, tool = hello.get("protocol"), hello.get("tool")
+    text = f"incamera {tool} speaks protocol {theirs}, the agent {__version__} in the camera protocol {PROTOCOL}"
+    return {
+        "type": Answer.ERROR,
+        "kind": ErrorKind.PROTOCOL,
+        "message": text,
+        "hint": "deploy again with the incamera that you use now",
+        "protocol": PROTOCOL,
+        "agent": __version__,
+    }
