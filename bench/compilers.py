@@ -25,6 +25,7 @@ from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, prepare
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
+from incamera.toolchain.wheel_build import WheelBuild
 from measure import ROOT, Figure, environment, main, run, say, temporary_folder
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def measure_one(context: Context, folder: Path, arguments: argparse.Namespace) -
     for project in projects:
 
         def build_project(project: Path = project) -> None:
-            build_wheel(project, toolchain, context.store, folder / "wheels")
+            build_wheel(WheelBuild(project=project, store=context.store), toolchain, folder / "wheels")
 
         found[f"{project.name} wheel, first"] = (_seconds(build_project), "s")
         again = [_seconds(build_project) for _ in range(arguments.rounds)]

@@ -32,6 +32,7 @@ from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
+from incamera.toolchain.wheel_build import WheelBuild
 from incamera.wheels.fetch import fetch_files
 from measure import CannotMeasure, Figure, main, say, temporary_folder
 
@@ -103,11 +104,13 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         native = ensure_emulated_root(context, host_target(require_host(), target), _DEV)
 
         def cross(project: Path) -> Path:
-            return build_wheel(project, toolchain, context.store, folder / "cross", options=_OPTIONS)
+            return build_wheel(
+                WheelBuild(project=project, store=context.store, options=_OPTIONS), toolchain, folder / "cross"
+            )
 
         def inside(root: EmulatedRoot) -> Callable[[Path], Path]:
             return lambda project: build_wheel_emulated(
-                project, root, context.store, folder / str(root.target), options=_OPTIONS
+                WheelBuild(project=project, store=context.store, options=_OPTIONS), root, folder / str(root.target)
             )
 
         say("warm all three with a small project")

@@ -124,8 +124,7 @@ class Console:
         if not self.interactive or self.quiet or total <= 0:
             yield lambda _: None
             return
-        # lazy: most commands show no progress bar, and rich takes as long to import as the rest of the tool
-        from rich.console import Console as RichConsole
+        from rich.console import Console as RichConsole  # lazy: start-up; most commands show no progress bar
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())

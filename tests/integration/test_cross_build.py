@@ -21,6 +21,7 @@ from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
+from incamera.toolchain.wheel_build import WheelBuild
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -103,7 +104,9 @@ def test_each_back_end_builds_for_the_target(
     notes: list[str] = []
     log = tmp_path / "log"
     wheel = build_wheel(
-        PROJECTS / project, toolchain_with(target, "zlib1g-dev"), store, tmp_path, log=log, note=notes.append
+        WheelBuild(project=PROJECTS / project, store=store, log=log, warn=notes.append),
+        toolchain_with(target, "zlib1g-dev"),
+        tmp_path,
     )
     found = read_modules(wheel)
     assert {Path(name).name.partition(".")[0] for name in found} == set(modules)
@@ -157,7 +160,9 @@ def test_cmake_finds_the_targets_python(
 def test_back_ends_without_a_compiler(
     store: Store, toolchain_with: ToolchainWith, tmp_path: Path, project: str
 ) -> None:
-    wheel = build_wheel(PROJECTS / project, toolchain_with(ARMV7, "zlib1g-dev"), store, tmp_path)
+    wheel = build_wheel(
+        WheelBuild(project=PROJECTS / project, store=store), toolchain_with(ARMV7, "zlib1g-dev"), tmp_path
+    )
     assert wheel.name.startswith("pure-1-py")
     with zipfile.ZipFile(wheel) as archive:
         assert archive.read("pure.py") == b"ANSWER = 42\n"
@@ -166,7 +171,9 @@ def test_back_ends_without_a_compiler(
 def test_a_real_sdist_with_a_library_of_debians(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
-    wheel = build_wheel(sdist("PyYAML", "6.0.3"), toolchain_with(target, "libyaml-dev"), store, tmp_path)
+    wheel = build_wheel(
+        WheelBuild(project=sdist("PyYAML", "6.0.3"), store=store), toolchain_with(target, "libyaml-dev"), tmp_path
+    )
     machine = target.architecture.facts.wheel
     assert wheel.name == f"pyyaml-6.0.3-cp311-cp311-linux_{machine}.whl"
     [module] = read_modules(wheel).values()
@@ -176,7 +183,7 @@ def test_a_real_sdist_with_a_library_of_debians(
 def test_a_real_sdist_of_the_limited_api(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
-    wheel = build_wheel(sdist("tornado", "6.5.2"), toolchain_with(target), store, tmp_path)
+    wheel = build_wheel(WheelBuild(project=sdist("tornado", "6.5.2"), store=store), toolchain_with(target), tmp_path)
     assert "-abi3-" in wheel.name
     assert list(read_modules(wheel)) == ["tornado/speedups.abi3.so"]
 
@@ -186,7 +193,7 @@ def test_a_real_sdist_that_would_download_says_so_at_once(
 ) -> None:
     # Without libzmq3-dev it fetches libzmq through CMake.
     with pytest.raises(ToolFailed, match=r"wanted to download github\.com") as caught:
-        build_wheel(sdist("pyzmq", "27.1.0"), toolchain_with(ARMV7), store, tmp_path)
+        build_wheel(WheelBuild(project=sdist("pyzmq", "27.1.0"), store=store), toolchain_with(ARMV7), tmp_path)
     assert "-dev package" in str(caught.value.hint)
 
 
@@ -197,7 +204,9 @@ def test_downloads_are_refused_whatever_asks(
     options = BuildOptions(environment={"WAY": way}, build_requires=("setuptools>=77", "pip"))
     with pytest.raises(ToolFailed, match=r"wanted to download downloads\.example\.org") as caught:
         build_wheel(
-            PROJECTS / "downloads", toolchain_with(ARMV7), store, tmp_path, options=options, hint="take the wheel"
+            WheelBuild(project=PROJECTS / "downloads", store=store, options=options, hint="take the wheel"),
+            toolchain_with(ARMV7),
+            tmp_path,
         )
     assert caught.value.hint == "take the wheel"
 
@@ -221,7 +230,7 @@ def test_a_recipe_changes_requirements_settings_and_environment(
         build_requires=("setuptools>=77",),
     )
     with pytest.raises(ToolFailed) as caught:
-        build_wheel(project, toolchain_with(ARMV7), store, tmp_path / "out", options=options)
+        build_wheel(WheelBuild(project=project, store=store, options=options), toolchain_with(ARMV7), tmp_path / "out")
     sysroot = caught.value.tail.rpartition("'")[0].rpartition("'")[2]
     assert sysroot.endswith("/sysroot")
     assert f"({{'one': '{sysroot}/usr', 'many': ['a', 'b']}}, '{sysroot}')" in caught.value.tail
@@ -234,5 +243,7 @@ def test_rust_is_refused_before_anything_is_fetched(
     project.mkdir()
     (project / "pyproject.toml").write_text('[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n')
     with pytest.raises(BuildError, match=r"orjson-3\.11\.0 is written in Rust") as caught:
-        build_wheel(project, toolchain_with(ARMV7), store, tmp_path / "out", hint="take ujson")
+        build_wheel(
+            WheelBuild(project=project, store=store, hint="take ujson"), toolchain_with(ARMV7), tmp_path / "out"
+        )
     assert caught.value.hint == "take ujson"

@@ -22,6 +22,7 @@ from incamera.targets.target import Target
 from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
+from incamera.toolchain.wheel_build import WheelBuild
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -117,11 +118,9 @@ def test_a_build_that_runs_what_it_has_compiled_makes_what_a_cross_build_makes(
 ) -> None:
     log = tmp_path / "log"
     emulated = build_wheel_emulated(
-        make_project(tmp_path / "own", setup=RUNS_ITS_OWN + SETUP),
+        WheelBuild(project=make_project(tmp_path / "own", setup=RUNS_ITS_OWN + SETUP), store=store, log=log),
         dataclasses.replace(root, namespaces=namespaces),
-        store,
         tmp_path / "emulated",
-        log=log,
     )
     printed = log.read_text()
     if namespaces and "proot is used" in printed:
@@ -130,7 +129,9 @@ def test_a_build_that_runs_what_it_has_compiled_makes_what_a_cross_build_makes(
     # With namespaces, what the store has cannot be changed.
     assert f"told: 4 armv7l {'False' if namespaces else ''}" in printed
     crossed = build_wheel(
-        make_project(tmp_path / "cross"), toolchain_for(ARMV7, Compiler.gcc), store, tmp_path / "crossed"
+        WheelBuild(project=make_project(tmp_path / "cross"), store=store),
+        toolchain_for(ARMV7, Compiler.gcc),
+        tmp_path / "crossed",
     )
     assert describe(emulated) == describe(crossed)
     assert not litter(store, os.getpid())
@@ -150,7 +151,7 @@ if "bdist_wheel" in sys.argv:
     project = make_project(tmp_path / "own", setup=setup + SETUP, source=MODULE + "int f(void) { return nowhere; }\n")
     log = tmp_path / "log"
     with pytest.raises(ToolFailed) as caught:
-        build_wheel_emulated(project, root, store, tmp_path / "out", log=log)
+        build_wheel_emulated(WheelBuild(project=project, store=store, log=log), root, tmp_path / "out")
     assert caught.value.tail.splitlines()[0].startswith("own.c:5:")
     assert "nowhere" in caught.value.tail
     assert "Traceback" not in caught.value.tail
@@ -163,9 +164,10 @@ import pickle, signal, sys
 from pathlib import Path
 from incamera.store import Store
 from incamera.toolchain.emulation import build_wheel_emulated
+from incamera.toolchain.wheel_build import WheelBuild
 signal.signal(signal.SIGINT, signal.default_int_handler)
 root, store, project = pickle.loads(bytes.fromhex(sys.argv[1]))
-build_wheel_emulated(project, root, Store(store), project.parent / "out")
+build_wheel_emulated(WheelBuild(project=project, store=Store(store)), root, project.parent / "out")
 """
 
 

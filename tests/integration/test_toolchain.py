@@ -17,6 +17,7 @@ from incamera.targets.target import Target
 from incamera.toolchain.build_folder import Toolchain
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
+from incamera.toolchain.wheel_build import WheelBuild
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -66,7 +67,8 @@ def test_the_example_is_built_for_the_target_and_alike_twice(
     toolchain = toolchain_for(target, compiler)
     before = sorted(NUMBERS.rglob("*"))
     wheels = [
-        build_wheel(NUMBERS, toolchain, store, tmp_path / name, log=tmp_path / f"log-{name}") for name in ("one", "two")
+        build_wheel(WheelBuild(project=NUMBERS, store=store, log=tmp_path / f"log-{name}"), toolchain, tmp_path / name)
+        for name in ("one", "two")
     ]
     assert wheels[0].name == f"numbers_demo-1.0-cp311-cp311-linux_{target.architecture.facts.wheel}.whl"
     one, two = (hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
@@ -100,7 +102,11 @@ def test_a_projects_own_host_folders_are_left_out(
         runtime_library_dirs=["/usr/lib"],
     )
     notes: list[str] = []
-    build_wheel(project, toolchain_for(target, Compiler.gcc), store, tmp_path / "out", note=notes.append)
+    build_wheel(
+        WheelBuild(project=project, store=store, warn=notes.append),
+        toolchain_for(target, Compiler.gcc),
+        tmp_path / "out",
+    )
     for what in (f"-I{trap}", "-I/usr/include", "-L/usr/lib", "-rpath /usr/lib"):
         assert any(what in note for note in notes), what
 
@@ -122,7 +128,9 @@ def test_the_hosts_variables_do_not_reach_a_build(
         monkeypatch.setenv(name, str(value))
     source = "#ifdef LEAK\n#error CFLAGS was used\n#endif\n" + MODULE
     assert build_wheel(
-        make_project(tmp_path / "own", source), toolchain_for(target, Compiler.gcc), store, tmp_path / "o"
+        WheelBuild(project=make_project(tmp_path / "own", source), store=store),
+        toolchain_for(target, Compiler.gcc),
+        tmp_path / "o",
     )
 
 
@@ -132,7 +140,11 @@ def test_a_mistake_in_the_source_is_shown_with_its_line(
     project = make_project(tmp_path / "own", MODULE + "int f(void) { return nowhere; }\n")
     log = tmp_path / "log"
     with pytest.raises(ToolFailed) as caught:
-        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out", log=log)
+        build_wheel(
+            WheelBuild(project=project, store=store, log=log),
+            toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
+            tmp_path / "out",
+        )
     assert caught.value.tail.splitlines()[0].startswith("own.c:5:")
     assert "nowhere" in caught.value.tail
     assert "Traceback" not in caught.value.tail
@@ -146,7 +158,11 @@ def test_a_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: T
     library.write_bytes(b"\x7fELF")
     project = make_project(tmp_path / "own", MODULE, extra_objects=[str(library)])
     with pytest.raises(ToolFailed) as caught:
-        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+        build_wheel(
+            WheelBuild(project=project, store=store),
+            toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
+            tmp_path / "out",
+        )
     assert f"{library} is a library of this computer" in caught.value.tail
     assert "tool.incamera.debs" in caught.value.tail
 
@@ -162,7 +178,11 @@ def test_a_binary_for_the_host_in_the_wheel_is_refused_by_name(
     with (project / "pyproject.toml").open("a") as stream:
         stream.write('[tool.setuptools]\npackages = ["data"]\n[tool.setuptools.package-data]\ndata = ["tool"]\n')
     with pytest.raises(BuildError, match="data/tool is for"):
-        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+        build_wheel(
+            WheelBuild(project=project, store=store),
+            toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
+            tmp_path / "out",
+        )
 
 
 def test_build_requirements_that_do_not_exist_are_named(
@@ -172,7 +192,11 @@ def test_build_requirements_that_do_not_exist_are_named(
     text = (project / "pyproject.toml").read_text().replace("setuptools>=77", "setuptools>=9999")
     (project / "pyproject.toml").write_text(text)
     with pytest.raises(ToolFailed, match="setuptools>=9999"):
-        build_wheel(project, toolchain_for(Target.parse("armv7hf"), Compiler.gcc), store, tmp_path / "out")
+        build_wheel(
+            WheelBuild(project=project, store=store),
+            toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
+            tmp_path / "out",
+        )
 
 
 def test_c_plus_plus_uses_the_shared_library(
@@ -189,7 +213,7 @@ def test_c_plus_plus_uses_the_shared_library(
     )
     setup = (project / "setup.py").read_text().replace("own.c'", "own.cpp'")
     (project / "setup.py").write_text(setup)
-    wheel = build_wheel(project, toolchain_for(target, Compiler.gcc), store, tmp_path / "out")
+    wheel = build_wheel(WheelBuild(project=project, store=store), toolchain_for(target, Compiler.gcc), tmp_path / "out")
     with zipfile.ZipFile(wheel) as archive:
         [module] = [name for name in archive.namelist() if name.endswith(".so")]
         elf = ELFFile(io.BytesIO(archive.read(module)))

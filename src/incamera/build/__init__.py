@@ -1,1 +1,1 @@
-"""Building: what is made of a lock and a project, each part only when it is stale."""
+"""Builds what a lock and a project need: wheels, runtimes, bundles and images, each only when it is stale."""

@@ -1,4 +1,4 @@
-"""Work that is begun before its result is wanted."""
+"""Work that starts in a background thread, before its result is needed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from incamera.waiting import await_result
 if TYPE_CHECKING:
     from incamera.context import Context
 
-# How long to wait, once interrupted, for the background to clean up after itself.
+# How long an interrupted command waits for the background thread to clean up.
 _GRACE_SECONDS = 5.0
 
 T = TypeVar("T")
 
 
-class Later(Generic[T]):
-    """A piece of work that begins in the background as soon as somebody knows that it will be needed."""
+class Background(Generic[T]):
+    """Runs *work* once, in a thread, when `start` or `result` is called.
+
+    Leaving the `with` block waits for the thread. After Ctrl-C it stops downloads, and waits for five seconds at most.
+    """
 
     def __init__(self, context: Context, work: Callable[[], T]) -> None:
         self._context = context
         self._work = work
         self._future: Future[T] = Future()
-        # Not an executor's: the interpreter would wait for it at its end, whatever it waits for itself.
-        self._thread = Thread(target=self._run, name="later", daemon=True)
+        # A daemon thread: the interpreter would wait for the threads of an executor when it exits.
+        self._thread = Thread(target=self._run, name="background", daemon=True)
 
     def __enter__(self) -> Self:
         return self
@@ -44,10 +47,12 @@ class Later(Generic[T]):
             self._thread.join()
 
     def start(self) -> None:
+        """Start the work, unless it has been started."""
         if self._thread.ident is None:
             self._thread.start()
 
     def result(self) -> T:
+        """Wait for the work, and return its result. Raises what the work raised."""
         self.start()
         return await_result(self._future)
 

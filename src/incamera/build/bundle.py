@@ -1,17 +1,23 @@
-"""What is made when a bundle is not there yet: the project's wheel, and the bundle out of runtime and app."""
+"""Makes a bundle that is not in the store: the project's own wheel, then runtime and app in one tree."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.keys import project_wheel_key
+from incamera.build.toolchain import ensure_toolchain
 from incamera.runtime import bundle as bundles
 from incamera.runtime import layout
 from incamera.runtime.bytecode import byte_compiler
 from incamera.runtime.libraries import find_missing
 from incamera.runtime.missing import load_missing
+from incamera.toolchain.pep517 import build_wheel
+from incamera.toolchain.plan import Compiler
+from incamera.toolchain.wheel_build import WheelBuild
+from incamera.wheels.install import install_wheel
 
 if TYPE_CHECKING:
     from incamera.build.runtime import Interpreter
@@ -22,12 +28,11 @@ if TYPE_CHECKING:
     from incamera.tree import Entry
 
 
-def ensure_wheel(context: Context, project: Project, target: Target, app_digest: str) -> Path:
-    """Return the project's wheel for *target*, built through its own back end if its files have changed."""
-    from incamera.build.toolchain import ensure_toolchain
-    from incamera.toolchain.pep517 import build_wheel
-    from incamera.toolchain.plan import Compiler
+def ensure_project_wheel(context: Context, project: Project, target: Target, app_digest: str) -> Path:
+    """Return the project's wheel for *target*; if its files have changed, its build back end builds it.
 
+    *app_digest* is a digest of the project's files. Raises BuildError, ToolFailed.
+    """
     key = project_wheel_key(project, target, app_digest)
     found = context.store.find_tree("wheels", key)
     if found is None:
@@ -36,16 +41,15 @@ def ensure_wheel(context: Context, project: Project, target: Target, app_digest:
         if found is not None:
             step.cached = True
         else:
+            wheel_build = WheelBuild(
+                project=project.folder,
+                store=context.store,
+                environment=context.environment,
+                warn=context.reporter.warn,
+            )
 
             def build(tree: Path) -> None:
-                build_wheel(
-                    project.folder,
-                    toolchain,
-                    context.store,
-                    tree,
-                    environment=context.environment,
-                    note=context.reporter.warn,
-                )
+                build_wheel(wheel_build, toolchain, tree)
 
             found, step.cached = context.store.ensure_tree("wheels", key, build)
         wheel = next(found.glob("*.whl"))
@@ -53,50 +57,72 @@ def ensure_wheel(context: Context, project: Project, target: Target, app_digest:
     return wheel
 
 
-def assemble_bundle(
-    context: Context,
-    project: Project,
-    lock: Lock,
-    key: str,
-    runtime_key: str,
-    files: Sequence[str],
-    wheel: Path | None,
-    interpreter: Interpreter,
-) -> None:
-    from incamera.wheels.install import install_wheel
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleParts:
+    """What a bundle is made of.
 
-    runtime = context.store.find_tree("runtimes", runtime_key)
+    `files`: the project's files, relative to its folder. `wheel`: the project's own; None when it has no build system.
+    `interpreter`: the command that byte-compiles.
+    """
+
+    project: Project
+    lock: Lock
+    runtime_key: str
+    files: Sequence[str]
+    wheel: Path | None
+    interpreter: Interpreter
+
+
+def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
+    """Make the bundle of *parts*, and put it into the store under *key*."""
+    runtime = context.store.find_tree("runtimes", parts.runtime_key)
     assert runtime is not None
-    known = {entry.path: entry for entry in context.store.tree_entries("runtimes", runtime_key)}
+    # The digests of the runtime's files are known, so the store need not compute them again.
+    known = {entry.path: entry for entry in context.store.tree_entries("runtimes", parts.runtime_key)}
 
     def build(tree: Path) -> Mapping[str, Entry]:
         bundles.link_tree(runtime, tree)
-        if wheel is not None:  # it has the project's files, but for the one that is run
-            install_wheel(wheel, tree / layout.APP)
-        bundles.add_app(tree, project.folder, _own_files(project, files, tree) if wheel is not None else files)
-        with byte_compiler(interpreter, {}, workers=1) as compiler:
-            sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
-            compiler.submit(tree, sorted(sources))
-        bundles.write_manifest(
-            tree,
-            name=project.name,
-            version=project.version,
-            target=lock.target,
-            arguments=project.entry.to_arguments(),
-            missing=[*load_missing(tree), *find_missing(tree, layout.APP)],
-            distributions=[
-                {"name": item.name, "version": item.version, "source": item.source, "why": item.why}
-                for item in lock.distributions
-            ],
-        )
+        _add_app(parts, tree)
+        _compile_app(parts, tree)
+        _write_manifest(parts, tree)
         return known
 
     context.store.ensure_tree("bundles", key, build)
 
 
-def _own_files(project: Project, files: Sequence[str], tree: Path) -> Sequence[str]:
-    """Return which of the project's *files* are added to those of its wheel: the one that is run, and the tests."""
-    if project.variant == "test":
-        # Tests read whatever lies beside them; where a wheel's packages come from is no place to import them from.
-        return [file for file in files if not file.startswith("src/") and not (tree / layout.APP / file).exists()]
-    return [project.entry.file] if project.entry.file else []
+def _add_app(parts: BundleParts, tree: Path) -> None:
+    files = parts.files
+    if parts.wheel is not None:
+        install_wheel(parts.wheel, tree / layout.APP)
+        files = _files_besides_wheel(parts, tree)
+    bundles.add_app(tree, parts.project.folder, files)
+
+
+def _files_besides_wheel(parts: BundleParts, tree: Path) -> Sequence[str]:
+    """Return the project's files that are added to those of its wheel: the entry script or, in a test bundle, tests."""
+    if parts.project.variant == "test":
+        # Tests may read any file beside them. The packages in src/ come from the wheel alone.
+        return [file for file in parts.files if not file.startswith("src/") and not (tree / layout.APP / file).exists()]
+    return [parts.project.entry.file] if parts.project.entry.file else []
+
+
+def _compile_app(parts: BundleParts, tree: Path) -> None:
+    with byte_compiler(parts.interpreter, {}, workers=1) as compiler:
+        sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
+        compiler.submit(tree, sorted(sources))
+
+
+def _write_manifest(parts: BundleParts, tree: Path) -> None:
+    project, lock = parts.project, parts.lock
+    bundles.write_manifest(
+        tree,
+        name=project.name,
+        version=project.version,
+        target=lock.target,
+        arguments=project.entry.to_arguments(),
+        missing=[*load_missing(tree), *find_missing(tree, layout.APP)],
+        distributions=[
+            {"name": item.name, "version": item.version, "source": item.source, "why": item.why}
+            for item in lock.distributions
+        ],
+    )

@@ -1,4 +1,4 @@
-"""Host tools out of Debian packages: fetched once into the store, run from there, never installed."""
+"""Trees of unpacked Debian packages in the store, from which tools run on this host without being installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from incamera.debian.closure import load_closure_rules, resolve_closure
+from incamera.debian.fetch import fetch_debs
+from incamera.debian.index import load_indexes
+from incamera.debian.unpack import unpack_deb
 from incamera.targets.suite import Suite, require_suite
 
 if TYPE_CHECKING:
@@ -16,20 +20,18 @@ if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
     from incamera.targets.packages import DebSet
 
-# Raise it when trees made from the same packages change.
+# Increase it when trees made from the same packages change.
 _FORMAT = 1
 
-# What tools don't need of their packages: manuals, translations.
-_WORDS = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "locale", "man"))
+# Manuals and translations, which no tool needs to run.
+_DOCUMENTATION = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "lintian", "locale", "man"))
 
 _index_lock = Lock()
 _indexes: dict[tuple[str, str, str], PackageIndex] = {}
 
 
 def load_index(context: Context, suite: Suite, architecture: str) -> PackageIndex:
-    """Return the suite's package index; asked for once in a process, however many steps want it."""
-    from incamera.debian.index import load_indexes
-
+    """Return the package index of *suite* for a Debian *architecture*; each is loaded once in a process."""
     key = (str(context.mirror), suite.name, architecture)
     if key not in _indexes:
         index = load_indexes(suite, architecture, context.mirror, context.http, context.store)
@@ -47,24 +49,27 @@ def ensure_deb_tree(
     select: Callable[[str], str | None] = lambda path: path,
     finish: Callable[[Path], None] = lambda tree: None,
 ) -> Path:
-    """Return a tree of *debs*, unpacked; *purpose* is what it's for ("qemu").
+    """Return the tree of *debs* and the packages that they need; if the store does not have it, make it.
 
-    *select* chooses among the files, and *finish* completes the new tree: the same for each tree of that *purpose*.
-    What was resolved the first time stays until the store is cleaned: no network is needed again.
+    *purpose* names the tree ("qemu"). *select* returns the path of a file in the tree, None to leave it out. *finish*
+    is called with the new tree. Both must do the same for every tree of that *purpose*: they are not part of its key.
+    The versions chosen the first time stay until the store is cleaned, so no network is needed again.
+
+    Raises FetchError, ResolveError.
     """
-    wish = [_FORMAT, purpose, sorted(debs.roots), sorted(debs.leave_out), debs.suite, debs.architecture]
-    key = hashlib.sha256(json.dumps(wish).encode()).hexdigest()[:32]
+    inputs = [_FORMAT, purpose, sorted(debs.roots), sorted(debs.leave_out), debs.suite, debs.architecture]
+    key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
     if found := context.store.find_tree("tools", key):
         return found
-
-    from incamera.debian.closure import load_closure_rules, resolve_closure
-
     index = load_index(context, require_suite(debs.suite), debs.architecture)
     rules = load_closure_rules().extended(excluded=dict.fromkeys(debs.leave_out, "not wanted in this tree"))
     closure = resolve_closure(index, debs.roots, rules)
 
+    def select_file(path: str) -> str | None:
+        return None if path.startswith(_DOCUMENTATION) else select(path)
+
     def build(tree: Path) -> None:
-        unpack_debs(context, closure, tree, lambda path: None if path.startswith(_WORDS) else select(path), step=step)
+        unpack_debs(context, closure, tree, select_file, step=step)
         finish(tree)
 
     return context.store.ensure_tree("tools", key, build)[0]
@@ -79,9 +84,11 @@ def unpack_debs(
     step: Step | None = None,
     on_files: Callable[[Deb, Sequence[str]], None] | None = None,
 ) -> None:
-    """Fetch *debs* and unpack each as soon as it is there. *on_files* is told which files each brought."""
-    from incamera.debian.fetch import fetch_debs
-    from incamera.debian.unpack import unpack_deb
+    """Download *debs*, and unpack each into *tree* as soon as it has arrived.
+
+    *select* returns the path of a file in the tree, None to leave it out. *on_files* is called with each deb and the
+    paths of its files. Raises FetchError.
+    """
 
     def unpack(deb: Deb, path: Path) -> None:
         files = unpack_deb(path, tree, select)

@@ -1,7 +1,8 @@
-"""Building an sdist under emulation, in a private root folder of the target."""
+"""The root folder, with the target's own packages, in which sdists are built under emulation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,15 @@ from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 from incamera.toolchain.plan import Compiler, plan_toolchain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from incamera.context import Context
     from incamera.targets.target import Target
 
 
 def ensure_emulated_root(context: Context, target: Target, dev: Sequence[str] = ()) -> EmulatedRoot:
-    """Return the root in which *target*'s sdists are built, with the packages *dev*; fetched where it's not there."""
+    """Return the root in which sdists for *target* are built, with the Debian packages *dev* in it.
+
+    Its packages are downloaded if the store does not have them. Raises FetchError, ResolveError.
+    """
     host = require_host()
     plan = plan_emulated_root(target, host, dev)
     with context.reporter.step("emulated root") as step:
@@ -51,9 +53,9 @@ def ensure_emulated_root(context: Context, target: Target, dev: Sequence[str] = 
 
 
 def warn_of_emulation(context: Context, name: str, source: Path, target: Target) -> None:
-    """Say how long the build of *name*, whose sdist is unpacked in *source*, will take, and why."""
+    """Warn that *name* is built under emulation, and how long that takes; its sdist is unpacked in *source*."""
     minutes = max(1, round(estimate_seconds(source) / 60))
     context.reporter.warn(
-        f"{name} is built under emulation, since it can't be cross-built or you chose so: the compiler itself is the "
-        f"camera's then, and takes some {TIMES_SLOWER} times as long; roughly {minutes} min for {target}, once"
+        f"{name} is built under emulation for {target}, since it can't be cross-built or you chose so. The compiler "
+        f"runs under emulation, too, about {TIMES_SLOWER} times slower: this takes roughly {minutes} min, once"
     )

@@ -1,4 +1,4 @@
-"""The form that a bundle takes on a device: its runtime as one file, made once and kept in the store."""
+"""Images: a bundle's runtime as one file, in the form that a device can mount or unpack; kept in the store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.runtime.bundle import MANIFEST
 from incamera.runtime.images import Image, app_entries, runtime_entries
+from incamera.runtime.images.archive import make_archive
+from incamera.runtime.images.order import plan_order
+from incamera.runtime.images.squashfs import COMPRESSIONS, check_of, end_with_large, make_squashfs, parse_layout
 from incamera.runtime.layout import APP
 from incamera.targets.form import Form
 from incamera.targets.host import require_host
@@ -25,20 +28,18 @@ if TYPE_CHECKING:
     from incamera.runtime.bundle import Bundle
 
 DEFAULT_COMPRESSION = "zstd"
-# Raise it when images made from the same runtime change.
+# Increase it when images made from the same runtime change.
 _FORMAT = 5
-# More is not read and unpacked before a start, however much a runtime's packages import.
-_MOST_HOT = 24 << 20
-_MOST_UNPACKED = 64 << 20
+# The most that is read and unpacked before a start, in bytes, even if a runtime's packages import more.
+_MAX_READ_AHEAD = 24 << 20
+_MAX_UNPACKED_AHEAD = 64 << 20
 _FILE = "image"
 _FACTS = "facts.json"
 
 
-def find_compression(tried: Sequence[str]) -> str | None:
-    """Return the best compression of those that a device told it can mount (`squashfs zstd`); None: it can't."""
-    from incamera.runtime.images.squashfs import COMPRESSIONS
-
-    return next((name for name in COMPRESSIONS if f"{Form.squashfs} {name}" in tried), None)
+def find_compression(mountable: Sequence[str]) -> str | None:
+    """Return the best compression of *mountable*, the images that a device can mount (`squashfs zstd`); None: none."""
+    return next((name for name in COMPRESSIONS if f"{Form.squashfs} {name}" in mountable), None)
 
 
 def ensure_image(
@@ -49,7 +50,7 @@ def ensure_image(
     compression: str = DEFAULT_COMPRESSION,
     step: Step | None = None,
 ) -> Image:
-    """Return the runtime of *bundle* in that form, made unless the store has it."""
+    """Return the runtime of *bundle* in *form*; if the store does not have it, make it. Raises ToolFailed."""
     entries = runtime_entries(bundle.entries)
     unpacked = sum(entry.size for entry in entries)
     if form is Form.tree:
@@ -61,8 +62,15 @@ def ensure_image(
     key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:32]
 
     def build(tree: Path) -> None:
-        facts = _make(context, bundle, form, compression, tree / _FILE, step)
-        (tree / _FACTS).write_text(json.dumps(facts | {"unpacked": unpacked}), "utf-8")
+        out = tree / _FILE
+        if form is Form.squashfs:
+            facts = _make_squashfs(bundle, compression, ensure_mksquashfs(context, step), out)
+        else:
+            facts = _make_archive(bundle, out)
+        with out.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        facts |= {"digest": digest, "bytes": out.stat().st_size, "unpacked": unpacked}
+        (tree / _FACTS).write_text(json.dumps(facts), "utf-8")
 
     tree, _ = context.store.ensure_tree("images", key, build)
     facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
@@ -70,58 +78,56 @@ def ensure_image(
 
 
 def build_image(context: Context, bundle: Bundle, form: Form) -> Image:
-    """Make the image as a step of its own."""
+    """Return the image of *bundle* in *form*, and report it as a step. Raises ToolFailed."""
     with context.reporter.step("image") as step:
         image = ensure_image(context, bundle, form, step=step)
         step.note(f"{form}, {format_bytes(image.bytes)} of {format_bytes(image.unpacked)}")
     return image
 
 
-def _make(
-    context: Context, bundle: Bundle, form: Form, compression: str, out: Path, step: Step | None
-) -> dict[str, object]:
-    from incamera.runtime.images.order import plan_order
+def _make_squashfs(bundle: Bundle, compression: str, program: Sequence[str], out: Path) -> dict[str, object]:
+    """Write the squashfs image *out* with mksquashfs (*program*).
 
+    Returns the parts of it that are read ahead before a start ("reads", with their "check"), and the files with the
+    number of bytes that are unpacked ahead ("unpacks").
+    """
     entries = runtime_entries(bundle.entries)
     order = plan_order(bundle.path, entries, bundle.target)
     sizes = {entry.path: entry.size for entry in entries}
-    facts: dict[str, object] = {}
-    if form is Form.squashfs:
-        from incamera.runtime.images.squashfs import check_of, end_with_large, make_squashfs, parse_layout
-
-        program = ensure_mksquashfs(context, step)
-        own = {entry.path.partition("/")[0] for entry in app_entries(bundle.entries)} | {APP, MANIFEST}
-        whole = end_with_large(order.whole, sizes)
-        make_squashfs(program, bundle.path, sorted(own), [*whole, *order.rest, *order.partly], compression, out)
-        with (
-            out.open("rb") as stream,
-            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            memoryview(data) as view,
-        ):
-            layout = parse_layout(view)
-            reads = [(layout.tables, len(view)), (0, min(layout.hot_bytes(whole[-1]), _MOST_HOT))]
-            reads += [layout.part(file, *part) for file, parts in order.partly.items() for part in parts]
-            facts = {"reads": reads, "check": check_of(view, reads)}
-        facts["unpacks"] = list(_until(_MOST_UNPACKED, [(file, order.needs(file, sizes[file])) for file in order.hot]))
-    else:
-        from incamera.runtime.images.archive import make_archive
-
-        make_archive(bundle.path, entries, order.hot, out)
-    with out.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return facts | {"digest": digest, "bytes": out.stat().st_size}
+    own = {entry.path.partition("/")[0] for entry in app_entries(bundle.entries)} | {APP, MANIFEST}
+    whole = end_with_large(order.whole, sizes)
+    make_squashfs(program, bundle.path, sorted(own), [*whole, *order.rest, *order.partly], compression, out)
+    with (
+        out.open("rb") as stream,
+        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        memoryview(data) as view,
+    ):
+        layout = parse_layout(view)
+        reads = [(layout.tables, len(view)), (0, min(layout.hot_bytes(whole[-1]), _MAX_READ_AHEAD))]
+        reads += [layout.part(file, *part) for file, parts in order.partly.items() for part in parts]
+        check = check_of(view, reads)
+    unpacks = _take_until(_MAX_UNPACKED_AHEAD, [(file, order.needs(file, sizes[file])) for file in order.hot])
+    return {"reads": reads, "check": check, "unpacks": list(unpacks)}
 
 
-def _until(most: int, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+def _take_until(limit: int, files: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    """Yield *files* and their sizes until the sum of the sizes exceeds *limit*."""
     for file, size in files:
-        most -= size
-        if most < 0:
+        limit -= size
+        if limit < 0:
             return
         yield file, size
 
 
+def _make_archive(bundle: Bundle, out: Path) -> dict[str, object]:
+    entries = runtime_entries(bundle.entries)
+    order = plan_order(bundle.path, entries, bundle.target)
+    make_archive(bundle.path, entries, order.hot, out)
+    return {}
+
+
 def ensure_mksquashfs(context: Context, step: Step | None = None) -> list[str]:
-    """Return how mksquashfs is started: Debian's, of the same version everywhere, through its own loader."""
+    """Return the command that starts mksquashfs: always Debian 12's, so that equal inputs give equal images."""
     host = require_host()
     debs = DebSet(
         suite="bookworm",

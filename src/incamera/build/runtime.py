@@ -1,26 +1,32 @@
-"""The runtime of a lock: its packages fetched or built, then made into one tree."""
+"""Makes the runtime of a lock: its packages, downloaded or built, in one tree."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree, unpack_debs
 from incamera.build.keys import runtime_key
+from incamera.build.sdists import SdistBuild, ensure_built_wheel, fetch_distributions
+from incamera.debian.index import Deb
 from incamera.errors import BuildError
+from incamera.project.recipes import load_recipes
 from incamera.runtime import assemble, layout
 from incamera.runtime.agent import stage_agent
-from incamera.runtime.bytecode import byte_compiler
+from incamera.runtime.bytecode import ByteCompiler, byte_compiler
 from incamera.runtime.launcher import require_launcher
+from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+from incamera.wheels.install import install_wheel
 
 if TYPE_CHECKING:
-    from incamera.context import Context
-    from incamera.debian.index import Deb
-    from incamera.project.lockfile import Lock, LockedDeb
+    from incamera.context import Context, Step
+    from incamera.project.lockfile import Lock
     from incamera.project.settings import Project
+    from incamera.runtime.missing import Missing
     from incamera.targets.target import Target
 
 Interpreter = Sequence[str]
@@ -28,10 +34,7 @@ Interpreter = Sequence[str]
 
 
 def ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
-    """Return the command that starts a host Python of the target's minor version: the bare interpreter."""
-    from incamera.targets.host import require_host
-    from incamera.toolchain.interpreter import BuildInterpreter, HostTree
-
+    """Return the command that starts a Python of *target*'s minor version on this host, for byte-compiling."""
     host = require_host()
     debs = DebSet(
         suite=target.suite.name,
@@ -44,27 +47,30 @@ def ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
 
 
 def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str, Path]:
-    """Return the wheels of the lock's distributions by name: fetched, or built from their sdists.
+    """Return the wheels of the lock's distributions by file name: downloaded, or built of their sdists.
 
-    None is looked for while the runtime that they would go into is there.
+    Returns none when the store has the runtime that they would go into. Raises FetchError, BuildError, ToolFailed.
     """
     if context.store.find_tree("runtimes", runtime_key(project, lock)):
         return {}
-    from incamera.build.sdists import ensure_built_wheel, fetch_distributions
-    from incamera.project.recipes import load_recipes
-
     blobs = fetch_distributions(context, lock)
     recipes = load_recipes(lock.target.architecture, project.recipes)
     wheels = {}
     for item in lock.distributions:
+        if item.file is None:
+            continue
         if item.source == "wheel":
-            assert item.file is not None
             wheels[item.file.filename] = blobs[item.file]
-        elif item.file is not None:
-            recipe = recipes.find(item.name)
-            built = ensure_built_wheel(
-                context, lock.target, item.name, item.source, item.file, recipe, compiler=project.compiler
+        else:
+            sdist = SdistBuild(
+                target=lock.target,
+                name=item.name,
+                source=item.source,
+                file=item.file,
+                recipe=recipes.find(item.name),
+                compiler=project.compiler,
             )
+            built = ensure_built_wheel(context, sdist)
             wheels[built.name] = built
     return wheels
 
@@ -72,43 +78,14 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
 def ensure_runtime(
     context: Context, project: Project, lock: Lock, wheels: Mapping[str, Path], interpreter: Callable[[], Interpreter]
 ) -> str:
-    """Return the key of the runtime made of the lock's debs and of *wheels*, assembled if it isn't there."""
-    from incamera.wheels.install import install_wheel
+    """Return the key of the runtime of the lock's debs and *wheels*; if the store does not have it, make it.
 
+    *interpreter* returns the command that byte-compiles. Raises FetchError, BuildError.
+    """
     key = runtime_key(project, lock)
-
     with context.reporter.step("runtime") as step:
-
-        def build(tree: Path) -> None:
-            keep_source = layout.plan_sources(lock.target, project.keep)
-            wanted: list[str] = []  # the libraries of the packages that the user named
-            with byte_compiler(interpreter(), {}) as compiler:
-
-                def take_in(deb: Deb, files: Sequence[str]) -> None:
-                    sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
-                    compiler.submit(tree, sorted(sources), keep_source=keep_source)
-                    if deb.package in project.debs:
-                        wanted.extend(Path(file).name for file in files if file.startswith(layout.STAGED_LIBRARIES))
-
-                debs = [_deb(locked) for locked in lock.debs]
-                select = layout.plan_layout(lock.target, project.keep)
-                unpack_debs(context, debs, tree, select, step=step, on_files=take_in)
-                compiler.submit(tree, assemble.stage_explanations(tree, lock.target), keep_source=keep_source)
-                compiler.submit(tree, stage_agent(tree))
-                packages = layout.plan_packages(lock.target, project.keep)
-                for name, wheel in sorted(wheels.items()):
-                    files = install_wheel(wheel, tree / layout.PACKAGES, name=name, select=packages)
-                    compiler.submit(tree, sorted(f"{layout.PACKAGES}/{file}" for file in files if file.endswith(".py")))
-            launcher = require_launcher(lock.target.architecture)
-            missing = assemble.assemble_runtime(tree, lock.target, launcher, sorted(wanted))
-            # The camera may have what a package needs; what the interpreter and its libraries need it must not.
-            if ours := [item for item in missing if not item.file.startswith(layout.PACKAGES)]:
-                listed = ", ".join(f"{item.needs} (for {item.file})" for item in ours[:5])
-                raise BuildError(
-                    f"no package brings {listed}", hint="name the one that does in debs of [tool.incamera]"
-                )
-
-        _tree, step.cached = context.store.ensure_tree("runtimes", key, build)
+        build = _RuntimeBuild(context, project, lock, wheels, step)
+        _, step.cached = context.store.ensure_tree("runtimes", key, lambda tree: build.run(tree, interpreter()))
         if step.cached:
             step.note("unchanged")
         else:
@@ -116,7 +93,63 @@ def ensure_runtime(
     return key
 
 
-def _deb(locked: LockedDeb) -> Deb:
-    from incamera.debian.index import Deb
+@dataclass(frozen=True, slots=True)
+class _RuntimeBuild:
+    """What one runtime is made of. Modules are byte-compiled while further packages are unpacked."""
 
-    return Deb(**asdict(locked))
+    context: Context
+    project: Project
+    lock: Lock
+    wheels: Mapping[str, Path]
+    step: Step
+
+    def run(self, tree: Path, interpreter: Interpreter) -> None:
+        """Make the runtime in the empty folder *tree*."""
+        with byte_compiler(interpreter, {}) as compiler:
+            libraries = self._unpack_debs(tree, compiler)
+            self._add_own_modules(tree, compiler)
+            self._install_wheels(tree, compiler)
+        launcher = require_launcher(self.lock.target.architecture)
+        missing = assemble.assemble_runtime(tree, self.lock.target, launcher, libraries)
+        _require_complete(missing)
+
+    def _unpack_debs(self, tree: Path, compiler: ByteCompiler) -> list[str]:
+        """Unpack the lock's debs. Returns the file names of the libraries in those that the user named in `debs`."""
+        keep_source = layout.plan_sources(self.lock.target, self.project.keep)
+        libraries: list[str] = []
+
+        def on_files(deb: Deb, files: Sequence[str]) -> None:
+            sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
+            compiler.submit(tree, sorted(sources), keep_source=keep_source)
+            if deb.package in self.project.debs:
+                libraries.extend(Path(file).name for file in files if file.startswith(layout.STAGED_LIBRARIES))
+
+        debs = [Deb(**asdict(locked)) for locked in self.lock.debs]
+        select = layout.plan_layout(self.lock.target, self.project.keep)
+        unpack_debs(self.context, debs, tree, select, step=self.step, on_files=on_files)
+        return sorted(libraries)
+
+    def _add_own_modules(self, tree: Path, compiler: ByteCompiler) -> None:
+        keep_source = layout.plan_sources(self.lock.target, self.project.keep)
+        compiler.submit(tree, assemble.stage_explanations(tree, self.lock.target), keep_source=keep_source)
+        compiler.submit(tree, stage_agent(tree))
+
+    def _install_wheels(self, tree: Path, compiler: ByteCompiler) -> None:
+        select = layout.plan_packages(self.lock.target, self.project.keep)
+        for name, wheel in sorted(self.wheels.items()):
+            files = install_wheel(wheel, tree / layout.PACKAGES, name=name, select=select)
+            compiler.submit(tree, sorted(f"{layout.PACKAGES}/{file}" for file in files if file.endswith(".py")))
+
+
+def _require_complete(missing: Sequence[Missing]) -> None:
+    """Raise BuildError when a library is *missing* that the interpreter or one of its libraries needs.
+
+    What a package needs may be missing, since the camera may have it.
+    """
+    needed = [item for item in missing if not item.file.startswith(layout.PACKAGES)]
+    if needed:
+        listed = ", ".join(f"{item.needs} (for {item.file})" for item in needed[:5])
+        raise BuildError(
+            f"no package of the lock has {listed}",
+            hint="add the Debian package that has it to debs in [tool.incamera]",
+        )

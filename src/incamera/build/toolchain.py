@@ -1,4 +1,4 @@
-"""The cross-compiling toolchain for a target, brought together from Debian packages and, for zig, the package index."""
+"""The cross-compiling toolchain for a target: Debian packages and, for zig, a wheel from the package index."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: Sequence[str] = ()) -> Toolchain:
-    """Return what *target*'s extension modules are built with; fetched where it isn't in the store.
+    """Return the toolchain for *target*; what the store does not have of it is downloaded.
 
-    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`).
+    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`). Raises FetchError,
+    ResolveError.
     """
     host = require_host()
     plan = plan_toolchain(target, compiler, host, dev)
@@ -63,7 +64,7 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: 
 
 
 def ensure_emulator(context: Context, target: Target) -> Emulator:
-    """Return what runs the target's programs on this computer; fetched where it isn't in the store."""
+    """Return the emulator that runs the target's programs on this computer; download what the store lacks of it."""
     host = require_host()
     programs, libraries = plan_emulator(target, host)
     with context.reporter.step("emulator") as step:
@@ -73,12 +74,12 @@ def ensure_emulator(context: Context, target: Target) -> Emulator:
             ensure_deb_tree(context, "emulated-libraries", libraries, step=step),
         )
         step.cached = before.unchanged()
-        step.note("for builds that run what they have compiled")
+        step.note("for builds that run programs they have compiled")
     return emulator
 
 
 class _TreeCount:
-    """Tells whether trees came into the store since it was made."""
+    """Tells whether the store got new trees after this object was made."""
 
     def __init__(self, context: Context) -> None:
         self._folder = context.store.root / "trees"

@@ -93,6 +93,7 @@ class BuiltApp:
         from incamera.build.toolchain import ensure_toolchain
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
+        from incamera.toolchain.wheel_build import WheelBuild
         from incamera.wheels.install import install_wheel
 
         context, project = self._context, self._project
@@ -102,15 +103,13 @@ class BuiltApp:
             wheels, app = self._folder / "wheels", self._folder / "app"
             for folder in (wheels, app):
                 remove_tree(folder)
-            wheel = build_wheel(
-                project.folder,
-                toolchain,
-                context.store,
-                wheels,
+            build = WheelBuild(
+                project=project.folder,
+                store=context.store,
                 environment=context.environment,
-                note=context.reporter.warn,
-                keep=self._kept,
+                warn=context.reporter.warn,
             )
+            wheel = build_wheel(build, toolchain, wheels, keep=self._kept)
             app.mkdir()
             install_wheel(wheel, app)
             if project.entry.file is not None:

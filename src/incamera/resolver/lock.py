@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import load_index
-from incamera.build.sdists import open_indexes, require_metadata, runtime_debs
+from incamera.build.sdists import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.project.lockfile import Lock, LockedDeb, LockedDistribution, LockedFile, lock_inputs
 from incamera.project.recipes import load_recipes
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
+from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import deb_package, runtime_data
 
@@ -87,6 +88,25 @@ def _resolve_debs(
         provided=elsewhere, excluded=dict.fromkeys(sorted(left_out - elsewhere.keys()), "left out by a recipe")
     )
     return resolve_closure(index, list(dict.fromkeys(roots)), rules)
+
+
+def runtime_debs(index: PackageIndex, dev: Sequence[str]) -> list[str]:
+    """Return the packages with the shared libraries of *dev* packages: those that these need in the same version."""
+    found: list[str] = []
+    queue = list(dev)
+    seen: set[str] = set()
+    while queue:
+        name = queue.pop()
+        if name in seen or not (debs := index.find(name)):
+            continue
+        seen.add(name)
+        for relation in debs[0].requirements:
+            needed = relation[0]
+            if needed.name.endswith("-dev"):
+                queue.append(needed.name)
+            elif needed.operator == "=" and needed.name.startswith("lib"):
+                found.append(needed.name)
+    return sorted(dict.fromkeys(found))
 
 
 def runtime_roots(target: Target) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
-from incamera.errors import BuildError, ToolFailed
+from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
@@ -19,12 +18,12 @@ from incamera.toolchain.explain import explain_output
 from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.network import refusing_downloads
-from incamera.toolchain.options import BuildOptions
+from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
 
 if TYPE_CHECKING:
-    from incamera.store import Store
     from incamera.toolchain.emulated_root import EmulatedRoot
+    from incamera.toolchain.options import BuildOptions
 
 # Where things are in the root. The same for each build, so that paths which a build writes down are alike.
 _BUILD, _REQUIREMENTS, _HOOKS, _CALL = "/build", "/requirements", "/hooks", "/call"
@@ -43,57 +42,45 @@ def estimate_seconds(source: Path) -> float:
 
 
 def build_wheel_emulated(
-    source: Path,
-    root: EmulatedRoot,
-    store: Store,
-    destination: Path,
-    *,
-    options: BuildOptions | None = None,
-    log: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    waiting: frozenset[str] = frozenset(),
+    build: WheelBuild, root: EmulatedRoot, destination: Path, *, waiting: frozenset[str] = frozenset()
 ) -> Path:
-    """Build the project in *source* for the root's target, by its own back end, and return the wheel in *destination*.
+    """Build a project for the root's target under emulation, and return the wheel in the folder *destination*.
 
-    Build requirements are fetched as the user's pip is set up to in *environment*; the build itself has no network.
-    *log* gets all that was printed. *waiting*: see ensure_target_requirements. Raises ToolFailed with the compiler's
-    words first, and BuildError.
+    Build requirements are downloaded before, with the user's pip settings. The build itself has no network.
+    *waiting*: see `ensure_target_requirements`. Raises ToolFailed, with the compiler's errors first, and BuildError.
     """
-    options = options or BuildOptions()
-    system = load_build_system(source)
+    options = build.options
+    system = load_build_system(build.project)
     named = system.requires if options.build_requires is None else options.build_requires
+
+    def build_sdist(sdist: Path, folder: Path, waiting: frozenset[str]) -> Path:
+        requirement = WheelBuild(project=sdist, store=build.store, environment=build.environment)
+        return build_wheel_emulated(requirement, root, folder, waiting=waiting)
 
     def requirements(more: Sequence[str] = ()) -> Path:
         return ensure_target_requirements(
-            store,
+            build.store,
             root,
             [*named, *more],
-            environment=environment,
+            environment=build.environment,
             waiting=waiting,
-            build_sdist=lambda sdist, place, waiting: build_wheel_emulated(
-                sdist, root, store, place, environment=environment, waiting=waiting
-            ),
+            build_sdist=build_sdist,
         )
 
-    with store.temporary() as scratch:
+    with build.store.temporary() as scratch:
         builder = _Builder(system, root, scratch, options)
-        copy_project(source, builder.project)
+        copy_project(build.project, builder.project)
         try:
             builder.install(requirements())
             if more := builder.call("get_requires_for_build_wheel"):
                 builder.install(requirements(more))
             name = builder.call("build_wheel", f"{_BUILD}/wheels")
         finally:
-            if log is not None:
-                log.write_bytes(builder.read_log())
-        built = builder.folder / "wheels" / Path(str(name)).name
-        if not built.is_file():
-            raise BuildError(f"{system.backend} says that it made {name}, but there is no such file")
-        check_wheel(built, root.target)
-        destination.mkdir(parents=True, exist_ok=True)
-        partial = destination / f".{built.name}.partial"
-        shutil.copyfile(built, partial)
-        return partial.replace(destination / built.name)
+            if build.log is not None:
+                build.log.write_bytes(builder.read_log())
+        wheel = require_wheel(builder.folder / "wheels", name, system.backend)
+        check_wheel(wheel, root.target)
+        return deliver_wheel(wheel, destination)
 
 
 class _Builder:

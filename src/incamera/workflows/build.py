@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from incamera.build.background import Later
+from incamera.build.background import Background
 from incamera.build.keys import bundle_key
 from incamera.project.files import files_digest, project_files
 from incamera.runtime.bundle import load_bundle
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 def build_bundle(context: Context, project: Project, target: Target, *, renew_lock: bool = True) -> Bundle:
-    """Return the project's bundle for *target*, made out of what is stale: the lock, too, if *renew_lock*."""
+    """Return the project's bundle for *target*, and make only what is stale; without *renew_lock*, never the lock.
+
+    Raises ConfigError, ResolveError, FetchError, BuildError, ToolFailed.
+    """
     files = project_files(project.folder)
     app_digest = files_digest(project.folder, files)
-    # The interpreter is on its way while the packages are chosen, unless all is there.
-    with Later(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
+    # While the resolver works, the interpreter for byte-compiling is downloaded in the background.
+    with Background(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
         lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
         key = bundle_key(project, lock, app_digest)
         if context.store.find_tree("bundles", key):
@@ -33,23 +36,30 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
                 bundle = _load(context, key)
                 step.note(f"{bundle.digest[:16]}, nothing changed")
             return bundle
-        # Imported here, so that a build with nothing to do has not to wait for it.
-        from incamera.build.bundle import assemble_bundle, ensure_wheel
+        from incamera.build.bundle import BundleParts, ensure_project_wheel, make_bundle  # lazy: idle builds make none
         from incamera.build.runtime import ensure_runtime, ensure_wheels
 
         interpreter.start()
         wheels = ensure_wheels(context, project, lock)
         runtime_key = ensure_runtime(context, project, lock, wheels, interpreter.result)
-        wheel = ensure_wheel(context, project, target, app_digest) if project.has_build_system else None
+        wheel = ensure_project_wheel(context, project, target, app_digest) if project.has_build_system else None
         with context.reporter.step("bundle") as step:
-            assemble_bundle(context, project, lock, key, runtime_key, files, wheel, interpreter.result())
+            parts = BundleParts(
+                project=project,
+                lock=lock,
+                runtime_key=runtime_key,
+                files=files,
+                wheel=wheel,
+                interpreter=interpreter.result(),
+            )
+            make_bundle(context, key, parts)
             bundle = _load(context, key)
             step.note(f"{bundle.digest[:16]}, {len(bundle.entries)} files, {bundle.tree_bytes / 1e6:.1f} MB")
     return bundle
 
 
 def _ensure_byte_compiler(context: Context, target: Target) -> Interpreter:
-    from incamera.build.runtime import ensure_byte_compiler
+    from incamera.build.runtime import ensure_byte_compiler  # lazy: an idle build compiles nothing
 
     return ensure_byte_compiler(context, target)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from incamera.store import Store
 from incamera.targets.target import Target
 
 from .edit_loop import Told
+
+if TYPE_CHECKING:
+    from incamera.toolchain.wheel_build import WheelBuild
 
 PROJECT = """\
 [project]
@@ -48,13 +51,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     (folder / "pyproject.toml").write_text(PROJECT)
     (folder / "made.txt").write_text("begin")
 
-    def build_wheel(source: Path, *arguments: Any, keep: Path, **options: Any) -> Path:
+    def build_wheel(build: WheelBuild, toolchain: None, wheels: Path, *, keep: Path) -> Path:
         keep.mkdir(parents=True, exist_ok=True)
-        wheels: Path = arguments[2]
         wheels.mkdir()
         wheel = wheels / "made-1-py3-none-any.whl"
         files = {
-            "made/data.bin": (source / "made.txt").read_bytes() * 2,
+            "made/data.bin": (build.project / "made.txt").read_bytes() * 2,
             "made-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             "made-1.dist-info/METADATA": b"Metadata-Version: 2.1\nName: made\nVersion: 1\n",
         }

@@ -1,0 +1,64 @@
+"""The metadata of a release, which the resolver needs: from its wheel, from its sdist, or from a wheel built of it."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from typing import TYPE_CHECKING
+
+from incamera.build.sdists import SdistBuild, ensure_built_wheel
+from incamera.project.lockfile import LockedFile
+from incamera.toolchain.build_system import load_build_system
+from incamera.toolchain.rust import refuse_rust
+from incamera.toolchain.sdist import unpack_sdist
+from incamera.wheels.fetch import fetch_files
+from incamera.wheels.metadata import fetch_sdist_metadata, fetch_wheel_metadata, parse_metadata
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.project.recipes import Recipe
+    from incamera.targets.target import Target
+    from incamera.wheels.index import PackageIndexes
+    from incamera.wheels.metadata import Metadata
+    from incamera.wheels.page import IndexFile
+
+
+def require_metadata(
+    context: Context, target: Target, indexes: PackageIndexes, file: IndexFile, recipe: Recipe
+) -> Metadata:
+    """Return the metadata of *file*, a wheel or an sdist. Raises BuildError for a release that cannot be built."""
+    if file.kind == "wheel":
+        return fetch_wheel_metadata(file, context.http, context.store)
+    if not recipe.sdist.versions:  # no recipe says that it can be built
+        _require_buildable(context, file)
+    # Nearly all wheels of a release have the same metadata, so a wheel for another machine will do.
+    for other in indexes.find(file.project, version=file.version):
+        if other.kind == "wheel":
+            return fetch_wheel_metadata(other, context.http, context.store)
+    return fetch_sdist_metadata(file, context.http, context.store) or _built_metadata(context, target, file, recipe)
+
+
+def _require_buildable(context: Context, file: IndexFile) -> None:
+    """Raise BuildError for an sdist whose build system incamera does not support, as Rust's."""
+    blob = fetch_files([file], context.http, context.store)[file]
+    with context.store.temporary() as folder:
+        project = unpack_sdist(blob, folder)
+        refuse_rust(load_build_system(project).requires, package=f"{file.project} {file.version}")
+
+
+def _built_metadata(context: Context, target: Target, file: IndexFile, recipe: Recipe) -> Metadata:
+    """Return the metadata of the wheel built of an sdist; the store keeps the wheel."""
+    wheel = ensure_built_wheel(
+        context,
+        SdistBuild(
+            target=target,
+            name=file.project,
+            source="emulated" if recipe.sdist.builder == "emulated" else "sdist",
+            file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size),
+            recipe=recipe,
+            compiler="gcc",
+        ),
+    )
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
+        return parse_metadata(archive.read(name), wheel.name)

@@ -1,0 +1,52 @@
+"""What building a wheel needs, whether it is cross-built or built under emulation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import BuildError
+from incamera.toolchain.options import BuildOptions
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelBuild:
+    """A project of which a wheel is built, and the settings of that build.
+
+    `project`: the project's folder, which the build does not change.
+    `options`: what a recipe changes about the build.
+    `environment`: the user's environment variables, from which pip's settings are read; None: those of this process.
+    `log`: a file that gets everything the build prints.
+    `hint`: what a user can do instead when the build fails.
+    `warn`: called with a text for each option that is left out, and each download that is refused.
+    """
+
+    project: Path
+    store: Store
+    options: BuildOptions = field(default_factory=BuildOptions)
+    environment: Mapping[str, str] | None = None
+    log: Path | None = None
+    hint: str | None = None
+    warn: Callable[[str], None] = lambda _: None
+
+
+def require_wheel(wheels: Path, name: object, backend: str) -> Path:
+    """Return the wheel in the folder *wheels* whose *name* the *backend* returned. Raises BuildError."""
+    wheel = wheels / Path(str(name)).name
+    if not wheel.is_file():
+        raise BuildError(f"the build back end {backend} returned the wheel {name}, but did not write that file")
+    return wheel
+
+
+def deliver_wheel(wheel: Path, destination: Path) -> Path:
+    """Copy *wheel* into the folder *destination*, completely or not at all, and return the copy."""
+    destination.mkdir(parents=True, exist_ok=True)
+    partial = destination / f".{wheel.name}.partial"
+    shutil.copyfile(wheel, partial)
+    return partial.replace(destination / wheel.name)
