@@ -1,45 +1,45 @@
-"""The one door to the web: downloads with retries, proxies and clear errors."""
+"""HTTP: downloads with retries, proxies and clear errors. Every connection to a web server is opened here."""
 
 from __future__ import annotations
 
 import os
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
+
+import urllib3
+from urllib3 import exceptions as urllib3_errors
 
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
 from incamera.proxies import basic_auth, find_proxy, proxy_headers
 
-if TYPE_CHECKING:
-    import ssl
-
-    import urllib3
-
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
-_SOURCES = (
+_SETTINGS = (
     "a proxy is read from http_proxy and https_proxy, another Debian mirror from INCAMERA_DEBIAN_MIRROR, "
     "another package index from PIP_INDEX_URL"
 )
-_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another one"
-_LOGIN = "does it want a name and a password? they stand in its address: https://name:password@server/…"
-_OTHER_WAY = f"{_SOURCES}: one of them may not be meant for you"
+_CHANGED_FILE = "the server, or a proxy on the way, changes files: try another mirror or index"
+_LOGIN = "does it need a name and a password? put them into its address: https://name:password@server/…"
+_REFUSED = f"check the settings: {_SETTINGS}"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+# How many downloads run at a time.
 CONNECTIONS = 8
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
-"""Called with the number of bytes that have just arrived (negative when a download begins again)."""
+"""Called with the number of bytes that have just arrived; negative when a download starts again."""
 
 
 class Sink(Protocol):
-    """Where a download goes: `store.BlobWriter`, say."""
+    """Takes the bytes of a download, as `store.BlobWriter` does. *size* is how many it has."""
 
     @property
     def size(self) -> int: ...
@@ -48,20 +48,20 @@ class Sink(Protocol):
 
 
 class NotFound(FetchError):
-    """The server has no such file (404)."""
+    """The server has no such file (status 404)."""
 
 
 class Unreachable(FetchError):
-    """The server cannot be reached, or is too busy, however often it's asked."""
+    """The server cannot be reached, or stays too busy, after several attempts."""
 
 
-class NoParts(FetchError):
-    """The server gives a file only as a whole."""
+class RangeNotSupported(FetchError):
+    """The server does not send a range of the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`status` is 200, or 304 where what the asker has is still right; `url` is where redirections led."""
+class Response:
+    """A server's response. *url* is the last one of the redirections. *status* 304: the cached body is still valid."""
 
     status: int
     url: str
@@ -70,8 +70,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """*data* begin at the byte *first* of a file that is *total* bytes long."""
+class Range:
+    """A part of a file of *total* bytes: *data*, which begins at the byte *first*."""
 
     first: int
     total: int
@@ -79,12 +79,16 @@ class Part:
 
 
 class Http:
-    """A pool of connections. Safe to use from several threads."""
+    """An HTTP client with a pool of connections. Safe to use from several threads."""
 
     def __init__(
         self, environment: Mapping[str, str] | None = None, *, timeout: float = 30, pause: float = 0.2
     ) -> None:
-        """*timeout* is how long a server may be silent, *pause* the first wait before another attempt, in seconds."""
+        """Proxies are taken from *environment* (default: the process's own).
+
+        *timeout* is how many seconds a server may send nothing. *pause* is how many seconds to wait before the second
+        attempt; each wait after that is three times as long.
+        """
         self._environment = os.environ if environment is None else environment
         self._timeout = timeout
         self._pause = pause
@@ -95,30 +99,33 @@ class Http:
         self._stopped = False
 
     def get(self, url: str, *, limit: int = 256 * 1024 * 1024, headers: Mapping[str, str] | None = None) -> bytes:
-        """Return the body behind *url*, of *limit* bytes at the most. Raises FetchError."""
+        """Return the body of *url*. Raises FetchError when it cannot be fetched, or is longer than *limit* bytes."""
         sink = _Memory(limit)
         self.download(url, sink, headers=headers)
         return bytes(sink.data)
 
-    def ask(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 256 * 1024 * 1024) -> Answer:
-        """Return the answer to a GET, packed on the way where the server can; *headers* may ask If-None-Match."""
-        sink = _Memory(limit)
-        asked = {"Accept-Encoding": "gzip", **(headers or {})}
+    def get_response(
+        self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 256 * 1024 * 1024
+    ) -> Response:
+        """Return the response to a GET, compressed in transit where the server can; *headers* may have If-None-Match.
 
-        def transfer(url: str) -> Answer:
-            response = self._transfer(url, sink, headers=asked, accepted=(200, 304), decoded=True)
-            return Answer(response.status, _final_url(url, response), response.headers, bytes(sink.data))
-
-        return self._persist(url, sink, None, transfer)
-
-    def call(self, url: str, *, query: Mapping[str, str], login: Login) -> Answer:
-        """Return a web server's answer, of whatever status, to a GET of *url* with *query*; logs in as it demands.
-
-        Asked once only, since a call may change something. No message shows the query: a password may be in it.
-        Raises Unreachable.
+        Raises FetchError when it cannot be fetched, or its body is longer than *limit* bytes.
         """
-        import urllib3
+        sink = _Memory(limit)
+        sent = {"Accept-Encoding": "gzip", **(headers or {})}
 
+        def transfer(url: str) -> Response:
+            response = self._transfer(url, sink, headers=sent, accepted=(200, 304), decoded=True)
+            return Response(response.status, _final_url(url, response), response.headers, bytes(sink.data))
+
+        return self._retry(url, sink, None, transfer)
+
+    def call(self, url: str, *, query: Mapping[str, str], login: Login) -> Response:
+        """Return the response, whatever its status, to one GET of *url* with *query*; log in when the server demands.
+
+        There is no second attempt, since a call may change something. No message shows the query, which may hold a
+        password. Raises Unreachable when there is no response.
+        """
         target = f"{url}?{urlencode(query, quote_via=quote)}" if query else url
         uri = target.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
         pool = self._pool(url)
@@ -128,30 +135,30 @@ class Http:
             if response.status == 401:
                 challenges = response.headers.getlist("WWW-Authenticate")
                 encrypted = urlsplit(url).scheme == "https"
-                answer = answer_challenges(challenges, login, method="GET", uri=uri, encrypted=encrypted)
-                if answer is not None:
-                    headers["Authorization"] = answer
+                authorization = answer_challenges(challenges, login, method="GET", uri=uri, encrypted=encrypted)
+                if authorization is not None:
+                    headers["Authorization"] = authorization
                     response = pool.request("GET", target, headers=headers, redirect=False)
-            return Answer(response.status, url, response.headers, response.data)
-        except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"cannot ask {url}: {_reason(error)}") from None
+            return Response(response.status, url, response.headers, response.data)
+        except urllib3_errors.HTTPError as error:
+            raise Unreachable(f"cannot reach {url}: {_reason(error)}") from None
 
-    def get_part(self, url: str, first: int, size: int) -> Part:
-        """Return *size* bytes of a file from its byte *first* on, or its last *size* bytes when *first* is negative.
+    def get_range(self, url: str, first: int, size: int) -> Range:
+        """Return *size* bytes of a file from byte *first* on, or its last *size* bytes when *first* is negative.
 
-        A file that is shorter gives fewer. Raises NoParts where the server has no such part, or knows no parts.
+        Returns fewer where the file ends before. Raises RangeNotSupported, or another FetchError.
         """
         sink = _Memory(size)
-        asked = {"Range": f"bytes=-{size}" if first < 0 else f"bytes={first}-{first + size - 1}"}
+        sent = {"Range": f"bytes=-{size}" if first < 0 else f"bytes={first}-{first + size - 1}"}
 
-        def transfer(url: str) -> Part:
-            response = self._transfer(url, sink, headers=asked, accepted=(206,))
+        def transfer(url: str) -> Range:
+            response = self._transfer(url, sink, headers=sent, accepted=(206,))
             match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if match is None or int(match[2]) - int(match[1]) + 1 != sink.size or first not in (int(match[1]), -1):
-                raise NoParts(f"{url}: the server sends another part than was asked for")
-            return Part(int(match[1]), int(match[3]), bytes(sink.data))
+                raise RangeNotSupported(f"{url}: the server sends another range than was requested")
+            return Range(int(match[1]), int(match[3]), bytes(sink.data))
 
-        return self._persist(url, sink, None, transfer)
+        return self._retry(url, sink, None, transfer)
 
     def download(
         self,
@@ -162,19 +169,19 @@ class Http:
         progress: Progress | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Write the body behind *url* to *sink*; a broken transfer is begun again, a few times.
+        """Write the body of *url* to *sink*; a transfer that breaks off is started again, up to three times.
 
-        *size* is what the body must have, in bytes. Raises NotFound, IntegrityError (another size), or FetchError.
-        What *sink* raises is let through.
+        *size* is how many bytes the body must have. Raises NotFound, IntegrityError for a body of another size, another
+        FetchError, and whatever *sink* raises.
         """
 
         def transfer(url: str) -> None:
             self._transfer(url, sink, size=size, progress=progress, headers=headers)
 
-        self._persist(url, sink, progress, transfer)
+        self._retry(url, sink, progress, transfer)
 
     def remember_login(self, url: str) -> str:
-        """Use the name and password in *url* for whatever else comes from that server; return *url* without them."""
+        """Return *url* without its name and password; send these with every request to that server from now on."""
         parts = urlsplit(url)
         login, at, netloc = parts.netloc.rpartition("@")
         if not at:
@@ -183,17 +190,15 @@ class Http:
             self._logins[parts.scheme, netloc] = basic_auth(login)
         return urlunsplit(parts._replace(netloc=netloc))
 
-    def _persist(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:
-        """Return what *transfer* does, trying again after what a network does now and then."""
-        import urllib3
-
-        url = self.remember_login(url)  # no message may show it
+    def _retry(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:
+        """Return the result of *transfer*, which is called again after errors that may be temporary."""
+        url = self.remember_login(url)  # no message may show the login
         if urlsplit(url).scheme not in ("http", "https"):
-            raise FetchError(f"cannot fetch {url}: it is no address of the web")
+            raise FetchError(f"cannot fetch {url}: it is neither an http nor an https URL")
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return transfer(url)
-            except (urllib3.exceptions.HTTPError, _ServerBusy) as error:
+            except (urllib3_errors.HTTPError, _TemporaryError) as error:
                 if progress is not None and sink.size:
                     progress(-sink.size)
                 sink.restart()
@@ -203,15 +208,15 @@ class Http:
         raise AssertionError("the last attempt returns or raises")
 
     def interrupt(self) -> None:
-        """Break off the transfers under way, as a bad network would: each begins again unless its sink objects."""
+        """Break off all running transfers: each starts again, unless its sink's `restart` raises."""
         with self._lock:
             for response in self._active:
-                # One that has just come to its end has nothing left to break off.
+                # A transfer may just have ended, so that there is nothing to break off.
                 with suppress(ValueError, RuntimeError, OSError):
                     response.shutdown()
 
     def stop(self) -> None:
-        """Break off the transfers under way and let none begin: what waits for them is to end now."""
+        """Break off all running transfers for good; later ones fail at once."""
         with self._lock:
             self._stopped = True
         self.interrupt()
@@ -232,59 +237,58 @@ class Http:
         )
         with self._lock:
             self._active.add(response)
-        whole = False
+        complete = False
         try:
             if self._stopped:
-                raise _ServerBusy("it was broken off")
+                raise _TemporaryError("it was cancelled")
             if response.status == 404:
                 raise NotFound(f"{url} does not exist")
             if response.status in (408, 425, 429) or response.status >= 500:
-                raise _ServerBusy(f"the server answers {response.status}")
+                raise _TemporaryError(f"the server answers {response.status}")
             if accepted == (206,) and response.status in (200, 416, 501):
-                raise NoParts(f"{url}: the server sends no part of it")
+                raise RangeNotSupported(f"{url}: the server does not support range requests")
             if response.status in (401, 403):
                 raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_LOGIN)
             if response.status not in accepted:
-                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_OTHER_WAY)
+                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_REFUSED)
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
-                raise IntegrityError(f"{url} is {length} bytes long, but {size} were signed for", hint=_OTHER_MIRROR)
-            # A file isn't decoded: some servers call a .gz file gzip-encoded, and its own bytes are signed for.
+                raise IntegrityError(f"{url} is {length} bytes long, but must have {size}", hint=_CHANGED_FILE)
+            # A file is not decoded: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
             for chunk in response.stream(_CHUNK, decode_content=decoded):
                 if size is not None and sink.size + len(chunk) > size:
-                    raise IntegrityError(f"{url} is longer than the {size} bytes signed for", hint=_OTHER_MIRROR)
+                    raise IntegrityError(f"{url} is longer than the {size} bytes that it must have", hint=_CHANGED_FILE)
                 sink.write(chunk)
                 if progress is not None:
                     progress(len(chunk))
             if size is not None and sink.size < size:
-                raise _ServerBusy(f"only {sink.size} of {size} bytes came")
-            whole = True
+                raise _TemporaryError(f"only {sink.size} of {size} bytes arrived")
+            complete = True
             return response
         finally:
             with self._lock:
                 self._active.discard(response)
-            if whole:
+            if complete:
                 response.release_conn()
-            else:  # what is left of the body must not be read as the next answer
+            else:  # the rest of the body must not be read as the next response
                 response.close()
 
     def _headers(self, url: str, more: Mapping[str, str] | None) -> dict[str, str]:
         parts = urlsplit(url)
         login = self._logins.get((parts.scheme, parts.netloc))
-        # urllib3 takes the login off where a redirection leads to another server.
+        # urllib3 removes the login when a redirection leads to another server.
         return {"User-Agent": "incamera", **({"Authorization": login} if login else {}), **(more or {})}
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        import urllib3
-
         parts = urlsplit(url)
         proxy = find_proxy(self._environment, parts.scheme, parts.netloc)
         with self._lock:
             if (parts.scheme, proxy) not in self._pools:
-                # Attempts are counted in `download`; here only redirections are followed.
+                # `_retry` counts the attempts; urllib3 only follows redirections.
                 retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
                 timeout = urllib3.Timeout(connect=min(10, self._timeout), read=self._timeout)
-                # Loading the system's certificates takes 30 ms; most mirrors are plain http, their files being signed.
+                # Loading the system's certificates takes 30 ms. Most mirrors are plain http, since their files are
+                # signed.
                 context = _system_certificates() if parts.scheme == "https" else None
                 self._pools[parts.scheme, proxy] = (
                     urllib3.ProxyManager(
@@ -301,11 +305,13 @@ class Http:
             return self._pools[parts.scheme, proxy]
 
 
-class _ServerBusy(Exception):
-    """Worth another try."""
+class _TemporaryError(Exception):
+    """An error after which another attempt may succeed."""
 
 
 class _Memory:
+    """A sink that keeps at most *limit* bytes in memory."""
+
     def __init__(self, limit: int) -> None:
         self.data = bytearray()
         self.limit = limit
@@ -317,46 +323,40 @@ class _Memory:
     def write(self, data: bytes) -> None:
         self.data += data
         if len(self.data) > self.limit:
-            raise FetchError(f"the answer is longer than {self.limit} bytes")
+            raise FetchError(f"the response is longer than {self.limit} bytes")
 
     def restart(self) -> None:
         self.data.clear()
 
 
 def _system_certificates() -> ssl.SSLContext:
-    """Return a context with the system's certificates, so that a company's own authority and SSL_CERT_FILE work."""
-    import ssl
-
+    """Return a context with the system's certificates, or those that SSL_CERT_FILE names, as a company's own."""
     return ssl.create_default_context()
 
 
 def _final_url(url: str, response: urllib3.BaseHTTPResponse) -> str:
-    # The response itself knows no more than the path that its own server was asked for.
+    # The response has no URL, only the path on the last server.
     for step in response.retries.history if response.retries else ():
         url = urljoin(url, step.redirect_location or "")
     return url
 
 
 def _is_hopeless(error: Exception) -> bool:
-    """Would another attempt fail in the same way?"""
-    import urllib3.exceptions as kinds
-
-    cause = error.reason if isinstance(error, kinds.MaxRetryError) else error
-    return isinstance(cause, kinds.SSLError | kinds.LocationValueError | kinds.ResponseError)
+    """Whether another attempt would fail in the same way."""
+    cause = error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
+    return isinstance(cause, urllib3_errors.SSLError | urllib3_errors.LocationValueError | urllib3_errors.ResponseError)
 
 
 def _hint(error: Exception) -> str:
-    import urllib3.exceptions as kinds
-
-    if isinstance(error, kinds.MaxRetryError) and isinstance(error.reason, kinds.SSLError):
+    if isinstance(error, urllib3_errors.MaxRetryError) and isinstance(error.reason, urllib3_errors.SSLError):
         return (
             "is the clock right? behind a company's proxy, set SSL_CERT_FILE to a file with its certificate authority"
         )
-    return f"is the network up? {_SOURCES}"
+    return f"is the network up? {_SETTINGS}"
 
 
 def _reason(error: BaseException) -> str:
-    """Return the innermost cause in words: urllib3 wraps them, with addresses of objects in between."""
+    """Return the message of the innermost cause: urllib3 wraps it in texts with memory addresses."""
     while True:
         inner = getattr(error, "reason", None)
         inner = inner if isinstance(inner, BaseException) else error.__cause__

@@ -1,8 +1,9 @@
-"""Package indexes: which ones the user has, and the pages that they answer with (PEP 503, 691, 700)."""
+"""Package indexes: which ones the user has set, and how to parse their pages (PEP 503, 691, 700)."""
 
 from __future__ import annotations
 
 import configparser
+import html.parser
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,10 +20,11 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageFile:
-    """One file on a project's page, as the index tells it.
+    """One file on a project's page.
 
-    `sha256` is empty where the index gives none; `yanked` is the reason, or None; `metadata` is the sha256 of the file
-    with PEP 658's metadata, empty where there is one without a hash, or None.
+    *sha256* is empty where the index gives none. *size* is in bytes. *yanked* is the reason, or None when the file is
+    not yanked. *metadata* is the sha256 of its metadata file (PEP 658): empty where the index gives no hash, None where
+    there is no such file.
     """
 
     filename: str
@@ -36,13 +38,13 @@ class PageFile:
 
 
 def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the user's package indexes without a final slash, the one to be asked first in front. At least one.
+    """Return the URLs of the user's package indexes, without a final slash, in the order in which to ask them.
 
-    As pip finds them: PIP_INDEX_URL and PIP_EXTRA_INDEX_URL, pip.conf, else PyPI. The extra ones come first, since the
-    first that has a project is believed: a name that somebody else registers on PyPI can't stand in for a company's
-    own. They may hold names and passwords. Indexes that are folders (file://) are left out.
+    They are found as pip does: PIP_INDEX_URL and PIP_EXTRA_INDEX_URL, pip.conf, else PyPI. Extra indexes come first:
+    the first index that has a project is the only one asked for it, so nobody can replace a company's own project by
+    registering its name on PyPI. The URLs may contain names and passwords. Folders (file://) are left out.
     """
-    settings = [_load_pip_conf(place) for place in _pip_conf_places(environment)]
+    settings = [_load_pip_conf(path) for path in _pip_conf_paths(environment)]
 
     def find(variable: str, key: str) -> list[str]:
         if words := environment.get(variable, "").split():
@@ -55,36 +57,39 @@ def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def without_login(url: str) -> str:
-    """Return *url* as it may be shown: with no name or password in it."""
+    """Return *url* without its name and password, so that it can be shown."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def parse_project_page(page: bytes, url: str) -> Iterator[PageFile]:
-    """Yield the files on a project's *page*, JSON or HTML, that was found at *url*. Raises FetchError."""
+    """Yield the files on a project's *page*, JSON or HTML, that was fetched from *url*.
+
+    Raises FetchError when the page is not that of a package index. Entries that are malformed are left out.
+    """
     if page.lstrip()[:1] == b"{":
         return _parse_json(page, url)
     return _parse_html(page, url)
 
 
-def _pip_conf_places(environment: Mapping[str, str]) -> list[Path]:
-    """Return where pip looks for its settings, the strongest first."""
+def _pip_conf_paths(environment: Mapping[str, str]) -> list[Path]:
+    """Return the paths of pip's settings files, the one with the highest priority first."""
     home = Path(environment.get("HOME", "/nonexistent"))
     config_home = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    places = [
+    paths = [
         config_home / "pip/pip.conf",
         home / ".pip/pip.conf",
         Path("/etc/xdg/pip/pip.conf"),
         Path("/etc/pip.conf"),
     ]
     if named := environment.get("PIP_CONFIG_FILE"):
-        # The null device there means: no settings from files at all.
-        return [] if named == "/dev/null" else [Path(named), *places]
-    return places
+        # Set to the null device, it means: read no settings files.
+        return [] if named == "/dev/null" else [Path(named), *paths]
+    return paths
 
 
 def _load_pip_conf(path: Path) -> dict[str, list[str]]:
-    """Return the indexes that a pip.conf names; none where there is no such file, or it can't be read."""
+    """Return the index URLs in a pip.conf, by key; nothing when the file is missing or cannot be read."""
     parser = configparser.RawConfigParser()
     try:
         parser.read(path, "utf-8")
@@ -105,14 +110,14 @@ def _parse_json(page: bytes, url: str) -> Iterator[PageFile]:
         _check_version(str(document.get("meta", {}).get("api-version", "1.0")), url)
         entries = document["files"]
         if not isinstance(entries, list):
-            raise TypeError("its files are no list")
+            raise TypeError("files is not a list")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _no_index(url) from error
+        raise _not_an_index(url) from error
     for entry in entries:
         try:
             yield _json_file(entry, url)
         except (KeyError, TypeError, AttributeError, ValueError):
-            continue  # one file that nobody can use doesn't take the others with it
+            continue  # a malformed entry does not make the others unusable
 
 
 def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
@@ -120,7 +125,7 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
     metadata = entry.get("core-metadata", entry.get("dist-info-metadata", False))
     return PageFile(
         filename=str(entry["filename"]),
-        # Most are absolute, and joining takes as long as all the rest.
+        # Most URLs are absolute, and joining takes as long as all the rest of parsing.
         url=without_login(urljoin(base, address)) if not address.startswith("https://") or "@" in address else address,
         sha256=str(entry["hashes"].get("sha256", "")).lower(),
         size=size if isinstance(size, int) and size >= 0 else None,
@@ -138,8 +143,6 @@ def _metadata_hash(value: object) -> str | None:
 
 
 def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
-    import html.parser
-
     links: list[dict[str, str | None]] = []
     base = url
 
@@ -156,7 +159,7 @@ def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
 
     text = page.decode("utf-8", "replace")
     if not re.search(r"<(!doctype|html|a|body|head)\b", text, re.IGNORECASE):
-        raise _no_index(url)
+        raise _not_an_index(url)
     Links().feed(text)
     for values in links:
         try:
@@ -183,20 +186,21 @@ def _html_metadata(values: Mapping[str, str | None]) -> str | None:
 
 
 def _fragment_hash(text: str) -> str:
-    """Return the hash in `sha256=…`, or an empty text."""
+    """Return the hash in `sha256=…`, or an empty string."""
     return next((word[7:].lower() for word in text.split("&") if word.startswith("sha256=")), "")
 
 
 def _check_version(version: str, url: str) -> None:
-    # The specification: a client that doesn't know the major version must refuse.
+    # PEP 629: a client must refuse a major version that it doesn't know.
     if version.partition(".")[0] != "1":
         raise FetchError(
-            f"{without_login(url)} speaks version {version} of the index protocol, which incamera does not"
+            f"{without_login(url)} uses version {version} of the index protocol, which incamera does not support",
+            hint="set PIP_INDEX_URL to another index, or use a newer incamera",
         )
 
 
-def _no_index(url: str) -> FetchError:
+def _not_an_index(url: str) -> FetchError:
     return FetchError(
-        f"{without_login(url)} answers with something that is no package index",
-        hint="does it want a name and a password? or is PIP_INDEX_URL wrong?",
+        f"{without_login(url)} is not a page of a package index",
+        hint="check PIP_INDEX_URL and pip.conf; does the index need a name and a password?",
     )

@@ -1,3 +1,5 @@
+"""HTTP downloads, against a real server on loopback."""
+
 from __future__ import annotations
 
 import gzip
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.errors import ConfigError, FetchError, IntegrityError
-from incamera.http import Http, NoParts, NotFound, Part
+from incamera.http import Http, NotFound, Range, RangeNotSupported
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Web
@@ -43,18 +45,18 @@ def test_get_returns_the_body(web: Web, http: Http) -> None:
     assert http.get(f"{web.url}/file") == b"hello"
 
 
-def test_a_missing_file_is_not_asked_for_twice(web: Web, http: Http) -> None:
+def test_a_missing_file_is_requested_only_once(web: Web, http: Http) -> None:
     with pytest.raises(NotFound, match="/nothing does not exist"):
         http.get(f"{web.url}/nothing")
     assert web.requests == ["/nothing"]
 
 
-def test_a_busy_server_is_asked_again(web: Web, http: Http) -> None:
+def test_a_request_to_a_busy_server_is_repeated(web: Web, http: Http) -> None:
     web.pages["/file"] = [web.status(503), web.status(429), b"at last"]
     assert http.get(f"{web.url}/file") == b"at last"
 
 
-def test_a_server_that_stays_busy_is_an_error_that_says_so(web: Web, http: Http) -> None:
+def test_a_server_that_stays_busy_is_an_error_after_four_attempts(web: Web, http: Http) -> None:
     web.pages["/file"] = web.status(503)
     with pytest.raises(FetchError, match="the server answers 503") as caught:
         http.get(f"{web.url}/file")
@@ -62,14 +64,14 @@ def test_a_server_that_stays_busy_is_an_error_that_says_so(web: Web, http: Http)
     assert len(web.requests) == 4
 
 
-def test_a_refusal_is_final(web: Web, http: Http) -> None:
+def test_a_refused_request_is_not_repeated(web: Web, http: Http) -> None:
     web.pages["/file"] = web.status(403)
     with pytest.raises(FetchError, match="403"):
         http.get(f"{web.url}/file")
     assert len(web.requests) == 1
 
 
-def test_an_interrupted_download_begins_again_and_progress_adds_up(web: Web, http: Http) -> None:
+def test_a_broken_download_starts_again_and_progress_adds_up(web: Web, http: Http) -> None:
     web.pages["/file"] = [web.hanging_up(b"x" * 1000, announced=3000), b"y" * 3000]
     sink, progress = Collected(), list[int]()
     http.download(f"{web.url}/file", sink, size=3000, progress=progress.append)
@@ -78,14 +80,14 @@ def test_an_interrupted_download_begins_again_and_progress_adds_up(web: Web, htt
     assert sum(progress) == 3000
 
 
-def test_a_body_that_is_always_cut_off_is_an_error(web: Web, http: Http) -> None:
+def test_a_body_that_is_always_cut_off_is_an_error_after_four_attempts(web: Web, http: Http) -> None:
     web.pages["/file"] = web.hanging_up(b"x" * 1000, announced=3000)
     with pytest.raises(FetchError, match="cannot fetch"):
         http.download(f"{web.url}/file", Collected(), size=3000)
     assert len(web.requests) == 4
 
 
-def test_a_body_without_a_length_must_still_be_whole(web: Web, http: Http) -> None:
+def test_a_body_without_content_length_must_have_the_expected_size(web: Web, http: Http) -> None:
     def until_closed(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Connection", "close")
@@ -93,25 +95,25 @@ def test_a_body_without_a_length_must_still_be_whole(web: Web, http: Http) -> No
         handler.wfile.write(b"only so much")
 
     web.pages["/file"] = until_closed
-    with pytest.raises(FetchError, match="only 12 of 50 bytes came"):
+    with pytest.raises(FetchError, match="only 12 of 50 bytes arrived"):
         http.download(f"{web.url}/file", Collected(), size=50)
 
 
 @pytest.mark.parametrize("size", [4, 6])
-def test_a_file_of_another_size_is_refused_at_once(web: Web, http: Http, size: int) -> None:
+def test_a_file_of_another_size_is_refused_without_a_second_attempt(web: Web, http: Http, size: int) -> None:
     web.pages["/file"] = b"hello"
     with pytest.raises(IntegrityError, match="bytes"):
         http.download(f"{web.url}/file", Collected(), size=size)
     assert len(web.requests) == 1
 
 
-def test_get_has_a_limit(web: Web, http: Http) -> None:
+def test_get_refuses_a_body_longer_than_the_limit(web: Web, http: Http) -> None:
     web.pages["/file"] = b"x" * 100
     with pytest.raises(FetchError, match="longer than 99 bytes"):
         http.get(f"{web.url}/file", limit=99)
 
 
-def test_a_gz_file_that_the_server_calls_gzip_encoded_stays_as_it_is(web: Web, http: Http) -> None:
+def test_a_gz_file_with_content_encoding_gzip_is_not_decoded(web: Web, http: Http) -> None:
     packed = gzip.compress(b"index")
     web.pages["/Packages.gz"] = web.status(200, packed, Content_Encoding="x-gzip")
     assert http.get(f"{web.url}/Packages.gz") == packed
@@ -123,13 +125,13 @@ def test_redirections_are_followed(web: Web, http: Http) -> None:
     assert http.get(f"{web.url}/old") == b"moved"
 
 
-def test_redirections_in_a_circle_end(web: Web, http: Http) -> None:
+def test_endless_redirections_are_an_error(web: Web, http: Http) -> None:
     web.pages["/old"] = web.status(302, Location="/old")
     with pytest.raises(FetchError):
         http.get(f"{web.url}/old")
 
 
-def test_an_abandoned_body_is_not_taken_for_the_next_answer(web: Web, http: Http) -> None:
+def test_an_unread_body_is_not_taken_for_the_next_response(web: Web, http: Http) -> None:
     web.pages["/missing"] = web.status(404, b"z" * 5000)
     web.pages["/file"] = b"right"
     for _ in range(3):
@@ -138,7 +140,7 @@ def test_an_abandoned_body_is_not_taken_for_the_next_answer(web: Web, http: Http
         assert http.get(f"{web.url}/file") == b"right"
 
 
-def test_a_silent_server_is_given_up(web: Web) -> None:
+def test_a_request_to_a_silent_server_is_repeated_after_the_timeout(web: Web) -> None:
     released = threading.Event()
     web.pages["/file"] = [web.stalling(b"x", 10, released), b"0123456789"]
     try:
@@ -147,7 +149,7 @@ def test_a_silent_server_is_given_up(web: Web) -> None:
         released.set()
 
 
-def test_interrupt_breaks_off_a_transfer_that_waits(web: Web, http: Http) -> None:
+def test_interrupt_breaks_off_a_stalled_transfer(web: Web, http: Http) -> None:
     released, began = threading.Event(), threading.Event()
 
     class Objecting(Collected):
@@ -180,13 +182,13 @@ def test_interrupt_breaks_off_a_transfer_that_waits(web: Web, http: Http) -> Non
         thread.join()
 
 
-def test_no_server_is_an_error_in_words(http: Http) -> None:
+def test_without_a_server_the_error_says_connection_refused(http: Http) -> None:
     with pytest.raises(FetchError, match="Connection refused") as caught:
         http.get(f"http://127.0.0.1:{unused_port()}/file")
     assert "is the network up?" in str(caught.value.hint)
 
 
-def test_what_the_sink_raises_is_let_through(web: Web, http: Http) -> None:
+def test_an_error_of_the_sink_is_raised_as_it_is(web: Web, http: Http) -> None:
     class Full(Collected):
         def write(self, data: bytes) -> None:
             raise OSError(28, "No space left on device")
@@ -197,7 +199,7 @@ def test_what_the_sink_raises_is_let_through(web: Web, http: Http) -> None:
     assert len(web.requests) == 1
 
 
-def test_the_proxy_of_the_environment_is_used_with_its_login(web: Web) -> None:
+def test_the_proxy_in_the_environment_gets_its_login(web: Web) -> None:
     web.pages["http://nowhere.example/file"] = b"by proxy"  # a proxy is asked with the whole address
     proxy = web.url.replace("http://", "http://me:secret%21@")
     http = Http({"http_proxy": proxy}, pause=0.001)
@@ -206,26 +208,26 @@ def test_the_proxy_of_the_environment_is_used_with_its_login(web: Web) -> None:
 
 
 @pytest.mark.parametrize("excepted", ["127.0.0.1", "*", "lan, 127.0.0.1", "127.0.0.1:{port}", ".0.0.1"])
-def test_no_proxy_is_heeded(web: Web, excepted: str) -> None:
+def test_servers_in_no_proxy_are_reached_without_the_proxy(web: Web, excepted: str) -> None:
     web.pages["/file"] = b"straight"
     excepted = excepted.format(port=web.server.server_port)
     http = Http({"HTTP_PROXY": f"http://127.0.0.1:{unused_port()}", "NO_PROXY": excepted}, pause=0.001)
     assert http.get(f"{web.url}/file") == b"straight"
 
 
-def test_a_proxy_that_is_not_excepted_is_not_passed_by(web: Web) -> None:
+def test_servers_not_in_no_proxy_are_reached_only_through_the_proxy(web: Web) -> None:
     http = Http({"http_proxy": f"127.0.0.1:{unused_port()}", "no_proxy": "example.org"}, pause=0.001)
     with pytest.raises(FetchError, match="Connection refused"):
         http.get(f"{web.url}/file")
     assert not web.requests
 
 
-def test_a_proxy_of_another_kind_is_refused() -> None:
+def test_a_socks_proxy_is_refused() -> None:
     with pytest.raises(ConfigError, match="socks5"):
         Http({"http_proxy": "socks5://127.0.0.1:1"}).get("http://127.0.0.1/")
 
 
-def test_several_threads_share_it(web: Web, http: Http) -> None:
+def test_several_threads_can_share_one_client(web: Web, http: Http) -> None:
     for number in range(20):
         web.pages[f"/{number}"] = bytes([number]) * 100_000
     results: dict[int, bytes] = {}
@@ -241,58 +243,58 @@ def test_several_threads_share_it(web: Web, http: Http) -> None:
     assert results == {number: bytes([number]) * 100_000 for number in range(20)}
 
 
-def test_an_answer_is_unpacked_and_tells_where_it_came_from(web: Web, http: Http) -> None:
+def test_a_response_is_decompressed_and_has_the_last_url(web: Web, http: Http) -> None:
     web.pages["/page"] = web.status(302, Location="/elsewhere/page")
     web.pages["/elsewhere/page"] = web.status(200, gzip.compress(b"text" * 100), Content_Encoding="gzip", ETag='"1"')
-    answer = http.ask(f"{web.url}/page")
+    answer = http.get_response(f"{web.url}/page")
     assert (answer.status, answer.url, answer.body) == (200, f"{web.url}/elsewhere/page", b"text" * 100)
     assert answer.headers["etag"] == '"1"'
     assert web.headers[0]["accept-encoding"] == "gzip"
     assert web.headers[0]["user-agent"] == "incamera"
 
 
-def test_an_answer_may_be_that_nothing_changed(web: Web, http: Http) -> None:
+def test_a_response_may_be_not_modified(web: Web, http: Http) -> None:
     web.pages["/page"] = web.status(304)
-    answer = http.ask(f"{web.url}/page", headers={"If-None-Match": '"1"'})
+    answer = http.get_response(f"{web.url}/page", headers={"If-None-Match": '"1"'})
     assert (answer.status, answer.body) == (304, b"")
     assert web.headers[0]["if-none-match"] == '"1"'
 
 
-def test_the_limit_of_an_answer_counts_what_it_becomes(web: Web, http: Http) -> None:
+def test_the_limit_counts_the_decompressed_bytes(web: Web, http: Http) -> None:
     web.pages["/page"] = web.status(200, gzip.compress(b"0" * 10_000_000), Content_Encoding="gzip")
     with pytest.raises(FetchError, match="longer than 1000 bytes"):
-        http.ask(f"{web.url}/page", limit=1000)
+        http.get_response(f"{web.url}/page", limit=1000)
 
 
-def test_an_answer_that_is_packed_badly_is_an_error(web: Web, http: Http) -> None:
+def test_a_body_that_cannot_be_decompressed_is_an_error(web: Web, http: Http) -> None:
     web.pages["/page"] = web.status(200, b"not gzip", Content_Encoding="gzip")
     with pytest.raises(FetchError, match="cannot fetch"):
-        http.ask(f"{web.url}/page")
+        http.get_response(f"{web.url}/page")
 
 
-def test_a_part_of_a_file(web: Web, http: Http) -> None:
+def test_get_range_returns_part_of_a_file(web: Web, http: Http) -> None:
     web.pages["/file"] = web.ranged(b"0123456789")
-    assert http.get_part(f"{web.url}/file", 2, 3) == Part(2, 10, b"234")
-    assert http.get_part(f"{web.url}/file", -1, 4) == Part(6, 10, b"6789")
-    assert http.get_part(f"{web.url}/file", 8, 100) == Part(8, 10, b"89")
+    assert http.get_range(f"{web.url}/file", 2, 3) == Range(2, 10, b"234")
+    assert http.get_range(f"{web.url}/file", -1, 4) == Range(6, 10, b"6789")
+    assert http.get_range(f"{web.url}/file", 8, 100) == Range(8, 10, b"89")
 
 
-def test_a_server_without_parts_is_not_made_to_send_all(web: Web, http: Http) -> None:
+def test_a_server_without_ranges_is_an_error_before_the_body_is_read(web: Web, http: Http) -> None:
     web.pages["/file"] = web.status(200, b"x" * 10_000)
     web.pages["/short"] = web.status(416)
     for path in ("/file", "/short"):
-        with pytest.raises(NoParts):
-            http.get_part(f"{web.url}{path}", 0, 10)
+        with pytest.raises(RangeNotSupported):
+            http.get_range(f"{web.url}{path}", 0, 10)
 
 
-@pytest.mark.parametrize("told", ["", "bytes 3-5/10", "bytes 2-9/10", "bytes 2-4/*", "lines 2-4/10"])
-def test_another_part_than_was_asked_for_is_refused(web: Web, http: Http, told: str) -> None:
-    web.pages["/file"] = web.status(206, b"234", Content_Range=told)
-    with pytest.raises(NoParts, match="another part"):
-        http.get_part(f"{web.url}/file", 2, 3)
+@pytest.mark.parametrize("content_range", ["", "bytes 3-5/10", "bytes 2-9/10", "bytes 2-4/*", "lines 2-4/10"])
+def test_another_range_than_requested_is_refused(web: Web, http: Http, content_range: str) -> None:
+    web.pages["/file"] = web.status(206, b"234", Content_Range=content_range)
+    with pytest.raises(RangeNotSupported, match="another range"):
+        http.get_range(f"{web.url}/file", 2, 3)
 
 
-def test_a_login_is_sent_to_its_server_and_shown_to_nobody(web: Web, http: Http) -> None:
+def test_a_login_is_sent_to_its_server_and_never_shown(web: Web, http: Http) -> None:
     web.pages["/file"] = b"hello"
     web.pages["/gone"] = web.status(403)
     address = web.url.replace("://", "://me:p%40ss@")

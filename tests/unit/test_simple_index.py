@@ -1,3 +1,5 @@
+"""Package indexes: parsing their pages, and which ones the user has set."""
+
 from __future__ import annotations
 
 import json
@@ -20,7 +22,7 @@ def page_of(*entries: object, **more: object) -> str:
     return json.dumps({"meta": {"api-version": "1.1"}, "files": entries, **more})
 
 
-def test_a_json_page_tells_all_of_a_file() -> None:
+def test_a_json_page_gives_every_field_of_a_file() -> None:
     [file] = files(
         page_of(
             {
@@ -50,17 +52,17 @@ def test_a_json_page_tells_all_of_a_file() -> None:
 
 @pytest.mark.parametrize(("yanked", "reason"), [(False, None), (True, ""), ("why", "why")])
 @pytest.mark.parametrize(
-    ("key", "metadata", "told"), [("core-metadata", True, ""), ("dist-info-metadata", False, None)]
+    ("key", "metadata", "sha256"), [("core-metadata", True, ""), ("dist-info-metadata", False, None)]
 )
-def test_flags_may_be_truths_or_texts(
-    yanked: object, reason: str | None, key: str, metadata: bool, told: str | None
+def test_yanked_and_metadata_may_be_booleans_or_strings(
+    yanked: object, reason: str | None, key: str, metadata: bool, sha256: str | None
 ) -> None:
     entry = {"filename": "own-1.tar.gz", "url": "https://f.example/own-1.tar.gz", "hashes": {}, "yanked": yanked}
     [file] = files(page_of({**entry, key: metadata}))
-    assert (file.yanked, file.metadata, file.sha256, file.size) == (reason, told, "", None)
+    assert (file.yanked, file.metadata, file.sha256, file.size) == (reason, sha256, "", None)
 
 
-def test_an_html_page_tells_as_much_as_it_can() -> None:
+def test_an_html_page_gives_all_fields_that_html_has() -> None:
     one, two = files(
         f"""<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.1"></head><body>
         <a href="../../f/own-1-py3-none-any.whl#sha256={HASH}" data-requires-python="&gt;=3.9" data-yanked="bad &amp;
@@ -85,7 +87,7 @@ def test_an_html_page_tells_as_much_as_it_can() -> None:
     )
 
 
-def test_html_with_a_base_counts_from_there() -> None:
+def test_links_of_an_html_page_are_relative_to_its_base() -> None:
     [file] = files('<html><head><base href="https://b.example/x/"></head><a href="own-1.tar.gz">own</a></html>')
     assert file.url == "https://b.example/x/own-1.tar.gz"
 
@@ -103,8 +105,8 @@ def test_html_with_a_base_counts_from_there() -> None:
         b"\x80\x04\x95",
     ],
 )
-def test_a_page_that_is_no_index_is_an_error(page: str | bytes) -> None:
-    with pytest.raises(FetchError, match=r"i\.example/simple/own/ answers with something that is no package index"):
+def test_a_page_that_is_not_of_an_index_is_an_error(page: str | bytes) -> None:
+    with pytest.raises(FetchError, match=r"i\.example/simple/own/ is not a page of a package index"):
         files(page)
 
 
@@ -115,7 +117,7 @@ def test_a_page_that_is_no_index_is_an_error(page: str | bytes) -> None:
         '<html><meta name="pypi:repository-version" content="2.0"></html>',
     ],
 )
-def test_a_protocol_that_is_not_known_is_refused(page: str) -> None:
+def test_an_unknown_major_version_of_the_protocol_is_refused(page: str) -> None:
     with pytest.raises(FetchError, match=r"version 2\.0"):
         files(page)
 
@@ -124,12 +126,12 @@ def test_a_protocol_that_is_not_known_is_refused(page: str) -> None:
     "entry",
     [None, 7, [], {}, {"filename": "x"}, {"filename": "x", "url": "y", "hashes": []}, {"url": "//[", "hashes": {}}],
 )
-def test_one_senseless_file_does_not_take_the_others_with_it(entry: object) -> None:
+def test_a_malformed_entry_is_left_out_and_the_others_are_kept(entry: object) -> None:
     sound = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
     assert [file.filename for file in files(page_of(entry, sound))] == ["own-1.tar.gz"]
 
 
-def test_the_indexes_are_those_that_pip_uses(tmp_path: Path) -> None:
+def test_indexes_are_read_from_pips_variables_and_pip_conf(tmp_path: Path) -> None:
     config = tmp_path / ".config/pip"
     config.mkdir(parents=True)
     home = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(config / "pip.conf")}
@@ -144,7 +146,7 @@ def test_the_indexes_are_those_that_pip_uses(tmp_path: Path) -> None:
     assert find_index_urls(extra) == ("https://x.example", "https://y.example", "https://company.example/simple")
 
 
-def test_install_goes_before_global_in_pip_conf_and_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+def test_install_goes_before_global_in_pip_conf_and_a_broken_file_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "pip.conf"
     environment = {"HOME": str(tmp_path), "PIP_CONFIG_FILE": str(path), "PIP_EXTRA_INDEX_URL": "https://x.example"}
     path.write_text("[global]\nindex-url = https://g.example\n[install]\nindex-url = https://i.example\n")
@@ -153,6 +155,6 @@ def test_install_goes_before_global_in_pip_conf_and_a_broken_file_is_passed_over
     assert "https://no.section" not in find_index_urls(environment)
 
 
-def test_folders_are_no_indexes_and_pypi_is_the_last_resort() -> None:
+def test_folders_are_left_out_and_pypi_is_the_default() -> None:
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": "file:///srv/simple"}
     assert find_index_urls(environment) == ("https://pypi.org/simple",)

@@ -68,7 +68,7 @@ def _fetch(
 def _find_wheel_url(http: Http, index: str, file: str) -> str | None:
     """Return the address of *file* in *index*. Any index that has it will do: its hash is known."""
     try:
-        page = http.ask(f"{index}/ziglang/", headers={"Accept": ACCEPT})
+        page = http.get_response(f"{index}/ziglang/", headers={"Accept": ACCEPT})
     except NotFound:
         return None
     return next((found.url for found in parse_project_page(page.body, page.url) if found.filename == file), None)

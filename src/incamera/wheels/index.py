@@ -171,7 +171,7 @@ class PackageIndexes:
             headers["If-None-Match"] = known.header["etag"]
         elif known is not None and known.header.get("modified"):
             headers["If-Modified-Since"] = known.header["modified"]
-        answer = self._http.ask(f"{url}/{name}/", headers=headers)
+        answer = self._http.get_response(f"{url}/{name}/", headers=headers)
         if answer.status == 304 and known is not None:
             return known
         header = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}

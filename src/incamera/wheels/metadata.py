@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from incamera.disk import write_atomic
 from incamera.errors import BuildError, IntegrityError
-from incamera.http import NoParts, NotFound
+from incamera.http import NotFound, RangeNotSupported
 from incamera.wheels.fetch import fetch_files
 from incamera.wheels.remote import find_pkg_info, find_wheel_metadata, read_pkg_info, read_wheel_metadata
 
@@ -92,7 +92,7 @@ def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> bytes:
     if store.find_blob(file.sha256) is None:
         try:
             return find_wheel_metadata(file, http)
-        except NoParts:
+        except RangeNotSupported:
             pass
     return read_wheel_metadata(_whole(file, http, store), file.filename)
 
@@ -101,7 +101,7 @@ def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> bytes | None:
     if store.find_blob(file.sha256) is None:
         try:
             return find_pkg_info(file, http)
-        except NoParts:
+        except RangeNotSupported:
             pass
     return read_pkg_info(_whole(file, http, store), file.filename)
 

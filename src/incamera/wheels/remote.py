@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
-from incamera.http import NoParts
+from incamera.http import RangeNotSupported
 from incamera.wheels.damage import reading
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ _SDIST_STEPS = (64 * 1024, 448 * 1024, 1536 * 1024)
 
 
 def find_wheel_metadata(file: IndexFile, http: Http) -> bytes:
-    """Return METADATA of the wheel *file*, from its end. Raises NoParts where the whole wheel is needed, BuildError."""
+    """Return METADATA of the wheel *file*, of which only the end is fetched.
+
+    Raises RangeNotSupported when the whole wheel is needed, BuildError when it is damaged.
+    """
     with reading(file.filename):
         return _read_wheel(_RemoteFile(http, file.url), file.filename)
 
@@ -44,7 +47,10 @@ def read_wheel_metadata(path: Path, filename: str) -> bytes:
 
 
 def find_pkg_info(file: IndexFile, http: Http) -> bytes | None:
-    """Return PKG-INFO of the sdist *file*, None where it has none. Raises NoParts where the whole file is needed."""
+    """Return PKG-INFO of the sdist *file*, of which only the beginning is fetched; None where it has none.
+
+    Raises RangeNotSupported when the whole sdist is needed, BuildError when it is damaged.
+    """
     with reading(file.filename):
         if file.filename.endswith(".zip"):
             return _read_zip_sdist(_RemoteFile(http, file.url), file.filename)
@@ -107,7 +113,7 @@ def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
     """Return PKG-INFO from the beginning of a .tar.gz, asking for more and more of it."""
     data = b""
     for step in _SDIST_STEPS:
-        part = http.get_part(file.url, len(data), step)
+        part = http.get_range(file.url, len(data), step)
         data += part.data
         try:
             with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
@@ -118,7 +124,7 @@ def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
             found = None  # the archive goes on
         if found is not None or len(data) >= part.total:
             return found
-    raise NoParts(f"{file.url}: no PKG-INFO near the beginning")
+    raise RangeNotSupported(f"{file.url}: no PKG-INFO near the beginning")
 
 
 class _RemoteFile(io.RawIOBase):
@@ -135,11 +141,11 @@ class _RemoteFile(io.RawIOBase):
 
     def _fetch(self, first: int, size: int) -> None:
         if self._requests == _MOST_REQUESTS:
-            raise NoParts(f"{self._url}: too much of it is needed")
+            raise RangeNotSupported(f"{self._url}: too much of it is needed")
         self._requests += 1
-        part = self._http.get_part(self._url, first, size)
+        part = self._http.get_range(self._url, first, size)
         if self._size not in (0, part.total):
-            raise NoParts(f"{self._url}: it changes while it is read")
+            raise RangeNotSupported(f"{self._url}: it changes while it is read")
         self._size = part.total
         self._parts.append((part.first, part.data))
 
@@ -162,7 +168,7 @@ class _RemoteFile(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         end = self._size if size < 0 else min(self._size, self._position + size)
         if end - self._position > _LIMIT:
-            raise NoParts(f"{self._url}: too much of it is needed")
+            raise RangeNotSupported(f"{self._url}: too much of it is needed")
         found = b""
         while self._position < end:
             piece = self._at(self._position)

@@ -180,7 +180,7 @@ def test_a_page_that_has_become_nonsense_is_not_kept(index: Index, web: Web) -> 
     for _ in range(2):
         assert len(index.open(max_age=0, note=notes.append).find("own")) == 1
     assert len(notes) == 2
-    assert "no package index" in notes[0]
+    assert "not a page of a package index" in notes[0]
 
 
 def test_one_page_that_is_refused_does_not_make_an_index_down(index: Index, web: Web) -> None:
@@ -253,7 +253,7 @@ def test_an_error_while_prefetching_comes_out_at_find(index: Index, web: Web) ->
     web.pages["/simple/own/"] = web.status(200, b"log in, please")
     indexes = index.open()
     indexes.prefetch(["own"])
-    with pytest.raises(FetchError, match="no package index"):
+    with pytest.raises(FetchError, match="not a page of a package index"):
         indexes.find("own")
 
 
