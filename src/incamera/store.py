@@ -1,12 +1,13 @@
-"""The store: the content-addressed cache on the host. A name in it means verified bytes.
+"""The store: the content-addressed cache on the host. A file gets its name there only after it was verified.
 
-<root>/blobs/ab/abcd…           a file by its sha256
-<root>/trees/<kind>/<key>/      a folder made from known inputs; <key> is a digest of those
+<root>/blobs/ab/abcd…           a file, by its sha256
+<root>/trees/<kind>/<key>/      a folder made from known inputs; <key> is a digest of the inputs
 <root>/trees/<kind>/<key>.json  its entries, so that it can be verified
-<root>/devices/                 what the user told us: devices, host keys. Never cleaned.
+<root>/devices/                 devices and host keys, as the user added them. Never cleaned.
 <root>/virtual/                 running virtual cameras
-<root>/shares/                  network shares: what the user said of them, their passwords. Never cleaned.
-<root>/locks/  <root>/tmp/      for several processes at once; half-made things live in tmp/ alone
+<root>/shares/                  network shares: their settings and passwords. Never cleaned.
+<root>/locks/                   lock files, for several processes at once
+<root>/tmp/                     unfinished files and folders
 """
 
 from __future__ import annotations
@@ -22,25 +23,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import platformdirs
+
 from incamera.disk import disk_usage, remove_tree
 from incamera.errors import IntegrityError, StoreError
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by incamera.\n"
-# A temporary folder whose maker is gone is litter; one this old is litter even if its maker's id lives on.
+# A temporary folder is left over when the process that made it has ended. One this old is left over even if a process
+# has that id: the system reuses ids.
 _STALE_AFTER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that `verify` found wrong, and removed."""
+    """A damaged blob or tree that `verify` found and removed."""
 
     name: str
     problem: str
 
 
 class BlobWriter:
-    """Writes a blob and hashes it on the way."""
+    """Writes a blob and computes its hash. *size* is how many bytes were written."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -53,7 +57,7 @@ class BlobWriter:
         self.size += len(data)
 
     def restart(self) -> None:
-        """Begin again, as after a broken download."""
+        """Discard what was written, to start again after a broken download."""
         self._stream.seek(0)
         self._stream.truncate()
         self._hash = hashlib.sha256()
@@ -61,11 +65,15 @@ class BlobWriter:
 
     @property
     def sha256(self) -> str:
+        """The hash of what was written."""
         return self._hash.hexdigest()
 
 
 class Store:
+    """The store in the folder *root*. Several processes and threads may use it at once."""
+
     def __init__(self, root: Path) -> None:
+        """Make the folders that are missing. Raises StoreError when that cannot be done."""
         self.root = root
         try:
             for name in ("blobs", "trees", "locks", "tmp"):
@@ -83,22 +91,25 @@ class Store:
     # Blobs
 
     def blob_path(self, sha256: str) -> Path:
+        """Return where the blob *sha256* is, if the store has it."""
         return self.root / "blobs" / sha256[:2] / sha256
 
     def find_blob(self, sha256: str) -> Path | None:
+        """Return the path of the blob *sha256*; None when the store does not have it. Counts as use for `clean`."""
         path = self.blob_path(sha256)
         if not path.exists():
             return None
-        # Another process may have cleaned it a moment ago, or the store is read-only: its age matters to neither.
+        # It fails when another process cleans the blob just now, or the store is read-only: neither needs its age.
         with suppress(OSError):
             os.utime(path)
         return path
 
     @contextmanager
     def writing_blob(self, sha256: str, *, name: str) -> Iterator[BlobWriter]:
-        """Write the blob *sha256*; it gets its name when the block ends and the digest agrees, else IntegrityError.
+        """Yield a writer for the blob *sha256*, which gets its name when the block ends.
 
-        *name* is what a user calls it (`numpy_1.24.deb`), for the message.
+        *name* is what messages call it (`numpy_1.24.deb`). Raises IntegrityError when what was written has another
+        hash, StoreError when the disk is full or read-only.
         """
         with self.temporary() as folder:
             partial = folder / "blob"
@@ -107,8 +118,8 @@ class Store:
                 yield writer
             if writer.sha256 != sha256:
                 raise IntegrityError(
-                    f"{name}: the sha256 is {writer.sha256[:16]}…, but {sha256[:16]}… was signed for",
-                    hint="the mirror, or something between it and you, changes files: try another mirror",
+                    f"{name}: the sha256 is {writer.sha256[:16]}…, but must be {sha256[:16]}…",
+                    hint="the server, or a proxy on the way, changes files: try another mirror or index",
                 )
             with self.reporting_disk_errors():
                 partial.chmod(0o444)
@@ -119,22 +130,25 @@ class Store:
     # Trees
 
     def find_tree(self, kind: str, key: str) -> Path | None:
-        """Return the tree *key*, whole, or None. To ask for it is to use it, so `clean` spares it."""
-        # The list of entries is written last, so a tree that has one is whole.
+        """Return the path of the tree *key*; None when the store does not have all of it. Counts as use for `clean`."""
+        # The list of entries is written last, so a tree that has one is complete.
         if not (self._entries(kind, key).exists() and self._tree(kind, key).is_dir()):
             return None
         self._touch(kind, key)
         return self._tree(kind, key)
 
     def tree_entries(self, kind: str, key: str) -> list[Entry]:
+        """Return what the tree *key* consists of. Raises OSError when the store does not have it."""
         return parse_entries(self._entries(kind, key).read_text("utf-8"))
 
     def ensure_tree(
         self, kind: str, key: str, build: Callable[[Path], Mapping[str, Entry] | None]
     ) -> tuple[Path, bool]:
-        """Return the tree *key* and whether it was there; if not, *build* fills the empty folder that it is given.
+        """Return the path of the tree *key*, and whether the store had it already.
 
-        *build* may return entries that it has hashed already. Two processes that want the same tree build it once.
+        If it had not, *build* is called with an empty folder to fill; it may return entries whose hashes it knows, by
+        their paths. When several processes need the same tree, one builds it and the others wait. Raises StoreError
+        when the disk is full or read-only.
         """
         if found := self.find_tree(kind, key):
             return found, True
@@ -148,7 +162,7 @@ class Store:
                 entries = list_tree(made, known)
                 path = self._tree(kind, key)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if path.exists():  # an entry list was lost, so nothing vouches for this tree
+                if path.exists():  # without a list of entries, so it may be incomplete
                     remove_tree(path)
                 made.replace(path)
                 listing = folder / "entries"
@@ -166,31 +180,31 @@ class Store:
         with suppress(OSError):  # as in find_blob
             os.utime(self._entries(kind, key))
 
-    # What all share
+    # Locks, temporary folders, errors
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the store's lock called *name*: one process at a time."""
-        from filelock import FileLock
+        """Hold the lock called *name* while the block runs, after waiting for other processes that hold it."""
+        from filelock import FileLock  # lazy: an idle build takes no lock
 
         with self.reporting_disk_errors(), FileLock(self.root / "locks" / f"{name}.lock"):
             yield
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        """A folder on the store's file system, gone when the block is left, however that happens."""
+        """Yield an empty folder on the store's file system, which is removed when the block ends, even by an error."""
         with self.reporting_disk_errors():
-            # The maker's process id lets a later `clean` tell litter from work in progress.
+            # By our process id, `clean` knows later whether the folder is still in use.
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
         try:
             yield folder
         finally:
-            with suppress(OSError):  # what is left is litter for `clean`, and no reason to hide why the block was left
+            with suppress(OSError):  # must not hide an error of the block; `clean` removes what is left
                 remove_tree(folder)
 
     @contextmanager
     def reporting_disk_errors(self) -> Iterator[None]:
-        """Turn a full or read-only disk into a StoreError with a remedy."""
+        """Raise a StoreError with a hint in place of an OSError of a full or read-only disk."""
         try:
             yield
         except OSError as error:
@@ -207,7 +221,10 @@ class Store:
             raise
 
     def verify(self) -> tuple[int, list[Fault]]:
-        """Hash everything again. Returns how many things were read, and the faults; what is faulty is removed."""
+        """Hash all blobs and trees again, and remove those that have changed.
+
+        Returns how many were checked, and those that were removed.
+        """
         faults = []
         count = 0
         for blob in sorted((self.root / "blobs").glob("??/*")):
@@ -215,9 +232,9 @@ class Store:
                 with blob.open("rb") as stream:
                     sound = hashlib.file_digest(stream, "sha256").hexdigest() == blob.name
             except FileNotFoundError:
-                continue  # another process is cleaning
+                continue  # another process removes it
             except OSError:
-                sound = False  # the disk fails to read it
+                sound = False  # the disk cannot read it
             count += 1
             if not sound:
                 blob.unlink(missing_ok=True)
@@ -235,11 +252,14 @@ class Store:
         return count, faults
 
     def clean(self, *, unused_for_seconds: float) -> int:
-        """Remove trees and blobs unused for that long, and litter. Returns the bytes freed."""
+        """Remove trees, blobs and caches that were not used for *unused_for_seconds*, and left-over temporary folders.
+
+        Returns how many bytes that has freed.
+        """
         before = disk_usage(self.root)
         limit = time.time() - unused_for_seconds
         for folder in (self.root / "tmp").iterdir():
-            if folder.is_dir() and _is_litter(folder):
+            if folder.is_dir() and _is_left_over(folder):
                 remove_tree(folder)
         for path in sorted((self.root / "trees").glob("*/*")):
             if path.name == "CACHEDIR.TAG":
@@ -252,7 +272,7 @@ class Store:
             with suppress(FileNotFoundError):
                 if blob.stat().st_mtime <= limit:
                     blob.unlink()
-        # What tools keep for themselves: they make it anew.
+        # Caches of tools, which these fill again.
         for cache in (self.root / "caches").glob("*/"):
             if cache.stat().st_mtime <= limit:
                 remove_tree(cache)
@@ -262,12 +282,12 @@ class Store:
         try:
             return self._entries(kind, key).stat().st_mtime <= limit
         except FileNotFoundError:
-            return True  # nothing vouches for the tree
+            return True  # without a list of entries, so it is incomplete
 
     @contextmanager
     def _lock_if_free(self, name: str) -> Iterator[bool]:
-        """Hold the lock called *name* unless another process has it: that one is making the tree in question."""
-        from filelock import FileLock, Timeout
+        """Yield whether no other process holds the lock called *name*; if so, hold it while the block runs."""
+        from filelock import FileLock, Timeout  # lazy: an idle build takes no lock
 
         lock = FileLock(self.root / "locks" / f"{name}.lock")
         try:
@@ -281,32 +301,32 @@ class Store:
             lock.release()
 
     def remove(self, kind: str, key: str) -> None:
-        # The list goes first: without it, what is left of the tree is not taken for whole.
+        """Remove the tree *key*, if the store has it."""
+        # The list is removed first: without it, a half-removed tree does not count as complete.
         self._entries(kind, key).unlink(missing_ok=True)
         if self._tree(kind, key).exists():
             remove_tree(self._tree(kind, key))
 
 
 def find_store_path(environment: Mapping[str, str]) -> Path:
-    """Return where the store is: INCAMERA_STORE, else the user's data folder."""
+    """Return the folder of the store: INCAMERA_STORE, or one in the user's data folder."""
     if path := environment.get("INCAMERA_STORE"):
         return Path(path).expanduser().absolute()
-    import platformdirs
-
     return platformdirs.user_data_path("incamera", appauthor=False)
 
 
-def _is_litter(folder: Path) -> bool:
+def _is_left_over(folder: Path) -> bool:
     try:
         if time.time() - folder.stat().st_mtime > _STALE_AFTER_SECONDS:
             return True
     except FileNotFoundError:
-        return False  # its maker has removed it
+        return False  # the process that made it has removed it
     pid = folder.name.partition("-")[0]
     return pid.isdigit() and not process_exists(int(pid))
 
 
 def process_exists(pid: int) -> bool:
+    """Whether there is a process with the id *pid*."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,3 +1,5 @@
+"""The store: blobs, trees, several processes at once, cleaning."""
+
 from __future__ import annotations
 
 import hashlib
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import wait_until
 
 from incamera.disk import remove_tree
 from incamera.errors import IntegrityError, StoreError
@@ -25,7 +28,7 @@ def put(store: Store, data: bytes) -> Path:
     return store.blob_path(digest(data))
 
 
-def litter(store: Store) -> list[Path]:
+def temporary_folders(store: Store) -> list[Path]:
     return [path for path in (store.root / "tmp").iterdir() if path.is_dir()]
 
 
@@ -35,16 +38,16 @@ def fill(folder: Path) -> None:
     (folder / "link").symlink_to("sub/file")
 
 
-def test_a_blob_is_found_by_its_digest_and_cannot_be_written_to(store: Store) -> None:
+def test_a_blob_is_found_by_its_sha256_and_is_read_only(store: Store) -> None:
     assert store.find_blob(digest(b"data")) is None
     path = put(store, b"data")
     assert store.find_blob(digest(b"data")) == path
     assert path.read_bytes() == b"data"
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
-def test_wrong_bytes_get_no_name(store: Store) -> None:
+def test_bytes_with_another_hash_are_refused_and_not_kept(store: Store) -> None:
     def put_wrong() -> None:
         with store.writing_blob(digest(b"right"), name="numpy.deb") as blob:
             blob.write(b"wrong")
@@ -53,10 +56,10 @@ def test_wrong_bytes_get_no_name(store: Store) -> None:
         put_wrong()
     assert store.find_blob(digest(b"right")) is None
     assert not list((store.root / "blobs").glob("??/*"))
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
-def test_a_restarted_blob_holds_only_what_came_after(store: Store) -> None:
+def test_a_restarted_blob_has_only_what_was_written_after(store: Store) -> None:
     with store.writing_blob(digest(b"new"), name="thing") as blob:
         blob.write(b"something longer")
         blob.restart()
@@ -66,7 +69,7 @@ def test_a_restarted_blob_holds_only_what_came_after(store: Store) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_blob_leaves_nothing(store: Store, error: type[BaseException]) -> None:
+def test_an_error_while_writing_a_blob_leaves_nothing(store: Store, error: type[BaseException]) -> None:
     def put_half() -> None:
         with store.writing_blob(digest(b"data"), name="thing") as blob:
             blob.write(b"data")
@@ -75,7 +78,7 @@ def test_an_interrupted_blob_leaves_nothing(store: Store, error: type[BaseExcept
     with pytest.raises(error):
         put_half()
     assert store.find_blob(digest(b"data")) is None
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
 @pytest.fixture
@@ -91,14 +94,14 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("full_disk")
 @pytest.mark.parametrize("size", [10, 1_000_000])  # less and more than is buffered
-def test_a_full_disk_is_a_store_error_with_a_remedy(store: Store, size: int) -> None:
+def test_a_full_disk_is_a_store_error_with_a_hint(store: Store, size: int) -> None:
     with pytest.raises(StoreError, match="no space left") as caught:
         put(store, b"x" * size)
     assert "incamera store clean" in str(caught.value.hint)
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
-def test_a_full_disk_in_the_middle_of_a_tree_leaves_no_tree(store: Store) -> None:
+def test_a_full_disk_while_building_a_tree_leaves_no_tree(store: Store) -> None:
     def build(folder: Path) -> None:
         fill(folder)
         Path("/dev/full").write_text("x")
@@ -106,17 +109,17 @@ def test_a_full_disk_in_the_middle_of_a_tree_leaves_no_tree(store: Store) -> Non
     with pytest.raises(StoreError, match="no space left"):
         store.ensure_tree("kind", "key", build)
     assert store.find_tree("kind", "key") is None
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
-def test_a_store_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_made_is_an_error_that_names_the_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError) as caught:
         Store(tmp_path / "file" / "store")
     assert "INCAMERA_STORE" in str(caught.value.hint)
 
 
-def test_a_tree_is_built_once(store: Store) -> None:
+def test_a_tree_is_built_only_once(store: Store) -> None:
     path, was_there = store.ensure_tree("kind", "key", fill)
     assert not was_there
     assert (path / "link").read_text() == "content"
@@ -134,12 +137,12 @@ def test_a_build_that_fails_leaves_no_tree(store: Store, error: type[BaseExcepti
     with pytest.raises(error):
         store.ensure_tree("kind", "key", build)
     assert store.find_tree("kind", "key") is None
-    assert not litter(store)
+    assert not temporary_folders(store)
     assert store.ensure_tree("kind", "key", fill)[1] is False
 
 
-def test_a_tree_whose_list_was_never_written_is_not_taken_for_whole(store: Store) -> None:
-    # As after a power cut between the two renames.
+def test_a_tree_without_its_list_of_entries_is_built_again(store: Store) -> None:
+    # As after a power failure between the two renames.
     half = store.root / "trees" / "kind" / "key"
     half.mkdir(parents=True)
     (half / "half").touch()
@@ -148,7 +151,7 @@ def test_a_tree_whose_list_was_never_written_is_not_taken_for_whole(store: Store
     assert not (path / "half").exists()
 
 
-def test_a_list_without_its_tree_is_not_taken_for_whole(store: Store) -> None:
+def test_a_list_of_entries_without_its_tree_is_built_again(store: Store) -> None:
     path, _ = store.ensure_tree("kind", "key", fill)
     remove_tree(path)
     assert store.find_tree("kind", "key") is None
@@ -164,13 +167,16 @@ def write_many(root: Path, number: int) -> None:
         put(store, f"blob {item}".encode() * 5000)
 
 
-def build_slowly(root: Path, counter: Path) -> None:
+def build_together(root: Path, notes: Path, processes: int) -> None:
+    """Ask for one tree; whoever builds it waits until all *processes* have asked for it."""
+
     def build(folder: Path) -> None:
-        with counter.open("a") as stream:
+        with (notes / "builds").open("a") as stream:
             stream.write("x")
         fill(folder)
-        time.sleep(0.1)
+        wait_until(lambda: len(list(notes.glob("asked-*"))) == processes, f"{processes} processes ask for the tree")
 
+    (notes / f"asked-{os.getpid()}").touch()
     path, _ = Store(root).ensure_tree("kind", "key", build)
     assert (path / "link").read_text() == "content"
 
@@ -183,7 +189,7 @@ def clean_all_the_time(root: Path, stop: Any) -> None:
 
 
 def run_in_processes(target: Any, *arguments: tuple[Any, ...]) -> None:
-    context = multiprocessing.get_context("spawn")  # with threads about, a fork is not safe
+    context = multiprocessing.get_context("spawn")  # a fork is not safe in a process with threads
     processes = [context.Process(target=target, args=each) for each in arguments]
     for process in processes:
         process.start()
@@ -193,28 +199,28 @@ def run_in_processes(target: Any, *arguments: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.starts_processes
-def test_processes_that_write_the_same_blobs_do_not_harm_each_other(store: Store) -> None:
+def test_several_processes_can_write_the_same_blobs(store: Store) -> None:
     run_in_processes(write_many, *((store.root, number) for number in range(4)))
     assert store.verify() == (30, [])
-    assert not litter(store)
+    assert not temporary_folders(store)
 
 
 @pytest.mark.starts_processes
-def test_processes_that_want_the_same_tree_build_it_once(store: Store, tmp_path: Path) -> None:
-    run_in_processes(build_slowly, *((store.root, tmp_path / "counter") for _ in range(4)))
-    assert (tmp_path / "counter").read_text() == "x"
+def test_of_several_processes_only_one_builds_a_tree(store: Store, tmp_path: Path) -> None:
+    run_in_processes(build_together, *((store.root, tmp_path, 4) for _ in range(4)))
+    assert (tmp_path / "builds").read_text() == "x"
     assert store.verify() == (1, [])
 
 
 @pytest.mark.starts_processes
-def test_cleaning_and_verifying_leave_work_in_progress_alone(store: Store, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")  # with threads about, a fork is not safe
+def test_cleaning_and_verifying_do_not_disturb_work_in_progress(store: Store, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")  # a fork is not safe in a process with threads
     stop = context.Event()
     cleaner = context.Process(target=clean_all_the_time, args=(store.root, stop))
     cleaner.start()
     try:
         run_in_processes(write_many, (store.root, 1), (store.root, 2))
-        run_in_processes(build_slowly, (store.root, tmp_path / "counter"))
+        run_in_processes(build_together, (store.root, tmp_path, 1))
     finally:
         stop.set()
         cleaner.join(60)
@@ -222,10 +228,10 @@ def test_cleaning_and_verifying_leave_work_in_progress_alone(store: Store, tmp_p
     assert store.verify() == (31, [])
 
 
-# Keeping house
+# Verifying and cleaning
 
 
-def test_verify_removes_what_has_changed(store: Store) -> None:
+def test_verify_removes_changed_blobs_and_trees(store: Store) -> None:
     good, bad = put(store, b"good"), put(store, b"bad")
     bad.chmod(0o644)
     bad.write_bytes(b"BAD")
@@ -240,13 +246,13 @@ def test_verify_removes_what_has_changed(store: Store) -> None:
     assert store.verify() == (1, [])
 
 
-def test_clean_removes_what_was_not_used_for_long(store: Store) -> None:
+def test_clean_removes_what_was_not_used_for_the_given_time(store: Store) -> None:
     old, used = put(store, b"old" * 1000), put(store, b"used")
     tree, _ = store.ensure_tree("kind", "key", fill)
     long_ago = time.time() - 1000
     for path in (old, used, tree.with_name("key.json")):
         os.utime(path, (long_ago, long_ago))
-    assert store.find_blob(used.name) == used  # being asked for is being used
+    assert store.find_blob(used.name) == used  # find_blob counts as use
     freed = store.clean(unused_for_seconds=500)
     assert freed >= 3000
     assert store.find_blob(old.name) is None
@@ -255,7 +261,7 @@ def test_clean_removes_what_was_not_used_for_long(store: Store) -> None:
     assert not tree.exists()
 
 
-def test_clean_spares_a_tree_that_was_asked_for_since(store: Store) -> None:
+def test_clean_keeps_a_tree_that_was_used_since(store: Store) -> None:
     store.ensure_tree("tools", "used", lambda tree: None)
     listing = store.root / "trees/tools/used.json"
     os.utime(listing, (1, 1))
@@ -264,7 +270,7 @@ def test_clean_spares_a_tree_that_was_asked_for_since(store: Store) -> None:
     assert store.find_tree("tools", "used")
 
 
-def test_clean_removes_the_litter_of_processes_that_are_gone(store: Store) -> None:
+def test_clean_removes_temporary_folders_of_ended_processes(store: Store) -> None:
     gone, alive = store.root / "tmp" / "4999999-x", store.root / "tmp" / f"{os.getpid()}-y"
     gone.mkdir()
     alive.mkdir()
@@ -273,7 +279,7 @@ def test_clean_removes_the_litter_of_processes_that_are_gone(store: Store) -> No
     assert alive.exists()
 
 
-def test_clean_passes_by_a_tree_that_is_being_made(store: Store) -> None:
+def test_clean_keeps_a_tree_that_is_being_built(store: Store) -> None:
     half = store.root / "trees" / "kind" / "key"
     half.mkdir(parents=True)
     with store.lock("kind-key"):
@@ -283,7 +289,9 @@ def test_clean_passes_by_a_tree_that_is_being_made(store: Store) -> None:
     assert not half.exists()
 
 
-def test_why_a_temporary_folder_was_left_is_not_hidden(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_removing_a_temporary_folder_does_not_hide_the_first_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path: Path) -> None:
         raise OSError("busy")
 
@@ -299,6 +307,6 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_store_is_where_the_user_says_else_in_the_home(home: Path, tmp_path: Path) -> None:
+def test_the_store_is_in_incamera_store_or_in_the_home(home: Path, tmp_path: Path) -> None:
     assert find_store_path({"INCAMERA_STORE": str(tmp_path / "s")}) == tmp_path / "s"
     assert find_store_path({}).is_relative_to(home)
