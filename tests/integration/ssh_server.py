@@ -79,6 +79,9 @@ class SshServer:
             def begin_auth(self, username: str) -> bool:
                 return True
 
+            def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+                return True
+
         self._listener = await asyncssh.listen(
             "127.0.0.1",
             self.port,
@@ -132,10 +135,12 @@ class SshServer:
         try:
             with suppress(OSError, asyncssh.Error):
                 await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
+            _close_output(child)
             code = await child.wait()
         except asyncio.CancelledError:  # the tests are over
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
+            _close_output(child)
             await child.wait()
             raise
         finally:
@@ -173,6 +178,12 @@ class SshServer:
         typing.cancel()
         os.close(ours)
         _leave(process, await child.wait())
+
+
+def _close_output(child: asyncio.subprocess.Process) -> None:
+    """Let the next byte that *child* prints end it, and `wait` not wait for the end of an output that nobody reads."""
+    for descriptor in (1, 2):
+        child._transport.get_pipe_transport(descriptor).close()  # type: ignore[attr-defined]  # no other way is public
 
 
 async def _feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:

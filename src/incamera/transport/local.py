@@ -1,28 +1,40 @@
-"""A transport that leads nowhere else: commands run on this computer, for folders that a camera has mounted from it."""
+"""A transport without a network: programs run on this computer, for folders that a camera has mounted from it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import subprocess
-from contextlib import ExitStack, suppress
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceError
+from incamera.errors import ConnectionLost, DeviceError
 from incamera.proc import minimal_environment, running
+from incamera.transport.protocols import (
+    Addresses,
+    check_path,
+    exit_code_of,
+    missing,
+    port_taken,
+    too_large,
+    write_error,
+)
 from incamera.transport.session import Session
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
-    from incamera.transport.protocols import Channel, Program, Terminal
+    from incamera.transport.protocols import Channel, Forward, Program, Ready, Terminal
 
-_LIMIT = 1 << 16
+_CHUNK = 1 << 16
 # A shell, since it ends with 126 or 127 where the program cannot be started.
 _START = 'cd "$1" && shift && exec "$@"'
 
 
 def open_local(device: Device) -> Session:
-    """Return a session whose commands run here; errors speak of *device*."""
+    """Return a session whose programs run here; errors speak of *device*."""
 
     async def open_transport() -> LocalTransport:
         return LocalTransport(device)
@@ -33,19 +45,92 @@ def open_local(device: Device) -> Session:
 class LocalTransport:
     """`protocols.Transport` without a network."""
 
+    is_local = True
+
     def __init__(self, device: Device) -> None:
         self._device = device
+        self._closed = False
 
     @property
     def device(self) -> Device:
         return self._device
 
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
+        self._require_open()
         if terminal is not None:
             raise DeviceError(f"{self._device} is a folder of this computer: there are no terminals")
         return LocalChannel(program)
 
-    async def close(self) -> None: ...
+    async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        self._require_open()
+        try:
+            await asyncio.to_thread(_write_file, Path(check_path(path)), data, 0o755 if executable else 0o644)
+        except OSError as error:
+            raise write_error(self._device, path, error.strerror or str(error)) from error
+
+    async def get(self, path: str, *, limit: int) -> bytes:
+        self._require_open()
+        try:
+            data = await asyncio.to_thread(_read_file, check_path(path), limit + 1)
+        except FileNotFoundError as error:
+            raise missing(self._device, path) from error
+        except OSError as error:
+            raise DeviceError(f"cannot read {path} on {self._device}: {error.strerror}") from error
+        if len(data) > limit:
+            raise too_large(self._device, path, limit)
+        return data
+
+    async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+        self._require_open()
+        files: dict[str, bytes] = {}
+        left = limit
+        for path in paths:
+            with suppress(OSError):
+                files[path] = await asyncio.to_thread(_read_file, check_path(path), left + 1)
+                left -= len(files[path])
+            if left < 0:
+                raise too_large(self._device, f"{len(paths)} files", limit)
+        return files
+
+    async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
+        self._require_open()
+
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with closing(writer), suppress(DeviceError, OSError):
+                if await until_ready():
+                    there_reader, there_writer = await asyncio.open_connection("127.0.0.1", remote_port)
+                    with closing(there_writer):
+                        await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+
+        try:
+            return LocalForward(await asyncio.start_server(carry, "127.0.0.1", local_port))
+        except OSError as error:
+            raise port_taken(local_port, error) from error
+
+    async def addresses(self) -> Addresses:
+        return Addresses("127.0.0.1", "127.0.0.1")
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ConnectionLost(f"the connection to {self._device} was closed")
+
+
+class LocalForward:
+    """`protocols.Forward` from one port of this computer to another."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        self._server.close()
 
 
 class LocalChannel:
@@ -68,7 +153,7 @@ class LocalChannel:
 
     async def read(self, limit: int) -> bytes:
         if self._line:
-            data, self._line = self._line, b""
+            data, self._line = self._line[:limit], self._line[limit:]
             return data
         return await asyncio.to_thread(_read, self._process.stdout, limit)
 
@@ -77,7 +162,7 @@ class LocalChannel:
 
     async def read_line(self) -> bytes:
         while b"\n" not in self._line:
-            data = await asyncio.to_thread(_read, self._process.stdout, _LIMIT)
+            data = await asyncio.to_thread(_read, self._process.stdout, _CHUNK)
             if not data:
                 break
             self._line += data
@@ -95,8 +180,7 @@ class LocalChannel:
     def resize(self, columns: int, rows: int) -> None: ...
 
     async def wait(self) -> int:
-        code = await asyncio.to_thread(self._process.wait)
-        return code if code >= 0 else 128 - code
+        return exit_code_of(await asyncio.to_thread(self._process.wait))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._stack.close)
@@ -111,3 +195,31 @@ def _write(stream: object, data: bytes) -> None:
     with suppress(BrokenPipeError):
         while view:
             view = view[os.write(stream.fileno(), view) :]  # type: ignore[attr-defined]
+
+
+def _read_file(path: str, limit: int) -> bytes:
+    with Path(path).open("rb") as stream:
+        return stream.read(limit)
+
+
+def _write_file(path: Path, data: bytes, mode: int) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".incamera-put-")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()

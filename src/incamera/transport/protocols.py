@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from incamera.errors import DeviceError, DeviceUnsuitable, UsageError
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class FileMissing(DeviceError):
+    """The device has no such file."""
+
+
+class FileTooLarge(DeviceError):
+    """The file on the device is larger than whoever asked for it can use."""
+
+
+class NoSpaceLeft(DeviceUnsuitable):
+    """The device has no space left for a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +118,115 @@ class Channel(Protocol):
         """Return the program's exit code: 128 + N if signal N killed it."""
 
     async def close(self) -> None:
-        """Stop listening. A program that is still running is not ended by this."""
+        """Stop listening. Whether a program that is still running ends with it depends on the device."""
+
+
+def check_path(path: str) -> str:
+    """Return *path*. Raises ValueError unless it is the absolute path of a file."""
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise ValueError(f"{path!r} is not the absolute path of a file")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The IP addresses of both ends of a connection as the device sees them; empty where it doesn't tell."""
+
+    host: str = ""
+    device: str = ""
+
+
+class Forward(Protocol):
+    """A port of this computer that leads to one of the device's."""
+
+    @property
+    def port(self) -> int:
+        """The port on this computer's loopback address."""
+
+    async def close(self) -> None:
+        """Accept no more connections; those that are open stay."""
+
+
+Ready = Callable[[], Awaitable[bool]]
+"""Waits until something on the device is ready, and tells whether it is."""
 
 
 class Transport(Protocol):
-    """One connection to a device, over which many programs can run at a time."""
+    """One connection to a device, over which many programs can run at a time.
+
+    Every method raises ConnectionLost once the connection is lost or closed. Paths on the device are absolute; another
+    one is a ValueError.
+    """
 
     @property
     def device(self) -> Device: ...
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the device is on this computer, so that nothing is gained by compressing what is sent."""
+
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
         """Start *program*. A program that is not there ends with 127, one that cannot be executed with 126."""
 
+    async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        """Write the file *path*, whole or not at all; its folder must be there. A power cut then does not lose it.
+
+        Raises NoSpaceLeft, DeviceError.
+        """
+
+    async def get(self, path: str, *, limit: int) -> bytes:
+        """Return the content of the file *path*, which may be one of /proc. Raises FileMissing, DeviceError.
+
+        Raises FileTooLarge when it has more than *limit* bytes; with a limit of 0 that tells whether it is there.
+        """
+
+    async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+        """Return those files of *paths* that can be read, in one round trip; links are followed.
+
+        Raises FileTooLarge when they have more than *limit* bytes in all, DeviceError.
+        """
+
+    async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
+        """Have *local_port* (0: any that is free) of our loopback lead to *remote_port* of the device's.
+
+        Nobody needs to listen there yet: a connection waits until *until_ready* returns True, and is refused at False.
+        Raises UsageError when *local_port* is taken, DeviceError when the device does not allow it.
+        """
+
+    async def addresses(self) -> Addresses: ...
+
     async def close(self) -> None: ...
+
+
+# What every transport says in the same words
+
+
+def exit_code_of(returncode: int) -> int:
+    """Return the exit code for what Python calls a return code: -N after signal N, for which a shell has 128 + N."""
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+def missing(device: Device, path: str) -> FileMissing:
+    """Return the error for a file that is not there."""
+    return FileMissing(f"there is no {path} on {device}")
+
+
+def too_large(device: Device, path: str, limit: int) -> FileTooLarge:
+    """Return the error for a file of more than *limit* bytes."""
+    return FileTooLarge(f"{path} on {device} is larger than {limit} bytes")
+
+
+def write_error(device: Device, path: str, message: str) -> DeviceError:
+    """Return the error for a file that could not be written, *message* being what the device said."""
+    if "No space left" in message:
+        return NoSpaceLeft(
+            f"{device} has no space left for {path}", hint="remove something there, or choose another place"
+        )
+    return DeviceError(f"cannot write {path} on {device}: {message}")
+
+
+def port_taken(port: int, error: OSError) -> UsageError:
+    """Return the error for a port of this computer that cannot be listened at."""
+    return UsageError(
+        f"port {port} on this computer cannot be used: {error.strerror}", hint="choose another with --port"
+    )

@@ -8,22 +8,31 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.transport.protocols import Program, ProgramResult, Transport
+from incamera.transport.protocols import Addresses, Program, ProgramResult, Ready, Transport
 from incamera.waiting import await_result
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
+    from incamera.transport.protocols import Channel
 
 T = TypeVar("T")
 
 _TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 16
+# More than any program prints that is run to its end: nothing a device does can fill our memory.
+_OUTPUT_LIMIT = 64 << 20
+# What is kept of a program's standard error.
+_ERROR_LIMIT = 1 << 16
+
+
+class OutputTooLong(DeviceError):
+    """A program on the device printed more than anyone asked for."""
 
 
 class Session:
@@ -78,6 +87,34 @@ class Session:
             )
         return result.stdout
 
+    def put(self, path: str, data: bytes, *, executable: bool = False, timeout: float = _TIMEOUT_SECONDS) -> None:
+        """Write a file of the device, as `Transport.put` does. Raises ConnectionLost after *timeout* seconds."""
+        self.call(in_time(self.transport, self.transport.put(path, data, executable=executable), timeout))
+
+    def get(self, path: str, *, limit: int, timeout: float = _TIMEOUT_SECONDS) -> bytes:
+        """Return a file of the device, as `Transport.get` does. Raises ConnectionLost after *timeout* seconds."""
+        return self.call(in_time(self.transport, self.transport.get(path, limit=limit), timeout))
+
+    def get_all(self, paths: Sequence[str], *, limit: int, timeout: float = _TIMEOUT_SECONDS) -> dict[str, bytes]:
+        """Return files of the device, as `Transport.get_all` does. Raises ConnectionLost after *timeout* seconds."""
+        return self.call(in_time(self.transport, self.transport.get_all(paths, limit=limit), timeout))
+
+    def addresses(self) -> Addresses:
+        """Return the addresses of both ends of the connection as the device sees them."""
+        return self.call(in_time(self.transport, self.transport.addresses(), _TIMEOUT_SECONDS))
+
+    @contextmanager
+    def forwarded(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Iterator[int]:
+        """Have *local_port* lead to *remote_port* of the device for as long as the block lasts; yields our port.
+
+        Raises what `Transport.forward` raises.
+        """
+        forward = self.call(self.transport.forward(remote_port, local_port=local_port, until_ready=until_ready))
+        try:
+            yield forward.port
+        finally:
+            self.call(forward.close())
+
     def close(self) -> None:
         try:
             self.call(self.transport.close())
@@ -112,34 +149,63 @@ class Session:
 
 
 async def run_program(transport: Transport, program: Program, *, input: bytes = b"", timeout: float) -> ProgramResult:
-    """Run *program* to its end with *input* as its standard input. Raises ConnectionLost after *timeout* seconds."""
+    """Run *program* to its end with *input* as its standard input.
+
+    Raises ConnectionLost after *timeout* seconds, OutputTooLong.
+    """
+    return await in_time(transport, run_bounded(transport, program, input=input), timeout)
+
+
+async def in_time(transport: Transport, work: Awaitable[T], seconds: float) -> T:
+    """Return the result of *work*. Raises ConnectionLost when the device takes longer than so many seconds."""
     try:
-        async with asyncio.timeout(timeout):
-            channel = await transport.start(program)
-            try:
-                _, stdout, stderr = await asyncio.gather(
-                    _feed(channel.write, channel.write_eof, input), _collect(channel.read), _collect(channel.read_error)
-                )
-                return ProgramResult(await channel.wait(), stdout, stderr)
-            finally:
-                await channel.close()
+        async with asyncio.timeout(seconds):
+            return await work
     except TimeoutError:
         raise ConnectionLost(
-            f"{transport.device} did not answer within {timeout:.0f} s", hint="is it still there, and on the network?"
+            f"{transport.device} did not answer within {seconds:.0f} s", hint="is it still there, and on the network?"
         ) from None
 
 
-async def _feed(
-    write: Callable[[bytes], Coroutine[Any, Any, None]], end: Callable[[], Coroutine[Any, Any, None]], data: bytes
-) -> None:
-    view = memoryview(data)
+async def run_bounded(
+    transport: Transport, program: Program, *, input: bytes = b"", limit: int = _OUTPUT_LIMIT
+) -> ProgramResult:
+    """Run *program* to its end. Raises OutputTooLong once its standard output has more than *limit* bytes.
+
+    Of the standard error only the end is kept.
+    """
+    channel = await transport.start(program)
+    feeding = asyncio.create_task(_feed(channel, input))
+    stdout = asyncio.create_task(_collect(transport, program, channel, limit))
+    stderr = asyncio.create_task(_collect_errors(channel))
+    try:
+        await asyncio.gather(feeding, stdout, stderr)
+        return ProgramResult(await channel.wait(), stdout.result(), stderr.result())
+    finally:
+        for task in (feeding, stdout, stderr):
+            task.cancel()
+        await channel.close()
+        await asyncio.gather(feeding, stdout, stderr, return_exceptions=True)
+
+
+async def _feed(channel: Channel, data: bytes) -> None:
     for start in range(0, len(data), _CHUNK):
-        await write(bytes(view[start : start + _CHUNK]))
-    await end()
+        await channel.write(data[start : start + _CHUNK])
+    await channel.write_eof()
 
 
-async def _collect(read: Callable[[int], Coroutine[Any, Any, bytes]]) -> bytes:
-    parts = []
-    while part := await read(_CHUNK):
-        parts.append(part)
-    return b"".join(parts)
+async def _collect(transport: Transport, program: Program, channel: Channel, limit: int) -> bytes:
+    output = bytearray()
+    while part := await channel.read(_CHUNK):
+        output += part
+        if len(output) > limit:
+            raise OutputTooLong(f"{program.arguments[0]} on {transport.device} prints more than {limit} bytes")
+    return bytes(output)
+
+
+async def _collect_errors(channel: Channel) -> bytes:
+    errors = bytearray()
+    while part := await channel.read_error(_CHUNK):
+        errors += part
+        del errors[:-_ERROR_LIMIT]
+    return bytes(errors)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import shlex
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from incamera.errors import ConnectionLost, DeviceError, UsageError
+from incamera.errors import ConnectionLost, DeviceError
+from incamera.transport import shell_files
+from incamera.transport.protocols import Addresses, Script, port_taken
+from incamera.transport.session import run_bounded
 
 if TYPE_CHECKING:
     import asyncssh
 
     from incamera.transport.device import Device
-    from incamera.transport.protocols import Channel, Program, Terminal
-    from incamera.transport.session import Session
+    from incamera.transport.protocols import Channel, Forward, Program, Ready, Terminal
 
 T = TypeVar("T")
+
+# The server tells its programs the client's address and port, then its own.
+_ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
 
 
 class SshTransport:
@@ -46,10 +52,73 @@ class SshTransport:
             )
         return SshChannel(self._device, self._connection, process)
 
+    @property
+    def is_local(self) -> bool:
+        peer = self._connection.get_extra_info("peername")
+        try:
+            return ipaddress.ip_address(peer[0]).is_loopback
+        except (TypeError, IndexError, ValueError):
+            return False
+
+    async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
+        await shell_files.put_file(self, path, data, executable=executable)
+
+    async def get(self, path: str, *, limit: int) -> bytes:
+        return await shell_files.get_file(self, path, limit=limit)
+
+    async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+        return await shell_files.get_files(self, paths, limit=limit)
+
+    async def addresses(self) -> Addresses:
+        result = await run_bounded(self, _ADDRESSES.program())
+        host, _, device, _ = [*result.text.split(), "", "", "", ""][:4]
+        return Addresses(host, device)
+
+    async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
+        import asyncssh
+
+        async def accept(host: str, client_port: int) -> bool:
+            with suppress(DeviceError):
+                return await until_ready()
+            return False
+
+        with _noticing_loss(self._device):
+            # Asked for beforehand: later, whoever connects would only see the connection end.
+            try:
+                _, writer = await self._connection.open_connection("127.0.0.1", remote_port)
+                writer.close()
+            except asyncssh.ChannelOpenError as error:
+                if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                    raise DeviceError(
+                        f"the SSH server of {self._device} does not allow TCP forwarding: {error.reason}",
+                        hint="allow it in the server's settings",
+                    ) from error
+        try:
+            listener = await self._connection.forward_local_port(
+                "127.0.0.1", local_port, "127.0.0.1", remote_port, accept_handler=accept
+            )
+        except OSError as error:
+            raise port_taken(local_port, error) from error
+        return SshForward(listener)
+
     async def close(self) -> None:
         self._connection.close()
         with suppress(TimeoutError, OSError):
             await asyncio.wait_for(self._connection.wait_closed(), 3)
+
+
+class SshForward:
+    """`protocols.Forward` of an SSH connection."""
+
+    def __init__(self, listener: asyncssh.SSHListener) -> None:
+        self._listener = listener
+
+    @property
+    def port(self) -> int:
+        return self._listener.get_port()
+
+    async def close(self) -> None:
+        self._listener.close()
 
 
 def to_shell(program: Program) -> str:
@@ -115,55 +184,6 @@ class SshChannel:
     async def _guarded(self, read: Callable[[], Awaitable[T]]) -> T:
         with _noticing_loss(self._device):
             return await read()
-
-
-@contextmanager
-def forwarded(
-    session: Session, port: int, *, local_port: int, until_ready: Callable[[], Awaitable[bool]]
-) -> Iterator[None]:
-    """Have *local_port* of our loopback lead to *port* of the device's, for as long as the block lasts.
-
-    Nobody listens at *port* yet; who connects waits until *until_ready* says True. Raises UsageError when *local_port*
-    is taken, DeviceError when the device's server does not do such things.
-    """
-    transport = session.transport
-    if not isinstance(transport, SshTransport):
-        raise DeviceError(f"{session.device} is not reached over SSH, which the connection must go through")
-
-    async def accept(host: str, client_port: int) -> bool:
-        return await until_ready()
-
-    async def listen() -> asyncssh.SSHListener:
-        import asyncssh
-
-        # Asked for beforehand: later, whoever connects would only see his connection end.
-        try:
-            _, writer = await transport._connection.open_connection("127.0.0.1", port)
-            writer.close()
-        except asyncssh.ChannelOpenError as error:
-            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
-                raise DeviceError(
-                    f"the SSH server of {session.device} leads no connections on: {error.reason}",
-                    hint="TCP forwarding must be allowed in its settings",
-                ) from error
-        return await transport._connection.forward_local_port(
-            "127.0.0.1", local_port, "127.0.0.1", port, accept_handler=accept
-        )
-
-    try:
-        listener = session.call(listen())
-    except OSError as error:
-        raise UsageError(
-            f"port {local_port} on this computer cannot be used: {error.strerror}", hint="choose another with --port"
-        ) from error
-    try:
-        yield
-    finally:
-
-        async def close() -> None:
-            listener.close()
-
-        session.call(close())
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program, Script
 from incamera.transport.session import run_program
-from incamera.transport.ssh_transport import forwarded
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -82,7 +81,7 @@ def debug_app(
         )
         with (
             _laid_out(session, f"{root}/app", folder),
-            forwarded(session, remote_port, local_port=port, until_ready=until_ready),
+            session.forwarded(remote_port, local_port=port, until_ready=until_ready),
         ):
             context.reporter.info(
                 f"attach a debugger to 127.0.0.1:{port}"

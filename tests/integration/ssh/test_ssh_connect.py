@@ -16,7 +16,6 @@ from incamera.device.probe import probe
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
 from incamera.transport.device import Device
 from incamera.transport.protocols import Program
-from incamera.transport.ssh_transport import forwarded
 from tests.programs import shell
 
 from ..ssh_server import SshServer
@@ -160,7 +159,7 @@ def test_a_probe_tells_what_the_device_is(session: Session, server: SshServer, t
 # Forwarding
 
 
-def test_a_server_that_leads_no_connections_on_is_told_at_once(
+def test_forward_is_refused_at_once_where_the_server_does_not_allow_it(
     tmp_path: Path, host_key: asyncssh.SSHKey, client_key: asyncssh.SSHKey, opened: Callable[..., Any]
 ) -> None:
     async def ready() -> bool:
@@ -171,10 +170,10 @@ def test_a_server_that_leads_no_connections_on_is_told_at_once(
     try:
         with (
             opened(server.device()) as session,
-            pytest.raises(DeviceError, match="leads no connections on") as error,
-            forwarded(session, 12345, local_port=0, until_ready=ready),
+            pytest.raises(DeviceError, match="does not allow TCP forwarding") as error,
+            session.forwarded(12345, local_port=0, until_ready=ready),
         ):
             pytest.fail("nothing can be forwarded")
     finally:
         server.stop()
-    assert "forwarding" in str(error.value.hint)
+    assert "settings" in str(error.value.hint)

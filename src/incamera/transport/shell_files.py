@@ -1,0 +1,83 @@
+"""Files of a device that offers nothing but a shell: read with `cat` and `tar`, written under a temporary name."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from incamera.errors import DeviceError
+from incamera.transport.protocols import Program, Script, check_path, missing, too_large, write_error
+from incamera.transport.session import OutputTooLong, run_bounded
+
+if TYPE_CHECKING:
+    from incamera.transport.protocols import ProgramResult, Transport
+
+_MISSING = 66
+_GET = Script("get", f'[ -e "$1" ] || exit {_MISSING}; exec cat "$1"')
+# $2 is the size, which tells whether all of it came, $3 the mode. $$ keeps apart two hosts that do this at once.
+# Without `sync`, a power cut may keep the name and lose the bytes.
+_PUT = Script(
+    "put",
+    """
+[ ! -d "$1" ] || { echo "$1 is a folder" >&2; exit 1; }
+t=$1.$$; cat > "$t" && chmod "$3" "$t" || { rm -f "$t"; exit 1; }
+[ "$(wc -c < "$t")" -eq "$2" ] || { rm -f "$t"; echo "not all of it arrived" >&2; exit 1; }
+sync "$t" 2>/dev/null || :
+mv -f "$t" "$1" || { rm -f "$t"; exit 1; }
+""",
+)
+
+
+async def put_file(transport: Transport, path: str, data: bytes, *, executable: bool) -> None:
+    """What `Transport.put` does."""
+    mode = "755" if executable else "644"
+    result = await run_bounded(transport, _PUT.program(check_path(path), str(len(data)), mode), input=data)
+    if result.exit_code:
+        raise write_error(transport.device, path, result.error_text or f"exit code {result.exit_code}")
+
+
+async def get_file(transport: Transport, path: str, *, limit: int) -> bytes:
+    """What `Transport.get` does."""
+    try:
+        result = await run_bounded(transport, _GET.program(check_path(path)), limit=limit)
+    except OutputTooLong:
+        raise too_large(transport.device, path, limit) from None
+    if result.exit_code == _MISSING:
+        raise missing(transport.device, path)
+    if result.exit_code:
+        raise DeviceError(f"cannot read {path} on {transport.device}: {_last_line(result)}")
+    return result.stdout
+
+
+async def get_files(transport: Transport, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+    """What `Transport.get_all` does: one archive, which links are followed into."""
+    if not paths:
+        return {}
+    program = Program(("tar", "-c", "-h", "-f", "-", *(f".{check_path(path)}" for path in paths)), folder="/")
+    # An archive has up to two blocks more for each file, and some at its end.
+    room = limit + (len(paths) + 20) * 4 * tarfile.BLOCKSIZE
+    try:
+        result = await run_bounded(transport, program, limit=room)
+    except OutputTooLong:
+        raise too_large(transport.device, f"{len(paths)} files", limit) from None
+    files: dict[str, bytes] = {}
+    # The exit code tells nothing more: one file that cannot be read is enough for a failure.
+    try:
+        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
+            for member in archive:
+                stream = archive.extractfile(member)
+                if stream is not None:
+                    files[os.path.normpath(f"/{member.name}")] = stream.read()
+    except tarfile.TarError as error:
+        raise DeviceError(
+            f"cannot read files of {transport.device}: {_last_line(result) or error}",
+            hint="`tar` there ended early: try again, and look whether the device has memory left",
+        ) from error
+    return {path: files[normal] for path in paths if (normal := os.path.normpath(path)) in files}
+
+
+def _last_line(result: ProgramResult) -> str:
+    return (result.error_text.splitlines() or [f"exit code {result.exit_code}"])[-1]
