@@ -21,7 +21,7 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
-from incamera.device.libraries import describe_library, read_files, read_page_size
+from incamera.device.libraries import describe_library, read_page_size
 from incamera.elf import is_elf
 from incamera.project.settings import load_project
 from incamera.targets.architecture import Architecture
@@ -69,7 +69,7 @@ def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, 
     with connected(context, virtual_device(camera)) as connection:
         session, facts = connection.session, connection.facts
         page_size = read_page_size(session)
-        data = read_files(session, [library.path for library in facts.libraries])
+        data = session.get_all([library.path for library in facts.libraries], limit=1 << 30, timeout=300)
     rows = []
     symbols = {}
     for library in facts.libraries:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.disk import write_cache
 from incamera.elf import dump_exports, parse_elf, parse_symbols
-from incamera.errors import DeviceError
-from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
     from incamera.transport.session import Session
 
 _READ_SECONDS = 300.0
-_PAGE_SIZE = re.compile(r"KernelPageSize:\s+(\d+) kB")
+# Many times what all libraries of a camera that an app uses take.
+_READ_BYTES = 512 << 20
+_MAPS_BYTES = 1 << 20
+_PAGE_SIZE = re.compile(rb"KernelPageSize:\s+(\d+) kB")
 _USUAL_PAGE_SIZE = 4096
 
 
@@ -52,7 +52,7 @@ def ensure_libraries(session: Session, facts: DeviceFacts, sonames: Iterable[str
     absent: set[str] = set()
     before = len(known["rows"])
     while missing := sorted(wanted - set(known["rows"])):
-        files = read_files(session, [there[name].path for name in missing])
+        files = session.get_all([there[name].path for name in missing], limit=_READ_BYTES, timeout=_READ_SECONDS)
         for name in missing:
             if there[name].path not in files:  # next time it may be
                 wanted.discard(name)
@@ -81,36 +81,9 @@ def describe_library(data: bytes) -> dict[str, Any] | None:
 
 
 def read_page_size(session: Session) -> int:
-    """Return the size of a page of the device's memory."""
-    match = _PAGE_SIZE.search(
-        session.run(Program(("grep", "-m", "1", "KernelPageSize", "/proc/self/smaps"))).stdout.decode(
-            "utf-8", "replace"
-        )
-    )
+    """Return the size of a page of the device's memory, in bytes."""
+    match = _PAGE_SIZE.search(session.get("/proc/self/smaps", limit=_MAPS_BYTES))
     return int(match[1]) * 1024 if match else _USUAL_PAGE_SIZE
-
-
-def read_files(session: Session, paths: Sequence[str]) -> dict[str, bytes]:
-    """Read files from the device, all in one archive; links are followed, and what cannot be read is left out."""
-    import tarfile
-
-    program = Program(("tar", "-c", "-h", "-f", "-", *(path.lstrip("/") for path in paths)), folder="/")
-    result = session.run(program, timeout=_READ_SECONDS)
-    files: dict[str, bytes] = {}
-    # Its exit code tells nothing more: one file that cannot be read is enough for a failure.
-    try:
-        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
-            for member in archive:
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    files["/" + member.name.lstrip("./")] = stream.read()
-    except tarfile.TarError as error:
-        said = result.error_text.splitlines()
-        raise DeviceError(
-            f"cannot read the libraries of {session.device}: {said[-1] if said else error}",
-            hint="`tar` there ended early: try again, and look whether the device has memory left",
-        ) from error
-    return files
 
 
 def _load(path: Path) -> dict[str, Any]:

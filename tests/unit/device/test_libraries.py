@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.abi.elf_maker import make_elf
+from tests.unit.transport.fake import FakeTransport, open_fake
 
 from incamera.device.facts import DeviceFacts, DeviceLibrary
 from incamera.device.libraries import ensure_libraries
 from incamera.errors import DeviceError
-from incamera.transport.protocols import Program, ProgramResult
+from incamera.transport.device import Device
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -34,29 +33,31 @@ FILES = {
 }
 
 
-@dataclass
-class Shell:
-    """A device's shell, as far as reading files goes."""
+class Camera(FakeTransport):
+    """A device with FILES; `read` are the paths that were asked for."""
 
-    page_kilobytes: int = 4
-    read: list[str] = field(default_factory=list)
-    # `tar` ends after so many bytes.
-    cut: int | None = None
-    device: str = "cam"
+    def __init__(self, page_kilobytes: int = 4) -> None:
+        super().__init__(Device(name="cam", host="192.0.2.10"))
+        self.files = {**FILES, "/proc/self/smaps": b"Size: 4 kB\nKernelPageSize:  %7d kB\n" % page_kilobytes}
+        self.read: list[str] = []
+        self.failure: DeviceError | None = None
 
-    def run(self, program: Program, *, timeout: float = 0) -> ProgramResult:
-        if program.arguments[0] == "grep":
-            return ProgramResult(0, b"KernelPageSize:  %7d kB\n" % self.page_kilobytes, b"")
-        paths = program.arguments[5:]
-        output = io.BytesIO()
-        with tarfile.open(fileobj=output, mode="w") as archive:
-            for path in paths:
-                self.read.append(f"/{path}")
-                if f"/{path}" in FILES:
-                    member = tarfile.TarInfo(path)
-                    member.size = len(FILES[f"/{path}"])
-                    archive.addfile(member, io.BytesIO(FILES[f"/{path}"]))
-        return ProgramResult(0 if self.cut is None else 1, output.getvalue()[: self.cut], b"tar: no memory\n")
+    async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+        self.read += paths
+        if self.failure is not None:
+            raise self.failure
+        return await super().get_all(paths, limit=limit)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return Camera()
+
+
+@pytest.fixture
+def session(camera: Camera) -> Iterator[Session]:
+    with open_fake(lambda: camera) as session:
+        yield session
 
 
 def facts(*more: str) -> DeviceFacts:
@@ -68,9 +69,9 @@ def facts(*more: str) -> DeviceFacts:
     )  # fmt: skip
 
 
-def test_what_is_asked_for_is_read_with_what_it_needs(tmp_path: Path) -> None:
-    shell = Shell(page_kilobytes=16)
-    table = ensure_libraries(cast("Session", shell), facts(), ["libvdo.so.1", "libnowhere.so.1"], cache=tmp_path)
+def test_libraries_are_read_with_those_that_they_need(tmp_path: Path) -> None:
+    with open_fake(lambda: Camera(page_kilobytes=16)) as session:
+        table = ensure_libraries(session, facts(), ["libvdo.so.1", "libnowhere.so.1"], cache=tmp_path)
     assert set(table.rows) == {"libvdo.so.1", "libglib.so.0", "libc.so.6"}
     assert table.rows["libvdo.so.1"]["needs"] == {"libc.so.6": ["GLIBC_2.34"]}
     assert (table.rows["libvdo.so.1"]["time_bits"], table.rows["libc.so.6"]["time_bits"]) == (64, None)
@@ -78,54 +79,46 @@ def test_what_is_asked_for_is_read_with_what_it_needs(tmp_path: Path) -> None:
     assert table.page_size == 16384
 
 
-def test_nothing_is_read_twice(tmp_path: Path) -> None:
-    shell = Shell()
-    first = ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
-    assert ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path) == first
-    assert shell.read == ["/usr/lib/libglib.so.0"]
-    more = ensure_libraries(cast("Session", shell), facts(), ["libc.so.6"], cache=tmp_path)
-    assert shell.read == ["/usr/lib/libglib.so.0", "/lib/libc.so.6"]
+def test_library_is_read_once(session: Session, camera: Camera, tmp_path: Path) -> None:
+    first = ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path)
+    assert ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path) == first
+    assert camera.read == ["/usr/lib/libglib.so.0"]
+    more = ensure_libraries(session, facts(), ["libc.so.6"], cache=tmp_path)
+    assert camera.read == ["/usr/lib/libglib.so.0", "/lib/libc.so.6"]
     assert set(more.load_exports()) == {"libglib.so.0", "libc.so.6"}
 
 
-def test_another_firmware_is_read_anew(tmp_path: Path) -> None:
-    shell = Shell()
-    ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
-    ensure_libraries(cast("Session", shell), facts("/usr/lib/libnew.so.1"), ["libglib.so.0"], cache=tmp_path)
-    assert shell.read == ["/usr/lib/libglib.so.0"] * 2
+def test_other_firmware_is_read_again(session: Session, camera: Camera, tmp_path: Path) -> None:
+    ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path)
+    ensure_libraries(session, facts("/usr/lib/libnew.so.1"), ["libglib.so.0"], cache=tmp_path)
+    assert camera.read == ["/usr/lib/libglib.so.0"] * 2
 
 
-def test_what_is_no_library_has_no_row(tmp_path: Path) -> None:
-    shell = Shell()
+def test_file_that_is_no_library_has_no_row(session: Session, camera: Camera, tmp_path: Path) -> None:
     for _ in range(2):
-        assert not ensure_libraries(cast("Session", shell), facts(), ["libtext.so.1"], cache=tmp_path).rows
-    assert shell.read == ["/usr/lib/libtext.so.1"]
+        assert not ensure_libraries(session, facts(), ["libtext.so.1"], cache=tmp_path).rows
+    assert camera.read == ["/usr/lib/libtext.so.1"]
 
 
-def test_what_did_not_come_is_asked_for_again(tmp_path: Path) -> None:
+def test_library_that_could_not_be_read_is_asked_for_again(session: Session, camera: Camera, tmp_path: Path) -> None:
     there, names = facts("/usr/lib/libgone.so.1"), ["libglib.so.0", "libgone.so.1"]
-    shell = Shell()
     for _ in range(2):
-        table = ensure_libraries(cast("Session", shell), there, names, cache=tmp_path)
+        table = ensure_libraries(session, there, names, cache=tmp_path)
         assert set(table.rows) == {"libglib.so.0"}
-    assert sorted(shell.read) == ["/usr/lib/libglib.so.0", "/usr/lib/libgone.so.1", "/usr/lib/libgone.so.1"]
+    assert sorted(camera.read) == ["/usr/lib/libglib.so.0", "/usr/lib/libgone.so.1", "/usr/lib/libgone.so.1"]
 
 
-@pytest.mark.parametrize("cut", [0, 700])
-def test_half_an_answer_is_an_error_and_nothing_is_kept(cut: int, tmp_path: Path) -> None:
-    shell = Shell(cut=cut)
-    with pytest.raises(DeviceError, match="cannot read the libraries of cam: tar: no memory"):
-        ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
-    shell.cut = None
-    assert set(ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path).rows)
+def test_failure_is_not_kept(session: Session, camera: Camera, tmp_path: Path) -> None:
+    camera.failure = DeviceError("no memory")
+    with pytest.raises(DeviceError, match="no memory"):
+        ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path)
+    camera.failure = None
+    assert set(ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path).rows)
 
 
-def test_a_damaged_cache_is_read_anew(tmp_path: Path) -> None:
-    shell = Shell()
-    ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path)
+def test_damaged_cache_is_read_again(session: Session, camera: Camera, tmp_path: Path) -> None:
+    ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path)
     for file in tmp_path.iterdir():
         assert re.fullmatch(r"(abi|symbols)-\w+\.json", file.name)
         file.write_text("{")
-    assert set(ensure_libraries(cast("Session", shell), facts(), ["libglib.so.0"], cache=tmp_path).rows) == {
-        "libglib.so.0"
-    }
+    assert set(ensure_libraries(session, facts(), ["libglib.so.0"], cache=tmp_path).rows) == {"libglib.so.0"}

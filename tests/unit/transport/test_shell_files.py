@@ -1,0 +1,56 @@
+"""Files read and written with a shell's programs, where those fail in the middle."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import pytest
+
+from incamera.errors import DeviceError
+from incamera.transport import shell_files
+from incamera.transport.device import Device
+from incamera.transport.protocols import NoSpaceLeft
+
+from .fake import FakeTransport, answering, open_fake
+
+
+def transport(program: str, stdout: bytes = b"", stderr: bytes = b"") -> FakeTransport:
+    """Return a device on which *program* fails, having printed this."""
+    return FakeTransport(Device(name="cam", host="192.0.2.10"), {program: answering(stdout, stderr, 1)})
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("size", [0, 700])
+def test_half_an_archive_is_an_error(size: int) -> None:
+    device = transport("tar", archive({"./lib/a": b"a" * 1000})[:size], b"tar: no memory\n")
+    with (
+        open_fake(lambda: device) as session,
+        pytest.raises(DeviceError, match="cannot read files of cam: tar: no memory"),
+    ):
+        session.call(shell_files.get_files(device, ["/lib/a"], limit=10_000))
+
+
+def test_archive_counts_though_tar_could_not_read_one_of_its_files() -> None:
+    device = transport("tar", archive({"./lib/a": b"a"}), b"tar: lib/b: Permission denied\n")
+    with open_fake(lambda: device) as session:
+        assert session.call(shell_files.get_files(device, ["/lib/a", "/lib/b"], limit=100)) == {"/lib/a": b"a"}
+
+
+def test_full_disk_is_told_from_other_failures() -> None:
+    device = transport("sh", stderr=b"cat: write error: No space left on device\n")
+    with open_fake(lambda: device) as session:
+        with pytest.raises(NoSpaceLeft, match="cam has no space left for /tmp/a"):
+            session.call(shell_files.put_file(device, "/tmp/a", b"a", executable=False))
+        device.programs["sh"] = answering(stderr=b"/tmp: Permission denied\n", exit_code=1)
+        with pytest.raises(DeviceError, match="cannot write /tmp/a on cam: /tmp: Permission denied"):
+            session.call(shell_files.put_file(device, "/tmp/a", b"a", executable=False))
