@@ -45,14 +45,20 @@ class CameraPool:
     @contextlib.contextmanager
     def lease(self, profile: str, *, name: str | None = None) -> Iterator[VirtualCamera]:
         """Start a camera, and stop whatever has its name at the end of the block."""
-        name = name or f"test-{self._worker}-{profile}"
-        assert len(self._leased) < self._limit, f"{name} would be one too many: return {self._leased} first"
-        self._leased.add(name)
+        assert len(self._leased) < self._limit, f"a camera of {profile} would be one too many: return {self._leased}"
+        camera = self.start(profile, name or self._free_name(profile))
+        self._leased.add(camera.name)
         try:
-            yield self.start(profile, name)
+            yield camera
         finally:
-            self._leased.remove(name)
-            self.stop(name)
+            self._leased.remove(camera.name)
+            self.stop(camera.name)
+
+    def _free_name(self, profile: str) -> str:
+        """Return the same name each time, so that what is cached of the camera is used; another run may have it."""
+        name = f"test-{self._worker}-{profile}"
+        taken = [camera.name for camera in list_cameras(self._context.store)]
+        return name if name not in taken else f"{name}-{os.getpid()}"
 
     def start(self, profile: str, name: str) -> VirtualCamera:
         """Start a camera that ends with this process at the latest."""

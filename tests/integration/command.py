@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,17 @@ class Finished:
 
 
 Run = Callable[..., Finished]
+
+
+def assert_error(done: Finished, code: int, *patterns: str) -> None:
+    """Check that a command ended with *code* and printed one error, with a hint, in which *patterns* are found."""
+    assert done.code == code, done.err
+    assert done.out == ""
+    assert len(re.findall("^error: ", done.err, re.MULTILINE)) == 1, done.err
+    assert len(re.findall("^hint: ", done.err, re.MULTILINE)) == 1, done.err
+    assert "Traceback" not in done.err
+    for pattern in patterns:
+        assert re.search(pattern, done.err), done.err
 
 
 def command_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -10,8 +10,8 @@ import pytest
 
 from ..waiting import wait_until
 from .cameras import CameraPool, inside, lease_camera
-from .command import Run, command_environment, running
-from .places.conftest import APP, CARD, complain, edit, other_host, project
+from .command import Run, assert_error, command_environment, running
+from .places.conftest import APP, CARD, edit, other_host, project
 from .project import write_project
 from .test_watch import FOREVER, traces, watched
 
@@ -31,7 +31,7 @@ def test_a_card_that_is_pulled(incamera: Run, project: Path, camera: VirtualCame
     disk = inside(camera, f"awk '$2 == \"{CARD}\" {{print $1}}' /proc/mounts").strip().removeprefix("/dev/")
     inside(camera, f"basename $(readlink -f /sys/block/{disk}/device) >/sys/bus/virtio/drivers/virtio_blk/unbind")
     edit(project)
-    complain(incamera("run", *words), 4, f"{CARD}", "pulled|read-only")
+    assert_error(incamera("run", *words), 4, f"{CARD}", "pulled|read-only")
     # The rest of the camera goes on.
     assert incamera("run", "-q", *words[:-1], "ram").out.startswith("from ")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.pylock import Pylock
 
+from .command import assert_error
 from .local_index import LocalIndex, local_index
 from .paths import STORE
 from .project import write_project
@@ -63,14 +64,6 @@ def place(tmp_path: Path, incamera: Run) -> Iterator[Place]:
         place = Place(tmp_path / "plain", index, incamera, index.environment)
         place.write()
         yield place
-
-
-def complain(done: Finished, code: int, *words: str) -> None:
-    """One error with a hint, the right exit code, no traceback."""
-    assert done.code == code, done.err
-    assert "Traceback" not in done.err
-    for word in ("error:", *words):
-        assert word in done.err, done.err
 
 
 # All is well
@@ -139,7 +132,7 @@ def test_upgrading_says_what_changed_and_leaves_the_rest(place: Place) -> None:
     assert "lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
     assert place.sources == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}
     assert "bulb 1.0 (wheel) → 2.0 (wheel)" in place("lock", "--upgrade").out
-    complain(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
+    assert_error(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
 
 
 def test_groups_extras_and_constraints(place: Place) -> None:
@@ -163,7 +156,7 @@ def test_a_conflict_in_words(place: Place) -> None:
     place.index.add_wheel("bulb", "1.5")
     place.write("lamp")
     done = place("lock")
-    complain(done, 5, "lamp 2.0 asks for bulb>=2", "wheel 1.5", "hint:")
+    assert_error(done, 5, "lamp 2.0 asks for bulb>=2", "wheel 1.5", "hint:")
     assert not (place.folder / "pylock.armv7hf-cp311.toml").exists()
 
 
@@ -173,7 +166,7 @@ def test_a_stale_lock_is_refused_by_build_and_renewed_by_lock(place: Place) -> N
     assert place("build").code == 0
     before = (place.folder / "pylock.armv7hf-cp311.toml").read_text()
     place.write("lamp", "pyyaml")
-    complain(place("build"), 3, "pylock.armv7hf-cp311.toml is stale", "incamera lock")
+    assert_error(place("build"), 3, "pylock.armv7hf-cp311.toml is stale", "incamera lock")
     assert (place.folder / "pylock.armv7hf-cp311.toml").read_text() == before
     assert place("lock").code == 0
     assert place("build").code == 0
@@ -194,7 +187,7 @@ def test_a_cached_lock_builds_while_index_and_mirror_are_down(place: Place) -> N
 def test_an_index_that_is_down_when_it_is_needed(place: Place) -> None:
     place.index.is_down = True
     place.write("lamp")
-    complain(place("lock"), 5, "cannot ask the package index for lamp", "hint:")
+    assert_error(place("lock"), 5, "cannot ask the package index for lamp", "hint:")
 
 
 def test_bytes_that_the_index_did_not_promise(place: Place) -> None:
@@ -202,7 +195,7 @@ def test_bytes_that_the_index_did_not_promise(place: Place) -> None:
     place.write("lamp")
     assert place("lock").code == 0
     lamp.content = lamp.content[:-1] + b"!"
-    complain(place("build"), 5, lamp.filename, "sha256")
+    assert_error(place("build"), 5, lamp.filename, "sha256")
 
 
 def test_a_file_that_has_gone_from_the_index(place: Place) -> None:
@@ -210,7 +203,7 @@ def test_a_file_that_has_gone_from_the_index(place: Place) -> None:
     place.write("lamp")
     assert place("lock").code == 0
     place.index.projects["lamp"].clear()
-    complain(place("build"), 5, "lamp-2.0-py3-none-any.whl", "incamera lock --upgrade lamp")
+    assert_error(place("build"), 5, "lamp-2.0-py3-none-any.whl", "incamera lock --upgrade lamp")
 
 
 def test_a_release_yanked_after_it_was_locked_still_builds(place: Place) -> None:
@@ -230,7 +223,7 @@ def test_a_wheel_that_is_none(place: Place) -> None:
     lamp.sha256 = hashlib.sha256(lamp.content).hexdigest()
     place.write("lamp")
     assert place("lock").code == 0
-    complain(place("build"), 5, lamp.filename)
+    assert_error(place("build"), 5, lamp.filename)
 
 
 # Built from an sdist
@@ -281,7 +274,7 @@ def test_a_build_that_fails_shows_the_compilers_lines_and_the_way_on(both: Place
     both.write("lamp")
     assert both("lock").code == 0
     done = both("build")
-    complain(done, 5, "lamp cannot be built", "this camera has no lamp", '"emulated"', ".log")
+    assert_error(done, 5, "lamp cannot be built", "this camera has no lamp", '"emulated"', ".log")
     log = next(word for word in done.err.replace(";", " ").split() if word.endswith(".log"))
     assert Path(log).is_relative_to(STORE)
     assert "this camera has no lamp" in Path(log).read_text()
@@ -291,16 +284,16 @@ def test_a_build_in_rust_is_refused_with_what_to_choose_instead(both: Place) -> 
     files = {"pyproject.toml": '[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n'}
     both.index.add_sdist("rusty-bulb-of-mine", "2.0", files=files)
     both.write("rusty-bulb-of-mine")
-    complain(both("lock"), 5, "rusty-bulb-of-mine", "Rust", "hint:")
+    assert_error(both("lock"), 5, "rusty-bulb-of-mine", "Rust", "hint:")
 
 
 def test_a_recipe_with_a_typo(place: Place) -> None:
     place.write("pyyaml", settings='recipes = "recipes"')
     (place.folder / "recipes").mkdir()
     (place.folder / "recipes/pyyaml.toml").write_text('[sdist]\nbulid-requires = ["cython"]\n')
-    complain(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
+    assert_error(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
 
 
 def test_a_source_with_a_typo(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
-    complain(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')
+    assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')

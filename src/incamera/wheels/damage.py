@@ -24,6 +24,7 @@ _BROKEN = (
     RuntimeError,
     ValueError,
 )
+_HINT = "the package index has it like this: report it to its publisher, and choose another version"
 
 
 @contextmanager
@@ -32,8 +33,8 @@ def reading(filename: str) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        raise BuildError(f"{filename} is damaged: {error}") from error
+        raise BuildError(f"{filename} is damaged: {error}", hint=_HINT) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # of the disk
             raise
-        raise BuildError(f"{filename} is damaged: it names places that it has not") from error
+        raise BuildError(f"{filename} is damaged: it names places that it has not", hint=_HINT) from error

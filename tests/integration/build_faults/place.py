@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,17 +43,6 @@ class Place:
 
     def half_made(self) -> list[Path]:
         return list((self.store / "tmp").glob("[0-9]*")) + list(self.project.glob(".*partial*"))
-
-
-def complain(done: Finished, code: int, *words: str) -> None:
-    """One error with a hint, the right exit code, no traceback, nothing on standard output."""
-    assert done.code == code, done.err
-    assert done.err.count("error:") == 1
-    assert "hint:" in done.err
-    assert "Traceback" not in done.err
-    assert done.out == ""
-    for word in words:
-        assert re.search(word, done.err), done.err
 
 
 def check_recovery(place: Place, digest: str) -> None:

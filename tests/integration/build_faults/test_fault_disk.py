@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ..command import Finished, command_environment
+from ..command import Finished, assert_error, command_environment
 from ..project import write_project
-from .place import Place, Run, check_recovery, complain, forget
+from .place import Place, Run, check_recovery, forget
 
 
 @pytest.mark.parametrize("limit", [100_000, 1_500_000], ids=["index", "package"])
@@ -30,7 +30,9 @@ def test_a_full_disk(place: Place, sound_store: tuple[Path, str], limit: int) ->
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
-    complain(Finished(done.returncode, done.stdout, done.stderr), 6, "no space left for the store", "INCAMERA_STORE")
+    assert_error(
+        Finished(done.returncode, done.stdout, done.stderr), 6, "no space left for the store", "INCAMERA_STORE"
+    )
     assert place.half_made() == []
     check_recovery(place, sound_store[1])
 
@@ -57,7 +59,7 @@ def test_a_disk_that_fills_up(place: Place, size: str) -> None:
         text=True,
     )
     assert done.stdout.split() == ["CACHEDIR.TAG"]
-    complain(Finished(done.returncode, "", done.stderr), 6, "no space left for the store")
+    assert_error(Finished(done.returncode, "", done.stderr), 6, "no space left for the store")
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
@@ -73,10 +75,10 @@ def test_a_projects_disk_that_takes_no_lockfile(filled: Place, fault: str) -> No
         capture_output=True,
         text=True,
     )
-    complain(Finished(done.returncode, done.stdout, done.stderr), 6, f"cannot write {filled.project}/pylock")
+    assert_error(Finished(done.returncode, done.stdout, done.stderr), 6, f"cannot write {filled.project}/pylock")
 
 
 @pytest.mark.parametrize("path", ["/dev/null/store", "/proc/store"])
 def test_a_store_that_cannot_be(tmp_path: Path, incamera: Run, path: str) -> None:
     done = incamera("build", cwd=write_project(tmp_path / "plain"), env={"INCAMERA_STORE": path})
-    complain(done, 6, f"cannot use the store {path}", "set INCAMERA_STORE")
+    assert_error(done, 6, f"cannot use the store {path}", "set INCAMERA_STORE")

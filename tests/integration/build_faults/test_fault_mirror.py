@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ..command import assert_error
 from ..faulty_mirror import Fault, FaultyMirror
-from .place import HOST_DEB, INDEX, TARGET_DEB, Place, check_recovery, complain, forget
+from .place import HOST_DEB, INDEX, TARGET_DEB, Place, check_recovery, forget
 
 
 def closed_port() -> int:
@@ -23,7 +24,7 @@ def closed_port() -> int:
 def test_no_network(place: Place, address: str) -> None:
     address = address.replace("PORT", str(closed_port()))
     done = place.build(env={"INCAMERA_DEBIAN_MIRROR": address})
-    complain(done, 5, "cannot fetch " + re.escape(address), "is the network up", "INCAMERA_DEBIAN_MIRROR")
+    assert_error(done, 5, "cannot fetch " + re.escape(address), "is the network up", "INCAMERA_DEBIAN_MIRROR")
     assert place.half_made() == []
     assert not list(place.project.glob("pylock.*"))
 
@@ -58,7 +59,7 @@ def test_a_bad_mirror(
     forget(filled, pattern)
     filled.mirror.misbehave(pattern, fault)
     done = filled.build()
-    complain(done, 5, *words)
+    assert_error(done, 5, *words)
     assert filled.half_made() == []
     assert list((filled.store / "trees").glob("runtimes/*")) == []
     check_recovery(filled, sound_store[1])

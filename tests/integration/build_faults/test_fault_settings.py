@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from ..command import assert_error
 from ..project import write_project
-from .place import Place, Run, complain
+
+if TYPE_CHECKING:
+    from .place import Place, Run
 
 
 @pytest.mark.parametrize(
@@ -25,11 +29,11 @@ from .place import Place, Run, complain
 )
 def test_settings_that_are_wrong(tmp_path: Path, incamera: Run, settings: str, words: list[str]) -> None:
     done = incamera("build", cwd=write_project(tmp_path / "plain", settings=settings))
-    complain(done, 3, *words)
+    assert_error(done, 3, *words)
 
 
 def test_no_project(tmp_path: Path, incamera: Run) -> None:
-    complain(incamera("build", cwd=tmp_path), 3, "no pyproject.toml", "incamera new")
+    assert_error(incamera("build", cwd=tmp_path), 3, "no pyproject.toml", "incamera new")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def test_no_project(tmp_path: Path, incamera: Run) -> None:
 )
 def test_packages_that_cannot_be_had(filled: Place, dependencies: str, settings: str, words: list[str]) -> None:
     write_project(filled.project, dependencies=dependencies, settings=settings)
-    complain(filled.build(), 5 if words else 3, *words)
+    assert_error(filled.build(), 5 if words else 3, *words)
     assert not list(filled.project.glob("pylock.*"))
 
 
@@ -52,9 +56,9 @@ def test_packages_that_cannot_be_had(filled: Place, dependencies: str, settings:
 )
 def test_a_damaged_lockfile(place: Place, damage: bytes) -> None:
     (place.project / "pylock.armv7hf-cp311.toml").write_bytes(damage)
-    complain(place.build(), 3, "pylock.armv7hf-cp311.toml is damaged", "incamera lock")
+    assert_error(place.build(), 3, "pylock.armv7hf-cp311.toml is damaged", "incamera lock")
 
 
 def test_a_link_to_nowhere_in_the_project(place: Place) -> None:
     (place.project / "data.bin").symlink_to("/nowhere")
-    complain(place.build(), 3, "data.bin")
+    assert_error(place.build(), 3, "data.bin")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,15 +75,6 @@ def run_app(camera: VirtualCamera, app: Path, incamera: Run) -> Run:
         return incamera("run", "-q", "-C", app, "--device", camera.name, "--", *words, **options)
 
     return run
-
-
-def complain(done: Finished, code: int, *words: str) -> None:
-    assert done.code == code, done.err
-    assert done.err.count("error:") == 1, done.err
-    assert "hint:" in done.err
-    assert "Traceback" not in done.err
-    for word in words:
-        assert re.search(word, done.err), done.err
 
 
 def left_in(camera: VirtualCamera, what: str) -> str:

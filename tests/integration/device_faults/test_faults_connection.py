@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .conftest import at_home, complain, fingerprint
+from ..command import assert_error
+from .conftest import at_home, fingerprint
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -25,23 +26,25 @@ def test_a_device_that_is_off(app: Path, incamera: Run, tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     done = incamera("deploy", "-C", app, "--device", f"127.0.0.1:{port}", env=at_home(tmp_path))
-    complain(done, 4, "cannot reach 127.0.0.1.*nothing answers", "is it on")
+    assert_error(done, 4, "cannot reach 127.0.0.1.*nothing answers", "is it on")
     assert done.out == ""
 
 
 def test_a_device_that_says_nothing(app: Path, incamera: Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        complain(incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path)), 4, "is it on")
+        assert_error(incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path)), 4, "is it on")
 
 
 def test_a_device_that_nobody_knows(app: Path, incamera: Run, tmp_path: Path) -> None:
-    complain(
+    assert_error(
         incamera("deploy", "-C", app, "--device", "axis-os-11-armv7h", env=at_home(tmp_path)),
         2,
         'there is no device "axis-os-11-armv7h"',
     )
-    complain(incamera("deploy", "-C", app, "--device", "camera.invalid", env=at_home(tmp_path)), 4, "no host called")
+    assert_error(
+        incamera("deploy", "-C", app, "--device", "camera.invalid", env=at_home(tmp_path)), 4, "no host called"
+    )
 
 
 def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> None:
@@ -52,7 +55,7 @@ def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> 
     config = home / ".ssh" / "config"
     config.write_text(re.sub(r"IdentityFile .*", f"IdentityFile {home}/.ssh/other", config.read_text()))
     done = incamera("deploy", "-C", app, "--device", "cut", env=at_home(home))
-    complain(done, 4, "does not let root in with any of your keys", "ssh-copy-id")
+    assert_error(done, 4, "does not let root in with any of your keys", "ssh-copy-id")
 
 
 def test_a_device_with_another_host_key(
@@ -65,7 +68,7 @@ def test_a_device_with_another_host_key(
     known.write_text(f"# mine\n[127.0.0.1]:{line.port} {other}\n")
     done = incamera("deploy", "-C", app, "--device", "cut", env=at_home(home))
     both = [re.escape(fingerprint(camera.host_public_key)), re.escape(fingerprint(other))]
-    complain(done, 4, "another host key than before", *both, f"{known}, line 2", "ssh-keygen -R")
+    assert_error(done, 4, "another host key than before", *both, f"{known}, line 2", "ssh-keygen -R")
     assert known.read_text().endswith(f"{other}\n")
 
 
@@ -75,7 +78,7 @@ def test_a_device_that_is_new_is_trusted_only_when_told(
     (home / ".ssh" / "known_hosts").unlink()
     env = at_home(home) | {"INCAMERA_STORE": str(tmp_path / "store")}
     shown = fingerprint(camera.host_public_key)
-    complain(
+    assert_error(
         incamera("device", "add", "cut", env=env),
         4,
         "is not known yet",
@@ -83,7 +86,7 @@ def test_a_device_that_is_new_is_trusted_only_when_told(
         f"accept-key {re.escape(shown)}",
     )
     wrong = shown[:-1] + ("A" if shown[-1] != "A" else "B")
-    complain(incamera("device", "add", "cut", "--accept-key", wrong, env=env), 4, re.escape(shown))
+    assert_error(incamera("device", "add", "cut", "--accept-key", wrong, env=env), 4, re.escape(shown))
     assert json.loads(incamera("device", "list", "--json", env=env).out)["devices"] == []
     done = incamera("device", "add", "cut", "--accept-key", shown, "--json", env=env)
     assert done.code == 0, done.err

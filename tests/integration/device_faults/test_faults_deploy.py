@@ -11,9 +11,9 @@ import pytest
 
 from ...waiting import wait_until
 from ..cameras import inside
-from ..command import Run, command_environment, running
+from ..command import Run, assert_error, command_environment, running
 from ..project import write_project
-from .conftest import at_home, complain
+from .conftest import at_home
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def test_a_device_with_the_other_architecture(app: Path, incamera: Run, camera: VirtualCamera) -> None:
     done = incamera("deploy", "-C", app, "--device", camera.name, "--target", "aarch64")
-    complain(done, 4, f"{camera.name} is armv7hf", "aarch64", "--target")
+    assert_error(done, 4, f"{camera.name} is armv7hf", "aarch64", "--target")
 
 
 PLACES = ("/tmp", "/usr/local/packages")
@@ -57,7 +57,9 @@ def test_a_device_without_space(tmp_path: Path, incamera: Run, camera: VirtualCa
     try:
         inside(camera, FILL)
         done = incamera("deploy", "-C", project, "--device", camera.name)
-        complain(done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what")
+        assert_error(
+            done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what"
+        )
     finally:
         inside(camera, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
     assert incamera("deploy", "-C", project, "--device", camera.name).code == 0
@@ -87,7 +89,7 @@ def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, camera:
     inside(camera, NOEXEC)
     try:
         done = incamera("deploy", "-C", project, "--device", camera.name)
-        complain(done, 4, "no place on .* lets programs run", "/tmp is mounted noexec", "remount,exec")
+        assert_error(done, 4, "no place on .* lets programs run", "/tmp is mounted noexec", "remount,exec")
         facts = json.loads(incamera("device", "info", camera.name, "--json").out)["facts"]
         assert not any(place["executable"] for place in facts["places"])
     finally:
@@ -105,7 +107,7 @@ def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
     words = ("deploy", "-C", app, "--device", camera.name)
     inside(camera, "mv /tmp/incamera /tmp/kept; mkdir /tmp/incamera; chown 12345 /tmp/incamera")
     try:
-        complain(incamera(*words), 4, f"another user has taken /tmp/incamera on {camera.name}")
+        assert_error(incamera(*words), 4, f"another user has taken /tmp/incamera on {camera.name}")
         assert not inside(camera, "ls -A /tmp/incamera")
     finally:
         inside(camera, "rm -rf /tmp/incamera; mv /tmp/kept /tmp/incamera")
@@ -114,7 +116,7 @@ def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
     assert incamera(*words, "--to", "sdcard").code == 0
     inside(camera, "chown 12345 /tmp/incamera-roots")
     try:
-        complain(incamera(*words, "--to", "sdcard"), 4, "another user has taken /tmp/incamera-roots on")
+        assert_error(incamera(*words, "--to", "sdcard"), 4, "another user has taken /tmp/incamera-roots on")
     finally:
         inside(camera, "chown 0 /tmp/incamera-roots")
     assert incamera(*words, "--to", "sdcard").code == 0

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ..cameras import inside, on
+from ..command import assert_error
 from ..project import write_project
-from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, complain, edit, served
+from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, edit, served
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -85,7 +86,7 @@ def test_a_settings_key_says_where(incamera: Run, camera: VirtualCamera, tmp_pat
     done = incamera("deploy", "-C", settled, "--device", camera.name)
     assert done.code == 0, done.err
     assert done.out.startswith(f"{camera.name}:{CARD}/incamera/settled/")
-    complain(incamera("deploy", "-C", settled, "--device", camera.name, "--to", "share"), 4, "has no network share")
+    assert_error(incamera("deploy", "-C", settled, "--device", camera.name, "--to", "share"), 4, "has no network share")
     inside(camera, f"rm -rf {CARD}/incamera/settled")
 
 
@@ -159,7 +160,7 @@ def test_a_share_is_written_by_the_host_itself(
         finally:
             inside(camera, f"umount {SHARE}; rm -rf {PACKAGE}/other")
     # The server is away now: that is said, and nobody else has to wait for it.
-    complain(incamera("deploy", *words), 4, "not served now", "incamera share serve")
+    assert_error(incamera("deploy", *words), 4, "not served now", "incamera share serve")
     elsewhere = incamera("deploy", *words[:-1], "ram")
     assert elsewhere.code == 0, elsewhere.err
     incamera("share", "detach", "--device", camera.name)

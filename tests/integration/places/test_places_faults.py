@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ...waiting import wait_until
 from ..cameras import inside
-from ..command import Run, command_environment, running
+from ..command import Run, assert_error, command_environment, running
 from ..project import write_project
-from .conftest import APP, CARD, PACKAGE, RAM, complain
+from .conftest import APP, CARD, PACKAGE, RAM
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -26,7 +26,7 @@ def test_a_place_that_is_too_full_is_left_for_the_next(incamera: Run, camera: Vi
     (grown / "big.bin").write_bytes(os.urandom(6_000_000))
     inside(camera, f"fallocate -l $(df -k {PACKAGE} | awk 'END {{print int($4 / 1024) - 4}}')m {PACKAGE}/fill")
     try:
-        complain(
+        assert_error(
             incamera(*words, "--to", "package"), 4, f"{PACKAGE} on {camera.name} has [0-9.]+ MB free", "needs 6.0 MB"
         )
         done = incamera(*words)
@@ -43,7 +43,7 @@ def test_a_card_that_is_read_only(incamera: Run, project: Path, camera: VirtualC
     inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate; mount -o remount,ro {CARD}")
     assert f"{CARD} vfat ro," in inside(camera, "cat /proc/mounts")
     try:
-        complain(incamera(*words), 4, f"{CARD} is mounted read-only")
+        assert_error(incamera(*words), 4, f"{CARD} is mounted read-only")
         verdict = incamera("device", "info", "--no-speed", camera.name).out
         assert re.search(rf"sdcard +{CARD} .*of no use: is mounted read-only", verdict)
     finally:
