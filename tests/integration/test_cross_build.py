@@ -142,7 +142,9 @@ def test_cmake_finds_the_targets_python(
         settings={"cmake.define.POLICIES": policies},
         build_requires=tuple(cmake if name == "cmake" else name for name in requires),
     )
-    wheel = build_wheel(project, toolchain_with(parsed, "zlib1g-dev"), store, tmp_path, options=options)
+    wheel = build_wheel(
+        WheelBuild(project=project, store=store, options=options), toolchain_with(parsed, "zlib1g-dev"), tmp_path
+    )
     suffix = f".cpython-{parsed.python.replace('.', '')}-{parsed.architecture.facts.gnu}.so"
     names = {f"one{suffix}", f"classic{suffix}"}
     if cmake != "cmake==3.15.3":
