@@ -1,4 +1,4 @@
-"""What changed in a project, once it has come to rest."""
+"""Which files of a project changed, once no more changes come."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from incamera.project.watching import looks_unfinished
 
-# Nothing may have changed for so long before a change counts: editors save in steps.
+# A change counts after so many seconds without another: editors save in steps.
 QUIET_SECONDS = 0.08
-# What looks as if it were in the middle of being saved gets so much longer.
+# The same for a file that looks half saved.
 UNFINISHED_SECONDS = 0.5
-# A file that is written all the time must not keep the others waiting.
+# A file that is written all the time must not hold up the others for longer.
 LONGEST_SECONDS = 2.0
 _MANY = 50
 
 
 class Inbox:
-    """The paths that changed, as they are told of by another thread."""
+    """The paths that changed. The thread that watches the project puts them in."""
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
@@ -30,7 +30,7 @@ class Inbox:
         self._wake()
 
     def attach(self, wake: Callable[[], object]) -> None:
-        """Have *wake* called, in the other thread, whenever something comes."""
+        """Have *wake* called, in the watching thread, whenever paths are put in."""
         self._wake = wake
 
     @property
@@ -38,12 +38,13 @@ class Inbox:
         return bool(self._paths)
 
     def take(self) -> set[str]:
+        """Return the paths, and empty the inbox."""
         paths, self._paths = self._paths, set()
         return paths
 
 
 async def settle(inbox: Inbox, changed: asyncio.Event, project: Path) -> set[str]:
-    """Return the paths that changed, once nothing more comes: *changed* is set whenever *inbox* gets something."""
+    """Return the paths that changed, once no more come. *changed* is set whenever *inbox* gets some."""
     first = time.monotonic()
     paths: set[str] = set()
     unfinished: set[str] = set()
@@ -51,7 +52,7 @@ async def settle(inbox: Inbox, changed: asyncio.Event, project: Path) -> set[str
         changed.clear()
         new = inbox.take()
         paths |= new
-        # Somebody who edits saves a few files; where a branch is checked out, looking into each would take too long.
+        # An edit saves a few files. A checkout of a branch changes many, and reading each would take too long.
         suspects = (unfinished | new) if len(new) <= _MANY else set()
         unfinished = {path for path in suspects if looks_unfinished(project / path)}
         rest = first + LONGEST_SECONDS * (2 if unfinished else 1) - time.monotonic()
@@ -64,5 +65,5 @@ async def settle(inbox: Inbox, changed: asyncio.Event, project: Path) -> set[str
 
 
 def is_setting(path: str) -> bool:
-    """Whether *path* may say that another runtime is wanted."""
+    """Tell whether a change of *path* may ask for another runtime."""
     return path == "pyproject.toml" or path.startswith("pylock.") or path.endswith(".toml")

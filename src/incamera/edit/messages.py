@@ -1,4 +1,4 @@
-"""What the edit loop says."""
+"""The messages of the edit loop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from incamera.units import format_bytes, format_count
 from incamera_agent.wire.protocol import EndReason, signal_exit_code
 
 if TYPE_CHECKING:
+    from incamera.context import Reporter
     from incamera.device.live_sync import Changes, Refused
     from incamera.project.watching import AppFile
+
+
+# Bytes left on the device below which we warn.
+_LOW_MEMORY = 16 << 20
 
 
 def exit_code(message: Mapping[str, Any]) -> int:
@@ -20,7 +25,7 @@ def exit_code(message: Mapping[str, Any]) -> int:
 
 
 def describe_end(message: Mapping[str, Any]) -> str:
-    """Return what to say of a run that has ended by itself."""
+    """Return the message for a run that ended by itself."""
     seconds, peak, killed = message.get("seconds"), message.get("peak"), message.get("killed")
     number, reason = message.get("signal"), message.get("reason")
     if reason == EndReason.MEMORY_LIMIT:
@@ -40,8 +45,9 @@ def describe_end(message: Mapping[str, Any]) -> str:
     return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
 
 
-def describe_update(changes: Changes, what: str, ours: float, theirs: float) -> str:
-    return f"{describe_paths(changes.paths)}: sent in {ours:.2f} s, {what} in {theirs:.2f} s"
+def describe_update(changes: Changes, what: str, sending: float, starting: float) -> str:
+    """Return the message for a change that was sent in *sending* seconds and took effect in *starting* seconds."""
+    return f"{describe_paths(changes.paths)}: sent in {sending:.2f} s, {what} in {starting:.2f} s"
 
 
 def describe_paths(paths: Sequence[str]) -> str:
@@ -51,7 +57,7 @@ def describe_paths(paths: Sequence[str]) -> str:
 
 
 def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
-    """Return what Python would print of it, with the host's path; the old app goes on."""
+    """Return what Python would print of the syntax error, with the path of the file here. The old app goes on."""
     file = wanted.get(refused.path)
     lines = [
         f"{refused.path} is not Python yet, so nothing was changed in the camera",
@@ -66,3 +72,24 @@ def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
     message = refused.message
     lines.append(message if "Error" in message.partition(":")[0] else f"SyntaxError: {message}")
     return "\n".join(lines)
+
+
+class MemoryMessages:
+    """Reports the device's memory: once in a session, and again when little is left."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._reported = self._reported_low = False
+
+    def on_message(self, message: Mapping[str, Any]) -> None:
+        free, run = message.get("free"), message.get("run")
+        if not run or free is None:  # nothing runs, or not for long
+            return
+        low = free < _LOW_MEMORY
+        if self._reported and not (low and not self._reported_low):
+            return
+        self._reported, self._reported_low = True, low
+        fork_server = message.get("fork_server")
+        parts = [f"fork server {format_bytes(fork_server)}"] if fork_server is not None else []
+        parts += [f"app {format_bytes(run)}", f"{format_bytes(free)} free in the camera"]
+        (self._reporter.warn if low else self._reporter.info)(f"memory: {', '.join(parts)}")

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, make_agent_program, make_error
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, is_setting, settle
-from incamera.edit.memory import MemoryNews
-from incamera.edit.messages import describe_end, describe_paths, describe_refusal, describe_update, exit_code
+from incamera.edit.messages import (
+    MemoryMessages,
+    describe_end,
+    describe_paths,
+    describe_refusal,
+    describe_update,
+    exit_code,
+)
 from incamera.edit.streams import RunStreams
-from incamera.edit.values import Edited, Outcome
 from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera.project.watching import saved_at
@@ -24,8 +31,11 @@ from incamera.waiting import in_daemon_thread
 from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.context import Reporter
     from incamera.device.streams import Streams
+    from incamera.edit.live_app import LiveApp
     from incamera.project.watching import AppFile
     from incamera.transport.protocols import Program, Terminal, Transport
     from incamera_agent.wire.frames import Frame
@@ -33,11 +43,54 @@ if TYPE_CHECKING:
 _TOO_MUCH = "what is edited lies in the camera's RAM: make room there, or the change smaller, and save again"
 
 
+class Outcome(StrEnum):
+    """Why an edit session ended."""
+
+    ended = "ended"
+    """The user ended it."""
+    stale = "stale"
+    """The app needs another runtime, or other settings of the session: build and deploy again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditedApp:
+    """The app that an edit session keeps up to date, and what the session asks of its caller.
+
+    `root` is the folder on the device from which the bundle runs, `project` the project's folder here. `imports` are
+    loaded by the fork server. `arguments` is called for each start, since the entry may change.
+    `find_staleness` returns why the deployed bundle no longer fits the settings, None if it does, or raises
+    InCameraError. `open_output` opens
+    the log of a run; its argument is the live folder on the device. `memory_limit` is in bytes. `user` and `command`
+    are shown to others who want the same app.
+    """
+
+    app: str
+    root: str
+    project: Path
+    live: LiveApp
+    imports: tuple[str, ...]
+    arguments: Callable[[], list[str]]
+    find_staleness: Callable[[], str | None]
+    open_output: Callable[[str], Any]
+    memory_limit: int | None
+    user: str
+    command: str
+    take_over: bool
+
+    def find_missing_entry(self, files: Mapping[str, object]) -> str | None:
+        """Return the file that starts the app if *files* lack it."""
+        first = next(iter(self.arguments()), "")
+        return first if first.endswith(".py") and first not in files else None
+
+
 class EditSession:
-    """Make it anywhere; `main` runs on the connection's loop, `notice` is called by the main thread's signals."""
+    """One edit session over one connection.
+
+    Create it in any thread. `main` runs on the connection's event loop; the main thread calls `handle_signal`.
+    """
 
     def __init__(
-        self, transport: Transport, guard: str, edited: Edited, inbox: Inbox, streams: Streams, *, tell: Reporter
+        self, transport: Transport, guard: str, edited: EditedApp, inbox: Inbox, streams: Streams, *, reporter: Reporter
     ) -> None:
         self._transport = transport
         self._guard = guard
@@ -45,34 +98,34 @@ class EditSession:
         self._inbox = inbox
         self._streams = streams
         self._terminal: Terminal | None = streams.find_terminal()
-        self._tell = tell
+        self._reporter = reporter
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._early: list[int] = []
+        self._early_signals: list[int] = []
         self._signals: list[int] = []
-        self._there: dict[str, str] = {}
+        self._on_device: dict[str, str] = {}
         self._runs = 0
-        self._memory = MemoryNews(tell)
+        self._memory = MemoryMessages(reporter)
         self._leaving = False
         self._starting = False
         self._failed = False
-        self.stands = False
-        """The agent in the camera is ours, which is to say that nobody else is at work there."""
+        self.owns_agent = False
+        """Whether the agent on the device answers to this session alone."""
 
     @property
     def last_signal(self) -> int:
         return self._signals[-1] if self._signals else 0
 
-    # Called from the main thread.
+    # Called from the main thread
 
-    def notice(self, number: int) -> None:
+    def handle_signal(self, number: int) -> None:
         if self._loop is None:
-            self._early.append(number)
+            self._early_signals.append(number)
         else:
-            self._loop.call_soon_threadsafe(self._react, number)
+            self._loop.call_soon_threadsafe(self._on_signal, number)
 
-    # On the connection's loop.
+    # On the connection's event loop
 
-    def _react(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         if number == signal.SIGWINCH:
             if self._terminal and self._app.run is not None:
                 columns, rows = self._streams.terminal_size()
@@ -84,7 +137,7 @@ class EditSession:
         self._stop.set()
 
     async def main(self) -> Outcome:
-        """Raises ConnectionLost, AgentError."""
+        """Run the app and keep it up to date until the session ends. Raises ConnectionLost, AgentError."""
         loop = asyncio.get_running_loop()
         self._stop, self._changed, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -92,11 +145,11 @@ class EditSession:
         self._inbox.attach(lambda: loop.call_soon_threadsafe(self._changed.set))
         self._supervised = SupervisedRun(self._transport, self._guard, self._program())
         channel = await self._supervised.start()
-        self._agent = Agent(channel, self._hear)
+        self._agent = Agent(channel, self._on_frame)
         self._app = RunStreams(self._agent, self._streams, self._terminal)
         self._loop = loop
-        for number in self._early:
-            self._react(number)
+        for number in self._early_signals:
+            self._on_signal(number)
         work = asyncio.create_task(self._work())
         stopped = asyncio.create_task(self._stop.wait())
         ends: set[asyncio.Future[Any]] = {work, stopped, self._failure, self._agent.closed, self._supervised.watch}
@@ -111,7 +164,7 @@ class EditSession:
                 raise self._failure.result()
             if work.done():
                 return work.result()
-            if not self._agent.closed.done():  # the guard went first: the agent follows, and may have said why
+            if not self._agent.closed.done():  # the guard ended first; the agent may still say why
                 await asyncio.wait({self._agent.closed}, timeout=GRACE_SECONDS)
             self._supervised.raise_failure()
             if self._agent.closed.done():
@@ -138,9 +191,9 @@ class EditSession:
         )
 
     async def _interrupt(self) -> None:
-        """Have the app end as Ctrl-C would make it; the goodbye that follows is firmer.
+        """Send the app the signal that Ctrl-C sends; the goodbye that follows ends it for certain.
 
-        Not while it is being started, or to load new code: the agent would start it once more when it has ended.
+        Not while the app is being started or reloaded: the agent would start it again when it has ended.
         """
         if self._app.run is not None and self.last_signal == signal.SIGINT and not self._starting:
             with suppress(DeviceError):
@@ -153,15 +206,15 @@ class EditSession:
     async def _work(self) -> Outcome:
         edited, agent = self._edited, self._agent
         await agent.hello()
-        self.stands = True
+        self.owns_agent = True
         if edited.imports:
             await self._preload(edited.imports)
         self._inbox.take()
         self._folder, there = await agent.open(f"{edited.root}/app")
         wanted = await in_daemon_thread(edited.live.read)
-        # Of the files in the camera only the bytes are known; whether they are executable was deployed as it is here.
+        # The agent reports the files' bytes only; their executable bits are as they were deployed.
         same = {path: state(file) for path, file in wanted.items() if there.get(path) == file.sha256}
-        self._there = {**there, **same}
+        self._on_device = {**there, **same}
         self._background(self._app.feed())
         if await self._update({"pyproject.toml"}, time.time(), wanted):
             return Outcome.stale
@@ -174,7 +227,7 @@ class EditSession:
                 return Outcome.stale
 
     def _prepare(self) -> None:
-        with suppress(InCameraError):  # it is said when it matters
+        with suppress(InCameraError):  # the next change reports it
             self._edited.live.prepare()
 
     async def _preload(self, imports: tuple[str, ...]) -> None:
@@ -183,30 +236,30 @@ class EditSession:
         done, failed = answer.get("imports") or {}, answer.get("failed") or {}
         for name, reason in failed.items():
             last = str(reason).strip().splitlines()
-            self._tell.warn(f"cannot import {name} beforehand: {last[-1] if last else 'it ended the process'}")
+            self._reporter.warn(f"cannot import {name} beforehand: {last[-1] if last else 'it ended the process'}")
         if done:
             size = format_bytes(int(answer.get("rss") or 0))
-            self._tell.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
+            self._reporter.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
 
     async def _update(self, paths: set[str], seen: float, wanted: Mapping[str, AppFile] | None = None) -> bool:
-        """Do what a change of *paths* asks for, as far as it can be done here. Returns whether more is asked for."""
+        """Bring a change of *paths* to the device. Returns whether the app must be built and deployed again."""
         edited = self._edited
         saved = saved_at([edited.project / path for path in paths], seen)
         try:
             if any(map(is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
-                self._tell.info(f"{reason}: building and deploying again")
+                self._reporter.info(f"{reason}: building and deploying again")
                 return True
             if wanted is None:
                 wanted = await in_daemon_thread(edited.live.read)
         except InCameraError as error:
-            self._tell.error(error)
+            self._reporter.error(error)
             return False
-        if (entry := edited.find_missing(wanted)) is not None:
-            self._tell.warn(f"{entry}, which the app begins with, is gone; {self._what_goes_on()}")
+        if (entry := edited.find_missing_entry(wanted)) is not None:
+            self._reporter.warn(f"{entry}, which starts the app, is gone; {self._describe_state()}")
             return False
-        changes = plan_changes(wanted, self._there)
+        changes = plan_changes(wanted, self._on_device)
         if not changes and self._runs and not self._failed:
-            self._tell.info(f"{describe_paths(sorted(paths))}: the camera has it already")
+            self._reporter.info(f"{describe_paths(sorted(paths))}: the camera has it already")
             return False
         try:
             result = await send_changes(self._agent, wanted, changes) if changes else Sent(sent_at=time.monotonic())
@@ -216,27 +269,29 @@ class EditSession:
         except AgentError as error:
             if error.kind not in (ErrorKind.PUT, ErrorKind.COMMIT):
                 raise
-            if error.kind == ErrorKind.COMMIT:  # some of it is there, and nobody knows what
-                self._there.update(dict.fromkeys(changes.put, ""))
-            self._tell.error(AgentError(f"the camera cannot take the change: {error}", kind=error.kind, hint=_TOO_MUCH))
-            self._tell.info(self._what_goes_on())
+            if error.kind == ErrorKind.COMMIT:  # some of it may be there
+                self._on_device.update(dict.fromkeys(changes.put, ""))
+            self._reporter.error(
+                AgentError(f"the camera cannot take the change: {error}", kind=error.kind, hint=_TOO_MUCH)
+            )
+            self._reporter.info(self._describe_state())
             return False
         if isinstance(result, Refused):
-            self._tell.error(BuildError(describe_refusal(result, wanted)))
-            self._tell.info(self._what_goes_on())
+            self._reporter.error(BuildError(describe_refusal(result, wanted)))
+            self._reporter.info(self._describe_state())
             return False
-        self._there = {path: state(file) for path, file in wanted.items()}
-        ours = result.sent_at - time.monotonic() + time.time() - saved
+        self._on_device = {path: state(file) for path, file in wanted.items()}
+        sending = result.sent_at - time.monotonic() + time.time() - saved
         if what := await self._start_or_reload():
-            theirs = time.monotonic() - result.sent_at
-            self._tell.info(describe_update(changes, what, ours, theirs) if self._runs > 1 else what)
+            starting = time.monotonic() - result.sent_at
+            self._reporter.info(describe_update(changes, what, sending, starting) if self._runs > 1 else what)
         return False
 
-    def _what_goes_on(self) -> str:
+    def _describe_state(self) -> str:
         return "the app goes on as it was" if self._app.run is not None else "waiting for changes"
 
     async def _start_or_reload(self) -> str | None:
-        """Return what was done, None when it failed and that was said."""
+        """Start the app, or have it load the new code. Returns what was done, None after reporting a failure."""
         app, arguments = self._app, self._edited.arguments()
         self._runs += 1
         reloads = app.run is not None
@@ -251,7 +306,7 @@ class EditSession:
             if error.kind in ("ended", ErrorKind.PROTOCOL, "timeout"):
                 raise
             await app.ended(None)
-            self._tell.error(error)
+            self._reporter.error(error)
             return None
         finally:
             self._starting = False
@@ -264,7 +319,7 @@ class EditSession:
             app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))
         await app.started()
         if not answer.message.get("warm", True):
-            self._tell.info(f"started cold: {answer.message.get('cold_reason') or 'there is no fork server'}")
+            self._reporter.info(f"started cold: {answer.message.get('cold_reason') or 'there is no fork server'}")
         return "running; waiting for changes" if self._runs == 1 else "restarted" if reloads else "started"
 
     def _start_fields(self, arguments: list[str]) -> dict[str, Any]:
@@ -274,9 +329,9 @@ class EditSession:
         columns, rows = self._streams.terminal_size()
         return {**fields, "terminal": {"kind": self._terminal.kind, "columns": columns, "rows": rows}}
 
-    # What the agent tells
+    # Frames from the agent
 
-    async def _hear(self, frame: Frame) -> None:
+    async def _on_frame(self, frame: Frame) -> None:
         message = frame.message
         if frame.type in (Event.STDOUT, Event.STDERR):
             await self._app.show(frame.type, frame.payload)
@@ -284,23 +339,23 @@ class EditSession:
             await self._app.ended(exit_code(message))
             self._ended.set()
             if not self._leaving:
-                self._tell.info(describe_end(message))
+                self._reporter.info(describe_end(message))
         elif frame.type == Event.CONSUMED:
             self._app.on_consumed(int(message.get("size", 0)))
         elif frame.type == Answer.MEMORY:
-            self._memory.hear(message)
+            self._memory.on_message(message)
         elif frame.type == Answer.ERROR:
             error = make_error(frame)
             if error.kind in (ErrorKind.TAKEN_OVER, ErrorKind.STOPPED) and not self._failure.done():
                 self._failure.set_result(error)
-            elif error.kind != ErrorKind.PUT:  # the commit tells of it
-                self._tell.error(error)
+            elif error.kind != ErrorKind.PUT:  # the commit reports it
+                self._reporter.error(error)
         elif frame.type == Event.LOG:
-            self._tell.info(f"agent: {message.get('text', '')}")
+            self._reporter.info(f"agent: {message.get('text', '')}")
 
     def _background(self, work: Any) -> None:
         async def guarded() -> None:
-            with suppress(DeviceError, OSError):  # the conversation's end is told of by the conversation
+            with suppress(DeviceError, OSError):  # `main` notices when the connection ends
                 await work
 
         task = asyncio.create_task(guarded())

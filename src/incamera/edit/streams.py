@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Terminal
 
 _PIECE = 1 << 14
-# What a tap holds back is shown when nothing more comes for that long: somebody may be typing it.
+# A tap holds back what may be the beginning of a path. After so many seconds it is shown as it is.
 _HOLD_SECONDS = 0.05
 
 
 class RunStreams:
-    """One run after the other; `run` is the number of the one that goes on. For the connection's loop."""
+    """The streams of one run after the other. `run` is the current one's number. For the connection's event loop."""
 
     def __init__(self, agent: Agent, streams: Streams, terminal: Terminal | None) -> None:
         self._agent = agent
@@ -32,37 +32,37 @@ class RunStreams:
         self._opened = ExitStack()
         self._output: RunOutput | None = None
         self._flushing: asyncio.Task[None] | None = None
-        self._room = asyncio.Event()
-        self._on_its_way = 0
+        self._has_room = asyncio.Event()
+        self._in_flight = 0
         self._input_ended = False
-        self._listens = False
+        self._accepts_input = False
         self.run: str | None = None
 
     def begin(self, run: str, output: Any) -> None:
-        """From now on the streams are those of *run*; *output* is a context manager that gives its `RunOutput`."""
+        """Switch to the streams of *run*. *output* is a context manager that yields its `RunOutput`."""
         self._opened.close()
         self.run = run
         self._output = self._opened.enter_context(output)
-        self._listens = False
+        self._accepts_input = False
 
     async def started(self) -> None:
-        """The run can be given input from now on."""
-        self._on_its_way = 0
-        self._listens = True
-        self._room.set()
+        """Let the run have input from now on."""
+        self._in_flight = 0
+        self._accepts_input = True
+        self._has_room.set()
         if self._input_ended:
             await self._agent.send(Request.STDIN, run=self.run)
 
     async def ended(self, code: int | None) -> None:
         await self._flush()
         self.run = None
-        self._listens = False
-        self._on_its_way = 0
+        self._accepts_input = False
+        self._in_flight = 0
         if self._output is not None:
             self._output.exit_code = code
         self._opened.close()
         self._output = None
-        self._room.set()
+        self._has_room.set()
 
     def close(self) -> None:
         if self._flushing is not None:
@@ -84,7 +84,7 @@ class RunStreams:
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_HOLD_SECONDS)
-        self._flushing = None  # what is being written is not to be cancelled
+        self._flushing = None  # from here on it must not be cancelled
         await self._flush()
 
     async def _flush(self) -> None:
@@ -95,30 +95,30 @@ class RunStreams:
     async def _write(self, stream: str, data: bytes) -> None:
         if data:
             descriptor = self._streams.stdout if stream == Event.STDOUT else self._streams.stderr
-            # In a thread: the reader of our output may take its time, and the agent's channel waits until it has.
+            # In a thread: while the reader of our output is slow, the agent waits, and the event loop does not.
             await asyncio.to_thread(write_all, descriptor, data)
 
     # Input
 
     async def feed(self) -> None:
-        """Give the runs what is typed or piped to us, no more at a time than they take."""
+        """Send the runs what is typed or piped to us, no more at a time than they read."""
         await copy_input(self._streams.stdin, self._type)
         self._input_ended = True
-        if self._listens:
+        if self._accepts_input:
             with suppress(DeviceError):
                 await self._agent.send(Request.STDIN, run=self.run)
 
     def on_consumed(self, size: int) -> None:
-        self._on_its_way -= size
-        self._room.set()
+        self._in_flight -= size
+        self._has_room.set()
 
     async def _type(self, data: bytes) -> None:
         for start in range(0, len(data), _PIECE):
             piece = data[start : start + _PIECE]
             # What is typed while nothing runs is for nobody; what is piped waits for a run.
-            while (not self._listens and not self._terminal) or self._on_its_way + len(piece) > INPUT_WINDOW_BYTES:
-                self._room.clear()
-                await self._room.wait()
-            if self._listens:
-                self._on_its_way += len(piece)
+            while (not self._accepts_input and not self._terminal) or self._in_flight + len(piece) > INPUT_WINDOW_BYTES:
+                self._has_room.clear()
+                await self._has_room.wait()
+            if self._accepts_input:
+                self._in_flight += len(piece)
                 await self._agent.send(Request.STDIN, piece, run=self.run)

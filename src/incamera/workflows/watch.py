@@ -16,9 +16,8 @@ from incamera.device.run import passing_signals
 from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox
 from incamera.edit.live_app import live_app
-from incamera.edit.session import EditSession
+from incamera.edit.session import EditedApp, EditSession, Outcome
 from incamera.edit.settings import SessionSettings
-from incamera.edit.values import Edited, Outcome
 from incamera.errors import (
     AgentError,
     ConnectionLost,
@@ -138,7 +137,7 @@ class _Loop:
                 self._edited(done, live, terminal=streams.find_terminal() is not None),
                 self._inbox,
                 streams,
-                tell=context.reporter,
+                reporter=context.reporter,
             )
             raw = (
                 raw_terminal(streams.stdin, keep_interrupt=True)
@@ -146,23 +145,23 @@ class _Loop:
                 else contextlib.nullcontext()
             )
             try:
-                with raw, passing_signals(session.notice):
+                with raw, passing_signals(session.handle_signal):
                     outcome = done.session.call(session.main())
             finally:
                 if time.monotonic() - began > _SOON_SECONDS:
                     self._failures = 0
-                if session.stands:
+                if session.owns_agent:
                     # Another session may take over from us later; a connection that comes back must not take it back.
                     self._request = replace(self._request, take_over=False)
             if outcome is Outcome.stale:
                 return None
             return 0 if session.last_signal == signal.SIGINT else 128 + session.last_signal
 
-    def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> Edited:
+    def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> EditedApp:
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
         settings = SessionSettings(project, done.bundle.target)
-        return Edited(
+        return EditedApp(
             app=project.name,
             root=done.result.root,
             project=project.folder,

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.streams import Streams
 from incamera.edit.changes import Inbox
 from incamera.edit.live_app import PlainApp
-from incamera.edit.session import EditSession
-from incamera.edit.values import Edited, Outcome
+from incamera.edit.session import EditedApp, EditSession, Outcome
 from incamera.project.settings import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunOutput
@@ -112,7 +111,7 @@ class Loop:
         os.write(self._typing, stdin)
         self._ends = [typed, self._typing, shown, out]
         options = {"imports": ("json",), "memory_limit": None, "take_over": False, **self._options}
-        edited = Edited(
+        edited = EditedApp(
             app="plain",
             root=str(root),
             project=self.project,
@@ -138,7 +137,7 @@ class Loop:
                 watching(self.project, inbox.put, self.told.warn),
             ):
                 self._session = EditSession(
-                    session.transport, str(guard), edited, inbox, Streams(typed, out, out), tell=self.told
+                    session.transport, str(guard), edited, inbox, Streams(typed, out, out), reporter=self.told
                 )
                 self._ready.set()
                 try:
@@ -172,7 +171,7 @@ class Loop:
             time.sleep(0.01)
 
     def press_ctrl_c(self) -> None:
-        self._session.notice(signal.SIGINT)
+        self._session.handle_signal(signal.SIGINT)
 
     def finish(self) -> Outcome | Exception | None:
         self._threads[1].join(PATIENCE_SECONDS)
@@ -182,7 +181,7 @@ class Loop:
     def close(self) -> None:
         if self._ends:
             if self.outcome is None and self._ready.wait(5):
-                self._session.notice(signal.SIGTERM)
+                self._session.handle_signal(signal.SIGTERM)
                 self.finish()
             typed, typing, shown, out = self._ends
             os.close(out)

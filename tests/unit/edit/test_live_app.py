@@ -75,7 +75,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return load_project(folder)
 
 
-def test_what_one_session_has_built_stays_while_another_builds(tmp_path: Path, project: Project) -> None:
+def test_a_build_of_one_session_leaves_the_files_of_another_alone(tmp_path: Path, project: Project) -> None:
     context = Context(Store(tmp_path / "store"), Reporter())
     target = Target.parse("armv7hf-cp311")
     app = tmp_path / "app"

@@ -14,7 +14,7 @@ from .edit_loop import FOREVER, Loop
 pytestmark = pytest.mark.starts_processes
 
 
-def test_what_is_kept_survives_a_reload(edit_loop: Callable[..., Loop]) -> None:
+def test_kept_objects_survive_a_reload(edit_loop: Callable[..., Loop]) -> None:
     app = (
         "import os, time\nfrom incamera_agent import keep, reloading\n"
         'stream = keep("stream", lambda: [os.urandom(4).hex()])\nprint("{}", os.getpid(), stream, flush=True)\n'
@@ -31,7 +31,7 @@ def test_what_is_kept_survives_a_reload(edit_loop: Callable[..., Loop]) -> None:
     assert first.split()[1:] == second.split()[1:]
 
 
-def test_an_app_that_ends_is_told_of_and_runs_again_after_a_change(edit_loop: Callable[..., Loop]) -> None:
+def test_an_ended_app_is_reported_and_starts_again_after_a_change(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", "import sys\nsys.exit(7)\n")
     loop.start()
@@ -55,7 +55,7 @@ def test_state_of_one_run_does_not_reach_the_next(edit_loop: Callable[..., Loop]
     loop.await_("second False False False True")
 
 
-def test_an_app_that_forks_and_ignores_sigterm_is_replaced_and_leaves_nothing(edit_loop: Callable[..., Loop]) -> None:
+def test_an_app_that_forks_and_ignores_sigterm_is_replaced_without_leftovers(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     marker = loop.project.parent / "child"
     loop.save("app.py", "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -72,7 +72,7 @@ def test_an_app_that_forks_and_ignores_sigterm_is_replaced_and_leaves_nothing(ed
     )
 
 
-def test_an_app_that_fills_its_output_does_not_keep_an_edit_out(edit_loop: Callable[..., Loop]) -> None:
+def test_an_app_that_floods_its_output_does_not_block_a_reload(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", 'import sys\nwhile True:\n    sys.stdout.write("x" * 100000)\n')
     loop.start()
@@ -81,7 +81,7 @@ def test_an_app_that_fills_its_output_does_not_keep_an_edit_out(edit_loop: Calla
     loop.await_("quiet now")
 
 
-def test_what_is_typed_reaches_the_app_and_its_end_the_next_one(edit_loop: Callable[..., Loop]) -> None:
+def test_input_reaches_the_app_and_its_end_reaches_the_next_run(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", 'while True:\n    print("heard", input())\n')
     loop.start(stdin=b"hello\n")
@@ -90,7 +90,7 @@ def test_what_is_typed_reaches_the_app_and_its_end_the_next_one(edit_loop: Calla
     loop.await_("heard again")
 
 
-def test_with_a_terminal_the_app_has_one_of_the_same_size(edit_loop: Callable[..., Loop]) -> None:
+def test_the_app_gets_a_terminal_of_the_same_size(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     app = 'import os, sys\nprint("{}", sys.stdin.isatty(), *os.get_terminal_size())\nprint("heard", input(), "!")\n'
     loop.save("app.py", app.format("first"))
@@ -104,7 +104,7 @@ def test_with_a_terminal_the_app_has_one_of_the_same_size(edit_loop: Callable[..
     loop.await_("heard again !")
 
 
-def test_much_input_that_nobody_reads_does_not_keep_an_edit_out(edit_loop: Callable[..., Loop]) -> None:
+def test_unread_input_does_not_block_a_reload(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     loop.start()

@@ -25,7 +25,7 @@ def file(digest: str) -> AppFile:
     return AppFile(Path("/home/you", digest), digest, executable=False)
 
 
-def test_files_of_a_wheel_are_found_by_bytes_and_name() -> None:
+def test_a_file_of_the_project_is_found_in_the_wheel_by_bytes_and_name() -> None:
     sources = {
         "src/pkg/__init__.py": file("empty"),
         "src/pkg/sub/__init__.py": file("empty"),
@@ -67,19 +67,19 @@ def test_files_of_a_wheel_are_found_by_bytes_and_name() -> None:
         ("pyproject.toml", "", True),
     ],
 )
-def test_what_looks_as_if_it_were_being_saved(tmp_path: Path, name: str, text: str, unfinished: bool) -> None:
+def test_half_saved_files_are_recognised(tmp_path: Path, name: str, text: str, unfinished: bool) -> None:
     (tmp_path / name).write_text(text)
     assert looks_unfinished(tmp_path / name) is unfinished
 
 
-def test_a_file_that_is_gone_is_not_being_saved(tmp_path: Path) -> None:
+def test_a_missing_file_does_not_look_half_saved(tmp_path: Path) -> None:
     assert not looks_unfinished(tmp_path / "app.py")
 
 
 @pytest.mark.parametrize(
     "path", [".git/index", "app.py~", ".app.py.swp", "a/__pycache__/app.cpython-311.pyc", "build/x.o"]
 )
-def test_changes_that_no_app_is_made_of(path: str, tmp_path: Path) -> None:
+def test_changes_outside_the_app_are_ignored(path: str, tmp_path: Path) -> None:
     assert not concerns_app(path)
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text("x")
@@ -87,11 +87,11 @@ def test_changes_that_no_app_is_made_of(path: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["app.py", "pkg/data/model.bin", "pylock.armv7hf-cp311.toml", "pyproject.toml"])
-def test_changes_that_count(path: str) -> None:
+def test_changes_of_the_app_are_seen(path: str) -> None:
     assert concerns_app(path)
 
 
-def test_the_time_of_saving_is_that_of_the_file_unless_its_clock_is_another(tmp_path: Path) -> None:
+def test_time_of_saving_is_the_files_unless_its_clock_differs(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("x")
     saved = (tmp_path / "app.py").stat().st_ctime
     assert saved_at([tmp_path / "app.py"], saved + 0.3) == saved
@@ -107,7 +107,7 @@ def test_slow_packages_of_the_lock_are_preloaded_unless_others_are_named() -> No
     assert load_slow_imports()
 
 
-def test_settings_of_the_edit_loop() -> None:
+def test_settings_of_the_edit_loop_are_read() -> None:
     ours = {"preload": ["numpy", "mine.models"], "memory-limit": "200M"}
     project = parse_project({**PROJECT, "tool": {"incamera": {**ours, "entry": "plain"}}}, Path("/nowhere"))
     assert project.preload == ("numpy", "mine.models")
@@ -122,13 +122,13 @@ def test_settings_of_the_edit_loop() -> None:
         ({"perload": []}, "preload"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, object], named: str) -> None:
+def test_invalid_settings_of_the_edit_loop_are_refused(settings: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_project({**PROJECT, "tool": {"incamera": {**settings, "entry": "plain"}}}, Path("/nowhere"))
     assert named in f"{caught.value} {caught.value.hint}"
 
 
-def test_sizes() -> None:
+def test_sizes_with_units_become_bytes() -> None:
     assert [parse_bytes(text) for text in ("200M", "1.5 GB", "64k", "4096", "1GiB")] == [
         *(200_000_000, 1_500_000_000, 64_000, 4096, 1_000_000_000),
     ]
@@ -136,7 +136,7 @@ def test_sizes() -> None:
         parse_bytes("-5M")
 
 
-def test_a_refusal_reads_as_python_writes_it() -> None:
+def test_a_syntax_error_is_described_as_python_prints_it() -> None:
     refused = Refused(path="app.py", message="'(' was never closed", line=3, column=10, text="    print(1\n")
     assert describe_refusal(refused, {"app.py": file("app.py")}).splitlines()[1:] == [
         '  File "/home/you/app.py", line 3',
@@ -146,7 +146,7 @@ def test_a_refusal_reads_as_python_writes_it() -> None:
     ]
 
 
-def test_what_is_said_of_an_update_and_of_an_end() -> None:
+def test_messages_for_an_update_and_for_an_ended_run() -> None:
     assert (
         describe_update(Changes(("app.py",), ()), "restarted", 0.1, 0.2)
         == "app.py: sent in 0.10 s, restarted in 0.20 s"
@@ -162,7 +162,7 @@ def test_what_is_said_of_an_update_and_of_an_end() -> None:
     assert "has ended with 3" in describe_end({"code": 3, "signal": None})
 
 
-def test_who_is_there_is_told_with_the_time() -> None:
+def test_a_busy_app_is_reported_with_its_user_and_time() -> None:
     since = time.mktime((2026, 3, 1, 14, 5, 0, 0, 0, -1))
     error = AgentError("anna@desk is at work there", kind="busy", hint="--take-over", owner={"since": since})
     told = explain_busy(error)
@@ -170,8 +170,8 @@ def test_who_is_there_is_told_with_the_time() -> None:
     assert told.hint == "--take-over"
 
 
-def test_memory_is_told_of_once_and_again_when_little_is_left() -> None:
-    from incamera.edit.memory import MemoryNews
+def test_memory_is_reported_once_and_again_when_it_runs_low() -> None:
+    from incamera.edit.messages import MemoryMessages
 
     class Told:
         def __init__(self) -> None:
@@ -184,12 +184,12 @@ def test_memory_is_told_of_once_and_again_when_little_is_left() -> None:
             self.texts.append(f"warning: {text}")
 
     told = Told()
-    news = MemoryNews(told)  # type: ignore[arg-type]
-    news.hear({"free": 300 << 20, "run": None, "fork_server": 10 << 20})
-    news.hear({"free": 300 << 20, "run": 0, "fork_server": 0})  # it is just ending
+    news = MemoryMessages(told)  # type: ignore[arg-type]
+    news.on_message({"free": 300 << 20, "run": None, "fork_server": 10 << 20})
+    news.on_message({"free": 300 << 20, "run": 0, "fork_server": 0})  # it is just ending
     assert told.texts == []
     for free in (300, 200, 10, 9):
-        news.hear({"free": free << 20, "run": 20 << 20, "fork_server": 10 << 20})
+        news.on_message({"free": free << 20, "run": 20 << 20, "fork_server": 10 << 20})
     assert len(told.texts) == 2
     assert told.texts[0].startswith("memory: fork server ")
     assert told.texts[1].startswith("warning: memory: ")

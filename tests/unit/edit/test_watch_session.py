@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from incamera.edit.values import Outcome
+from incamera.edit.session import Outcome
 from incamera.errors import AgentError, InCameraError
 
 from .edit_loop import FOREVER, Loop, processes_of
@@ -17,7 +17,7 @@ from .edit_loop import FOREVER, Loop, processes_of
 pytestmark = pytest.mark.starts_processes
 
 
-def test_an_edit_is_what_runs_next_and_at_the_end_nothing_is_left(edit_loop: Callable[..., Loop]) -> None:
+def test_an_edit_runs_next_and_the_session_leaves_no_process(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f"import helper\nprint(helper.word)\n{FOREVER}")
     loop.save("helper.py", 'word = "first"\n')
@@ -37,7 +37,7 @@ def test_an_edit_is_what_runs_next_and_at_the_end_nothing_is_left(edit_loop: Cal
     assert processes_of(loop) == []
 
 
-def test_a_syntax_error_is_shown_as_python_shows_it_and_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
+def test_a_syntax_error_is_shown_and_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     app = 'import time\nprint("up")\nwhile True:\n    time.sleep(0.1)\n    print("tick")\n'
     loop.save("app.py", app)
@@ -54,7 +54,7 @@ def test_a_syntax_error_is_shown_as_python_shows_it_and_the_old_app_goes_on(edit
     assert loop.out.count(b"up") == 1
 
 
-def test_a_file_that_is_half_written_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
+def test_a_half_written_file_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     loop.start()
@@ -77,7 +77,7 @@ def test_a_file_that_is_half_written_starts_nothing(edit_loop: Callable[..., Loo
     assert loop.out.split() == [b"first", b"second", b"third"]
 
 
-def test_five_hundred_changes_in_a_second_are_one_or_two_reloads(edit_loop: Callable[..., Loop]) -> None:
+def test_five_hundred_changes_at_once_cause_few_reloads(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     loop.start()
@@ -98,7 +98,7 @@ def patched(loop: Loop, source: str) -> str:
     return f"export PYTHONPATH={site}; "
 
 
-def test_a_start_that_failed_is_tried_again_with_the_next_save(edit_loop: Callable[..., Loop]) -> None:
+def test_a_failed_start_is_repeated_at_the_next_save(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("up")\n{FOREVER}')
     loop.start(
@@ -116,7 +116,7 @@ def test_a_start_that_failed_is_tried_again_with_the_next_save(edit_loop: Callab
     assert not [text for text in loop.told.texts if "has it already" in text]
 
 
-def test_what_does_not_fit_into_the_camera_is_told_of_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
+def test_a_change_too_large_for_the_camera_is_reported_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     # As large as a file may be for the agent stands for the room that there is.
@@ -130,7 +130,7 @@ def test_what_does_not_fit_into_the_camera_is_told_of_and_the_app_goes_on(edit_l
     loop.await_("second False")
 
 
-def test_of_what_was_taken_in_part_all_is_sent_again(edit_loop: Callable[..., Loop]) -> None:
+def test_a_change_that_was_applied_in_part_is_sent_whole_again(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("a.txt", "old")
     loop.save("b.txt", "old")
@@ -153,7 +153,7 @@ def test_of_what_was_taken_in_part_all_is_sent_again(edit_loop: Callable[..., Lo
     loop.await_("old False")
 
 
-def test_without_the_file_it_begins_with_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
+def test_a_missing_entry_file_is_reported_and_the_old_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')
     loop.start()
@@ -165,7 +165,7 @@ def test_without_the_file_it_begins_with_the_old_app_goes_on(edit_loop: Callable
     assert not [text for text in loop.told.texts if "cold" in text]
 
 
-def test_changed_dependencies_end_the_session_for_another_one(edit_loop: Callable[..., Loop]) -> None:
+def test_changed_dependencies_end_the_session_as_stale(edit_loop: Callable[..., Loop]) -> None:
     reasons: list[str] = []
     loop = edit_loop(find_staleness=lambda: reasons[0] if reasons else None)
     loop.save("app.py", f'print("first")\n{FOREVER}')
@@ -179,7 +179,7 @@ def test_changed_dependencies_end_the_session_for_another_one(edit_loop: Callabl
     assert loop.finish() is Outcome.stale
 
 
-def test_ctrl_c_while_new_code_is_awaited_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
+def test_ctrl_c_during_a_reload_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
     loop.save("app.py", f'{stubborn}print("first", flush=True)\n{FOREVER}')
@@ -192,7 +192,7 @@ def test_ctrl_c_while_new_code_is_awaited_starts_nothing(edit_loop: Callable[...
     assert b"second" not in loop.out
 
 
-def test_settings_that_cannot_be_read_are_told_of_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
+def test_unreadable_settings_are_reported_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
     def complain() -> str | None:
         if loop.out:
             raise InCameraError("pyproject.toml: unclosed array")
@@ -208,7 +208,7 @@ def test_settings_that_cannot_be_read_are_told_of_and_the_app_goes_on(edit_loop:
     loop.await_("second")
 
 
-def test_a_second_host_is_told_who_is_there_and_how_to_take_over(edit_loop: Callable[..., Loop]) -> None:
+def test_a_second_host_learns_the_user_and_how_to_take_over(edit_loop: Callable[..., Loop]) -> None:
     first = edit_loop()
     first.save("app.py", f'print("first")\n{FOREVER}')
     first.start()
@@ -239,7 +239,7 @@ def test_a_second_host_is_told_who_is_there_and_how_to_take_over(edit_loop: Call
 
 
 @pytest.mark.parametrize("how", ["protocol", "noise", "nothing"])
-def test_an_agent_that_is_not_ours_is_a_clear_error(edit_loop: Callable[..., Loop], how: str) -> None:
+def test_output_that_is_not_an_agents_is_a_clear_error(edit_loop: Callable[..., Loop], how: str) -> None:
     loop = edit_loop()
     loop.save("app.py", FOREVER)
     python = loop.project.parent / "root/bin/python3"

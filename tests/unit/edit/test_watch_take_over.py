@@ -1,4 +1,4 @@
-"""Whose camera it is, over several sessions of one `run --watch`."""
+"""Taking over, across several sessions of one `run --watch`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
-from incamera.edit.values import Edited, Outcome
+from incamera.edit.session import EditedApp, Outcome
 from incamera.errors import ConnectionLost
 from incamera.project.settings import load_project
 from incamera.store import Store
@@ -24,25 +24,27 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_connection_that_comes_back_takes_nothing_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
     device = Device(name="there", host="192.0.2.1")
 
     class Session:
-        """Lost twice: before anybody answered, and when it stood."""
+        """Loses its connection twice: before the agent answers, and after."""
 
         last_signal = 2
 
-        def __init__(self, transport: object, guard: str, edited: Edited, *others: object, **options: object) -> None:
+        def __init__(
+            self, transport: object, guard: str, edited: EditedApp, *others: object, **options: object
+        ) -> None:
             taken.append(edited.take_over)
-            self.stands = len(taken) > 1
+            self.owns_agent = len(taken) > 1
 
         def main(self) -> Outcome:
             if len(taken) < 3:
                 raise ConnectionLost("there was lost")
             return Outcome.ended
 
-        def notice(self, number: int) -> None: ...
+        def handle_signal(self, number: int) -> None: ...
 
     @contextmanager
     def deployed(context: Context, project: object, request: DeployRequest) -> Iterator[Any]:

@@ -45,7 +45,7 @@ def _requirements_of_tests(project: Project) -> tuple[str, ...]:
         ('[dependency-groups]\ntest = ["a"]\n[tool.incamera.test]\ngroups = []\n', []),
     ],
 )
-def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: Path) -> None:
+def test_dependency_groups_name_the_requirements_of_tests(settings: str, wanted: list[str], tmp_path: Path) -> None:
     assert list(_requirements_of_tests(write(tmp_path, settings))) == wanted
 
 
@@ -56,13 +56,13 @@ def test_groups_say_what_tests_need(settings: str, wanted: list[str], tmp_path: 
         ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "has a URL"),
     ],
 )
-def test_groups_that_cannot_be_are_named(settings: str, message: str, tmp_path: Path) -> None:
+def test_invalid_dependency_groups_are_named_in_the_error(settings: str, message: str, tmp_path: Path) -> None:
     project = write(tmp_path, settings)  # the app itself can run
     with pytest.raises(ConfigError, match=message):
         _requirements_of_tests(project)
 
 
-def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_setting_of_tests_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'tool.incamera.test: unknown key "group"') as error:
         write(tmp_path, '[tool.incamera.test]\ngroup = ["unit"]\n')
     assert error.value.hint == 'did you mean "groups"?'
@@ -83,7 +83,7 @@ def test_a_variant_has_a_lockfile_of_its_own(tmp_path: Path) -> None:
     assert is_valid_pylock_path(varied)
 
 
-def test_words_write_nothing_into_the_bundle(tmp_path: Path) -> None:
+def test_pytest_arguments_keep_caches_out_of_the_bundle(tmp_path: Path) -> None:
     project = write(tmp_path)
     words = plan_words(project, TestRun(arguments=["-k", "dark"], junit=Path("j.xml"), coverage=True), "/tmp/s")
     assert words[:4] == ["-m", "coverage", "run", "--source=."]
@@ -95,7 +95,7 @@ def test_words_write_nothing_into_the_bundle(tmp_path: Path) -> None:
 # What comes back
 
 
-def test_coverage_data_get_the_host_s_paths(tmp_path: Path) -> None:
+def test_coverage_data_get_the_paths_of_this_computer(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     data = tmp_path / ".coverage"
     connection = sqlite3.connect(data)
@@ -109,7 +109,7 @@ def test_coverage_data_get_the_host_s_paths(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_results_get_the_host_s_paths(tmp_path: Path) -> None:
+def test_junit_results_get_the_paths_of_this_computer(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     paths = HostPaths(folders=("/r/app",), sources=(tmp_path,))
     assert rewrite_text(b"<x>/r/app/app.py:3</x>", paths) == f"<x>{tmp_path}/app.py:3</x>".encode()
@@ -118,7 +118,7 @@ def test_results_get_the_host_s_paths(tmp_path: Path) -> None:
 # The debugger
 
 
-def test_a_wheel_s_packages_are_mapped_to_where_they_are_written(tmp_path: Path) -> None:
+def test_packages_of_a_wheel_are_mapped_to_their_source_folders(tmp_path: Path) -> None:
     (tmp_path / "src" / "bell").mkdir(parents=True)
     plain = launch_configuration(write(tmp_path), 5678)
     built = launch_configuration(write(tmp_path, '[build-system]\nrequires = ["hatchling"]\n'), 5679)
@@ -128,7 +128,7 @@ def test_a_wheel_s_packages_are_mapped_to_where_they_are_written(tmp_path: Path)
     assert built["connect"] == {"host": "127.0.0.1", "port": 5679}
 
 
-def test_the_launch_file_keeps_what_is_not_ours(tmp_path: Path) -> None:
+def test_writing_the_launch_file_keeps_other_configurations(tmp_path: Path) -> None:
     first: dict[str, Any] = {"name": CONFIGURATION, "port": 1}
     path = write_launch_file(tmp_path, first)
     document = json.loads(path.read_text())
@@ -139,7 +139,7 @@ def test_the_launch_file_keeps_what_is_not_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['{\n  // mine\n  "configurations": []\n}', "[]", '{"configurations": 3}'])
-def test_a_launch_file_that_we_cannot_keep_is_left_alone(text: str, tmp_path: Path) -> None:
+def test_an_unreadable_launch_file_is_left_alone(text: str, tmp_path: Path) -> None:
     (tmp_path / ".vscode").mkdir()
     path = tmp_path / ".vscode" / "launch.json"
     path.write_text(text)
@@ -152,7 +152,7 @@ def test_a_launch_file_that_we_cannot_keep_is_left_alone(text: str, tmp_path: Pa
 # The start
 
 
-def test_the_phases_of_a_start_add_up() -> None:
+def test_phases_of_a_start_add_up_to_the_total() -> None:
     module = Import(name="json", own=0.1, seconds=0.25, children=())
     startup = Startup(opened=10.0, ready=11.0, first_output=12.0, age=0.8, imports=[module])
     start, imports, app = plan_phases(startup, 20.0)
