@@ -1,1 +1,1 @@
-"""Debian as a source: mirror, signatures, package index, closure, unpacking; no dpkg, no apt, no root."""
+"""Debian's archive: mirror, signatures, package index, closure, unpacking. Needs no dpkg, no apt and no root."""

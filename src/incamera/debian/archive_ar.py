@@ -1,4 +1,4 @@
-"""A `.deb` from outside: an `ar` archive of three members, the last being the compressed tree."""
+"""The container of a `.deb`: an `ar` archive of three members, the last of which is a compressed tar archive."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ _CHUNK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ArMember:
+    """A member of an `ar` archive: its *size* bytes begin at the byte *start* of the archive."""
+
     name: str
     start: int
     size: int
 
 
 def read_ar_members(stream: IO[bytes], *, name: str) -> list[ArMember]:
-    """Return the members of the `ar` archive *stream*. Raises IntegrityError when it is cut off or something else."""
+    """Return the members of the `ar` archive *stream*; messages call it *name*.
+
+    Raises IntegrityError when it is not an `ar` archive, or is cut off.
+    """
     end = stream.seek(0, 2)
     stream.seek(0)
     if stream.read(len(_MAGIC)) != _MAGIC:
@@ -50,14 +55,18 @@ class _Decompressor(Protocol):
 
 
 class TarStream:
-    """The tar archive inside the member of a `.deb` whose name begins with *prefix*, unpacked as it is read."""
+    """The tar archive in the member of a `.deb` whose name begins with *prefix*, decompressed as it is read.
+
+    *stream* is the `.deb`; messages call it *name*. Raises IntegrityError when it is damaged, BuildError for an unknown
+    compression.
+    """
 
     def __init__(self, stream: IO[bytes], prefix: str, *, name: str) -> None:
         self._name = name
         self._stream = stream
         member = next((m for m in read_ar_members(stream, name=name) if m.name.startswith(prefix)), None)
         if member is None:
-            raise IntegrityError(f"{name} has no {prefix}")
+            raise IntegrityError(f"{name} is a damaged Debian package: it has no {prefix}")
         self._decompressor = _choose_decompressor(member.name.removeprefix(prefix), name=name)
         self._left = member.size
         stream.seek(member.start)
@@ -65,6 +74,7 @@ class TarStream:
         self._place = 0
 
     def read(self, size: int) -> bytes:
+        """Return the next *size* bytes; fewer at the end."""
         while len(self._buffer) - self._place < size and self._fill():
             pass
         taken = bytes(memoryview(self._buffer)[self._place : self._place + size])
@@ -75,12 +85,12 @@ class TarStream:
         return taken
 
     def finish(self) -> None:
-        """Read to the end, so that a damaged or missing end does not go unnoticed."""
+        """Read to the end, so that a damaged or missing end is an error."""
         while self.read(_CHUNK):
             pass
 
     def _fill(self) -> bool:
-        """Add some bytes to the buffer; return False at the end."""
+        """Add some bytes to the buffer. Returns False at the end of the archive."""
         if self._decompressor is not None and self._decompressor.eof:
             return False
         data = self._stream.read(min(_CHUNK, self._left))
@@ -107,5 +117,5 @@ def _choose_decompressor(ending: str, *, name: str) -> _Decompressor | None:
             return lzma.LZMADecompressor()
     raise BuildError(
         f"{name} is compressed as {ending}, which incamera does not read",
-        hint="Debian's own packages are .xz or .gz; is the mirror one of another distribution?",
+        hint="Debian's own packages use .xz or .gz: does the mirror belong to another distribution?",
     )

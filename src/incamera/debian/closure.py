@@ -1,4 +1,4 @@
-"""The closure: a few packages, and everything that they need to run."""
+"""The closure of some packages: they, and everything that they depend on to run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from incamera.errors import ConfigError, ResolveError
 if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
 
-# Each restart takes one version further back; a sound archive needs none or one.
+# Each restart excludes one version that was too new. Usually none or one is needed.
 _MAX_RESTARTS = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClosureRules:
-    """What departs from following every dependency to its first alternative.
+    """Exceptions from following every dependency to its first alternative.
 
-    *excluded*: packages that are not followed, each with the reason; a key `needer/needed` speaks of one needer only.
-    *prefer*: for a real or virtual package, the name of the one to take where it would do.
-    *provided*: what is already there, with its version ("" for: any version asked for).
+    *excluded* maps packages that are not followed to the reason; `parent/package` is excluded as a dependency of
+    *parent* only. *prefer* maps a real or virtual package to the one to take in its place, where that satisfies the
+    relation. *provided* maps packages that are there already to their version ("" satisfies every version).
     """
 
     excluded: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class ClosureRules:
         prefer: Mapping[str, str] | None = None,
         provided: Mapping[str, str] | None = None,
     ) -> ClosureRules:
-        """Return these rules and more."""
+        """Return these rules with others added."""
         return ClosureRules(
             excluded={**self.excluded, **(excluded or {})},
             prefer={**self.prefer, **(prefer or {})},
@@ -59,31 +59,36 @@ def load_closure_rules() -> ClosureRules:
 
 
 def resolve_closure(index: PackageIndex, roots: Sequence[str], rules: ClosureRules) -> list[Deb]:
-    """Return *roots* (`numpy`, or `numpy (= 1.24)`) and all that they need, by name. Raises ResolveError.
+    """Return *roots* (`numpy`, or `numpy (= 1.24)`) and all that they depend on, sorted by name.
 
-    The same index, roots and rules give the same answer. Conflicts are not looked at: nothing is installed here.
+    The same index, roots and rules give the same result. Conflicts are ignored, since nothing is installed.
+    Raises ConfigError when a root is not one package, ResolveError when a dependency cannot be satisfied.
     """
     limits: dict[str, list[tuple[Alternative, str]]] = {}
     for _ in range(_MAX_RESTARTS):
         attempt = _Attempt(index, rules, limits)
         try:
             return attempt.run([(_parse_root(root), "") for root in roots])
-        except _Overtaken as overtaken:
-            # Something chosen early turns out to be too new: begin again with what is known now.
-            known = limits.setdefault(overtaken.limit.name, [])
-            if (overtaken.limit, overtaken.needer) in known:
+        except _TooNew as conflict:
+            # A package that was chosen early is too new for a later dependency: start again with that limit.
+            known = limits.setdefault(conflict.limit.name, [])
+            if (conflict.limit, conflict.parent) in known:
                 break
-            known.append((overtaken.limit, overtaken.needer))
+            known.append((conflict.limit, conflict.parent))
     raise ResolveError("no versions of these packages fit each other: " + ", ".join(roots))
 
 
-class _Overtaken(Exception):
-    def __init__(self, limit: Alternative, needer: str) -> None:
+class _TooNew(Exception):
+    """A package that is chosen already is too new for *limit*, a dependency of *parent*."""
+
+    def __init__(self, limit: Alternative, parent: str) -> None:
         self.limit = limit
-        self.needer = needer
+        self.parent = parent
 
 
 class _Attempt:
+    """One attempt to choose a version of every package, within the *limits* that earlier attempts found."""
+
     def __init__(
         self, index: PackageIndex, rules: ClosureRules, limits: Mapping[str, list[tuple[Alternative, str]]]
     ) -> None:
@@ -92,22 +97,22 @@ class _Attempt:
         self.limits = limits
         self.chosen: dict[str, Deb] = {}
         self.provided: dict[str, list[Deb]] = {}
-        self.needer_of: dict[str, str] = {}
-        # What leaves no choice goes first, so that a choice falls on what is there anyway.
-        self.certain: deque[tuple[Relation, str]] = deque()
-        self.open: deque[tuple[Relation, str]] = deque()
+        self.parent_of: dict[str, str] = {}
+        # Relations with one candidate go first, so that those with several can be satisfied by packages chosen already.
+        self.fixed: deque[tuple[Relation, str]] = deque()
+        self.choices: deque[tuple[Relation, str]] = deque()
 
     def run(self, roots: list[tuple[Relation, str]]) -> list[Deb]:
-        for relation, needer in roots:
-            self.choose(relation, needer)
-        while self.certain or self.open:
-            relation, needer = (self.certain or self.open).popleft()
-            if not self.is_met(relation, needer):
-                self.choose(relation, needer)
+        for relation, parent in roots:
+            self.choose(relation, parent)
+        while self.fixed or self.choices:
+            relation, parent = (self.fixed or self.choices).popleft()
+            if not self.is_met(relation, parent):
+                self.choose(relation, parent)
         return [self.chosen[name] for name in sorted(self.chosen)]
 
-    def is_met(self, relation: Relation, needer: str) -> bool:
-        """Is *relation* satisfied by what is chosen or provided, or waived by the rules?"""
+    def is_met(self, relation: Relation, parent: str) -> bool:
+        """Whether *relation* is satisfied by packages chosen or provided, or excluded by the rules."""
         for alternative in relation:
             if (deb := self.chosen.get(alternative.name)) and alternative.allows(deb.version):
                 return True
@@ -116,39 +121,39 @@ class _Attempt:
             version = self.rules.provided.get(alternative.name)
             if version is not None and (not version or alternative.allows(version)):
                 return True
-        return self.is_excluded(relation[0].name, needer)
+        return self.is_excluded(relation[0].name, parent)
 
-    def is_excluded(self, name: str, needer: str) -> bool:
-        return name in self.rules.excluded or f"{needer}/{name}" in self.rules.excluded
+    def is_excluded(self, name: str, parent: str) -> bool:
+        return name in self.rules.excluded or f"{parent}/{name}" in self.rules.excluded
 
-    def choose(self, relation: Relation, needer: str) -> None:
-        """Add the deb that *relation* is best satisfied with."""
+    def choose(self, relation: Relation, parent: str) -> None:
+        """Add the best deb for *relation*: a preferred one, else the first alternative that fits, else a provider."""
         for alternative in relation:
             preferred = self.rules.prefer.get(alternative.name)
             if preferred and (deb := self.best(Alternative(preferred), relation)):
-                self.add(deb, needer)
+                self.add(deb, parent)
                 return
         for alternative in relation:
-            if needer and self.is_excluded(alternative.name, needer):
+            if parent and self.is_excluded(alternative.name, parent):
                 continue
             if deb := self.best(alternative, (alternative,)):
-                self.add(deb, needer)
+                self.add(deb, parent)
                 return
         for alternative in relation:
             for deb in self.index.providers(alternative.name):
                 if _provides(deb, alternative) and self.allowed(deb) and deb.package not in self.chosen:
-                    self.add(deb, needer)
+                    self.add(deb, parent)
                     return
         for alternative in relation:
             chosen = self.chosen.get(alternative.name)
             if chosen and any(alternative.allows(deb.version) for deb in self.index.find(alternative.name)):
-                raise _Overtaken(alternative, needer)
-        raise self.failure(relation, needer)
+                raise _TooNew(alternative, parent)
+        raise self.failure(relation, parent)
 
     def best(self, wanted: Alternative, relation: Relation) -> Deb | None:
-        """Return the newest deb called as *wanted* is, that satisfies *relation*."""
+        """Return the newest deb with the name of *wanted* that satisfies *relation*; None when there is none."""
         if wanted.name in self.chosen:
-            return None  # it's there, in a version that does not do
+            return None  # chosen already, in a version that does not fit
         for deb in self.index.find(wanted.name):
             fits = any(
                 (deb.package == alternative.name and alternative.allows(deb.version)) or _provides(deb, alternative)
@@ -161,24 +166,24 @@ class _Attempt:
     def allowed(self, deb: Deb) -> bool:
         return all(limit.allows(deb.version) for limit, _ in self.limits.get(deb.package, ()))
 
-    def add(self, deb: Deb, needer: str) -> None:
+    def add(self, deb: Deb, parent: str) -> None:
         if deb.package in self.chosen:
             return
         self.chosen[deb.package] = deb
-        self.needer_of[deb.package] = needer
+        self.parent_of[deb.package] = parent
         for provided in parse_relations(deb.provides):
             self.provided.setdefault(provided[0].name, []).append(deb)
         for relation in deb.requirements:
             leaves_no_choice = len(relation) == 1 and bool(self.index.find(relation[0].name))
-            (self.certain if leaves_no_choice else self.open).append((relation, deb.package))
+            (self.fixed if leaves_no_choice else self.choices).append((relation, deb.package))
 
-    def failure(self, relation: Relation, needer: str) -> ResolveError:
-        """Say in words why nothing satisfies *relation*."""
+    def failure(self, relation: Relation, parent: str) -> ResolveError:
+        """Return the error that says why nothing satisfies *relation*."""
         wanted = " or ".join(str(alternative) for alternative in relation)
         chain = []
-        while needer:
-            chain.append(needer)
-            needer = self.needer_of[needer]
+        while parent:
+            chain.append(parent)
+            parent = self.parent_of[parent]
         why = " (needed by " + ", needed by ".join(chain) + ")" if chain else ""
         present = [deb for alternative in relation for deb in self.index.find(alternative.name)]
         if present:
@@ -191,13 +196,15 @@ class _Attempt:
             there = ", ".join(dict.fromkeys(str(deb) for deb in present))
             return ResolveError(
                 f"no version of {wanted} fits{why}: there is {there}{limits}",
-                hint="the mirror may be in the middle of an update, or a version that was asked for is gone: "
-                "try again, or ask for no version",
+                hint="the mirror may be in the middle of an update, or no longer has a version that was asked for: "
+                "try again in some minutes, or ask for no version",
             )
         similar = self.index.closest(relation[0].name)
         return ResolveError(
             f"there is no package {wanted}{why}",
-            hint="did you mean " + " or ".join(similar) + "?" if similar else "packages of Debian's section main only",
+            hint="did you mean " + " or ".join(similar) + "?"
+            if similar
+            else "find its name at https://packages.debian.org; only the section main is used",
         )
 
 
@@ -213,7 +220,7 @@ def _parse_root(root: str) -> Relation:
     try:
         relations = parse_relations(root)
     except ValueError as error:
-        raise ConfigError(str(error), hint="write a Debian package's name, or: name (= version)") from error
+        raise ConfigError(str(error), hint="write the name of a Debian package, or: name (= version)") from error
     if len(relations) != 1:
-        raise ConfigError(f'"{root}" is not one Debian package', hint="write a list of several names")
+        raise ConfigError(f'"{root}" is not one Debian package', hint="write each package as an item of its own")
     return relations[0]

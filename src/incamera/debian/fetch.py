@@ -1,4 +1,4 @@
-"""Fetching debs into the store: several at a time, each verified, handed over as it arrives."""
+"""Fetch debs into the store: several at a time, each verified, each handed over as it arrives."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ def fetch_debs(
     on_ready: OnReady | None = None,
     connections: int = CONNECTIONS,
 ) -> dict[Deb, Path]:
-    """Return the path in the store of each deb, fetching those that are not there, the biggest first.
+    """Return the path of each deb in the store; fetch those that it does not have, the largest first.
 
-    *on_ready* is called as each is there, in threads of its own, so that unpacking overlaps with downloading.
-    *progress* is called by one thread at a time. The first error, Ctrl-C included, stops all the rest.
+    *on_ready* is called with each deb as it is there, in threads of its own, so that unpacking overlaps with
+    downloading. *progress* is called by one thread at a time. *connections* is how many are fetched at a time. The
+    first error, KeyboardInterrupt included, stops all others. Raises FetchError, or IntegrityError for a deb whose size
+    or sha256 is wrong, or StoreError.
     """
 
     def ensure(deb: Deb, transfer: Transfer) -> Path:
@@ -53,7 +55,7 @@ def _ensure(deb: Deb, mirror: Mirror, http: Http, store: Store, transfer: Transf
     except NotFound as error:
         raise FetchError(
             f"the mirror no longer has {deb}: {error}",
-            hint="a newer version has taken its place: lock again with `incamera lock`, "
-            "or name a snapshot of the archive in INCAMERA_DEBIAN_MIRROR",
+            hint="a newer version has replaced it: choose that with `incamera lock`, "
+            "or set INCAMERA_DEBIAN_MIRROR to a snapshot of the archive that has this one",
         ) from error
     return store.blob_path(deb.sha256)

@@ -1,8 +1,8 @@
-"""The package index of a suite: which debs there are, their hashes and what they depend on.
+"""The package index of a suite: which debs it has, their hashes and dependencies.
 
-An index holds some 60,000 stanzas (48 MB) of which a build needs fifty, so one scan finds where each begins, and only
-those asked for are parsed. That takes 0.1 s, too little to be worth a cache of its own. The .gz is fetched where there
-is one, although the .xz is a quarter smaller (11.7 and 8.5 MB): it unpacks in 0.2 s instead of 0.6 s.
+An index has some 60,000 stanzas (48 MB), of which a build needs fifty. So one scan finds where each stanza begins, and
+only those asked for are parsed. That takes 0.1 s, too little to be worth a cache. The .gz is fetched where there is
+one, although the .xz is a quarter smaller (8.5 instead of 11.7 MB): it is decompressed in 0.2 s instead of 0.6 s.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ if TYPE_CHECKING:
     from incamera.targets.suite import Suite
 
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
-# A release file this old belongs to no update that is still under way: mirrors update several times a day.
+# A mirror whose release file is older than this is not in the middle of an update: mirrors update several times a day.
 _UPDATE_LASTS = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deb:
-    """One package file of the archive. `filename` is its path in the pool, `archive` is "main" or "security"."""
+    """One package of the archive.
+
+    *filename* is its path in the archive, *archive* is "main" or "security". *size* is that of the `.deb`,
+    *installed_size* that of its files, in bytes. The other fields are as in the index.
+    """
 
     package: str
     version: str
@@ -59,11 +63,11 @@ class Deb:
 
     @property
     def requirements(self) -> tuple[Relation, ...]:
-        """What must be there too: Pre-Depends, then Depends."""
+        """Its Pre-Depends, then its Depends."""
         return parse_relations(self.pre_depends) + parse_relations(self.depends)
 
     def provided_version(self, virtual: str) -> str | None:
-        """Return the version in which this package provides *virtual*: "" for any, None for not at all."""
+        """Return the version of *virtual* that this package provides; "" without a version, None when it does not."""
         for relation in parse_relations(self.provides):
             if relation[0].name == virtual:
                 return relation[0].version
@@ -71,10 +75,13 @@ class Deb:
 
 
 class PackageIndex:
-    """The indexes of a suite's archives for one architecture, as one."""
+    """The indexes of a suite's archives for one architecture, searched as one.
+
+    *warnings* are messages for the user about an archive that could not be used.
+    """
 
     def __init__(self, archives: dict[str, bytes], *, warnings: Sequence[str] = ()) -> None:
-        """*archives* holds the unpacked index of each archive, by the archive's name."""
+        """*archives* maps the name of an archive to its decompressed index."""
         self.warnings = tuple(warnings)
         self._archives = archives
         self._places: dict[bytes, list[tuple[str, int]]] = {}
@@ -88,17 +95,19 @@ class PackageIndex:
         return len(self._places)
 
     def find(self, name: str) -> list[Deb]:
-        """Return the debs called *name*, newest first."""
+        """Return the debs called *name*, the newest first. Raises IntegrityError when the index is malformed."""
         if name not in self._found:
             debs = [self._parse(*place) for place in self._places.get(name.encode(), ())]
-            unique = {deb.sha256: deb for deb in reversed(debs)}  # of a deb in both archives, the first remains
+            unique = {
+                deb.sha256: deb for deb in reversed(debs)
+            }  # a deb that is in both archives counts once, as one of the first
             self._found[name] = sorted(
                 unique.values(), key=lambda deb: (version_key(deb.version), deb.archive), reverse=True
             )
         return self._found[name]
 
     def providers(self, virtual: str) -> list[Deb]:
-        """Return the debs that provide *virtual*, by name, and newest first."""
+        """Return the debs that provide *virtual*, sorted by name, the newest of a name first."""
         if self._providers is None:
             self._providers = {}
             for archive, data in self._archives.items():
@@ -109,8 +118,8 @@ class PackageIndex:
         return [deb for deb in debs if deb.provided_version(virtual) is not None]
 
     def closest(self, name: str) -> list[str]:
-        """Return the names most like *name*, best first."""
-        # Comparing with all 60,000 takes seconds; a name mistyped from its first letter on is rare.
+        """Return up to 3 names that are most similar to *name*, the best first."""
+        # Comparing with all 60,000 takes seconds, and the first letter is rarely mistyped.
         return closest(name, sorted(key.decode() for key in self._places if key.startswith(name[:1].encode())))
 
     def _parse(self, archive: str, start: int) -> Deb:
@@ -133,7 +142,7 @@ class PackageIndex:
                 multi_arch=fields.get("Multi-Arch", ""),
                 essential=fields.get("Essential") == "yes",
             )
-            # The path becomes part of an address, the hash one of a path in the store.
+            # The path becomes part of a URL, and the hash part of a path in the store.
             if len(deb.sha256) != 64 or not deb.sha256.isalnum() or ".." in deb.filename.split("/"):
                 raise ValueError("its hash or path is malformed")
             parse_relations(deb.provides), deb.requirements
@@ -153,20 +162,20 @@ def load_indexes(
     progress: Progress | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> PackageIndex:
-    """Return the index of *suite*, its security archive included, for *architecture* (Debian's name for it).
+    """Return the index of *suite* with its security archive, for *architecture* (Debian's name for it).
 
-    The release files are asked for each time, the indexes only when they have changed. Raises FetchError.
-    Where the mirror has no sound index of the security archive, `warnings` says so, and main stands alone: some mirrors
-    leave out an architecture there.
+    The release files are fetched each time, the indexes only when they have changed. When the mirror has no usable
+    index of the security archive, the result has main only, and a warning: some mirrors lack architectures there.
+    *pause* is called with the seconds to wait before another attempt. Raises FetchError, or IntegrityError for a wrong
+    signature or hash.
     """
-
-    def load(archive: str, name: str) -> bytes:
-        return _load_index(mirror.base(archive), name, architecture, mirror.allow_expired, http, store, progress, pause)
-
+    loader = _IndexLoader(
+        architecture=architecture, mirror=mirror, http=http, store=store, progress=progress, pause=pause
+    )
     warnings = []
     with ThreadPoolExecutor(2) as pool:
-        main_load = pool.submit(load, "main", suite.name)
-        security_load = pool.submit(load, "security", suite.security) if suite.security else None
+        main_load = pool.submit(loader.load, "main", suite.name)
+        security_load = pool.submit(loader.load, "security", suite.security) if suite.security else None
         try:
             main = await_result(main_load)
             security = b""
@@ -176,7 +185,7 @@ def load_indexes(
                 except _NoIndex as error:
                     warnings.append(f"security updates for {suite.name} are left out: {error}")
         except KeyboardInterrupt:
-            http.stop()  # or the pool would wait for what it fetches
+            http.stop()  # the pool waits for its downloads
             raise
     return PackageIndex({"main": main, "security": security}, warnings=warnings)
 
@@ -186,40 +195,66 @@ class _NoIndex(FetchError):
 
 
 class _WrongIndex(IntegrityError):
-    """The mirror has other bytes under the hash, or the only name, of that index."""
+    """The mirror's index does not have the hash that the release file gives."""
 
 
-def _load_index(
-    base: str,
-    suite: str,
-    architecture: str,
-    allow_expired: bool,
-    http: Http,
-    store: Store,
-    progress: Progress | None,
-    pause: Callable[[float], None],
-) -> bytes:
-    for seconds in (*_PAUSES_SECONDS, None):
-        release = fetch_release(base, suite, http, allow_expired=allow_expired)
-        path = _choose_index(release, architecture)
-        if path is None:
-            known = sorted({name.split("/")[1].removeprefix("binary-") for name in release.files if "/binary-" in name})
-            raise _NoIndex(f"{suite} has no packages for {architecture}", hint="it has " + ", ".join(known))
-        try:
-            data = _fetch_index(base, suite, path, release, http, store, progress)
-            unpacked_file = release.files.get(path.rpartition(".")[0])
-            return _unpack_index(data, path, unpacked_file.size if unpacked_file else 8 * len(data))
-        except (NotFound, IntegrityError) as error:
-            # A mirror that is being updated has the new release file before, or after, the indexes that it names.
-            if seconds is None or datetime.now(UTC) - release.date > _UPDATE_LASTS:
-                kind: type[FetchError] = _WrongIndex if isinstance(error, IntegrityError) else _NoIndex
-                raise kind(
-                    f"the mirror {base} is at odds with itself: {error}",
-                    hint="it may be in the middle of an update: try again in some minutes, "
-                    "or another INCAMERA_DEBIAN_MIRROR",
-                ) from error
-            pause(seconds)
-    raise AssertionError("the last attempt returns or raises")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _IndexLoader:
+    """Loads a suite's indexes for one architecture from the mirror, or from the store."""
+
+    architecture: str
+    mirror: Mirror
+    http: Http
+    store: Store
+    progress: Progress | None
+    pause: Callable[[float], None]
+
+    def load(self, archive: str, suite: str) -> bytes:
+        """Return the decompressed index of *suite* in *archive* ("main" or "security")."""
+        base = self.mirror.base(archive)
+        for seconds in (*_PAUSES_SECONDS, None):
+            release = fetch_release(base, suite, self.http, allow_expired=self.mirror.allow_expired)
+            path = _choose_index(release, self.architecture)
+            if path is None:
+                listed = (name.split("/")[1] for name in release.files if "/binary-" in name)
+                known = sorted({folder.removeprefix("binary-") for folder in listed})
+                raise _NoIndex(f"{suite} has no packages for {self.architecture}", hint="it has " + ", ".join(known))
+            try:
+                data = self._fetch(f"{base}/dists/{suite}", path, release)
+                unpacked_file = release.files.get(path.rpartition(".")[0])
+                return _unpack_index(data, path, unpacked_file.size if unpacked_file else 8 * len(data))
+            except (NotFound, IntegrityError) as error:
+                # During an update a mirror has the new release file before, or after, the indexes that it names.
+                if seconds is None or datetime.now(UTC) - release.date > _UPDATE_LASTS:
+                    kind: type[FetchError] = _WrongIndex if isinstance(error, IntegrityError) else _NoIndex
+                    raise kind(
+                        f"the mirror {base} is inconsistent: {error}",
+                        hint="it may be in the middle of an update: try again in some minutes, "
+                        "or set INCAMERA_DEBIAN_MIRROR to another mirror",
+                    ) from error
+                self.pause(seconds)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _fetch(self, folder: str, path: str, release: Release) -> bytes:
+        """Return the index *path* below *folder*, compressed as it is in the archive; from the store if it is there."""
+        wanted = release.files[path]
+        if found := self.store.find_blob(wanted.sha256):
+            return found.read_bytes()
+        folder, _, plain = f"{folder}/{path}".rpartition("/")
+        if release.by_hash:
+            # Some mirrors lack the by-hash folders. The file with the plain name may then be of another day.
+            with suppress(NotFound):
+                return self._download(f"{folder}/by-hash/SHA256/{wanted.sha256}", wanted)
+            try:
+                return self._download(f"{folder}/{plain}", wanted)
+            except IntegrityError as error:
+                raise NotFound(f"it has the index neither by its hash nor by its name: {error}") from error
+        return self._download(f"{folder}/{plain}", wanted)
+
+    def _download(self, url: str, wanted: IndexFile) -> bytes:
+        with self.store.writing_blob(wanted.sha256, name=url) as blob:
+            self.http.download(url, blob, size=wanted.size, progress=self.progress)
+        return self.store.blob_path(wanted.sha256).read_bytes()
 
 
 def _choose_index(release: Release, architecture: str) -> str | None:
@@ -227,33 +262,8 @@ def _choose_index(release: Release, architecture: str) -> str | None:
     return next((path for path in paths if path in release.files), None)
 
 
-def _fetch_index(
-    base: str, suite: str, path: str, release: Release, http: Http, store: Store, progress: Progress | None
-) -> bytes:
-    """Return the index as it is in the archive, compressed, from the store if it is there."""
-    wanted = release.files[path]
-    if found := store.find_blob(wanted.sha256):
-        return found.read_bytes()
-    folder, _, plain = f"{base}/dists/{suite}/{path}".rpartition("/")
-    if release.by_hash:
-        # Some mirrors leave these folders out. What then stands under the plain name may be of another day.
-        with suppress(NotFound):
-            return _download(f"{folder}/by-hash/SHA256/{wanted.sha256}", wanted, http, store, progress)
-        try:
-            return _download(f"{folder}/{plain}", wanted, http, store, progress)
-        except IntegrityError as error:
-            raise NotFound(f"it has the index neither by its hash nor by its name: {error}") from error
-    return _download(f"{folder}/{plain}", wanted, http, store, progress)
-
-
-def _download(url: str, wanted: IndexFile, http: Http, store: Store, progress: Progress | None) -> bytes:
-    with store.writing_blob(wanted.sha256, name=url) as blob:
-        http.download(url, blob, size=wanted.size, progress=progress)
-    return store.blob_path(wanted.sha256).read_bytes()
-
-
 def _unpack_index(data: bytes, path: str, size: int) -> bytes:
-    """*size* is what it will have; knowing it saves memory."""
+    """Return *data*, the file *path*, decompressed. *size* is how many bytes that will be: knowing it saves memory."""
     try:
         return zlib.decompress(data, wbits=31, bufsize=size) if path.endswith(".gz") else lzma.decompress(data)
     except (zlib.error, lzma.LZMAError) as error:
@@ -261,7 +271,7 @@ def _unpack_index(data: bytes, path: str, size: int) -> bytes:
 
 
 def _scan_packages(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield each stanza's package name and where the stanza begins; `Package` is its first field."""
+    """Yield each stanza's package name, and at which byte it begins. `Package` is always its first field."""
     marker = b"Package: "
     start = 0 if data.startswith(marker) else data.find(b"\n" + marker) + 1
     while start or data.startswith(marker):
@@ -275,7 +285,7 @@ def _scan_packages(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _scan_provides(data: bytes) -> Iterator[tuple[str, int]]:
-    """Yield each name that a stanza provides, and where the stanza begins."""
+    """Yield each name that a stanza provides, and at which byte the stanza begins."""
     marker = b"\nProvides: "
     place = data.find(marker)
     while place >= 0:

@@ -1,4 +1,4 @@
-"""Where Debian's archive is read from: the user's setting, else the host's own apt sources, else a public mirror."""
+"""Find the Debian mirror: the user's setting, else the host's own apt sources, else a public mirror."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from incamera.errors import ConfigError
 
-# Used where neither the user nor the host's apt names a mirror; documented in docs/explanation/debian.md.
+# Used when neither the user nor the host's apt names a mirror. Documented in docs/explanation/debian.md.
 _PUBLIC_MAIN = "http://ftp.debian.org/debian"
 _PUBLIC_SECURITY = "http://security.debian.org/debian-security"
 
@@ -19,14 +19,14 @@ _SECURITY_VARIABLE = "INCAMERA_DEBIAN_SECURITY_MIRROR"
 _EXPIRED_VARIABLE = "INCAMERA_DEBIAN_ALLOW_EXPIRED"
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s*)?(?P<uri>\S+)\s+\S")
-_WORDS_FOR_NO = ("no", "false", "without", "off", "disable", "0")
+_NO = ("no", "false", "without", "off", "disable", "0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mirror:
-    """The base addresses of the two archives, without a slash at the end.
+    """The URLs of the two archives, without a final slash.
 
-    *allow_expired* accepts a release file whose Valid-Until has passed, as those of a snapshot of the past have.
+    With *allow_expired*, release files are accepted after their Valid-Until, as a snapshot of the past needs.
     """
 
     main: str
@@ -34,21 +34,21 @@ class Mirror:
     allow_expired: bool = False
 
     def base(self, archive: str) -> str:
-        """Return the address of *archive*, "main" or "security"."""
+        """Return the URL of *archive*, "main" or "security"."""
         return {"main": self.main, "security": self.security}[archive]
 
 
 def find_mirror(environment: Mapping[str, str], apt_root: Path = Path("/etc/apt")) -> Mirror:
-    """Return the mirror to use. Raises ConfigError when the environment names one that cannot be."""
-    main = _address(environment, _MAIN_VARIABLE)
-    security = _address(environment, _SECURITY_VARIABLE)
-    allow_expired = environment.get(_EXPIRED_VARIABLE, "") not in ("", *_WORDS_FOR_NO)
+    """Return the mirror to use. Raises ConfigError when a variable in *environment* is not the URL of a mirror."""
+    main = _read_url(environment, _MAIN_VARIABLE)
+    security = _read_url(environment, _SECURITY_VARIABLE)
+    allow_expired = environment.get(_EXPIRED_VARIABLE, "") not in ("", *_NO)
     if main and not security:
         head, slash, tail = main.rpartition("/")
         if tail != "debian":
             raise ConfigError(
-                f"{_MAIN_VARIABLE} is {main}, which doesn't tell where the security archive is",
-                hint=f"name it too, in {_SECURITY_VARIABLE}",
+                f"{_MAIN_VARIABLE} is {main}, which does not end in /debian, so the security archive is not known",
+                hint=f"set {_SECURITY_VARIABLE}, too",
             )
         security = f"{head}{slash}debian-security"
     if not main:
@@ -59,7 +59,7 @@ def find_mirror(environment: Mapping[str, str], apt_root: Path = Path("/etc/apt"
     return Mirror(main=main or _PUBLIC_MAIN, security=security or _PUBLIC_SECURITY, allow_expired=allow_expired)
 
 
-def _address(environment: Mapping[str, str], variable: str) -> str:
+def _read_url(environment: Mapping[str, str], variable: str) -> str:
     text = environment.get(variable, "").strip().rstrip("/")
     if not text:
         return ""
@@ -70,7 +70,7 @@ def _address(environment: Mapping[str, str], variable: str) -> str:
         usable = False
     if not usable:
         raise ConfigError(
-            f"{variable} is {text}, which is not the address of a mirror",
+            f"{variable} is {text}, which is not an http or https URL",
             hint="write, for example, http://ftp.debian.org/debian",
         )
     return text
@@ -81,7 +81,7 @@ def _last_part(uri: str) -> str:
 
 
 def _apt_uris(root: Path) -> Iterator[str]:
-    """Yield the addresses in the host's apt sources, in apt's order of files."""
+    """Yield the URLs in the host's apt sources, in the order in which apt reads the files."""
     files = [root / "sources.list"]
     folder = root / "sources.list.d"
     if folder.is_dir():
@@ -90,7 +90,7 @@ def _apt_uris(root: Path) -> Iterator[str]:
         try:
             text = path.read_text("utf-8", "replace")
         except OSError:
-            continue  # absent, or not ours to read: then it cannot help
+            continue  # missing or unreadable
         uris = _deb822_uris(text) if path.suffix == ".sources" else _one_line_uris(text)
         for uri in uris:
             try:
@@ -118,5 +118,5 @@ def _deb822_uris(text: str) -> Iterator[str]:
                 name, _, value = line.partition(":")
                 name = name.strip().lower()
                 fields[name] = value.strip()
-        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in _WORDS_FOR_NO:
+        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in _NO:
             yield from fields.get("uris", "").split()

@@ -1,4 +1,4 @@
-"""Dependency fields: `libc6 (>= 2.36), python3:any | python3.11 [armhf] <!nocheck>`."""
+"""Parse dependency fields: `libc6 (>= 2.36), python3:any | python3.11 [armhf] <!nocheck>`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ALTERNATIVE = re.compile(
         \s*(?P<profiles> (?: < [^>]* > \s* )* )""",
     re.VERBOSE,
 )
-# The single signs are an old spelling, and mean "or equal".
+# The single signs are an old spelling of "or equal".
 _OPERATORS = {"<": "<=", ">": ">="}
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One package that a relation would be content with. Without an operator, any version will do."""
+    """One package that satisfies a relation. Without an *operator*, any version does."""
 
     name: str
     operator: str = ""
@@ -33,7 +33,7 @@ class Alternative:
         return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
 
     def allows(self, version: str) -> bool:
-        """Is *version* one that this relation allows?"""
+        """Whether *version* satisfies it."""
         if not self.operator:
             return True
         order = compare_versions(version, self.version)
@@ -51,14 +51,14 @@ class Alternative:
 
 
 Relation = tuple[Alternative, ...]
-"""Alternatives, the most wanted first."""
+"""Alternatives, of which one must be there; the preferred one is first."""
 
 
 @lru_cache(maxsize=8192)
 def parse_relations(text: str, architecture: str = "") -> tuple[Relation, ...]:
-    """Return the relations of a dependency field; those for other architectures than *architecture* are left out.
+    """Return the relations in the dependency field *text*, without those for other architectures than *architecture*.
 
-    No build profile is active: `<stage1>` is left out, `<!nocheck>` kept. Raises ValueError for anything malformed.
+    No build profile is active: `<stage1>` is left out, `<!nocheck>` is kept. Raises ValueError for malformed text.
     """
     relations = []
     for group in text.split(","):
@@ -86,7 +86,7 @@ def _parse_alternative(text: str, architecture: str) -> Alternative | None:
 
 
 def _is_for(architecture: str, wanted: list[str]) -> bool:
-    """Is *architecture* among *wanted* (`armhf arm64`, or `!amd64`, all of one kind)?"""
+    """Whether *wanted* names *architecture*: `armhf arm64`, or `!amd64 !i386` for all others."""
     excluded = [word[1:] for word in wanted if word.startswith("!")]
     named = excluded or wanted
     matches = any(word in (architecture, "any", "linux-any", f"any-{architecture}") for word in named)
@@ -94,6 +94,6 @@ def _is_for(architecture: str, wanted: list[str]) -> bool:
 
 
 def _is_active(profiles: str) -> bool:
-    """Is one of the lists `<!nocheck !stage1> <cross>` true when no profile is active?"""
+    """Whether one of the lists in *profiles* (`<!nocheck !stage1> <cross>`) holds when no build profile is active."""
     lists = [part.split() for part in re.findall(r"<([^>]*)>", profiles)]
     return any(all(term.startswith("!") for term in terms) for terms in lists)

@@ -1,4 +1,4 @@
-"""Release files: the signed list of a suite's package indexes, where the chain of trust begins."""
+"""Release files: the signed list of a suite's package indexes. The chain of trust begins here."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+
+import pysequoia
 
 from incamera.debian.stanza import parse_stanza
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound
 
-if TYPE_CHECKING:
-    import pysequoia
-
 _LIMIT = 8 * 1024 * 1024
-_OTHER_MIRROR = "the mirror, or something between it and you, changes files: try another INCAMERA_DEBIAN_MIRROR"
+_OTHER_MIRROR = "the mirror, or a proxy on the way, changes files: set INCAMERA_DEBIAN_MIRROR to another mirror"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFile:
-    """One line of a release file's SHA256 list."""
+    """A package index in a release file's list; *size* is in bytes."""
 
     sha256: str
     size: int
@@ -32,7 +30,7 @@ class IndexFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """What a suite's signed release file says."""
+    """The contents of a suite's release file. *files* are the package indexes, by their paths below the suite."""
 
     codename: str
     date: datetime
@@ -44,15 +42,18 @@ class Release:
 def fetch_release(
     base: str, suite: str, http: Http, *, allow_expired: bool = False, now: datetime | None = None
 ) -> Release:
-    """Fetch and check the release file of *suite* below *base*. Raises IntegrityError, or another FetchError."""
+    """Return the release file of *suite* in the archive at the URL *base*, after checking signature, name and date.
+
+    Raises IntegrityError when a check fails, or another FetchError.
+    """
     url = f"{base}/dists/{suite}/InRelease"
     try:
-        # Caches on the way may hold an older one than the indexes that they hold.
+        # A cache on the way may have an older one, which does not fit the indexes.
         signed = http.get(url, limit=_LIMIT, headers={"Cache-Control": "max-age=0"})
     except NotFound as error:
         raise FetchError(
             str(error),
-            hint="is the mirror's address right? Debian moves old suites to http://archive.debian.org/debian: "
+            hint="check the URL of the mirror. Debian moves old suites to http://archive.debian.org/debian: "
             "set INCAMERA_DEBIAN_MIRROR and INCAMERA_DEBIAN_SECURITY_MIRROR",
         ) from error
     release = parse_release(verify_cleartext(signed, name=url), name=url)
@@ -61,20 +62,18 @@ def fetch_release(
 
 
 def verify_cleartext(signed: bytes, *, name: str) -> str:
-    """Return what of *signed* is vouched for by one of the archive's keys, and nothing else.
+    """Return the part of *signed* that is signed by one of the archive's keys; messages call the file *name*.
 
-    Text before or after the signed part is dropped; of several signatures, one good one is enough.
+    Text before and after that part is dropped. One valid signature of several is enough.
     Raises IntegrityError when there is none.
     """
-    import pysequoia
-
     keys = load_archive_keys()
     try:
         # Only signatures by the certificates that the callback returns count.
         verified = pysequoia.verify(bytes=signed, store=lambda _: list(keys.values()))
         content = verified.bytes
         signed_by = {signature.certificate for signature in verified.valid_sigs}
-    except Exception as error:  # RuntimeError and others, with a stack of pysequoia's own calls below the first line
+    except Exception as error:  # RuntimeError and others; below the first line are pysequoia's own calls
         reason = str(error).partition("\n")[0].rstrip(".")
         raise IntegrityError(
             f"{name} is not signed by Debian's archive keys: {reason[:1].lower()}{reason[1:]}", hint=_OTHER_MIRROR
@@ -84,11 +83,11 @@ def verify_cleartext(signed: bytes, *, name: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise IntegrityError(f"{name} is signed, but no text", hint=_OTHER_MIRROR) from error
+        raise IntegrityError(f"{name} is signed but is not valid text", hint=_OTHER_MIRROR) from error
 
 
 def parse_release(text: str, *, name: str) -> Release:
-    """Raises IntegrityError when a field is missing or malformed."""
+    """Return the contents of the release file *text*. Raises IntegrityError when a field is missing or malformed."""
     try:
         fields = parse_stanza(text)
         files = {}
@@ -96,7 +95,7 @@ def parse_release(text: str, *, name: str) -> Release:
             if line.strip():
                 sha256, size, path = line.split()
                 if len(sha256) != 64:
-                    raise ValueError(f"{sha256} is no sha256")
+                    raise ValueError(f"{sha256} is not a sha256")
                 files[path] = IndexFile(sha256.lower(), int(size))
         return Release(
             codename=fields["Codename"],
@@ -111,22 +110,23 @@ def parse_release(text: str, *, name: str) -> Release:
 
 
 def check_release(release: Release, suite: str, *, name: str, allow_expired: bool, now: datetime) -> None:
-    """Refuse a good signature below something else than was asked for, or below what is no longer true."""
+    """Raises IntegrityError when *release* is of another suite than *suite*, or is no longer valid at *now*.
+
+    It may be correctly signed all the same: a mirror could send an old one to hide security updates.
+    """
     if release.codename != suite:
         raise IntegrityError(f"{name} is the release file of {release.codename}, not of {suite}", hint=_OTHER_MIRROR)
     if release.valid_until is not None and release.valid_until < now and not allow_expired:
         raise IntegrityError(
             f"{name} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC",
-            hint="is this computer's clock right? is the mirror kept up to date? "
+            hint="check this computer's clock, and try another mirror. "
             "For a snapshot of the past, set INCAMERA_DEBIAN_ALLOW_EXPIRED=1",
         )
 
 
 @cache
 def load_archive_keys() -> Mapping[str, pysequoia.Cert]:
-    """Return the archive's certificates by fingerprint; each file of `data/keys/` must hold the key listed for it."""
-    import pysequoia
-
+    """Return the archive's certificates in `data/keys/`, by their fingerprints."""
     folder = resources.files("incamera.debian").joinpath("data/keys")
     certificates = {}
     for entry in tomllib.loads(folder.joinpath("keys.toml").read_text("utf-8"))["key"]:

@@ -1,19 +1,20 @@
-"""Stanzas of `Field: value` lines, as release files, package indexes and control files have them."""
+"""Parse stanzas: the `Field: value` lines of release files, package indexes and control files."""
 
 from __future__ import annotations
 
 
 def parse_stanza(text: str) -> dict[str, str]:
-    """Return the fields; lines that go on with a space belong to the field above, joined by line breaks.
+    """Return the fields of the stanza *text*.
 
-    Raises ValueError when a line is neither.
+    A line that begins with a space continues the field above; its lines are joined with line breaks. Raises ValueError
+    for a line that is neither.
     """
     fields: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
         if line[:1] in (" ", "\t"):
             if not name:
-                raise ValueError("it begins in the middle of a field")
+                raise ValueError("the first line continues a field")
             fields[name] += "\n" + line.strip()
         elif line.strip():
             name, colon, value = line.partition(":")

@@ -1,7 +1,7 @@
-"""Unpacking a `.deb`: chosen files of it into a folder, and never a byte outside of that folder.
+"""Unpack files of a `.deb` into a folder, and never write outside of that folder.
 
-Trees come out merged below usr/: a package's lib/x, bin/x and sbin/x become usr/lib/x, usr/bin/x and usr/sbin/x, as on
-any Debian system since bookworm, so that a path has one spelling. Folders without files are not made.
+A package's lib/x, bin/x and sbin/x become usr/lib/x, usr/bin/x and usr/sbin/x ("merged /usr"), as on any Debian system
+since bookworm, so that each file has one path. Empty folders are not made.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from incamera.debian.archive_ar import TarStream
 from incamera.errors import BuildError, IntegrityError
 
 Select = Callable[[str], str | None]
-"""Maps a path in the package (`usr/lib/x`) to the one below the destination, or to None: leave it out."""
+"""Maps a path in the package (`usr/lib/x`) to a path below the destination, or to None to leave it out."""
 
 _COPY_BYTES = 1024 * 1024
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")
-# What the tarfile module raises for archives that are none.
+# The errors that the tarfile module raises for a damaged archive.
 _TAR_ERRORS = (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError)
 
 
 def unpack_deb(deb: Path, destination: Path, select: Select = lambda path: path) -> list[str]:
     """Unpack the files of *deb* that *select* chooses, and return their paths below *destination*, sorted.
 
-    Links stay links, those to absolute paths being rewritten relative to *destination*; modes become 0644 or 0755;
-    devices are left out. May be called for several debs and one destination at a time: a path that two of
-    them bring must be equal in both. Raises IntegrityError for a damaged package, BuildError for a clash.
+    Links to absolute paths become relative, modes become 0644 or 0755, devices are left out. Several threads may unpack
+    into one destination: a file that two packages contain must be equal in both.
+    Raises IntegrityError for a damaged package, BuildError when two packages contain different files of one path.
     """
     unpacking = _Unpacking(deb.name, destination, select)
     with deb.open("rb") as stream:
         unpacking.run(stream)
         if unpacking.wanted_by_links:
-            # A hard link was chosen, but not the file that it names: that file's bytes are read in a second go.
+            # A hard link was chosen, but not its target: the target's contents are read in a second pass.
             wanted = unpacking.wanted_by_links
             again = _Unpacking(deb.name, destination, lambda path: wanted[path][0] if path in wanted else None)
             stream.seek(0)
             again.run(stream)
             if missing := sorted(wanted.keys() - again.sources):
-                raise IntegrityError(f"{deb.name} has a hard link to {missing[0]}, which it lacks")
+                raise IntegrityError(f"{deb.name} is damaged: it has a hard link to {missing[0]}, but not that file")
             for first, *others in wanted.values():
                 for other in others:
                     again.place_link(first, other)
@@ -54,25 +54,27 @@ def unpack_deb(deb: Path, destination: Path, select: Select = lambda path: path)
 
 
 def merged_path(path: str) -> str:
-    """Return *path*, relative to the root, as it is spelled once /bin, /lib and /sbin are links into /usr."""
+    """Return *path* (relative to the root) on a system where /bin, /lib and /sbin are links into /usr."""
     return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
 
 
 class _StrictInfo(tarfile.TarInfo):
-    """Refuses what the tarfile module takes for the end of an archive, unless it is the end."""
+    """Raises for a damaged header, which the tarfile module would take for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(tarfile_)
         except tarfile.HeaderError as error:
-            # The end is marked by a block of zeros, which has a class of its own.
+            # The true end, a block of zeros, has an exception class of its own.
             if type(error).__name__ == "EOFHeaderError":
                 raise
             raise tarfile.ReadError(f"no file begins at byte {tarfile_.offset}") from error
 
 
 class _Unpacking:
+    """Unpacks one package. *wanted_by_links* maps targets that were not chosen to the hard links to them."""
+
     def __init__(self, name: str, destination: Path, select: Select) -> None:
         self.name = name
         self.root = destination
@@ -130,7 +132,7 @@ class _Unpacking:
 
     def place_file(self, path: str, content: IO[bytes], size: int, *, executable: bool) -> None:
         full = output_path = self.prepare(path)
-        # Opened so that neither a link nor a file of another thread is written to.
+        # O_EXCL and O_NOFOLLOW: neither a link nor another thread's file is opened.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(full, flags, 0o644)
@@ -157,19 +159,19 @@ class _Unpacking:
         self.written.add(path)
 
     def require_same(self, path: str, full: Path, new: Path) -> None:
-        """Something is at *path* already: fine if this package brought it, or if it is the same."""
+        """Raises BuildError when the file that is at *full* already is another package's and differs from *new*."""
         if full.is_dir() and not full.is_symlink():
-            raise BuildError(f"{self.name} brings {path}, which is a folder already")
+            raise BuildError(f"{self.name} contains {path}, where another package has a folder")
         if path not in self.written and (full.is_symlink() or not filecmp.cmp(full, new, shallow=False)):
-            raise BuildError(f"{self.name} brings {path}, and so does another package, with other bytes")
+            raise BuildError(f"{self.name} contains {path}, and so does another package, with other contents")
 
     def place_symbolic_link(self, original: str, path: str, chosen: str, target: str) -> None:
-        # Resolved where the package has the link, as if its root were the root of the file system, where ".."
-        # leads back to "/": so a target is never outside.
+        # Resolved at the link's place in the package, with the package's root as "/", where ".." is "/" itself: a
+        # target is never outside.
         absolute = posixpath.normpath(posixpath.join("/", posixpath.dirname(original), target))
         inside = merged_path(absolute.lstrip("/"))
         if inside == path:
-            return  # /bin -> /usr/bin: that is what the merging has done already
+            return  # /bin -> /usr/bin, which merging has done already
         moved = self.select(inside)
         here, there = (path, inside) if moved is None else (chosen, moved)
         if there:
@@ -186,7 +188,7 @@ class _Unpacking:
                 full.symlink_to(relative)
             else:
                 raise BuildError(
-                    f"{self.name} brings the link {chosen}, and another package something else there"
+                    f"{self.name} contains the link {chosen}, where another package has something else"
                 ) from None
         self.written.add(chosen)
 
@@ -204,7 +206,7 @@ class _Unpacking:
         self.written.add(path)
 
     def prepare(self, path: str) -> Path:
-        """Make the folders above *path*, and return its full name. No folder of them may be a link."""
+        """Make the folders above *path*, and return its full path. Raises BuildError when one of them is a link."""
         folder = posixpath.dirname(path)
         if folder not in self._folders:
             made = self.root
@@ -215,7 +217,7 @@ class _Unpacking:
                 except FileExistsError:
                     if made.is_symlink() or not made.is_dir():
                         raise BuildError(
-                            f"{self.name} brings {path}, but {made.relative_to(self.root)} is no folder"
+                            f"{self.name} contains {path}, but {made.relative_to(self.root)} is not a folder"
                         ) from None
                 self._folders.add(str(made.relative_to(self.root)))
         return self.root / path
@@ -229,6 +231,6 @@ def _clean_path(path: str, *, name: str) -> str:
 
 
 def _require_inside(path: str) -> None:
-    """Guard against a *select* that maps to somewhere else."""
+    """Raises AssertionError when *select* returned a path outside of the destination."""
     if not path or path.startswith("/") or ".." in path.split("/"):
-        raise AssertionError(f"{path!r} is no path below the destination")
+        raise AssertionError(f"{path!r} is not below the destination")

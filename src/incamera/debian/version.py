@@ -1,4 +1,4 @@
-"""Debian version numbers: which is newer. The rules are those of deb-version(7)."""
+"""Compare Debian version numbers, by the rules of deb-version(7)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from functools import lru_cache
 VersionKey = tuple[int, tuple[object, ...], tuple[object, ...]]
 
 _PIECES = re.compile(r"([^0-9]*)([0-9]*)")
-# A part that has ended compares as "no letters, then zero".
+# The end of a part compares like "no letters, then zero".
 _END = ((0,), 0)
 
 
 def compare_versions(left: str, right: str) -> int:
-    """Return a negative number, 0 or a positive one, as *left* is older than, as old as or newer than *right*."""
+    """Return -1, 0 or 1 when *left* is older than, equal to or newer than *right*."""
     a, b = version_key(left), version_key(right)
     return (a > b) - (a < b)
 
 
 @lru_cache(maxsize=16384)
 def version_key(version: str) -> VersionKey:
-    """Return a value that sorts as *version* does."""
+    """Return a value to sort *version* by."""
     epoch, colon, rest = version.partition(":")
     if not colon or not epoch.isascii() or not epoch.isdigit():
         epoch, rest = "0", version

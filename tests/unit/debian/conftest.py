@@ -75,7 +75,7 @@ def make_deb(*members: Any, ending: str = ".xz", tar: bytes | None = None) -> by
 
 
 class Archive:
-    """What `web` serves below /debian and /debian-security. Call `publish` once `packages` is filled."""
+    """The archive that `web` serves below /debian and /debian-security. Call `publish` after the last `add`."""
 
     suite = Suite(name="testing", release=1, glibc="2.36", security="testing-security")
     architecture = "armhf"

@@ -1,3 +1,5 @@
+"""The closure of packages: which debs are chosen, and what is said when that is not possible."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ def resolve(archive: Archive, *roots: str, rules: ClosureRules = NO_RULES) -> li
     return [str(deb) for deb in resolve_closure(index, roots, rules)]
 
 
-def test_depends_and_pre_depends_are_followed_in_circles_too(archive: Archive) -> None:
+def test_depends_and_pre_depends_are_followed_even_in_circles(archive: Archive) -> None:
     archive.add("app", Depends="b (>= 1), c", Pre_Depends="libc6")
     archive.add("b", Depends="app")
     archive.add("c", Depends="d")
@@ -38,7 +40,7 @@ def test_the_newest_version_that_fits_is_taken(archive: Archive) -> None:
     assert resolve(archive, "a (= 1)") == ["a 1"]
 
 
-def test_the_first_alternative_that_can_be_had(archive: Archive) -> None:
+def test_the_first_alternative_that_exists_in_a_fitting_version_is_taken(archive: Archive) -> None:
     archive.add("app", Depends="gone | old (>= 5) | second | third")
     archive.add("old", "4")
     archive.add("second")
@@ -46,7 +48,7 @@ def test_the_first_alternative_that_can_be_had(archive: Archive) -> None:
     assert resolve(archive, "app") == ["app 1.0", "second 1.0"]
 
 
-def test_what_is_chosen_anyway_is_preferred_to_the_first_alternative(archive: Archive) -> None:
+def test_a_package_chosen_already_goes_before_the_first_alternative(archive: Archive) -> None:
     archive.add("app", Depends="first | second, other")
     archive.add("first")
     archive.add("second")
@@ -54,7 +56,7 @@ def test_what_is_chosen_anyway_is_preferred_to_the_first_alternative(archive: Ar
     assert resolve(archive, "app") == ["app 1.0", "other 1.0", "second 1.0"]
 
 
-def test_virtual_packages_and_preferences(archive: Archive) -> None:
+def test_a_virtual_package_is_satisfied_by_the_preferred_or_first_provider(archive: Archive) -> None:
     archive.add("numpy", Depends="libblas3 | libblas.so.3")
     archive.add("scipy", Depends="libblas.so.3")
     archive.add("libblas3", Provides="libblas.so.3")
@@ -62,7 +64,7 @@ def test_virtual_packages_and_preferences(archive: Archive) -> None:
     assert resolve(archive, "scipy") == ["libblas3 1.0", "scipy 1.0"]
     prefer = ClosureRules(prefer={"libblas.so.3": "libopenblas0"})
     assert resolve(archive, "numpy", "scipy", rules=prefer) == ["libopenblas0 1.0", "numpy 1.0", "scipy 1.0"]
-    # A preference for what does not do, or is not there, changes nothing.
+    # A preference that does not satisfy the relation, or does not exist, changes nothing.
     assert resolve(archive, "scipy", rules=ClosureRules(prefer={"libblas.so.3": "numpy"})) == [
         "libblas3 1.0",
         "scipy 1.0",
@@ -79,7 +81,7 @@ def test_only_a_versioned_provides_satisfies_a_versioned_dependency(archive: Arc
     assert resolve(archive, "app") == ["app 1.0", "newer 1.0"]
 
 
-def test_what_is_excluded_or_provided_is_not_followed(archive: Archive) -> None:
+def test_excluded_and_provided_packages_are_not_followed(archive: Archive) -> None:
     archive.add("app", Depends="debconf (>= 0.5) | debconf-2.0, python3 (>= 3.11~), python3 (<< 3.12), certs")
     archive.add("certs", Depends="openssl")
     archive.add("other", Depends="openssl")
@@ -101,7 +103,7 @@ def test_an_excluded_second_alternative_is_not_taken(archive: Archive) -> None:
     assert resolve(archive, "app", rules=ClosureRules(excluded={"dpkg": "x"})) == ["app 1.0", "good 1.0"]
 
 
-def test_what_was_chosen_too_new_is_chosen_again(archive: Archive) -> None:
+def test_a_package_chosen_too_new_is_replaced_by_an_older_version(archive: Archive) -> None:
     # The security archive has a newer libfoo, but not yet the libfoo-data that goes with it.
     archive.add("app", Depends="libfoo, libfoo-data")
     archive.add("libfoo", "1")
@@ -110,7 +112,7 @@ def test_what_was_chosen_too_new_is_chosen_again(archive: Archive) -> None:
     assert resolve(archive, "app") == ["app 1.0", "libfoo 1", "libfoo-data 1"]
 
 
-def test_versions_that_exclude_each_other_are_an_error(archive: Archive) -> None:
+def test_contradicting_versions_are_an_error_that_names_the_parents(archive: Archive) -> None:
     archive.add("app", Depends="a, b")
     archive.add("a", Depends="lib (= 1)")
     archive.add("b", Depends="lib (= 2)")
@@ -120,14 +122,14 @@ def test_versions_that_exclude_each_other_are_an_error(archive: Archive) -> None
         resolve(archive, "app")
 
 
-def test_an_unknown_package_is_named_with_its_likes(archive: Archive) -> None:
+def test_an_unknown_package_is_answered_with_similar_names(archive: Archive) -> None:
     archive.add("python3-numpy")
     with pytest.raises(ResolveError, match="there is no package python3-nunpy") as caught:
         resolve(archive, "python3-nunpy")
     assert "python3-numpy" in str(caught.value.hint)
 
 
-def test_a_version_that_is_not_there_is_said_in_words(archive: Archive) -> None:
+def test_a_missing_version_is_an_error_that_names_the_versions_there_are(archive: Archive) -> None:
     archive.add("app", Depends="lib (>= 2)")
     archive.add("lib", "1.5")
     with pytest.raises(ResolveError, match=r"no version of lib \(>= 2\) fits \(needed by app\): there is lib 1\.5"):
@@ -135,13 +137,13 @@ def test_a_version_that_is_not_there_is_said_in_words(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("root", ["", "a b", "a, b", "a (1)"])
-def test_a_root_that_is_no_package_is_a_mistake_of_the_user(archive: Archive, root: str) -> None:
+def test_a_root_that_is_not_one_package_is_a_config_error(archive: Archive, root: str) -> None:
     archive.add("a")
     with pytest.raises(ConfigError):
         resolve(archive, root)
 
 
-def test_the_order_of_the_index_and_of_the_roots_does_not_matter(archive: Archive) -> None:
+def test_the_order_of_index_and_roots_does_not_change_the_result(archive: Archive) -> None:
     archive.add("app", Depends="v | w, x")
     archive.add("x", Depends="w")
     for name in "wv":
@@ -151,7 +153,7 @@ def test_the_order_of_the_index_and_of_the_roots_does_not_matter(archive: Archiv
     assert resolve(archive, "x", "app") == expected
 
 
-def test_each_rule_that_is_shipped_has_its_reason() -> None:
+def test_each_exclusion_in_closure_toml_has_a_reason() -> None:
     rules = load_closure_rules()
     assert {"debconf", "dpkg", "adduser", "init-system-helpers"} <= rules.excluded.keys()
     assert all(len(reason) > 10 for reason in rules.excluded.values())

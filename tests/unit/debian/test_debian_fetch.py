@@ -1,13 +1,17 @@
+"""Fetching debs: several at a time, verified, stopped by the first error or Ctrl-C."""
+
 from __future__ import annotations
 
 import os
+import signal
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.waiting import wait_until
 
+from incamera import fetching
 from incamera.debian.fetch import fetch_debs
 from incamera.debian.index import Deb, PackageIndex
 from incamera.debian.unpack import unpack_deb
@@ -30,11 +34,11 @@ def page(archive: Archive, deb: Deb) -> str:
     return f"{archive.base(deb.archive)}/{deb.filename}"
 
 
-def litter(store: Store) -> list[Path]:
+def temporary_folders(store: Store) -> list[Path]:
     return [path for path in (store.root / "tmp").iterdir() if path.is_dir()]
 
 
-def test_everything_arrives_verified_and_is_not_fetched_again(archive: Archive, http: Http, store: Store) -> None:
+def test_all_debs_are_fetched_once_and_then_found_in_the_store(archive: Archive, http: Http, store: Store) -> None:
     bodies = [archive.add(f"p{number}") for number in range(20)]
     bodies.append(archive.add("urgent", archive="security"))
     debs = debs_of(archive)
@@ -49,7 +53,7 @@ def test_everything_arrives_verified_and_is_not_fetched_again(archive: Archive, 
     assert fetch_debs([], archive.mirror, http, store) == {}
 
 
-def test_the_biggest_are_asked_for_first(archive: Archive, http: Http, store: Store, make: Any) -> None:
+def test_the_largest_debs_are_fetched_first(archive: Archive, http: Http, store: Store, make: Any) -> None:
     for number in (3, 1, 2):
         archive.add(f"p{number}", body=make.deb(("usr/x", os.urandom(number * 10_000))))
     fetch_debs(debs_of(archive), archive.mirror, http, store, connections=1)
@@ -80,7 +84,9 @@ def test_unpacking_overlaps_with_downloading(archive: Archive, http: Http, store
 
 
 @pytest.mark.parametrize("where", ["fetch", "ready"])
-def test_the_first_error_stops_the_rest(archive: Archive, http: Http, store: Store, where: str, make: Any) -> None:
+def test_the_first_error_stops_all_other_downloads(
+    archive: Archive, http: Http, store: Store, where: str, make: Any
+) -> None:
     released = threading.Event()
     archive.add("big", body=make.deb(("usr/x", os.urandom(400_000))))
     archive.add("small", body=make.deb(("usr/x", os.urandom(2000))))
@@ -91,7 +97,7 @@ def test_the_first_error_stops_the_rest(archive: Archive, http: Http, store: Sto
     big = page(archive, by_name["big"])
     body = archive.web.pages[big]
     assert isinstance(body, bytes)
-    # A transfer that waits must be broken off, not waited for.
+    # A stalled download must be broken off, not waited for.
     archive.web.pages[big] = archive.web.stalling(body[:300_000], len(body), released)
 
     def fail(deb: Deb, path: Path) -> None:
@@ -103,32 +109,39 @@ def test_the_first_error_stops_the_rest(archive: Archive, http: Http, store: Sto
         with pytest.raises(BuildError, match="sha256" if where == "fetch" else "cannot unpack"):
             fetch_debs(debs, archive.mirror, http, store, on_ready=fail if where == "ready" else None, connections=2)
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(("fetch-", "ready-"))]
-        assert not litter(store)
+        assert not temporary_folders(store)
         assert len(archive.web.requests) < 10
         assert store.find_blob(by_name["big"].sha256) is None
     finally:
         released.set()
 
 
-def test_what_is_being_unpacked_has_ended_when_the_error_is_told(
+def test_an_error_is_raised_only_after_running_unpacking_has_ended(
     archive: Archive, http: Http, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("incamera.fetching._GRACE_SECONDS", 0.01)
+    begun, stopping, ended = threading.Event(), threading.Event(), threading.Event()
+    real_join = fetching._Fetching.join
+
+    def join(self: Any, *arguments: Any, **options: Any) -> None:
+        stopping.set()  # the error has arrived
+        real_join(self, *arguments, **options)
+
+    monkeypatch.setattr(fetching._Fetching, "join", join)
     archive.add("good")
     archive.add("bad")
     bad = next(deb for deb in debs_of(archive) if deb.package == "bad")
     body = b"x" * bad.size
-    begun, ended = threading.Event(), threading.Event()
 
     def answer(handler: Any) -> None:
-        begun.wait(30)  # the good one is being unpacked by then
+        begun.wait(60)  # until the good one is being unpacked
         archive.web.status(200, body)(handler)
 
     archive.web.pages[page(archive, bad)] = answer
 
     def unpack(deb: Deb, path: Path) -> None:
         begun.set()
-        time.sleep(1)
+        assert stopping.wait(60)
         ended.set()
 
     with pytest.raises(IntegrityError):
@@ -136,7 +149,7 @@ def test_what_is_being_unpacked_has_ended_when_the_error_is_told(
     assert ended.is_set()
 
 
-def test_ctrl_c_stops_promptly_and_leaves_nothing_half_made(archive: Archive, http: Http, store: Store) -> None:
+def test_ctrl_c_stops_all_downloads_and_leaves_nothing(archive: Archive, http: Http, store: Store) -> None:
     released = threading.Event()
     archive.add("a")
     deb = debs_of(archive)[0]
@@ -146,12 +159,7 @@ def test_ctrl_c_stops_promptly_and_leaves_nothing_half_made(archive: Archive, ht
     main = threading.main_thread()
 
     def interrupt() -> None:
-        import signal
-        import time
-
-        while not archive.web.requests:
-            time.sleep(0.01)
-        time.sleep(0.05)
+        wait_until(lambda: archive.web.requests, "the deb is requested")
         assert main.ident is not None
         signal.pthread_kill(main.ident, signal.SIGINT)
 
@@ -160,13 +168,13 @@ def test_ctrl_c_stops_promptly_and_leaves_nothing_half_made(archive: Archive, ht
         with pytest.raises(KeyboardInterrupt):
             fetch_debs([deb], archive.mirror, http, store)
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
-        assert not litter(store)
+        assert not temporary_folders(store)
         assert store.find_blob(deb.sha256) is None
     finally:
         released.set()
 
 
-def test_a_wrong_deb_is_refused_and_not_kept(archive: Archive, http: Http, store: Store) -> None:
+def test_a_deb_with_another_hash_is_refused_and_not_kept(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a")
     [deb] = debs_of(archive)
     archive.web.pages[page(archive, deb)] = b"x" * deb.size
@@ -176,7 +184,7 @@ def test_a_wrong_deb_is_refused_and_not_kept(archive: Archive, http: Http, store
     assert store.find_blob(deb.sha256) is None
 
 
-def test_a_broken_transfer_is_begun_again(archive: Archive, http: Http, store: Store) -> None:
+def test_a_broken_download_is_started_again(archive: Archive, http: Http, store: Store) -> None:
     body = archive.add("a")
     [deb] = debs_of(archive)
     archive.web.pages[page(archive, deb)] = [
@@ -190,7 +198,9 @@ def test_a_broken_transfer_is_begun_again(archive: Archive, http: Http, store: S
     assert sum(progress) == deb.size
 
 
-def test_a_deb_that_has_left_the_mirror_says_what_to_do(archive: Archive, http: Http, store: Store) -> None:
+def test_a_deb_that_the_mirror_no_longer_has_is_an_error_with_a_hint(
+    archive: Archive, http: Http, store: Store
+) -> None:
     archive.add("a")
     [deb] = debs_of(archive)
     del archive.web.pages[page(archive, deb)]
@@ -199,7 +209,7 @@ def test_a_deb_that_has_left_the_mirror_says_what_to_do(archive: Archive, http: 
     assert "incamera lock" in str(caught.value.hint)
 
 
-def test_a_blob_that_a_crash_has_emptied_is_fetched_again(archive: Archive, http: Http, store: Store) -> None:
+def test_an_empty_blob_in_the_store_is_fetched_again(archive: Archive, http: Http, store: Store) -> None:
     body = archive.add("a")
     [deb] = debs_of(archive)
     path = store.blob_path(deb.sha256)

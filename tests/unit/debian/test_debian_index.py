@@ -1,3 +1,5 @@
+"""Package indexes: which debs a suite has, from a mirror that may be wrong or in the middle of an update."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -25,12 +27,12 @@ def load(archive: Archive, http: Http, store: Store, pauses: list[float] | None 
     )
 
 
-def indexes_asked_for(archive: Archive) -> list[str]:
+def fetched_indexes(archive: Archive) -> list[str]:
     return [path for path in archive.web.requests if "binary-" in path]
 
 
 @pytest.mark.parametrize("ending", [".gz", ".xz"])
-def test_packages_of_both_archives_are_found_newest_first(
+def test_packages_of_both_archives_are_found_the_newest_first(
     archive: Archive, http: Http, store: Store, ending: str
 ) -> None:
     archive.add("libc6", "2.36-9", Depends="libgcc-s1 (>= 3.0)", Pre_Depends="dpkg", Multi_Arch="same")
@@ -51,7 +53,7 @@ def test_packages_of_both_archives_are_found_newest_first(
     assert len(index) == 2
 
 
-def test_a_deb_that_both_archives_have_is_one(archive: Archive, http: Http, store: Store) -> None:
+def test_a_deb_in_both_archives_is_found_once(archive: Archive, http: Http, store: Store) -> None:
     body = archive.add("a", "1")
     archive.add("a", "1", archive="security", body=body)
     archive.publish()
@@ -59,7 +61,7 @@ def test_a_deb_that_both_archives_have_is_one(archive: Archive, http: Http, stor
     assert deb.archive == "main"
 
 
-def test_providers_and_closest_names(archive: Archive, http: Http, store: Store) -> None:
+def test_providers_of_a_virtual_package_and_similar_names_are_found(archive: Archive, http: Http, store: Store) -> None:
     archive.add("libblas3", "3", Provides="libblas.so.3 (= 3), blas")
     archive.add("libopenblas0", "0.3", Provides="libblas.so.3")
     archive.add("libopenblas0", "0.2", Provides="other,\n libblas.so.3 (= 2)", archive="security")
@@ -76,23 +78,23 @@ def test_providers_and_closest_names(archive: Archive, http: Http, store: Store)
     assert index.closest("libopenblass0")[0] == "libopenblas0"
 
 
-def test_an_index_is_fetched_once_by_hash(archive: Archive, http: Http, store: Store) -> None:
+def test_an_unchanged_index_is_fetched_only_once_and_by_hash(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a")
     archive.publish(plain=False)
     load(archive, http, store)
-    assert len(indexes_asked_for(archive)) == 2
-    assert all("/by-hash/SHA256/" in path for path in indexes_asked_for(archive))
+    assert len(fetched_indexes(archive)) == 2
+    assert all("/by-hash/SHA256/" in path for path in fetched_indexes(archive))
     load(archive, http, store)
-    assert len(indexes_asked_for(archive)) == 2
+    assert len(fetched_indexes(archive)) == 2
 
 
-def test_a_mirror_without_by_hash_is_asked_for_the_plain_name(archive: Archive, http: Http, store: Store) -> None:
+def test_from_a_mirror_without_by_hash_the_plain_name_is_fetched(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a")
     archive.publish(by_hash=False)
     assert load(archive, http, store).find("a")
 
 
-def test_a_mirror_in_the_middle_of_an_update_is_asked_again(archive: Archive, http: Http, store: Store) -> None:
+def test_a_mirror_in_the_middle_of_an_update_is_tried_again(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a", "1")
     archive.publish(by_hash=False)
     path = f"{archive.suite_path('main')}/InRelease"
@@ -109,9 +111,7 @@ def test_a_mirror_in_the_middle_of_an_update_is_asked_again(archive: Archive, ht
 
 
 @pytest.mark.parametrize("kind", ["missing", "other", "changed"])
-def test_a_mirror_that_stays_at_odds_with_itself_is_an_error(
-    archive: Archive, http: Http, store: Store, kind: str
-) -> None:
+def test_a_mirror_that_stays_inconsistent_is_an_error(archive: Archive, http: Http, store: Store, kind: str) -> None:
     archive.add("a", "1")
     archive.publish(by_hash=False)
     path = f"{archive.suite_path('main')}/main/binary-armhf/Packages.gz"
@@ -122,26 +122,30 @@ def test_a_mirror_that_stays_at_odds_with_itself_is_an_error(
     else:
         archive.web.pages[path] = page + b"x" if kind == "other" else page[:-1] + b"x"
     pauses: list[float] = []
-    with pytest.raises(FetchError, match="at odds with itself") as caught:
+    with pytest.raises(FetchError, match="is inconsistent") as caught:
         load(archive, http, store, pauses)
     assert "try again" in str(caught.value.hint)
     assert len(pauses) == 3
-    # Nothing of it is in the store: once the mirror is well, so are we.
+    # Nothing of it is in the store: once the mirror is consistent, its index is loaded.
     archive.publish()
     assert load(archive, http, store).find("a")
 
 
-def test_an_old_release_file_is_no_update_under_way(archive: Archive, http: Http, store: Store) -> None:
+def test_an_inconsistent_mirror_with_an_old_release_file_is_not_tried_again(
+    archive: Archive, http: Http, store: Store
+) -> None:
     archive.add("a", "1")
     archive.age(days=2)
     archive.publish(by_hash=False, plain=False)
     pauses: list[float] = []
-    with pytest.raises(FetchError, match="at odds with itself"):
+    with pytest.raises(FetchError, match="is inconsistent"):
         load(archive, http, store, pauses)
     assert pauses == []
 
 
-def test_a_security_archive_without_a_sound_index_is_warned_of(archive: Archive, http: Http, store: Store) -> None:
+def test_a_security_archive_without_its_index_is_left_out_with_a_warning(
+    archive: Archive, http: Http, store: Store
+) -> None:
     archive.add("a", "1")
     archive.add("a", "2", archive="security")
     archive.publish()
@@ -154,17 +158,17 @@ def test_a_security_archive_without_a_sound_index_is_warned_of(archive: Archive,
     assert "security updates for testing are left out" in warning
 
 
-def test_other_bytes_under_a_security_indexs_hash_are_refused(archive: Archive, http: Http, store: Store) -> None:
+def test_a_security_index_with_another_hash_is_refused(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a", "1")
     archive.add("a", "2", archive="security")
     archive.publish()
     for path in [path for path in archive.web.pages if "security" in path and "by-hash" in path]:
-        archive.web.pages[path] = b"not what was signed for"
-    with pytest.raises(IntegrityError, match="at odds with itself"):
+        archive.web.pages[path] = b"not the index"
+    with pytest.raises(IntegrityError, match="is inconsistent"):
         load(archive, http, store)
 
 
-def test_a_forged_security_archive_is_refused_all_the_same(archive: Archive, http: Http, store: Store) -> None:
+def test_an_unsigned_security_archive_is_refused(archive: Archive, http: Http, store: Store) -> None:
     archive.add("a", "1")
     archive.publish()
     archive.web.pages[f"{archive.suite_path('security')}/InRelease"] = b"nonsense"
@@ -172,7 +176,9 @@ def test_a_forged_security_archive_is_refused_all_the_same(archive: Archive, htt
         load(archive, http, store)
 
 
-def test_an_architecture_that_the_suite_lacks(archive: Archive, http: Http, store: Store) -> None:
+def test_an_architecture_that_the_suite_lacks_is_an_error_that_names_the_others(
+    archive: Archive, http: Http, store: Store
+) -> None:
     archive.add("a", "1")
     archive.publish()
     with pytest.raises(FetchError, match="no packages for mips") as caught:
@@ -191,7 +197,7 @@ def test_an_architecture_that_the_suite_lacks(archive: Archive, http: Http, stor
         ("Depends: b", "Depends"),
     ],
 )
-def test_a_malformed_stanza_is_an_error_in_words(archive: Archive, change: tuple[str, str]) -> None:
+def test_a_malformed_stanza_is_an_error_that_names_the_package(archive: Archive, change: tuple[str, str]) -> None:
     archive.add("a", "1", Depends="b")
     archive.add("b", "1")
     text = archive.index("main").replace(change[0].encode(), change[1].encode(), 1)
@@ -201,7 +207,7 @@ def test_a_malformed_stanza_is_an_error_in_words(archive: Archive, change: tuple
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"Package: a", b"junk\n\nPackage: a\nVersion: 1\n\n\nPackage: b\n\n"])
-def test_the_scan_survives_odd_ends(text: bytes) -> None:
+def test_an_index_with_incomplete_stanzas_can_be_scanned(text: bytes) -> None:
     index = PackageIndex({"main": text})
     assert len(index) == text.count(b"Package: ")
     assert index.providers("x") == []

@@ -1,3 +1,5 @@
+"""Dependency fields of Debian packages."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from incamera.debian.relation import Alternative, parse_relations
 
 
-def test_a_field_with_everything() -> None:
+def test_alternatives_versions_and_qualifiers_are_parsed() -> None:
     assert parse_relations("libc6 (>= 2.36), python3:any | python3.11 (<< 3.12) , perl,") == (
         (Alternative("libc6", ">=", "2.36"),),
         (Alternative("python3", qualifier="any"), Alternative("python3.11", "<<", "3.12")),
@@ -33,7 +35,7 @@ def test_a_field_with_everything() -> None:
         ("a (>= 1) [armhf] <!nodoc>", True),
     ],
 )
-def test_architectures_and_profiles(text: str, kept: bool) -> None:
+def test_relations_of_other_architectures_and_profiles_are_left_out(text: str, kept: bool) -> None:
     assert bool(parse_relations(text, "armhf")) is kept
 
 
@@ -42,19 +44,19 @@ def test_an_alternative_for_another_architecture_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("text", ["a b", "(>= 1)", "a (1)", "a (>= )", "a |", "a (>= 1", "|", "a, -b", "a [armhf"])
-def test_what_is_malformed_is_refused(text: str) -> None:
+def test_a_malformed_relation_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a relation"):
         parse_relations(text)
 
 
 @settings(deadline=None)
 @given(st.text(alphabet="ab:()<>=!|, [] 1~\n", max_size=20))
-def test_any_text_is_parsed_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_value_error(text: str) -> None:
     try:
         relations = parse_relations(text, "armhf")
     except ValueError:
         return
-    # What was understood can be written down and read again.
+    # What was parsed can be formatted and parsed again.
     again = ", ".join(" | ".join(str(alternative) for alternative in relation) for relation in relations)
     assert [[str(a) for a in r] for r in parse_relations(again)] == [[str(a) for a in r] for r in relations]
 
@@ -72,6 +74,6 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         ("a", ["0", "9"], []),
     ],
 )
-def test_versions(relation: str, allowed: list[str], refused: list[str]) -> None:
+def test_an_operator_allows_certain_versions(relation: str, allowed: list[str], refused: list[str]) -> None:
     [[alternative]] = parse_relations(relation)
     assert [version for version in allowed + refused if alternative.allows(version)] == allowed

@@ -1,3 +1,5 @@
+"""Release files: signature, suite and date are checked."""
+
 from __future__ import annotations
 
 import lzma
@@ -32,21 +34,21 @@ MAIN = lzma.decompress((DATA / "bookworm.InRelease.xz").read_bytes())
 
 
 @pytest.mark.parametrize(("signed", "codename"), [(MAIN, "bookworm"), (SECURITY, "bookworm-security")])
-def test_debians_own_signature_passes(signed: bytes, codename: str) -> None:
+def test_release_files_signed_by_debian_are_accepted(signed: bytes, codename: str) -> None:
     release = parse_release(verify_cleartext(signed, name="InRelease"), name="InRelease")
     assert release.codename == codename
     assert release.by_hash
     assert release.files["main/binary-armhf/Packages.xz"].size > 100_000
 
 
-def test_the_keys_are_those_of_the_three_suites() -> None:
+def test_the_included_keys_are_those_of_three_suites() -> None:
     users = [str(key.user_ids[0]) for key in load_archive_keys().values()]
     assert len(users) == 9
     for suite in ("11/bullseye", "12/bookworm", "13/trixie"):
         assert sum(suite in user for user in users) == 3
 
 
-def test_only_the_signed_part_is_returned() -> None:
+def test_text_outside_of_the_signed_part_is_dropped() -> None:
     honest = verify_cleartext(SECURITY, name="InRelease")
     surrounded = b"Codename: evil\n\n" + SECURITY + b"\nCodename: evil\n"
     assert verify_cleartext(surrounded, name="InRelease") == honest
@@ -65,7 +67,7 @@ def test_only_the_signed_part_is_returned() -> None:
     ],
     ids=["changed", "cut", "no signature", "empty", "portal", "text only"],
 )
-def test_what_is_not_signed_is_refused_in_words(signed: bytes) -> None:
+def test_an_unsigned_or_changed_file_is_refused(signed: bytes) -> None:
     with pytest.raises(IntegrityError, match="InRelease is not signed by Debian's archive keys") as caught:
         verify_cleartext(signed, name="InRelease")
     assert caught.value.exit_code == 5
@@ -73,7 +75,7 @@ def test_what_is_not_signed_is_refused_in_words(signed: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_good_signature_by_a_stranger_is_refused() -> None:
+def test_a_valid_signature_by_another_key_is_refused() -> None:
     stranger = pysequoia.Tsk.generate("Debian Archive Automatic Signing Key (12/bookworm) <ftpmaster@debian.org>")
     signed = pysequoia.sign(stranger.signer(), b"Codename: bookworm\n", mode=pysequoia.SignatureMode.CLEAR)
     with pytest.raises(IntegrityError):
@@ -82,13 +84,13 @@ def test_a_good_signature_by_a_stranger_is_refused() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.binary(max_size=200), st.integers(0, len(SECURITY) - 1))
-def test_damage_is_refused_or_does_not_matter(noise: bytes, place: int) -> None:
+def test_inserted_bytes_are_refused_or_dropped(noise: bytes, place: int) -> None:
     honest = verify_cleartext(SECURITY, name="InRelease")
     with suppress(IntegrityError):
         assert verify_cleartext(SECURITY[:place] + noise + SECURITY[place:], name="InRelease") == honest
 
 
-def test_the_suite_that_was_asked_for(archive: Archive, http: Http) -> None:
+def test_a_release_file_of_another_suite_is_refused(archive: Archive, http: Http) -> None:
     archive.publish("main")
     release = fetch_release(archive.mirror.main, "testing", http)
     assert release.codename == "testing"
@@ -98,7 +100,7 @@ def test_the_suite_that_was_asked_for(archive: Archive, http: Http) -> None:
         fetch_release(archive.mirror.main, "testing", http)
 
 
-def test_a_wrong_signature_is_not_asked_for_again(archive: Archive, http: Http) -> None:
+def test_a_file_with_a_wrong_signature_is_not_fetched_again(archive: Archive, http: Http) -> None:
     archive.publish("main")
     archive.key = pysequoia.Tsk.generate("Other <other@example.org>")
     with pytest.raises(IntegrityError):
@@ -106,7 +108,7 @@ def test_a_wrong_signature_is_not_asked_for_again(archive: Archive, http: Http) 
     assert len(archive.web.requests) == 1
 
 
-def test_what_is_no_longer_valid_is_refused_unless_allowed() -> None:
+def test_an_expired_release_file_is_refused_unless_allowed() -> None:
     release = parse_release(verify_cleartext(SECURITY, name="InRelease"), name="InRelease")
     assert release.valid_until == datetime(2026, 11, 28, 0, 53, 2, tzinfo=UTC)
     late = release.valid_until + timedelta(seconds=1)
@@ -122,7 +124,7 @@ def test_what_is_no_longer_valid_is_refused_unless_allowed() -> None:
     assert "INCAMERA_DEBIAN_ALLOW_EXPIRED=1" in str(caught.value.hint)
 
 
-def test_a_suite_that_is_not_there_says_where_old_ones_are(web: Web, http: Http) -> None:
+def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: Web, http: Http) -> None:
     with pytest.raises(FetchError, match="does not exist") as caught:
         fetch_release(f"{web.url}/debian", "buzz", http)
     assert "archive.debian.org" in str(caught.value.hint)
@@ -140,7 +142,7 @@ def test_a_suite_that_is_not_there_says_where_old_ones_are(web: Web, http: Http)
         (" main/x", ""),
     ],
 )
-def test_a_signed_file_that_makes_no_sense_is_refused(old: str, new: str) -> None:
+def test_a_signed_file_that_is_malformed_is_refused(old: str, new: str) -> None:
     text = f"Codename: testing\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nSHA256:\n {'a' * 64} 12 main/x\n"
     assert parse_release(text, name="InRelease").files["main/x"].size == 12
     with pytest.raises(IntegrityError, match="InRelease"):

@@ -1,3 +1,5 @@
+"""Unpacking debs: merged /usr, no write outside of the folder, damage is an error."""
+
 from __future__ import annotations
 
 import os
@@ -39,7 +41,7 @@ def listing(tree: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("ending", [".xz", ".gz", ""])
-def test_files_links_and_modes(make: Any, tree: Path, ending: str) -> None:
+def test_files_and_links_are_unpacked_with_plain_modes(make: Any, tree: Path, ending: str) -> None:
     big = "0123456789" * 200_000
     deb = make.deb(
         ("./usr/bin/tool", b"tool", 0o4755),
@@ -67,7 +69,7 @@ def test_files_links_and_modes(make: Any, tree: Path, ending: str) -> None:
     assert stat.S_IMODE((tree / "usr/share/data").stat().st_mode) == 0o644
 
 
-def test_every_path_is_spelled_below_usr(make: Any, tree: Path) -> None:
+def test_bin_sbin_and_lib_are_unpacked_below_usr(make: Any, tree: Path) -> None:
     deb = make.deb(
         ("./lib/arm-linux-gnueabihf/libc.so.6", b"libc"),
         make.link("./lib/ld-linux.so.3", "arm-linux-gnueabihf/ld.so"),
@@ -99,7 +101,7 @@ def test_every_path_is_spelled_below_usr(make: Any, tree: Path) -> None:
     assert merged_path("sbin/init") == "usr/sbin/init"
 
 
-def test_links_never_lead_out(make: Any, tree: Path) -> None:
+def test_links_never_lead_outside_of_the_folder(make: Any, tree: Path) -> None:
     deb = make.deb(
         make.link("./usr/lib/a", "/etc/passwd"),
         make.link("./usr/lib/b", "../../../../../../etc/passwd"),
@@ -117,7 +119,7 @@ def test_links_never_lead_out(make: Any, tree: Path) -> None:
         assert Path(os.path.normpath(path.parent / path.readlink())).is_relative_to(tree)
 
 
-def test_select_moves_and_leaves_out(make: Any, tree: Path) -> None:
+def test_select_renames_and_leaves_out_files(make: Any, tree: Path) -> None:
     deb = make.deb(
         ("./usr/lib/python3/x.py", b"x"),
         ("./usr/share/doc/x/copyright", b"no"),
@@ -131,11 +133,11 @@ def test_select_moves_and_leaves_out(make: Any, tree: Path) -> None:
         return path.removeprefix("usr/").replace("lib/python3/", "site/")
 
     assert unpack_deb(write(tree, deb), tree, select) == ["bin/doc", "bin/x", "site/x.py"]
-    assert (tree / "bin/x").read_text() == "x"  # the link follows what it names to its new place
+    assert (tree / "bin/x").read_text() == "x"  # the link leads to the new place of its target
     assert str((tree / "bin/doc").readlink()) == "../share/doc/x"
 
 
-def test_a_hard_link_to_what_is_left_out_has_the_bytes(make: Any, tree: Path) -> None:
+def test_a_hard_link_to_a_file_left_out_has_its_contents(make: Any, tree: Path) -> None:
     deb = make.deb(
         ("./usr/bin/perl", b"interpreter", 0o755),
         make.link("./usr/bin/perl5.36", "./usr/bin/perl", tarfile.LNKTYPE),
@@ -146,14 +148,14 @@ def test_a_hard_link_to_what_is_left_out_has_the_bytes(make: Any, tree: Path) ->
     assert listing(tree) == {"usr/bin/perl5": "interpreter", "usr/bin/perl5.36": "interpreter"}
 
 
-def test_a_hard_link_to_nothing_is_damage(make: Any, tree: Path) -> None:
+def test_a_hard_link_to_a_missing_file_is_an_error(make: Any, tree: Path) -> None:
     deb = make.deb(make.link("./usr/bin/a", "./usr/bin/gone", tarfile.LNKTYPE))
     with pytest.raises(IntegrityError, match="usr/bin/gone"):
         unpack_deb(write(tree, deb), tree)
 
 
 @pytest.mark.parametrize("name", ["../evil", "./usr/../../evil", "/etc/evil", "usr/..", "."])
-def test_members_cannot_climb_out(make: Any, tree: Path, name: str) -> None:
+def test_a_member_outside_of_the_folder_is_refused(make: Any, tree: Path, name: str) -> None:
     with pytest.raises(IntegrityError, match="cannot be called"):
         unpack_deb(write(tree, make.deb((name, b"evil"))), tree)
     assert not listing(tree)
@@ -161,14 +163,14 @@ def test_members_cannot_climb_out(make: Any, tree: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/tmp", "../../..", "."])
-def test_nothing_is_written_through_a_link(make: Any, tree: Path, target: str) -> None:
+def test_no_file_is_written_through_a_link_to_a_folder(make: Any, tree: Path, target: str) -> None:
     deb = make.deb(make.link("./usr/lib/way", target), ("./usr/lib/way/evil", b"evil"))
-    with pytest.raises(BuildError, match="usr/lib/way is no folder"):
+    with pytest.raises(BuildError, match="usr/lib/way is not a folder"):
         unpack_deb(write(tree, deb), tree)
     assert not list(tree.parent.rglob("evil"))
 
 
-def test_a_link_in_place_of_a_file_is_not_followed(make: Any, tree: Path) -> None:
+def test_no_file_is_written_through_a_link_to_a_file(make: Any, tree: Path) -> None:
     outside = tree.parent / "outside"
     outside.write_text("precious")
     (tree / "usr").mkdir()
@@ -184,7 +186,7 @@ def test_a_link_in_place_of_a_file_is_not_followed(make: Any, tree: Path) -> Non
     assert not (tree / "usr/other").is_symlink()
 
 
-def test_two_packages_may_bring_the_same_but_not_something_else(make: Any, tree: Path) -> None:
+def test_two_packages_may_contain_equal_files_but_not_different_ones(make: Any, tree: Path) -> None:
     unpack_deb(write(tree, make.deb(("usr/doc", b"same"), make.link("usr/link", "doc"))), tree)
     unpack_deb(write(tree, make.deb(("usr/doc", b"same"), make.link("usr/link", "doc"))), tree)
     with pytest.raises(BuildError, match="usr/doc, and so does another package"):
@@ -196,7 +198,7 @@ def test_two_packages_may_bring_the_same_but_not_something_else(make: Any, tree:
     assert listing(tree) == {"usr/doc": "same", "usr/link": "-> doc"}
 
 
-def test_many_packages_into_one_tree_at_a_time(make: Any, tree: Path) -> None:
+def test_several_threads_can_unpack_into_one_folder(make: Any, tree: Path) -> None:
     debs = [
         write(tree, make.deb(*((f"usr/lib/{i % 7}/{number}/{i}", b"x") for i in range(50))), f"{number}.deb")
         for number in range(8)
@@ -209,14 +211,14 @@ def test_many_packages_into_one_tree_at_a_time(make: Any, tree: Path) -> None:
     assert len(listing(tree)) == 400
 
 
-def test_a_header_that_is_none_is_not_the_end(make: Any, tree: Path) -> None:
+def test_a_damaged_header_is_not_taken_for_the_end(make: Any, tree: Path) -> None:
     tar = bytearray(make.tar(("usr/a", b"a"), ("usr/b", b"b")))
     tar[1024 + 150] ^= 1  # in the checksum of the second
     with pytest.raises(IntegrityError, match="no file begins at byte 1024"):
         unpack_deb(write(tree, make.deb(tar=bytes(tar))), tree)
 
 
-def test_a_select_that_leads_out_is_a_bug_of_its_own(make: Any, tree: Path) -> None:
+def test_a_select_that_leads_outside_is_an_assertion_error(make: Any, tree: Path) -> None:
     deb = write(tree, make.deb(("usr/a", b"a")))
     with pytest.raises(AssertionError):
         unpack_deb(deb, tree, lambda path: "../" + path)
@@ -224,19 +226,19 @@ def test_a_select_that_leads_out_is_a_bug_of_its_own(make: Any, tree: Path) -> N
         unpack_deb(deb, tree, {"x": "y"}.__getitem__)
 
 
-def test_zstd_is_refused_in_words(make: Any, tree: Path) -> None:
+def test_an_unknown_compression_is_refused_with_a_hint(make: Any, tree: Path) -> None:
     with pytest.raises(BuildError, match=r"thing\.deb is compressed as \.zst") as caught:
         unpack_deb(write(tree, make.deb(("usr/x", b"x"), ending=".zst")), tree)
     assert caught.value.hint
 
 
-def test_a_deb_without_a_tree_is_damage(make: Any, tree: Path) -> None:
+def test_a_deb_without_data_tar_is_an_error(make: Any, tree: Path) -> None:
     with pytest.raises(IntegrityError, match=r"has no data\.tar"):
         unpack_deb(write(tree, make.ar({"debian-binary": b"2.0\n"})), tree)
 
 
 @pytest.mark.parametrize("ending", [".xz", ".gz", ""])
-def test_a_deb_cut_off_anywhere_is_damage(make: Any, tree: Path, ending: str) -> None:
+def test_a_deb_cut_off_anywhere_is_an_error(make: Any, tree: Path, ending: str) -> None:
     deb = make.deb(("usr/a", b"a" * 3000), ("usr/b", os.urandom(5000)), ending=ending)
     for length in (*range(0, 300, 7), *range(300, len(deb) - 1, 211), len(deb) - 2):
         folder = tree / str(length)
@@ -246,7 +248,7 @@ def test_a_deb_cut_off_anywhere_is_damage(make: Any, tree: Path, ending: str) ->
 
 
 @pytest.mark.parametrize("ending", [".xz", ".gz"])
-def test_a_tree_cut_off_within_a_whole_deb_is_damage(make: Any, tree: Path, ending: str) -> None:
+def test_a_deb_whose_tar_is_cut_off_is_an_error(make: Any, tree: Path, ending: str) -> None:
     whole = make.tar(("usr/a", b"a" * 3000), ("usr/b", b"b" * 5000))
     for length in (100, 600, 3000, 3584, 4700, 9216):
         with pytest.raises(IntegrityError):
@@ -261,7 +263,7 @@ def test_a_tree_cut_off_within_a_whole_deb_is_damage(make: Any, tree: Path, endi
     ending=st.sampled_from([".xz", ".gz", ""]),
     in_tar=st.booleans(),
 )
-def test_noise_is_an_error_of_ours_or_harmless(
+def test_overwritten_bytes_are_an_error_or_harmless(
     make: Any, tree: Path, place: int, noise: bytes, ending: str, in_tar: bool
 ) -> None:
     tar = make.tar(("usr/a", b"a" * 600), make.link("usr/l", "a"), ("usr/b", b"b"))

@@ -1,3 +1,5 @@
+"""The order of Debian version numbers."""
+
 from __future__ import annotations
 
 import itertools
@@ -46,14 +48,14 @@ EQUAL = [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.0", "1.00"), ("1.", "1.0"), ("0
 versions = st.from_regex(r"([0-9]:)?[0-9][a-z0-9.+~]{0,8}(-[a-z0-9.+~]{1,4})?", fullmatch=True)
 
 
-def test_a_known_order() -> None:
+def test_known_versions_are_ordered() -> None:
     for (i, left), (j, right) in itertools.product(enumerate(ASCENDING), repeat=2):
         order = compare_versions(left, right)
         assert (order > 0) - (order < 0) == (i > j) - (i < j), (left, right)
 
 
 @pytest.mark.parametrize(("left", "right"), EQUAL)
-def test_two_spellings_of_one_version(left: str, right: str) -> None:
+def test_two_spellings_of_one_version_are_equal(left: str, right: str) -> None:
     assert compare_versions(left, right) == 0
     assert version_key(left) == version_key(right)
 
@@ -95,20 +97,20 @@ def reference(left: str, right: str) -> int:
 
 @settings(deadline=None)
 @given(versions, versions)
-def test_agrees_with_the_policy_step_by_step(left: str, right: str) -> None:
+def test_the_order_is_that_of_the_policy_manual(left: str, right: str) -> None:
     expected, got = reference(left, right), compare_versions(left, right)
     assert (got > 0) - (got < 0) == (expected > 0) - (expected < 0)
 
 
 @settings(deadline=None)
 @given(versions)
-def test_a_tilde_comes_before_and_a_plus_after(version: str) -> None:
+def test_a_tilde_is_older_and_a_plus_newer(version: str) -> None:
     assert compare_versions(version + "~", version) < 0 < compare_versions(version + "+x", version)
 
 
 @settings(deadline=None)
 @given(st.lists(versions, max_size=6))
-def test_it_is_a_total_order(items: list[str]) -> None:
+def test_versions_have_a_total_order(items: list[str]) -> None:
     ordered = sorted(items, key=version_key)
     for i, j in itertools.combinations(range(len(ordered)), 2):
         assert compare_versions(ordered[i], ordered[j]) <= 0 <= compare_versions(ordered[j], ordered[i])
