@@ -159,7 +159,7 @@ def test_a_missing_entry_file_is_reported_and_the_old_app_goes_on(edit_loop: Cal
     loop.start()
     loop.await_("first")
     (loop.project / "app.py").unlink()
-    loop.await_("app.py, which the app begins with, is gone; the app goes on as it was")
+    loop.await_("app.py, which starts the app, is gone; the app goes on as it was")
     loop.save("app.py", f'print("back")\n{FOREVER}')
     loop.await_("back")
     assert not [text for text in loop.told.texts if "cold" in text]
