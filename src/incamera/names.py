@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to *count* of *known* that are most similar to *name*, the best first; none when none is similar."""
+    import difflib  # lazy: only a mistyped name needs it, and every start imports this module
+
     return difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
 
 

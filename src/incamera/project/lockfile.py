@@ -11,20 +11,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 from incamera.errors import ConfigError, StoreError
+from incamera.project.tables import (
+    find_string,
+    find_strings,
+    find_table,
+    find_tables,
+    require_integer,
+    require_string,
+)
 from incamera.targets.target import Target
+from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
 # Raise it when the same settings must be locked anew.
 _FORMAT = 2
+# A lock of 400 packages has 200 kB.
+_LARGEST_BYTES = 10_000_000
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,61 +142,110 @@ def load_lock(project: Project, target: Target) -> Lock | None:
     """Return what is written down for *target*, stale or not. Raises ConfigError."""
     path = lock_path(project, target)
     try:
-        text = path.read_bytes().decode("utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="remove it, or make it readable") from error
+    if len(data) > _LARGEST_BYTES:
+        raise _damaged(path.name, f"it is larger than {format_bytes(_LARGEST_BYTES)}")
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _damaged(path.name, error) from error
     return parse_lock(text, path.name)
 
 
 def parse_lock(text: str, name: str) -> Lock:
-    """Raises ConfigError when *text* is not a lockfile of ours."""
+    """Return the lock that *text* describes. Raises ConfigError, with the path of the key that is wrong in *name*."""
     try:
-        table = tomllib.loads(text)
-        ours = table["tool"]["incamera"]
-        files = {package["name"]: _parse_file(package) for package in table["packages"]}
+        pylock = Pylock.from_dict(tomllib.loads(text))
+        ours = find_table(pylock.tool or {}, "incamera", "tool.incamera")
+        files = {
+            str(package.name): _read_file(package, f"packages[{number}]")
+            for number, package in enumerate(pylock.packages)
+        }
         return Lock(
-            target=Target.parse(ours["target"]),
-            inputs=ours["inputs"],
-            distributions=tuple(_parse_distribution(item, files) for item in ours.get("distributions", [])),
-            debs=tuple(LockedDeb(**item) for item in ours["debs"]),
+            target=Target.parse(require_string(ours, "target", "tool.incamera.target")),
+            inputs=require_string(ours, "inputs", "tool.incamera.inputs"),
+            distributions=tuple(
+                _read_distribution(item, where, files)
+                for where, item in find_tables(ours, "distributions", "tool.incamera.distributions")
+            ),
+            debs=tuple(_read_deb(item, where) for where, item in find_tables(ours, "debs", "tool.incamera.debs")),
         )
-    except (tomllib.TOMLDecodeError, AttributeError, IndexError, KeyError, TypeError) as error:
+    # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
+    except (ConfigError, PylockValidationError, RecursionError, ValueError) as error:
         raise _damaged(name, error) from error
 
 
-def _parse_file(package: Mapping[str, Any]) -> LockedFile:
-    file = package["wheels"][0] if "wheels" in package else package["sdist"]
-    sha256 = file["hashes"]["sha256"]
-    # It becomes part of a path in the store.
-    if not isinstance(sha256, str) or len(sha256) != 64 or not sha256.isalnum():
-        raise TypeError(f"{package['name']} has no sound sha256")
-    return LockedFile(filename=file["name"], url=file["url"], sha256=sha256, size=file.get("size"))
+def _read_file(package: Package, where: str) -> LockedFile:
+    """Return the one file that a lock of ours has for *package*."""
+    file: PackageWheel | PackageSdist | None
+    if package.wheels:
+        file, where = package.wheels[0], f"{where}.wheels[0]"
+    else:
+        file, where = package.sdist, f"{where}.sdist"
+    if file is None:
+        raise ConfigError(f"{where} is missing")
+    if file.url is None:
+        raise ConfigError(f"{where}.url is missing")
+    sha256 = _require_sha256(file.hashes, f"{where}.hashes.sha256")
+    return LockedFile(filename=file.filename, url=file.url, sha256=sha256, size=file.size)
 
 
-def _parse_distribution(item: Mapping[str, Any], files: Mapping[str, LockedFile]) -> LockedDistribution:
-    lists = {key: tuple(item.get(key, ())) for key in ("requires", "passed_over")}
-    file = None if item["source"] == "deb" else files[item["name"]]
-    return LockedDistribution(**{**item, **lists}, file=file)
+def _read_distribution(item: Mapping[str, Any], where: str, files: Mapping[str, LockedFile]) -> LockedDistribution:
+    name = require_string(item, "name", f"{where}.name")
+    source = require_string(item, "source", f"{where}.source")
+    if source != "deb" and name not in files:
+        raise ConfigError(f"{where}.name: there is no {name} in packages")
+    return LockedDistribution(
+        name=name,
+        version=require_string(item, "version", f"{where}.version"),
+        source=source,
+        why=require_string(item, "why", f"{where}.why"),
+        file=None if source == "deb" else files[name],
+        requires=find_strings(item, "requires", f"{where}.requires"),
+        passed_over=find_strings(item, "passed_over", f"{where}.passed_over"),
+        recipe=find_string(item, "recipe", f"{where}.recipe") or "",
+    )
 
 
-def _damaged(name: str, error: Exception) -> ConfigError:
-    reason = f"it has no {error}" if isinstance(error, KeyError) else error
+def _read_deb(item: Mapping[str, Any], where: str) -> LockedDeb:
+    texts = {
+        key: require_string(item, key, f"{where}.{key}")
+        for key in ("package", "version", "architecture", "archive", "filename")
+    }
+    return LockedDeb(
+        **texts,
+        size=require_integer(item, "size", f"{where}.size"),
+        sha256=_require_sha256(item, f"{where}.sha256"),
+    )
+
+
+def _require_sha256(table: Mapping[str, Any], where: str) -> str:
+    """Return the hash. It becomes part of a path in the store, so nothing else is let through."""
+    sha256 = require_string(table, "sha256", where)
+    if not _SHA256.fullmatch(sha256):
+        raise ConfigError(f"{where} is not a sha256 in hexadecimal")
+    return sha256
+
+
+def _damaged(name: str, reason: object) -> ConfigError:
     return ConfigError(f"{name} is damaged: {reason}", hint="remove it, and make it anew with `incamera lock`")
 
 
 def dump_lock(lock: Lock, requires_python: str) -> str:
-    import tomli_w
+    """Return the lockfile's text: equal locks give equal bytes."""
+    import tomli_w  # lazy: an idle build writes no lock
 
-    table: dict[str, Any] = {
-        "lock-version": "1.0",
-        "created-by": "incamera",
-        "requires-python": requires_python,
-        "packages": [_dump_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
-        "tool": {
+    pylock = Pylock(
+        lock_version=Version("1.0"),
+        requires_python=SpecifierSet(requires_python),
+        created_by="incamera",
+        packages=[_make_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
+        tool={
             "incamera": {
                 "target": str(lock.target),
                 "inputs": lock.inputs,
@@ -186,20 +253,24 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
                 "debs": [asdict(deb) for deb in lock.debs],
             }
         },
-    }
-    return tomli_w.dumps(table)
+    )
+    pylock.validate()
+    return tomli_w.dumps(pylock.to_dict())
 
 
-def _dump_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> dict[str, Any]:
-    entry = {"name": file.filename, "url": file.url, "size": file.size, "hashes": {"sha256": file.sha256}}
-    if file.size is None:
-        del entry["size"]
+def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Package:
     # What comes in a Debian package is no package of this list, and can't be pointed to.
     listed = {other.name for other in lock.distributions if other.file is not None}
-    package: dict[str, Any] = {"name": item.name, "version": item.version}
-    if known := [{"name": name} for name in item.requires if name in listed]:
-        package["dependencies"] = known
-    return package | ({"wheels": [entry]} if file.is_wheel else {"sdist": entry})
+    known = [{"name": name} for name in item.requires if name in listed]
+    values: dict[str, Any] = {"name": file.filename, "url": file.url, "size": file.size}
+    hashes = {"sha256": file.sha256}
+    return Package(
+        name=canonicalize_name(item.name),
+        version=Version(item.version),
+        dependencies=known or None,
+        wheels=[PackageWheel(**values, hashes=hashes)] if file.is_wheel else None,
+        sdist=None if file.is_wheel else PackageSdist(**values, hashes=hashes),
+    )
 
 
 def _dump_distribution(item: LockedDistribution) -> dict[str, Any]:

@@ -36,6 +36,32 @@ def find_string(parent: Mapping[str, Any], key: str, where: str) -> str | None:
     return value
 
 
+def require_string(parent: Mapping[str, Any], key: str, where: str) -> str:
+    """Return the string *key*."""
+    value = find_string(parent, key, where)
+    if value is None:
+        raise ConfigError(f"{where} is missing")
+    return value
+
+
+def require_integer(parent: Mapping[str, Any], key: str, where: str) -> int:
+    """Return the integer *key*."""
+    value = parent.get(key)
+    if value is None:
+        raise ConfigError(f"{where} is missing")
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(where, "an integer", value)
+    return value
+
+
+def find_tables(parent: Mapping[str, Any], key: str, where: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return the tables of the array *key*, each with its name in messages; none where there is no such key."""
+    value = parent.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise _wrong_type(where, "an array of tables", value)
+    return tuple((f"{where}[{number}]", item) for number, item in enumerate(value))
+
+
 def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     """Return the list of strings *key*; an empty one where there is none."""
     value = parent.get(key, [])
@@ -47,7 +73,13 @@ def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, 
 def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
     key = where.rpartition(".")[2]
     names = {str: "a string", list: "a list with other items", dict: "a table", bool: "true or false"}
-    examples = {"a table": f"[{where}]", "a string": f'{key} = "…"', "a list of strings": f'{key} = ["…", "…"]'}
+    examples = {
+        "a table": f"[{where}]",
+        "an array of tables": f"[[{where}]]",
+        "a string": f'{key} = "…"',
+        "an integer": f"{key} = 1",
+        "a list of strings": f'{key} = ["…", "…"]',
+    }
     return ConfigError(
         f"{where} must be {wanted}, not {names.get(type(value), 'a number or a date')}",
         hint=f"write {examples[wanted]}",
