@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,22 +77,28 @@ def test_recording_of_an_unknown_format_is_refused(incamera: Run, tmp_path: Path
 # Somebody who isn't root
 
 
-@pytest.fixture(scope="package")
-def maker(camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+# A user may not use what another user's deploys and runs have left in the camera's /tmp.
+REMOVE_LEFTOVERS = "umount -l $(grep -o ' /tmp/incamera[^ ]*' /proc/mounts); rm -rf /tmp/incamera /tmp/incamera-*"
+
+
+@pytest.fixture
+def maker(camera: VirtualCamera, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of somebody for whom `maker` is a camera on which they are an ordinary user."""
     home = inside(camera, "echo ~").strip()
     inside(
         camera,
-        "echo maker:x:1000:1000:maker:/run/maker:/bin/sh >>/etc/passwd; mkdir -m 700 /run/maker; "
-        f"cp -r {home}/.ssh /run/maker; chown -R 1000:1000 /run/maker",
+        "grep -q ^maker: /etc/passwd || echo maker:x:1000:1000:maker:/run/maker:/bin/sh >>/etc/passwd; "
+        f"mkdir -pm 700 /run/maker; cp -r {home}/.ssh /run/maker; chown -R 1000:1000 /run/maker; {REMOVE_LEFTOVERS}",
     )
-    ssh = tmp_path_factory.mktemp("maker") / ".ssh"
+    ssh = tmp_path / "maker" / ".ssh"
+    ssh.parent.mkdir()
     ssh.mkdir(mode=0o700)
     (ssh / "known_hosts").write_text(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
     (ssh / "config").write_text(
         f"Host maker\nHostName {camera.ssh_host}\nPort {camera.ssh_port}\nUser maker\nIdentityFile {camera.key}\n"
     )
-    return {"HOME": str(ssh.parent)}
+    yield {"HOME": str(ssh.parent)}
+    inside(camera, REMOVE_LEFTOVERS)
 
 
 @on("axis-os-11-aarch64")
