@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncssh
 
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 
 
 @dataclass
@@ -49,12 +49,8 @@ class SshServer:
         self._loop.close()
 
     def device(self, *, port: int | None = None, **more: Any) -> Device:
-        return Device(
-            name="test",
-            host="127.0.0.1",
-            port=port or self.port,
-            **{"user": "root", "keys": (self.key_file,)} | more,
-        )
+        options = {"user": "root", "keys": (self.key_file,)} | more
+        return Device(name="test", address=SshAddress(host="127.0.0.1", port=port or self.port, **options))
 
     def drop_connections(self) -> None:
         """Cut every connection, as a restart of the device would."""

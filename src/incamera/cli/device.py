@@ -57,7 +57,13 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     devices = list_devices(Context.open(console))
     if arguments.json:
         rows = [
-            {"name": d.name, "host": d.host, "port": d.port, "user": d.user, "virtual": virtual}
+            {
+                "name": d.name,
+                "host": d.address.host,
+                "port": d.address.port,
+                "user": d.address.user,
+                "virtual": virtual,
+            }
             for d, virtual in devices
         ]
         console.emit({"devices": rows})
@@ -66,7 +72,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     else:
         console.table(
             ("NAME", "ADDRESS", "KIND"),
-            [(d.name, _address(d), "virtual" if virtual else "camera") for d, virtual in devices],
+            [(d.name, str(d.address), "virtual" if virtual else "camera") for d, virtual in devices],
         )
     return 0
 
@@ -140,9 +146,3 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     else:
         console.print(f"forgot {arguments.name}")
     return 0
-
-
-def _address(device: Any) -> str:
-    user = f"{device.user}@" if device.user else ""
-    port = f":{device.port}" if device.port else ""
-    return f"{user}{device.host}{port}"

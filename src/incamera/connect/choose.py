@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.registry import require_device
 from incamera.targets.profile import default_profile, load_profiles, require_profile
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.virtual.camera import list_cameras
 from incamera.virtual.start import start_virtual
 
@@ -58,11 +58,11 @@ def ensure_virtual(context: Context, profile: Profile) -> Device:
 
 def virtual_device(camera: VirtualCamera) -> Device:
     """Return a virtual camera as a device that can be connected to."""
-    return Device(
-        name=camera.name,
+    address = SshAddress(
         host=camera.ssh_host,
         port=camera.ssh_port,
         user=camera.ssh_user,
         keys=(camera.key,),
         host_key=camera.host_public_key,
     )
+    return Device(name=camera.name, address=address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from incamera.guard.program import Guard, ensure_guard
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
+from incamera.transport import host_keys
+from incamera.transport.host_keys import UnknownHostKey
 from incamera.transport.ssh import connect
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts
     from incamera.device.libraries import LibraryTable
     from incamera.transport.device import Device
-    from incamera.transport.host_keys import HostKey
     from incamera.transport.session import Session
 
 
@@ -104,9 +105,8 @@ class Connection:
         return ensure_libraries(self.session, self.facts, {*sonames, "libc.so.6"}, cache=device_cache(self._context))
 
     def _cache(self, what: str = "") -> Path:
-        # Virtual cameras resumed from one saved state say that they are one boot: those of one name differ by the port.
-        parts = [f"{self.device}-{self.device.port or 22}", *filter(None, [what]), "json"]
-        return device_cache(self._context) / ".".join(parts)
+        # Virtual cameras resumed from one saved state have the same boot: only their addresses tell them apart.
+        return device_cache(self._context) / ".".join([self.device.identity, *filter(None, [what]), "json"])
 
 
 def device_cache(context: Context) -> Path:
@@ -123,26 +123,31 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
     A device met for the first time is trusted when the user says so, or when its key has the fingerprint *accept_key*.
     Raises DeviceUnreachable, DeviceRefused.
     """
-    mismatch: list[str] = []
-
-    def decide(key: HostKey) -> bool:
-        if accept_key is not None:
-            if key.fingerprint.removeprefix("SHA256:") == accept_key.removeprefix("SHA256:"):
-                return True
-            mismatch.append(key.fingerprint)
-            return False
-        return context.reporter.confirm(
-            f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
-        )
-
     known_hosts = known_hosts_file(devices_folder(context))
-    try:
-        with connect(device, known_hosts=known_hosts, decide=decide, environment=context.environment) as session:
-            yield Connection(context, session)
-    except DeviceRefused as error:
-        if not mismatch:
-            raise
+    with ExitStack() as stack:
+
+        def open_session() -> Session:
+            return stack.enter_context(connect(device, known_hosts=known_hosts, environment=context.environment))
+
+        try:
+            session = open_session()
+        except UnknownHostKey as error:
+            _require_trust(context, error, accept_key)
+            host_keys.accept_key(known_hosts, error.key)
+            session = open_session()
+        yield Connection(context, session)
+
+
+def _require_trust(context: Context, error: UnknownHostKey, fingerprint: str | None) -> None:
+    """Ask the user whether to trust the key that *error* has; with *fingerprint*, compare. Raises DeviceRefused."""
+    key = error.key
+    if fingerprint is None:
+        if not context.reporter.confirm(
+            f"{key.device} ({key.address}) is new here. Its {key.algorithm} key is {key.fingerprint}. Trust it?"
+        ):
+            raise error
+    elif key.fingerprint.removeprefix("SHA256:") != fingerprint.removeprefix("SHA256:"):
         raise DeviceRefused(
-            f"{device} shows the key {mismatch[0]}, not {accept_key}",
+            f"{key.device} shows the key {key.fingerprint}, not {fingerprint}",
             hint="either the fingerprint was mistyped, or another machine answers at that address",
         ) from error

@@ -13,11 +13,10 @@ from typing import Any
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
 from incamera.names import closest
-from incamera.transport.device import Device, parse_address
+from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KEYS = {"host": str, "port": int, "user": str, "keys": list, "host_key": str}
 
 
 def devices_file(folder: Path) -> Path:
@@ -56,7 +55,7 @@ def remove_device(folder: Path, name: str) -> None:
         raise UsageError(f'there is no device "{name}"', hint=_suggest(name, devices))
     device = devices.pop(name)
     _save(folder, devices)
-    forget_keys(known_hosts_file(folder), device.host, device.port)
+    forget_keys(known_hosts_file(folder), device.address.host, device.address.port)
 
 
 def require_device(folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = ()) -> Device:
@@ -69,9 +68,9 @@ def require_device(folder: Path, name: str, *, home: Path | None = None, others:
         return devices[name]
     hosts = find_ssh_hosts(home or Path.home())
     if name in hosts:
-        return Device(name=name, host=name)
+        return Device(name=name, address=SshAddress(host=name))
     if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":
-        return parse_address(name)
+        return Device(name=name, address=parse_address(name))
     raise UsageError(f'there is no device "{name}"', hint=_suggest(name, [*devices, *hosts, *others]))
 
 
@@ -111,34 +110,22 @@ def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
     return "add one with `incamera device add NAME [USER@]HOST`, or name a Host of ~/.ssh/config"
 
 
-def _parse_device(name: str, table: Any, path: Path) -> Device:
-    if not isinstance(table, dict) or not isinstance(table.get("host"), str):
-        raise ConfigError(f"{path}: [{name}] has no host")
-    for key, value in table.items():
-        if key not in _KEYS or not isinstance(value, _KEYS[key]):
-            raise ConfigError(f"{path}: [{name}]: {key} is unknown, or not {_KEYS.get(key, str).__name__}")
-    return Device(
-        name=name,
-        host=table["host"],
-        port=table.get("port"),
-        user=table.get("user"),
-        keys=tuple(Path(key) for key in table.get("keys", [])),
-        host_key=table.get("host_key"),
-    )
+def _parse_device(name: str, tables: Any, path: Path) -> Device:
+    """Return a device from its tables, one for each route: `[gate.ssh]`. Raises ConfigError."""
+    where = f"{path}: [{name}.{SshAddress.route}]"
+    if not isinstance(tables, dict) or not isinstance(tables.get(SshAddress.route), dict):
+        raise ConfigError(f"{where} is missing", hint=f"`incamera device add {name} [USER@]HOST` writes it")
+    if unknown := [route for route in tables if route != SshAddress.route]:
+        raise ConfigError(f"{path}: [{name}.{unknown[0]}] is no known route to a device")
+    try:
+        return Device(name=name, address=SshAddress.from_table(tables[SshAddress.route]))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _save(folder: Path, devices: Mapping[str, Device]) -> None:
     import tomli_w
 
-    tables: dict[str, dict[str, object]] = {}
-    for name, device in sorted(devices.items()):
-        table = {
-            "host": device.host,
-            "port": device.port,
-            "user": device.user,
-            "keys": [str(key) for key in device.keys] or None,
-            "host_key": device.host_key,
-        }
-        tables[name] = {key: value for key, value in table.items() if value is not None}
+    tables = {name: {device.address.route: device.address.to_table()} for name, device in sorted(devices.items())}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(devices_file(folder), tomli_w.dumps(tables).encode())

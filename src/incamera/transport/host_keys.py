@@ -1,9 +1,9 @@
-"""Whether the device is the one we knew: host keys, where they are written down, and what to say when they differ."""
+"""Whether the device is the one we knew: host keys, the files that list them, and the error when they differ."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,36 +19,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostKey:
-    """A key that a device shows, for a user to compare: `fingerprint` is what `ssh-keygen -lf` prints."""
+    """A key that a device showed: `fingerprint` is what `ssh-keygen -lf` prints, `public_key` a line of OpenSSH's."""
 
     device: Device
     address: str
     algorithm: str
     fingerprint: str
+    public_key: str
 
 
-Decide = Callable[[HostKey], bool]
-"""Asked about a device that is met for the first time: is this its key?"""
+class UnknownHostKey(DeviceRefused):
+    """The device is met for the first time. Whoever trusts `key` calls `accept_key` and connects again."""
+
+    def __init__(self, key: HostKey) -> None:
+        super().__init__(
+            f"{key.device} is not known yet; its host key is {key.algorithm} {key.fingerprint}",
+            hint="if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
+            f"`--accept-key {key.fingerprint}` elsewhere",
+        )
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
+    """A key in a list of known hosts; `source` is the file and line that it comes from."""
+
     key: asyncssh.SSHKey
     source: str
-    """The file and line that it comes from."""
     revoked: bool = False
 
 
 class HostKeyChecker:
-    """Answers asyncssh's questions during one connection, and remembers why it said no."""
+    """Answers asyncssh's questions during one connection, and keeps in `refusal` why it said no."""
 
-    def __init__(self, device: Device, files: Sequence[Path], accepted: Path, decide: Decide) -> None:
+    def __init__(self, device: Device, files: Sequence[Path]) -> None:
         self._device = device
-        self._files = [*files, accepted]
-        self._accepted = accepted
-        self._decide = decide
+        self._files = files
         self._known: list[KnownKey] = []
-        self._address = device.host
+        self._address = device.address.host
         self.refusal: DeviceRefused | None = None
 
     @property
@@ -57,48 +65,43 @@ class HostKeyChecker:
 
     def match(self, host: str, address: str, port: int | None) -> tuple[list[object], ...]:
         """Return the trusted and the revoked keys of *host*, in the order that asyncssh wants them."""
-        import asyncssh
+        import asyncssh  # lazy: slow to import
 
         port = None if port == 22 else port
         self._address = known_name(host, port)
-        if self._device.host_key is not None:
-            key = asyncssh.import_public_key(self._device.host_key)
-            self._known = [KnownKey(key, "the key that it was given when it was made")]
+        pinned = self._device.address.host_key
+        if pinned is not None:
+            self._known = [KnownKey(asyncssh.import_public_key(pinned), "the key that it was given when it was made")]
         else:
             self._known = [known for file in self._files for known in find_keys(file, host, address, port)]
         trusted: list[object] = [known.key for known in self._known if not known.revoked]
         revoked: list[object] = [known.key for known in self._known if known.revoked]
         return trusted, [], revoked, [], [], [], []
 
-    def check(self, key: asyncssh.SSHKey) -> bool:
-        """Decide about a key that `match` did not return."""
+    def refuse(self, key: asyncssh.SSHKey) -> None:
+        """Set `refusal` for a key that `match` did not return."""
         shown = HostKey(
             device=self._device,
             address=self._address,
             algorithm=key.get_algorithm(),
             fingerprint=key.get_fingerprint(),
+            public_key=" ".join(key.export_public_key("openssh").decode().split()[:2]),
         )
-        if self._known:
-            self.refusal = changed(shown, self._known)
-            return False
-        if not self._decide(shown):
-            self.refusal = DeviceRefused(
-                f"{self._device} is not known yet; its host key is {shown.algorithm} {shown.fingerprint}",
-                hint="if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
-                f"`--accept-key {shown.fingerprint}` elsewhere",
-            )
-            return False
-        self._accepted.parent.mkdir(parents=True, exist_ok=True)
-        # Last stands how the device was called: ~/.ssh/config may lead a name to another address.
-        called = known_name(self._device.host, self._device.port)
-        line = f"{shown.address} {key.export_public_key('openssh').decode().strip()} {called}\n"
-        # One write to a file that is only ever appended to: two of us at once harm nobody.
-        descriptor = os.open(self._accepted, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
-        return True
+        self.refusal = changed(shown, self._known) if self._known else UnknownHostKey(shown)
+
+
+def accept_key(file: Path, key: HostKey) -> None:
+    """Add *key* to *file*, our list of known hosts."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # At the end is the name that the user has for it: ~/.ssh/config may give a name another address.
+    address = key.device.address
+    line = f"{key.address} {key.public_key} {known_name(address.host, address.port)}\n"
+    # One write to a file that is only ever appended to: two processes can do this at once.
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
 
 
 def known_name(host: str, port: int | None) -> str:
@@ -107,7 +110,7 @@ def known_name(host: str, port: int | None) -> str:
 
 
 def forget_keys(file: Path, host: str, port: int | None) -> None:
-    """Remove from *file*, a list of ours, what was accepted for *host*, under whichever address."""
+    """Remove from *file*, our list of known hosts, what was accepted for *host*, under whichever address."""
     if file.exists():
         name = known_name(host, port)
         lines = file.read_text("utf-8").splitlines(keepends=True)
@@ -128,7 +131,7 @@ def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:
 
 def find_keys(file: Path, host: str, address: str, port: int | None) -> list[KnownKey]:
     """Return the keys that *file* (in the form of OpenSSH's known_hosts) has for *host*, each with its line."""
-    import asyncssh
+    import asyncssh  # lazy: slow to import
 
     try:
         lines = file.read_text("utf-8", "replace").splitlines()

@@ -1,4 +1,4 @@
-"""Devices over SSH: how a connection is made, and what is said when it cannot be."""
+"""Devices over SSH: how a connection is made, and the error when it cannot be."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable
-from incamera.transport.host_keys import Decide, HostKey, HostKeyChecker
+from incamera.transport.host_keys import HostKeyChecker
 from incamera.transport.session import Session
-from incamera.transport.ssh_transport import SshTransport
 
 if TYPE_CHECKING:
     import asyncssh
 
     from incamera.transport.device import Device
+    from incamera.transport.protocols import Transport
 
 # AXIS OS up to 11 lets root in; where another user is meant, the device or ~/.ssh/config says so.
 DEFAULT_USER = "root"
 CONNECT_SECONDS = 10.0
+# What comes after the TCP connection: a slow processor needs seconds for the key exchange.
+_LOGIN_SECONDS = 10.0
 # A dead peer is noticed after three of these without an answer.
 _KEEPALIVE_SECONDS = 5.0
 _KEEPALIVE_COUNT = 3
@@ -33,72 +35,52 @@ _HOST_KEY_ALGORITHMS = (
 )
 
 
-def refuse_unknown(key: HostKey) -> bool:
-    """For callers that cannot ask: trust nobody new."""
-    return False
-
-
 @contextmanager
 def connect(
     device: Device,
     *,
     known_hosts: Path,
-    decide: Decide = refuse_unknown,
     environment: Mapping[str, str] | None = None,
     timeout: float = CONNECT_SECONDS,
 ) -> Iterator[Session]:
     """Connect to *device* for as long as the block lasts.
 
-    *known_hosts* is our own file (`<store>/devices/known_hosts`), read besides the user's and the only one written.
-    *decide* is asked about a device met for the first time. Raises DeviceUnreachable, DeviceRefused.
+    *known_hosts* is our own list of host keys (`<store>/devices/known_hosts`), read besides the user's. *timeout*, in
+    seconds, is for the TCP connection. Raises UnknownHostKey, DeviceRefused, DeviceUnreachable, ConfigError; nobody is
+    asked anything.
     """
     home = Path((os.environ if environment is None else environment).get("HOME") or Path.home())
-    with Session(lambda: _open(device, known_hosts, decide, home, timeout)) as session:
+    with Session(lambda: _open(device, known_hosts, home, timeout)) as session:
         yield session
 
 
-async def _open(device: Device, known_hosts: Path, decide: Decide, home: Path, timeout: float) -> SshTransport:
-    import asyncssh
+async def _open(device: Device, known_hosts: Path, home: Path, timeout: float) -> Transport:
+    import asyncssh  # lazy: slow to import
+
+    from incamera.transport.ssh_transport import SshTransport
 
     asyncssh.set_log_level("CRITICAL")  # its messages are not for users
-    config = home / ".ssh" / "config"
-    try:
-        options = asyncssh.SSHClientConnectionOptions(
-            host=device.host, port=device.port or (), config=[str(config)] if os.access(config, os.R_OK) else None
-        )
-    except (asyncssh.Error, ValueError) as error:
-        raise ConfigError(f"cannot use {config}: {error}") from error
-    user = device.user or options.config.get("User", DEFAULT_USER)
+    options = _load_options(device, home)
+    user = str(device.address.user or options.config.get("User", DEFAULT_USER))
     named: Any = options.config.get("UserKnownHostsFile", ())
     files = [Path(str(name)).expanduser() for name in named] or [home / ".ssh" / "known_hosts"]
-    checker = HostKeyChecker(device, [*files, Path("/etc/ssh/ssh_known_hosts")], known_hosts, decide)
+    checker = HostKeyChecker(device, [*files, Path("/etc/ssh/ssh_known_hosts"), known_hosts])
 
     class Client(asyncssh.SSHClient):
         def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-            return checker.check(key)
+            checker.refuse(key)
+            return False
 
-    arguments: dict[str, Any] = {}
-    configured: Any = options.config.get("Port", None)
-    port = device.port or configured
-    name = str(options.host_key_alias or options.config.get("Hostname", device.host))
-    if not any(checker.match(name, "", port)[0]):
-        # Some small servers offer RSA without having such a key, and give up when it is chosen.
-        arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
-    if device.port is not None:
-        arguments["port"] = device.port
-    if device.keys:
-        arguments["client_keys"] = [str(key) for key in device.keys]
-        arguments["agent_path"] = None
-    with _explaining(device, checker, str(user), timeout):
+    with _explaining(device, checker, user, timeout):
         connection = await asyncio.wait_for(
             asyncssh.connect(
-                device.host,
+                device.address.host,
                 options=options,
-                username=str(user),
+                username=user,
                 known_hosts=checker.match,
                 client_factory=Client,
                 connect_timeout=timeout,
-                login_timeout=timeout + 10,
+                login_timeout=timeout + _LOGIN_SECONDS,
                 keepalive_interval=_KEEPALIVE_SECONDS,
                 keepalive_count_max=_KEEPALIVE_COUNT,
                 # A camera knows neither, and asking costs a round trip each.
@@ -106,19 +88,54 @@ async def _open(device: Device, known_hosts: Path, decide: Decide, home: Path, t
                 gss_auth=False,
                 password_auth=False,
                 kbdint_auth=False,
-                **arguments,
+                **_device_options(device, checker, options),
             ),
-            timeout + 15,
+            timeout + _LOGIN_SECONDS + 5,
         )
     return SshTransport(device, connection)
 
 
+def _load_options(device: Device, home: Path) -> asyncssh.SSHClientConnectionOptions:
+    """Return what the user's ~/.ssh/config says of *device*. Raises ConfigError."""
+    import asyncssh  # lazy: slow to import
+
+    config = home / ".ssh" / "config"
+    try:
+        return asyncssh.SSHClientConnectionOptions(
+            host=device.address.host,
+            port=device.address.port or (),
+            config=[str(config)] if os.access(config, os.R_OK) else None,
+        )
+    except (asyncssh.Error, ValueError) as error:
+        raise ConfigError(f"cannot use {config}: {error}") from error
+
+
+def _device_options(
+    device: Device, checker: HostKeyChecker, options: asyncssh.SSHClientConnectionOptions
+) -> dict[str, Any]:
+    """Return the arguments of asyncssh that only some devices need."""
+    address = device.address
+    arguments: dict[str, Any] = {}
+    configured: Any = options.config.get("Port", None)
+    name = str(options.host_key_alias or options.config.get("Hostname", address.host))
+    if not any(checker.match(name, "", address.port or configured)[0]):
+        # Some small servers offer RSA without having such a key, and give up when it is chosen.
+        arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
+    if address.port is not None:
+        arguments["port"] = address.port
+    if address.keys:
+        arguments["client_keys"] = [str(key) for key in address.keys]
+        arguments["agent_path"] = None
+    return arguments
+
+
 @contextmanager
 def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: float) -> Iterator[None]:
-    """Turn what can go wrong while connecting into one clear message."""
-    import asyncssh
+    """Turn whatever goes wrong while connecting into one clear error."""
+    import asyncssh  # lazy: slow to import
 
-    where = device.name if device.name == device.host else f"{device.name} ({device.host})"
+    host = device.address.host
+    where = device.name if device.name == host else f"{device.name} ({host})"
     off = "is it on, on this network, and is SSH enabled on it?"
     try:
         yield
@@ -132,13 +149,13 @@ def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: flo
     except asyncssh.PermissionDenied as error:
         raise DeviceRefused(
             f"{where} does not let {user} in with any of your keys",
-            hint=f"put your public key on it: ssh-copy-id {_address(device, user)} (it asks for the password once)",
+            hint=f"put your public key on it: ssh-copy-id {_ssh_words(device, user)} (it asks for the password once)",
         ) from error
     except TimeoutError as error:
         raise DeviceUnreachable(f"{where} does not answer within {timeout:.0f} s", hint=off) from error
     except socket.gaierror as error:
         raise DeviceUnreachable(
-            f"there is no host called {device.host}",
+            f"there is no host called {host}",
             hint="known are the devices of `incamera device list`, the hosts of ~/.ssh/config, and addresses",
         ) from error
     except OSError as error:
@@ -156,5 +173,7 @@ def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: flo
         raise DeviceError(f"cannot connect to {where}: {error}") from error
 
 
-def _address(device: Device, user: str) -> str:
-    return f"-p {device.port} {user}@{device.host}" if device.port else f"{user}@{device.host}"
+def _ssh_words(device: Device, user: str) -> str:
+    """Return how `ssh` and its kin are told the address."""
+    address = device.address
+    return f"-p {address.port} {user}@{address.host}" if address.port else f"{user}@{address.host}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import shlex
+import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
+
+import asyncssh
 
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
@@ -15,8 +18,6 @@ from incamera.transport.protocols import Addresses, Script, port_taken
 from incamera.transport.session import run_bounded
 
 if TYPE_CHECKING:
-    import asyncssh
-
     from incamera.transport.device import Device
     from incamera.transport.protocols import Channel, Forward, Program, Ready, Terminal
 
@@ -38,8 +39,6 @@ class SshTransport:
         return self._device
 
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
-        import asyncssh
-
         with _noticing_loss(self._device):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
@@ -75,8 +74,6 @@ class SshTransport:
         return Addresses(host, device)
 
     async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
-        import asyncssh
-
         async def accept(host: str, client_port: int) -> bool:
             with suppress(DeviceError):
                 return await until_ready()
@@ -167,8 +164,6 @@ class SshChannel:
             self._process.change_terminal_size(columns, rows)
 
     async def wait(self) -> int:
-        import signal
-
         with _noticing_loss(self._device):
             await self._process.wait_closed()
         if self._process.exit_signal is not None:
@@ -188,8 +183,6 @@ class SshChannel:
 
 @contextmanager
 def _noticing_loss(device: Device) -> Iterator[None]:
-    import asyncssh
-
     try:
         yield
     except asyncssh.ChannelOpenError as error:

@@ -11,14 +11,13 @@ from incamera.connect.connection import connected
 from incamera.deployment.plan import find_verdict
 from incamera.device import registry
 from incamera.device.capabilities import Speed
-from incamera.transport.device import parse_address
+from incamera.transport.device import Device, parse_address
 from incamera.virtual.camera import list_cameras
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.device.facts import DeviceFacts, Place
     from incamera.targets.form import Form
-    from incamera.transport.device import Device
 
 
 def add_device(
@@ -28,7 +27,10 @@ def add_device(
 
     *accept_key* is the fingerprint of the key to accept, for those who cannot be asked.
     """
-    device = parse_address(address, name=name) if address else registry.require_device(devices_folder(context), name)
+    if address:
+        device = Device(name=name, address=parse_address(address))
+    else:
+        device = registry.require_device(devices_folder(context), name)
     with connected(context, device, accept_key=accept_key) as connection:
         connection.require_architecture()
         facts = connection.facts

@@ -6,7 +6,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from incamera.device.streams import Streams
 from incamera.guard.program import Guard
 from incamera.guard.sync import Shipment, plan_shipment
 from incamera.runtime.launcher import require_launcher
+from incamera.transport.host_keys import UnknownHostKey, accept_key
 from incamera.transport.ssh import connect
 from incamera.tree import list_tree
 
@@ -25,7 +26,6 @@ from ..ssh_server import SshServer
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
-    from incamera.transport.host_keys import Decide
     from incamera.transport.session import Session
 
 
@@ -64,13 +64,24 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def opened(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Any]:
-    """Connects to a device, its host key accepted."""
+    """Connects to a device; with *trust*, the host key of one that is new is accepted."""
 
     @contextmanager
-    def connected(device: Device, decide: Decide = lambda _: True, timeout: float = 10) -> Iterator[Session]:
-        with connect(
-            device, known_hosts=tmp_path / "known_hosts", decide=decide, environment=environment, timeout=timeout
-        ) as session:
+    def connected(device: Device, *, trust: bool = True, timeout: float = 10) -> Iterator[Session]:
+        known_hosts = tmp_path / "known_hosts"
+        with ExitStack() as stack:
+
+            def open_session() -> Session:
+                opening = connect(device, known_hosts=known_hosts, environment=environment, timeout=timeout)
+                return stack.enter_context(opening)
+
+            try:
+                session = open_session()
+            except UnknownHostKey as error:
+                if not trust:
+                    raise
+                accept_key(known_hosts, error.key)
+                session = open_session()
             yield session
 
     return connected

@@ -14,14 +14,14 @@ import pytest
 
 from incamera.device.probe import probe
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
+from incamera.transport.host_keys import UnknownHostKey, accept_key
 from incamera.transport.protocols import Program
 from tests.programs import shell
 
 from ..ssh_server import SshServer
 
 if TYPE_CHECKING:
-    from incamera.transport.host_keys import HostKey
     from incamera.transport.session import Session
 
     from ..line import Line
@@ -40,23 +40,19 @@ def test_one_connection_serves_many_commands(session: Session) -> None:
 def test_a_new_device_is_trusted_once_and_then_known(
     server: SshServer, opened: Callable[..., Any], tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    asked: list[HostKey] = []
-
-    def trust(key: HostKey) -> bool:
-        asked.append(key)
-        return True
-
-    with opened(server.device(), decide=trust):
+    with pytest.raises(UnknownHostKey) as caught, opened(server.device(), trust=False):
         pass
-    assert [key.fingerprint for key in asked] == [server.host_key.get_fingerprint()]
+    assert caught.value.key.fingerprint == server.host_key.get_fingerprint()
+    assert not (tmp_path / "known_hosts").exists()
+    accept_key(tmp_path / "known_hosts", caught.value.key)
     assert (tmp_path / "known_hosts").read_text().startswith(f"[127.0.0.1]:{server.port} ssh-ed25519 ")
-    with opened(server.device(), decide=lambda key: pytest.fail("asked again")):
+    with opened(server.device(), trust=False):
         pass
     assert not list(Path(environment["HOME"], ".ssh").iterdir()), "only our own file is written"
 
 
 def test_a_new_device_that_nobody_vouches_for_is_refused(server: SshServer, opened: Callable[..., Any]) -> None:
-    with pytest.raises(DeviceRefused, match="not known yet") as caught, opened(server.device(), decide=lambda _: False):
+    with pytest.raises(DeviceRefused, match="not known yet") as caught, opened(server.device(), trust=False):
         pass
     assert server.host_key.get_fingerprint() in str(caught.value)
 
@@ -66,7 +62,7 @@ def test_the_users_own_known_hosts_count(
 ) -> None:
     key = server.host_key.export_public_key("openssh").decode()
     Path(environment["HOME"], ".ssh", "known_hosts").write_text(f"[127.0.0.1]:{server.port} {key}")
-    with opened(server.device(), decide=lambda _: False) as session:
+    with opened(server.device(), trust=False) as session:
         assert session.run(Program(("true",))).exit_code == 0
 
 
@@ -85,7 +81,7 @@ def test_another_host_key_is_explained(server: SshServer, opened: Callable[..., 
 
 def test_a_pinned_key_needs_no_file(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
     pinned = server.host_key.export_public_key("openssh").decode()
-    with opened(server.device(host_key=pinned), decide=lambda _: False):
+    with opened(server.device(host_key=pinned), trust=False):
         pass
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
     with pytest.raises(DeviceRefused, match="another host key"), opened(server.device(host_key=other)):
@@ -97,7 +93,7 @@ def test_ssh_config_is_honoured(server: SshServer, opened: Callable[..., Any], e
     Path(environment["HOME"], ".ssh", "config").write_text(
         f"Host axiscam\n  Hostname 127.0.0.1\n  Port {server.port}\n  User root\n  IdentityFile {server.key_file}\n"
     )
-    with opened(Device(name="axiscam", host="axiscam")) as session:
+    with opened(Device(name="axiscam", address=SshAddress(host="axiscam"))) as session:
         assert session.run(Program(("echo", "here"))).text == "here\n"
 
 
@@ -123,7 +119,10 @@ def test_a_device_that_does_not_answer(server: SshServer, line: Line, opened: Ca
 
 
 def test_a_name_that_does_not_exist(opened: Callable[..., Any]) -> None:
-    with pytest.raises(DeviceUnreachable, match="no host called"), opened(Device(name="x", host="nowhere.invalid")):
+    with (
+        pytest.raises(DeviceUnreachable, match="no host called"),
+        opened(Device(name="x", address=SshAddress(host="nowhere.invalid"))),
+    ):
         pass
 
 

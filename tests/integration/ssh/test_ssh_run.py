@@ -167,11 +167,11 @@ from pathlib import Path
 from incamera.guard.program import Guard, ensure_guard
 from incamera.device.run import run_app
 from incamera.transport.ssh import connect
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.protocols import Program
-port, key, binary, place, script = sys.argv[1:]
-device = Device(name="test", host="127.0.0.1", port=int(port), user="root", keys=(Path(key),))
-with connect(device, known_hosts=Path(place) / "known_hosts", decide=lambda key: True) as session:
+port, key, host_key, binary, place, script = sys.argv[1:]
+address = SshAddress(host="127.0.0.1", port=int(port), user="root", keys=(Path(key),), host_key=host_key)
+with connect(Device(name="test", address=address), known_hosts=Path("/none")) as session:
     path = ensure_guard(session, Guard(Path(binary), place))
     sys.exit(run_app(session, path, Program(("sh", "-c", script))))
 """
@@ -180,6 +180,7 @@ with connect(device, known_hosts=Path(place) / "known_hosts", decide=lambda key:
 def program(server: SshServer, guard: Guard, script: str) -> list[str]:
     return [
         *(sys.executable, "-c", PROGRAM, str(server.port), str(server.key_file)),
+        server.host_key.export_public_key("openssh").decode(),
         *(str(guard.binary), guard.place, script),
     ]
 

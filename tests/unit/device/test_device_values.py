@@ -16,7 +16,7 @@ from incamera.device.registry import (
     require_device,
 )
 from incamera.errors import ConfigError, UsageError
-from incamera.transport.device import Device, parse_address
+from incamera.transport.device import Device, SshAddress, parse_address
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,9 @@ from incamera.transport.device import Device, parse_address
     ],
 )
 def test_addresses(text: str, user: str | None, host: str, port: int | None) -> None:
-    device = parse_address(text)
-    assert (device.user, device.host, device.port) == (user, host, port)
+    address = parse_address(text)
+    assert (address.user, address.host, address.port) == (user, host, port)
+    assert parse_address(str(address)) == address
 
 
 @pytest.mark.parametrize("text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c"])
@@ -42,23 +43,24 @@ def test_what_is_no_address(text: str) -> None:
 
 def test_a_device_is_kept_as_it_was(tmp_path: Path) -> None:
     folder = tmp_path / "devices"
-    full = Device(name="gate", host="10.0.0.7", port=2222, user="root", keys=(Path("/k"),), host_key="ssh-ed25519 A")
+    address = SshAddress(host="10.0.0.7", port=2222, user="root", keys=(Path("/k"),), host_key="ssh-ed25519 A")
+    full = Device(name="gate", address=address)
     add_device(folder, full)
-    add_device(folder, Device(name="door", host="axiscam"))
-    assert load_devices(folder) == {"door": Device(name="door", host="axiscam"), "gate": full}
+    add_device(folder, Device(name="door", address=SshAddress(host="axiscam")))
+    assert load_devices(folder) == {"door": Device(name="door", address=SshAddress(host="axiscam")), "gate": full}
     remove_device(folder, "door")
     assert list(load_devices(folder)) == ["gate"]
 
 
 def test_a_removed_device_is_a_stranger_again(tmp_path: Path) -> None:
-    add_device(tmp_path, Device(name="gate", host="10.0.0.7", port=2222))
+    add_device(tmp_path, Device(name="gate", address=SshAddress(host="10.0.0.7", port=2222)))
     known_hosts_file(tmp_path).write_text("[10.0.0.7]:2222 ssh-ed25519 A\n10.0.0.7 ssh-ed25519 B\n")
     remove_device(tmp_path, "gate")
     assert known_hosts_file(tmp_path).read_text() == "10.0.0.7 ssh-ed25519 B\n"
 
 
 def test_an_unknown_name_gets_the_closest(tmp_path: Path) -> None:
-    add_device(tmp_path, Device(name="doorbell", host="x"))
+    add_device(tmp_path, Device(name="doorbell", address=SshAddress(host="x")))
     for ask in (remove_device, lambda folder, name: require_device(folder, name, home=tmp_path)):
         with pytest.raises(UsageError) as caught:
             ask(tmp_path, "dorbell")
@@ -68,15 +70,23 @@ def test_an_unknown_name_gets_the_closest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
 def test_a_name_must_be_one(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        add_device(tmp_path, Device(name=name, host="x"))
+        add_device(tmp_path, Device(name=name, address=SshAddress(host="x")))
 
 
 @pytest.mark.parametrize(
-    "text", ["[a]\nport = 22\n", '[a]\nhost = "x"\nport = "22"\n', '[a]\nhost = "x"\nother = 1\n', "["]
+    ("text", "what"),
+    [
+        ("[a.ssh]\nport = 22\n", r"\[a.ssh\]: host is missing"),
+        ('[a.ssh]\nhost = "x"\nport = "22"\n', r"\[a.ssh\]: port is not of the type int"),
+        ('[a.ssh]\nhost = "x"\nother = 1\n', r"\[a.ssh\]: other is unknown"),
+        ('[a]\nhost = "x"\n', r"\[a.ssh\] is missing"),
+        ('[a.ssh]\nhost = "x"\n[a.tin-cans]\n', r"\[a.tin-cans\] is no known route"),
+        ("[", "Expected|Invalid|Unclosed"),
+    ],
 )
-def test_a_damaged_list_is_named(text: str, tmp_path: Path) -> None:
+def test_damaged_list_of_devices_is_named(text: str, what: str, tmp_path: Path) -> None:
     devices_file(tmp_path).write_text(text)
-    with pytest.raises(ConfigError, match=r"devices\.toml"):
+    with pytest.raises(ConfigError, match=rf"devices\.toml.*({what})"):
         load_devices(tmp_path)
 
 
@@ -86,10 +96,12 @@ def test_names_come_from_the_list_then_from_ssh_then_are_addresses(tmp_path: Pat
     (ssh / "config").write_text("Include more/*\nHost axiscam gate *.example\n  User root\n")
     (ssh / "more" / "work").write_text("host=office\n")
     assert find_ssh_hosts(tmp_path) == ["axiscam", "gate", "office"]
-    add_device(tmp_path, Device(name="gate", host="10.0.0.7"))
-    assert require_device(tmp_path, "gate", home=tmp_path).host == "10.0.0.7"
-    assert require_device(tmp_path, "axiscam", home=tmp_path) == Device(name="axiscam", host="axiscam")
-    assert require_device(tmp_path, "root@10.0.0.9:23", home=tmp_path).port == 23
+    add_device(tmp_path, Device(name="gate", address=SshAddress(host="10.0.0.7")))
+    assert require_device(tmp_path, "gate", home=tmp_path).address.host == "10.0.0.7"
+    assert require_device(tmp_path, "axiscam", home=tmp_path) == Device(
+        name="axiscam", address=SshAddress(host="axiscam")
+    )
+    assert require_device(tmp_path, "root@10.0.0.9:23", home=tmp_path).address.port == 23
     with pytest.raises(UsageError) as caught:
         require_device(tmp_path, "ofice", home=tmp_path)
     assert caught.value.hint == 'did you mean "office"?'

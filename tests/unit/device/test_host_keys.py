@@ -11,11 +11,23 @@ import asyncssh
 import pytest
 
 from incamera.device.registry import add_device, known_hosts_file, remove_device
-from incamera.transport.device import Device
-from incamera.transport.host_keys import HostKeyChecker, find_keys
+from incamera.transport.device import Device, SshAddress
+from incamera.transport.host_keys import HostKeyChecker, UnknownHostKey, accept_key, find_keys
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 TEXT = KEY.export_public_key("openssh").decode().strip()
+
+
+DEVICE = Device(name="camera", address=SshAddress(host="camera"))
+
+
+def accept(device: Device, ours: Path, host: str, port: int) -> None:
+    """Meet *device* at *host* for the first time, and trust it."""
+    checker = HostKeyChecker(device, [])
+    checker.match(host, "", port)
+    checker.refuse(KEY.convert_to_public())
+    assert isinstance(checker.refusal, UnknownHostKey)
+    accept_key(ours, checker.refusal.key)
 
 
 def hashed(name: str) -> str:
@@ -49,7 +61,7 @@ def test_no_file_no_keys(tmp_path: Path) -> None:
 def test_a_revoked_key_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"@revoked camera {TEXT}\n")
-    checker = HostKeyChecker(Device(name="camera", host="camera"), [file], tmp_path / "ours", lambda _: True)
+    checker = HostKeyChecker(DEVICE, [file])
     trusted, _, revoked, *_ = checker.match("camera", "", 22)
     assert (trusted, len(revoked)) == ([], 1)
 
@@ -57,21 +69,17 @@ def test_a_revoked_key_is_refused_by_name(tmp_path: Path) -> None:
 def test_what_was_accepted_is_found_again(tmp_path: Path) -> None:
     ours = tmp_path / "devices" / "known_hosts"
     for port in (22, 2222):
-        checker = HostKeyChecker(Device(name="camera", host="camera"), [], ours, lambda _: True)
-        checker.match("camera", "", port)
-        assert checker.check(KEY.convert_to_public())
-        assert checker.match("camera", "", port)[0]
+        accept(DEVICE, ours, "camera", port)
+        assert HostKeyChecker(DEVICE, [ours]).match("camera", "", port)[0]
     assert [line.split()[0] for line in ours.read_text().splitlines()] == ["camera", "[camera]:2222"]
 
 
 def test_what_was_accepted_under_a_name_of_the_ssh_config_is_forgotten_by_that_name(tmp_path: Path) -> None:
     ours = known_hosts_file(tmp_path)
     for name, address in (("axiscam", "192.0.2.10"), ("other", "192.0.2.11")):
-        device = Device(name=name, host=name)
+        device = Device(name=name, address=SshAddress(host=name))
         add_device(tmp_path, device)
-        checker = HostKeyChecker(device, [], ours, lambda _: True)
-        checker.match(address, "", 2222)  # HostName and Port of ~/.ssh/config
-        assert checker.check(KEY.convert_to_public())
+        accept(device, ours, address, 2222)  # HostName and Port of ~/.ssh/config
         assert find_keys(ours, address, "", 2222)
     remove_device(tmp_path, "axiscam")
     assert not find_keys(ours, "192.0.2.10", "", 2222)

@@ -14,7 +14,7 @@ from tests.unit.transport.fake import FakeTransport, open_fake
 from incamera.device.facts import DeviceFacts, DeviceLibrary
 from incamera.device.libraries import ensure_libraries
 from incamera.errors import DeviceError
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -37,7 +37,7 @@ class Camera(FakeTransport):
     """A device with FILES; `read` are the paths that were asked for."""
 
     def __init__(self, page_kilobytes: int = 4) -> None:
-        super().__init__(Device(name="cam", host="192.0.2.10"))
+        super().__init__(Device(name="cam", address=SshAddress(host="192.0.2.10")))
         self.files = {**FILES, "/proc/self/smaps": b"Size: 4 kB\nKernelPageSize:  %7d kB\n" % page_kilobytes}
         self.read: list[str] = []
         self.failure: DeviceError | None = None

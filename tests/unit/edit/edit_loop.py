@@ -25,7 +25,7 @@ from incamera.project.settings import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunOutput
 from incamera.runtime.launcher import require_launcher
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Loop:
 
         def run() -> None:
             with (
-                open_local(Device(name="here", host="127.0.0.1")) as session,
+                open_local(Device(name="here", address=SshAddress(host="127.0.0.1"))) as session,
                 watching(self.project, inbox.put, self.told.warn),
             ):
                 self._session = EditSession(

@@ -15,7 +15,7 @@ from incamera.errors import ConnectionLost
 from incamera.project.settings import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.workflows import watch
 
 from .edit_loop import Told
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
-    device = Device(name="there", host="192.0.2.1")
+    device = Device(name="there", address=SshAddress(host="192.0.2.1"))
 
     class Session:
         """Loses its connection twice: before the agent answers, and after."""

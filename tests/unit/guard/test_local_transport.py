@@ -16,13 +16,13 @@ from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
 from incamera.targets.form import Form
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.tree import list_tree
 
 pytestmark = pytest.mark.starts_processes
 
-DEVICE = Device(name="cam", host="camera.invalid")
+DEVICE = Device(name="cam", address=SshAddress(host="camera.invalid"))
 
 
 def test_a_command_reads_prints_and_ends() -> None:

@@ -16,13 +16,13 @@ from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Way
 from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import LocalTransport, open_local
 from incamera.tree import list_tree
 
 pytestmark = pytest.mark.starts_processes
 
-DEVICE = Device(name="cam", host="camera.invalid")
+DEVICE = Device(name="cam", address=SshAddress(host="camera.invalid"))
 # Reads the listing, as the guard does.
 HEARD = 'read size; head -c "$size" >/dev/null\n'
 

@@ -14,7 +14,7 @@ from incamera.observe.processes import Process, Sample
 from incamera.observe.roles import Role
 from incamera.observe.speedscope import render_speedscope
 from incamera.observe.stacks import Frame, Recording, Stack
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.workflows.flame import choose_process, require_door
 
@@ -95,7 +95,7 @@ def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
 )
 def test_process_that_cannot_be_asked_is_named_with_the_reason(role: Role, reason: str) -> None:
     with (
-        open_local(Device(name="cam", host="localhost")) as session,
+        open_local(Device(name="cam", address=SshAddress(host="localhost"))) as session,
         pytest.raises(
             DeviceError, match=rf"python3 7.py \(process 7\) on cam cannot be asked for its stacks: {reason}"
         ),

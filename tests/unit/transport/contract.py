@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import asyncssh
 from tests.integration.ssh_server import SshServer
 
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.transport.protocols import Program
 from incamera.transport.ssh import connect
@@ -125,7 +125,7 @@ class Subject:
 
 @contextmanager
 def local_subject(folder: Path) -> Iterator[Subject]:
-    with open_local(Device(name="test", host="127.0.0.1")) as session, _listening() as serve:
+    with open_local(Device(name="test", address=SshAddress(host="127.0.0.1"))) as session, _listening() as serve:
 
         def lose() -> None:
             session.call(session.transport.close())
@@ -158,7 +158,9 @@ def ssh_subject(folder: Path) -> Iterator[Subject]:
 @contextmanager
 def fake_subject(folder: Path) -> Iterator[Subject]:
     def make() -> FakeTransport:
-        transport = FakeTransport(Device(name="test", host="192.0.2.10"), {sys.executable: _run_python})
+        transport = FakeTransport(
+            Device(name="test", address=SshAddress(host="192.0.2.10")), {sys.executable: _run_python}
+        )
         transport.folders.add("/folder")
         return transport
 

@@ -9,7 +9,7 @@ import pytest
 
 from incamera.errors import DeviceError
 from incamera.transport import shell_files
-from incamera.transport.device import Device
+from incamera.transport.device import Device, SshAddress
 from incamera.transport.protocols import NoSpaceLeft
 
 from .fake import FakeTransport, answering, open_fake
@@ -17,7 +17,9 @@ from .fake import FakeTransport, answering, open_fake
 
 def transport(program: str, stdout: bytes = b"", stderr: bytes = b"") -> FakeTransport:
     """Return a device on which *program* fails, having printed this."""
-    return FakeTransport(Device(name="cam", host="192.0.2.10"), {program: answering(stdout, stderr, 1)})
+    return FakeTransport(
+        Device(name="cam", address=SshAddress(host="192.0.2.10")), {program: answering(stdout, stderr, 1)}
+    )
 
 
 def archive(files: dict[str, bytes]) -> bytes:
