@@ -34,7 +34,7 @@ def open_indexes(context: Context, *, fresh: bool = False) -> PackageIndexes:
     """Return the package indexes of the user's pip settings. With *fresh*, cached pages are not used."""
     age = {"max_age": 0.0} if fresh else {}
     urls = find_index_urls(context.environment)
-    return PackageIndexes(urls, context.http, context.store, note=context.reporter.warn, **age)
+    return PackageIndexes(urls, context.http, context.store, warn=context.reporter.warn, **age)
 
 
 def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Path]:

@@ -1,1 +1,1 @@
-"""Distributions of the package indexes: which there are, what they say of themselves, wheels unpacked and repaired."""
+"""Wheels and sdists: find them in package indexes, read their metadata, fetch, install, write and repair them."""

@@ -1,4 +1,4 @@
-"""A wheel as an archive: its files and their recorded hashes, read with distrust."""
+"""Read a wheel: its files and their recorded hashes, all of which are checked."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from incamera.errors import BuildError
-from incamera.wheels.damage import reading
+from incamera.wheels.damage import reading_archive
 
-# More than any camera holds; what claims more is a mistake or a trap.
-_MOST_BYTES = 2 * 1024**3
-_SMALL_LIMIT = 64 * 1024 * 1024
+# A wheel whose files are larger is refused: no camera could hold it.
+_MAX_BYTES = 2 * 1024**3
+_RECORD_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
-# PEP 376 and 427: RECORD itself and its signatures can't have their own hashes in it.
+# PEP 376 and 427: RECORD cannot contain its own hash, nor those of its signatures.
 UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _HASHES = ("sha256", "sha384", "sha512")
 
 
 @dataclass(frozen=True, slots=True)
 class WheelArchive:
-    """`members` are the files by their path; `records` the hash of each, algorithm and urlsafe base64."""
+    """An open wheel. *members* are its files by path; *records* has the hash of each: algorithm, and urlsafe base64."""
 
     name: str
     dist_info: str
@@ -38,48 +38,53 @@ class WheelArchive:
     _zip: zipfile.ZipFile
 
     def read(self, path: str) -> bytes:
+        """Return the contents of the file *path*. Raises BuildError when they do not have the recorded hash."""
         sink = io.BytesIO()
         self.copy(path, sink)
         return sink.getvalue()
 
     def copy(self, path: str, sink: BinaryIO) -> None:
-        """Write the file *path* to *sink*. Raises BuildError when it is not the one that is recorded."""
+        """Write the file *path* to *sink*. Raises BuildError when it does not have the recorded hash."""
         algorithm, expected = self.records.get(path, ("sha256", ""))
         digest = hashlib.new(algorithm)
-        with reading(self.name), self._zip.open(self.members[path]) as source:
+        with reading_archive(self.name), self._zip.open(self.members[path]) as source:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 sink.write(chunk)
         if expected and base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode() != expected.rstrip("="):
-            raise BuildError(f"{self.name} is not a sound wheel: {path} is not what its RECORD says")
+            raise BuildError(f"{self.name} is not a valid wheel: {path} does not have the hash in RECORD")
 
     def is_executable(self, path: str) -> bool:
+        """Whether the file *path* is to be executable."""
         return bool(self.members[path].external_attr >> 16 & 0o111)
 
 
 @contextmanager
 def open_wheel(wheel: Path, name: str | None = None) -> Iterator[WheelArchive]:
-    """Open *wheel*; *name* is its name where the file has another one, as in the store. Raises BuildError."""
+    """Yield the open *wheel*; *name* is its file name, where *wheel* has another one, as in the store.
+
+    Raises BuildError when it is damaged or not valid.
+    """
     name = name or wheel.name
-    with reading(name):
+    with reading_archive(name):
         archive = zipfile.ZipFile(wheel)
     with archive:
         members = _members(name, archive.infolist())
         folders = {path.partition("/")[0] for path in members if re.fullmatch(r"[^/]+\.dist-info/[^/]+", path)}
         if len(folders) != 1:
-            raise BuildError(f"{name} is not a sound wheel: it has {len(folders) or 'no'} dist-info folders")
+            raise BuildError(f"{name} is not a valid wheel: it has {len(folders) or 'no'} dist-info folders")
         dist_info = folders.pop()
         for file in ("METADATA", "RECORD", "WHEEL"):
             if f"{dist_info}/{file}" not in members:
-                raise BuildError(f"{name} is not a sound wheel: it has no {file}")
-        small = members[f"{dist_info}/RECORD"]
-        if small.file_size > _SMALL_LIMIT:
-            raise BuildError(f"{name} is not a sound wheel: its RECORD is {small.file_size} bytes long")
-        with reading(name):
-            records = _parse_record(archive.read(small))
+                raise BuildError(f"{name} is not a valid wheel: it has no {file}")
+        record = members[f"{dist_info}/RECORD"]
+        if record.file_size > _RECORD_LIMIT:
+            raise BuildError(f"{name} is not a valid wheel: its RECORD is {record.file_size} bytes long")
+        with reading_archive(name):
+            records = _parse_record(archive.read(record))
         unrecorded = [path for path in members if path not in records and path not in _excepted(dist_info)]
         if unrecorded:
-            raise BuildError(f"{name} is not a sound wheel: its RECORD lacks {unrecorded[0]}")
+            raise BuildError(f"{name} is not a valid wheel: its RECORD lacks {unrecorded[0]}")
         yield WheelArchive(name, dist_info, members, records, archive)
 
 
@@ -88,7 +93,7 @@ def _excepted(dist_info: str) -> set[str]:
 
 
 def _members(name: str, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    """Return the files by their path, each path having been judged. Raises BuildError."""
+    """Return the files by their paths. Raises BuildError for a path that a wheel must not have."""
     members: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     for info in infos:
@@ -97,23 +102,23 @@ def _members(name: str, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipIn
             continue
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or any(sign in path for sign in ("\\", "\0", "\n", "\r")):
-            raise BuildError(f"{name} is not a sound wheel: {path!r} points outside")
+            raise BuildError(f"{name} is not a valid wheel: {path!r} leads outside of the folder")
         if path in members:
-            raise BuildError(f"{name} is not a sound wheel: it has {path} twice")
+            raise BuildError(f"{name} is not a valid wheel: it has {path} twice")
         if info.external_attr >> 16 and stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise BuildError(f"{name} is not a sound wheel: {path} is a link or a device, not a file")
+            raise BuildError(f"{name} is not a valid wheel: {path} is a link or a device, not a file")
         members[path] = info
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
     for path in members.keys() & folders:
-        raise BuildError(f"{name} is not a sound wheel: {path} is both a file and a folder")
+        raise BuildError(f"{name} is not a valid wheel: {path} is both a file and a folder")
     size = sum(info.file_size for info in members.values())
-    if size > _MOST_BYTES:
-        raise BuildError(f"{name} is not a sound wheel: it would be {size // 2**20} MB unpacked")
+    if size > _MAX_BYTES:
+        raise BuildError(f"{name} is not a valid wheel: it would be {size // 2**20} MB unpacked")
     return members
 
 
 def _parse_record(data: bytes) -> dict[str, tuple[str, str]]:
-    """Return the hash of each file. Raises ValueError."""
+    """Return the hash of each file that RECORD lists. Raises ValueError when it is malformed."""
     records: dict[str, tuple[str, str]] = {}
     try:
         rows = list(csv.reader(io.StringIO(data.decode("utf-8"), newline="")))
@@ -129,13 +134,13 @@ def _parse_record(data: bytes) -> dict[str, tuple[str, str]]:
         if path.rpartition("/")[2] in UNRECORDED and not recorded:
             continue
         if algorithm not in _HASHES or not value:
-            raise ValueError(f"its RECORD has no good hash for {path}")
+            raise ValueError(f"its RECORD has no valid hash for {path}")
         records[path] = (algorithm, value)
     return records
 
 
 def record_line(path: str, data: bytes) -> str:
-    """Return the line of RECORD for the file *path*."""
+    """Return the line of RECORD for the file *path* with the contents *data*."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([path, f"sha256={digest}", str(len(data))])

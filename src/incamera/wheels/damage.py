@@ -1,4 +1,4 @@
-"""What reading a damaged or hostile archive raises, in one form."""
+"""One error for all that reading a damaged or malicious archive raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from incamera.errors import BuildError
 
-_BROKEN = (
+_DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     struct.error,
@@ -28,13 +28,13 @@ _HINT = "the package index has it like this: report it to its publisher, and cho
 
 
 @contextmanager
-def reading(filename: str) -> Iterator[None]:
-    """Turn what the standard library raises over the archive *filename* into a BuildError that names it."""
+def reading_archive(filename: str) -> Iterator[None]:
+    """Raise a BuildError that names *filename* in place of the standard library's errors for a damaged archive."""
     try:
         yield
-    except _BROKEN as error:
+    except _DAMAGED as error:
         raise BuildError(f"{filename} is damaged: {error}", hint=_HINT) from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of the disk
+        if error.errno != errno.EINVAL:  # an error of the disk, not of the archive
             raise
-        raise BuildError(f"{filename} is damaged: it names places that it has not", hint=_HINT) from error
+        raise BuildError(f"{filename} is damaged: it refers to bytes beyond its end", hint=_HINT) from error

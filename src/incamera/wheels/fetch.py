@@ -1,4 +1,4 @@
-"""Fetching wheels and sdists into the store: several at a time, each verified."""
+"""Fetch wheels and sdists into the store: several at a time, each verified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Fetchable(Hashable, Protocol):
-    """A file known by its hash: `IndexFile`, or what a lock remembers of one."""
+    """A file of a package index: `IndexFile`, or an entry of a lockfile."""
 
     @property
     def filename(self) -> str: ...
@@ -42,11 +42,13 @@ def fetch_files(
     on_ready: Callable[[F, Path], None] | None = None,
     connections: int = CONNECTIONS,
 ) -> dict[F, Path]:
-    """Return the path in the store of each file, fetching those that are not there, the biggest first.
+    """Return the path of each file in the store; fetch those that it does not have, the largest first.
 
-    The path has no suffix: its name is the hash. A file that its address no longer gives is looked for by name and
-    hash in *indexes*: a lock made elsewhere may name another mirror. *on_ready* is called as each is there, in threads
-    of its own; *progress* by one thread at a time, with the bytes that came. The first error stops all the rest.
+    The file names there are hashes, without a suffix. A file that its URL no longer gives is searched by project and
+    hash in *indexes*, since a lockfile made elsewhere may name another mirror. *on_ready* is called with each file as
+    it is there, in threads of its own. *progress* is called by one thread at a time. *connections* is how many are
+    fetched at a time. The first error stops all others. Raises FetchError, or IntegrityError for another size or
+    sha256.
     """
 
     def ensure(file: F, transfer: Transfer) -> Path:
@@ -79,25 +81,25 @@ def _download(file: Fetchable, url: str, http: Http, store: Store, transfer: Tra
             http.download(url, transfer.sink(blob), size=file.size, progress=transfer.progress)
     except IntegrityError as error:
         raise IntegrityError(
-            f"{file.filename} is not the file that was chosen: {error}",
-            hint="the index, or something between it and you, has changed the file: ask the package's maker before you "
-            "trust it, then choose anew with `incamera lock --upgrade`",
+            f"{file.filename} is not the file that was locked: {error}",
+            hint="the index, or a proxy on the way, has changed the file: ask the package's authors before you "
+            "trust it, then choose again with `incamera lock --upgrade`",
         ) from error
 
 
 def _find_elsewhere(file: Fetchable, indexes: PackageIndexes | None) -> str | None:
-    """Return where the user's own indexes have the very same file."""
+    """Return the URL of a file with the same hash in the user's own indexes; None when they have none."""
     if indexes is None:
         return None
     try:
         known = indexes.find(project_of(file.filename))
     except FetchError:
-        return None  # what went wrong first tells more
+        return None  # the first error says more
     return next((found.url for found in known if found.sha256 == file.sha256 and found.url != file.url), None)
 
 
 def project_of(filename: str) -> str:
-    """Return the project that *filename*, a wheel's or an sdist's, is named for."""
+    """Return the name of the project in *filename*, of a wheel or an sdist."""
     separate = filename.partition if filename.endswith(".whl") else filename.rpartition
     return separate("-")[0]
 
@@ -106,7 +108,7 @@ def _explain(file: Fetchable, error: FetchError) -> FetchError:
     if isinstance(error, NotFound):
         name = project_of(file.filename)
         return FetchError(
-            f"{file.filename} is gone from the index: {error}",
+            f"the package index no longer has {file.filename}: {error}",
             hint=f"`incamera lock --upgrade {name}` chooses another version",
         )
     return FetchError(f"cannot fetch {file.filename}: {error}", hint=error.hint)

@@ -1,4 +1,4 @@
-"""Which files the user's package indexes have of a project; their answers are kept in the store."""
+"""Ask the user's package indexes which files a project has. Their pages are cached in the store."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["IndexFile", "PackageIndexes"]
 
-_MAX_AGE_SECONDS = 600  # as PyPI allows for its pages
+_MAX_AGE_SECONDS = 600  # what PyPI allows for its pages (Cache-Control)
 _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class PackageIndexes:
-    """Several indexes as one: the first one that has a project is believed, the others aren't asked for it.
+    """Several package indexes as one: the first that has a project is used, and the others are not asked for it.
 
-    So a name that somebody registers on a later index can't stand in for one's own ("dependency confusion").
+    So nobody can replace a project of the first index by registering its name on another ("dependency confusion").
     Safe to use from several threads.
     """
 
@@ -49,41 +49,44 @@ class PackageIndexes:
         store: Store,
         *,
         max_age: float = _MAX_AGE_SECONDS,
-        note: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """*max_age* is how old, in seconds, a page may be that isn't asked for again; *note* is told of a stale one."""
+        """A cached page that is younger than *max_age* seconds is not fetched again.
+
+        *warn* is called with a message when an index is down, so that older pages are used.
+        """
         self.urls = tuple(http.remember_login(url.rstrip("/")) for url in urls)
         self._http = http
         self._max_age = max_age
-        self._note = note
+        self._warn = warn
         self._folder = store.root / "caches" / "index"
         self._store = store
         self._lock = threading.Lock()
         self._pages: dict[str, Future[Page]] = {}
         self._down: dict[str, Unreachable] = {}
-        self._noted: set[str] = set()
+        self._warned: set[str] = set()
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._threads = 0
-        with suppress(OSError):  # `store clean` goes by a cache folder's age
+        with suppress(OSError):  # `store clean` removes cache folders by their age
             os.utime(self._folder)
 
     def find(
         self, project: str, tags: Collection[Tag] | None = None, *, version: Version | None = None
     ) -> tuple[IndexFile, ...]:
-        """Return the files of *project*, the newest version first; nothing where no index has it.
+        """Return the files of *project*, the newest version first; none when no index has it.
 
-        With *tags*, only the wheels that carry one of them, and the sdists; with *version*, only what is of that one:
+        With *tags*, only sdists, and wheels that have one of them; with *version*, only files of that version. Both are
         much faster for a project with many files.
-        Raises FetchError when an index is down and its page was never seen.
+        Raises FetchError when an index cannot be asked, and its page is not cached.
         """
         name = canonicalize_name(project)
-        mine = self._claim(name)
-        if mine is not None:
-            self._settle(name, mine)
+        future = self._claim(name)
+        if future is not None:
+            self._settle(name, future)
         return await_result(self._pages[name]).files(name, tags, version)
 
     def prefetch(self, projects: Iterable[str]) -> None:
-        """Begin to ask for *projects*, a few at a time, without waiting; errors come out at `find`."""
+        """Begin to fetch the pages of *projects*, a few at a time, without waiting. `find` raises the errors."""
         for project in projects:
             name = canonicalize_name(project)
             if name not in self._pages:
@@ -92,7 +95,7 @@ class PackageIndexes:
             wanted = min(CONNECTIONS - self._threads, self._waiting.qsize())
             self._threads += max(0, wanted)
         for _ in range(wanted):
-            # Threads of our own rather than an executor, which the interpreter waits for however long they take to end.
+            # Not an executor: the interpreter waits for its threads when it exits, however long they take.
             threading.Thread(target=self._serve, name="index", daemon=True).start()
 
     def _serve(self) -> None:
@@ -103,22 +106,22 @@ class PackageIndexes:
                 except queue.Empty:
                     self._threads -= 1
                     return
-            mine = self._claim(name)
-            if mine is not None:
-                self._settle(name, mine)
+            future = self._claim(name)
+            if future is not None:
+                self._settle(name, future)
 
     def _claim(self, name: str) -> Future[Page] | None:
-        """Return the promise that the caller must keep; None where another has made it."""
+        """Return a future that the caller must settle; None when another thread does that."""
         with self._lock:
             if name in self._pages:
                 return None
             return self._pages.setdefault(name, Future())
 
-    def _settle(self, name: str, promise: Future[Page]) -> None:
+    def _settle(self, name: str, future: Future[Page]) -> None:
         try:
-            promise.set_result(self._load(name))
+            future.set_result(self._load(name))
         except BaseException as error:
-            promise.set_exception(error)
+            future.set_exception(error)
 
     def _load(self, name: str) -> Page:
         for url in self.urls if _PROJECT.fullmatch(name) else ():
@@ -139,9 +142,9 @@ class PackageIndexes:
             page = Page({"missing": True}, {})
         except FetchError as error:
             if known is not None:
-                self._note_once(url, error)
+                self._warn_once(url, error)
                 return known
-            hint = error.hint or "another index can be named in PIP_INDEX_URL"
+            hint = error.hint or "set PIP_INDEX_URL to use another index"
             raise FetchError(f"cannot ask the package index for {name}: {error}", hint=hint) from error
         page.header |= {"format": FORMAT, "asked": time.time()}
         with self._store.reporting_disk_errors():
@@ -149,7 +152,7 @@ class PackageIndexes:
         return page
 
     def _ask(self, url: str, name: str, known: Page | None) -> Page:
-        """Return what the index says now. Raises FetchError, and for one that is down without asking it again."""
+        """Return the page that the index has now. Raises FetchError; an index that was down is not asked again."""
         if url in self._down:
             raise self._down[url]
         try:
@@ -158,12 +161,12 @@ class PackageIndexes:
             self._down.setdefault(url, error)
             raise
 
-    def _note_once(self, url: str, error: FetchError) -> None:
+    def _warn_once(self, url: str, error: FetchError) -> None:
         with self._lock:
-            is_news = url not in self._noted
-            self._noted.add(url)
+            is_news = url not in self._warned
+            self._warned.add(url)
         if is_news:
-            self._note(f"what the package index said before is used: {error}")
+            self._warn(f"using cached pages of the package index: {error}")
 
     def _answer(self, url: str, name: str, known: Page | None) -> Page:
         headers = {"Accept": ACCEPT}

@@ -1,4 +1,4 @@
-"""Wheels unpacked into a folder, importable from there."""
+"""Install wheels into a folder, from which they can be imported."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def install_wheel(
 ) -> list[str]:
     """Unpack *wheel* into *folder* and return the files that were written, relative to it.
 
-    *name* is the wheel's own name where the file has another, as a blob of the store has. *select* turns a file's path
-    in *folder* into the one that it gets, or None for one that is left out. Scripts, headers and data go to places
-    that a bundle has not, and are left out too. Raises BuildError when it's not a sound wheel.
+    *name* is the wheel's file name, where *wheel* has another one, as in the store. *select* maps a file's path in
+    *folder* to another path, or to None to leave it out. Scripts, headers and data files are left out, since a bundle
+    has no places for them. Raises BuildError when the wheel is not valid, or its files collide with another package's.
     """
     written = []
     with open_wheel(wheel, name) as archive:
@@ -43,6 +43,7 @@ def install_wheel(
 
 
 def installed_path(member: str, archive: WheelArchive) -> str | None:
+    """Return where the file *member* of a wheel is installed; None when it cannot be imported."""
     top, _, rest = member.partition("/")
     if top != archive.dist_info.removesuffix(".dist-info") + ".data":
         return member
@@ -51,7 +52,7 @@ def installed_path(member: str, archive: WheelArchive) -> str | None:
 
 
 class _Folders:
-    """Makes the folders that files go to, and sees that none leads outside, by way of a link."""
+    """Makes the folders for the files of the wheel *name*; refuses one that a link leads outside of *root*."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._root = root
@@ -68,7 +69,7 @@ class _Folders:
             except (FileExistsError, NotADirectoryError) as error:
                 raise BuildError(f"{self._name}: {path} needs a folder where another package has a file") from error
             if not parent.resolve().is_relative_to(self._real_root):
-                raise BuildError(f"{self._name}: {path} points outside")
+                raise BuildError(f"{self._name}: {path} leads outside of the folder")
             self._known.add(parent)
         if target.is_dir() and not target.is_symlink():
             raise BuildError(f"{self._name}: another package has a folder where {path} goes")

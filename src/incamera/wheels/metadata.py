@@ -1,4 +1,4 @@
-"""What a wheel or an sdist says it needs, learned without fetching the whole of it where that can be."""
+"""The metadata of a wheel or an sdist, without fetching the whole file where possible. Cached in the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.wheels.index import IndexFile
 
-# Raise it when what is kept changes.
+# Raise it when the cached form changes.
 _FORMAT = 1
 _LIMIT = 8 * 1024 * 1024
 _DEPENDENCY_FIELDS = {"requires-dist", "requires-python", "provides-extra"}
@@ -36,7 +36,7 @@ _DEPENDENCY_FIELDS = {"requires-dist", "requires-python", "provides-extra"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """The part of a distribution's core metadata that resolving needs."""
+    """The fields of a distribution's core metadata that resolving needs."""
 
     name: str
     version: Version
@@ -46,33 +46,33 @@ class Metadata:
 
 
 def fetch_wheel_metadata(file: IndexFile, http: Http, store: Store) -> Metadata:
-    """Return what the wheel *file* says of itself: from the index, else out of the wheel's end, else the whole wheel.
+    """Return the metadata of the wheel *file*: from the index, else from the end of the wheel, else from all of it.
 
-    Raises BuildError, naming the file, when it makes no sense: that release can't be used.
+    Raises BuildError that names the file when they are malformed, FetchError when they cannot be fetched.
     """
 
     def fetch() -> dict[str, Any]:
         return _fields(_wheel_metadata(file, http, store))
 
-    return _parse(file, _remember(file, store, fetch))
+    return _parse(file, _cached(file, store, fetch))
 
 
 def fetch_sdist_metadata(file: IndexFile, http: Http, store: Store) -> Metadata | None:
-    """Return what the sdist *file* promises that every wheel built from it needs (PEP 643).
+    """Return the metadata of the sdist *file* that hold for every wheel built from it (PEP 643).
 
-    None where only a build tells. Raises BuildError, as for wheels.
+    None when they are dynamic, so that only a build tells. Raises BuildError or FetchError, as for wheels.
     """
 
     def fetch() -> dict[str, Any]:
         text = _sdist_metadata(file, http, store)
         return {} if text is None else _fields(text)
 
-    fields = _remember(file, store, fetch)
+    fields = _cached(file, store, fetch)
     return _parse(file, fields) if fields and _is_static(fields) else None
 
 
 def parse_metadata(text: bytes, filename: str) -> Metadata:
-    """Return what the METADATA or PKG-INFO *text* of *filename* says. Raises BuildError."""
+    """Return the metadata in *text*, the METADATA or PKG-INFO of *filename*. Raises BuildError when malformed."""
     return _parse_fields(_fields(text), filename)
 
 
@@ -81,12 +81,12 @@ def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> bytes:
         try:
             text = http.get(f"{file.url}.metadata", limit=_LIMIT)
         except NotFound:
-            pass  # some mirrors copy the page, but not these files
+            pass  # some mirrors copy the page, but not the metadata files
         else:
             if file.metadata and hashlib.sha256(text).hexdigest() != file.metadata:
                 raise IntegrityError(
-                    f"{file.filename}.metadata is not the file that the index has the hash of",
-                    hint="the index, or something between it and you, changes files: try another index",
+                    f"{file.filename}.metadata does not have the sha256 that the index gives",
+                    hint="the index, or a proxy on the way, changes files: try another index",
                 )
             return text
     if store.find_blob(file.sha256) is None:
@@ -94,7 +94,7 @@ def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> bytes:
             return find_wheel_metadata(file, http)
         except RangeNotSupported:
             pass
-    return read_wheel_metadata(_whole(file, http, store), file.filename)
+    return read_wheel_metadata(_fetch_whole(file, http, store), file.filename)
 
 
 def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> bytes | None:
@@ -103,15 +103,15 @@ def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> bytes | None:
             return find_pkg_info(file, http)
         except RangeNotSupported:
             pass
-    return read_pkg_info(_whole(file, http, store), file.filename)
+    return read_pkg_info(_fetch_whole(file, http, store), file.filename)
 
 
-def _whole(file: IndexFile, http: Http, store: Store) -> Path:
+def _fetch_whole(file: IndexFile, http: Http, store: Store) -> Path:
     return fetch_files([file], http, store)[file]
 
 
 def _fields(text: bytes) -> dict[str, Any]:
-    """Return the headers that matter. The body, a description, may be 100 times as long."""
+    """Return the headers that `Metadata` needs. The body, a description, may be 100 times as long."""
     headers = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(text)
 
     def values(name: str) -> list[str]:
@@ -140,8 +140,8 @@ def _parse(file: IndexFile, fields: dict[str, Any]) -> Metadata:
     metadata = _parse_fields(fields, file.filename)
     if metadata.name != file.project or metadata.version != file.version:
         raise BuildError(
-            f"{file.filename} says of itself that it is {metadata.name} {metadata.version}",
-            hint="its maker, or the index, has mixed something up: choose another version",
+            f"{file.filename} has the metadata of {metadata.name} {metadata.version}",
+            hint="the file is not what its name says: choose another version",
         )
     return metadata
 
@@ -159,18 +159,18 @@ def _parse_fields(fields: dict[str, Any], filename: str) -> Metadata:
         )
     except (InvalidVersion, InvalidRequirement, InvalidSpecifier) as error:
         reason = " ".join(str(error).split())
-        raise BuildError(f"the metadata of {filename} make no sense: {reason}") from error
+        raise BuildError(f"the metadata of {filename} are malformed: {reason}") from error
     except ValueError as error:
         raise BuildError(f"the metadata of {filename} lack a name or a version") from error
 
 
-def _remember(file: IndexFile, store: Store, fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what was kept for this very file, else what *fetch* returns, and keep that."""
+def _cached(file: IndexFile, store: Store, fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the cached fields of *file*, or the result of *fetch*, which is then cached."""
     path = store.root / "caches" / "metadata" / file.sha256[:2] / f"{file.sha256}.json"
     try:
-        kept = json.loads(path.read_bytes())
-        if kept["format"] == _FORMAT and isinstance(kept["fields"], dict):
-            return dict(kept["fields"])
+        cached = json.loads(path.read_bytes())
+        if cached["format"] == _FORMAT and isinstance(cached["fields"], dict):
+            return dict(cached["fields"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     fields = fetch()

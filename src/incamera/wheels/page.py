@@ -1,6 +1,6 @@
-"""One project's page of a package index, in a form that is quickly read.
+"""A project's page of a package index, cached in a form that is fast to read.
 
-PyPI's page of a project with many releases has 15,000 files and 7 MB; of these a target can use a few hundred.
+PyPI's page of a project with many releases has 15,000 files and 7 MB, of which a target can use a few hundred files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from incamera.simple_index import PageFile
 
-# Raise it when the kept form changes: what an older version wrote is then asked for anew.
+# Raise it when the cached form changes: pages of an older form are then fetched again.
 FORMAT = 1
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _SDIST = "sdist"
@@ -32,9 +32,10 @@ _SDIST_ENDINGS = (".tar.gz", ".zip")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexFile:
-    """A wheel or an sdist. `project` is normalized; `yanked` is the reason, None where it isn't yanked.
+    """A wheel or an sdist of a package index; *kind* says which.
 
-    `metadata` is the sha256 of PEP 658's file (empty where the index gives none), None where there is no such file.
+    *project* is normalized. *size* is in bytes. *yanked* is the reason, None when the file is not yanked. *metadata* is
+    the sha256 of its metadata file (PEP 658): empty where the index gives no hash, None where there is no such file.
     """
 
     project: str
@@ -51,7 +52,7 @@ class IndexFile:
 
 
 class Page:
-    """What an index said of a project: a header, and the files by the tags of their names, each group as JSON."""
+    """The files of a project in an index: a header, and JSON rows of the files, grouped by the tags in their names."""
 
     def __init__(self, header: dict[str, Any], groups: Mapping[str, bytes]) -> None:
         self.header = header
@@ -59,27 +60,31 @@ class Page:
 
     @property
     def is_missing(self) -> bool:
+        """Whether the index has no such project."""
         return bool(self.header.get("missing"))
 
     @property
     def asked(self) -> float:
+        """When the page was fetched, in seconds as `time.time` counts them."""
         return float(self.header["asked"])
 
     def dump(self) -> bytes:
+        """Return the page in the form that `load_page` reads."""
         lines = [json.dumps(self.header).encode()]
         lines += [tags.encode() + b"\t" + rows for tags, rows in self._groups.items()]
         return b"\n".join(lines)
 
     def files(self, project: str, tags: Collection[Tag] | None, version: Version | None) -> tuple[IndexFile, ...]:
+        """Return the files, the newest version first: those that fit *tags* and *version*, unless these are None."""
         by_version: dict[str, list[tuple[str, list[Any]]]] = {}
         for group, rows in self._groups.items():
             if tags is None or group == _SDIST or any(tag in tags for tag in split_tags(group)):
                 for row in json.loads(rows):
                     by_version.setdefault(row[0], []).append((group, row))
-        # Each version is parsed and compared once, not once for each of its files: that's most of the time.
+        # Each version is parsed and compared once, not once for each of its files, which would take most of the time.
         spellings: dict[Version, list[str]] = {}
         for spelling in by_version:
-            with suppress(InvalidVersion):  # from before PEP 440: no requirement can mean it
+            with suppress(InvalidVersion):  # from before PEP 440: no requirement can name it
                 spellings.setdefault(Version(spelling), []).append(spelling)
         found: list[IndexFile] = []
         for parsed in sorted(spellings, reverse=True) if version is None else {version} & spellings.keys():
@@ -89,10 +94,10 @@ class Page:
 
 
 def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
-    """Return rows of JSON for the usable *files*, by the tags in the names of wheels (`cp311-cp311-linux_armv7l`).
+    """Return JSON rows of the usable *files*, by the tags in the names of wheels (`cp311-cp311-linux_armv7l`).
 
-    Left out: files without a sha256, since nothing but a hash could tie a lock to them; other kinds (eggs, installers);
-    what has no name of a distribution of *project*.
+    Left out are files without a sha256, which a lock needs, other kinds of files (eggs, installers), and files whose
+    name is not that of a distribution of *project*.
     """
     groups: dict[str, list[list[object]]] = {}
     for file in files:
@@ -108,7 +113,7 @@ def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
 
 
 def _split_wheel(filename: str, project: str) -> tuple[str, str] | None:
-    """Return the tags and the version in a wheel's name: by cutting, since parsing takes ten times as long."""
+    """Return the tags and the version in the name of a wheel, which packaging's parser takes ten times as long for."""
     if not filename.endswith(".whl"):
         return None
     parts = filename[:-4].split("-")
@@ -122,7 +127,7 @@ def _split_sdist(filename: str, project: str) -> tuple[str, str] | None:
     ending = next((ending for ending in _SDIST_ENDINGS if filename.endswith(ending)), None)
     if ending is None:
         return None
-    # Names from before PEP 625 may have hyphens in them: the project's own name tells where the version begins.
+    # Names from before PEP 625 may contain hyphens: the name of the project tells where the version begins.
     words = filename.removesuffix(ending).split("-")
     for count in range(1, len(words)):
         if _is_name_of("-".join(words[:count]), project):
@@ -156,7 +161,7 @@ def _index_file(project: str, version: Version, group: str, row: list[Any]) -> I
 
 
 def load_page(path: Path) -> Page | None:
-    """Return what was kept at *path*; None where nothing was, or something else."""
+    """Return the page cached in *path*; None when there is none, or it is damaged or of another format."""
     try:
         first, *lines = path.read_bytes().split(b"\n")
         header = json.loads(first)

@@ -1,4 +1,4 @@
-"""Which platform tag a wheel may carry: what its files ask of the system decides, not what built it."""
+"""Which platform tag a wheel may have: that depends on what its files need from the system, not on what built it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from incamera.elf import ElfFacts
 
 _VERSION = re.compile(r"([A-Z]+)_(\d+(?:\.\d+)*)")
-# What a file asks for whose relocations are packed; glibc answers to it from 2.36 on.
+# The symbol version that a file with packed relocations needs. glibc has it from 2.36 on.
 _RELR = "GLIBC_ABI_DT_RELR"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class System:
-    """From glibc 2.*minor* on, systems have other libraries' symbols up to the versions in *newest*."""
+    """Systems with glibc 2.*minor* or newer: *newest* has the newest symbol versions of their other libraries."""
 
     minor: int
     newest: Mapping[str, tuple[int, ...]]
@@ -30,14 +30,16 @@ class System:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manylinux:
+    """`data/manylinux.toml`: the *libraries* that every system has, and the *systems* in the order of their glibc."""
+
     libraries: frozenset[str]
     systems: tuple[System, ...]
 
 
 def find_platform_tag(files: Iterable[ElfFacts], own: Iterable[str], machine: str) -> str:
-    """Return `manylinux_2_X_<machine>`, or `linux_<machine>` where no manylinux system promises all that is needed.
+    """Return `manylinux_2_X_<machine>`, or `linux_<machine>` when no manylinux system has all that is needed.
 
-    *files* are all the ELF files of a wheel, *own* the names of the libraries among them.
+    *files* are the ELF files of a wheel, *own* the names of the libraries among them.
     """
     rules, ours = load_manylinux(), set(own)
     minor = rules.systems[0].minor
@@ -51,14 +53,14 @@ def find_platform_tag(files: Iterable[ElfFacts], own: Iterable[str], machine: st
 
 
 def _oldest_minor(versions: Iterable[str], rules: Manylinux) -> int | None:
-    """Return the minor version of the oldest glibc 2 whose systems have all of *versions*; None when none has."""
+    """Return the minor version of the oldest glibc 2 whose systems have all of *versions*; None when there is none."""
     minor = 0
     for version in versions:
         match = _VERSION.fullmatch(version)
         if version == _RELR:
             minor = max(minor, 36)
         elif match is None:
-            if version.startswith("GLIBC_"):  # GLIBC_PRIVATE: of one build of glibc and no other
+            if version.startswith("GLIBC_"):  # GLIBC_PRIVATE: fits one build of glibc only
                 return None
         elif match[1] == "GLIBC":
             minor = max(minor, _numbers(match[2])[1])
@@ -77,12 +79,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @cache
 def load_manylinux() -> Manylinux:
-    """Raises ConfigError for data that make no sense."""
+    """Return `data/manylinux.toml`. Raises ConfigError when it is malformed."""
     text = resources.files("incamera.wheels").joinpath("data/manylinux.toml").read_text("utf-8")
     return parse_manylinux(tomllib.loads(text))
 
 
 def parse_manylinux(table: Mapping[str, Any]) -> Manylinux:
+    """Return the rules in *table*. Raises ConfigError when they are malformed."""
     try:
         systems = tuple(
             System(
@@ -95,4 +98,4 @@ def parse_manylinux(table: Mapping[str, Any]) -> Manylinux:
             raise ValueError("the systems must come in the order of their glibc")
         return Manylinux(libraries=frozenset(table["libraries"]), systems=systems)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"the data of manylinux are wrong: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"manylinux.toml is wrong: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Metadata out of a wheel or an sdist: of a file at hand, or by fetching no more than the part that holds them."""
+"""Read the metadata in a wheel or an sdist: in a local file, or by fetching only the part of it that has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
 from incamera.http import RangeNotSupported
-from incamera.wheels.damage import reading
+from incamera.wheels.damage import reading_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from incamera.http import Http
     from incamera.wheels.index import IndexFile
 
-# No metadata are longer; what claims to be is not read to its end.
+# Longer metadata are refused. In bytes.
 _LIMIT = 8 * 1024 * 1024
-# Most wheels' directory and metadata lie in so many bytes at the end.
+# The last bytes of a wheel that are fetched first: most have their directory and metadata there.
 _TAIL_BYTES = 96 * 1024
 _STEP_BYTES = 64 * 1024
-_MOST_REQUESTS = 6
-# How much of an sdist is looked through. Back ends that write PKG-INFO last make the whole file needed.
+_MAX_REQUESTS = 6
+# How many bytes of an sdist are fetched, step by step. Where PKG-INFO comes later, the whole file is needed.
 _SDIST_STEPS = (64 * 1024, 448 * 1024, 1536 * 1024)
 
 
@@ -36,13 +36,13 @@ def find_wheel_metadata(file: IndexFile, http: Http) -> bytes:
 
     Raises RangeNotSupported when the whole wheel is needed, BuildError when it is damaged.
     """
-    with reading(file.filename):
+    with reading_archive(file.filename):
         return _read_wheel(_RemoteFile(http, file.url), file.filename)
 
 
 def read_wheel_metadata(path: Path, filename: str) -> bytes:
-    """Return METADATA of the wheel at *path*. Raises BuildError."""
-    with reading(filename), path.open("rb") as stream:
+    """Return METADATA of the wheel at *path*; messages call it *filename*. Raises BuildError when it is damaged."""
+    with reading_archive(filename), path.open("rb") as stream:
         return _read_wheel(stream, filename)
 
 
@@ -51,15 +51,15 @@ def find_pkg_info(file: IndexFile, http: Http) -> bytes | None:
 
     Raises RangeNotSupported when the whole sdist is needed, BuildError when it is damaged.
     """
-    with reading(file.filename):
+    with reading_archive(file.filename):
         if file.filename.endswith(".zip"):
             return _read_zip_sdist(_RemoteFile(http, file.url), file.filename)
         return _stream_pkg_info(file, http)
 
 
 def read_pkg_info(path: Path, filename: str) -> bytes | None:
-    """Return PKG-INFO of the sdist at *path*, None where it has none. Raises BuildError."""
-    with reading(filename), path.open("rb") as stream:
+    """Return PKG-INFO of the sdist at *path*; None where it has none. Raises BuildError when it is damaged."""
+    with reading_archive(filename), path.open("rb") as stream:
         if filename.endswith(".zip"):
             return _read_zip_sdist(stream, filename)
         with tarfile.open(fileobj=stream, mode="r|gz") as archive:
@@ -67,7 +67,7 @@ def read_pkg_info(path: Path, filename: str) -> bytes | None:
 
 
 def _read_wheel(stream: BinaryIO | _RemoteFile, filename: str) -> bytes:
-    """Return METADATA out of the one folder `*.dist-info` at the top; where there are several, the wheel's own."""
+    """Return METADATA of the folder `*.dist-info`; where there are several, of the one with the wheel's name."""
     with zipfile.ZipFile(stream) as archive:
         infos = [info for info in archive.infolist() if re.fullmatch(r"[^/\\]+\.dist-info/METADATA", info.filename)]
         if len(infos) > 1:
@@ -110,7 +110,7 @@ def _find_in_tar(archive: tarfile.TarFile, filename: str) -> bytes | None:
 
 
 def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
-    """Return PKG-INFO from the beginning of a .tar.gz, asking for more and more of it."""
+    """Return PKG-INFO from the beginning of a .tar.gz, of which more and more is fetched."""
     data = b""
     for step in _SDIST_STEPS:
         part = http.get_range(file.url, len(data), step)
@@ -121,14 +121,17 @@ def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
         except (tarfile.TarError, EOFError, zlib.error):
             if len(data) >= part.total:
                 raise
-            found = None  # the archive goes on
+            found = None  # only cut off: the archive has more
         if found is not None or len(data) >= part.total:
             return found
     raise RangeNotSupported(f"{file.url}: no PKG-INFO near the beginning")
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file on a server, of which only what is read is fetched, a good piece at a time."""
+    """A file on a server. Only the parts that are read are fetched, at least 64 KiB at a time.
+
+    Raises RangeNotSupported when too much of it is needed.
+    """
 
     def __init__(self, http: Http, url: str) -> None:
         self._http = http
@@ -140,7 +143,7 @@ class _RemoteFile(io.RawIOBase):
         self._fetch(-1, _TAIL_BYTES)
 
     def _fetch(self, first: int, size: int) -> None:
-        if self._requests == _MOST_REQUESTS:
+        if self._requests == _MAX_REQUESTS:
             raise RangeNotSupported(f"{self._url}: too much of it is needed")
         self._requests += 1
         part = self._http.get_range(self._url, first, size)
@@ -161,7 +164,7 @@ class _RemoteFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError("a place before the beginning")
+            raise ValueError("seek before the beginning")
         self._position = base + offset
         return self._position
 
@@ -173,7 +176,8 @@ class _RemoteFile(io.RawIOBase):
         while self._position < end:
             piece = self._at(self._position)
             if not piece:
-                # Up to what is there already: the directory of a large wheel begins before the tail and ends in it.
+                # At most up to the next part that was fetched: a large wheel's directory begins before the tail and
+                # ends in it.
                 known = [first for first, _ in self._parts if first > self._position]
                 most = min([self._size, *known]) - self._position
                 self._fetch(self._position, min(most, max(end - self._position, _STEP_BYTES)))

@@ -1,7 +1,7 @@
-"""A wheel that was just cross-built, made self-contained and truthful.
+"""Repair a wheel that was cross-built, as auditwheel does.
 
-The libraries that its own build made come along in it, found relative to whoever needs them; no path of the computer
-that built it stays; its tags say what it needs. Same input, same bytes.
+The libraries that its build made are copied into it, and found through relative run paths. No path of the computer that
+built it remains. Its tags say which system it needs. Equal input gives equal bytes.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def repair_wheel(
     patchelf: Sequence[str],
     drop: Sequence[str] = (),
 ) -> Path:
-    """Write the repaired *wheel* into the folder *destination*, and return its path: its name tells its tags.
+    """Write the repaired *wheel* into the folder *destination*, and return its path, whose name has the new tags.
 
-    *private* maps the soname of each library that the build made to its file; *provided* tells whether the system, or
-    the bundle, will have a library of that soname; *patchelf* is how that program is called; files of the wheel whose
-    path matches a pattern of *drop* are left out. Raises BuildError, with the file, for what cannot be made right.
+    *private* maps the soname of each library that the build made to its file. *provided* says whether the system or the
+    bundle has a library with that soname. *patchelf* is the command line of that program. Files of the wheel whose path
+    matches a pattern in *drop* are left out. Raises BuildError that names the file when it cannot be repaired.
     """
     destination.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".repair-", dir=destination) as scratch, open_wheel(wheel) as archive:
@@ -75,14 +75,18 @@ def repair_wheel(
 
 @dataclass(slots=True, eq=False)
 class _Binary:
-    """An ELF file of the wheel. *member* is its path in the archive, *place* where it is once installed."""
+    """An ELF file of the wheel.
+
+    *member* is its path in the archive, *place* its path once installed. *soname* is a new soname for it, or None.
+    *renamed* maps libraries that it needs to their new sonames.
+    """
 
     member: str
     place: str
     facts: ElfFacts
     is_module: bool = False
-    soname: str | None = None  # that it must be given
-    renamed: dict[str, str] = field(default_factory=dict)  # what it asks for → what it's to ask for
+    soname: str | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -120,8 +124,8 @@ class _Repair:
             self.binaries.append(binary)
 
     def run(self) -> None:
-        for binary in self.binaries:  # which grow while private libraries are added
-            run_path = self._settle(binary)
+        for binary in self.binaries:  # the list grows as private libraries are added
+            run_path = self._find_libraries(binary)
             self._patch(binary, run_path)
         for binary in self.binaries:
             binary.facts = self._read(self._root / binary.member, binary.member)
@@ -139,8 +143,8 @@ class _Repair:
             )
         return facts
 
-    def _settle(self, binary: _Binary) -> list[str]:
-        """Decide where each library that *binary* needs comes from, and return its run path."""
+    def _find_libraries(self, binary: _Binary) -> list[str]:
+        """Find the libraries that *binary* needs; return its new run path. Raises BuildError when one is missing."""
         run_path = [entry for entry in map(_inner_path, binary.facts.run_path) if entry is not None]
         run_path = list(dict.fromkeys(entry for entry in run_path if self._leads_inside(binary, entry)))
         for needed in binary.facts.needed:
@@ -154,7 +158,7 @@ class _Repair:
             elif not self._provided(name):
                 raise BuildError(
                     f"{self._wheel}: {binary.place} needs {name}, which neither the wheel nor the system has",
-                    hint="name the Debian package that has it in the recipe of this package, under sdist: dev or debs",
+                    hint="add the Debian package that has it to dev or debs in [sdist] of this package's recipe",
                 )
             if name != needed:
                 binary.renamed[needed] = name
@@ -167,7 +171,7 @@ class _Repair:
         return folder == "." or any((other.folder + "/").startswith(folder + "/") for other in self.binaries)
 
     def _find_own(self, name: str, binary: _Binary, run_path: Sequence[str]) -> _Binary | None:
-        """Return the wheel's own library of that name: the one that the loader would find, else any."""
+        """Return the library called *name* in the wheel: the one that the loader would find, else the first."""
         found = [
             other
             for other in self.binaries
@@ -177,7 +181,7 @@ class _Repair:
         return next((other for other in found if (other.folder or ".") in near), found[0] if found else None)
 
     def _vendor(self, name: str) -> _Binary | None:
-        """Take the private library *name* into the wheel, under a name that no other package's copy has."""
+        """Copy the private library *name* into the wheel, with a hash in its new name, which makes that unique."""
         if name not in self._private:
             return None
         if name not in self._vendored:
@@ -196,7 +200,7 @@ class _Repair:
         return self._vendored[name]
 
     def _patch(self, binary: _Binary, run_path: Sequence[str]) -> None:
-        # A process for each: patchelf mixes names up when it's to change several kinds at once.
+        # One call for each option: patchelf confuses names when it changes several kinds at once.
         options: list[list[str]] = []
         if binary.soname is not None:
             options.append(["--set-soname", binary.soname])
@@ -214,22 +218,22 @@ class _Repair:
 
 
 def _is_module(path: Path) -> bool:
-    """Can Python import the ELF file at *path*? Its name tells it only where the build follows the custom."""
+    """Whether the ELF file at *path* is an extension module: by its name, else by its PyInit_ function."""
     if re.search(r"\.(cpython-[^.]*|abi3)\.so$", path.name):
         return True
     return path.name.endswith(".so") and any(name.startswith("PyInit_") for name in read_symbols(path).exports)
 
 
 def _inner_path(entry: str) -> str | None:
-    """Return the path that the run path's *entry* takes from its file's own folder; None for an absolute one."""
+    """Return *entry* of a run path relative to the folder of its file; None for an absolute path."""
     match = _ORIGIN.fullmatch(entry)
     return None if match is None else posixpath.normpath(match[1] or ".")
 
 
 def _tags(wheel: str, binaries: Sequence[_Binary], target: Target) -> str | None:
-    """Return the truthful tags of a wheel with *binaries* (`cp311-cp311-manylinux_2_36_armv7l`), None for one without.
+    """Return the tags that fit *binaries* (`cp311-cp311-manylinux_2_36_armv7l`); None when the wheel has none.
 
-    Python and ABI stay as they were built, unless that says of an extension module that more can import it than can.
+    The tags for Python and ABI stay, unless they promise for an extension module more Pythons than can import it.
     """
     if not binaries:
         return None

@@ -1,4 +1,4 @@
-"""The wheel tags that a target takes, whatever this computer takes."""
+"""Which wheel tags fit a target. The host's own tags do not matter."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
-# The oldest glibc that manylinux knows for ARM, and the name from before tags had a glibc's number in them (PEP 599).
+# The oldest glibc with a manylinux policy for ARM (2.17), and its older name (PEP 599).
 _OLDEST_MINOR = 17
 _LEGACY = {17: "manylinux2014"}
 
 
 @cache
 def supported_tags(target: Target) -> Mapping[Tag, int]:
-    """Return each tag that runs on *target* with its rank, 0 for the best: pip's order on such a machine."""
+    """Return the tags of wheels that run on *target*, each with its rank: 0 is the best, as pip orders them."""
     version = tuple(int(part) for part in target.python.split("."))
     interpreter = f"cp{target.python.replace('.', '')}"
     names = platforms(target)
@@ -31,7 +31,7 @@ def supported_tags(target: Target) -> Mapping[Tag, int]:
 
 
 def platforms(target: Target) -> list[str]:
-    """Return the platform tags, those for the newest glibc first."""
+    """Return the platform tags that fit *target*, those for the newest glibc first."""
     machine = target.architecture.facts.wheel
     newest = int(target.suite.glibc.split(".")[1])
     names = []
@@ -44,7 +44,7 @@ def platforms(target: Target) -> list[str]:
 
 @cache
 def split_tags(tags: str) -> frozenset[Tag]:
-    """Return the tags that `cp311-cp311-linux_armv7l.manylinux2014_armv7l` stands for; none when it makes no sense."""
+    """Return the tags in *tags* (`cp311-cp311-linux_armv7l.manylinux2014_armv7l`); none when it is malformed."""
     try:
         return frozenset(parse_tag(tags))
     except ValueError:  # old wheels have tags like `py36+-none-any`
@@ -52,9 +52,9 @@ def split_tags(tags: str) -> frozenset[Tag]:
 
 
 def wheel_rank(filename: str, supported: Mapping[Tag, int]) -> tuple[int, int] | None:
-    """Return what sorts the wheels of one release, the best first; None where the wheel *filename* doesn't fit.
+    """Return a value that sorts the wheels of one release, the best first; None when the wheel *filename* does not fit.
 
-    Of two with equal tags the one with the higher build number is the better one.
+    Of two wheels with equal tags, the one with the higher build number is better.
     """
     parts = filename.removesuffix(".whl").split("-")
     ranks = [supported[tag] for tag in split_tags("-".join(parts[-3:])) if tag in supported]

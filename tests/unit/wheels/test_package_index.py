@@ -1,3 +1,5 @@
+"""Package indexes: which files of a project are found, and when an index is asked."""
+
 from __future__ import annotations
 
 import json
@@ -27,7 +29,7 @@ def names(files: Any) -> list[str]:
     return [file.filename for file in files]
 
 
-def test_the_newest_version_comes_first_and_tags_choose(index: Index) -> None:
+def test_files_are_found_newest_version_first_and_filtered_by_tags(index: Index) -> None:
     for filename in (
         "own-1.9.tar.gz",
         "own-1.9-cp311-cp311-linux_armv7l.whl",
@@ -48,7 +50,7 @@ def test_the_newest_version_comes_first_and_tags_choose(index: Index) -> None:
     assert len(index.web.requests) == 1
 
 
-def test_what_a_file_tells_is_kept(index: Index) -> None:
+def test_all_fields_of_a_file_are_cached(index: Index) -> None:
     more: dict[str, Any] = {"requires-python": ">=3.9", "yanked": "", "core-metadata": True, "upload-time": "2024"}
     index.add("own-1.0-py3-none-any.whl", b"12", **more)
     for _ in range(2):  # once from the index, once from the store
@@ -85,7 +87,7 @@ def test_what_a_file_tells_is_kept(index: Index) -> None:
         "",
     ],
 )
-def test_what_is_no_distribution_of_the_project_is_left_out(index: Index, filename: str) -> None:
+def test_files_that_are_no_wheel_or_sdist_of_the_project_are_left_out(index: Index, filename: str) -> None:
     index.add(filename)
     index.add("own-2.0.zip")
     assert names(index.open().find("own")) == ["own-2.0.zip"]
@@ -102,22 +104,22 @@ def test_what_is_no_distribution_of_the_project_is_left_out(index: Index, filena
         ("own-2", "own-2-3.zip", "3"),
     ],
 )
-def test_names_from_all_times_are_understood(index: Index, project: str, filename: str, version: str) -> None:
+def test_names_of_old_files_are_parsed(index: Index, project: str, filename: str, version: str) -> None:
     assert index.add(filename, project=project).version == Version(version)
 
 
-def test_a_file_without_a_sha256_cannot_be_locked_and_is_left_out(index: Index) -> None:
+def test_a_file_without_a_sha256_is_left_out(index: Index) -> None:
     index.add("own-1.0.tar.gz", hashes={"md5": "0" * 32})
     assert index.open().find("own") == ()
 
 
-def test_a_project_that_is_nowhere_has_no_files(index: Index) -> None:
+def test_an_unknown_project_has_no_files(index: Index) -> None:
     assert index.open().find("nothing") == ()
     assert index.open().find("nothing", TAGS) == ()
-    assert len(index.web.requests) == 1  # that, too, is remembered for a while
+    assert len(index.web.requests) == 1  # a missing project is cached, too
 
 
-def test_the_first_index_that_has_a_project_is_the_only_one_believed(index: Index, web: Web) -> None:
+def test_only_the_first_index_that_has_a_project_is_used(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     index.add("both-1.0.tar.gz", project="both")
     page = {"files": [{"filename": "both-9.tar.gz", "url": "both-9.tar.gz", "hashes": {"sha256": "0" * 64}}]}
@@ -128,7 +130,7 @@ def test_the_first_index_that_has_a_project_is_the_only_one_believed(index: Inde
     assert web.requests == ["/company/both/", "/company/own/", "/simple/own/"]
 
 
-def test_an_index_that_is_down_is_not_passed_over(index: Index, web: Web) -> None:
+def test_an_index_that_is_down_is_an_error_and_not_skipped(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     web.pages["/company/own/"] = web.status(503)
     with pytest.raises(FetchError, match=r"cannot ask the package index for own: .*503") as caught:
@@ -136,18 +138,18 @@ def test_an_index_that_is_down_is_not_passed_over(index: Index, web: Web) -> Non
     assert caught.value.hint
 
 
-def test_a_page_is_asked_for_again_when_it_is_old_and_sent_only_if_it_changed(index: Index, web: Web) -> None:
+def test_an_old_page_is_requested_with_its_etag(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     index.publish("own", ETag='"1"')
     assert len(index.open(max_age=0).find("own")) == 1
     web.pages["/simple/own/"] = web.status(304)
     assert len(index.open(max_age=0).find("own")) == 1
     assert web.headers[1]["if-none-match"] == '"1"'
-    index.open().find("own")  # asked a moment ago
+    index.open().find("own")  # fetched a moment ago
     assert len(web.requests) == 2
 
 
-def test_a_page_without_an_etag_is_compared_by_its_time(index: Index, web: Web) -> None:
+def test_an_old_page_without_etag_is_requested_with_its_last_modified(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     index.publish("own", Last_Modified="Sat, 01 Jan 2022 00:00:00 GMT")
     index.open(max_age=0).find("own")
@@ -155,35 +157,35 @@ def test_a_page_without_an_etag_is_compared_by_its_time(index: Index, web: Web) 
     assert web.headers[1]["if-modified-since"] == "Sat, 01 Jan 2022 00:00:00 GMT"
 
 
-def test_with_the_index_down_what_it_said_before_is_used_and_the_user_told_once(index: Index, web: Web) -> None:
+def test_when_an_index_is_down_cached_pages_are_used_with_one_warning(index: Index, web: Web) -> None:
     for project in ("own", "other"):
         index.add(f"{project}-1.0.tar.gz", project=project)
         web.pages[f"/simple/{project}/"] = web.status(503)
-    notes: list[str] = []
+    warnings: list[str] = []
     address = index.url.replace("://", "://me:secret@")
-    indexes = index.open(address, max_age=0, note=notes.append)
+    indexes = index.open(address, max_age=0, warn=warnings.append)
     assert len(indexes.find("own")) == 1
     asked = len(web.requests)
     assert len(indexes.find("other")) == 1
     with pytest.raises(FetchError, match=r"for new: .*503"):
         indexes.find("new")
-    assert len(web.requests) == asked  # one that is down isn't waited for again and again
-    [note] = notes
-    assert "503" in note
-    assert "secret" not in note
+    assert len(web.requests) == asked  # an index that is down is not requested again
+    [warning] = warnings
+    assert "503" in warning
+    assert "secret" not in warning
 
 
-def test_a_page_that_has_become_nonsense_is_not_kept(index: Index, web: Web) -> None:
+def test_a_page_that_is_not_of_an_index_does_not_replace_the_cached_one(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     web.pages["/simple/own/"] = b"log in, please"
-    notes: list[str] = []
+    warnings: list[str] = []
     for _ in range(2):
-        assert len(index.open(max_age=0, note=notes.append).find("own")) == 1
-    assert len(notes) == 2
-    assert "not a page of a package index" in notes[0]
+        assert len(index.open(max_age=0, warn=warnings.append).find("own")) == 1
+    assert len(warnings) == 2
+    assert "not a page of a package index" in warnings[0]
 
 
-def test_one_page_that_is_refused_does_not_make_an_index_down(index: Index, web: Web) -> None:
+def test_an_index_that_refuses_one_page_is_still_asked_for_others(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     web.pages["/simple/secret/"] = web.status(403)
     indexes = index.open(max_age=0)
@@ -192,7 +194,7 @@ def test_one_page_that_is_refused_does_not_make_an_index_down(index: Index, web:
     assert len(indexes.find("own")) == 1
 
 
-def test_a_page_in_the_store_that_is_damaged_is_fetched_anew(index: Index) -> None:
+def test_a_damaged_page_in_the_store_is_fetched_again(index: Index) -> None:
     index.add("own-1.0.tar.gz")
     [kept] = (index.store.root / "caches/index").glob("*/own.page")
     for damage in (b"", b"\x00\xff", b'{"format": 1}', b"[]", b'{"format": -1, "asked": 1}'):
@@ -201,7 +203,7 @@ def test_a_page_in_the_store_that_is_damaged_is_fetched_anew(index: Index) -> No
     assert len(index.web.requests) == 5
 
 
-def test_an_age_from_the_future_is_no_age(index: Index) -> None:
+def test_a_cached_page_from_the_future_is_fetched_again(index: Index) -> None:
     index.add("own-1.0.tar.gz")
     [kept] = (index.store.root / "caches/index").glob("*/own.page")
     header, newline, rest = kept.read_bytes().partition(b"\n")
@@ -222,12 +224,12 @@ def test_no_password_is_written_to_the_store(index: Index) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../../x", "/x", "a/b", "", "-", "x y", "x?y", "x%2e"])
-def test_what_is_no_name_is_asked_of_nobody(index: Index, name: str) -> None:
+def test_an_invalid_project_name_is_not_requested(index: Index, name: str) -> None:
     assert index.open().find(name) == ()
     assert not index.web.requests
 
 
-def test_prefetching_asks_for_several_at_once_and_each_only_once(index: Index, web: Web) -> None:
+def test_prefetching_requests_several_pages_at_once_and_each_only_once(index: Index, web: Web) -> None:
     projects = [f"p{number}" for number in range(12)]
     for project in projects:
         index.add(f"{project}-1.tar.gz", project=project)
@@ -249,7 +251,7 @@ def test_prefetching_asks_for_several_at_once_and_each_only_once(index: Index, w
     assert sorted(web.requests) == sorted(f"/simple/{project}/" for project in projects)
 
 
-def test_an_error_while_prefetching_comes_out_at_find(index: Index, web: Web) -> None:
+def test_find_raises_an_error_of_prefetching(index: Index, web: Web) -> None:
     web.pages["/simple/own/"] = web.status(200, b"log in, please")
     indexes = index.open()
     indexes.prefetch(["own"])
@@ -257,7 +259,7 @@ def test_an_error_while_prefetching_comes_out_at_find(index: Index, web: Web) ->
         indexes.find("own")
 
 
-def test_several_threads_share_it(index: Index, web: Web) -> None:
+def test_several_threads_request_a_page_only_once(index: Index, web: Web) -> None:
     index.add("own-1.0.tar.gz")
     indexes = index.open(max_age=0)
     found: list[int] = []
@@ -270,14 +272,14 @@ def test_several_threads_share_it(index: Index, web: Web) -> None:
     assert web.requests == ["/simple/own/"]
 
 
-def test_html_indexes_are_understood(index: Index, web: Web) -> None:
+def test_html_indexes_are_supported(index: Index, web: Web) -> None:
     link = f'<a href="/f/own-1.0-py3-none-any.whl#sha256={"1" * 64}" data-yanked="">own</a>'
     web.pages["/simple/own/"] = f"<!DOCTYPE html><body>{link}</body>".encode()
     [file] = index.open().find("own", TAGS)
     assert (file.url, file.sha256, file.yanked) == (f"{web.url}/f/own-1.0-py3-none-any.whl", "1" * 64, "")
 
 
-def test_cleaning_the_store_spares_an_index_in_use(http: Http, store: Store) -> None:
+def test_opening_indexes_marks_their_cache_as_used(http: Http, store: Store) -> None:
     folder = store.root / "caches/index"
     folder.mkdir(parents=True)
     os.utime(folder, (1, 1))

@@ -1,3 +1,5 @@
+"""The platform tag of a wheel, from what its files need."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -31,16 +33,16 @@ def tag(needs: dict[str, tuple[str, ...]], *, own: tuple[str, ...] = (), more: t
         ({"libjpeg.so.62": ("LIBJPEG_6.2",)}, "linux_armv7l"),
     ],
 )
-def test_what_is_asked_of_the_system_decides(needs: dict[str, tuple[str, ...]], platform: str) -> None:
+def test_needed_symbol_versions_decide_the_tag(needs: dict[str, tuple[str, ...]], platform: str) -> None:
     assert tag(needs) == platform
 
 
-def test_the_wheels_own_libraries_are_not_asked_of_the_system() -> None:
+def test_libraries_in_the_wheel_do_not_count() -> None:
     assert tag({}, more=("libown.so.1",)) == "linux_armv7l"
     assert tag({}, more=("libown.so.1",), own=("libown.so.1",)) == "manylinux_2_17_armv7l"
 
 
-def test_the_file_that_asks_most_decides() -> None:
+def test_the_file_that_needs_the_newest_glibc_decides() -> None:
     files = [
         ElfFacts(machine="EM_ARM", bits=32, needed=("libc.so.6",), needs={"libc.so.6": (f"GLIBC_2.{minor}",)})
         for minor in (4, 33, 28)
@@ -48,7 +50,7 @@ def test_the_file_that_asks_most_decides() -> None:
     assert find_platform_tag(files, (), "armv7l") == "manylinux_2_33_armv7l"
 
 
-def test_data_that_are_wrong_are_refused() -> None:
+def test_malformed_manylinux_data_are_refused() -> None:
     sound: dict[str, Any] = {
         "libraries": ["libc.so.6"],
         "systems": [{"glibc": 17, "GCC": "4.7.0"}, {"glibc": 20, "GCC": "7.0"}],

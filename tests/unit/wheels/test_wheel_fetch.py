@@ -1,3 +1,5 @@
+"""Fetching wheels and sdists: verified, and found elsewhere when their URL no longer works."""
+
 from __future__ import annotations
 
 import os
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 NAME = "own-1.0-py3-none-any.whl"
 
 
-def test_everything_arrives_verified_and_is_not_fetched_again(index: Index) -> None:
+def test_all_files_are_fetched_once_and_then_found_in_the_store(index: Index) -> None:
     bodies = {f"own-{number}-py3-none-any.whl": os.urandom(1000 + number) for number in range(12)}
     files = [index.add(name, data) for name, data in bodies.items()]
     progress = list[int]()
@@ -38,24 +40,24 @@ def test_everything_arrives_verified_and_is_not_fetched_again(index: Index) -> N
     assert len(index.web.requests) == 12
 
 
-def test_the_biggest_are_asked_for_first(index: Index) -> None:
+def test_the_largest_files_are_fetched_first(index: Index) -> None:
     files = [index.add(f"own-{size}.tar.gz", os.urandom(size)) for size in (2000, 3000, 1000)]
     fetch_files(files, index.http, index.store, connections=1)
     assert [path.rpartition("-")[2] for path in index.web.requests] == ["3000.tar.gz", "2000.tar.gz", "1000.tar.gz"]
 
 
 @pytest.mark.parametrize("size", [4, None])
-def test_a_changed_file_is_refused_and_not_kept(index: Index, web: Web, size: int | None) -> None:
+def test_a_file_with_another_hash_is_refused_and_not_kept(index: Index, web: Web, size: int | None) -> None:
     file = replace(index.add(NAME, b"good"), size=size)
     web.pages[f"/files/{NAME}"] = b"evil" if size else b"something longer"
-    with pytest.raises(IntegrityError, match=f"{NAME} is not the file that was chosen") as caught:
+    with pytest.raises(IntegrityError, match=f"{NAME} is not the file that was locked") as caught:
         fetch_files([file], index.http, index.store, indexes=index.open())
     assert "index" in str(caught.value.hint)
     assert index.store.find_blob(file.sha256) is None
     assert len(web.requests) == 1
 
 
-def test_a_file_of_another_size_is_a_changed_file(index: Index, web: Web) -> None:
+def test_a_file_of_another_size_is_refused(index: Index, web: Web) -> None:
     file = index.add(NAME, b"good")
     web.pages[f"/files/{NAME}"] = b"longer"
     with pytest.raises(IntegrityError, match=NAME) as caught:
@@ -64,16 +66,18 @@ def test_a_file_of_another_size_is_a_changed_file(index: Index, web: Web) -> Non
 
 
 @pytest.mark.parametrize(("filename", "project"), [(NAME, "own"), ("scikit-image-1.0.tar.gz", "scikit-image")])
-def test_a_file_that_is_gone_says_what_to_do(index: Index, web: Web, filename: str, project: str) -> None:
+def test_a_file_that_the_index_no_longer_has_is_an_error_with_a_hint(
+    index: Index, web: Web, filename: str, project: str
+) -> None:
     file = index.add(filename, b"data", project=project)
     del web.pages[f"/files/{filename}"]
-    with pytest.raises(FetchError, match=f"{filename} is gone from the index") as caught:
+    with pytest.raises(FetchError, match=f"no longer has {filename}") as caught:
         fetch_files([file], index.http, index.store, indexes=index.open())
     assert f"incamera lock --upgrade {project}" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("trouble", [404, 403, 500])
-def test_a_file_whose_address_no_longer_works_is_found_by_its_hash_in_the_users_indexes(
+def test_a_file_whose_url_no_longer_works_is_found_by_hash_in_the_users_indexes(
     index: Index, web: Web, trouble: int
 ) -> None:
     file = index.add(NAME, b"data")
@@ -83,14 +87,14 @@ def test_a_file_whose_address_no_longer_works_is_found_by_its_hash_in_the_users_
     assert paths[elsewhere].read_bytes() == b"data"
 
 
-def test_another_file_of_the_same_name_will_not_do(index: Index, web: Web) -> None:
+def test_a_file_of_the_same_name_with_another_hash_is_not_taken(index: Index, web: Web) -> None:
     file = index.add(NAME, b"data")
     elsewhere = replace(file, url=f"{web.url}/other", sha256="0" * 64)
-    with pytest.raises(FetchError, match="gone from the index"):
+    with pytest.raises(FetchError, match="no longer has"):
         fetch_files([elsewhere], index.http, index.store, indexes=index.open())
 
 
-def test_with_the_index_down_too_the_first_trouble_is_told(index: Index, web: Web) -> None:
+def test_when_the_index_is_down_too_the_first_error_is_raised(index: Index, web: Web) -> None:
     file = replace(index.add("new-1.0.tar.gz", b"data", project="new"), url=f"{web.url}/other")
     web.pages["/other"] = web.status(503)
     web.pages["/company/new/"] = web.status(500)
@@ -98,7 +102,7 @@ def test_with_the_index_down_too_the_first_trouble_is_told(index: Index, web: We
         fetch_files([file], index.http, index.store, indexes=index.open(f"{web.url}/company"))
 
 
-def test_a_blob_that_a_crash_has_cut_short_is_fetched_again(index: Index) -> None:
+def test_an_empty_blob_in_the_store_is_fetched_again(index: Index) -> None:
     file = index.add(NAME, b"data")
     path = index.store.blob_path(file.sha256)
     path.parent.mkdir(parents=True)
@@ -106,7 +110,7 @@ def test_a_blob_that_a_crash_has_cut_short_is_fetched_again(index: Index) -> Non
     assert fetch_files([file], index.http, index.store)[file].read_bytes() == b"data"
 
 
-def test_addresses_that_are_not_of_the_web_are_refused(index: Index, tmp_path: Path) -> None:
+def test_urls_other_than_http_are_refused(index: Index, tmp_path: Path) -> None:
     file: IndexFile = index.add(NAME, b"data")
     (tmp_path / "data").write_bytes(b"data")
     for url in (f"file://{tmp_path}/data", "ftp://127.0.0.1/x", "//x", "x"):

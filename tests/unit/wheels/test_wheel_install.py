@@ -1,5 +1,9 @@
+"""Installing wheels: what is unpacked, and every fault of a wheel is refused."""
+
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import stat
 import zipfile
@@ -31,7 +35,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
-def test_what_can_be_imported_is_unpacked_and_listed(make: Make, write: Write, folder: Path) -> None:
+def test_importable_files_are_unpacked_and_returned(make: Make, write: Write, folder: Path) -> None:
     data = make.wheel(
         {
             "own/__init__.py": b"a",
@@ -50,7 +54,7 @@ def test_what_can_be_imported_is_unpacked_and_listed(make: Make, write: Write, f
     assert (folder / "own/fast.so").read_bytes() == b"c"
 
 
-def test_a_choice_leaves_out_and_moves(make: Make, write: Write, folder: Path) -> None:
+def test_select_renames_and_leaves_out_files(make: Make, write: Write, folder: Path) -> None:
     def select(path: str) -> str | None:
         if "/tests/" in path or ".dist-info/" in path:
             return None
@@ -61,7 +65,7 @@ def test_a_choice_leaves_out_and_moves(make: Make, write: Write, folder: Path) -
     assert files_in(folder) == {"sub/own/a.py"}
 
 
-def test_programs_stay_programs_and_all_can_be_read(make: Make, write: Write, folder: Path) -> None:
+def test_executables_stay_executable_and_all_files_are_readable(make: Make, write: Write, folder: Path) -> None:
     files = {"own/tool": b"#!", "own/data": b"", f"{INFO}/METADATA": b"", f"{INFO}/WHEEL": b""}
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as packed:
@@ -73,12 +77,12 @@ def test_programs_stay_programs_and_all_can_be_read(make: Make, write: Write, fo
     assert [(folder / name).stat().st_mode & 0o777 for name in ("own/tool", "own/data")] == [0o755, 0o644]
 
 
-def test_a_blob_of_the_store_is_called_by_its_own_name(make: Make, write: Write, folder: Path) -> None:
+def test_errors_of_a_blob_name_the_wheel(make: Make, write: Write, folder: Path) -> None:
     with pytest.raises(BuildError, match=r"own-1\.0-py3-none-any\.whl"):
         install_wheel(write(b"x", "0" * 64), folder, name="own-1.0-py3-none-any.whl")
 
 
-def test_a_link_that_lies_there_is_replaced_and_not_followed(make: Make, write: Write, folder: Path) -> None:
+def test_no_file_is_written_through_a_link_to_a_file(make: Make, write: Write, folder: Path) -> None:
     outside = folder.parent / "outside"
     outside.write_text("untouched")
     (folder / "own.py").symlink_to(outside)
@@ -87,16 +91,16 @@ def test_a_link_that_lies_there_is_replaced_and_not_followed(make: Make, write: 
     assert (folder / "own.py").read_text() == "value = 1\n"
 
 
-def test_a_folder_that_is_a_link_to_elsewhere_is_refused(make: Make, write: Write, folder: Path) -> None:
+def test_no_file_is_written_through_a_link_to_a_folder(make: Make, write: Write, folder: Path) -> None:
     outside = folder.parent / "outside"
     outside.mkdir()
     (folder / "own").symlink_to(outside)
-    with pytest.raises(BuildError, match="points outside"):
+    with pytest.raises(BuildError, match="leads outside of the folder"):
         install_wheel(write(make.wheel({"own/a.py": b""})), folder)
     assert not list(outside.iterdir())
 
 
-def test_packages_that_get_in_each_others_way_are_an_error(make: Make, write: Write, folder: Path) -> None:
+def test_a_file_in_place_of_another_packages_folder_is_an_error(make: Make, write: Write, folder: Path) -> None:
     install_wheel(write(make.wheel({"a": b"", "b/c": b""})), folder)
     with pytest.raises(BuildError, match="a/x needs a folder where another package has a file"):
         install_wheel(write(make.wheel({"a/x": b""})), folder)
@@ -118,51 +122,51 @@ def test_packages_that_get_in_each_others_way_are_an_error(make: Make, write: Wr
         "own-1.0.data/purelib/../../x",
     ],
 )
-def test_nothing_points_outside(make: Make, write: Write, folder: Path, path: str) -> None:
-    with pytest.raises(BuildError, match="points outside"):
+def test_a_path_that_leads_outside_of_the_folder_is_refused(make: Make, write: Write, folder: Path, path: str) -> None:
+    with pytest.raises(BuildError, match="leads outside of the folder"):
         install_wheel(write(make.wheel({path: b"evil"})), folder)
     assert files_in(folder) == set()
     assert not (folder.parent / "evil").exists()
 
 
 @pytest.mark.parametrize("missing", ["METADATA", "RECORD", "WHEEL"])
-def test_a_wheel_that_lacks_a_part_is_refused(make: Make, write: Write, folder: Path, missing: str) -> None:
+def test_a_wheel_without_a_required_file_is_refused(make: Make, write: Write, folder: Path, missing: str) -> None:
     with pytest.raises(BuildError, match=f"has no {missing}"):
         install_wheel(write(make.wheel(without=missing)), folder)
 
 
 @pytest.mark.parametrize(
-    ("record", "complaint"),
+    ("record", "message"),
     [
         (b"", "lacks own.py"),
-        (b"own.py,,\n", "no good hash for own.py"),
-        (b"own.py,md5=abc,1\n", "no good hash for own.py"),
-        (b"own.py,sha256=,1\n", "no good hash for own.py"),
+        (b"own.py,,\n", "no valid hash for own.py"),
+        (b"own.py,md5=abc,1\n", "no valid hash for own.py"),
+        (b"own.py,sha256=,1\n", "no valid hash for own.py"),
         (b"own.py,sha256\n", "2 fields"),
         (b"\xff\xfe", "codec"),
         (b'"own.py,sha256=x,1\n', "1 fields"),
-        (b"own.py,sha256=" + b"A" * 43 + b",10\n" + b"%b/METADATA,sha256=x,1\n%b/WHEEL,sha256=x,1\n", "own.py is not"),
+        (
+            b"own.py,sha256=" + b"A" * 43 + b",10\n" + b"%b/METADATA,sha256=x,1\n%b/WHEEL,sha256=x,1\n",
+            "own.py does not have the hash",
+        ),
     ],
 )
-def test_a_record_that_does_not_vouch_for_the_files_is_refused(
-    make: Make, write: Write, folder: Path, record: bytes, complaint: str
+def test_a_record_that_is_malformed_or_lacks_a_hash_is_refused(
+    make: Make, write: Write, folder: Path, record: bytes, message: str
 ) -> None:
-    with pytest.raises(BuildError, match=complaint):
+    with pytest.raises(BuildError, match=message):
         install_wheel(write(make.wheel(record=record.replace(b"%b", INFO.encode()))), folder)
 
 
-def test_hashes_of_other_good_kinds_and_signatures_are_taken(make: Make, write: Write, folder: Path) -> None:
-    import base64
-    import hashlib
-
+def test_sha512_hashes_and_signatures_are_accepted(make: Make, write: Write, folder: Path) -> None:
     files = {"own.py": b"x", f"{INFO}/METADATA": b"", f"{INFO}/WHEEL": b""}
-    digest = base64.urlsafe_b64encode(hashlib.sha512(b"x").digest()).decode()  # some leave the padding there
+    digest = base64.urlsafe_b64encode(hashlib.sha512(b"x").digest()).decode()  # some tools keep the padding
     record = make.record(files).replace(make.record({"own.py": b"x"}), f"own.py,sha512={digest},1\r\n".encode())
     data = make.zip({**files, f"{INFO}/RECORD": record + f"{INFO}/RECORD,,\n".encode(), f"{INFO}/RECORD.jws": b"{}"})
     assert "own.py" in install_wheel(write(data), folder)
 
 
-def test_what_two_files_claim_to_be_is_refused(make: Make, write: Write, folder: Path) -> None:
+def test_duplicate_paths_and_dist_infos_are_refused(make: Make, write: Write, folder: Path) -> None:
     stream = io.BytesIO(make.wheel())
     with zipfile.ZipFile(stream, "a") as packed, pytest.warns(UserWarning, match="Duplicate"):
         packed.writestr("own.py", "other")
@@ -184,31 +188,33 @@ def test_a_link_in_a_wheel_is_refused(make: Make, write: Write, folder: Path) ->
         install_wheel(write(stream.getvalue()), folder)
 
 
-def test_a_wheel_that_would_fill_the_disk_is_refused_before_it_does(
+def test_a_wheel_that_is_too_large_unpacked_is_refused_before_unpacking(
     make: Make, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(archive, "_MAX_BYTES", 1_000_000)
     with pytest.raises(BuildError, match="MB unpacked"):
         install_wheel(write(make.wheel({"zeros": bytes(2_000_000)})), folder)
     assert files_in(folder) == set()
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFE, 5])
-def test_a_size_that_is_a_lie_is_an_error_in_words(make: Make, write: Write, folder: Path, size: int) -> None:
+def test_a_wrong_size_in_the_zip_directory_is_an_error_that_names_the_wheel(
+    make: Make, write: Write, folder: Path, size: int
+) -> None:
     data = make.wheel({"own.py": b"x" * 100})
     place = data.index(b"PK\x01\x02") + 24  # in the directory
     with pytest.raises(BuildError, match=r"own-1\.0"):
         install_wheel(write(data[:place] + size.to_bytes(4, "little") + data[place + 4 :]), folder)
 
 
-def test_truncated_anywhere_it_is_an_error_in_words(make: Make, write: Write, folder: Path) -> None:
+def test_a_wheel_cut_off_anywhere_is_an_error_that_names_the_wheel(make: Make, write: Write, folder: Path) -> None:
     data = make.wheel()
     for size in range(0, len(data), 7):
         with pytest.raises(BuildError, match=r"own-1\.0"):
             install_wheel(write(data[:size]), folder)
 
 
-def test_noise_anywhere_is_an_error_in_words_or_does_no_harm(make: Make, write: Write, tmp_path: Path) -> None:
+def test_a_changed_byte_is_an_error_or_harmless(make: Make, write: Write, tmp_path: Path) -> None:
     sound = make.wheel()
     refusals = 0
     for place in range(0, len(sound), 3):

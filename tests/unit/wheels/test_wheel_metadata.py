@@ -1,3 +1,5 @@
+"""Metadata of wheels and sdists: where they are read from, and when they are refused."""
+
 from __future__ import annotations
 
 import hashlib
@@ -8,6 +10,7 @@ import pytest
 from packaging.version import Version
 
 from incamera.errors import BuildError, FetchError, IntegrityError
+from incamera.wheels import remote
 from incamera.wheels.metadata import Metadata, fetch_sdist_metadata, fetch_wheel_metadata, parse_metadata
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def of_sdist(index: Index, data: bytes, filename: str = "own-1.0.tar.gz") -> Met
     return fetch_sdist_metadata(index.add(filename, data), index.http, index.store)
 
 
-def test_what_resolving_needs_is_told(index: Index, make: Make) -> None:
+def test_all_fields_that_resolving_needs_are_read(index: Index, make: Make) -> None:
     text = (
         f"{HEAD}Requires-Python: >=3.9, <4\nRequires-Dist: numpy (>=1.2)\n"
         "Requires-Dist: other[fast] ; extra == 'all'\n  and python_version<'4'\nProvides-Extra: All_Things\n"
@@ -52,7 +55,7 @@ def test_only_the_end_of_a_large_wheel_is_fetched_and_only_once(index: Index, ma
     assert index.store.find_blob(file.sha256) is None
 
 
-def test_metadata_at_the_beginning_and_a_long_directory_are_found(index: Index, make: Make) -> None:
+def test_metadata_at_the_beginning_of_a_wheel_are_found(index: Index, make: Make) -> None:
     folder = "own-1.0.dist-info"
     many = {f"own/{'x' * 100}{number}.py": b"" for number in range(3000)}
     data = make.zip({f"{folder}/METADATA": STATIC.encode(), "big.bin": os.urandom(1_000_000), **many})
@@ -60,7 +63,7 @@ def test_metadata_at_the_beginning_and_a_long_directory_are_found(index: Index, 
     assert len(index.web.requests) == 3
 
 
-def test_a_server_without_ranges_gives_the_whole_wheel(index: Index, make: Make) -> None:
+def test_from_a_server_without_ranges_the_whole_wheel_is_fetched(index: Index, make: Make) -> None:
     data = make.wheel(metadata=STATIC)
     file = index.add(NAME, data)
     index.web.pages[f"/files/{NAME}"] = data
@@ -68,7 +71,7 @@ def test_a_server_without_ranges_gives_the_whole_wheel(index: Index, make: Make)
     assert index.store.find_blob(file.sha256)
 
 
-def test_a_wheel_in_the_store_is_not_asked_for(index: Index, make: Make) -> None:
+def test_a_wheel_in_the_store_is_not_fetched(index: Index, make: Make) -> None:
     data = make.wheel(metadata=STATIC)
     file = index.add(NAME, data)
     with index.store.writing_blob(file.sha256, name=NAME) as blob:
@@ -77,7 +80,7 @@ def test_a_wheel_in_the_store_is_not_asked_for(index: Index, make: Make) -> None
     assert not index.web.requests
 
 
-def test_the_indexs_own_copy_of_the_metadata_is_used_when_its_hash_is_right(index: Index) -> None:
+def test_the_metadata_file_of_the_index_is_used(index: Index) -> None:
     text = STATIC.encode()
     index.web.pages[f"/files/{NAME}.metadata"] = text
     told = {"core-metadata": {"sha256": hashlib.sha256(text).hexdigest()}}
@@ -85,13 +88,13 @@ def test_the_indexs_own_copy_of_the_metadata_is_used_when_its_hash_is_right(inde
     assert index.web.requests == [f"/files/{NAME}.metadata"]
 
 
-def test_other_metadata_than_the_index_has_the_hash_of_are_refused(index: Index) -> None:
+def test_a_metadata_file_with_another_hash_is_refused(index: Index) -> None:
     index.web.pages[f"/files/{NAME}.metadata"] = STATIC.encode()
     with pytest.raises(IntegrityError, match=NAME):
         of_wheel(index, b"", **{"core-metadata": {"sha256": "0" * 64}})
 
 
-def test_a_mirror_without_the_promised_metadata_gives_the_wheel(index: Index, make: Make) -> None:
+def test_without_the_promised_metadata_file_the_wheel_is_read(index: Index, make: Make) -> None:
     assert len(of_wheel(index, make.wheel(metadata=STATIC), **{"core-metadata": True}).requires) == 1
 
 
@@ -106,7 +109,7 @@ def test_a_mirror_without_the_promised_metadata_gives_the_wheel(index: Index, ma
         "Name: own\nVersion: 1",
     ],
 )
-def test_metadata_that_make_no_sense_are_told_with_the_file(index: Index, make: Make, line: str) -> None:
+def test_malformed_metadata_are_an_error_that_names_the_file(index: Index, make: Make, line: str) -> None:
     head = HEAD if not line.startswith(("Version", "Name")) else "Metadata-Version: 2.1\nName: own\n"
     if line.startswith("Name"):
         head = "Metadata-Version: 2.1\n\n"
@@ -115,18 +118,18 @@ def test_metadata_that_make_no_sense_are_told_with_the_file(index: Index, make: 
 
 
 @pytest.mark.parametrize("head", ["Name: other\nVersion: 1.0\n", "Name: own\nVersion: 2.0\n"])
-def test_a_wheel_that_is_another_than_its_name_says_is_refused(index: Index, make: Make, head: str) -> None:
-    with pytest.raises(BuildError, match=f"{NAME} says of itself"):
+def test_metadata_that_contradict_the_file_name_are_refused(index: Index, make: Make, head: str) -> None:
+    with pytest.raises(BuildError, match=f"{NAME} has the metadata of"):
         of_wheel(index, make.wheel(metadata=f"Metadata-Version: 2.1\n{head}"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 21, 22, 100, 5000])
-def test_a_damaged_wheel_is_an_error_in_words(index: Index, make: Make, size: int) -> None:
+def test_a_wheel_cut_off_is_an_error_that_names_it(index: Index, make: Make, size: int) -> None:
     with pytest.raises((BuildError, FetchError), match=r"own-1\.0"):
         of_wheel(index, make.wheel({"x": os.urandom(8000)})[:size])
 
 
-def test_noise_is_an_error_in_words_wherever_it_is(index: Index, make: Make) -> None:
+def test_a_changed_byte_is_harmless_or_an_error_that_names_the_wheel(index: Index, make: Make) -> None:
     sound = make.wheel(metadata=STATIC)
     refusals = []
     for place in range(0, len(sound), 5):
@@ -139,7 +142,7 @@ def test_noise_is_an_error_in_words_wherever_it_is(index: Index, make: Make) -> 
     assert all(NAME in refusal for refusal in refusals)
 
 
-def test_a_wheel_with_two_dist_infos_is_known_by_its_own(index: Index, make: Make) -> None:
+def test_of_two_dist_infos_the_one_with_the_wheels_name_is_read(index: Index, make: Make) -> None:
     folders = {"own-1.0.dist-info/METADATA": STATIC.encode(), "other-1.0.dist-info/METADATA": b"Name: other\n"}
     assert len(of_wheel(index, make.zip(folders)).requires) == 1
     for files in ({"own.dist-info/x/METADATA": b""}, {"x/own-1.0.dist-info/METADATA": b""}, {}):
@@ -147,12 +150,12 @@ def test_a_wheel_with_two_dist_infos_is_known_by_its_own(index: Index, make: Mak
             of_wheel(index, make.zip({"x.py": b"", **files}))
 
 
-def test_metadata_that_never_end_are_not_read(index: Index, make: Make) -> None:
+def test_metadata_that_are_too_long_are_refused(index: Index, make: Make) -> None:
     with pytest.raises(BuildError, match="longer than"):
         of_wheel(index, make.wheel(metadata=STATIC + "X: y\n" * 2_000_000))
 
 
-def test_an_sdist_tells_when_it_promises(index: Index, make: Make) -> None:
+def test_static_metadata_of_an_sdist_are_used(index: Index, make: Make) -> None:
     data = make.sdist({"own-1.0/a.py": b"", "own-1.0/PKG-INFO": STATIC.encode(), "own-1.0/big": os.urandom(900_000)})
     metadata = of_sdist(index, data)
     assert metadata is not None
@@ -171,11 +174,11 @@ def test_an_sdist_tells_when_it_promises(index: Index, make: Make) -> None:
         STATIC.replace("2.2", "new"),
     ],
 )
-def test_an_sdist_without_a_promise_tells_nothing(index: Index, make: Make, text: str) -> None:
+def test_dynamic_metadata_of_an_sdist_are_not_used(index: Index, make: Make, text: str) -> None:
     assert of_sdist(index, make.sdist({"own-1.0/PKG-INFO": text.encode()})) is None
 
 
-def test_pkg_info_far_back_is_found_by_fetching_more_and_at_last_all(index: Index, make: Make) -> None:
+def test_pkg_info_far_from_the_beginning_is_found_by_fetching_more(index: Index, make: Make) -> None:
     near = make.sdist({"own-1.0/big": os.urandom(300_000), "own-1.0/PKG-INFO": STATIC.encode()})
     assert of_sdist(index, near) is not None
     assert len(index.web.requests) == 2
@@ -185,11 +188,9 @@ def test_pkg_info_far_back_is_found_by_fetching_more_and_at_last_all(index: Inde
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
-def test_pkg_info_that_is_cut_off_by_a_range_is_not_taken_for_whole(
+def test_pkg_info_cut_off_by_a_range_is_fetched_completely(
     index: Index, make: Make, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from incamera.wheels import remote
-
     lines = "".join(f"Requires-Dist: p{os.urandom(20).hex()}\n" for _ in range(400))
     data = make.sdist({"own-1.0/PKG-INFO": (HEAD + lines).encode()})
     monkeypatch.setattr(remote, "_SDIST_STEPS", (len(data) * cut // 40, len(data)))
@@ -210,25 +211,25 @@ def test_only_the_pkg_info_of_the_sdist_itself_counts(index: Index, make: Make) 
     assert of_sdist(index, data) is None
 
 
-def test_zip_sdists_tell_too(index: Index, make: Make) -> None:
+def test_zip_sdists_are_supported(index: Index, make: Make) -> None:
     data = make.zip({"own-1.0/PKG-INFO": STATIC.encode(), "own-1.0/sub/PKG-INFO": b"x"})
     assert of_sdist(index, data, "own-1.0.zip") is not None
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"not an archive at all", b"\x1f\x8b\x08" + bytes(2000)])
-def test_a_damaged_sdist_is_an_error_in_words(index: Index, data: bytes) -> None:
+def test_a_damaged_sdist_is_an_error_that_names_it(index: Index, data: bytes) -> None:
     with pytest.raises((BuildError, FetchError), match=r"own-1\.0\.tar\.gz"):
         of_sdist(index, data)
 
 
-def test_the_metadata_of_a_wheel_built_here_are_read_alike() -> None:
+def test_parse_metadata_reads_local_metadata() -> None:
     metadata = parse_metadata(STATIC.encode(), NAME)
     assert [str(requirement) for requirement in metadata.requires] == ["numpy>=1"]
     with pytest.raises(BuildError, match=NAME):
         parse_metadata(b"", NAME)
 
 
-def test_what_is_kept_in_the_store_and_damaged_is_read_anew(index: Index, make: Make) -> None:
+def test_damaged_metadata_in_the_store_are_fetched_again(index: Index, make: Make) -> None:
     file = index.add(NAME, make.wheel(metadata=STATIC))
     fetch_wheel_metadata(file, index.http, index.store)
     [kept] = (index.store.root / "caches/metadata").glob("*/*.json")

@@ -1,3 +1,5 @@
+"""Which wheels fit a target, and which of them is best."""
+
 from __future__ import annotations
 
 import pytest
@@ -26,7 +28,7 @@ ARM64 = supported_tags(Target.parse("aarch64-cp313"))
         "py311-none-any",
     ],
 )
-def test_what_runs_on_the_target_is_taken(tag: str) -> None:
+def test_tags_that_fit_the_target_are_supported(tag: str) -> None:
     assert split_tags(tag) & ARMV7.keys()
 
 
@@ -48,16 +50,16 @@ def test_what_runs_on_the_target_is_taken(tag: str) -> None:
         "cp313-cp313t-linux_armv7l",
     ],
 )
-def test_what_does_not_run_there_is_not(tag: str) -> None:
+def test_tags_that_do_not_fit_the_target_are_not_supported(tag: str) -> None:
     assert not split_tags(tag) & ARMV7.keys()
 
 
-def test_each_target_has_its_own() -> None:
+def test_each_target_has_its_own_tags() -> None:
     assert Tag("cp313", "cp313", "manylinux_2_41_aarch64") in ARM64
     assert Tag("cp311", "cp311", "manylinux_2_17_aarch64") not in ARM64
 
 
-def test_the_more_particular_goes_before_the_more_general() -> None:
+def test_more_specific_tags_rank_before_more_general_ones() -> None:
     best_first = [
         "own-1-cp311-cp311-manylinux_2_31_armv7l.whl",
         "own-1-cp311-cp311-manylinux2014_armv7l.manylinux_2_17_armv7l.whl",
@@ -72,7 +74,7 @@ def test_the_more_particular_goes_before_the_more_general() -> None:
     assert sorted(ranks) == ranks  # type: ignore[type-var]
 
 
-def test_of_equal_tags_the_higher_build_is_better() -> None:
+def test_of_equal_tags_the_higher_build_number_ranks_first() -> None:
     plain, build_2, build_10 = (wheel_rank(f"own-1{build}-py3-none-any.whl", ARMV7) for build in ("", "-2", "-10local"))
     assert plain is not None
     assert build_2 is not None
@@ -81,5 +83,5 @@ def test_of_equal_tags_the_higher_build_is_better() -> None:
 
 
 @pytest.mark.parametrize("name", ["own-1-py36+-none-any.whl", "own.whl", "own-1-cp311-cp311-win32.whl", ""])
-def test_a_wheel_that_fits_nothing_has_no_rank(name: str) -> None:
+def test_a_wheel_that_does_not_fit_has_no_rank(name: str) -> None:
     assert wheel_rank(name, ARMV7) is None
