@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from incamera.errors import StoreError
 
@@ -49,6 +49,9 @@ class _Stream:
             raise OutputClosed from None
         except OSError as error:
             raise StoreError(f"cannot print: {error.strerror}") from error
+
+    def flush(self) -> None:
+        """Do nothing: each text is written at once. Rich calls this."""
 
 
 @dataclass(slots=True)
@@ -203,21 +206,21 @@ class Console:
 
             yield append
             return
-        drawn = 0
+        from rich.console import Console as RichConsole  # lazy: start-up; only `top` shows a live table
+        from rich.live import Live
+        from rich.text import Text
 
-        def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-            nonlocal drawn
-            width, height = shutil.get_terminal_size()
-            lines = [line, *_align(columns, rows)][: max(2, height - 1)]
-            cut = [text if len(text) <= width else text[: width - 1] + "…" for text in lines]
-            if self.colours_output:
-                cut[1:2] = [f"\x1b[1m{text}\x1b[0m" for text in cut[1:2]]
-            # Go up to the first line, overwrite and clear each line, then clear the rest of the screen.
-            up = f"\x1b[{drawn}A" if drawn else ""
-            self._output.write(up + "".join(f"{text}\x1b[K\n" for text in cut) + "\x1b[J")
-            drawn = len(cut)
+        rich = RichConsole(file=cast("IO[str]", self._output), no_color=not self.colours_output)
+        header = "bold" if self.colours_output else ""
+        with Live(console=rich, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
-        yield replace
+            def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+                text = Text(no_wrap=True, overflow="ellipsis")
+                for number, shown in enumerate((line, *_align(columns, rows))):
+                    text.append(f"\n{shown}" if number else shown, header if number == 1 else "")
+                live.update(text, refresh=True)
+
+            yield replace
 
     def style(self, text: str, *names: str) -> str:
         """Return *text* with the escape sequences of the styles *names*; unchanged where colours are off."""

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
 
@@ -197,35 +199,54 @@ def test_table_too_wide_for_the_terminal_is_printed_as_paragraphs(monkeypatch: p
         assert max(map(len, output.getvalue().splitlines())) <= int(wide)
 
 
-def test_live_table_replaces_the_one_before_on_a_terminal_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def screen(text: str) -> list[str]:
+    """Return what a terminal shows after *text*: its lines, without those that were cleared."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[[?0-9;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part == "\x1b[1A":
+            row -= 1
+        elif part not in ("\r", "\x1b[?25l", "\x1b[?25h"):
+            lines[row] += part
+    return [line for line in lines if line]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_live_table_replaces_the_one_before_on_a_terminal_only(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
-    for terminal in (False, True):
-        console, output, _ = make(terminal=terminal, environment={"TERM": "xterm", "NO_COLOR": "1"})
-        with console.live_table() as show:
-            show(
-                "two run", ("pid", "role", "CPU %", "command"), [["7", "app", "12.5", "[x]"], ["10", "guard", "–", "y"]]
-            )
-            show("nothing runs", ("pid", "role", "CPU %", "command"), [])
-        shown = output.getvalue()
-        if terminal:
-            # The cursor goes up over the lines before. Lines too long for the terminal are cut.
-            lines = [
-                "two run",
-                "pid  role   CPU %  …",
-                "  7  app     12.5  …",
-                " 10  guard      –  y",
-                "\x1b[J\x1b[4Anothing runs",
-            ]
-            assert shown == "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
-        else:
-            # Numbers are aligned right.
-            lines = [
-                "two run",
-                "pid  role   CPU %  command",
-                "  7  app     12.5  [x]",
-                " 10  guard      –  y",
-                "nothing runs",
-            ]
-            assert shown.splitlines() == lines
+    columns = ("pid", "role", "CPU %", "command")
+    console, output, _ = make(terminal=terminal, environment={"TERM": "xterm", "NO_COLOR": "1"})
+    with console.live_table() as show:
+        show("two run", columns, [["7", "app", "12.5", "[x]"], ["10", "guard", "–", "y"]])
+        first = output.getvalue()
+        show("nothing runs", columns, [])
+    # Numbers are aligned right. On a terminal, lines that are too long are cut.
+    table = (
+        ["two run", "pid  role   CPU %  …", "  7  app     12.5  …", " 10  guard      –  y"]
+        if terminal
+        else ["two run", "pid  role   CPU %  command", "  7  app     12.5  [x]", " 10  guard      –  y"]
+    )
+    assert screen(first) == table
+    assert screen(output.getvalue()) == (["nothing runs"] if terminal else [*table, "nothing runs"])
+
+
+def test_live_table_shows_the_cursor_again_at_its_end() -> None:
+    console, output, _ = make(terminal=True)
+    with suppress(KeyboardInterrupt), console.live_table() as show:
+        show("one runs", ("pid",), [["7"]])
+        raise KeyboardInterrupt
+    assert output.getvalue().endswith("\x1b[?25h")
+
+
+def test_live_table_ends_when_its_reader_has_closed_the_pipe() -> None:
+    class BrokenTerminal(Broken):
+        def isatty(self) -> bool:
+            return True
+
+    console = Console(output=BrokenTerminal(BrokenPipeError()), messages=Terminal(), environment={"TERM": "xterm"})
+    with pytest.raises(OutputClosed), console.live_table() as show:
+        show("one runs", ("pid",), [["7"]])
