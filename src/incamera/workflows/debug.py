@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,6 @@ from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError,
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program, Script
-from incamera.transport.session import run_program
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -24,16 +26,18 @@ if TYPE_CHECKING:
     from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
     from incamera.targets.target import Target
+    from incamera.transport.protocols import Transport
     from incamera.transport.session import Session
 
 DEFAULT_PORT = 5678  # debugpy's own
 CONFIGURATION = "incamera: attach"
 # debugpy needs so long where the processor is emulated.
 _READY_SECONDS = 120
-_AWAIT_LISTENER = Script(
-    "await-listener",
-    'n=0; until grep -q "$1" /proc/net/tcp; do n=$((n+1)); [ $n -lt "$2" ] || exit 1; sleep 1; done',
-)
+# How often it is asked whether debugpy listens.
+_LOOK_SECONDS = 0.5
+_TABLE_BYTES = 1 << 20
+# What /proc/net/tcp calls the state of a socket that waits for connections.
+_LISTEN = "0A"
 _IS_WORKING_FOLDER = Script("is-working-folder", 'ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- " -> $1"')
 _LAY_OUT = Script(
     "lay-out",
@@ -66,10 +70,9 @@ def debug_app(
         session, root = done.session, done.result.root
         folder = remote_folder(project)
         remote_port = _find_free_port(session)
-        ready = _AWAIT_LISTENER.program(f":{remote_port:04X} 00000000:0000 0A", str(_READY_SECONDS))
 
         async def until_ready() -> bool:
-            return (await run_program(session.transport, ready, timeout=_READY_SECONDS + 30)).exit_code == 0
+            return await _await_listener(session.transport, remote_port)
 
         words = ["-X", "frozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{remote_port}"]
         if wait:
@@ -172,12 +175,35 @@ def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
     return path
 
 
+async def _await_listener(transport: Transport, port: int) -> bool:
+    """Wait until a program on the device listens at *port*. Returns False when none does after _READY_SECONDS."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        table = await transport.get("/proc/net/tcp", limit=_TABLE_BYTES)
+        if any(found.port == port and found.listens for found in parse_sockets(table.decode("ascii", "replace"))):
+            return True
+        await asyncio.sleep(_LOOK_SECONDS)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    """A socket of the device: its own port, and whether it waits for connections."""
+
+    port: int
+    listens: bool
+
+
+def parse_sockets(table: str) -> list[TcpSocket]:
+    """Parse /proc/net/tcp, of which the second word of a line is the own address, and the fourth the state."""
+    lines = (line.split() for line in table.splitlines()[1:])
+    return [TcpSocket(int(words[1].rpartition(":")[2], 16), words[3] == _LISTEN) for words in lines if len(words) > 3]
+
+
 def _find_free_port(session: Session) -> int:
-    """Return a port that nobody on the device listens at."""
-    table = session.require(Program(("cat", "/proc/net/tcp")), purpose="look for a free port").decode(
-        "ascii", "replace"
-    )
-    taken = {int(line.split()[1].rpartition(":")[2], 16) for line in table.splitlines()[1:] if len(line.split()) > 1}
+    """Return a port that no program on the device uses. Raises DeviceError."""
+    table = session.get("/proc/net/tcp", limit=_TABLE_BYTES).decode("ascii", "replace")
+    taken = {found.port for found in parse_sockets(table)}
     free = [port for port in random.sample(range(*_PORTS), 64) if port not in taken]
     if not free:
         raise DeviceError(f"{session.device} has no free port")

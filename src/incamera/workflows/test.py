@@ -20,7 +20,7 @@ from incamera.errors import StoreError
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
-from incamera.transport.protocols import Program, Script
+from incamera.transport.protocols import FileMissing, Program, Script
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # What the host says about colours holds in the camera.
 _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
 _FETCH_SECONDS = 120.0
+# RAM of a camera, where these files lie, has not much more.
+_FETCH_BYTES = 256 << 20
 # A run that lost its connection could not remove its own folder: after a day nobody needs it.
 _MAKE_SCRATCH = Script(
     "make-scratch",
@@ -169,8 +171,11 @@ def _scratch(session: Session) -> Iterator[str]:
 
 
 def _fetch(session: Session, path: str) -> bytes | None:
-    result = session.run(Program(("cat", path)), timeout=_FETCH_SECONDS)
-    return None if result.exit_code else result.stdout
+    """Return a file that the tests left behind, None if there is none."""
+    try:
+        return session.get(path, limit=_FETCH_BYTES, timeout=_FETCH_SECONDS)
+    except FileMissing:
+        return None
 
 
 def _write(path: Path, data: bytes) -> None:
