@@ -88,8 +88,9 @@ def _write_project(folder: Path) -> None:
 
 def _attach(context: Context, stack: ExitStack, folder: Path, camera: str) -> None:
     from incamera.connect.shares import attach_share
+    from incamera.share.settings import ShareSettings
     from incamera.virtual.camera import require_camera
-    from incamera.workflows.share import ShareSettings, forget_share, served
+    from incamera.workflows.share import forget_share, served
 
     (folder / "share").mkdir()
     name = f"agent-{os.getpid()}"

@@ -250,7 +250,8 @@ def _size(tree: Path) -> int:
 
 @contextmanager
 def _served(context: Context, folder: Path) -> Iterator[Share]:
-    from incamera.workflows.share import ShareSettings, forget_share, served
+    from incamera.share.settings import ShareSettings
+    from incamera.workflows.share import forget_share, served
 
     name = f"startup-{os.getpid()}"
     try:

@@ -10,8 +10,8 @@ from incamera.cli.parser import add_command, add_device_option, add_project_opti
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.share.settings import ShareSettings
     from incamera.share.values import Share
-    from incamera.workflows.share import ShareSettings
 
 
 def add_parser(commands: Any) -> None:
@@ -125,11 +125,11 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.project.settings import find_project
-    from incamera.workflows.share_attach import attach
+    from incamera.workflows.share import attach
 
     context = Context.open(console)
     if arguments.api:
-        from incamera.workflows.share_api import attach_by_api, open_api
+        from incamera.workflows.share import attach_by_api, open_api
 
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         attached = attach_by_api(context, arguments.name, api, device=arguments.device)
@@ -153,11 +153,11 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
 def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context
     from incamera.project.settings import find_project
-    from incamera.workflows.share_attach import detach
+    from incamera.workflows.share import detach
 
     context = Context.open(console)
     if arguments.api:
-        from incamera.workflows.share_api import detach_by_api, open_api
+        from incamera.workflows.share import detach_by_api, open_api
 
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         device, source = arguments.device or arguments.api, detach_by_api(context, api, device=arguments.device)
@@ -198,8 +198,8 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> ShareSettings:
+    from incamera.share.settings import ShareSettings
     from incamera.share.values import Protocol
-    from incamera.workflows.share import ShareSettings
 
     protocol = getattr(arguments, "protocol", None)
     return ShareSettings(

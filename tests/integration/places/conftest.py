@@ -56,9 +56,9 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
     from incamera.connect.choose import virtual_device
     from incamera.connect.connection import connected
     from incamera.connect.shares import attach_share
-    from incamera.workflows.share import ShareSettings, forget_share
+    from incamera.share.settings import ShareSettings
+    from incamera.workflows.share import detach, forget_share
     from incamera.workflows.share import served as serving
-    from incamera.workflows.share_attach import detach
 
     with serving(context, "places", ShareSettings(folder=folder)) as (share, _):
         with connected(context, virtual_device(camera)) as connection:

@@ -17,8 +17,9 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.connect.shares import attach_share
 from incamera.errors import UsageError
+from incamera.share.settings import ShareSettings
 from incamera.share.values import Protocol
-from incamera.workflows.share import ShareSettings, add_share, forget_share, served
+from incamera.workflows.share import add_share, forget_share, served
 
 from ..cameras import inside, lease_camera
 from ..command import Running, command_environment, running

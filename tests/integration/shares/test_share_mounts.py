@@ -11,9 +11,9 @@ import pytest
 
 from incamera.connect.shares import find_host_folder
 from incamera.share.mounts import PLACE
+from incamera.share.settings import ShareSettings
 from incamera.share.values import Protocol
-from incamera.workflows.share import ShareSettings, add_share, forget_share
-from incamera.workflows.share_attach import attach, detach
+from incamera.workflows.share import add_share, attach, detach, forget_share
 
 from ...waiting import wait_until
 from ..cameras import SMALL_PROFILE, inside, on

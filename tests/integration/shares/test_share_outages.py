@@ -18,8 +18,7 @@ from incamera.connect.shares import ensure_mounted, require_served
 from incamera.errors import DeviceUnreachable
 from incamera.share.mounts import PLACE
 from incamera.share.registry import save_share, shares_folder
-from incamera.workflows.share import forget_share
-from incamera.workflows.share_attach import attach, detach
+from incamera.workflows.share import attach, detach, forget_share
 
 from ...waiting import wait_until
 from ..cameras import SMALL_PROFILE, inside, on

@@ -12,7 +12,7 @@ import pytest
 from incamera.connect.shares import find_host_folder
 from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable
 from incamera.share.mounts import PLACE
-from incamera.workflows.share_attach import detach
+from incamera.workflows.share import detach
 
 from ..cameras import SMALL_PROFILE, inside, on
 from .conftest import as_root, mount, serve

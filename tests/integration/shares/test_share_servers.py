@@ -16,8 +16,8 @@ from incamera.errors import DeviceError, StoreError
 from incamera.share.mounts import PLACE
 from incamera.share.registry import save_share, shares_folder
 from incamera.share.server import is_reachable
-from incamera.workflows.share import ShareSettings, forget_share, served
-from incamera.workflows.share_attach import detach
+from incamera.share.settings import ShareSettings
+from incamera.workflows.share import detach, forget_share, served
 
 from ..cameras import SMALL_PROFILE, inside, on
 from ..command import processes_that_mention

@@ -26,7 +26,7 @@ from incamera.share.axis_cgi import AxisCgi
 from incamera.share.registry import save_share, shares_folder
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
-from incamera.workflows.share_api import attach_by_api, detach_by_api, open_api
+from incamera.workflows.share import attach_by_api, detach_by_api, open_api
 
 SHARE = Share(
     name="lab",

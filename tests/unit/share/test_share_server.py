@@ -13,7 +13,7 @@ import pytest
 
 from incamera.context import Context
 from incamera.errors import BuildError, DeviceError, StoreError, UsageError
-from incamera.share.registry import save_share, shares_folder
+from incamera.share.registry import load_shares, save_share, shares_folder
 from incamera.share.server import (
     ServerPlan,
     is_reachable,
@@ -22,10 +22,11 @@ from incamera.share.server import (
     require_writable,
     serving,
 )
+from incamera.share.settings import ShareSettings, plan_served_share
 from incamera.share.values import Protocol, Share
 from incamera.store import Store
 from incamera.targets.host import Host
-from incamera.workflows.share import ShareSettings, add_share, plan_share
+from incamera.workflows.share import add_share
 
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld.so.2")
 # Listens until its input ends, as a file server does.
@@ -156,19 +157,17 @@ def context(tmp_path: Path) -> Context:
 def test_what_is_not_said_stays_as_it_was(context: Context, tmp_path: Path, free: int) -> None:
     file = tmp_path / "password"
     file.write_text("geheim\nsecond line\n")
-    first = plan_share(
-        context, "lab", ShareSettings(folder=tmp_path / "lab", port=free, user="cam", password_file=file)
-    )
+    first = _plan(context, "lab", ShareSettings(folder=tmp_path / "lab", port=free, user="cam", password_file=file))
     assert (first.port, first.user, first.password) == (free, "cam", "geheim")
     save_share(shares_folder(context), first)
-    assert plan_share(context, "lab", ShareSettings()) == first
-    assert plan_share(context, "lab", ShareSettings(user="other")).port == free
+    assert _plan(context, "lab", ShareSettings()) == first
+    assert _plan(context, "lab", ShareSettings(user="other")).port == free
 
 
 def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, tmp_path: Path) -> None:
-    one = plan_share(context, "lab", ShareSettings())
+    one = _plan(context, "lab", ShareSettings())
     save_share(shares_folder(context), one)
-    other = plan_share(context, "garden", ShareSettings())
+    other = _plan(context, "garden", ShareSettings())
     assert one.port != other.port
     assert one.folder.is_dir()
     assert one.folder != other.folder
@@ -185,4 +184,9 @@ def test_a_share_of_the_users_own_is_not_served_over(context: Context, tmp_path:
     add_share(context, "nas", ShareSettings(port=4455))
     assert add_share(context, "nas", ShareSettings(user="you")).port == 4455  # what isn't said is as the last time
     with pytest.raises(UsageError, match="share of another server"):
-        plan_share(context, "nas", ShareSettings())
+        _plan(context, "nas", ShareSettings())
+
+
+def _plan(context: Context, name: str, settings: ShareSettings) -> Share:
+    folder = shares_folder(context)
+    return plan_served_share(load_shares(folder), folder / "folders", name, settings)

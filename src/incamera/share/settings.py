@@ -1,0 +1,117 @@
+"""What the user says about a share, and the share that comes of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.errors import ConfigError, UsageError
+from incamera.share.server import require_free_port, require_writable
+from incamera.share.values import Protocol, Share, require_name, require_port, require_user
+
+DEFAULT_USER = "camera"
+_FIRST_PORT = 4450
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShareSettings:
+    """What the user said about a share. None: as it was the last time, or the default."""
+
+    folder: Path | None = None
+    protocol: Protocol | None = None
+    address: str | None = None
+    port: int | None = None
+    path: str | None = None
+    user: str | None = None
+    password_file: Path | None = None
+
+
+def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, settings: ShareSettings) -> Share:
+    """Return the share *name* that `share serve` offers; without a folder of the user's it gets one in *folders*.
+
+    What was not said now is as it was the last time, else the default. Raises UsageError, ConfigError.
+    """
+    known = shares.get(require_name(name))
+    if known is not None and not known.served:
+        raise UsageError(
+            f"{name} is a share of another server, {known.url}",
+            hint="choose another --name, or forget that one with `incamera share remove`",
+        )
+    folder = settings.folder or (known.folder if known else folders / name)
+    address = settings.address or (known.address if known else "127.0.0.1")
+    port = require_port(settings.port) or (known.port if known else None)
+    password = read_password(settings.password_file) or (known.password if known else secrets.token_urlsafe(16))
+    return Share(
+        name=name,
+        folder=require_writable(folder.expanduser().absolute()),
+        protocol=Protocol.smb,
+        address=address,
+        port=port or _find_port(address, {share.port for share in shares.values()}),
+        path=name,
+        user=require_user(settings.user or (known.user if known and known.user else DEFAULT_USER)),
+        password=password,
+        served=True,
+    )
+
+
+def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSettings) -> Share:
+    """Return the share *name* of the user's own server, whose folder this computer has mounted too.
+
+    Raises UsageError, ConfigError.
+    """
+    known = shares.get(require_name(name))
+    if known is not None and known.served:
+        raise UsageError(
+            f"{name} is a share that `incamera share serve` serves from here",
+            hint="choose another name, or forget that one with `incamera share remove`",
+        )
+    folder = settings.folder or (known.folder if known else None)
+    address = settings.address or (known.address if known else None)
+    if folder is None or address is None:
+        raise UsageError(
+            "a share needs the --folder where this computer has it, and the server's --address",
+            hint="to have a folder served from here, use `incamera share serve FOLDER`",
+        )
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", hint="mount the share on this computer first")
+    protocol = settings.protocol or (known.protocol if known else Protocol.smb)
+    user = settings.user or (known.user if known else None)
+    return Share(
+        name=name,
+        folder=require_writable(folder),
+        protocol=protocol,
+        address=address,
+        port=require_port(settings.port) or (known.port if known and known.protocol is protocol else protocol.port),
+        path=settings.path or (known.path if known else name),
+        user=require_user(user) if user else None,
+        password=read_password(settings.password_file) or (known.password if known else ""),
+    )
+
+
+def read_password(file: Path | None) -> str:
+    """Return the first line of *file*, "" without a file. Raises ConfigError for a file that cannot be read."""
+    if file is None:
+        return ""
+    try:
+        password = file.expanduser().read_text("utf-8").partition("\n")[0]
+    except OSError as error:
+        raise ConfigError(f"cannot read the password from {file}: {error.strerror}") from error
+    except ValueError:
+        raise ConfigError(f"the password in {file} is not valid UTF-8 text") from None
+    if not password:
+        raise ConfigError(f"the first line of {file} is empty", hint="write the password into its first line")
+    return password
+
+
+def _find_port(address: str, taken: Collection[int]) -> int:
+    """Return a port that is likely to stay free, so that a camera's mount finds the share again next time."""
+    for port in sorted(set(range(_FIRST_PORT, _FIRST_PORT + 100)) - set(taken)):
+        with suppress(UsageError):
+            require_free_port(address, port)
+            return port
+    require_free_port(address, _FIRST_PORT)  # raises with the reason
+    return _FIRST_PORT
