@@ -1,9 +1,8 @@
-"""`pylock.<target>.toml` (PEP 751): what was chosen for a target, by hash.
+"""The lockfile `pylock.<target>.toml` (PEP 751): the packages that were chosen for a target, with their hashes.
 
 What comes from a package index is listed in `packages`, where any tool can read it. Debian packages are no
 distributions in the sense of PyPA: they are listed under `[tool.incamera]`, as is the source of every distribution, and
-the reason for it.
-No Debian mirror is named: a file's path in the archive and its sha256 say what it is.
+the reason for it. No Debian mirror is named: a file's path in the archive and its sha256 identify it.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ from incamera.units import format_bytes
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
-# Raise it when the same settings must be locked anew.
+# Raise it when locks made by an older incamera must be made again.
 _FORMAT = 2
-# A lock of 400 packages has 200 kB.
-_LARGEST_BYTES = 10_000_000
+# Larger lockfiles are refused. A lock of 400 packages has 200 kB.
+_MAX_BYTES = 10_000_000
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedDeb:
-    """One Debian package, by its place in the archive ("main" or "security") and its hash."""
+    """A Debian package. *filename* is its path in *archive* ("main" or "security"), *size* is in bytes."""
 
     package: str
     version: str
@@ -60,7 +59,10 @@ class LockedDeb:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedFile:
-    """A wheel or sdist of a package index. *url* is where it was seen: the same bytes may lie elsewhere, too."""
+    """A wheel or sdist of a package index. *url* is where it was found: other indexes may have it, too.
+
+    *size* is in bytes, None where the index gave none.
+    """
 
     filename: str
     url: str
@@ -74,10 +76,10 @@ class LockedFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedDistribution:
-    """One Python distribution: the source it comes from, why that one, and why not the sources before it.
+    """A Python distribution: its *source*, *why* it comes from there, and why not from the sources *passed_over*.
 
-    *file* is None for what comes in a Debian package. *requires* are the names of the distributions it needs. *recipe*
-    is the digest of the recipe that an sdist is built by: the debs of the lock were chosen for that one.
+    *file* is None when it comes in a Debian package. *requires* are the names of the distributions that it needs.
+    *recipe* is the digest of the recipe that an sdist is built with: the debs in the lock were chosen for that recipe.
     """
 
     name: str
@@ -92,6 +94,8 @@ class LockedDistribution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
+    """The packages of a project for *target*. *inputs* is a digest of the settings that they were chosen for."""
+
     target: Target
     inputs: str
     distributions: tuple[LockedDistribution, ...]
@@ -99,23 +103,25 @@ class Lock:
 
     @property
     def digest(self) -> str:
-        """What the runtime made from this lock depends on: the packages, not where or when they were locked."""
+        """A digest of what the runtime depends on: the packages, not where or when they were locked."""
         files = [f"{item.source} {item.file.sha256}" for item in self.distributions if item.file is not None]
         return hashlib.sha256(
             "\n".join([*sorted(deb.sha256 for deb in self.debs), *sorted(files)]).encode()
         ).hexdigest()
 
     def find(self, name: str) -> LockedDistribution | None:
+        """Return the distribution called *name*; None when the lock has none."""
         return next((item for item in self.distributions if item.name == name), None)
 
 
 def lock_path(project: Project, target: Target) -> Path:
+    """Return the path of the project's lockfile for *target*."""
     # PEP 751 allows no second dot in the name.
     return project.folder / (f"pylock.{target}-{project.variant}.toml" if project.variant else f"pylock.{target}.toml")
 
 
 def lock_inputs(project: Project, target: Target) -> str:
-    """Return a digest of the settings that a lock answers: another digest, a stale lock."""
+    """Return a digest of the settings that a lock depends on. A lock with another digest is stale."""
     inputs: list[Any] = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
     if project.recipes is not None:
@@ -130,7 +136,7 @@ def find_lock(project: Project, target: Target) -> Lock | None:
         return None
     built = [item for item in lock.distributions if item.recipe]
     if built:
-        from incamera.project.recipes import load_recipes
+        from incamera.project.recipes import load_recipes  # lazy: an idle build without built sdists needs none
 
         recipes = load_recipes(target.architecture, project.recipes)
         if any(item.recipe != recipes.find(item.name).digest for item in built):
@@ -139,17 +145,20 @@ def find_lock(project: Project, target: Target) -> Lock | None:
 
 
 def load_lock(project: Project, target: Target) -> Lock | None:
-    """Return what is written down for *target*, stale or not. Raises ConfigError."""
+    """Return the lock in the project's lockfile for *target*, stale or not; None when there is none.
+
+    Raises ConfigError when the file is damaged or cannot be read.
+    """
     path = lock_path(project, target)
     try:
         with path.open("rb") as stream:
-            data = stream.read(_LARGEST_BYTES + 1)
+            data = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="remove it, or make it readable") from error
-    if len(data) > _LARGEST_BYTES:
-        raise _damaged(path.name, f"it is larger than {format_bytes(_LARGEST_BYTES)}")
+    if len(data) > _MAX_BYTES:
+        raise _damaged(path.name, f"it is larger than {format_bytes(_MAX_BYTES)}")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -158,22 +167,22 @@ def load_lock(project: Project, target: Target) -> Lock | None:
 
 
 def parse_lock(text: str, name: str) -> Lock:
-    """Return the lock that *text* describes. Raises ConfigError, with the path of the key that is wrong in *name*."""
+    """Return the lock in *text*, the contents of the file *name*. Raises ConfigError that names the wrong key."""
     try:
         pylock = Pylock.from_dict(tomllib.loads(text))
-        ours = find_table(pylock.tool or {}, "incamera", "tool.incamera")
+        settings = find_table(pylock.tool or {}, "incamera", "tool.incamera")
         files = {
             str(package.name): _read_file(package, f"packages[{number}]")
             for number, package in enumerate(pylock.packages)
         }
         return Lock(
-            target=Target.parse(require_string(ours, "target", "tool.incamera.target")),
-            inputs=require_string(ours, "inputs", "tool.incamera.inputs"),
+            target=Target.parse(require_string(settings, "target", "tool.incamera.target")),
+            inputs=require_string(settings, "inputs", "tool.incamera.inputs"),
             distributions=tuple(
                 _read_distribution(item, where, files)
-                for where, item in find_tables(ours, "distributions", "tool.incamera.distributions")
+                for where, item in find_tables(settings, "distributions", "tool.incamera.distributions")
             ),
-            debs=tuple(_read_deb(item, where) for where, item in find_tables(ours, "debs", "tool.incamera.debs")),
+            debs=tuple(_read_deb(item, where) for where, item in find_tables(settings, "debs", "tool.incamera.debs")),
         )
     # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
     except (ConfigError, PylockValidationError, RecursionError, ValueError) as error:
@@ -181,7 +190,7 @@ def parse_lock(text: str, name: str) -> Lock:
 
 
 def _read_file(package: Package, where: str) -> LockedFile:
-    """Return the one file that a lock of ours has for *package*."""
+    """Return the file of *package*: locks made by incamera have exactly one."""
     file: PackageWheel | PackageSdist | None
     if package.wheels:
         file, where = package.wheels[0], f"{where}.wheels[0]"
@@ -225,7 +234,7 @@ def _read_deb(item: Mapping[str, Any], where: str) -> LockedDeb:
 
 
 def _require_sha256(table: Mapping[str, Any], where: str) -> str:
-    """Return the hash. It becomes part of a path in the store, so nothing else is let through."""
+    """Return the hash. Raises ConfigError for anything else: the hash becomes part of a path in the store."""
     sha256 = require_string(table, "sha256", where)
     if not _SHA256.fullmatch(sha256):
         raise ConfigError(f"{where} is not a sha256 in hexadecimal")
@@ -233,11 +242,11 @@ def _require_sha256(table: Mapping[str, Any], where: str) -> str:
 
 
 def _damaged(name: str, reason: object) -> ConfigError:
-    return ConfigError(f"{name} is damaged: {reason}", hint="remove it, and make it anew with `incamera lock`")
+    return ConfigError(f"{name} is damaged: {reason}", hint="remove it, and make a new one with `incamera lock`")
 
 
 def dump_lock(lock: Lock, requires_python: str) -> str:
-    """Return the lockfile's text: equal locks give equal bytes."""
+    """Return the text of the lockfile for *lock*. Equal locks give equal texts."""
     import tomli_w  # lazy: an idle build writes no lock
 
     pylock = Pylock(
@@ -259,7 +268,7 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
 
 
 def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Package:
-    # What comes in a Debian package is no package of this list, and can't be pointed to.
+    # Only packages in this list can be named as dependencies, and those from Debian are not in it.
     listed = {other.name for other in lock.distributions if other.file is not None}
     known = [{"name": name} for name in item.requires if name in listed]
     values: dict[str, Any] = {"name": file.filename, "url": file.url, "size": file.size}
@@ -282,9 +291,12 @@ def _dump_distribution(item: LockedDistribution) -> dict[str, Any]:
 
 
 def write_lock(project: Project, lock: Lock) -> Path:
-    """Raises StoreError when the project's disk does not take it; the lockfile that was there stays then."""
+    """Write the lockfile and return its path.
+
+    Raises StoreError when the disk is full or read-only; the old lockfile remains then.
+    """
     path = lock_path(project, lock.target)
-    # Two builds at once must not write to the same one.
+    # Each process writes to a temporary file of its own.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         try:
@@ -295,13 +307,14 @@ def write_lock(project: Project, lock: Lock) -> Path:
             raise
     except OSError as error:
         raise StoreError(
-            f"cannot write {path}: {error.strerror}", hint="the project's folder must be writable and have some space"
+            f"cannot write {path}: {error.strerror}",
+            hint="make the project's folder writable, or free some space on its disk",
         ) from error
     return path
 
 
 def describe_changes(before: Lock | None, after: Lock) -> Sequence[str]:
-    """Return a line for each package that *after* has in another version than *before*, or that came or went."""
+    """Return a line for each package that was added, removed or changed its version between *before* and *after*."""
     old, new = (_contents(before) if before else {}), _contents(after)
     lines = []
     for name in sorted(old.keys() | new.keys()):

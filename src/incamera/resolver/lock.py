@@ -34,9 +34,10 @@ def resolve_lock(
     preferred: Mapping[str, tuple[str, str]] | None = None,
     fresh: bool = False,
 ) -> Lock:
-    """Choose the packages of *project* for *target*. *preferred* has versions and sources by name, kept if they fit.
+    """Return a new lock of *project* for *target*.
 
-    With *fresh* the indexes are asked again. Raises ResolveError, FetchError.
+    *preferred* maps names to the version and source that are kept where they fit. With *fresh*, cached index pages are
+    not used. Raises ResolveError when no versions fit each other, FetchError when an index or mirror cannot be reached.
     """
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
@@ -91,7 +92,7 @@ def _resolve_debs(
 
 
 def runtime_debs(index: PackageIndex, dev: Sequence[str]) -> list[str]:
-    """Return the packages with the shared libraries of *dev* packages: those that these need in the same version."""
+    """Return the packages with the shared libraries of the *dev* packages, which depend on them in the same version."""
     found: list[str] = []
     queue = list(dev)
     seen: set[str] = set()
@@ -110,10 +111,12 @@ def runtime_debs(index: PackageIndex, dev: Sequence[str]) -> list[str]:
 
 
 def runtime_roots(target: Target) -> list[str]:
+    """Return the Debian packages that every runtime for *target* has."""
     return [name.format(python=target.python) for name in runtime_data()["roots"]]
 
 
 def runtime_rules(target: Target) -> ClosureRules:
+    """Return the rules for the closure of a runtime's packages."""
     data = runtime_data()
     return load_closure_rules().extended(
         excluded=dict.fromkeys(data["excluded"], "not wanted in a runtime"),

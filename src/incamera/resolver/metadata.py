@@ -1,4 +1,4 @@
-"""The metadata of a release, which the resolver needs: from its wheel, from its sdist, or from a wheel built of it."""
+"""The metadata of a release, for the resolver: from a wheel, from the sdist, or from a wheel built from the sdist."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 def require_metadata(
     context: Context, target: Target, indexes: PackageIndexes, file: IndexFile, recipe: Recipe
 ) -> Metadata:
-    """Return the metadata of *file*, a wheel or an sdist. Raises BuildError for a release that cannot be built."""
+    """Return the metadata of *file*, a wheel or an sdist.
+
+    Raises BuildError when they are malformed or the sdist cannot be built, FetchError when they cannot be fetched.
+    """
     if file.kind == "wheel":
         return fetch_wheel_metadata(file, context.http, context.store)
     if not recipe.sdist.versions:  # no recipe says that it can be built
         _require_buildable(context, file)
-    # Nearly all wheels of a release have the same metadata, so a wheel for another machine will do.
+    # Nearly all wheels of a release have the same metadata, so a wheel for another machine serves, too.
     for other in indexes.find(file.project, version=file.version):
         if other.kind == "wheel":
             return fetch_wheel_metadata(other, context.http, context.store)
@@ -39,7 +42,7 @@ def require_metadata(
 
 
 def _require_buildable(context: Context, file: IndexFile) -> None:
-    """Raise BuildError for an sdist whose build system incamera does not support, as Rust's."""
+    """Raises BuildError when the sdist needs a build system that incamera does not support, such as Rust's."""
     blob = fetch_files([file], context.http, context.store)[file]
     with context.store.temporary() as folder:
         project = unpack_sdist(blob, folder)
@@ -47,7 +50,7 @@ def _require_buildable(context: Context, file: IndexFile) -> None:
 
 
 def _built_metadata(context: Context, target: Target, file: IndexFile, recipe: Recipe) -> Metadata:
-    """Return the metadata of the wheel built of an sdist; the store keeps the wheel."""
+    """Return the metadata of the wheel built from the sdist *file*; the wheel is kept in the store."""
     wheel = ensure_built_wheel(
         context,
         SdistBuild(

@@ -45,23 +45,23 @@ def a_lock(project: Project) -> Lock:
     return Lock(target=target, inputs=lock_inputs(project, target), distributions=(numpy,), debs=(DEB,))
 
 
-def test_it_comes_back_as_it_was(project: Project) -> None:
+def test_a_lock_is_read_as_it_was_written(project: Project) -> None:
     lock = a_lock(project)
     write_lock(project, lock)
     assert find_lock(project, lock.target) == lock
 
 
-def test_other_tools_can_read_it(project: Project) -> None:
+def test_a_lockfile_is_valid_pep_751(project: Project) -> None:
     path = write_lock(project, a_lock(project))
     assert is_valid_pylock_path(path)
     Pylock.from_dict(tomllib.loads(path.read_text())).validate()
 
 
-def test_no_mirror_is_named_in_it(project: Project) -> None:
+def test_a_lockfile_names_no_debian_mirror(project: Project) -> None:
     assert "http" not in write_lock(project, a_lock(project)).read_text()
 
 
-def test_other_dependencies_make_it_stale(project: Project) -> None:
+def test_changed_dependencies_make_a_lock_stale(project: Project) -> None:
     lock = a_lock(project)
     write_lock(project, lock)
     assert find_lock(replace(project, dependencies=("numpy", "pillow")), lock.target) is None
@@ -84,7 +84,9 @@ def test_other_dependencies_make_it_stale(project: Project) -> None:
         ("lock-version", "nonsense", "Expected '=' after a key"),
     ],
 )
-def test_damaged_lock_is_refused_with_the_path_of_the_key(project: Project, old: str, new: str, reason: str) -> None:
+def test_a_damaged_lockfile_is_refused_with_the_key_that_is_wrong(
+    project: Project, old: str, new: str, reason: str
+) -> None:
     lock = with_sdist(project)
     path = write_lock(project, lock)
     text = path.read_text()
@@ -96,7 +98,7 @@ def test_damaged_lock_is_refused_with_the_path_of_the_key(project: Project, old:
     assert "`incamera lock`" in (caught.value.hint or "")
 
 
-def test_lock_that_is_too_large_is_not_read_whole(project: Project) -> None:
+def test_a_lockfile_that_is_too_large_is_refused(project: Project) -> None:
     path = write_lock(project, a_lock(project))
     with path.open("wb") as stream:
         stream.truncate(10**12)
@@ -104,18 +106,18 @@ def test_lock_that_is_too_large_is_not_read_whole(project: Project) -> None:
         find_lock(project, project.default_targets[0])
 
 
-def test_equal_locks_are_equal_bytes(project: Project) -> None:
+def test_equal_locks_give_equal_files(project: Project) -> None:
     first = write_lock(project, a_lock(project)).read_bytes()
     assert write_lock(project, a_lock(project)).read_bytes() == first
 
 
-def test_changes_are_told_by_name(project: Project) -> None:
+def test_changes_are_described_by_package(project: Project) -> None:
     before = a_lock(project)
     after = replace(before, debs=(replace(DEB, version="1:1.24.2-2"), replace(DEB, package="libnew")))
     assert describe_changes(before, after) == ["libnew (new) → 1:1.24.2-1", "python3-numpy 1:1.24.2-1 → 1:1.24.2-2"]
 
 
-def test_the_path_is_named_after_the_target(project: Project) -> None:
+def test_the_file_is_named_after_the_target(project: Project) -> None:
     assert lock_path(project, project.default_targets[0]).name == "pylock.armv7hf-cp311.toml"
 
 
@@ -136,7 +138,7 @@ def with_sdist(project: Project) -> Lock:
     return replace(lock, distributions=(lamp, *lock.distributions))
 
 
-def test_wheels_and_sdists_come_back_and_others_can_read_them(project: Project) -> None:
+def test_wheels_and_sdists_are_read_as_written_and_valid_pep_751(project: Project) -> None:
     lock = with_sdist(project)
     path = write_lock(project, lock)
     assert find_lock(project, lock.target) == lock
