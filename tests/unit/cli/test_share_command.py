@@ -60,7 +60,7 @@ def test_a_share_is_forgotten_and_its_folder_is_not(nas: Path, capsys: pytest.Ca
     assert main(["share", "remove", "nas"]) == 2
 
 
-def test_what_is_not_there_is_told_before_anything_is_asked_of_a_camera(
+def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["share", "add", "nas", "--folder", str(tmp_path)]) == 2
@@ -84,11 +84,11 @@ def test_what_is_not_there_is_told_before_anything_is_asked_of_a_camera(
         (["serve", ".", "--address", "192.0.2.1"], "no such address"),
     ],
 )
-def test_what_cannot_be_is_told_and_not_kept(
+def test_an_invalid_share_is_refused_and_not_saved(
     words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("incamera.workflows.share._server_plan", lambda context, share: None)
+    monkeypatch.setattr("incamera.workflows.share.ensure_deb_tree", lambda *_, **__: tmp_path)
     assert main(["share", *words, "-q"]) in (2, 3)
     assert told in capsys.readouterr().err
     assert main(["share", "list"]) == 0
