@@ -30,14 +30,16 @@ from incamera.virtual.camera import (
     start_camera,
     stop_camera,
 )
-from incamera.virtual.services import lend_service
-from incamera.virtual.start import VirtualTrees, ensure_virtual_trees, start_virtual
+from incamera.virtual.forwarding import forward_service
+from incamera.virtual.start import ensure_virtual_trees, start_virtual
 
 from ..waiting import wait_until
 from .cameras import SMALL_PROFILE, inside
 from .reporter import QuietReporter
 
 if TYPE_CHECKING:
+    from incamera.virtual.state import VirtualTrees
+
     from .command import Run
 
 Start = Callable[..., VirtualCamera]
@@ -163,10 +165,10 @@ def test_the_host_is_out_of_reach_but_for_what_is_lent(store: Store, porch: Virt
         reach = "echo hello | timeout 3 nc {} {} 2>/dev/null || echo none"
         assert inside(porch, reach.format("10.0.2.2", port)) == "none\n"
         assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
-        lend_service(store, porch.name, 445, ("127.0.0.1", port))
+        forward_service(store, porch.name, 445, ("127.0.0.1", port))
         assert inside(porch, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
         assert inside(porch, reach.format("10.0.2.100", port)) == "none\n"
-        lend_service(store, porch.name, 445, None)
+        forward_service(store, porch.name, 445, None)
         assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
 
 
@@ -182,9 +184,9 @@ def test_a_stopped_camera_leaves_nothing(store: Store, porch: VirtualCamera) -> 
         stop_camera(store, porch.name)
 
 
-@pytest.mark.parametrize("victim", ["keeper", "qemu"])
+@pytest.mark.parametrize("victim", ["supervisor", "qemu"])
 def test_a_killed_camera_leaves_nothing(store: Store, porch: VirtualCamera, victim: str) -> None:
-    os.kill({"keeper": porch.pid, "qemu": porch.qemu_pid}[victim], signal.SIGKILL)
+    os.kill({"supervisor": porch.pid, "qemu": porch.qemu_pid}[victim], signal.SIGKILL)
     wait_until(lambda: porch not in list_cameras(store), "it is not listed any more")
     wait_until(lambda: is_gone(store, porch), "it is gone")
 
@@ -198,7 +200,7 @@ def test_a_camera_that_switches_itself_off_is_gone(store: Store, porch: VirtualC
 def test_a_camera_ends_with_its_owner(store: Store, context: Context) -> None:
     owner = subprocess.Popen(["sleep", "60"])
     camera = start_camera(
-        require_profile(SMALL_PROFILE), **trees(context, SMALL_PROFILE), store=store, name="owned", owner_pid=owner.pid
+        require_profile(SMALL_PROFILE), trees(context, SMALL_PROFILE), store, name="owned", owner_pid=owner.pid
     )
     assert inside(camera, "echo here") == "here\n"
     owner.kill()
@@ -212,10 +214,11 @@ from pathlib import Path
 from incamera.store import Store
 from incamera.targets.profile import require_profile
 from incamera.virtual.camera import start_camera
+from incamera.virtual.state import VirtualTrees
 store, profile, memory, tools, userland, kernel = sys.argv[1:]
 start_camera(
     dataclasses.replace(require_profile(profile), memory_megabytes=int(memory)),
-    tools=Path(tools), userland=Path(userland), kernel=Path(kernel), store=Store(Path(store)), name="halfway",
+    VirtualTrees(tools=Path(tools), userland=Path(userland), kernel=Path(kernel)), Store(Path(store)), name="halfway",
 )
 """
 
@@ -240,7 +243,7 @@ def test_an_interrupted_start_leaves_nothing(
     before = set(qemus_of(store))
     states = set((store.root / "trees/virtual-state").iterdir())
     where = trees(context, SMALL_PROFILE)
-    words = [store.root, SMALL_PROFILE, memory, where["tools"], where["userland"], where["kernel"]]
+    words = [store.root, SMALL_PROFILE, memory, where.tools, where.userland, where.kernel]
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, *map(str, words)], stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -262,7 +265,7 @@ def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) 
     cameras: list[VirtualCamera] = []
 
     def start() -> None:
-        cameras.append(start_camera(profile, **where, store=store, owner_pid=os.getpid()))
+        cameras.append(start_camera(profile, where, store, owner_pid=os.getpid()))
 
     threads = [threading.Thread(target=start) for _ in range(2)]
     try:
@@ -297,7 +300,7 @@ def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, conte
 
     threading.Thread(target=crash).start()
     try:
-        camera = start_camera(profile, **where, store=store, name="twice", owner_pid=os.getpid())
+        camera = start_camera(profile, where, store, name="twice", owner_pid=os.getpid())
         assert crashed
         assert not camera.resumed
         assert inside(camera, "uname -m") == "aarch64\n"
@@ -310,7 +313,7 @@ def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, conte
 def test_a_qemu_that_does_not_start_says_why(store: Store, context: Context) -> None:
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), cpu="abacus")
     with pytest.raises(DeviceError, match="abacus") as caught:
-        start_camera(profile, **trees(context, SMALL_PROFILE), store=store)
+        start_camera(profile, trees(context, SMALL_PROFILE), store)
     assert caught.value.hint is not None
     assert not [line for line in qemus_of(store) if "abacus" in line]
 

@@ -20,8 +20,8 @@ from incamera.share.server import is_reachable
 from incamera.share.values import Protocol
 from incamera.targets.architecture import Architecture
 from incamera.transport.protocols import Program, Script
+from incamera.virtual.forwarding import forward_service
 from incamera.virtual.qemu import HOST_ADDRESS
-from incamera.virtual.services import lend_service
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -95,7 +95,7 @@ def detach_share(context: Context, session: Session) -> str | None:
     remember_attached(context, name, None)
     if find_virtual(context, name) is not None:
         for protocol in Protocol:
-            lend_service(context.store, name, protocol.port, None)
+            forward_service(context.store, name, protocol.port, None)
     return there.source
 
 
@@ -182,7 +182,7 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
     """Return address and port at which the device finds the share's server."""
     device = str(session.device)
     if find_virtual(context, device) is not None:
-        lend_service(context.store, device, share.protocol.port, share.here)
+        forward_service(context.store, device, share.protocol.port, share.here)
         return HOST_ADDRESS, share.protocol.port
     if share.loopback:
         raise UsageError(

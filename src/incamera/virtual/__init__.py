@@ -1,1 +1,1 @@
-"""The virtual camera: firmware, QEMU, saved states."""
+"""Virtual cameras: QEMU machines with firmware made from Debian packages, resumed from saved states."""

@@ -1,4 +1,4 @@
-"""Virtual cameras: start, list, find and stop them. Each lives in a folder of the store until it is stopped."""
+"""Start, list, find and stop virtual cameras. Each running camera has a folder in the store."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
-from incamera.virtual.keeper import RECORD, Order
-from incamera.virtual.keeping import start_keeper
 from incamera.virtual.keys import ensure_keys
-from incamera.virtual.state import Progress, ensure_state
+from incamera.virtual.state import Progress, VirtualTrees, ensure_state
+from incamera.virtual.supervisor import RECORD, SupervisorRequest
+from incamera.virtual.supervisor_client import start_supervisor
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
-_STOPS_WITHIN_SECONDS = 6
+_STOP_TIMEOUT_SECONDS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualCamera:
-    """A running virtual camera. `resumed`: its state was there before. `seconds`: from the call to SSH's banner."""
+    """A running virtual camera.
+
+    `key`: the file of the private key to log in with. `pid`: that of its supervisor process.
+    `resumed`: it was resumed from a saved state, and not booted first.
+    `seconds`: how long it took from the call of `start_camera` until the SSH server answered.
+    """
 
     name: str
     profile: str
@@ -54,7 +59,7 @@ class VirtualCamera:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualPlan:
-    """What `start_camera` needs unpacked: QEMU for this computer, the camera's user land, and its kernel."""
+    """The Debian packages of a virtual camera: QEMU for this host, the camera's user land, and its kernel."""
 
     tools: DebSet
     userland: DebSet
@@ -62,7 +67,7 @@ class VirtualPlan:
 
 
 def plan_virtual(profile: Profile) -> VirtualPlan:
-    """Return the packages that `start_camera` needs unpacked for *profile*. Raises InCameraError on an unfit host."""
+    """Return the packages of a virtual camera of *profile*. Raises InCameraError on an unsupported host."""
     debian = profile.architecture.facts.debian
     return VirtualPlan(
         tools=DebSet(
@@ -88,25 +93,29 @@ def plan_virtual(profile: Profile) -> VirtualPlan:
 
 def start_camera(
     profile: Profile,
-    *,
-    tools: Path,
-    userland: Path,
-    kernel: Path,
+    trees: VirtualTrees,
     store: Store,
+    *,
     name: str | None = None,
     owner_pid: int | None = None,
     progress: Progress = lambda _: None,
 ) -> VirtualCamera:
-    """Start a virtual camera and return it once its SSH server answers. It outlives us, but not *owner_pid*.
+    """Start a virtual camera, and return it once its SSH server answers.
 
-    Raises UsageError when *name* is unfit, DeviceError when it is taken or the camera does not start, BuildError when
-    a tree lacks something.
+    It goes on when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name, with
+    a number when that is taken. *progress* is called with a text for each step.
+
+    Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
+    when a file is missing in the trees.
     """
     started = time.monotonic()
     if name is not None and not _NAME.fullmatch(name):
-        raise UsageError(f'"{name}" cannot be a camera\'s name', hint="use small letters, digits, dots and hyphens")
+        raise UsageError(
+            f'"{name}" is not a valid name for a virtual camera',
+            hint="use lower-case letters, digits, dots and hyphens",
+        )
     keys = ensure_keys(store)
-    state = ensure_state(store, profile, tools=tools, userland=userland, kernel=kernel, keys=keys, progress=progress)
+    state = ensure_state(store, profile, trees, keys, progress)
     progress(f"start {profile.name}")
     with _reserve(store, name, profile.name) as (folder, lock):
         mac = _mac(folder)
@@ -119,7 +128,7 @@ def start_camera(
             "host_public_key": keys.host_public,
             "resumed": not state.made,
         }
-        order = Order(
+        request = SupervisorRequest(
             machine=state.machine,
             folder=folder,
             state=state.memory,
@@ -131,25 +140,26 @@ def start_camera(
             record=record,
             started=started,
         )
-        with start_keeper(order, purpose=f"start the virtual camera {folder.name}", pass_fds=(lock,)) as keeper:
-            camera = _parse_record(keeper.answer["camera"])
-            keeper.keep()
+        purpose = f"start the virtual camera {folder.name}"
+        with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
+            camera = _parse_record(supervisor.answer["camera"])
+            supervisor.keep()
     return camera
 
 
 def list_cameras(store: Store) -> list[VirtualCamera]:
-    """Return the running cameras by name; what killed ones have left behind is removed."""
+    """Return the running cameras, sorted by name. Removes the folders of cameras that were killed."""
     with store.lock("virtual"):
         _prune(store)
     cameras = []
     for record in sorted(_folder(store).glob(f"[!.]*/{RECORD}")):
-        with suppress(FileNotFoundError):  # stopped this moment
+        with suppress(FileNotFoundError):  # stopped in the meantime
             cameras.append(_parse_record(json.loads(record.read_text("utf-8"))))
     return cameras
 
 
 def require_camera(store: Store, name: str) -> VirtualCamera:
-    """Return the running camera called *name*. Raises DeviceError."""
+    """Return the running camera called *name*. Raises DeviceError when there is none."""
     cameras = {camera.name: camera for camera in list_cameras(store)}
     if name not in cameras:
         hint = did_you_mean(name, cameras) or "start one with `incamera virtual start`"
@@ -158,21 +168,24 @@ def require_camera(store: Store, name: str) -> VirtualCamera:
 
 
 def stop_camera(store: Store, name: str) -> None:
-    """End the camera called *name* and return when nothing of it is left. Raises DeviceError when there is none."""
+    """Stop the camera called *name*, and wait until its processes and its folder are gone.
+
+    Raises DeviceError when no such camera is running.
+    """
     camera = require_camera(store, name)
     try:
-        # Its lock was held a moment ago, so the number is still that keeper's.
-        keeper = os.pidfd_open(camera.pid)
+        # Its lock was held just now, so the process of that number is still the supervisor.
+        supervisor = os.pidfd_open(camera.pid)
     except ProcessLookupError:
         return
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(keeper, number)
-            if select.select([keeper], [], [], _STOPS_WITHIN_SECONDS)[0]:
+                signal.pidfd_send_signal(supervisor, number)
+            if select.select([supervisor], [], [], _STOP_TIMEOUT_SECONDS)[0]:
                 break
     finally:
-        os.close(keeper)
+        os.close(supervisor)
     with store.lock("virtual"):
         _prune(store)
 
@@ -187,7 +200,10 @@ def _parse_record(record: dict[str, object]) -> VirtualCamera:
 
 @contextmanager
 def _reserve(store: Store, name: str | None, base: str) -> Iterator[tuple[Path, int]]:
-    """Take a name: its folder, and the descriptor of its lock, which the keeper inherits and holds while it lives."""
+    """Reserve a camera's name. Yields its folder, and a locked descriptor.
+
+    The supervisor inherits the descriptor, so the lock is held as long as it runs.
+    """
     with store.lock("virtual"), store.reporting_disk_errors():
         _folder(store).mkdir(mode=0o700, exist_ok=True)
         _prune(store)
@@ -214,7 +230,7 @@ def _reserve(store: Store, name: str | None, base: str) -> Iterator[tuple[Path, 
 
 
 def _prune(store: Store) -> None:
-    """Remove the folders whose keeper is gone: nobody holds their lock. The caller holds the lock of all."""
+    """Remove the folders whose lock is free: their supervisor has ended. The caller holds the lock "virtual"."""
     for folder in _folder(store).glob("*/"):
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR)
@@ -232,6 +248,6 @@ def _prune(store: Store) -> None:
 
 
 def _mac(folder: Path) -> str:
-    """Return an address with one of the vendor's prefixes, the same for the same name."""
+    """Return a MAC address with one of the vendor's prefixes, always the same for the same folder."""
     tail = hashlib.sha256(str(folder).encode()).digest()[:3]
     return ":".join(f"{byte:02x}" for byte in b"\x00\x40\x8c" + tail)

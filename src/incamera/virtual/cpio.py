@@ -1,4 +1,4 @@
-"""Writing the kernel's initramfs: a cpio archive in the "newc" format, equal bytes for equal contents."""
+"""Writes a cpio archive in the "newc" format, for the kernel's initramfs. Equal members give equal bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _TRAILER = "TRAILER!!!"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One name in the archive; `mode` holds the kind as well. All belong to root and are as old as the epoch."""
+    """A file, folder, link or device in the archive. It belongs to root, and its time is 1970-01-01.
+
+    `mode`: its kind and permissions. `data`: a file's content, or a link's target. `device`: major and minor number.
+    """
 
     path: str
     mode: int
@@ -37,7 +40,7 @@ def character_device(path: str, major: int, minor: int, permissions: int = 0o600
 
 
 def write_cpio(members: Iterable[Member]) -> bytes:
-    """Return the archive of *members*; folders that they lie in are added, and each path may occur once."""
+    """Return the archive of *members* and their parent folders. Raises ValueError when a path occurs twice."""
     by_path: dict[str, Member] = {}
     for member in members:
         path = member.path.strip("/")
@@ -48,7 +51,7 @@ def write_cpio(members: Iterable[Member]) -> bytes:
         while path := path.rpartition("/")[0]:
             by_path.setdefault(path, folder(path))
     out = bytearray()
-    # In order of their parts, a folder comes before what is in it.
+    # Sorted by their parts, a folder comes before its content.
     for number, path in enumerate(sorted(by_path, key=lambda path: path.split("/")), start=1):
         member = by_path[path]
         _append(out, number, path, member.mode, member.data, member.device)

@@ -1,6 +1,6 @@
-"""The firmware of a virtual camera: a kernel and one archive with everything else, put together from unpacked trees.
+"""Builds the firmware of a virtual camera: a kernel, and an initramfs with everything else.
 
-No program of the trees is run. Folders and names are a camera's, the bytes in them Debian's.
+The files come from unpacked Debian packages, and are put where a camera has them. No program of the packages is run.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from incamera.virtual.reseed import reseed_program
 if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
 
-# Part of every key that firmware is found by: raise it when the same trees would give other firmware.
+# Part of each firmware's cache key: increase it when the same trees give another firmware.
 VERSION = 1
 
-# Where a camera has the C library and what comes with it; the other libraries are in /usr/lib. Both are flat.
+# The libraries that a camera has in /lib; the others are in /usr/lib. Neither has sub-folders.
 _IN_LIB = (
     "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-",
     "libm.", "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
@@ -35,16 +35,22 @@ _NOT_ON_A_CAMERA = ("libSegFault", "libmemusage", "libpcprofile", "libthread_db"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Firmware:
+    """The files of a firmware. `archive` is the initramfs."""
+
     kernel: Path
     archive: Path
 
 
 def open_firmware(folder: Path) -> Firmware:
+    """Return the firmware that `build_firmware` has written into *folder*."""
     return Firmware(kernel=folder / "kernel", archive=folder / "initrd")
 
 
 def build_firmware(destination: Path, profile: Profile, *, userland: Path, kernel: Path, keys: CameraKeys) -> Firmware:
-    """Write the firmware of *profile* into the folder *destination*. Raises BuildError when a tree lacks something."""
+    """Write the firmware of *profile* into the folder *destination*, and return it.
+
+    *userland* and *kernel* are trees of unpacked Debian packages. Raises BuildError when a file is missing in them.
+    """
     firmware = open_firmware(destination)
     shutil.copyfile(_only(kernel / "boot", "vmlinuz-*"), firmware.kernel)
     members = [
@@ -54,7 +60,7 @@ def build_firmware(destination: Path, profile: Profile, *, userland: Path, kerne
         *_settings(profile, keys),
         *_folders(profile),
     ]
-    # Not compressed: unpacking it in the emulated camera would take seconds, and it is needed only once.
+    # Not compressed, since decompressing it in the emulated camera would take seconds.
     firmware.archive.write_bytes(cpio.write_cpio(members))
     return firmware
 
@@ -67,27 +73,29 @@ def _programs(userland: Path) -> Iterator[cpio.Member]:
 def _libraries(userland: Path, profile: Profile) -> Iterator[cpio.Member]:
     facts = profile.architecture.facts
     found = {path.name: path for path in sorted((userland / "usr/lib" / facts.gnu).glob("*.so*"))}
-    if facts.loader not in found:  # where it is a file of its own
+    if facts.loader not in found:  # not a link in the folder of the libraries, but a file above it
         found[facts.loader] = userland / "usr/lib" / facts.loader
-    homes = {name: "lib" if name.startswith(_IN_LIB) else "usr/lib" for name in found}
+    folders = {name: "lib" if name.startswith(_IN_LIB) else "usr/lib" for name in found}
     for name, path in found.items():
         if name.startswith(_NOT_ON_A_CAMERA):
             continue
         if not path.is_symlink():
-            yield cpio.file(f"{homes[name]}/{name}", _read(path), 0o755)
+            yield cpio.file(f"{folders[name]}/{name}", _read(path), 0o755)
             continue
         target = path.readlink().name
         if target not in found:
-            raise BuildError(f"the library {name} in {userland} is a link to {target}, which is not there")
-        yield cpio.link(
-            f"{homes[name]}/{name}", target if homes[target] == homes[name] else f"/{homes[target]}/{target}"
-        )
+            raise BuildError(
+                f"the library {name} in {userland} is a link to {target}, which does not exist",
+                hint="`incamera store verify` removes damaged trees",
+            )
+        same_folder = folders[target] == folders[name]
+        yield cpio.link(f"{folders[name]}/{name}", target if same_folder else f"/{folders[target]}/{target}")
 
 
 def _modules(kernel: Path) -> Iterator[cpio.Member]:
     folder = _only(kernel / "usr/lib/modules", "*")
     names = tomllib.loads(_data("modules.toml"))
-    modules = select_modules(folder, names["required"], names["wished"])
+    modules = select_modules(folder, names["required"], names["optional"])
     base = f"lib/modules/{folder.name}"
     for module in modules:
         yield cpio.file(f"{base}/{module.path}", module.data)
@@ -149,7 +157,10 @@ def _data(name: str) -> str:
 def _only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise BuildError(f"expected one {pattern} in {folder}, found {len(found)}")
+        raise BuildError(
+            f"{folder} must have one {pattern}, but has {len(found)}",
+            hint="`incamera store verify` removes damaged trees",
+        )
     return found[0]
 
 
@@ -157,4 +168,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise BuildError(f"the camera's user land has no {path.name} (looked for {path})") from None
+        raise BuildError(
+            f"the virtual camera's packages have no {path.name}: there is no file {path}",
+            hint="`incamera store verify` removes damaged trees",
+        ) from None

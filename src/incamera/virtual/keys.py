@@ -1,4 +1,4 @@
-"""The keys of virtual cameras: made once per store. One to log in with, one that the cameras show as their host key."""
+"""The SSH keys of virtual cameras: one to log in with, and the cameras' host key. Each store has one pair of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _ALGORITHM = b"ssh-ed25519"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CameraKeys:
-    """`login` is the file of the private key (OpenSSH format, 0600); the public ones are lines `ssh-ed25519 AAAA…`."""
+    """The keys of a store's virtual cameras.
+
+    `login`: the file of the private key to log in with, in OpenSSH's format.
+    `host`: the private host key, in dropbear's format.
+    `login_public`, `host_public`: the public keys as lines `ssh-ed25519 AAAA…`.
+    """
 
     login: Path
     login_public: str
@@ -26,13 +31,13 @@ class CameraKeys:
 
 
 def ensure_keys(store: Store) -> CameraKeys:
-    """Return the store's keys, made on first use."""
+    """Return the store's keys; make them on first use. Raises StoreError when they cannot be written."""
     folder = store.root / "keys"
     login, host = folder / "virtual_login", folder / "virtual_host"
-    if not _all_there(login, host):
+    if not _all_exist(login, host):
         with store.lock("keys"), store.reporting_disk_errors():
             folder.mkdir(mode=0o700, exist_ok=True)
-            if not _all_there(login, host):
+            if not _all_exist(login, host):
                 _make_keys(login, host)
     return CameraKeys(
         login=login,
@@ -42,7 +47,7 @@ def ensure_keys(store: Store) -> CameraKeys:
     )
 
 
-def _all_there(login: Path, host: Path) -> bool:
+def _all_exist(login: Path, host: Path) -> bool:
     return all(path.exists() for path in (login, host, _public(login), _public(host)))
 
 
@@ -51,7 +56,7 @@ def _public(path: Path) -> Path:
 
 
 def _make_keys(login: Path, host: Path) -> None:
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives import serialization  # lazy: start-up; needed once for each store
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     raw = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -78,11 +83,12 @@ def _write_secret(path: Path, data: bytes) -> None:
 
 
 def dropbear_key(seed: bytes, public: bytes) -> bytes:
-    """Return an ed25519 key in dropbear's own file format."""
+    """Return the private ed25519 key (32 bytes of *seed*, 32 of *public*) in dropbear's file format."""
     return _string(_ALGORITHM) + _string(seed + public)
 
 
 def public_line(public: bytes) -> str:
+    """Return the line `ssh-ed25519 AAAA…` for the 32 bytes of a *public* key."""
     return f"{_ALGORITHM.decode()} {b64encode(_string(_ALGORITHM) + _string(public)).decode()}"
 
 

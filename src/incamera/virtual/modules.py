@@ -1,4 +1,4 @@
-"""Which of a kernel's modules go along, and the indexes that modprobe reads."""
+"""Chooses the kernel modules of a firmware, and writes the indexes that modprobe reads."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from incamera.errors import BuildError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Module:
-    """A kernel module: its path below the release's folder, and what its `.modinfo` section says."""
+    """A kernel module: its path below `lib/modules/<release>`, its bytes, and what its `.modinfo` section says."""
 
     name: str
     path: str
     data: bytes
     depends: tuple[str, ...] = ()
-    soft: tuple[str, ...] = ()
+    softdeps: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
 
 def read_module(path: str, data: bytes) -> Module:
-    """Parse the module *data* that lies at *path*. Raises BuildError when it is none."""
+    """Return the module with the bytes *data*, the file *path*. Raises BuildError when it is not a kernel module."""
     try:
         section = parse_section(data, ".modinfo")
     except ValueError as error:
@@ -39,29 +39,30 @@ def read_module(path: str, data: bytes) -> Module:
         path=path,
         data=data,
         depends=tuple(_canonical(name) for text in facts.get("depends", ()) for name in text.split(",") if name),
-        soft=tuple(name for text in facts.get("softdep", ()) for name in _parse_soft(text)),
+        softdeps=tuple(name for text in facts.get("softdep", ()) for name in _parse_softdep(text)),
         aliases=tuple(facts.get("alias", ())),
     )
 
 
 def module_name(path: str) -> str:
+    """Return the kernel's name for the module in the file *path*: `virtio_net` for `…/virtio-net.ko`."""
     return _canonical(PurePosixPath(path).name.removesuffix(".ko"))
 
 
 def _canonical(name: str) -> str:
-    # File names have either sign; the kernel knows underscores alone.
+    # File names have hyphens or underscores, the kernel's names only underscores.
     return name.replace("-", "_")
 
 
-def _parse_soft(text: str) -> Iterable[str]:
+def _parse_softdep(text: str) -> Iterable[str]:
     """Return the modules of a line such as `pre: aes ccm post: foo`."""
     return (_canonical(word) for word in text.split() if not word.endswith(":"))
 
 
-def select_modules(folder: Path, required: Iterable[str], wished: Iterable[str]) -> list[Module]:
-    """Return the modules called *required* and *wished* in *folder* (`lib/modules/<release>`), with all they need.
+def select_modules(folder: Path, required: Iterable[str], optional: Iterable[str]) -> list[Module]:
+    """Return the modules *required* and *optional* in *folder* (`lib/modules/<release>`), with all that they need.
 
-    What the kernel has built in needs no module. Raises BuildError when a required one is nowhere.
+    Modules built into the kernel are left out. Raises BuildError when a required module does not exist.
     """
     files = {module_name(path.name): path for path in sorted(folder.rglob("*.ko"))}
     built_in = {module_name(line) for line in (folder / "modules.builtin").read_text().split()}
@@ -78,12 +79,12 @@ def select_modules(folder: Path, required: Iterable[str], wished: Iterable[str])
         chosen[name] = module
         for needed in module.depends:
             add(needed, name)
-        for helpful in module.soft:
-            add(helpful, None)
+        for softdep in module.softdeps:
+            add(softdep, None)
 
     for name in required:
         add(_canonical(name), "a virtual camera")
-    for name in wished:
+    for name in optional:
         add(_canonical(name), None)
     return sorted(chosen.values(), key=lambda module: module.path)
 
@@ -100,7 +101,7 @@ def write_indexes(modules: Iterable[Module]) -> dict[str, str]:
 
 
 def _all_needed(module: Module, by_name: Mapping[str, Module]) -> list[str]:
-    """Return all that *module* needs, direct or not, each before what it needs itself: modprobe's order."""
+    """Return all modules that *module* needs, in modprobe's order: each before those that it needs itself."""
     order: dict[str, None] = {}
 
     def visit(current: Module) -> None:

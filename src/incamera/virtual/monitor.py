@@ -1,4 +1,4 @@
-"""QEMU's monitor protocol (QMP) over a connected socket: a command, its answer, the events in between."""
+"""A client of QEMU's monitor protocol (QMP) over a connected socket."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 
 from incamera.errors import DeviceError
 
-# Waits until the descriptor can be read; raises when something happened that makes waiting senseless.
+# Waits until the descriptor can be read. Raises when it never will be.
 Waiter = Callable[[int], None]
 
 
 class QemuCrashed(DeviceError):
-    """QEMU has ended, and nobody had told it to."""
+    """QEMU has ended without being told to."""
 
 
 class Monitor:
+    """A QMP session on *connection*. Raises QemuCrashed when QEMU closes it, and what *wait* raises."""
+
     def __init__(self, connection: socket.socket, wait: Waiter) -> None:
         self._connection = connection
         self._wait = wait
@@ -28,7 +30,10 @@ class Monitor:
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, *, descriptor: int | None = None, **arguments: object) -> Any:
-        """Return QEMU's answer to *command*; *descriptor* goes along with it. Raises DeviceError when it says no."""
+        """Return QEMU's answer to *command*. Raises DeviceError when QEMU answers with an error.
+
+        *descriptor* is sent with the command.
+        """
         message = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
         try:
             if descriptor is None:
@@ -42,14 +47,15 @@ class Monitor:
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:
-                raise DeviceError(f"QEMU refuses {command}: {answer['error'].get('desc', answer['error'])}")
+                raise DeviceError(f"QEMU refused {command}: {answer['error'].get('desc', answer['error'])}")
 
-    def execute_text(self, line: str) -> str:
-        """Return the answer to a *line* of the monitor for humans: not all is to be had otherwise."""
+    def execute_hmp(self, line: str) -> str:
+        """Return the answer to a *line* of the human monitor (HMP), which tells things that QMP does not."""
         answer: str = self.execute("human-monitor-command", **{"command-line": line})  # type: ignore[arg-type]
         return answer
 
     def wait_for_event(self, name: str) -> None:
+        """Wait until QEMU has sent the event *name*, now or earlier."""
         while name not in self._events:
             self._receive()
 
@@ -71,10 +77,13 @@ class Monitor:
 
 
 def parse_forwarded_port(usernet: str, guest_port: int) -> int:
-    """Return the host's port that leads to *guest_port*, from the text of `info usernet`. Raises DeviceError."""
+    """Return the host's port that is forwarded to *guest_port*, from the output of `info usernet`.
+
+    Raises DeviceError when there is none.
+    """
     # Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ
     for line in usernet.splitlines():
         match = re.match(r"\s*TCP\[HOST_FORWARD]\s+\S+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)\s", line)
         if match and int(match[2]) == guest_port:
             return int(match[1])
-    raise DeviceError(f"QEMU forwards no port to the camera's port {guest_port}: {usernet.strip()}")
+    raise DeviceError(f"QEMU forwards no port to the virtual camera's port {guest_port}: {usernet.strip()}")

@@ -1,7 +1,4 @@
-"""Empty disks for a camera, in QEMU's own sparse format: a few kilobytes each until they are written to.
-
-The format is described in QEMU's docs/interop/qcow2.txt.
-"""
+"""Makes empty disk images in QEMU's sparse format qcow2, which QEMU's docs/interop/qcow2.txt describes."""
 
 from __future__ import annotations
 
@@ -13,19 +10,18 @@ _HEADER_BYTES = 104
 
 
 def empty_disk(megabytes: int) -> bytes:
-    """Return a qcow2 image (version 3) of *megabytes* that reads as zeros."""
+    """Return an empty qcow2 image (version 3) of a disk of *megabytes* (of 1,048,576 bytes); it takes 256 kB."""
     size = megabytes * 1024 * 1024
-    # One cluster of the second table maps 8192 clusters, half a gigabyte.
-    first_table_entries = max(1, -(-size // (_CLUSTER * _CLUSTER // 8)))
-    # Clusters: header, table of reference counts, one block of reference counts, first table.
+    # One entry of the L1 table maps 8192 clusters, 512 MB.
+    l1_entries = max(1, -(-size // (_CLUSTER * _CLUSTER // 8)))
+    # The clusters of the image: header, refcount table, one refcount block, L1 table.
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
-        b"QFI\xfb", 3, 0, 0, _CLUSTER_BITS, size, 0, first_table_entries, 3 * _CLUSTER, _CLUSTER, 1, 0, 0, 0, 0, 0,
+        b"QFI\xfb", 3, 0, 0, _CLUSTER_BITS, size, 0, l1_entries, 3 * _CLUSTER, _CLUSTER, 1, 0, 0, 0, 0, 0,
         4, _HEADER_BYTES,
     )  # fmt: skip
     assert len(header) == _HEADER_BYTES
-    reference_table = struct.pack(">Q", 2 * _CLUSTER)
-    reference_counts = struct.pack(">4H", 1, 1, 1, 1)
-    return b"".join(
-        part.ljust(_CLUSTER, b"\0") for part in (header, reference_table, reference_counts, bytes(first_table_entries))
-    )
+    refcount_table = struct.pack(">Q", 2 * _CLUSTER)
+    refcounts = struct.pack(">4H", 1, 1, 1, 1)
+    parts = (header, refcount_table, refcounts, bytes(l1_entries))
+    return b"".join(part.ljust(_CLUSTER, b"\0") for part in parts)

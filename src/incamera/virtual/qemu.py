@@ -1,4 +1,4 @@
-"""QEMU's command line, started from unpacked Debian packages through their own loader."""
+"""QEMU's command line. QEMU comes from unpacked Debian packages, and is started through their loader."""
 
 from __future__ import annotations
 
@@ -8,44 +8,48 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 
-if TYPE_CHECKING:  # the keeper reads this module, and should not have to read those
+if TYPE_CHECKING:  # the supervisor imports this module, and must start fast
     from incamera.targets.host import Host
     from incamera.targets.profile import Profile
     from incamera.virtual.firmware import Firmware
 
 PORT_NAME = "incamera"
-# Services that a camera may be lent: SMB and NFS. To the camera they are at HOST_ADDRESS, whoever offers them.
-SERVICE_PORTS = (445, 2049)
+# The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
+FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
-# In the camera's folder: where those services are (`services.py`).
-SERVICES_FILE = "services"
+# The file in the camera's folder that says where those ports are forwarded to (`forwarding.py`).
+FORWARDS_FILE = "services"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disk:
-    """`serial` is what the camera knows it by. What is written to a `scratch` disk is gone when QEMU ends."""
+    """A disk of the camera, which finds it by its `serial`. Writes to a `scratch` disk are lost when QEMU ends."""
 
     serial: str
     path: Path
     scratch: bool
 
 
-def find_program(tools: Path, profile: Profile) -> Path:
+def require_program(tools: Path, profile: Profile) -> Path:
+    """Return QEMU's program for *profile* in the tree *tools*. Raises BuildError when there is none."""
     name = "qemu-system-arm" if profile.architecture.facts.bits == 32 else "qemu-system-aarch64"
     program = tools / "usr/bin" / name
     if not program.exists():
-        raise BuildError(f"there is no {name} in {tools}", hint="`incamera store verify` removes what is broken")
+        raise BuildError(f"there is no {name} in {tools}", hint="`incamera store verify` removes damaged trees")
     return program
 
 
 def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) -> list[str]:
-    """Return the words that a saved state depends on: the same ones must be used to save and to resume it."""
+    """Return the part of QEMU's command line that a saved state depends on: saving and resuming need the same.
+
+    Raises BuildError when QEMU or its loader is missing.
+    """
     loader = next((path for lib in ("lib64", "lib") if (path := tools / "usr" / lib / host.loader).exists()), None)
     if loader is None:
-        raise BuildError(f"there is no {host.loader} in {tools}", hint="`incamera store verify` removes what is broken")
+        raise BuildError(f"there is no {host.loader} in {tools}", hint="`incamera store verify` removes damaged trees")
     return [
         *(str(loader), "--library-path", f"{tools}/usr/lib/{host.gnu}:{tools}/usr/lib"),
-        str(find_program(tools, profile)),
+        str(require_program(tools, profile)),
         *("-L", f"{tools}/usr/share/qemu", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", profile.machine, "-cpu", profile.cpu, "-smp", str(profile.processors)),
         *("-m", f"{profile.memory_megabytes}M", "-accel", "tcg,thread=multi", "-rtc", "base=utc,clock=host"),
@@ -56,15 +60,15 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
     ]
 
 
-def plan_surroundings(*, console: Path, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
-    """Return the words that tie the machine to this host: descriptors, files and ports.
+def plan_host_options(*, console: Path, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
+    """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
-    The network is closed (`restrict=on`): the camera reaches neither the host nor what lies behind. Only a connection
-    to one of SERVICE_PORTS at HOST_ADDRESS starts the command *relay*, with the port as its last word; that one knows
-    whether there is such a service, and where.
+    *link* and *monitor* are descriptors of sockets. The network is closed (`restrict=on`): the camera reaches neither
+    the host nor other networks. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command *relay*,
+    with the port as its last argument.
     """
     network = "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
-    for port in SERVICE_PORTS:
+    for port in FORWARDED_PORTS:
         network += f",guestfwd=tcp:{HOST_ADDRESS}:{port}-cmd:{_escape(relay)} {port}"
     words = [
         *("-netdev", network),
@@ -80,5 +84,5 @@ def plan_surroundings(*, console: Path, link: int, monitor: int, disks: list[Dis
 
 
 def _escape(value: Path | str) -> str:
-    # A comma ends a value, two are one.
+    # In an option of QEMU, a comma ends a value, and two commas stand for one.
     return str(value).replace(",", ",,")

@@ -1,9 +1,11 @@
-"""Carries one connection of a camera to a service that it was lent: `python -I relay.py FILE PORT`, started by QEMU.
+"""Forwards one TCP connection of a virtual camera to a server. QEMU starts it for each connection.
 
-FILE says where the service behind the camera's PORT is (`services.py` writes it), now, as this connection begins.
-A server that isn't up now is waited for: QEMU has answered in its name already, and a camera that finds a silent server
-tries on, as it does where a real one is away. Without such a service the connection is closed, after a while: a camera
-that still looks for a share of former days would begin the next one at once, and so on.
+    python -I relay.py FILE PORT
+
+FILE, which `forwarding.py` writes, says where the camera's PORT is forwarded to. QEMU has accepted the connection
+already, so the relay waits for a server that is not up yet. The camera then sees a server that does not answer, and
+tries again, as with a real one. If the port is not forwarded, the relay closes the connection after half a second. It
+does not close it at once, because a camera that still mounts an old share would then reconnect in an endless loop.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ import time
 
 _CHUNK = 1 << 18
 _PAUSE_MILLISECONDS = 100
-_AWAY_SECONDS = 0.5
+_CLOSE_DELAY_SECONDS = 0.5
 
 
 def find_service(file: str, port: str) -> tuple[str, int] | None:
-    """Return the address in the line `PORT HOST PORT` of *file*."""
+    """Return host and port from the line `PORT HOST PORT` of *file* for the camera's *port*; None without one."""
     try:
-        with open(file, encoding="utf-8") as stream:  # noqa: PTH123 - pathlib would take longer to load than all else
+        with open(file, encoding="utf-8") as stream:  # noqa: PTH123 - importing pathlib takes longer than all the rest
             for line in stream:
                 guest_port, host, host_port = line.split()
                 if guest_port == port:
@@ -33,24 +35,24 @@ def find_service(file: str, port: str) -> tuple[str, int] | None:
     return None
 
 
-def connect(file: str, port: str) -> socket.socket | None:
-    """Return a connection to the service, None when there is none, or the camera doesn't wait for it any longer."""
+def connect(file: str, port: str, camera_socket: int = 0) -> socket.socket | None:
+    """Return a connection to the server; None when the port is not forwarded, or the camera has hung up."""
     camera = select.poll()
-    camera.register(0, select.POLLRDHUP)
-    asked = time.monotonic()
-    while (service := find_service(file, port)) or time.monotonic() - asked < _AWAY_SECONDS:
+    camera.register(camera_socket, select.POLLRDHUP)
+    started = time.monotonic()
+    while (service := find_service(file, port)) or time.monotonic() - started < _CLOSE_DELAY_SECONDS:
         if service:
             try:
                 return socket.create_connection(service)
             except OSError:
-                pass  # it isn't up
+                pass  # the server is not up yet
         if camera.poll(_PAUSE_MILLISECONDS):
             break
     return None
 
 
 def main() -> None:
-    connection = connect(*sys.argv[1:3])
+    connection = connect(sys.argv[1], sys.argv[2])
     if connection is None:
         return
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,7 +63,7 @@ def main() -> None:
                 connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it went away: the other direction ends, too
+            pass  # the server has closed the connection, so the loop below ends, too
 
     threading.Thread(target=send, daemon=True).start()
     try:

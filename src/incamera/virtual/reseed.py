@@ -1,8 +1,8 @@
-"""A program of a few instructions for the camera: make its kernel's random numbers start afresh.
+"""A tiny program for the camera that reseeds its kernel's random number generator: `reseed </dev/urandom`.
 
-Two cameras resumed from one saved state would give the same random numbers for up to a minute. Bytes written to
-/dev/urandom are mixed into the pool at once, but only the ioctl RNDRESEEDCRNG makes the kernel use the pool at once,
-and no program of BusyBox calls it. So here it is: `reseed </dev/urandom`, exit code 0 when it worked.
+Two cameras resumed from the same saved state would produce the same random numbers for up to a minute. Bytes written to
+/dev/urandom are mixed into the entropy pool, but the kernel uses them at once only after the ioctl RNDRESEEDCRNG, which
+no program of BusyBox calls. The program's exit code is 0 when the ioctl succeeded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EF_ARM_EABI5_HARD_FLOAT = 0x05000400
 
 
 def reseed_program(architecture: Architecture) -> bytes:
-    """Return an executable ELF file, static and without sections, for *architecture*."""
+    """Return the program for *architecture*: a static ELF file without sections."""
     match architecture:
         case Architecture.armv7hf:
             code = struct.pack(

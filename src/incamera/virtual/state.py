@@ -1,4 +1,4 @@
-"""Firmware and saved states in the store: made once from known inputs, found again by their digest."""
+"""Firmware and saved states in the store: each is made once, and found again by a digest of its inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from incamera.targets.host import require_host
 from incamera.tree import list_tree, tree_digest
 from incamera.virtual import firmware as firmware_module
 from incamera.virtual.firmware import build_firmware, open_firmware
-from incamera.virtual.keeper import Order
-from incamera.virtual.keeping import start_keeper
 from incamera.virtual.monitor import QemuCrashed
 from incamera.virtual.qcow2 import empty_disk
 from incamera.virtual.qemu import Disk, plan_machine
+from incamera.virtual.supervisor import SupervisorRequest
+from incamera.virtual.supervisor_client import start_supervisor
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -30,17 +30,26 @@ if TYPE_CHECKING:
 
 FIRMWARE_KIND = "virtual-firmware"
 STATE_KIND = "virtual-state"
-# Part of every state's key: raise it when a state from the same words and firmware would be another.
+# Part of each state's cache key: increase it when the same command line and firmware give another state.
 VERSION = 1
-_COLD_BOOT_SECONDS = 60
+_BOOT_TIMEOUT_SECONDS = 60
 
-# Told what is being done, in words for a user.
+# Called with a text for the user at the beginning of each step.
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VirtualTrees:
+    """The Debian packages of a virtual camera, unpacked: QEMU for this host, the camera's user land, and its kernel."""
+
+    tools: Path
+    userland: Path
+    kernel: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SavedState:
-    """A booted camera in files. `machine`: QEMU's words, the same for saving and resuming. `made`: only just now."""
+    """The saved state of a booted camera. `machine`: QEMU's command line. `made`: it was saved by this call."""
 
     machine: tuple[str, ...]
     memory: Path
@@ -49,38 +58,32 @@ class SavedState:
 
 
 def ensure_state(
-    store: Store, profile: Profile, *, tools: Path, userland: Path, kernel: Path, keys: CameraKeys, progress: Progress
+    store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys, progress: Progress
 ) -> SavedState:
-    """Return the saved state of *profile*; if there is none, build the firmware, boot it and save it.
+    """Return the saved state of *profile*; if there is none, build the firmware, boot it and save its state.
 
-    Raises BuildError when a tree lacks something, DeviceError when the camera does not boot.
+    Raises BuildError when a file is missing in the *trees*, DeviceError when the camera does not boot.
     """
-    host = require_host()
-    scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
-    trees = [_tree_key(store, userland), _tree_key(store, kernel)]
-    secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
-    # What only QEMU is told makes no other firmware.
-    inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())
-    firmware_key = _digest([firmware_module.VERSION, repr(inside), trees, scripts, secrets])
+    firmware_key = _firmware_key(store, profile, trees, keys)
 
     def make_firmware(folder: Path) -> None:
-        progress(f"put together the firmware of {profile.name}")
-        build_firmware(folder, profile, userland=userland, kernel=kernel, keys=keys)
+        progress(f"build the firmware of {profile.name}")
+        build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, keys=keys)
 
     firmware_folder, _ = store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
-    machine = plan_machine(tools, host, profile, open_firmware(firmware_folder))
+    machine = plan_machine(trees.tools, require_host(), profile, open_firmware(firmware_folder))
     words = [word.replace(str(store.root), "") for word in machine]
-    state_key = _digest([VERSION, firmware_key, _tree_key(store, tools), words])
+    state_key = _digest([VERSION, firmware_key, _tree_key(store, trees.tools), words])
 
     def make_state(folder: Path) -> None:
         progress(f"boot {profile.name} for the first time")
         try:
             _boot_and_save(folder, profile, machine)
         except QemuCrashed:
-            # QEMU itself crashes now and then where it has to share few processors; it seldom does so twice.
+            # QEMU sometimes crashes on a busy host with few processors, but rarely twice.
             progress(f"boot {profile.name} again, since QEMU has crashed")
-            for left in folder.iterdir():
-                left.unlink()
+            for path in folder.iterdir():
+                path.unlink()
             shutil.rmtree(folder.parent / "logs")
             _boot_and_save(folder, profile, machine)
 
@@ -97,18 +100,18 @@ def _boot_and_save(folder: Path, profile: Profile, machine: list[str]) -> None:
         disk.path.write_bytes(empty_disk(sizes[disk.serial]))
     logs = folder.parent / "logs"
     logs.mkdir()
-    order = Order(
+    request = SupervisorRequest(
         machine=tuple(machine),
         folder=logs,
         state=folder / "memory",
         disks=disks,
         save=True,
-        litter=folder.parent,
+        discard=folder.parent,
         started=time.monotonic(),
-        patience=_COLD_BOOT_SECONDS,
+        timeout=_BOOT_TIMEOUT_SECONDS,
     )
-    with start_keeper(order, purpose=f"boot the virtual camera {profile.name}") as keeper:
-        if not keeper.answer.get("saved"):
+    with start_supervisor(request, purpose=f"boot the virtual camera {profile.name}") as supervisor:
+        if not supervisor.answer.get("saved"):
             raise DeviceError(f"cannot boot the virtual camera {profile.name}: no state was saved")
 
 
@@ -125,8 +128,17 @@ def _data_files() -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file()]
 
 
+def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys) -> str:
+    scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
+    packages = [_tree_key(store, trees.userland), _tree_key(store, trees.kernel)]
+    secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
+    # Without the settings that only QEMU gets: they do not change the firmware.
+    inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())
+    return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets])
+
+
 def _tree_key(store: Store, path: Path) -> str:
-    """Return a digest of a tree's files: of their list where the store has one, since it vouches for it."""
+    """Return a digest of a tree's files; of the store's list of them, where there is one, since that is faster."""
     listing = path.with_name(f"{path.name}.json")
     if path.parent.parent == store.root / "trees" and listing.exists():
         return hashlib.sha256(listing.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Names and folders of virtual cameras, with no camera running."""
+"""Names and folders of virtual cameras, without starting one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from incamera.errors import DeviceError, UsageError
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.virtual.camera import list_cameras, plan_virtual, require_camera, start_camera
+from incamera.virtual.state import VirtualTrees
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -31,7 +32,7 @@ def make_folder(store: Store, name: str) -> Path:
     return folder
 
 
-def test_a_camera_runs_as_long_as_its_lock_is_held(store: Store) -> None:
+def test_camera_is_listed_as_long_as_its_lock_is_held(store: Store) -> None:
     folder = make_folder(store, "porch")
     left_behind = make_folder(store, "garden")
     lock = os.open(folder / "lock", os.O_RDWR)
@@ -44,7 +45,7 @@ def test_a_camera_runs_as_long_as_its_lock_is_held(store: Store) -> None:
     assert not folder.exists()
 
 
-def test_a_camera_that_does_not_run_is_named_with_the_closest(store: Store) -> None:
+def test_missing_camera_is_refused_with_the_closest_name(store: Store) -> None:
     with pytest.raises(DeviceError) as caught:
         require_camera(store, "porch")
     assert caught.value.hint is not None
@@ -57,21 +58,19 @@ def test_a_camera_that_does_not_run_is_named_with_the_closest(store: Store) -> N
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "Porch", "x" * 80])
-def test_an_unfit_name_is_refused_before_anything_is_made(store: Store, name: str, tmp_path: Path) -> None:
+def test_invalid_name_is_refused_before_anything_is_written(store: Store, name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         start_camera(
             require_profile("axis-os-10-armv7hf"),
-            tools=tmp_path,
-            userland=tmp_path,
-            kernel=tmp_path,
-            store=store,
+            VirtualTrees(tools=tmp_path, userland=tmp_path, kernel=tmp_path),
+            store,
             name=name,
         )
     assert not (store.root / "keys").exists()
 
 
 @pytest.mark.parametrize("name", load_profiles())
-def test_the_plan_asks_for_the_camera_s_architecture_and_the_host_s_tools(name: str) -> None:
+def test_plan_has_packages_of_the_cameras_architecture_and_qemu_for_the_host(name: str) -> None:
     profile = require_profile(name)
     plan = plan_virtual(profile)
     assert plan.userland.architecture == plan.kernel.architecture == profile.architecture.facts.debian

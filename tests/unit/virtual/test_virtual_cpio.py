@@ -1,4 +1,4 @@
-"""The initramfs archive, read back by a reader of its own that goes by the format's description."""
+"""The initramfs archive, read back by an independent reader of the format."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEMBERS = [
 ]
 
 
-def test_everything_comes_back() -> None:
+def test_archive_has_all_members() -> None:
     found = {name: rest for name, *rest in read_newc(cpio.write_cpio(MEMBERS))}
     assert found["sbin/init"] == [stat.S_IFREG | 0o755, b"\x7fELF and so on", (0, 0)]
     assert found["etc/empty"] == [stat.S_IFREG | 0o644, b"", (0, 0)]
@@ -44,7 +44,7 @@ def test_everything_comes_back() -> None:
     assert found["mnt/flash/root"][0] == stat.S_IFDIR | 0o700
 
 
-def test_folders_come_before_what_is_in_them() -> None:
+def test_folders_come_before_their_content() -> None:
     names = [
         name for name, *_ in read_newc(cpio.write_cpio([*MEMBERS, cpio.file("mnt-x", b""), cpio.file("mnt/a", b"")]))
     ]
@@ -53,10 +53,10 @@ def test_folders_come_before_what_is_in_them() -> None:
         assert not parent or names.index(parent) < names.index(name)
 
 
-def test_the_order_of_members_does_not_matter() -> None:
+def test_order_of_members_does_not_change_the_archive() -> None:
     assert cpio.write_cpio(MEMBERS) == cpio.write_cpio(reversed(MEMBERS))
 
 
-def test_a_path_may_occur_once() -> None:
+def test_path_that_occurs_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="etc/empty"):
         cpio.write_cpio([*MEMBERS, cpio.link("etc/empty", "x")])

@@ -1,4 +1,4 @@
-"""The keys of virtual cameras."""
+"""The SSH keys of virtual cameras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def strings(data: bytes) -> list[bytes]:
     return found
 
 
-def test_keys_are_made_once_and_kept_secret(tmp_path: Path) -> None:
+def test_keys_are_made_once_and_only_the_user_can_read_them(tmp_path: Path) -> None:
     store = Store(tmp_path)
     keys = ensure_keys(store)
     assert ensure_keys(store) == keys
@@ -31,13 +31,13 @@ def test_keys_are_made_once_and_kept_secret(tmp_path: Path) -> None:
     assert ensure_keys(Store(tmp_path / "other")).host != keys.host
 
 
-def test_ssh_reads_the_login_key(tmp_path: Path) -> None:
+def test_login_key_has_openssh_format(tmp_path: Path) -> None:
     keys = ensure_keys(Store(tmp_path))
     private = load_ssh_private_key(keys.login.read_bytes(), None)
     assert private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() == keys.login_public
 
 
-def test_the_host_key_has_dropbears_format_and_matches_its_public_line(tmp_path: Path) -> None:
+def test_host_key_has_dropbears_format_and_matches_its_public_key(tmp_path: Path) -> None:
     keys = ensure_keys(Store(tmp_path))
     algorithm, secret = strings(keys.host)
     assert (algorithm, len(secret)) == (b"ssh-ed25519", 64)
@@ -48,7 +48,7 @@ def test_the_host_key_has_dropbears_format_and_matches_its_public_line(tmp_path:
     assert strings(b64decode(blob)) == [b"ssh-ed25519", public]
 
 
-def test_a_half_made_pair_is_made_again(tmp_path: Path) -> None:
+def test_keys_are_made_again_when_one_file_is_missing(tmp_path: Path) -> None:
     store = Store(tmp_path)
     keys = ensure_keys(store)
     keys.login.with_name("virtual_login.pub").unlink()

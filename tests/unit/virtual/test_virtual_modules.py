@@ -1,4 +1,4 @@
-"""Which kernel modules go along, from real (tiny) ELF files."""
+"""Choosing kernel modules, from real (tiny) ELF files."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def kernel(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_module_brings_all_it_needs(kernel: Path) -> None:
+def test_module_is_selected_with_all_its_dependencies(kernel: Path) -> None:
     chosen = {module.name for module in select_modules(kernel, ["cifs"], [])}
     assert chosen == {"cifs", "cifs_arc4", "netfs", "fscache", "ccm"}
 
 
-def test_modprobe_finds_what_to_load_in_its_order(kernel: Path) -> None:
+def test_indexes_list_dependencies_in_modprobes_order(kernel: Path) -> None:
     indexes = write_indexes(select_modules(kernel, ["cifs"], []))
     lines = dict(line.split(":", 1) for line in indexes["modules.dep"].splitlines())
     needed = lines["kernel/fs/smb/client/cifs.ko"].split()
@@ -73,11 +73,11 @@ def test_modprobe_finds_what_to_load_in_its_order(kernel: Path) -> None:
     assert "alias crypto-ccm ccm\n" in indexes["modules.alias"]
 
 
-def test_what_is_built_in_needs_no_module(kernel: Path) -> None:
+def test_modules_built_into_the_kernel_are_left_out(kernel: Path) -> None:
     assert [module.name for module in select_modules(kernel, ["ext4", "virtio-rng"], [])] == ["virtio_rng"]
 
 
-def test_a_required_module_that_is_missing_is_an_error_a_wished_one_is_not(kernel: Path) -> None:
+def test_missing_module_is_an_error_only_when_required(kernel: Path) -> None:
     assert select_modules(kernel, [], ["nfsv4"]) == []
     with pytest.raises(BuildError, match="nfsv4"):
         select_modules(kernel, ["nfsv4"], [])
@@ -86,6 +86,6 @@ def test_a_required_module_that_is_missing_is_an_error_a_wished_one_is_not(kerne
 
 
 @pytest.mark.parametrize("data", [b"", b"not an ELF file", b"\x7fELF\x02\x01\x01" + bytes(57)])
-def test_what_is_no_module_is_named(data: bytes) -> None:
+def test_file_that_is_not_a_module_is_named_in_the_error(data: bytes) -> None:
     with pytest.raises(BuildError, match=r"kernel/odd\.ko"):
         read_module("kernel/odd.ko", data)

@@ -1,4 +1,4 @@
-"""QEMU's monitor, with QEMU's part played from a transcript."""
+"""QEMU's monitor, with QEMU's answers from a transcript."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def say(connection: socket.socket, *lines: str) -> None:
     connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
 
-def test_events_in_between_are_kept(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_event_that_arrives_before_an_answer_is_kept(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     say(theirs, GREETING, '{"return": {}}', '{"event": "RESUME", "timestamp": {}}', '{"return": {"status": "running"}}')
     monitor = Monitor(ours, lambda _: None)
     assert monitor.execute("query-status") == {"status": "running"}
-    monitor.wait_for_event("RESUME")  # does not wait for another
+    monitor.wait_for_event("RESUME")  # returns at once: it has arrived already
     sent = [json.loads(line)["execute"] for line in theirs.recv(4096).splitlines()]
     assert sent == ["qmp_capabilities", "query-status"]
 
 
-def test_what_qemu_refuses_is_an_error_in_its_words(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_qemus_error_message_is_in_the_error(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     say(theirs, GREETING, '{"return": {}}', '{"error": {"class": "GenericError", "desc": "no such file"}}')
     with pytest.raises(DeviceError, match="no such file"):
         Monitor(ours, lambda _: None).execute("migrate", uri="fd:state")
 
 
-def test_a_closed_monitor_is_an_error(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_closed_monitor_is_an_error(ends: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = ends
     say(theirs, GREETING)
     theirs.close()
@@ -58,7 +58,7 @@ USERNET = """VLAN -1 (#net0):
 """
 
 
-def test_the_forwarded_port_is_found() -> None:
+def test_forwarded_port_is_read_from_usernet() -> None:
     assert parse_forwarded_port(USERNET, 22) == 46287
     with pytest.raises(DeviceError, match="port 80"):
         parse_forwarded_port(USERNET, 80)

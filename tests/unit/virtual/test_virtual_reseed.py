@@ -1,4 +1,4 @@
-"""The little program that has the kernel's random numbers start afresh; that it works is seen in a running camera."""
+"""The program that reseeds the kernel's random numbers. tests/integration/test_virtual.py runs it in a camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from incamera.virtual.reseed import reseed_program
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_it_is_an_executable_for_the_camera(architecture: Architecture) -> None:
+def test_program_is_an_executable_of_seven_instructions(architecture: Architecture) -> None:
     data = reseed_program(architecture)
     elf = ELFFile(io.BytesIO(data))
     assert elf.header.e_type == "ET_EXEC"

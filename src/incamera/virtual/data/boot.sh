@@ -1,9 +1,9 @@
 #!/bin/busybox sh
-# Process 1 of a virtual camera, until it hands over to BusyBox's init. The file /etc/places lists the folders.
+# Process 1 of a virtual camera, until it starts BusyBox's init. The file /etc/places lists the folders to mount.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 /bin/busybox --install -s
 
-# Ends QEMU, whose starter then shows what the console says.
+# Ends QEMU. The process that started it then shows the console's output.
 fail() {
     echo "cannot boot: $*"
     poweroff -f
@@ -25,7 +25,7 @@ ip address add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 ip route add default via 10.0.2.2
 
-# Prints the disk whose serial number is $1: their order is nobody's promise.
+# Prints the disk whose serial number is $1. The order of the disks can differ from boot to boot.
 find_disk() {
     for disk in /sys/block/vd*; do
         if [ "$(cat "$disk/serial")" = "$1" ]; then echo "/dev/${disk##*/}"; fi
@@ -48,7 +48,7 @@ while read -r kind filesystem path options; do
 done </etc/places
 rmdir /usr/local/packages/lost+found
 
-# The saved state should not hold what was read on the way here.
+# Drops the caches, so that the saved state does not contain the files read so far.
 sync
 echo 3 >/proc/sys/vm/drop_caches
 exec /sbin/init

@@ -1,10 +1,12 @@
-"""The process that keeps one virtual camera: QEMU's parent, as long as the camera lives.
+"""The supervisor of one virtual camera: the parent process of QEMU, which runs as long as the camera does.
 
-    python -m incamera.virtual.keeper
+    python -m incamera.virtual.supervisor
 
-A line of JSON on standard input says what to do (`Order`), one on standard output how it went. Until the starter
-answers `keep`, its end is ours. QEMU ends with us, by the kernel's hand if need be; with QEMU go its files.
-Imports are few, since this stands between a user and their camera.
+It reads a `SupervisorRequest` as a line of JSON from standard input, and writes the result as a line of JSON to
+standard output. Until the process that started it answers `keep`, it ends with that process. When the supervisor ends,
+even when it is killed, the kernel ends QEMU. When QEMU ends, the supervisor removes the camera's folder and ends, too.
+
+It has few imports, since users wait for it at every start of a camera.
 """
 
 from __future__ import annotations
@@ -28,25 +30,26 @@ from typing import Any
 from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent, minimal_environment, start_tied
 from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
-from incamera.virtual.qemu import SERVICES_FILE, Disk, plan_surroundings
+from incamera.virtual.qemu import FORWARDS_FILE, Disk, plan_host_options
 
 RECORD = "camera.json"
 _SSH_PORT = 22
 _RELAY = str(Path(__file__).with_name("relay.py"))
-_ENDS_WITHIN_SECONDS = 3
+_QUIT_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What a keeper is to do.
+class SupervisorRequest:
+    """What a supervisor does: resume a camera and run it or, with `save`, boot one and save its state.
 
-    machine: QEMU's command line, but for what ties it to the host.
-    folder: for logs, scratch files and the record; removed at the end, unless *save*.
-    state: to be written when *save*, else resumed from.
-    litter: removed when the starter is killed while we *save*.
-    record: what the record says besides the keeper's own findings.
-    started: when the caller began, by the monotonic clock.
-    patience: seconds until the camera must answer.
+    `machine`: QEMU's command line, without the options of `plan_host_options`.
+    `folder`: for logs, scratch files and the record; removed at the end, except with `save`.
+    `state`: the file that is written with `save`, and else resumed from.
+    `discard`: a folder that is removed when the starter is killed during `save`.
+    `owner`: a process with which the camera ends.
+    `record`: what the camera's record says, besides the port, the process ids and the time.
+    `started`: when the caller began, in seconds of the monotonic clock.
+    `timeout`: how long the camera may take to answer, in seconds.
     """
 
     machine: tuple[str, ...]
@@ -54,19 +57,21 @@ class Order:
     state: Path
     disks: tuple[Disk, ...]
     save: bool
-    litter: Path | None = None
+    discard: Path | None = None
     host_name: str = ""
     mac: str = ""
     owner: int | None = None
     record: dict[str, Any] | None = None
     started: float = 0
-    patience: float = 30
+    timeout: float = 30
 
     def dump(self) -> bytes:
+        """Return the request as a line of JSON, which `parse` reads."""
         return json.dumps(asdict(self), default=str).encode() + b"\n"
 
     @classmethod
-    def parse(cls, line: bytes) -> Order:
+    def parse(cls, line: bytes) -> SupervisorRequest:
+        """Return the request in a *line* that `dump` has made."""
         table = json.loads(line)
         return cls(
             **table
@@ -74,74 +79,77 @@ class Order:
                 "machine": tuple(table["machine"]),
                 "folder": Path(table["folder"]),
                 "state": Path(table["state"]),
-                "litter": Path(table["litter"]) if table["litter"] else None,
+                "discard": Path(table["discard"]) if table["discard"] else None,
                 "disks": tuple(Disk(**disk | {"path": Path(disk["path"])}) for disk in table["disks"]),
             }
         )
 
 
 class _Stop(BaseException):
-    """Time to end, and nobody's fault: a signal, the starter or the owner is gone."""
+    """The supervisor ends without an error: because of a signal, or since the starter or the owner has ended."""
 
 
 class _StarterGone(_Stop):
-    """The starter died without a word, so that nobody else cleans up."""
+    """The starter was killed, so it does not clean up."""
 
 
-class _Keeper:
-    def __init__(self, order: Order) -> None:
-        self.order = order
-        self.deadline: float | None = time.monotonic() + order.patience
+class _Supervisor:
+    def __init__(self, request: SupervisorRequest) -> None:
+        self.request = request
+        self.deadline: float | None = time.monotonic() + request.timeout
         self.watched: dict[int, str] = {}
 
     def run(self) -> None:
-        """Start QEMU and keep it to its end."""
-        order = self.order
+        """Start QEMU, and wait until it ends. Raises DeviceError when that fails, _Stop when it is to be stopped."""
+        request = self.request
         self.watched[sys.stdin.fileno()] = "starter"
-        if order.owner is not None:
+        if request.owner is not None:
             try:
-                self.watched[os.pidfd_open(order.owner)] = "owner"
+                self.watched[os.pidfd_open(request.owner)] = "owner"
             except ProcessLookupError:
                 raise _Stop from None
         monitor_end, monitor_remote = socket.socketpair()
         link_end, link_remote = socket.socketpair()
-        words = list(order.machine) + plan_surroundings(
-            console=order.folder / "console.log",
+        words = list(request.machine) + plan_host_options(
+            console=request.folder / "console.log",
             link=link_remote.fileno(),
             monitor=monitor_remote.fileno(),
-            disks=list(order.disks),
-            relay=shlex.join([sys.executable, "-IS", _RELAY, str(order.folder / SERVICES_FILE)]),
+            disks=list(request.disks),
+            relay=shlex.join([sys.executable, "-IS", _RELAY, str(request.folder / FORWARDS_FILE)]),
         )
         passed = [link_remote.fileno(), monitor_remote.fileno()]
-        state = os.open(order.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL if order.save else os.O_RDONLY, 0o600)
-        if not order.save:
-            # QEMU would announce the machine's first MAC address again and again, after the camera has got its own.
+        state = os.open(request.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL if request.save else os.O_RDONLY, 0o600)
+        if not request.save:
+            # Without this, QEMU keeps announcing the saved MAC address after the camera has got its own.
             words += ["-incoming", f"fd:{state}", "-global", "migration.announce-rounds=0"]
             passed.append(state)
-        # QEMU's scratch files go where ours are, and with them.
-        env = minimal_environment(TMPDIR=str(order.folder))
-        qemu = start_tied(words, purpose="start QEMU", log=order.folder / "qemu.log", env=env, pass_fds=passed)
+        # QEMU's scratch files are in the camera's folder, and are removed with it.
+        env = minimal_environment(TMPDIR=str(request.folder))
+        qemu = start_tied(words, purpose="start QEMU", log=request.folder / "qemu.log", env=env, pass_fds=passed)
         try:
             self.watched[os.pidfd_open(qemu.pid)] = "qemu"
             monitor_remote.close()
             link_remote.close()
             monitor = Monitor(monitor_end, self.wait)
-            if order.save:
+            if request.save:
                 self._save(monitor, link_end, state)
             else:
                 os.close(state)
-                self._wake(monitor, link_end, qemu.pid)
-                self._keep()
+                self._resume(monitor, link_end, qemu.pid)
+                self._supervise()
         finally:
             _ignore_signals()
             qemu.terminate()
             with suppress(Exception):
-                qemu.wait(_ENDS_WITHIN_SECONDS)
+                qemu.wait(_QUIT_TIMEOUT_SECONDS)
             qemu.kill()
             qemu.wait()
 
     def wait(self, descriptor: int) -> None:
-        """Wait until *descriptor* can be read. Raises DeviceError when QEMU ended or time is up, _Stop on a wish."""
+        """Wait until *descriptor* can be read.
+
+        Raises DeviceError when QEMU has ended or the time is up, _Stop when the supervisor is to end.
+        """
         poll = select.poll()
         for other in (descriptor, *self.watched):
             poll.register(other, select.POLLIN)
@@ -155,7 +163,7 @@ class _Keeper:
                     raise _StarterGone
                 raise _Stop
         if not ready:
-            raise DeviceError(f"the camera did not answer within {self.order.patience:.0f} s")
+            raise DeviceError(f"the camera did not answer within {self.request.timeout:.0f} s")
 
     def _read_word(self, link: socket.socket) -> str:
         line = b""
@@ -179,48 +187,49 @@ class _Keeper:
                 raise DeviceError("QEMU could not save the camera's state")
             time.sleep(0.02)
         monitor.execute("quit")
-        self.deadline = time.monotonic() + _ENDS_WITHIN_SECONDS
-        with suppress(DeviceError):  # it ended: its disks are complete
+        self.deadline = time.monotonic() + _QUIT_TIMEOUT_SECONDS
+        with suppress(DeviceError):  # QEMU has ended, so its disks are complete
             self.wait(link.fileno())
         _report({"saved": True})
 
-    def _wake(self, monitor: Monitor, link: socket.socket, qemu: int) -> None:
-        port = parse_forwarded_port(monitor.execute_text("info usernet"), _SSH_PORT)
+    def _resume(self, monitor: Monitor, link: socket.socket, qemu: int) -> None:
+        """Resume the camera, give it time, names and random numbers, and write its record once SSH answers."""
+        port = parse_forwarded_port(monitor.execute_hmp("info usernet"), _SSH_PORT)
         if monitor.execute("query-status")["status"] != "running":
             monitor.wait_for_event("RESUME")
-        order = self.order
-        link.sendall(f"wake {round(time.time())} {order.host_name} {order.mac} {secrets.token_hex(64)}\n".encode())
+        request = self.request
+        link.sendall(f"wake {round(time.time())} {request.host_name} {request.mac} {secrets.token_hex(64)}\n".encode())
         while self._read_word(link) != "awake":
             pass
         self._read_banner(port)
-        seconds = round(time.monotonic() - order.started, 3)
+        seconds = round(time.monotonic() - request.started, 3)
         found = {"ssh_port": port, "pid": os.getpid(), "qemu_pid": qemu, "seconds": seconds}
-        record = json.dumps({**(order.record or {}), **found}, indent=1)
-        temporary = order.folder / f"{RECORD}.new"
+        record = json.dumps({**(request.record or {}), **found}, indent=1)
+        temporary = request.folder / f"{RECORD}.new"
         temporary.write_text(record + "\n")
-        temporary.replace(order.folder / RECORD)
+        temporary.replace(request.folder / RECORD)
         _report({"camera": json.loads(record)})
 
     def _read_banner(self, port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), timeout=self.order.patience) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=self.request.timeout) as connection:
             self.wait(connection.fileno())
             if not connection.recv(64).startswith(b"SSH-"):
-                raise DeviceError("what answers in the camera is no SSH server")
+                raise DeviceError("the camera's SSH port is open, but no SSH server answers there")
 
-    def _keep(self) -> None:
-        """Wait for the starter's word, then for the end."""
+    def _supervise(self) -> None:
+        """Wait until the starter says `keep`, then until QEMU ends."""
         starter = sys.stdin.fileno()
         self.wait(starter)
         if not os.read(starter, 64).startswith(b"keep"):
             raise _Stop
         del self.watched[starter]
-        nowhere = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1):
-            os.dup2(nowhere, standard)
+            os.dup2(null, standard)
         self.deadline = None
-        # Nothing more is read from the descriptor given here: only the watched ones can end this.
+        # This pipe never gets any data, so only QEMU, the owner or a signal can end the wait.
         never, other = os.pipe()
-        with suppress(DeviceError):  # QEMU ended by itself: the camera was switched off
+        with suppress(DeviceError):  # QEMU has ended: the camera was switched off
             self.wait(never)
         os.close(other)
 
@@ -263,32 +272,32 @@ def main() -> int:
         signal.signal(number, _stop)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        order = Order.parse(_read_line(sys.stdin.fileno()))
+        request = SupervisorRequest.parse(_read_line(sys.stdin.fileno()))
     except _Stop:
         return 0
     try:
-        _Keeper(order).run()
+        _Supervisor(request).run()
     except _StarterGone:
-        if order.litter is not None:
-            shutil.rmtree(order.litter, ignore_errors=True)
+        if request.discard is not None:
+            shutil.rmtree(request.discard, ignore_errors=True)
     except _Stop:
         pass
     except Exception as error:
-        _report({"error": str(error), "tail": _tail(order.folder), "crashed": isinstance(error, QemuCrashed)})
+        _report({"error": str(error), "tail": _tail(request.folder), "crashed": isinstance(error, QemuCrashed)})
         return 1
     finally:
         _ignore_signals()
-        if not order.save:
-            _remove(order.folder)
+        if not request.save:
+            _remove(request.folder)
     return 0
 
 
 def _remove(folder: Path) -> None:
-    # Renamed first: the name is free at once, and whoever takes it gets a folder that nobody is emptying.
-    gone = folder.with_name(f".{folder.name}-{os.getpid()}")
+    # Renamed first, so that the name is free at once, and a new camera of that name gets a folder of its own.
+    renamed = folder.with_name(f".{folder.name}-{os.getpid()}")
     with suppress(OSError):
-        folder.rename(gone)
-    shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(renamed)
+    shutil.rmtree(renamed, ignore_errors=True)
 
 
 if __name__ == "__main__":

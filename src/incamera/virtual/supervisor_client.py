@@ -1,4 +1,4 @@
-"""The starter's side of a keeper: start it, hear its answer, let it go or see it end."""
+"""Starts the supervisor process of a virtual camera, and reads its answer."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ from incamera.proc import start_service
 from incamera.virtual.monitor import QemuCrashed
 
 if TYPE_CHECKING:
-    from incamera.virtual.keeper import Order
+    from incamera.virtual.supervisor import SupervisorRequest
 
 
-class Keeper:
-    """A keeper that has answered. Unless it is told to `keep` the camera, the camera ends with the block."""
+class Supervisor:
+    """A supervisor process that has answered. `answer` is its line of JSON."""
 
     def __init__(self, child: subprocess.Popen[bytes], answer: dict[str, Any]) -> None:
         self._child = child
         self.answer = answer
 
     def keep(self) -> None:
+        """Let the camera run on after the block of `start_supervisor`."""
         assert self._child.stdin is not None
         self._child.stdin.write(b"keep\n")
         self._child.stdin.flush()
 
 
 @contextmanager
-def start_keeper(order: Order, *, purpose: str, pass_fds: Sequence[int] = ()) -> Iterator[Keeper]:
-    """Start a keeper with *order* and hand it over once it has answered. Raises DeviceError with the end of QEMU's log:
-    QemuCrashed when QEMU ended by itself.
+def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequence[int] = ()) -> Iterator[Supervisor]:
+    """Start a supervisor with *request*, and yield it once it has answered.
 
-    However the block is left, a keeper that was not told to `keep` has ended by then, and QEMU with it.
+    At the end of the block, a supervisor whose `keep` was not called has ended, and QEMU with it. *purpose* completes
+    the message "cannot …". Raises DeviceError with the end of QEMU's log, QemuCrashed when QEMU ended by itself.
     """
-    argv = [sys.executable, "-P", "-m", "incamera.virtual.keeper"]
-    log = order.folder / "keeper.log"
+    argv = [sys.executable, "-P", "-m", "incamera.virtual.supervisor"]
+    log = request.folder / "supervisor.log"
     child = start_service(argv, purpose=purpose, log=log, pass_fds=pass_fds)
     assert child.stdin is not None
     assert child.stdout is not None
     try:
         with suppress(BrokenPipeError):
-            child.stdin.write(order.dump())
+            child.stdin.write(request.dump())
             child.stdin.flush()
         line = child.stdout.readline()
-        answer = json.loads(line) if line else {"error": "its keeper ended", "tail": _read(log)}
+        answer = json.loads(line) if line else {"error": "its supervisor process ended", "tail": _read(log)}
         if "error" in answer:
             tail = f"\n{answer['tail']}" if answer.get("tail") else ""
             kind = QemuCrashed if answer.get("crashed") else DeviceError
             raise kind(
                 f"cannot {purpose}: {answer['error']}{tail}",
-                hint="try again; if it stays so, `incamera store verify` finds damaged files, and "
+                hint="try again; if it fails again, `incamera store verify` finds damaged files, and "
                 "`incamera store clean` removes the saved state",
             )
-        yield Keeper(child, answer)
+        yield Supervisor(child, answer)
     except BaseException:
         with suppress(OSError):
             child.stdin.write(b"stop\n")
@@ -67,7 +68,7 @@ def start_keeper(order: Order, *, purpose: str, pass_fds: Sequence[int] = ()) ->
     finally:
         with suppress(OSError):
             child.stdin.close()
-        # Its output ends when it does, or when it has been told to keep.
+        # It closes its standard output when it ends, or when `keep` was called.
         while os.read(child.stdout.fileno(), 65536):
             pass
         child.stdout.close()
