@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from tests.unit.transport.fake import FakeTransport, open_fake
 
 from incamera.transport.device import Device, SshAddress
 from incamera.workflows import debug
+
+if TYPE_CHECKING:
+    import pytest
 
 HEAD = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 LISTENS = b"   0: 0100007F:5BA0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0\n"
