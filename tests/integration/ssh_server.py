@@ -141,7 +141,7 @@ class SshServer:
             raise
         finally:
             feeding.cancel()
-            child._transport.close()  # type: ignore[attr-defined]  # it has no door of its own
+            child._transport.close()  # type: ignore[attr-defined]  # no other way is public
         _leave(process, code)
 
     async def _run_in_terminal(self, process: asyncssh.SSHServerProcess[bytes], environment: dict[str, str]) -> None:

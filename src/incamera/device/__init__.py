@@ -1,1 +1,1 @@
-"""Cameras, real or virtual, over SSH: probing, deploying, running."""
+"""What a camera is and has, and what runs there: probing, running, the agent, the attach socket."""

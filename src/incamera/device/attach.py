@@ -1,4 +1,4 @@
-"""A console inside the app that runs: what is typed here is evaluated there, beside the app's own work."""
+"""The host's end of `incamera python --attach`: source is evaluated in the running app, beside its own work."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ class Thread:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Door:
-    """A socket on the device behind which an app is: the agent's, or of a run that is a Python of its own."""
+class AttachSocket:
+    """A socket on the device through which an app answers: its agent's, or the app's own where it runs without one."""
 
     app: str
     path: str
 
 
-def list_doors(session: Session) -> list[Door]:
-    """Return what can be attached to on the device, the newest first."""
+def list_attach_sockets(session: Session) -> list[AttachSocket]:
+    """Return the attach sockets on the device, the newest first."""
     listed = session.run(_LIST_SOCKETS.program()).text.split()
-    return [Door(app=_find_app(path), path=path) for path in listed]
+    return [AttachSocket(app=_find_app(path), path=path) for path in listed]
 
 
 def list_agents(session: Session) -> list[str]:
-    """Return the apps on the device that an agent holds."""
-    return sorted(door.app for door in list_doors(session) if door.path == agent_socket(door.app))
+    """Return the names of the apps on the device that run under an agent."""
+    return sorted(socket.app for socket in list_attach_sockets(session) if socket.path == agent_socket(socket.app))
 
 
 def _find_app(path: str) -> str:
@@ -59,22 +59,23 @@ def _find_app(path: str) -> str:
 
 
 def agent_socket(app: str) -> str:
-    """Return where an app's agent is reached."""
+    """Return the path of the attach socket of an app's agent."""
     return f"{AGENTS_FOLDER}/{app}/{SOCKET}"
 
 
 class Attached:
-    """A conversation with the app behind *door*. Close it; the app goes on.
+    """A connection to the app that answers at *socket*. The app goes on after `close`.
 
-    What evaluating prints goes through *tap*, if there is one, to the file descriptor *output*. In the connection's
-    thread, *on_news* is called with what happens to the app meanwhile, *on_end* when there will be no other run of it.
+    What evaluated source prints goes through *tap*, if there is one, to the file descriptor *output*. *on_news* is
+    called with one sentence when the app ends, starts or reloads, *on_end* when it will not start again; both are
+    called in the connection's thread.
     """
 
     def __init__(
         self,
         session: Session,
         guard: str,
-        door: Door,
+        socket: AttachSocket,
         *,
         output: int,
         on_news: Callable[[str], None],
@@ -82,12 +83,12 @@ class Attached:
     ) -> None:
         self._session = session
         self._guard = guard
-        self._path = door.path
+        self._path = socket.path
         self._output = output
         self._on_news = on_news
         self._on_end = on_end
         self._number: int | None = None
-        self._let_go: set[int] = set()
+        self._detached: set[int] = set()
         self._lost = False
         self._ended = asyncio.Event()
         self._attaching = asyncio.Lock()
@@ -96,16 +97,16 @@ class Attached:
         self._agent: Agent
         self.tap: Tap | None = None
         self.over = False
-        """Whoever held the app has gone with it: there will be no other run to attach to."""
+        """The app has ended and will not start again."""
         self.folder = ""
-        """Where the app's own files lie on the device."""
+        """The folder of the app's own files on the device."""
         session.call(self._open())
 
     def evaluate(self, source: str) -> bool:
-        """Evaluate *source* in the app; True: it is only the beginning of something.
+        """Evaluate *source* in the app. Returns True when it is incomplete, as the first line of a `for` is.
 
-        Ctrl-C interrupts it there; a second one lets go of what does not end by that, as C code doesn't. Raises
-        AgentError of the kind "no-run" while nothing runs.
+        Ctrl-C interrupts it there. A second Ctrl-C stops waiting for it: C code is not interrupted. Raises AgentError
+        of the kind "no-run" while the app does not run.
         """
         task = self._session.call(self._start(source))
         interrupted = False
@@ -118,11 +119,12 @@ class Attached:
             except KeyboardInterrupt:
                 if interrupted:
                     self._session.call(self._leave(task))
-                    self._on_news("it goes on in the app; the console has let go of it")
+                    self._on_news("it goes on in the app; the console waits for it no more")
                     return False
                 interrupted = True
 
     def complete(self, text: str) -> list[str]:
+        """Return the names that *text* can be completed to in the app, or none where it cannot be asked."""
         try:
             frame = self._session.call(self._ask(Request.COMPLETE, text=text))
         except DeviceError:
@@ -130,6 +132,7 @@ class Attached:
         return [str(match) for match in frame.message.get("matches", [])]
 
     def stacks(self) -> list[Thread]:
+        """Return what each thread of the app is doing. Raises AgentError."""
         frame = self._session.call(self._agent.request(Request.STACKS))
         return [
             Thread(
@@ -141,6 +144,8 @@ class Attached:
         ]
 
     def close(self) -> None:
+        """Detach. Raises ConnectionLost."""
+
         async def end() -> None:
             self._agent.closed.remove_done_callback(self._lose)
             if self._following is not None:
@@ -154,7 +159,7 @@ class Attached:
 
     async def _open(self) -> None:
         self._channel = await self._session.transport.start(Program((self._guard, Verb.connect, self._path)))
-        self._agent = Agent(self._channel, self._hear)
+        self._agent = Agent(self._channel, self._on_frame)
         try:
             await self._agent.hello()
             await self._attach()
@@ -179,14 +184,14 @@ class Attached:
             return self._number if self._number is not None else await self._attach()
 
     async def _follow(self) -> None:
-        """Be in the new run before somebody asks, so as to hear how it ends."""
+        """Attach to the new run at once, so that its end is reported, too."""
         with suppress(DeviceError):
             await self._require_number()
 
     def _lose(self, reason: asyncio.Future[Exception]) -> None:
         self.over = True
         self._ended.set()
-        if not self._lost:  # else it has been told
+        if not self._lost:  # else it has been reported
             self._on_news("the app has ended")
         self._on_end()
 
@@ -194,19 +199,19 @@ class Attached:
         return asyncio.create_task(self._ask(Request.EVAL, source=source))
 
     async def _leave(self, task: asyncio.Task[Frame]) -> None:
-        """Await *task* no more. Its session ends when the app lets it; what is asked next begins another."""
+        """Stop waiting for *task*. Its session ends when the app answers; the next request begins another one."""
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         number, self._number = self._number, None
         if number is not None:
-            self._let_go.add(number)
+            self._detached.add(number)
             await self._agent.send(Request.DETACH, session=number)
 
     async def _ask(self, type: str, **fields: Any) -> Frame:
-        """Ask in our session; one that ended with its run is begun anew in the run that is there now."""
+        """Send a request in our session; where that ended with its run, in a new session of the current run."""
         for attempt in (1, 2):
             number = await self._require_number()
-            # How long it takes is the user's affair: Ctrl-C ends it.
+            # There is no time limit: the user can press Ctrl-C.
             asked = asyncio.create_task(self._agent.request(type, seconds=24 * 3600.0, session=number, **fields))
             ended = asyncio.create_task(self._ended.wait())
             try:
@@ -224,9 +229,9 @@ class Attached:
                 await asyncio.gather(asked, ended, return_exceptions=True)
         raise AssertionError
 
-    async def _hear(self, frame: Frame) -> None:
+    async def _on_frame(self, frame: Frame) -> None:
         if frame.type == Event.OUTPUT:
-            if frame.message.get("session") not in self._let_go:
+            if frame.message.get("session") not in self._detached:
                 await self._show(frame.payload)
         elif frame.type == Event.EXITED:
             self._number, self._lost = None, True
@@ -250,5 +255,5 @@ class Attached:
 
 
 async def _await(task: asyncio.Task[Frame]) -> Frame:
-    # Ctrl-C cancels the waiting; what was asked goes on until it is answered.
+    # Ctrl-C cancels the waiting; the request goes on until it is answered.
     return await asyncio.shield(task)

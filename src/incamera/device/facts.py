@@ -1,4 +1,4 @@
-"""What is known of a device: the answers of one probe, as values that can be kept."""
+"""What is known of a device: the answers of one probe, as values that can be stored as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from incamera.targets.form import Kind
 _RAM = frozenset({"tmpfs", "ramfs", "rootfs"})
 
 
-# In the order of preference; see places.py.
+# In the order of preference; see deployment/plan.py.
 PLACES = {
     "/tmp": Kind.ram,
     "/usr/local/packages": Kind.package,
@@ -25,18 +25,18 @@ PLACES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A folder in which bundles may stand. Sizes in bytes; `free` is None where the device doesn't tell."""
+    """A folder that can hold bundles. Sizes in bytes; `free` is None where the device doesn't tell."""
 
     path: str
     filesystem: str
     free: int | None
     writable: bool
     executable: bool
-    """Whether a small program was really started there."""
+    """Whether a trial program could be started there."""
     flags: tuple[str, ...] = ()
-    """Of the mount's options, those that forbid something: `ro`, `noexec`. `silent`: it did not answer at all."""
+    """Those of the mount's options that forbid something, `ro` and `noexec`; `silent`: it did not answer at all."""
     apps: tuple[str, ...] = ()
-    """The apps that were deployed there already."""
+    """The names of the apps that have a bundle there."""
 
     @property
     def ram(self) -> bool:
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class DeviceLibrary:
-    """A shared library by the name that programs ask for, where it lies, and its real file's name and size."""
+    """A shared library: the name that programs ask for, its path, and the name and size of the file behind links."""
 
     soname: str
     path: str
@@ -59,7 +59,7 @@ class DeviceLibrary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceFacts:
-    """`architecture` is what `uname -m` prints; memory in bytes; `boot` is new after each restart."""
+    """`architecture` is what `uname -m` prints, memory is in bytes, and `boot` changes with each restart."""
 
     architecture: str
     kernel: str
@@ -76,25 +76,26 @@ class DeviceFacts:
     library_folders: tuple[str, ...]
     libraries: tuple[DeviceLibrary, ...]
     share: str = ""
-    """What tells the mounted network share from others, if it was attached by us."""
+    """The content of the marker file of the mounted network share, if `share attach` put one there."""
 
     @property
     def root(self) -> bool:
-        """Whether we may do there what only root may."""
+        """Whether we are root there."""
         return self.user in ("root", "0")
 
     @property
     def links_roots(self) -> bool:
-        """Whether a bundle's parts can be put together in RAM, so that its runtime need not lie in the same folder."""
+        """Whether /tmp can hold folders of links, so that a bundle and its runtime can be in different folders."""
         ram = self.find_place(Kind.ram)
         return ram is not None and ram.writable and ram.executable
 
     def find_place(self, kind: Kind) -> Place | None:
+        """Return the place of that kind, None where the device has none."""
         return next((place for place in self.places if place.kind is kind), None)
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what the loader rule depends on: two devices with the same firmware share it."""
+        """A digest of all that the loader rule depends on: it is the same for two devices with the same firmware."""
         what = [self.architecture, self.libc, self.library_folders]
         rows = [[lib.soname, lib.path, lib.real_name, lib.size] for lib in self.libraries]
         return hashlib.sha256(json.dumps([what, rows]).encode()).hexdigest()[:16]
@@ -104,7 +105,7 @@ class DeviceFacts:
 
 
 def parse_facts(document: Mapping[str, Any]) -> DeviceFacts:
-    """Return what `to_json` made a document of. Raises ValueError."""
+    """Return the facts that `to_json` made *document* of. Raises ValueError."""
     try:
         fields = {field.name: document[field.name] for field in dataclasses.fields(DeviceFacts)}
         fields["places"] = tuple(

@@ -1,4 +1,4 @@
-"""The libraries of a device, read over its connection: what they need, define and offer."""
+"""The shared libraries of a device, read over the connection: what they need, define and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the live folder in the camera like the app on the host: only what differs is sent, and it counts at once."""
+"""Send the differences between the app on the host and the live folder in the camera, as one batch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
+    """The paths of files to write and to delete, relative to the app's folder."""
+
     put: tuple[str, ...]
     delete: tuple[str, ...]
 
@@ -33,7 +35,7 @@ class Changes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refused:
-    """The agent took none of a batch, since *path* does not compile."""
+    """The agent applied nothing of a batch, because *path* does not compile."""
 
     path: str
     message: str
@@ -44,18 +46,18 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """A batch that was taken. *sent_at* is when our last byte of it had gone (`time.monotonic`)."""
+    """A batch that was applied. *sent_at* is when its last byte was sent (`time.monotonic`), *size* its bytes."""
 
     sent_at: float
     size: int = 0
 
 
 class ChangedMeanwhile(Exception):
-    """A file was written again while it was read."""
+    """A file on the host changed while it was read."""
 
 
 def plan_changes(wanted: Mapping[str, AppFile], there: Mapping[str, str]) -> Changes:
-    """Return what must be done to a folder whose files have the digests *there* so that it has those of *wanted*."""
+    """Return how to make a folder whose files have the states *there* like *wanted* (see `state`)."""
     return Changes(
         put=tuple(sorted(path for path, file in wanted.items() if there.get(path) != state(file))),
         delete=tuple(sorted(there.keys() - wanted.keys())),
@@ -63,12 +65,12 @@ def plan_changes(wanted: Mapping[str, AppFile], there: Mapping[str, str]) -> Cha
 
 
 def state(file: AppFile) -> str:
-    """Return what of *file* is compared."""
+    """Return what is compared of *file*: its digest and whether it is executable."""
     return file.sha256 + ("x" if file.executable else "")
 
 
 async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Changes) -> Sent | Refused:
-    """Send *changes* as one batch. Raises ChangedMeanwhile (nothing has been applied then), AgentError."""
+    """Send *changes* as one batch. Raises ChangedMeanwhile (then nothing was applied), AgentError, ConnectionLost."""
     size = 0
     try:
         for path in changes.delete:
@@ -109,7 +111,7 @@ async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Cha
 
 
 def _pieces(path: Path, sha256: str) -> Iterator[tuple[bytes, bool]]:
-    """Yield the bytes of *path*, and of each piece whether there are more."""
+    """Yield the bytes of *path* in pieces, each with whether more follow. Raises ChangedMeanwhile."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         piece = stream.read(PIECE_BYTES)

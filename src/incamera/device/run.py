@@ -1,4 +1,4 @@
-"""Run a command in a bundle on the device as if it ran here: streams, terminal, signals and exit code."""
+"""Run a program on the device as if it ran here: streams, terminal, signals and exit code."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 _CHUNK = 1 << 16
-# When the app has ended but a child holds its output open, the output is awaited for this long.
+# How long the output is read on when the app has ended but a child of it holds the output open.
 _LINGER_SECONDS = 1.0
-# What a tap holds back is shown when nothing more comes for that long: somebody may be typing it.
+# What a tap holds back is shown when no more output comes for so long: it may be a prompt.
 _HOLD_SECONDS = 0.05
 
 
@@ -45,17 +45,19 @@ def run_app(
     streams = streams or Streams()
     terminal = streams.find_terminal()
     if terminal is None:
-        # Without a terminal Python keeps its output back until there is a lot of it; it shall come as it is printed.
+        # Without a terminal Python would buffer its output.
         environment = {"PYTHONUNBUFFERED": "1", **program.environment}
         program = dataclasses.replace(program, environment=environment)
     run = _Run(
         SupervisedRun(session.transport, guard, program, attach_as=attach_as), streams, terminal, taps or (None, None)
     )
-    with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), passing_signals(run.notice):
+    with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), handling_signals(run.handle_signal):
         return session.call(run.main())
 
 
 class _Run:
+    """One run: its channels copied to and from the user's streams, and signals passed on."""
+
     def __init__(
         self,
         supervised: SupervisedRun,
@@ -74,13 +76,13 @@ class _Run:
 
     # Called from the main thread, in a signal handler.
 
-    def notice(self, number: int) -> None:
+    def handle_signal(self, number: int) -> None:
         if self._loop is None:
             self._early.append(number)
         else:
-            self._loop.call_soon_threadsafe(self._react, number)
+            self._loop.call_soon_threadsafe(self._act_on, number)
 
-    def _react(self, number: int) -> None:
+    def _act_on(self, number: int) -> None:
         if number == signal.SIGWINCH:
             if self._app is not None:
                 self._app.resize(*self._streams.terminal_size())
@@ -96,7 +98,7 @@ class _Run:
         supervised = self._supervised
         self._loop = asyncio.get_running_loop()
         for number in self._early:
-            self._react(number)
+            self._act_on(number)
         app = self._app = await supervised.start(terminal=self._terminal)
         keyboard = asyncio.create_task(self._feed(app))
         try:
@@ -107,7 +109,7 @@ class _Run:
             try:
                 await self._await_output(output, supervised)
             except BrokenPipeError:
-                # Whoever read our output has gone, as `head` does: end as a local program would.
+                # The program that reads our output has ended, as `head` does: end as a local program would.
                 return 128 + signal.SIGPIPE
             finally:
                 output.cancel()
@@ -136,8 +138,8 @@ class _Run:
             exited.cancel()
 
     async def _copy(self, read: Callable[[int], Awaitable[bytes]], descriptor: int, tap: Tap | None) -> None:
-        # Writing is done in a thread: the reader of our output may take its time, and heartbeats must go on. Until it
-        # has taken this, nothing more is read, so the app waits rather than our memory growing.
+        # Writing is done in a thread, since it may have to wait, and heartbeats must go on. Until it is done nothing
+        # more is read: the app waits, and our memory does not grow.
         if tap is None:
             while data := await read(_CHUNK):
                 await asyncio.to_thread(write_all, descriptor, data)
@@ -159,16 +161,16 @@ class _Run:
                 await asyncio.to_thread(write_all, descriptor, rest)
 
     async def _feed(self, app: Channel) -> None:
-        """Give the app what is typed or piped to us."""
+        """Pass what is typed or piped to us to the app."""
         await copy_input(self._streams.stdin, app.write)
         await app.write_eof()
 
 
 @contextmanager
-def passing_signals(notice: Callable[[int], None]) -> Iterator[None]:
-    """Have *notice* told the numbers of the signals that we get, in place of what they would do to us.
+def handling_signals(handle_signal: Callable[[int], None]) -> Iterator[None]:
+    """Call *handle_signal* with the number of each SIGINT, SIGTERM, SIGHUP and SIGWINCH until the block is left.
 
-    What we were started to ignore stays ignored: SIGHUP under `nohup`, SIGINT in a script's background.
+    A signal that this process was started to ignore stays ignored: SIGHUP under `nohup`, SIGINT in a background job.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -176,7 +178,7 @@ def passing_signals(notice: Callable[[int], None]) -> Iterator[None]:
     before = {}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        notice(number)
+        handle_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""The host's ends of a run: its standard streams, as file descriptors, and the terminal that they may be."""
+"""The user's end of a run: standard input, output and error as file descriptors, and the terminal."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Streams:
+    """The file descriptors that a run reads from and writes to."""
+
     stdin: int = 0
     stdout: int = 1
     stderr: int = 2
 
     def find_terminal(self) -> Terminal | None:
-        """Return the terminal when somebody types at one end and reads at the other."""
+        """Return the user's terminal, None unless both standard input and standard output are one."""
         if not (os.isatty(self.stdin) and os.isatty(self.stdout)):
             return None
         columns, rows = self.terminal_size()
         return Terminal(os.environ.get("TERM") or "vt100", columns, rows)
 
     def terminal_size(self) -> tuple[int, int]:
+        """Return the terminal's columns and rows. Raises OSError where standard output is none."""
         size = os.get_terminal_size(self.stdout)
         return size.columns or 80, size.lines or 24
 
 
 def write_all(descriptor: int, data: bytes) -> None:
+    """Write *data*, waiting while *descriptor* takes no more. Raises OSError."""
     view = memoryview(data)
     while view:
         try:
@@ -44,15 +48,15 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 async def copy_input(descriptor: int, write: Callable[[bytes], Awaitable[None]]) -> None:
-    """Give *write* what is typed or piped to us, until its end or until this task is cancelled."""
+    """Pass what is typed or piped to us to *write*, until its end or until this task is cancelled."""
     loop = asyncio.get_running_loop()
     wake_read, wake_write = os.pipe()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
     wanted = threading.Semaphore(4)
 
     def read() -> None:
-        # A thread, since not every file can be polled; the pipe wakes it when the app has ended, so that what is
-        # typed after that is left to whoever comes next.
+        # A thread, since not every file can be polled. The pipe wakes it when the app has ended, so that the next
+        # program gets what is typed after that.
         try:
             while wanted.acquire():
                 ready, _, _ = select.select([descriptor, wake_read], [], [])
@@ -80,9 +84,9 @@ async def copy_input(descriptor: int, write: Callable[[bytes], Awaitable[None]])
 
 @contextmanager
 def raw_terminal(descriptor: int, *, keep_interrupt: bool = False) -> Iterator[None]:
-    """Let every key go to the device, and put the terminal back whatever happens.
+    """Put the terminal into raw mode, so that every key goes to the device, until the block is left.
 
-    With *keep_interrupt* Ctrl-C stays a signal to us, and our own lines of output end as usual.
+    With *keep_interrupt* Ctrl-C stays a signal to this process, and newlines in our own output work as usual.
     """
     import termios
     import tty

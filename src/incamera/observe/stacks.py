@@ -16,7 +16,7 @@ from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import MODULE, ErrorKind, Request
 
 if TYPE_CHECKING:
-    from incamera.device.attach import Door
+    from incamera.device.attach import AttachSocket
     from incamera.transport.session import Session
 
 # An app answers as soon as it can have Python's global lock.
@@ -62,8 +62,8 @@ class Recording:
         return Counter(stack for stacks in self.threads.values() for stack in stacks)
 
 
-def record_stacks(session: Session, guard: str, door: Door, *, seconds: float, rate: int) -> Recording:
-    """Ask the app behind *door* for its stacks, *rate* times a second. Raises DeviceError."""
+def record_stacks(session: Session, guard: str, socket: AttachSocket, *, seconds: float, rate: int) -> Recording:
+    """Ask the app behind *socket* for its stacks, *rate* times a second. Raises DeviceError."""
     threads: dict[str, list[Stack]] = defaultdict(list)
     reason = "it has ended"
     looks = 0
@@ -72,7 +72,7 @@ def record_stacks(session: Session, guard: str, door: Door, *, seconds: float, r
         from incamera.device.agent import Agent
 
         nonlocal reason, looks
-        channel = await session.transport.start(Program((guard, Verb.connect, door.path)))
+        channel = await session.transport.start(Program((guard, Verb.connect, socket.path)))
         agent = Agent(channel)
         try:
             await agent.hello()
@@ -97,7 +97,7 @@ def record_stacks(session: Session, guard: str, door: Door, *, seconds: float, r
 
     session.call(ask())
     if not threads:
-        raise DeviceError(f"{door.app} on {session.device} sent no stacks: {reason}")
+        raise DeviceError(f"{socket.app} on {session.device} sent no stacks: {reason}")
     return Recording(threads=threads, interval=seconds / looks)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
-from incamera.device.attach import Attached, list_doors
+from incamera.device.attach import Attached, list_attach_sockets
 from incamera.device.streams import write_all
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.errors import AgentError, DeviceError
@@ -20,7 +20,7 @@ from incamera_agent.wire.protocol import ErrorKind
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.device.attach import Door, Thread
+    from incamera.device.attach import AttachSocket, Thread
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
     from incamera.transport.session import Session
@@ -34,15 +34,15 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
     """Let the user type Python that the running app evaluates, until Ctrl-D or the app's end. Raises DeviceError."""
     with connected(context, choose_device(context, device, project=project)) as connection:
         session = connection.session
-        door = _require_door(session, project)
+        socket = _require_attach_socket(session, project)
         guard = connection.ensure_guard()
         prompt = _Prompt(context.reporter.info)
-        attached = Attached(session, guard, door, output=1, on_news=prompt.tell, on_end=prompt.end)
+        attached = Attached(session, guard, socket, output=1, on_news=prompt.tell, on_end=prompt.end)
         paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
         attached.tap = PathRewriter(paths)
         try:
             if sys.stdin.isatty():
-                context.reporter.info(f"in {door.app} on {session.device}. {_HELP}")
+                context.reporter.info(f"in {socket.app} on {session.device}. {_HELP}")
                 with _editing(context.store.root / "history", attached.complete):
                     _serve(attached, paths, prompt.read, context.reporter.info)
             else:
@@ -53,12 +53,12 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
     return 0
 
 
-def _require_door(session: Session, project: Project) -> Door:
-    doors = list_doors(session)
-    for door in doors:
-        if door.app == project.name:
-            return door
-    names = sorted({door.app for door in doors})
+def _require_attach_socket(session: Session, project: Project) -> AttachSocket:
+    sockets = list_attach_sockets(session)
+    for socket in sockets:
+        if socket.app == project.name:
+            return socket
+    names = sorted({socket.app for socket in sockets})
     others = f"; what can be attached to there: {', '.join(names)}" if names else ""
     raise DeviceError(
         f"{project.name} does not run on {session.device} so that one could attach to it{others}",

@@ -11,7 +11,7 @@ from incamera.workflows.top import belongs_to
 if TYPE_CHECKING:
     from incamera.connect.connection import Connection
     from incamera.context import Context
-    from incamera.device.attach import Door
+    from incamera.device.attach import AttachSocket
     from incamera.observe.processes import Process, Sample
     from incamera.observe.stacks import Recording
     from incamera.project.settings import Project
@@ -41,10 +41,10 @@ def record_flame(
     session = connection.session
     before = take_sample(session)
     process = choose_process(take_sample(session), before, project=project, pid=pid, device=str(session.device))
-    door = require_door(session, process)
+    socket = require_attach_socket(session, process)
     guard = connection.ensure_guard()
     with context.reporter.step("flame") as step:
-        recording = record_stacks(session, guard, door, seconds=seconds, rate=_RATE)
+        recording = record_stacks(session, guard, socket, seconds=seconds, rate=_RATE)
         summary = (
             f"{recording.samples} samples of {process.command} (process {process.pid}) in {seconds} s: "
             "Python's frames only, waiting included"
@@ -72,16 +72,18 @@ def choose_process(sample: Sample, before: Sample, *, project: Project | None, p
     return max(wanted, key=lambda process: (usage[process.pid], process.ticks))
 
 
-def require_door(session: Session, process: Process) -> Door:
+def require_attach_socket(session: Session, process: Process) -> AttachSocket:
     """Return the attach socket of the app that *process* is. Raises DeviceError."""
-    from incamera.device.attach import list_doors
+    from incamera.device.attach import list_attach_sockets
     from incamera.observe.roles import Role
 
     if process.role is Role.app:
-        for door in list_doors(session):
+        for socket in list_attach_sockets(session):
             # The agent's run has the name of the app, any other run a folder of its own.
-            if process.run in door.path.split("/") or (process.app == door.app and "/incamera-agent/" in door.path):
-                return door
+            if process.run in socket.path.split("/") or (
+                process.app == socket.app and "/incamera-agent/" in socket.path
+            ):
+                return socket
     raise DeviceError(
         f"{process.command} (process {process.pid}) on {session.device} cannot be asked for its stacks: "
         f"{_why_not(process)}",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
-from incamera.device.run import passing_signals
+from incamera.device.run import handling_signals
 from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox
 from incamera.edit.live_app import live_app
@@ -145,7 +145,7 @@ class _Loop:
                 else contextlib.nullcontext()
             )
             try:
-                with raw, passing_signals(session.handle_signal):
+                with raw, handling_signals(session.handle_signal):
                     outcome = done.session.call(session.main())
             finally:
                 if time.monotonic() - began > _SOON_SECONDS:

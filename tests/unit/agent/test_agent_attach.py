@@ -46,9 +46,9 @@ class Plain:
         # What Python does with a .pth file in a folder of its own, this test may not have.
         (folder / "site" / "sitecustomize.py").write_text(STARTER_TEXT)
 
-    def start(self, source: str, *, python: str = sys.executable, door: bool = True) -> subprocess.Popen[bytes]:
+    def start(self, source: str, *, python: str = sys.executable, attachable: bool = True) -> subprocess.Popen[bytes]:
         (self.folder / "app.py").write_text(source)
-        environment = plain_environment({"INCAMERA_ATTACH": str(self.socket)} if door else None)
+        environment = plain_environment({"INCAMERA_ATTACH": str(self.socket)} if attachable else None)
         environment["PYTHONPATH"] = f"{self.folder / 'site'}:{environment['PYTHONPATH']}"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen([python, "app.py"], cwd=self.folder, env=environment, **pipes)  # type: ignore[call-overload]
@@ -120,8 +120,8 @@ def test_one_looks_into_it_and_it_goes_on(plain: Plain, python: str) -> None:
 @pytest.mark.parametrize("python", find_pythons())
 def test_the_app_finds_what_it_would_find_without(plain: Plain, python: str) -> None:
     found = []
-    for door in (True, False):
-        out, error = plain.start(LOOK, python=python, door=door).communicate(b"in", timeout=30)
+    for attachable in (True, False):
+        out, error = plain.start(LOOK, python=python, attachable=attachable).communicate(b"in", timeout=30)
         assert not error
         found.append(json.loads(out))
     assert found[0] == found[1]
@@ -130,8 +130,8 @@ def test_the_app_finds_what_it_would_find_without(plain: Plain, python: str) -> 
 @pytest.mark.parametrize("name", ENDS)
 def test_it_ends_as_it_would_without(plain: Plain, name: str) -> None:
     ends = []
-    for door in (True, False):
-        app = plain.start(ENDS[name][0], door=door)
+    for attachable in (True, False):
+        app = plain.start(ENDS[name][0], attachable=attachable)
         ends.append((*app.communicate(timeout=30), app.returncode))
     assert ends[0] == ends[1]
 

@@ -115,7 +115,7 @@ def test_what_hangs_can_be_interrupted_and_keeps_nobody_waiting(console: Talk) -
 
 
 def test_what_blocks_in_c_can_be_let_go_of(agent: AgentProcess, console: Talk) -> None:
-    from incamera.device.attach import Attached, Door
+    from incamera.device.attach import Attached, AttachSocket
     from incamera.runtime.launcher import require_launcher
     from incamera.transport.device import Device, SshAddress
     from incamera.transport.local import open_local
@@ -124,9 +124,9 @@ def test_what_blocks_in_c_can_be_let_go_of(agent: AgentProcess, console: Talk) -
     guard.symlink_to(require_launcher("x86_64"))
     shown, output = os.pipe()
     news: list[str] = []
-    door = Door(app="app", path=str(agent.folder / "app" / "socket"))
+    socket = AttachSocket(app="app", path=str(agent.folder / "app" / "socket"))
     with open_local(Device(name="here", address=SshAddress(host="127.0.0.1"))) as session:
-        attached = Attached(session, str(guard), door, output=output, on_news=news.append, on_end=lambda: None)
+        attached = Attached(session, str(guard), socket, output=output, on_news=news.append, on_end=lambda: None)
         began = time.monotonic()
         for seconds in (0.5, 1.0):
             threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]).start()

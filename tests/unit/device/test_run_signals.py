@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from incamera.device.run import passing_signals
+from incamera.device.run import handling_signals
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def hangup() -> Iterator[None]:
 @pytest.mark.usefixtures("hangup")
 def test_what_we_were_started_to_ignore_is_not_passed_on() -> None:
     heard: list[int] = []
-    with passing_signals(heard.append):
+    with handling_signals(heard.append):
         for number in (signal.SIGHUP, signal.SIGTERM):
             os.kill(os.getpid(), number)
     assert heard == [signal.SIGTERM]

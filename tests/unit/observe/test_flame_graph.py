@@ -16,7 +16,7 @@ from incamera.observe.speedscope import render_speedscope
 from incamera.observe.stacks import Frame, Recording, Stack
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
-from incamera.workflows.flame import choose_process, require_door
+from incamera.workflows.flame import choose_process, require_attach_socket
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -100,7 +100,7 @@ def test_process_that_cannot_be_asked_is_named_with_the_reason(role: Role, reaso
             DeviceError, match=rf"python3 7.py \(process 7\) on cam cannot be asked for its stacks: {reason}"
         ),
     ):
-        require_door(session, dataclasses.replace(process(7, role, 1), app="not-running"))
+        require_attach_socket(session, dataclasses.replace(process(7, role, 1), app="not-running"))
 
 
 def test_speedscope_file_has_a_profile_for_each_thread() -> None:
