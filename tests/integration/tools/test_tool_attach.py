@@ -62,5 +62,5 @@ def test_a_person_at_the_console(project: Path, camera: VirtualCamera, watched: 
 def test_nothing_to_attach_to(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     done = incamera("python", "--attach", "-C", project, "--device", camera.name)
     assert done.code == 4
-    assert f"bell does not run on {camera.name} so that one could attach to it" in done.err
+    assert f"bell is not running in attachable mode on {camera.name}" in done.err
     assert "incamera run --watch" in done.err
