@@ -34,14 +34,14 @@ _MB = 1e6
 _INTRODUCTION = """\
 # Packages
 
-Made by `bench/packages.py` from real runs; don't edit it. Each package was locked and built for Python 3.11 (Debian 12)
-in a project that asks for nothing else, deployed to a virtual camera (`axis-os-11-…`), and made to do something real
-there: the `[test]` of [its recipe](recipes.md).
+Written by `bench/packages.py` from real runs. Don't edit it. Each package was the only dependency of a project. That was
+locked and built for Python 3.11 (Debian 12) and deployed to a virtual camera (`axis-os-11-…`), where the `[test]` of
+[its recipe](recipes.md) was run.
 
-- **source**: a wheel from the package index, a package of Debian's (`deb`), or built for the camera from its `sdist`.
-- **seconds**: from `incamera lock` to a usable bundle, everything fetched that the package needs. The store had the
-  interpreter and the compiler by then, but nothing of the package: no page of the index, no file, no build requirement.
-- **adds**: what the bundle, unpacked, has more than one without any package; what the package itself needs is in it.
+- **source**: a `wheel` from the package index, a Debian package (`deb`), or an `sdist` that was built for the camera.
+- **seconds**: from `incamera lock` to a usable bundle, with all downloads. The store had the interpreter and the
+  compiler before, but nothing of the package: no index page, no file, no build requirement.
+- **adds**: how much larger the unpacked bundle is than one without packages. Dependencies are included.
 
 To measure again: `.venv/bin/python bench/packages.py` (what is missing), `--only NAME` (one package), `--all`.
 """
@@ -199,7 +199,7 @@ def make_page(rows: Mapping[str, Mapping[str, Row]], machine: str, processors: i
         if any(row.built_before for row in found.values()):
             lines += [
                 "",
-                "\\* with a wheel that was built before, which took [half an hour](../explanation/opencv.md).",
+                "\\* with a wheel that had been built before, which took [half an hour](../explanation/opencv.md).",
             ]
         lines += ["", *refused] if refused else []
     return "\n".join(lines) + "\n"
