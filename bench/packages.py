@@ -34,9 +34,9 @@ _MB = 1e6
 _INTRODUCTION = """\
 # Packages
 
-Written by `bench/packages.py` from real runs. Don't edit it. Each package was the only dependency of a project. That was
-locked and built for Python 3.11 (Debian 12) and deployed to a virtual camera (`axis-os-11-…`), where the `[test]` of
-[its recipe](recipes.md) was run.
+Written by `bench/packages.py` from real runs. Don't edit it. Each package was the only dependency of a project. That
+was locked and built for Python 3.11 (Debian 12) and deployed to a virtual camera (`axis-os-11-…`), where the `[test]`
+of [its recipe](recipes.md) was run.
 
 - **source**: a `wheel` from the package index, a Debian package (`deb`), or an `sdist` that was built for the camera.
 - **seconds**: from `incamera lock` to a usable bundle, with all downloads. The store had the interpreter and the
