@@ -15,7 +15,7 @@ from incamera.guard.program import Guard, ensure_guard
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.launcher.protocol import Verb
 from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount
-from incamera.share.registry import MARKER, ensure_marker, find_attached, load_shares, note_attached, shares_folder
+from incamera.share.registry import MARKER, ensure_marker, load_attached, load_shares, save_attached, shares_folder
 from incamera.share.server import is_reachable
 from incamera.share.values import Protocol
 from incamera.targets.architecture import Architecture
@@ -51,7 +51,7 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
     """Have the device of *session* mount *share* at its own place for that, unless it has."""
     device = str(session.device)
     marker = ensure_marker(share)
-    if not is_reachable(*share.here):
+    if not is_reachable(*share.local_address):
         raise _not_served(share, device)
     there = _look(session)
     address, port = _find_way(context, session, share, there)
@@ -61,7 +61,7 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
         if there.source == mount.source and read_marker(session) == marker:
             remember_attached(context, device, share.name)
             return attached
-        if there.source != mount.source and find_attached(_attached_file(context, device)) is None:
+        if there.source != mount.source and load_attached(_attached_file(context, device)) is None:
             raise DeviceError(
                 f"{device} has {there.source} mounted at {PLACE} already",
                 hint="that was not done here; `incamera share detach` takes it away",
@@ -74,7 +74,7 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
         done = _call_guard(session, there, Verb.mount, mount.kind, mount.source, PLACE, input=mount.options)
     if done.exit_code:
         if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
-            address, port = share.here
+            address, port = share.local_address
         raise explain_mount(share, done.exit_code, done.error_text, device=device, address=address, port=port)
     if read_marker(session) != marker:
         _unmount(session, there)
@@ -101,7 +101,7 @@ def detach_share(context: Context, session: Session) -> str | None:
 
 def find_attached_share(context: Context, device: str) -> Share | None:
     """Return the share that *device* was attached to from here; whether it still sees it is another question."""
-    name = find_attached(_attached_file(context, device))
+    name = load_attached(_attached_file(context, device))
     return load_shares(shares_folder(context)).get(name) if name else None
 
 
@@ -117,7 +117,7 @@ def require_served(context: Context, device: str) -> None:
     Whatever looks at such a mount waits until it is: better to say so at once.
     """
     share = find_attached_share(context, device)
-    if share is not None and share.served and not is_reachable(*share.here):
+    if share is not None and share.served and not is_reachable(*share.local_address):
         raise _not_served(share, device)
 
 
@@ -182,17 +182,17 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
     """Return address and port at which the device finds the share's server."""
     device = str(session.device)
     if find_virtual(context, device) is not None:
-        forward_service(context.store, device, share.protocol.port, share.here)
+        forward_service(context.store, device, share.protocol.port, share.local_address)
         return HOST_ADDRESS, share.protocol.port
-    if share.loopback:
+    if share.is_loopback:
         raise UsageError(
             f"{share.name} is served on {share.address}, which only this computer and virtual cameras can reach",
             hint=f"serve it on this computer's address in the camera's network: incamera share serve --name "
             f"{share.name} --address {there.ours or 'ADDRESS'}",
         )
-    if share.everywhere and not there.ours:
+    if share.on_all_addresses and not there.ours:
         raise UsageError(f"{device} doesn't tell which of this computer's addresses it sees", hint="name it: --address")
-    return (there.ours if share.everywhere else share.address), share.port
+    return (there.ours if share.on_all_addresses else share.address), share.port
 
 
 def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> ProgramResult:
@@ -215,7 +215,7 @@ def _unmount(session: Session, there: _There) -> None:
 def remember_attached(context: Context, device: str, share: str | None) -> None:
     """Write down that *device* was attached to *share*, or to none any more."""
     with context.store.reporting_disk_errors():
-        note_attached(_attached_file(context, device), share)
+        save_attached(_attached_file(context, device), share)
 
 
 def _attached_file(context: Context, device: str) -> Path:

@@ -1,1 +1,1 @@
-"""Folders of this computer that cameras mount: served from here, or by the user's own server."""
+"""Network shares: folders of this computer that cameras mount, served by incamera or by the user's own server."""

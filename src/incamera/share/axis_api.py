@@ -1,13 +1,15 @@
-"""The camera's own network-share API: it mounts SMB shares for those who may not log in as root.
+"""The camera's own network-share API, with which an administrator who is not root can mount an SMB share.
 
-From what Axis documents for AXIS OS 5.40 and later (developer.axis.com, VAPIX, "Edge storage API": the chapters
-"Network share API", schema 1, and "Disk management API", as of January 2026). Cameras of 10.12 to 12.9 list it as
-`disk-network-share` 1.0 (recorded). Nobody has tried this on a camera.
+It follows Axis's documentation for AXIS OS 5.40 and later (developer.axis.com, VAPIX, "Edge storage API": the chapters
+"Network share API", schema 1, and "Disk management API", as of January 2026). Recorded answers of cameras with AXIS OS
+10.12 to 12.9 list it as `disk-network-share` 1.0. It has not been tried on a camera.
 
-What is easily missed there: `bind` succeeds when the camera has accepted to mount, not when it has mounted: the disk's
-status tells. A mounted share cannot be unbound (error 400): it is unmounted by the disk API first, which is a job.
-`test` is a job, too; its failure comes inside of a `JobSuccess`. An unbound share has no `DiskId` at all. One share
-at a time can be bound, to the disk `NetworkShare`; SMB is spoken on the usual port only.
+Details that are easily missed:
+- `bind` succeeds when the camera begins to mount. The disk's status tells when it has mounted.
+- A mounted share cannot be unbound (error 400). The disk API unmounts it first, in a job.
+- `test` is a job, too. Its failure comes inside of a `JobSuccess`.
+- A share that is not bound has no `DiskId`.
+- One share at a time can be bound, to the disk `NetworkShare`, and only on SMB's standard port.
 """
 
 from __future__ import annotations
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
 DISK = "NetworkShare"
 _SHARES = "disks/networkshare"
 _MOUNTED = "400"
-_WITHIN_SECONDS = 60
+_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownShare:
-    """A share that the camera has been told of. `disk` is empty while it isn't mounted."""
+    """A share in the camera's list. `disk` is empty while it isn't bound."""
 
     id: str
     name: str
@@ -46,7 +48,10 @@ class KnownShare:
 
 @dataclass(frozen=True, slots=True)
 class NetworkShareApi:
-    """One camera's API. Every method raises DeviceError and its kinds. `sleep` is called while the camera works."""
+    """One camera's API. Every method raises DeviceError or one of its subclasses.
+
+    `sleep` is called with a number of seconds between two requests for a job's progress.
+    """
 
     cgi: AxisCgi
     sleep: Callable[[float], None] = time.sleep
@@ -56,6 +61,7 @@ class NetworkShareApi:
         return self.cgi.url
 
     def list(self) -> list[KnownShare]:
+        """Return the shares that the camera knows."""
         return [
             KnownShare(
                 id=node.get("ShareId", ""),
@@ -68,12 +74,12 @@ class NetworkShareApi:
         ]
 
     def status(self) -> str:
-        """Return the state of the disk that shares are mounted as: OK, connected, disconnected, failed."""
+        """Return the status of the disk `NetworkShare`: "OK", "connected", "disconnected" or "failed"."""
         answer = self.cgi.ask("disks/list.cgi", "list its disks", diskid=DISK)
         return next((node.get("status", "") for node in nodes(answer, "disk") if node.get("diskid") == DISK), "")
 
     def test(self, share: Share, address: str) -> None:
-        """Have the camera try whether it can mount *share*, and write there."""
+        """Let the camera test whether it can mount *share* from the server at *address*, and write to it."""
         what = "use the network share"
         answer = self._ask("test", what, address=address, share=share.path, **_login(share))
         number = self.cgi.require(answer, "TestSuccess", "JobId")
@@ -82,15 +88,15 @@ class NetworkShareApi:
             progress = self._ask("job", what, jobid=number)
             return next(nodes(progress, "GeneralSuccess"), None) is not None
 
-        self._wait(is_done, "has not ended its test of the share")
+        self._wait(is_done, "has not finished its test of the share")
 
     def add(self, share: Share, address: str) -> str:
-        """Tell the camera of *share*, whose server is at *address*. Returns its number there."""
+        """Add *share*, whose server is at *address*, to the camera's list. Returns its number there."""
         words = {"nicename": share.name, "address": address, "share": share.path, **_login(share)}
         return self.cgi.require(self._ask("add", "add the network share", **words), "AddSuccess", "ShareId")
 
     def bind(self, number: str) -> None:
-        """Have the camera mount the share, and wait until it has."""
+        """Let the camera mount the share *number*, and wait until it has done so."""
         answer = self._ask("bind", "bind the network share", shareid=number)
         self.cgi.require(answer, "BindSuccess", "DiskID", "DiskId")
 
@@ -102,7 +108,7 @@ class NetworkShareApi:
         self._wait(is_mounted, "has not mounted the network share")
 
     def unbind(self, number: str) -> None:
-        """Have the camera give up the share, unmounted before if it is mounted."""
+        """Unbind the share *number*; if it is mounted, unmount it before."""
         try:
             self._ask("unbind", "unbind the network share", shareid=number)
         except CameraError as error:
@@ -112,21 +118,26 @@ class NetworkShareApi:
             self._ask("unbind", "unbind the network share", shareid=number)
 
     def remove(self, number: str) -> None:
+        """Remove the share *number*, which must not be bound, from the camera's list."""
         self._ask("remove", "remove the network share", shareid=number)
 
     def attach(self, share: Share, address: str) -> bool:
-        """Have the camera mount *share*; what we told it of that name before is replaced. False: it has it already."""
+        """Let the camera mount *share* from the server at *address*. Returns False when it has mounted it already.
+
+        A share of the same name in the camera's list is replaced.
+        """
         if share.protocol is not Protocol.smb or share.port != Protocol.smb.port:
             raise UsageError(
-                f"a camera's own API mounts SMB on port {Protocol.smb.port} only, and {share.name} is {share.url}",
-                hint="serve it there (root may, or a firewall's redirection), or attach it over SSH as root",
+                f"the camera's API mounts SMB on port {Protocol.smb.port} only, but {share.name} is {share.url}",
+                hint=f"serve it on port {Protocol.smb.port} (as root, or with a redirection in the firewall), or leave "
+                "out --api, to attach it over SSH as root",
             )
         known = self.list()
         bound = next((other for other in known if other.disk), None)
         if bound is not None and bound.name != share.name:
             raise DeviceError(
-                f"{self.url} has the share {bound.name} ({bound.address}) mounted",
-                hint="that was not done here; `incamera share detach --api` takes it away",
+                f"{self.url} has mounted another share: {bound.name} ({bound.address})",
+                hint=f"if nobody needs it, unmount it: incamera share detach --api {self.url}",
             )
         same = bound is not None and (bound.address, bound.path) == (address, share.path)
         if same and self.status() == "OK":
@@ -138,7 +149,7 @@ class NetworkShareApi:
         number = self.add(share, address)
         try:
             self.bind(number)
-        except BaseException:  # Ctrl-C, too: nothing half-mounted stays
+        except BaseException:  # also after Ctrl-C
             with suppress(DeviceError):
                 self.unbind(number)
             with suppress(DeviceError):
@@ -147,7 +158,7 @@ class NetworkShareApi:
         return True
 
     def detach(self) -> str | None:
-        """Have the camera forget the share that it has mounted. Returns that one's name."""
+        """Let the camera unmount its share and remove it from its list. Returns its name; None when it had none."""
         bound = next((share for share in self.list() if share.disk), None)
         if bound is not None:
             self._forget(bound)
@@ -170,12 +181,12 @@ class NetworkShareApi:
         self._wait(is_done, "has not unmounted the network share")
 
     def _wait(self, is_done: Callable[[], bool], otherwise: str) -> None:
-        deadline = time.monotonic() + _WITHIN_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while not is_done():
             if time.monotonic() > deadline:
                 raise DeviceError(
-                    f"{self.url} {otherwise} within {_WITHIN_SECONDS} s",
-                    hint="its own web pages show the state of its storage",
+                    f"{self.url} {otherwise} within {_TIMEOUT_SECONDS} s",
+                    hint="the camera's own web pages show the state of its storage",
                 )
             self.sleep(0.5)
 

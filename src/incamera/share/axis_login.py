@@ -1,4 +1,4 @@
-"""Reach a camera's web API for network shares: its address, and the login."""
+"""Opens the network-share API of a camera, and finds the address at which the camera reaches a share's server."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ if TYPE_CHECKING:
 
 
 def open_api(http: Http, url: str, login: Login) -> NetworkShareApi:
-    """Return the API of the camera at *url*. Raises UsageError for what is not a camera's address."""
+    """Return the API of the camera at *url*. Raises UsageError for an invalid address, or one with a password."""
     parts = urlsplit(url)
-    if "@" in parts.netloc:  # the address is shown in messages
+    if "@" in parts.netloc:  # messages print the address
         raise UsageError(
-            "the camera's address has a login in it", hint="name them by --api-user and --api-password-file"
+            "the camera's address has a login in it", hint="give user and password by --api-user, --api-password-file"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f'"{url}" is not a camera\'s address', hint="write http://192.0.2.7, or https://…")
+        raise UsageError(
+            f'"{url}" is not a camera\'s address', hint="write it as http://192.0.2.7 or https://192.0.2.7"
+        )
     return NetworkShareApi(AxisCgi(http, url, login))
 
 
 def find_server_address(share: Share, url: str) -> str:
-    """Return the address at which the camera at *url* finds the server of *share*.
+    """Return the address at which the camera at *url* reaches the server of *share*.
 
-    Raises DeviceUnreachable without a route to the camera, UsageError where the server listens on loopback only.
+    Raises DeviceUnreachable without a route to the camera, UsageError when the server only listens on loopback.
     """
     parts = urlsplit(url)
-    if not (share.everywhere or share.loopback):
+    if not (share.on_all_addresses or share.is_loopback):
         return share.address
     try:
         with socket.socket(
@@ -44,7 +46,7 @@ def find_server_address(share: Share, url: str) -> str:
             own = str(probe.getsockname()[0])
     except OSError as error:
         raise DeviceUnreachable(f"there is no route to {url}: {error.strerror}") from error
-    if share.loopback and not own.startswith("127."):
+    if share.is_loopback and not own.startswith("127."):
         raise UsageError(
             f"{share.name} is served on {share.address}, which the camera cannot reach",
             hint=f"serve it on this computer's address in the camera's network: --address {own}",

@@ -1,4 +1,4 @@
-"""MD4 (RFC 1320), which SMB passwords are kept by, and which OpenSSL 3 no longer has."""
+"""The hash MD4 (RFC 1320). Samba stores passwords as MD4 hashes, and OpenSSL 3 no longer has it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 _MASK = 0xFFFFFFFF
 _START = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476)
-# Of each round: which word each step takes, the four shifts that take turns, and what is added.
+# For each round: the word that each step uses, the four shifts of the steps in turn, and the constant that is added.
 _ROUNDS = (
     (tuple(range(16)), (3, 7, 11, 19), 0),
     ((0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), (3, 5, 9, 13), 0x5A827999),
@@ -15,6 +15,7 @@ _ROUNDS = (
 
 
 def md4(data: bytes) -> bytes:
+    """Return the 16 bytes of *data*'s hash."""
     padded = data + b"\x80" + bytes((55 - len(data)) % 64) + struct.pack("<Q", 8 * len(data))
     state: tuple[int, ...] = _START
     for start in range(0, len(padded), 64):
@@ -24,7 +25,7 @@ def md4(data: bytes) -> bytes:
 
 
 def nt_hash(password: str) -> str:
-    """Return what an SMB server keeps instead of *password*."""
+    """Return the NT hash of *password*, 32 hexadecimal digits, which an SMB server stores instead of it."""
     return md4(password.encode("utf-16-le")).hex().upper()
 
 

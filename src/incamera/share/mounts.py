@@ -1,4 +1,4 @@
-"""What a camera's kernel is told to mount a share, and what its answers mean."""
+"""The mount options for a share, and errors for the error numbers of a camera's kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from incamera.share.values import Protocol
 if TYPE_CHECKING:
     from incamera.share.values import Share
 
-# Where a camera mounts its network share, by its own hand too.
+# The folder at which AXIS OS itself mounts a network share.
 PLACE = "/var/spool/storage/NetworkShare"
 UNREACHABLE = frozenset({
     errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ECONNABORTED,
@@ -22,7 +22,7 @@ UNREACHABLE = frozenset({
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mount:
-    """What the kernel is to mount. `options` holds the password."""
+    """The arguments of a mount: file system, source and options. `options` includes the password."""
 
     kind: str
     source: str
@@ -30,44 +30,51 @@ class Mount:
 
 
 def plan_mount(share: Share, *, address: str, port: int, client: str) -> Mount:
-    """Return how a camera at the address *client* mounts *share*, whose server it finds at *address*, *port*."""
+    """Return the mount of *share* for a camera with the address *client* that reaches the server at *address*, *port*.
+
+    Raises UsageError for a password that cannot be a mount option.
+    """
     if share.protocol is Protocol.nfs:
-        # What this computer writes there is seen after a second, as with SMB; usual is up to a minute.
+        # actimeo: the camera sees changes after a second, as with SMB, and not after up to a minute, the default.
         options = f"vers=4.2,proto=tcp,addr={address},clientaddr={client},port={port},actimeo=1"
         return Mount(kind="nfs4", source=f"{address}:/{share.path.lstrip('/')}", options=options)
     if "\n" in share.password or "\0" in share.password:
-        raise UsageError("a share's password is one line")
-    # A comma in it ends no value when there are two of them.
+        raise UsageError("the share's password has more than one line", hint="give it with --password-file, one line")
+    # In a mount option, a comma ends the value, and two commas stand for one.
     login = f"username={share.user},password={share.password.replace(',', ',,')}" if share.user else "sec=none,guest"
     words = [
         f"ip={address},port={port},vers=3.0,{login}",
-        # Programs can be started, whatever the server thinks of them; the camera may make links.
+        # All files are executable, and the camera can make symbolic links.
         "file_mode=0755,dir_mode=0755,mfsymlinks",
-        # Whoever reads waits while the server is away, and goes on when it is back; a silent one is left after 15 s.
+        # Readers wait while the server is down, and go on when it is up again. A connection without an answer is given
+        # up after 15 s.
         "hard,echo_interval=5",
     ]
     return Mount(kind="cifs", source=f"//{address}/{share.path}", options=",".join(words))
 
 
 def find_mount(mounts: str, place: str = PLACE) -> tuple[str, str] | None:
-    """Return source and kind of what is mounted at *place*, from the text of /proc/mounts."""
+    """Return source and file system of the mount at *place* from the text of /proc/mounts; None when there is none."""
     found = None
     for line in mounts.splitlines():
         source, point, kind, *_ = [*line.split(" "), "", "", ""]
         if point == place:
-            found = (source.replace("\\040", " "), kind)  # a later one covers those before
+            found = (source.replace("\\040", " "), kind)  # a later mount hides those before
     return found
 
 
 def explain_mount(share: Share, code: int, text: str, *, device: str, address: str, port: int) -> DeviceError:
-    """Return the error for a mount that ended with the kernel's error number *code*."""
+    """Return the error for a mount of *share* on *device* that failed with the kernel's error number *code*.
+
+    *text* is the guard's message. The camera reaches the server at *address*, *port*.
+    """
     where = f"{address}, port {port}"
     if code in (errno.EACCES, errno.EPERM, errno.EKEYREJECTED):
         return DeviceRefused(
             f"the server of {share.name} at {where} refuses the user {share.user or 'guest'}, or the password",
-            hint="`incamera share add` again with the right --user and --password-file"
+            hint="run `incamera share add` again with the right --user and --password-file"
             if not share.served
-            else "end `incamera share serve` and start it again: it reads the password anew",
+            else "stop `incamera share serve` and start it again, so that it reads the password again",
         )
     if code == errno.ENODEV:
         kind = "SMB" if share.protocol is Protocol.smb else "NFS 4.2"
@@ -77,6 +84,6 @@ def explain_mount(share: Share, code: int, text: str, *, device: str, address: s
     if code in UNREACHABLE:
         return DeviceUnreachable(
             f"{device} cannot reach the server of {share.name} at {where}",
-            hint="is it served now, on an address that the camera can reach, and is there a firewall in between?",
+            hint="check that it is served on an address that the camera can reach, and that no firewall blocks it",
         )
     return DeviceError(f"cannot mount {share.name} on {device}: {text.removeprefix('incamera-guard: ')}")

@@ -1,7 +1,7 @@
-"""The shares that are known, one file each, and which device has which.
+"""The known shares, and which device has attached which.
 
-<store>/shares/NAME.toml         a share; its password is in there, so nobody else may read it
-<store>/shares/attached/DEVICE   the name of the share that this device was attached to
+<store>/shares/NAME.toml         a share with its password; only the user can read it
+<store>/shares/attached/DEVICE   the name of the share that this device has attached
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomli_w
+
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, StoreError, UsageError
 from incamera.names import did_you_mean
@@ -19,7 +21,7 @@ from incamera.share.values import Protocol, Share
 if TYPE_CHECKING:
     from incamera.context import Context
 
-# In a share's folder: by it a camera's mount is known to be that folder.
+# A file in a share's folder with a random text, by which a camera's mount of that folder is recognised.
 MARKER = ".incamera-share"
 _KEYS = {
     "folder": str, "protocol": str, "address": str, "port": int, "path": str, "user": str, "password": str,
@@ -28,16 +30,17 @@ _KEYS = {
 
 
 def shares_folder(context: Context) -> Path:
-    """Return the folder of the store that keeps the shares."""
+    """Return the folder of the store with the known shares."""
     return context.store.root / "shares"
 
 
 def load_shares(folder: Path) -> dict[str, Share]:
-    """Return the shares written down in *folder* (`<store>/shares`), by name. Raises ConfigError."""
+    """Return the shares in *folder* (`<store>/shares`) by name. Raises ConfigError for a damaged file."""
     return {path.stem: load_share(path) for path in sorted(folder.glob("*.toml"))}
 
 
 def load_share(path: Path) -> Share:
+    """Return the share in the file *path*. Raises ConfigError when it is damaged."""
     try:
         table = tomllib.loads(path.read_text("utf-8"))
         for key, value in table.items():
@@ -47,44 +50,43 @@ def load_share(path: Path) -> Share:
         return Share(**table | values, name=path.stem)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"cannot read {path}: {error}", hint=f"mend it, or `incamera share remove {path.stem}` and begin again"
+            f"cannot read {path}: {error}",
+            hint=f"correct the file, or run `incamera share remove {path.stem}` and add the share again",
         ) from error
 
 
 def require_share(folder: Path, name: str | None) -> Share:
-    """Return the share called *name*, or the only one there is. Raises UsageError."""
+    """Return the share called *name*; without a name, the only one. Raises UsageError."""
     shares = load_shares(folder)
     if name is None and len(shares) == 1:
         return next(iter(shares.values()))
     if not shares:
         raise UsageError(
             "no share is known",
-            hint="serve one with `incamera share serve`, or name one of your own with `incamera share add`",
+            hint="serve one with `incamera share serve`, or add one of your own server with `incamera share add`",
         )
     if name is None:
         raise UsageError("several shares are known: " + ", ".join(shares), hint="name one")
     if name not in shares:
         raise UsageError(
-            f'there is no share "{name}"', hint=did_you_mean(name, shares) or "known are " + ", ".join(shares)
+            f'there is no share "{name}"', hint=did_you_mean(name, shares) or "known shares: " + ", ".join(shares)
         )
     return shares[name]
 
 
 def save_share(folder: Path, share: Share) -> None:
-    """Write *share* down; one of the same name is replaced."""
-    import tomli_w
-
+    """Save *share* in *folder*; one of the same name is replaced. Raises OSError."""
     values = {key: getattr(share, key) for key in _KEYS}
     table = {
         key: str(value) if isinstance(value, Path) else value for key, value in values.items() if value is not None
     }
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What is written so can be read by its owner alone.
+    # Only the user can read the files that write_atomic writes.
     write_atomic(folder / f"{share.name}.toml", tomli_w.dumps(table).encode())
 
 
 def remove_share(folder: Path, name: str) -> None:
-    """Forget the share *name*; its folder stays as it is. Raises UsageError when it isn't there."""
+    """Remove the share *name* from *folder*; its own folder is not touched. Raises UsageError when it isn't known."""
     path = folder / f"{name}.toml"
     if not path.exists():
         require_share(folder, name)
@@ -92,7 +94,7 @@ def remove_share(folder: Path, name: str) -> None:
 
 
 def ensure_marker(share: Share) -> str:
-    """Return what a camera must find in the share's file MARKER. Raises StoreError when it cannot be written there."""
+    """Return the text of the share's file MARKER; write the file if it does not exist. Raises StoreError."""
     path = share.folder / MARKER
     try:
         if not path.exists():
@@ -102,19 +104,20 @@ def ensure_marker(share: Share) -> str:
     except OSError as error:
         raise StoreError(
             f"cannot write to the share's folder {share.folder}: {error.strerror}",
-            hint="is it there, yours, and not full?",
+            hint="check that the folder exists, that you can write to it, and that its disk is not full",
         ) from error
 
 
-def find_attached(file: Path) -> str | None:
-    """Return the name of the share that *file* tells a device was attached to."""
+def load_attached(file: Path) -> str | None:
+    """Return the name of the share in *file*, which `save_attached` has written; None when there is none."""
     try:
         return file.read_text("utf-8").strip() or None
     except FileNotFoundError:
         return None
 
 
-def note_attached(file: Path, name: str | None) -> None:
+def save_attached(file: Path, name: str | None) -> None:
+    """Write to *file* that its device has attached the share *name*; None for no share."""
     if name is None:
         file.unlink(missing_ok=True)
     else:

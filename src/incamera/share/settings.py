@@ -1,4 +1,4 @@
-"""What the user says about a share, and the share that comes of it."""
+"""The settings of a share from the command line, and the share that follows from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIRST_PORT = 4450
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShareSettings:
-    """What the user said about a share. None: as it was the last time, or the default."""
+    """The settings of a share from the command line. None: as it was the last time, else the default."""
 
     folder: Path | None = None
     protocol: Protocol | None = None
@@ -30,15 +30,15 @@ class ShareSettings:
 
 
 def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, settings: ShareSettings) -> Share:
-    """Return the share *name* that `share serve` offers; without a folder of the user's it gets one in *folders*.
+    """Return the share *name* for `share serve`; without a folder in the settings, it gets one in *folders*.
 
-    What was not said now is as it was the last time, else the default. Raises UsageError, ConfigError.
+    Settings that are not given are as in *shares*, else the defaults. Raises UsageError, ConfigError, StoreError.
     """
     known = shares.get(require_name(name))
     if known is not None and not known.served:
         raise UsageError(
             f"{name} is a share of another server, {known.url}",
-            hint="choose another --name, or forget that one with `incamera share remove`",
+            hint=f"choose another --name, or remove that share: incamera share remove {name}",
         )
     folder = settings.folder or (known.folder if known else folders / name)
     address = settings.address or (known.address if known else "127.0.0.1")
@@ -58,22 +58,22 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
 
 
 def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSettings) -> Share:
-    """Return the share *name* of the user's own server, whose folder this computer has mounted too.
+    """Return the share *name* of the user's own server, whose folder is mounted on this computer, too.
 
-    Raises UsageError, ConfigError.
+    Settings that are not given are as in *shares*, else the defaults. Raises UsageError, ConfigError, StoreError.
     """
     known = shares.get(require_name(name))
     if known is not None and known.served:
         raise UsageError(
-            f"{name} is a share that `incamera share serve` serves from here",
-            hint="choose another name, or forget that one with `incamera share remove`",
+            f"{name} is a share that `incamera share serve` serves",
+            hint=f"choose another name, or remove that share: incamera share remove {name}",
         )
     folder = settings.folder or (known.folder if known else None)
     address = settings.address or (known.address if known else None)
     if folder is None or address is None:
         raise UsageError(
-            "a share needs the --folder where this computer has it, and the server's --address",
-            hint="to have a folder served from here, use `incamera share serve FOLDER`",
+            "a share of your own server needs the --folder where it is mounted here, and the server's --address",
+            hint="to serve a folder of this computer, use `incamera share serve FOLDER`",
         )
     folder = folder.expanduser().absolute()
     if not folder.is_dir():

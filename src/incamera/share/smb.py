@@ -1,4 +1,4 @@
-"""Samba's file server, for one folder, one user, one address: no root, no domain, no printers, no names of its own."""
+"""Settings for Samba's file server with one folder, one user and one address, without root, domain or printers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from incamera.share.values import Share
     from incamera.targets.host import Host
 
-# What Samba has beside the server proper: a domain's tools, Python, the handling of a system's own users.
+# Packages that the file server itself does not need: tools for domains, Python, the management of system users.
 _LEAVE_OUT = frozenset({
     "init-system-helpers", "libdb5.3", "libpam-modules", "libpam-runtime", "libpython3.11", "passwd", "procps",
     "psmisc", "python3", "python3-samba", "samba-common-bin", "tdb-tools",
@@ -48,11 +48,11 @@ _SETTINGS = """\
   disable spoolss = yes
   printing = bsd
   printcap name = /dev/null
-  # Only file access is offered, none of the services that start programs from fixed places.
+  # Do not start the RPC services, whose programs are searched in fixed folders.
   rpc start on demand helpers = no
-  # The folder is ours as much as the cameras': our locks, modes and attributes of files stay as they are.
+  # Programs on this computer use the folder, too, so the server leaves their locks, modes and attributes alone.
   kernel share modes = no
-  # With a lease a camera keeps a file open after closing it, and doesn't see that we have put another in its place.
+  # With a lease, a camera keeps a file open after closing it, and does not notice that it was replaced.
   smb2 leases = no
   store dos attributes = no
   map archive = no
@@ -66,25 +66,29 @@ _SETTINGS = """\
 
 
 def smb_packages(host: Host) -> DebSet:
+    """Return the Debian packages of the file server for *host*."""
     return DebSet(suite="bookworm", architecture=host.debian, roots=("samba",), leave_out=_LEAVE_OUT)
 
 
 def select_smb(path: str) -> str | None:
-    """Choose what the server needs of its packages' files."""
+    """Return *path* for a file that the server needs, None for any other file of its packages."""
     needed = path == "usr/sbin/smbd" or (path.startswith("usr/lib") and ".so" in path)
     return path if needed else None
 
 
 def plan_smb(share: Share, tools: Path, host: Host, folder: Path) -> ServerPlan:
-    """Return how to serve *share* with the unpacked *tools*. Raises StoreError when our user has no name here."""
+    """Return the plan of a server for *share*, whose programs are in the tree *tools* and its files in *folder*.
+
+    Raises StoreError when the user has no name on this computer, BuildError when the server's program is missing.
+    """
     try:
         account = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         raise StoreError(
-            f"this computer has no name for the user {os.getuid()}, and Samba needs one",
-            hint="add a line for it to /etc/passwd",
+            f"the user with the number {os.getuid()} has no name on this computer, and Samba needs one",
+            hint="add a line for that user to /etc/passwd",
         ) from None
-    # The time of its last change must not be the beginning of time, which means that it must be changed now.
+    # The time of the password's last change. With 0, Samba would ask the user to change it.
     changed = f"{int(time.time()):08X}"
     login = f"{account}:{os.getuid()}:{'X' * 32}:{nt_hash(share.password)}:[U          ]:LCT-{changed}:\n"
     interfaces = f"interfaces = {share.address}\n  bind interfaces only = yes"
@@ -93,7 +97,7 @@ def plan_smb(share: Share, tools: Path, host: Host, folder: Path) -> ServerPlan:
         name=share.path,
         port=share.port,
         account=account,
-        interfaces="bind interfaces only = no" if share.everywhere else interfaces,
+        interfaces="bind interfaces only = no" if share.on_all_addresses else interfaces,
     )
     words = plan_program(tools, host, "usr/sbin/smbd", ("samba",))
     return ServerPlan(

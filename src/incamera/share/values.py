@@ -1,4 +1,4 @@
-"""A share as a value: a folder of this computer, and what a camera must know to mount it."""
+"""A share: a folder of this computer, and what a camera needs to mount it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from incamera.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-# Sections of Samba's settings that are no shares.
+# Sections of Samba's settings with a special meaning.
 _RESERVED = frozenset({"global", "homes", "printers", "printer$", "ipc$"})
-# A name server, a workgroup or a domain is none of ours.
+# Names without a domain.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 
 
@@ -22,16 +22,17 @@ class Protocol(StrEnum):
 
     @property
     def port(self) -> int:
-        """The port that everybody expects; a share served from here has another, unless root serves it."""
+        """The protocol's standard port. Only root can serve a share on it."""
         return 445 if self is Protocol.smb else 2049
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """`folder` is what this computer sees of it, `path` what the server at `address`, `port` calls it.
+    """A share of the server at `address`, `port`.
 
-    `served`: that server is ours, `incamera share serve`, and not one of the user's own. An SMB share without a user
-    is open to guests.
+    `folder`: its folder on this computer. `path`: its name on the server.
+    `user`: None for an SMB share that is open to guests, and for NFS.
+    `served`: `incamera share serve` serves it, not a server of the user's own.
     """
 
     name: str
@@ -50,36 +51,37 @@ class Share:
         return f"{self.protocol}://{self.address}{port}/{self.path.lstrip('/')}"
 
     @property
-    def here(self) -> tuple[str, int]:
-        """Where this computer itself reaches the server."""
-        return ("127.0.0.1" if self.everywhere else self.address), self.port
+    def local_address(self) -> tuple[str, int]:
+        """The address and port at which this computer itself reaches the server."""
+        return ("127.0.0.1" if self.on_all_addresses else self.address), self.port
 
     @property
-    def everywhere(self) -> bool:
-        """Whether it is served on all addresses of this computer."""
+    def on_all_addresses(self) -> bool:
+        """Is it served on all addresses of this computer?"""
         return self.address in ("0.0.0.0", "::")
 
     @property
-    def loopback(self) -> bool:
+    def is_loopback(self) -> bool:
+        """Is it served on an address that only this computer reaches?"""
         return self.address in ("127.0.0.1", "::1", "localhost")
 
 
 def require_name(name: str) -> str:
-    """Raises UsageError."""
+    """Return *name*. Raises UsageError when it is not valid for a share."""
     if not NAME.fullmatch(name) or name.lower() in _RESERVED:
-        raise UsageError(f'"{name}" cannot be a share\'s name', hint="use letters, digits, dots and hyphens")
+        raise UsageError(f'"{name}" is not a valid name for a share', hint="use letters, digits, dots and hyphens")
     return name
 
 
 def require_user(user: str) -> str:
-    """Raises UsageError."""
+    """Return *user*. Raises UsageError when it is not valid for a share's user."""
     if not _USER.fullmatch(user):
-        raise UsageError(f'"{user}" cannot be a share\'s user', hint="use letters, digits, dots and hyphens")
+        raise UsageError(f'"{user}" is not a valid user of a share', hint="use letters, digits, dots and hyphens")
     return user
 
 
 def require_port(port: int | None) -> int | None:
-    """Raises UsageError."""
+    """Return *port*. Raises UsageError when it is not a valid port."""
     if port is not None and not 0 < port < 65536:
-        raise UsageError(f"{port} is no port", hint="ports are numbers from 1 to 65535")
+        raise UsageError(f"{port} is not a port", hint="ports are numbers from 1 to 65535")
     return port

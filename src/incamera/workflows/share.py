@@ -54,7 +54,7 @@ def served(context: Context, name: str, settings: ShareSettings) -> Iterator[tup
     ensure_marker(share)
     # Saved before it is served, so that a share that answers can be attached.
     with serving(
-        share, lambda private: plan_smb(share, tools, host, private), before=lambda: _save(context, share)
+        share, lambda private: plan_smb(share, tools, host, private), before_start=lambda: _save(context, share)
     ) as require_alive:
         yield share, require_alive
 
@@ -69,7 +69,8 @@ def add_share(context: Context, name: str, settings: ShareSettings) -> Share:
 
 def list_shares(context: Context) -> list[tuple[Share, bool]]:
     """Return the known shares, and whether each one's server answers now."""
-    return [(share, is_reachable(*share.here, seconds=1)) for share in load_shares(shares_folder(context)).values()]
+    shares = load_shares(shares_folder(context)).values()
+    return [(share, is_reachable(*share.local_address, seconds=1)) for share in shares]
 
 
 def forget_share(context: Context, name: str) -> None:

@@ -33,9 +33,9 @@ pytestmark = on(SMALL_PROFILE)
 
 def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:
     with serve(context, folder) as share:
-        with pytest.raises(DeviceError, match="is served already"), served(context, NAME, ShareSettings()):
+        with pytest.raises(DeviceError, match="is being served already"), served(context, NAME, ShareSettings()):
             pass
-        assert is_reachable(*share.here)
+        assert is_reachable(*share.local_address)
 
 
 def test_a_folder_that_is_none_is_told(context: Context, tmp_path: Path) -> None:

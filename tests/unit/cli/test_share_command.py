@@ -77,10 +77,10 @@ def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
     ("words", "told"),
     [
         (["add", "nas", "--folder", "missing", "--address", "192.0.2.5"], "there is no folder"),
-        (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--port", "80000"], "80000 is no port"),
+        (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--port", "80000"], "80000 is not a port"),
         (["add", "nas", "--address", "192.0.2.5"], "needs the --folder"),
         (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--password-file", "missing"], "No such file"),
-        (["serve", ".", "--port", "0"], "0 is no port"),
+        (["serve", ".", "--port", "0"], "0 is not a port"),
         (["serve", ".", "--address", "192.0.2.1"], "no such address"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_share_that_is_served_from_here_is_not_replaced_by_one_of_another_serv
     )
     save_share(store / "shares", share)
     assert main(["share", "add", "lab", "--folder", str(tmp_path), "--address", "192.0.2.5"]) == 2
-    assert "serves from here" in capsys.readouterr().err
+    assert "`incamera share serve` serves" in capsys.readouterr().err
     assert load_shares(store / "shares") == {"lab": share}
 
 

@@ -1,4 +1,4 @@
-"""The camera's own network-share API, against a web server that answers as Axis documents it: the one stand-in here."""
+"""The camera's own network-share API, against a fake camera that answers as Axis documents."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ LOGIN = Login("root", "pa:ss")
 
 
 class FakeCamera:
-    """Knows shares, and lets in who answers its digest. Answers and numbers of errors are those that Axis documents."""
+    """A web server with Digest authentication and the network-share API, with answers and errors as documented."""
 
     def __init__(self) -> None:
         self.shares: dict[str, dict[str, str]] = {}
         self.mounted = False
-        self.busy = False  # has a recording on the share open
+        self.busy = False  # a recording on the share is open
         self.test_error, self.state_when_bound = "", "OK"
         self.calls: list[str] = []
         camera = self
@@ -189,7 +189,7 @@ def api(camera: FakeCamera, login: Login = LOGIN) -> NetworkShareApi:
     return NetworkShareApi(AxisCgi(Http({}), camera.url, login), sleep=lambda _: None)
 
 
-def test_a_share_is_added_and_mounted_once(camera: FakeCamera) -> None:
+def test_share_is_added_and_mounted_once(camera: FakeCamera) -> None:
     assert api(camera).attach(SHARE, "192.0.2.9")
     assert camera.shares["35419"] == {
         "NiceName": "lab",
@@ -205,7 +205,7 @@ def test_a_share_is_added_and_mounted_once(camera: FakeCamera) -> None:
     assert camera.calls == ["list", "disk list"]
 
 
-def test_a_share_that_has_moved_is_mounted_anew(camera: FakeCamera) -> None:
+def test_share_with_another_address_is_mounted_again(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
     assert api(camera).attach(SHARE, "192.0.2.10")
     assert [(share["Address"], share["DiskId"]) for share in camera.shares.values()] == [("192.0.2.10", "NetworkShare")]
@@ -214,16 +214,16 @@ def test_a_share_that_has_moved_is_mounted_anew(camera: FakeCamera) -> None:
     )
 
 
-def test_a_share_that_the_camera_has_lost_is_mounted_anew(camera: FakeCamera) -> None:
+def test_share_that_is_bound_but_not_mounted_is_mounted_again(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
-    camera.asked = 0  # its next word on the disk is that it isn't mounted
+    camera.asked = 0  # its next status of the disk is "connected", so not mounted
     camera.calls.clear()
     assert api(camera).attach(SHARE, "192.0.2.9")
     assert "bind" in camera.calls
     assert camera.mounted
 
 
-def test_the_share_of_others_stays_unless_it_is_taken_away(camera: FakeCamera) -> None:
+def test_another_share_is_not_replaced_but_can_be_detached(camera: FakeCamera) -> None:
     camera.add(nicename="recordings", address="nas", share="video", user="u")
     camera.bind("35419")
     with pytest.raises(DeviceError, match="recordings"):
@@ -234,14 +234,14 @@ def test_the_share_of_others_stays_unless_it_is_taken_away(camera: FakeCamera) -
     assert api(camera).detach() is None
 
 
-def test_what_cannot_be_mounted_is_not_left_behind(camera: FakeCamera) -> None:
+def test_share_that_cannot_be_mounted_is_removed_again(camera: FakeCamera) -> None:
     camera.state_when_bound = "failed"
     with pytest.raises(DeviceError, match="cannot mount the network share"):
         api(camera).attach(SHARE, "192.0.2.9")
     assert camera.shares == {}
 
 
-def test_what_fails_the_cameras_own_test_replaces_nothing(camera: FakeCamera) -> None:
+def test_share_that_fails_the_cameras_test_replaces_nothing(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
     camera.test_error = "710"
     with pytest.raises(DeviceError, match="Error while mounting") as caught:
@@ -251,7 +251,7 @@ def test_what_fails_the_cameras_own_test_replaces_nothing(camera: FakeCamera) ->
     assert [share["Address"] for share in camera.shares.values()] == ["192.0.2.9"]
 
 
-def test_a_share_in_use_is_not_given_up(camera: FakeCamera) -> None:
+def test_share_in_use_stays_mounted(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
     camera.busy = True
     with pytest.raises(DeviceError, match="cannot unmount the network share: busy"):
@@ -259,26 +259,24 @@ def test_a_share_in_use_is_not_given_up(camera: FakeCamera) -> None:
     assert camera.mounted
 
 
-def test_a_camera_that_never_mounts_is_not_waited_for_without_end(
-    camera: FakeCamera, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_for_the_mount_has_a_timeout(camera: FakeCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     camera.state_when_bound = "connected"
-    monkeypatch.setattr("incamera.share.axis_api._WITHIN_SECONDS", 0)
+    monkeypatch.setattr("incamera.share.axis_api._TIMEOUT_SECONDS", 0)
     camera.job = lambda jobid: "<JobSuccess><GeneralSuccess/></JobSuccess>"  # type: ignore[method-assign]
     with pytest.raises(DeviceError, match="has not mounted the network share within"):
         api(camera).attach(SHARE, "192.0.2.9")
     assert camera.shares == {}
 
 
-def test_a_wrong_password_is_refused_and_not_shown(camera: FakeCamera) -> None:
+def test_wrong_password_is_refused_and_not_printed(camera: FakeCamera) -> None:
     with pytest.raises(DeviceRefused, match="root") as caught:
         api(camera, Login("root", "wrong-one")).attach(SHARE, "192.0.2.9")
     assert "wrong-one" not in str(caught.value)
     assert camera.calls == []
 
 
-def test_no_message_shows_the_shares_password(camera: FakeCamera) -> None:
-    camera.server.shutdown()  # before its socket goes, which its thread looks at
+def test_no_message_has_the_shares_password(camera: FakeCamera) -> None:
+    camera.server.shutdown()  # before server_close, since the server's thread uses the socket
     camera.server.server_close()
     with pytest.raises(DeviceUnreachable) as caught:
         api(camera).add(SHARE, "192.0.2.9")
@@ -286,13 +284,13 @@ def test_no_message_shows_the_shares_password(camera: FakeCamera) -> None:
         assert shown not in str(caught.value) + str(caught.value.__cause__)
 
 
-def test_only_the_usual_port_will_do(camera: FakeCamera) -> None:
+def test_share_on_another_port_than_445_is_refused(camera: FakeCamera) -> None:
     with pytest.raises(UsageError, match="port 445 only"):
         api(camera).attach(dataclasses.replace(SHARE, port=4450), "192.0.2.9")
     assert camera.calls == []
 
 
-def test_what_is_no_camera_is_told(camera: FakeCamera) -> None:
+def test_server_without_the_api_is_unsuitable(camera: FakeCamera) -> None:
     with pytest.raises(DeviceUnsuitable, match="no network-share API"):
         NetworkShareApi(AxisCgi(Http({}), f"{camera.url}/elsewhere", LOGIN)).list()
 
@@ -306,7 +304,7 @@ def context(tmp_path: Path) -> Context:
     return Context(Store(tmp_path / "store"), Console(quiet=True), environment)
 
 
-def test_a_device_attached_so_is_written_down(context: Context, camera: FakeCamera, tmp_path: Path) -> None:
+def test_attach_by_api_saves_which_device_has_the_share(context: Context, camera: FakeCamera, tmp_path: Path) -> None:
     save_share(shares_folder(context), dataclasses.replace(SHARE, folder=tmp_path, address="0.0.0.0"))
     api = dataclasses.replace(open_api(context, camera.url, "root", None), sleep=lambda _: None)
     assert attach_by_api(context, None, api, device="porch").fresh
@@ -316,7 +314,7 @@ def test_a_device_attached_so_is_written_down(context: Context, camera: FakeCame
     assert find_host_folder(context, "porch") is None
 
 
-def test_a_password_is_needed(context: Context, tmp_path: Path) -> None:
+def test_api_needs_a_password_and_an_address_without_a_login(context: Context, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="password of root"):
         open_api(Context(context.store, None, {}), "http://192.0.2.7", "root", None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="not a camera's address"):

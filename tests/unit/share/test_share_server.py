@@ -1,4 +1,4 @@
-"""What a server is begun with: an address that can be had, a folder that can be written, a private place."""
+"""Starting a file server: its address, its folders, its settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from incamera.targets.host import Host
 from incamera.workflows.share import add_share
 
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld.so.2")
-# Listens until its input ends, as a file server does.
+# A server that listens until its standard input is closed.
 LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
 
 
@@ -61,17 +61,17 @@ def plan(port: int, script: str = LISTENS) -> Callable[[Path], ServerPlan]:
     return lambda folder: ServerPlan(argv=argv, files={"inside/conf": "x"}, folders=("inside",))
 
 
-def test_a_port_that_is_taken_is_told(busy: int) -> None:
-    with pytest.raises(UsageError, match="another program has it"):
+def test_port_in_use_is_refused(busy: int) -> None:
+    with pytest.raises(UsageError, match="another program uses it"):
         require_free_port("127.0.0.1", busy)
 
 
-def test_an_address_that_is_not_ours_is_told() -> None:
+def test_address_of_another_computer_is_refused() -> None:
     with pytest.raises(UsageError, match="no such address"):
         require_free_port("192.0.2.1", 4450)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", Path("/proc/self")):
         with pytest.raises(StoreError, match="cannot write to"):
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert require_writable(tmp_path / "new" / "folder").is_dir()
 
 
-def test_a_tree_without_the_program_is_told(tmp_path: Path) -> None:
+def test_tree_without_program_or_loader_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no ld\.so\.2"):
         plan_program(tmp_path, HOST, "usr/sbin/smbd")
     (tmp_path / "usr/lib").mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_a_tree_without_the_program_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.starts_processes
-def test_a_server_lives_as_long_as_the_block(tmp_path: Path, free: int) -> None:
+def test_server_runs_until_the_block_ends(tmp_path: Path, free: int) -> None:
     with serving(share_in(tmp_path, free), plan(free)) as require_alive:
         require_alive()
         assert is_reachable("127.0.0.1", free)
@@ -97,29 +97,29 @@ def test_a_server_lives_as_long_as_the_block(tmp_path: Path, free: int) -> None:
         assert (private / "inside/conf").read_text() == "x"
         assert (private / "inside/conf").stat().st_mode & 0o077 == 0
         assert (private / "folder").resolve() == tmp_path
-        with pytest.raises(DeviceError, match="is served already"), serving(share_in(tmp_path, free), plan(free)):
+        with pytest.raises(DeviceError, match="is being served already"), serving(share_in(tmp_path, free), plan(free)):
             pass
     assert not private.exists()
     assert not is_reachable("127.0.0.1", free)
 
 
 @pytest.mark.starts_processes
-def test_nothing_is_begun_when_the_port_is_taken(tmp_path: Path, free: int) -> None:
-    begun: list[str] = []
+def test_before_start_is_not_called_when_the_port_is_in_use(tmp_path: Path, free: int) -> None:
+    started: list[str] = []
     with socket.create_server(("127.0.0.1", free)):
         with (
-            pytest.raises(UsageError, match="another program has it"),
-            serving(share_in(tmp_path, free), plan(free), before=lambda: begun.append("saved")),
+            pytest.raises(UsageError, match="another program uses it"),
+            serving(share_in(tmp_path, free), plan(free), before_start=lambda: started.append("saved")),
         ):
             pass
-        assert begun == []
+        assert started == []
         assert not list(tmp_path.glob("incamera-*/share-*"))
-    with serving(share_in(tmp_path, free), plan(free), before=lambda: begun.append("saved")):
-        assert begun == ["saved"]
+    with serving(share_in(tmp_path, free), plan(free), before_start=lambda: started.append("saved")):
+        assert started == ["saved"]
 
 
 @pytest.mark.starts_processes
-def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path, free: int) -> None:
+def test_error_has_the_output_of_a_server_that_ended(tmp_path: Path, free: int) -> None:
     with (
         pytest.raises(DeviceError, match="no such option"),
         serving(share_in(tmp_path, free), plan(free, "import sys; sys.exit('no such option')")),
@@ -129,7 +129,7 @@ def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path, free: in
 
 
 @pytest.mark.starts_processes
-def test_what_a_killed_server_left_is_removed(tmp_path: Path, free: int) -> None:
+def test_folder_of_a_killed_server_is_removed(tmp_path: Path, free: int) -> None:
     with serving(share_in(tmp_path, free), plan(free)):
         (private,) = tmp_path.glob("incamera-*/share-*")
         left = private.with_name("share-of-yesterday")
@@ -139,14 +139,14 @@ def test_what_a_killed_server_left_is_removed(tmp_path: Path, free: int) -> None
         assert not left.exists()
 
 
-def test_a_private_place_that_others_made_is_not_used(tmp_path: Path, free: int) -> None:
+def test_private_folder_that_others_can_read_is_refused(tmp_path: Path, free: int) -> None:
     (tmp_path / f"incamera-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"incamera-{os.getuid()}").chmod(0o777)
-    with pytest.raises(StoreError, match="not ours alone"), serving(share_in(tmp_path, free), plan(free)):
+    with pytest.raises(StoreError, match="can be read by other users"), serving(share_in(tmp_path, free), plan(free)):
         pass
 
 
-# What was said, what is kept
+# Settings from the command line, and those of the last time
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def context(tmp_path: Path) -> Context:
     return Context(Store(tmp_path / "store"), None, {})  # type: ignore[arg-type]
 
 
-def test_what_is_not_said_stays_as_it_was(context: Context, tmp_path: Path, free: int) -> None:
+def test_settings_not_given_stay_as_they_were(context: Context, tmp_path: Path, free: int) -> None:
     file = tmp_path / "password"
     file.write_text("geheim\nsecond line\n")
     first = _plan(context, "lab", ShareSettings(folder=tmp_path / "lab", port=free, user="cam", password_file=file))
@@ -164,7 +164,7 @@ def test_what_is_not_said_stays_as_it_was(context: Context, tmp_path: Path, free
     assert _plan(context, "lab", ShareSettings(user="other")).port == free
 
 
-def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, tmp_path: Path) -> None:
+def test_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, tmp_path: Path) -> None:
     one = _plan(context, "lab", ShareSettings())
     save_share(shares_folder(context), one)
     other = _plan(context, "garden", ShareSettings())
@@ -176,13 +176,13 @@ def test_a_new_share_gets_a_folder_a_free_port_and_a_password(context: Context, 
     assert one.password != other.password
 
 
-def test_a_share_of_the_users_own_is_not_served_over(context: Context, tmp_path: Path) -> None:
+def test_share_of_another_server_cannot_be_served(context: Context, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--folder"):
         add_share(context, "nas", ShareSettings(address="192.0.2.5"))
     nas = add_share(context, "nas", ShareSettings(folder=tmp_path, address="192.0.2.5", path="data", user="me"))
     assert (nas.url, nas.served) == ("smb://192.0.2.5/data", False)
     add_share(context, "nas", ShareSettings(port=4455))
-    assert add_share(context, "nas", ShareSettings(user="you")).port == 4455  # what isn't said is as the last time
+    assert add_share(context, "nas", ShareSettings(user="you")).port == 4455  # settings not given stay as they were
     with pytest.raises(UsageError, match="share of another server"):
         _plan(context, "nas", ShareSettings())
 

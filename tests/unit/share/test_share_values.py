@@ -1,4 +1,4 @@
-"""Shares as values: what is written down, what a camera's kernel is told, what its answers mean."""
+"""Shares: their files in the store, mount options, the kernel's errors, Samba's settings."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ SHARE = Share(
         ("1234567890" * 8, "e33b4ddc9c38f2199c3e7b164fcc0536"),
     ],
 )
-def test_md4_is_that_of_the_rfc(text: str, digest: str) -> None:
+def test_md4_matches_the_rfcs_test_vectors(text: str, digest: str) -> None:
     assert md4(text.encode()).hex() == digest
 
 
-def test_nt_hash_is_the_one_that_everybody_knows() -> None:
+def test_nt_hash_of_password_is_the_well_known_one() -> None:
     assert nt_hash("password") == "8846F7EAEE8FB117AD06BDD830B7586C"
 
 
-def test_no_message_can_show_a_password() -> None:
+def test_repr_of_a_share_hides_the_password() -> None:
     assert SHARE.password not in repr(SHARE)
 
 
-def test_a_share_is_written_down_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_user_can_read_saved_shares(tmp_path: Path) -> None:
     nas = replace(SHARE, name="nas", protocol=Protocol.nfs, user=None, password="", served=False)
     save_share(tmp_path / "shares", SHARE)
     save_share(tmp_path / "shares", nas)
@@ -63,7 +63,7 @@ def test_a_share_is_written_down_for_its_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "shares").stat().st_mode) == 0o700
 
 
-def test_the_only_share_need_not_be_named(tmp_path: Path) -> None:
+def test_only_share_is_found_without_a_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no share is known"):
         require_share(tmp_path, None)
     save_share(tmp_path, SHARE)
@@ -79,13 +79,13 @@ def test_the_only_share_need_not_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['port = "many"', "colour = 1", "not toml", 'folder = "/x"', 'protocol = "ftp"'])
-def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+def test_damaged_file_of_a_share_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "lab.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"lab\.toml"):
         load_shares(tmp_path)
 
 
-def test_a_folder_keeps_its_marker(tmp_path: Path) -> None:
+def test_marker_of_a_folder_stays_the_same(tmp_path: Path) -> None:
     share = replace(SHARE, folder=tmp_path)
     marker = ensure_marker(share)
     assert len(marker) == 32
@@ -94,13 +94,13 @@ def test_a_folder_keeps_its_marker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "-a", "global", "Homes", "a b", "x" * 64, "ä"])
-def test_names_that_a_server_could_misunderstand(name: str) -> None:
+def test_invalid_share_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
         require_name(name)
 
 
 @pytest.mark.parametrize("user", ["", "a,b", "a=b", "a\nb", "*"])
-def test_users_that_a_server_could_misunderstand(user: str) -> None:
+def test_invalid_user_is_refused(user: str) -> None:
     with pytest.raises(UsageError):
         require_user(user)
 
@@ -108,31 +108,31 @@ def test_users_that_a_server_could_misunderstand(user: str) -> None:
 # Mounts
 
 
-def test_a_comma_in_a_password_ends_no_option() -> None:
+def test_comma_in_a_password_is_escaped() -> None:
     mount = plan_mount(SHARE, address="10.0.2.100", port=445, client="10.0.2.15")
     assert (mount.kind, mount.source) == ("cifs", "//10.0.2.100/lab")
     assert mount.options.startswith("ip=10.0.2.100,port=445,vers=3.0,username=camera,password=a,,b c,file_mode=")
 
 
-def test_a_share_without_a_user_is_mounted_as_a_guest() -> None:
+def test_share_without_a_user_is_mounted_as_guest() -> None:
     options = plan_mount(replace(SHARE, user=None, password=""), address="h", port=445, client="c").options.split(",")
     assert {"guest", "sec=none"} <= set(options)
     assert not any(word.startswith("password") for word in options)
 
 
-def test_a_password_of_two_lines_is_refused() -> None:
+def test_password_of_two_lines_is_refused() -> None:
     with pytest.raises(UsageError):
         plan_mount(replace(SHARE, password="a\nport=1"), address="h", port=445, client="c")
 
 
-def test_nfs_is_told_all_that_the_kernel_cannot_find_out() -> None:
+def test_nfs_mount_options_have_both_addresses_and_the_port() -> None:
     share = replace(SHARE, protocol=Protocol.nfs, path="/srv/lab")
     mount = plan_mount(share, address="192.0.2.1", port=12049, client="192.0.2.7")
     assert (mount.kind, mount.source) == ("nfs4", "192.0.2.1:/srv/lab")
     assert {"addr=192.0.2.1", "clientaddr=192.0.2.7", "port=12049", "vers=4.2"} <= set(mount.options.split(","))
 
 
-def test_the_last_mount_of_a_place_counts() -> None:
+def test_find_mount_returns_the_last_mount() -> None:
     mounts = "proc /proc proc rw 0 0\n//h/a /share cifs rw 0 0\n//h/b\\040c /share cifs rw 0 0\n"
     assert find_mount(mounts, "/share") == ("//h/b c", "cifs")
     assert find_mount(mounts, "/sha") is None
@@ -148,7 +148,7 @@ def test_the_last_mount_of_a_place_counts() -> None:
         (errno.EBUSY, DeviceError, "cannot mount lab on porch: cannot mount //h/lab: Device or resource busy"),
     ],
 )
-def test_the_kernels_numbers_in_words(code: int, kind: type[DeviceError], words: str) -> None:
+def test_mount_error_follows_from_the_kernels_error_number(code: int, kind: type[DeviceError], words: str) -> None:
     text = "incamera-guard: cannot mount //h/lab: Device or resource busy"
     error = explain_mount(SHARE, code, text, device="porch", address="h", port=445)
     assert type(error) is kind
@@ -158,7 +158,7 @@ def test_the_kernels_numbers_in_words(code: int, kind: type[DeviceError], words:
 # The server's settings
 
 
-def test_samba_is_kept_to_its_folder_address_and_user(tmp_path: Path) -> None:
+def test_samba_uses_only_its_private_folder_and_address(tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     for name in ("usr/lib64/ld.so.2", "usr/sbin/smbd"):
         (tools / name).parent.mkdir(parents=True, exist_ok=True)
