@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -186,6 +185,8 @@ class Console:
             self._output.write(line + "\n")
 
     def _print_paragraphs(self, columns: Sequence[str], rows: Sequence[Sequence[str]], terminal_width: int) -> None:
+        import textwrap  # lazy: start-up; few terminals are too narrow
+
         for head, *cells in rows:
             self._output.write(f"\x1b[1m{head}\x1b[0m\n" if self.colours_output else f"{head}\n")
             parts = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]

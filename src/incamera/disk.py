@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     Several threads and processes may write the same file at once: one of them wins. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    import tempfile  # lazy: an idle build writes nothing
+
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as stream:

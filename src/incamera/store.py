@@ -15,15 +15,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-
-import platformdirs
 
 from incamera.disk import disk_usage, remove_tree
 from incamera.errors import IntegrityError, StoreError
@@ -195,6 +192,8 @@ class Store:
         """Yield an empty folder on the store's file system, which is removed when the block ends, even by an error."""
         with self.reporting_disk_errors():
             # By our process id, `clean` knows later whether the folder is still in use.
+            import tempfile  # lazy: an idle build writes nothing
+
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
         try:
             yield folder
@@ -312,6 +311,8 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
     """Return the folder of the store: INCAMERA_STORE, or one in the user's data folder."""
     if path := environment.get("INCAMERA_STORE"):
         return Path(path).expanduser().absolute()
+    import platformdirs  # lazy: start-up; not needed where INCAMERA_STORE is set
+
     return platformdirs.user_data_path("incamera", appauthor=False)
 
 

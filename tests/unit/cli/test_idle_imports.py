@@ -6,7 +6,17 @@ import sys
 import pytest
 
 NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.build", "context")
-FOR_WORK = ("asyncio", "ssl", "incamera.elf", "incamera.proc", "incamera.project.recipes", "importlib.resources")
+FOR_WORK = (
+    "asyncio",
+    "ssl",
+    "difflib",
+    "platformdirs",
+    "tempfile",
+    "incamera.elf",
+    "incamera.proc",
+    "incamera.project.recipes",
+    "importlib.resources",
+)
 
 
 @pytest.mark.starts_processes
