@@ -35,9 +35,13 @@ def context(store: Store) -> Context:
     return Context(store, QuietReporter())
 
 
-@pytest.fixture(scope="session", params=ARCHITECTURES)
+@pytest.fixture(scope="session", params=["armv7hf", pytest.param("aarch64", marks=pytest.mark.matrix)])
 def target(request: pytest.FixtureRequest) -> Target:
+    """ARMv7 and, with --all, the other architecture; tests marked `for_both` run for both each time."""
     return Target.parse(request.param)
+
+
+for_both = pytest.mark.parametrize("target", ARCHITECTURES, indirect=True)
 
 
 @pytest.fixture(scope="session")

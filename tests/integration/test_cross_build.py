@@ -1,12 +1,11 @@
-"""Every back end, and real sdists of the package index, built for the cameras' processors by real compilers."""
+"""Wheels built for a camera's processor: with every build back end, and from sdists of the package index."""
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 from packaging.version import Version
@@ -23,6 +22,8 @@ from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.toolchain.wheel_build import WheelBuild
 
+from .wheel_modules import read_modules
+
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.store import Store
@@ -31,32 +32,6 @@ PROJECTS = Path(__file__).parent / "projects/cross"
 ARMV7 = Target.parse("armv7hf-cp311")
 
 ToolchainWith = Callable[..., Toolchain]
-
-
-class Module(NamedTuple):
-    machine: str
-    needed: tuple[str, ...]
-
-
-def read_modules(wheel: Path) -> dict[str, Module]:
-    """Return the ELF files in *wheel* by name."""
-    from elftools.elf.dynamic import DynamicSection
-    from elftools.elf.elffile import ELFFile
-
-    modules = {}
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            data = archive.read(name)
-            if data.startswith(b"\x7fELF"):
-                elf = ELFFile(io.BytesIO(data))
-                section = elf.get_section_by_name(".dynamic")
-                assert isinstance(section, DynamicSection)
-                tags = [
-                    tag for tag in section.iter_tags() if tag.entry.d_tag in ("DT_NEEDED", "DT_RUNPATH", "DT_RPATH")
-                ]
-                assert all(tag.entry.d_tag == "DT_NEEDED" for tag in tags), f"{name} has a run path"
-                modules[name] = Module(elf["e_machine"], tuple(str(getattr(tag, "needed", "")) for tag in tags))
-    return modules
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +57,18 @@ def sdist(context: Context, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 @pytest.mark.parametrize(
     ("project", "modules"),
     [
-        # setuptools, Cython, and numpy's headers, which must speak of the target.
+        # setuptools with Cython; numpy's headers must have the sizes of the target's types.
         ("cython_numpy", {"sizes": set()}),
-        # cffi runs here, and its C is compiled for there.
-        ("cffi_module", {"_crc": {"libz.so.1"}}),
-        # meson runs two programs of the target on its way.
+        # cffi runs on the host and writes C for the target.
+        pytest.param("cffi_module", {"_crc": {"libz.so.1"}}, marks=pytest.mark.matrix),
+        # meson runs two programs of the target.
         ("meson_runs", {"meson_runs": {"libz.so.1"}, "limited": set()}),
         # CMake does so too, and finds Python, pybind11 and zlib.
         ("skbuild_core", {"adds": {"libstdc++.so.6"}, "plain": {"libz.so.1"}}),
-        ("skbuild_old", {"plain": set()}),
+        pytest.param("skbuild_old", {"plain": set()}, marks=pytest.mark.matrix),
     ],
 )
-def test_each_back_end_builds_for_the_target(
+def test_back_end_builds_modules_of_the_target(
     store: Store,
     toolchain_with: ToolchainWith,
     target: Target,
@@ -115,8 +90,9 @@ def test_each_back_end_builds_for_the_target(
         assert name.endswith((f".cpython-311-{target.architecture.facts.gnu}.so", ".abi3.so"))
         assert modules[Path(name).name.partition(".")[0]] <= set(module.needed)
         assert not [library for library in module.needed if library.startswith("libpython")]
+        assert not module.run_paths
     assert notes == []
-    # Nothing of this computer was found, or looked for.
+    # No tool of this computer was found, or looked for.
     for trace in (b"/usr/bin/cmake", b"/usr/bin/ninja", b"x86_64-linux-gnu-gcc"):
         assert trace not in log.read_bytes()
 
@@ -127,12 +103,12 @@ def test_each_back_end_builds_for_the_target(
     ("cmake", "policies", "target"),
     [
         ("cmake==3.15.3", "3.15", "armv7hf-cp311"),
-        ("cmake==3.18.4.post1", "3.18", "aarch64-cp313"),
-        ("cmake", "4.0", "armv7hf-cp313"),
+        pytest.param("cmake==3.18.4.post1", "3.18", "aarch64-cp313", marks=pytest.mark.matrix),
+        pytest.param("cmake", "4.0", "armv7hf-cp313", marks=pytest.mark.matrix),
         ("cmake", "4.4", "aarch64-cp311"),
     ],
 )
-def test_cmake_finds_the_targets_python(
+def test_cmake_finds_the_python_of_the_target(
     store: Store, toolchain_with: ToolchainWith, tmp_path: Path, cmake: str, policies: str, target: str
 ) -> None:
     parsed = Target.parse(target)
@@ -158,8 +134,11 @@ def test_cmake_finds_the_targets_python(
         assert not [library for library in module.needed if library.startswith("libpython")]
 
 
-@pytest.mark.parametrize("project", ["flit", "hatch", "poetry"])
-def test_back_ends_without_a_compiler(
+@pytest.mark.parametrize(
+    "project",
+    ["hatch", pytest.param("flit", marks=pytest.mark.matrix), pytest.param("poetry", marks=pytest.mark.matrix)],
+)
+def test_back_end_without_a_compiler_builds_a_pure_wheel(
     store: Store, toolchain_with: ToolchainWith, tmp_path: Path, project: str
 ) -> None:
     wheel = build_wheel(
@@ -170,7 +149,7 @@ def test_back_ends_without_a_compiler(
         assert archive.read("pure.py") == b"ANSWER = 42\n"
 
 
-def test_a_real_sdist_with_a_library_of_debians(
+def test_sdist_links_with_a_library_from_debian(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
     wheel = build_wheel(
@@ -182,7 +161,8 @@ def test_a_real_sdist_with_a_library_of_debians(
     assert "libyaml-0.so.2" in module.needed
 
 
-def test_a_real_sdist_of_the_limited_api(
+@pytest.mark.matrix
+def test_sdist_of_the_limited_api_gives_an_abi3_wheel(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
     wheel = build_wheel(WheelBuild(project=sdist("tornado", "6.5.2"), store=store), toolchain_with(target), tmp_path)
@@ -190,7 +170,7 @@ def test_a_real_sdist_of_the_limited_api(
     assert list(read_modules(wheel)) == ["tornado/speedups.abi3.so"]
 
 
-def test_a_real_sdist_that_would_download_says_so_at_once(
+def test_sdist_that_downloads_is_refused_with_the_dev_package_as_hint(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     # Without libzmq3-dev it fetches libzmq through CMake.
@@ -199,11 +179,13 @@ def test_a_real_sdist_that_would_download_says_so_at_once(
     assert "-dev package" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("way", ["urllib", "pip", "curl", "git"])
-def test_downloads_are_refused_whatever_asks(
-    store: Store, toolchain_with: ToolchainWith, tmp_path: Path, way: str
+@pytest.mark.parametrize(
+    "tool", ["urllib", "pip", *(pytest.param(name, marks=pytest.mark.matrix) for name in ("curl", "git"))]
+)
+def test_build_that_downloads_is_refused(
+    store: Store, toolchain_with: ToolchainWith, tmp_path: Path, tool: str
 ) -> None:
-    options = BuildOptions(environment={"WAY": way}, build_requires=("setuptools>=77", "pip"))
+    options = BuildOptions(environment={"TOOL": tool}, build_requires=("setuptools>=77", "pip"))
     with pytest.raises(ToolFailed, match=r"wanted to download downloads\.example\.org") as caught:
         build_wheel(
             WheelBuild(project=PROJECTS / "downloads", store=store, options=options, hint="take the wheel"),
@@ -213,7 +195,7 @@ def test_downloads_are_refused_whatever_asks(
     assert caught.value.hint == "take the wheel"
 
 
-def test_a_recipe_changes_requirements_settings_and_environment(
+def test_recipe_changes_requirements_settings_and_environment(
     store: Store, toolchain_with: ToolchainWith, tmp_path: Path
 ) -> None:
     project = tmp_path / "own"

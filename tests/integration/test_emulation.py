@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,10 @@ from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
+
+from ..waiting import PATIENCE_SECONDS, wait_until
+from .command import processes_that_mention
+from .wheel_modules import Module, read_modules
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -47,7 +50,7 @@ MODULE = """
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "own", NULL, -1, NULL};
 PyMODINIT_FUNC PyInit_own(void) { return PyModule_Create(&module); }
 """
-# What cannot be cross-built: a program is compiled and run, and asked what it thinks of where it is.
+# It cannot be cross-compiled: it compiles a program, runs it, and prints where it believes to be.
 RUNS_ITS_OWN = """
 import os, platform, subprocess, sys
 if "bdist_wheel" in sys.argv:
@@ -74,42 +77,20 @@ def make_project(folder: Path, *, setup: str = SETUP, source: str = MODULE, pypr
     return folder
 
 
-def litter(store: Store, pid: int) -> list[str]:
+def temporary_files(store: Store, pid: int) -> list[str]:
     return [path.name for path in (store.root / "tmp").iterdir() if path.name.startswith(f"{pid}-")]
 
 
-def processes_of(text: str) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if text in words:
-            found.append(words)
-    return found
-
-
-def describe(wheel: Path) -> dict[str, Any]:
-    from elftools.elf.elffile import ELFFile
-
+def describe(wheel: Path) -> tuple[str, list[str], dict[str, Module]]:
     with zipfile.ZipFile(wheel) as archive:
-        names = sorted(archive.namelist())
-        [module] = [name for name in names if name.endswith(".so")]
-        elf = ELFFile(io.BytesIO(archive.read(module)))
-        dynamic: Any = elf.get_section_by_name(".dynamic")
-        tags = [tag for tag in dynamic.iter_tags() if tag.entry.d_tag in ("DT_NEEDED", "DT_RPATH", "DT_RUNPATH")]
-        return {
-            "wheel": wheel.name,
-            "files": names,
-            "machine": elf["e_machine"],
-            "flags": elf["e_flags"],
-            "needs": sorted((tag.entry.d_tag, getattr(tag, "needed", "")) for tag in tags),
-        }
+        return wheel.name, sorted(archive.namelist()), read_modules(wheel)
 
 
-@pytest.mark.parametrize("namespaces", [True, False], ids=["namespaces", "proot"])
-def test_a_build_that_runs_what_it_has_compiled_makes_what_a_cross_build_makes(
+@pytest.mark.parametrize(
+    "namespaces",
+    [pytest.param(True, id="namespaces"), pytest.param(False, id="proot", marks=pytest.mark.matrix)],
+)
+def test_emulated_build_gives_the_same_wheel_as_a_cross_build(
     store: Store,
     root: EmulatedRoot,
     toolchain_for: Callable[[Target, Compiler], Any],
@@ -126,7 +107,7 @@ def test_a_build_that_runs_what_it_has_compiled_makes_what_a_cross_build_makes(
     if namespaces and "proot is used" in printed:
         pytest.skip("this system forbids namespaces")
     assert ("proot is used" in printed) is not namespaces
-    # With namespaces, what the store has cannot be changed.
+    # With namespaces, the store is mounted read-only.
     assert f"told: 4 armv7l {'False' if namespaces else ''}" in printed
     crossed = build_wheel(
         WheelBuild(project=make_project(tmp_path / "cross"), store=store),
@@ -134,10 +115,10 @@ def test_a_build_that_runs_what_it_has_compiled_makes_what_a_cross_build_makes(
         tmp_path / "crossed",
     )
     assert describe(emulated) == describe(crossed)
-    assert not litter(store, os.getpid())
+    assert not temporary_files(store, os.getpid())
 
 
-def test_a_failure_is_told_in_the_compilers_words_and_there_is_no_network(
+def test_failure_shows_the_compilers_lines_and_build_has_no_network(
     store: Store, root: EmulatedRoot, tmp_path: Path
 ) -> None:
     setup = """
@@ -171,30 +152,32 @@ build_wheel_emulated(WheelBuild(project=project, store=Store(store)), root, proj
 """
 
 
-@pytest.mark.parametrize("namespaces", [True, False], ids=["namespaces", "proot"])
-def test_an_interrupted_build_leaves_nothing(
+@pytest.mark.parametrize(
+    "namespaces",
+    [pytest.param(True, id="namespaces"), pytest.param(False, id="proot", marks=pytest.mark.matrix)],
+)
+def test_interrupted_build_leaves_no_process_and_no_file(
     store: Store, root: EmulatedRoot, tmp_path: Path, namespaces: bool
 ) -> None:
-    import pickle
-
-    seconds = f"60.{os.getpid()}{int(namespaces)}"  # by which its processes are known
+    seconds = f"60.{os.getpid()}{int(namespaces)}"  # its processes are found by this number
+    sleep = f"sleep {seconds}"
     setup = (
         f"import subprocess\nsubprocess.Popen(['sleep', '{seconds}'], start_new_session=True)\n"
         f"subprocess.run(['sleep', '{seconds}'])\n"
     )
     project = make_project(tmp_path / "own", setup=setup + SETUP)
-    told = pickle.dumps((dataclasses.replace(root, namespaces=namespaces), store.root, project)).hex()
+    arguments = pickle.dumps((dataclasses.replace(root, namespaces=namespaces), store.root, project)).hex()
     with subprocess.Popen(
-        [sys.executable, "-c", BUILD, told], stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path)}
+        [sys.executable, "-c", BUILD, arguments], stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path)}
     ) as builder:
-        deadline = time.monotonic() + 60
-        while len(processes_of(f"sleep {seconds}")) < 2 and builder.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(
+            lambda: len(processes_that_mention(sleep)) >= 2 or builder.poll() is not None, "both of its processes run"
+        )
         assert builder.poll() is None, builder.communicate()[1].decode()
-        assert litter(store, builder.pid)
+        assert temporary_files(store, builder.pid)
         builder.send_signal(signal.SIGINT)
-        _, errors = builder.communicate(timeout=30)
+        _, errors = builder.communicate(timeout=PATIENCE_SECONDS)
     assert b"KeyboardInterrupt" in errors
-    assert not processes_of(f"sleep {seconds}")
-    assert not litter(store, builder.pid)
+    assert not processes_that_mention(sleep)
+    assert not temporary_files(store, builder.pid)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]

@@ -1,4 +1,4 @@
-"""Wheels with real libraries of the target in them, repaired with the real patchelf."""
+"""Repair of wheels whose modules link with libraries of the target."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 SYSTEM = ("libc.so.6", "libm.so.6", "libgcc_s.so.1", "libjpeg.so.62")
-# Linked for real. Extension modules are such as far as their names and symbols go.
+# Each is compiled and linked. Extension modules have the names and symbols of such, and no code.
 SOURCES = {
     "libbase.so.3": "#include <math.h>\ndouble base(double x) { return sqrt(x) + cos(x); }",
     "libown.so.1": "double base(double); double own(double x) { return base(x) + 1; }",
@@ -49,7 +49,7 @@ def compiled(
     patchelf: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
-    """Real ELF files of the target, made with absolute run paths into the build folder, as builds do."""
+    """ELF files of the target whose run paths are absolute and lead into the build folder, as builds leave them."""
     root = tmp_path_factory.mktemp("build")
     folder = make_build_folder(toolchain, root / "one")
     made: dict[str, Path] = {}
@@ -60,7 +60,7 @@ def compiled(
     for name, source in SOURCES.items():
         needed = [made[library] for library in libraries.get(name, [])] + ([stub] if name == "jpeg.so" else [])
         made[name] = _compile(folder.environment, folder.root, name, source, needed)
-    for path in made.values():  # our compilers' driver takes care that none gets there by itself
+    for path in made.values():  # the compiler wrapper drops `-rpath`
         proc.run([*patchelf, "--set-rpath", f"{root}:/usr/lib", path], purpose="give it a run path")
     return made
 
@@ -92,7 +92,7 @@ def patchelf(context: Context) -> list[str]:
 
 
 def run_on_target(toolchain: Toolchain, folder: Path, library: Path) -> str:
-    """Return what a program of the target prints that loads *library*, wherever it lies, and calls its `value`."""
+    """Compile a program for the target that loads *library* and calls its `value`. Return what it prints."""
     assert toolchain.ensure_emulator is not None
     emulator = toolchain.ensure_emulator()
     prepared = make_build_folder(toolchain, folder)
@@ -153,7 +153,7 @@ def text_of(wheel: Path, name: str) -> str:
         return archive.read(f"own-1.0.dist-info/{name}").decode()
 
 
-def test_private_libraries_come_along_and_are_found_from_anywhere(
+def test_private_libraries_are_added_and_found_by_relative_run_paths(
     target: Target, toolchain: Toolchain, compiled: dict[str, Path], patchelf: list[str], tmp_path: Path
 ) -> None:
     machine = target.architecture.facts.wheel
@@ -180,18 +180,18 @@ def test_private_libraries_come_along_and_are_found_from_anywhere(
     for name, file in facts.items():
         assert not {"libown.so.1", "libbase.so.3"} & set(file.needed), name
 
-    # Only the C library is asked for now, by versions that are as old as manylinux.
+    # Of the system's libraries, only the C library is needed, in a version that manylinux 2.17 has.
     assert repaired.name == f"own-1.0-cp311-cp311-manylinux_2_17_{machine}.whl"
     assert f"Tag: cp311-cp311-manylinux_2_17_{machine}\n" in text_of(repaired, "WHEEL")
     assert text_of(repaired, "WHEEL").count("Tag:") == 1
     site = tmp_path / "site"
     site.mkdir()
-    assert "own/unwanted.a" not in install_wheel(repaired, site)  # which checks RECORD, too
+    assert "own/unwanted.a" not in install_wheel(repaired, site)  # it checks RECORD, too
     assert run_on_target(toolchain, tmp_path / "run", site / module) == "3.538"
     assert {path.name for path in (tmp_path / "repaired").iterdir()} == {repaired.name}
 
 
-def test_equal_wheels_become_equal_bytes(
+def test_equal_wheels_are_repaired_to_equal_bytes(
     target: Target, compiled: dict[str, Path], patchelf: list[str], tmp_path: Path
 ) -> None:
     private = {name: compiled[name] for name in ("libown.so.1", "libbase.so.3")}
@@ -203,10 +203,10 @@ def test_equal_wheels_become_equal_bytes(
     assert one.read_bytes() == two.read_bytes()
     (tmp_path / "again").mkdir()
     again = repair_wheel(one, tmp_path / "again", target, private={}, provided=lambda _: True, patchelf=["/bin/false"])
-    assert again.read_bytes() == one.read_bytes()  # what is repaired already stays as it is
+    assert again.read_bytes() == one.read_bytes()  # a repaired wheel is not changed again
 
 
-def test_libraries_that_lie_in_the_wheel_already_are_led_to(
+def test_libraries_in_the_wheel_get_a_run_path_to_them(
     target: Target, compiled: dict[str, Path], patchelf: list[str], tmp_path: Path
 ) -> None:
     files = {
@@ -216,7 +216,7 @@ def test_libraries_that_lie_in_the_wheel_already_are_led_to(
     }
     wheel = make_wheel(tmp_path, files, f"cp311-cp311-linux_{target.architecture.facts.wheel}")
     facts = facts_of(repair(wheel, target, patchelf, {}))
-    assert facts["own/module.so"].run_path == ("$ORIGIN/lib",)  # once, for two libraries
+    assert facts["own/module.so"].run_path == ("$ORIGIN/lib",)  # one entry for two libraries
     assert "libown.so.1" in facts["own/module.so"].needed
     assert facts["own/lib/libown.so.1"].run_path == ("$ORIGIN",)
     assert facts["own-1.0.data/platlib/own/lib/libbase.so.3"].run_path == ()
@@ -233,7 +233,7 @@ def test_libraries_that_lie_in_the_wheel_already_are_led_to(
         ("jpeg.so", "own/jpeg.so", "cp311-cp311-linux_{}", "cp311-cp311-linux_{}"),
     ],
 )
-def test_tags_say_what_the_files_need(
+def test_tags_name_what_the_files_need(
     target: Target,
     compiled: dict[str, Path],
     patchelf: list[str],
@@ -252,13 +252,13 @@ def test_tags_say_what_the_files_need(
     assert facts_of(repaired)[name].run_path == ()
 
 
-def test_a_pure_wheel_stays_pure(target: Target, patchelf: list[str], tmp_path: Path) -> None:
+def test_pure_wheel_is_not_changed(target: Target, patchelf: list[str], tmp_path: Path) -> None:
     repaired = repair(make_wheel(tmp_path, {"own.py": b""}, "py3-none-any", root_is_purelib=True), target, patchelf, {})
     assert repaired.name == "own-1.0-py3-none-any.whl"
     assert "Root-Is-Purelib: True" in text_of(repaired, "WHEEL")
 
 
-def test_what_cannot_be_made_right_is_told_with_the_file(
+def test_error_names_the_file_that_cannot_be_repaired(
     target: Target, compiled: dict[str, Path], patchelf: list[str], tmp_path: Path
 ) -> None:
     tags = f"cp311-cp311-linux_{target.architecture.facts.wheel}"
@@ -271,4 +271,4 @@ def test_what_cannot_be_made_right_is_told_with_the_file(
     hosts = Path("/proc/self/exe").read_bytes()
     with pytest.raises(BuildError, match=r"x is for (X86_64|AARCH64)"):
         repair(make_wheel(tmp_path, {"own/x": hosts}, tags), target, patchelf, {})
-    assert not list((tmp_path / "repaired").iterdir())  # nothing half-made
+    assert not list((tmp_path / "repaired").iterdir())  # no partial wheel

@@ -1,9 +1,8 @@
-"""Real cross builds: real compilers, real back ends, real packages from the index."""
+"""Cross compilation: what comes out, what is kept out, and what an error says."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import zipfile
 from collections.abc import Callable
@@ -19,9 +18,10 @@ from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
 
-if TYPE_CHECKING:
-    from elftools.elf.elffile import ELFFile
+from .bundles import for_both
+from .wheel_modules import read_module, read_modules
 
+if TYPE_CHECKING:
     from incamera.store import Store
 
 NUMBERS = Path(__file__).parents[2] / "examples/numbers"
@@ -29,7 +29,7 @@ ToolchainFor = Callable[[Target, Compiler], Toolchain]
 
 
 def make_project(folder: Path, source: str, **extension: object) -> Path:
-    """A project with one small C module, `own`, built by setuptools with *extension*'s arguments."""
+    """Write a project with one C module, `own`, that setuptools builds with *extension* as its arguments."""
     folder.mkdir()
     (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
@@ -50,20 +50,11 @@ PyMODINIT_FUNC PyInit_own(void) { return PyModule_Create(&module); }
 """
 
 
-def dynamic_tags(elf: ELFFile, *names: str) -> list[str]:
-    from elftools.elf.dynamic import DynamicSection
-
-    section = elf.get_section_by_name(".dynamic")
-    assert isinstance(section, DynamicSection)
-    return [str(getattr(tag, "needed", tag.entry.d_val)) for tag in section.iter_tags() if tag.entry.d_tag in names]
-
-
+@for_both
 @pytest.mark.parametrize("compiler", list(Compiler))
-def test_the_example_is_built_for_the_target_and_alike_twice(
+def test_build_gives_the_same_bytes_twice_for_the_target(
     store: Store, toolchain_for: ToolchainFor, target: Target, compiler: Compiler, tmp_path: Path
 ) -> None:
-    from elftools.elf.elffile import ELFFile
-
     toolchain = toolchain_for(target, compiler)
     before = sorted(NUMBERS.rglob("*"))
     wheels = [
@@ -73,21 +64,21 @@ def test_the_example_is_built_for_the_target_and_alike_twice(
     assert wheels[0].name == f"numbers_demo-1.0-cp311-cp311-linux_{target.architecture.facts.wheel}.whl"
     one, two = (hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels)
     assert one == two
-    assert sorted(NUMBERS.rglob("*")) == before  # the user's folder isn't littered
+    assert sorted(NUMBERS.rglob("*")) == before  # the build leaves nothing in the project's folder
     with zipfile.ZipFile(wheels[0]) as archive:
         [module] = [name for name in archive.namelist() if name.endswith(".so")]
         assert module == f"numbers_demo/_series.cpython-311-{target.architecture.facts.gnu}.so"
         data = archive.read(module)
     for leak in (str(store.root), str(tmp_path), str(Path.home()) + "/", "/usr/include"):
         assert leak.encode() not in data
-    elf = ELFFile(io.BytesIO(data))
-    assert elf["e_machine"] == target.architecture.facts.elf_machine
-    assert set(dynamic_tags(elf, "DT_NEEDED")) <= {"libc.so.6", "libm.so.6"}
-    assert not dynamic_tags(elf, "DT_RPATH", "DT_RUNPATH")
+    facts = read_module(data)
+    assert facts.machine == target.architecture.facts.elf_machine
+    assert set(facts.needed) <= {"libc.so.6", "libm.so.6"}
+    assert not facts.run_paths
     assert b"build_wheel" in (tmp_path / "log-one").read_bytes()
 
 
-def test_a_projects_own_host_folders_are_left_out(
+def test_host_folders_in_a_projects_settings_are_left_out(
     store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path
 ) -> None:
     trap = tmp_path / "usr-local-include"
@@ -111,7 +102,7 @@ def test_a_projects_own_host_folders_are_left_out(
         assert any(what in note for note in notes), what
 
 
-def test_the_hosts_variables_do_not_reach_a_build(
+def test_environment_of_the_host_does_not_reach_a_build(
     store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trap = tmp_path / "trap"
@@ -134,9 +125,7 @@ def test_the_hosts_variables_do_not_reach_a_build(
     )
 
 
-def test_a_mistake_in_the_source_is_shown_with_its_line(
-    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
-) -> None:
+def test_compiler_error_names_the_line(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
     project = make_project(tmp_path / "own", MODULE + "int f(void) { return nowhere; }\n")
     log = tmp_path / "log"
     with pytest.raises(ToolFailed) as caught:
@@ -153,7 +142,7 @@ def test_a_mistake_in_the_source_is_shown_with_its_line(
     assert not [path for path in (store.root / "tmp").iterdir() if path.name.startswith(f"{os.getpid()}-")]
 
 
-def test_a_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
+def test_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
     library = tmp_path / "libhost.so"
     library.write_bytes(b"\x7fELF")
     project = make_project(tmp_path / "own", MODULE, extra_objects=[str(library)])
@@ -167,9 +156,7 @@ def test_a_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: T
     assert "tool.incamera.debs" in caught.value.tail
 
 
-def test_a_binary_for_the_host_in_the_wheel_is_refused_by_name(
-    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
-) -> None:
+def test_wheel_with_a_binary_for_the_host_is_refused(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
     project = make_project(tmp_path / "own", MODULE)
     package = project / "data"
     package.mkdir()
@@ -185,9 +172,7 @@ def test_a_binary_for_the_host_in_the_wheel_is_refused_by_name(
         )
 
 
-def test_build_requirements_that_do_not_exist_are_named(
-    store: Store, toolchain_for: ToolchainFor, tmp_path: Path
-) -> None:
+def test_missing_build_requirement_is_named(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:
     project = make_project(tmp_path / "own", MODULE)
     text = (project / "pyproject.toml").read_text().replace("setuptools>=77", "setuptools>=9999")
     (project / "pyproject.toml").write_text(text)
@@ -199,11 +184,9 @@ def test_build_requirements_that_do_not_exist_are_named(
         )
 
 
-def test_c_plus_plus_uses_the_shared_library(
+def test_c_plus_plus_links_the_shared_library(
     store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path
 ) -> None:
-    from elftools.elf.elffile import ELFFile
-
     project = make_project(tmp_path / "own", "", language="c++")
     (project / "own.c").unlink()
     (project / "own.cpp").write_text(
@@ -214,7 +197,5 @@ def test_c_plus_plus_uses_the_shared_library(
     setup = (project / "setup.py").read_text().replace("own.c'", "own.cpp'")
     (project / "setup.py").write_text(setup)
     wheel = build_wheel(WheelBuild(project=project, store=store), toolchain_for(target, Compiler.gcc), tmp_path / "out")
-    with zipfile.ZipFile(wheel) as archive:
-        [module] = [name for name in archive.namelist() if name.endswith(".so")]
-        elf = ELFFile(io.BytesIO(archive.read(module)))
-    assert "libstdc++.so.6" in dynamic_tags(elf, "DT_NEEDED")
+    [module] = read_modules(wheel).values()
+    assert "libstdc++.so.6" in module.needed

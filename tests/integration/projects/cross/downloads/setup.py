@@ -6,11 +6,11 @@ import urllib.request
 from setuptools import setup
 
 ADDRESS = "https://downloads.example.org/libs/own-1.0.tar.gz"
-WAYS = {
+TOOLS = {
     "urllib": lambda: urllib.request.urlopen(ADDRESS),
     "pip": lambda: subprocess.run([sys.executable, "-m", "pip", "download", ADDRESS], check=True),
     "curl": lambda: subprocess.run(["curl", "-fsS", ADDRESS], check=True),
     "git": lambda: subprocess.run(["git", "clone", "https://downloads.example.org/own.git"], check=True),
 }
-WAYS[os.environ["WAY"]]()
+TOOLS[os.environ["TOOL"]]()
 setup()
