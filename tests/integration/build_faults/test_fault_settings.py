@@ -1,4 +1,4 @@
-"""Settings, dependencies, lockfiles and files of the project that cannot be."""
+"""Errors for wrong settings, dependencies that do not exist, and damaged files of the project."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..command import assert_error
+from ..command import Run, assert_error
 from ..project import write_project
 
 if TYPE_CHECKING:
-    from .place import Place, Run
+    from .place import Place
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
         ('compiler = "cc"', ["gcc or zig"]),
     ],
 )
-def test_settings_that_are_wrong(tmp_path: Path, incamera: Run, settings: str, words: list[str]) -> None:
+def test_error_names_the_setting(tmp_path: Path, incamera: Run, settings: str, words: list[str]) -> None:
     done = incamera("build", cwd=write_project(tmp_path / "plain", settings=settings))
     assert_error(done, 3, *words)
 
 
-def test_no_project(tmp_path: Path, incamera: Run) -> None:
+def test_error_without_a_project_names_incamera_new(tmp_path: Path, incamera: Run) -> None:
     assert_error(incamera("build", cwd=tmp_path), 3, "no pyproject.toml", "incamera new")
 
 
@@ -45,7 +45,9 @@ def test_no_project(tmp_path: Path, incamera: Run) -> None:
         ('["no such thing"]', "", []),
     ],
 )
-def test_packages_that_cannot_be_had(filled: Place, dependencies: str, settings: str, words: list[str]) -> None:
+def test_error_names_the_package_that_cannot_be_had(
+    filled: Place, dependencies: str, settings: str, words: list[str]
+) -> None:
     write_project(filled.project, dependencies=dependencies, settings=settings)
     assert_error(filled.build(), 5 if words else 3, *words)
     assert not list(filled.project.glob("pylock.*"))
@@ -54,11 +56,11 @@ def test_packages_that_cannot_be_had(filled: Place, dependencies: str, settings:
 @pytest.mark.parametrize(
     "damage", [b"\xff\xfe", b"[tool", b"tool = 3\n", b"[tool.incamera]\n", b"[tool]\nincamera = []\n"]
 )
-def test_a_damaged_lockfile(place: Place, damage: bytes) -> None:
+def test_damaged_lockfile_is_an_error(place: Place, damage: bytes) -> None:
     (place.project / "pylock.armv7hf-cp311.toml").write_bytes(damage)
     assert_error(place.build(), 3, "pylock.armv7hf-cp311.toml is damaged", "incamera lock")
 
 
-def test_a_link_to_nowhere_in_the_project(place: Place) -> None:
+def test_error_names_a_link_to_a_missing_file(place: Place) -> None:
     (place.project / "data.bin").symlink_to("/nowhere")
     assert_error(place.build(), 3, "data.bin")
