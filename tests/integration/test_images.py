@@ -18,7 +18,7 @@ from incamera import proc
 from incamera.build.images import ensure_image, ensure_mksquashfs
 from incamera.runtime.images import runtime_entries
 from incamera.runtime.images.order import plan_order
-from incamera.runtime.images.squashfs import COMPRESSIONS, end_with_large, make_squashfs
+from incamera.runtime.images.squashfs import COMPRESSIONS, make_squashfs, move_large_to_end
 from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.tree import list_tree
@@ -126,8 +126,8 @@ def test_a_squashfs_is_the_same_whoever_makes_it_and_equals_the_tree(
         folder.chmod(0o700)
     program = ensure_mksquashfs(context)
     order = plan_order(copy, entries, bundle.target)
-    whole = end_with_large(order.whole, {entry.path: entry.size for entry in entries})
-    files = [*whole, *order.rest, *order.partly]
+    whole = move_large_to_end(order.whole, {entry.path: entry.size for entry in entries})
+    files = [*whole, *order.rest, *order.parts]
     make_squashfs(program, copy, ["app", "bundle.json"], files, image.compression, tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == image.path.read_bytes()
     unsquashfs = [word.replace("mksquashfs", "unsquashfs") for word in program]

@@ -14,7 +14,7 @@ from incamera.runtime.bundle import MANIFEST
 from incamera.runtime.images import Image, app_entries, runtime_entries
 from incamera.runtime.images.archive import make_archive
 from incamera.runtime.images.order import plan_order
-from incamera.runtime.images.squashfs import COMPRESSIONS, check_of, end_with_large, make_squashfs, parse_layout
+from incamera.runtime.images.squashfs import COMPRESSIONS, adler32_of, make_squashfs, move_large_to_end, parse_layout
 from incamera.runtime.layout import APP
 from incamera.targets.form import Form
 from incamera.targets.host import require_host
@@ -95,8 +95,8 @@ def _make_squashfs(bundle: Bundle, compression: str, program: Sequence[str], out
     order = plan_order(bundle.path, entries, bundle.target)
     sizes = {entry.path: entry.size for entry in entries}
     own = {entry.path.partition("/")[0] for entry in app_entries(bundle.entries)} | {APP, MANIFEST}
-    whole = end_with_large(order.whole, sizes)
-    make_squashfs(program, bundle.path, sorted(own), [*whole, *order.rest, *order.partly], compression, out)
+    whole = move_large_to_end(order.whole, sizes)
+    make_squashfs(program, bundle.path, sorted(own), [*whole, *order.rest, *order.parts], compression, out)
     with (
         out.open("rb") as stream,
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -104,9 +104,9 @@ def _make_squashfs(bundle: Bundle, compression: str, program: Sequence[str], out
     ):
         layout = parse_layout(view)
         reads = [(layout.tables, len(view)), (0, min(layout.hot_bytes(whole[-1]), _MAX_READ_AHEAD))]
-        reads += [layout.part(file, *part) for file, parts in order.partly.items() for part in parts]
-        check = check_of(view, reads)
-    unpacks = _take_until(_MAX_UNPACKED_AHEAD, [(file, order.needs(file, sizes[file])) for file in order.hot])
+        reads += [layout.part(file, *part) for file, parts in order.parts.items() for part in parts]
+        check = adler32_of(view, reads)
+    unpacks = _take_until(_MAX_UNPACKED_AHEAD, [(file, order.bytes_read(file, sizes[file])) for file in order.hot])
     return {"reads": reads, "check": check, "unpacks": list(unpacks)}
 
 

@@ -1,1 +1,1 @@
-"""The tree that becomes Python in the camera: assembly, launcher, byte-code, trimming, bundles."""
+"""Runtimes and bundles: the tree of files with which Python runs in the camera, its launcher, byte-code and images."""

@@ -1,4 +1,4 @@
-"""The agent's files, which every runtime brings along, so that any bundle can be edited where it runs."""
+"""Copies the agent into a runtime. Every runtime has it, so that any app can be edited while it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTER_TEXT = (
 
 
 def stage_agent(tree: Path) -> list[str]:
-    """Copy the agent into the runtime in *tree*. Return its modules' paths in *tree*, for byte-compiling."""
+    """Copy the agent into the runtime in *tree*. Returns its modules' paths in *tree*, for byte-compiling."""
     modules = _find_modules()
     for name, file in modules.items():
         target = tree / PACKAGES / MODULE / name

@@ -1,4 +1,4 @@
-"""A tree of unpacked files becomes a runtime: libraries collected, certificates joined, launcher in place."""
+"""Completes a runtime in a tree of unpacked packages: its libraries, its certificates, the launcher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from incamera.disk import remove_tree
 from incamera.errors import BuildError
 from incamera.runtime import layout
-from incamera.runtime.libraries import collect_libraries, find_elf_files, index_libraries, link_doubles
+from incamera.runtime.libraries import collect_libraries, find_elf_files, index_libraries, link_duplicates
 from incamera.runtime.missing import Missing, write_missing
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _CERTIFICATES = "etc/ssl/cert.pem"
 
 
 def stage_explanations(tree: Path, target: Target) -> list[str]:
-    """Put modules that explain themselves in the place of those left out. Returns the files, for byte-compiling."""
+    """Write modules that replace `venv` and `ensurepip`, and say why. Returns their paths, for byte-compiling."""
     text = resources.files("incamera.runtime").joinpath("data/absent.py").read_text("utf-8")
     paths = []
     for name in _EXPLAINED:
@@ -36,18 +36,19 @@ def stage_explanations(tree: Path, target: Target) -> list[str]:
 def assemble_runtime(
     tree: Path, target: Target, launcher: Path, extra_libraries: Sequence[str] = ()
 ) -> tuple[Missing, ...]:
-    """Make a runtime of *tree*, into which packages were unpacked as `layout.plan_layout` says. Returns what it lacks.
+    """Complete the runtime in *tree*, into which packages were unpacked as `layout.plan_layout` says.
 
-    *launcher*: the static launcher for the target's architecture. *extra_libraries*: sonames that nothing asks for, but
-    the user wants. Raises BuildError when there is no interpreter.
+    *launcher*: the static launcher for the target's architecture. *extra_libraries*: the file names of libraries that
+    no file needs, but the user wants. Returns the libraries that are missing. Raises BuildError when there is no
+    interpreter, or an ELF file is damaged.
     """
     if not (tree / layout.interpreter(target)).is_file():
-        raise BuildError(f"the packages for {target} hold no {layout.interpreter(target)}")
+        raise BuildError(f"the Debian packages for {target} have no {layout.interpreter(target)}")
     facts = target.architecture.facts
     roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
-    extra = [facts.loader, "libc.so.6", *layout.standing_libraries(), *extra_libraries]
+    extra = [facts.loader, "libc.so.6", *layout.always_included(), *extra_libraries]
     collected = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
-    link_doubles(tree / "lib", layout.double_libraries())
+    link_duplicates(tree / "lib", layout.duplicate_libraries())
     _join_certificates(tree)
     remove_tree(tree / ".staged")
     _install_launcher(tree, target, launcher)
@@ -58,7 +59,7 @@ def assemble_runtime(
 
 
 def _join_certificates(tree: Path) -> None:
-    """Do what update-ca-certificates does: one file with every authority."""
+    """Write all certificate authorities into one file, as update-ca-certificates does."""
     certificates = sorted((tree / layout.STAGED_CERTIFICATES).glob("*.crt"))
     if certificates:
         joined = tree / _CERTIFICATES

@@ -1,4 +1,4 @@
-"""The bundle: runtime and app in one tree, known by its digest."""
+"""Bundles: runtime and app in one tree, identified by the tree's digest."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from incamera.tree import Entry
 
 MANIFEST = "bundle.json"
-# Raise it when bundles made from the same inputs change.
+# Increase it when bundles made from the same inputs change.
 FORMAT = 1
 _BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """`arguments` follow `bin/python3` to start the app; `missing` are libraries that the camera must have."""
+    """A bundle in the store.
+
+    `path`: its folder. `entries`: its files and links.
+    `arguments`: the arguments of `bin/python3` that start the app.
+    `missing`: libraries that it needs and does not have, so the camera must have them.
+    `distributions`: name, version, source and reason of each.
+    """
 
     name: str
     target: Target
@@ -39,27 +45,31 @@ class Bundle:
 
     @property
     def tree_bytes(self) -> int:
+        """The size of all files in bytes."""
         return sum(entry.size for entry in self.entries)
 
     @property
     def disk_bytes(self) -> int:
-        """What it takes of a file system, which gives whole blocks: with ten thousand small files a tenth more."""
+        """The space in bytes that it needs in a file system with blocks of 4096 bytes."""
         return sum(-(-entry.size // _BLOCK) * _BLOCK for entry in self.entries)
 
     @property
     def sonames(self) -> set[str]:
-        """The shared libraries that the bundle has, and those that it needs of the device."""
+        """The sonames of the shared libraries that the bundle has, and of those that it needs from the device."""
         own = {entry.path.rpartition("/")[2] for entry in self.entries if entry.path.startswith(f"{LIBRARIES}/lib")}
         return own | {item.needs for item in self.missing}
 
     def library_names(self) -> dict[str, str]:
-        """Return what each library was called before it was laid down by soname."""
+        """Return the original file name of each library (`libz.so.1.2.13`), by its file name in the bundle."""
         names: dict[str, str] = json.loads((self.path / LIBRARY_NAMES).read_text("utf-8"))
         return names
 
 
 def link_tree(source: Path, destination: Path) -> None:
-    """Make *destination* a tree like *source*, sharing its files where the file system can. *destination* may exist."""
+    """Copy the tree *source* to *destination*, with hard links in place of copies where the file system allows them.
+
+    *destination* may exist already.
+    """
     for folder, _, files in os.walk(source):
         target = destination / os.path.relpath(folder, source)
         target.mkdir(exist_ok=True)
@@ -69,6 +79,7 @@ def link_tree(source: Path, destination: Path) -> None:
 
 
 def link_file(source: Path, destination: Path) -> None:
+    """Make *destination* a hard link to the file *source*, or a copy of it where that is not possible."""
     if source.is_symlink():
         destination.symlink_to(source.readlink())
         return
@@ -79,7 +90,7 @@ def link_file(source: Path, destination: Path) -> None:
 
 
 def add_app(tree: Path, project: Path, files: Sequence[str]) -> None:
-    """Put *files* of the *project*, the user's own code, into *tree*."""
+    """Copy *files* of the folder *project* into the app's folder of the bundle in *tree*, and make them read-only."""
     app = tree / APP
     app.mkdir(exist_ok=True)
     for file in files:
@@ -100,7 +111,7 @@ def write_manifest(
     missing: Iterable[Missing],
     distributions: Sequence[Mapping[str, str]],
 ) -> None:
-    """Write what a device, and later we, must know of the bundle."""
+    """Write the manifest of the bundle in *tree*, which `load_bundle` and the guard in the camera read."""
     manifest = {
         "schema": 1,
         "name": name,
@@ -116,7 +127,7 @@ def write_manifest(
 
 
 def load_bundle(path: Path, entries: Sequence[Entry], digest: str) -> Bundle:
-    """Read back the bundle at *path*, a tree of the store. Raises StoreError when its manifest is damaged."""
+    """Return the bundle in the store's tree *path*. Raises StoreError when its manifest is damaged."""
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text("utf-8"))
         return Bundle(
@@ -130,4 +141,6 @@ def load_bundle(path: Path, entries: Sequence[Entry], digest: str) -> Bundle:
             distributions=tuple(manifest["distributions"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"the bundle {path} is damaged: {error}", hint="run `incamera store verify`") from error
+        raise StoreError(
+            f"the bundle {path} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
+        ) from error

@@ -1,9 +1,9 @@
-"""Byte-code for the target's Python, made on the host by an interpreter of the same minor version.
+"""Byte-compiles modules for the target's Python, on the host, with an interpreter of the same minor version.
 
-The `.pyc` files are of the *unchecked* kind (PEP 552): the camera never looks at the source's time, which on a network
-share would be a round trip for each module, and equal sources give equal bytes.
+The `.pyc` files are *unchecked* hash-based ones (PEP 552). Python does not read the source's time at import, which
+would cost a round trip for each module on a network share. And equal sources give equal bytes.
 
-The standard library keeps its byte-code alone: its sources are 9 MB that only a debugger would read.
+Of the standard library, only the byte-code is kept: its sources take 9 MB, and only a debugger reads them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from threading import Lock
 from incamera import proc
 from incamera.errors import BuildError
 
-# Files that a compiler takes at a time: few enough to share the work well, enough to make light of what a batch costs.
+# Files in a batch. Smaller batches spread the work more evenly, larger ones have less overhead.
 _BATCH = 32
 
 
 class ByteCompiler:
-    """Compiles files as they come, on every core, until the block of `byte_compiler` is left."""
+    """Compiles the submitted files in worker processes. `byte_compiler` makes it."""
 
     def __init__(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:
         self._workers = workers
@@ -32,10 +32,12 @@ class ByteCompiler:
         self._count = 0
 
     def submit(self, tree: Path, files: Iterable[str], *, keep_source: Callable[[str], bool] = lambda _: True) -> None:
-        """Have *files* of *tree* compiled. Safe to call from several threads.
+        """Let the workers compile *files* of *tree*. Several threads may call this.
 
-        Their bytes may depend on the files before them in the same call, so the same files are to be given in the same
-        order; that of the calls doesn't matter.
+        *keep_source* says whether a file's source is kept. Raises BuildError when a worker has failed.
+
+        The bytes of a file's byte-code may depend on the files before it in the same call. So for equal bytes, pass
+        equal files in equal order. The order of the calls does not matter.
         """
         requests = [
             (b"keep" if keep_source(file) else b"drop", os.fsencode(file), os.fsencode(tree / file)) for file in files
@@ -57,6 +59,7 @@ class ByteCompiler:
                 raise _failed(worker) from None
 
     def finish(self) -> None:
+        """Wait until all files are compiled. Raises BuildError when a worker has failed."""
         for worker in self._workers:
             assert worker.stdin is not None
             try:
@@ -72,9 +75,10 @@ class ByteCompiler:
 def byte_compiler(
     interpreter: Sequence[str | os.PathLike[str]], environment: Mapping[str, str], workers: int | None = None
 ) -> Iterator[ByteCompiler]:
-    """Start compilers; on leaving the block, all that was submitted has been compiled. Raises BuildError.
+    """Start worker processes. At the end of the block, all submitted files are compiled. Raises BuildError.
 
-    *interpreter* is the command that starts a Python of the target's minor version on this host.
+    *interpreter* is the command that starts a Python of the target's minor version on this host. *workers* is the
+    number of processes; None for the number of processors, four at most.
     """
     script = resources.files("incamera.runtime").joinpath("data/compile_worker.py").read_text("utf-8")
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Where each file of a Debian package goes in a runtime.
+"""The layout of a runtime: the path of each file of a Debian package in it.
 
 bin/python3            the launcher (python, python3.x: the same)
 bin/incamera-guard     the launcher under the name that makes it the guard
@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
-# Raise it when what is made of the same packages changes, here or in assemble.py: stored runtimes are made anew then.
-FORMAT = 11
+# Part of each runtime's cache key: increase it when the same packages give another runtime.
+FORMAT = 12
 
 APP = "app"
-# {"libz.so.1": "libz.so.1.2.13"}: tells whose library is the newer when a device has one of the same name.
+# The original file names of the libraries, {"libz.so.1": "libz.so.1.2.13"}, by which the loader rule compares versions.
 LIBRARY_NAMES = "etc/libraries.json"
-# What files of packages need, and the runtime has not: the camera must.
+# The libraries that files of packages need and the runtime does not have, so the camera must have them.
 MISSING = "etc/missing.json"
 PACKAGES = "lib/python3/dist-packages"
-# The folder of a bundle's shared libraries, as its launcher has it.
+# The folder of a bundle's shared libraries.
 LIBRARIES = "lib"
-# Below these two, files wait until it is known which are needed, or what is made of them.
+# Folders of files from which only some are taken, or which are combined into one file.
 STAGED_LIBRARIES = ".staged/lib"
 STAGED_CERTIFICATES = ".staged/certificates"
 
@@ -43,10 +43,12 @@ _TERMINALS = "linux|screen|screen-256color|tmux|tmux-256color|vt100|vt220|xterm|
 
 
 def stdlib(target: Target) -> str:
+    """Return the path of the standard library in a runtime of *target*."""
     return f"lib/python{target.python}"
 
 
 def interpreter(target: Target) -> str:
+    """Return the path of the interpreter in a runtime of *target*."""
     return f"libexec/python{target.python}"
 
 
@@ -56,20 +58,22 @@ def _trim() -> dict[str, Any]:
     return trim
 
 
-def standing_libraries() -> list[str]:
+def always_included() -> list[str]:
+    """Return the libraries that every runtime has, even if no file needs them."""
     always: list[str] = _trim()["always"]
     return always
 
 
-def double_libraries() -> dict[str, str]:
-    doubles: dict[str, str] = _trim()["doubles"]
-    return doubles
+def duplicate_libraries() -> dict[str, str]:
+    """Return libraries that another one may replace, and the library that does."""
+    duplicates: dict[str, str] = _trim()["duplicates"]
+    return duplicates
 
 
 def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
-    """Return a function from a path in a package (`usr/lib/…`) to its path in the runtime, None for what is left out.
+    """Return a function that maps a path in a package (`usr/lib/…`) to the path in the runtime; None leaves it out.
 
-    *keep*: patterns that are spared from trimming.
+    *keep*: patterns of paths in the runtime that are not trimmed.
     """
     gnu = re.escape(target.architecture.facts.gnu)
     python = re.escape(target.python)
@@ -98,7 +102,7 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
 
 
 def plan_packages(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
-    """Return a function from a path in a wheel to its path below `PACKAGES`, None for what is left out."""
+    """Return a function that maps a path in a wheel to the path below `PACKAGES`; None leaves it out."""
     destination = plan_layout(target, keep)
 
     def select(path: str) -> str | None:
@@ -109,8 +113,8 @@ def plan_packages(target: Target, keep: Sequence[str] = ()) -> Callable[[str], s
 
 
 def plan_sources(target: Target, keep: Sequence[str] = ()) -> Callable[[str], bool]:
-    """Return a function that says of a `.py` file of the runtime whether it stays beside its byte-code."""
-    # Debian has a second name for the build's settings, a link.
+    """Return a function that says whether a `.py` file of the runtime is kept beside its byte-code."""
+    # _sysconfigdata_*: a symbolic link in Debian's package leads to it.
     kept = _any_of([*keep, "*/_sysconfigdata_*"])
     prefix = f"{stdlib(target)}/"
     return lambda file: not file.startswith(prefix) or bool(kept(file))

@@ -1,7 +1,7 @@
-"""Which shared libraries a tree needs, found from the NEEDED entries of its own files.
+"""Finds the shared libraries that a tree needs, from the NEEDED entries of its ELF files.
 
-This also does what maintainer scripts would have done: numpy asks for `libblas.so.3`, which lies in a folder of its own
-until Debian's alternatives system links it. We search the sub-folders too, and lay everything flat by soname.
+Libraries in sub-folders are found, too. Debian's alternatives system would link them (numpy needs `libblas.so.3`, which
+is in a folder of its own), but its scripts are not run here. All libraries are put into one folder.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """`real_names` keeps what each library was called before it was laid down by soname: often its version."""
+    """The result of `collect_libraries`.
+
+    `missing`: the libraries that are needed and were not found.
+    `real_names`: the original file name of each library, which often has its version.
+    """
 
     missing: tuple[Missing, ...]
     real_names: Mapping[str, str]
 
 
 def read_libraries(bundle: Bundle) -> dict[str, ElfFacts]:
-    """Return the shared libraries of *bundle* by the sonames they are asked for."""
+    """Return the facts of each shared library in the library folder of *bundle*, by file name."""
     found = {}
     for path in sorted((bundle.path / LIBRARIES).glob("*.so*")):
         with suppress(OSError, ValueError):
@@ -40,7 +44,7 @@ def read_libraries(bundle: Bundle) -> dict[str, ElfFacts]:
 
 
 def index_libraries(staged: Path) -> dict[str, Path]:
-    """Return the libraries below *staged* by file name, links included; the top folder wins."""
+    """Return the libraries below *staged* by file name, links included. One in the top folder hides others."""
     found: dict[str, Path] = {}
     for path in sorted(staged.rglob("*.so*"), key=lambda path: (-len(path.parts), str(path))):
         found[path.name] = path
@@ -59,7 +63,10 @@ def find_elf_files(tree: Path, folders: Iterable[str]) -> list[str]:
 
 
 def find_missing(tree: Path, folder: str) -> list[Missing]:
-    """Return what the ELF files in *folder* of a finished *tree* need, but neither `lib/` nor their own folder has."""
+    """Return the libraries that ELF files in *folder* of a complete *tree* need, and that it does not have.
+
+    Raises BuildError for a damaged file.
+    """
     missing = []
     for file in find_elf_files(tree, (folder,)):
         for name in _read_needed(tree, file):
@@ -71,25 +78,25 @@ def find_missing(tree: Path, folder: str) -> list[Missing]:
 def collect_libraries(
     tree: Path, roots: Iterable[str], available: Mapping[str, Path], extra: Iterable[str] = ()
 ) -> Collected:
-    """Put into `lib/` what *roots* (paths in *tree*) and *extra* (library names) need, and what those need in turn.
+    """Link the libraries *extra*, those that the files *roots* need, and all that these need into `lib/` of *tree*.
 
-    Raises BuildError for a file that cannot be read.
+    *roots* are paths in *tree*. *available* has the libraries by name. Raises BuildError for a damaged file.
     """
     library_folder = tree / "lib"
     missing = []
     real_names = {}
-    waiting = list(roots)
-    asked = [("runtime", name) for name in extra]
-    while waiting or asked:
-        if waiting:
-            file = waiting.pop()
-            asked += [(file, name) for name in _read_needed(tree, file)]
+    files = list(roots)
+    needed = [("runtime", name) for name in extra]
+    while files or needed:
+        if files:
+            file = files.pop()
+            needed += [(file, name) for name in _read_needed(tree, file)]
             continue
-        file, name = asked.pop()
+        file, name = needed.pop()
         placed = library_folder / name
         if placed.exists():
             continue
-        # A private library, found through a path relative to the file that asks for it, stays where it is.
+        # A private library, which the file finds through its own run path, stays where it is.
         if file != "runtime" and _has_private(tree, file, name):
             continue
         source = available.get(name)
@@ -101,30 +108,31 @@ def collect_libraries(
         placed.hardlink_to(real)
         clear_executable_stack(placed)
         real_names[name] = real.name
-        waiting.append(f"lib/{name}")
+        files.append(f"lib/{name}")
     return Collected(tuple(sorted(set(missing), key=lambda item: (item.needs, item.file))), real_names)
 
 
-def link_doubles(folder: Path, doubles: Mapping[str, str]) -> None:
-    """Make each library of *doubles* in *folder* a link to the one it names, if that one exports all that it does.
+def link_duplicates(folder: Path, duplicates: Mapping[str, str]) -> None:
+    """Replace each library of *duplicates* in *folder* by a link to its replacement, if that exports all its symbols.
 
-    Debian's OpenBLAS brings `liblapack.so.3`, 4 MB of what `libopenblas.so.0` has, too.
+    Debian's OpenBLAS has a `liblapack.so.3`, 4 MB whose functions `libopenblas.so.0` has, too. Raises BuildError for a
+    damaged library.
     """
-    for name, other in doubles.items():
-        double, whole = folder / name, folder / other
-        if not (double.is_file() and whole.is_file()) or double.is_symlink():
+    for name, replacement in duplicates.items():
+        duplicate, other = folder / name, folder / replacement
+        if not (duplicate.is_file() and other.is_file()) or duplicate.is_symlink():
             continue
         try:
-            same = read_symbols(double).exports <= read_symbols(whole).exports
+            same = read_symbols(duplicate).exports <= read_symbols(other).exports
         except ValueError as error:
             raise BuildError(f"{name}: {error}") from error
         if same:
-            double.unlink()
-            double.symlink_to(other)
+            duplicate.unlink()
+            duplicate.symlink_to(replacement)
 
 
 def _has_private(tree: Path, file: str, name: str) -> bool:
-    """Is *name* beside *file*, or in a folder that *file* names by `$ORIGIN`?"""
+    """Is the library *name* beside *file*, or in a folder of its run path (`$ORIGIN/…`)?"""
     if (tree / file).with_name(name).exists():
         return True
     for folder in read_elf(tree / file).run_path:

@@ -1,4 +1,4 @@
-"""What files of a runtime need and it has not: the camera must have it."""
+"""The libraries that files of a runtime need and it does not have, so the camera must have them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from incamera.runtime.layout import MISSING
 
 
 class Missing(NamedTuple):
-    """A library that a file of the bundle needs and the bundle has not."""
+    """The library `needs` that the `file` of a bundle needs, and that the bundle does not have."""
 
     file: str
     needs: str
 
 
 def load_missing(tree: Path) -> list[Missing]:
-    """Return what the runtime in *tree* leaves to the camera."""
+    """Return the libraries that the runtime in *tree* needs from the camera."""
     return [Missing(file, needs) for file, needs in json.loads((tree / MISSING).read_text("utf-8"))]
 
 
 def write_missing(tree: Path, missing: Sequence[Missing]) -> None:
+    """Write *missing* into the runtime in *tree*, where `load_missing` reads it."""
     (tree / MISSING).write_text(json.dumps(missing, indent=0) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""What is known of a bundle that stands in the store."""
+"""The sizes of a bundle."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from incamera.targets.target import Target
 from incamera.tree import Entry
 
 
-def test_on_a_disk_a_bundle_takes_whole_blocks() -> None:
+def test_disk_bytes_counts_whole_blocks() -> None:
     entries = [Entry("empty"), Entry("small", size=1), Entry("full", size=4096), Entry("more", size=4097)]
     bundle = Bundle(
         name="bell",

@@ -1,4 +1,4 @@
-"""Byte-code made by real interpreters: usable, reproducible, and honest about what cannot be compiled."""
+"""Byte-compiling with real interpreters: the byte-code works and is reproducible, and failures are errors."""
 
 import importlib.util
 import os
@@ -39,7 +39,7 @@ def pyc(tree: Path, name: str) -> Path:
     return Path(importlib.util.cache_from_source(str(tree / name)))
 
 
-def test_the_order_of_the_files_does_not_show(tree: Path) -> None:
+def test_order_of_the_calls_does_not_change_the_bytecode(tree: Path) -> None:
     names = list(SOURCES)
     compile_all(tree, names)
     first = {name: pyc(tree, name).read_bytes() for name in names}
@@ -47,8 +47,8 @@ def test_the_order_of_the_files_does_not_show(tree: Path) -> None:
     assert {name: pyc(tree, name).read_bytes() for name in names} == first
 
 
-def test_the_camera_does_not_look_at_the_source(tree: Path) -> None:
-    """The unchecked kind of PEP 552: a changed source is not noticed, so its time is not asked for either."""
+def test_bytecode_is_used_without_checking_the_source(tree: Path) -> None:
+    """The files are unchecked hash-based ones (PEP 552), so a changed source is not noticed."""
     compile_all(tree, ["lib/two.py"])
     (tree / "lib/two.py").write_text("raise SystemExit('compiled again')\n")
     os.utime(tree / "lib/two.py", (1, 1))
@@ -62,7 +62,7 @@ def test_the_camera_does_not_look_at_the_source(tree: Path) -> None:
     assert done.stdout.strip() == os.path.join("alpha", "shared", "x"), done.stderr  # noqa: PTH118
 
 
-def test_byte_code_alone_takes_the_place_of_the_source(tree: Path) -> None:
+def test_bytecode_replaces_the_source_that_is_not_kept(tree: Path) -> None:
     compile_all(tree, ["lib/three.py"], keep_source=False)
     assert sorted(path.name for path in (tree / "lib").iterdir()) == ["one.py", "three.pyc", "two.py"]
     done = subprocess.run(
@@ -75,12 +75,12 @@ def test_byte_code_alone_takes_the_place_of_the_source(tree: Path) -> None:
     assert done.stdout == "shared\n", done.stderr
 
 
-def test_no_path_of_this_computer_is_in_it(tree: Path) -> None:
+def test_bytecode_has_no_path_of_the_host(tree: Path) -> None:
     compile_all(tree, ["lib/one.py"])
     assert str(tree).encode() not in pyc(tree, "lib/one.py").read_bytes()
 
 
-def test_a_file_that_is_no_python_is_left_as_it_is(tree: Path) -> None:
+def test_file_that_is_not_valid_python_stays_as_it_is(tree: Path) -> None:
     (tree / "lib/old.py").write_text("print 'Python 2'\n")
     compile_all(tree, ["lib/old.py", "lib/one.py"], keep_source=False)
     assert (tree / "lib/old.py").exists()
@@ -88,11 +88,11 @@ def test_a_file_that_is_no_python_is_left_as_it_is(tree: Path) -> None:
     assert (tree / "lib/one.pyc").exists()
 
 
-def test_what_cannot_be_read_is_an_error(tree: Path) -> None:
+def test_missing_file_is_an_error(tree: Path) -> None:
     with pytest.raises(BuildError, match=r"lib/missing\.py"):
         compile_all(tree, ["lib/missing.py"])
 
 
-def test_an_interpreter_that_fails_is_an_error(tree: Path) -> None:
+def test_interpreter_that_fails_is_an_error(tree: Path) -> None:
     with pytest.raises(BuildError), byte_compiler(["false"], {}, workers=1) as compiler:
         compiler.submit(tree, ["lib/" + "x" * 100_000])  # more than a pipe holds

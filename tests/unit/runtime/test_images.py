@@ -1,4 +1,4 @@
-"""Images: what an import reads is found, in order; the text that a camera's guard reads; the same bytes again."""
+"""Images: the order of their files, the text file `image`, reproducible archives, offsets in squashfs images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from incamera.runtime.images import Image, app_entries, image_text, runtime_entr
 from incamera.runtime.images.archive import make_archive
 from incamera.runtime.images.imports import find_imports
 from incamera.runtime.images.order import plan_order
-from incamera.runtime.images.squashfs import BLOCK, Layout, end_with_large, parse_layout
+from incamera.runtime.images.squashfs import BLOCK, Layout, move_large_to_end, parse_layout
 from incamera.targets.form import Form
 from incamera.targets.target import Target
 from incamera.tree import Entry, list_tree
@@ -42,7 +42,7 @@ DATA = Path(__file__).parents[2] / "data/elf"
         ("import (", "a", False, []),
     ],
 )
-def test_imports_are_those_of_running_the_module(
+def test_find_imports_returns_the_imports_executed_at_import(
     source: str, module: str, is_package: bool, imports: list[str]
 ) -> None:
     assert find_imports(source, module, is_package=is_package) == imports
@@ -77,7 +77,7 @@ def runtime(tmp_path: Path) -> Path:
     return root
 
 
-def test_what_an_import_reads_comes_first_and_the_rest_is_all_there(runtime: Path) -> None:
+def test_files_that_imports_read_come_first(runtime: Path) -> None:
     entries = runtime_entries(list_tree(runtime))
     order = plan_order(runtime, entries, TARGET)
     hot, rest = order.hot, order.rest
@@ -87,12 +87,12 @@ def test_what_an_import_reads_comes_first_and_the_rest_is_all_there(runtime: Pat
     wanted = ["bin/python3", "lib/python3.11/encodings/__init__.pyc", *first, "lib/python3.11/json/decoder.pyc"]
     assert set(wanted) <= set(hot)
     assert hot.index("lib/python3.11/encodings/__init__.pyc") < hot.index(first[0]) < hot.index(first[1])
-    # Not read by an import: sources, what functions import, tools, other modules of the standard library.
+    # Imports do not read sources, modules imported in functions, tools, and other modules of the standard library.
     cold = [f"{PACKAGES}/lamp/__init__.py", f"{cached}/ladder.cpython-311.pyc", "lib/python3.11/mailbox.pyc"]
     assert {*cold, f"{PACKAGES}/pip/__pycache__/__init__.cpython-311.pyc"} <= set(rest)
 
 
-def test_the_libraries_that_a_wheel_brings_along_are_read_with_it(runtime: Path) -> None:
+def test_wheels_own_library_follows_the_module_that_needs_it(runtime: Path) -> None:
     module, library = f"{PACKAGES}/lamp/bulb.cpython-311-arm-linux-gnueabihf.so", f"{PACKAGES}/lamp.libs/libm.so.6"
     for path in (module, library):
         (runtime / path).parent.mkdir(exist_ok=True)
@@ -103,14 +103,14 @@ def test_the_libraries_that_a_wheel_brings_along_are_read_with_it(runtime: Path)
     assert order.hot.index(library) == order.hot.index(module) + 1
 
 
-def test_an_image_holds_the_runtime_and_the_bundle_the_app(runtime: Path) -> None:
+def test_entries_are_split_into_runtime_and_app(runtime: Path) -> None:
     entries = list_tree(runtime)
     own, shared = app_entries(entries), runtime_entries(entries)
     assert [entry.path for entry in own] == ["app/app.py", "bundle.json"]
     assert sorted([*own, *shared]) == sorted(entries)
 
 
-def test_an_archive_has_every_file_and_is_the_same_again(runtime: Path, tmp_path: Path) -> None:
+def test_archive_has_every_file_and_is_reproducible(runtime: Path, tmp_path: Path) -> None:
     entries = runtime_entries(list_tree(runtime))
     make_archive(runtime, entries, ["etc/launcher"], tmp_path / "one")
     for path in runtime.rglob("*"):
@@ -141,7 +141,7 @@ def text_of(**changes: object) -> str:
     ).decode()
 
 
-def test_the_text_says_what_image_and_what_this_device_gets_besides() -> None:
+def test_image_text_has_the_image_and_the_devices_files() -> None:
     assert text_of().splitlines() == [
         "form squashfs",
         f"file {'ab' * 32}.squashfs",
@@ -162,7 +162,7 @@ def test_the_text_says_what_image_and_what_this_device_gets_besides() -> None:
     assert text_of(form=Form.tree).splitlines()[1] == f"file {'ab' * 32}"
 
 
-def test_a_small_app_comes_with_the_text_and_a_large_one_does_not(runtime: Path) -> None:
+def test_only_a_small_app_is_appended_to_the_text(runtime: Path) -> None:
     image = Image(form=Form.archive, path=runtime, digest="ab" * 32, bytes=1, unpacked=1)
     text, _, packed = image_text(image, app=small_app(runtime, list_tree(runtime))).partition(b"\0")
     assert text.endswith(b"unpacked 1\n")
@@ -180,28 +180,28 @@ def test_a_small_app_comes_with_the_text_and_a_large_one_does_not(runtime: Path)
 @pytest.mark.parametrize(
     "data", [b"", b"not an image", b"hsqs" + bytes(20), b"hsqs" + struct.pack("<23I", *([9] * 23))]
 )
-def test_what_is_no_image_is_refused(data: bytes) -> None:
+def test_data_that_is_not_an_image_is_refused(data: bytes) -> None:
     with pytest.raises(BuildError):
         parse_layout(memoryview(data))
 
 
-def test_the_hot_part_reaches_to_the_end_of_the_last_file_that_can_be_found() -> None:
+def test_hot_bytes_end_after_the_last_large_file() -> None:
     sizes = {"small": 5, "large": 3 << 20, "middle": 7}
-    assert end_with_large(["large", "small", "middle"], sizes) == ["small", "middle", "large"]
-    assert end_with_large(["small", "middle"], sizes) == ["small", "middle"]
+    assert move_large_to_end(["large", "small", "middle"], sizes) == ["small", "middle", "large"]
+    assert move_large_to_end(["small", "middle"], sizes) == ["small", "middle"]
     layout = Layout({"large": (500, 1000)}, 1200)
     assert layout.hot_bytes("large") == 1200  # never into the tables
     assert Layout({"large": (500, 1000)}, 10 << 20).hot_bytes("large") > 1000
 
 
-def test_a_part_of_a_file_is_the_blocks_that_it_lies_in() -> None:
+def test_part_of_a_file_is_rounded_to_its_blocks() -> None:
     layout = Layout({"library": (100, 130, 170, 180)}, 1200)
     assert layout.part("library", 0, BLOCK) == (100, 130)
     assert layout.part("library", 0, BLOCK + 1) == (100, 170)
     assert layout.part("library", 2 * BLOCK - 1, 2 * BLOCK + 5) == (130, 180)
 
 
-def test_the_best_compression_of_those_that_a_camera_can_mount_is_taken() -> None:
+def test_best_mountable_compression_is_chosen() -> None:
     assert find_compression(["squashfs gzip", "squashfs zstd", "squashfs xz"]) == "zstd"
     assert find_compression(["squashfs gzip", "squashfs lz4"]) == "gzip"
     assert find_compression(["no squashfs: Operation not permitted"]) is None

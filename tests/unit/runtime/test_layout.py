@@ -1,4 +1,4 @@
-"""Where a package's files go in a runtime, and which are left out."""
+"""The path of a package's file in a runtime, and which files are left out."""
 
 import pytest
 
@@ -21,7 +21,7 @@ AARCH64 = Target.parse("aarch64-cp313")
         ("usr/share/zoneinfo/Europe/Stockholm", "share/zoneinfo/Europe/Stockholm"),
         ("usr/share/ca-certificates/mozilla/A.crt", ".staged/certificates/A.crt"),
         ("usr/lib/terminfo/x/xterm", "share/terminfo/x/xterm"),
-        # Left out: other architectures, other Pythons, words, tests, caches, what trim.toml names.
+        # Left out: other architectures, other Pythons, documentation, tests, caches, the patterns of trim.toml.
         ("usr/lib/ld-linux-armhf.so.3", None),
         ("usr/lib/aarch64-linux-gnu/libz.so.1", None),
         ("usr/lib/python3.9/os.py", None),
@@ -34,24 +34,24 @@ AARCH64 = Target.parse("aarch64-cp313")
         ("usr/bin/f2py", None),
     ],
 )
-def test_places(path: str, place: str | None) -> None:
+def test_path_in_the_runtime(path: str, place: str | None) -> None:
     assert plan_layout(ARMV7HF)(path) == place
 
 
-def test_the_python_version_and_the_architecture_are_the_targets() -> None:
+def test_layout_is_for_the_targets_python_and_architecture() -> None:
     destination = plan_layout(AARCH64)
     assert destination("usr/bin/python3.13") == "libexec/python3.13"
     assert destination("usr/bin/python3.11") is None
     assert destination("usr/lib/aarch64-linux-gnu/libz.so.1") == ".staged/lib/libz.so.1"
 
 
-def test_what_the_user_keeps_is_not_trimmed() -> None:
+def test_kept_file_is_not_trimmed() -> None:
     path = "usr/lib/python3.11/turtle.py"
     assert plan_layout(ARMV7HF)(path) is None
     assert plan_layout(ARMV7HF, ["*/turtle.py"])(path) == "lib/python3.11/turtle.py"
 
 
-def test_the_standard_librarys_sources_stay_only_when_kept() -> None:
+def test_standard_library_sources_are_kept_only_on_request() -> None:
     keep_source = plan_sources(ARMV7HF)
     assert not keep_source("lib/python3.11/json/decoder.py")
     assert keep_source("lib/python3/dist-packages/numpy/version.py")

@@ -1,11 +1,10 @@
-"""Stands where the standard library has a module that makes no sense inside a camera; says so when it is used."""
+"""Replaces a module of the standard library that is of no use inside a camera. Using it raises ImportError."""
 
 import sys
 
 _MESSAGE = (
-    "`@NAME@` is left out of this Python: a camera has no room for virtual environments, and nothing to install "
-    "packages with. On your computer, name what you need in [project] dependencies of pyproject.toml and type "
-    "`incamera run`: the packages are put into the bundle."
+    "`@NAME@` is left out of this Python: packages are not installed in the camera. On your computer, add them to "
+    "[project] dependencies in pyproject.toml, and type `incamera run`: the bundle then has them."
 )
 
 if __name__ == "__main__":

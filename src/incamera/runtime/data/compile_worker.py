@@ -1,12 +1,12 @@
-# Runs on the host under the target's Python version and makes unchecked-hash .pyc files.
+# Makes unchecked hash-based .pyc files. Runs on the host, in a Python of the target's minor version.
 #
-# Standard input is a row of batches: the number of files, then for each three strings: "keep" or "drop" (the source), the
-# name to write into the byte-code, the source's path; every one of these is ended by a NUL byte. With the source kept, the .pyc goes into the __pycache__ beside it; else it
-# takes the source's place. A file that is no valid Python for this version (templates, leftovers of Python 2 in
-# packages) is left as it is: importing it would fail in the camera just the same.
+# Standard input is a sequence of batches. A batch is the number of its files, then three strings for each file: "keep"
+# or "drop" (its source), the name to write into the byte-code, and the source's path. A NUL byte ends each string. With
+# "keep", the .pyc goes into __pycache__; with "drop", it replaces the source. A file that is not valid Python for this
+# version (a template, or Python 2 code in a package) stays as it is: importing it would fail in the camera, too.
 #
-# Each batch is compiled in a child of its own. Marshalled code notes which objects are shared, and strings are shared
-# with whatever else the process has seen: in one long process, the bytes would depend on the order of the batches.
+# Each batch is compiled in its own child process. Marshalled code depends on which objects are shared, and the process
+# shares strings with everything compiled before. In one long process, the bytes would depend on the order of batches.
 import _imp
 import os
 import sys
@@ -19,7 +19,7 @@ def compile_file(drop_source, name, path):
     with open(path, "rb") as stream:
         source = stream.read()
     try:
-        # Where there is a source, the import system puts its true path in place of the name (_fix_co_filename).
+        # Where the source is kept, the import system replaces the name by its real path (_fix_co_filename).
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError):
         return

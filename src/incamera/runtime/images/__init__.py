@@ -1,7 +1,7 @@
-"""Images: a runtime as one file, which a camera mounts where it lies (squashfs) or unpacks into RAM (archive).
+"""Images: a runtime as one file, which a camera mounts (squashfs) or unpacks into RAM (archive).
 
-An image is known by the digest of its bytes and shared by every bundle that has the same runtime. The bundle itself
-then is only the app, its manifest, and a text, `image`, from which the camera's guard makes it stand.
+An image is identified by the digest of its bytes, and shared by all bundles with the same runtime. Such a bundle has
+only the app, its manifest, and the text file `image`, from which the guard in the camera activates it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from incamera.targets.form import Form
 if TYPE_CHECKING:
     from incamera.tree import Entry
 
-# The file of a bundle that says what image it runs from.
-TEXT = "image"
 _SUFFIXES = {Form.squashfs: ".squashfs", Form.archive: ".tar.gz", Form.tree: ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """A runtime as one file, or as a tree.
+    """A runtime as one file, or as a tree. All sizes and offsets are in bytes.
 
-    digest: of the file's bytes; of the tree. bytes: its size; unpacked: that of the files in it.
-    reads: from where to where a start reads it, that of mounting first; check: the Adler-32 of these; unpacks: the
-    files that a start reads, in its order, and how much of each.
+    `digest`: of the file's bytes, or of the tree. `bytes`: the file's size. `unpacked`: the size of the files in it.
+    `reads`: the parts of the file that are read ahead before a start, as (start, end); those for mounting come first.
+    `check`: the Adler-32 checksum of these parts.
+    `unpacks`: the files that a start reads, in this order, with how much of each it reads.
     """
 
     form: Form
@@ -45,12 +44,12 @@ class Image:
 
     @property
     def file(self) -> str:
-        """What it is called in a place's folder of images."""
+        """Its file name in the image folder of a device's storage."""
         return f"{self.digest}{_SUFFIXES[self.form]}"
 
 
-# An app of this size is taken into RAM with the text: Python asks after an app's folder at each import, and each asking
-# would be a round trip to a share.
+# An app up to this size is kept in RAM. Python looks into the app's folder at each import, and on a share each look
+# would be a round trip.
 _SMALL_APP_BYTES = 512 * 1024
 _SMALL_APP_FILES = 200
 
@@ -58,10 +57,10 @@ _SMALL_APP_FILES = 200
 def image_text(
     image: Image, *, files: Mapping[str, bytes] | None = None, links: Mapping[str, str] | None = None, app: bytes = b""
 ) -> bytes:
-    """Return the text from which the guard activates a bundle (`image.c` reads it).
+    """Return the content of the file `image`, from which the guard activates a bundle.
 
-    *files* and *links* (path → target) are what this device gets besides: the guard makes them in RAM, since a link on
-    a share would be followed by the server. *app*: what `small_app` gives; it comes behind the text, after a NUL.
+    *files* and *links* (path → target) are those of this device only. The guard makes them in RAM, because the server
+    of a share would follow the links. *app*: the result of `small_app`, which follows the text after a NUL byte.
     """
     lines = [f"form {image.form}", f"file {image.file}"]
     if image.form is not Form.tree:
@@ -77,7 +76,7 @@ def image_text(
 
 
 def small_app(root: Path, entries: Iterable[Entry]) -> bytes:
-    """Return the app of the bundle in *root* as a tar archive, nothing where it is too large to be kept in RAM."""
+    """Return the app of the bundle in *root* as a tar archive; b"" when it is too large to be kept in RAM."""
     own = [entry for entry in entries if entry.path.startswith(f"{APP}/")]
     if len(own) > _SMALL_APP_FILES or sum(entry.size for entry in own) > _SMALL_APP_BYTES:
         return b""
@@ -95,12 +94,12 @@ def small_app(root: Path, entries: Iterable[Entry]) -> bytes:
 
 
 def runtime_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return those of a bundle's entries that go into its image."""
+    """Return the entries of a bundle that are in its image: the runtime's."""
     return tuple(entry for entry in entries if not _is_own(entry))
 
 
 def app_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return those of a bundle's entries that lie beside its image: the app's."""
+    """Return the entries of a bundle that are not in its image: the app's, and the manifest."""
     return tuple(entry for entry in entries if _is_own(entry))
 
 

@@ -1,4 +1,4 @@
-"""One archive of a runtime, to be unpacked into a camera's RAM by what BusyBox brings: gunzip and tar."""
+"""Packs a runtime into a .tar.gz archive, which BusyBox's gunzip and tar unpack into a camera's RAM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], out: Path) -> None:
-    """Pack *entries* of the tree *source*, those in *order* first, into *out*: the same bytes for the same entries."""
+    """Pack *entries* of the tree *source* into *out*, those in *order* first. Equal entries give equal bytes."""
     ranks = {path: rank for rank, path in enumerate(order)}
     ordered = sorted(entries, key=lambda entry: (ranks.get(entry.path, len(ranks)), entry.path.encode()))
     packer = zlib.compressobj(_LEVEL, wbits=31)
@@ -32,7 +32,7 @@ def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], o
                 info.type, info.linkname = tarfile.SYMTYPE, entry.link
             else:
                 info.size = entry.size
-            # Not pax: busybox reads GNU's long names, whatever it was built with.
+            # Not the pax format: every build of BusyBox reads GNU tar's long names.
             write(info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
             if entry.link:
                 continue

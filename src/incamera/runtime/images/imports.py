@@ -1,4 +1,4 @@
-"""What a module imports when it is imported itself, read from its source."""
+"""Finds the imports that a module executes when it is imported, from its source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 
 def find_imports(source: str, module: str, *, is_package: bool) -> list[str]:
-    """Return the names that *source*, of *module*, imports as it is run: of modules, or of what is in them.
+    """Return the names that the *source* of *module* imports: of modules, or of what is in them (`json.loads`).
 
-    What functions import later is left out. Source that cannot be parsed imports nothing.
+    Imports inside functions are left out. Source that cannot be parsed has no imports.
     """
     try:
         tree = ast.parse(source)

@@ -1,4 +1,4 @@
-"""Make data/stdlib-X.Y.json, what each module of the standard library imports: runtimes have it as byte-code alone.
+"""Writes data/stdlib-X.Y.json: the imports of each module of the standard library, of which runtimes have no sources.
 
 python -m incamera.runtime.images.make_stdlib X.Y FOLDER       (FOLDER: the sources, as in usr/lib/pythonX.Y)
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from incamera.runtime.images.imports import find_imports
 
-# Started by hand, by name, or on other systems.
+# Tools, tests and modules of other systems, which apps do not import.
 _LEFT_OUT = ("test", "idlelib", "lib2to3", "tkinter", "turtledemo", "ensurepip", "venv", "pydoc_data", "config-")
 
 

@@ -1,8 +1,8 @@
-"""In what order the files of a runtime lie in its image: those that starts and imports read come first.
+"""Plans the order of a runtime's files in its image: those that starts and imports read come first.
 
-So they can be fetched in a few large pieces before they are asked for. Which they are is computed, so that equal
-runtimes give equal images: the interpreter's own start, then each package with what it imports, down to the libraries
-of extension modules. What no source tells was read from traces of real starts (`data/order.toml`).
+So a camera can read them ahead in a few large pieces. The order is computed from the files, so that equal runtimes give
+equal images: the files of the interpreter's own start, then each package with its imports, down to the libraries of
+extension modules. `data/order.toml` has what cannot be computed.
 """
 
 from __future__ import annotations
@@ -31,26 +31,28 @@ _CACHED = re.compile(r"(?P<folder>.*/)__pycache__/(?P<name>[^/]+)\.cpython-\d+\.
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The files of a runtime: *hot*, which a start reads, in that order, and the *rest*.
+    """The files of a runtime in the order in which its image has them.
 
-    partly: those of the hot that are read in parts, and which these are, in bytes.
+    `hot`: the files that a start reads, in its order. `rest`: all others.
+    `parts`: for each hot file that a start reads in parts, these parts, as (start, end) offsets in bytes.
     """
 
     hot: Sequence[str]
     rest: Sequence[str]
-    partly: Mapping[str, Sequence[tuple[int, int]]]
+    parts: Mapping[str, Sequence[tuple[int, int]]]
 
     @property
     def whole(self) -> list[str]:
-        return [file for file in self.hot if file not in self.partly]
+        """The hot files that a start reads completely."""
+        return [file for file in self.hot if file not in self.parts]
 
-    def needs(self, file: str, size: int) -> int:
-        """Return how much of the beginning of *file* a start reads."""
-        return self.partly[file][0][1] if file in self.partly else size
+    def bytes_read(self, file: str, size: int) -> int:
+        """Return how many bytes from the beginning of the hot *file* of *size* bytes a start reads."""
+        return self.parts[file][0][1] if file in self.parts else size
 
 
 def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> Order:
-    """Return in what order the runtime in *tree* is read."""
+    """Return the order of the files *entries* of the runtime in *tree*."""
     entries = list(entries)
     files = [entry.path for entry in entries if not entry.link]
     links = {entry.path: entry.link for entry in entries if entry.link}
@@ -63,16 +65,16 @@ def plan_order(tree: Path, entries: Iterable[Entry], target: Target) -> Order:
         reader.add_module(name)
     hot = reader.order
     taken = set(hot)
-    # Source and byte-code of a module have much in common: side by side they take less.
+    # A module's source and byte-code are put side by side: they have much text in common, so they compress better.
     rest = sorted((file for file in files if file not in taken), key=_stem)
-    patterns = _settings()["partly"]["libraries"]
+    patterns = _settings()["partly_read"]["libraries"]
     large = [file for file in hot if any(fnmatchcase(file.rpartition("/")[2], pattern) for pattern in patterns)]
     parts = {file: read_loading_parts(tree / file) for file in large}
     return Order(hot, rest, {file: found for file, found in parts.items() if found})
 
 
 class _Reader:
-    """Follows what an import reads, each file once."""
+    """Finds the files that imports read, each once, in their order."""
 
     def __init__(
         self, tree: Path, files: set[str], links: Mapping[str, str], modules: Mapping[str, str], target: Target
@@ -83,8 +85,8 @@ class _Reader:
         self._modules = modules
         self._stdlib = _load_stdlib(target.python)
         self._prefix = f"{layout.PACKAGES}/"
-        # A wheel's own libraries lie beside its package, under names that no other has.
-        self._brought = {
+        # A wheel's own libraries are in a folder beside its package. Their file names are unique.
+        self._wheel_libraries = {
             file.rpartition("/")[2]: file for file in files if file.startswith(self._prefix) and ".so" in file
         }
         self._seen: set[str] = set()
@@ -103,19 +105,20 @@ class _Reader:
             return
         self.add(path)
         for name in read_needed(self._tree / path):
-            ours = f"lib/{self._links.get(f'lib/{name}', name)}"
-            self.add_elf(ours if ours in self._files else self._brought.get(name, ours))
+            library = f"lib/{self._links.get(f'lib/{name}', name)}"
+            self.add_elf(library if library in self._files else self._wheel_libraries.get(name, library))
 
     def add_module(self, root: str) -> None:
-        waiting = [root]
-        while waiting:  # not recursive: chains of imports are long
-            name = waiting.pop()
+        """Add the files of the module *root*, and of all modules that it imports."""
+        stack = [root]
+        while stack:  # not recursive, since chains of imports are long
+            name = stack.pop()
             if name in self._seen:
                 continue
             self._seen.add(name)
             parent = name.rpartition(".")[0]
             if parent and parent not in self._seen:
-                waiting += [name, parent]
+                stack += [name, parent]
                 self._seen.discard(name)
                 continue
             path = self._modules.get(name)
@@ -124,7 +127,7 @@ class _Reader:
                     self.add_elf(path)
                 else:
                     self.add(path)
-            waiting += reversed(self._imports_of(name, path))
+            stack += reversed(self._imports_of(name, path))
 
     def _imports_of(self, name: str, path: str | None) -> list[str]:
         listed: list[str] = _settings()["extensions"].get(name, [])
@@ -141,7 +144,7 @@ class _Reader:
 
 
 def _index_modules(files: Iterable[str], target: Target) -> dict[str, str]:
-    """Return the file that is read for each module that can be imported."""
+    """Return the file that is read for each importable module, by the module's name."""
     stdlib = f"{layout.stdlib(target)}/"
     found: dict[str, str] = {}
     for file in files:
@@ -166,9 +169,9 @@ def _index_modules(files: Iterable[str], target: Target) -> dict[str, str]:
 
 def _roots(modules: Mapping[str, str]) -> Iterator[str]:
     """Yield the packages that an app may import."""
-    apart = set(_settings()["apart"]["packages"])
+    tools = set(_settings()["tools"]["packages"])
     for name, path in sorted(modules.items()):
-        if "." not in name and path.startswith(layout.PACKAGES) and name not in apart:
+        if "." not in name and path.startswith(layout.PACKAGES) and name not in tools:
             yield name
 
 

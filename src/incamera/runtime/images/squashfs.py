@@ -1,4 +1,4 @@
-"""One squashfs file of a runtime, the same bytes wherever it is made, and where in it which file lies."""
+"""Makes the squashfs image of a runtime, with equal bytes on every host, and finds the files' data in it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from incamera import proc
 from incamera.errors import BuildError
 
 MAGIC = b"hsqs"
-# Larger ones would take 5 % less, but all of a block is unpacked to read one page of it.
+# In bytes. Larger blocks make the image 5 % smaller, but to read one page of a block, all of it is decompressed.
 BLOCK = 1 << 18
-# In this order, where a camera's kernel can: zstd takes a tenth more than xz, and a fraction of its time to unpack.
+# The options of each compression, best first: zstd's images are a tenth larger than xz's, but decompress much faster.
 COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
     "zstd": ("-comp", "zstd", "-Xcompression-level", "15"),
     "xz": ("-comp", "xz"),
@@ -23,8 +23,8 @@ COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
     "lzo": ("-comp", "lzo"),
     "lz4": ("-comp", "lz4", "-Xhc"),
 }
-# Times, owners and the folders' rights would be those of this computer. The inodes are not compressed, so that we can
-# read where each file lies.
+# Times, owners and the modes of folders do not depend on this computer. The inodes are not compressed (-noI), so that
+# `parse_layout` can read them.
 _OPTIONS = (
     *(
         "-noappend",
@@ -43,35 +43,35 @@ _OPTIONS = (
 _PRIORITIES = (32767, -32768)
 _NO_FRAGMENT = 0xFFFFFFFF
 _UNCOMPRESSED = 1 << 24
-# What a block of byte-code and small libraries takes, compressed, at most.
+# The largest size of a compressed block of byte-code and small libraries.
 _SHARED_BLOCK = BLOCK // 2
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where things lie in an image, in bytes from its beginning.
+    """Offsets in an image, in bytes.
 
-    blocks: for each file of a block or more, where its first block begins and where each of them ends; tables: where
-    what follows all data begins.
+    `blocks`: for each file of at least one block, the start of its first block and the ends of all its blocks.
+    `tables`: the start of the tables, which follow all data.
     """
 
     blocks: Mapping[str, tuple[int, ...]]
     tables: int
 
     def hot_bytes(self, last: str) -> int:
-        """Return up to where the image must be read, so that *last*, and all that was packed before it, is there."""
-        # Smaller files share a block, and the one that was not full then came later.
+        """Return the end of the part of the image that has *last* and all files packed before it."""
+        # Smaller files share a block, which may have been written after *last*.
         return min(self.blocks[last][-1] + _SHARED_BLOCK, self.tables)
 
     def part(self, file: str, start: int, end: int) -> tuple[int, int]:
-        """Return from where to where the image must be read for the bytes from *start* to *end* of *file*."""
+        """Return the start and end of the part of the image that has the bytes from *start* to *end* of *file*."""
         edges = self.blocks[file]
         last = len(edges) - 1
         return edges[min(start // BLOCK, last)], edges[min(-(-end // BLOCK), last)]
 
 
-def end_with_large(files: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
-    """Return *files* with the last that fills a block at the end: an image tells where such files lie."""
+def move_large_to_end(files: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
+    """Return *files* with the last one of at least one block at the end. `Layout` has only such files' offsets."""
     last = next((file for file in reversed(files) if sizes[file] >= BLOCK), None)
     return [file for file in files if file != last] + ([last] if last else [])
 
@@ -79,21 +79,21 @@ def end_with_large(files: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
 def make_squashfs(
     mksquashfs: Sequence[str], source: Path, leave_out: Sequence[str], order: Sequence[str], compression: str, out: Path
 ) -> None:
-    """Pack *source*, without the top-level entries *leave_out* and its files in *order*, into *out*.
+    """Pack the tree *source* into the file *out*, its files in *order*, without the top-level entries *leave_out*.
 
-    *mksquashfs*: how the program is started. Raises ToolFailed.
+    *mksquashfs*: the command that starts the program. *compression*: a key of `COMPRESSIONS`. Raises ToolFailed.
     """
     sort = out.with_suffix(".order")
     highest, lowest = _PRIORITIES
     sort.write_text(
         "".join(f"{_escape(file)} {max(highest - rank, lowest)}\n" for rank, file in enumerate(order)), "utf-8"
     )
-    how = [*_OPTIONS, "-b", str(BLOCK), *COMPRESSIONS[compression]]
-    words: list[proc.Argument] = [*mksquashfs, source, out, *how, "-sort", sort]
+    options = [*_OPTIONS, "-b", str(BLOCK), *COMPRESSIONS[compression]]
+    command: list[proc.Argument] = [*mksquashfs, source, out, *options, "-sort", sort]
     excluded = [source / name for name in leave_out if (source / name).exists()]
     if excluded:
-        words += ["-e", *excluded]
-    proc.run(words, purpose="make the image")
+        command += ["-e", *excluded]
+    proc.run(command, purpose="make the image")
     sort.unlink()
 
 
@@ -101,8 +101,8 @@ def _escape(path: str) -> str:
     return "".join(f"\\{sign}" if sign in ' \t\\"' else sign for sign in path)
 
 
-def check_of(data: memoryview, ranges: Iterable[tuple[int, int]]) -> int:
-    """Return the Adler-32 of what a start reads before anything runs from the image."""
+def adler32_of(data: memoryview, ranges: Iterable[tuple[int, int]]) -> int:
+    """Return the Adler-32 checksum of the *ranges* (start, end) of *data*."""
     check = 1
     for start, end in ranges:
         check = zlib.adler32(data[start:end], check)
@@ -110,7 +110,7 @@ def check_of(data: memoryview, ranges: Iterable[tuple[int, int]]) -> int:
 
 
 def parse_layout(data: memoryview) -> Layout:
-    """Find out where the files of an image lie that `make_squashfs` made. Raises BuildError where it is none."""
+    """Return the offsets in *data*, an image that `make_squashfs` has made. Raises BuildError for any other data."""
     try:
         return _Parser(data).layout()
     except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
@@ -127,24 +127,24 @@ class _Parser:
             "<7Q", data, 32
         )
         self._inodes, self._inode_blocks = self._read_table(self._inodes_at, folders_at)
-        # What follows the folders: the blocks of the fragment table, whose places it ends with.
+        # The folder table ends where the first block of the fragment table begins.
         end = struct.unpack_from("<Q", data, fragments_at)[0]
         self._folders, self._folder_blocks = self._read_table(folders_at, end)
 
     def layout(self) -> Layout:
         blocks: dict[str, tuple[int, ...]] = {}
-        waiting = [("", self._root)]
-        while waiting:
-            prefix, reference = waiting.pop()
+        stack = [("", self._root)]
+        while stack:
+            prefix, reference = stack.pop()
             for name, kind, inode in self._list_folder(reference):
                 if kind == 1:
-                    waiting.append((f"{prefix}{name}/", inode))
-                elif kind == 2 and (edges := self._edges_of_file(inode)):
-                    blocks[prefix + name] = edges
+                    stack.append((f"{prefix}{name}/", inode))
+                elif kind == 2 and (offsets := self._block_offsets(inode)):
+                    blocks[prefix + name] = offsets
         return Layout(blocks, self._inodes_at)
 
     def _read_table(self, start: int, end: int) -> tuple[bytes, dict[int, int]]:
-        """Return a table's bytes, and where in them each of its blocks begins."""
+        """Return a table's bytes, and for each of its blocks (by offset in the file) where it begins in them."""
         parts: list[bytes] = []
         blocks: dict[int, int] = {}
         at, length = start, 0
@@ -165,7 +165,7 @@ class _Parser:
         return self._inode_blocks[reference >> 16] + (reference & 0xFFFF)
 
     def _list_folder(self, reference: int) -> Iterator[tuple[str, int, int]]:
-        """Yield names, kinds (1: folder, 2: file) and inodes."""
+        """Yield name, kind (1: folder, 2: file) and inode reference of each entry of a folder."""
         at = self._inode(reference)
         if struct.unpack_from("<H", self._inodes, at)[0] == 1:
             start, _links, size, offset = struct.unpack_from("<IIHH", self._inodes, at + 16)
@@ -182,8 +182,8 @@ class _Parser:
                 at += 9 + length
                 yield name, kind, block << 16 | offset
 
-    def _edges_of_file(self, reference: int) -> tuple[int, ...]:
-        """Return where a file's blocks begin and where each ends; nothing where it has none of its own."""
+    def _block_offsets(self, reference: int) -> tuple[int, ...]:
+        """Return the start of a file's first block and the ends of all its blocks; () when it has none of its own."""
         at = self._inode(reference)
         if struct.unpack_from("<H", self._inodes, at)[0] == 2:
             start, fragment, _offset, size = struct.unpack_from("<IIII", self._inodes, at + 16)
