@@ -37,7 +37,7 @@ def test_one_connection_serves_many_commands(session: Session) -> None:
     assert session.run(shell("kill -9 $$")).exit_code == 128 + signal.SIGKILL
 
 
-def test_a_new_device_is_trusted_once_and_then_known(
+def test_new_device_is_known_once_its_key_was_accepted(
     server: SshServer, opened: Callable[..., Any], tmp_path: Path, environment: dict[str, str]
 ) -> None:
     with pytest.raises(UnknownHostKey) as caught, opened(server.device(), trust=False):
@@ -51,13 +51,13 @@ def test_a_new_device_is_trusted_once_and_then_known(
     assert not list(Path(environment["HOME"], ".ssh").iterdir()), "only our own file is written"
 
 
-def test_a_new_device_that_nobody_vouches_for_is_refused(server: SshServer, opened: Callable[..., Any]) -> None:
+def test_new_device_is_refused_with_its_fingerprint(server: SshServer, opened: Callable[..., Any]) -> None:
     with pytest.raises(DeviceRefused, match="not known yet") as caught, opened(server.device(), trust=False):
         pass
     assert server.host_key.get_fingerprint() in str(caught.value)
 
 
-def test_the_users_own_known_hosts_count(
+def test_key_in_the_users_known_hosts_is_trusted(
     server: SshServer, opened: Callable[..., Any], environment: dict[str, str]
 ) -> None:
     key = server.host_key.export_public_key("openssh").decode()
@@ -66,7 +66,9 @@ def test_the_users_own_known_hosts_count(
         assert session.run(Program(("true",))).exit_code == 0
 
 
-def test_another_host_key_is_explained(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
+def test_changed_host_key_is_refused_with_both_keys_and_the_line(
+    server: SshServer, opened: Callable[..., Any], tmp_path: Path
+) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519")
     line = f"[127.0.0.1]:{server.port} {other.export_public_key('openssh').decode()}"
     (tmp_path / "known_hosts").write_text(f"# a remark\n{line}")
@@ -79,7 +81,9 @@ def test_another_host_key_is_explained(server: SshServer, opened: Callable[..., 
     assert "ssh-keygen -R" in str(caught.value.hint)
 
 
-def test_a_pinned_key_needs_no_file(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
+def test_pinned_key_is_the_only_one_that_is_trusted(
+    server: SshServer, opened: Callable[..., Any], tmp_path: Path
+) -> None:
     pinned = server.host_key.export_public_key("openssh").decode()
     with opened(server.device(host_key=pinned), trust=False):
         pass
@@ -97,9 +101,7 @@ def test_ssh_config_is_honoured(server: SshServer, opened: Callable[..., Any], e
         assert session.run(Program(("echo", "here"))).text == "here\n"
 
 
-def test_a_key_that_the_device_does_not_know_is_refused(
-    server: SshServer, opened: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_refused_login_names_ssh_copy_id(server: SshServer, opened: Callable[..., Any], tmp_path: Path) -> None:
     stranger = tmp_path / "stranger"
     stranger.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
     with pytest.raises(DeviceRefused, match="does not let root in") as caught, opened(server.device(keys=(stranger,))):
@@ -107,18 +109,18 @@ def test_a_key_that_the_device_does_not_know_is_refused(
     assert "ssh-copy-id" in str(caught.value.hint)
 
 
-def test_a_device_that_is_off(server: SshServer, opened: Callable[..., Any]) -> None:
+def test_refused_connection_is_device_unreachable(server: SshServer, opened: Callable[..., Any]) -> None:
     with pytest.raises(DeviceUnreachable, match="nothing answers"), opened(server.device(port=1)):
         pass
 
 
-def test_a_device_that_does_not_answer(server: SshServer, line: Line, opened: Callable[..., Any]) -> None:
+def test_silent_device_is_device_unreachable(server: SshServer, line: Line, opened: Callable[..., Any]) -> None:
     line.freeze()
     with pytest.raises(DeviceUnreachable), opened(server.device(port=line.port), timeout=0.5):
         pass
 
 
-def test_a_name_that_does_not_exist(opened: Callable[..., Any]) -> None:
+def test_unknown_host_name_is_named(opened: Callable[..., Any]) -> None:
     with (
         pytest.raises(DeviceUnreachable, match="no host called"),
         opened(Device(name="x", address=SshAddress(host="nowhere.invalid"))),
@@ -126,7 +128,7 @@ def test_a_name_that_does_not_exist(opened: Callable[..., Any]) -> None:
         pass
 
 
-def test_a_lost_connection_is_noticed(server: SshServer, session: Session) -> None:
+def test_lost_connection_is_noticed(server: SshServer, session: Session) -> None:
     threading.Timer(0.3, server.drop_connections).start()
     with pytest.raises(ConnectionLost):
         session.run(Program(("sleep", "30")))
@@ -137,7 +139,7 @@ def test_a_lost_connection_is_noticed(server: SshServer, session: Session) -> No
 # Probing
 
 
-def test_a_probe_tells_what_the_device_is(session: Session, server: SshServer, tmp_path: Path) -> None:
+def test_probe_reads_facts_and_asks_less_the_second_time(session: Session, server: SshServer, tmp_path: Path) -> None:
     cache = tmp_path / "facts.json"
     facts = probe(session, cache=cache)
     assert facts.architecture == platform.machine()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Deploying
 
 
-def test_deploys_only_what_changed(session: Session, guard: Guard, shipment: Shipment) -> None:
+def test_only_changes_are_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
     told: list[tuple[int, int]] = []
     first = deploy(session, shipment, guard, progress=lambda done, total: told.append((done, total)))
     assert (first.files_sent, first.files_unchanged) == (51, 0)
@@ -39,7 +39,7 @@ def test_deploys_only_what_changed(session: Session, guard: Guard, shipment: Shi
     assert deploy(session, changed, guard).files_sent == 1
 
 
-def test_nothing_new_takes_one_round_trip(
+def test_unchanged_bundle_takes_one_round_trip(
     session: Session, server: SshServer, guard: Guard, shipment: Shipment
 ) -> None:
     deploy(session, shipment, guard)
@@ -48,7 +48,7 @@ def test_nothing_new_takes_one_round_trip(
     assert len(server.commands) == before + 1
 
 
-def test_what_goes_wrong_on_the_device_is_told_in_its_words(session: Session, guard: Guard, shipment: Shipment) -> None:
+def test_error_has_the_devices_own_message(session: Session, guard: Guard, shipment: Shipment) -> None:
     ensure_guard(session, guard)
     in_the_way = Path(guard.place) / "incamera" / "doorbell"
     in_the_way.write_text("a file where the app's folder shall be")
@@ -57,7 +57,7 @@ def test_what_goes_wrong_on_the_device_is_told_in_its_words(session: Session, gu
     assert in_the_way.read_text() == "a file where the app's folder shall be"
 
 
-def test_a_deploy_that_is_cut_goes_on_where_it_stopped(
+def test_interrupted_deploy_is_resumed(
     server: SshServer, line: Line, opened: Callable[..., Any], guard: Guard, shipment: Shipment
 ) -> None:
     with opened(server.device()) as session:
@@ -75,7 +75,9 @@ def test_a_deploy_that_is_cut_goes_on_where_it_stopped(
     assert current.resolve() == Path(rest.destination)
 
 
-def test_two_deploys_at_once(server: SshServer, opened: Callable[..., Any], guard: Guard, shipment: Shipment) -> None:
+def test_simultaneous_deploys_wait_for_each_other(
+    server: SshServer, opened: Callable[..., Any], guard: Guard, shipment: Shipment
+) -> None:
     results = []
 
     def one() -> None:
@@ -91,18 +93,18 @@ def test_two_deploys_at_once(server: SshServer, opened: Callable[..., Any], guar
     assert len({result.destination for result in results}) == 1
 
 
-def test_too_little_space_is_told_before_anything_is_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
+def test_missing_space_is_an_error_before_anything_is_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
     huge = replace(shipment, entries=(replace(shipment.entries[0], path="huge", size=1 << 60), *shipment.entries))
     with pytest.raises(DeviceUnsuitable, match=r"MB free, the bundle needs .* MB more"):
         deploy(session, huge, guard)
 
 
-def test_a_bundle_that_changes_while_it_is_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
+def test_bundle_that_changes_while_it_is_sent_is_refused(session: Session, guard: Guard, shipment: Shipment) -> None:
     (shipment.root / "lib" / "3.py").write_bytes(os.urandom(40_000))
     with pytest.raises(DeviceError, match="did not come whole"):
         deploy(session, shipment, guard)
 
 
-def test_a_place_that_cannot_be_written(session: Session, guard: Guard, shipment: Shipment) -> None:
+def test_place_that_cannot_be_written_is_an_error(session: Session, guard: Guard, shipment: Shipment) -> None:
     with pytest.raises(DeviceError, match="cannot write"):
         deploy(session, shipment, replace(guard, place="/proc/nowhere"))

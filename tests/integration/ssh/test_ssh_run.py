@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Running
 
 
-def test_streams_and_the_exit_code(session: Session, guard: Guard, ends: Ends) -> None:
+def test_streams_environment_folder_and_exit_code_are_passed_on(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
     ends.close_input()
     command = shell('pwd; echo "$A"; echo problem >&2; exit 3', folder="/usr", environment={"A": "it's"})
@@ -57,7 +57,7 @@ def test_input_is_passed_on_to_its_end(session: Session, guard: Guard, ends: End
     wait_until(lambda: ends.out.strip() == b"500000", "the count arrives")
 
 
-def test_output_comes_as_it_is_printed(session: Session, guard: Guard, ends: Ends) -> None:
+def test_output_arrives_while_the_app_runs(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
 
     def answer() -> None:
@@ -72,21 +72,21 @@ def test_output_comes_as_it_is_printed(session: Session, guard: Guard, ends: End
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_a_killed_app_gives_128_and_the_signal(
+def test_exit_code_of_a_killed_app_is_128_and_the_signal(
     session: Session, guard: Guard, ends: Ends, number: signal.Signals
 ) -> None:
     path = ensure_guard(session, guard)
     assert run_app(session, path, shell(f"kill -{int(number)} $$"), streams=ends.streams) == 128 + number
 
 
-def test_a_child_that_holds_the_output_does_not_hold_us(session: Session, guard: Guard, ends: Ends) -> None:
+def test_run_ends_with_the_app_though_a_child_holds_its_output(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
     assert run_app(session, path, shell("sleep 1000 & echo $!; exit 4"), streams=ends.streams) == 4
     wait_until(lambda: ends.out, "the app prints")
     assert not is_running(int(ends.out))
 
 
-def test_an_app_that_cannot_start(session: Session, guard: Guard, ends: Ends) -> None:
+def test_app_that_cannot_start_ends_with_127(session: Session, guard: Guard, ends: Ends) -> None:
     path = ensure_guard(session, guard)
     assert run_app(session, path, Program(("/nowhere/app",)), streams=ends.streams) == 127
     wait_until(lambda: b"/nowhere/app: No such file" in ends.err, "the error is printed")
@@ -100,7 +100,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("how", ["cut", "freeze"])
-def test_a_lost_connection_leaves_no_process_behind(
+def test_lost_connection_ends_every_process_of_the_run(
     how: str,
     server: SshServer,
     line: Line,
@@ -214,7 +214,7 @@ def test_ctrl_c_interrupts_the_app(started: Callable[[str], subprocess.Popen[byt
     assert process.wait(20) == 9
 
 
-def test_a_second_ctrl_c_kills_it(started: Callable[[str], subprocess.Popen[bytes]]) -> None:
+def test_second_ctrl_c_kills_the_app(started: Callable[[str], subprocess.Popen[bytes]]) -> None:
     process = started("trap 'echo caught' INT; echo here; while :; do sleep 0.05; done")
     assert read_line(process) == b"here"
     process.send_signal(signal.SIGINT)
@@ -224,9 +224,7 @@ def test_a_second_ctrl_c_kills_it(started: Callable[[str], subprocess.Popen[byte
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_when_the_tool_ends_the_app_does_too(
-    started: Callable[[str], subprocess.Popen[bytes]], number: signal.Signals
-) -> None:
+def test_app_ends_with_the_tool(started: Callable[[str], subprocess.Popen[bytes]], number: signal.Signals) -> None:
     process = started("setsid sleep 1000 & echo $! $INCAMERA_RUN; sleep 1000")
     pid, run = read_line(process).decode().split()
     process.send_signal(number)
@@ -235,7 +233,7 @@ def test_when_the_tool_ends_the_app_does_too(
     wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
 
 
-def test_a_terminal_at_both_ends(server: SshServer, guard: Guard) -> None:
+def test_app_gets_a_terminal_when_the_user_has_one(server: SshServer, guard: Guard) -> None:
     wait = "until [ '44 122' = \"$(stty size)\" ]; do sleep 0.05; done"
     script = f"tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; {wait}; stty size; sleep 1000"
     pid, ours = pty.fork()

@@ -60,36 +60,36 @@ def choose(facts: DeviceFacts = FACTS, size: int = 50 * MEGABYTE) -> str:
     return decide(facts, size).place.path
 
 
-def test_ram_goes_first() -> None:
+def test_ram_is_the_first_choice() -> None:
     assert choose() == "/tmp"
     assert "RAM" in decide().why
 
 
-def test_forms_are_asked_for_only_where_they_matter() -> None:
+def test_forms_are_asked_for_only_when_they_matter() -> None:
     assert decide(forms=None).place == RAM
     with pytest.raises(FormsUnknown):
         decide(to=Kind.sdcard, forms=None)
 
 
-def test_ram_is_left_to_a_camera_that_needs_it() -> None:
+def test_ram_is_skipped_when_the_camera_needs_it() -> None:
     choice = decide(replace(FACTS, memory_available=150 * MEGABYTE))
     assert choice.place == FLASH
     assert "the first with room" in choice.why
 
 
-def test_a_place_that_has_the_app_is_kept() -> None:
+def test_place_that_has_the_app_is_kept() -> None:
     kept = replace(FLASH, apps=("doorbell",), free=5 * MEGABYTE)
     choice = decide(replace(FACTS, places=(RAM, kept, CARD)))
     assert choice.place.path == FLASH.path
     assert choice.why == "it stands there already"
 
 
-def test_a_kept_place_that_is_full_is_left() -> None:
+def test_full_place_is_left_though_it_has_the_app() -> None:
     full = replace(FLASH, apps=("doorbell",), free=0)
     assert choose(replace(FACTS, places=(RAM, full, CARD))) == "/tmp"
 
 
-def test_a_kept_place_that_proved_too_small_is_left() -> None:
+def test_place_that_proved_too_small_is_left_though_it_has_the_app() -> None:
     kept = replace(RAM, apps=("doorbell",))
     choice = decide(replace(FACTS, places=(kept, FLASH)), full={"/tmp": "is too full"})
     assert choice.place == FLASH
@@ -97,7 +97,7 @@ def test_a_kept_place_that_proved_too_small_is_left() -> None:
         decide(replace(FACTS, places=(kept,)), full={"/tmp": "is too full"})
 
 
-def test_the_users_wish_is_the_only_one() -> None:
+def test_no_other_place_than_the_users_is_taken() -> None:
     choice = decide(to=Kind.package)
     assert choice.place == FLASH
     assert "as you wished" in choice.why
@@ -105,7 +105,7 @@ def test_the_users_wish_is_the_only_one() -> None:
         decide(to=Kind.package, size=100 * MEGABYTE)
 
 
-def test_what_is_wished_for_must_be_there() -> None:
+def test_users_place_must_be_there() -> None:
     with pytest.raises(DeviceUnsuitable, match="cam has no network share: nothing is mounted there") as caught:
         decide(to=Kind.share)
     assert "incamera share attach" in str(caught.value.hint)
@@ -114,7 +114,7 @@ def test_what_is_wished_for_must_be_there() -> None:
 
 
 @pytest.mark.parametrize("place", [CARD, SHARE])
-def test_cards_and_shares_get_one_file(place: Place) -> None:
+def test_card_and_share_get_one_file(place: Place) -> None:
     facts = replace(FACTS, places=(RAM, place))
     choice = decide(facts, to=place.kind)
     assert (choice.form, choice.remount) == (Form.squashfs, False)
@@ -124,7 +124,7 @@ def test_cards_and_shares_get_one_file(place: Place) -> None:
     assert "unpacked into RAM" in choice.why
 
 
-def test_an_archive_needs_the_ram_that_it_is_unpacked_to() -> None:
+def test_archive_needs_ram_for_its_files() -> None:
     facts = replace(FACTS, places=(RAM, SHARE), memory_available=150 * MEGABYTE)
     choice = decide(facts, to=Kind.share, forms={Form.tree, Form.archive})
     assert choice.form is Form.tree
@@ -133,7 +133,7 @@ def test_an_archive_needs_the_ram_that_it_is_unpacked_to() -> None:
         decide(facts, to=Kind.share, form=Form.archive)
 
 
-def test_a_tree_on_a_noexec_card_takes_root_to_remount_it() -> None:
+def test_tree_on_a_noexec_card_needs_root_to_remount_it() -> None:
     card = replace(CARD, flags=("noexec",))
     facts = replace(FACTS, places=(RAM, card))
     assert decide(facts, to=Kind.sdcard, form=Form.tree).remount
@@ -143,13 +143,13 @@ def test_a_tree_on_a_noexec_card_takes_root_to_remount_it() -> None:
 
 
 @pytest.mark.parametrize(("flag", "words"), [("ro", "is mounted read-only"), ("silent", "does not answer")])
-def test_a_place_that_is_of_no_use_says_why(flag: str, words: str) -> None:
+def test_useless_place_is_named_with_the_reason(flag: str, words: str) -> None:
     card = replace(CARD, flags=(flag,), writable=False)
     with pytest.raises(DeviceUnsuitable, match=f"SD_DISK {words}"):
         decide(replace(FACTS, places=(RAM, card)), to=Kind.sdcard)
 
 
-def test_too_large_for_all_is_told_with_numbers() -> None:
+def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
     with pytest.raises(DeviceUnsuitable) as caught:
         decide(replace(FACTS, places=(RAM, FLASH)), size=190 * MEGABYTE)
     assert "no place for 190 MB" in str(caught.value)
@@ -157,14 +157,14 @@ def test_too_large_for_all_is_told_with_numbers() -> None:
     assert "/usr/local/packages has 90 MB free" in str(caught.value)
 
 
-def test_only_noexec_places() -> None:
+def test_device_with_noexec_places_only_is_refused() -> None:
     places = tuple(replace(place, executable=False) for place in (RAM, FLASH))
     with pytest.raises(DeviceUnsuitable, match="no place on cam lets programs run") as caught:
         decide(replace(FACTS, places=places))
     assert "remount,exec" in str(caught.value.hint)
 
 
-def test_a_verdict_tells_what_a_place_is_good_for() -> None:
+def test_verdict_says_what_a_place_is_good_for() -> None:
     every, few = frozenset(Form), frozenset({Form.tree})
     noexec = replace(CARD, flags=("noexec",))
     assert find_verdict(FACTS, RAM, every).startswith("runs bundles up to 1")
@@ -175,7 +175,7 @@ def test_a_verdict_tells_what_a_place_is_good_for() -> None:
     assert "read-only" in find_verdict(FACTS, replace(CARD, flags=("ro",)), every)
 
 
-def test_another_architecture_is_named_with_its_target() -> None:
+def test_other_architecture_is_named_with_its_target() -> None:
     check_architecture(FACTS, Architecture.armv7hf, device="cam")
     with pytest.raises(DeviceUnsuitable, match="cam is armv7hf, the bundle is for aarch64") as caught:
         check_architecture(FACTS, Architecture.aarch64, device="cam")
@@ -184,7 +184,7 @@ def test_another_architecture_is_named_with_its_target() -> None:
         check_architecture(replace(FACTS, architecture="mips"), Architecture.aarch64, device="cam")
 
 
-def test_facts_survive_being_kept() -> None:
+def test_facts_are_the_same_after_json() -> None:
     facts = replace(FACTS, places=(replace(RAM, apps=("doorbell",)),))
     assert parse_facts(facts.to_json()) == facts
     with pytest.raises(ValueError, match="not the facts"):

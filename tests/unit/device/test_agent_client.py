@@ -79,7 +79,7 @@ def answering(**fields: Any) -> Callable[[Frame], list[bytes]]:
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_frames_are_found_however_they_are_cut(size: int) -> None:
+def test_frames_are_parsed_from_pieces_of_any_size(size: int) -> None:
     frames = [
         Frame({"type": "stdout", "text": "größer"}, b"\0\xff" * 20),
         Frame({"type": "memory"}),
@@ -91,7 +91,7 @@ def test_frames_are_found_however_they_are_cut(size: int) -> None:
 
 
 @pytest.mark.parametrize("noise", [b"Traceback (most recent call last):\n", encode({"kind": 1}), b"\0\0\0\2\0\0\0\0{]"])
-def test_what_is_no_frame_ends_the_conversation_with_a_clear_error(noise: bytes) -> None:
+def test_bytes_that_are_no_frame_end_the_connection_with_an_error(noise: bytes) -> None:
     peer = Peer(lambda frame: [noise])
 
     async def conversation(agent: Agent) -> None:
@@ -104,7 +104,7 @@ def test_what_is_no_frame_ends_the_conversation_with_a_clear_error(noise: bytes)
     talk(peer, conversation)
 
 
-def test_answers_find_their_requests_in_any_order_and_the_rest_is_handed_on() -> None:
+def test_answers_go_to_their_requests_and_other_frames_to_on_frame() -> None:
     told: list[str] = []
 
     async def on_frame(frame: Frame) -> None:
@@ -125,7 +125,7 @@ def test_answers_find_their_requests_in_any_order_and_the_rest_is_handed_on() ->
     assert told == ["stdout"]
 
 
-def test_an_error_of_the_agent_is_raised_with_its_kind_and_owner() -> None:
+def test_error_of_the_agent_is_raised_with_its_kind_and_owner() -> None:
     peer = Peer(
         answering(
             type="error", kind="busy", message="anna@desk is there", hint="--take-over", owner={"who": "anna@desk"}
@@ -144,7 +144,7 @@ def test_an_error_of_the_agent_is_raised_with_its_kind_and_owner() -> None:
     talk(peer, conversation)
 
 
-def test_an_agent_that_ends_is_told_of_with_its_last_words() -> None:
+def test_error_for_an_agent_that_ended_has_its_last_output() -> None:
     peer = Peer()
 
     async def conversation(agent: Agent) -> None:
@@ -159,7 +159,7 @@ def test_an_agent_that_ends_is_told_of_with_its_last_words() -> None:
     talk(peer, conversation)
 
 
-def test_a_lost_connection_reaches_whoever_waits() -> None:
+def test_lost_connection_ends_every_request() -> None:
     peer = Peer()
 
     async def conversation(agent: Agent) -> None:
@@ -172,7 +172,7 @@ def test_a_lost_connection_reaches_whoever_waits() -> None:
     talk(peer, conversation)
 
 
-def test_an_answer_that_never_comes_is_an_error() -> None:
+def test_request_without_an_answer_is_an_error() -> None:
     async def conversation(agent: Agent) -> None:
         with pytest.raises(AgentError, match="did not answer `commit`"):
             await agent.request("commit", seconds=0.05)
@@ -192,7 +192,7 @@ def app(tmp_path: Any) -> Any:
     return tmp_path
 
 
-def test_only_what_differs_is_planned(app: Any) -> None:
+def test_only_differences_are_planned(app: Any) -> None:
     wanted = Snapshots(app).take()
     there = {"app.py": wanted["app.py"].sha256, "tool.sh": wanted["tool.sh"].sha256, "old.py": "0" * 64}
     changes = plan_changes(wanted, there)
@@ -201,7 +201,7 @@ def test_only_what_differs_is_planned(app: Any) -> None:
     assert changes.delete == ("old.py",)
 
 
-def test_large_files_go_in_pieces_and_arrive_whole(app: Any) -> None:
+def test_large_files_are_sent_in_pieces(app: Any) -> None:
     wanted = Snapshots(app).take()
     peer = Peer(answering(type="committed", changed=3, seconds=0.1))
 
@@ -224,7 +224,7 @@ def test_large_files_go_in_pieces_and_arrive_whole(app: Any) -> None:
     assert peer.frames[-1].type == "commit"
 
 
-def test_a_file_written_while_it_is_sent_is_not_committed(app: Any) -> None:
+def test_file_that_changes_while_it_is_sent_is_not_committed(app: Any) -> None:
     wanted = Snapshots(app).take()
     (app / "app.py").write_text("print(2)\n")
     peer = Peer(answering(type="committed", changed=1, seconds=0.1))
@@ -238,7 +238,7 @@ def test_a_file_written_while_it_is_sent_is_not_committed(app: Any) -> None:
     assert peer.frames[-1].type == "discard"
 
 
-def test_a_refused_batch_says_where(app: Any) -> None:
+def test_refused_batch_says_which_file_and_line(app: Any) -> None:
     wanted = Snapshots(app).take()
     peer = Peer(
         answering(type="refused", path="app.py", line=1, column=3, text="print(1", message="'(' was never closed")
@@ -252,7 +252,7 @@ def test_a_refused_batch_says_where(app: Any) -> None:
     talk(peer, conversation)
 
 
-def test_a_snapshot_notices_a_change_that_leaves_size_and_time(app: Any) -> None:
+def test_snapshot_notices_a_change_that_keeps_size_and_time(app: Any) -> None:
     import os
 
     snapshots = Snapshots(app)

@@ -53,7 +53,7 @@ def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:
     assert len(device.asked) == 2
 
 
-def test_a_kernel_that_mounts_none_is_not_asked_again(tmp_path: Path) -> None:
+def test_kernel_that_mounts_no_image_is_asked_once(tmp_path: Path) -> None:
     device = Device("no squashfs: no loop device\n")
     for _ in range(2):
         assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
@@ -61,7 +61,7 @@ def test_a_kernel_that_mounts_none_is_not_asked_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("told", "code"), [("no squashfs: cannot write to /tmp\n", 0), ("", 137)])
-def test_what_may_pass_is_tried_again(tmp_path: Path, told: str, code: int) -> None:
+def test_passing_problem_is_tried_again(tmp_path: Path, told: str, code: int) -> None:
     device = Device(told, code)
     assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
     assert ensure_speed(Device("", 1), FACTS, CARD, "/guard", cache=tmp_path / "kept") == Speed()  # type: ignore[arg-type]
@@ -71,7 +71,7 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, told: str, code: int) -> N
     assert speed == Speed(900_000, 2_000_000)
 
 
-def test_a_place_that_has_room_again_is_measured(tmp_path: Path) -> None:
+def test_place_that_has_space_again_is_measured(tmp_path: Path) -> None:
     device = Device("write 900\nread 2000\n")
     ensure_speed(device, FACTS, replace(CARD, free=1 << 20), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
     speed = ensure_speed(device, FACTS, CARD, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def test_a_place_that_has_room_again_is_measured(tmp_path: Path) -> None:
         (replace(CARD, writable=False), "write 1\nread 1\n", Speed(), 0),
     ],
 )
-def test_a_place_is_measured_once_and_only_where_there_is_room(
+def test_place_is_measured_once_and_only_with_enough_space(
     tmp_path: Path, place: Place, told: str, speed: Speed, asked: int
 ) -> None:
     device = Device(told)
@@ -96,7 +96,7 @@ def test_a_place_is_measured_once_and_only_where_there_is_room(
     assert len(device.asked) == asked
 
 
-def test_a_damaged_note_is_no_note(tmp_path: Path) -> None:
+def test_damaged_cache_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text('{"boot": "one", "images": 7}')
     device = Device("squashfs xz\n")
     assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ("squashfs xz",)  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ lrwxrwxrwx    1 0        0               14 Jan  1  2020 libz.so.1 -> libz.so.1.
 """
 
 
-def test_a_device_is_described() -> None:
+def test_answers_become_facts() -> None:
     facts = parse_probe(parse_sections(TOLD))
     assert (facts.architecture, facts.libc, facts.system, facts.user) == ("armv7l", "2.31", "AXIS OS 9", "root")
     assert facts.memory_available == 401000 * 1024
@@ -75,7 +75,7 @@ def test_a_device_is_described() -> None:
     assert DeviceLibrary("ld-linux-armhf.so.3", "/lib/ld-linux-armhf.so.3", "ld-2.31.so", 98000) in facts.libraries
 
 
-def test_what_cannot_have_changed_is_not_told_again() -> None:
+def test_second_probe_asks_only_what_can_have_changed() -> None:
     known = parse_probe(parse_sections(TOLD))
     short = TOLD[: TOLD.index("== machine")].replace("rw,nosuid", "rw,noexec") + "== same\n"
     again = parse_probe(parse_sections(short), known=known)
@@ -83,7 +83,7 @@ def test_what_cannot_have_changed_is_not_told_again() -> None:
     assert not next(place for place in again.places if place.path == "/tmp").executable, "mounts are compared"
 
 
-def test_the_first_folder_wins_and_links_across_folders_are_followed() -> None:
+def test_library_of_the_first_folder_counts_and_links_are_followed() -> None:
     lines = [
         "= /lib/arm-linux-gnueabihf",
         "lrwxrwxrwx 1 0 0 28 Jan  1 12:00 libz.so.1 -> ../../usr/lib/libz.so.1.3",
@@ -96,19 +96,19 @@ def test_the_first_folder_wins_and_links_across_folders_are_followed() -> None:
     assert DeviceLibrary("libz.so.1", "/lib/arm-linux-gnueabihf/libz.so.1", "libz.so.1.3", 777) in libraries
 
 
-def test_something_that_is_no_camera() -> None:
+def test_other_answers_are_an_error() -> None:
     with pytest.raises(DeviceError):
         parse_probe(parse_sections("Welcome to the switch\n"))
 
 
 @pytest.mark.starts_processes
-def test_the_script_is_one_that_a_shell_understands() -> None:
+def test_script_has_no_syntax_error() -> None:
     done = subprocess.run(["sh", "-n"], input=_PROBE.text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.starts_processes
-def test_what_is_tried_out_follows_no_link_of_another_user(tmp_path: Path) -> None:
+def test_trial_file_is_not_written_through_another_users_link(tmp_path: Path) -> None:
     """Everybody may write to /tmp, and can guess at our process's number."""
     place, victim = tmp_path / "place", tmp_path / "victim"
     place.mkdir()

@@ -29,19 +29,19 @@ from incamera.transport.device import Device, SshAddress, parse_address
         ("[fe80::1%eth0]:22", None, "fe80::1%eth0", 22),
     ],
 )
-def test_addresses(text: str, user: str | None, host: str, port: int | None) -> None:
+def test_address_is_parsed(text: str, user: str | None, host: str, port: int | None) -> None:
     address = parse_address(text)
     assert (address.user, address.host, address.port) == (user, host, port)
     assert parse_address(str(address)) == address
 
 
 @pytest.mark.parametrize("text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c"])
-def test_what_is_no_address(text: str) -> None:
+def test_malformed_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
 
 
-def test_a_device_is_kept_as_it_was(tmp_path: Path) -> None:
+def test_device_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = tmp_path / "devices"
     address = SshAddress(host="10.0.0.7", port=2222, user="root", keys=(Path("/k"),), host_key="ssh-ed25519 A")
     full = Device(name="gate", address=address)
@@ -52,14 +52,14 @@ def test_a_device_is_kept_as_it_was(tmp_path: Path) -> None:
     assert list(load_devices(folder)) == ["gate"]
 
 
-def test_a_removed_device_is_a_stranger_again(tmp_path: Path) -> None:
+def test_removed_device_is_unknown_again(tmp_path: Path) -> None:
     add_device(tmp_path, Device(name="gate", address=SshAddress(host="10.0.0.7", port=2222)))
     known_hosts_file(tmp_path).write_text("[10.0.0.7]:2222 ssh-ed25519 A\n10.0.0.7 ssh-ed25519 B\n")
     remove_device(tmp_path, "gate")
     assert known_hosts_file(tmp_path).read_text() == "10.0.0.7 ssh-ed25519 B\n"
 
 
-def test_an_unknown_name_gets_the_closest(tmp_path: Path) -> None:
+def test_unknown_name_suggests_the_closest(tmp_path: Path) -> None:
     add_device(tmp_path, Device(name="doorbell", address=SshAddress(host="x")))
     for ask in (remove_device, lambda folder, name: require_device(folder, name, home=tmp_path)):
         with pytest.raises(UsageError) as caught:
@@ -68,7 +68,7 @@ def test_an_unknown_name_gets_the_closest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
-def test_a_name_must_be_one(name: str, tmp_path: Path) -> None:
+def test_name_of_other_characters_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         add_device(tmp_path, Device(name=name, address=SshAddress(host="x")))
 
@@ -90,7 +90,7 @@ def test_damaged_list_of_devices_is_named(text: str, what: str, tmp_path: Path) 
         load_devices(tmp_path)
 
 
-def test_names_come_from_the_list_then_from_ssh_then_are_addresses(tmp_path: Path) -> None:
+def test_name_is_looked_up_in_the_list_then_in_ssh_config_then_taken_for_an_address(tmp_path: Path) -> None:
     ssh = tmp_path / ".ssh"
     (ssh / "more").mkdir(parents=True)
     (ssh / "config").write_text("Include more/*\nHost axiscam gate *.example\n  User root\n")

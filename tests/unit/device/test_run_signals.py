@@ -20,7 +20,7 @@ def hangup() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hangup")
-def test_what_we_were_started_to_ignore_is_not_passed_on() -> None:
+def test_signal_that_was_ignored_at_start_stays_ignored() -> None:
     heard: list[int] = []
     with handling_signals(heard.append):
         for number in (signal.SIGHUP, signal.SIGTERM):

@@ -40,7 +40,7 @@ def rewritten(text: str, paths: HostPaths, *, piece: int = 1 << 20) -> str:
     ],
 )
 @pytest.mark.parametrize("there_folder", [FOLDER, LIVE])
-def test_the_host_s_path_stands_in_place(there: str, here: str, there_folder: str, project: Path) -> None:
+def test_device_path_is_replaced_by_the_host_path(there: str, here: str, there_folder: str, project: Path) -> None:
     paths = host_paths(project, [FOLDER, LIVE], has_build_system=False)
     for piece in (1, 7, 1 << 20):
         assert rewritten(there.format(there=there_folder), paths, piece=piece) == here.format(here=project)
@@ -57,13 +57,13 @@ def test_the_host_s_path_stands_in_place(there: str, here: str, there_folder: st
         "/tmp/incamera/be",
     ],
 )
-def test_all_else_stays(text: str, project: Path) -> None:
+def test_other_text_is_unchanged(text: str, project: Path) -> None:
     paths = host_paths(project, [FOLDER], has_build_system=False)
     for piece in (1, 1 << 20):
         assert rewritten(text, paths, piece=piece) == text
 
 
-def test_a_wheel_s_module_is_found_in_the_source_tree(project: Path) -> None:
+def test_module_of_a_wheel_is_found_in_the_source_tree(project: Path) -> None:
     text = f'File "{FOLDER}/pack/core.py", line 9'
     built = host_paths(project, [FOLDER], has_build_system=True)
     assert rewritten(text, built) == f'File "{project}/src/pack/core.py", line 9'
@@ -71,7 +71,7 @@ def test_a_wheel_s_module_is_found_in_the_source_tree(project: Path) -> None:
 
 
 @given(st.lists(st.sampled_from([f'"{FOLDER}/app.py"', FOLDER, "/", "\n", '"', "/tmp", "x", f"{FOLDER}/", "app.py"])))
-def test_pieces_make_no_difference(parts: list[str]) -> None:
+def test_output_is_rewritten_the_same_in_pieces_of_any_size(parts: list[str]) -> None:
     here = Path(__file__).parent
     paths = HostPaths(folders=(FOLDER,), sources=(here,))
     text = "".join(parts)
@@ -79,7 +79,7 @@ def test_pieces_make_no_difference(parts: list[str]) -> None:
     assert all(rewritten(text, paths, piece=piece) == whole for piece in (1, 3, 11))
 
 
-def test_what_cannot_become_a_path_is_shown_at_once(project: Path) -> None:
+def test_text_that_cannot_become_a_path_is_shown_at_once(project: Path) -> None:
     rewriter = PathRewriter(host_paths(project, [FOLDER], has_build_system=False))
     assert rewriter.feed(b">>> print(1") == b">>> print(1"
     assert not rewriter.is_holding

@@ -32,7 +32,7 @@ def frames(graph: bytes) -> dict[str, tuple[float, float, float]]:
     return found  # type: ignore[return-value]
 
 
-def test_a_frame_is_as_wide_as_it_was_often_seen() -> None:
+def test_width_of_a_frame_is_its_number_of_samples() -> None:
     main_frame = Frame("main", "a.py", 1)
     stacks: dict[Stack, int] = {(main_frame, Frame("b", "b.py", 2)): 3, (main_frame, Frame("<c>", "c.py", 3)): 1}
     drawn = frames(draw_flame(stacks, "x & y"))
@@ -45,7 +45,7 @@ def test_a_frame_is_as_wide_as_it_was_often_seen() -> None:
     assert everything[1] > main[1] > left[1] == right[1] > 0
 
 
-def test_no_stacks_make_a_picture_with_one_box() -> None:
+def test_graph_without_stacks_has_one_box() -> None:
     assert list(frames(draw_flame({}, "x"))) == ["all (0 samples, 100.0 %)"]
 
 

@@ -85,7 +85,7 @@ WATCHED = {
 }
 
 
-def test_everyone_has_a_role() -> None:
+def test_every_process_has_a_role() -> None:
     parts = ["= sample -", "100.0 1", "MemTotal: 500588 kB"]
     for pid, words in WATCHED.items():
         parts += [f"= stat {pid}", f"{pid} (x) S 1 {'0 ' * 17}{pid} 1", f"= run {pid}"]
@@ -102,7 +102,7 @@ def test_everyone_has_a_role() -> None:
     ]
 
 
-def test_use_of_the_processor_is_that_between_two_looks() -> None:
+def test_processor_use_is_that_between_two_samples() -> None:
     first = parse_sample(TEXT, "cam")
     later = parse_sample(TEXT.replace("1111.16", "1113.16").replace(" 455 86 ", " 555 136 "), "cam")
     assert later.usage_since(first)[288] == pytest.approx(75)
@@ -110,7 +110,7 @@ def test_use_of_the_processor_is_that_between_two_looks() -> None:
     assert first.usage_since(None)[288] == pytest.approx(100 * 5.41 / (1111.16 - 599.96))
 
 
-def test_a_process_that_began_meanwhile_counts_from_its_beginning() -> None:
+def test_new_process_counts_from_its_start() -> None:
     before = parse_sample(TEXT.partition("= stat 300")[0] + "= end -\n", "cam")
     assert parse_sample(TEXT, "cam").usage_since(before)[300] == pytest.approx(100 * 0.07 / (1111.16 - 1000))
 

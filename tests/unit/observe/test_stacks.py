@@ -65,5 +65,5 @@ def test_stacks_are_counted_over_all_threads() -> None:
         ("/opt/other.py", "/opt/other.py"),
     ],
 )
-def test_a_file_is_called_as_it_is_imported(file: str, shown: str) -> None:
+def test_file_has_the_path_that_it_is_imported_by(file: str, shown: str) -> None:
     assert str(make_frame("f", file, 3)) == f"f ({shown}:3)"

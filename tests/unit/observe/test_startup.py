@@ -30,7 +30,7 @@ class Through:
 
 @pytest.mark.parametrize("piece", [1, 5, 10_000])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_our_lines_are_taken_out_and_become_a_tree(piece: int, end: bytes) -> None:
+def test_import_times_are_removed_from_the_output_and_become_a_tree(piece: int, end: bytes) -> None:
     startup = Startup(opened=0.0)
     tap = StartupTap(startup, Through(), is_output=True)
     data = OUTPUT.replace(b"\n", end)
@@ -46,14 +46,14 @@ def test_our_lines_are_taken_out_and_become_a_tree(piece: int, end: bytes) -> No
     assert startup.first_output is not None
 
 
-def test_an_import_that_was_broken_off_leaves_what_it_had_imported() -> None:
+def test_interrupted_import_leaves_its_own_imports() -> None:
     startup = Startup(opened=0.0)
     startup.take(b"import time:      1000 |       1000 |     json.scanner")
     startup.finish()
     assert [item.name for item in startup.imports] == ["json.scanner"]
 
 
-def test_what_may_become_a_line_of_ours_is_shown_when_it_does_not() -> None:
+def test_beginning_of_a_line_is_shown_when_it_is_none_of_ours() -> None:
     tap = StartupTap(Startup(opened=0.0), Through(), is_output=True)
     assert tap.feed(b"imp") == b""
     assert tap.is_holding

@@ -37,7 +37,7 @@ def hashed(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["camera", "other,camera", "10.0.0.7", "cam*", hashed("camera")])
-def test_finds_a_key_and_its_line(name: str, tmp_path: Path) -> None:
+def test_key_is_found_with_its_line(name: str, tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"# camera\nsomeone {TEXT}\ncamera not-a-key\n{name} {TEXT}\n")
     (found,) = find_keys(file, "camera", "10.0.0.7", None)
@@ -45,7 +45,7 @@ def test_finds_a_key_and_its_line(name: str, tmp_path: Path) -> None:
     assert found.source == f"{file}, line 4"
 
 
-def test_a_port_of_its_own(tmp_path: Path) -> None:
+def test_key_of_another_port_does_not_count(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"[camera]:2222 {TEXT}\n")
     assert find_keys(file, "camera", "", 2222)
@@ -54,11 +54,11 @@ def test_a_port_of_its_own(tmp_path: Path) -> None:
     assert not find_keys(file, "camera", "", 2222)
 
 
-def test_no_file_no_keys(tmp_path: Path) -> None:
+def test_missing_file_has_no_keys(tmp_path: Path) -> None:
     assert find_keys(tmp_path / "nowhere", "camera", "", None) == []
 
 
-def test_a_revoked_key_is_refused_by_name(tmp_path: Path) -> None:
+def test_revoked_key_is_not_trusted(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"@revoked camera {TEXT}\n")
     checker = HostKeyChecker(DEVICE, [file])
@@ -66,7 +66,7 @@ def test_a_revoked_key_is_refused_by_name(tmp_path: Path) -> None:
     assert (trusted, len(revoked)) == ([], 1)
 
 
-def test_what_was_accepted_is_found_again(tmp_path: Path) -> None:
+def test_accepted_key_is_found_again(tmp_path: Path) -> None:
     ours = tmp_path / "devices" / "known_hosts"
     for port in (22, 2222):
         accept(DEVICE, ours, "camera", port)
@@ -74,7 +74,7 @@ def test_what_was_accepted_is_found_again(tmp_path: Path) -> None:
     assert [line.split()[0] for line in ours.read_text().splitlines()] == ["camera", "[camera]:2222"]
 
 
-def test_what_was_accepted_under_a_name_of_the_ssh_config_is_forgotten_by_that_name(tmp_path: Path) -> None:
+def test_key_accepted_under_a_name_of_ssh_config_is_forgotten_by_that_name(tmp_path: Path) -> None:
     ours = known_hosts_file(tmp_path)
     for name, address in (("axiscam", "192.0.2.10"), ("other", "192.0.2.11")):
         device = Device(name=name, address=SshAddress(host=name))
