@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.device.streams import Streams, copy_input, raw_terminal, write_all
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
+from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import Tap
@@ -110,7 +111,7 @@ class _Run:
                 await self._await_output(output, supervised)
             except BrokenPipeError:
                 # The program that reads our output has ended, as `head` does: end as a local program would.
-                return 128 + signal.SIGPIPE
+                return signal_exit_code(signal.SIGPIPE)
             finally:
                 output.cancel()
                 await asyncio.gather(output, return_exceptions=True)

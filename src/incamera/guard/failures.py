@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
 from incamera.runtime.launcher.protocol import GUARD, ExitCode
+from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Transport
 
 # It was killed by SIGTERM, or by a signal that the SSH server did not name.
-_ENDED = (128 + 15, 255)
+_ENDED = (signal_exit_code(signal.SIGTERM), 255)
 
 
 class NoRoom(DeviceUnsuitable):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from incamera.errors import DeviceError, DeviceUnsuitable, UsageError
+from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
@@ -203,7 +204,7 @@ class Transport(Protocol):
 
 def exit_code_of(returncode: int) -> int:
     """Return the exit code for what Python calls a return code: -N after signal N, for which a shell has 128 + N."""
-    return returncode if returncode >= 0 else 128 - returncode
+    return returncode if returncode >= 0 else signal_exit_code(-returncode)
 
 
 def missing(device: Device, path: str) -> FileMissing:

@@ -16,6 +16,7 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
 from incamera.transport.protocols import Addresses, Script, port_taken
 from incamera.transport.session import run_bounded
+from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
@@ -168,7 +169,7 @@ class SshChannel:
             await self._process.wait_closed()
         if self._process.exit_signal is not None:
             number = getattr(signal, f"SIG{self._process.exit_signal[0]}", None)
-            return 128 + int(number) if number else 255
+            return signal_exit_code(int(number)) if number else 255
         if self._process.exit_status is None:
             raise _lost(self._device)
         return self._process.exit_status

@@ -32,7 +32,7 @@ from incamera.project.settings import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed
-from incamera_agent.wire.protocol import ErrorKind
+from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -100,7 +100,7 @@ class _Loop:
                 self._context.reporter.warn(f"{error}: starting it again")
             except BrokenPipeError:
                 # Whoever read our output has gone, as `head` does: end as a local program would.
-                return 128 + signal.SIGPIPE
+                return signal_exit_code(signal.SIGPIPE)
             except InCameraError as error:
                 if self._device is None or isinstance(error, DeviceRefused):
                     raise
@@ -155,7 +155,7 @@ class _Loop:
                     self._request = replace(self._request, take_over=False)
             if outcome is Outcome.stale:
                 return None
-            return 0 if session.last_signal == signal.SIGINT else 128 + session.last_signal
+            return 0 if session.last_signal == signal.SIGINT else signal_exit_code(session.last_signal)
 
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> EditedApp:
         context, project = self._context, self._project
