@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments in (["--version"], ["-V"]):
         # Before anything is imported: scripts ask for it often.
-        from incamera import __version__
+        from incamera import __version__  # lazy: start-up
 
         sys.stdout.write(f"incamera {__version__}\n")
         return 0
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from incamera.cli.parser import make_console, parse_arguments
+    from incamera.cli.parser import make_console, parse_arguments  # lazy: start-up
     from incamera.console import OutputClosed
     from incamera.errors import InCameraError
 
@@ -43,7 +43,7 @@ def _run(arguments: list[str]) -> int:
         except OutputClosed:
             raise
         except Exception:
-            import traceback
+            import traceback  # lazy: start-up
 
             traceback.print_exc()
             console.error(

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "incamera"
 ALLOWED: Mapping[str, list[str]] = tomllib.loads(Path(__file__).with_name("imports.toml").read_text("utf-8"))
 # Not part of the tool: data, scripts that make data and are run by hand, the template of a new project.
 ELSEWHERE = {"data", "template"}
+IMPORT = (ast.Import, ast.ImportFrom)
 
 
 def module_name(path: Path) -> str:
@@ -144,3 +146,26 @@ def test_the_architecture_page_names_every_package() -> None:
     page = (SOURCE.parents[1] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(ALLOWED)
+
+
+def test_imports_inside_functions_say_why() -> None:
+    for module, path in MODULES.items():
+        text = path.read_text("utf-8")
+        lines = text.splitlines()
+        functions = (
+            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        for block in (block for function in functions for block in blocks_of(function)):
+            for before, statement in pairwise([None, *block]):
+                first = isinstance(statement, IMPORT) and not isinstance(before, IMPORT)
+                if first and statement is not None and "# lazy: " not in lines[statement.lineno - 1]:
+                    pytest.fail(f"{module}, line {statement.lineno}: move the import to the top, or mark it `# lazy:`")
+
+
+def blocks_of(function: ast.AST) -> Iterator[list[ast.stmt]]:
+    """Yield the blocks of statements in *function*, its own and those of its compound statements."""
+    for node in ast.walk(function):
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            if isinstance(block, list):
+                yield block

@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.audit import audit_file, audit_project
 
     if arguments.graph is not None and arguments.graph.suffix not in (".dot", ".html"):
@@ -59,11 +59,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.path is not None:
         judged = [audit_file(context, Path(arguments.path), **against)]
     else:
-        from incamera.project.settings import load_project
+        from incamera.project.settings import load_project  # lazy: start-up
 
         judged = audit_project(context, load_project(Path(arguments.project)), **against)
     if arguments.graph is not None:
-        from incamera.abi.graph import render_dot, render_html
+        from incamera.abi.graph import render_dot, render_html  # lazy: start-up
         from incamera.disk import write_output
 
         render = render_dot if arguments.graph.suffix == ".dot" else render_html

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.project.targets import choose_targets
     from incamera.workflows.build import build_bundle
@@ -77,6 +77,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def _build_image(context: Context, bundle: Bundle, form: Form) -> Image:
     # Imported here, so that a build without one starts no later for it.
-    from incamera.build.images import build_image
+    from incamera.build.images import build_image  # lazy: start-up
 
     return build_image(context, bundle, form)

@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    import shtab
+    import shtab  # lazy: start-up
 
     from incamera.cli.parser import make_parser
 
@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def _mark_files(parser: argparse.ArgumentParser) -> None:
     """Say which arguments are paths: those that become one, or that are shown as one."""
-    import shtab
+    import shtab  # lazy: start-up
 
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.devices import add_device
 
     device, facts = add_device(
@@ -51,7 +51,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.devices import list_devices
 
     devices = list_devices(Context.open(console))
@@ -78,7 +78,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_info(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.units import format_bytes
     from incamera.workflows.devices import inspect_device
 
@@ -128,13 +128,13 @@ def _rates(place: Place, speed: Speed) -> tuple[str, str]:
 
 
 def _rate(bytes_per_second: int | None) -> str:
-    from incamera.units import format_bytes
+    from incamera.units import format_bytes  # lazy: start-up
 
     return "?" if bytes_per_second is None else f"{format_bytes(bytes_per_second)}/s"
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.connect.choose import devices_folder
+    from incamera.connect.choose import devices_folder  # lazy: start-up
     from incamera.context import Context
     from incamera.device.registry import remove_device
 

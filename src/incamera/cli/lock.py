@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.project.targets import choose_targets
 
@@ -61,7 +61,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 def _lock(
     console: Console, context: Context, project: Project, targets: Sequence[Target], arguments: argparse.Namespace
 ) -> int:
-    from packaging.utils import canonicalize_name
+    from packaging.utils import canonicalize_name  # lazy: start-up
 
     from incamera.project.lockfile import lock_path
     from incamera.project.settings import SOURCES
@@ -104,7 +104,7 @@ def _document(path: Path, lock: Lock, changes: Sequence[str]) -> Mapping[str, An
 def _explain(
     console: Console, context: Context, project: Project, targets: Sequence[Target], arguments: argparse.Namespace
 ) -> int:
-    from packaging.utils import canonicalize_name
+    from packaging.utils import canonicalize_name  # lazy: start-up
 
     from incamera.workflows.lock import ensure_lock, require_distribution
 

@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs

@@ -18,7 +18,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.project.new import create_project
+    from incamera.project.new import create_project  # lazy: start-up
 
     folder = Path(arguments.folder)
     paths = create_project(folder.absolute())

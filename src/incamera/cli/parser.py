@@ -84,7 +84,7 @@ def add_audit_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
-    from incamera.targets.form import PLACES, Form
+    from incamera.targets.form import PLACES, Form  # lazy: start-up
 
     places = [place.value for place in PLACES]
     parser.add_argument("--to", metavar="PLACE", choices=places, help=f"where to put the bundle: {', '.join(places)}")
@@ -113,7 +113,7 @@ def add_deploying_options(parser: argparse.ArgumentParser) -> None:
 
 def parse_request(arguments: argparse.Namespace) -> DeployRequest:
     """Return what the options of `add_deploying_options` ask for."""
-    from incamera.deployment.request import DeployRequest
+    from incamera.deployment.request import DeployRequest  # lazy: start-up
     from incamera.targets.form import Form, Kind
 
     return DeployRequest(
@@ -178,7 +178,7 @@ def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argpars
 
 
 def make_console(arguments: argparse.Namespace) -> Any:
-    from incamera.console import Console
+    from incamera.console import Console  # lazy: start-up
 
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
 

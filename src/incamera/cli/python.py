@@ -33,13 +33,13 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.workflows.run import run_python
 
     project = load_project(Path(arguments.project))
     if arguments.attach:
-        from incamera.errors import UsageError
+        from incamera.errors import UsageError  # lazy: start-up
         from incamera.workflows.attach import attach_console
 
         if arguments.arguments:

@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.workflows.run import run_app
 
@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _profile(arguments: argparse.Namespace, console: Console, context: Context, project: Project) -> int:
-    from dataclasses import asdict
+    from dataclasses import asdict  # lazy: start-up
 
     from incamera.workflows.startup import describe_imports, profile_startup
 
@@ -98,7 +98,7 @@ def _profile(arguments: argparse.Namespace, console: Console, context: Context, 
 
 
 def _watch(arguments: argparse.Namespace, context: Context, project: Project) -> int:
-    from incamera.units import parse_bytes
+    from incamera.units import parse_bytes  # lazy: start-up
     from incamera.workflows.watch import watch_app
 
     try:

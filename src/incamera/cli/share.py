@@ -83,7 +83,7 @@ def _add_api_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
-    import signal
+    import signal  # lazy: start-up
     import time
 
     from incamera.context import Context
@@ -111,7 +111,7 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.share import add_share
 
     share = add_share(Context.open(console), arguments.name, _settings(arguments))
@@ -123,13 +123,13 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import find_project
     from incamera.workflows.share import attach
 
     context = Context.open(console)
     if arguments.api:
-        from incamera.workflows.share import attach_by_api, open_api
+        from incamera.workflows.share import attach_by_api, open_api  # lazy: start-up
 
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         attached = attach_by_api(context, arguments.name, api, device=arguments.device)
@@ -151,13 +151,13 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import find_project
     from incamera.workflows.share import detach
 
     context = Context.open(console)
     if arguments.api:
-        from incamera.workflows.share import detach_by_api, open_api
+        from incamera.workflows.share import detach_by_api, open_api  # lazy: start-up
 
         api = open_api(context, arguments.api, arguments.api_user, arguments.api_password_file)
         device, source = arguments.device or arguments.api, detach_by_api(context, api, device=arguments.device)
@@ -171,7 +171,7 @@ def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.share import list_shares
 
     shares = list_shares(Context.open(console))
@@ -186,7 +186,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.workflows.share import forget_share
 
     forget_share(Context.open(console), arguments.name)
@@ -198,7 +198,7 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> ShareSettings:
-    from incamera.share.settings import ShareSettings
+    from incamera.share.settings import ShareSettings  # lazy: start-up
     from incamera.share.values import Protocol
 
     protocol = getattr(arguments, "protocol", None)

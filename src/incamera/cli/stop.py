@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import find_project, load_project
     from incamera.workflows.top import device_connection, stop_runs
 

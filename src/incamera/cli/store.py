@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_path(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.store import find_store_path
+    from incamera.store import find_store_path  # lazy: start-up
 
     path = find_store_path(os.environ)
     if arguments.json:
@@ -45,7 +45,7 @@ def execute_path(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
 
     count, faults = Context.open(console).store.verify()
     if arguments.json:
@@ -58,7 +58,7 @@ def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
 
     # A negative age spares nothing, not even what was made this very second.
     freed = Context.open(console).store.clean(unused_for_seconds=-1 if arguments.all else arguments.days * _DAY)

@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import load_project
     from incamera.workflows.test import TestRun, run_tests
 

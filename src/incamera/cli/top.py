@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.errors import UsageError
     from incamera.project.settings import find_project
     from incamera.workflows.top import device_connection, watch_device
@@ -83,7 +83,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.disk import write_output
+    from incamera.disk import write_output  # lazy: start-up
     from incamera.observe.flame_graph import draw_flame
     from incamera.observe.speedscope import render_speedscope
     from incamera.workflows.flame import record_flame

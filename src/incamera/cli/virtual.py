@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.targets.profile import default_profile, require_profile
     from incamera.virtual.start import start_virtual
 
@@ -43,7 +43,7 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.errors import UsageError
     from incamera.virtual.camera import list_cameras, stop_camera
 
@@ -62,7 +62,7 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context
+    from incamera.context import Context  # lazy: start-up
     from incamera.virtual.camera import list_cameras
 
     cameras = list_cameras(Context.open(console).store)
@@ -77,7 +77,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.targets.profile import default_profile, load_profiles
+    from incamera.targets.profile import default_profile, load_profiles  # lazy: start-up
 
     profiles = list(load_profiles().values())
     if arguments.json:

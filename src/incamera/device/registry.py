@@ -124,7 +124,7 @@ def _parse_device(name: str, tables: Any, path: Path) -> Device:
 
 
 def _save(folder: Path, devices: Mapping[str, Device]) -> None:
-    import tomli_w
+    import tomli_w  # lazy: only a device that is added or removed is written
 
     tables = {name: {device.address.route: device.address.to_table()} for name, device in sorted(devices.items())}
     folder.mkdir(parents=True, exist_ok=True)

@@ -88,7 +88,7 @@ def raw_terminal(descriptor: int, *, keep_interrupt: bool = False) -> Iterator[N
 
     With *keep_interrupt* Ctrl-C stays a signal to this process, and newlines in our own output work as usual.
     """
-    import termios
+    import termios  # lazy: not on Windows
     import tty
 
     before = termios.tcgetattr(descriptor)

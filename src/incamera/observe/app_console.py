@@ -47,7 +47,7 @@ class Prompt:
         if shown is None:
             self._print(f"({message})")
             return
-        import readline
+        import readline  # lazy: changes the terminal; only where lines are edited
 
         write_all(1, f"\r\x1b[K({message})\n{shown}{readline.get_line_buffer()}".encode())
 
@@ -120,7 +120,7 @@ def _show_stacks(threads: Sequence[Thread], paths: HostPaths) -> str:
 @contextmanager
 def line_editing(history: Path, complete: Callable[[str], Sequence[str]]) -> Iterator[None]:
     """Edit lines with readline while the block runs: with a history kept in the file *history*, and Tab completes."""
-    import readline
+    import readline  # lazy: changes the terminal; only where lines are edited
 
     matches: Sequence[str] = ()
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from incamera.device.agent import Agent
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import Verb
 from incamera.transport.protocols import Program
@@ -69,8 +70,6 @@ def record_stacks(session: Session, guard: str, socket: AttachSocket, *, seconds
     looks = 0
 
     async def ask() -> None:
-        from incamera.device.agent import Agent
-
         nonlocal reason, looks
         channel = await session.transport.start(Program((guard, Verb.connect, socket.path)))
         agent = Agent(channel)

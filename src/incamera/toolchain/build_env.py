@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.toolchain.build_folder import bytecode_cache
@@ -75,8 +77,6 @@ def ensure_build_requirements(
 
 def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
     """Return *requirements*, sorted and spelled alike, so that equal ones share a tree. Raises ConfigError."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     result = set()
     for text in requirements:
         try:

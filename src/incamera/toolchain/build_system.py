@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from incamera.errors import ConfigError
 
 
@@ -57,7 +59,6 @@ def _parse_build_system(path: Path, table: object) -> BuildSystem:
 
 def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
     """Return the normalised names of *requirements*; what is none is left to whoever installs them."""
-    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
     names = set()

@@ -173,7 +173,7 @@ def _expand_response_files(arguments: list[str], folder: str) -> list[str]:
     for word in arguments:
         path = os.path.join(folder, word[1:])
         if word.startswith("@") and os.path.isfile(path):
-            import shlex
+            import shlex  # lazy: the driver starts for each file that is compiled
 
             with open(path, encoding="utf-8") as stream:
                 words += _expand_response_files(shlex.split(stream.read()), folder)

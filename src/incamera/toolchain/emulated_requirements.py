@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
+
 from incamera import proc
 from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_env import KIND, normalise_requirements, pip_environment, pip_program
@@ -61,8 +63,6 @@ def ensure_target_requirements(
 
 def missing_requirements(requirements: Sequence[str], root: EmulatedRoot) -> tuple[str, ...]:
     """Return those of *requirements* that apply to the target and that no Debian package of the root satisfies."""
-    from packaging.requirements import Requirement
-
     present = installed_versions(root.tree / "usr/lib/python3/dist-packages")
     environment = _marker_environment(root.target)
     missing = []

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyproject_hooks
+
 from incamera.errors import BuildError, ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ def call_hook(
     run: Runner,
 ) -> Any:
     """Return what *hook* does. What *run* raises is let through; BuildError and ConfigError tell of the back end."""
-    import pyproject_hooks
 
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         run(cmd, cwd, extra_environ)

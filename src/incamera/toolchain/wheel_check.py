@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from incamera.elf import ELF_MAGIC, parse_identity
 from incamera.errors import BuildError
 from incamera.toolchain.sysconfig import extension_suffix
@@ -30,8 +32,6 @@ def check_wheel(wheel: Path, target: Target) -> None:
 
 
 def _check_name(wheel: Path, target: Target) -> None:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
     try:
         tags = parse_wheel_filename(wheel.name)[3]
     except InvalidWheelFilename as error:

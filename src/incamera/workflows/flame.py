@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.device.attach import list_attach_sockets
 from incamera.errors import DeviceError, UsageError
+from incamera.observe.processes import take_sample
+from incamera.observe.roles import Role
+from incamera.observe.stacks import record_stacks
 from incamera.workflows.top import belongs_to
 
 if TYPE_CHECKING:
@@ -35,9 +39,6 @@ def record_flame(
     context: Context, connection: Connection, *, project: Project | None, pid: int | None, seconds: int
 ) -> Flame:
     """Record a process's stacks for so many seconds. Raises DeviceError, UsageError."""
-    from incamera.observe.processes import take_sample
-    from incamera.observe.stacks import record_stacks
-
     session = connection.session
     before = take_sample(session)
     process = choose_process(take_sample(session), before, project=project, pid=pid, device=str(session.device))
@@ -55,8 +56,6 @@ def record_flame(
 
 def choose_process(sample: Sample, before: Sample, *, project: Project | None, pid: int | None, device: str) -> Process:
     """Return the process *pid*, else the busiest app: of *project*, if that runs. Raises UsageError."""
-    from incamera.observe.roles import Role
-
     if pid is not None:
         if found := next((process for process in sample.processes if process.pid == pid), None):
             return found
@@ -74,9 +73,6 @@ def choose_process(sample: Sample, before: Sample, *, project: Project | None, p
 
 def require_attach_socket(session: Session, process: Process) -> AttachSocket:
     """Return the attach socket of the app that *process* is. Raises DeviceError."""
-    from incamera.device.attach import list_attach_sockets
-    from incamera.observe.roles import Role
-
     if process.role is Role.app:
         for socket in list_attach_sockets(session):
             # The agent's run has the name of the app, any other run a folder of its own.
@@ -92,8 +88,6 @@ def require_attach_socket(session: Session, process: Process) -> AttachSocket:
 
 
 def _why_not(process: Process) -> str:
-    from incamera.observe.roles import Role
-
     if process.role is Role.child:
         return "the app started it"
     if process.role is Role.app:

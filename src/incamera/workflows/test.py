@@ -145,7 +145,7 @@ def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
 
 def rewrite_coverage(file: Path, paths: HostPaths) -> None:
     """Put the host's paths into a data file of coverage, so that its reports find the sources. Raises StoreError."""
-    import sqlite3
+    import sqlite3  # lazy: only after tests that measured coverage
 
     connection = sqlite3.connect(file)
     try:
