@@ -1,4 +1,4 @@
-"""Ask a device what it is and has: one shell script, one round trip, nothing but what busybox brings."""
+"""Ask a device what it is and has: one shell script, one round trip, only tools that busybox has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOOLS = ("tar", "gzip", "mount", "systemctl", "journalctl", "python3", "sftp-se
 _SHARE = next(path for path, kind in PLACES.items() if kind is Kind.share)
 
 # $1: the `boot` that is known already, $2: places that do not answer, $3...: the others. Sections begin with "== NAME".
-# Free space is asked for each time; the rest cannot change before the next start, but for mounts, which are compared.
+# Free space is asked for each time. The rest cannot change before the next start, except for mounts: they are compared.
 _PROBE = Script(
     "probe",
     r"""
@@ -88,7 +88,7 @@ _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*
 _RELEASE = re.compile(r"release version (\d+\.\d+)")
 
 
-# Cards and shares are mounted below it; the folders are there without them, too.
+# Cards and shares are mounted below it. Their folders are there without them, too.
 _MOUNTED_ROOT = "/var/spool/storage/"
 
 
@@ -96,14 +96,14 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
     """Return what the device is and has. Raises DeviceError where it can't be asked.
 
     *cache* is a file that keeps the answers: until the device restarts, only what may change is asked again.
-    *without* are places not to be looked at, since it is known that they don't answer.
+    *without* are the paths of places that are known not to answer, and are left alone.
     """
     known = _load(cache) if cache is not None else None
     if known is not None and any(not place.writable and not place.flags for place in known.places):
-        known = None  # it may have been full
+        known = None  # a place may have been full
     facts = parse_probe(_ask(session, known, without), known=known)
     if known is not None and facts.boot == known.boot and _mounts(facts) != _mounts(known):
-        facts = parse_probe(_ask(session, None, without))  # what was tried there holds no more
+        facts = parse_probe(_ask(session, None, without))  # the trials were of other mounts
     if cache is not None and facts != known:
         _save(cache, facts)
     return facts
@@ -112,11 +112,12 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
 def _ask(session: Session, known: DeviceFacts | None, without: Sequence[str]) -> dict[str, list[str]]:
     places = [path for path in PLACES if path not in without]
     program = _PROBE.program(known.boot if known else "", " ".join(without), *places)
-    output = session.require(program, purpose="look around")
+    output = session.require(program, purpose="find out what it is")
     return parse_sections(output.decode("utf-8", "replace"))
 
 
 def parse_sections(text: str) -> dict[str, list[str]]:
+    """Return the lines that the script printed, by the names of their sections."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
@@ -128,7 +129,7 @@ def parse_sections(text: str) -> dict[str, list[str]]:
 
 
 def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None = None) -> DeviceFacts:
-    """Return the facts that the script told; where it said "same", those of *known* hold on. Raises DeviceError."""
+    """Return the facts that the script printed. After "same" the rest is that of *known*. Raises DeviceError."""
     memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in sections.get("memory", []) if ":" in line}
     available = memory.get("MemAvailable", memory.get("MemFree", 0))
     share = " ".join(sections.get("share", []))

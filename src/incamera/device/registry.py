@@ -1,4 +1,4 @@
-"""The devices that the user told us of, and the other names by which one can be meant."""
+"""The list of the user's devices, and what else can name a device: hosts of ~/.ssh/config, and addresses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def devices_file(folder: Path) -> Path:
+    """Return the path of the list of devices."""
     return folder / "devices.toml"
 
 
 def known_hosts_file(folder: Path) -> Path:
+    """Return the path of our list of host keys."""
     return folder / "known_hosts"
 
 
 def load_devices(folder: Path) -> dict[str, Device]:
-    """Return the devices written down in *folder* (`<store>/devices`), by name. Raises ConfigError."""
+    """Return the devices listed in *folder* (`<store>/devices`), by name. Raises ConfigError."""
     path = devices_file(folder)
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -36,20 +38,20 @@ def load_devices(folder: Path) -> dict[str, Device]:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"cannot read {path}: {error}", hint="mend it, or remove it and add the devices again"
+            f"cannot read {path}: {error}", hint="correct it, or remove it and add the devices again"
         ) from error
     return {name: _parse_device(name, table, path) for name, table in tables.items()}
 
 
 def add_device(folder: Path, device: Device) -> None:
-    """Write *device* down; one of the same name is replaced."""
+    """Add *device* to the list, or replace the one of the same name. Raises UsageError, ConfigError."""
     if not _NAME.fullmatch(device.name):
-        raise UsageError(f'"{device.name}" is no name for a device', hint="use letters, digits, dots and dashes")
+        raise UsageError(f'"{device.name}" cannot be the name of a device', hint="use letters, digits, dots and dashes")
     _save(folder, load_devices(folder) | {device.name: device})
 
 
 def remove_device(folder: Path, name: str) -> None:
-    """Forget the device *name*, and the host key that was accepted for it. Raises UsageError when it isn't there."""
+    """Remove the device *name*, and the host key that was accepted for it. Raises UsageError when there is none."""
     devices = load_devices(folder)
     if name not in devices:
         raise UsageError(f'there is no device "{name}"', hint=_suggest(name, devices))
@@ -59,7 +61,7 @@ def remove_device(folder: Path, name: str) -> None:
 
 
 def require_device(folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = ()) -> Device:
-    """Return the device meant by *name*: one written down, a Host of ~/.ssh/config, or an address.
+    """Return the device called *name*: one of the list, a Host of ~/.ssh/config, or an address.
 
     Raises UsageError, which suggests *others*, too.
     """
@@ -75,7 +77,7 @@ def require_device(folder: Path, name: str, *, home: Path | None = None, others:
 
 
 def find_ssh_hosts(home: Path) -> list[str]:
-    """Return the names (not the patterns) that ~/.ssh/config has a `Host` line for."""
+    """Return the names, not the patterns, of the `Host` lines of ~/.ssh/config."""
     names: list[str] = []
     files = [home / ".ssh" / "config"]
     for file in files:  # grows

@@ -1,6 +1,6 @@
-"""Output on its way from the camera to the user: a path of the app's there becomes that of the same file here.
+"""Rewrite the app's output: a path on the device becomes the path of the same file on this computer.
 
-So a traceback names the file that is edited, and a click on it opens that one.
+So a traceback names the file that the user edits.
 """
 
 from __future__ import annotations
@@ -18,33 +18,35 @@ _LONGEST = 4096
 
 
 class Tap(Protocol):
-    """Sees output on its way to the user, and may change it."""
+    """A filter for output on its way to the user."""
 
     @property
-    def is_holding(self) -> bool: ...
+    def is_holding(self) -> bool:
+        """Whether some output is held back."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be shown of all that came; the rest is held back."""
+        """Return what can be shown of all output so far; the rest is held back."""
 
     def finish(self) -> bytes:
-        """Return what is held back: nothing more comes, or not soon."""
+        """Return what is held back, because no more output comes, or not soon."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostPaths:
-    """Where the app's files lie: *folders* on the device, *sources* on the host; the first that has a file counts."""
+    """The folders of the app's files: *folders* on the device, *sources* on the host, searched in this order."""
 
     folders: tuple[str, ...]
     sources: tuple[Path, ...]
 
     def find(self, path: str) -> Path | None:
-        """Return the host's file for *path* on the device."""
+        """Return the host's file for *path* on the device, None where there is none."""
         for folder in self.folders:
             if path.startswith(folder + "/"):
                 return self.find_relative(path[len(folder) + 1 :])
         return None
 
     def find_relative(self, path: str) -> Path | None:
+        """Return the host's file for a path relative to the app's folder, None where there is none."""
         if not path or ".." in path.split("/"):
             return None
         try:
@@ -54,13 +56,13 @@ class HostPaths:
 
 
 def host_paths(project: Path, folders: Sequence[str], *, has_build_system: bool) -> HostPaths:
-    """A wheel brings its packages without the folder that they lie in at home, as a rule `src`."""
+    """Return where to look for the app's files. A wheel leaves out the folder that they are in at home, often `src`."""
     sources = (project, project / "src", project / "lib", project / "python") if has_build_system else (project,)
     return HostPaths(folders=tuple(dict.fromkeys(folder for folder in folders if folder)), sources=sources)
 
 
 class PathRewriter:
-    """A `Tap` that puts the host's paths in. Output comes in pieces of any size, so the beginning of a path waits."""
+    """A `Tap` that replaces the device's paths with the host's. A path is held back until its end comes."""
 
     def __init__(self, paths: HostPaths) -> None:
         self._paths = paths
@@ -104,7 +106,7 @@ class PathRewriter:
         return path
 
     def _beginning_at_end(self, data: bytes) -> int:
-        """Return how many bytes at the end of *data* may be the beginning of a path of the app's."""
+        """Return how many bytes at the end of *data* may be the beginning of one of the app's paths."""
         most = min(len(data), max(len(prefix) for prefix in self._prefixes))
         for count in range(most, 0, -1):
             if any(prefix.startswith(data[-count:]) for prefix in self._prefixes):

@@ -1,4 +1,4 @@
-"""Where the time goes when an app starts: Python's own import times, and marks, taken out of what it prints."""
+"""Where an app's start spends its time: import times that Python prints, and marks of ours, taken out of the output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _IMPORT = re.compile(rb"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)\s*")
 _READY = re.compile(rb"incamera-startup: ready ([\d.]+)\s*")
 _OURS = (b"import time:", b"incamera-startup:")
-# Runs the words that follow it as `python3 WORDS` would, after it has told how old the process is.
+# Runs the arguments that follow it as `python3 ARGUMENTS` would, after it has printed the age of the process.
 BOOT = r"""
 def boot():
     import os, sys, time
@@ -58,10 +58,10 @@ class Import:
 
 @dataclass(slots=True)
 class Startup:
-    """What a run told of its start. Moments are of our clock (`time.monotonic`), None for what never came.
+    """What a run printed about its start. Times are of this computer (`time.monotonic`), None for what never happened.
 
-    *age* is how old the process was when the interpreter stood, by the camera's clock; *interpreter* are the modules
-    that it imported until then, *imports* those of the app.
+    *age* is how old the process was, in seconds, when the interpreter was ready. *interpreter* are the modules
+    imported until then, *imports* those of the app.
     """
 
     opened: float
@@ -73,7 +73,7 @@ class Startup:
     rows: list[tuple[int, str, float, float]] = field(default_factory=list)
 
     def take(self, line: bytes) -> None:
-        """Take a line that is for us."""
+        """Add what one of our lines says."""
         if match := _IMPORT.fullmatch(line):
             depth = len(match[3]) // 2
             self.rows.append((depth, match[4].decode("utf-8", "replace"), int(match[1]) / 1e6, int(match[2]) / 1e6))
@@ -83,28 +83,29 @@ class Startup:
             self.interpreter, self.rows = build_tree(self.rows), []
 
     def finish(self) -> None:
+        """Make the app's imports a tree; no more lines come."""
         self.imports, self.rows = build_tree(self.rows), []
 
 
 def build_tree(rows: Sequence[tuple[int, str, float, float]]) -> list[Import]:
-    """Return the imports of the top; Python tells of each after those that it imported itself, which lie deeper."""
+    """Return the imports at the top. Python prints a module after those that it imports, which are deeper."""
     waiting: dict[int, list[Import]] = {}
     for depth, name, own, seconds in rows:
         children = tuple(waiting.pop(depth + 1, []))
         waiting.setdefault(depth, []).append(Import(name=name, own=own, seconds=seconds, children=children))
-    # Where the app ended in the middle of an import, what that had imported stands alone.
+    # Where the app ended during an import, the modules imported by it have no parent.
     return [item for depth in sorted(waiting) for item in waiting[depth]]
 
 
 class StartupTap:
-    """Takes the lines that are for us out of the output, and passes the rest on to another tap."""
+    """A `Tap` that takes our lines out of the output, and passes the rest on to another tap."""
 
     def __init__(self, startup: Startup, inner: Tap, *, is_output: bool) -> None:
         self._startup = startup
         self._inner = inner
         self._is_output = is_output
         self._held = b""
-        self._in_line = False  # its beginning has been shown already
+        self._in_line = False  # the beginning of the line has been shown
 
     @property
     def is_holding(self) -> bool:
