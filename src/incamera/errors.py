@@ -102,11 +102,10 @@ class IntegrityError(FetchError):
 
 
 class ToolFailed(BuildError):
-    """Another program failed. *argv* is its command line; *tail* holds the last lines that it printed."""
+    """Another program failed. *tail* holds the last lines that it printed."""
 
-    def __init__(self, message: str, *, hint: str | None = None, argv: tuple[str, ...] = (), tail: str = "") -> None:
+    def __init__(self, message: str, *, hint: str | None = None, tail: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.argv = argv
         self.tail = tail
 
 

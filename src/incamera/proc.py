@@ -70,17 +70,15 @@ def run(
                         _write_log(log, words, *child.communicate(timeout=1))
                 raise
     except OSError as error:
-        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", hint=hint, argv=words) from error
+        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", hint=hint) from error
     except subprocess.TimeoutExpired as error:
-        raise ToolFailed(
-            f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint, argv=words
-        ) from error
+        raise ToolFailed(f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint) from error
     if log is not None:
         _write_log(log, words, stdout, stderr)
     if child.returncode:
         tail = _tail(stderr.strip() or stdout.strip())
         how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
-        raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, argv=words, tail=tail)
+        raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, tail=tail)
     return Result(stdout, stderr)
 
 
@@ -107,7 +105,7 @@ def running(
     try:
         child = _popen(words, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
     except OSError as error:
-        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
     with child:
         try:
             yield child
@@ -140,7 +138,7 @@ def start_service(
                 pass_fds=pass_fds,
             )
         except OSError as error:
-            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
 
 
 def detach_from_parent() -> None:
@@ -177,7 +175,7 @@ def start_tied(
                 preexec_fn=die_with_parent,
             )
         except OSError as error:
-            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", argv=words) from error
+            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
 
 
 def _popen(

@@ -160,6 +160,4 @@ def _explain_failure(failure: ToolFailed, sdist: SdistBuild, log: Path) -> ToolF
         hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {sdist.name} = "emulated"'
     else:
         hint += f'choose another version, or another source: [tool.incamera.sources] {sdist.name} = "deb"'
-    return ToolFailed(
-        f"{sdist.name} cannot be built for {sdist.target}: {failure}", hint=hint, argv=failure.argv, tail=failure.tail
-    )
+    return ToolFailed(f"{sdist.name} cannot be built for {sdist.target}: {failure}", hint=hint, tail=failure.tail)

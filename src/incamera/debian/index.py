@@ -41,7 +41,7 @@ class Deb:
     """One package of the archive.
 
     *filename* is its path in the archive, *archive* is "main" or "security". *size* is that of the `.deb`,
-    *installed_size* that of its files, in bytes. The other fields are as in the index.
+    in bytes. The other fields are as in the index.
     """
 
     package: str
@@ -51,12 +51,9 @@ class Deb:
     archive: str
     size: int
     sha256: str
-    installed_size: int = 0
     depends: str = ""
     pre_depends: str = ""
     provides: str = ""
-    multi_arch: str = ""
-    essential: bool = False
 
     def __str__(self) -> str:
         return f"{self.package} {self.version}"
@@ -135,12 +132,9 @@ class PackageIndex:
                 archive=archive,
                 size=int(fields["Size"]),
                 sha256=fields["SHA256"].lower(),
-                installed_size=int(fields.get("Installed-Size", 0)) * 1024,
                 depends=fields.get("Depends", ""),
                 pre_depends=fields.get("Pre-Depends", ""),
                 provides=fields.get("Provides", ""),
-                multi_arch=fields.get("Multi-Arch", ""),
-                essential=fields.get("Essential") == "yes",
             )
             # The path becomes part of a URL, and the hash part of a path in the store.
             if len(deb.sha256) != 64 or not deb.sha256.isalnum() or ".." in deb.filename.split("/"):

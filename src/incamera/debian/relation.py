@@ -10,7 +10,7 @@ from incamera.debian.version import compare_versions
 
 _ALTERNATIVE = re.compile(
     r"""\s*(?P<name>[a-zA-Z0-9][a-zA-Z0-9+.-]*)
-        (?: : (?P<qualifier>[a-zA-Z0-9][a-zA-Z0-9-]*) )?
+        (?: : [a-zA-Z0-9][a-zA-Z0-9-]* )?
         \s*(?: \( \s* (?P<operator><<|<=|>=|>>|=|<|>) \s* (?P<version>[^\s()<>=]+) \s* \) )?
         \s*(?: \[ (?P<architectures>[^\]]*) \] )?
         \s*(?P<profiles> (?: < [^>]* > \s* )* )""",
@@ -22,12 +22,14 @@ _OPERATORS = {"<": "<=", ">": ">="}
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One package that satisfies a relation. Without an *operator*, any version does."""
+    """One package that satisfies a relation. Without an *operator*, any version does.
+
+    A qualifier (`python3:any`) is left out: all packages that are looked at are of one architecture.
+    """
 
     name: str
     operator: str = ""
     version: str = ""
-    qualifier: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
@@ -80,9 +82,7 @@ def _parse_alternative(text: str, architecture: str) -> Alternative | None:
     if match["profiles"] and not _is_active(match["profiles"]):
         return None
     operator = match["operator"] or ""
-    return Alternative(
-        match["name"], _OPERATORS.get(operator, operator), match["version"] or "", match["qualifier"] or ""
-    )
+    return Alternative(match["name"], _OPERATORS.get(operator, operator), match["version"] or "")
 
 
 def _is_for(architecture: str, wanted: list[str]) -> bool:

@@ -48,11 +48,6 @@ def list_attach_sockets(session: Session) -> list[AttachSocket]:
     return [AttachSocket(app=_find_app(path), path=path) for path in listed]
 
 
-def list_agents(session: Session) -> list[str]:
-    """Return the names of the apps on the device that run under an agent."""
-    return sorted(socket.app for socket in list_attach_sockets(session) if socket.path == agent_socket(socket.app))
-
-
 def _find_app(path: str) -> str:
     folder, name = path.split("/")[-2:]
     return folder if name == SOCKET else name.removesuffix(".socket")

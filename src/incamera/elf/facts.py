@@ -39,7 +39,6 @@ class Segment(NamedTuple):
     offset: int
     address: int
     file_size: int
-    memory_size: int
     flags: int
     alignment: int
 

@@ -85,14 +85,14 @@ class Tables:
     def _program_header(self, number: int) -> tuple[int, Segment]:
         start = self.program_headers + number * self.program_header_size
         if self.is_64bit:
-            kind, flags, offset, address, _, size, memory, alignment = struct.unpack_from(
+            kind, flags, offset, address, _, size, _, alignment = struct.unpack_from(
                 self.byte_order + "IIQQQQQQ", self.data, start
             )
         else:
-            kind, offset, address, _, size, memory, flags, alignment = struct.unpack_from(
+            kind, offset, address, _, size, _, flags, alignment = struct.unpack_from(
                 self.byte_order + "IIIIIIII", self.data, start
             )
-        return kind, Segment(offset, address, size, memory, flags, alignment)
+        return kind, Segment(offset, address, size, flags, alignment)
 
     def _read_dynamic(self, table: Segment) -> list[tuple[int, int]]:
         """Return the tags and values up to the null entry. Loaders ignore the size in the header, too."""

@@ -192,7 +192,7 @@ class _Builder:
     def _explain(self, failure: ToolFailed) -> ToolFailed:
         printed = self._logs[-1].read_text("utf-8", "replace") if self._logs[-1].exists() else failure.tail
         tail = explain_output(printed.replace(f"{_BUILD}/project/", "").splitlines()[1:], ())
-        return ToolFailed(str(failure), hint=failure.hint, argv=failure.argv, tail=tail)
+        return ToolFailed(str(failure), hint=failure.hint, tail=tail)
 
 
 def _expand(text: str) -> str:

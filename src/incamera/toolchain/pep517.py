@@ -182,12 +182,11 @@ class _Builder:
         printed = printed.replace(f"{folder.root}/project/", "").replace("/incamera/project/", "")
         tail = explain_output(printed.splitlines()[1:], folder.dropped)
         if not self._refusals.wanted:
-            return ToolFailed(str(failure), hint=failure.hint, argv=failure.argv, tail=tail)
+            return ToolFailed(str(failure), hint=failure.hint, tail=tail)
         wanted = ", ".join(self._refusals.wanted)
         return ToolFailed(
             f"{failure}: it wanted to download {wanted}, and builds may not download",
             hint=failure.hint or "add a -dev package that has what the build looks for, or set the build to do without",
-            argv=failure.argv,
             tail=tail,
         )
 

@@ -29,9 +29,6 @@ def test_a_device_with_the_other_architecture(app: Path, incamera: Run, camera: 
     assert_error(done, 4, f"{camera.name} is armv7hf", "aarch64", "--target")
 
 
-PLACES = ("/tmp", "/usr/local/packages")
-
-
 # Fills the flash, and of RAM all but what a camera needs to live; there is no card.
 CARD = "/var/spool/storage/SD_DISK"
 PULL = f"""
