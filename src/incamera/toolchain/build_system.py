@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 
@@ -59,8 +60,6 @@ def _parse_build_system(path: Path, table: object) -> BuildSystem:
 
 def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
     """Return the normalised names of *requirements*; what is none is left to whoever installs them."""
-    from packaging.utils import canonicalize_name
-
     names = set()
     for text in requirements:
         try:
