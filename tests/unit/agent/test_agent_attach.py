@@ -17,7 +17,7 @@ import pytest
 from incamera.runtime.agent import STARTER_TEXT
 
 from .agent_process import AgentProcess, Talk, find_pythons, plain_environment
-from .test_agent_plain import ENDS, LOOK
+from .test_agent_fork import ENDS, LOOK
 
 pytestmark = pytest.mark.starts_processes
 
