@@ -72,7 +72,7 @@ def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
     ended = json.loads(incamera("stop", "-C", project, "--device", camera.name, "--json").out)["ended"]
     assert {"app", "agent", "fork server"} <= {item["role"] for item in ended}
     assert watched.finish() == 4
-    assert "the app was ended from elsewhere" in watched.text
+    assert "the app was stopped by another command" in watched.text
     assert json.loads(incamera("ps", "--device", camera.name, "--json").out)["processes"] == []
 
 

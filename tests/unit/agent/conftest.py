@@ -13,7 +13,7 @@ from .agent_process import AgentProcess
 
 @pytest.fixture
 def start_agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
-    """Starts agents that end with the test."""
+    """Starts agents, which end with the test."""
     app = tmp_path / "bundle" / "app"
     app.mkdir(parents=True)
     (app / "app.py").write_text("print('hello')\n")
@@ -30,7 +30,7 @@ def start_agent(tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
 
 @pytest.fixture
 def agent(start_agent: Callable[..., AgentProcess]) -> AgentProcess:
-    """An agent with a warm process, and a live folder with an app that says hello."""
+    """An agent with a fork server, and a live folder with an app that prints `hello`."""
     agent = start_agent()
     agent.begin()
     return agent

@@ -1,22 +1,23 @@
-"""An app that is a Python of its own, and those who look into it."""
+"""An app that is a Python of its own, and clients of its attach socket."""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.runtime.agent import STARTER_TEXT
 
-from .agent_process import AgentProcess, Talk, find_pythons, plain_environment
+from .agent_process import AgentProcess, Client, find_pythons, plain_environment
 from .test_agent_fork import ENDS, LOOK
 
 pytestmark = pytest.mark.starts_processes
@@ -35,7 +36,7 @@ sys.exit(5)
 
 
 class Plain:
-    """Starts apps as a bundle does whose runtime has the starter."""
+    """Starts apps as a bundle does whose runtime has the starter, in *folder*."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,20 +44,32 @@ class Plain:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.connections: list[socket.socket] = []
         (folder / "site").mkdir()
-        # What Python does with a .pth file in a folder of its own, this test may not have.
+        # A .pth file works in a site-packages folder only; Python imports sitecustomize from any.
         (folder / "site" / "sitecustomize.py").write_text(STARTER_TEXT)
 
     def start(self, source: str, *, python: str = sys.executable, attachable: bool = True) -> subprocess.Popen[bytes]:
         (self.folder / "app.py").write_text(source)
         environment = plain_environment({"INCAMERA_ATTACH": str(self.socket)} if attachable else None)
         environment["PYTHONPATH"] = f"{self.folder / 'site'}:{environment['PYTHONPATH']}"
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([python, "app.py"], cwd=self.folder, env=environment, **pipes)  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            [python, "app.py"],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self.processes.append(process)
-        return process  # type: ignore[no-any-return]
+        return process
 
-    def call(self) -> Talk:
-        """Connect, and say nothing yet."""
+    def start_app(self, *, python: str = sys.executable) -> subprocess.Popen[bytes]:
+        """Start APP and wait until it is in `wait_here`."""
+        process = self.start(APP, python=python)
+        assert read_line(process) == b"on\n"
+        return process
+
+    def call(self) -> Client:
+        """Connect without a greeting."""
         connection = socket.socket(socket.AF_UNIX)
         self.connections.append(connection)
         connection.connect(str(self.socket))
@@ -67,12 +80,12 @@ class Plain:
             except OSError:  # the app has ended, or the test
                 return b""
 
-        return Talk(read, connection.sendall)
+        return Client(read, connection.sendall)
 
-    def connect(self) -> Talk:
-        talk = self.call()
-        talk.ask("hello", "hello", protocol=1, tool="test")
-        return talk
+    def connect(self) -> Client:
+        client = self.call()
+        client.hello()
+        return client
 
 
 @pytest.fixture
@@ -86,59 +99,63 @@ def plain(tmp_path: Path) -> Iterator[Plain]:
         connection.close()
 
 
-def evaluate(talk: Talk, source: str) -> str:
-    talk.output["output"] = b""
-    talk.ask("eval", "evaluated", session=1, source=source)
-    return talk.output["output"].decode()
+def evaluate(client: Client, source: str) -> str:
+    """Evaluate *source* in the client's first console; return what that printed."""
+    client.output["output"] = b""
+    client.ask("eval", "evaluated", session=1, source=source)
+    return client.output["output"].decode()
 
 
-def await_line(process: subprocess.Popen[bytes]) -> bytes:
+def read_line(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     return process.stdout.readline()
 
 
+def finish(process: subprocess.Popen[bytes], data: bytes | None = None) -> tuple[bytes, bytes]:
+    return process.communicate(data, timeout=PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize("python", find_pythons())
-def test_one_looks_into_it_and_it_goes_on(plain: Plain, python: str) -> None:
-    app = plain.start(APP, python=python)
-    assert await_line(app) == b"on\n"
+def test_app_goes_on_while_a_client_evaluates_in_it(plain: Plain, python: str) -> None:
+    app = plain.start_app(python=python)
     assert stat.S_IMODE(plain.socket.stat().st_mode) == 0o600
-    talk = plain.connect()
-    told = talk.ask("attach", "attached")
-    assert (told["pid"], told["folder"]) == (app.pid, str(plain.folder))
-    assert evaluate(talk, "count += 1; count") == "4\n"
-    assert "count" in talk.ask("complete", "completions", session=1, text="cou")["matches"]
-    (thread,) = talk.ask("stacks", "stacks")["threads"]
+    client = plain.connect()
+    attached = client.ask("attach", "attached")
+    assert (attached["pid"], attached["folder"]) == (app.pid, str(plain.folder))
+    assert evaluate(client, "count += 1; count") == "4\n"
+    assert "count" in client.ask("complete", "completions", session=1, text="cou")["matches"]
+    (thread,) = client.ask("stacks", "stacks")["threads"]
     assert [frame["function"] for frame in thread["frames"]] == ["<module>", "wait_here"]
-    # `threading`, which the app hasn't imported, isn't mistaken about which thread is the main one.
-    assert evaluate(talk, f"import threading; threading.main_thread().native_id == {app.pid}") == "True\n"
-    assert evaluate(talk, "ended = True") == ""
-    assert app.communicate(timeout=30) == (b"", b"")
+    # The app has not imported `threading`: the agent did, in another thread, and it still knows the main thread.
+    assert evaluate(client, f"import threading; threading.main_thread().native_id == {app.pid}") == "True\n"
+    assert evaluate(client, "ended = True") == ""
+    assert finish(app) == (b"", b"")
     assert app.returncode == 5
-    talk.await_end()
+    client.wait_for_end()
 
 
 @pytest.mark.parametrize("python", find_pythons())
-def test_the_app_finds_what_it_would_find_without(plain: Plain, python: str) -> None:
+def test_attachable_app_finds_what_any_app_finds(plain: Plain, python: str) -> None:
     found = []
     for attachable in (True, False):
-        out, error = plain.start(LOOK, python=python, attachable=attachable).communicate(b"in", timeout=30)
+        out, error = finish(plain.start(LOOK, python=python, attachable=attachable), b"in")
         assert not error
         found.append(json.loads(out))
     assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_it_ends_as_it_would_without(plain: Plain, name: str) -> None:
+def test_attachable_app_ends_as_any_app_ends(plain: Plain, name: str) -> None:
     ends = []
     for attachable in (True, False):
         app = plain.start(ENDS[name][0], attachable=attachable)
-        ends.append((*app.communicate(timeout=30), app.returncode))
+        ends.append((*finish(app), app.returncode))
     assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("python", find_pythons())
 @pytest.mark.parametrize("started", ["plain", "warm"])
-def test_it_may_fork_and_can_be_looked_into_after_that(
+def test_app_that_forks_gets_no_warning_and_can_be_attached_to_afterwards(
     plain: Plain, start_agent: Callable[..., AgentProcess], python: str, started: str
 ) -> None:
     source = (
@@ -149,78 +166,72 @@ def test_it_may_fork_and_can_be_looked_into_after_that(
     )
     if started == "plain":
         app = plain.start(source + APP, python=python)
-        assert [await_line(app) for _ in range(4)] == [b"child 1\n"] * 3 + [b"on\n"]
-        talk = plain.connect()
-        talk.ask("attach", "attached")
-        assert evaluate(talk, "count") == "3\n"
-        evaluate(talk, "ended = True")
-        assert app.communicate(timeout=30) == (b"", b"")
+        assert [read_line(app) for _ in range(4)] == [b"child 1\n"] * 3 + [b"on\n"]
+        client = plain.connect()
+        client.ask("attach", "attached")
+        assert evaluate(client, "count") == "3\n"
+        evaluate(client, "ended = True")
+        assert finish(app) == (b"", b"")
     else:
         agent = start_agent(python=python)
         agent.begin()
-        agent.change({"app.py": source + APP})
-        agent.start()
-        agent.await_output(b"on\n")
-        talk = agent.connect()
-        talk.ask("attach", "attached")
-        assert evaluate(talk, "count") == "3\n"
-        evaluate(talk, "ended = True")
-        assert agent.wait("exited")["code"] == 5
+        agent.run_until_on(source + APP)
+        client = agent.connect()
+        client.ask("attach", "attached")
+        assert evaluate(client, "count") == "3\n"
+        evaluate(client, "ended = True")
+        assert agent.wait_for("exited")["code"] == 5
         assert agent.output["stderr"] == b""
 
 
-def test_a_run_that_the_agent_started_cold_can_be_looked_into(agent: AgentProcess, plain: Plain) -> None:
+def test_cold_run_can_be_attached_to_through_the_agent(agent: AgentProcess, plain: Plain) -> None:
     agent.change({"app.py": APP})
     path = f"{plain.folder / 'site'}:{plain_environment()['PYTHONPATH']}"
     started = agent.start("-X", "dev", "app.py", environment={"PYTHONPATH": path})
     assert started["warm"] is False
-    agent.await_output(b"on\n")
-    talk = agent.connect()
-    talk.ask("attach", "attached")
-    assert evaluate(talk, "count") == "3\n"
-    assert talk.ask("stacks", "stacks")["threads"][0]["frames"][-1]["function"] == "wait_here"
-    evaluate(talk, "ended = True")
-    assert agent.wait("exited")["code"] == 5
-    assert talk.wait("exited")["code"] == 5
+    agent.wait_for_output(b"on\n")
+    client = agent.connect()
+    client.ask("attach", "attached")
+    assert evaluate(client, "count") == "3\n"
+    assert client.ask("stacks", "stacks")["threads"][0]["frames"][-1]["function"] == "wait_here"
+    evaluate(client, "ended = True")
+    assert agent.wait_for("exited")["code"] == 5
+    assert client.wait_for("exited")["code"] == 5
 
 
-def test_a_socket_that_cannot_be_made_is_no_reason_not_to_run(plain: Plain) -> None:
+def test_app_runs_when_its_attach_socket_cannot_be_opened(plain: Plain) -> None:
     plain.socket = plain.folder / "missing" / "app.socket"
     app = plain.start("import os; print('INCAMERA_ATTACH' in os.environ)")
-    assert app.communicate(timeout=30) == (b"False\n", b"")
+    assert finish(app) == (b"False\n", b"")
 
 
-def test_several_may_look_and_whoever_leaves_takes_what_they_evaluate_along(plain: Plain) -> None:
-    app = plain.start(APP)
-    await_line(app)
+def test_client_that_leaves_ends_what_it_evaluates_and_no_other_console(plain: Plain) -> None:
+    app = plain.start_app()
     first, second = plain.connect(), plain.connect()
-    for talk in (first, second):
-        talk.ask("attach", "attached")
+    for client in (first, second):
+        client.ask("attach", "attached")
     first.send("eval", session=1, source="import time\nwhile True: time.sleep(0.01)\n", mode="exec")
     assert evaluate(second, "count") == "3\n"
     first.send("goodbye")
-    first.await_end()
-    tasks = Path(f"/proc/{app.pid}/task")
-    deadline = time.monotonic() + 30
-    while len(list(tasks.iterdir())) > 4:  # main, ear, the second visitor and their console
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    first.wait_for_end()
+    # The main thread, the listener, the second client and its console.
+    wait_until(lambda: len(os.listdir(f"/proc/{app.pid}/task")) <= 4, "the first client's threads end")  # noqa: PTH208
     assert evaluate(second, "count") == "3\n"
 
 
 @pytest.mark.parametrize("asked", ["start", "put", "reload", "nonsense"])
-def test_who_looks_in_may_not_touch(plain: Plain, asked: str) -> None:
-    await_line(plain.start(APP))
-    talk = plain.connect()
-    talk.send(asked, run="plain", id=1)
-    error: dict[str, Any] = talk.wait("error")
+def test_client_of_the_attach_socket_may_not_change_the_run(plain: Plain, asked: str) -> None:
+    plain.start_app()
+    client = plain.connect()
+    client.send(asked, run="plain", id=1)
+    error: dict[str, Any] = client.wait_for("error")
     assert (error["kind"], error["id"]) == ("request", 1)
 
 
-def test_another_version_is_refused_by_both_numbers(plain: Plain) -> None:
-    await_line(plain.start(APP))
-    talk = plain.call()
-    error = talk.ask("hello", "error", protocol=2, tool="9.9")
+def test_client_of_another_protocol_is_refused_with_both_versions(plain: Plain) -> None:
+    plain.start_app()
+    client = plain.call()
+    error = client.ask("hello", "error", protocol=2, tool="9.9")
     assert (error["kind"], error["protocol"]) == ("protocol", 1)
     assert "9.9" in error["message"]
-    talk.await_end()
+    client.wait_for_end()

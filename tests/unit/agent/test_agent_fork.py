@@ -1,17 +1,16 @@
-"""A run, which is a fork, is what `python3 app.py` would have been."""
+"""A run is a fork of the fork server, and is what `python3 app.py` would be."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .agent_process import AgentProcess, find_pythons
+from .agent_process import SOURCE, AgentProcess, find_pythons
 
 pytestmark = pytest.mark.starts_processes
 
@@ -72,8 +71,9 @@ ENDS = {
     "an interrupt": ("raise KeyboardInterrupt", []),
     "exit functions": ("import atexit; atexit.register(print, 'last', flush=True); print('first')", []),
     "a thread": (
-        "import threading, time\n"
-        "threading.Thread(target=lambda: (time.sleep(0.1), print('late'))).start()\nprint('early')\n",
+        "import threading\n"
+        "early = threading.Event()\nthreading.Thread(target=lambda: (early.wait(), print('late'))).start()\n"
+        "print('early')\nearly.set()\n",
         [],
     ),
     "a bad thread": (
@@ -99,8 +99,8 @@ ENDS = {
 }
 
 
-def plain(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Return what happens without an agent."""
+def run_plain(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run `python3 ARGUMENTS` in the live folder without the agent."""
     return subprocess.run(
         [agent.python, *arguments],
         cwd=agent.live,
@@ -112,13 +112,14 @@ def plain(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> subproces
     )
 
 
-def by_agent(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+def run_forked(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+    """Run the same through the agent; return its exit code, output and errors."""
     agent.output.update(stdout=b"", stderr=b"")
     agent.start(*arguments)
     if stdin:
         agent.send("stdin", stdin, run="r")
     agent.send("stdin", run="r")
-    end = agent.wait("exited")
+    end = agent.wait_for("exited")
     code = end["code"] if end["signal"] is None else -end["signal"]
     return code, agent.output["stdout"], agent.output["stderr"]
 
@@ -127,50 +128,46 @@ def by_agent(agent: AgentProcess, *arguments: str, stdin: bytes = b"") -> tuple[
 @pytest.mark.parametrize(
     "arguments", [["app.py", "a", "--b"], ["-m", "app", "x"], ["./app.py"], ["-u", "app.py"]], ids=str
 )
-def test_an_app_finds_what_it_always_finds(
+def test_fork_finds_what_a_start_finds(
     start_agent: Callable[..., AgentProcess], python: str, arguments: list[str]
 ) -> None:
     agent = start_agent(python=python)
     agent.begin(["json", "decimal"])
     agent.change({"app.py": LOOK})
-    expected = json.loads(plain(agent, *arguments, stdin="a\r\nü\n".encode()).stdout)
-    code, out, err = by_agent(agent, *arguments, stdin="a\r\nü\n".encode())
+    expected = json.loads(run_plain(agent, *arguments, stdin="a\r\nü\n".encode()).stdout)
+    code, out, err = run_forked(agent, *arguments, stdin="a\r\nü\n".encode())
     assert code == 0, err
     found = json.loads(out)
     if "-u" in arguments:
-        # The one thing that only the interpreter itself could set.
+        # Only the interpreter can set this one.
         expected.pop("flags"), found.pop("flags")
     assert found == expected
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_an_app_ends_as_it_always_does(agent: AgentProcess, how: str) -> None:
+def test_fork_ends_as_a_start_ends(agent: AgentProcess, how: str) -> None:
     source, arguments = ENDS[how]
-    if how == "no Python":  # which a batch would not let pass
+    if how == "no Python":  # a batch with it would be refused
         agent.change({"app.py": "pass"})
         (agent.live / "app.py").write_text(source)
         for cached in (agent.live / "__pycache__").iterdir():
             cached.unlink()
     else:
         agent.change({"app.py": source})
-    done = plain(agent, *(arguments or ["app.py"]))
-    assert by_agent(agent, *(arguments or ["app.py"])) == (done.returncode, done.stdout, done.stderr)
+    done = run_plain(agent, *(arguments or ["app.py"]))
+    assert run_forked(agent, *(arguments or ["app.py"])) == (done.returncode, done.stdout, done.stderr)
 
 
-def test_an_app_is_told_of_its_end_by_a_signal_of_the_host(agent: AgentProcess) -> None:
-    agent.change(
-        {"app.py": "import time\ntry:\n    print('on', flush=True); time.sleep(60)\nfinally:\n    print('off')\n"}
-    )
-    agent.start()
-    agent.await_output(b"on")
+def test_interrupt_from_the_host_ends_the_app_with_a_traceback_of_its_own(agent: AgentProcess) -> None:
+    agent.run_until_on("import time\ntry:\n    print('on', flush=True); time.sleep(600)\nfinally:\n    print('off')\n")
     agent.send("signal", run="r", name="INT")
-    end = agent.wait("exited")
+    end = agent.wait_for("exited")
     assert (end["code"], end["signal"], agent.output["stdout"]) == (None, 2, b"on\noff\n")
     assert agent.output["stderr"].startswith(b"Traceback (most recent call last):\n  File")
     assert b"incamera_agent" not in agent.output["stderr"]
 
 
-def test_nothing_leaks_from_run_to_run(agent: AgentProcess) -> None:
+def test_run_changes_nothing_for_the_next_one(agent: AgentProcess) -> None:
     poison = """\
 import builtins, json, os, signal, sys, threading, gc, warnings, random, locale
 builtins.print = None
@@ -187,13 +184,13 @@ os.close(0)
 threading.Thread(target=__import__("time").sleep, args=(0.2,)).start()
 """
     agent.change({"app.py": LOOK})
-    before = by_agent(agent)
+    before = run_forked(agent)
     agent.run(poison)
     agent.change({"app.py": LOOK})
-    assert by_agent(agent) == before
+    assert run_forked(agent) == before
 
 
-def test_every_run_has_its_own_random_numbers(start_agent: Callable[..., AgentProcess]) -> None:
+def test_each_run_has_random_numbers_of_its_own(start_agent: Callable[..., AgentProcess]) -> None:
     agent = start_agent()
     agent.begin(["random", "uuid", "tempfile"])
     source = (
@@ -207,14 +204,14 @@ def test_every_run_has_its_own_random_numbers(start_agent: Callable[..., AgentPr
     assert len(numbers) == 9
 
 
-def test_a_package_with_its_own_generator_is_told_to_begin_anew(
+def test_numpys_random_generator_is_seeded_in_each_run(
     start_agent: Callable[..., AgentProcess], tmp_path: Path
 ) -> None:
     package = tmp_path / "packages" / "numpy" / "random"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").write_text("from . import random\n")
     (package / "__init__.py").write_text("state = 1\ndef seed():\n    global state\n    state = 'fresh'\n")
-    path = os.pathsep.join((str(package.parents[1]), str(Path(sys.modules["incamera_agent"].__path__[0]).parent)))
+    path = os.pathsep.join((str(package.parents[1]), str(SOURCE)))
     agent = start_agent(environment={"PYTHONPATH": path})
     agent.begin(["numpy"])
     agent.run("import numpy; print(numpy.random.state)")
@@ -231,21 +228,20 @@ def test_a_package_with_its_own_generator_is_told_to_begin_anew(
     ],
     ids=str,
 )
-def test_settings_that_count_only_at_the_start_make_it_a_cold_one(
+def test_variable_that_python_reads_at_its_start_makes_the_start_cold(
     agent: AgentProcess, environment: dict[str, str], warm: bool
 ) -> None:
     agent.change({"app.py": "import os, sys; print({n: os.environ[n] for n in sys.argv[1:]}, hash('x'))"})
     started = agent.start("app.py", *environment, environment=environment)
-    agent.wait("exited")
+    agent.wait_for("exited")
     assert started["warm"] is warm
     assert agent.output["stdout"].decode().startswith(str(environment))
     if not warm:
         assert next(iter(environment)) in started["cold_reason"]
 
 
-def test_without_a_terminal_lines_come_as_they_are_printed(agent: AgentProcess) -> None:
-    agent.change({"app.py": "import time; print('line'); time.sleep(60)"})
+def test_line_buffered_output_arrives_line_by_line(agent: AgentProcess) -> None:
+    agent.change({"app.py": "import time; print('line'); time.sleep(600)"})
     agent.start(line_buffered=True)
-    agent.await_output(b"line\n")
-    agent.send("stop", run="r", grace=1)
-    agent.wait("exited")
+    agent.wait_for_output(b"line\n")
+    agent.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 
@@ -29,6 +28,14 @@ while not reloading():
     time.sleep(0.01)
 print("returned", flush=True)
 """
+# An app that returns when it is asked to.
+LOOP = (
+    "import time\nfrom incamera_agent import reloading\nprint('@', flush=True)\n"
+    "while not reloading(): time.sleep(0.01)\n"
+)
+# An app that looks as if it would return when it is asked to, and does not.
+DEAF = "import time\nfrom incamera_agent import reloading\nreloading()\nprint('on', flush=True)\ntime.sleep(600)\n"
+NEVER_ASKS = "import time\nprint('on', flush=True)\ntime.sleep(600)\n"
 
 
 def lines(agent: AgentProcess) -> list[list[str]]:
@@ -38,168 +45,140 @@ def lines(agent: AgentProcess) -> list[list[str]]:
 def begin(agent: AgentProcess) -> None:
     agent.change({"app.py": KEEPS.replace("@WORD@", "one"), "helper.py": "WORD = 'a'\n"})
     agent.start()
-    agent.await_output(b"one a")
+    agent.wait_for_output(b"one a")
 
 
-def test_a_reload_keeps_what_is_dear_and_reads_the_rest_anew(agent: AgentProcess) -> None:
+def test_reload_keeps_objects_and_imports_the_rest_again(agent: AgentProcess) -> None:
     begin(agent)
     agent.change({"app.py": KEEPS.replace("@WORD@", "two"), "helper.py": "WORD = 'b'\n"})
-    told = agent.ask("reload", "reloaded", run="r")
-    agent.await_output(b"two b")
+    answer = agent.ask("reload", "reloaded", run="r")
+    agent.wait_for_output(b"two b")
     opened, first, returned, second = lines(agent)
-    assert told["kept"] == ["stream"]
+    assert answer["kept"] == ["stream"]
     assert (opened, returned) == (["opened"], ["returned"])
     assert first[2:] == second[2:]
-    # Only the helper: the second and every later reload work the same way.
+    # A second reload, of the helper alone.
     agent.change({"helper.py": "WORD = 'c'\n"})
     agent.ask("reload", "reloaded", run="r")
-    agent.await_output(b"two c")
+    agent.wait_for_output(b"two c")
     agent.change({"app.py": "print('end')\n"})
     agent.ask("reload", "reloaded", run="r")
-    assert agent.wait("exited")["code"] == 0
-    # What the new code doesn't keep is closed when the process ends.
+    assert agent.wait_for("exited")["code"] == 0
+    # What the new code does not ask for is closed when the process ends.
     assert lines(agent)[-2:] == [["end"], ["closed"]]
 
 
-def test_what_is_not_kept_any_more_is_closed_at_the_next_reload(agent: AgentProcess) -> None:
+def test_object_that_the_code_did_not_ask_for_is_closed_at_the_next_reload(agent: AgentProcess) -> None:
     begin(agent)
-    loop = (
-        "from incamera_agent import reloading\nimport time\nprint('@', flush=True)\n"
-        "while not reloading(): time.sleep(0.01)\n"
-    )
-    agent.change({"app.py": loop.replace("@", "without")})
+    agent.change({"app.py": LOOP.replace("@", "without")})
     agent.ask("reload", "reloaded", run="r")
-    agent.await_output(b"without")
+    agent.wait_for_output(b"without")
     assert ["closed"] not in lines(agent)
-    agent.change({"app.py": loop.replace("@", "still")})
+    agent.change({"app.py": LOOP.replace("@", "still")})
     assert agent.ask("reload", "reloaded", run="r")["kept"] == ["stream"]
-    agent.await_output(b"still")
+    agent.wait_for_output(b"still")
     assert lines(agent)[-2:] == [["closed"], ["still"]]
 
 
 @pytest.mark.parametrize(
-    ("app", "why"),
+    "app",
     [
-        ("import time\nprint('on', flush=True)\ntime.sleep(60)\n", "it never asks"),
-        (
-            "import time\nfrom incamera_agent import reloading\nreloading()\nprint('on', flush=True)\ntime.sleep(60)\n",
-            "it asks once",
-        ),
-        (
+        pytest.param(NEVER_ASKS, id="never asks"),
+        pytest.param(DEAF, id="asks once"),
+        pytest.param(
             "import threading, time\nfrom incamera_agent import reloading\n"
             "threading.Thread(target=time.sleep, args=(60,)).start()\nprint('on', flush=True)\n"
             "while not reloading(): time.sleep(0.01)\n",
-            "a thread goes on",
+            id="a thread goes on",
         ),
     ],
-    ids=lambda value: value if "\n" not in value else "",
 )
-def test_an_app_that_does_not_return_is_started_anew(agent: AgentProcess, app: str, why: str) -> None:
-    agent.change({"app.py": app})
-    first = agent.start()
-    agent.await_output(b"on")
-    agent.change({"app.py": "print('new', flush=True)\nimport time\ntime.sleep(60)\n"})
-    told = agent.ask("reload", "restarted", run="r", grace=0.5)
-    agent.await_output(b"new")
-    assert told["pid"] != first["pid"]
-    assert told["warm"] is True
-    assert not [message for message, _ in agent.messages if message["type"] == "exited"]
+def test_app_that_does_not_return_is_started_again(agent: AgentProcess, app: str) -> None:
+    first = agent.run_until_on(app)
+    agent.change({"app.py": "print('new', flush=True)\nimport time\ntime.sleep(600)\n"})
+    answer = agent.ask("reload", "restarted", run="r", grace=0.5)
+    agent.wait_for_output(b"new")
+    assert answer["pid"] != first["pid"]
+    assert answer["warm"] is True
+    assert not agent.received("exited")
 
 
-def test_an_app_that_has_ended_is_started_again(agent: AgentProcess) -> None:
+def test_app_that_has_ended_is_started_by_a_reload(agent: AgentProcess) -> None:
     agent.run("import sys; print(sys.argv[1:])")
     agent.change({"app.py": "import sys; print('new', sys.argv[1:])"})
     agent.ask("reload", "restarted", run="r", arguments=["app.py", "word"])
-    agent.wait("exited")
+    agent.wait_for("exited")
     assert agent.output["stdout"] == b"[]\nnew ['word']\n"
 
 
-def test_an_error_while_returning_is_shown_and_the_new_code_runs(agent: AgentProcess) -> None:
-    agent.change(
-        {
-            "app.py": "import time\nfrom incamera_agent import reloading\nprint('on', flush=True)\n"
-            "while not reloading(): time.sleep(0.01)\n1 / 0\n"
-        }
-    )
-    agent.start()
-    agent.await_output(b"on")
+def test_exception_on_return_is_shown_and_the_new_code_runs(agent: AgentProcess) -> None:
+    agent.run_until_on(f"{LOOP.replace('@', 'on')}1 / 0\n")
     agent.change({"app.py": "print('new')\n"})
     agent.ask("reload", "reloaded", run="r")
-    assert agent.wait("exited")["code"] == 0
+    assert agent.wait_for("exited")["code"] == 0
     assert agent.output["stdout"] == b"on\nnew\n"
     assert agent.output["stderr"].startswith(b'Traceback (most recent call last):\n  File "')
     assert agent.output["stderr"].rstrip().endswith(b"ZeroDivisionError: division by zero")
     assert b"incamera_agent" not in agent.output["stderr"]
 
 
-def test_reloads_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> None:
+def test_many_reloads_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> None:
     begin(agent)
     for number in range(20):
         agent.change({"helper.py": f"WORD = 'w{number}'\n"})
         agent.send("reload", run="r")
-    agent.await_output(b"w19 ")
-    agent.send("stop", run="r", grace=1)
-    agent.wait("exited")
+    agent.wait_for_output(b"w19 ")
+    agent.stop()
 
 
-def test_a_restart_for_which_there_is_no_room_is_told_and_the_next_one_works(agent: AgentProcess) -> None:
-    agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
+def test_many_restarts_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> None:
+    agent.change(
+        {"app.py": "import helper, time\nprint(helper.WORD, flush=True)\ntime.sleep(600)\n", "helper.py": "WORD = 'a'"}
+    )
     agent.start()
-    agent.await_output(b"on")
+    agent.wait_for_output(b"a\n")
+    for number in range(10):
+        agent.change({"helper.py": f"WORD = 'w{number}'\n"})
+        agent.send("reload", run="r", grace=0.5)
+    agent.wait_for_output(b"w9\n")
+    agent.stop()
+    assert lines(agent)[-1] == ["w9"]
+
+
+def test_restart_without_free_descriptors_is_an_error_and_the_next_one_works(agent: AgentProcess) -> None:
+    agent.run_until_on(NEVER_ASKS)
     agent.change({"app.py": "print('new', flush=True)\n"})
     limits = resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE)
-    # Room for two, to look at /proc: not for the streams of another run.
+    # Room for two, to read /proc, and not for the streams of another run.
     used = {int(entry.name) for entry in Path(f"/proc/{agent.process.pid}/fd").iterdir()}
     limit = next(number for number in count(2) if number - sum(each < number for each in used) == 2)
     resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
     agent.send("reload", run="r", grace=0.5)
-    assert "Too many open files" in agent.wait("error")["message"]
+    assert "Too many open files" in agent.wait_for("error")["message"]
     resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, limits)
     agent.ask("reload", "restarted", run="r")
-    assert agent.wait("exited")["code"] == 0
+    assert agent.wait_for("exited")["code"] == 0
     assert agent.output["stdout"] == b"on\nnew\n"
 
 
-def test_what_is_stopped_while_it_should_reload_is_not_started_again(agent: AgentProcess) -> None:
-    """The app returns late: it is still to load the new code when it is stopped."""
-    late = "import time\nfrom incamera_agent import reloading\nprint('on', flush=True)\ntime.sleep(60)\n"
-    agent.change({"app.py": late})
-    agent.start()
-    agent.await_output(b"on")
-    agent.send("reload", run="r", grace=20)
-    agent.send("stop", run="r", grace=1)
-    agent.wait("exited")
+def test_app_stopped_before_it_returns_for_a_reload_is_not_started_again(agent: AgentProcess) -> None:
+    agent.run_until_on(DEAF)
+    agent.send("reload", run="r", grace=60)
+    agent.stop()
     assert agent.output["stdout"] == b"on\n"
-    assert not [message for message, _ in agent.messages if message["type"] == "restarted"]
+    assert not agent.received("restarted")
 
 
-def test_what_is_stopped_while_it_is_started_again_ends(agent: AgentProcess) -> None:
-    agent.change({"app.py": "import time\nprint('on', flush=True)\ntime.sleep(60)\n"})
-    agent.start()
-    agent.await_output(b"on")
-    # Everything in one piece: the new process is not there when the agent reads the last of it.
+def test_app_stopped_while_it_is_started_again_ends(agent: AgentProcess) -> None:
+    agent.run_until_on(NEVER_ASKS)
     agent.send("signal", run="r", name="KILL")
-    agent.wait("exited")
+    agent.wait_for("exited")
+    # Both requests at once: the new process does not exist yet when the agent reads the second.
     agent.send("reload", run="r")
-    agent.send("stop", run="r", grace=1)
-    assert agent.wait("exited")["reason"] == "stopped"
+    assert agent.stop()["reason"] == "stopped"
 
 
-def test_reloads_in_a_row_of_an_app_that_never_asks_end_with_the_newest_code(agent: AgentProcess) -> None:
-    agent.change(
-        {"app.py": "import helper, time\nprint(helper.WORD, flush=True)\ntime.sleep(60)\n", "helper.py": "WORD = 'a'"}
-    )
-    agent.start()
-    agent.await_output(b"a\n")
-    for number in range(10):
-        agent.change({"helper.py": f"WORD = 'w{number}'\n"})
-        agent.send("reload", run="r", grace=0.5)
-    agent.await_output(b"w9\n")
-    time.sleep(0.1)
-    assert lines(agent)[-1] == ["w9"]
-
-
-def test_without_an_agent_it_is_made_and_closed_and_nobody_reloads() -> None:
+def test_keep_and_reloading_work_without_an_agent() -> None:
     source = (
         "from incamera_agent import keep, reloading\n"
         "first = keep('x', lambda: print('made') or [1], close=lambda x: print('closed', x))\n"

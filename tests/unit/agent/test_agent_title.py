@@ -16,7 +16,7 @@ from .agent_process import SOURCE
 
 pytestmark = pytest.mark.starts_processes
 
-LOOK = """\
+SHOW = """\
 import json, sys
 from incamera_agent.forkserver.title import set_title
 for words in json.load(sys.stdin):
@@ -27,10 +27,10 @@ for words in json.load(sys.stdin):
 
 
 def shown(folder: Path, *titles: Sequence[str], module: str = "incamera_agent") -> list[str]:
-    """Return what `ps` shows after each of *titles*, of a process that has the words of an agent."""
-    (folder / "look.py").write_text(LOOK)
+    """Return what `ps` shows after each of *titles* is set in a process that has the words of an agent."""
+    (folder / "show.py").write_text(SHOW)
     done = subprocess.run(
-        [sys.executable, "look.py", "-m", module, "--app", "bell", "--user", "root@vm", "--command", "incamera run"],
+        [sys.executable, "show.py", "-m", module, "--app", "bell", "--user", "root@vm", "--command", "incamera run"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUTF8": "1"},
         input=json.dumps(titles),
@@ -41,18 +41,18 @@ def shown(folder: Path, *titles: Sequence[str], module: str = "incamera_agent") 
     return done.stdout.splitlines()
 
 
-def test_a_fork_bears_its_own_words(tmp_path: Path) -> None:
-    warm, app = shown(tmp_path, ["-m", "incamera_agent", "--fork-server"], ["app.py", "--name", "two words"])
-    assert warm.endswith(" look.py -m incamera_agent --fork-server")
-    assert app.endswith(" look.py app.py --name two words")
+def test_title_replaces_the_words_of_the_agent(tmp_path: Path) -> None:
+    server, app = shown(tmp_path, ["-m", "incamera_agent", "--fork-server"], ["app.py", "--name", "two words"])
+    assert server.endswith(" show.py -m incamera_agent --fork-server")
+    assert app.endswith(" show.py app.py --name two words")
 
 
-def test_words_that_find_no_room_are_cut(tmp_path: Path) -> None:
+def test_title_longer_than_the_words_of_the_agent_is_cut(tmp_path: Path) -> None:
     long, short = shown(tmp_path, ["app.py", "ä" * 500], ["app.py"])
-    assert re.search(r" look.py app.py ä+…$", long)
-    assert short.endswith(" look.py app.py")
+    assert re.search(r" show.py app.py ä+…$", long)
+    assert short.endswith(" show.py app.py")
 
 
-def test_another_process_is_left_as_it_is(tmp_path: Path) -> None:
+def test_process_that_is_not_an_agent_keeps_its_title(tmp_path: Path) -> None:
     (plain,) = shown(tmp_path, ["app.py"], module="pytest")
-    assert plain.endswith(" look.py -m pytest --app bell --user root@vm --command incamera run")
+    assert plain.endswith(" show.py -m pytest --app bell --user root@vm --command incamera run")

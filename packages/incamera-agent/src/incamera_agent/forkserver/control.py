@@ -33,7 +33,7 @@ class Control:
     """*descriptor* is the connection to the agent, *request* what the fork was asked to run."""
 
     def __init__(self, descriptor: int, request: Message) -> None:
-        self._inspector = Inspector(descriptor)
+        self._inspector = Inspector(descriptor, own_threads)
         self._decoder = Decoder()
         self._arguments: List[str] = request["arguments"]
         self._reload: Message = {}

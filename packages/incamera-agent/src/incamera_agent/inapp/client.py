@@ -11,12 +11,13 @@ import _thread
 import os
 
 from incamera_agent.inapp.inspector import Inspector, copy_address
-from incamera_agent.inapp.listener import own_threads
 from incamera_agent.wire.frames import Decoder, FrameError
 from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request, describe_agent, refuse_protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Set
+
     from incamera_agent.wire.frames import Message
 
 _CHUNK_BYTES = 1 << 16
@@ -27,9 +28,9 @@ _RUN = "plain"
 class ControlLine:
     """The agent's connection to a run that it started cold."""
 
-    def __init__(self, descriptor: int, main_thread: int) -> None:
+    def __init__(self, descriptor: int, own_threads: Set[int], main_thread: int) -> None:
         self._descriptor = descriptor
-        self._inspector = Inspector(descriptor, main_thread)
+        self._inspector = Inspector(descriptor, own_threads, main_thread)
         self._decoder = Decoder()
 
     def read(self) -> bool:
@@ -46,12 +47,14 @@ class ControlLine:
 class Client:
     """One client of the attach socket.
 
-    *main_thread* is the identifier of the app's main thread, *folder* where the app was started.
+    *own_threads* are the identifiers of the agent's threads in this process, *main_thread* that of the app's main
+    thread. *folder* is where the app was started.
     """
 
-    def __init__(self, connection: int, main_thread: int, folder: str) -> None:
+    def __init__(self, connection: int, own_threads: Set[int], main_thread: int, folder: str) -> None:
         self._connection = connection
-        self._inspector = Inspector(connection, main_thread)
+        self._own_threads = own_threads
+        self._inspector = Inspector(connection, own_threads, main_thread)
         self._folder = folder
         self._sessions = 0
         self._greeted = False
@@ -59,7 +62,7 @@ class Client:
     def serve(self) -> None:
         """Answer requests until the client leaves. Runs in a thread of its own."""
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-        own_threads.add(_thread.get_ident())
+        self._own_threads.add(_thread.get_ident())
         decoder = Decoder()
         try:
             while True:
@@ -69,7 +72,7 @@ class Client:
         except (OSError, FrameError):
             pass
         self._inspector.close()
-        own_threads.discard(_thread.get_ident())
+        self._own_threads.discard(_thread.get_ident())
 
     def _answer(self, message: Message) -> bool:
         """Answer *message*; return False when the connection is to be closed."""

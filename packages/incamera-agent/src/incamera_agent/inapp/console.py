@@ -8,12 +8,11 @@ import signal
 import sys
 from _queue import SimpleQueue
 
-from incamera_agent.inapp.listener import own_threads
 from incamera_agent.wire.protocol import Answer, Event, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, ClassVar, Dict, List, Optional
+    from typing import Any, Callable, ClassVar, Dict, List, Optional, Set
 
     from incamera_agent.wire.frames import Message
 
@@ -25,12 +24,14 @@ class Console(code.InteractiveInterpreter):
     """Evaluates in a thread of its own, so that nothing else waits for what is being evaluated.
 
     *send* sends a message with a payload to the client, from any thread; *session* is the console's number.
+    *own_threads* are the identifiers of the agent's threads in this process.
     """
 
-    def __init__(self, send: Callable[[Message, bytes], None], session: int) -> None:
+    def __init__(self, send: Callable[[Message, bytes], None], session: int, own_threads: Set[int]) -> None:
         super().__init__(sys.modules["__main__"].__dict__)
         self._send = send
         self._session = session
+        self._own_threads = own_threads
         self._requests: SimpleQueue[Optional[Message]] = SimpleQueue()
         self._thread = _thread.start_new_thread(self._serve, ())
         self._evaluating = self._ended = False
@@ -85,14 +86,14 @@ class Console(code.InteractiveInterpreter):
         # The listener's thread blocks all signals, and this one inherited that. Programs started from the console
         # inherit it in turn, and should not.
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        own_threads.add(_thread.get_ident())
+        self._own_threads.add(_thread.get_ident())
         serving = True
         while serving:
             try:
                 serving = self._serve_one()
             except KeyboardInterrupt:  # what it was meant to interrupt has ended
                 continue
-        own_threads.discard(_thread.get_ident())
+        self._own_threads.discard(_thread.get_ident())
 
     def _serve_one(self) -> bool:
         request = self._requests.get()

@@ -11,7 +11,7 @@ from incamera_agent.wire.protocol import Answer, ErrorKind, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict
+    from typing import Any, Dict, Set
 
     from incamera_agent.inapp.console import Console
     from incamera_agent.wire.frames import Message
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class Inspector:
     """Answers over *descriptor*.
 
-    *main_thread* is the identifier of the app's main thread, where the app may not have imported `threading` yet.
+    *own_threads* are the identifiers of the agent's threads in this process. *main_thread* is that of the app's main
+    thread, where the app may not have imported `threading` yet.
     """
 
-    def __init__(self, descriptor: int, main_thread: int = 0) -> None:
+    def __init__(self, descriptor: int, own_threads: Set[int], main_thread: int = 0) -> None:
         self.descriptor = descriptor
+        self._own_threads = own_threads
         self._main_thread = main_thread
         self._lock = _thread.allocate_lock()
         self._consoles: Dict[int, Console] = {}
@@ -63,11 +65,11 @@ class Inspector:
         if kind == Request.STACKS:
             from incamera_agent.inapp.stacks import list_stacks
 
-            self.send({**copy_address(message), "type": Answer.STACKS, "threads": list_stacks()})
+            self.send({**copy_address(message), "type": Answer.STACKS, "threads": list_stacks(self._own_threads)})
         elif kind == Request.ATTACH:
             from incamera_agent.inapp.console import Console
 
-            self._consoles[message["session"]] = Console(self.send, message["session"])
+            self._consoles[message["session"]] = Console(self.send, message["session"], self._own_threads)
         elif kind == Request.DETACH:
             console = self._consoles.pop(message["session"], None)
             if console is not None:

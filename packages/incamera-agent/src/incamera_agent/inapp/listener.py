@@ -30,7 +30,7 @@ _END_SECONDS = 1.0
 _F_SETSIG, _F_SETOWN_EX, _F_OWNER_TID = 10, 15, 0
 
 own_threads: Set[int] = set()
-"""Identifiers of the agent's threads in this process. They are left out of what is reported about the app's threads."""
+"""Identifiers of the agent's threads in this process, which are left out of reports about the app's threads."""
 
 
 class Listener:
@@ -167,7 +167,7 @@ def _listen_to_agent(descriptor: int, main_thread: int) -> None:
         if not line:
             from incamera_agent.inapp.client import ControlLine
 
-            line.append(ControlLine(descriptor, main_thread))
+            line.append(ControlLine(descriptor, own_threads, main_thread))
         return line[0].read()
 
     Listener(descriptor, read, lambda: close(descriptor)).start()
@@ -201,7 +201,7 @@ def _listen_on_socket(socket: int, main_thread: int) -> None:
 
         connections.add(connection)
         try:
-            Client(connection, main_thread, folder).serve()
+            Client(connection, own_threads, main_thread, folder).serve()
         finally:
             connections.discard(connection)
             close(connection)

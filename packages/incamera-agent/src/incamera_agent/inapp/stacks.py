@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 
-from incamera_agent.inapp.listener import own_threads
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, List
+    from typing import Any, Dict, List, Set
 
 
-def list_stacks() -> List[Dict[str, Any]]:
-    """Return the stack of each of the app's threads, the main thread's first, each with its innermost frame last."""
+def list_stacks(own_threads: Set[int]) -> List[Dict[str, Any]]:
+    """Return the stacks of all threads but *own_threads*, the main thread's first.
+
+    A stack's innermost frame is its last.
+    """
     known = {thread.ident: thread for thread in threading.enumerate()}
     main = threading.main_thread().ident
     threads = []
