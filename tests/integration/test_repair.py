@@ -223,14 +223,14 @@ def test_libraries_in_the_wheel_get_a_run_path_to_them(
 
 
 @pytest.mark.parametrize(
-    ("file", "name", "before", "after"),
+    ("name", "before", "after"),
     [
-        ("limited.so", "own/limited.abi3.so", "py3-none-any", "cp311-abi3-manylinux_2_17_{}"),
-        ("limited.so", "own/limited.abi3.so", "cp39-abi3-linux_{}", "cp39-abi3-manylinux_2_17_{}"),
-        ("limited.so", "own/limited.so", "py3-none-any", "cp311-cp311-manylinux_2_17_{}"),
-        ("limited.so", "own/limited.cpython-311-x.so", "cp39-abi3-linux_{}", "cp311-cp311-manylinux_2_17_{}"),
-        ("data.so", "own/data.so", "py3-none-any", "py3-none-manylinux_2_17_{}"),
-        ("jpeg.so", "own/jpeg.so", "cp311-cp311-linux_{}", "cp311-cp311-linux_{}"),
+        ("own/limited.abi3.so", "py3-none-any", "cp311-abi3-manylinux_2_17_{}"),
+        ("own/limited.abi3.so", "cp39-abi3-linux_{}", "cp39-abi3-manylinux_2_17_{}"),
+        ("own/limited.so", "py3-none-any", "cp311-cp311-manylinux_2_17_{}"),
+        ("own/limited.cpython-311-x.so", "cp39-abi3-linux_{}", "cp311-cp311-manylinux_2_17_{}"),
+        ("own/data.so", "py3-none-any", "py3-none-manylinux_2_17_{}"),
+        ("own/jpeg.so", "cp311-cp311-linux_{}", "cp311-cp311-linux_{}"),
     ],
 )
 def test_tags_name_what_the_files_need(
@@ -238,13 +238,17 @@ def test_tags_name_what_the_files_need(
     compiled: dict[str, Path],
     patchelf: list[str],
     tmp_path: Path,
-    file: str,
     name: str,
     before: str,
     after: str,
 ) -> None:
     machine = target.architecture.facts.wheel
-    wheel = make_wheel(tmp_path, {name: compiled[file]}, before.format(machine), root_is_purelib=True)
+    wheel = make_wheel(
+        tmp_path,
+        {name: compiled[f"{Path(name).name.partition('.')[0]}.so"]},
+        before.format(machine),
+        root_is_purelib=True,
+    )
     repaired = repair(wheel, target, patchelf, {})
     assert repaired.name == f"own-1.0-{after.format(machine)}.whl"
     assert "Root-Is-Purelib: false" in text_of(repaired, "WHEEL")
