@@ -1,1 +1,1 @@
-"""Cross-compiling: compiler, target sysconfig, PEP 517 builds."""
+"""Building wheels for a target with their own build back ends: cross-compiled, or under emulation."""

@@ -1,4 +1,4 @@
-"""The links that maintainer scripts make for libraries of which there are several kinds: BLAS, LAPACK."""
+"""Makes the links of Debian's alternatives system, for libraries with several implementations: BLAS, LAPACK."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
     from incamera.targets.target import Target
 
-# Folders whose files belong one folder up; where two have a file, the first does it, as with Debian's priorities.
+# Folders whose files are linked into the folder above. Where two have a file, the first is used, as Debian's priorities
+# say.
 _KINDS = ("openblas-pthread", "openblas-openmp", "openblas-serial", "blis-pthread", "atlas", "blas", "lapack")
 
 
 def link_alternatives(tree: Path, target: Target) -> None:
-    """Make the links in an unpacked *tree* of the target's packages."""
+    """Make the links in *tree*, unpacked packages of the target."""
     gnu = target.architecture.facts.gnu
     libraries, headers = tree / f"usr/lib/{gnu}", tree / f"usr/include/{gnu}"
     for kind in _KINDS:

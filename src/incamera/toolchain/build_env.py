@@ -1,4 +1,4 @@
-"""The packages that a project's back end asks for, installed for the build interpreter, apart from all else."""
+"""Installs the build requirements of a project for the build interpreter, in a tree of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from incamera.toolchain.interpreter import BuildInterpreter
 
 KIND = "build-requirements"
-# Of the user's environment, pip sees its own settings, proxies and certificates: what makes their package index work.
+# The user's variables that pip gets: its own settings, proxies and certificates, which the package index may need.
 _PASSED_ON = (
     "PIP_",
     "SSL_CERT_",
@@ -37,8 +37,8 @@ _PASSED_ON = (
     "NO_PROXY",
     "HTTP",
 )
-# Settings of pip that would send the files elsewhere, or refuse to.
-_NOT_FOR_US = (
+# Settings of pip that would install to another folder, or not install at all.
+_NOT_PASSED_ON = (
     "PIP_TARGET",
     "PIP_PREFIX",
     "PIP_ROOT",
@@ -59,10 +59,10 @@ def ensure_build_requirements(
     environment: Mapping[str, str] | None = None,
     hint: str | None = None,
 ) -> tuple[Path, bool]:
-    """Return a tree with *requirements* for *interpreter*, and whether it was there already (then nothing is fetched).
+    """Return a tree with *requirements* installed for *interpreter*, and whether the store had it already.
 
-    They come from the package index that the user's pip is set up for. Raises ConfigError for what is no requirement,
-    and ToolFailed, with pip's own words, when they cannot be had; *hint* says what to do then instead of building.
+    They come from the package index of the user's pip settings in *environment*. *hint* says what a user can do instead
+    of building. Raises ConfigError for an invalid requirement, ToolFailed with pip's output when pip fails.
     """
     wanted = normalise_requirements(requirements)
     key = hashlib.sha256(repr((3, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
@@ -76,7 +76,7 @@ def ensure_build_requirements(
 
 
 def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
-    """Return *requirements*, sorted and spelled alike, so that equal ones share a tree. Raises ConfigError."""
+    """Return *requirements* sorted and in normal form, so that equal ones share a tree. Raises ConfigError."""
     result = set()
     for text in requirements:
         try:
@@ -89,10 +89,12 @@ def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
 
 
 def pip_environment(environment: Mapping[str, str], *, cache: Path | None = None) -> dict[str, str]:
-    """Return what pip may see of the user's *environment*; what it downloads is kept in *cache*, or not at all."""
-    passed = {k: v for k, v in environment.items() if k.startswith(_PASSED_ON) and k not in _NOT_FOR_US}
+    """Return the environment for pip: its settings from *environment*, and the folder *cache* for its downloads.
+
+    Without *cache*, pip keeps no downloads: it must not write outside the store.
+    """
+    passed = {k: v for k, v in environment.items() if k.startswith(_PASSED_ON) and k not in _NOT_PASSED_ON}
     return proc.minimal_environment(**passed) | {
-        # Nothing is written outside the store.
         **({"PIP_NO_CACHE_DIR": "1"} if cache is None else {"PIP_CACHE_DIR": str(cache)}),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
@@ -110,7 +112,7 @@ def _install(
 ) -> None:
     if not wanted:
         return
-    # pip is run by the build interpreter, so that markers and tags are that Python's, whatever runs us.
+    # The build interpreter runs pip, so markers and tags are those of that Python.
     cache = bytecode_cache(store.root, interpreter)
     options = ["--quiet", "--no-compile", "--target", str(tree), "--only-binary", ":all:"]
     with store.temporary() as folder:
@@ -131,24 +133,25 @@ def _install(
 def _hint(tail: str, instead: str | None) -> str:
     if "No matching distribution" in tail or "Could not find a version" in tail:
         return instead or (
-            "build requirements are installed from wheels only: is there one for this Python, or only an sdist (build "
-            "a wheel of it, and name its folder in PIP_FIND_LINKS)?"
+            "build requirements are installed from wheels only: if there is only an sdist, build a wheel of it, and "
+            "set PIP_FIND_LINKS to its folder"
         )
-    return "pip's own settings are used (PIP_INDEX_URL, pip.conf); a proxy is read from https_proxy"
+    return "check pip's own settings (PIP_INDEX_URL, pip.conf), and the proxy in https_proxy"
 
 
 def pip_program() -> str:
+    """Return the path of pip's package, which Python can run. Raises BuildError when pip is missing."""
     found = importlib.util.find_spec("pip")
     if found is None or found.origin is None:
         raise BuildError(
             "pip is missing from the environment that incamera runs in", hint="install it: python -m ensurepip"
         )
-    # A folder with a __main__ module: run so, pip brings nothing else of the host's site-packages along.
+    # Run as a folder with a __main__ module, pip imports nothing else from the host's site-packages.
     return str(Path(found.origin).parent)
 
 
 def _make_writable(tree: Path) -> None:
-    # Some wheels hold read-only folders, which could not be moved or removed.
+    # Some wheels have read-only folders, which could not be moved or removed.
     for folder, folders, _ in os.walk(tree):
         for name in folders:
             path = Path(folder, name)

@@ -1,4 +1,4 @@
-"""A toolchain, and the folder in which one project is built with it."""
+"""A toolchain, and the folder in which a project is built with it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.toolchain.emulator import Emulator
 
-# zip archives, hence wheels, cannot hold an earlier time.
+# 1980-01-01, the earliest time in a zip archive, and so in a wheel.
 _EARLIEST = "315532800"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Toolchain:
-    """All that a target's extension modules are built with. *sysroot*: unpacked .debs of the target, all below usr/.
+    """What extension modules for a target are built with.
 
-    *ensure_emulator* is called by builds that may want to run a program of the target; without it they can't.
+    `interpreter`: a Python of the target's minor version that runs on this host.
+    `sysroot`: unpacked Debian packages of the target; all files are below `usr/`.
+    `bytecode_cache`: a folder for the interpreter's byte-code; None for a temporary one.
+    `ensure_emulator`: returns the emulator for builds that run programs of the target; None when there is none.
     """
 
     target: Target
@@ -44,7 +47,10 @@ class Toolchain:
 
 @dataclass(frozen=True, slots=True)
 class BuildFolder:
-    """A folder made ready by `prepare`: what to call Python, and the complete environment of all that runs in it."""
+    """A folder that `prepare` has prepared.
+
+    `python`: the Python of the build. `environment`: all environment variables of the build's processes.
+    """
 
     root: Path
     python: Path
@@ -56,26 +62,27 @@ class BuildFolder:
         return self.root / "project"
 
     def expand(self, text: str) -> str:
-        """Return *text* with the path for `{sysroot}`, where a recipe must name a file of it."""
+        """Return *text*, a setting of a recipe, with the sysroot's path in place of `{sysroot}`."""
         return text.replace("{sysroot}", str(self.root / "sysroot"))
 
     @property
     def dropped(self) -> list[str]:
-        """What the compilers' command lines had of this computer's, and was left out."""
+        """The options that the compiler driver left out because they name files of this computer, sorted."""
         log = self.root / "dropped.log"
         return sorted(set(log.read_text("utf-8").splitlines())) if log.exists() else []
 
 
 def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator: Emulator | None = None) -> BuildFolder:
-    """Make the empty *folder* ready for a build with the back end's *requirements* (a tree of packages).
+    """Prepare *folder* for a build with *requirements*, the tree of build requirements.
 
-    It holds absolute paths and nothing of value: made for one build, then removed.
+    The folder contains absolute paths, so it cannot be moved. It is made for one build, and removed afterwards. Raises
+    BuildError when the toolchain is not complete.
     """
     target, interpreter = toolchain.target, toolchain.interpreter
     sysroot = folder / "sysroot"
     sysroot.mkdir()
     (sysroot / "usr").symlink_to(toolchain.sysroot / "usr")
-    for merged in ("lib", "lib64"):  # the C library's linker scripts name /lib
+    for merged in ("lib", "lib64"):  # the C library's linker scripts have paths in /lib
         (sysroot / merged).symlink_to(f"usr/{merged}")
     temporary = folder / "tmp"
     temporary.mkdir()
@@ -83,7 +90,7 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     python = interpreter.write_environment(folder, cache)
     site_packages = interpreter.site_packages(folder)
     (site_packages / "_incamera_requirements.pth").write_text(
-        # addsitedir: the packages' own .pth files count too.
+        # addsitedir also reads the packages' own .pth files.
         f"import site; site.addsitedir({str(requirements)!r})\n",
         "utf-8",
     )
@@ -105,8 +112,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
         "TMPDIR": str(temporary),
         "PATH": f"{folder / 'bin'}:{link_host_programs(folder / 'host')}",
         "CMAKE_TOOLCHAIN_FILE": str(toolchain_file),
-        # There is no compiler for this computer; without this, ours would be taken for one where the kernel runs what
-        # it makes.
+        # There is no compiler for this computer. Without these variables, a build would take the cross compiler for one
+        # where the kernel can run its programs.
         "CC_FOR_BUILD": "false",
         "CXX_FOR_BUILD": "false",
         **variables,
@@ -116,7 +123,7 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
 
 
 def build_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the few variables that a build gets whatever the target; of the user's, only SOURCE_DATE_EPOCH."""
+    """Return the variables that builds for all targets get. Of the user's *environment*, only SOURCE_DATE_EPOCH."""
     epoch = (os.environ if environment is None else environment).get("SOURCE_DATE_EPOCH", _EARLIEST)
     return {
         "LC_ALL": "C.UTF-8",
@@ -125,27 +132,27 @@ def build_variables(environment: Mapping[str, str] | None = None) -> dict[str, s
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUTF8": "1",
-        "PYTHONUNBUFFERED": "1",  # so that the log has a failing command's lines in order
+        "PYTHONUNBUFFERED": "1",  # the log then has the lines of all processes in the right order
     }
 
 
 def _write_pkg_config(toolchain: Toolchain, folder: Path, sysroot: Path) -> None:
     gnu = toolchain.target.architecture.facts.gnu
-    places = f"{sysroot}/usr/lib/{gnu}/pkgconfig:{sysroot}/usr/lib/pkgconfig:{sysroot}/usr/share/pkgconfig"
+    folders = f"{sysroot}/usr/lib/{gnu}/pkgconfig:{sysroot}/usr/lib/pkgconfig:{sysroot}/usr/share/pkgconfig"
     tree = toolchain.interpreter.tree
     program = tree.root / "usr/bin/pkgconf"
     lines = (
-        f"export PKG_CONFIG_LIBDIR={shlex.quote(places)} PKG_CONFIG_SYSROOT_DIR={shlex.quote(str(sysroot))}\n"
+        f"export PKG_CONFIG_LIBDIR={shlex.quote(folders)} PKG_CONFIG_SYSROOT_DIR={shlex.quote(str(sysroot))}\n"
         "unset PKG_CONFIG_PATH PKG_CONFIG_SYSTEM_INCLUDE_PATH PKG_CONFIG_SYSTEM_LIBRARY_PATH\n"
     )
-    # Without pkgconf in the tree, every package is "not found": the host's own pkg-config must not answer.
+    # Without pkgconf in the tree, no package is found: the host's own pkg-config must not be used.
     command = f'exec {shlex.join(tree.argv(program))} "$@"' if program.exists() else "exit 1"
     for name in ("pkg-config", "pkgconf", f"{gnu}-pkg-config"):
         write_script(folder / "bin" / name, lines + command)
 
 
 def _write_config_scripts(sysroot: Path, binaries: Path) -> None:
-    """Put the sysroot's `geos-config` and the like on the path, with the paths that they print leading into it."""
+    """Copy `geos-config` and similar scripts of the sysroot to the folder *binaries*, and make them print its paths."""
     for script in sorted((sysroot / "usr/bin").glob("*-config")):
         path = binaries / script.name
         if path.exists() or not script.is_file():
@@ -157,12 +164,12 @@ def _write_config_scripts(sysroot: Path, binaries: Path) -> None:
             path.chmod(0o755)
 
 
-# /usr by itself (prefix=/usr), or what libraries and headers have below it; not the programs that a script starts.
+# /usr itself (prefix=/usr) and folders of headers and libraries in it, but not programs that a script starts.
 _SYSTEM_PATH = re.compile(r"(?<![\w./}-])/usr(?=/(?:include|lib|share)\b|[\s\"';]|$)", re.MULTILINE)
 
 
 def _write_scripts(scripts: Path, binaries: Path, python: Path) -> None:
-    """Put the requirements' programs (`cython`, `ninja`) on the path, run by the Python of this build."""
+    """Put the build requirements' programs (`cython`, `ninja`) into the folder *binaries*, run by *python*."""
     if not scripts.is_dir():
         return
     for script in sorted(scripts.iterdir()):
@@ -171,22 +178,22 @@ def _write_scripts(scripts: Path, binaries: Path, python: Path) -> None:
             continue
         first, _, rest = script.read_bytes().partition(b"\n")
         if first.startswith(b"#!") and b"python" in first:
-            # A copy; to sh it's a call of Python with itself, to Python a text and then the script. Some programs
-            # (meson) write down by what file they were called, to be called again.
-            call = f"#!/bin/sh\n'''exec' {shlex.quote(str(python))} \"$0\" \"$@\"\n' '''\n"
-            path.write_bytes(call.encode() + rest)
+            # A shell script that starts Python with itself. To Python, these lines are a string. One file for both is
+            # needed because some programs (meson) start themselves again by the name of their file.
+            header = f"#!/bin/sh\n'''exec' {shlex.quote(str(python))} \"$0\" \"$@\"\n' '''\n"
+            path.write_bytes(header.encode() + rest)
             path.chmod(0o755)
         else:
             path.symlink_to(script)
 
 
 def bytecode_cache(root: Path, interpreter: BuildInterpreter) -> Path:
-    """Where the build interpreter keeps its byte-code below the store's *root*; its tree is not to be written to."""
+    """Return the folder below the store's *root* for the byte-code of *interpreter*, whose tree must not change."""
     path = root / "caches" / f"pyc-{interpreter.python}"
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def run_python(folder: BuildFolder, *arguments: str, purpose: str) -> proc.Result:
-    """Run the build's Python with *arguments*, as the back end would see it."""
+    """Run the build's Python with *arguments*, in the environment of the back end. Raises ToolFailed."""
     return proc.run([folder.python, *arguments], purpose=purpose, env=folder.environment, cwd=folder.root)

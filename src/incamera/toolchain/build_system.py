@@ -1,4 +1,4 @@
-"""What a project says about its build: back end and requirements."""
+"""Reads the build system of a project: its back end and build requirements."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class BuildSystem:
 
 
 def load_build_system(project: Path) -> BuildSystem:
-    """Raises ConfigError when pyproject.toml can't be read, or [build-system] isn't what PEP 518 says."""
+    """Return the build system of *project*. Raises ConfigError for an invalid pyproject.toml, or without a project."""
     path = project / "pyproject.toml"
     if not path.exists():
         if not (project / "setup.py").exists():
-            raise ConfigError(f"{project} has neither pyproject.toml nor setup.py, so there is nothing to build")
+            raise ConfigError(f"there is nothing to build in {project}: it has neither pyproject.toml nor setup.py")
         return BuildSystem()
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("build-system")
@@ -59,7 +59,7 @@ def _parse_build_system(path: Path, table: object) -> BuildSystem:
 
 
 def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
-    """Return the normalised names of *requirements*; what is none is left to whoever installs them."""
+    """Return the normalised names of *requirements*, without invalid ones."""
     names = set()
     for text in requirements:
         try:

@@ -1,4 +1,4 @@
-"""The compilers' commands in a build folder: `cc`, `c++`, `ar` and their kin, each a small script."""
+"""Writes the compilers' commands into a build folder: `cc`, `c++`, `ar` and the like, each a small script."""
 
 from __future__ import annotations
 
@@ -19,30 +19,37 @@ if TYPE_CHECKING:
 
     from incamera.targets.target import Target
 
-# Programs that gcc starts by itself. They'd ask for the host's loader, so it is given scripts instead.
+# Programs that gcc starts. They would need the host's loader, so gcc gets scripts that start them through theirs.
 _GCC_PARTS = ("cc1", "cc1plus", "collect2", "lto1", "lto-wrapper")
 _BINUTILS = ("ar", "as", "ld", "ld.bfd", "nm", "objcopy", "objdump", "ranlib", "readelf", "strip")
 
 
 @dataclass(frozen=True, slots=True)
 class Gcc:
-    """Debian's cross gcc, out of a tree of .debs."""
+    """Debian's cross gcc, in a tree of unpacked packages."""
 
     tree: HostTree
 
     def folders(self) -> tuple[Path, ...]:
+        """Return the folders that the compiler reads."""
         return (self.tree.root,)
 
     def environment(self) -> dict[str, str]:
+        """Return the environment variables that the compiler needs."""
         return {}
 
     def commands(self, target: Target, folder: Path) -> dict[str, list[str]]:
-        """Write what gcc needs into *folder*, and return the command line of each tool."""
+        """Write the scripts that gcc needs into *folder*, and return the command line of each tool.
+
+        Raises BuildError when the tree has no gcc for *target*.
+        """
         gnu, version = target.architecture.facts.gnu, gcc_version(target).version
         binaries = self.tree.root / "usr/bin"
         parts = next(self.tree.root.glob(f"usr/lib*/gcc*/{gnu}/{version}/cc1"), None)
         if parts is None:
-            raise BuildError(f"{self.tree.root} holds no gcc {version} for {gnu}")
+            raise BuildError(
+                f"{self.tree.root} has no gcc {version} for {gnu}", hint="`incamera store verify` removes damaged trees"
+            )
         libexec = folder / "gcc"
         libexec.mkdir()
         for name in _GCC_PARTS:
@@ -63,29 +70,32 @@ class Gcc:
                 f"-L{folder / 'linker-scripts'}",
                 *target.architecture.facts.cflags,
             ]
-        # A native compiler (on an arm64 host) looks for its C++ headers in the sysroot; they are in its own tree.
+        # A native compiler (on an arm64 host) searches its C++ headers in the sysroot, but they are in its own tree.
         headers = self.tree.root / "usr/include"
         if (headers / "c++" / version).is_dir():
             tools["c++"].append("-nostdinc++")
-            for place in (f"c++/{version}", f"{gnu}/c++/{version}", f"c++/{version}/backward"):
-                tools["c++"] += ["-isystem", str(headers / place)]
+            for path in (f"c++/{version}", f"{gnu}/c++/{version}", f"c++/{version}/backward"):
+                tools["c++"] += ["-isystem", str(headers / path)]
         return tools
 
 
 @dataclass(frozen=True, slots=True)
 class Zig:
-    """zig from PyPI: one static program, which makes its C run time when first needed and keeps it in *cache*."""
+    """zig from PyPI: one static program, which builds its C runtime when it is first needed and keeps it in `cache`."""
 
     tree: Path
     cache: Path
 
     def folders(self) -> tuple[Path, ...]:
+        """Return the folders that the compiler reads."""
         return (self.tree, self.cache)
 
     def environment(self) -> dict[str, str]:
+        """Return the environment variables that the compiler needs."""
         return {"ZIG_GLOBAL_CACHE_DIR": str(self.cache), "ZIG_LOCAL_CACHE_DIR": str(self.cache)}
 
     def commands(self, target: Target, folder: Path) -> dict[str, list[str]]:
+        """Return the command line of each tool in the build *folder*."""
         facts = target.architecture.facts
         zig = str(self.tree / "ziglang/zig")
         usr = folder / "sysroot/usr"
@@ -94,16 +104,16 @@ class Zig:
             f"{facts.zig}.{target.suite.glibc}",
             f"-mcpu={facts.zig_cpu}",
             f"-L{folder / 'linker-scripts'}",
-            # zig's own headers go first: they are of the C library that it links with.
+            # zig's own headers are searched before these, since they belong to the C library that it links with.
             "-idirafter",
             str(usr / "include"),
             "-idirafter",
             str(usr / "include" / facts.gnu),
             f"-L{usr / 'lib' / facts.gnu}",
             "-Wno-unused-command-line-argument",
-            # Without it zig lets undefined behaviour trap, in C code that was never written for that.
+            # Without this, zig makes undefined behaviour crash the program, which much C code is not written for.
             "-fno-sanitize=undefined",
-            # The C run time that zig makes has debug sections, with its own paths in them.
+            # zig's C runtime has debug sections with paths of this computer.
             "-g0",
             "-s",
         ]
@@ -125,7 +135,10 @@ def write_commands(
     allowed: Sequence[Path],
     bytecode_cache: Path,
 ) -> Mapping[str, Path]:
-    """Write the tools' scripts to *folder*/bin, and return the path of each. *allowed*: what compiling may read."""
+    """Write the tools' scripts to *folder*/bin, and return the path of each.
+
+    *allowed*: the folders that the compiler may read, besides its own. Raises BuildError when the compiler is missing.
+    """
     gnu = target.architecture.facts.gnu
     commands = compiler.commands(target, folder)
     binaries, libexec = folder / "bin", folder / "libexec"
@@ -145,7 +158,7 @@ def write_commands(
                 f"sys.exit(incamera_driver.main({words!r}, {may_read!r}, {log!r}, sys.argv[1:]))\n",
                 "utf-8",
             )
-            # -S -I: no site packages, no variables; it starts within 10 ms.
+            # -S -I: without site-packages and environment variables, Python starts within 10 ms.
             arguments = interpreter.argv("-S", "-I", str(program), bytecode_cache=bytecode_cache)
             write_script(path, f'exec {shlex.join(arguments)} "$@"')
         else:
@@ -158,15 +171,15 @@ def write_commands(
     return written
 
 
-# Back ends that ask for a compiler by one of these names get ours, not the host's.
+# Back ends that start a compiler by one of these names get the cross compiler, not the host's.
 _ALIASES = {"cc": ("cc", "gcc", "clang"), "c++": ("c++", "g++", "clang++")}
 
 
 def write_linker_scripts(sysroot: Path, target: Target, folder: Path) -> None:
-    """Write the target's linker scripts to *folder*, to be searched first, with paths into *sysroot*.
+    """Write copies of the target's linker scripts, with the sysroot's paths, to *folder*, which is searched first.
 
-    `libc.so` is a text that names /lib/…/libc.so.6. The linker would look for that in the sysroot only if the script
-    itself lay there by its real path, and if the sysroot had a /lib.
+    `libc.so`, for example, is a text with the path /lib/…/libc.so.6. The linker would search that in the sysroot only
+    if the real path of the script was in the sysroot, and if the sysroot had a /lib.
     """
     folder.mkdir()
     usr = sysroot / "usr"
@@ -177,7 +190,7 @@ def write_linker_scripts(sysroot: Path, target: Target, folder: Path) -> None:
         if b"\0" not in data:
             text = _ABSOLUTE.sub(rf"{usr}/lib/", data.decode("utf-8", "replace"))
             (folder / library.name).write_text(text, "utf-8")
-    # Found before any other by what insists on linking libpython: a module takes that from the program that loads it.
+    # An empty libpython for builds that link it: a module uses the Python of the program that loads it.
     (folder / f"libpython{target.python}.a").write_bytes(b"!<arch>\n")
 
 

@@ -1,4 +1,4 @@
-"""The copy of a project that is built, so that the user's own folder stays as it is."""
+"""Copies a project before it is built, so that the build does not change the user's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from incamera.errors import BuildError
 
-# Folders that no build needs, wherever they are; and those that are somebody's output at the project's top.
+# Folders that no build needs; and those with the output of builds, in the project's top folder only.
 _NEVER_COPIED = frozenset(
     (
         *(".git", ".hg", ".svn", ".incamera", ".venv", "venv", ".tox", ".nox", "node_modules"),
@@ -21,9 +21,9 @@ _NOT_COPIED_FROM_TOP = frozenset({"build", "dist", "wheelhouse"})
 
 
 def copy_project(project: Path, copy: Path) -> None:
-    """Copy what a build of *project* needs, so that it leaves nothing behind in the user's own folder.
+    """Copy the files of *project* that a build may need to the folder *copy*. An sdist is copied completely.
 
-    An sdist is copied whole: what is in it is meant to be.
+    Raises BuildError when a file cannot be copied.
     """
     try:
         shutil.copytree(project, copy, ignore=_ignored_names(project), ignore_dangling_symlinks=True)
@@ -33,17 +33,17 @@ def copy_project(project: Path, copy: Path) -> None:
 
 
 def update_copy(project: Path, copy: Path, *, record: Path) -> None:
-    """Make *copy* what `copy_project` would make anew, and touch only what changed; what builds left there stays.
+    """Update *copy* to what `copy_project` would make. Only changed files are written; files from builds stay.
 
-    *record* is where it is written down what was copied. A file that changed gets the time of now, whatever its own is:
-    it must be newer than what was made of it.
+    *record*: a file that lists what was copied. A changed file gets the current time, even if its own is older: it must
+    be newer than the object files made from it. Raises BuildError when a file cannot be copied.
     """
     try:
         before: dict[str, list[int]] = json.loads(record.read_text("utf-8"))
     except (OSError, ValueError):
         before = {}
         shutil.rmtree(copy, ignore_errors=True)
-    # Until this is through, what is there is not to be trusted.
+    # Without the record, an interrupted update makes the next one start from nothing.
     record.unlink(missing_ok=True)
     ignore, now = _ignored_names(project), {}
     try:
@@ -60,7 +60,7 @@ def update_copy(project: Path, copy: Path, *, record: Path) -> None:
                     if before.get(path) != now[path]:
                         shutil.copyfile(source, copy / path)
                         (copy / path).chmod(status.st_mode & 0o777 | 0o600)
-                except FileNotFoundError:  # a dangling link, or gone since
+                except FileNotFoundError:  # a dangling link, or a file removed in the meantime
                     now.pop(path, None)
         for path in before.keys() - now.keys():
             (copy / path).unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def _ignored_names(project: Path) -> Callable[[str, list[str]], list[str]]:
             if name in _NEVER_COPIED
             or (at_top and name in _NOT_COPIED_FROM_TOP)
             or name.endswith(".egg-info")
-            # Extension modules built in place are for this computer.
+            # Extension modules that were built in place for this computer.
             or (".cpython-" in name and name.endswith(".so"))
         ]
 

@@ -1,10 +1,10 @@
-"""The compiler driver: what `cc` and `c++` are in a build. It keeps this computer out of what is built for the camera.
+"""The compiler driver: `cc` and `c++` of a build. It removes options that name files of this computer.
 
-Copied into each build folder and run there by the build interpreter, once for every file that is compiled: standard
-library only, nothing of incamera, and few imports, since each costs time.
+It is copied into each build folder, and the build interpreter runs it for every file that is compiled. So it uses only
+the standard library, nothing of incamera, and few imports, since each costs time.
 """
 
-# pathlib takes longer to load than the rest of a call takes.
+# Importing pathlib takes longer than all the rest.
 # ruff: noqa: PTH109, PTH113, PTH118, PTH119, PTH123
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import os
 import sys
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # without `typing`, which takes longer to load than all of this
+if TYPE_CHECKING:  # not from `typing`, whose import takes longer than all the rest
     from collections.abc import Iterator
 
-# The rules are about folders *outside* the allowed ones: those of the project, the sysroot, the compiler, and the build
-# requirements. Packages' build scripts add others (/usr/include, /usr/local/lib) by themselves, as if built natively.
+# Folders in these options are allowed if they belong to the project, the sysroot, the compiler or the build
+# requirements. Many packages' build scripts add others (/usr/include, /usr/local/lib), as for a native build.
 _FOLDER_OPTIONS = (
     "-isystem",
     "-idirafter",
@@ -34,7 +34,7 @@ _FOLDER_OPTIONS = (
     "-F",
 )
 _FILE_OPTIONS = ("-include", "-imacros")
-# Options whose value is the next word, so that it isn't taken for an input file.
+# Options whose value is the next argument, which is not an input file.
 _WITH_VALUE = frozenset(
     (
         *("-o", "-MF", "-MT", "-MQ", "-D", "-U", "-l", "-x", "-u", "-z", "-e", "-h", "-T", "-A"),
@@ -44,7 +44,8 @@ _WITH_VALUE = frozenset(
 )
 _LIBRARY_ENDINGS = (".so", ".a", ".o", ".lo", ".la")
 _RUN_PATHS = ("-rpath", "--rpath", "-R", "-rpath-link", "--rpath-link")
-_NOT_COMPILERS_BUSINESS = (
+# Variables from which compilers, linkers and loaders take search paths.
+_REMOVED_VARIABLES = (
     "COLLECT_",
     "COMPILER_PATH",
     "CPATH",
@@ -61,11 +62,14 @@ _NOT_COMPILERS_BUSINESS = (
 
 
 class Refused(Exception):
-    """The command line names a file of this computer that cannot become part of something for the camera."""
+    """The command line names a header or a library of this computer."""
 
 
 class Filter:
-    """Takes a compiler's command line apart. `kept` is what remains, `dropped` what was left out."""
+    """Filters a compiler's command line: `kept` are the arguments that remain, `dropped` those left out.
+
+    *allowed*: the folders whose files may be used. *folder*: the one that relative paths start from.
+    """
 
     def __init__(self, allowed: list[str], folder: str) -> None:
         self.allowed = [os.path.realpath(path) + os.sep for path in allowed]
@@ -75,6 +79,7 @@ class Filter:
         self._run_path_follows = False
 
     def filter(self, arguments: list[str]) -> list[str]:
+        """Return *arguments* without those that name folders of this computer. Raises Refused for such a file."""
         words = iter(_expand_response_files(arguments, self.folder))
         for word in words:
             self._take(word, words)
@@ -98,7 +103,7 @@ class Filter:
             value = next(rest, "") if separate else word[len(option) :]
             if option == "--sysroot":
                 value = value.removeprefix("=")
-            # "=/usr/include" and "$SYSROOT/usr/include" mean: below the sysroot.
+            # "=/usr/include" and "$SYSROOT/usr/include" are folders in the sysroot.
             if value.startswith(("=", "$SYSROOT")) or self._inside(value):
                 self.kept += [word, value] if separate else [word]
             else:
@@ -133,12 +138,12 @@ class Filter:
             self.kept.append("-Wl," + ",".join(kept))
 
     def _take_run_path(self, path: str, words: list[str], kept: list[str]) -> None:
-        # Any absolute path means a folder of this computer, and would be looked up on the camera.
+        # An absolute path is a folder of this computer, which the loader would search in the camera.
         parts = [part for part in path.split(":") if part and not part.startswith("/")]
         if ":".join(parts) == path:
             kept += words
         else:
-            # CMake names the sysroot for what it may run before it's installed, and ends with an empty one.
+            # CMake adds folders of the sysroot, which are left out without a note, and an empty folder at the end.
             if not all(self._inside(part) for part in path.split(":") if part.startswith("/")):
                 self.dropped.append(f"-rpath {path}")
             if parts:
@@ -150,7 +155,7 @@ class Filter:
 
     def _refuse_outside(self, path: str, kind: str) -> None:
         if not self._inside(path):
-            raise Refused(f"{path} is a {kind} of this computer, and cannot become part of something for the camera")
+            raise Refused(f"{path} is a {kind} of this computer, and cannot be used in a build for the camera")
 
 
 def _option(word: str, options: tuple[str, ...], *, joined: bool) -> str | None:
@@ -183,23 +188,27 @@ def _expand_response_files(arguments: list[str], folder: str) -> list[str]:
 
 
 def clean_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return *environment* without what compilers, linkers and loaders take search paths from."""
-    return {key: value for key, value in environment.items() if not key.startswith(_NOT_COMPILERS_BUSINESS)}
+    """Return *environment* without variables from which compilers, linkers and loaders take search paths."""
+    return {key: value for key, value in environment.items() if not key.startswith(_REMOVED_VARIABLES)}
 
 
 def main(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
-    """Become *command* with what may remain of *arguments*; what was left out is noted in *log*."""
+    """Replace this process by *command* with the filtered *arguments*; write those left out to the file *log*.
+
+    Returns an exit code only when a file is refused.
+    """
     lines = Filter(allowed, os.getcwd())
     try:
         kept = lines.filter(arguments)
     except Refused as refused:
         sys.stderr.write(
             f"incamera: error: {refused}\n"
-            "incamera: hint: name the library with -l, and add the Debian package that has it to tool.incamera.debs\n"
+            "incamera: hint: name the library with -l, and add the Debian package that has it to debs in "
+            "[tool.incamera]\n"
         )
         return 1
     if lines.dropped:
-        with open(log, "a", encoding="utf-8") as stream:  # short writes: lines of parallel compilers don't mix
+        with open(log, "a", encoding="utf-8") as stream:  # one short write, so lines of parallel compilers don't mix
             stream.write("".join(f"{what}\n" for what in lines.dropped))
     words = [*command, *kept]
     os.execve(words[0], words, clean_environment(dict(os.environ)))

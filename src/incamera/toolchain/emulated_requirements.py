@@ -1,4 +1,4 @@
-"""Build requirements as the target needs them: chosen by tags and fetched outside of the emulated root."""
+"""Installs build requirements for the target, from outside of the emulated root, where pip runs fast."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from incamera.toolchain.emulated_root import EmulatedRoot
 
 _NO_WHEEL = re.compile(r"No matching distribution found for ([A-Za-z0-9][^\s;(]*)")
-# A chain of build requirements that all need building is longer than anybody would wait for.
-_MOST_BUILT = 8
+# The most build requirements of one project that are built from sdists. More would take too long.
+_MAX_BUILT = 8
 
 BuildSdist = Callable[[Path, Path, frozenset[str]], Path]
-"""Builds an unpacked sdist in the emulated root, and puts the wheel in a folder; see *waiting* below."""
+"""Builds an unpacked sdist in the emulated root, and puts the wheel into a folder; the third: *waiting* below."""
 
 
 def ensure_target_requirements(
@@ -41,28 +41,28 @@ def ensure_target_requirements(
     waiting: frozenset[str] = frozenset(),
     environment: Mapping[str, str] | None = None,
 ) -> Path:
-    """Return a tree with *requirements* as they are installed on the target, fetched if it isn't there.
+    """Return a tree with *requirements* installed for the target; if the store does not have it, make it.
 
-    They come as wheels from the index that the user's pip is set up for; one that has none is built by *build_sdist*.
-    What the root has as a Debian package is left out. *waiting*: the keys of the trees that wait for this one. Raises
-    ConfigError, BuildError, and ToolFailed with pip's own words.
+    Wheels come from the index of the user's pip settings. *build_sdist* builds those that have only an sdist. Those
+    that a Debian package of the root satisfies are left out. *waiting*: the keys of the trees whose making needs this
+    tree. Raises ConfigError, BuildError, and ToolFailed with pip's output.
     """
     wanted = missing_requirements(normalise_requirements(requirements), root)
     key = hashlib.sha256(repr((1, wanted, str(root.target), root.tree.name)).encode()).hexdigest()
     if key in waiting:
-        raise BuildError(f"the build requirements {', '.join(wanted)} need themselves to be built for {root.target}")
+        raise BuildError(f"building {', '.join(wanted)} for {root.target} requires the same packages to be built first")
     user = os.environ if environment is None else environment
 
     def build(tree: Path) -> None:
         if wanted:
             with store.temporary() as folder:
-                _Fetching(store, root, folder, user, build_sdist, waiting | {key}).install(wanted, tree)
+                _Installer(store, root, folder, user, build_sdist, waiting | {key}).install(wanted, tree)
 
     return store.ensure_tree(KIND, key, build)[0]
 
 
 def missing_requirements(requirements: Sequence[str], root: EmulatedRoot) -> tuple[str, ...]:
-    """Return those of *requirements* that apply to the target and that no Debian package of the root satisfies."""
+    """Return the *requirements* that apply to the target and that no Debian package of the root satisfies."""
     present = installed_versions(root.tree / "usr/lib/python3/dist-packages")
     environment = _marker_environment(root.target)
     missing = []
@@ -70,24 +70,24 @@ def missing_requirements(requirements: Sequence[str], root: EmulatedRoot) -> tup
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate(environment):
             continue
-        requirement.marker = None  # pip would judge it by the computer that it runs on
-        version = present.get(_normal(requirement.name))
+        requirement.marker = None  # pip would evaluate it for this computer
+        version = present.get(_normalise(requirement.name))
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             missing.append(str(requirement))
     return tuple(missing)
 
 
 def installed_versions(packages: Path) -> dict[str, str]:
-    """Return name and version of the distributions in the folder *packages*, read from their metadata's names."""
+    """Return the versions of the distributions in the folder *packages* by name, from their metadata's file names."""
     found = {}
     for ending in (".dist-info", ".egg-info"):
         for path in sorted(packages.glob(f"*{ending}")):
             name, version, *_ = path.name.removesuffix(ending).split("-")
-            found[_normal(name)] = version
+            found[_normalise(name)] = version
     return found
 
 
-def _normal(name: str) -> str:
+def _normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -106,7 +106,7 @@ def _marker_environment(target: Target) -> dict[str, str]:
 
 
 def platform_options(target: Target) -> list[str]:
-    """Return pip's options by which it chooses wheels for *target*, whatever it runs on."""
+    """Return the options with which pip chooses wheels for *target*."""
     machine, python = target.architecture.facts.wheel, target.python.replace(".", "")
     newest = int(target.suite.glibc.partition(".")[2])
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(newest, 16, -1)]
@@ -123,8 +123,8 @@ def platform_options(target: Target) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetching:
-    """One set of requirements under way, in a *folder* of its own."""
+class _Installer:
+    """Installs one set of requirements. `folder` is a temporary one."""
 
     store: Store
     root: EmulatedRoot
@@ -134,26 +134,27 @@ class _Fetching:
     waiting: frozenset[str]
 
     def install(self, wanted: Sequence[str], tree: Path) -> None:
-        built, made = self.folder / "built", self.folder / "made"
+        """Install *wanted* into the empty *tree*; build a wheel of each that has only an sdist."""
+        built, installed = self.folder / "built", self.folder / "installed"
         built.mkdir()
         options = ("--quiet", "--no-compile", "--only-binary", ":all:", "--find-links", str(built))
         tried: set[str] = set()
         while True:
             try:
-                self.pip("install", *options, *platform_options(self.root.target), "--target", str(made), *wanted)
+                self.pip("install", *options, *platform_options(self.root.target), "--target", str(installed), *wanted)
                 break
             except ToolFailed as failure:
-                lacking = _NO_WHEEL.search(failure.tail)
-                if lacking is None or lacking[1] in tried or len(tried) == _MOST_BUILT:
+                missing = _NO_WHEEL.search(failure.tail)
+                if missing is None or missing[1] in tried or len(tried) == _MAX_BUILT:
                     raise
-                tried.add(lacking[1])
-                self.build(lacking[1], built)
-        compile_modules(self.root.interpreter, made, "/requirements")
-        for path in made.iterdir():
+                tried.add(missing[1])
+                self.build(missing[1], built)
+        compile_modules(self.root.interpreter, installed, "/requirements")
+        for path in installed.iterdir():
             path.replace(tree / path.name)
 
     def build(self, requirement: str, built: Path) -> None:
-        """Put a wheel for *requirement*, of which the index has only the sdist, in the folder *built*."""
+        """Build a wheel of the sdist of *requirement*, and put it into the folder *built*."""
         with self.store.temporary() as downloads, self.store.temporary() as unpacked:
             options = ("--quiet", "--no-deps", "--no-binary", ":all:")
             self.pip("download", *options, "--dest", str(downloads), requirement)
@@ -161,11 +162,12 @@ class _Fetching:
             self.build_sdist(unpack_sdist(archive, unpacked), built, self.waiting)
 
     def pip(self, *arguments: str) -> None:
+        """Run pip with *arguments*. Raises ToolFailed."""
         interpreter = self.root.interpreter
         cache = bytecode_cache(self.store.root, interpreter)
         proc.run(
             interpreter.argv("-s", "-P", pip_program(), *arguments, bytecode_cache=cache),
-            purpose=f"get what the build needs, for {self.root.target}",
+            purpose=f"install build requirements for {self.root.target}",
             env=pip_environment(self.environment, cache=self.store.root / "caches/pip") | {"TMPDIR": str(self.folder)},
-            hint="pip's own settings are used (PIP_INDEX_URL, pip.conf); a proxy is read from https_proxy",
+            hint="check pip's own settings (PIP_INDEX_URL, pip.conf), and the proxy in https_proxy",
         )

@@ -1,4 +1,4 @@
-"""The private root of an emulated build: the target's own packages, unpacked, entered without any right of root's."""
+"""The root folder of an emulated build: unpacked packages of the target, which are entered without root's rights."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 
-# What a build may call besides the compilers, as far as distributions have it installed everywhere.
+# Programs that builds expect on every system, besides the compilers.
 _PROGRAMS = (
     *("bash", "binutils", "coreutils", "dash", "diffutils", "file", "findutils", "gawk", "grep", "gzip", "hostname"),
     *("libc-bin", "m4", "make", "patch", "pkgconf", "sed", "tar", "which", "xz-utils"),
 )
-_WITHOUT = frozenset(
+_LEAVE_OUT = frozenset(
     (
         *("ca-certificates", "dpkg-dev", "libasan8", "liblsan0", "libtsan2", "libubsan1", "libhwasan0", "libitm1"),
         *("media-types", "mime-support", "netbase", "openssl", "readline-common", "tzdata", "install-info"),
     )
 )
-# The emulator is the same for all suites; static, since the kernel starts it where nothing of this computer is seen.
+# The emulator is the same for all suites. It is a static program, since the root has no libraries of this computer.
 _EMULATOR_SUITE = "bookworm"
 _EMULATORS = {Architecture.armv7hf: "qemu-arm-static", Architecture.aarch64: "qemu-aarch64-static"}
 _ENTER_ROOT = Path(__file__).with_name("data") / "enter_root.py"
@@ -41,18 +41,20 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmulatedRootPlan:
+    """The Debian packages of an emulated root. `emulator` is None when this host has the target's architecture."""
+
     tree: DebSet
     emulator: DebSet | None
     proot: DebSet
 
 
 def plan_emulated_root(target: Target, host: Host, dev: Sequence[str] = ()) -> EmulatedRootPlan:
-    """Decide which packages an emulated build for *target* needs; *dev* are those that the project asks for."""
+    """Return the Debian packages for emulated builds for *target*; *dev* are those that a recipe adds."""
     facts = target.architecture.facts
     roots = (f"python{target.python}", f"libpython{target.python}-dev", "gcc", "g++", "libc6-dev", *_PROGRAMS, *dev)
     emulated = facts.debian != host.debian
     return EmulatedRootPlan(
-        tree=DebSet(suite=target.suite.name, architecture=facts.debian, roots=roots, leave_out=_WITHOUT - set(dev)),
+        tree=DebSet(suite=target.suite.name, architecture=facts.debian, roots=roots, leave_out=_LEAVE_OUT - set(dev)),
         emulator=_host_tools(host, "qemu-user-static") if emulated else None,
         proot=_host_tools(host, "proot"),
     )
@@ -63,12 +65,12 @@ def _host_tools(host: Host, package: str) -> DebSet:
 
 
 def select_emulator(target: Target, path: str) -> str | None:
-    """Of the package with QEMU for some thirty processors, choose the one program that is needed."""
+    """Return *path* if it is the emulator for *target*, else None: the package has emulators of thirty processors."""
     return path if path == f"usr/bin/{_EMULATORS[target.architecture]}" else None
 
 
 def complete_tree(tree: Path, target: Target, interpreter: BuildInterpreter) -> None:
-    """Make what in an unpacked *tree* maintainer scripts would have made: a few links, and byte-code."""
+    """Make what Debian's maintainer scripts would make in *tree*: some links, and byte-code."""
     binaries = tree / "usr/bin"
     wanted = {"sh": "dash", "awk": "gawk", "cc": "gcc", "c++": "g++", "python3": f"python{target.python}"}
     for name, program in wanted.items():
@@ -80,8 +82,8 @@ def complete_tree(tree: Path, target: Target, interpreter: BuildInterpreter) -> 
 
 
 def compile_modules(interpreter: BuildInterpreter, folder: Path, inside: str) -> None:
-    """Write the byte-code of all modules below *folder*, which is seen as *inside* in a root: far faster out here."""
-    # Some packages hold modules for other Pythons, which don't compile: that's no error.
+    """Byte-compile all modules below *folder*, whose path in the root is *inside*. On the host, this is much faster."""
+    # Modules for other versions of Python, which don't compile, are no error.
     script = "import compileall; compileall.compile_dir({0!r}, quiet=2, stripdir={0!r}, prependdir={1!r})"
     code = script.format(str(folder), inside)
     proc.run(interpreter.argv("-I", "-c", code), purpose=f"compile the modules of {inside}")
@@ -89,9 +91,10 @@ def compile_modules(interpreter: BuildInterpreter, folder: Path, inside: str) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmulatedRoot:
-    """What `ensure_emulated_root` brings together. *tree*: the target's packages. *interpreter*: runs pip, outside.
+    """What emulated builds for a target run in.
 
-    *emulator* is None where this computer is of the target's architecture. *namespaces*: whether to try those first.
+    `tree`: the target's packages, unpacked. `emulator`: None when this host has the target's architecture.
+    `interpreter`: a Python for this host, which runs pip. `namespaces`: whether to try Linux namespaces before proot.
     """
 
     target: Target
@@ -102,7 +105,7 @@ class EmulatedRoot:
     namespaces: bool = True
 
     def make(self, folder: Path) -> None:
-        """Make the empty *folder* a root in which the tree can be seen. Only what is written there is its own."""
+        """Make the empty *folder* a root into which the tree can be mounted."""
         for name in ("usr", "proc", "tmp", "dev/shm", "build", "requirements", "hooks", "call"):
             (folder / name).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
@@ -125,10 +128,10 @@ class EmulatedRoot:
     ) -> list[str]:
         """Return the command line that runs *argv* in *folder*, a root that `make` has made.
 
-        *binds* and *writable*: where in the root which folders of this computer are seen.
+        *binds* and *writable*: folders of this computer by their path in the root, read-only and writable ones.
         """
-        seen = {"/usr": self.tree / "usr", **binds}
-        rows = [[str(path), inside, False] for inside, path in seen.items()]
+        mounts = {"/usr": self.tree / "usr", **binds}
+        rows = [[str(path), inside, False] for inside, path in mounts.items()]
         rows += [[str(path), inside, True] for inside, path in writable.items()]
         rows += [[f"/dev/{name}", f"/dev/{name}", True] for name in _DEVICES]
         spec = {
@@ -140,7 +143,7 @@ class EmulatedRoot:
             "proot_environment": {"PROOT_TMP_DIR": str(folder / "tmp")},
             "argv": list(argv),
             "cwd": cwd,
-            # The emulated processor is the oldest of that architecture's cameras: a build can't find more than it has.
+            # The emulated processor is the oldest of that architecture's cameras, so builds detect no newer features.
             "environment": {"QEMU_CPU": self.target.architecture.facts.zig_cpu.replace("_", "-"), **environment},
         }
         path = folder / "incamera.json"
@@ -154,12 +157,12 @@ class EmulatedRoot:
         return words if self.emulator is None else [*words, "-q", str(self.emulator)]
 
     def _binfmt(self) -> str | None:
-        """Return the rule by which the kernel knows the target's programs: see the kernel's binfmt-misc.rst."""
+        """Return the rule by which the kernel recognises the target's programs; see the kernel's binfmt-misc.rst."""
         if self.emulator is None:
             return None
-        # The first 20 bytes of an ELF file: class, byte order, …, executable or library, machine. Any ABI's number.
-        wide, machine = {"EM_ARM": (1, 0x28), "EM_AARCH64": (2, 0xB7)}[self.target.architecture.facts.elf_machine]
-        magic = rf"\x7fELF\x0{wide}\x01\x01" + r"\x00" * 9 + rf"\x02\x00\x{machine:02x}\x00"
+        # The first 20 bytes of an ELF file: class, byte order, …, program or library, machine. Any OS ABI will do.
+        elf_class, machine = {"EM_ARM": (1, 0x28), "EM_AARCH64": (2, 0xB7)}[self.target.architecture.facts.elf_machine]
+        magic = rf"\x7fELF\x0{elf_class}\x01\x01" + r"\x00" * 9 + rf"\x02\x00\x{machine:02x}\x00"
         mask = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe" + r"\xff" * 3
-        # F: opened now, so it needn't be in the root. P: the program is told by which name it was called.
+        # F: the kernel opens the emulator now, so it need not be in the root. P: the program gets its own argv[0].
         return f":incamera:M::{magic}:{mask}:{self.emulator}:PF"

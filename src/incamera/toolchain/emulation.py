@@ -1,4 +1,4 @@
-"""Building a wheel inside an emulated root: slow, for what cannot be cross-built."""
+"""Builds a wheel under emulation, in a root of the target's packages: slow, for projects that cannot be cross-built."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from incamera.toolchain.emulated_root import EmulatedRoot
     from incamera.toolchain.options import BuildOptions
 
-# Where things are in the root. The same for each build, so that paths which a build writes down are alike.
+# Folders in the root. They are the same for each build, so that paths in its results are, too.
 _BUILD, _REQUIREMENTS, _HOOKS, _CALL = "/build", "/requirements", "/hooks", "/call"
 _PYTHON = f"{_BUILD}/venv/bin/python"
 _CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
-# Measured with Pillow 11.3 for armv7hf, by bench/sdist.py: in seconds of one processor.
+# Measured with Pillow 11.3 for armv7hf by bench/sdist.py, in processor time.
 TIMES_SLOWER = 13
 _SECONDS_PER_BYTE = 1.5e-4
 _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".pyx", ".S")
 
 
 def estimate_seconds(source: Path) -> float:
-    """Return roughly how long *source*, an unpacked sdist, takes to be built under emulation."""
+    """Return roughly how many seconds it takes to build *source*, an unpacked sdist, under emulation."""
     sizes = (path.stat().st_size for path in source.rglob("*") if path.suffix in _SOURCES and path.is_file())
     return 10 + _SECONDS_PER_BYTE * sum(sizes)
 
@@ -84,20 +84,20 @@ def build_wheel_emulated(
 
 
 class _Builder:
-    """Calls the hooks of one back end, each in a process of its own, in a root that's made for one build."""
+    """Calls the hooks of one back end, each in its own process, in a root that is made for one build."""
 
     def __init__(self, system: BuildSystem, root: EmulatedRoot, scratch: Path, options: BuildOptions) -> None:
         self._system = system
         self._root = root
-        self._entered = scratch / "root"
+        self._root_folder = scratch / "root"
         self._options = options
         self._requirements = Path()
         self._logs: list[Path] = []
         self.folder = scratch / "build"
         for name in ("tmp", "wheels", "logs"):
             (self.folder / name).mkdir(parents=True)
-        self._entered.mkdir()
-        root.make(self._entered)
+        self._root_folder.mkdir()
+        root.make(self._root_folder)
         self._write_environment()
 
     @property
@@ -105,7 +105,7 @@ class _Builder:
         return self.folder / "project"
 
     def install(self, requirements: Path) -> None:
-        """Let the build see *requirements*, a tree of packages, with their programs on the path."""
+        """Make the tree *requirements* and its programs available to the build."""
         self._requirements = requirements
         for script in sorted((requirements / "bin").glob("*")):
             with script.open("rb") as stream:
@@ -119,14 +119,14 @@ class _Builder:
                     path.symlink_to(inside)
 
     def _write_environment(self) -> None:
-        """Write a virtual environment, by hand as `venv` would have to be emulated."""
+        """Write a virtual environment. (`venv` would have to run under emulation.)"""
         python, venv = self._root.target.python, self.folder / "venv"
         packages = venv / f"lib/python{python}/site-packages"
         packages.mkdir(parents=True)
         (venv / "bin").mkdir()
         for name in ("python", "python3", f"python{python}"):
             (venv / "bin" / name).symlink_to(f"/usr/bin/python{python}")
-        # Debian's own packages count: a recipe may name python3-numpy, which has no wheel.
+        # With Debian's Python packages: a recipe may name python3-numpy, since numpy has no wheel for ARMv7.
         (venv / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = true\n", "utf-8")
         (packages / "_requirements.pth").write_text(f"import site; site.addsitedir({_REQUIREMENTS!r})\n", "utf-8")
 
@@ -138,8 +138,8 @@ class _Builder:
             "HOME": f"{_BUILD}/tmp",
             "TMPDIR": f"{_BUILD}/tmp",
             "PATH": f"{_BUILD}/venv/bin:/usr/bin:/usr/sbin",
-            "PYTHONDONTWRITEBYTECODE": "1",  # what's imported at each start has been compiled outside
-            # Without debug sections, which take time and stay off the camera.
+            "PYTHONDONTWRITEBYTECODE": "1",  # the modules have been compiled on the host
+            # Without debug sections, which take time, and are not uploaded to the camera.
             "CFLAGS": flags,
             "CXXFLAGS": flags,
             "LDFLAGS": "-s",
@@ -149,6 +149,7 @@ class _Builder:
         }
 
     def call(self, hook: str, *arguments: str) -> Any:
+        """Return what the back end's *hook* returns. Raises ToolFailed, with the compiler's errors first."""
         try:
             return call_hook(
                 self._system,
@@ -171,13 +172,13 @@ class _Builder:
     def _run(self, hook: str, command: Sequence[str], more: Mapping[str, str]) -> None:
         log = self.folder / f"logs/{len(self._logs)}"
         self._logs.append(log)
-        _, script, _, folder = command  # python, the hooks' script, the hook, a folder for what it is told and tells
+        _, script, _, folder = command  # python, the hooks' script, the hook, a folder for arguments and result
         with refusing_downloads() as refusals:
             environment = {**self._environment(), **refusals.environment}
-            # Paths of this computer, in what the hooks' script is told, become those in the root.
+            # In the variables of the hooks' script, paths of this computer become paths in the root.
             environment |= {key: value.replace(str(self.folder), _BUILD) for key, value in more.items()}
             entry = self._root.entry(
-                self._entered,
+                self._root_folder,
                 [_PYTHON, f"{_HOOKS}/{Path(script).name}", hook, _CALL],
                 binds={_REQUIREMENTS: self._requirements, _HOOKS: Path(script).parent},
                 writable={_BUILD: self.folder, _CALL: Path(folder)},
@@ -187,6 +188,7 @@ class _Builder:
             proc.run(entry, purpose=f"build {self._root.target} wheel, emulated ({hook})", cwd=self.folder, log=log)
 
     def read_log(self) -> bytes:
+        """Return everything that the hooks have printed."""
         return b"\n".join(log.read_bytes() for log in self._logs if log.exists())
 
     def _explain(self, failure: ToolFailed) -> ToolFailed:
@@ -196,5 +198,5 @@ class _Builder:
 
 
 def _expand(text: str) -> str:
-    """What a recipe writes as `{sysroot}` is the root itself, in here."""
+    """Return *text*, a setting of a recipe, without `{sysroot}`: in an emulated build, that is the root itself."""
     return text.replace("{sysroot}", "")

@@ -1,4 +1,4 @@
-"""User-mode QEMU for builds that run a small program of the target on their way, as meson and CMake may."""
+"""User-mode QEMU for cross builds that run small programs of the target, as meson and CMake may."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from incamera.targets.host import Host
     from incamera.targets.target import Target
 
-# The same for all targets: its version makes no difference to them. Of bookworm, where it's a fifth of the size.
+# The same for all targets, since its version makes no difference to them. In bookworm, it has a fifth of the size.
 _SUITE = "bookworm"
 _PROGRAMS = {Architecture.armv7hf: "qemu-arm", Architecture.aarch64: "qemu-aarch64"}
 
 _SCRIPT = """\
-# A script is this computer's (the build's Python is one), whatever it starts.
+# Scripts run on this computer: the build's Python is one.
 IFS= read -r first < "$1" || :
 case "$first" in '#!'*) exec "$@" ;; esac
 exec {command} "$@"
@@ -30,21 +30,21 @@ exec {command} "$@"
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """*tree*: QEMU. *libraries*: a tree with the target's loader, C and C++ libraries."""
+    """QEMU (`tree`), and a tree of the target's loader, C and C++ libraries (`libraries`)."""
 
     tree: HostTree
     libraries: Path
 
     def write_wrapper(self, path: Path, target: Target, sysroot: Path) -> Path:
-        """Write a script *path* that runs the program it is given, with what *sysroot* has of libraries."""
+        """Write the script *path*, which runs a program of *target* with the libraries of *sysroot*. Returns *path*."""
         facts = target.architecture.facts
-        places = [root / "usr/lib" / facts.gnu for root in (self.libraries, sysroot)]
+        folders = [root / "usr/lib" / facts.gnu for root in (self.libraries, sysroot)]
         command = self.tree.argv(
             self.tree.root / "usr/bin" / _PROGRAMS[target.architecture],
             *("-L", str(path.parent.parent / "emulated")),
-            *("-E", "LD_LIBRARY_PATH=" + ":".join(map(str, places))),
+            *("-E", "LD_LIBRARY_PATH=" + ":".join(map(str, folders))),
         )
-        # A program names its loader as /lib/…; the trees have all below usr/.
+        # A program's loader is /lib/…, but in the trees everything is below usr/.
         root = path.parent.parent / "emulated"
         root.mkdir()
         for folder in ("lib", "lib64"):
@@ -54,7 +54,7 @@ class Emulator:
 
 
 def plan_emulator(target: Target, host: Host) -> tuple[DebSet, DebSet]:
-    """Return what QEMU consists of, and the libraries that the target's programs run with."""
+    """Return the Debian packages of QEMU, and those of the libraries that the target's programs need."""
     without = frozenset({"gcc-12-base", "gcc-14-base"})
     emulator = DebSet(suite=_SUITE, architecture=host.debian, roots=("qemu-user",), leave_out=without)
     libraries = DebSet(
@@ -67,6 +67,6 @@ def plan_emulator(target: Target, host: Host) -> tuple[DebSet, DebSet]:
 
 
 def select_for_emulator(path: str) -> str | None:
-    """Of the package with QEMU for some thirty processors, choose those that targets have."""
+    """Return *path*, or None for an emulator of a processor that no target has."""
     folder, _, name = path.rpartition("/")
     return None if folder == "usr/bin" and name not in _PROGRAMS.values() else path

@@ -1,4 +1,4 @@
-"""Calling a hook of a project's build back end, and what is said when that cannot be done."""
+"""Calls a hook of a project's build back end, and explains errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from incamera.toolchain.build_system import BuildSystem
 
 Runner = Callable[[Sequence[str], str | None, Mapping[str, str] | None], None]
-"""Runs a command, in a folder, with more of an environment: the hook's process."""
+"""Runs a command, in a folder, with additional environment variables."""
 
 
 def call_hook(
@@ -28,7 +28,11 @@ def call_hook(
     settings: Mapping[str, str | list[str]],
     run: Runner,
 ) -> Any:
-    """Return what *hook* does. What *run* raises is let through; BuildError and ConfigError tell of the back end."""
+    """Return what *hook* returns for *arguments*. *run* runs it with *python*, in the folder *project*.
+
+    Raises BuildError when the back end cannot be imported or cannot build wheels, ConfigError for an invalid
+    backend-path, and what *run* raises.
+    """
 
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         run(cmd, cwd, extra_environ)
@@ -42,12 +46,12 @@ def call_hook(
             python_executable=str(python),
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the back end's; they are in the log
+            warnings.simplefilter("ignore")  # those of the back end, which are in the log
             return getattr(caller, hook)(*arguments, config_settings=dict(settings) or None)
     except pyproject_hooks.BackendUnavailable as error:
         raise BuildError(
             f'the build back end "{system.backend}" cannot be imported: {error}',
-            hint="is the package that holds it named in build-system.requires?",
+            hint="add the package that contains it to build-system.requires",
         ) from error
     except (pyproject_hooks.HookMissing, pyproject_hooks.UnsupportedOperation) as error:
         raise BuildError(f"{system.backend} cannot build a wheel: {error}") from error

@@ -1,6 +1,7 @@
-"""The few programs of this computer that a build may call: those whose version and kind make no difference to a wheel.
+"""The programs of this computer that a build may call: those whose version does not change the wheel.
 
-A compiler, cmake, ninja, meson, swig or *-config of the host isn't among them: what it is would decide what is built.
+Compilers, cmake, ninja, meson, swig and *-config scripts of the host are not among them, since the wheel would depend
+on them.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ _ALLOWED = (
     *_COREUTILS,
     *("sh", "bash", "dash", "awk", "gawk", "mawk", "sed", "grep", "egrep", "fgrep", "perl", "which", "m4"),
     *("find", "xargs", "diff", "cmp", "patch", "file", "hexdump", "xxd", "make", "gmake"),
-    # These ask for what is refused: see network.py. Without them the message would be that they aren't there.
+    # Their downloads are refused (network.py). Without them, the message would be that they don't exist.
     *("curl", "git", "wget"),
     *("tar", "cpio", "gzip", "gunzip", "zcat", "bzip2", "bunzip2", "xz", "unxz", "xzcat", "zstd", "zip", "unzip"),
 )
 
 
 def link_host_programs(folder: Path) -> Path:
-    """Make *folder* hold links to the allowed programs that this computer has, and return it: a place for PATH."""
+    """Make *folder* with links to the allowed programs that this computer has, for PATH. Returns *folder*."""
     folder.mkdir()
-    places = os.pathsep.join(("/usr/bin", "/bin", os.environ.get("PATH", "")))
+    search_path = os.pathsep.join(("/usr/bin", "/bin", os.environ.get("PATH", "")))
     for name in _ALLOWED:
-        if found := shutil.which(name, path=places):
+        if found := shutil.which(name, path=search_path):
             (folder / name).symlink_to(found)
     return folder

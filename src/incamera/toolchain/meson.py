@@ -1,4 +1,4 @@
-"""meson's cross file: what it would otherwise ask of this computer."""
+"""Meson's cross file, which describes the target, so that Meson does not examine this computer."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.toolchain.options import Setting
 
-# meson's words for the processor, and how a long double looks there, which numpy would like to try out.
+# Meson's names for the processors, and the format of a long double there, which numpy would find out by running a
+# program.
 _CPU = {Architecture.armv7hf: ("arm", "armv7-a"), Architecture.aarch64: ("aarch64", "armv8-a")}
 _LONG_DOUBLE = {Architecture.armv7hf: "IEEE_DOUBLE_LE", Architecture.aarch64: "IEEE_QUAD_LE"}
-# Programs that answer for the target, because those in the build's folder are made so. meson would find them by itself,
-# but says of each that a cross file ought to name it.
+# Programs in the build's folder that work for the target. Meson would find them, but warns if the cross file doesn't
+# name them.
 _PROGRAMS = ("cmake", "cython", "pkg-config")
 
 
 def write_cross_file(
     path: Path, target: Target, tools: Mapping[str, Path], binaries: Path, python: Path, emulator: Path | None
 ) -> Path:
-    """*tools*: the compilers by name. *binaries*: the folder of all programs of the build."""
+    """Write the cross file *path* for *target*, and return *path*.
+
+    *tools*: the compilers by name. *binaries*: the folder of all programs of the build. *emulator*: a script that runs
+    programs of the target; None when there is none.
+    """
     family, cpu = _CPU[target.architecture]
     programs = {
         "c": tools["cc"],
@@ -58,9 +63,9 @@ def write_cross_file(
 
 
 def with_cross_file(settings: Mapping[str, Setting], cross_file: Path) -> dict[str, Setting]:
-    """Return meson-python's *settings* with the cross file before the options that a recipe gives.
+    """Return meson-python's *settings* with the cross file before a recipe's options, and without downloads of wraps.
 
-    Wraps aren't downloaded: meson would try for minutes.
+    (Meson would try the downloads, which are refused, for minutes.)
     """
     given = settings.get("setup-args", ())
     more = (given,) if isinstance(given, str) else given

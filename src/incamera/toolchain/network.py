@@ -1,7 +1,8 @@
-"""What a build gets in place of the network: a proxy on loopback that refuses, at once, and remembers what was wanted.
+"""Refuses downloads during a build, with an HTTP proxy on loopback that records what a build wanted to download.
 
-A wheel must follow from what was locked. Nearly everything that downloads (pip, urllib, curl, git, CMake, cargo) asks
-the proxy that these variables name, so that a build which tries says so and doesn't hang.
+A wheel must depend only on what is locked. Nearly all programs that download (pip, urllib, curl, git, CMake, cargo) use
+the proxy in the environment variables. So a build that tries to download fails at once, and the message has the
+address.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _REFUSAL = b"HTTP/1.1 403 Builds may not download\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_LONGEST_LINE = 8192
+_MAX_LINE_BYTES = 8192
 
 
 @dataclass(slots=True)
 class Refusals:
-    """*wanted*: the hosts or addresses that were asked for. *environment*: what sends a program to the proxy."""
+    """`wanted`: the hosts or addresses that were requested. `environment`: the variables that name the proxy."""
 
     environment: dict[str, str] = field(default_factory=dict)
     wanted: list[str] = field(default_factory=list)
@@ -27,7 +28,7 @@ class Refusals:
 
 @contextmanager
 def refusing_downloads() -> Iterator[Refusals]:
-    """Refuse downloads while the block runs."""
+    """Run the proxy until the block ends."""
     refusals = Refusals()
 
     class Handler(socketserver.StreamRequestHandler):
@@ -35,13 +36,13 @@ def refusing_downloads() -> Iterator[Refusals]:
 
         def handle(self) -> None:
             try:
-                wanted = _parse_request(self.rfile.readline(_LONGEST_LINE))
+                wanted = _parse_request(self.rfile.readline(_MAX_LINE_BYTES))
                 if wanted not in refusals.wanted:
                     refusals.wanted.append(wanted)
-                while self.rfile.readline(_LONGEST_LINE).strip():  # some clients want to send all before they read
+                while self.rfile.readline(_MAX_LINE_BYTES).strip():  # some clients send everything before they read
                     pass
                 self.wfile.write(_REFUSAL)
-            except OSError:  # it hung up: its affair
+            except OSError:  # the client has hung up
                 pass
 
     class Server(socketserver.ThreadingTCPServer):
@@ -63,7 +64,7 @@ def _variables(proxy: str) -> dict[str, str]:
     return {
         **dict.fromkeys((*names, *(name.upper() for name in names)), proxy),
         "no_proxy": "localhost,127.0.0.1,::1",
-        # To be told no once is enough; nobody is there to be asked for a password.
+        # No retries, and no questions for passwords.
         "PIP_CONFIG_FILE": "/dev/null",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
@@ -75,7 +76,7 @@ def _variables(proxy: str) -> dict[str, str]:
 
 
 def _parse_request(line: bytes) -> str:
-    """Return what a proxy's request asks for: `CONNECT example.org:443 HTTP/1.1` or `GET http://example.org/x …`."""
+    """Return the host or address in a proxy request, `CONNECT example.org:443 …` or `GET http://example.org/x …`."""
     words = line.decode("latin-1").split()
     if len(words) < 2:
         return "the network"

@@ -1,4 +1,4 @@
-"""numpy's headers, which say how large C's types are on the machine that the wheel was built for."""
+"""Adapts numpy's headers, which have the sizes of C's types on the machine that the wheel was built for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What gcc and clang define about the machine that they compile for. The names are those of numpy's `_numpyconfig.h`,
-# 1.x and 2.x alike; off_t, which isn't here, has 8 bytes wherever Python is built with large files, as Debian's is.
+# Macros in which gcc and clang give the sizes on their target, by the names in `_numpyconfig.h` of numpy 1.x and 2.x.
+# off_t is not here: it has 8 bytes where Python is built with large-file support, as Debian's is.
 _SIZES = {
     "SHORT": "__SIZEOF_SHORT__",
     "INT": "__SIZEOF_INT__",
@@ -31,11 +31,11 @@ _DEFINITION = re.compile(r"^([ \t]*#[ \t]*define[ \t]+NPY_SIZEOF_(\w+)[ \t]+)\d+
 
 
 def generalise_headers(tree: Path) -> None:
-    """Let the headers of a numpy in *tree*, if there is one, ask the compiler: then they are right for every target."""
+    """Make the headers of numpy in *tree*, if it is there, right for every target."""
     for header in tree.glob("numpy/*/include/numpy/_numpyconfig.h"):
         header.write_text(generalise(header.read_text("utf-8")), "utf-8")
 
 
 def generalise(text: str) -> str:
-    """Return the `_numpyconfig.h` *text* with what the compiler knows in place of numbers."""
+    """Return *text*, a `_numpyconfig.h`, with the compiler's macros in place of numbers."""
     return _DEFINITION.sub(lambda match: match[1] + _SIZES[match[2]] if match[2] in _SIZES else match[0], text)

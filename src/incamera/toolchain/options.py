@@ -1,4 +1,4 @@
-"""What a recipe may change about a build."""
+"""The settings of a build that a recipe may change."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Setting = str | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """*settings*: the back end's config settings. *environment*: variables on top of the build's own.
+    """What a recipe changes about a build.
 
-    *build_requires*: in place of the project's `build-system.requires`; what the back end asks for is added as ever.
+    `settings`: the back end's config settings. `environment`: additional environment variables.
+    `build_requires`: replaces the project's `build-system.requires`. The back end may still add its own.
     """
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -24,9 +25,9 @@ class BuildOptions:
 def with_build_folder(
     settings: Mapping[str, Setting], requirements: Collection[str], folder: Path
 ) -> Mapping[str, Setting]:
-    """Return *settings* so that a back end among the *requirements* keeps its objects in *folder*.
+    """Return *settings* with which a back end among the *requirements* keeps its object files in *folder*.
 
-    Those that are not named here (setuptools) keep them in the project.
+    Other back ends, as setuptools, keep them in the project.
     """
     if {"meson-python", "scikit-build-core"} & set(requirements):
         return {"build-dir": str(folder), **settings}

@@ -23,12 +23,12 @@ from incamera.toolchain.options import Setting, with_build_folder
 from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
-from incamera.toolchain.wheel_paths import forget_folder
+from incamera.toolchain.wheel_paths import remove_build_path
 
 if TYPE_CHECKING:
     from incamera.toolchain.emulator import Emulator
 
-# Back ends that may run what they have compiled: meson does so before anything else.
+# Back ends that may run programs that they have compiled. Meson does so first of all.
 _RUN_PROGRAMS = frozenset({"meson", "meson-python", "cmake", "scikit-build", "scikit-build-core"})
 
 
@@ -74,7 +74,7 @@ def build_wheel(
             build.warn(f"the build wanted to download {wanted}; it went on without")
         wheel = require_wheel(wheels, name, system.backend)
         check_wheel(wheel, toolchain.target)
-        forget_folder(wheel, folder.root)
+        remove_build_path(wheel, folder.root)
         if libraries is not None:
             _copy_libraries(folder.project, libraries)
         return deliver_wheel(wheel, destination)

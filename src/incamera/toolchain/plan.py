@@ -1,4 +1,4 @@
-"""Which Debian packages and which compiler a target's extension modules are built with."""
+"""Plans the toolchain for a target: its compiler, and the Debian packages of interpreter, compiler and sysroot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Compiler(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Compiler:
-        """Raises ConfigError for an unknown compiler."""
+        """Return the compiler called *text*. Raises ConfigError for an unknown one."""
         try:
             return cls(text)
         except ValueError:
@@ -37,6 +37,8 @@ class Compiler(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ZigWheel:
+    """The wheel with zig for one kind of host; `size` in bytes."""
+
     file: str
     sha256: str
     size: int
@@ -44,7 +46,7 @@ class ZigWheel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GccVersion:
-    """A suite's gcc, and the Debian architecture on which it's the native compiler of a triplet."""
+    """A suite's gcc. `native`: for a GNU triplet, the Debian architecture on which it is the native compiler."""
 
     version: str
     native: Mapping[str, str]
@@ -52,7 +54,7 @@ class GccVersion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compilers:
-    """`data/compilers.toml`."""
+    """The content of `data/compilers.toml`."""
 
     default: Compiler
     gcc: Mapping[str, GccVersion]
@@ -62,6 +64,7 @@ class Compilers:
 
 @cache
 def load_compilers() -> Compilers:
+    """Return the compilers that incamera can use."""
     text = resources.files("incamera.toolchain").joinpath("data/compilers.toml").read_text("utf-8")
     table = tomllib.loads(text)
     return Compilers(
@@ -74,7 +77,7 @@ def load_compilers() -> Compilers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolchainPlan:
-    """What a toolchain consists of. `compiler_tree` is None where the compiler is no Debian package (zig)."""
+    """The packages of a toolchain. `compiler_tree` is None for zig, which is not a Debian package."""
 
     target: Target
     compiler: Compiler
@@ -83,8 +86,8 @@ class ToolchainPlan:
     sysroot: DebSet
 
 
-# What the interpreter's closure drags in, and no build back end needs: terminals, Kerberos, time zones, MIME types.
-_INTERPRETER_WITHOUT = frozenset(
+# Dependencies of the interpreter that no build back end needs: terminals, Kerberos, time zones, MIME types.
+_INTERPRETER_LEAVE_OUT = frozenset(
     (
         *("debconf", "gcc-12-base", "gcc-14-base", "media-types", "mime-support", "netbase", "tzdata"),
         *("libdb5.3", "libdb5.3t64", "libgdbm6", "libgdbm6t64", "openssl-provider-legacy"),
@@ -93,8 +96,8 @@ _INTERPRETER_WITHOUT = frozenset(
     )
 )
 
-# What -dev packages drag in and no compiler reads: programs to be run on the target, and their data.
-_SYSROOT_WITHOUT = frozenset(
+# Dependencies of -dev packages that no compiler reads: programs that run on the target, and their data.
+_SYSROOT_LEAVE_OUT = frozenset(
     (
         *("gcc-12-base", "gcc-14-base", "media-types", "openssl-provider-legacy", "perl", "perl:any", "python3"),
         *("python3:any", "python3-distutils", "tzdata"),
@@ -103,17 +106,20 @@ _SYSROOT_WITHOUT = frozenset(
 
 
 def plan_toolchain(target: Target, compiler: Compiler, host: Host, dev: Sequence[str] = ()) -> ToolchainPlan:
-    """*dev*: Debian packages (`libjpeg-dev`) for the sysroot; each set of them is a tree of its own."""
+    """Return the packages of a toolchain for *target* on *host*.
+
+    *dev*: Debian packages (`libjpeg-dev`) for the sysroot. Each set of them makes a sysroot of its own.
+    """
     suite, python = target.suite.name, target.python
     return ToolchainPlan(
         target=target,
         compiler=compiler,
-        # pkgconf: the host's own may be missing, and what it answers would depend on the host. patchelf: for repairs.
+        # pkgconf: the host's may be missing, and its answers would depend on the host. patchelf: for repairing wheels.
         interpreter=DebSet(
             architecture=host.debian,
             suite=suite,
             roots=(f"python{python}", "pkgconf-bin", "patchelf"),
-            leave_out=_INTERPRETER_WITHOUT,
+            leave_out=_INTERPRETER_LEAVE_OUT,
         ),
         compiler_tree=_gcc_tree(target, host) if compiler is Compiler.gcc else None,
         sysroot=_sysroot(target, compiler, dev),
@@ -121,6 +127,7 @@ def plan_toolchain(target: Target, compiler: Compiler, host: Host, dev: Sequence
 
 
 def gcc_version(target: Target) -> GccVersion:
+    """Return the gcc of the target's suite."""
     return load_compilers().gcc[target.suite.name]
 
 
@@ -128,8 +135,8 @@ def _gcc_tree(target: Target, host: Host) -> DebSet:
     facts = target.architecture.facts
     gcc = gcc_version(target)
     suffix = "" if gcc.native.get(facts.gnu) == host.debian else f"-{facts.gnu}"
-    # The C library and its headers come from the sysroot: a second set, in the compiler's own tree, would be found
-    # first. Sanitisers need their own run time on the camera.
+    # The C library and its headers come from the sysroot. Those in the compiler's own tree would be found first.
+    # Sanitisers would need their own runtime in the camera.
     cross = f"{facts.debian}-cross"
     without = {f"{name}-{cross}" for name in ("libc6", "libc6-dev", "linux-libc-dev")}
     without |= {"libc6-dev", "linux-libc-dev", "libc-dev-bin", "libcrypt-dev", "libnsl-dev", "libtirpc-dev"}
@@ -145,10 +152,10 @@ def _gcc_tree(target: Target, host: Host) -> DebSet:
 
 
 def _sysroot(target: Target, compiler: Compiler, dev: Sequence[str]) -> DebSet:
-    # libpythonX.Y-minimal holds the target's sysconfig data; nothing in the sysroot ever runs.
+    # libpythonX.Y-minimal has the target's sysconfig data. Nothing in the sysroot is ever run.
     python = f"libpython{target.python}"
     roots = [f"{python}-dev", f"{python}-minimal"]
-    # Of each of these, what it needs and a compiler doesn't. A -dev package that needs the same gets it.
+    # For each package, dependencies that a compiler does not need. They are included if another package needs them.
     unneeded = {
         f"{python}-dev": ("libexpat1-dev", "zlib1g-dev", python, f"{python}t64", f"{python}-stdlib"),
         f"{python}-minimal": ("libc6", "libssl3", "libssl3t64"),
@@ -156,10 +163,10 @@ def _sysroot(target: Target, compiler: Compiler, dev: Sequence[str]) -> DebSet:
         "libc6-dev": ("libc-dev-bin", "libcrypt-dev", "libnsl-dev", "libtirpc-dev", "rpcsvc-proto"),
     }
     without = {f"{needer}/{needed}" for needer, names in unneeded.items() for needed in names}
-    without |= _SYSROOT_WITHOUT
+    without |= _SYSROOT_LEAVE_OUT
     if compiler is Compiler.gcc:
         roots.append("libc6-dev")
-    else:  # zig brings the headers and the symbols of every glibc version
+    else:  # zig has the headers and symbols of every glibc version
         without |= {"libc6", "libc6-dev", "linux-libc-dev"}
     return DebSet(
         architecture=target.architecture.facts.debian,
@@ -170,7 +177,7 @@ def _sysroot(target: Target, compiler: Compiler, dev: Sequence[str]) -> DebSet:
 
 
 def select_for_sysroot(path: str) -> str | None:
-    """Leave out the static libpython: a back end that finds it puts a second interpreter into a module."""
+    """Return *path*, or None for the static libpython: a back end would link it, a second interpreter, into modules."""
     return None if _STATIC_LIBPYTHON.search(path) else path
 
 

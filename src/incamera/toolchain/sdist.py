@@ -1,4 +1,4 @@
-"""Unpacking an sdist: its one folder, and never a byte outside of it."""
+"""Unpacks an sdist safely: all its files are in one folder, and none is written outside of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO
 
 from incamera.errors import BuildError
 
-# What the standard library raises for archives that are none, or that are cut off.
+# What the standard library raises for damaged archives.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -35,7 +35,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A file with its *content*, or a symbolic *link*; folders are made as they are needed."""
+    """A file with its `content`, or a symbolic `link`. Folders are made when they are needed."""
 
     path: str
     executable: bool = False
@@ -45,10 +45,10 @@ class _Member:
 
 
 def unpack_sdist(archive: Path, folder: Path) -> Path:
-    """Unpack *archive* (.tar.gz or .zip, told by its bytes) into *folder*; return the project's folder in it.
+    """Unpack *archive*, a .tar.gz or .zip of any name, into *folder*, and return the project's folder in it.
 
-    Times are kept: build scripts compare them. Raises BuildError for what is damaged, or leads out of the folder. It's
-    not left to tarfile's filters, which the oldest Pythons that incamera runs on don't have.
+    Times are kept, since build scripts compare them. Raises BuildError for a damaged archive, and for one with a file
+    or link outside of its folder. (The oldest Pythons that incamera runs on have no filters in tarfile.)
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _reporting_damage(archive), archive.open("rb") as stream:
@@ -59,14 +59,16 @@ def unpack_sdist(archive: Path, folder: Path) -> Path:
                 _write(path, member, archive)
             else:
                 links.append((path, member))
-        # Made last: while files are written there is no link that they could be written through.
+        # Links are made last, so that no file can be written through one.
         for path, member in links:
             _link(path, folder, member, archive)
         for path, member in links:  # a later link may have changed where an earlier one leads
             _require_inside(path, folder, member, archive)
     tops = sorted(folder.iterdir())
     if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
-        raise BuildError(f"{archive.name} is no sdist: it should hold one folder, but holds {len(tops)} things")
+        raise BuildError(
+            f"{archive.name} is not an sdist: it must contain one folder, but contains {len(tops)} entries"
+        )
     return tops[0]
 
 
@@ -125,10 +127,10 @@ def _link(path: Path, folder: Path, member: _Member, archive: Path) -> None:
 
 
 def _require_inside(path: Path, folder: Path, member: _Member, archive: Path) -> None:
-    # The file system is asked: of a path with links among its parts, the text says little.
+    # The path is resolved in the file system, since its parts may be links.
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
-    except RuntimeError:  # a circle
+    except RuntimeError:  # a cycle of links
         inside = False
     if not inside:
         raise BuildError(f"{archive.name}: the link {member.path} leads out of it, to {member.link}")

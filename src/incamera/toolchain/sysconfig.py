@@ -1,4 +1,4 @@
-"""What makes the build interpreter believe that it builds for the target: sysconfig, headers, variables."""
+"""Makes the build interpreter build for the target: its sysconfig, its headers, environment variables."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from incamera.targets.target import Target
 
-# Flags of the project's own choosing come after these. No -g, and -s: what only a debugger reads stays off the camera.
+# The project's own flags come after these. No -g, and -s: without debug sections, which the camera does not need.
 _CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
 LDFLAGS = "-Wl,-O1 -s"
 
-# Modules that describe the computer they run on say what the target's would. Loaded by a .pth file, at every start.
+# Makes os.uname() and sysconfig describe the target. A .pth file loads it at every start of Python.
 _CROSS_MODULE = '''\
-"""Written by incamera: lets build scripts that ask what machine they are on hear of the camera."""
+"""Written by incamera: makes build scripts that ask for the machine see the camera."""
 import os
 import sysconfig
 
-_here = os.uname()
-_there = os.uname_result((_here.sysname, "camera", _here.release, _here.version, {machine!r}))
-os.uname = lambda: _there
+_host = os.uname()
+_camera = os.uname_result((_host.sysname, "camera", _host.release, _host.version, {machine!r}))
+os.uname = lambda: _camera
 for _scheme in sysconfig._INSTALL_SCHEMES.values():  # `sysconfig.get_path("include")`
     _scheme["include"] = _scheme["platinclude"] = {headers!r}
 '''
@@ -38,22 +38,30 @@ build_time_vars.update({overrides!r})
 
 
 def sysconfig_name(target: Target) -> str:
+    """Return the name of the module with the target's sysconfig data."""
     return f"_sysconfigdata__{target.architecture.facts.gnu}"
 
 
 def extension_suffix(target: Target) -> str:
+    """Return the suffix of extension modules: `.cpython-311-arm-linux-gnueabihf.so`."""
     return f".cpython-{target.python.replace('.', '')}-{target.architecture.facts.gnu}.so"
 
 
 def write_sysconfig(target: Target, sysroot: Path, tools: Mapping[str, Path], site_packages: Path) -> dict[str, str]:
-    """Write the modules that make a Python with *site_packages* build for *target*; return the variables it needs."""
+    """Write the modules that make a Python with *site_packages* build for *target*.
+
+    Returns the environment variables that it needs. Raises BuildError when a file is missing in the *sysroot*.
+    """
     python = f"python{target.python}"
     name = sysconfig_name(target)
     original = sysroot / f"usr/lib/{python}/{name}.py"
     headers = sysroot / f"usr/include/{python}"
     for needed in (original, headers / "Python.h"):
         if not needed.exists():
-            raise BuildError(f"the sysroot for {target} has no {needed.relative_to(sysroot)}")
+            raise BuildError(
+                f"the sysroot for {target} has no {needed.relative_to(sysroot)}",
+                hint="`incamera store verify` removes damaged trees",
+            )
     overrides = _overrides(target, sysroot, tools)
     module = _SYSCONFIG_MODULE.format(original=str(original), overrides=overrides)
     (site_packages / f"{name}.py").write_text(module, "utf-8")
@@ -65,7 +73,7 @@ def write_sysconfig(target: Target, sysroot: Path, tools: Mapping[str, Path], si
     return {
         "_PYTHON_SYSCONFIGDATA_NAME": name,
         "_PYTHON_HOST_PLATFORM": f"linux-{machine}",
-        # Back ends that don't read sysconfig read these. C++ is linked by the C++ compiler.
+        # For back ends that don't use sysconfig. The C++ compiler links C++ modules.
         "CC": overrides["CC"],
         "CXX": overrides["CXX"],
         "LDSHARED": overrides["LDSHARED"],

@@ -1,4 +1,4 @@
-"""Whether a wheel that was cross-built is for the target: nothing else proves that no part of it is the host's."""
+"""Checks that all binaries in a wheel that was built are for the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_wheel(wheel: Path, target: Target) -> None:
-    """Raises BuildError, naming the file, when *wheel* or a binary in it isn't for *target*."""
+    """Raise BuildError, with the file's name, when *wheel* or a binary in it is not for *target*."""
     _check_name(wheel, target)
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -28,14 +28,14 @@ def check_wheel(wheel: Path, target: Target) -> None:
                         continue
                 _check_binary(f"{wheel.name}: {info.filename}", archive.read(info), target)
     except zipfile.BadZipFile as error:
-        raise BuildError(f"{wheel.name}, which the back end made, is not a wheel: {error}") from error
+        raise BuildError(f"the build back end wrote {wheel.name}, which is not a wheel: {error}") from error
 
 
 def _check_name(wheel: Path, target: Target) -> None:
     try:
         tags = parse_wheel_filename(wheel.name)[3]
     except InvalidWheelFilename as error:
-        raise BuildError(f'the back end made "{wheel.name}", which is no name for a wheel') from error
+        raise BuildError(f'the build back end wrote "{wheel.name}", which is not a valid name for a wheel') from error
     machine = target.architecture.facts.wheel
     for tag in tags:
         if tag.platform != "any" and not (
@@ -43,7 +43,7 @@ def _check_name(wheel: Path, target: Target) -> None:
         ):
             raise BuildError(
                 f"{wheel.name} is for {tag.platform}, not for linux_{machine}",
-                hint="does the project set its platform tag itself (--plat-name)?",
+                hint="if the project sets the platform tag itself (--plat-name), remove that setting",
             )
 
 
@@ -56,10 +56,11 @@ def _check_binary(name: str, data: bytes, target: Target) -> None:
     if machine != wanted.elf_machine or bits != wanted.bits:
         raise BuildError(
             f"{name} is for {machine.removeprefix('EM_')} ({bits} bits), not for {target.architecture}",
-            hint="a file built for this computer lies in the project, or its build doesn't use the given compiler",
+            hint="remove files built for this computer from the project, and let its build use the compiler in CC",
         )
     if ".cpython-" in name.rpartition("/")[2] and not name.endswith(extension_suffix(target)):
         raise BuildError(
             f"{name} can't be imported by Python {target.python} on {target.architecture}: "
-            f"its name must end with {extension_suffix(target)}"
+            f"its name must end with {extension_suffix(target)}",
+            hint="let the project's build use the EXT_SUFFIX of sysconfig",
         )

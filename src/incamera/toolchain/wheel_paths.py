@@ -1,6 +1,6 @@
-"""Taking the path of the build folder out of a wheel: it names this computer, and is another one every time.
+"""Removes the path of the build folder from a wheel: it differs from build to build.
 
-Compilers are told to map it. But projects write down what they were built with, as numpy does in `__config__.py`.
+Compilers map the path (-ffile-prefix-map). But projects write it to other files, as numpy to `__config__.py`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from incamera.elf import ELF_MAGIC
 if TYPE_CHECKING:
     from pathlib import Path
 
-_IN_ITS_PLACE = b"/incamera"
+_REPLACEMENT = b"/incamera"
 
 
-def forget_folder(wheel: Path, folder: Path) -> None:
-    """Rewrite *wheel* where files in it, ELF files apart, name *folder*. What is no wheel is left as it is."""
+def remove_build_path(wheel: Path, folder: Path) -> None:
+    """Replace the path *folder* in the files of *wheel* by `/incamera`, except in ELF files.
+
+    A file that is not a wheel stays as it is.
+    """
     names = sorted({str(folder).encode(), str(folder.resolve()).encode()}, key=len, reverse=True)
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -32,7 +35,7 @@ def forget_folder(wheel: Path, folder: Path) -> None:
     for info, data in files:
         if not data.startswith(ELF_MAGIC) and any(name in data for name in names):
             for name in names:
-                data = data.replace(name, _IN_ITS_PLACE)
+                data = data.replace(name, _REPLACEMENT)
             changed[info.filename] = data
     if not changed:
         return

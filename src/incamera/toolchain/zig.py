@@ -1,4 +1,4 @@
-"""zig, taken from the package index as a wheel, into the store."""
+"""Gets zig, a wheel from the package index, and unpacks it into the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def ensure_zig(
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, bool]:
-    """Return the tree that holds `ziglang/zig`, and whether it was there already. Raises FetchError."""
+    """Return the tree with `ziglang/zig` for *host*, and whether the store had it already.
+
+    *environment* has the user's pip settings. Raises FetchError, IntegrityError, BuildError.
+    """
     wheel = load_compilers().zig_wheels[host.machine]
 
     def build(tree: Path) -> None:
@@ -43,7 +46,7 @@ def ensure_zig(
 
 
 def zig_cache(store: Store) -> Path:
-    """Where zig keeps the C run times that it makes: it writes there at every build, so it's no tree."""
+    """Return the folder in which zig keeps the C runtimes that it builds."""
     path = store.root / "caches" / "zig"
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -56,9 +59,9 @@ def _fetch(
     url = next((url for index in indexes if (url := _find_wheel_url(http, index, wheel.file))), None)
     if url is None:
         raise FetchError(
-            f"{' and '.join(indexes)}: no {wheel.file} there",
+            f"there is no {wheel.file} in {' and '.join(indexes)}",
             hint="set PIP_INDEX_URL to an index that mirrors PyPI, or choose the other compiler: "
-            'tool.incamera.compiler = "gcc"',
+            'compiler = "gcc" in [tool.incamera]',
         )
     with store.writing_blob(wheel.sha256, name=wheel.file) as blob:
         http.download(url, blob, size=wheel.size, progress=progress)
@@ -66,7 +69,7 @@ def _fetch(
 
 
 def _find_wheel_url(http: Http, index: str, file: str) -> str | None:
-    """Return the address of *file* in *index*. Any index that has it will do: its hash is known."""
+    """Return the address of *file* in *index*; None when it isn't there. Any index will do, since the hash is known."""
     try:
         page = http.get_response(f"{index}/ziglang/", headers={"Accept": ACCEPT})
     except NotFound:
@@ -78,13 +81,13 @@ def _unpack(wheel: Path, tree: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist():
-                # The hash vouches for the bytes, and this for our own mistakes.
+                # The hash makes this unlikely, but a mistake in compilers.toml must not write outside the tree.
                 if PurePosixPath(info.filename).is_absolute() or ".." in PurePosixPath(info.filename).parts:
-                    raise IntegrityError(f"{wheel.name} holds a file outside its folder: {info.filename}")
+                    raise IntegrityError(f"{wheel.name} contains a file outside its folder: {info.filename}")
             archive.extractall(tree)
     except zipfile.BadZipFile as error:
         raise IntegrityError(f"{wheel.name} is not a wheel") from error
     program = tree / "ziglang/zig"
     if not program.exists():
-        raise BuildError("the ziglang wheel holds no zig")
+        raise BuildError("the wheel of ziglang contains no ziglang/zig")
     program.chmod(0o755)

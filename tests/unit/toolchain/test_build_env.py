@@ -13,18 +13,18 @@ from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
 
 
-def test_requirements_that_mean_the_same_are_spelled_alike() -> None:
+def test_equal_requirements_have_one_normal_form() -> None:
     assert normalise_requirements(["setuptools >= 77", "cython>=3.1,<4"]) == normalise_requirements(
         ["cython<4,>=3.1", "setuptools>=77", "setuptools >=77"]
     )
 
 
-def test_what_is_no_requirement_is_quoted() -> None:
+def test_invalid_requirement_is_quoted_in_the_error() -> None:
     with pytest.raises(ConfigError, match=r'"cython =! 3" is not a requirement'):
         normalise_requirements(["cython =! 3"])
 
 
-def test_pip_sees_the_users_index_and_nothing_that_sends_files_elsewhere() -> None:
+def test_pip_gets_the_users_index_but_no_other_install_folder() -> None:
     seen = pip_environment(
         {
             "PIP_INDEX_URL": "https://index.example/simple",
@@ -40,14 +40,14 @@ def test_pip_sees_the_users_index_and_nothing_that_sends_files_elsewhere() -> No
     assert not {"PIP_TARGET", "PIP_USER", "PYTHONPATH", "VIRTUAL_ENV"} & set(seen)
 
 
-def test_pip_keeps_what_it_downloads_where_it_is_told_or_nowhere() -> None:
+def test_pip_keeps_downloads_in_the_given_cache_only() -> None:
     users = {"PIP_CACHE_DIR": "/elsewhere", "PIP_NO_CACHE_DIR": "off"}
     assert pip_environment(users)["PIP_NO_CACHE_DIR"] == "1"
     kept = pip_environment(users, cache=Path("/store/pip"))
     assert (kept["PIP_CACHE_DIR"], kept.get("PIP_NO_CACHE_DIR")) == ("/store/pip", None)
 
 
-def test_a_back_end_without_requirements_needs_no_pip(tmp_path: Path) -> None:
+def test_no_requirements_need_no_pip(tmp_path: Path) -> None:
     interpreter = BuildInterpreter(HostTree(tmp_path / "missing", HOST), "3.11")
     tree, cached = ensure_build_requirements(Store(tmp_path / "store"), interpreter, [])
     assert (list(tree.iterdir()), cached) == ([], False)

@@ -1,4 +1,4 @@
-"""The environment of a build: complete, and free of the host's."""
+"""The environment of a build: complete, and without anything of the host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def touch(*paths: Path) -> None:
 
 @pytest.fixture
 def toolchain(tmp_path: Path) -> Toolchain:
-    """A toolchain of empty files: enough for all that's written, nothing that runs."""
+    """A toolchain of empty files, with which a build folder can be prepared."""
     gcc, sysroot = tmp_path / "gcc", tmp_path / "sysroot"
     gnu = "arm-linux-gnueabihf"
     touch(
@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_of_the_hosts_environment_reaches_a_build(
+def test_build_gets_nothing_from_the_hosts_environment(
     toolchain: Toolchain, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hostile = dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "CFLAGS", "CC", "CPATH", "LD_LIBRARY_PATH"), "/host/leak")
@@ -72,12 +72,12 @@ def test_nothing_of_the_hosts_environment_reaches_a_build(
     assert environment["CC"] == str(folder / "bin/cc")
 
 
-def test_the_users_source_date_is_passed_on() -> None:
+def test_source_date_epoch_of_the_user_is_used() -> None:
     assert build_variables({"SOURCE_DATE_EPOCH": "1700000000"})["SOURCE_DATE_EPOCH"] == "1700000000"
     assert int(build_variables({})["SOURCE_DATE_EPOCH"]) >= 315532800
 
 
-def test_compilers_by_any_name_are_ours(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+def test_every_compiler_name_is_the_cross_compiler(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     prepare(toolchain, tmp_path / "requirements", folder)
     for name in ("cc", "gcc", "clang", "arm-linux-gnueabihf-gcc"):
         assert (folder / "bin" / name).resolve() == folder / "bin/cc"
@@ -85,9 +85,7 @@ def test_compilers_by_any_name_are_ours(toolchain: Toolchain, folder: Path, tmp_
         assert (folder / "bin" / name).resolve() == folder / "bin/c++"
 
 
-def test_sysconfig_is_the_targets_with_the_paths_of_this_build(
-    toolchain: Toolchain, folder: Path, tmp_path: Path
-) -> None:
+def test_sysconfig_is_the_targets_with_paths_of_the_build(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     environment = prepare(toolchain, tmp_path / "requirements", folder).environment
     name = environment["_PYTHON_SYSCONFIGDATA_NAME"]
     module: dict[str, dict[str, str]] = {}
@@ -100,13 +98,13 @@ def test_sysconfig_is_the_targets_with_the_paths_of_this_build(
     assert "-g " not in values["CFLAGS"]
 
 
-def test_a_sysroot_without_headers_is_refused_by_name(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+def test_missing_header_in_the_sysroot_is_named(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     (toolchain.sysroot / "usr/include/python3.11/Python.h").unlink()
     with pytest.raises(BuildError, match=r"usr/include/python3.11/Python.h"):
         prepare(toolchain, tmp_path / "requirements", folder)
 
 
-def test_linker_scripts_lead_into_the_sysroot(tmp_path: Path) -> None:
+def test_linker_scripts_have_paths_in_the_sysroot(tmp_path: Path) -> None:
     libraries = tmp_path / "usr/lib/arm-linux-gnueabihf"
     touch(libraries / "libc.so")
     (libraries / "libc.so").write_text(
@@ -128,8 +126,8 @@ def test_pkg_config_without_pkgconf_finds_nothing(toolchain: Toolchain, folder: 
 
 
 @pytest.mark.starts_processes
-def test_wrappers_pass_odd_arguments_on_as_they_are(tmp_path: Path) -> None:
-    # The loader's place is taken by a program that prints what it is given.
+def test_wrapper_passes_special_characters_unchanged(tmp_path: Path) -> None:
+    # A program that prints its arguments replaces the loader.
     tree = HostTree(tmp_path / "a folder's name", HOST)
     touch(loader := tree.libraries / HOST.loader)
     loader.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
@@ -142,25 +140,21 @@ def test_wrappers_pass_odd_arguments_on_as_they_are(tmp_path: Path) -> None:
     assert "--inhibit-cache" in printed
 
 
-def test_scripts_of_requirements_run_under_the_builds_python(
-    toolchain: Toolchain, folder: Path, tmp_path: Path
-) -> None:
+def test_requirements_programs_run_with_the_builds_python(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     scripts = tmp_path / "requirements/bin"
     touch(scripts / "cython", scripts / "ninja", scripts / "gcc")
     (scripts / "cython").write_text("#!/elsewhere/python3.11\nprint()\n")
     (scripts / "ninja").write_bytes(b"\x7fELF")
     build = prepare(toolchain, tmp_path / "requirements", folder)
-    # One file for sh and for Python: some programs are called again by the name of the file that they were read from.
+    # One file for sh and for Python, since some programs start themselves again by the name of their file.
     text = (folder / "bin/cython").read_text()
     assert text == f"#!/bin/sh\n'''exec' {build.python} \"$0\" \"$@\"\n' '''\nprint()\n"
     compile(text, "cython", "exec")
     assert (folder / "bin/ninja").resolve() == scripts / "ninja"
-    assert (folder / "bin/gcc").resolve() == folder / "bin/cc"  # no requirement may take the compiler's place
+    assert (folder / "bin/gcc").resolve() == folder / "bin/cc"  # no requirement may replace the compiler
 
 
-def test_a_native_compiler_is_told_where_its_own_c_plus_plus_headers_are(
-    toolchain: Toolchain, folder: Path, tmp_path: Path
-) -> None:
+def test_native_compiler_uses_its_own_cxx_headers(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     touch(headers := tmp_path / "gcc/usr/include/c++/12/vector")
     prepare(toolchain, tmp_path / "requirements", folder)
     assert str(headers.parent) in (folder / "libexec/c++.py").read_text()
@@ -172,7 +166,7 @@ def test_extension_suffixes_are_debians() -> None:
     assert extension_suffix(Target.parse("aarch64-cp313")) == ".cpython-313-aarch64-linux-gnu.so"
 
 
-def test_what_the_driver_left_out_is_reported_once(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+def test_dropped_options_are_listed_once(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     build = prepare(toolchain, tmp_path / "requirements", folder)
     assert build.dropped == []
     (folder / "dropped.log").write_text("-I/usr/include\n-L/usr/lib\n-I/usr/include\n")
@@ -180,9 +174,7 @@ def test_what_the_driver_left_out_is_reported_once(toolchain: Toolchain, folder:
     assert os.listdir(folder / "tmp") == []  # noqa: PTH208
 
 
-def test_config_scripts_of_the_sysroot_answer_with_paths_into_it(
-    toolchain: Toolchain, folder: Path, tmp_path: Path
-) -> None:
+def test_config_scripts_print_paths_in_the_sysroot(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     touch(*(toolchain.sysroot / "usr/bin" / name for name in ("geos-config", "own-config", "pkg-config", "tool")))
     (toolchain.sysroot / "usr/bin/geos-config").write_text(
         "#!/bin/sh\nprefix=/usr\nlibdir=/usr/lib/arm-linux-gnueabihf\nrun=/usr/bin/awk\necho -I${prefix}/usr/include\n"
@@ -201,7 +193,7 @@ def test_config_scripts_of_the_sysroot_answer_with_paths_into_it(
     assert "export PKG_CONFIG_LIBDIR" in (folder / "bin/pkg-config").read_text()  # ours
 
 
-def test_a_build_can_call_few_programs_of_this_computer(
+def test_build_can_call_only_listed_programs_of_the_host(
     toolchain: Toolchain, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "own"
@@ -218,16 +210,14 @@ def test_a_build_can_call_few_programs_of_this_computer(
         assert shutil.which(name, path=path) == str(folder / "bin" / name)
 
 
-def test_linking_libpython_links_nothing(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+def test_libpython_is_an_empty_archive(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     prepare(toolchain, tmp_path / "requirements", folder)
     assert (folder / "linker-scripts/libpython3.11.a").read_bytes() == b"!<arch>\n"
 
 
 @pytest.mark.starts_processes
-def test_the_emulator_gets_the_targets_programs_and_no_scripts(
-    toolchain: Toolchain, folder: Path, tmp_path: Path
-) -> None:
-    # The loader's place is taken by a program that prints what it is given.
+def test_emulator_runs_the_targets_programs_but_not_scripts(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+    # A program that prints its arguments replaces the loader.
     tree = HostTree(tmp_path / "qemu", HOST)
     touch(loader := tree.libraries / HOST.loader)
     loader.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done\n')
@@ -247,12 +237,12 @@ def test_the_emulator_gets_the_targets_programs_and_no_scripts(
     assert subprocess.run([wrapper, script, "it"], capture_output=True, check=True).stdout == b"called it\n"
 
 
-def test_a_recipe_can_name_the_sysroot(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
+def test_sysroot_in_a_recipes_setting_is_expanded(toolchain: Toolchain, folder: Path, tmp_path: Path) -> None:
     build = prepare(toolchain, tmp_path / "requirements", folder)
     assert build.expand("{sysroot}/usr:{other}") == f"{folder}/sysroot/usr:{{other}}"
 
 
-def test_of_several_blas_the_first_is_linked_to(tmp_path: Path) -> None:
+def test_first_of_several_blas_libraries_is_linked(tmp_path: Path) -> None:
     libraries = tmp_path / "usr/lib/arm-linux-gnueabihf"
     touch(
         libraries / "openblas-pthread/libblas.so",

@@ -1,4 +1,4 @@
-"""The copy of a project that builds happen in, when it is kept from one build to the next."""
+"""The copy of a project that is kept from one build to the next."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_it_is_what_a_fresh_copy_would_be(project: Path, tmp_path: Path) -> None:
+def test_updated_copy_equals_a_fresh_one(project: Path, tmp_path: Path) -> None:
     copy_project(project, tmp_path / "fresh")
     update_copy(project, tmp_path / "kept/copy", record=tmp_path / "kept/record")
     assert files(tmp_path / "kept/copy") == files(tmp_path / "fresh") == ["pyproject.toml", "src/one.c", "src/two.c"]
 
 
-def test_only_what_changed_is_touched_and_what_was_built_stays(project: Path, tmp_path: Path) -> None:
+def test_update_writes_only_changed_files_and_keeps_objects(project: Path, tmp_path: Path) -> None:
     copy, record = tmp_path / "copy", tmp_path / "record"
     update_copy(project, copy, record=record)
     (copy / "build").mkdir()
@@ -39,7 +39,7 @@ def test_only_what_changed_is_touched_and_what_was_built_stays(project: Path, tm
     for path in copy.rglob("*"):
         os.utime(path, (1, 1))
     (project / "src/one.c").write_text("newer")
-    os.utime(project / "src/one.c", (2, 2))  # as from an archive: older than the object
+    os.utime(project / "src/one.c", (2, 2))  # older than the object file, as from an archive
     (project / "src/three.c").write_text("new")
     (project / "pyproject.toml").unlink()
     update_copy(project, copy, record=record)
@@ -49,18 +49,18 @@ def test_only_what_changed_is_touched_and_what_was_built_stays(project: Path, tm
     assert (copy / "src/two.c").stat().st_mtime == 1
 
 
-def test_a_copy_that_was_interrupted_is_made_anew(project: Path, tmp_path: Path) -> None:
+def test_interrupted_copy_is_made_again(project: Path, tmp_path: Path) -> None:
     copy, record = tmp_path / "copy", tmp_path / "record"
     update_copy(project, copy, record=record)
     record.unlink()
     (copy / "src/two.c").write_text("half")
-    (copy / "stale.o").write_text("object of who knows what")
+    (copy / "stale.o").write_text("object of an unknown source")
     update_copy(project, copy, record=record)
     assert files(copy) == ["pyproject.toml", "src/one.c", "src/two.c"]
     assert (copy / "src/two.c").read_text() == "src/two.c"
 
 
-def test_back_ends_that_build_elsewhere_are_told_where() -> None:
+def test_build_folder_is_set_for_back_ends_that_support_it() -> None:
     folder = Path("/kept")
     assert with_build_folder({}, {"setuptools"}, folder) == {}
     assert with_build_folder({"x": "1"}, {"meson-python", "ninja"}, folder) == {"build-dir": "/kept", "x": "1"}

@@ -1,4 +1,4 @@
-"""What meson and CMake are told of the target, so that they ask nothing of this computer."""
+"""Meson's cross file and CMake's toolchain file, which describe the target."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def read_cross_file(tmp_path: Path, target: Target, emulator: Path | None) -> co
 @pytest.mark.parametrize(
     ("target", "family", "long_double"), [(ARMV7, "arm", "IEEE_DOUBLE_LE"), (AARCH64, "aarch64", "IEEE_QUAD_LE")]
 )
-def test_meson_hears_of_the_target(tmp_path: Path, target: Target, family: str, long_double: str) -> None:
+def test_cross_file_describes_the_target(tmp_path: Path, target: Target, family: str, long_double: str) -> None:
     parser = read_cross_file(tmp_path, target, Path("/emulator"))
     assert parser["host_machine"]["cpu_family"] == f"'{family}'"
     assert parser["host_machine"]["endian"] == "'little'"
     assert parser["properties"]["longdouble_format"] == f"'{long_double}'"
     assert parser["binaries"]["exe_wrapper"] == "'/emulator'"
-    # Python answers with the target's sysconfig, and a quote in a path is one.
+    # A quote in a path is escaped.
     assert parser["binaries"]["python"].endswith("it\\'s a folder/bin/python3'")
     assert {"c", "cpp", "ar", "strip", "pkg-config", "cython", "numpy-config", "pybind11-config"} <= set(
         parser["binaries"]
@@ -47,14 +47,14 @@ def test_meson_hears_of_the_target(tmp_path: Path, target: Target, family: str, 
     assert "cmake" not in parser["binaries"]
 
 
-def test_without_an_emulator_meson_is_not_told_of_one(tmp_path: Path) -> None:
+def test_cross_file_without_an_emulator_has_no_exe_wrapper(tmp_path: Path) -> None:
     parser = read_cross_file(tmp_path, ARMV7, None)
     assert "exe_wrapper" not in parser["binaries"]
     assert parser["properties"]["needs_exe_wrapper"] == "true"
 
 
 @pytest.mark.parametrize("given", ["-Dblas=openblas", ("-Dblas=openblas",)])
-def test_a_recipes_options_come_after_the_cross_file(given: str | tuple[str, ...]) -> None:
+def test_recipes_options_come_after_the_cross_file(given: str | tuple[str, ...]) -> None:
     settings = with_cross_file({"setup-args": given, "compile-args": "-j1"}, Path("/build/target.ini"))
     assert settings == {
         "setup-args": ("--cross-file=/build/target.ini", "--wrap-mode=nodownload", "-Dblas=openblas"),
@@ -73,7 +73,7 @@ def read_toolchain_file(path: Path) -> dict[str, str]:
     return values
 
 
-def test_cmake_hears_of_the_target_and_searches_nothing_else(tmp_path: Path) -> None:
+def test_toolchain_file_describes_the_target_and_limits_the_search(tmp_path: Path) -> None:
     folder, sysroot = tmp_path / 'a "$build"', tmp_path / "sysroot"
     (sysroot / "usr").mkdir(parents=True)
     path = write_toolchain_file(
@@ -98,7 +98,7 @@ def test_cmake_hears_of_the_target_and_searches_nothing_else(tmp_path: Path) -> 
     ("target", "pointer", "soabi"),
     [(ARMV7, "4", "cpython-311-arm-linux-gnueabihf"), (AARCH64, "8", "cpython-313-aarch64-linux-gnu")],
 )
-def test_cmake_is_told_what_it_does_not_ask_when_it_cross_compiles(
+def test_toolchain_file_has_what_cmake_does_not_find_out(
     tmp_path: Path, target: Target, pointer: str, soabi: str
 ) -> None:
     header = tmp_path / "requirements/numpy/_core/include/numpy/arrayobject.h"
@@ -117,7 +117,7 @@ def test_cmake_is_told_what_it_does_not_ask_when_it_cross_compiles(
         assert values[f"{name}_SABI_LIBRARY"] == values[f"{name}_LIBRARY"]
 
 
-def test_the_modules_of_cmake_and_copies_of_them_are_completed(tmp_path: Path) -> None:
+def test_cmakes_modules_and_copies_of_them_are_completed(tmp_path: Path) -> None:
     modules = tmp_path / "cmake/data/share/cmake-3.15/Modules"
     copies = tmp_path / "scikit_build_core/resources/find_python"
     for folder in (modules, copies):

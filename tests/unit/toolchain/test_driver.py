@@ -1,4 +1,4 @@
-"""What of a compiler's command line remains: nothing of this computer may reach the camera."""
+"""The compiler driver removes options that name folders of this computer, and refuses its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from incamera.toolchain.driver import Filter, Refused, clean_environment
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """A folder that may be read, with a link that leads out of it."""
+    """An allowed folder with a link that leads out of it."""
     (tmp_path / "build/project/include").mkdir(parents=True)
     (tmp_path / "build/lib").mkdir()
     (tmp_path / "outside").mkdir()
@@ -40,7 +40,7 @@ def filtered(build: Path, *arguments: str) -> tuple[list[str], list[str]]:
         ["-x", "c", "-", "-march=armv7-a"],
     ],
 )
-def test_what_belongs_to_the_build_is_kept_in_order(build: Path, arguments: list[str]) -> None:
+def test_arguments_of_the_build_are_kept_in_order(build: Path, arguments: list[str]) -> None:
     assert filtered(build, *arguments) == (arguments, [])
 
 
@@ -67,19 +67,19 @@ def test_what_belongs_to_the_build_is_kept_in_order(build: Path, arguments: list
         (["-mtune=native"], ["-mtune=native"]),
     ],
 )
-def test_what_is_this_computers_is_left_out_and_noted(build: Path, arguments: list[str], dropped: list[str]) -> None:
+def test_options_with_folders_of_the_host_are_dropped(build: Path, arguments: list[str], dropped: list[str]) -> None:
     assert filtered(build, "-O2", *arguments, "module.c") == (["-O2", "module.c"], dropped)
 
 
-def test_a_run_path_into_the_sysroot_goes_without_a_note(build: Path) -> None:
+def test_run_path_in_the_sysroot_is_removed_without_a_note(build: Path) -> None:
     assert filtered(build, "-Wl,-rpath,BUILD/lib:BUILD/lib:", "-Wl,-O1") == (["-Wl,-O1"], [])
 
 
-def test_a_folder_whose_name_only_begins_like_an_allowed_one_is_left_out(build: Path) -> None:
+def test_folder_with_an_allowed_prefix_is_dropped(build: Path) -> None:
     assert filtered(build, f"-I{build}-other") == ([], [f"-I{build}-other"])
 
 
-def test_of_several_run_paths_the_relative_one_stays(build: Path) -> None:
+def test_relative_run_path_is_kept(build: Path) -> None:
     kept, dropped = filtered(build, "-Wl,-O1,-rpath,$ORIGIN:/usr/lib,-z,now")
     assert kept == ["-Wl,-O1,-rpath,$ORIGIN,-z,now"]
     assert dropped == ["-rpath $ORIGIN:/usr/lib"]
@@ -96,12 +96,12 @@ def test_of_several_run_paths_the_relative_one_stays(build: Path) -> None:
         ["-include", "/usr/include/stdio.h"],
     ],
 )
-def test_a_file_of_this_computer_is_refused_by_name(build: Path, arguments: list[str]) -> None:
+def test_file_of_the_host_is_refused(build: Path, arguments: list[str]) -> None:
     with pytest.raises(Refused, match=r"(libfoo|stdio).* of this computer"):
         filtered(build, *arguments)
 
 
-def test_response_files_are_filtered_too(build: Path) -> None:
+def test_response_files_are_filtered(build: Path) -> None:
     (build / "project/inner").write_text("-I/usr/local/include")
     (build / "project/flags").write_text('-I/usr/include "-DNAME=a b"\n@inner part.o')
     kept, dropped = filtered(build, "@flags", "-O2")
@@ -109,7 +109,7 @@ def test_response_files_are_filtered_too(build: Path) -> None:
     assert dropped == ["-I/usr/include", "-I/usr/local/include"]
 
 
-def test_search_paths_do_not_come_in_through_variables() -> None:
+def test_variables_with_search_paths_are_removed() -> None:
     hostile: tuple[str, ...] = (
         "CPATH",
         "C_INCLUDE_PATH",

@@ -44,7 +44,7 @@ def spec_of(root: EmulatedRoot, folder: Path) -> dict[str, object]:
     return spec
 
 
-def test_the_root_is_of_the_target_and_what_enters_it_of_the_host() -> None:
+def test_root_is_for_the_target_and_its_tools_are_for_the_host() -> None:
     plan = plan_emulated_root(ARMV7, X86, ["libjpeg-dev"])
     assert (plan.tree.suite, plan.tree.architecture) == ("bookworm", "armhf")
     assert {"python3.11", "libpython3.11-dev", "gcc", "g++", "make", "libjpeg-dev"} <= set(plan.tree.roots)
@@ -52,12 +52,12 @@ def test_the_root_is_of_the_target_and_what_enters_it_of_the_host() -> None:
     assert plan.emulator.architecture == plan.proot.architecture == "amd64"
 
 
-def test_what_is_left_out_can_be_asked_for() -> None:
+def test_left_out_package_can_be_requested() -> None:
     assert "openssl" in plan_emulated_root(ARMV7, X86).tree.leave_out
     assert "openssl" not in plan_emulated_root(ARMV7, X86, ["openssl"]).tree.leave_out
 
 
-def test_a_computer_of_the_targets_architecture_needs_no_emulator(tmp_path: Path) -> None:
+def test_host_of_the_targets_architecture_needs_no_emulator(tmp_path: Path) -> None:
     target = Target.parse("aarch64")
     assert plan_emulated_root(target, ARM).emulator is None
     spec = spec_of(make_root(tmp_path, target, emulator=False), tmp_path / "root")
@@ -65,14 +65,14 @@ def test_a_computer_of_the_targets_architecture_needs_no_emulator(tmp_path: Path
     assert "-q" not in str(spec["proot"])
 
 
-def test_one_emulator_is_chosen_of_thirty() -> None:
+def test_only_the_targets_emulator_is_unpacked() -> None:
     paths = [f"usr/bin/qemu-{name}-static" for name in ("arm", "armeb", "aarch64", "aarch64_be", "i386")]
     for name, machine in (("armv7hf", "arm"), ("aarch64", "aarch64")):
         chosen = [path for path in paths if select_emulator(Target.parse(name), path)]
         assert chosen == [f"usr/bin/qemu-{machine}-static"]
 
 
-def test_the_tree_of_the_store_is_seen_but_cannot_be_written(tmp_path: Path) -> None:
+def test_tree_of_the_store_is_mounted_read_only(tmp_path: Path) -> None:
     root = make_root(tmp_path)
     rows = spec_of(root, tmp_path / "root")["binds"]
     assert isinstance(rows, list)
@@ -85,7 +85,7 @@ def elf_header(*, machine: int, wide: int, kind: int = 2, abi: int = 0) -> bytes
 
 
 def matches(rule: object, header: bytes) -> bool:
-    """Judge as the kernel does."""
+    """Does the kernel's binfmt_misc recognise a file with *header* by *rule*?"""
     assert isinstance(rule, str)
     _, _, _, offset, magic, mask, _, flags = rule.split(":")
     assert (offset, sorted(flags)) == ("", ["F", "P"])
@@ -99,7 +99,7 @@ def expand(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "machine", "wide"), [("armv7hf", 40, 1), ("aarch64", 183, 2)])
-def test_the_kernel_is_told_of_the_targets_programs_alone(tmp_path: Path, name: str, machine: int, wide: int) -> None:
+def test_binfmt_rule_matches_only_the_targets_programs(tmp_path: Path, name: str, machine: int, wide: int) -> None:
     rule = spec_of(make_root(tmp_path, Target.parse(name)), tmp_path / "root")["binfmt"]
     for kind in (2, 3):  # at a fixed address; anywhere
         for abi in (0, 3):
@@ -109,7 +109,7 @@ def test_the_kernel_is_told_of_the_targets_programs_alone(tmp_path: Path, name: 
     assert not matches(rule, elf_header(machine=machine, wide=3 - wide))
 
 
-def test_requirements_are_the_targets_not_this_computers(tmp_path: Path) -> None:
+def test_markers_are_evaluated_for_the_target(tmp_path: Path) -> None:
     root = make_root(tmp_path)
     wanted = [
         'only-arm; platform_machine == "armv7l"',
@@ -119,7 +119,7 @@ def test_requirements_are_the_targets_not_this_computers(tmp_path: Path) -> None
     assert missing_requirements(wanted, root) == ("only-arm",)
 
 
-def test_a_debian_package_of_the_root_satisfies_a_requirement(tmp_path: Path) -> None:
+def test_debian_package_of_the_root_satisfies_a_requirement(tmp_path: Path) -> None:
     root = make_root(tmp_path)
     packages = root.tree / "usr/lib/python3/dist-packages"
     for name in ("numpy-1.24.2.egg-info", "Cython_Plus-0.29-py3.11.egg-info", "wheel-0.38.4.dist-info"):
@@ -131,7 +131,7 @@ def test_a_debian_package_of_the_root_satisfies_a_requirement(tmp_path: Path) ->
     )
 
 
-def test_pip_is_told_the_targets_tags() -> None:
+def test_pip_gets_the_targets_tags() -> None:
     options = platform_options(ARMV7)
     platforms = [options[n + 1] for n, word in enumerate(options) if word == "--platform"]
     assert {"manylinux_2_36_armv7l", "manylinux_2_17_armv7l", "manylinux2014_armv7l", "linux_armv7l"} <= set(platforms)
@@ -139,7 +139,7 @@ def test_pip_is_told_the_targets_tags() -> None:
     assert options[options.index("--python-version") + 1] == "3.11"
 
 
-def test_the_estimate_grows_with_what_must_be_compiled(tmp_path: Path) -> None:
+def test_estimate_grows_with_the_size_of_the_sources(tmp_path: Path) -> None:
     nothing = estimate_seconds(tmp_path)
     (tmp_path / "readme.rst").write_text("x" * 10**6)
     assert estimate_seconds(tmp_path) == nothing
@@ -150,8 +150,8 @@ def test_the_estimate_grows_with_what_must_be_compiled(tmp_path: Path) -> None:
 
 
 @pytest.mark.starts_processes
-def test_calls_that_proot_does_not_know_are_refused_and_others_are_not() -> None:
-    # By its number, as the C library would replace it by an older one.
+def test_only_system_calls_newer_than_proot_are_refused() -> None:
+    # Called by its number, since the C library would replace it by an older call.
     code = (
         "import ctypes, os, platform\n"
         "from incamera.toolchain.data import enter_root\n"
@@ -169,7 +169,7 @@ def test_calls_that_proot_does_not_know_are_refused_and_others_are_not() -> None
 
 
 @pytest.mark.starts_processes
-def test_what_cannot_be_entered_is_told_with_the_reason(tmp_path: Path) -> None:
+def test_root_that_cannot_be_entered_is_an_error(tmp_path: Path) -> None:
     root = make_root(tmp_path)
     folder = tmp_path / "root"
     folder.mkdir()
@@ -179,4 +179,4 @@ def test_what_cannot_be_entered_is_told_with_the_reason(tmp_path: Path) -> None:
     Path(argv[-1]).write_text(json.dumps(spec))
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == enter_root.CANNOT_START
-    assert "no private root can be made on this system" in done.stderr
+    assert "this system does not allow a private root folder" in done.stderr

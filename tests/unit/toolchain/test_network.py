@@ -1,4 +1,4 @@
-"""A build that wants to download is told no at once, and what it wanted is known."""
+"""Downloads of a build are refused at once, and recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_through_proxy(address: str, environment: dict[str, str]) -> None:
         ("http://downloads.example.org/own-1.0.tar.gz?token=secret", "http://downloads.example.org/own-1.0.tar.gz"),
     ],
 )
-def test_a_download_is_refused_and_named(address: str, named: str) -> None:
+def test_download_is_refused_and_recorded(address: str, named: str) -> None:
     with refusing_downloads() as refusals:
         for _ in range(2):
             with pytest.raises(urllib.error.URLError, match="403"):
@@ -32,14 +32,14 @@ def test_a_download_is_refused_and_named(address: str, named: str) -> None:
     assert refusals.wanted == [named]
 
 
-def test_after_the_build_nobody_listens() -> None:
+def test_proxy_ends_with_the_block() -> None:
     with refusing_downloads() as refusals:
         port = int(refusals.environment["https_proxy"].rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-def test_nonsense_does_no_harm() -> None:
+def test_invalid_requests_do_no_harm() -> None:
     with refusing_downloads() as refusals:
         port = int(refusals.environment["https_proxy"].rpartition(":")[2])
         for nonsense in (b"", b"\n\n", b"\xff\xfe\r\n\r\n", b"CONNECT\r\n\r\n"):
@@ -50,9 +50,9 @@ def test_nonsense_does_no_harm() -> None:
     assert set(refusals.wanted) <= {"the network", "ÿþ"}
 
 
-def test_every_usual_client_is_sent_to_the_proxy() -> None:
+def test_environment_sends_all_clients_to_the_proxy() -> None:
     with refusing_downloads() as refusals:
         environment = refusals.environment
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         assert environment[name].startswith("http://127.0.0.1:")
-    assert environment["PIP_CONFIG_FILE"] == "/dev/null"  # the user's may name a proxy of its own
+    assert environment["PIP_CONFIG_FILE"] == "/dev/null"  # the user's may name another proxy

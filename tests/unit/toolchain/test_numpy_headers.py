@@ -1,4 +1,4 @@
-"""numpy's headers come from the host's wheel; what they say about sizes must be the target's."""
+"""numpy's headers come from a wheel for the host, but their sizes must be those of the target."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADER = """\
 """
 
 
-def test_sizes_become_the_compilers_and_all_else_stays() -> None:
+def test_only_sizes_are_replaced_by_macros() -> None:
     before, after = HEADER.splitlines(), generalise(HEADER).splitlines()
     assert "#define NPY_SIZEOF_LONG __SIZEOF_LONG__" in after
     assert "#define NPY_SIZEOF_COMPLEX_LONGDOUBLE (2 * __SIZEOF_LONG_DOUBLE__)" in after
@@ -43,7 +43,7 @@ def test_sizes_become_the_compilers_and_all_else_stays() -> None:
     assert generalise("\n".join(after)).splitlines() == after
 
 
-def test_the_headers_of_either_generation_are_found(tmp_path: Path) -> None:
+def test_headers_of_numpy_1_and_2_are_found(tmp_path: Path) -> None:
     headers = [tmp_path / f"numpy/{core}/include/numpy/_numpyconfig.h" for core in ("core", "_core")]
     for header in headers:
         header.parent.mkdir(parents=True)

@@ -16,20 +16,20 @@ def project(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_the_build_system_is_what_the_project_says(tmp_path: Path) -> None:
+def test_build_system_is_read_from_pyproject(tmp_path: Path) -> None:
     text = '[build-system]\nrequires = ["flit-core"]\nbuild-backend = "flit_core.buildapi"\nbackend-path = ["tools"]'
     assert load_build_system(project(tmp_path, text)) == BuildSystem(
         requires=("flit-core",), backend="flit_core.buildapi", backend_path=("tools",)
     )
 
 
-def test_without_a_build_system_it_is_setuptools(tmp_path: Path) -> None:
+def test_default_build_system_is_setuptools(tmp_path: Path) -> None:
     system = load_build_system(project(tmp_path, '[project]\nname = "x"'))
     assert system.backend == "setuptools.build_meta:__legacy__"
     assert system.requires[0].startswith("setuptools")
 
 
-def test_a_project_with_only_setup_py_is_built_by_setuptools(tmp_path: Path) -> None:
+def test_project_with_only_setup_py_uses_setuptools(tmp_path: Path) -> None:
     (tmp_path / "setup.py").touch()
     assert load_build_system(tmp_path) == BuildSystem()
 
@@ -45,17 +45,17 @@ def test_a_project_with_only_setup_py_is_built_by_setuptools(tmp_path: Path) -> 
         ("[build-system", "pyproject.toml"),
     ],
 )
-def test_a_faulty_build_system_is_explained(tmp_path: Path, text: str, says: str) -> None:
+def test_invalid_build_system_is_explained(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load_build_system(project(tmp_path, text))
 
 
-def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to build"):
         load_build_system(tmp_path)
 
 
-def test_the_copy_has_the_sources_and_no_output_of_earlier_builds(tmp_path: Path) -> None:
+def test_copy_has_the_sources_but_no_output_of_builds(tmp_path: Path) -> None:
     kept = {"pyproject.toml", "src/demo/core.c", "src/demo/build/part.py", "src/demo/dist/data.txt", "libs/libown.so"}
     left = {
         ".git/HEAD",
@@ -76,7 +76,7 @@ def test_the_copy_has_the_sources_and_no_output_of_earlier_builds(tmp_path: Path
     assert {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()} == kept
 
 
-def test_the_compilers_words_come_before_the_back_ends() -> None:
+def test_compilers_errors_come_first() -> None:
     printed = [
         "running build_ext",
         "core.c: In function 'fill':",
@@ -93,15 +93,15 @@ def test_the_compilers_words_come_before_the_back_ends() -> None:
     assert explained[-1].startswith("note: left out -I/usr/include")
 
 
-def test_what_is_printed_again_and_again_is_shown_once() -> None:
+def test_repeated_error_is_shown_once() -> None:
     assert explain_output(["error: no such file: x.h"] * 9, []) == "error: no such file: x.h"
 
 
-def test_without_a_compilers_error_the_end_is_shown() -> None:
+def test_last_lines_are_shown_without_a_compilers_error() -> None:
     assert explain_output([*"abc", "ModuleNotFoundError: No module named 'numpy'"], []).endswith("named 'numpy'")
 
 
-def test_an_sdist_is_copied_whole(tmp_path: Path) -> None:
+def test_sdist_is_copied_completely(tmp_path: Path) -> None:
     files = {"PKG-INFO", "setup.py", "own.egg-info/SOURCES.txt", "build/tables.py", "dist/data"}
     for file in files:
         path = tmp_path / "own-1" / file
@@ -113,7 +113,7 @@ def test_an_sdist_is_copied_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("requirement", ["maturin>=1,<2", "setuptools-rust", "Setuptools_Rust>=1.4"])
-def test_rust_is_refused_with_what_to_do_instead(requirement: str) -> None:
+def test_rust_is_refused_with_a_hint(requirement: str) -> None:
     with pytest.raises(BuildError, match=r"orjson-3.11 is written in Rust") as caught:
         refuse_rust(["setuptools", requirement], package="orjson-3.11")
     assert '"deb"' in str(caught.value.hint)
@@ -122,6 +122,6 @@ def test_rust_is_refused_with_what_to_do_instead(requirement: str) -> None:
     assert caught.value.hint == "take ujson"
 
 
-def test_other_requirements_are_no_rust() -> None:
+def test_other_requirements_are_not_refused() -> None:
     refuse_rust(["setuptools", "maturins", "what is this"], package="own")
     assert requirement_names(["Cython >=3", "numpy; python_version>'3'", "???"]) == {"cython", "numpy"}

@@ -15,7 +15,7 @@ ARM = Host("aarch64", "arm64", "aarch64-linux-gnu", "ld-linux-aarch64.so.1")
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_interpreter_and_compiler_run_on_the_host_and_the_sysroot_is_the_targets(architecture: Architecture) -> None:
+def test_tools_are_for_the_host_and_the_sysroot_is_for_the_target(architecture: Architecture) -> None:
     plan = plan_toolchain(Target(architecture, "3.11"), Compiler.gcc, X86)
     assert plan.interpreter.architecture == "amd64"
     assert "python3.11" in plan.interpreter.roots
@@ -36,15 +36,13 @@ def test_interpreter_and_compiler_run_on_the_host_and_the_sysroot_is_the_targets
         ("armv7hf-cp313", X86, ("gcc-14-arm-linux-gnueabihf", "g++-14-arm-linux-gnueabihf")),
     ],
 )
-def test_gcc_is_the_suites_own_under_the_name_that_the_hosts_archive_has(
-    target: str, host: Host, roots: tuple[str, ...]
-) -> None:
+def test_gcc_packages_for_target_and_host(target: str, host: Host, roots: tuple[str, ...]) -> None:
     plan = plan_toolchain(Target.parse(target), Compiler.gcc, host)
     assert plan.compiler_tree is not None
     assert plan.compiler_tree.roots == roots
 
 
-def test_the_c_library_comes_from_the_sysroot_alone() -> None:
+def test_c_library_comes_from_the_sysroot_only() -> None:
     plan = plan_toolchain(Target(Architecture.armv7hf, "3.11"), Compiler.gcc, X86)
     assert plan.compiler_tree is not None
     assert {"libc6-armhf-cross", "libc6-dev-armhf-cross"} <= plan.compiler_tree.leave_out
@@ -59,7 +57,7 @@ def test_zig_needs_no_compiler_package_and_no_c_library() -> None:
     assert "libpython3.11-dev" in plan.sysroot.roots
 
 
-def test_there_is_a_compiler_for_every_suite_with_python_and_every_host() -> None:
+def test_every_suite_and_host_has_a_compiler() -> None:
     compilers = load_compilers()
     assert set(compilers.gcc) == {name for name, suite in load_suites().items() if suite.python}
     assert set(compilers.zig_wheels) == {X86.machine, ARM.machine}
@@ -68,14 +66,14 @@ def test_there_is_a_compiler_for_every_suite_with_python_and_every_host() -> Non
         assert len(wheel.sha256) == 64
 
 
-def test_an_unknown_compiler_is_a_mistake_in_the_settings() -> None:
+def test_unknown_compiler_is_a_config_error() -> None:
     with pytest.raises(ConfigError) as caught:
         Compiler.parse("gxx")
     assert "gcc" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("compiler", Compiler)
-def test_dev_packages_bring_what_they_need_into_the_sysroot(compiler: Compiler) -> None:
+def test_dependencies_of_dev_packages_are_in_the_sysroot(compiler: Compiler) -> None:
     target = Target(Architecture.armv7hf, "3.11")
     plain, more = (plan_toolchain(target, compiler, X86, dev).sysroot for dev in ((), ("libpng-dev", "libexpat1-dev")))
     assert set(more.roots) - set(plain.roots) == {"libpng-dev", "libexpat1-dev"}
@@ -93,7 +91,7 @@ def test_equal_sets_of_dev_packages_share_a_sysroot() -> None:
     assert one == two
 
 
-def test_the_emulator_is_the_hosts_and_its_libraries_are_the_targets() -> None:
+def test_emulator_is_for_the_host_and_its_libraries_are_for_the_target() -> None:
     emulator, libraries = plan_emulator(Target.parse("armv7hf-cp313"), X86)
     assert emulator.architecture == "amd64"
     assert (libraries.architecture, libraries.suite) == ("armhf", "trixie")
@@ -102,7 +100,7 @@ def test_the_emulator_is_the_hosts_and_its_libraries_are_the_targets() -> None:
     assert [select_for_emulator(file) for file in files] == [*files[:2], None, files[3]]
 
 
-def test_no_static_libpython_comes_into_the_sysroot() -> None:
+def test_static_libpython_is_not_in_the_sysroot() -> None:
     static = ["usr/lib/arm-linux-gnueabihf/libpython3.11.a", "usr/lib/python3.11/config-3.11-x/libpython3.11-pic.a"]
     assert [select_for_sysroot(path) for path in (*static, "usr/lib/arm-linux-gnueabihf/libz.a")] == [
         None,

@@ -1,4 +1,4 @@
-"""An sdist is somebody else's archive: nothing of it may land outside of its folder."""
+"""Unpacking an sdist: no file is written outside of its folder."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_files_links_modes_and_times_are_kept(tmp_path: Path) -> None:
     assert (project / "configure").stat().st_mtime == 1_600_000_000
 
 
-def test_a_zip_is_one_too_whatever_it_is_called(tmp_path: Path) -> None:
+def test_zip_is_recognised_by_its_content(tmp_path: Path) -> None:
     project = unpack_sdist(make_zip(tmp_path / "5f3a", ["own-1/pyproject.toml"]), tmp_path / "out")
     assert (project / "pyproject.toml").read_text() == "x"
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "own-1/../../evil", "own-1/a/../../../evil"])
 @pytest.mark.parametrize("kind", ["tar", "zip"])
-def test_no_file_lands_outside(tmp_path: Path, kind: str, name: str) -> None:
+def test_file_outside_the_folder_is_refused(tmp_path: Path, kind: str, name: str) -> None:
     archive = tmp_path / "deep/own-1"
     archive.parent.mkdir()
     made = make_zip(archive, [name]) if kind == "zip" else make_tar(archive, [tar_member(name)])
@@ -80,7 +80,7 @@ def test_no_file_lands_outside(tmp_path: Path, kind: str, name: str) -> None:
     [
         [tar_member("own-1/out", kind=tarfile.SYMTYPE, link="../..")],
         [tar_member("own-1/out", kind=tarfile.SYMTYPE, link="/etc")],
-        # Each alone stays inside; together they lead out.
+        # Each link alone stays inside; together they lead out.
         [
             tar_member("own-1/a/out", kind=tarfile.SYMTYPE, link="b/../../x"),
             tar_member("own-1/a/b", kind=tarfile.SYMTYPE, link="../.."),
@@ -100,7 +100,7 @@ def test_no_file_lands_outside(tmp_path: Path, kind: str, name: str) -> None:
         [tar_member("own-1/" + "long" * 100)],
     ],
 )
-def test_what_leads_out_or_contradicts_itself_is_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
+def test_unsafe_or_contradictory_members_are_refused(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
     archive = make_tar(tmp_path / "own-1.tar.gz", members)
     with pytest.raises(BuildError, match=r"own-1.tar.gz"):
         unpack_sdist(archive, tmp_path / "a/b/out")
@@ -108,14 +108,14 @@ def test_what_leads_out_or_contradicts_itself_is_refused(tmp_path: Path, members
     assert not Path("/tmp/evil").exists()
 
 
-def test_an_sdist_is_one_folder(tmp_path: Path) -> None:
+def test_archive_without_exactly_one_folder_is_refused(tmp_path: Path) -> None:
     for name, members in {"two": ["a/x", "b/x"], "none": [], "file": ["setup.py"]}.items():
         archive = make_tar(tmp_path / name, [tar_member(member) for member in members])
-        with pytest.raises(BuildError, match="is no sdist"):
+        with pytest.raises(BuildError, match="is not an sdist"):
             unpack_sdist(archive, tmp_path / "out" / name)
 
 
-def test_a_cut_off_archive_is_told_as_such(tmp_path: Path) -> None:
+def test_truncated_archive_is_reported_as_damaged(tmp_path: Path) -> None:
     whole = make_tar(tmp_path / "own-1.tar.gz", [tar_member(f"own-1/{number}", b"y" * 5000) for number in range(9)])
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) // 2])
@@ -144,7 +144,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_changed_bytes_never_end_in_anything_but_a_build_error(
+def test_damaged_archive_raises_only_build_error(
     archives: list[bytes], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     changed = bytearray(data.draw(st.sampled_from(archives)))

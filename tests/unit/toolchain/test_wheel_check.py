@@ -25,7 +25,7 @@ def elf(machine: int, bits: int) -> bytes:
 
 
 ARM_ELF, AARCH64_ELF, X86_ELF = elf(40, 32), elf(183, 64), elf(62, 64)
-# Names nine program headers, which aren't there: whose it is can be told all the same.
+# Its nine program headers are missing, but its header is complete.
 CUT_X86_ELF = X86_ELF[:54] + struct.pack("<HH", 56, 9) + X86_ELF[58:]
 
 
@@ -42,23 +42,23 @@ def wheel(folder: Path, files: Mapping[str, bytes], name: str = NAME) -> Path:
     "file",
     ["demo/_core.cpython-311-arm-linux-gnueabihf.so", "demo/_core.abi3.so", "demo.libs/libown.so.3", "demo/bin/tool"],
 )
-def test_binaries_for_the_target_pass(tmp_path: Path, file: str) -> None:
+def test_binaries_for_the_target_are_accepted(tmp_path: Path, file: str) -> None:
     check_wheel(wheel(tmp_path, {file: ARM_ELF}), ARMV7)
 
 
-def test_a_pure_wheel_passes_for_every_target(tmp_path: Path) -> None:
+def test_pure_wheel_is_accepted_for_every_target(tmp_path: Path) -> None:
     for target in (ARMV7, AARCH64):
         check_wheel(wheel(tmp_path, {}, "demo-1.0-py3-none-any.whl"), target)
 
 
 @pytest.mark.parametrize("data", [X86_ELF, AARCH64_ELF, CUT_X86_ELF])
 @pytest.mark.parametrize("file", ["demo/_core.cpython-311-arm-linux-gnueabihf.so", "demo/data/tool"])
-def test_another_machines_binary_is_named(tmp_path: Path, file: str, data: bytes) -> None:
+def test_binary_for_another_machine_is_named(tmp_path: Path, file: str, data: bytes) -> None:
     with pytest.raises(BuildError, match=f"{file} is for"):
         check_wheel(wheel(tmp_path, {file: data}), ARMV7)
 
 
-def test_a_module_named_for_another_python_is_refused(tmp_path: Path) -> None:
+def test_module_with_another_pythons_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"_core.cpython-313.*must end with .cpython-311-arm-linux-gnueabihf.so"):
         check_wheel(wheel(tmp_path, {"demo/_core.cpython-313-arm-linux-gnueabihf.so": ARM_ELF}), ARMV7)
 
@@ -66,17 +66,17 @@ def test_a_module_named_for_another_python_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["demo-1.0-cp311-cp311-linux_x86_64.whl", "demo-1.0-cp311-cp311-linux_aarch64.whl", "demo.whl"]
 )
-def test_a_wheel_whose_name_is_not_the_targets_is_refused(tmp_path: Path, name: str) -> None:
+def test_wheel_with_another_platform_tag_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError, match=name):
         check_wheel(wheel(tmp_path, {}, name), ARMV7)
 
 
-def test_a_damaged_binary_is_named(tmp_path: Path) -> None:
+def test_damaged_binary_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"demo/_core.abi3.so is a damaged ELF file"):
         check_wheel(wheel(tmp_path, {"demo/_core.abi3.so": ARM_ELF[:20]}), ARMV7)
 
 
-def test_what_is_no_zip_is_no_wheel(tmp_path: Path) -> None:
+def test_file_that_is_not_a_zip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(b"half a whe")
     with pytest.raises(BuildError, match="is not a wheel"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.toolchain.wheel_paths import forget_folder
+from incamera.toolchain.wheel_paths import remove_build_path
 
 
 def digest(data: bytes) -> str:
@@ -27,13 +27,13 @@ def make_wheel(path: Path, folder: Path) -> Path:
     return path
 
 
-def test_the_build_folder_is_forgotten_and_the_record_knows(tmp_path: Path) -> None:
+def test_build_path_is_replaced_and_record_is_updated(tmp_path: Path) -> None:
     wheels = []
     for name in ("1-abc", "22-defghi"):
         folder = tmp_path / name / "build"
         folder.mkdir(parents=True)
         wheels.append(make_wheel(tmp_path / name / "own-1-py3-none-any.whl", folder))
-        forget_folder(wheels[-1], folder)
+        remove_build_path(wheels[-1], folder)
     with zipfile.ZipFile(wheels[0]) as archive:
         config = archive.read("own/config.py")
         assert config == b"prefix = '/incamera/sysroot/usr'\n"
@@ -43,7 +43,7 @@ def test_the_build_folder_is_forgotten_and_the_record_knows(tmp_path: Path) -> N
         assert record[-1] == "own-1.dist-info/RECORD,,"
         info = archive.getinfo("own/config.py")
         assert (info.date_time, info.external_attr >> 16) == ((2020, 2, 2, 2, 2, 2), 0o755)
-        # Offsets in an ELF file must stay: compilers are told to leave the path out.
+        # ELF files are not changed, since their offsets must stay.
         assert str(tmp_path).encode() in archive.read("own/core.so")
         parts = [archive.read(name) for name in archive.namelist() if not name.endswith((".so", "RECORD"))]
     with zipfile.ZipFile(wheels[1]) as other:
@@ -51,12 +51,12 @@ def test_the_build_folder_is_forgotten_and_the_record_knows(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("data", [b"no zip", None])
-def test_what_needs_no_change_is_not_touched(tmp_path: Path, data: bytes | None) -> None:
+def test_wheel_without_the_build_path_is_not_changed(tmp_path: Path, data: bytes | None) -> None:
     wheel = tmp_path / "own-1-py3-none-any.whl"
     if data is None:
         make_wheel(wheel, Path("/elsewhere"))
     else:
         wheel.write_bytes(data)
     before = wheel.read_bytes()
-    forget_folder(wheel, tmp_path / "build")
+    remove_build_path(wheel, tmp_path / "build")
     assert wheel.read_bytes() == before

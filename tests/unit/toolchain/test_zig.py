@@ -34,7 +34,7 @@ def make_wheel() -> bytes:
 
 @pytest.fixture
 def wheel(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The bytes of the wheel that is pinned."""
+    """The bytes of the pinned wheel."""
     data = make_wheel()
     pinned = ZigWheel(file=FILE, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
     compilers = Compilers(default=Compiler.gcc, gcc={}, zig_version="1.0", zig_wheels={HOST.machine: pinned})
@@ -48,7 +48,7 @@ def index(web: Web, data: bytes) -> dict[str, str]:
     return {"PIP_INDEX_URL": f"{web.url}/simple/"}
 
 
-def test_zig_comes_from_the_users_index_once(tmp_path: Path, web: Web, wheel: bytes) -> None:
+def test_zig_is_downloaded_once_from_the_users_index(tmp_path: Path, web: Web, wheel: bytes) -> None:
     store, environment = Store(tmp_path), index(web, wheel)
     tree, cached = ensure_zig(store, Http(), HOST, environment=environment)
     assert (tree / "ziglang/zig").stat().st_mode & 0o111
@@ -58,13 +58,13 @@ def test_zig_comes_from_the_users_index_once(tmp_path: Path, web: Web, wheel: by
     assert len(web.requests) == asked
 
 
-def test_another_file_under_the_pinned_name_is_refused(tmp_path: Path, web: Web, wheel: bytes) -> None:
+def test_file_with_another_hash_is_refused(tmp_path: Path, web: Web, wheel: bytes) -> None:
     changed = bytes([wheel[0] ^ 1]) + wheel[1:]
     with pytest.raises(IntegrityError, match=FILE):
         ensure_zig(Store(tmp_path), Http(), HOST, environment=index(web, changed))
 
 
-def test_an_index_without_the_pinned_file_is_named_without_its_password(tmp_path: Path, web: Web, wheel: bytes) -> None:
+def test_missing_file_is_reported_without_the_indexs_password(tmp_path: Path, web: Web, wheel: bytes) -> None:
     web.pages = {"/simple/ziglang/": b'{"files": []}'}
     address = web.url.replace("//", "//user:secret@") + "/simple"
     with pytest.raises(FetchError, match=FILE) as caught:
@@ -73,7 +73,7 @@ def test_an_index_without_the_pinned_file_is_named_without_its_password(tmp_path
     assert "gcc" in str(caught.value.hint)
 
 
-def test_a_login_in_the_indexs_address_is_used(tmp_path: Path, web: Web, wheel: bytes) -> None:
+def test_login_in_the_indexs_address_is_used(tmp_path: Path, web: Web, wheel: bytes) -> None:
     address = index(web, wheel)["PIP_INDEX_URL"].replace("//", "//user:secret@", 1)
     ensure_zig(Store(tmp_path), Http(), HOST, environment={"PIP_INDEX_URL": address})
     assert {headers["authorization"] for headers in web.headers} == {"Basic dXNlcjpzZWNyZXQ="}
