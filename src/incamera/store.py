@@ -229,23 +229,23 @@ class Store:
         for blob in sorted((self.root / "blobs").glob("??/*")):
             try:
                 with blob.open("rb") as stream:
-                    sound = hashlib.file_digest(stream, "sha256").hexdigest() == blob.name
+                    is_intact = hashlib.file_digest(stream, "sha256").hexdigest() == blob.name
             except FileNotFoundError:
                 continue  # another process removes it
             except OSError:
-                sound = False  # the disk cannot read it
+                is_intact = False  # the disk cannot read it
             count += 1
-            if not sound:
+            if not is_intact:
                 blob.unlink(missing_ok=True)
                 faults.append(Fault(f"blob {blob.name}", "its bytes have changed"))
         for listing in sorted((self.root / "trees").glob("*/*.json")):
             count += 1
             kind, key = listing.parent.name, listing.stem
             try:
-                sound = list_tree(self._tree(kind, key)) == self.tree_entries(kind, key)
+                is_intact = list_tree(self._tree(kind, key)) == self.tree_entries(kind, key)
             except (OSError, ValueError):
-                sound = False
-            if not sound:
+                is_intact = False
+            if not is_intact:
                 self.remove(kind, key)
                 faults.append(Fault(f"{kind} {key}", "its files have changed"))
         return count, faults

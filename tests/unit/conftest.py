@@ -1,4 +1,4 @@
-"""A store, and a web server on loopback with what fetches from it."""
+"""A store, and a web server on loopback with an HTTP client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = bytes | Callable[[BaseHTTPRequestHandler], None]
 
 
 class Web:
-    """A real HTTP server. `pages` maps paths to answers, or lists of them; `requests` says what was asked for."""
+    """A real HTTP server. *pages* maps paths to answers, or to lists of answers. *requests* are the paths requested."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Answer | list[Answer]] = {}
@@ -26,13 +26,13 @@ class Web:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # or each small answer takes 40 ms
+            disable_nagle_algorithm = True  # without it, each small response takes 40 ms
 
             def do_GET(self) -> None:
                 web.requests.append(self.path)
                 web.headers.append({name.lower(): value for name, value in self.headers.items()})
                 answer = web.pages.get(self.path)
-                if isinstance(answer, list):  # one after the other; the last one stays
+                if isinstance(answer, list):  # one after the other; the last one is repeated
                     answer = answer.pop(0) if len(answer) > 1 else answer[0]
                 if answer is None:
                     answer = web.status(404)
@@ -45,17 +45,17 @@ class Web:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
-            request_queue_size = 64  # or connections made at once wait a second
+            request_queue_size = 64  # with the default, simultaneous connections wait a second
 
             def handle_error(self, *args: object) -> None:
-                pass  # clients that hang up are what some tests are about
+                pass  # in some tests the client hangs up on purpose
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     @staticmethod
     def status(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-        """Return what answers with *code*; an underscore in a header's name stands for a hyphen."""
+        """Return an answer with the status *code*. An underscore in a header's name becomes a hyphen."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             handler.send_response(code)
@@ -68,7 +68,7 @@ class Web:
 
     @staticmethod
     def hanging_up(body: bytes, announced: int) -> Callable[[BaseHTTPRequestHandler], None]:
-        """Return what announces so many bytes, sends *body*, and hangs up."""
+        """Return an answer that announces so many bytes, sends *body* and closes the connection."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             Web.status(200, body, Content_Length=str(announced))(handler)
@@ -78,7 +78,7 @@ class Web:
 
     @staticmethod
     def ranged(body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
-        """Return what answers with the part of *body* that is asked for."""
+        """Return an answer with the requested range of *body*."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             begin, _, end = handler.headers.get("Range", "").removeprefix("bytes=").partition("-")
@@ -88,14 +88,14 @@ class Web:
             last = min(int(end), len(body) - 1) if begin else len(body) - 1
             if first > last:
                 return Web.status(416)(handler)
-            told = f"bytes {first}-{last}/{len(body)}"
-            return Web.status(206, body[first : last + 1], Content_Range=told)(handler)
+            content_range = f"bytes {first}-{last}/{len(body)}"
+            return Web.status(206, body[first : last + 1], Content_Range=content_range)(handler)
 
         return answer
 
     @staticmethod
     def stalling(body: bytes, announced: int, until: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
-        """Return what sends *body* and then nothing."""
+        """Return an answer that announces so many bytes, sends *body*, and then nothing *until* the event."""
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             Web.status(200, body, Content_Length=str(announced))(handler)

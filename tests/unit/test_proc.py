@@ -60,10 +60,10 @@ def test_a_program_gets_only_a_few_environment_variables(monkeypatch: pytest.Mon
 def test_a_failure_names_purpose_exit_code_and_last_lines() -> None:
     code = "import sys; [print('line', n, file=sys.stderr) for n in range(100)]; sys.exit(3)"
     with pytest.raises(ToolFailed, match=r"^cannot compile numbers: .*: exit code 3$") as caught:
-        proc.run(python(code), purpose="compile numbers", hint="mend it")
+        proc.run(python(code), purpose="compile numbers", hint="fix it")
     assert caught.value.tail.splitlines()[-1] == "line 99"
     assert len(caught.value.tail.splitlines()) < 50
-    assert caught.value.hint == "mend it"
+    assert caught.value.hint == "fix it"
 
 
 def test_last_lines_are_from_standard_output_when_standard_error_is_empty() -> None:

@@ -127,8 +127,8 @@ def test_an_unknown_major_version_of_the_protocol_is_refused(page: str) -> None:
     [None, 7, [], {}, {"filename": "x"}, {"filename": "x", "url": "y", "hashes": []}, {"url": "//[", "hashes": {}}],
 )
 def test_a_malformed_entry_is_left_out_and_the_others_are_kept(entry: object) -> None:
-    sound = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
-    assert [file.filename for file in files(page_of(entry, sound))] == ["own-1.tar.gz"]
+    valid = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
+    assert [file.filename for file in files(page_of(entry, valid))] == ["own-1.tar.gz"]
 
 
 def test_indexes_are_read_from_pips_variables_and_pip_conf(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def write_many(root: Path, number: int) -> None:
 
 
 def build_together(root: Path, notes: Path, processes: int) -> None:
-    """Ask for one tree; whoever builds it waits until all *processes* have asked for it."""
+    """Ask for one tree; the process that builds it waits until all *processes* have asked for it."""
 
     def build(folder: Path) -> None:
         with (notes / "builds").open("a") as stream:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries, tree_digest
@@ -77,6 +77,7 @@ def test_the_order_of_entries_does_not_change_the_digest(tree: Path) -> None:
     assert tree_digest(reversed(entries)) == tree_digest(entries)
 
 
+@settings(deadline=None)
 @given(st.lists(ENTRIES, max_size=5))
 def test_parse_entries_returns_what_was_dumped(entries: list[Entry]) -> None:
     assert parse_entries(dump_entries(entries)) == entries

@@ -1,8 +1,7 @@
 """The candidates for a distribution on a target, in the order in which the resolver tries them.
 
 The order of sources: a wheel, a Debian package, the sdist cross-built, the sdist built under emulation. A wheel that is
-older than Debian's package comes after it: the last wheel that somebody once built for a machine is no reason to do
-without ten years of newer versions.
+older than Debian's package comes after it: the last wheel that was once built for a machine may be ten years old.
 """
 
 from __future__ import annotations

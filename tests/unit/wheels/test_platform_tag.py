@@ -51,19 +51,19 @@ def test_the_file_that_needs_the_newest_glibc_decides() -> None:
 
 
 def test_malformed_manylinux_data_are_refused() -> None:
-    sound: dict[str, Any] = {
+    valid: dict[str, Any] = {
         "libraries": ["libc.so.6"],
         "systems": [{"glibc": 17, "GCC": "4.7.0"}, {"glibc": 20, "GCC": "7.0"}],
     }
-    assert len(parse_manylinux(sound).systems) == 2
+    assert len(parse_manylinux(valid).systems) == 2
     damages: list[dict[str, Any]] = [
         {"systems": []},
         {"systems": [{"GCC": "1"}]},
-        {"systems": sound["systems"][::-1]},
+        {"systems": valid["systems"][::-1]},
         {"systems": [{"glibc": 17, "GCC": "new"}]},
         {"systems": 7},
     ]
     for damage in damages:
         with pytest.raises(ConfigError, match="manylinux"):
-            parse_manylinux({**sound, **damage})
+            parse_manylinux({**valid, **damage})
     assert load_manylinux().systems[0].minor == 17

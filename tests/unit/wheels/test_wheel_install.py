@@ -215,13 +215,13 @@ def test_a_wheel_cut_off_anywhere_is_an_error_that_names_the_wheel(make: Make, w
 
 
 def test_a_changed_byte_is_an_error_or_harmless(make: Make, write: Write, tmp_path: Path) -> None:
-    sound = make.wheel()
+    valid = make.wheel()
     refusals = 0
-    for place in range(0, len(sound), 3):
+    for place in range(0, len(valid), 3):
         folder = tmp_path / f"site{place}"
         folder.mkdir()
         for change in (0xFF, 0x01):
-            data = sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
+            data = valid[:place] + bytes([valid[place] ^ change]) + valid[place + 1 :]
             try:
                 written = install_wheel(write(data), folder)
             except BuildError as error:
@@ -229,4 +229,4 @@ def test_a_changed_byte_is_an_error_or_harmless(make: Make, write: Write, tmp_pa
                 assert str(error).startswith("own-1.0")  # noqa: PT017
             else:
                 assert (folder / "own.py").read_bytes() == b"value = 1\n", written
-    assert refusals > len(sound) / 3
+    assert refusals > len(valid) / 3

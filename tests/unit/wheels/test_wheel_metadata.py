@@ -83,8 +83,8 @@ def test_a_wheel_in_the_store_is_not_fetched(index: Index, make: Make) -> None:
 def test_the_metadata_file_of_the_index_is_used(index: Index) -> None:
     text = STATIC.encode()
     index.web.pages[f"/files/{NAME}.metadata"] = text
-    told = {"core-metadata": {"sha256": hashlib.sha256(text).hexdigest()}}
-    assert len(of_wheel(index, b"never read", **told).requires) == 1
+    promised = {"core-metadata": {"sha256": hashlib.sha256(text).hexdigest()}}
+    assert len(of_wheel(index, b"never read", **promised).requires) == 1
     assert index.web.requests == [f"/files/{NAME}.metadata"]
 
 
@@ -130,10 +130,10 @@ def test_a_wheel_cut_off_is_an_error_that_names_it(index: Index, make: Make, siz
 
 
 def test_a_changed_byte_is_harmless_or_an_error_that_names_the_wheel(index: Index, make: Make) -> None:
-    sound = make.wheel(metadata=STATIC)
+    valid = make.wheel(metadata=STATIC)
     refusals = []
-    for place in range(0, len(sound), 5):
-        data = sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :]
+    for place in range(0, len(valid), 5):
+        data = valid[:place] + bytes([valid[place] ^ 0xFF]) + valid[place + 1 :]
         try:
             of_wheel(index, data)
         except BuildError as error:

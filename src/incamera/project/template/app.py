@@ -16,8 +16,8 @@ def brightness(picture: np.ndarray) -> float:
 
 
 def main() -> None:
-    # In the camera they are always there. What `keep` has made once stays through every reload of `run --watch`: an
-    # open stream, a loaded model; here, how many pictures there were. `reloading` says when to come back for one.
+    # incamera_agent is in every bundle. An object made by `keep` survives reloads of `run --watch`: an open stream, a
+    # loaded model, or as here a counter. `reloading()` is true when the app should return from `main` for a reload.
     from incamera_agent import keep, reloading
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
