@@ -92,16 +92,16 @@ def _show_runs(runs: list[Run], as_json: bool, console: Console) -> None:
     if rows:
         console.table(("run", "began", "device", "ended", "command"), rows)
     else:
-        console.info("no run of this project is kept; `incamera run` makes one")
+        console.info("there is no log of this project yet; `incamera run` runs the app and keeps a log")
 
 
 def _describe(run: Run) -> dict[str, Any]:
-    return {**asdict(run), "goes_on": run.goes_on}
+    return {**asdict(run), "running": run.running}
 
 
 def _end(run: Run) -> str:
-    if run.goes_on:
-        return "goes on"
+    if run.running:
+        return "running"
     if run.ended is None or run.exit_code is None:
         return "broken off"
     return f"{run.exit_code} after {run.ended - run.began:.1f} s"

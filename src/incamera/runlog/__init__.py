@@ -1,1 +1,1 @@
-"""What runs printed, kept on the host."""
+"""The log of each run on the host: what it printed, when, and how it ended."""

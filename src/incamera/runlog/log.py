@@ -1,9 +1,10 @@
-"""What runs printed, kept on the host: `incamera logs` shows it again.
+"""The files of a run's log, which `incamera logs` reads.
 
 <store>/logs/<project>/<number>/run.json        what ran, when, where, and how it ended
-<store>/logs/<project>/<number>/<n>.jsonl       its lines, each [seconds since the start, stream, text]
+<store>/logs/<project>/<number>/<n>.jsonl       part n of its lines, each [seconds since the start, stream, text]
 
-The newest of a run's lines are kept: when a part is full a new one begins, and all but two parts are removed.
+Only the newest lines of a run are kept: when a part is full the next one begins, and all but the last two parts are
+removed.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ from incamera.store import process_exists
 
 KEPT_RUNS = 100
 _PART_BYTES = 1_000_000
-_LONGEST_LINE = 8_192
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_MAX_LINE_CHARS = 8_192
+_TERMINAL_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run that is kept. *ended* is None while it goes on, and where its end was never seen."""
+    """A run whose log is kept.
+
+    *began* and *ended* are in seconds since 1970. *ended* is None while the app runs, and also after `incamera` was
+    killed before the app ended. *pid* is the process of `incamera` on this computer.
+    """
 
     number: int
     command: str
@@ -45,13 +50,17 @@ class Run:
     exit_code: int | None = None
 
     @property
-    def goes_on(self) -> bool:
+    def running(self) -> bool:
         return self.ended is None and process_exists(self.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """*time* in seconds since 1970; *stream* is "stdout", "stderr", or "terminal" where the two were one."""
+    """A line that a run printed.
+
+    *time* is in seconds since 1970. *stream* is "stdout", "stderr", or "terminal" for a run in a terminal, which joins
+    the two.
+    """
 
     time: float
     stream: str
@@ -59,18 +68,21 @@ class Line:
 
 
 def log_folder(root: Path, name: str, project: Path) -> Path:
-    """Return where the runs of a project are kept, *root* being the store's; another project may have the same name."""
+    """Return the folder for the logs of the project *name* in the folder *project*; *root* is the store's folder.
+
+    Two projects with the same name get two folders.
+    """
     return root / "logs" / f"{name}-{hashlib.sha256(os.fsencode(project)).hexdigest()[:8]}"
 
 
 class RunLog:
-    """Writes down one run: `feed` it what is printed, `close` it at the end. For one thread at a time."""
+    """Writes the log of one run: `feed` it what the run prints, `close` it at the end. Not thread-safe."""
 
     def __init__(self, folder: Path, *, command: str, device: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         numbers = _numbers(folder)
         number = max(numbers, default=0) + 1
-        while True:  # two runs may begin at once
+        while True:  # another run may begin now and take the number
             try:
                 (folder / str(number)).mkdir(mode=0o700)
                 break
@@ -78,9 +90,9 @@ class RunLog:
                 number += 1
         self._folder = folder / str(number)
         self.run = Run(number=number, command=command, device=device, began=time.time(), pid=os.getpid())
-        self._rest: dict[str, str] = {}
+        self._incomplete_lines: dict[str, str] = {}
         self._decoders: dict[str, codecs.IncrementalDecoder] = {}
-        self._binary: set[str] = set()
+        self._binary_streams: set[str] = set()
         self._part = 0
         self._size = 0
         self._stream: IO[str] | None = None
@@ -88,32 +100,37 @@ class RunLog:
         self._open_part()
         for old in numbers[: max(0, len(numbers) + 1 - KEPT_RUNS)]:
             record = _load_run(folder, old)
-            if record is None or not record.goes_on:
+            if record is None or not record.running:
                 shutil.rmtree(folder / str(old), ignore_errors=True)
 
     def feed(self, stream: str, data: bytes) -> None:
-        """Take what came on *stream*, in pieces of any size."""
-        if b"\0" in data:  # a picture, say, on its way to another program
-            if stream not in self._binary:
-                self._binary.add(stream)
-                self._write(stream, ["(from here on also bytes that are no text, which are not kept)"])
+        """Write the whole lines in *data*, and keep the rest of it for the next call; *data* may end anywhere.
+
+        *data* with a null byte is left out, since it is not text but, say, an image for another program. A line of the
+        log says so once.
+        """
+        if b"\0" in data:
+            if stream not in self._binary_streams:
+                self._binary_streams.add(stream)
+                self._write(stream, ["(binary output, from here on, is left out of this log)"])
             return
         if stream not in self._decoders:
             self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        text = self._rest.get(stream, "") + self._decoders[stream].decode(data)
-        *lines, rest = text.split("\n")
-        while len(rest) > _LONGEST_LINE:
-            lines.append(rest[:_LONGEST_LINE])
-            rest = rest[_LONGEST_LINE:]
-        self._rest[stream] = rest
+        text = self._incomplete_lines.get(stream, "") + self._decoders[stream].decode(data)
+        *lines, incomplete = text.split("\n")
+        while len(incomplete) > _MAX_LINE_CHARS:
+            lines.append(incomplete[:_MAX_LINE_CHARS])
+            incomplete = incomplete[_MAX_LINE_CHARS:]
+        self._incomplete_lines[stream] = incomplete
         self._write(stream, lines)
 
     def close(self, exit_code: int | None) -> None:
+        """Write the last lines and the end of the run; *exit_code* None means that it is not known."""
         if self._stream is None:
             return
-        for stream, rest in self._rest.items():
-            if rest:
-                self._write(stream, [rest])
+        for stream, incomplete in self._incomplete_lines.items():
+            if incomplete:
+                self._write(stream, [incomplete])
         self._stream.close()
         self._stream = None
         self.run = replace(self.run, ended=time.time(), exit_code=exit_code)
@@ -125,8 +142,8 @@ class RunLog:
         now = round(time.time() - self.run.began, 3)
         rows = []
         for line in lines:
-            # What a terminal would show in the end: colours are no text, and what a return was printed over is gone.
-            text = _ESCAPE.sub("", line.rstrip("\r")).rpartition("\r")[2][: 2 * _LONGEST_LINE]
+            # Keep what a terminal shows last: no escape sequences, and only what follows the last carriage return.
+            text = _TERMINAL_ESCAPE.sub("", line.rstrip("\r")).rpartition("\r")[2][: 2 * _MAX_LINE_CHARS]
             rows.append(json.dumps([now, stream, text]) + "\n")
         # A full disk must not end the run.
         with suppress(OSError):
@@ -149,14 +166,14 @@ class RunLog:
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Return the runs that are kept in *folder*, the newest first."""
+    """Return the runs whose logs are in *folder*, the newest first."""
     runs = (_load_run(folder, number) for number in reversed(_numbers(folder)))
     return [run for run in runs if run is not None]
 
 
 def _numbers(folder: Path) -> list[int]:
     try:
-        return sorted(int(name) for name in os.listdir(folder) if name.isdigit())  # noqa: PTH208 - names alone
+        return sorted(int(name) for name in os.listdir(folder) if name.isdigit())  # noqa: PTH208 - only names are used
     except OSError:
         return []
 
@@ -164,52 +181,53 @@ def _numbers(folder: Path) -> list[int]:
 def _load_run(folder: Path, number: int) -> Run | None:
     try:
         return Run(**json.loads((folder / str(number) / "run.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):  # another process removes it just now, or a disk was full
+    except (OSError, ValueError, TypeError):  # another process is removing it, or a full disk cut it short
         return None
 
 
 def require_run(folder: Path, number: int | None) -> Run:
-    """Return the run with that number, else the newest. Raises UsageError."""
+    """Return the run with *number*; None means the newest. Raises UsageError when there is none."""
     runs = list_runs(folder)
     if not runs:
-        raise UsageError("no run of this project is kept", hint="`incamera run` makes one")
+        raise UsageError("there is no log of this project yet", hint="`incamera run` runs the app and keeps a log")
     if number is None:
         return runs[0]
     if found := next((run for run in runs if run.number == number), None):
         return found
     raise UsageError(
-        f"there is no run {number}",
-        hint=f"there are {runs[-1].number} to {runs[0].number}, {KEPT_RUNS} at most; `incamera logs --list` shows them",
+        f"there is no log of run {number}",
+        hint=f"the logs of the last {KEPT_RUNS} runs are kept, here {runs[-1].number} to {runs[0].number}; "
+        "`incamera logs --list` shows them",
     )
 
 
 def read_lines(folder: Path, run: Run, *, follow: bool = False) -> Iterator[Line]:
-    """Yield the lines of *run*; with *follow* also those to come, until it ends."""
-    home = folder / str(run.number)
-    parts = _parts(home)
+    """Yield the lines of *run* that are written; with *follow*, wait for more of them until the run ends."""
+    run_folder = folder / str(run.number)
+    parts = _parts(run_folder)
     part, position = (parts[0] if parts else 1), 0
     while True:
-        # Looked at before reading: what is written before the end is read after it.
+        # The state comes before the lines: a run that has ended by then writes nothing after them.
         record = _load_run(folder, run.number) if follow else None
-        goes_on = record is not None and record.goes_on
-        fresh, position = _read_from(home / f"{part}.jsonl", position)
-        for row in fresh:
+        running = record is not None and record.running
+        rows, position = _read_rows(run_folder / f"{part}.jsonl", position)
+        for row in rows:
             yield Line(run.began + row[0], row[1], row[2])
-        later = [number for number in _parts(home) if number > part]
+        later = [number for number in _parts(run_folder) if number > part]
         if later:
             part, position = later[0], 0
-        elif not goes_on:
+        elif not running:
             return
-        elif not fresh:
+        elif not rows:
             time.sleep(_POLL_SECONDS)
 
 
-def _parts(home: Path) -> list[int]:
-    return sorted(int(path.stem) for path in home.glob("*.jsonl"))
+def _parts(run_folder: Path) -> list[int]:
+    return sorted(int(path.stem) for path in run_folder.glob("*.jsonl"))
 
 
-def _read_from(path: Path, position: int) -> tuple[list[Any], int]:
-    """Return the whole lines of *path* after *position*, and where they end."""
+def _read_rows(path: Path, position: int) -> tuple[list[Any], int]:
+    """Return what the whole lines of *path* after *position* hold, and the position where they end."""
     try:
         with path.open("rb") as stream:
             stream.seek(position)

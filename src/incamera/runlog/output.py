@@ -1,4 +1,4 @@
-"""What a run prints: shown with the host's paths, and kept for `incamera logs`."""
+"""The output of a run on its way to the user: the device's paths become the host's, and the run's log gets it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunLabel:
-    """What `incamera logs` shows a run as: the words that the user had run, and the device's name."""
+    """How `incamera logs --list` names a run: the *words* of its command line, and the *device* that it ran on."""
 
     words: Sequence[str]
     device: str
@@ -32,7 +32,7 @@ class RunLabel:
 
 @dataclass(slots=True)
 class RunOutput:
-    """The taps for both streams of a run; `exit_code` is written down when it is set before the block ends."""
+    """The taps for both streams of a run. Set `exit_code` when it is known: it goes into the run's log."""
 
     stdout: Tap
     stderr: Tap
@@ -50,17 +50,18 @@ def kept_output(
     terminal: bool,
     rewrite_stdout: bool = False,
 ) -> Iterator[RunOutput]:
-    """Keep what a run prints for as long as the block lasts, under *label*; None: only show it with the host's paths.
+    """Give the taps for a run's output, which write it into a log named *label* until the block ends.
 
-    *folders* are those on the device that hold the app's own files. Standard output is data, so its paths are left
-    alone, unless it is a *terminal* or *rewrite_stdout* says that people read it.
+    With *label* None there is no log. The taps also turn the device's paths in the output into the host's; *folders*
+    are those on the device that hold the app's own files. Standard output may be data for a program, so the paths in
+    it are changed only for a *terminal* and with *rewrite_stdout*. Warns when the log cannot be written.
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
     log = _open_log(context, project, label) if label else None
     rewriter = PathRewriter(paths) if terminal or rewrite_stdout else None
     output = RunOutput(
-        stdout=_KeepingTap(log, "terminal" if terminal else "stdout", rewriter),
-        stderr=_KeepingTap(log, "stderr", PathRewriter(paths)),
+        stdout=_LogTap(log, "terminal" if terminal else "stdout", rewriter),
+        stderr=_LogTap(log, "stderr", PathRewriter(paths)),
         paths=paths,
     )
     try:
@@ -73,8 +74,8 @@ def kept_output(
 def _open_log(context: Context, project: Project, label: RunLabel) -> RunLog | None:
     try:
         return RunLog(project_logs(context, project), command=shlex.join(label.words), device=label.device)
-    except OSError as error:  # a full disk is no reason not to run
-        context.reporter.warn(f"what this run prints is not kept: {error.strerror}")
+    except OSError as error:  # the app can run without a log
+        context.reporter.warn(f"no log is kept of this run: {error.filename}: {error.strerror}")
         return None
 
 
@@ -88,7 +89,10 @@ def run_shown(
     keep: bool = True,
     rewrite_stdout: bool = False,
 ) -> int:
-    """Run *program* in what was deployed, its output shown with the host's paths. Returns its exit code."""
+    """Run *program* in the deployment *done*, show its output with the host's paths, and return its exit code.
+
+    With *attach_as* `incamera attach` finds the run by that name. Without *keep* the run gets no log.
+    """
     streams = Streams()
     with kept_output(
         context,
@@ -110,10 +114,13 @@ def run_shown(
 
 
 def project_logs(context: Context, project: Project) -> Path:
+    """Return the folder for the logs of *project*."""
     return log_folder(context.store.root, project.name, project.folder)
 
 
-class _KeepingTap:
+class _LogTap:
+    """Writes what passes through it into *log*, after *rewriter* has changed the paths in it."""
+
     def __init__(self, log: RunLog | None, stream: str, rewriter: PathRewriter | None) -> None:
         self._log = log
         self._stream = stream
@@ -124,12 +131,12 @@ class _KeepingTap:
         return self._rewriter is not None and self._rewriter.is_holding
 
     def feed(self, data: bytes) -> bytes:
-        return self._keep(self._rewriter.feed(data) if self._rewriter else data)
+        return self._log_output(self._rewriter.feed(data) if self._rewriter else data)
 
     def finish(self) -> bytes:
-        return self._keep(self._rewriter.finish() if self._rewriter else b"")
+        return self._log_output(self._rewriter.finish() if self._rewriter else b"")
 
-    def _keep(self, data: bytes) -> bytes:
+    def _log_output(self, data: bytes) -> bytes:
         if data and self._log is not None:
             self._log.feed(self._stream, data)
         return data

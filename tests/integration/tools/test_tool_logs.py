@@ -41,7 +41,7 @@ def test_logs_show_earlier_runs_with_the_time_of_each_line(project: Path, camera
     assert "a detail" in shown
     assert incamera("logs", "-C", project, "--since", "2199-01-01").out == ""
     missing = incamera("logs", "-C", project, "--run", "99999")
-    assert (missing.code, "there is no run 99999" in missing.err) == (2, True)
+    assert (missing.code, "there is no log of run 99999" in missing.err) == (2, True)
 
 
 def test_following_a_run(project: Path, looping: Running, incamera: Run) -> None:

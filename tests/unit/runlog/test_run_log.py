@@ -1,7 +1,8 @@
-"""What runs printed, kept and read again."""
+"""The log of a run: what is written, what is kept, and reading it again."""
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from incamera.runlog import log as run_log
 from incamera.runlog.log import Line, RunLog, list_runs, read_lines, require_run
 
 
-def begin(folder: Path) -> RunLog:
+def begin_run(folder: Path) -> RunLog:
     return RunLog(folder, command="python3 app.py", device="cam")
 
 
@@ -19,18 +20,18 @@ def texts(folder: Path, number: int | None = None) -> list[str]:
     return [line.text for line in read_lines(folder, require_run(folder, number))]
 
 
-def test_pieces_become_lines_and_colours_are_no_text(tmp_path: Path) -> None:
-    log = begin(tmp_path)
+def test_log_has_whole_lines_without_escape_sequences_and_overprinted_text(tmp_path: Path) -> None:
+    log = begin_run(tmp_path)
     for byte in "grün \x1b[31mrot\x1b[0m\r\n10%\r50%\r100%\nend".encode():
         log.feed("stdout", bytes([byte]))
     log.close(0)
     assert texts(tmp_path) == ["grün rot", "100%", "end"]
     run = require_run(tmp_path, None)
-    assert (run.exit_code, run.goes_on, run.command) == (0, False, "python3 app.py")
+    assert (run.exit_code, run.running, run.command) == (0, False, "python3 app.py")
 
 
-def test_line_is_kept_with_its_time_and_stream(tmp_path: Path) -> None:
-    log = begin(tmp_path)
+def test_line_has_its_time_and_stream(tmp_path: Path) -> None:
+    log = begin_run(tmp_path)
     log.feed("stderr", b"WARNING:root:low light\n")
     log.close(0)
     run = require_run(tmp_path, None)
@@ -39,21 +40,21 @@ def test_line_is_kept_with_its_time_and_stream(tmp_path: Path) -> None:
     assert run.began <= line.time <= (run.ended or 0) + 0.001
 
 
-def test_only_the_newest_runs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_logs_are_removed_when_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_log, "KEPT_RUNS", 3)
     for number in range(5):
-        log = begin(tmp_path)
+        log = begin_run(tmp_path)
         log.feed("stdout", b"%d\n" % number)
         log.close(0)
     assert [run.number for run in list_runs(tmp_path)] == [5, 4, 3]
     assert texts(tmp_path, 4) == ["3"]
-    with pytest.raises(UsageError, match="no run 1"):
+    with pytest.raises(UsageError, match="no log of run 1"):
         require_run(tmp_path, 1)
 
 
-def test_a_run_keeps_its_newest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_of_limited_size_keeps_the_newest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_log, "_PART_BYTES", 1000)
-    log = begin(tmp_path)
+    log = begin_run(tmp_path)
     for number in range(500):
         log.feed("stdout", b"line %d\n" % number)
     log.close(0)
@@ -64,9 +65,9 @@ def test_a_run_keeps_its_newest_lines(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(kept) > 10
 
 
-def test_two_that_begin_at_once_are_two(tmp_path: Path) -> None:
+def test_runs_that_begin_at_the_same_time_get_different_numbers(tmp_path: Path) -> None:
     logs: list[RunLog] = []
-    threads = [threading.Thread(target=lambda: logs.append(begin(tmp_path))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: logs.append(begin_run(tmp_path))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -76,42 +77,42 @@ def test_two_that_begin_at_once_are_two(tmp_path: Path) -> None:
         log.close(0)
 
 
-def test_following_ends_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following_yields_new_lines_until_the_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_log, "_PART_BYTES", 300)
-    monkeypatch.setattr(run_log, "_POLL_SECONDS", 0.01)
-    log = begin(tmp_path)
+    log = begin_run(tmp_path)
     log.feed("stdout", b"first\n")
     lines = read_lines(tmp_path, log.run, follow=True)
     assert next(lines).text == "first"
 
-    def go_on() -> None:
+    def print_more_and_end(_: float) -> None:
         log.feed("stdout", b"second\n" * 5)
         log.close(0)
 
-    threading.Timer(0.05, go_on).start()
+    # The reader has read all lines when it pauses.
+    monkeypatch.setattr(time, "sleep", print_more_and_end)
     assert [line.text for line in lines] == ["second"] * 5
 
 
-def test_a_run_whose_maker_is_gone_does_not_go_on(tmp_path: Path) -> None:
-    log = begin(tmp_path)
+def test_run_of_a_killed_incamera_process_is_not_running(tmp_path: Path) -> None:
+    log = begin_run(tmp_path)
     log.feed("stdout", b"last words\nhalf")
     record = tmp_path / "1" / "run.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "pid": 2**22 + 1}))
     run = require_run(tmp_path, None)
-    assert not run.goes_on
+    assert not run.running
     assert [line.text for line in read_lines(tmp_path, run, follow=True)] == ["last words"]
     log.close(None)
 
 
-def test_pictures_are_not_kept(tmp_path: Path) -> None:
-    log = begin(tmp_path)
+def test_binary_output_is_left_out_with_one_remark(tmp_path: Path) -> None:
+    log = begin_run(tmp_path)
     log.feed("stdout", b"\0\1\2" * 1000)
     log.feed("stdout", b"\0\1\2" * 1000)
     log.close(0)
     (line,) = texts(tmp_path)
-    assert "no text" in line
+    assert "binary output" in line
 
 
-def test_nobody_else_can_read_it(tmp_path: Path) -> None:
-    begin(tmp_path / "logs").close(0)
+def test_other_users_cannot_read_the_logs(tmp_path: Path) -> None:
+    begin_run(tmp_path / "logs").close(0)
     assert (tmp_path / "logs").stat().st_mode & 0o077 == 0
