@@ -1,4 +1,4 @@
-"""The agent where it belongs: in virtual cameras of both architectures, under the guard, spoken to over SSH."""
+"""The agent in virtual cameras: started by the guard, reached over SSH."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
     from incamera_agent.wire.frames import Frame
 
-pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
 MEBIBYTE = 1 << 20
 OURS = "ps | grep -c '[i]ncamera_agent'; ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null"
@@ -49,11 +49,14 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open("/tmp/stubborn", "w").write(str(os.getpid()))
+        with open("/tmp/stubborn.new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("/tmp/stubborn.new", "/tmp/stubborn")
         time.sleep(600)
     os._exit(0)
+while not os.path.exists("/tmp/stubborn"):
+    time.sleep(0.02)
 os.fork()
-time.sleep(0.5)
 print("on", flush=True)
 time.sleep(600)
 """
@@ -69,7 +72,7 @@ while not reloading():
 
 
 class Talk:
-    """An agent and what it says, for tests that are no coroutines."""
+    """A connection to an agent, for tests that are not coroutines. `frames` holds what it sends."""
 
     def __init__(self, done: Deployed, app: str, *words: str) -> None:
         self._session = done.session
@@ -137,7 +140,7 @@ class Talk:
 def deployed_numpy(
     camera: VirtualCamera, context: Context, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
-    """A project with numpy, that stands in the camera."""
+    """A project with numpy, deployed to the camera."""
     folder = write_project(tmp_path_factory.mktemp("agent") / "app", name="agent-test", dependencies='["numpy"]')
     with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
         yield done
@@ -145,7 +148,7 @@ def deployed_numpy(
 
 @pytest.fixture
 def begin(deployed_numpy: Deployed, camera: VirtualCamera) -> Iterator[Callable[..., Talk]]:
-    """Begins to talk with an agent; it ends with the test, and leaves nothing."""
+    """Starts an agent; it ends with the test, which then checks that nothing of it is left."""
     talks: list[Talk] = []
 
     def begin_one(*words: str) -> Talk:
@@ -160,7 +163,7 @@ def begin(deployed_numpy: Deployed, camera: VirtualCamera) -> Iterator[Callable[
 
 @pytest.fixture
 def talk(begin: Callable[..., Talk]) -> Talk:
-    """An agent that is warm and has a live folder."""
+    """An agent with a fork server and a live folder."""
     talk = begin()
     talk.hello()
     talk.ask("preload", imports=["numpy"])
@@ -168,7 +171,7 @@ def talk(begin: Callable[..., Talk]) -> Talk:
     return talk
 
 
-def test_edits_arrive_what_is_dear_is_kept_and_the_agent_stays_small(talk: Talk) -> None:
+def test_edit_reloads_the_app_keeps_its_objects_and_needs_little_memory(talk: Talk) -> None:
     assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
     talk.change(app=CAREFUL.replace("@WORD@", "one"))
     assert talk.start()["warm"] is True
@@ -185,7 +188,7 @@ def test_edits_arrive_what_is_dear_is_kept_and_the_agent_stays_small(talk: Talk)
     assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
 
 
-def test_what_is_not_python_is_refused_and_the_old_app_goes_on(talk: Talk) -> None:
+def test_edit_that_is_not_python_is_refused_and_the_app_goes_on(talk: Talk) -> None:
     talk.change(app=CAREFUL.replace("@WORD@", "one"))
     talk.start()
     talk.await_output("one")
@@ -196,7 +199,7 @@ def test_what_is_not_python_is_refused_and_the_old_app_goes_on(talk: Talk) -> No
     assert talk.stop()["reason"] == "stopped"
 
 
-def test_an_app_that_eats_all_memory_dies_alone_and_is_told_why(talk: Talk, camera: VirtualCamera) -> None:
+def test_app_that_takes_all_memory_ends_alone_with_the_reason(talk: Talk, camera: VirtualCamera) -> None:
     talk.change(app=EATER)
     talk.start()
     end = talk.await_exit()
@@ -210,7 +213,7 @@ def test_an_app_that_eats_all_memory_dies_alone_and_is_told_why(talk: Talk, came
     assert inside(camera, "echo on").strip() == "on"
 
 
-def test_a_limit_ends_the_app_before_the_camera_is_in_need(talk: Talk) -> None:
+def test_memory_limit_ends_the_app(talk: Talk) -> None:
     talk.change(app=EATER)
     talk.start(memory_limit=80 * MEBIBYTE)
     end = talk.await_exit()
@@ -218,7 +221,7 @@ def test_a_limit_ends_the_app_before_the_camera_is_in_need(talk: Talk) -> None:
     assert end["peak"] < 250 * MEBIBYTE
 
 
-def test_forks_daemons_and_those_that_ignore_sigterm_are_ended(talk: Talk, camera: VirtualCamera) -> None:
+def test_stop_ends_forks_daemons_and_processes_that_ignore_sigterm(talk: Talk, camera: VirtualCamera) -> None:
     talk.change(app=STUBBORN)
     talk.start()
     talk.await_output("on")
@@ -229,7 +232,7 @@ def test_forks_daemons_and_those_that_ignore_sigterm_are_ended(talk: Talk, camer
     assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""
 
 
-def test_a_second_host_is_told_and_may_take_over(begin: Callable[..., Talk]) -> None:
+def test_second_host_is_refused_unless_it_takes_over(begin: Callable[..., Talk]) -> None:
     first = begin()
     first.hello()
     second = begin()
@@ -243,7 +246,7 @@ def test_a_second_host_is_told_and_may_take_over(begin: Callable[..., Talk]) -> 
     assert third.ask("memory")["agent"]
 
 
-def test_a_console_reaches_the_app_through_the_guard(talk: Talk, deployed_numpy: Deployed) -> None:
+def test_console_evaluates_in_the_app(talk: Talk, deployed_numpy: Deployed) -> None:
     talk.change(app="import time\nanswer = 42\nprint('on', flush=True)\ntime.sleep(600)\n")
     talk.start()
     talk.await_output("on")
@@ -272,7 +275,7 @@ def test_a_console_reaches_the_app_through_the_guard(talk: Talk, deployed_numpy:
     assert talk.stop()["reason"] == "stopped"
 
 
-def test_when_the_host_goes_away_without_a_word_nothing_stays(
+def test_lost_connection_leaves_no_process(
     camera: VirtualCamera, context: Context, deployed_numpy: Deployed, tmp_path: Path
 ) -> None:
     folder = write_project(tmp_path / "app", name="agent-test", dependencies='["numpy"]')

@@ -1,4 +1,4 @@
-"""The audit as a user meets it, and its data against what cameras and runtimes really have."""
+"""The audit command, and the audit's data against the libraries of cameras and runtimes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STALE = "the data of the audit is out of date: run `make policies`"
 
 
 def compare(document: dict[str, Any], symbols: Mapping[str, list[str]], path: Path) -> None:
-    """What verdicts rest on is the same. A security update changes a library's file name, and may add symbols."""
+    """Check that what the audit uses is the same. A security update may rename a library's file and add symbols."""
     known = json.loads(path.with_suffix(".json").read_text())
     assert essence(document) == essence(known), STALE
     assert public(load_symbols(path)) <= public(dump_symbols(symbols)), STALE
@@ -54,11 +54,11 @@ def public(symbols: str) -> set[str]:
 
 
 @on(*PROFILES)
-def test_a_profiles_data_is_what_its_virtual_camera_has(context: Context, camera: VirtualCamera) -> None:
+def test_data_of_a_profile_equals_its_virtual_camera(context: Context, camera: VirtualCamera) -> None:
     compare(*describe_camera(context, camera), DATA / "policies" / camera.profile)
 
 
-def test_a_runtimes_data_is_what_a_bare_bundle_has(context: Context, target: Target) -> None:
+def test_data_of_a_runtime_equals_a_bundle_without_packages(context: Context, target: Target) -> None:
     compare(*describe_runtime(context, target), DATA / "runtimes" / str(target))
 
 
@@ -73,7 +73,7 @@ def broken(tmp_path: Path) -> Path:
     return project
 
 
-def test_a_sound_project(incamera: Run, tmp_path: Path) -> None:
+def test_audit_of_a_compatible_project_writes_json_and_a_graph(incamera: Run, tmp_path: Path) -> None:
     project = write_project(tmp_path / "plain")
     page = tmp_path / "needs.html"
     done = incamera("audit", "--project", project, "--json", "--graph", page)
@@ -86,7 +86,7 @@ def test_a_sound_project(incamera: Run, tmp_path: Path) -> None:
     assert "It can work: 0 findings" in page.read_text()
 
 
-def test_a_project_that_cannot_work(incamera: Run, broken: Path) -> None:
+def test_audit_of_an_incompatible_project_names_file_need_and_remedy(incamera: Run, broken: Path) -> None:
     done = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf", "--json")
     assert done.code == 1, done.err
     document = json.loads(done.out)
@@ -106,7 +106,9 @@ def test_a_project_that_cannot_work(incamera: Run, broken: Path) -> None:
 
 
 @on("axis-os-10-armv7hf")
-def test_what_cannot_work_is_not_deployed(incamera: Run, broken: Path, camera: VirtualCamera) -> None:
+def test_incompatible_project_is_deployed_only_with_no_audit(
+    incamera: Run, broken: Path, camera: VirtualCamera
+) -> None:
     device = camera.name
     refused = incamera("deploy", "--project", broken, "--device", device)
     assert refused.code == 4, refused.err
@@ -123,7 +125,7 @@ def test_what_cannot_work_is_not_deployed(incamera: Run, broken: Path, camera: V
     assert "version `GLIBC_2.99' not found" in loaded.err
 
 
-def test_a_verdict_is_kept(incamera: Run, tmp_path: Path, camera: VirtualCamera) -> None:
+def test_second_deploy_uses_the_audit_of_the_first(incamera: Run, tmp_path: Path, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "kept", name="kept")
     first = incamera("deploy", "--project", project, "--device", camera.name)
     assert first.code == 0, first.err
@@ -132,7 +134,7 @@ def test_a_verdict_is_kept(incamera: Run, tmp_path: Path, camera: VirtualCamera)
     assert line.endswith("unchanged")
 
 
-def test_a_file_from_elsewhere(incamera: Run, tmp_path: Path) -> None:
+def test_audit_of_a_package_depends_on_the_profile(incamera: Run, tmp_path: Path) -> None:
     program = make_elf(
         program=True, interpreter="/lib/ld-linux-armhf.so.3", needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}
     )
@@ -146,7 +148,7 @@ def test_a_file_from_elsewhere(incamera: Run, tmp_path: Path) -> None:
     assert incamera("audit", letter).code == 2
 
 
-def test_the_context_reports_one_step(tmp_path: Path, store: Store) -> None:
+def test_audit_reports_one_step(tmp_path: Path, store: Store) -> None:
     from incamera.workflows.audit import audit_file
 
     reporter = QuietReporter()

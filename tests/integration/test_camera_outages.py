@@ -25,7 +25,9 @@ __all__ = ["other_host", "project"]
 camera = pytest.fixture(name="camera")(lease_camera)
 
 
-def test_a_card_that_is_pulled(incamera: Run, project: Path, camera: VirtualCamera) -> None:
+def test_run_fails_with_a_pulled_card_and_the_camera_goes_on(
+    incamera: Run, project: Path, camera: VirtualCamera
+) -> None:
     words = ("-C", project, "--device", camera.name, "--to", "sdcard")
     assert incamera("run", *words).code == 0
     disk = inside(camera, f"awk '$2 == \"{CARD}\" {{print $1}}' /proc/mounts").strip().removeprefix("/dev/")
@@ -36,7 +38,7 @@ def test_a_card_that_is_pulled(incamera: Run, project: Path, camera: VirtualCame
     assert incamera("run", "-q", *words[:-1], "ram").out.startswith("from ")
 
 
-def test_a_camera_that_restarts_in_the_middle(
+def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
     incamera: Run,
     camera: VirtualCamera,
     tmp_path: Path,
@@ -62,7 +64,7 @@ def test_a_camera_that_restarts_in_the_middle(
     assert done.out.startswith("from ")
 
 
-def test_a_camera_that_restarts_is_waited_for(camera: VirtualCamera, cameras: CameraPool, tmp_path: Path) -> None:
+def test_watch_waits_for_a_camera_that_restarts(camera: VirtualCamera, cameras: CameraPool, tmp_path: Path) -> None:
     project = write_project(tmp_path / "restarts", app=f"print('up')\n{FOREVER}", name="restarts")
     with watched(project, camera) as watch:
         watch.await_("up")

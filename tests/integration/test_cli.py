@@ -1,4 +1,4 @@
-"""The command line as a user and a script meet it: JSON, help, hints, completion, and a real terminal."""
+"""The command line: JSON for scripts, help, hints, completion, and behaviour at a terminal."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def document(done: Finished) -> dict[str, Any]:
-    """The one JSON document on standard output."""
+    """Return the JSON document on standard output."""
     assert done.code == 0, done.err
     parsed: dict[str, Any] = json.loads(done.out)
     assert parsed.pop("schema") == 1
     return parsed
 
 
-# For scripts
+# JSON
 
 
-def test_build_json(project: Path, incamera: Run) -> None:
+def test_build_prints_json(project: Path, incamera: Run) -> None:
     built = document(incamera("build", "--json", "-C", project))
     assert built["target"] == "armv7hf-cp311"
     assert re.fullmatch("[0-9a-f]{64}", built["bundle"])
@@ -80,7 +80,7 @@ def test_build_json_names_each_distribution(tmp_path: Path, incamera: Run) -> No
     assert "numpy" in distribution["why"]
 
 
-def test_lock_json(project: Path, incamera: Run) -> None:
+def test_lock_prints_json(project: Path, incamera: Run) -> None:
     (lock,) = document(incamera("lock", "--json", "-C", project))["locks"]
     assert lock["target"] == "armv7hf-cp311"
     assert Path(lock["path"]).is_file()
@@ -88,7 +88,7 @@ def test_lock_json(project: Path, incamera: Run) -> None:
     assert lock["download_bytes"] > 1_000_000
 
 
-def test_deploy_json(project: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_deploy_prints_json(project: Path, incamera: Run, camera: VirtualCamera) -> None:
     inside(camera, "rm -rf /tmp/incamera/plain")
     deployed = document(incamera("deploy", "--json", "-C", project, "--device", camera.name))
     assert deployed["device"] == camera.name
@@ -99,7 +99,7 @@ def test_deploy_json(project: Path, incamera: Run, camera: VirtualCamera) -> Non
     assert deployed["seconds"] > 0
 
 
-def test_device_json(incamera: Run, camera: VirtualCamera) -> None:
+def test_device_info_prints_json(incamera: Run, camera: VirtualCamera) -> None:
     seen = document(incamera("device", "info", camera.name, "--json"))
     assert seen["device"] == camera.name
     facts = seen["facts"]
@@ -111,7 +111,7 @@ def test_device_json(incamera: Run, camera: VirtualCamera) -> None:
     assert "/usr/local/packages" in shown.out
 
 
-def test_new_and_store_json(tmp_path: Path, incamera: Run) -> None:
+def test_new_and_store_print_json(tmp_path: Path, incamera: Run) -> None:
     made = document(incamera("new", "doorbell", "--json", cwd=tmp_path))
     assert sorted(Path(path).name for path in made["files"]) == [
         ".gitignore",
@@ -125,12 +125,12 @@ def test_new_and_store_json(tmp_path: Path, incamera: Run) -> None:
     assert document(incamera("store", "clean", "--json", env=env)) == {"freed_bytes": 0}
 
 
-def test_an_error_leaves_standard_output_empty(tmp_path: Path, incamera: Run) -> None:
+def test_error_leaves_standard_output_empty(tmp_path: Path, incamera: Run) -> None:
     done = incamera("build", "--json", cwd=tmp_path)
     assert (done.code, done.out) == (3, "")
 
 
-def test_new_refuses_what_is_there_and_what_cannot_be(tmp_path: Path, incamera: Run) -> None:
+def test_new_refuses_a_folder_that_is_not_empty_and_a_bad_name(tmp_path: Path, incamera: Run) -> None:
     assert incamera("new", "doorbell", cwd=tmp_path).code == 0
     (tmp_path / "doorbell/app.py").write_text("mine")
     again = incamera("new", "doorbell", cwd=tmp_path)
@@ -142,7 +142,7 @@ def test_new_refuses_what_is_there_and_what_cannot_be(tmp_path: Path, incamera: 
     assert not (tmp_path / "door bell").exists()
 
 
-def test_a_damaged_store_is_found_and_mended(project: Path, tmp_path: Path, incamera: Run) -> None:
+def test_verify_finds_and_removes_a_damaged_bundle(project: Path, tmp_path: Path, incamera: Run) -> None:
     built = document(incamera("build", "--json", "-C", project))
     bundle = Path(built["path"])
     bundles = tmp_path / "store/trees/bundles"
@@ -159,10 +159,10 @@ def test_a_damaged_store_is_found_and_mended(project: Path, tmp_path: Path, inca
     assert not victim.exists()
 
 
-# For people
+# Help, hints and completion
 
 
-def test_help_of_every_command(incamera: Run) -> None:
+def test_every_command_has_help(incamera: Run) -> None:
     first = incamera("--help")
     assert first.code == 0
     for command in ("new", "run", "python", "lock", "build", "deploy", "device", "virtual", "store"):
@@ -180,7 +180,7 @@ def test_help_of_every_command(incamera: Run) -> None:
         (["virtual", "start", "axis-os-11-armhf"], 'did you mean "axis-os-11-armv7hf"'),
     ],
 )
-def test_what_was_mistyped_is_guessed(incamera: Run, words: list[str], hint: str) -> None:
+def test_hint_names_what_was_mistyped(incamera: Run, words: list[str], hint: str) -> None:
     done = incamera(*words)
     assert done.code in (2, 3)
     assert f"hint: {hint}" in done.err
@@ -188,7 +188,7 @@ def test_what_was_mistyped_is_guessed(incamera: Run, words: list[str], hint: str
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_completion_scripts_are_sound(context: Context, incamera: Run, shell: str) -> None:
+def test_shell_accepts_its_completion_script(context: Context, incamera: Run, shell: str) -> None:
     script = incamera("completion", shell).out
     assert "incamera" in script
     for word in ("virtual", "--target"):
@@ -202,14 +202,14 @@ def test_completion_scripts_are_sound(context: Context, incamera: Run, shell: st
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_completion_completes(incamera: Run) -> None:
+def test_bash_completes_a_command(incamera: Run) -> None:
     script = incamera("completion", "bash").out
     ask = 'COMP_WORDS=(incamera vir); COMP_CWORD=1; _shtab_incamera; echo "${COMPREPLY[@]}"'
     answer = subprocess.run(["bash", "-c", f"{script}\n{ask}"], text=True, capture_output=True)
     assert answer.stdout.split() == ["virtual"]
 
 
-def test_a_reader_who_leaves_and_a_full_disk(incamera: Run) -> None:
+def test_closed_pipe_ends_the_command_silently_and_a_full_disk_with_an_error(incamera: Run) -> None:
     words = [sys.executable, "-m", "incamera", "virtual", "profiles"]
     read, write = os.pipe()
     os.close(read)
@@ -222,7 +222,7 @@ def test_a_reader_who_leaves_and_a_full_disk(incamera: Run) -> None:
     assert done.stderr == b"error: cannot print: No space left on device\n"
 
 
-# A real terminal
+# At a terminal
 
 
 @pytest.fixture
@@ -246,7 +246,9 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
                 os.close(descriptor)
 
 
-def test_the_interpreter_at_a_terminal(project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]) -> None:
+def test_python_at_a_terminal_edits_resizes_and_is_interrupted(
+    project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]
+) -> None:
     user = terminal("python", "-C", project, "--device", camera.name)
     user.await_text(">>> ")
     user.type("import os; os.uname().machine\r")
@@ -258,23 +260,19 @@ def test_the_interpreter_at_a_terminal(project: Path, camera: VirtualCamera, ter
     user.resize(120, 40)
     user.type("tuple(os.get_terminal_size())\r")
     user.await_text("(120, 40)")
-    # While the line editor and the program hand the terminal to each other, a key typed ahead may be lost, as it may in
-    # any terminal: so each is typed when what awaits it is surely there.
-    # Naps, since an interrupt in the instant before one long sleep would only be noticed at its end.
+    # Many short sleeps: Python notices an interrupt that comes just before a sleep only at the end of that sleep.
     user.type("import time; print('as' + 'leep'); [time.sleep(0.01) for _ in range(100_000)]\r")
     user.await_text("asleep\r\n")
     user.type("\x03")
     user.await_text("KeyboardInterrupt\r\n>>> ")
-    user.type("'goes' + 'on'\r")  # Python remembers an interrupt as its last words, unless something follows
+    user.type("'goes' + 'on'\r")  # after an interrupt alone, Python would exit with 130
     user.await_text("goeson'\r\n>>> ")
     user.type("\x04")
     assert user.finish() == 0
     assert termios.tcgetattr(user.inner) == user.before
 
 
-def test_the_terminal_is_put_back_when_we_are_ended(
-    project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]
-) -> None:
+def test_sigterm_restores_the_terminal(project: Path, camera: VirtualCamera, terminal: Callable[..., Terminal]) -> None:
     user = terminal("python", "-C", project, "--device", camera.name)
     user.await_text(">>> ")
     user.process.send_signal(signal.SIGTERM)
@@ -282,7 +280,7 @@ def test_the_terminal_is_put_back_when_we_are_ended(
     assert termios.tcgetattr(user.inner) == user.before
 
 
-def test_the_interpreter_with_arguments(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+def test_python_passes_arguments_input_and_exit_code(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     words = ("-q", "-C", project, "--device", camera.name)
     printed = incamera("python", *words, "-c", "import sys; print(sys.argv)", "--device", "-q")
     assert (printed.code, printed.out) == (0, "['-c', '--device', '-q']\n")
@@ -293,7 +291,7 @@ def test_the_interpreter_with_arguments(project: Path, camera: VirtualCamera, in
 
 
 @pytest.mark.parametrize("more", [{}, {"NO_COLOR": "1"}])
-def test_colours_only_where_they_are_wanted(
+def test_colours_are_left_out_with_no_color(
     project: Path, terminal: Callable[..., Terminal], more: dict[str, str]
 ) -> None:
     user = terminal("build", "-C", project, **more)

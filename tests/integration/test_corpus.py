@@ -1,4 +1,4 @@
-"""The audit's verdicts against the loader's: the corpus is judged, then really loaded in a virtual camera."""
+"""The audit against the loader: the corpus is audited, and loaded in a virtual camera of each profile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """The corpus in one virtual camera. `said`: for each case null where it works, else the words that came instead."""
+    """The corpus in one virtual camera.
+
+    `said`: for each case None if it loads, else the loader's error.
+    """
 
     profile: str
     target: Target
@@ -51,7 +54,7 @@ class Trial:
     said: dict[str, str | None]
 
     def judge(self, case: Case, policy: Policy | None = None) -> Report:
-        """Judge a case as a file from elsewhere: put into a bundle that has nothing else, or started by the camera."""
+        """Audit a case as a file from elsewhere: in a bundle with nothing else, or started by the camera."""
         path = archive_of(self.corpus, case) or self.corpus / "cases" / case.name
         return audit_path(path, policy or self.policy, target=self.target)
 
@@ -73,7 +76,7 @@ def trial(
     folder = tmp_path_factory.mktemp("corpus")
     bundle = build_bundle(context, load_project(project_copy(PROJECTS / "corpus")), target)
     staged, unsound = stage_bundle(bundle, corpus, cases, folder / "bundle")
-    # Cameras of one saved state share their boot's id, so what is known of one by that is known by its name as well.
+    # What is cached of a camera is found by its boot id, which saved states share, and its name: so take another name.
     key = corpus_key(toolchain)
     with (
         cameras.lease(profile.name, name=f"corpus-{key[:8]}-{profile.name}") as camera,
@@ -97,8 +100,8 @@ def trial(
     )
 
 
-def test_each_file_is_what_the_corpus_says(trial: Trial) -> None:
-    """Or the rest of these tests would compare nothing: what fails does so for the reason that is meant."""
+def test_loader_accepts_and_refuses_what_the_corpus_says(trial: Trial) -> None:
+    """Otherwise the other tests would compare the audit with an error that a case was not made for."""
     unexpected = {}
     for case in trial.cases.values():
         words, said = case.words_of_refusal(trial.profile), trial.said[case.name]
@@ -108,7 +111,7 @@ def test_each_file_is_what_the_corpus_says(trial: Trial) -> None:
     assert unexpected == {}
 
 
-def test_the_audit_agrees_with_the_loader(trial: Trial) -> None:
+def test_audit_agrees_with_the_loader(trial: Trial) -> None:
     disagreements = {}
     for case in trial.cases.values():
         if case.needs_the_bundle or case.limit or case.rule:
@@ -119,7 +122,7 @@ def test_the_audit_agrees_with_the_loader(trial: Trial) -> None:
     assert disagreements == {}
 
 
-def test_a_profiles_data_do_as_well_as_a_live_camera(trial: Trial) -> None:
+def test_audit_by_the_profiles_data_agrees_with_the_loader(trial: Trial) -> None:
     policy = load_policy(trial.profile)
     disagreements = {}
     for case in trial.cases.values():
@@ -131,7 +134,7 @@ def test_a_profiles_data_do_as_well_as_a_live_camera(trial: Trial) -> None:
     assert disagreements == {}
 
 
-def test_the_audit_gives_the_reason(trial: Trial) -> None:
+def test_audit_gives_the_reason_for_a_refusal(trial: Trial) -> None:
     wrong = {}
     for case in trial.cases.values():
         if case.needs_the_bundle or case.limit or trial.said[case.name] is None:
@@ -142,17 +145,17 @@ def test_the_audit_gives_the_reason(trial: Trial) -> None:
     assert wrong == {}
 
 
-def test_what_is_refused_by_rule_is_refused(trial: Trial) -> None:
+def test_audit_refuses_what_a_rule_forbids(trial: Trial) -> None:
     for case in trial.cases.values():
         if case.rule:
             assert case.finding in {str(error.kind) for error in trial.judge(case).errors}, case.name
 
 
-def test_the_audit_of_the_whole_bundle_agrees_too(trial: Trial) -> None:
-    """All of it at once, where each file's libraries lie among everybody else's. Nothing that works is called an error.
+def test_audit_of_the_whole_bundle_agrees_with_the_loader(trial: Trial) -> None:
+    """All cases lie in one bundle, each beside the libraries of the others. No case that loads has an error.
 
-    A bundle's helper programs, and files that are no module by name, may never be used: a warning is enough. An .eap
-    is no part of a bundle; it only lies there to be loaded.
+    For helper programs, and for files that are not named like modules, a warning is enough, since the app may never
+    use them. An .eap is left out: it is not part of a bundle.
     """
     report = audit_path(trial.bundle, trial.policy)
     wrong = {}
@@ -170,7 +173,7 @@ def test_the_audit_of_the_whole_bundle_agrees_too(trial: Trial) -> None:
     assert elsewhere <= {case.told_of for case in trial.cases.values()}
 
 
-def test_the_reference_page_is_about_this_corpus() -> None:
+def test_reference_page_lists_the_cases() -> None:
     text = (REPOSITORY / "docs" / "reference" / "corpus.md").read_text("utf-8")
     cases = load_cases().values()
     both = [len([case for case in cases if case.suits(name)]) for name in ("armv7hf", "aarch64")]

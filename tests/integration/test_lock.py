@@ -1,4 +1,4 @@
-"""Locking and building from a package index: what a user meets when all is well, and when the index is not."""
+"""`incamera lock` and `build` with a package index on loopback, sound and with faults."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def place(tmp_path: Path, incamera: Run) -> Iterator[Place]:
         yield place
 
 
-# All is well
+# A sound index
 
 
-def test_wheels_debs_and_their_reasons(place: Place) -> None:
+def test_lock_explains_the_source_of_each_package(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0", "bulb>=1", 'intel; platform_machine == "x86_64"')
     place.index.add_wheel("bulb", "1.5")
     place.write("lamp", "pyyaml")
@@ -85,7 +85,7 @@ def test_wheels_debs_and_their_reasons(place: Place) -> None:
         assert list((tree / "lib/python3/dist-packages" / file).parent.glob(f"__pycache__/{Path(file).stem}.*.pyc"))
 
 
-def test_the_lock_is_valid_and_other_tools_take_it(place: Place, tmp_path: Path) -> None:
+def test_lock_is_a_valid_pylock_that_pip_installs(place: Place, tmp_path: Path) -> None:
     lamp = place.index.add_wheel("lamp", "2.0", "bulb")
     place.index.add_wheel("bulb", "1.5")
     place.write("lamp", "pyyaml")
@@ -108,7 +108,7 @@ def test_the_lock_is_valid_and_other_tools_take_it(place: Place, tmp_path: Path)
     assert (tmp_path / "taken/lamp.py").is_file()
 
 
-def test_the_same_inputs_give_the_same_bytes(place: Place) -> None:
+def test_lock_of_the_same_dependencies_has_the_same_bytes(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0", "bulb")
     place.index.add_wheel("bulb", "1.5")
     texts = set()
@@ -120,7 +120,7 @@ def test_the_same_inputs_give_the_same_bytes(place: Place) -> None:
     assert len(texts) == 1
 
 
-def test_upgrading_says_what_changed_and_leaves_the_rest(place: Place) -> None:
+def test_upgrade_changes_only_what_is_named(place: Place) -> None:
     for name in ("lamp", "bulb"):
         place.index.add_wheel(name, "1.0")
     place.write("lamp", "bulb")
@@ -135,7 +135,7 @@ def test_upgrading_says_what_changed_and_leaves_the_rest(place: Place) -> None:
     assert_error(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
 
 
-def test_groups_extras_and_constraints(place: Place) -> None:
+def test_lock_follows_groups_extras_and_constraints(place: Place) -> None:
     for name, version in (("lamp", "1"), ("lamp", "2"), ("tester", "1"), ("viewer", "1"), ("unwanted", "1")):
         place.index.add_wheel(name, version)
     place.write("lamp", settings='groups = ["test"]\nextras = ["view"]\nconstraints = ["lamp<2"]')
@@ -148,10 +148,10 @@ def test_groups_extras_and_constraints(place: Place) -> None:
     assert place.sources == {"lamp": "1 wheel", "tester": "1 wheel", "viewer": "1 wheel"}
 
 
-# What goes wrong
+# Faults
 
 
-def test_a_conflict_in_words(place: Place) -> None:
+def test_error_explains_a_conflict(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0", "bulb>=2")
     place.index.add_wheel("bulb", "1.5")
     place.write("lamp")
@@ -160,7 +160,7 @@ def test_a_conflict_in_words(place: Place) -> None:
     assert not (place.folder / "pylock.armv7hf-cp311.toml").exists()
 
 
-def test_a_stale_lock_is_refused_by_build_and_renewed_by_lock(place: Place) -> None:
+def test_build_refuses_a_stale_lock_and_lock_renews_it(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0")
     place.write("lamp")
     assert place("build").code == 0
@@ -172,7 +172,7 @@ def test_a_stale_lock_is_refused_by_build_and_renewed_by_lock(place: Place) -> N
     assert place("build").code == 0
 
 
-def test_a_cached_lock_builds_while_index_and_mirror_are_down(place: Place) -> None:
+def test_build_needs_neither_index_nor_mirror_when_all_is_fetched(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0")
     place.write("lamp")
     first = place.tree()
@@ -184,13 +184,13 @@ def test_a_cached_lock_builds_while_index_and_mirror_are_down(place: Place) -> N
     assert json.loads(done.out)["path"] != str(first)
 
 
-def test_an_index_that_is_down_when_it_is_needed(place: Place) -> None:
+def test_error_when_the_index_is_down(place: Place) -> None:
     place.index.is_down = True
     place.write("lamp")
     assert_error(place("lock"), 5, "cannot ask the package index for lamp", "hint:")
 
 
-def test_bytes_that_the_index_did_not_promise(place: Place) -> None:
+def test_wheel_with_another_hash_is_refused(place: Place) -> None:
     lamp = place.index.add_wheel("lamp", "2.0")
     place.write("lamp")
     assert place("lock").code == 0
@@ -198,7 +198,7 @@ def test_bytes_that_the_index_did_not_promise(place: Place) -> None:
     assert_error(place("build"), 5, lamp.filename, "sha256")
 
 
-def test_a_file_that_has_gone_from_the_index(place: Place) -> None:
+def test_error_for_a_file_that_the_index_no_longer_has(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0")
     place.write("lamp")
     assert place("lock").code == 0
@@ -206,7 +206,7 @@ def test_a_file_that_has_gone_from_the_index(place: Place) -> None:
     assert_error(place("build"), 5, "lamp-2.0-py3-none-any.whl", "incamera lock --upgrade lamp")
 
 
-def test_a_release_yanked_after_it_was_locked_still_builds(place: Place) -> None:
+def test_release_yanked_after_locking_still_builds(place: Place) -> None:
     lamp = place.index.add_wheel("lamp", "2.0")
     place.index.add_wheel("lamp", "1.0")
     place.write("lamp")
@@ -217,7 +217,7 @@ def test_a_release_yanked_after_it_was_locked_still_builds(place: Place) -> None
     assert place.sources == {"lamp": "1.0 wheel"}
 
 
-def test_a_wheel_that_is_none(place: Place) -> None:
+def test_error_for_a_damaged_wheel_names_it(place: Place) -> None:
     lamp = place.index.add_wheel("lamp", "2.0")
     lamp.content = b"PK\x03\x04 but no more"
     lamp.sha256 = hashlib.sha256(lamp.content).hexdigest()
@@ -226,7 +226,7 @@ def test_a_wheel_that_is_none(place: Place) -> None:
     assert_error(place("build"), 5, lamp.filename)
 
 
-# Built from an sdist
+# Sdists
 
 _SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
 _EXTENSION = {
@@ -243,7 +243,7 @@ def both(place: Place) -> Place:
     return replace(place, environment={"PIP_EXTRA_INDEX_URL": place.index.url, "no_proxy": "127.0.0.1"})
 
 
-def test_an_sdist_is_built_once_for_all_projects(both: Place) -> None:
+def test_sdist_is_built_once_for_all_projects(both: Place) -> None:
     both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
     both.write("lamp")
     tree = both.tree()
@@ -255,7 +255,7 @@ def test_an_sdist_is_built_once_for_all_projects(both: Place) -> None:
     assert {step["name"]: step["cached"] for step in json.loads(done.out)["steps"]}["runtime"]
 
 
-def test_the_user_asks_for_an_emulated_build(both: Place) -> None:
+def test_setting_asks_for_an_emulated_build(both: Place) -> None:
     both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
     both.write("lamp", settings='sources = { lamp = "emulated" }')
     assert both("lock").code == 0
@@ -268,7 +268,7 @@ def test_the_user_asks_for_an_emulated_build(both: Place) -> None:
     assert (tree / "lib/python3/dist-packages/lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
 
 
-def test_a_build_that_fails_shows_the_compilers_lines_and_the_way_on(both: Place) -> None:
+def test_failed_build_shows_the_compilers_lines_and_the_remedies(both: Place) -> None:
     broken = {**_EXTENSION, "lamp.c": "#error this camera has no lamp\n"}
     both.index.add_sdist("lamp", "2.0", files=broken)
     both.write("lamp")
@@ -280,20 +280,20 @@ def test_a_build_that_fails_shows_the_compilers_lines_and_the_way_on(both: Place
     assert "this camera has no lamp" in Path(log).read_text()
 
 
-def test_a_build_in_rust_is_refused_with_what_to_choose_instead(both: Place) -> None:
+def test_sdist_in_rust_is_refused_with_a_hint(both: Place) -> None:
     files = {"pyproject.toml": '[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n'}
     both.index.add_sdist("rusty-bulb-of-mine", "2.0", files=files)
     both.write("rusty-bulb-of-mine")
     assert_error(both("lock"), 5, "rusty-bulb-of-mine", "Rust", "hint:")
 
 
-def test_a_recipe_with_a_typo(place: Place) -> None:
+def test_error_names_an_unknown_key_of_a_recipe(place: Place) -> None:
     place.write("pyyaml", settings='recipes = "recipes"')
     (place.folder / "recipes").mkdir()
     (place.folder / "recipes/pyyaml.toml").write_text('[sdist]\nbulid-requires = ["cython"]\n')
     assert_error(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
 
 
-def test_a_source_with_a_typo(place: Place) -> None:
+def test_error_names_an_unknown_source(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
     assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')

@@ -1,4 +1,4 @@
-"""Virtual cameras for real: what they look like from inside, how long they live, what is left of them."""
+"""Virtual cameras: start, saved state, names, network, and what is left when they end."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def port_is_closed(port: int) -> bool:
 
 
 def is_gone(store: Store, camera: VirtualCamera) -> bool:
-    """Nothing is left: no process, no port, no folder."""
+    """Return whether no process, no open port and no folder of the camera is left."""
     return (
         not process_exists(camera.qemu_pid)
         and not process_exists(camera.pid)
@@ -98,9 +98,9 @@ def is_gone(store: Store, camera: VirtualCamera) -> bool:
 
 
 @pytest.fixture
-def porch(store: Store, start: Start) -> Iterator[VirtualCamera]:
-    """A camera for one test to do with as it likes."""
-    camera = start(SMALL_PROFILE, name="porch")
+def one_camera(store: Store, start: Start) -> Iterator[VirtualCamera]:
+    """A camera for one test."""
+    camera = start(SMALL_PROFILE, name="one_camera")
     yield camera
     with contextlib.suppress(DeviceError):
         stop_camera(store, camera.name)
@@ -110,9 +110,11 @@ def porch(store: Store, start: Start) -> Iterator[VirtualCamera]:
 
 
 @pytest.mark.parametrize("architecture", Architecture)
-def test_cameras_of_one_state_are_cameras_of_their_own(store: Store, start: Start, architecture: Architecture) -> None:
+def test_two_cameras_of_one_state_share_neither_identity_nor_disks(
+    store: Store, start: Start, architecture: Architecture
+) -> None:
     name = f"axis-os-10-{architecture}"
-    start(name, name="first")  # so that there is a state
+    start(name, name="first")  # to make the state
     stop_camera(store, "first")
     one, two = start(name), start(name)
     try:
@@ -132,25 +134,25 @@ def test_cameras_of_one_state_are_cameras_of_their_own(store: Store, start: Star
     wait_until(lambda: is_gone(store, one) and is_gone(store, two), "both are gone")
 
 
-def test_random_numbers_start_afresh(porch: VirtualCamera) -> None:
-    assert inside(porch, "/usr/sbin/reseed </dev/urandom && echo fresh") == "fresh\n"
+def test_random_numbers_are_seeded_again_on_resume(one_camera: VirtualCamera) -> None:
+    assert inside(one_camera, "/usr/sbin/reseed </dev/urandom && echo fresh") == "fresh\n"
 
 
 # Names
 
 
-def test_a_name_that_is_taken_is_refused(store: Store, start: Start, porch: VirtualCamera) -> None:
+def test_name_of_a_running_camera_is_refused(store: Store, start: Start, one_camera: VirtualCamera) -> None:
     with pytest.raises(DeviceError) as caught:
-        start(SMALL_PROFILE, name="porch")
+        start(SMALL_PROFILE, name="one_camera")
     assert caught.value.hint is not None
-    assert "virtual stop porch" in caught.value.hint
-    assert inside(porch, "echo still here") == "still here\n"
+    assert "virtual stop one_camera" in caught.value.hint
+    assert inside(one_camera, "echo still here") == "still here\n"
 
 
 # The network
 
 
-def test_the_host_is_out_of_reach_but_for_what_is_lent(store: Store, porch: VirtualCamera) -> None:
+def test_camera_reaches_only_the_lent_service_of_the_host(store: Store, one_camera: VirtualCamera) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -163,41 +165,41 @@ def test_the_host_is_out_of_reach_but_for_what_is_lent(store: Store, porch: Virt
         threading.Thread(target=serve, daemon=True).start()
         port = server.getsockname()[1]
         reach = "echo hello | timeout 3 nc {} {} 2>/dev/null || echo none"
-        assert inside(porch, reach.format("10.0.2.2", port)) == "none\n"
-        assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
-        forward_service(store, porch.name, 445, ("127.0.0.1", port))
-        assert inside(porch, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
-        assert inside(porch, reach.format("10.0.2.100", port)) == "none\n"
-        forward_service(store, porch.name, 445, None)
-        assert "from the host" not in inside(porch, reach.format("10.0.2.100", 445))
+        assert inside(one_camera, reach.format("10.0.2.2", port)) == "none\n"
+        assert "from the host" not in inside(one_camera, reach.format("10.0.2.100", 445))
+        forward_service(store, one_camera.name, 445, ("127.0.0.1", port))
+        assert inside(one_camera, reach.format("10.0.2.100", 445)) == "from the host: hello\n"
+        assert inside(one_camera, reach.format("10.0.2.100", port)) == "none\n"
+        forward_service(store, one_camera.name, 445, None)
+        assert "from the host" not in inside(one_camera, reach.format("10.0.2.100", 445))
 
 
-# The end
+# The end of a camera
 
 
-def test_a_stopped_camera_leaves_nothing(store: Store, porch: VirtualCamera) -> None:
-    stop_camera(store, porch.name)
-    assert porch not in list_cameras(store)
-    assert port_is_closed(porch.ssh_port)
-    wait_until(lambda: is_gone(store, porch), "it is gone")  # whoever is process 1 here has to reap them
+def test_stopped_camera_leaves_nothing(store: Store, one_camera: VirtualCamera) -> None:
+    stop_camera(store, one_camera.name)
+    assert one_camera not in list_cameras(store)
+    assert port_is_closed(one_camera.ssh_port)
+    wait_until(lambda: is_gone(store, one_camera), "it is gone")
     with pytest.raises(DeviceError):
-        stop_camera(store, porch.name)
+        stop_camera(store, one_camera.name)
 
 
 @pytest.mark.parametrize("victim", ["supervisor", "qemu"])
-def test_a_killed_camera_leaves_nothing(store: Store, porch: VirtualCamera, victim: str) -> None:
-    os.kill({"supervisor": porch.pid, "qemu": porch.qemu_pid}[victim], signal.SIGKILL)
-    wait_until(lambda: porch not in list_cameras(store), "it is not listed any more")
-    wait_until(lambda: is_gone(store, porch), "it is gone")
+def test_killed_camera_leaves_nothing(store: Store, one_camera: VirtualCamera, victim: str) -> None:
+    os.kill({"supervisor": one_camera.pid, "qemu": one_camera.qemu_pid}[victim], signal.SIGKILL)
+    wait_until(lambda: one_camera not in list_cameras(store), "it is not listed any more")
+    wait_until(lambda: is_gone(store, one_camera), "it is gone")
 
 
-def test_a_camera_that_switches_itself_off_is_gone(store: Store, porch: VirtualCamera) -> None:
+def test_camera_that_powers_off_leaves_nothing(store: Store, one_camera: VirtualCamera) -> None:
     with contextlib.suppress(OSError):
-        inside(porch, "/sbin/poweroff -f & sleep 5")
-    wait_until(lambda: is_gone(store, porch), "it is gone")
+        inside(one_camera, "/sbin/poweroff -f & sleep 5")
+    wait_until(lambda: is_gone(store, one_camera), "it is gone")
 
 
-def test_a_camera_ends_with_its_owner(store: Store, context: Context) -> None:
+def test_camera_ends_with_its_owner(store: Store, context: Context) -> None:
     owner = subprocess.Popen(["sleep", "60"])
     camera = start_camera(
         require_profile(SMALL_PROFILE), trees(context, SMALL_PROFILE), store, name="owned", owner_pid=owner.pid
@@ -236,8 +238,8 @@ def qemus_of(store: Store) -> dict[str, int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
 @pytest.mark.parametrize("memory", [512, 384], ids=["while resuming", "while booting"])
-def test_an_interrupted_start_leaves_nothing(
-    store: Store, context: Context, porch: VirtualCamera, number: signal.Signals, memory: int
+def test_interrupted_start_leaves_nothing(
+    store: Store, context: Context, one_camera: VirtualCamera, number: signal.Signals, memory: int
 ) -> None:
     """With another size of memory there is no saved state, so the camera boots first."""
     before = set(qemus_of(store))
@@ -255,10 +257,10 @@ def test_an_interrupted_start_leaves_nothing(
     wait_until(lambda: not (store.root / "virtual" / "halfway").exists(), "its folder is removed")
     assert set((store.root / "trees/virtual-state").iterdir()) == states
     wait_until(lambda: not list((store.root / "tmp").glob(f"{starter.pid}-*")), "its temporary files are removed")
-    assert inside(porch, "echo unharmed") == "unharmed\n"
+    assert inside(one_camera, "echo unharmed") == "unharmed\n"
 
 
-def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) -> None:
+def test_two_starts_at_the_same_time_make_one_state(store: Store, context: Context) -> None:
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=256)
     where = trees(context, SMALL_PROFILE)
     states = set((store.root / "trees/virtual-state").glob("*/"))
@@ -284,7 +286,7 @@ def test_two_starts_at_once_make_the_state_once(store: Store, context: Context) 
             stop_camera(store, camera.name)
 
 
-def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, context: Context) -> None:
+def test_boot_is_tried_again_when_qemu_crashes(store: Store, context: Context) -> None:
     """With a size of memory of its own there is no saved state, so the camera boots first; none is left behind."""
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=320)
     where = trees(context, SMALL_PROFILE)
@@ -310,7 +312,7 @@ def test_a_qemu_that_crashes_while_it_boots_is_started_again(store: Store, conte
             store.remove("virtual-state", made.name)
 
 
-def test_a_qemu_that_does_not_start_says_why(store: Store, context: Context) -> None:
+def test_error_shows_why_qemu_does_not_start(store: Store, context: Context) -> None:
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), cpu="abacus")
     with pytest.raises(DeviceError, match="abacus") as caught:
         start_camera(profile, trees(context, SMALL_PROFILE), store)

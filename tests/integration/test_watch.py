@@ -1,19 +1,21 @@
-"""`incamera run --watch` in virtual cameras: edits, faults, and what is left when it ends."""
+"""`incamera run --watch` in virtual cameras: edits, faults, and the end."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.edit.changes import LONGEST_SECONDS, QUIET_SECONDS, UNFINISHED_SECONDS
+
 from ..waiting import wait_until
 from .cameras import inside, on
-from .command import Running, command_environment, running
+from .command import Run, Running, command_environment, running
 from .paths import STORE
 from .project import write_project
 
@@ -24,7 +26,7 @@ FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
 
 
 class Watch:
-    """A project that is watched: `save` a file of it, and `await_` what is printed after that."""
+    """A session that watches a project: `save` a file of it, and `await_` what is printed after that."""
 
     def __init__(self, project: Path, command: Running, camera: VirtualCamera) -> None:
         self.project = project
@@ -69,7 +71,7 @@ def watched(project: Path, camera: VirtualCamera, *options: str) -> Iterator[Wat
 
 @pytest.fixture(scope="module")
 def watch(camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    """One session that the tests share: each saves an app of its own."""
+    """A session that tests share; each saves an app of its own."""
     project = write_project(
         tmp_path_factory.mktemp("watch") / "shared", app=f'print("begin")\n{FOREVER}', name="shared"
     )
@@ -82,7 +84,7 @@ def traces(camera: VirtualCamera) -> str:
 
 
 @on("axis-os-11-armv7hf", "axis-os-11-aarch64")
-def test_an_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
+def test_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
     app = f'import numpy\nprint("{{}} edit", numpy.arange(4).sum())\n{FOREVER}'
     project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
     with watched(project, camera) as watch:
@@ -103,7 +105,7 @@ def test_an_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> Non
     assert traces(camera) == ""
 
 
-def test_what_is_kept_survives(watch: Watch) -> None:
+def test_kept_object_survives_an_edit(watch: Watch) -> None:
     app = (
         "import os, time\nfrom incamera_agent import keep, reloading\n"
         'stream = keep("stream", lambda: os.urandom(4).hex())\nprint("{}", os.getpid(), stream)\n'
@@ -120,30 +122,43 @@ def test_what_is_kept_survives(watch: Watch) -> None:
     assert before[1] == after[1]
 
 
-def test_a_file_that_is_half_written_starts_nothing(watch: Watch) -> None:
+def test_half_written_file_starts_nothing(watch: Watch) -> None:
     watch.save("app.py", f'print("whole")\n{FOREVER}')
     watch.await_("whole")
-    watch.save("app.py", "")
-    time.sleep(0.1)
-    (watch.project / "app.py").write_text("print('half' +\n")
-    time.sleep(0.05)
-    (watch.project / "app.py").write_text(f"print('half' +\n'written')\n{FOREVER}")
-    watch.await_("halfwritten")
-    assert b"error" not in watch.command.err[watch._err :]
+    # An unfinished file is waited for; on a loaded machine this process may write the rest too late, and tries again.
+    for attempt in range(20):
+        began = time.monotonic()
+        watch.save("app.py", "")
+        time.sleep(2 * QUIET_SECONDS)
+        (watch.project / "app.py").write_text(f"print('half{attempt}' +\n")
+        time.sleep(2 * QUIET_SECONDS)
+        (watch.project / "app.py").write_text(f"print('half{attempt}' +\n'written')\n{FOREVER}")
+        in_time = time.monotonic() - began < UNFINISHED_SECONDS
+        watch.await_(f"half{attempt}written")
+        if in_time:
+            assert b"error" not in watch.command.err[watch._err :]
+            return
+    raise AssertionError("the machine is too slow to write three times in half a second")
 
 
-def test_five_hundred_changes_are_few_reloads(watch: Watch) -> None:
+def test_many_changes_are_few_reloads(watch: Watch) -> None:
     watch.save("app.py", f'print("calm")\n{FOREVER}')
     watch.await_("calm")
+    pauses, before = 0, time.monotonic()
+    began = before
     for number in range(499):
         (watch.project / "app.py").write_text(f'print("storm {number} blows")\n{FOREVER}')
         time.sleep(0.001)
+        now = time.monotonic()
+        # On a loaded machine this process may pause for so long that the changes seem to have ended.
+        pauses += now - before > QUIET_SECONDS / 2
+        before = now
     (watch.project / "app.py").write_text(f'print("storm is over")\n{FOREVER}')
     watch.await_("storm is over")
-    assert watch.command.out.count(b"blows") <= 2
+    assert watch.command.out.count(b"blows") <= 1 + pauses + (before - began) // LONGEST_SECONDS
 
 
-def test_state_does_not_reach_the_next_run(watch: Watch) -> None:
+def test_state_of_a_run_does_not_reach_the_next(watch: Watch) -> None:
     watch.save(
         "app.py",
         "import json, os, signal, sys\njson.poison = True\nos.environ['POISON'] = 'x'\nos.chdir('/')\n"
@@ -160,7 +175,7 @@ def test_state_does_not_reach_the_next_run(watch: Watch) -> None:
     watch.await_("clean False False True True False False")
 
 
-def test_an_app_that_forks_and_ignores_sigterm_is_replaced(watch: Watch) -> None:
+def test_app_that_forks_and_ignores_sigterm_is_replaced(watch: Watch) -> None:
     watch.save(
         "app.py",
         "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork() == 0:\n    os.setsid()\n"
@@ -174,7 +189,7 @@ def test_an_app_that_forks_and_ignores_sigterm_is_replaced(watch: Watch) -> None
     wait_until(lambda: int(inside(watch.camera, count)) <= many - 2, "the children are gone")
 
 
-def test_an_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
+def test_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
     before = len(watch.command.out)
     watch.save("app.py", "import sys\nwhile True:\n    sys.stdout.write('x' * 10000 + '\\n')\n")
     wait_until(lambda: len(watch.command.out) > before + 1_000_000, "much is printed")
@@ -182,14 +197,14 @@ def test_an_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
     watch.await_("silence")
 
 
-def test_an_app_that_takes_all_memory_is_told_of_and_the_next_one_runs(watch: Watch) -> None:
+def test_app_without_memory_is_reported_and_the_next_one_runs(watch: Watch) -> None:
     watch.save("app.py", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * (4 << 20)))\n")
     watch.await_("was ended by the camera, which has no memory left")
     watch.save("app.py", f"print('modest')\n{FOREVER}")
     watch.await_("modest")
 
 
-def test_other_dependencies_are_built_and_deployed(watch: Watch) -> None:
+def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     settings = (watch.project / "pyproject.toml").read_text()
     watch.save("app.py", f"print('alone')\n{FOREVER}")
     watch.await_("alone")
@@ -201,10 +216,10 @@ def test_other_dependencies_are_built_and_deployed(watch: Watch) -> None:
     watch.await_("with attr")
 
 
-def test_a_second_host_is_told_who_is_there(watch: Watch, incamera: Callable[..., Any]) -> None:
+def test_second_host_is_refused_with_the_name_of_the_first(watch: Watch, incamera_process: Run) -> None:
     watch.save("app.py", f"print('mine')\n{FOREVER}")
     watch.await_("mine")
-    second = incamera("run", "--watch", "--device", watch.camera.name, cwd=watch.project)
+    second = incamera_process("run", "--watch", "--device", watch.camera.name, cwd=watch.project)
     assert second.code == 4
     assert "holds the app with `incamera run --watch`" in second.err
     assert "since" in second.err
@@ -213,7 +228,7 @@ def test_a_second_host_is_told_who_is_there(watch: Watch, incamera: Callable[...
     watch.await_("still mine")
 
 
-def test_a_memory_limit_is_kept(camera: VirtualCamera, tmp_path: Path) -> None:
+def test_memory_limit_ends_the_app(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "limited", app=f"print('small')\n{FOREVER}", name="limited")
     with watched(project, camera, "--memory-limit", "60M") as watch:
         watch.await_("small")
@@ -223,7 +238,7 @@ def test_a_memory_limit_is_kept(camera: VirtualCamera, tmp_path: Path) -> None:
         assert b"never" not in watch.command.out
 
 
-def test_a_c_source_is_compiled_and_only_its_module_is_sent(camera: VirtualCamera, tmp_path: Path) -> None:
+def test_changed_c_source_sends_only_its_module(camera: VirtualCamera, tmp_path: Path) -> None:
     module = """#include <Python.h>
 static PyObject *answer(PyObject *self, PyObject *none) {{ return PyLong_FromLong({answer}); }}
 static PyMethodDef methods[] = {{{{"answer", answer, METH_NOARGS, NULL}}, {{NULL, NULL, 0, NULL}}}};

@@ -1,4 +1,4 @@
-"""Consoles in apps that are started again, that run plainly, or that another version of incamera holds."""
+"""Consoles in apps that are restarted, that run without --watch, or that another version of incamera runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def at_console(project: Path, camera: VirtualCamera) -> Terminal:
     return Terminal(*words, env={**command_environment(), "TERM": "xterm"})
 
 
-def test_a_console_hears_at_once_of_a_restart_and_goes_on_in_the_new_run(camera: VirtualCamera, tmp_path: Path) -> None:
+def test_console_goes_on_in_the_new_run_after_a_restart(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "again", app=f'word = "first"\nprint(word)\n{FOREVER}', name="again")
     with watched(project, camera) as watch:
         watch.await_("first")
@@ -60,8 +60,8 @@ def test_a_console_hears_at_once_of_a_restart_and_goes_on_in_the_new_run(camera:
             assert "Traceback" not in person.shown
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.13"])
-def test_a_plain_run_can_be_attached_to_and_is_what_it_would_be_without(
+@pytest.mark.parametrize("python", ["3.11", pytest.param("3.13", marks=pytest.mark.matrix)])
+def test_run_without_watch_can_be_attached_to_and_is_not_changed_by_it(
     camera: VirtualCamera, tmp_path: Path, incamera: Run, python: str
 ) -> None:
     app = (
@@ -114,8 +114,11 @@ def other_version(folder: Path, *, protocol: int, version: str, tool: bool) -> d
     return {**command_environment(), "PYTHONPATH": str(folder)}
 
 
-@pytest.mark.parametrize(("protocol", "version", "remedy"), [(0, "0.0.9", "start the app again"), (2, "9.9", "newer")])
-def test_an_agent_of_another_version_is_refused_by_both_numbers(
+@pytest.mark.parametrize(
+    ("protocol", "version", "remedy"),
+    [pytest.param(0, "0.0.9", "start the app again", marks=pytest.mark.matrix), (2, "9.9", "newer")],
+)
+def test_error_for_an_agent_of_another_version_names_both(
     camera: VirtualCamera, tmp_path: Path, protocol: int, version: str, remedy: str
 ) -> None:
     project = write_project(tmp_path / "other", app=f"print('never')\n{FOREVER}", name="other")
@@ -130,9 +133,9 @@ def test_an_agent_of_another_version_is_refused_by_both_numbers(
     assert traces(camera) == ""
 
 
-@pytest.mark.parametrize(("protocol", "version"), [(0, "0.0.9"), (2, "9.9")])
-def test_a_camera_that_another_version_is_at_work_in(
-    camera: VirtualCamera, tmp_path: Path, incamera: Run, protocol: int, version: str
+@pytest.mark.parametrize(("protocol", "version"), [(0, "0.0.9"), pytest.param(2, "9.9", marks=pytest.mark.matrix)])
+def test_error_for_a_camera_that_another_version_uses_names_both(
+    camera: VirtualCamera, tmp_path: Path, incamera: Run, incamera_process: Run, protocol: int, version: str
 ) -> None:
     project = write_project(tmp_path / "theirs", app=f"print('theirs')\n{FOREVER}", name="shared")
     ours = write_project(tmp_path / "ours", app=f"print('ours')\n{FOREVER}", name="shared")
@@ -143,7 +146,7 @@ def test_a_camera_that_another_version_is_at_work_in(
         assert done.code == 4
         assert f"the agent in the camera is {version} and speaks protocol {protocol}" in done.err
         assert f"incamera {__version__}, which speaks protocol 1" in done.err
-        done = incamera("run", "--watch", "--device", camera.name, cwd=ours)
+        done = incamera_process("run", "--watch", "--device", camera.name, cwd=ours)
         assert done.code == 4
         assert "holds the app with `incamera run --watch`" in done.err
         assert theirs.process.poll() is None

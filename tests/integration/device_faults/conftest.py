@@ -1,4 +1,4 @@
-"""One virtual camera, and an app of many moods, for all that can go wrong."""
+"""A virtual camera, and an app that fails in the way its first argument says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..command import Finished, Run
 
 
-# What an app may do, by its first argument.
 APP = """
 import os, signal, sys, time
 def main(what, *rest):
@@ -68,7 +67,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package", autouse=True)
 def run_app(camera: VirtualCamera, app: Path, incamera: Run) -> Run:
-    # All that the other tests' bundles have in common with it need not be sent again.
+    # It brings the runtime, so that the other deploys of the tests need not send it.
     assert incamera("deploy", "-C", app, "--device", camera.name).code == 0
 
     def run(*words: str, **options: object) -> Finished:
@@ -78,7 +77,7 @@ def run_app(camera: VirtualCamera, app: Path, incamera: Run) -> Run:
 
 
 def left_in(camera: VirtualCamera, what: str) -> str:
-    """Return what of the processes in the camera mentions *what*."""
+    """Return the command lines in the camera that have *what* in them."""
     script = 'for p in /proc/[0-9]*; do tr "\\0" " " <$p/cmdline 2>/dev/null && echo; done'
     return "\n".join(line for line in inside(camera, script).splitlines() if what in line and "/proc/" not in line)
 
@@ -98,7 +97,7 @@ def line(camera: VirtualCamera) -> Iterator[Line]:
 
 @pytest.fixture
 def home(tmp_path: Path, camera: VirtualCamera, line: Line) -> Path:
-    """A user's home: `cut` is the camera at the end of a line that can be cut."""
+    """The home of a user who reaches the camera as `cut`, over a line that can be cut."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)
     (home / ".ssh" / "config").write_text(

@@ -1,4 +1,4 @@
-"""What an app may do, and what becomes of a run whose connection ends."""
+"""Apps that fail or do not end, and runs whose connection is lost."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from ..line import Line
 
 
-# The app
-
-
-def test_an_app_that_raises(run_app: Run) -> None:
+def test_traceback_of_an_app_is_shown_without_an_error_of_ours(run_app: Run) -> None:
     done = run_app("raise")
     assert done.code == 1
     assert 'app.py", line 5, in main' in done.err
@@ -32,22 +29,22 @@ def test_an_app_that_raises(run_app: Run) -> None:
 
 
 @pytest.mark.parametrize(("what", "code"), [("exit", 3), ("kill", 137), ("print", 0)])
-def test_an_apps_exit_code_is_ours(run_app: Run, what: str, code: int) -> None:
+def test_exit_code_of_the_app_is_the_commands(run_app: Run, what: str, code: int) -> None:
     assert run_app(what).code == code
 
 
-def test_arguments_and_streams_arrive_as_they_are(run_app: Run) -> None:
+def test_arguments_and_output_arrive_unchanged(run_app: Run) -> None:
     done = run_app("print", "a b", "$HOME", "'\"", "--json", "-c", "ü\n")
     assert done.out == "a b $HOME '\" --json -c ü\n\n"
     assert done.err == "to standard error\n"
 
 
-def test_an_app_reads_standard_input_to_its_end(run_app: Run) -> None:
+def test_app_reads_standard_input_to_its_end(run_app: Run) -> None:
     assert run_app("read").out == "0 b''\n"
     assert run_app("read", input="x" * 3_000_000 + "last").out == "3000004 b'last'\n"
 
 
-def test_an_app_answers_line_by_line(app: Path, camera: VirtualCamera) -> None:
+def test_app_answers_line_by_line(app: Path, camera: VirtualCamera) -> None:
     words = ("run", "-q", "-C", app, "--device", camera.name, "--", "lines")
     read, write = os.pipe()
     with running(*words, env=command_environment(), stdin=read) as command:
@@ -65,8 +62,8 @@ def resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
-def test_an_app_that_prints_without_end(app: Path, camera: VirtualCamera) -> None:
-    """While nobody reads, our memory doesn't grow; Ctrl-C ends it."""
+def test_app_that_prints_without_end_waits_for_its_reader(app: Path, camera: VirtualCamera) -> None:
+    """While nobody reads its output, the command's memory doesn't grow, and Ctrl-C ends it."""
     words = ("run", "-q", "-C", app, "--device", camera.name, "--", "flood")
     read, write = os.pipe()
     with running(*words, env=command_environment(), stdout=write) as command:
@@ -75,7 +72,7 @@ def test_an_app_that_prints_without_end(app: Path, camera: VirtualCamera) -> Non
         while got < 5_000_000:
             got += len(os.read(read, 1 << 20))
         usual = resident(command.process.pid)
-        # Nothing is read now; the app is stopped by its full pipe when it takes no more processor time.
+        # From here on nothing is read. The app waits, with its pipe full, once it takes no more processor time.
         seen = [-1, -2, -3]
 
         def stands_still() -> bool:
@@ -107,7 +104,7 @@ def test_ctrl_c_stops_the_app_and_its_children(app: Path, camera: VirtualCamera)
     wait_until(lambda: left_in(camera, "family") + left_in(camera, "sleep 4321") == "", "nothing is left")
 
 
-def test_a_second_ctrl_c_kills_what_would_not_end(app: Path, camera: VirtualCamera) -> None:
+def test_second_ctrl_c_kills_the_app(app: Path, camera: VirtualCamera) -> None:
     words = ("run", "-q", "-C", app, "--device", camera.name, "--", "stubborn")
     with running(*words, env=command_environment()) as command:
         command.await_output("deaf")
@@ -119,7 +116,7 @@ def test_a_second_ctrl_c_kills_what_would_not_end(app: Path, camera: VirtualCame
 
 
 @pytest.mark.parametrize("how", ["cut", "frozen", "kill-9", "terminated"])
-def test_a_run_whose_connection_ends(app: Path, camera: VirtualCamera, home: Path, line: Line, how: str) -> None:
+def test_app_ends_when_its_connection_ends(app: Path, camera: VirtualCamera, home: Path, line: Line, how: str) -> None:
     words = ("run", "-q", "-C", app, "--device", "cut", "--", "sleep")
     with running(*words, env=command_environment(at_home(home))) as command:
         command.await_output("asleep")

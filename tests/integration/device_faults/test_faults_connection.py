@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a camera."""
+"""Errors while connecting to a camera."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from ..line import Line
 
 
-# The way to it
-
-
-def test_a_device_that_is_off(app: Path, incamera: Run, tmp_path: Path) -> None:
+def test_error_when_nothing_answers(app: Path, incamera: Run, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -30,13 +27,13 @@ def test_a_device_that_is_off(app: Path, incamera: Run, tmp_path: Path) -> None:
     assert done.out == ""
 
 
-def test_a_device_that_says_nothing(app: Path, incamera: Run, tmp_path: Path) -> None:
+def test_error_when_a_device_does_not_speak(app: Path, incamera: Run, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert_error(incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path)), 4, "is it on")
 
 
-def test_a_device_that_nobody_knows(app: Path, incamera: Run, tmp_path: Path) -> None:
+def test_error_for_an_unknown_name_or_host(app: Path, incamera: Run, tmp_path: Path) -> None:
     assert_error(
         incamera("deploy", "-C", app, "--device", "axis-os-11-armv7h", env=at_home(tmp_path)),
         2,
@@ -47,7 +44,7 @@ def test_a_device_that_nobody_knows(app: Path, incamera: Run, tmp_path: Path) ->
     )
 
 
-def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> None:
+def test_error_when_the_key_is_refused(app: Path, incamera: Run, home: Path) -> None:
     import asyncssh
 
     stranger = asyncssh.generate_private_key("ssh-ed25519")
@@ -58,7 +55,7 @@ def test_a_device_that_refuses_the_key(app: Path, incamera: Run, home: Path) -> 
     assert_error(done, 4, "does not let root in with any of your keys", "ssh-copy-id")
 
 
-def test_a_device_with_another_host_key(
+def test_error_for_a_changed_host_key_names_both_keys_and_the_line(
     app: Path, incamera: Run, home: Path, line: Line, camera: VirtualCamera
 ) -> None:
     import asyncssh
@@ -72,7 +69,7 @@ def test_a_device_with_another_host_key(
     assert known.read_text().endswith(f"{other}\n")
 
 
-def test_a_device_that_is_new_is_trusted_only_when_told(
+def test_new_host_key_is_trusted_only_with_accept_key(
     incamera: Run, home: Path, line: Line, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     (home / ".ssh" / "known_hosts").unlink()

@@ -1,4 +1,4 @@
-"""Cameras that a bundle does not fit, and deploys that are interrupted."""
+"""Cameras that cannot take a bundle, and deploys that are interrupted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ if TYPE_CHECKING:
     from ..line import Line
 
 
-# Fit for it
-
-
-def test_a_device_with_the_other_architecture(app: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_error_for_another_architecture_names_both(app: Path, incamera: Run, camera: VirtualCamera) -> None:
     done = incamera("deploy", "-C", app, "--device", camera.name, "--target", "aarch64")
     assert_error(done, 4, f"{camera.name} is armv7hf", "aarch64", "--target")
 
 
-# Fills the flash, and of RAM all but what a camera needs to live; there is no card.
+# Fills the flash, and RAM but for what the camera needs to go on; takes out the card.
 CARD = "/var/spool/storage/SD_DISK"
 PULL = f"""
 awk '$2 == "{CARD}" {{print $1}}' /proc/mounts >/run/card; umount {CARD}
@@ -49,7 +46,7 @@ dd if=/dev/zero of=$HOME/fill bs=1M count=$(ram) 2>/dev/null
 )
 
 
-def test_a_device_without_space(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_error_without_space_names_each_place(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
     try:
         inside(camera, FILL)
@@ -63,7 +60,7 @@ def test_a_device_without_space(tmp_path: Path, incamera: Run, camera: VirtualCa
     inside(camera, "rm -rf /tmp/incamera/newcomer /usr/local/packages/incamera/newcomer")
 
 
-# A camera whose every place is noexec; its folder for root keeps the key that lets us in.
+# Mounts every place noexec. Root's home keeps its content, since the key to log in is there.
 NOEXEC = (
     PULL
     + """
@@ -81,7 +78,7 @@ mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
 )
 
 
-def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_error_when_no_place_lets_programs_run(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
     inside(camera, NOEXEC)
     try:
@@ -95,12 +92,7 @@ def test_a_device_with_only_noexec_places(tmp_path: Path, incamera: Run, camera:
     assert {place["path"] for place in facts["places"] if place["executable"]} >= {"/tmp", "/usr/local/packages"}
 
 
-# Everybody may write to /tmp.
-
-
-def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
-    app: Path, incamera: Run, camera: VirtualCamera
-) -> None:
+def test_folder_that_another_user_owns_is_refused(app: Path, incamera: Run, camera: VirtualCamera) -> None:
     words = ("deploy", "-C", app, "--device", camera.name)
     inside(camera, "mv /tmp/incamera /tmp/kept; mkdir /tmp/incamera; chown 12345 /tmp/incamera")
     try:
@@ -120,10 +112,7 @@ def test_what_another_user_has_put_there_is_neither_run_nor_written_to(
     assert incamera(*words, "--to", "ram").code == 0
 
 
-# Deploy
-
-
-def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_deploy_sends_only_what_was_edited(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "edited", name="edited", app="print('one')\n")
     (project / "more.py").write_text("X = 1\n")
     deploy = ("deploy", "--json", "-C", project, "--device", camera.name)
@@ -133,7 +122,7 @@ def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, camera: Virt
     assert same["destination"] == first["destination"]
     (project / "app.py").write_text("print('two')\n")
     edited = json.loads(incamera(*deploy).out)
-    # The source and its byte-code.
+    # The source and its bytecode.
     assert edited["files_sent"] == 2
     assert 0 < edited["bytes_sent"] < 2000
     assert edited["files_unchanged"] > 500
@@ -142,7 +131,7 @@ def test_only_an_edited_file_is_sent(tmp_path: Path, incamera: Run, camera: Virt
 
 
 @pytest.mark.parametrize("how", ["cut", "ctrl-c", "kill-9"])
-def test_an_interrupted_deploy_goes_on_where_it_stopped(
+def test_deploy_after_an_interrupted_one_sends_only_the_rest(
     tmp_path: Path, incamera: Run, camera: VirtualCamera, home: Path, line: Line, how: str
 ) -> None:
     name = f"torn-{how}"
@@ -163,7 +152,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     with running(*deploy, env=command_environment(env)) as command:
         if how != "cut":
             wait_until(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
-            assert command.process.poll() is None, "all was sent before it could be interrupted"
+            assert command.process.poll() is None, "all was sent before it was interrupted"
             if how == "ctrl-c":
                 command.press_ctrl_c()
             else:
@@ -175,7 +164,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
         assert "hint:" in command.text
     line.cut_after(None)
 
-    # What ran before still does.
+    # The bundle that was deployed before still runs.
     parent = before.rpartition("/")[0]
     assert inside(camera, f"{root}/bin/python3 {root}/app/app.py") == "one\n"
     done = incamera(*deploy, env=env)
@@ -189,7 +178,7 @@ def test_an_interrupted_deploy_goes_on_where_it_stopped(
     inside(camera, f"rm -rf {parent}")
 
 
-def test_two_deploys_at_once(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
+def test_two_deploys_at_the_same_time_both_succeed(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "twice", name="twice", app="print('done')\n")
     assert incamera("build", "-C", project).code == 0
     words = ("run", "-q", "-C", project, "--device", camera.name)

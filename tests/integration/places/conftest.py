@@ -1,4 +1,4 @@
-"""A project, and cameras whose places it is put into."""
+"""A project, and a camera to whose places it is deployed."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def deploy(incamera: Run, project: Path) -> Deploy:
 
 
 def edit(project: Path) -> None:
+    """Change the app's source, not what it does."""
     (project / "app.py").write_text(f"{APP}# {os.urandom(4).hex()}\n")
 
 
 @contextmanager
 def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool = False) -> Iterator[None]:
-    """The camera has *folder* as its network share while the block lasts; *leave*: after that it has it still."""
+    """Attach *folder* to the camera as its network share, and detach it after the block unless *leave*."""
     from incamera.connect.choose import virtual_device
     from incamera.connect.connection import connected
     from incamera.connect.shares import attach_share
@@ -74,7 +75,7 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
 
 @pytest.fixture
 def other_host(tmp_path: Path, camera: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
-    """Another user's home, whose line to the camera can be watched."""
+    """The home of another user, alice, who reaches the camera as `far` over a line that can be frozen."""
     line = Line(camera.ssh_port)
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True, mode=0o700)

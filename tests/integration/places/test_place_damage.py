@@ -1,4 +1,4 @@
-"""What is lost or cut short in a place is noticed by the next deploy, and made good."""
+"""The next deploy notices files that were lost or cut short in a place, and sends them again."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from ..command import Run
 
 
-@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
-def test_a_runtime_in_ram_is_mended(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
+@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
+def test_deploy_mends_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
     stands = deploy(camera, "--to", "ram")["root"]
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
     assert incamera(*words).code == 0
-    # Of bin what stands has a copy; the interpreter's bytes lie beside it once more, as the guard's.
+    # The active root has copies of bin's files. The guard is the same program as bin/python3.
     damage = "rm lib/libz.so.1; chmod u+w bin/python3 lib/libexpat.so.1; : >bin/python3; : >lib/libexpat.so.1"
     folder = f"$(dirname $(readlink {stands}/lib))"
     assert "No such file" in inside(camera, f"cd {folder} && {{ {damage}; ls lib/libz.so.1; }}")
     mended = deploy(camera, "--to", "ram")
-    assert mended["files_sent"] == 2  # the launcher's bytes are found in the guard
+    assert mended["files_sent"] == 2  # bin/python3 is copied from the guard
     assert incamera(*words).out == f"from {mended['root']}\n"
     assert "damaged" not in inside(camera, f"ls {RAM}/incamera/.images")
     assert deploy(camera, "--to", "ram")["files_sent"] == 0
 
 
-@pytest.mark.parametrize("damage", ["rm", "truncate -s 1000000"])
-def test_an_image_on_a_card_is_mended(
+@pytest.mark.parametrize("damage", [pytest.param("rm", marks=pytest.mark.matrix), "truncate -s 1000000"])
+def test_deploy_mends_an_image_on_a_card(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, damage: str
 ) -> None:
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard")
     first = incamera(*words)
     assert first.code == 0, first.err
-    # It is mounted, and the mount has the damaged file in it.
+    # The image is mounted, so the damaged file shows in the mount.
     inside(camera, f"{damage} {CARD}/incamera/.images/*.squashfs; echo 3 >/proc/sys/vm/drop_caches")
     mended = deploy(camera, "--to", "sdcard")
     assert mended["files_sent"] == 1
     assert incamera(*words).out == f"from {mended['root']}\n"
 
 
-def test_a_share_that_the_host_writes_is_mended(
+def test_deploy_mends_an_image_and_an_app_on_a_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     words = ("-C", project, "--device", camera.name, "--to", "share")

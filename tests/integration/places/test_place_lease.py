@@ -1,4 +1,4 @@
-"""One share, written by a host through its own folder, and by others through the camera: they hear of each other."""
+"""One share that a host writes through its own folder and others through the camera: they wait for each other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shared(context: Context, camera: VirtualCamera, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of this host, which the camera has as its share."""
+    """A folder of this host that the camera has as its share."""
     folder = tmp_path_factory.mktemp("shared")
     with served(context, folder, camera):
         yield folder
@@ -48,7 +48,7 @@ def wanted(incamera: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def holder(shared: Path) -> str:
-    """Return what the lock of the share says; nothing when nobody has it."""
+    """Return the text of the share's lock file; "" when there is none."""
     try:
         return (shared / "incamera" / ".deploying").read_text()
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def holder(shared: Path) -> str:
 TREE = ("--to", "share", "--form", "tree")  # always goes over SSH
 
 
-def test_the_host_hears_of_a_deploy_through_the_camera_and_may_take_over(
+def test_host_waits_for_a_deploy_through_the_camera_unless_it_takes_over(
     incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, other_host: tuple[Line, dict[str, str]]
 ) -> None:
     line, alice = other_host
@@ -70,7 +70,7 @@ def test_the_host_hears_of_a_deploy_through_the_camera_and_may_take_over(
         assert re.fullmatch(r"[0-9a-f]{16} \d{6} (wanted|\.images) alice@\S+", holder(shared))
         line.freeze()
         with running(*words, env=command_environment({"LOGNAME": "bob"})) as second:
-            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
+            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second waits")
             assert re.search(r"alice@\S+ has been deploying wanted to \S+ for \d+ s: waiting; --take-over", second.text)
             second.press_ctrl_c()
             assert second.finish() == 130
@@ -78,11 +78,11 @@ def test_the_host_hears_of_a_deploy_through_the_camera_and_may_take_over(
         assert done.code == 0, done.err
         assert "receive" not in inside(camera, "ps | grep 'incamera-guard.* receive' | grep -v grep")
         first.process.kill()
-    wait_until(lambda: not holder(shared), "nobody is at it any more")
+    wait_until(lambda: not holder(shared), "the lock file is removed")
     assert incamera("run", "-q", "-C", wanted, "--device", camera.name, "--to", "share").out.startswith("from ")
 
 
-def test_who_deploys_through_the_camera_hears_of_the_host(
+def test_deploy_through_the_camera_waits_for_the_host(
     incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, tmp_path: Path
 ) -> None:
     guard = tmp_path / "incamera-guard-host"
@@ -105,20 +105,18 @@ def test_who_deploys_through_the_camera_hears_of_the_host(
         host.stdin.flush()
         assert host.stdout.readline().startswith(b"send 1")
         with running("deploy", "-C", wanted, "--device", camera.name, *TREE, env=command_environment()) as second:
-            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
+            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second waits")
             assert re.search(r"carol@desk has been deploying gate to \S+ for \d+ s: waiting", second.text)
             host.kill()
-            # Its lease goes with it: the other need not wait until it would be found to be stale.
-            wait_until(lambda: "carol" not in holder(shared) and holder(shared), "the second goes on", seconds=15)
+            # The lock ends with the process that has it: the second need not wait until it counts as stale.
+            wait_until(lambda: "carol" not in holder(shared) and holder(shared), "the second goes on")
             second.press_ctrl_c()
             assert second.finish() == 130
-    wait_until(lambda: not holder(shared), "nobody is at it any more")
+    wait_until(lambda: not holder(shared), "the lock file is removed")
 
 
-def test_what_was_left_behind_is_not_waited_for_long(
-    incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path
-) -> None:
-    """Whoever began was switched off: his file is there, and does not change any more."""
+def test_stale_lock_is_removed(incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path) -> None:
+    # The lock file of a host that was switched off: nobody renews it.
     (shared / "incamera" / ".deploying").write_text(f"{'0' * 16} 000042 wanted dave@gone")
     done = incamera("deploy", "-C", wanted, "--device", camera.name, "--to", "share")
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""Where a bundle goes: every kind of place of a camera, real cards and mounts, on both architectures."""
+"""Where a bundle goes: RAM, package flash, card and network share of a camera."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from ..command import Run
 
-pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
 
-def test_the_camera_says_what_its_places_are_good_for(incamera: Run, camera: VirtualCamera) -> None:
+def test_device_info_says_what_runs_from_each_place(incamera: Run, camera: VirtualCamera) -> None:
     def look(*words: str) -> dict[str, dict[str, Any]]:
         done = incamera("device", "info", camera.name, "--json", *words)
         assert done.code == 0, done.err
@@ -45,15 +45,16 @@ def test_the_camera_says_what_its_places_are_good_for(incamera: Run, camera: Vir
         assert places[kind]["read_bytes_per_second"] > 0
     assert "one mounted file, though it is noexec" in places["sdcard"]["verdict"]
     assert places["ram"]["verdict"].startswith("runs bundles up to")
-    # Writing wears out a flash: it is done once between two starts.
+    # The speed is measured once after each start of the camera, since writing wears out a flash.
     assert look() == places
     assert ".incamera-measure" not in inside(camera, f"ls -a {RAM} {PACKAGE} {CARD}")
     table = incamera("device", "info", camera.name).out
     assert re.search(rf"sdcard +{CARD} +vfat .*no +runs bundles", table)
 
 
+@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 @pytest.mark.parametrize(("to", "place", "form"), [("ram", RAM, "tree"), ("sdcard", CARD, "squashfs")])
-def test_a_bundle_runs_from_where_it_is_wished(
+def test_bundle_runs_from_the_place_given_with_to(
     incamera: Run, project: Path, camera: VirtualCamera, to: str, place: str, form: str
 ) -> None:
     words = ("-C", project, "--device", camera.name, "--to", to)
@@ -65,23 +66,23 @@ def test_a_bundle_runs_from_where_it_is_wished(
     assert told["form"] == form
     assert done.out == f"from {told['root']}\n"
     assert (told["files_sent"], told["bytes_sent"]) == (0, 0)
-    # A card that forbids programs still does: what runs lies in the mounted image.
+    # The card is still noexec: programs run from the mounted image.
     assert f"{CARD} vfat" in inside(camera, "grep noexec /proc/mounts")
 
 
-def test_where_the_app_stands_it_stays_and_that_is_said(deploy: Deploy, camera: VirtualCamera, project: Path) -> None:
+def test_deploy_after_an_edit_sends_two_files(deploy: Deploy, camera: VirtualCamera, project: Path) -> None:
     edit(project)
     first = deploy(camera, "--to", "package")
     edit(project)
     second = deploy(camera, "--to", "package")
-    # Two files for the source and its byte-code; the runtime lies there once.
+    # The source and its bytecode; the runtime is there already.
     assert 0 < second["files_sent"] <= 2
     assert second["bytes_sent"] < 2000
     assert second["files_unchanged"] > 500
     assert first["destination"].startswith(PACKAGE)
 
 
-def test_a_settings_key_says_where(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_settings_name_the_place(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:
     settled = write_project(tmp_path / "settled", name="settled", app=APP, settings='to = "sdcard"')
     done = incamera("deploy", "-C", settled, "--device", camera.name)
     assert done.code == 0, done.err
@@ -90,7 +91,7 @@ def test_a_settings_key_says_where(incamera: Run, camera: VirtualCamera, tmp_pat
     inside(camera, f"rm -rf {CARD}/incamera/settled")
 
 
-def test_a_tree_on_a_card_without_links_is_not_copied_for_an_edit(
+def test_edit_of_a_tree_on_a_card_without_links_copies_nothing_else(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera
 ) -> None:
     first = deploy(camera, "--to", "sdcard", "--form", "tree")
@@ -100,7 +101,7 @@ def test_a_tree_on_a_card_without_links_is_not_copied_for_an_edit(
     assert int(inside(camera, f"find {second['destination']} -type f | wc -l")) < 10
     ran = incamera("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard", "--form", "tree")
     assert (ran.code, ran.out) == (0, f"from {second['root']}\n")
-    # Programs were not let run there at first, and we are root.
+    # The card was mounted noexec, and root may change that.
     assert f"remounted {CARD} exec" in first["told"]
     assert f"{CARD} vfat" not in inside(camera, "grep noexec /proc/mounts")
     inside(camera, f"rm -rf {CARD}/incamera/mover; mount -o remount,noexec {CARD}")
@@ -108,7 +109,7 @@ def test_a_tree_on_a_card_without_links_is_not_copied_for_an_edit(
 
 @pytest.fixture
 def ext4_card(camera: VirtualCamera) -> Iterator[None]:
-    """The card has been formatted with ext4, the other file system that cameras know."""
+    """The card is formatted with ext4, the other file system that cameras support."""
     mount = f"$(awk '$2 == \"{CARD}\" {{print $1}}' /proc/mounts)"
     inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate")
     inside(camera, f"disk={mount}; umount {CARD} && mke2fs $disk && mount -t ext4 -o noexec,nosuid,nodev $disk {CARD}")
@@ -120,7 +121,7 @@ def ext4_card(camera: VirtualCamera) -> Iterator[None]:
 
 @pytest.mark.usefixtures("ext4_card")
 @pytest.mark.parametrize(("form", "flag"), [("squashfs", "noexec"), ("tree", "exec")])
-def test_a_card_of_ext4(
+def test_bundle_runs_from_a_card_with_ext4(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, form: str, flag: str
 ) -> None:
     deploy(camera, "--to", "sdcard", "--form", form)
@@ -133,7 +134,7 @@ def test_a_card_of_ext4(
     assert ("noexec" in mounted) == (flag == "noexec")
 
 
-def test_a_share_is_written_by_the_host_itself(
+def test_host_writes_into_its_own_folder_when_the_camera_has_it_as_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     words = ("-C", project, "--device", camera.name, "--to", "share")
@@ -146,10 +147,10 @@ def test_a_share_is_written_by_the_host_itself(
         assert len(list((tmp_path / "incamera" / ".images").glob("*.squashfs"))) == 1
         edit(project)
         told = json.loads(incamera("deploy", "--json", *words).out)
-        # The source, its byte-code, and both packed beside what tells of the image.
+        # The source, its bytecode, and the file that describes the image.
         assert told["files_sent"] <= 3
         assert told["bytes_sent"] < 20_000
-        # Another file system lies over the share's: the host's folder is not what the camera sees.
+        # With another file system mounted over the share, the camera does not see the host's folder.
         inside(camera, f"mkdir -p {PACKAGE}/other; mount --bind {PACKAGE}/other {SHARE}")
         edit(project)
         try:
@@ -159,7 +160,7 @@ def test_a_share_is_written_by_the_host_itself(
             assert "current" in inside(camera, f"ls {PACKAGE}/other/incamera/mover")
         finally:
             inside(camera, f"umount {SHARE}; rm -rf {PACKAGE}/other")
-    # The server is away now: that is said, and nobody else has to wait for it.
+    # The server has ended: a deploy to the share is an error, and others don't wait for it.
     assert_error(incamera("deploy", *words), 4, "not served now", "incamera share serve")
     elsewhere = incamera("deploy", *words[:-1], "ram")
     assert elsewhere.code == 0, elsewhere.err

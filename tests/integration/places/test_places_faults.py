@@ -1,4 +1,4 @@
-"""Places that are of no use, two hosts at one place, and what becomes of a place under way."""
+"""Places that are full or read-only, and two hosts that deploy to one place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..line import Line
 
 
-def test_a_place_that_is_too_full_is_left_for_the_next(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_deploy_tries_the_next_place_when_one_is_full(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:
     grown = write_project(tmp_path / "grown", name="grown", app=APP)
     words = ("deploy", "-C", grown, "--device", camera.name)
     assert incamera(*words, "--to", "package").code == 0
@@ -37,9 +37,9 @@ def test_a_place_that_is_too_full_is_left_for_the_next(incamera: Run, camera: Vi
         inside(camera, f"rm -rf {PACKAGE}/fill {PACKAGE}/incamera/grown {RAM}/incamera/grown")
 
 
-def test_a_card_that_is_read_only(incamera: Run, project: Path, camera: VirtualCamera) -> None:
+def test_error_for_a_read_only_card_names_it(incamera: Run, project: Path, camera: VirtualCamera) -> None:
     words = ("deploy", "-C", project, "--device", camera.name, "--to", "sdcard")
-    # An image that was replaced, but is mounted still, would keep the card from becoming read-only.
+    # While an image on it is mounted, a card cannot be remounted read-only.
     inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate; mount -o remount,ro {CARD}")
     assert f"{CARD} vfat ro," in inside(camera, "cat /proc/mounts")
     try:
@@ -51,10 +51,7 @@ def test_a_card_that_is_read_only(incamera: Run, project: Path, camera: VirtualC
     assert incamera(*words).code == 0
 
 
-# Two hosts
-
-
-def test_who_deploys_second_is_told_who_was_first_and_may_take_over(
+def test_second_deploy_waits_for_the_first_unless_it_takes_over(
     incamera: Run, camera: VirtualCamera, tmp_path: Path, other_host: tuple[Line, dict[str, str]]
 ) -> None:
     line, alice = other_host
@@ -69,7 +66,7 @@ def test_who_deploys_second_is_told_who_was_first_and_may_take_over(
         line.freeze()
         words = ("deploy", "-C", wanted, "--device", camera.name)
         with running(*words, env=command_environment({"LOGNAME": "bob"})) as second:
-            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second is told")
+            wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second waits")
             assert re.search(r"alice@\S+ has been deploying wanted .* for \d+ s: waiting; --take-over", second.text)
             second.press_ctrl_c()
             assert second.finish() == 130

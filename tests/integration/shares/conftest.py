@@ -1,4 +1,4 @@
-"""Shares that are served, and cameras that mount them."""
+"""Shares that this computer serves, and a camera that mounts them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> Iterator[Share]:
-    """Serve *folder*, on a port that nobody else takes when we leave it; it is forgotten with the block."""
+    """Serve *folder* for the block, on a port that stays ours when the server ends; then remove the share."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         settings = {"port": free.getsockname()[1], **more}
     try:
@@ -86,7 +86,7 @@ def mount(context: Context, camera: VirtualCamera, share: Share) -> Attached:
 
 
 class Meanwhile(threading.Thread):
-    """A command in a camera, while something else happens."""
+    """A command in a camera that runs in a thread of its own."""
 
     def __init__(self, camera: VirtualCamera, command: str) -> None:
         super().__init__(daemon=True)
@@ -108,7 +108,7 @@ def runs(camera: VirtualCamera, program: str) -> bool:
 
 
 def waits_for_share(camera: VirtualCamera) -> bool:
-    """Return whether somebody in *camera* waits for a server that is away, in the kernel's function for that."""
+    """Return whether a process in *camera* waits, in the kernel, for an SMB server that does not answer."""
     return bool(inside(camera, "grep -l smb2_reconnect /proc/[0-9]*/wchan 2>/dev/null"))
 
 
@@ -121,5 +121,5 @@ def serving_command(folder: Path) -> Iterator[Running]:
 
 
 def private_folder(folder: Path) -> Path:
-    """Return what the server of *folder* keeps to itself."""
+    """Return the private folder of the server of *folder*."""
     return next(path.parent for path in PRIVATE.glob("share-*/folder") if path.readlink() == folder)

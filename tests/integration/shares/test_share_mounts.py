@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from ..command import Finished
 
-pytestmark = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
 
-def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_camera_reads_and_writes_the_hosts_folder(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         (folder / "from-host").write_text("hello camera")
         assert mount(context, camera, share).fresh
@@ -51,7 +51,7 @@ def test_a_camera_has_the_folder_as_its_network_share(context: Context, camera: 
 
 
 @as_root
-def test_camera_mounts_somebodys_nfs_share(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_camera_mounts_an_nfs_share(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     folder = tmp_path / "exported"
     with nfs_share(context, folder) as share:
         (folder / "from-host").write_text("hello camera")
@@ -67,7 +67,7 @@ def test_camera_mounts_somebodys_nfs_share(context: Context, camera: VirtualCame
 
 
 @pytest.mark.parametrize("protocol", [Protocol.smb, pytest.param(Protocol.nfs, marks=as_root)])
-def test_a_bundle_runs_from_the_share(
+def test_bundle_runs_from_the_share(
     context: Context,
     camera: VirtualCamera,
     protocol: Protocol,
@@ -89,7 +89,7 @@ def test_a_bundle_runs_from_the_share(
 
 
 @on(SMALL_PROFILE)
-def test_a_nas_is_attached_like_a_share_of_ours(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_nas_is_attached_like_a_share_of_the_host(context: Context, camera: VirtualCamera, folder: Path) -> None:
     password = folder.parent / "password"
     with serve(context, folder) as server:
         password.write_text(server.password)

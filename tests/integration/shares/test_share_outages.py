@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = on(SMALL_PROFILE)
 
 
-def test_who_reads_waits_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_reader_waits_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(8 << 20)
     (folder / "data").write_bytes(data)
@@ -51,7 +51,7 @@ def test_who_reads_waits_while_the_server_is_away(context: Context, camera: Virt
         detach(context, camera.name)
 
 
-def test_a_server_killed_under_way_loses_nothing(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_killed_server_loses_nothing(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(24 << 20)
     (folder / "data").write_bytes(data)
@@ -82,7 +82,7 @@ def test_a_server_killed_under_way_loses_nothing(context: Context, camera: Virtu
     forget_share(context, NAME)
 
 
-def test_a_camera_lets_go_of_a_server_that_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_detach_works_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         mount(context, camera, share)
         (folder / "data").write_text("x")
@@ -93,7 +93,7 @@ def test_a_camera_lets_go_of_a_server_that_is_away(context: Context, camera: Vir
     assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
 
 
-def test_what_went_away_is_mounted_again(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_unmounted_share_is_mounted_again(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         mount(context, camera, share)
         inside(camera, f"umount {PLACE}")  # as a restart does
@@ -104,9 +104,7 @@ def test_what_went_away_is_mounted_again(context: Context, camera: VirtualCamera
         detach(context, camera.name)
 
 
-def test_a_share_served_from_another_folder_is_mounted_anew(
-    context: Context, camera: VirtualCamera, tmp_path: Path
-) -> None:
+def test_share_of_another_folder_is_mounted_again(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     with serve(context, tmp_path / "one") as share:
         mount(context, camera, share)
     with serve(context, tmp_path / "two", port=share.port) as share:
@@ -126,7 +124,7 @@ print("went on", flush=True)
 """
 
 
-def test_an_app_goes_on_where_it_waited(
+def test_app_goes_on_when_the_server_is_back(
     context: Context, camera: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:
     project = write_project(tmp_path / "waits", app=APP, name="waits")
@@ -151,7 +149,7 @@ def test_an_app_goes_on_where_it_waited(
             detach(context, camera.name)
 
 
-def test_a_deploy_goes_on_where_it_waited(
+def test_deploy_goes_on_when_the_server_is_back(
     context: Context, camera: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:
     project = write_project(tmp_path / "midway", app="print('whole')\n", name="midway")

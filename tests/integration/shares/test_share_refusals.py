@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = on(SMALL_PROFILE)
 
 
-def test_a_wrong_password_is_told(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_error_for_a_wrong_password_does_not_show_it(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         with pytest.raises(DeviceRefused, match="password") as caught:
             mount(context, camera, replace(share, password="not, this one"))
@@ -36,7 +36,7 @@ def test_a_wrong_password_is_told(context: Context, camera: VirtualCamera, folde
         assert find_host_folder(context, camera.name) is None
 
 
-def test_a_password_may_hold_what_it_likes(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_password_may_have_special_characters(context: Context, camera: VirtualCamera, folder: Path) -> None:
     file = folder.parent / "password"
     file.write_text("a, b=\\c 'd\" ü%\n")
     with serve(context, folder, password_file=file) as share:
@@ -44,7 +44,7 @@ def test_a_password_may_hold_what_it_likes(context: Context, camera: VirtualCame
         detach(context, camera.name)
 
 
-def test_another_folder_is_not_taken_for_the_share(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_share_that_is_not_the_hosts_folder_is_refused(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with serve(context, tmp_path / "one") as share:
         with pytest.raises(DeviceUnsuitable, match="is not the folder"):
@@ -52,7 +52,7 @@ def test_another_folder_is_not_taken_for_the_share(context: Context, camera: Vir
         assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
 
 
-def test_what_others_mounted_stays(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_mount_of_somebody_else_is_not_replaced(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         inside(camera, f"mount -t tmpfs tmpfs {PLACE}")
         with pytest.raises(DeviceError, match="has tmpfs mounted"):
@@ -60,7 +60,7 @@ def test_what_others_mounted_stays(context: Context, camera: VirtualCamera, fold
         assert detach(context, camera.name)[1] == "tmpfs"
 
 
-def test_what_is_not_served_is_not_waited_for(context: Context, camera: VirtualCamera, folder: Path) -> None:
+def test_share_that_is_not_served_is_an_error_at_once(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         pass
     with pytest.raises(DeviceUnreachable, match="is not served now"):
@@ -68,7 +68,7 @@ def test_what_is_not_served_is_not_waited_for(context: Context, camera: VirtualC
 
 
 @as_root
-def test_a_full_share_is_told_and_usable_again(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
+def test_full_share_is_usable_again_after_a_removal(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)

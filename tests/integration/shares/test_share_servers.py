@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 pytestmark = on(SMALL_PROFILE)
 
 
-def test_two_servers_of_one_share_are_refused(context: Context, folder: Path) -> None:
+def test_second_server_of_a_share_is_refused(context: Context, folder: Path) -> None:
     with serve(context, folder) as share:
         with pytest.raises(DeviceError, match="is being served already"), served(context, NAME, ShareSettings()):
             pass
         assert is_reachable(*share.local_address)
 
 
-def test_a_folder_that_is_none_is_told(context: Context, tmp_path: Path) -> None:
+def test_file_cannot_be_served_as_a_folder(context: Context, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write to"), serve(context, tmp_path / "file"):
         pass
     assert not (shares_folder(context) / f"{NAME}.toml").exists()
 
 
-def test_the_command_says_where_and_ends_cleanly(context: Context, folder: Path) -> None:
+def test_serve_prints_the_address_and_ends_cleanly(context: Context, folder: Path) -> None:
     with serving_command(folder) as command:
         private = private_folder(folder)
         assert private.stat().st_mode & 0o077 == 0
@@ -81,7 +81,7 @@ with serving(share, lambda private: plan_smb(share, Path(tools), require_host(),
 
 
 @as_root
-def test_an_ordinary_user_can_serve(context: Context, camera: VirtualCamera) -> None:
+def test_serving_needs_no_root(context: Context, camera: VirtualCamera) -> None:
     with tempfile.TemporaryDirectory(prefix="incamera-test-") as name:  # pytest's own are closed to others
         folder = Path(name)
         with serve(context, folder) as share:

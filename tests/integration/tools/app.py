@@ -1,4 +1,4 @@
-"""The app that the tools are tried on: it fails, stops at a breakpoint, or goes on and on, as its words say."""
+"""An app that fails, stops at a breakpoint, or runs without end, as its arguments say."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def test_bad():
 
 
 def left_behind(camera: VirtualCamera) -> list[str]:
-    """Return what tests and debuggers left in the camera's RAM."""
+    """Return the folders of tests, debuggers and flame graphs in the camera's RAM."""
     return inside(camera, "ls -d /tmp/incamera-test-* /tmp/incamera-debug/*/* 2>/dev/null").split()

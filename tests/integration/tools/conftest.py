@@ -1,4 +1,4 @@
-"""One app, and cameras of both architectures in which the tools are tried on it."""
+"""An app, and a camera in which the tests observe, debug and test it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 camera = pytest.fixture(scope="package", name="camera")(lease_camera)
-both_architectures = on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+with_aarch64 = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def looping(project: Path, camera: VirtualCamera) -> Iterator[Running]:
-    """The app, going on and on."""
+    """`incamera run` of the app, which runs until it is ended."""
     words = ("run", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
@@ -40,7 +40,7 @@ def looping(project: Path, camera: VirtualCamera) -> Iterator[Running]:
 
 @pytest.fixture
 def watched(project: Path, camera: VirtualCamera) -> Iterator[Running]:
-    """The app, going on and on as a fork of the fork server."""
+    """`incamera run --watch` of the app, a fork of the fork server, which runs until it is ended."""
     words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")

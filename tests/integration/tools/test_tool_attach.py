@@ -1,4 +1,4 @@
-"""A console inside an app in a virtual camera."""
+"""`incamera python --attach`: a console inside an app in a virtual camera."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.integration.terminal import Terminal
 
 from ..command import Run, command_environment
-from .conftest import both_architectures
+from .conftest import with_aarch64
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ..command import Running
 
 
-@both_architectures
-def test_a_console_inside_the_app(project: Path, camera: VirtualCamera, watched: Running, incamera: Run) -> None:
+@with_aarch64
+def test_console_evaluates_lines_from_standard_input(
+    project: Path, camera: VirtualCamera, watched: Running, incamera: Run
+) -> None:
     typed = (
         "import helper\nhelper.count > 0\nfor number in range(2):\n    print(number)\n\n1/0\nhelper.fail()\nstacks()\n"
     )
@@ -26,16 +28,18 @@ def test_a_console_inside_the_app(project: Path, camera: VirtualCamera, watched:
     assert done.code == 0, done.err
     assert done.out.startswith("True\n0\n1\n")
     assert "ZeroDivisionError: division by zero\n" in done.out
-    assert f'  File "{project}/helper.py", line' in done.out  # of the traceback, and of the stacks
+    assert f'  File "{project}/helper.py", line' in done.out  # in the traceback and in the stacks
     assert re.search(r"MainThread:\n.*\n.*\n  File \"[^\"]*helper.py\", line \d+, in count_up\n", done.out)
-    # The app has gone on.
+    # The app goes on.
     again = incamera(
         "python", "--attach", "-C", project, "--device", camera.name, input="import helper; helper.count > 0"
     )
     assert again.out == "True\n"
 
 
-def test_a_person_at_the_console(project: Path, camera: VirtualCamera, watched: Running) -> None:
+def test_console_at_a_terminal_completes_interrupts_and_recalls(
+    project: Path, camera: VirtualCamera, watched: Running
+) -> None:
     words = ("python", "--attach", "-C", project, "--device", camera.name)
     with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
         person.await_text(">>> ")
@@ -52,14 +56,14 @@ def test_a_person_at_the_console(project: Path, camera: VirtualCamera, watched: 
         person.type("6 * 7\n")
         person.await_text("\n42")
         person.await_text(">>> ")
-        person.type("\x1b[A")  # the line before
+        person.type("\x1b[A")  # the previous line
         person.await_text("6 * 7")
         person.type("\n\x04")
         assert person.finish() == 0
     assert watched.process.poll() is None
 
 
-def test_nothing_to_attach_to(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+def test_error_when_no_app_can_be_attached_to(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     done = incamera("python", "--attach", "-C", project, "--device", camera.name)
     assert done.code == 4
     assert f"bell is not running in attachable mode on {camera.name}" in done.err

@@ -1,4 +1,4 @@
-"""What an app in a virtual camera costs: its start, processor and memory."""
+"""`run --profile-startup`, `top`, `ps` and `stop` of apps in a virtual camera."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.integration.terminal import Terminal
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, Running, command_environment, running
-from .conftest import both_architectures
+from .conftest import with_aarch64
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 
-@both_architectures
-def test_where_the_time_goes_at_the_start(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+@with_aarch64
+def test_profile_of_the_start_names_phases_and_imports(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     done = incamera("run", "-C", project, "--device", camera.name, "--profile-startup", "--json")
     assert done.code == 0
     profile = json.loads(done.out)
@@ -37,15 +37,17 @@ def test_where_the_time_goes_at_the_start(project: Path, camera: VirtualCamera, 
     assert "import time:" not in done.err
 
 
-@both_architectures
-def test_what_runs_can_be_seen_and_ended(project: Path, camera: VirtualCamera, looping: Running, incamera: Run) -> None:
+@with_aarch64
+def test_running_app_is_listed_measured_and_stopped(
+    project: Path, camera: VirtualCamera, looping: Running, incamera: Run
+) -> None:
     device = ("--device", camera.name)
     first = json.loads(incamera("top", *device, "--once", "--json").out)["processes"]
     assert [process["role"] for process in first] == ["app", "guard"]
     process = first[0]
     assert (process["app"], process["command"]) == ("bell", "python3 app.py loop 'two words'")
     assert process["resident"] > 1_000_000
-    assert process["threads"] == 2  # one of ours waits for a console
+    assert process["threads"] == 2  # one waits for a console to attach
     assert process["files"] >= 3
     inner = inside(camera, f"grep VmHWM /proc/{process['pid']}/status").split()[1]
     assert process["peak"] <= int(inner) * 1024
@@ -66,7 +68,7 @@ def test_what_runs_can_be_seen_and_ended(project: Path, camera: VirtualCamera, l
     assert "nothing of ours runs" in incamera("ps", *device).err
 
 
-def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
+def test_watched_app_that_is_stopped_is_not_started_again(
     project: Path, camera: VirtualCamera, watched: Running, incamera: Run
 ) -> None:
     ended = json.loads(incamera("stop", "-C", project, "--device", camera.name, "--json").out)["ended"]
@@ -76,7 +78,7 @@ def test_a_watched_app_that_is_ended_from_elsewhere_is_not_begun_again(
     assert json.loads(incamera("ps", "--device", camera.name, "--json").out)["processes"] == []
 
 
-def test_everyone_is_told_by_role(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+def test_processes_are_listed_by_role(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "parent")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")
@@ -88,7 +90,7 @@ def test_everyone_is_told_by_role(project: Path, camera: VirtualCamera, incamera
         assert found["guard"].startswith("incamera-guard supervise ")
         with Terminal("top", "--device", camera.name, env={**command_environment(), "TERM": "xterm"}) as person:
             for shown in ("bell runs", "python3 app.py parent", "fork server", "python3 app.py parent"):
-                person.await_text(shown)  # the last one: it is shown anew
+                person.await_text(shown)  # the last one in the next refresh
             person.type("\x03")
             assert person.finish() == 0
         command.press_ctrl_c()

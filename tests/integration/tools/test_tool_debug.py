@@ -1,4 +1,4 @@
-"""Debuggers, of apps in virtual cameras."""
+"""`incamera debug`, and breakpoint() at a terminal, of apps in a virtual camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.terminal import Terminal
 from ...waiting import wait_until
 from ..command import Run, command_environment, running
 from .app import HELPER, left_behind
-from .conftest import both_architectures
+from .conftest import with_aarch64
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -25,8 +25,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@both_architectures
-def test_a_debugger_stops_in_the_camera(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+@with_aarch64
+def test_debugger_stops_at_a_breakpoint_and_shows_variables(
+    project: Path, camera: VirtualCamera, incamera: Run
+) -> None:
     port = free_port()
     line = HELPER.splitlines().index("    return result") + 1
     words = ("debug", "-C", project, "--device", camera.name, "--port", port, "--write-launch")
@@ -39,7 +41,7 @@ def test_a_debugger_stops_in_the_camera(project: Path, camera: VirtualCamera, in
             debugger.attach(configuration, project, {project / "helper.py": [line]})
             assert debugger.stopped_at() == (str(project / "helper.py"), line, {"result": "42", "value": "21"})
             assert command.out == b""
-            # Another session would take the files away from this one.
+            # Two debug sessions share a folder: starting a second would delete the first's files.
             second = incamera("debug", "-C", project, "--device", camera.name, "--port", str(free_port()))
             assert second.code == 4
             assert "is being debugged on" in second.err
@@ -50,7 +52,7 @@ def test_a_debugger_stops_in_the_camera(project: Path, camera: VirtualCamera, in
     assert left_behind(camera) == []
 
 
-def test_a_port_that_is_taken_is_told(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+def test_error_names_a_port_that_is_in_use(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -61,7 +63,7 @@ def test_a_port_that_is_taken_is_told(project: Path, camera: VirtualCamera, inca
     assert left_behind(camera) == []
 
 
-def test_breakpoint_works_in_the_terminal(project: Path, camera: VirtualCamera) -> None:
+def test_breakpoint_starts_pdb_at_the_terminal(project: Path, camera: VirtualCamera) -> None:
     words = ("run", "-C", project, "--device", camera.name, "--", "stop")
     with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
         person.await_text(f"> {project}/app.py(")

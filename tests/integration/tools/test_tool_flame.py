@@ -1,4 +1,4 @@
-"""Flame graphs of apps in virtual cameras, with root and without."""
+"""`incamera top --flame` of apps in a virtual camera, with root and without."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..cameras import inside, on
+from ..cameras import inside
 from ..command import Run, Running, command_environment, running
-from .conftest import both_architectures
+from .conftest import with_aarch64
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -28,8 +28,10 @@ def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str
     return [element.text or "" for element in root.iter() if element.tag.endswith("}title")]
 
 
-@both_architectures
-def test_a_flame_graph(camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path) -> None:
+@with_aarch64
+def test_flame_graph_names_the_apps_functions(
+    camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path
+) -> None:
     nothing = incamera("top", "--device", camera.name, "--flame", tmp_path / "none.svg", cwd=project)
     assert (nothing.code, "no app runs on" in nothing.err) == (2, True)
     words = ("run", "-C", project, "--device", camera.name, "--", "loop")
@@ -37,19 +39,19 @@ def test_a_flame_graph(camera: VirtualCamera, project: Path, incamera: Run, tmp_
         command.await_output("begun")
         titles = draw(incamera, camera.name, tmp_path)
         assert any(title.startswith("count_up (helper.py:") for title in titles), titles
-        assert not any("incamera_agent" in title for title in titles), titles  # which waits in it for a console
-        # The app was only looked at.
+        assert not any("incamera_agent" in title for title in titles), titles  # a thread of it waits for consoles
+        # Sampling has not ended the app.
         assert command.process.poll() is None
         command.press_ctrl_c()
         command.finish()
 
 
-def test_a_fork_of_the_fork_server_is_drawn_as_the_app_alone(
+def test_flame_graph_of_a_fork_shows_only_the_app(
     camera: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
 ) -> None:
     titles = draw(incamera, camera.name, tmp_path)
     assert any(title.startswith("count_up (helper.py:") for title in titles), titles
-    # Neither how it was forked is seen, nor the agent's own thread in it.
+    # Neither the fork nor the agent's own thread is drawn.
     assert not any("incamera_agent" in title for title in titles), titles
     assert watched.process.poll() is None
 
@@ -74,12 +76,12 @@ def test_recording_of_an_unknown_format_is_refused(incamera: Run, tmp_path: Path
     assert (done.code, "the name must end with .svg or .json" in done.err) == (2, True)
 
 
-# Somebody who isn't root
+# Without root
 
 
 @pytest.fixture
 def maker(camera: VirtualCamera, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of somebody for whom `maker` is a camera on which they are an ordinary user."""
+    """The environment of a user who reaches the camera as `maker`, and is not root there."""
     home = inside(camera, "echo ~").strip()
     inside(
         camera,
@@ -98,13 +100,12 @@ def maker(camera: VirtualCamera, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def own(user: str) -> str:
-    """Return the command that gives *user* all that was deployed to the camera's /tmp: another user's is refused."""
+    """Return the command that makes *user* the owner of what is deployed to /tmp; another owner's is refused."""
     return f"chown -R {user} /tmp/incamera /tmp/incamera-* 2>/dev/null"
 
 
-@on("axis-os-11-aarch64")
 @pytest.mark.parametrize("watch", [["--watch"], []])
-def test_no_root_is_needed(
+def test_flame_graph_needs_no_root(
     watch: list[str], maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
 ) -> None:
     with running(
@@ -124,8 +125,7 @@ def test_no_root_is_needed(
         command.finish()
 
 
-@on("axis-os-11-aarch64")
-def test_process_that_cannot_be_asked_is_named_with_the_remedy(
+def test_error_names_the_process_that_cannot_be_sampled(
     maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
 ) -> None:
     words = ("python", "-C", project, "--device", "maker", "app.py", "loop")

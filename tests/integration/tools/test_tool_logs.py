@@ -1,4 +1,4 @@
-"""Tracebacks and logs of what ran in a virtual camera."""
+"""Tracebacks of apps in a virtual camera, and `incamera logs`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 
-def test_a_traceback_names_the_file_that_is_edited(project: Path, camera: VirtualCamera, incamera: Run) -> None:
+def test_traceback_names_the_file_on_the_host(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     done = incamera("run", "-q", "-C", project, "--device", camera.name, "--", "fail")
     assert done.code == 1
     line = HELPER.splitlines().index('    raise ValueError("on purpose")') + 1
@@ -44,7 +44,7 @@ def test_logs_show_earlier_runs_with_the_time_of_each_line(project: Path, camera
     assert (missing.code, "there is no log of run 99999" in missing.err) == (2, True)
 
 
-def test_following_a_run(project: Path, looping: Running, incamera: Run) -> None:
+def test_logs_follow_a_run_to_its_end(project: Path, looping: Running, incamera: Run) -> None:
     with running("logs", "-C", project, "--follow", env=command_environment()) as follower:
         follower.await_output("begun")
         looping.press_ctrl_c()

@@ -1,4 +1,4 @@
-"""The project's tests in virtual cameras."""
+"""`incamera test`: the project's tests, run in a virtual camera."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ..cameras import inside
 from ..project import write_project
 from .app import HELPER, left_behind
-from .conftest import both_architectures
+from .conftest import with_aarch64
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from ..command import Run
 
 
-@both_architectures
-def test_pytest_runs_in_the_camera(project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
+@with_aarch64
+def test_pytest_runs_in_the_camera_and_reports_to_the_host(
+    project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path
+) -> None:
     before = sorted(path.name for path in project.iterdir())
     done = incamera(
         *("test", "-C", project, "--device", camera.name, "--junit", tmp_path / "junit.xml", "--coverage"),
@@ -40,7 +42,7 @@ def test_pytest_runs_in_the_camera(project: Path, camera: VirtualCamera, incamer
     connection.close()
     assert {str(project / name) for name in ("helper.py", "test_helper.py")} <= files
 
-    # Neither the project nor the camera has more than before, but for the lock.
+    # Only the lockfiles are new in the project, and nothing in the camera.
     architecture = camera.profile.removeprefix("axis-os-11-")
     locks = {f"pylock.{architecture}-cp311{end}.toml" for end in ("", "-test")}
     assert sorted({*before, *locks}) == sorted(path.name for path in project.iterdir())
@@ -68,14 +70,14 @@ def test_coverage_can_be_combined_with_that_of_the_host(
 
 
 @pytest.mark.parametrize(("words", "code"), [(["-k", "nothing"], 5), (["--no-such-option"], 4)])
-def test_options_and_exit_codes_are_pytest_s(
+def test_options_and_exit_codes_are_those_of_pytest(
     words: list[str], code: int, project: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
     done = incamera("test", "-q", *words, "-C", project, "--device", camera.name)
     assert done.code == code, done.err
 
 
-def test_the_lock_of_the_tests_is_that_of_the_app_and_more(project: Path, incamera: Run) -> None:
+def test_test_lock_has_the_apps_versions_and_pytest(project: Path, incamera: Run) -> None:
     from packaging.pylock import Pylock
 
     texts = [(project / f"pylock.armv7hf-cp311{end}.toml").read_text() for end in ("", "-test")]
@@ -84,7 +86,7 @@ def test_the_lock_of_the_tests_is_that_of_the_app_and_more(project: Path, incame
     assert "pytest" in {package.name for package in tests.packages}
 
 
-def test_a_project_that_is_built_has_its_tests_beside_its_wheel(
+def test_tests_of_a_project_with_a_build_back_end_are_beside_its_wheel(
     tmp_path: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
     folder = write_project(tmp_path / "built", name="built", settings='entry = "built.main"')
