@@ -1,6 +1,6 @@
-"""What CMake is told of the target: a toolchain file, and two short texts in CMake's own modules.
+"""Sets up CMake for the target: writes a toolchain file, and adds a few lines to CMake's own modules.
 
-The toolchain file is named by an environment variable, so every CMake in a build reads it, whichever program starts it.
+An environment variable names the toolchain file, so every CMake in a build reads it, whichever program starts it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ _TOOLS = {
     "strip": ("STRIP",),
     "ld": ("LINKER",),
 }
-# CMake's searches for Python, besides the oldest, whose names are in capitals.
-_PYTHONS = ("Python", "Python3")
+# FindPython and FindPython3: the prefixes of their variables. (Those of the deprecated FindPythonInterp and
+# FindPythonLibs are in capitals.)
+_FIND_PYTHON_PREFIXES = ("Python", "Python3")
 
-# CMake reads this variable of the environment since 3.21.
+# CMake 3.21 and newer read this environment variable themselves.
 _READ_ENVIRONMENT = """\
 # Added by incamera: older versions of CMake do not read the environment variable.
 if(NOT CMAKE_TOOLCHAIN_FILE AND DEFINED ENV{CMAKE_TOOLCHAIN_FILE})
@@ -49,13 +50,13 @@ endif()
 
 
 def complete_modules(tree: Path) -> None:
-    """Let CMake's modules in *tree*, build requirements, use what only a toolchain file of ours tells them.
+    """Add the lines above to the CMake modules in *tree*, the folder of a build's requirements.
 
-    Copies of FindPython count too: scikit-build-core has one, for versions of CMake before 3.26.
+    Copies of FindPython get them too: scikit-build-core has one, for versions of CMake before 3.26.
     """
     for path in tree.glob("cmake/data/share/cmake-*/Modules/CMakeDetermineSystem.cmake"):
         path.write_text(_READ_ENVIRONMENT + path.read_text("utf-8"), "utf-8")
-    for name in _PYTHONS:
+    for name in _FIND_PYTHON_PREFIXES:
         for path in tree.rglob(f"Find{name}.cmake"):
             path.write_text(path.read_text("utf-8") + _SET_SOABI.format(name=name), "utf-8")
 
@@ -69,7 +70,11 @@ def write_toolchain_file(
     python: Path,
     emulator: Path | None,
 ) -> Path:
-    """*roots*: where anything may be found besides *sysroot*. Programs in them go before those of the sysroot."""
+    """Write the toolchain file for *target* to *path*, and return *path*.
+
+    *tools*: the programs by their names, such as "cc". *roots*: the folders that CMake searches before *sysroot*, for
+    programs too. *python*: the build's Python. *emulator*: the program that runs programs of the target.
+    """
     facts = target.architecture.facts
     headers = sysroot / f"usr/include/python{target.python}"
     # An empty archive: a module takes what it needs of Python from the program that loads it.
@@ -82,34 +87,35 @@ def write_toolchain_file(
         "CMAKE_LIBRARY_ARCHITECTURE": facts.gnu,
         **{f"CMAKE_{name}": str(tools[tool]) for tool, names in _TOOLS.items() if tool in tools for name in names},
         "CMAKE_FIND_ROOT_PATH": ";".join(map(str, (*roots, sysroot, sysroot.joinpath("usr").resolve().parent))),
-        # Programs too: CMake would go on to this computer's /usr/bin, past PATH.
+        # Also for programs: CMake would otherwise search this computer's /usr/bin, even if PATH does not have it.
         **{f"CMAKE_FIND_ROOT_PATH_MODE_{kind}": "ONLY" for kind in ("PROGRAM", "LIBRARY", "INCLUDE", "PACKAGE")},
-        # What projects have registered for this user, or this computer, is not for the target.
+        # Packages that other projects registered for this user or this computer are not for the target.
         "CMAKE_FIND_USE_PACKAGE_REGISTRY": "OFF",
         "CMAKE_FIND_USE_SYSTEM_PACKAGE_REGISTRY": "OFF",
         **{f"CMAKE_{kind}_LINKER_FLAGS_INIT": LDFLAGS for kind in ("EXE", "MODULE", "SHARED")},
         **({"CMAKE_CROSSCOMPILING_EMULATOR": str(emulator)} if emulator else {}),
-        # The compiler leaves out run paths of this computer; when it installs, CMake would miss them.
+        # Otherwise CMake replaces the build's run path when it installs, and fails if it is not in the file. It is not:
+        # the compiler driver leaves out run paths of this computer.
         "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
-        # pybind11's and scikit-build's names for what a module's file name ends with.
+        # The suffix of an extension module's file name, for pybind11 and scikit-build.
         "PYTHON_MODULE_EXTENSION": suffix,
         "PYTHON_MODULE_DEBUG_POSTFIX": "",
         "PYTHON_IS_DEBUG": "OFF",
-        # pybind11's old search for Python would have the pointers of the target as long as this computer's.
+        # pybind11's older search for Python would otherwise take the pointer size of this computer.
         "PYTHON_SIZEOF_VOID_P": str(facts.bits // 8),
         # For FindPython: see _SET_SOABI.
         "INCAMERA_PYTHON_SOABI": suffix.removeprefix(".").removesuffix(".so"),
     }
-    # As cache entries, so that the caller of CMake can give other values.
+    # These are cache entries, so that the caller of CMake can give other values.
     hints: dict[str, object] = {
         "PYTHON_EXECUTABLE": python,
         "PYTHON_INCLUDE_DIR": headers,
         "PYTHON_LIBRARY": library,
-        # pybind11 takes the values above, instead of those of the build's Python.
+        # So pybind11 takes the values above instead of those of the build's Python.
         "PYBIND11_PYTHONLIBS_OVERWRITE": "OFF",
     }
     libraries: dict[str, Path] = {}
-    for name in _PYTHONS:
+    for name in _FIND_PYTHON_PREFIXES:
         # All of FindPython's input variables ("artifacts") that exist for CPython.
         hints |= {f"{name}_EXECUTABLE": python, f"{name}_INCLUDE_DIR": headers}
         hints |= {f"{name}_NumPy_INCLUDE_DIR": numpy} if numpy else {}
@@ -117,8 +123,8 @@ def write_toolchain_file(
     lines = [
         *(f"set({name} {_quoted(value)})" for name, value in fixed.items()),
         *(f'set({name} {_quoted(value)} CACHE FILEPATH "")' for name, value in hints.items()),
-        # Versions between these do not find the component Development.Module if they are told a library. They search
-        # for one, and come upon the same.
+        # With a library given, versions between these do not find the component Development.Module. Without one they
+        # search for it, and find this one.
         "if(CMAKE_VERSION VERSION_LESS 3.18 OR NOT CMAKE_VERSION VERSION_LESS 3.24)",
         *(f'  set({name} {_quoted(value)} CACHE FILEPATH "")' for name, value in libraries.items()),
         "endif()",
