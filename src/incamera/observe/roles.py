@@ -1,4 +1,4 @@
-"""What each of our processes on a device is there for, found out from their words and who began first."""
+"""The roles of incamera's processes on a device, found from their command lines and from which started first."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from incamera_agent.wire.protocol import MODULE, Option
 class Role(StrEnum):
     app = "app"
     child = "child"
-    """Begun by the app."""
+    """A process that the app started."""
     fork_server = "fork server"
     """Has imported the packages; the app is a fork of it."""
     check = "check"
-    """Finds out whether new files are Python."""
+    """Compiles new files, to find syntax errors."""
     agent = "agent"
     guard = "guard"
-    """Sees to it that a run ends with its host; receives what is deployed."""
+    """Ends a run when its host goes away; receives what is deployed."""
 
     @property
     def of_run(self) -> bool:
-        """Whether it ends with its run, as what a user started does; the others are tools for it."""
+        """Whether `stop` ends it: the app and all that serves it, but not the guard, which ends by itself."""
         return self is not Role.guard
 
     @property
@@ -35,7 +35,7 @@ _CHILDREN_OF_AGENT = {Option.FORK_SERVER: Role.fork_server, Option.COMPILE_CHECK
 
 
 def find_role(words: Sequence[str]) -> Role:
-    """Return what its words say that it is; of a run's other processes only its first is the app."""
+    """Return the role that the command line *words* shows. An app's children have the role `app`, too."""
     program = words[0] if words else ""
     if is_guard(program):
         return Role.guard
