@@ -67,7 +67,7 @@ def _find_target(subject: Subject, policy: Policy) -> Target:
             suite_for_python(version)
             return Target(policy.architecture, version)
     except ConfigError:
-        pass  # no such Python: the check of the modules reports that
+        pass  # there is no such Python: the check of the modules reports that
     return Target(policy.architecture)
 
 
@@ -138,7 +138,7 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
 
 
 def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool) -> bool:
-    """Is it certain that something loads this file? A package may bring files for several machines to choose from."""
+    """Return whether it is certain that something loads this file. A package may have files for several machines."""
     if needed or subject.shape is Shape.package or item.folder in subject.libraries:
         return True
     if subject.shape is Shape.loose:

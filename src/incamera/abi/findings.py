@@ -37,7 +37,7 @@ class Severity(StrEnum):
     error = "error"
     """It cannot work on the camera."""
     warning = "warning"
-    """It works, or the files don't tell whether it does."""
+    """It works, or the files don't say whether it does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from incamera.abi.objects import Object
     from incamera.abi.simulation import Simulation
 
-_LONGEST_LABEL = 46
+_MAX_LABEL_CHARS = 46
 # The compiler's libraries. Like those of glibc, nearly every file needs them, so an edge to them would say nothing.
 _COMPILERS = re.compile(r"lib(?:gcc_s|stdc\+\+)\.so\.\d+")
 
@@ -34,7 +34,7 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "file": _Kind("#ffffff", "#8a8f98", "module or program"),
-    "library": _Kind("#e8f1fb", "#5b8fc7", "library brought along"),
+    "library": _Kind("#e8f1fb", "#5b8fc7", "library of the bundle or file"),
     "camera": _Kind("#e9f6ea", "#5fa463", "library of the camera"),
     "warning": _Kind("#fff6dd", "#c9962a", "file with a warning"),
     "error": _Kind("#fde7e7", "#cc2b2b", "file that cannot work"),
@@ -157,7 +157,7 @@ def _render_report(report: Report, nodes: Sequence[_Node], prefix: str) -> Itera
 
     yield from _render_table(
         "Files, and what they need",
-        ["Name", "What it is", "Path", "Needs", "Needs in vain"],
+        ["Name", "What it is", "Path", "Needs", "Needs, but cannot use"],
         [
             (
                 names[node],
@@ -212,7 +212,7 @@ def _make_nodes(report: Report, simulation: Simulation) -> list[_Node]:
             found.setdefault(item, {})
         for (item, name), other in loaded.load.found.items():
             found[item].setdefault(name, other)
-    # Of the camera, and of the bare runtime, only what a shown file needs.
+    # Files of the camera and of the bare runtime are shown only if a shown file needs them.
     needed = {other for item, needs in found.items() if item.ours or not _is_common(item) for other in needs.values()}
     objects = [item for item in found if item.ours or item in needed]
     shown = [item for item in objects if not _is_common(item) or item.path in findings]
@@ -248,10 +248,10 @@ def _group(
     findings: Mapping[str, Sequence[Finding]],
 ) -> dict[Object, _Node]:
     """Return the node of each file. Modules of a folder that need the same, and are without findings, share one."""
-    asked = {other for needs in found.values() for other in needs.values()}
+    needed = {other for needs in found.values() for other in needs.values()}
     groups: dict[tuple[object, ...], list[Object]] = defaultdict(list)
     for item in objects:
-        alone = item in asked or item.path in findings or not item.ours
+        alone = item in needed or item.path in findings or not item.ours
         needs = frozenset(name for name, other in found[item].items() if other is None or not _is_common(other))
         groups[(item,) if alone else (item.folder, needs)].append(item)
     nodes: dict[Object, _Node] = {}
@@ -262,7 +262,7 @@ def _group(
             node = _Node(_shorten(label), "file", [item.path for item in members])
         else:
             own = findings.get(first.path, ())
-            kind = "camera" if first.camera else "library" if first in asked else "file"
+            kind = "camera" if first.camera else "library" if first in needed else "file"
             node = _Node(_shorten(_label(first)), _worst(own) if own else kind, [first.path], own)
         nodes |= dict.fromkeys(members, node)
     return nodes
@@ -275,10 +275,10 @@ def _label(item: Object) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Return *text* without what nearly all paths have in common, cut to what fits a node."""
+    """Return the path *text* for a node: cut to `_MAX_LABEL_CHARS`, without the parts that nearly all paths have."""
     stem, tag, _ = text.removeprefix("lib/python3/dist-packages/").partition(".cpython-")
     short = f"{stem}.so" if tag else stem
-    return short if len(short) <= _LONGEST_LABEL else "…" + short[1 - _LONGEST_LABEL :]
+    return short if len(short) <= _MAX_LABEL_CHARS else "…" + short[1 - _MAX_LABEL_CHARS :]
 
 
 def _worst(findings: Iterable[Finding]) -> str:

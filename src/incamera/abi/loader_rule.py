@@ -100,7 +100,7 @@ def plan_loader(
 
 
 def is_newer(one: LibraryFacts, other: LibraryFacts) -> bool:
-    """Is *one* newer than *other*? The one with more symbol versions is; with equal versions, the file names decide."""
+    """Return whether *one* is newer than *other*: by its symbol versions or, if they are equal, by its file name."""
     if one.versions != other.versions:
         if one.versions > other.versions:
             return True

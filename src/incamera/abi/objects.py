@@ -51,7 +51,7 @@ class Object:
 
     @property
     def ours(self) -> bool:
-        """Does it belong to the subject of the audit?"""
+        """Whether it belongs to the subject of the audit."""
         return not self.camera and not self.base
 
     @cached_property

@@ -63,7 +63,7 @@ class Policy:
     api: frozenset[str]
     page_size: int
     time_bits: int | None
-    """The width in bits of the camera's time_t; None where the symbols of each library tell."""
+    """The width in bits of the camera's time_t; None when it follows from each library's symbols."""
 
     def facts(self) -> dict[str, LibraryFacts]:
         """Return the facts of each library that the loader rule compares, by soname."""

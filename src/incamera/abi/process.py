@@ -53,7 +53,7 @@ class Load:
 
     @property
     def complete(self) -> bool:
-        """Was every library found, and could be read?"""
+        """Whether every library was found, and could be read."""
         return all(item is not None and not item.damage for item in self.found.values())
 
 
@@ -224,7 +224,7 @@ class Process:
 
 
 def is_exported(reference: Reference, exports: frozenset[str]) -> bool:
-    """Is the symbol among *exports*, in the version that *reference* asks for?"""
+    """Return whether *exports* has the symbol, in the version that *reference* asks for."""
     if not reference.version:
         return reference.name in exports
     return f"{reference.name}@{reference.version}" in exports or f"{reference.name}@" in exports

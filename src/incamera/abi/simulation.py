@@ -80,7 +80,7 @@ def _sort(subject: Subject, policy: Policy) -> tuple[list[Object], list[Object]]
 
 
 def _is_optional(program: Object, subject: Subject) -> bool:
-    """Is it possible that nothing starts *program*? That holds for programs of packages, not for those of the app."""
+    """Return whether it is possible that nothing starts *program*: true for a package's program, not for the app's."""
     if subject.shape is Shape.bundle:
         return not program.path.startswith(_APP)
     return subject.wheel is not None

@@ -67,7 +67,7 @@ class Subject:
     wheel: str | None = None
     """The file name of a wheel."""
     installed: str | None = None
-    """The folder in which a camera installs the package; None where the package doesn't tell."""
+    """The folder in which a camera installs the package; None when the package doesn't say."""
     damage: Mapping[str, str] = field(default_factory=dict)
     """The archives that cannot be read, and why. A damaged ELF file is in `objects`."""
 

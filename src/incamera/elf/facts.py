@@ -88,7 +88,7 @@ class ElfFacts:
 
     @property
     def is_program(self) -> bool:
-        """Is it a program, which is started, rather than a library, which is loaded?
+        """Whether it is a program, which is started, rather than a library, which is loaded.
 
         Some libraries name a loader, too, but only programs have an entry for debuggers (DT_DEBUG).
         """

@@ -43,7 +43,7 @@ _DF_TEXTREL, _DF_1_PIE = 4, 0x08000000
 
 
 def is_elf(path: Path) -> bool:
-    """Does the file at *path* begin like an ELF file? Raises OSError when it cannot be read."""
+    """Return whether the file at *path* begins like an ELF file. Raises OSError when it cannot be read."""
     with path.open("rb") as stream:
         return stream.read(4) == ELF_MAGIC
 

@@ -132,7 +132,7 @@ def link_duplicates(folder: Path, duplicates: Mapping[str, str]) -> None:
 
 
 def _has_private(tree: Path, file: str, name: str) -> bool:
-    """Is the library *name* beside *file*, or in a folder of its run path (`$ORIGIN/…`)?"""
+    """Return whether the library *name* is beside *file*, or in a folder of its run path (`$ORIGIN/…`)."""
     if (tree / file).with_name(name).exists():
         return True
     for folder in read_elf(tree / file).run_path:

@@ -5,7 +5,7 @@ It follows Axis's documentation for AXIS OS 5.40 and later (developer.axis.com, 
 10.12 to 12.9 list it as `disk-network-share` 1.0. It has not been tried on a camera.
 
 Details that are easily missed:
-- `bind` succeeds when the camera begins to mount. The disk's status tells when it has mounted.
+- `bind` succeeds when the camera begins to mount. The disk's status says when it has mounted.
 - A mounted share cannot be unbound (error 400). The disk API unmounts it first, in a job.
 - `test` is a job, too. Its failure comes inside of a `JobSuccess`.
 - A share that is not bound has no `DiskId`.

@@ -111,7 +111,7 @@ def _write(plan: ServerPlan, folder: Path, share: Share) -> None:
 
 
 def is_reachable(address: str, port: int, *, seconds: float = 3) -> bool:
-    """Does a server accept a connection at *address*, *port* within *seconds*?"""
+    """Return whether a server accepts a connection at *address*, *port* within *seconds*."""
     try:
         socket.create_connection((address, port), timeout=seconds).close()
     except OSError:

@@ -57,12 +57,12 @@ class Share:
 
     @property
     def on_all_addresses(self) -> bool:
-        """Is it served on all addresses of this computer?"""
+        """Whether it is served on all addresses of this computer."""
         return self.address in ("0.0.0.0", "::")
 
     @property
     def is_loopback(self) -> bool:
-        """Is it served on an address that only this computer reaches?"""
+        """Whether it is served on an address that only this computer reaches."""
         return self.address in ("127.0.0.1", "::1", "localhost")
 
 

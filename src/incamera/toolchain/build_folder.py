@@ -97,7 +97,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     allowed = [folder, toolchain.sysroot, requirements]
     tools = write_commands(toolchain.compiler, interpreter, target, folder, allowed=allowed, bytecode_cache=cache)
     archive = folder / f"linker-scripts/libpython{target.python}.a"
-    (folder / "lib" / archive.name).symlink_to(archive)  # where a CMake finds it that cannot be told: see cmake.py
+    # The versions of CMake that take no path of the library from the toolchain file search for it here: see cmake.py.
+    (folder / "lib" / archive.name).symlink_to(archive)
     variables = write_sysconfig(target, sysroot, tools, site_packages)
     _write_pkg_config(toolchain, folder, sysroot)
     _write_scripts(requirements / "bin", folder / "bin", python)

@@ -102,8 +102,8 @@ def start_camera(
 ) -> VirtualCamera:
     """Start a virtual camera, and return it once its SSH server answers.
 
-    It goes on when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name, with
-    a number when that is taken. *progress* is called with a text for each step.
+    It keeps running when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name,
+    with a number when that is taken. *progress* is called with a text for each step.
 
     Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
     when a file is missing in the trees.

@@ -15,7 +15,7 @@ Waiter = Callable[[int], None]
 
 
 class QemuCrashed(DeviceError):
-    """QEMU has ended without being told to."""
+    """QEMU has ended by itself."""
 
 
 class Monitor:
@@ -50,7 +50,7 @@ class Monitor:
                 raise DeviceError(f"QEMU refused {command}: {answer['error'].get('desc', answer['error'])}")
 
     def execute_hmp(self, line: str) -> str:
-        """Return the answer to a *line* of the human monitor (HMP), which tells things that QMP does not."""
+        """Return the answer to a *line* for the human monitor (HMP), which has commands that QMP has not."""
         answer: str = self.execute("human-monitor-command", **{"command-line": line})  # type: ignore[arg-type]
         return answer
 

@@ -267,7 +267,7 @@ def test_wheel_with_its_own_libraries_has_no_findings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "data", "held"),
+    ("name", "file", "data", "provides"),
     [
         ("cp311-cp311-manylinux_2_17_armv7l", f"core{SUFFIX}", MODULE, f"fast/core{SUFFIX}, which needs GLIBC_2.31"),
         ("cp311-cp311-manylinux2014_armv7l", f"core{SUFFIX}", MODULE, f"fast/core{SUFFIX}, which needs GLIBC_2.31"),
@@ -276,11 +276,11 @@ def test_wheel_with_its_own_libraries_has_no_findings(tmp_path: Path) -> None:
     ],
 )
 def test_wheel_tag_that_its_files_contradict_is_a_warning(
-    tmp_path: Path, name: str, file: str, data: bytes, held: str
+    tmp_path: Path, name: str, file: str, data: bytes, provides: str
 ) -> None:
     report = audit(wheel(tmp_path / f"fast-1-{name}.whl", {f"fast/{file}": data}))
-    lies = [one for one in report.findings if one.kind is Kind.wrong_tag]
-    assert [(one.severity, one.provides) for one in lies] == [(W, held)]
+    findings = [one for one in report.findings if one.kind is Kind.wrong_tag]
+    assert [(one.severity, one.provides) for one in findings] == [(W, provides)]
 
 
 def test_wheel_for_another_machine_is_an_error(tmp_path: Path) -> None:

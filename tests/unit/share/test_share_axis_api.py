@@ -111,13 +111,13 @@ class FakeCamera:
         return f'<ListSuccess><NetworkShares NumberOfShares="{len(self.shares)}">{rows}</NetworkShares></ListSuccess>'
 
     def test(self, **words: str) -> str:
-        self.asked = 0
+        self.requests = 0
         return '<TestSuccess JobId="7"/>'
 
     def job(self, jobid: str) -> str:
         assert jobid == "7"
-        self.asked += 1
-        if self.asked < 3:
+        self.requests += 1
+        if self.requests < 3:
             return "<JobSuccess><Progress>15</Progress></JobSuccess>"
         end = fault(self.test_error, "Error while mounting network share.") if self.test_error else "<GeneralSuccess/>"
         return f"<JobSuccess>{end}</JobSuccess>"
@@ -135,7 +135,7 @@ class FakeCamera:
             return fault("300", "No available disk")
         self.shares[shareid]["DiskId"] = "NetworkShare"
         self.mounted = self.state_when_bound == "OK"
-        self.asked = 0
+        self.requests = 0
         return '<BindSuccess DiskID="NetworkShare"/>'
 
     def unbind(self, shareid: str) -> str:
@@ -152,22 +152,22 @@ class FakeCamera:
 
     def disk_list(self, diskid: str) -> str:
         assert diskid == "NetworkShare"
-        self.asked += 1
-        state = self.state_when_bound if self.asked > 1 else "connected"
+        self.requests += 1
+        state = self.state_when_bound if self.requests > 1 else "connected"
         return f'<disks numberofdisks="1"><disk diskid="NetworkShare" filesystem="cifs" status="{state}"/></disks>'
 
     def disk_mount(self, action: str, diskid: str) -> str:
         assert (action, diskid) == ("unmount", "NetworkShare")
         if self.busy:
             return '<job action="unmount" diskid="NetworkShare" result="ERROR" description="busy"/>'
-        self.asked = 0
+        self.requests = 0
         return '<job action="unmount" diskid="NetworkShare" result="OK" jobid="4"/>'
 
     def disk_job(self, jobid: str, diskid: str) -> str:
         assert (jobid, diskid) == ("4", "NetworkShare")
-        self.asked += 1
-        self.mounted = self.asked < 2
-        return f'<job jobid="4" diskid="NetworkShare" result="OK" progress="{min(50 * self.asked, 100)}"/>'
+        self.requests += 1
+        self.mounted = self.requests < 2
+        return f'<job jobid="4" diskid="NetworkShare" result="OK" progress="{min(50 * self.requests, 100)}"/>'
 
 
 def fault(code: str, why: str) -> str:
@@ -216,7 +216,7 @@ def test_share_with_another_address_is_mounted_again(camera: FakeCamera) -> None
 
 def test_share_that_is_bound_but_not_mounted_is_mounted_again(camera: FakeCamera) -> None:
     api(camera).attach(SHARE, "192.0.2.9")
-    camera.asked = 0  # its next status of the disk is "connected", so not mounted
+    camera.requests = 0  # its next status of the disk is "connected", so not mounted
     camera.calls.clear()
     assert api(camera).attach(SHARE, "192.0.2.9")
     assert "bind" in camera.calls

@@ -53,9 +53,9 @@ def test_zig_is_downloaded_once_from_the_users_index(tmp_path: Path, web: Web, w
     tree, cached = ensure_zig(store, Http(), HOST, environment=environment)
     assert (tree / "ziglang/zig").stat().st_mode & 0o111
     assert not cached
-    asked = len(web.requests)
+    requests = len(web.requests)
     assert ensure_zig(store, Http(), HOST, environment=environment) == (tree, True)
-    assert len(web.requests) == asked
+    assert len(web.requests) == requests
 
 
 def test_file_with_another_hash_is_refused(tmp_path: Path, web: Web, wheel: bytes) -> None:

@@ -89,7 +89,7 @@ def find_wrong_architecture(item: Object, policy: Policy, severity: Severity) ->
 
 
 def is_for(facts: ElfFacts, architecture: Architecture) -> bool:
-    """Is a file with *facts* for processors of *architecture*?"""
+    """Return whether a file with *facts* is for processors of *architecture*."""
     wanted = architecture.facts
     return (facts.machine, facts.bits, facts.little_endian) == (wanted.elf_machine, wanted.bits, True)
 
@@ -163,7 +163,10 @@ def describe_cpu_features(item: Object) -> str:
 
 
 def detects_cpu_features(item: Object) -> bool:
-    """Does *item* import a function that detects the processor's features? True where its symbols are not known."""
+    """Return whether *item* imports a function that detects the processor's features.
+
+    True when its symbols are not known.
+    """
     symbols = item.symbols
     if symbols is None:
         return True

@@ -51,7 +51,7 @@ def entry_point(stem: str) -> str:
 
 
 def is_importable(item: Object, target: Target) -> bool:
-    """Can Python on *target* import this file as a module, judging by its name and its entry point?"""
+    """Return whether Python on *target* can import this file as a module, judging by its name and its entry point."""
     name = parse_module_name(item.name)
     if name is None:
         return False

@@ -41,7 +41,7 @@ def python_of(name: str) -> str | None:
 
 
 def has_platform_tag(subject: Subject) -> bool:
-    """Is *subject* a wheel for certain machines only?"""
+    """Return whether *subject* is a wheel for certain machines only."""
     tags = wheel_tags(subject.wheel) if subject.wheel else None
     return tags is not None and "any" not in tags[2]
 
