@@ -34,7 +34,7 @@ AARCH64 = Target.parse("aarch64-cp313")
         ("usr/bin/f2py", None),
     ],
 )
-def test_path_in_the_runtime(path: str, place: str | None) -> None:
+def test_each_file_of_a_package_has_its_place_or_is_left_out(path: str, place: str | None) -> None:
     assert plan_layout(ARMV7HF)(path) == place
 
 
