@@ -26,11 +26,11 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 
 # Two test processes side by side. The order is random; PYTEST_ARGS="-p randomly --randomly-seed=SEED" repeats one.
 test: lint
-	$(BIN)/pytest --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest -p randomly --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 # Every combination of architecture, profile and package, for a release: `make test` has one of each kind.
 test-all: lint
-	$(BIN)/pytest --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest -p randomly --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
