@@ -240,7 +240,9 @@ def _image(context: Context, bundle: Bundle, share: Path, word: str) -> Way:
     images.mkdir(exist_ok=True)
     shutil.copyfile(image.path, images / image.file)
     place = f"{PLACE}/{folder.relative_to(share)}"
-    command = f"r=$({GUARD} activate {place}) && cd $r/app && $r/bin/python3 -c '{CODE}'"
+    command = (
+        f"r=$({GUARD} activate {place} | sed 's/.*\"root\":\"//; s/\".*//') && cd $r/app && $r/bin/python3 -c '{CODE}'"
+    )
     return Way(word, command, image.bytes)
 
 

@@ -16,10 +16,11 @@ import pytest
 
 from incamera import proc
 from incamera.build.images import ensure_image, ensure_mksquashfs
+from incamera.guard.answers import parse_answer
 from incamera.runtime.images import runtime_entries
 from incamera.runtime.images.order import plan_order
 from incamera.runtime.images.squashfs import COMPRESSIONS, make_squashfs, move_large_to_end
-from incamera.runtime.launcher.protocol import ExitCode
+from incamera.runtime.launcher.protocol import Activated, Answer, ExitCode, Listed, Tried
 from incamera.targets.form import Form
 from incamera.tree import list_tree
 
@@ -76,6 +77,12 @@ class Camera:
     def guard(self, words: str) -> str:
         """Run the guard in the camera. Return what it prints and its exit code."""
         return self.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); $g {words} 2>&1; echo code $?")
+
+    def ask(self, words: str) -> Answer:
+        """Return the answer of the guard to a verb that succeeds."""
+        line, _, code = self.guard(words).partition("\n")
+        assert code == "code 0\n", line
+        return parse_answer(line.encode())
 
     def count_active(self) -> dict[str, int]:
         """Return how many mounts, images, loop devices and roots there are in the camera."""
@@ -196,13 +203,15 @@ def test_numpy_runs_from_a_card_that_is_mounted_noexec(either: Camera, form: str
 def test_second_activation_returns_the_same_root(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
     before = fresh.count_active()
-    assert fresh.guard(f"activate {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert fresh.ask(f"activate {done['destination']}") == Activated(root=done["root"])
     assert fresh.count_active() == before
     listed = set(fresh.shell(f"ls {done['root']}").split())
     assert listed - {"device"} == {"app", "bin", "bundle.json", "etc", "lib", "libexec", "share"}
     assert fresh.shell(f"{done['root']}/bin/python3 {done['root']}/app/app.py") == "here\n"
-    trials = fresh.guard("try-images")
-    assert {f"squashfs {name}" for name in COMPRESSIONS} <= set(trials.splitlines())
+    tried = fresh.ask("try-images")
+    assert isinstance(tried, Tried)
+    assert set(COMPRESSIONS) <= set(tried.squashfs)
+    assert (tried.problem, tried.passing) == (None, False)
 
 
 def test_two_apps_share_one_image(fresh: Camera, tmp_path: Path) -> None:
@@ -211,7 +220,10 @@ def test_two_apps_share_one_image(fresh: Camera, tmp_path: Path) -> None:
     fresh.deploy("--form", "squashfs", project=other)
     assert fresh.count_active()["images"] == 1
     assert fresh.shell(f"ls {CARD}/incamera/.images/*.squashfs | wc -l") == "1\n"
-    assert len(re.findall(r"^root ", fresh.guard("list"), re.MULTILINE)) == 2
+    listed = fresh.ask("list")
+    assert isinstance(listed, Listed)
+    assert {Path(root.bundle or "").parent.name for root in listed.roots} == {"small", "other"}
+    assert [(image.mounted, image.used) for image in listed.images] == [(True, False)]
 
 
 @pytest.mark.parametrize("edits", [4, pytest.param(20, marks=pytest.mark.matrix)])
@@ -278,7 +290,7 @@ def test_activation_succeeds_after_an_interrupted_one(fresh: Camera) -> None:
         f"until {unpacks} || [ ! -d /proc/$! ]; do :; done; kill -9 $!; wait $!; ls /tmp/incamera-images"
     )
     assert ".partial" in left
-    assert fresh.guard(f"activate {done['destination']}") == f"{done['root']}\ncode 0\n"
+    assert fresh.ask(f"activate {done['destination']}") == Activated(root=done["root"])
     assert ".partial" not in fresh.shell("ls /tmp/incamera-images")
     assert fresh.run("--form", "archive").out == "here\n"
 
@@ -287,9 +299,8 @@ def test_activations_at_the_same_time_give_the_same_root(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
     fresh.guard("deactivate")
     started = "for i in 1 2 3 4; do $g activate " + done["destination"] + " & done; wait"
-    assert (
-        fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {started}") == f"{done['root']}\n" * 4
-    )
+    printed = fresh.shell(f"g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); {started}")
+    assert [parse_answer(line.encode()) for line in printed.splitlines()] == [Activated(root=done["root"])] * 4
     assert fresh.count_active()["images"] == 1
 
 
@@ -306,4 +317,4 @@ def test_error_for_too_little_ram_names_both_sizes(fresh: Camera) -> None:
         fresh.shell("rm /tmp/ballast")
     assert told.endswith(f"code {ExitCode.no_memory:d}\n")
     assert re.search(r"takes \d+ MB; \d+ MB are free", told), told
-    assert fresh.guard(f"activate {done['destination']}").endswith("code 0\n")
+    assert fresh.ask(f"activate {done['destination']}") == Activated(root=done["root"])

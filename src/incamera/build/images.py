@@ -38,8 +38,8 @@ _FACTS = "facts.json"
 
 
 def find_compression(mountable: Sequence[str]) -> str | None:
-    """Return the best compression of *mountable*, the images that a device can mount (`squashfs zstd`); None: none."""
-    return next((name for name in COMPRESSIONS if f"{Form.squashfs} {name}" in mountable), None)
+    """Return the best of the compressions in *mountable*, whose images a device can mount; None: there is none."""
+    return next((name for name in COMPRESSIONS if name in mountable), None)
 
 
 def ensure_image(

@@ -89,7 +89,7 @@ class Connection:
         return frozenset(forms)
 
     def image_kinds(self, guard: Guard) -> tuple[str, ...]:
-        """Return the kinds of images that the device mounts: `squashfs zstd`, …"""
+        """Return the compressions of squashfs images that the device mounts: `zstd`, …"""
         path = ensure_guard(self.session, guard)
         return ensure_images_tried(self.session, self.facts, path, cache=self._cache("trials"))
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from incamera.connect.choose import find_virtual
 from incamera.errors import ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError
 from incamera.guard.program import Guard, ensure_guard
+from incamera.guard.verbs import mount, unmount
 from incamera.runtime.launcher import require_launcher
-from incamera.runtime.launcher.protocol import Verb
 from incamera.share.mounts import PLACE, UNREACHABLE, explain_mount, find_mount, plan_mount
 from incamera.share.registry import MARKER, ensure_marker, load_attached, load_shares, save_attached, shares_folder
 from incamera.share.server import is_reachable
@@ -25,12 +25,12 @@ from incamera.virtual.qemu import HOST_ADDRESS
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.runtime.launcher.protocol import Mounted
+    from incamera.share.mounts import Mount
     from incamera.share.values import Share
-    from incamera.transport.protocols import ProgramResult
     from incamera.transport.session import Session
 
 _LOOKS_WITHIN_SECONDS = 10
-_MOUNTS_WITHIN_SECONDS = 60
 _SOON_SECONDS = 5
 # RAM, where every camera lets programs run.
 _GUARD_PLACE = "/tmp"
@@ -55,27 +55,27 @@ def attach_share(context: Context, session: Session, share: Share) -> Attached:
         raise _not_served(share, device)
     there = _look(session)
     address, port = _find_way(context, session, share, there)
-    mount = plan_mount(share, address=address, port=port, client=there.own)
+    plan = plan_mount(share, address=address, port=port, client=there.own)
     attached = Attached(device=device, share=share, place=PLACE, fresh=False)
     if there.source is not None:
-        if there.source == mount.source and read_marker(session) == marker:
+        if there.source == plan.source and read_marker(session) == marker:
             remember_attached(context, device, share.name)
             return attached
-        if there.source != mount.source and load_attached(_attached_file(context, device)) is None:
+        if there.source != plan.source and load_attached(_attached_file(context, device)) is None:
             raise DeviceError(
                 f"{device} has {there.source} mounted at {PLACE} already",
                 hint="that was not done here; `incamera share detach` takes it away",
             )
         _unmount(session, there)
     began = time.monotonic()
-    done = _call_guard(session, there, Verb.mount, mount.kind, mount.source, PLACE, input=mount.options)
-    if done.exit_code in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
+    done = _mount(session, there, plan)
+    if done.error in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
         # The kernel may have taken an older mount's connection, which was just ending: a second try has its own.
-        done = _call_guard(session, there, Verb.mount, mount.kind, mount.source, PLACE, input=mount.options)
-    if done.exit_code:
+        done = _mount(session, there, plan)
+    if done.error:
         if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
             address, port = share.local_address
-        raise explain_mount(share, done.exit_code, done.error_text, device=device, address=address, port=port)
+        raise explain_mount(share, done.error, done.problem or "", device=device, address=address, port=port)
     if read_marker(session) != marker:
         _unmount(session, there)
         raise DeviceUnsuitable(
@@ -195,21 +195,25 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
     return (there.ours if share.on_all_addresses else share.address), share.port
 
 
-def _call_guard(session: Session, there: _There, *words: str, input: str = "") -> ProgramResult:
-
+def _ensure_guard(session: Session, there: _There) -> str:
+    """Bring the guard to a device that lets us mount. Returns its path."""
     if there.user not in ("root", "0"):
         raise DeviceRefused(
             f"{session.device} lets only root mount, and we are {there.user} there",
             hint="AXIS OS mounts shares for you: `incamera share attach --api http://CAMERA`",
         )
-    guard = ensure_guard(session, Guard(require_launcher(there.architecture), _GUARD_PLACE))
-    return session.run(Program((guard, *words)), input=f"{input}\n".encode(), timeout=_MOUNTS_WITHIN_SECONDS)
+    return ensure_guard(session, Guard(require_launcher(there.architecture), _GUARD_PLACE))
+
+
+def _mount(session: Session, there: _There, plan: Mount) -> Mounted:
+    guard = _ensure_guard(session, there)
+    return mount(session, guard, kind=plan.kind, source=plan.source, target=PLACE, options=plan.options)
 
 
 def _unmount(session: Session, there: _There) -> None:
-    done = _call_guard(session, there, Verb.unmount, PLACE)
-    if done.exit_code:
-        raise DeviceError(f"cannot unmount the share on {session.device}: {done.error_text}")
+    done = unmount(session, _ensure_guard(session, there), PLACE)
+    if done.error:
+        raise DeviceError(f"cannot unmount the share on {session.device}: {done.problem}")
 
 
 def remember_attached(context: Context, device: str, share: str | None) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from incamera.guard.program import Guard
     from incamera.http import Progress as Advance
     from incamera.runtime.bundle import Bundle
+    from incamera.runtime.launcher.protocol import Waiting
     from incamera.transport.session import Session
 
 
@@ -114,13 +115,14 @@ def apply_deploy(
     way = Way(place=place, who=local_owner(), take_over=request.take_over, verify=request.verify)
     waits = 0
 
-    def waiting(who: str, app: str, seconds: int) -> None:
+    def on_wait(other: Waiting) -> None:
         nonlocal waits
         waits += 1
         if waits == 2:  # a second has gone: this is more than the clearing up after another deploy
+            owner, app = other.owner or "somebody", other.app or bundle.name
             context.reporter.info(
-                f"{who or 'somebody'} has been deploying {app or bundle.name} to {session.device}:{place} for "
-                f"{seconds} s: waiting; --take-over would end that"
+                f"{owner} has been deploying {app} to {session.device}:{place} for {other.seconds} s: waiting; "
+                "--take-over would end that"
             )
 
     def send(way: Way) -> DeployResult:
@@ -136,7 +138,7 @@ def apply_deploy(
                 advance(done - shown)
                 shown = done
 
-            return deploy(session, shipment, guard, way=way, progress=progress, waiting=waiting)
+            return deploy(session, shipment, guard, way=way, progress=progress, on_wait=on_wait)
 
     with host_route(context, connection, plan, way) as direct:
         if direct is not None:

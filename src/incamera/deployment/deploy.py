@@ -12,33 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import UsageError
-from incamera.guard.failures import NotSeen, explain
 from incamera.guard.program import FOLDER, Guard, bring_guard
-from incamera.guard.upload import Progress, Receiver, Waiting, Way
-from incamera.runtime.launcher.protocol import Verb
+from incamera.guard.upload import OnWait, Progress, Receiver, Way
+from incamera.guard.verbs import Adoption, adopt
 from incamera.targets.form import Form
-from incamera.transport.protocols import Script
-from incamera.transport.session import Session, run_program
 
 if TYPE_CHECKING:
     from incamera.guard.sync import Shipment
     from incamera.transport.protocols import Transport
+    from incamera.transport.session import Session
 
-_NOT_SEEN = 98
 # How often, a second apart, a device is asked whether it sees what was written into a folder that it has mounted.
 LOOKS = 5
-# To unpack or read ahead what the bundle runs from.
-_STAND_SECONDS = 120.0
-# A share's client may believe for a second that what wasn't there is still not there.
-_APPEAR = Script(
-    "appear",
-    f"""
-seen=$1 looks=$2 guard=$3 folder=$4 anew=$5; shift 5
-n=0; until [ -e "$seen" ]; do n=$((n+1)); [ $n -ge $looks ] && exit {_NOT_SEEN}; sleep 1; done
-[ $# = 0 ] || "$guard" {Verb.tidy} "$@" </dev/null >/dev/null 2>&1 &
-[ "$folder" ] && exec "$guard" {Verb.activate} $anew "$folder"; exit 0
-""",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +54,7 @@ def deploy(
     *,
     way: Way | None = None,
     progress: Progress | None = None,
-    waiting: Waiting | None = None,
+    on_wait: OnWait | None = None,
 ) -> DeployResult:
     """Make *shipment* stand, whole, in a place of the device (the guard's, unless *way* says more), `current` its name.
 
@@ -79,12 +64,12 @@ def deploy(
         raise UsageError(f'"{shipment.app}" is no name for an app')
     way = way or Way(place=guard.place)
     started = time.monotonic()
-    receiver = Receiver(way.through or session, guard, way, progress, waiting)
+    receiver = Receiver(way.through or session, guard, way, progress, on_wait)
     if way.through is None:
-        root = receiver.send(shipment, stand=True)
+        root = receiver.send(shipment, activate=True)
     else:
-        receiver.send(shipment, stand=False)
-        root = session.call(_appear(session.transport, shipment, guard, way, receiver))
+        receiver.send(shipment, activate=False)
+        root = session.call(_adopt(session.transport, shipment, guard, way, receiver))
     destination = f"{app_folder(way.place, shipment.app)}/{shipment.name}"
     return DeployResult(
         destination=destination,
@@ -104,21 +89,14 @@ def _image_files(shipment: Shipment) -> int:
     return sum(1 for entry in image.entries if not entry.link) or 1
 
 
-async def _appear(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
-    """Have the device look at what was written into the folder behind its back. Returns where the bundle runs from."""
-    apps = f"{way.place}/{FOLDER}"
-    path, folder = await bring_guard(transport, guard), f"{apps}/{shipment.app}/{shipment.name}"
-    program = _APPEAR.program(
-        f"{folder}/.incamera-entries",
-        str(LOOKS),
-        path,
-        folder if shipment.image is not None else "",
-        "--anew" if receiver.mended else "",
-        *([apps, shipment.app, shipment.name, receiver.previous] if receiver.previous else []),
+async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
+    """Have the device adopt what was written into the folder behind its back. Returns where the bundle runs from."""
+    adoption = Adoption(
+        place=way.place,
+        app=shipment.app,
+        bundle=shipment.name,
+        previous=receiver.previous,
+        activate=shipment.image is not None,
+        anew=receiver.mended,
     )
-    result = await run_program(transport, program, timeout=_STAND_SECONDS)
-    if result.exit_code == _NOT_SEEN:
-        raise NotSeen(f"{transport.device} does not see in {way.place} what is in {way.folder}")
-    if result.exit_code:
-        raise explain(transport, result.exit_code, result.error_text, way.place)
-    return result.text.strip()
+    return await adopt(transport, await bring_guard(transport, guard), adoption, looks=LOOKS)

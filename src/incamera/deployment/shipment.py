@@ -35,7 +35,7 @@ def plan_shipment_for(
 ) -> Shipment:
     """Return the bundle as it shall stand on that device: with the newer of each library first.
 
-    *images* are the kinds of images that the device can mount (`squashfs zstd`).
+    *images* are the compressions of squashfs images that the device can mount (`zstd`, …).
     """
     plan = _plan_libraries(table, facts, bundle)
     if form is Form.tree and not facts.links_roots:

@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.disk import write_cache
-from incamera.runtime.launcher.protocol import Verb
-from incamera.transport.protocols import Program
+from incamera.errors import ConnectionLost, DeviceError
+from incamera.guard.verbs import measure, try_images
 
 if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
     from incamera.transport.session import Session
 
 _MEASURED_BYTES = 4 << 20
-_TRIAL_SECONDS = 60.0
-# What may be otherwise in a minute (mounted.c) is not remembered.
-_PASSING = "cannot write to /tmp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,63 +32,65 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trials:
-    """What was found since the device has started. `images` is None until it has been tried what can be mounted."""
+class Capabilities:
+    """What was found since the device has started. `squashfs`: the compressions that it mounts; None: not tried yet."""
 
     boot: str
-    images: tuple[str, ...] | None = None
+    squashfs: tuple[str, ...] | None = None
     speeds: Mapping[str, Speed] = field(default_factory=dict)
 
 
 def ensure_images_tried(session: Session, facts: DeviceFacts, guard: str, *, cache: Path) -> tuple[str, ...]:
-    """Return what the guard at *guard* could mount: lines as `squashfs zstd`; none where nothing could be."""
-    known = load_trials(facts, cache)
-    if known.images is None:
-        result = session.run(Program((guard, Verb.try_images)), timeout=_TRIAL_SECONDS)
-        lines = result.text.splitlines()
-        known = dataclasses.replace(known, images=tuple(line for line in lines if line.startswith("squashfs ")))
-        if result.exit_code == 0 and not any(_PASSING in line for line in lines):
-            _save(cache, known)
-    return known.images or ()
+    """Return which images the guard at *guard* could mount: the compressions of squashfs; none where it mounts none."""
+    known = load_capabilities(facts, cache)
+    if known.squashfs is not None:
+        return known.squashfs
+    try:
+        tried = try_images(session, guard)
+    except ConnectionLost:
+        raise
+    except DeviceError:
+        return ()
+    if not tried.passing:
+        _save(cache, dataclasses.replace(known, squashfs=tried.squashfs))
+    return tried.squashfs
 
 
 def ensure_speed(session: Session, facts: DeviceFacts, place: Place, guard: str, *, cache: Path) -> Speed:
     """Return how fast *place* is written and, not from memory, read."""
-    known = load_trials(facts, cache)
+    known = load_capabilities(facts, cache)
     key = f"{place.path} {place.filesystem}"
-    if key not in known.speeds:
-        room = place.free is None or place.free > 4 * _MEASURED_BYTES
-        if not (room and place.writable):
-            return Speed()
-        program = Program((guard, Verb.measure, place.path, str(_MEASURED_BYTES)))
-        result = session.run(program, timeout=_TRIAL_SECONDS)
-        numbers = dict(line.split(" ", 1) for line in result.text.splitlines() if " " in line)
-        speed = Speed(_number(numbers.get("write")), _number(numbers.get("read")))
-        known = dataclasses.replace(known, speeds={**known.speeds, key: speed})
-        if result.exit_code == 0:
-            _save(cache, known)
-    return known.speeds[key]
+    if key in known.speeds:
+        return known.speeds[key]
+    has_room = place.free is None or place.free > 4 * _MEASURED_BYTES
+    if not (has_room and place.writable):
+        return Speed()
+    try:
+        measured = measure(session, guard, place.path, _MEASURED_BYTES)
+    except ConnectionLost:
+        raise
+    except DeviceError:
+        return Speed()
+    speed = Speed(measured.write, measured.read)
+    _save(cache, dataclasses.replace(known, speeds={**known.speeds, key: speed}))
+    return speed
 
 
-def load_trials(facts: DeviceFacts, cache: Path) -> Trials:
+def load_capabilities(facts: DeviceFacts, cache: Path) -> Capabilities:
     """Return what is known already, of this start of the device."""
     try:
         document = json.loads(cache.read_bytes())
         if document["boot"] != facts.boot:
-            return Trials(boot=facts.boot)
-        images = document["images"]
-        return Trials(
+            return Capabilities(boot=facts.boot)
+        squashfs = document["squashfs"]
+        return Capabilities(
             boot=facts.boot,
-            images=None if images is None else tuple(str(line) for line in images),
+            squashfs=None if squashfs is None else tuple(str(name) for name in squashfs),
             speeds={str(key): Speed(**speed) for key, speed in document["speeds"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Trials(boot=facts.boot)
+        return Capabilities(boot=facts.boot)
 
 
-def _save(cache: Path, trials: Trials) -> None:
-    write_cache(cache, json.dumps(dataclasses.asdict(trials)).encode())
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) * 1000 if text is not None and text.isdigit() else None
+def _save(cache: Path, capabilities: Capabilities) -> None:
+    write_cache(cache, json.dumps(dataclasses.asdict(capabilities)).encode())

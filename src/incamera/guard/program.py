@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.failures import explain
-from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode, Verb
+from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode
 from incamera.transport.protocols import Script
 from incamera.transport.session import run_program
 
@@ -52,19 +52,9 @@ t=$path.$$; cat > "$t" && [ "$(wc -c < "$t")" -eq "$3" ] && chmod 755 "$t" && { 
 && mv -f "$t" "$path" || { rm -f "$t"; exit 1; }
 """,
 )
-# The first use of the guard in a session, unless FIND was. $3 is the folder of the bundle to activate afterwards, or
-# empty, $4 may be --anew, the rest are the arguments of `receive`.
-RECEIVE = Script(
-    "receive",
-    _REQUIRE_OWN
-    + f"""
-{{ {_IS_PROGRAM}; }} || exit {ExitCode.no_guard:d}
-folder=$3 anew=$4; shift 4
-[ "$folder" ] || exec "$path" {Verb.receive} "$@"
-"$path" {Verb.receive} "$@"; c=$?
-case $c in 0) ;; {ExitCode.mended:d}) anew=--anew ;; *) exit $c ;; esac
-exec "$path" {Verb.activate} $anew "$folder"
-""",
+# Runs the guard in $2, whose further arguments follow: for its first use in a session, unless FIND was.
+CALL = Script(
+    "call-guard", _REQUIRE_OWN + f'{{ {_IS_PROGRAM}; }} || exit {ExitCode.no_guard:d}; shift 2; exec "$path" "$@"'
 )
 
 

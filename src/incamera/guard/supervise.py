@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
-from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Verb
+from incamera.guard.answers import AnswerReader
+from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Exited, Ready, Verb
 from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
@@ -89,10 +90,10 @@ class SupervisedRun:
 
     async def _watch(self, hold: Channel) -> None:
         """Hear what the guard tells."""
-        ready = False
-        while line := await hold.read_line():
-            ready = ready or line == b"ready\n"
-            if line == b"exited\n":
+        ready, answers = False, AnswerReader(hold, self._transport.device)
+        while answer := await answers.next():
+            ready = ready or isinstance(answer, Ready)
+            if isinstance(answer, Exited):
                 self.exited.set()
         if not ready:
             message = (await hold.read_error(4096)).decode("utf-8", "replace").strip()

@@ -6,15 +6,25 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConnectionLost, DeviceError
+from incamera.guard.answers import AnswerReader
 from incamera.guard.failures import NoRoom, explain
-from incamera.guard.program import FOLDER, RECEIVE, Guard, bring_guard
+from incamera.guard.program import CALL, FOLDER, Guard, bring_guard
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
-from incamera.runtime.launcher.protocol import IMAGES, SPACE_MARGIN, ExitCode, Verb
+from incamera.runtime.launcher.protocol import (
+    IMAGES,
+    SPACE_MARGIN,
+    Activated,
+    Complete,
+    ExitCode,
+    Verb,
+    Waiting,
+    Wanted,
+)
 from incamera.transport.protocols import Program
 
 if TYPE_CHECKING:
@@ -24,8 +34,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with the bytes sent so far and the bytes to send in all."""
 
-Waiting = Callable[[str, str, int], None]
-"""Called, each second, with who deploys now, which app if it is another (both may be empty), for how many seconds."""
+OnWait = Callable[[Waiting], None]
+"""Called each second while another deploy is under way."""
 
 # A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
 # more than it saves.
@@ -56,8 +66,9 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Answer:
-    stands: bool = False
+class _Received:
+    """How one transfer ended. `root`: where the bundle runs from, if it was activated."""
+
     image_missing: bool = False
     root: str = ""
 
@@ -66,149 +77,131 @@ class Receiver:
     """One deploy to one place. `mended`: something there was damaged, and isn't any more."""
 
     def __init__(
-        self, session: Session, guard: Guard, way: Way, progress: Progress | None, waiting: Waiting | None
+        self, session: Session, guard: Guard, way: Way, progress: Progress | None, on_wait: OnWait | None
     ) -> None:
         self._session = session
         self._transport = session.transport
         self._guard = guard
         self._way = way
         self._progress = progress
-        self._waiting = waiting
+        self._on_wait = on_wait
         self._local = way.through is not None
         self.sent = self.size = 0
         self.previous = ""
         self.mended = False
 
-    def send(self, shipment: Shipment, *, stand: bool) -> str:
-        """Returns where the bundle runs from, if *stand* and it is not the place itself."""
-        return self._session.call(self._send(shipment, stand))
+    def send(self, shipment: Shipment, *, activate: bool) -> str:
+        """Return where the bundle runs from, if it shall be activated and runs elsewhere than where it was sent."""
+        return self._session.call(self._send(shipment, activate))
 
-    async def _send(self, shipment: Shipment, stand: bool) -> str:
-        answer = await self._receive(shipment, stand)
+    async def _send(self, shipment: Shipment, activate: bool) -> str:
+        received = await self._receive(shipment, activate)
         image = shipment.image
         # A runtime that is a tree comes as a shipment of its own, once for all apps. Until the app's comes, which names
         # it, the clearing up after another deploy can take it away.
         for _ in range(_ATTEMPTS):
-            if not answer.image_missing or image is None:
+            if not received.image_missing or image is None:
                 break
             runtime = Shipment(app=IMAGES, root=image.path, entries=image.entries)
-            await self._receive(runtime, stand=False, name=image.file)
-            answer = await self._receive(shipment, stand)
-        if answer.image_missing:
+            await self._receive(runtime, activate=False, name=image.file)
+            received = await self._receive(shipment, activate)
+        if received.image_missing:
             raise DeviceError(
                 f"the runtime that was brought to {self._transport.device} is not there any more",
                 hint="does somebody else deploy to it, or clear up there? then deploy again",
             )
-        return answer.root
+        return received.root
 
-    def _program(self, shipment: Shipment, name: str, stands: bool) -> Program:
-        way, apps = self._way, f"{self._way.folder or self._way.place}/{FOLDER}"
-        path = way.guard if self._local else self._guard.remote_path
-        words = [apps, shipment.app, name]
+    def _program(self, shipment: Shipment, name: str, activate: bool) -> Program:
+        way, image = self._way, shipment.image
+        words = [f"{way.folder or way.place}/{FOLDER}", shipment.app, name]
         words += ["plain", "keep"] if self._local else _encoding(self._transport)
         words += [word for word, wanted in (("verify", way.verify), ("take-over", way.take_over)) if wanted]
-        if way.who:
-            words += ["owner", way.who.replace("\n", " ")]
-        image = shipment.image
+        words += ["owner", way.who.replace("\n", " ")] if way.who else []
         if image is not None:
+            # The runtime may have been damaged, which came beforehand.
+            words += ["activate", *(["anew"] if self.mended else [])] if activate else []
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
         if self._local:
-            return Program((path, Verb.receive, *words))
-        folder = f"{apps}/{shipment.app}/{name}" if image is not None and stands else ""
-        # The runtime may have been damaged, which came beforehand.
-        return RECEIVE.program(self._guard.place, path, folder, "--anew" if self.mended else "", *words)
+            return Program((way.guard, Verb.receive, *words))
+        return CALL.program(self._guard.place, self._guard.remote_path, Verb.receive, *words)
 
-    async def _receive(self, shipment: Shipment, stand: bool, *, name: str | None = None) -> _Answer:
-        program = self._program(shipment, name or shipment.name, stand)
+    async def _receive(self, shipment: Shipment, activate: bool, *, name: str | None = None) -> _Received:
+        program = self._program(shipment, name or shipment.name, activate)
         for attempt in (1, 2):
             channel = await self._transport.start(program)
             error = bytearray()
-            # Read all the time: a `tar` that has much to complain of would wait for somebody to hear it.
-            hearing = asyncio.create_task(_keep_last(channel, error))
+            # Read all the time: a `tar` that prints many errors would wait for a reader.
+            reading = asyncio.create_task(_keep_last(channel, error))
             try:
-                answer = await self._talk(channel, shipment)
+                received = await self._talk(channel, shipment)
                 code = await channel.wait()
-                if code == ExitCode.mended:
-                    self.mended, code = True, 0
                 if code:
-                    await asyncio.wait([hearing], timeout=_LAST_WORDS_SECONDS)
+                    await asyncio.wait([reading], timeout=_LAST_WORDS_SECONDS)
             finally:
-                hearing.cancel()
+                reading.cancel()
                 await channel.close()
             if code == ExitCode.no_guard and attempt == 1 and not self._local:
                 await bring_guard(self._transport, self._guard)
                 continue
             break
-        if code and not (code == ExitCode.image_missing and answer.image_missing):
+        if code == ExitCode.image_missing:
+            return _Received(image_missing=True)
+        if code:
             message = error.decode("utf-8", "replace").strip()
             raise explain(self._transport, code, message, self._way.place)
-        if not code and not answer.stands:
+        if received is None:
             raise DeviceError(
-                f"the guard on {self._transport.device} ended without telling that the bundle is whole there",
+                f"the guard on {self._transport.device} ended before the bundle was complete there",
                 hint="deploy again; what ran before is untouched",
             )
-        return answer
+        return received
 
-    async def _talk(self, channel: Channel, shipment: Shipment) -> _Answer:
+    async def _talk(self, channel: Channel, shipment: Shipment) -> _Received | None:
+        """Send *shipment*. Returns None where the guard has not said that it is complete."""
+        answers, received = AnswerReader(channel, self._transport.device), None
         listing = dump_listing(shipment.entries)
         await channel.write(b"%d\n" % len(listing) + listing)
-        while (line := await channel.read_line()).startswith(b"wait"):
-            told, _, seconds = line.decode("utf-8", "replace").strip()[5:].rpartition(" ")
-            who, _, app = told.partition("\t")
-            if self._waiting is not None and seconds.isdigit():
-                self._waiting(who, app, int(seconds))
-        if line.startswith(b"send "):
-            if (count := self._parse_number(line[5:])) is not None:
-                await self._offer(channel, shipment, count)
-            line = b""
+        while isinstance(answer := await answers.next(), Waiting):
+            if self._on_wait is not None:
+                self._on_wait(answer)
+        wanted = isinstance(answer, Wanted)
+        if isinstance(answer, Wanted):
+            await self._send_wanted(channel, shipment, answer)
         await channel.write_eof()
-        answer = _Answer()
-        while line or (line := await channel.read_line()):
-            text, line = line.decode("utf-8", "replace").strip(), b""
-            if text == "image missing":
-                answer = replace(answer, image_missing=True)
-            elif text.startswith("previous "):
-                self.previous = text[9:]
-            elif text in ("done", "whole"):
-                answer = replace(answer, stands=True)
-            elif text.startswith("/"):
-                answer = replace(answer, root=text)
-        return answer
+        if wanted:
+            answer = await answers.next()
+        while answer is not None:
+            if isinstance(answer, Complete):
+                self.previous, self.mended = answer.previous, self.mended or answer.mended
+                received = _Received()
+            elif isinstance(answer, Activated):
+                received = _Received(root=answer.root)
+            answer = await answers.next()
+        return received
 
-    async def _offer(self, channel: Channel, shipment: Shipment, count: int) -> None:
-        """Send what the device says that it lacks. Raises NoRoom before anything is sent."""
-        free = (await channel.read_line()).removeprefix(b"free ").strip()
-        compressed = await channel.read_line() == b"as tar.gz\n"
-        image, offset = shipment.image, 0
-        if image is not None and not image.entries:
-            told = (await channel.read_line()).removeprefix(b"image ").strip()
-            offset = int(told) if told.isdigit() else image.size
-        missing: list[int] = []
-        while len(missing) < count:
-            number = self._parse_number(await channel.read_line())
-            if number is None:  # the guard has ended: its exit code tells why
-                return
-            if number >= len(shipment.entries):
-                raise self._not_understood(b"%d" % number)
-            missing.append(number)
+    async def _send_wanted(self, channel: Channel, shipment: Shipment, wanted: Wanted) -> None:
+        """Send what the device lacks. Raises NoRoom before anything is sent."""
+        missing = self._missing_numbers(shipment, wanted)
         needed = sum(shipment.entries[number].size for number in missing)
         pieces: list[Iterator[bytes]] = [pack(shipment, missing)] if missing else []
-        if image is not None and not image.entries and offset < image.size:
+        image, offset = shipment.image, wanted.image_from
+        sends_image = image is not None and offset is not None and offset < image.size
+        if image is not None and offset is not None and sends_image:
             needed += image.size - offset
             pieces.insert(0, read_image(image, offset))
-            compressed = compressed and bool(missing)
-        if free.isdigit() and needed + SPACE_MARGIN > int(free) * 1024:
-            place, device = self._way.place, self._transport.device
+        if wanted.free is not None and needed + SPACE_MARGIN > wanted.free:
             raise NoRoom(
-                f"{place} on {device} has {int(free) * 1024 / 1e6:.1f} MB free, "
+                f"{self._way.place} on {self._transport.device} has {wanted.free / 1e6:.1f} MB free, "
                 f"the bundle needs {needed / 1e6:.1f} MB more",
                 hint="remove something there, or choose another place; what ran before is untouched",
             )
         done = 0
         for number, piece in enumerate(pieces, start=1):
             # Only the archive is compressed: an image is as small as it gets.
-            compressor = zlib.compressobj(_LEVEL, wbits=31) if compressed and number == len(pieces) else None
+            archive = bool(missing) and number == len(pieces)
+            compressor = zlib.compressobj(_LEVEL, wbits=31) if wanted.gzip and archive else None
             # Files are read in a thread, so that the connection's other channels go on.
             while chunk := await asyncio.to_thread(_next, piece):
                 await channel.write(await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk)
@@ -217,23 +210,21 @@ class Receiver:
                     self._progress(min(self.size + done, self.size + needed), self.size + needed)
             if compressor is not None:
                 await channel.write(compressor.flush())
-        self.sent += len(missing) + (image is not None and not image.entries and offset < image.size)
+        self.sent += len(missing) + sends_image
         self.size += needed
 
-    def _parse_number(self, line: bytes) -> int | None:
-        """Return the number in *line*; None for what is no whole line, since nothing follows it."""
-        if not line.endswith(b"\n"):
-            return None
-        if not line.strip().isdigit():
-            raise self._not_understood(line)
-        return int(line)
-
-    def _not_understood(self, line: bytes) -> DeviceError:
-        told = line.decode("utf-8", "replace").strip()
-        return DeviceError(
-            f'the guard on {self._transport.device} tells "{told[:80]}", where the number of a file should be',
-            hint="does its shell print something of its own? deploy again",
-        )
+    def _missing_numbers(self, shipment: Shipment, wanted: Wanted) -> list[int]:
+        """Return the numbers of the entries that the device lacks. Raises DeviceError for one that does not exist."""
+        numbers: list[int] = []
+        for run in wanted.missing:
+            begins = numbers[-1] + 1 if numbers else 0
+            if len(run) != 2 or not begins <= run[0] <= run[1] < len(shipment.entries):
+                raise DeviceError(
+                    f"the guard on {self._transport.device} asks for the files {list(run)} of {len(shipment.entries)}",
+                    hint="deploy again",
+                )
+            numbers.extend(range(run[0], run[1] + 1))
+        return numbers
 
 
 async def _keep_last(channel: Channel, kept: bytearray) -> None:

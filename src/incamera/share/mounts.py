@@ -86,4 +86,4 @@ def explain_mount(share: Share, code: int, text: str, *, device: str, address: s
             f"{device} cannot reach the server of {share.name} at {where}",
             hint="check that it is served on an address that the camera can reach, and that no firewall blocks it",
         )
-    return DeviceError(f"cannot mount {share.name} on {device}: {text.removeprefix('incamera-guard: ')}")
+    return DeviceError(f"cannot mount {share.name} on {device}: {text}")

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.guard.answers import parse_answer
 from incamera.guard.sync import dump_listing
 from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher.protocol import Wanted
 from incamera.tree import Entry
 
 from ...waiting import wait_until
@@ -103,7 +105,9 @@ def test_deploy_through_the_camera_waits_for_the_host(
         assert host.stdout is not None
         host.stdin.write(b"%d\n" % len(listing) + listing)
         host.stdin.flush()
-        assert host.stdout.readline().startswith(b"send 1")
+        wanted_by_guard = parse_answer(host.stdout.readline())
+        assert isinstance(wanted_by_guard, Wanted)
+        assert wanted_by_guard.missing == ((0, 0),)
         with running("deploy", "-C", wanted, "--device", camera.name, *TREE, env=command_environment()) as second:
             wait_until(lambda: b"waiting" in second.err or second.process.poll() is not None, "the second waits")
             assert re.search(r"carol@desk has been deploying gate to \S+ for \d+ s: waiting", second.text)

@@ -1,14 +1,18 @@
-"""What is tried out on a device is tried once between two starts."""
+"""What a device can do is tried once between two starts of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from incamera.device.capabilities import Speed, ensure_images_tried, ensure_speed
 from incamera.device.facts import DeviceFacts, Place
+from incamera.runtime.launcher.protocol import ANSWERS, Measured, Tried
+from incamera.transport.device import Device, SshAddress
+from incamera.transport.local import LocalTransport
 from incamera.transport.protocols import Program, ProgramResult
 
 CARD = Place(path="/card", filesystem="ext4", free=1 << 30, writable=True, executable=True)
@@ -30,73 +34,90 @@ FACTS = DeviceFacts(
 )
 
 
-class Device:
-    """Answers as the guard would, and counts."""
+class Session:
+    """Answers as the guard would, and keeps what it was asked."""
 
-    def __init__(self, told: str, code: int = 0) -> None:
-        self.told = told
+    transport = LocalTransport(Device(name="cam", address=SshAddress(host="camera.invalid")))
+    device = transport.device
+
+    def __init__(self, *answers: Tried | Measured, code: int = 0) -> None:
+        self.answers = answers
         self.code = code
         self.asked: list[str] = []
 
-    def run(self, program: Program, *, timeout: float) -> ProgramResult:
+    def run(self, program: Program, *, input: bytes, timeout: float) -> ProgramResult:
         self.asked.append(" ".join(program.arguments))
-        return ProgramResult(self.code, self.told.encode(), b"")
+        answer = next((a for a in self.answers if KINDS[type(a)] == WANTED[program.arguments[1]]), None)
+        line = json.dumps({"kind": KINDS[type(answer)], **asdict(answer)}) if answer else ""
+        return ProgramResult(self.code, line.encode(), b"")
+
+
+KINDS = {class_: kind for kind, (class_, _) in ANSWERS.items()}
+WANTED = {"try-images": "tried", "measure": "measured"}
+GZIP_AND_ZSTD = Tried(squashfs=("gzip", "zstd"), problem=None, passing=False)
+FAST = Measured(write=900_000, read=2_000_000)
+
+
+def images(session: Session, folder: Path, facts: DeviceFacts = FACTS) -> tuple[str, ...]:
+    return ensure_images_tried(session, facts, "/guard", cache=folder / "kept")  # type: ignore[arg-type]
+
+
+def speed(session: Session, folder: Path, place: Place = CARD) -> Speed:
+    return ensure_speed(session, FACTS, place, "/guard", cache=folder / "kept")  # type: ignore[arg-type]
 
 
 def test_images_are_tried_once_in_each_boot(tmp_path: Path) -> None:
-    device = Device("squashfs gzip\nsquashfs zstd\n")
+    session = Session(GZIP_AND_ZSTD)
     for _ in range(2):
-        found = ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
-        assert found == ("squashfs gzip", "squashfs zstd")
-    assert device.asked == ["/guard try-images"]
-    ensure_images_tried(device, replace(FACTS, boot="two"), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
-    assert len(device.asked) == 2
+        assert images(session, tmp_path) == ("gzip", "zstd")
+    assert session.asked == ["/guard try-images"]
+    images(session, tmp_path, replace(FACTS, boot="two"))
+    assert len(session.asked) == 2
 
 
 def test_kernel_that_mounts_no_image_is_asked_once(tmp_path: Path) -> None:
-    device = Device("no squashfs: no loop device\n")
+    session = Session(Tried(squashfs=(), problem="no loop device", passing=False))
     for _ in range(2):
-        assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
-    assert len(device.asked) == 1
-
-
-@pytest.mark.parametrize(("told", "code"), [("no squashfs: cannot write to /tmp\n", 0), ("", 137)])
-def test_passing_problem_is_tried_again(tmp_path: Path, told: str, code: int) -> None:
-    device = Device(told, code)
-    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ()  # type: ignore[arg-type]
-    assert ensure_speed(Device("", 1), FACTS, CARD, "/guard", cache=tmp_path / "kept") == Speed()  # type: ignore[arg-type]
-    device = Device("squashfs gzip\nwrite 900\nread 2000\n")
-    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ("squashfs gzip",)  # type: ignore[arg-type]
-    speed = ensure_speed(device, FACTS, CARD, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
-    assert speed == Speed(900_000, 2_000_000)
-
-
-def test_place_that_has_space_again_is_measured(tmp_path: Path) -> None:
-    device = Device("write 900\nread 2000\n")
-    ensure_speed(device, FACTS, replace(CARD, free=1 << 20), "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
-    speed = ensure_speed(device, FACTS, CARD, "/guard", cache=tmp_path / "kept")  # type: ignore[arg-type]
-    assert speed == Speed(900_000, 2_000_000)
+        assert images(session, tmp_path) == ()
+    assert len(session.asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("place", "told", "speed", "asked"),
+    "session", [Session(Tried(squashfs=(), problem="cannot write to /tmp", passing=True)), Session(code=137)]
+)
+def test_passing_problem_is_tried_again(tmp_path: Path, session: Session) -> None:
+    assert images(session, tmp_path) == ()
+    assert speed(Session(code=1), tmp_path) == Speed()
+    session = Session(GZIP_AND_ZSTD, FAST)
+    assert images(session, tmp_path) == ("gzip", "zstd")
+    assert speed(session, tmp_path) == Speed(900_000, 2_000_000)
+
+
+def test_place_that_has_space_again_is_measured(tmp_path: Path) -> None:
+    session = Session(FAST)
+    speed(session, tmp_path, replace(CARD, free=1 << 20))
+    assert speed(session, tmp_path) == Speed(900_000, 2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "expected", "asked"),
     [
-        (CARD, "write 900\nread 2000\n", Speed(900_000, 2_000_000), 1),
-        (CARD, "", Speed(), 1),
-        (replace(CARD, free=1 << 20), "write 1\nread 1\n", Speed(), 0),
-        (replace(CARD, writable=False), "write 1\nread 1\n", Speed(), 0),
+        (CARD, FAST, Speed(900_000, 2_000_000), 1),
+        (CARD, Measured(write=5, read=None), Speed(5), 1),
+        (replace(CARD, free=1 << 20), FAST, Speed(), 0),
+        (replace(CARD, writable=False), FAST, Speed(), 0),
     ],
 )
 def test_place_is_measured_once_and_only_with_enough_space(
-    tmp_path: Path, place: Place, told: str, speed: Speed, asked: int
+    tmp_path: Path, place: Place, answer: Measured, expected: Speed, asked: int
 ) -> None:
-    device = Device(told)
+    session = Session(answer)
     for _ in range(2):
-        assert ensure_speed(device, FACTS, place, "/guard", cache=tmp_path / "kept") == speed  # type: ignore[arg-type]
-    assert len(device.asked) == asked
+        assert speed(session, tmp_path, place) == expected
+    assert len(session.asked) == asked
 
 
-def test_damaged_cache_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "kept").write_text('{"boot": "one", "images": 7}')
-    device = Device("squashfs xz\n")
-    assert ensure_images_tried(device, FACTS, "/guard", cache=tmp_path / "kept") == ("squashfs xz",)  # type: ignore[arg-type]
+@pytest.mark.parametrize("text", ['{"boot": "one", "squashfs": 7}', '{"boot": "one", "images": []}', "not JSON"])
+def test_damaged_or_older_cache_is_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kept").write_text(text)
+    assert images(Session(GZIP_AND_ZSTD), tmp_path) == ("gzip", "zstd")

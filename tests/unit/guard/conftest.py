@@ -6,13 +6,18 @@ import gzip
 import platform
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS
 
+from incamera.guard.answers import parse_answer
 from incamera.guard.sync import Shipment, dump_listing, pack, plan_shipment, read_image
 from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher.protocol import Answer, Complete, Verb, Waiting, Wanted
 from incamera.tree import list_tree
 
 
@@ -38,41 +43,42 @@ def guard(tmp_path: Path, launcher: Path) -> Path:
 
 
 class Receiver:
-    """`guard receive` with its standard input and output in hand, as over SSH."""
+    """`guard receive` with its standard input and output in hand, as over SSH.
+
+    `missing` are the numbers of the entries that it wants, None if it wants nothing; `image_from` is the first byte of
+    the image that it wants, None if it wants none; `answers` is all that it has answered.
+    """
 
     def __init__(self, guard: Path, apps: Path, shipment: Shipment, *words: str, name: str | None = None) -> None:
+        self.apps = apps
         self.shipment = shipment
         image = shipment.image
         if image is not None:
             size = len(image.entries) if image.entries else image.size
             words = (*words, "tree" if image.entries else "image", image.file, str(size))
-        self.ended = False
+        self.code: int | None = None
         self.missing: list[int] | None = None
+        self.gzip = False
         self.image_from: int | None = None
-        self.image_missing = False
+        self.answers: list[Answer] = []
         self.process = subprocess.Popen(
-            [guard, "receive", apps, shipment.app, name or shipment.name, *words],
+            [guard, Verb.receive, apps, shipment.app, name or shipment.name, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
     def offer(self) -> list[str] | None:
-        """Send the listing. Returns the paths that the device lacks; None when it has the bundle already."""
+        """Send the listing. Returns the paths that the device lacks; None when it wants nothing."""
         self.send_listing()
-        while (line := self.read_line()).startswith(b"wait "):
-            pass
-        if not line.startswith(b"send "):
-            assert line in (b"whole\n", b"image missing\n", b""), line
-            self.image_missing = line == b"image missing\n"
-            return None
-        assert self.read_line().startswith(b"free ")
-        self.compressed = self.read_line() == b"as tar.gz\n"
-        if self.shipment.image is not None and not self.shipment.image.entries:
-            told = self.read_line().removeprefix(b"image ").strip()
-            self.image_from = int(told) if told.isdigit() else None
-        self.missing = [int(self.read_line()) for _ in range(int(line[5:]))]
-        return [self.shipment.entries[number].path for number in self.missing]
+        answer = self.await_turn()
+        if isinstance(answer, Wanted):
+            self.missing = [number for first, last in answer.missing for number in range(first, last + 1)]
+            self.gzip, self.image_from = answer.gzip, answer.image_from
+            assert answer.free
+            return [self.shipment.entries[number].path for number in self.missing]
+        assert answer is None or isinstance(answer, Complete)
+        return None
 
     def send_listing(self) -> None:
         assert self.process.stdin is not None
@@ -80,31 +86,63 @@ class Receiver:
         self.process.stdin.write(b"%d\n" % len(listing) + listing)
         self.process.stdin.flush()
 
-    def read_line(self) -> bytes:
+    def read_answer(self) -> Answer | None:
+        """Return what the guard says next, None at the end."""
         assert self.process.stdout is not None
-        return bytes(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        if not line:
+            return None
+        self.answers.append(parse_answer(line))
+        return self.answers[-1]
+
+    def await_turn(self) -> Answer | None:
+        """Return the first answer that does not say that it waits for another deploy."""
+        while isinstance(answer := self.read_answer(), Waiting):
+            pass
+        return answer
 
     def send(self, *, cut: int | None = None) -> int:
         """Send what is missing (only *cut* bytes of it, if given). Returns the exit code."""
         assert self.process.stdin is not None
         archive = b"".join(pack(self.shipment, self.missing)) if self.missing else b""
-        if self.compressed:
+        if self.gzip:
             archive = gzip.compress(archive, 0)
         if self.image_from is not None and self.shipment.image is not None:
             archive = b"".join(read_image(self.shipment.image, self.image_from)) + archive
-        self.process.stdin.write(archive[:cut])
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(archive[:cut])
         return self.end()
 
+    def finish(self) -> int:
+        """Send what is missing, if anything is. Returns the exit code."""
+        return self.send() if self.missing is not None and self.code is None else self.end()
+
     @property
-    def asked(self) -> bool:
-        """Whether it waits for anything to be sent."""
-        return self.missing is not None
+    def complete(self) -> Complete | None:
+        return next((answer for answer in self.answers if isinstance(answer, Complete)), None)
+
+    @property
+    def mended(self) -> bool:
+        """Whether it has said that something there was damaged, and has been replaced."""
+        return self.complete is not None and self.complete.mended
 
     def end(self) -> int:
-        self.ended = True
-        with self.process:
-            self.stdout, self.stderr = self.process.communicate(timeout=30)
-        return self.process.returncode
+        """Close its standard input, and return its exit code."""
+        if self.code is None:
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            assert self.process.stderr is not None
+            timer = threading.Timer(PATIENCE_SECONDS, self.process.kill)
+            timer.start()
+            # Not by `communicate`, which misses what a line that was read brought along.
+            with self.process:
+                with suppress(BrokenPipeError):
+                    self.process.stdin.close()
+                stdout, self.stderr = self.process.stdout.read(), self.process.stderr.read()
+            timer.cancel()
+            self.code = self.process.returncode
+            self.answers += map(parse_answer, stdout.splitlines())
+        return self.code
 
 
 @pytest.fixture
@@ -117,7 +155,7 @@ def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
 
     yield start
     for one in started:
-        if not one.ended:
+        if one.code is None:
             one.process.kill()
             one.end()
 

@@ -1,4 +1,4 @@
-"""What was lost or changed on the device is noticed by the next deploy, and sent again."""
+"""`guard receive`: what was lost or changed on the device is sent again by the next deploy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import wait_until
 
 from incamera.guard.sync import Shipment, ShippedImage, plan_shipment
 from incamera.runtime.launcher.protocol import ExitCode
@@ -60,21 +61,20 @@ def ship(app: Path, image: ShippedImage, **extra: bytes) -> Shipment:
     return plan_shipment("doorbell", app, list_tree(app), extra_files={"image": text, **extra}, image=image)
 
 
-def deploy_tree(start: Start, app: Path, runtime: ShippedImage, *words: str) -> tuple[int, list[str]]:
-    """As a host does it. Returns how the runtime's transfer ended (0 also when none was needed), and what it sent."""
-    code, sent = 0, []
+def deploy_tree(start: Start, app: Path, runtime: ShippedImage, *words: str) -> tuple[bool, list[str]]:
+    """Deploy as a host does. Returns whether the runtime was mended, and what was sent of it."""
+    mended, sent = False, []
     first = start(ship(app, runtime), *words)
     first.offer()
-    if first.image_missing:
-        first.end()
+    if first.finish() == ExitCode.image_missing:
         tree = start(Shipment(app=".images", root=runtime.path, entries=runtime.entries), *words, name=runtime.file)
         sent = tree.offer() or []
-        code = tree.send() if tree.asked else tree.end()
+        assert tree.finish() == 0, tree.stderr
+        mended = tree.mended
         first = start(ship(app, runtime), *words)
         first.offer()
-    assert not first.image_missing
-    assert (first.send() if first.asked else first.end()) == 0, first.stderr
-    return code, sent
+    assert first.finish() == 0, first.stderr
+    return mended, sent
 
 
 def lose(file: Path) -> None:
@@ -87,7 +87,7 @@ def cut_short(file: Path) -> None:
 
 
 def change(file: Path) -> None:
-    """The bytes alone, as a failing card does."""
+    """Change the bytes alone, as a failing card does."""
     times = file.stat()
     file.chmod(0o644)
     data = file.read_bytes()
@@ -97,22 +97,22 @@ def change(file: Path) -> None:
 
 @pytest.mark.parametrize("path", ["bin/python3", "lib/os.py"])
 @pytest.mark.parametrize("damage", [lose, cut_short])
-def test_a_damaged_runtime_is_mended(
+def test_damaged_files_of_a_runtime_are_sent_again(
     damage: Callable[[Path], None], path: str, app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start
 ) -> None:
-    assert deploy_tree(receiver, app, runtime)[0] == 0
-    assert deploy_tree(receiver, app, runtime) == (0, [])
+    assert not deploy_tree(receiver, app, runtime)[0]
+    assert deploy_tree(receiver, app, runtime) == (False, [])
     there = tmp_path / "apps" / ".images" / runtime.file
     damage(there / path)
-    # Only that is sent; the host is told, since what stands was made from it.
-    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, [path])
+    # Only that is sent. The host is told, since the bundle is active and was made of it.
+    assert deploy_tree(receiver, app, runtime) == (True, [path])
     assert [entry for entry in list_tree(there) if entry.path != ".incamera-entries"] == list(runtime.entries)
     assert [path.name for path in there.parent.iterdir() if path.name != ".lock"] == [runtime.file]
-    assert deploy_tree(receiver, app, runtime) == (0, [])
+    assert deploy_tree(receiver, app, runtime) == (False, [])
 
 
 @pytest.mark.parametrize("damage", [lose, cut_short])
-def test_a_runtime_whose_listing_is_damaged_is_mended(
+def test_damaged_listing_of_a_runtime_is_written_again(
     damage: Callable[[Path], None], app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start
 ) -> None:
     deploy_tree(receiver, app, runtime)
@@ -121,20 +121,22 @@ def test_a_runtime_whose_listing_is_damaged_is_mended(
     # Without one, nothing tells what the files are: all are sent.
     assert deploy_tree(receiver, app, runtime)[1] == (["bin/python3", "lib/os.py"] if damage is lose else [])
     assert [entry for entry in list_tree(there) if entry.path != ".incamera-entries"] == list(runtime.entries)
-    assert deploy_tree(receiver, app, runtime) == (0, [])
+    assert deploy_tree(receiver, app, runtime) == (False, [])
     lose(there / "lib" / "os.py")
-    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, ["lib/os.py"])
+    assert deploy_tree(receiver, app, runtime) == (True, ["lib/os.py"])
 
 
-def test_a_lost_link_of_a_runtime_is_mended(app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start) -> None:
+def test_lost_link_of_a_runtime_is_made_again(
+    app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start
+) -> None:
     deploy_tree(receiver, app, runtime)
     link = tmp_path / "apps" / ".images" / runtime.file / "bin" / "python"
     link.unlink()
-    assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, [])
+    assert deploy_tree(receiver, app, runtime) == (True, [])
     assert link.readlink() == Path("python3")
 
 
-def test_what_runs_from_a_damaged_runtime_goes_on(
+def test_process_that_runs_from_a_damaged_runtime_is_left_alone(
     app: Path, runtime: ShippedImage, tmp_path: Path, receiver: Start
 ) -> None:
     shutil.copy("/bin/sleep", runtime.path / "bin" / "python3")
@@ -144,28 +146,26 @@ def test_what_runs_from_a_damaged_runtime_goes_on(
     there = tmp_path / "apps" / ".images" / runtime.file
     with subprocess.Popen([there / "bin" / "python3", "60"]) as running:
         lose(there / "lib" / "os.py")
-        assert deploy_tree(receiver, app, runtime) == (ExitCode.mended, ["lib/os.py"])
+        assert deploy_tree(receiver, app, runtime) == (True, ["lib/os.py"])
         aside = there.with_name(f"{there.name}.damaged")
         assert (aside / "bin" / "python3").exists(), "it is still mapped"
         running.kill()
     (app / "app" / "app.py").write_text("print(2)\n")
     deploy_tree(receiver, app, runtime)
-    limit = time.monotonic() + 20
-    while aside.exists():
-        assert time.monotonic() < limit, "it is cleared up once nobody runs from it"
-        time.sleep(0.01)
+    wait_until(lambda: not aside.exists(), "the damaged runtime, from which nothing runs, is removed")
 
 
-def deploy_image(start: Start, app: Path, image: ShippedImage, *words: str) -> tuple[int, bool]:
-    """Returns the exit code, and whether the image was sent."""
+def deploy_image(start: Start, app: Path, image: ShippedImage, *words: str) -> tuple[bool, bool]:
+    """Deploy as a host does. Returns whether the image was mended, and whether it was sent."""
     one = start(ship(app, image), *words)
     one.offer()
-    return (one.send() if one.asked else one.end()), one.image_from is not None
+    assert one.finish() == 0, one.stderr
+    return one.mended, one.image_from is not None
 
 
 @pytest.mark.parametrize("words", [(), ("keep",)])
 @pytest.mark.parametrize("damage", [lose, cut_short])
-def test_a_damaged_image_is_mended(
+def test_damaged_image_is_sent_again(
     damage: Callable[[Path], None],
     words: tuple[str, ...],
     app: Path,
@@ -173,39 +173,42 @@ def test_a_damaged_image_is_mended(
     tmp_path: Path,
     receiver: Start,
 ) -> None:
-    assert deploy_image(receiver, app, image, *words) == (0, True)
+    assert deploy_image(receiver, app, image, *words) == (False, True)
     there = tmp_path / "apps" / ".images" / image.file
     damage(there)
     # One that is gone was not mounted from this place; one that was replaced may be mounted still.
-    assert deploy_image(receiver, app, image, *words) == (0 if damage is lose else ExitCode.mended, True)
+    assert deploy_image(receiver, app, image, *words) == (damage is not lose, True)
     assert there.read_bytes() == image.path.read_bytes()
-    assert deploy_image(receiver, app, image, *words) == (0, False)
+    assert deploy_image(receiver, app, image, *words) == (False, False)
 
 
-def test_changed_bytes_are_found_when_asked_for(
+def test_verify_finds_files_whose_bytes_changed(
     app: Path, image: ShippedImage, runtime: ShippedImage, tmp_path: Path, receiver: Start
 ) -> None:
     deploy_image(receiver, app, image)
     there = tmp_path / "apps" / ".images" / image.file
     change(there)
-    assert deploy_image(receiver, app, image) == (0, False)
-    assert deploy_image(receiver, app, image, "verify") == (ExitCode.mended, True)
-    assert deploy_image(receiver, app, image, "verify") == (0, False)
+    assert deploy_image(receiver, app, image) == (False, False)
+    assert deploy_image(receiver, app, image, "verify") == (True, True)
+    assert deploy_image(receiver, app, image, "verify") == (False, False)
 
     deploy_tree(receiver, app, runtime)
     change(tmp_path / "apps" / ".images" / runtime.file / "lib" / "os.py")
-    assert deploy_tree(receiver, app, runtime) == (0, [])
-    assert deploy_tree(receiver, app, runtime, "verify") == (ExitCode.mended, ["lib/os.py"])
+    assert deploy_tree(receiver, app, runtime) == (False, [])
+    assert deploy_tree(receiver, app, runtime, "verify") == (True, ["lib/os.py"])
     change((tmp_path / "apps" / "doorbell" / "current").resolve() / "app" / "app.py")
     one = receiver(ship(app, runtime), "verify")
     assert one.offer() == ["app/app.py"]
-    assert one.send() == ExitCode.mended
+    assert one.send() == 0
+    assert one.mended
 
 
 # Guards of other versions
 
 
-def test_guards_that_nobody_uses_are_removed(app: Path, image: ShippedImage, tmp_path: Path, launcher: Path) -> None:
+def test_unused_guards_of_other_versions_are_removed(
+    app: Path, image: ShippedImage, tmp_path: Path, launcher: Path
+) -> None:
     from tests.unit.guard.conftest import Receiver
 
     folder = tmp_path / "apps" / ".guard"
@@ -225,10 +228,7 @@ def test_guards_that_nobody_uses_are_removed(app: Path, image: ShippedImage, tmp
             one = Receiver(names["ours"], tmp_path / "apps", ship(app, image))
             one.offer()
             assert one.send() == 0
-            limit = time.monotonic() + 20
-            while names["old"].exists() or names["half.77"].exists():
-                assert time.monotonic() < limit
-                time.sleep(0.01)
+            wait_until(lambda: not names["old"].exists() and not names["half.77"].exists(), "old guards are removed")
             assert other.poll() is None
         finally:
             other.kill()

@@ -1,19 +1,21 @@
-"""Images: the runtime lies on the device once, whole or not at all, for as long as a bundle names it."""
+"""`guard receive`: an image is on the device once, complete or not at all, as long as a bundle names it."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import os
+import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.guard.sync import Shipment, ShippedImage, plan_shipment
+from incamera.runtime.launcher.protocol import ExitCode, Waiting, Wanted
 from incamera.targets.form import Form
 from incamera.tree import list_tree
 
@@ -52,7 +54,7 @@ def deploy(start: Start, shipment: Shipment, *words: str) -> bool:
     """Returns whether the image was asked for."""
     receiver = start(shipment, *words)
     receiver.offer()
-    assert (receiver.send() if receiver.asked else receiver.end()) == 0, receiver.stderr
+    assert receiver.finish() == 0, receiver.stderr
     return receiver.image_from is not None
 
 
@@ -61,14 +63,7 @@ def images(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
-def test_an_image_comes_once_for_all_versions_and_apps(app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_image_is_sent_once_for_all_versions_and_apps(app: Path, tmp_path: Path, receiver: Start) -> None:
     image = make_image(tmp_path)
     assert deploy(receiver, ship(app, image))
     assert (tmp_path / "apps" / ".images" / image.file).read_bytes() == image.path.read_bytes()
@@ -79,11 +74,13 @@ def test_an_image_comes_once_for_all_versions_and_apps(app: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("cut", [0, 300_000])
-def test_half_an_image_is_none_and_the_rest_is_sent_later(cut: int, app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_interrupted_image_is_not_used_and_the_rest_is_sent_later(
+    cut: int, app: Path, tmp_path: Path, receiver: Start
+) -> None:
     image = make_image(tmp_path)
     first = receiver(ship(app, image))
     first.offer()
-    assert first.send(cut=cut) == 6
+    assert first.send(cut=cut) == ExitCode.interrupted
     assert not (tmp_path / "apps" / ".images" / image.file).exists()
     assert not (tmp_path / "apps" / "doorbell" / "current").exists()
     second = receiver(ship(app, image))
@@ -93,7 +90,9 @@ def test_half_an_image_is_none_and_the_rest_is_sent_later(cut: int, app: Path, t
     assert (tmp_path / "apps" / ".images" / image.file).read_bytes() == image.path.read_bytes()
 
 
-def test_half_an_image_that_was_sealed_is_no_obstacle(app: Path, tmp_path: Path, receiver: Start, guard: Path) -> None:
+def test_interrupted_image_that_is_read_only_is_written_anew(
+    app: Path, tmp_path: Path, receiver: Start, guard: Path
+) -> None:
     if os.geteuid() == 0:  # who may write to any file, unless that is taken away
         limited = tmp_path / "incamera-guard-limited"
         limited.write_text(f'#!/bin/sh\nexec setpriv --bounding-set=-dac_override "{guard}" "$@"\n')
@@ -108,18 +107,18 @@ def test_half_an_image_that_was_sealed_is_no_obstacle(app: Path, tmp_path: Path,
     assert images(tmp_path) == [image.file]
 
 
-def test_an_image_that_is_not_what_its_name_says_is_refused(app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_image_that_does_not_match_its_digest_is_refused(app: Path, tmp_path: Path, receiver: Start) -> None:
     image = make_image(tmp_path)
     image.path.write_bytes(os.urandom(SIZE))
     first = receiver(ship(app, image))
     first.offer()
-    assert first.send() == 3
+    assert first.send() == ExitCode.damaged
     assert b"not what its name says" in first.stderr
     assert images(tmp_path) == []
     assert not (tmp_path / "apps" / "doorbell" / "current").exists()
 
 
-def test_an_image_that_is_gone_comes_again(app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_lost_image_is_sent_again(app: Path, tmp_path: Path, receiver: Start) -> None:
     image = make_image(tmp_path)
     deploy(receiver, ship(app, image))
     (tmp_path / "apps" / ".images" / image.file).unlink()
@@ -127,7 +126,7 @@ def test_an_image_that_is_gone_comes_again(app: Path, tmp_path: Path, receiver: 
     assert images(tmp_path) == [image.file]
 
 
-def test_an_image_that_nobody_names_is_removed(app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_image_that_no_bundle_names_is_removed(app: Path, tmp_path: Path, receiver: Start) -> None:
     old, shared, new = (make_image(tmp_path) for _ in range(3))
     deploy(receiver, ship(app, old))
     deploy(receiver, ship(app, shared, name="gate"))
@@ -135,10 +134,10 @@ def test_an_image_that_nobody_names_is_removed(app: Path, tmp_path: Path, receiv
     # The previous version is kept, and with it what it runs from.
     assert images(tmp_path) == sorted([old.file, shared.file, new.file])
     deploy(receiver, ship(app, new, edited=b"1"))
-    wait_until(lambda: images(tmp_path) == sorted([shared.file, new.file]))
+    wait_until(lambda: images(tmp_path) == sorted([shared.file, new.file]), "the old image is removed")
 
 
-def test_a_runtime_may_be_a_folder(app: Path, tmp_path: Path, receiver: Start) -> None:
+def test_runtime_as_a_tree_is_sent_before_the_bundle(app: Path, tmp_path: Path, receiver: Start) -> None:
     runtime = tmp_path / "runtime"
     (runtime / "bin").mkdir(parents=True)
     (runtime / "bin" / "python3").write_bytes(b"program")
@@ -147,8 +146,7 @@ def test_a_runtime_may_be_a_folder(app: Path, tmp_path: Path, receiver: Start) -
     shipment = ship(app, image)
     first = receiver(shipment)
     assert first.offer() is None
-    assert first.image_missing
-    assert first.end() == 9
+    assert first.end() == ExitCode.image_missing
     assert not (tmp_path / "apps" / "doorbell" / "current").exists(), "a bundle without its runtime"
     second = receiver(Shipment(app=".images", root=runtime, entries=entries), name=image.file)
     second.offer()
@@ -158,8 +156,8 @@ def test_a_runtime_may_be_a_folder(app: Path, tmp_path: Path, receiver: Start) -
     assert not (tmp_path / "apps" / ".images" / "current").exists()
 
 
-def test_what_others_run_from_is_kept_until_told(app: Path, tmp_path: Path, guard: Path, receiver: Start) -> None:
-    """A folder that a camera has mounted: who runs from it cannot be seen here."""
+def test_old_bundles_on_a_share_are_kept_until_tidy(app: Path, tmp_path: Path, guard: Path, receiver: Start) -> None:
+    """A camera has the folder mounted: what runs from it cannot be seen here."""
     shared = [make_image(tmp_path) for _ in range(3)]
     shipments = [ship(app, image) for image in shared]
     for shipment in shipments:
@@ -174,19 +172,25 @@ def test_what_others_run_from_is_kept_until_told(app: Path, tmp_path: Path, guar
     assert not (tmp_path / "apps" / "doorbell" / shipments[0].name).exists()
 
 
-def test_who_waits_is_told_for_whom_and_may_take_over(app: Path, tmp_path: Path, receiver: Start) -> None:
+def assert_waits_for(receiver: Receiver, owner: str) -> None:
+    answer = receiver.read_answer()
+    assert isinstance(answer, Waiting)
+    assert answer.owner == owner
+
+
+def test_waiting_deploy_names_the_owner_and_may_take_over(app: Path, tmp_path: Path, receiver: Start) -> None:
     first = receiver(ship(app, make_image(tmp_path)), "owner", "alice@desk")
     first.offer()
     second = receiver(ship(app, make_image(tmp_path)), "owner", "bob@lab")
     second.send_listing()
-    assert second.read_line().startswith(b"wait alice@desk ")
+    assert_waits_for(second, "alice@desk")
     assert first.process.poll() is None
     second.process.kill()
     third = receiver(ship(app, make_image(tmp_path)), "owner", "carol@lab", "take-over")
     third.send_listing()
-    assert third.read_line().startswith(b"wait alice@desk ")
-    assert third.read_line().startswith(b"send ")
-    assert first.process.wait(10) == -15
-    # A dead holder's lock is free at once.
+    assert_waits_for(third, "alice@desk")
+    assert isinstance(third.await_turn(), Wanted)
+    assert first.process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+    # The kernel frees the lock of a process that was killed.
     third.process.kill()
     assert deploy(receiver, ship(app, make_image(tmp_path)))

@@ -1,16 +1,18 @@
-"""A folder that several computers write to: their kernels' locks don't meet, a file does."""
+"""`guard receive` into a folder of several computers: a file, the lease, is the lock that all of them see."""
 
 from __future__ import annotations
 
 import os
-import time
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.guard.sync import plan_shipment
+from incamera.runtime.launcher.protocol import Waiting, Wanted
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def lease(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(bundle: Path, receiver: Start) -> Start:
-    """`keep` says that another computer has the folder mounted."""
+    """Starts a receiver; `keep` says that another computer has the folder mounted."""
 
     def one(*words: str, app: str = "doorbell") -> Receiver:
         return receiver(plan_shipment(app, bundle, list_tree(bundle)), "keep", *words)
@@ -44,76 +46,69 @@ def start(bundle: Path, receiver: Start) -> Start:
     return one
 
 
-def held_elsewhere(lease: Path, app: str = "doorbell") -> None:
-    """Another computer's: no lock of this kernel tells of it, nor a process."""
+def lease_of_another_computer(lease: Path, app: str = "doorbell") -> None:
+    """Write the lease of another computer: there is no lock of this kernel, and no process here."""
     lease.parent.mkdir(exist_ok=True)
     lease.write_text(f"{'0' * 16} 000042 {app} alice@desk")
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
-def test_it_is_there_as_long_as_the_deploy(start: Start, lease: Path) -> None:
+def test_lease_is_there_as_long_as_the_deploy(start: Start, lease: Path) -> None:
     one = start("owner", "bob@lab")
     assert one.offer() == ["app.py"]
     first = lease.read_text()
     assert first.split(" ", 1)[1] == "000000 doorbell bob@lab"
-    wait_until(lambda: lease.read_text() != first)
+    wait_until(lambda: lease.read_text() != first, "the lease is renewed")
     assert lease.read_text().split()[2:] == ["doorbell", "bob@lab"]
     assert one.send() == 0
-    wait_until(lambda: not lease.exists())
+    wait_until(lambda: not lease.exists(), "the lease is removed")
 
 
 @pytest.mark.parametrize("number", [15, 9])
-def test_it_goes_with_the_process(number: int, start: Start, lease: Path) -> None:
+def test_lease_of_a_killed_deploy_is_removed(number: int, start: Start, lease: Path) -> None:
     one = start()
     one.offer()
     one.process.send_signal(number)
-    wait_until(lambda: not lease.exists())
+    wait_until(lambda: not lease.exists(), "the lease is removed")
 
 
-def test_who_comes_second_is_told_of_the_other_computers(start: Start, lease: Path) -> None:
-    held_elsewhere(lease)
+def test_second_deploy_waits_for_that_of_another_computer(start: Start, lease: Path) -> None:
+    lease_of_another_computer(lease)
     second = start()
     second.send_listing()
-    assert second.read_line() == b"wait alice@desk 42\n"
+    assert second.read_answer() == Waiting(owner="alice@desk", app="", seconds=42)
     lease.unlink()
-    assert second.read_line().startswith(b"send ")
+    assert isinstance(second.await_turn(), Wanted)
 
 
-def test_another_app_waits_too_and_is_told_for_which(start: Start, lease: Path) -> None:
-    held_elsewhere(lease, app="gate")
+def test_deploy_of_another_app_waits_too_and_names_the_other_app(start: Start, lease: Path) -> None:
+    lease_of_another_computer(lease, app="gate")
     second = start()
     second.send_listing()
-    assert second.read_line() == b"wait alice@desk\tgate 42\n"
+    assert second.read_answer() == Waiting(owner="alice@desk", app="gate", seconds=42)
 
 
-def test_who_takes_over_ends_the_other(start: Start, lease: Path) -> None:
+def test_deploy_that_takes_over_ends_the_other(start: Start, lease: Path) -> None:
     first = start("owner", "bob@lab")
     first.offer()
-    # As another computer does it: not by a signal.
+    # As another computer does it, without a signal.
     lease.unlink()
     lease.write_text("another's")
-    assert first.process.wait(20) == -15
-    assert lease.read_text() == "another's", "it is not his to remove"
+    assert first.process.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+    assert lease.read_text() == "another's", "it is another's lease"
     lease.unlink()
-    held_elsewhere(lease)
+    lease_of_another_computer(lease)
     third = start("owner", "carol@lab", "take-over")
     third.send_listing()
-    assert third.read_line() == b"wait alice@desk 42\n"
-    assert third.read_line().startswith(b"send ")
+    assert third.read_answer() == Waiting(owner="alice@desk", app="", seconds=42)
+    assert isinstance(third.await_turn(), Wanted)
     assert lease.read_text().endswith("carol@lab")
 
 
-def test_who_lost_it_gives_no_bundle_its_name(start: Start, lease: Path, tmp_path: Path) -> None:
-    """Even if that is found only at the last moment."""
+def test_deploy_that_lost_its_lease_completes_no_bundle(start: Start, lease: Path, tmp_path: Path) -> None:
+    """Also when it notices only at the last moment."""
     one = start()
     one.offer()
     lease.write_text("another's")
-    assert one.send() in (-15, 143)
+    assert one.send() == -signal.SIGTERM
     assert not (tmp_path / "apps" / "doorbell" / "current").exists()
     assert list((tmp_path / "apps" / "doorbell").glob("*.partial"))

@@ -1,4 +1,4 @@
-"""Bundles on the device: only what changed comes, whatever happens what ran before is untouched, a name means whole."""
+"""`guard receive`: only what changed is sent, and an interrupted deploy leaves what ran before untouched."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
+from incamera.guard.answers import parse_answer
 from incamera.guard.sync import Shipment
-from incamera.runtime.launcher.protocol import ExitCode
+from incamera.runtime.launcher.protocol import ExitCode, Verified, Waiting, Wanted
 from incamera.tree import Entry, list_tree
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def deploy(start: Start, shipment: Shipment, *words: str, mended: bool = False) -> list[str] | None:
+    """Deploy as a host does. Returns the paths that were sent, None if nothing was."""
     receiver = start(shipment, *words)
     missing = receiver.offer()
-    code = receiver.send() if missing is not None else receiver.end()
-    assert code == (ExitCode.mended if mended else 0), receiver.stderr
+    assert receiver.finish() == 0, receiver.stderr
+    assert receiver.mended == mended
     return missing
 
 
@@ -58,18 +60,11 @@ def listed(root: Path) -> list[Entry]:
     return [entry for entry in list_tree(root) if entry.path != ".incamera-entries"]
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-
-
 def bundles(tmp_path: Path) -> set[str]:
     return {path.name for path in (tmp_path / "apps" / "doorbell").iterdir() if path.is_dir() and not path.is_symlink()}
 
 
-def test_a_first_bundle_arrives_as_it_was(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_first_bundle_arrives_unchanged(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     shipment = ship(bundle)
     missing = deploy(receiver, shipment)
     assert missing == [entry.path for entry in shipment.entries if not entry.link]
@@ -78,12 +73,12 @@ def test_a_first_bundle_arrives_as_it_was(bundle: Path, tmp_path: Path, receiver
     assert stat.S_IMODE((current(tmp_path) / "lib" / "a.py").stat().st_mode) == 0o444
 
 
-def test_the_same_bundle_is_not_sent_again(bundle: Path, receiver: Start, ship: Ship) -> None:
+def test_same_bundle_is_not_sent_again(bundle: Path, receiver: Start, ship: Ship) -> None:
     deploy(receiver, ship(bundle))
     assert deploy(receiver, ship(bundle)) is None
 
 
-def test_only_what_changed_is_sent(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_only_changed_files_are_sent(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     deploy(receiver, ship(bundle))
     before = current(tmp_path)
     (bundle / "lib" / "a.py").write_text("a = 2\n")
@@ -96,7 +91,7 @@ def test_only_what_changed_is_sent(bundle: Path, tmp_path: Path, receiver: Start
     assert (after / "renamed").samefile(before / "lib" / "deep" / "name with ünicode")
 
 
-def test_another_app_shares_what_is_there(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_files_of_another_app_are_not_sent_again(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     deploy(receiver, ship(bundle))
     assert deploy(receiver, ship(bundle, app="gate", **{"gate.py": b"pass"})) == ["gate.py"]
     assert listed(current(tmp_path, "gate"))[:-1] != []
@@ -104,7 +99,7 @@ def test_another_app_shares_what_is_there(bundle: Path, tmp_path: Path, receiver
 
 
 @pytest.mark.parametrize("cut", [0, 20_000, 200_000])
-def test_a_cut_connection_harms_nothing_and_is_made_good(
+def test_cut_connection_leaves_the_old_bundle_and_the_next_deploy_resumes(
     cut: int, bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
 ) -> None:
     deploy(receiver, ship(bundle))
@@ -115,39 +110,45 @@ def test_a_cut_connection_harms_nothing_and_is_made_good(
 
     first = receiver(shipment)
     assert first.offer() == ["lib/a.py", "lib/big"]
-    assert first.send(cut=cut) == 3
+    assert first.send(cut=cut) == ExitCode.damaged
     assert current(tmp_path) == before
     assert shipment.name not in bundles(tmp_path)
 
     # What came whole is not sent again: that is lib/a.py, if anything.
     assert deploy(receiver, shipment) == (["lib/a.py", "lib/big"] if cut == 0 else ["lib/big"])
     assert listed(current(tmp_path)) == list_tree(bundle)
-    wait_until(lambda: not [name for name in bundles(tmp_path) if name.endswith(".partial")])
+    wait_until(
+        lambda: not [name for name in bundles(tmp_path) if name.endswith(".partial")], "the partial bundle is removed"
+    )
 
 
-def test_an_interrupted_deploy_helps_the_next_bundle(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_files_of_an_interrupted_deploy_are_used_by_the_next_bundle(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
     (bundle / "lib" / "zz").write_bytes(os.urandom(400_000))
     first = receiver(ship(bundle))
     assert first.offer()
-    assert first.send(cut=500_000) == 3
+    assert first.send(cut=500_000) == ExitCode.damaged
     (bundle / "lib" / "a.py").write_text("edited meanwhile\n")
     missing = deploy(receiver, ship(bundle))
     assert missing == ["lib/a.py", "lib/zz"]
     assert listed(current(tmp_path)) == list_tree(bundle)
 
 
-def test_a_file_with_other_bytes_is_refused(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_file_that_does_not_match_its_digest_is_refused(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
     shipment = ship(bundle)
     size = (bundle / "bin" / "python3").stat().st_size
     (bundle / "bin" / "python3").write_bytes(b"x" * size)
     first = receiver(shipment)
     first.offer()
-    assert first.send() == 3
+    assert first.send() == ExitCode.damaged
     assert b"bin/python3" in first.stderr
     assert not current(tmp_path).exists()
 
 
-def test_a_file_changed_on_the_device_is_mended(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_file_changed_on_the_device_is_sent_again(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     shipment = ship(bundle)
     deploy(receiver, shipment)
     changed = current(tmp_path) / "lib" / "a.py"
@@ -159,7 +160,7 @@ def test_a_file_changed_on_the_device_is_mended(bundle: Path, tmp_path: Path, re
     assert listed(current(tmp_path)) == list_tree(bundle)
 
 
-def test_a_changed_file_is_not_passed_on_to_the_next_bundle(
+def test_file_changed_on_the_device_is_not_reused_for_the_next_bundle(
     bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
 ) -> None:
     deploy(receiver, ship(bundle))
@@ -169,48 +170,51 @@ def test_a_changed_file_is_not_passed_on_to_the_next_bundle(
     assert deploy(receiver, ship(bundle, new=b"new")) == ["lib/a.py", "new"]
 
 
-def test_the_previous_one_stays_and_older_ones_go(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_previous_bundle_is_kept_and_older_ones_are_removed(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
     shipments = [ship(bundle, version=bytes([number])) for number in range(4)]
     for shipment in shipments:
         deploy(receiver, shipment)
     # That is done when the host has its answer already.
-    wait_until(lambda: bundles(tmp_path) == {shipments[2].name, shipments[3].name})
+    wait_until(lambda: bundles(tmp_path) == {shipments[2].name, shipments[3].name}, "older bundles are removed")
 
 
 def tidy(guard: Path, tmp_path: Path, name: str, previous: str) -> subprocess.Popen[bytes]:
     words: list[str | Path] = [guard, "tidy", tmp_path / "apps", "doorbell", name, previous]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
-def test_clearing_up_late_leaves_what_came_since(
+def test_tidy_keeps_bundles_that_came_later(
     bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship
 ) -> None:
     old, first, second, newest = (ship(bundle, version=bytes([number])) for number in range(4))
     for shipment in (old, first, second, newest):
         deploy(receiver, shipment, "keep")
     with tidy(guard, tmp_path, second.name, first.name) as late:
-        assert late.wait(30) == 0
+        assert late.wait(PATIENCE_SECONDS) == 0
     assert bundles(tmp_path) == {old.name, first.name, second.name, newest.name}
     with tidy(guard, tmp_path, newest.name, second.name) as last:
-        assert last.wait(30) == 0
+        assert last.wait(PATIENCE_SECONDS) == 0
     assert bundles(tmp_path) == {second.name, newest.name}
 
 
-def test_clearing_up_waits_for_a_deploy(bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship) -> None:
+def test_tidy_waits_for_a_deploy(bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship) -> None:
     old, first, second = (ship(bundle, version=bytes([number])) for number in range(3))
     for shipment in (old, first, second):
         deploy(receiver, shipment, "keep")
     with (tmp_path / "apps" / "doorbell" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = tidy(guard, tmp_path, second.name, first.name)
-        with pytest.raises(subprocess.TimeoutExpired):
-            waiting.wait(0.3)
+        assert waiting.stdout is not None
+        assert isinstance(parse_answer(waiting.stdout.readline()), Waiting)
+        assert bundles(tmp_path) == {old.name, first.name, second.name}
     with waiting:
-        assert waiting.wait(30) == 0
+        assert waiting.wait(PATIENCE_SECONDS) == 0
     assert bundles(tmp_path) == {first.name, second.name}
 
 
-def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_bundle_that_a_process_runs_from_is_kept(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     shutil.copy("/bin/sleep", bundle / "bin" / "sleep")
     first = ship(bundle)
     deploy(receiver, first)
@@ -222,10 +226,10 @@ def test_what_something_runs_from_stays(bundle: Path, tmp_path: Path, receiver: 
         finally:
             running.kill()
     deploy(receiver, ship(bundle, version=b"last"))
-    wait_until(lambda: first.name not in bundles(tmp_path))
+    wait_until(lambda: first.name not in bundles(tmp_path), "the first bundle is removed")
 
 
-def test_one_deploy_at_a_time(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_second_deploy_waits_for_the_first(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     shipment = ship(bundle)
     folder = tmp_path / "apps" / "doorbell"
     folder.mkdir(parents=True)
@@ -233,36 +237,43 @@ def test_one_deploy_at_a_time(bundle: Path, tmp_path: Path, receiver: Start, shi
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = receiver(shipment)
         second.send_listing()
-        assert second.read_line() == b"wait  0\n"
-    assert second.read_line().startswith(b"send ")
+        assert second.read_answer() == Waiting(owner="", app="", seconds=0)
+    assert isinstance(second.read_answer(), Wanted)
 
 
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "lib/../../out", ".."])
-def test_a_path_that_leads_out_is_refused(path: str, tmp_path: Path, receiver: Start) -> None:
+def test_path_out_of_the_bundle_is_refused(path: str, tmp_path: Path, receiver: Start) -> None:
     shipment = Shipment(app="doorbell", root=tmp_path, entries=(Entry(path, "0" * 64, 1),))
     one = receiver(shipment)
     assert one.offer() is None
-    assert one.end() == 2
+    assert one.end() == ExitCode.usage
     assert not (tmp_path / "apps").exists()
 
 
 @pytest.mark.parametrize("size", [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 121, 128, 65_535, 65_536, 65_537])
-def test_its_digest_is_sha256(size: int, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+def test_file_of_any_size_has_the_right_digest(size: int, tmp_path: Path, receiver: Start, ship: Ship) -> None:
     root = tmp_path / "sizes"
     root.mkdir()
     (root / "file").write_bytes(os.urandom(size))
     assert deploy(receiver, ship(root)) == ["file"]
 
 
-def test_verify_names_what_differs(bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship) -> None:
+def test_verify_lists_changed_and_lost_files(
+    bundle: Path, tmp_path: Path, guard: Path, receiver: Start, ship: Ship
+) -> None:
     deploy(receiver, ship(bundle))
     command: list[str | Path] = [guard, "verify", current(tmp_path)]
-    assert subprocess.run(command, check=False).returncode == 0
+    assert verify(command) == ()
     changed = current(tmp_path) / "lib" / "a.py"
     times = changed.stat()
     changed.chmod(0o644)
     changed.write_text("a = 7\n")
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
     (current(tmp_path) / "lib" / "empty").unlink()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.splitlines()) == (1, ["lib/a.py", "lib/empty"])
+    assert verify(command) == ("lib/a.py", "lib/empty")
+
+
+def verify(command: list[str | Path]) -> tuple[str, ...]:
+    answer = parse_answer(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    assert isinstance(answer, Verified)
+    return answer.changed

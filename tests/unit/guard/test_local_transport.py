@@ -1,4 +1,4 @@
-"""Commands on this computer, over the same protocol as a camera's; and bundles written into a folder by it."""
+"""Programs on this computer, over the same protocol as a camera's, and bundles that they write into a folder."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def test_a_command_reads_prints_and_ends() -> None:
         assert session.run(shell("kill -9 $$")).exit_code == 137
 
 
-def test_a_bundle_is_written_through_the_folder_and_looked_for_by_the_device(
-    bundle: Path, tmp_path: Path, guard: Path
-) -> None:
+def test_bundle_is_written_into_the_folder_and_adopted_by_the_device(bundle: Path, tmp_path: Path, guard: Path) -> None:
     """The "device" is this computer too; its guard is brought to it first."""
     shipment = plan_shipment("doorbell", bundle, list_tree(bundle))
     folder, place, home = tmp_path / "folder", tmp_path / "place", tmp_path / "home"
@@ -50,7 +48,7 @@ def test_a_bundle_is_written_through_the_folder_and_looked_for_by_the_device(
         assert deploy(device, shipment, there, way=way).files_sent == 0
 
 
-def test_a_folder_that_is_not_the_devices_is_noticed(
+def test_folder_that_the_device_has_not_mounted_is_noticed(
     bundle: Path, tmp_path: Path, guard: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("incamera.deployment.deploy.LOOKS", 1)
@@ -63,7 +61,7 @@ def test_a_folder_that_is_not_the_devices_is_noticed(
             deploy(device, shipment, Guard(guard, str(tmp_path)), way=way)
 
 
-def test_an_image_that_has_no_room_is_refused_before_it_is_sent(bundle: Path, tmp_path: Path, guard: Path) -> None:
+def test_image_without_room_is_refused_before_it_is_sent(bundle: Path, tmp_path: Path, guard: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(os.urandom(1000))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -76,7 +74,7 @@ def test_an_image_that_has_no_room_is_refused_before_it_is_sent(bundle: Path, tm
         deploy(device, shipment, Guard(guard, str(tmp_path)), way=Way(place=str(tmp_path)))
 
 
-def test_a_folder_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path, guard: Path) -> None:
+def test_folder_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path, guard: Path) -> None:
     (tmp_path / "file").write_text("")
     shipment = plan_shipment("doorbell", bundle, list_tree(bundle))
     way = Way(place=str(tmp_path / "file"))
@@ -84,8 +82,8 @@ def test_a_folder_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path, 
         deploy(device, shipment, Guard(guard, str(tmp_path)), way=way)
 
 
-def test_a_guard_that_is_needed_is_not_taken_for_an_old_one(tmp_path: Path, guard: Path) -> None:
-    """Those that nobody used for an hour are removed by other versions."""
+def test_used_guard_gets_a_new_time(tmp_path: Path, guard: Path) -> None:
+    """Guards that nobody has used for an hour are removed by those of other versions."""
     there = Guard(guard, str(tmp_path / "home"))
     with open_local(DEVICE) as device:
         path = Path(ensure_guard(device, there))

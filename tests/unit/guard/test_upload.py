@@ -1,9 +1,11 @@
-"""The host's part of a deploy, with guards that go wrong; what another user has put in the way is not run."""
+"""The host's part of a deploy: guards that fail, and folders of other users."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,16 +26,16 @@ pytestmark = pytest.mark.starts_processes
 
 DEVICE = Device(name="cam", address=SshAddress(host="camera.invalid"))
 # Reads the listing, as the guard does.
-HEARD = 'read size; head -c "$size" >/dev/null\n'
+READ_LISTING = 'read size; head -c "$size" >/dev/null\n'
 
 
 @pytest.fixture
 def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
-    """Deploys to a guard that is a shell script."""
+    """Deploys with a guard that is a shell script."""
 
     def deploy_with(script: str, image: ShippedImage | None = None) -> DeployResult:
         guard = tmp_path / "incamera-guard-fake"
-        guard.write_text("#!/bin/sh\n" + HEARD + script)
+        guard.write_text("#!/bin/sh\n" + READ_LISTING + script)
         guard.chmod(0o755)
         shipment = plan_shipment("doorbell", bundle, list_tree(bundle), image=image)
         with open_local(DEVICE) as session:
@@ -42,65 +44,84 @@ def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
     return deploy_with
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        "echo send 1",
-        "echo send 1; echo free 1000000",
-        "echo send 1; echo free 1000000; echo as tar",
-        "echo send 2; echo free 1000000; echo as tar; echo 0",
-        "printf 'send 1'",
-    ],
-)
-def test_a_guard_that_ends_while_it_tells_what_is_missing_is_heard(
-    told: str, deploy_with: Callable[..., DeployResult]
+WANTED = {"kind": "wanted", "missing": [[0, 0]], "free": 1 << 30, "gzip": False, "image_from": None}
+COMPLETE = {"kind": "complete", "previous": "", "mended": False}
+
+
+def say(*answers: Mapping[str, object]) -> str:
+    """Return the shell commands that print *answers*."""
+    return "\n".join(f"echo {shlex.quote(json.dumps(answer))}" for answer in answers)
+
+
+@pytest.mark.parametrize("script", ["", 'printf \'{"kind":"wanted","missing":[[0,\'', say(WANTED)])
+def test_guard_that_ends_early_is_explained_by_its_exit_code(
+    script: str, deploy_with: Callable[..., DeployResult]
 ) -> None:
     with pytest.raises(ConnectionLost, match="connection to cam was lost"):
-        deploy_with(f"{told}; exit 6")
+        deploy_with(f"{script}\nexit {ExitCode.interrupted:d}")
     with pytest.raises(DeviceError, match="cannot deploy to cam: cannot read"):
-        deploy_with(f"{told}; echo 'incamera-guard: cannot read' >&2; exit 1")
+        deploy_with(f"{script}\necho 'incamera-guard: cannot read' >&2; exit 1")
 
 
-@pytest.mark.parametrize(
-    "told",
-    ["echo send some", "echo send 1; echo free 1000000; echo as tar; echo Welcome; cat", "echo send 1; yes 99999"],
-)
-def test_what_is_no_number_is_told(told: str, deploy_with: Callable[..., DeployResult]) -> None:
-    with pytest.raises(DeviceError, match=r'guard on cam tells "(some|Welcome|99999)"'):
-        deploy_with(told)
+@pytest.mark.parametrize("script", ["echo Welcome; cat", f"{say(WANTED)}\necho Welcome; cat", "yes Welcome"])
+def test_other_output_than_answers_is_shown(script: str, deploy_with: Callable[..., DeployResult]) -> None:
+    with pytest.raises(DeviceError, match='guard on cam printed "Welcome"'):
+        deploy_with(script)
 
 
-@pytest.mark.parametrize("told", ["", "echo send 0; echo free 9999; echo as tar; cat >/dev/null"])
-def test_a_bundle_is_there_only_when_that_was_told(told: str, deploy_with: Callable[..., DeployResult]) -> None:
-    with pytest.raises(DeviceError, match="ended without telling that the bundle is whole"):
-        deploy_with(told)
+@pytest.mark.parametrize("missing", [[[0, 1]], [[0, 0], [0, 0]], [[1, 0]], [[0]], [[0, 0, 0]], [[]], [[99999, 99999]]])
+def test_files_that_the_bundle_has_not_are_not_sent(
+    missing: list[list[int]], deploy_with: Callable[..., DeployResult]
+) -> None:
+    with pytest.raises(DeviceError, match="guard on cam asks for the files"):
+        deploy_with(say({**WANTED, "missing": missing}) + "; cat")
 
 
-def test_a_runtime_that_goes_away_is_brought_twice(
+@pytest.mark.parametrize("script", ["", say({**WANTED, "missing": []}) + "; cat >/dev/null"])
+def test_bundle_is_there_only_when_the_guard_says_so(script: str, deploy_with: Callable[..., DeployResult]) -> None:
+    with pytest.raises(DeviceError, match="ended before the bundle was complete"):
+        deploy_with(script)
+
+
+def test_runtime_that_goes_away_is_brought_twice(
     tmp_path: Path, bundle: Path, deploy_with: Callable[..., DeployResult]
 ) -> None:
     entries = tuple(list_tree(bundle))
     image = ShippedImage(form=Form.tree, file="0" * 64, path=bundle, size=0, entries=entries)
-    # Two arguments before the app's name; the runtime's is .images.
-    script = f'case $3 in .images) echo whole;; *) echo . >>{tmp_path}/asked; echo "image missing"; exit 9;; esac'
+    # The arguments: receive, the folder of apps, the app's name. The runtime's is .images.
+    missing = f"echo . >>{tmp_path}/asked; exit {ExitCode.image_missing:d}"
     with pytest.raises(DeviceError, match="is not there any more"):
-        deploy_with(script, image)
+        deploy_with(f"case $3 in .images) {say(COMPLETE)};; *) {missing};; esac", image)
     assert len((tmp_path / "asked").read_text().splitlines()) == 3
 
 
-def test_much_complaining_holds_nothing_up(deploy_with: Callable[..., DeployResult]) -> None:
-    """More than a pipe holds, before all that is sent was read; the last of it is what counts."""
+def test_bundle_is_activated_anew_after_its_runtime_was_mended(
+    tmp_path: Path, bundle: Path, deploy_with: Callable[..., DeployResult]
+) -> None:
+    entries = tuple(list_tree(bundle))
+    image = ShippedImage(form=Form.tree, file="0" * 64, path=bundle, size=0, entries=entries)
+    root = {"kind": "activated", "root": "/root"}
+    brought = f"touch {tmp_path}/brought; {say({**COMPLETE, 'mended': True})}"
+    done = deploy_with(
+        f"case $3 in .images) {brought};; *) [ -e {tmp_path}/brought ] || exit {ExitCode.image_missing:d}\n"
+        f'echo "$@" >{tmp_path}/asked\n{say(COMPLETE, root)};; esac',
+        image,
+    )
+    assert done.root == "/root"
+    assert " activate anew tree " in (tmp_path / "asked").read_text()
+
+
+def test_many_errors_of_the_guard_do_not_block_it(deploy_with: Callable[..., DeployResult]) -> None:
+    """More than a pipe takes, before all that is sent has been read. The last of them is shown."""
     flood = (
         "i=0; while [ $i -lt 4000 ]; do echo 'tar: a file that cannot be unpacked, in many words' >&2; i=$((i+1)); done"
     )
     with pytest.raises(DeviceError, match="did not come whole to cam: at last"):
-        deploy_with(
-            f"echo send 1; echo free 9999; echo as tar; echo 0; {flood}; cat >/dev/null; echo at last >&2; exit 3"
-        )
+        deploy_with(f"{say(WANTED)}\n{flood}; cat >/dev/null; echo at last >&2; exit {ExitCode.damaged:d}")
 
 
-def test_an_empty_guard_is_brought_again(tmp_path: Path, guard: Path) -> None:
-    """What a power cut leaves, and what a shell would run without complaint."""
+def test_empty_guard_is_brought_again(tmp_path: Path, guard: Path) -> None:
+    """A power cut leaves such a file, and a shell runs it without an error."""
     there = Guard(guard, str(tmp_path / "home"))
     with open_local(DEVICE) as device:
         path = Path(ensure_guard(device, there))
@@ -109,7 +130,7 @@ def test_an_empty_guard_is_brought_again(tmp_path: Path, guard: Path) -> None:
     assert path.read_bytes() == guard.read_bytes()
 
 
-# What another user has put there
+# Folders of other users.
 
 
 def plant_link(path: Path, elsewhere: Path) -> None:
@@ -130,7 +151,7 @@ Plant = Callable[[Path, Path], None]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """As /tmp is: everybody may write there, nobody may remove what is not his."""
+    """A place like /tmp: everybody may write there, and remove only what is their own."""
     place = tmp_path / "place"
     place.mkdir()
     place.chmod(0o1777)
@@ -139,7 +160,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder])
 @pytest.mark.parametrize("name", ["incamera", "incamera/.guard"])
-def test_nothing_is_run_from_what_another_user_made(
+def test_guard_in_a_folder_of_another_user_is_not_run(
     name: str, plant: Plant, tmp_path: Path, bundle: Path, guard: Path, place: Path
 ) -> None:
     there, elsewhere = Guard(guard, str(place)), tmp_path / "elsewhere"
@@ -156,7 +177,7 @@ def test_nothing_is_run_from_what_another_user_made(
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777])
-def test_our_own_is_used_and_owners_elsewhere_do_not_matter(
+def test_own_folder_is_used_and_owners_on_cards_and_shares_do_not_matter(
     mode: int, tmp_path: Path, bundle: Path, guard: Path, place: Path
 ) -> None:
     place.chmod(mode)
@@ -169,7 +190,7 @@ def test_our_own_is_used_and_owners_elsewhere_do_not_matter(
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder])
-def test_the_guard_writes_nothing_into_what_another_user_made(
+def test_guard_writes_nothing_into_a_folder_of_another_user(
     plant: Plant, tmp_path: Path, bundle: Path, guard: Path, place: Path
 ) -> None:
     """The guard itself may lie elsewhere."""
@@ -183,10 +204,10 @@ def test_the_guard_writes_nothing_into_what_another_user_made(
     assert not list((place / "incamera").iterdir())
 
 
-# What standing can end with
+# How activating can fail.
 
 
-def test_what_is_held_too_long_is_not_taken_for_another_deploy() -> None:
+def test_locked_roots_are_not_taken_for_another_deploy() -> None:
     message = "incamera-guard: another process has been at work for a minute in /tmp/incamera-roots"
     error = explain(LocalTransport(DEVICE), ExitCode.locked, message, "/tmp")
     assert not isinstance(error, CannotActivate)

@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include "files.h"
 #include "image.h"
+#include "json.h"
 #include "mounted.h"
 #include "output.h"
 #include "protocol.h"
@@ -180,14 +181,19 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
     return folder;
 }
 
-static bool tell_if_active(const char *bundle, const char *root) {
+static void answer_active(const char *root) {
+    begin_answer(ANSWER_ACTIVATED);
+    answer_text(KEY_ROOT, root);
+    end_answer();
+}
+
+static bool answer_if_active(const char *bundle, const char *root) {
     char *lines[2];
     /* Before the lock is taken, nobody has looked yet whose ROOTS are. */
     bool active = is_own_folder(ROOTS) && read_made_of(root, lines) && !strcmp(lines[0], bundle) && is_intact(lines[1]);
     if (active) {
         renew_root(root);
-        say(root);
-        say("\n");
+        answer_active(root);
     }
     return active;
 }
@@ -196,7 +202,7 @@ static bool tell_if_active(const char *bundle, const char *root) {
 static void activate(const char *bundle, bool anew) {
     const char *name = name_of(bundle);
     char *root = join_path(ROOTS, name), *app = parent_of(bundle);
-    if (!anew && tell_if_active(bundle, root))
+    if (!anew && answer_if_active(bundle, root))
         return;
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
@@ -206,28 +212,24 @@ static void activate(const char *bundle, bool anew) {
         char *program = join_path(bundle, "bin/python3");
         if (access(program, F_OK) < 0)
             fail(errno == ENOENT ? EXIT_IMAGE_DAMAGED : EXIT_UNREACHABLE, "there is no bundle in", bundle, errno == ENOENT ? 0 : errno);
-        say(bundle);
-        say("\n");
+        answer_active(bundle);
         return;
     }
     umask(022);
     take_roots_lock();
     /* Another may have been faster, and somebody runs from it already. */
-    if (!anew && tell_if_active(bundle, root))
+    if (!anew && answer_if_active(bundle, root))
         return;
     char *copy = join(text, "", "");
     struct image image = {0};
     parse_image(path, copy, &image);
     char *runtime = ensure_runtime(bundle, &image, anew);
     make_root(bundle, runtime, text, size, root);
-    say(root);
-    say("\n");
+    answer_active(root);
     /* The host need not wait for the rest. */
     if (fork() > 0)
         return;
-    for (int i = 0; i < 3; i++)
-        close(i);
-    setsid();
+    let_go_of_host();
     drop_roots(name, name_of(app));
     drop_images();
 }

@@ -165,10 +165,8 @@ void take_lease(const char *apps, const char *app, const char *owner, bool take_
         char *seconds = strsep(&next, " "), *other = strsep(&next, " ");
         /* Who deploys another app is told with that; a runtime is for any. */
         bool named = next && strcmp(other, app) && strcmp(other, IMAGES);
-        char *name = join(next ? next : "", named ? "\t" : "", named ? other : "");
-        if (!must_wait(&waited, PAUSE_MS, name, seconds ? strtol(seconds, NULL, 10) : 0))
+        if (!must_wait(&waited, PAUSE_MS, next ? next : "", named ? other : "", seconds ? strtol(seconds, NULL, 10) : 0))
             fail(EXIT_BUSY, "another deploy to this share is under way", NULL, 0);
-        free(name);
         free(rest);
     }
     free(before);

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "listing.h"
 #include "files.h"
+#include "json.h"
 #include "output.h"
 #include "protocol.h"
 #include "sha256.h"
@@ -133,18 +134,18 @@ bool is_whole(const char *root, const struct listing *wanted, bool trusted) {
     return whole;
 }
 
-/* guard verify FOLDER: tell which files of a bundle differ from its own listing, by their bytes. */
+/* guard verify FOLDER: reads all files of a bundle, and prints which of them differ from its listing. */
 int guard_verify(int argc, char **argv) {
     struct listing listing = {0};
     if (argc != 1 || !load_listing(&listing, argv[0], false))
         fail(EXIT_USAGE, "no bundle here:", argc ? argv[0] : "", 0);
-    int bad = 0;
+    begin_answer(ANSWER_VERIFIED);
+    begin_list(KEY_CHANGED);
     for (size_t i = 0; i < listing.count; i++)
         if (listing.entries[i].kind == ENTRY_LINK ? !links_to(listing.folder, &listing.entries[i])
-                                           : !is_sound(listing.folder, &listing.entries[i], false)) {
-            say(listing.entries[i].path);
-            say("\n");
-            bad = 1;
-        }
-    return bad;
+                                           : !is_sound(listing.folder, &listing.entries[i], false))
+            answer_text(NULL, listing.entries[i].path);
+    end_list();
+    end_answer();
+    return 0;
 }

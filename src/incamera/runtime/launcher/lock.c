@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "lock.h"
 #include "files.h"
+#include "json.h"
 #include "output.h"
 #include "protocol.h"
 #include "text.h"
@@ -20,13 +21,15 @@
 #define LOCK_WAIT_MS 120000
 #define LOCK_PAUSE_MS 20
 
-bool must_wait(int *waited, int pause, const char *owner, long seconds) {
+bool must_wait(int *waited, int pause, const char *owner, const char *app, long seconds) {
     if (*waited >= LOCK_WAIT_MS)
         return false;
     if (*waited % 1000 == 0) {
-        char *label = join("wait ", owner, "");
-        say_number(label, seconds);
-        free(label);
+        begin_answer(ANSWER_WAITING);
+        answer_text(KEY_OWNER, owner);
+        answer_text(KEY_APP, app);
+        answer_number(KEY_SECONDS, seconds > 0 ? (uint64_t)seconds : 0);
+        end_answer();
     }
     *waited += pause;
     struct pollfd input = {.fd = 0, .events = POLLIN};
@@ -82,7 +85,8 @@ void take_lock(const char *folder, const char *owner, bool take_over) {
         if (holder && take_over && waited % 2000 == 0)
             end_holder(holder);
         char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
-        if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", since ? (long)time(NULL) - strtol(since, NULL, 10) : 0))
+        long seconds = since ? (long)time(NULL) - strtol(since, NULL, 10) : 0;
+        if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", "", seconds))
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }
     write_holder(lock, owner);

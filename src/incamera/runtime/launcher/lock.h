@@ -7,7 +7,8 @@
 /* Take the lock of FOLDER for OWNER, once nobody else has it. If TAKE_OVER, the deploy that has it is ended. */
 void take_lock(const char *folder, const char *owner, bool take_over);
 
-/* Tell the host once a second for whom it waits, then wait for PAUSE ms. WAITED counts the ms; false when that is too long. */
-bool must_wait(int *waited, int pause, const char *owner, long seconds);
+/* Tell the host once a second who has been deploying APP for how many SECONDS, then wait for PAUSE ms. WAITED counts the
+   ms; returns false when that is too long. Where the host's end of standard input is closed, the program ends. */
+bool must_wait(int *waited, int pause, const char *owner, const char *app, long seconds);
 
 #endif

@@ -14,6 +14,7 @@ static int guard(int argc, char **argv) {
         int (*function)(int, char **);
     } verbs[] = {VERBS(VERB)};
     program_name = GUARD;
+    program_path = argv[0];
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
         if (!strcmp(argv[1], verbs[i].name))
             return verbs[i].function(argc - 2, argv + 2);

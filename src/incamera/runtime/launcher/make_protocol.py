@@ -10,6 +10,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REMARK = "Made by make_protocol.py of protocol.toml: change that, and run `python make_protocol.py`."
+TYPES = {"text": "str", "number": "int", "flag": "bool"}
+Table = Mapping[str, Any]
 
 
 def render() -> dict[str, str]:
@@ -18,7 +20,7 @@ def render() -> dict[str, str]:
     return {"protocol.h": "\n".join(as_c(table)) + "\n", "protocol.py": "\n".join(as_python(table)) + "\n"}
 
 
-def as_c(table: Mapping[str, Any]) -> Iterator[str]:
+def as_c(table: Table) -> Iterator[str]:
     yield f"/* {REMARK} */"
     yield "#ifndef PROTOCOL_H"
     yield "#define PROTOCOL_H"
@@ -33,8 +35,7 @@ def as_c(table: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "/* X(name, function) for each verb of the guard. */"
     yield "#define VERBS(X) \\"
-    verbs = [f'    X("{name}", guard_{name.replace("-", "_")})' for name in table["verbs"]]
-    yield " \\\n".join(verbs)
+    yield " \\\n".join(f'    X("{name}", guard_{name.replace("-", "_")})' for name in table["verbs"])
     yield ""
     yield "/* The kinds of entries in a listing. */"
     yield "enum {"
@@ -42,42 +43,91 @@ def as_c(table: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {name} = '{letter}',"
     yield "};"
     yield ""
+    yield "/* The kinds of answers, and the keys of their fields. */"
+    for name in table["answers"]:
+        yield f'#define ANSWER_{name.upper()} "{name}"'
+    parts = [*table["answers"].values(), *table["parts"].values()]
+    for name in sorted({name for part in parts for name in fields(part)}):
+        yield f'#define KEY_{name.upper()} "{name}"'
+    yield ""
     yield "#endif"
 
 
-def as_python(table: Mapping[str, Any]) -> Iterator[str]:
-    yield '"""What the host and the guard on a device have in common.'
-    yield ""
-    yield REMARK
-    yield '"""'
+def as_python(table: Table) -> Iterator[str]:
+    yield f'"""What the host and the guard on a device have in common.\n\n{REMARK}\n"""'
     yield ""
     yield "from __future__ import annotations"
     yield ""
+    yield "from collections.abc import Mapping"
+    yield "from dataclasses import dataclass"
     yield "from enum import IntEnum, StrEnum"
     yield "from typing import Final"
-    yield ""
-    yield ""
+    yield "\n"
     yield "class ExitCode(IntEnum):"
     yield '    """How the guard and the launcher end, when they do not succeed."""'
     yield ""
     for name, (number, meaning) in table["exit_codes"].items():
         yield f"    {name} = {number}"
         yield f'    """{meaning}"""'
-    yield ""
-    yield ""
+    yield "\n"
     yield "class Verb(StrEnum):"
     yield '    """What the guard is asked to do: its first argument."""'
     yield ""
     for name, meaning in table["verbs"].items():
         yield f'    {name.replace("-", "_")} = "{name}"'
         yield f'    """{meaning}"""'
-    yield ""
-    yield ""
+    yield "\n"
     for name, (value, meaning) in (table["names"] | table["numbers"]).items():
         yield f"{name}: Final = {json.dumps(value)}"
         yield f'"""{meaning}"""'
     for name, letter in table["entries"].items():
         yield f"{name}: Final = {json.dumps(letter)}"
+    yield "\n"
+    yield "class Answer:"
+    yield '    """What a verb of the guard prints: one JSON object of one of the kinds below."""'
+    yield ""
+    yield "    __slots__ = ()"
+    for section, bases in (("parts", ""), ("answers", "(Answer)")):
+        for kind, part in table[section].items():
+            yield "\n"
+            yield from as_class(kind, part, bases)
+    yield "\n"
+    yield "# Each kind's class, and the types of its fields."
+    for constant, section, base in (("PARTS", "parts", "object"), ("ANSWERS", "answers", "Answer")):
+        yield f"{constant}: Final[Mapping[str, tuple[type[{base}], Mapping[str, str]]]] = {{"
+        for kind, part in table[section].items():
+            types = {name: kind_of_field for name, (kind_of_field, _) in fields(part).items()}
+            yield f"    {json.dumps(kind)}: ({class_name(kind)}, {json.dumps(types)}),"
+        yield "}"
+
+
+def as_class(kind: str, part: Table, bases: str) -> Iterator[str]:
+    yield "@dataclass(frozen=True, kw_only=True, slots=True)"
+    yield f"class {class_name(kind)}{bases}:"
+    yield f'    """{part["about"]}"""'
+    for number, (name, (type_, meaning)) in enumerate(fields(part).items()):
+        if not number:
+            yield ""
+        yield f"    {name}: {python_type(type_)}"
+        yield f'    """{meaning}"""'
+
+
+def fields(part: Table) -> dict[str, tuple[str, str]]:
+    """Return the type and the meaning of each field."""
+    pairs = {name: text.partition(": ") for name, text in part.items() if name != "about"}
+    return {name: (type_, meaning) for name, (type_, _, meaning) in pairs.items()}
+
+
+def class_name(kind: str) -> str:
+    return kind.title().replace("_", "")
+
+
+def python_type(text: str) -> str:
+    if text.endswith("?"):
+        return f"{python_type(text[:-1])} | None"
+    if text.startswith("["):
+        return f"tuple[{python_type(text[1:-1])}, ...]"
+    return TYPES.get(text) or class_name(text)
 
 
 def main() -> None:

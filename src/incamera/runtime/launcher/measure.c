@@ -1,5 +1,6 @@
 /* How fast a place is: a few megabytes written through, and read again from where they lie. */
 #define _GNU_SOURCE
+#include "json.h"
 #include "output.h"
 #include "protocol.h"
 #include "text.h"
@@ -32,12 +33,13 @@ static void fill(unsigned char *data, size_t size) {
     }
 }
 
-static void tell(const char *label, long bytes, long began) {
+/* In bytes a second, for so many BYTES since BEGAN. */
+static void answer_speed(const char *key, long bytes, long began) {
     long spent = milliseconds() - began;
-    say_number(label, bytes / (spent > 0 ? spent : 1));
+    answer_number(key, (uint64_t)bytes * 1000 / (uint64_t)(spent > 0 ? spent : 1));
 }
 
-/* guard measure FOLDER BYTES: tells "write N" and "read N", in kilobytes a second. */
+/* guard measure FOLDER BYTES: prints how fast so many bytes are written there and read again. */
 int guard_measure(int argc, char **argv) {
     if (argc != 2)
         fail(EXIT_USAGE, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
@@ -57,8 +59,11 @@ int guard_measure(int argc, char **argv) {
             fail(EXIT_FAILED, "cannot write", path, error);
         }
     int kept = fsync(file), error = errno;
+    begin_answer(ANSWER_MEASURED);
     if (kept == 0)
-        tell("write", written, began);
+        answer_speed(KEY_WRITE, written, began);
+    else
+        answer_null(KEY_WRITE);
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     close(file);
     /* Opened anew: shares look up what they know of a file then. */
@@ -67,7 +72,10 @@ int guard_measure(int argc, char **argv) {
     for (ssize_t size; file >= 0 && (size = read(file, data, PIECE)) > 0 && milliseconds() - began < LONGEST_MS;)
         got += size;
     if (got)
-        tell("read", got, began);
+        answer_speed(KEY_READ, got, began);
+    else
+        answer_null(KEY_READ);
+    end_answer();
     unlink(path);
     if (kept < 0)
         fail(EXIT_FAILED, "cannot write", path, error);

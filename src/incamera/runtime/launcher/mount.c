@@ -1,7 +1,8 @@
-/* incamera-guard mount TYPE SOURCE TARGET and incamera-guard unmount TARGET, for network shares. The options come on
-   standard input, so that a password among them is in no process list. Both end with the kernel's own error number,
-   which tells the host what was wrong. */
+/* Network shares. Both verbs print the kernel's own error number, which tells the host what was wrong. */
+#include "json.h"
 #include "output.h"
+#include "protocol.h"
+#include "text.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -10,9 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int answer(int error, const char *what, const char *name) {
+    char *start = error ? join(what, " ", name) : NULL, *problem = error ? join(start, ": ", strerror(error)) : NULL;
+    begin_answer(ANSWER_MOUNTED);
+    answer_number(KEY_ERROR, (uint64_t)error);
+    answer_text(KEY_PROBLEM, problem);
+    end_answer();
+    return 0;
+}
+
+/* guard mount TYPE SOURCE TARGET: standard input brings the options, so that a password among them is in no list of
+   processes. */
 int guard_mount(int argc, char **argv) {
     if (argc != 3)
-        fail(255, "usage: incamera-guard mount", "TYPE SOURCE TARGET < OPTIONS", 0);
+        fail(EXIT_USAGE, "usage: incamera-guard mount", "TYPE SOURCE TARGET < OPTIONS", 0);
     static char options[4096]; /* the kernel takes one page */
     size_t used = 0;
     ssize_t got;
@@ -20,19 +32,20 @@ int guard_mount(int argc, char **argv) {
         used += (size_t)got;
     options[strcspn(options, "\n")] = 0;
     if (mkdir(argv[2], 0755) < 0 && errno != EEXIST)
-        fail(errno, "cannot make the folder", argv[2], errno);
+        return answer(errno, "cannot make the folder", argv[2]);
     if (mount(argv[1], argv[2], argv[0], MS_NOSUID | MS_NODEV | MS_NOATIME, options) < 0)
-        fail(errno, "cannot mount", argv[1], errno);
-    return 0;
+        return answer(errno, "cannot mount", argv[1]);
+    return answer(0, NULL, NULL);
 }
 
+/* guard unmount TARGET */
 int guard_unmount(int argc, char **argv) {
     if (argc != 1)
-        fail(255, "usage: incamera-guard unmount", "TARGET", 0);
+        fail(EXIT_USAGE, "usage: incamera-guard unmount", "TARGET", 0);
     /* Not by `umount`, which looks at the folder first, and waits for a server that is away. Forcing lets those go that
        wait already; the mount then disappears, though something may have a file open. */
     umount2(argv[0], MNT_FORCE | UMOUNT_NOFOLLOW);
     if (umount2(argv[0], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-        fail(errno, "cannot unmount", argv[0], errno);
-    return 0;
+        return answer(errno, "cannot unmount", argv[0]);
+    return answer(0, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "mounted.h"
 #include "files.h"
+#include "json.h"
 #include "output.h"
 #include "processes.h"
 #include "protocol.h"
@@ -302,13 +303,15 @@ bool drop_image(const char *folder) {
     return true;
 }
 
-/* Returns NULL when the image could be mounted and read. */
+static const char CANNOT_WRITE[] = "cannot write to /tmp";
+
+/* Returns what goes wrong, NULL when the image can be mounted and read. */
 static const char *try_image(const struct trial_image *trial, const char *folder) {
     char *path = join(folder, ".image", "");
     int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     unlink(path);
     if (file < 0 || !write_all(file, trial->data, trial->size) || ftruncate(file, 4096) < 0)
-        return "cannot write to /tmp";
+        return CANNOT_WRITE;
     const char *problem = NULL;
     if (!mount_file(file, folder)) {
         problem = strerror(errno);
@@ -325,32 +328,28 @@ static const char *try_image(const struct trial_image *trial, const char *folder
     return problem;
 }
 
-/* guard try-images: prints which compressions worked. */
+/* guard try-images: mounts a tiny image of each compression, reads it, and prints which ones worked. */
 int guard_try_images(int argc, char **argv) {
     (void)argv;
     if (argc)
         fail(EXIT_USAGE, "usage: incamera-guard try-images", NULL, 0);
     char folder[] = "/tmp/.incamera-trial-XXXXXX";
-    const char *problem = "cannot write to /tmp";
-    bool any = false;
-    if (mkdtemp(folder)) {
-        for (size_t i = 0; i < sizeof trial_images / sizeof *trial_images; i++) {
-            const char *found = try_image(&trial_images[i], folder);
-            if (found)
-                problem = found;
-            else {
-                any = true;
-                say("squashfs ");
-                say(trial_images[i].compression);
-                say("\n");
-            }
-        }
+    bool made = mkdtemp(folder), any = false;
+    const char *problem = made ? NULL : CANNOT_WRITE;
+    begin_answer(ANSWER_TRIED);
+    begin_list(KEY_SQUASHFS);
+    for (size_t i = 0; made && i < sizeof trial_images / sizeof *trial_images; i++) {
+        const char *found = try_image(&trial_images[i], folder);
+        if (!found)
+            answer_text(NULL, trial_images[i].compression);
+        any = any || !found;
+        problem = found ? found : problem;
+    }
+    end_list();
+    answer_text(KEY_PROBLEM, any ? NULL : problem);
+    answer_flag(KEY_PASSING, !any && problem == CANNOT_WRITE);
+    end_answer();
+    if (made)
         rmdir(folder);
-    }
-    if (!any) {
-        say("no squashfs: ");
-        say(problem);
-        say("\n");
-    }
     return 0;
 }

@@ -3,10 +3,11 @@
 #include "protocol.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-const char *program_name = "incamera";
+const char *program_name = "incamera", *program_path = "incamera";
 
 bool write_all(int descriptor, const void *data, size_t size) {
     const char *bytes = data;
@@ -19,6 +20,18 @@ bool write_all(int descriptor, const void *data, size_t size) {
         bytes += written, size -= (size_t)written;
     }
     return true;
+}
+
+void let_go_of_host(void) {
+    int nowhere = open("/dev/null", O_RDWR);
+    for (int i = 0; i < 3; i++)
+        if (nowhere < 0)
+            close(i);
+        else
+            dup2(nowhere, i);
+    if (nowhere > 2)
+        close(nowhere);
+    setsid();
 }
 
 _Noreturn void fail(int code, const char *first, const char *second, int error) {
@@ -46,19 +59,4 @@ _Noreturn void fail_at_place(const char *first, const char *second, int error) {
 
 _Noreturn void fail_in_ram(const char *first, const char *second, int error) {
     fail(error == ENOSPC ? EXIT_NO_MEMORY : EXIT_FAILED, first, second, error);
-}
-
-void say(const char *text) { write_all(1, text, strlen(text)); }
-
-void say_number(const char *label, long number) {
-    char digits[24], *start = digits + sizeof digits - 2;
-    strcpy(start, "\n");
-    if (number < 0)
-        number = 0;
-    do
-        *--start = (char)('0' + number % 10);
-    while (number /= 10);
-    *--start = ' ';
-    say(label);
-    say(start);
 }

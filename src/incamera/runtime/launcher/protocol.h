@@ -12,12 +12,12 @@ enum exit_code {
     EXIT_CANNOT_MOUNT = 7, /* The kernel cannot mount the image. */
     EXIT_UNREACHABLE = 8, /* The place does not answer: a card was pulled, or a share's server is away. */
     EXIT_IMAGE_MISSING = 9, /* The runtime that the bundle names is not there. */
-    EXIT_MENDED = 10, /* Success; what was there under that name was damaged and has been replaced. */
     EXIT_TAKEN = 11, /* Another user owns a folder that the guard needs. */
     EXIT_IMAGE_DAMAGED = 12, /* The bundle or its image is incomplete, or is not what its name says. */
     EXIT_NO_MEMORY = 13, /* There is too little RAM for the unpacked bundle. */
     EXIT_LOCKED = 14, /* Another process has changed the folders of links for a minute. */
     EXIT_READ_ONLY = 15, /* The place is mounted read-only. */
+    EXIT_NOT_SEEN = 16, /* The bundle that another computer wrote to the share did not appear here in time. */
     EXIT_NO_GUARD = 99, /* There is no guard. This is from the shell text that starts it. */
     EXIT_RUN_ENDED = 125, /* The run was ended before its program could start. */
     EXIT_CANNOT_EXECUTE = 126, /* The program is there but cannot be executed. */
@@ -47,6 +47,7 @@ enum exit_code {
     X("supervise", guard_supervise) \
     X("receive", guard_receive) \
     X("tidy", guard_tidy) \
+    X("adopt", guard_adopt) \
     X("verify", guard_verify) \
     X("activate", guard_activate) \
     X("deactivate", guard_deactivate) \
@@ -63,5 +64,44 @@ enum {
     ENTRY_EXECUTABLE = 'x',
     ENTRY_LINK = 'l',
 };
+
+/* The kinds of answers, and the keys of their fields. */
+#define ANSWER_ACTIVATED "activated"
+#define ANSWER_LISTED "listed"
+#define ANSWER_TRIED "tried"
+#define ANSWER_MEASURED "measured"
+#define ANSWER_VERIFIED "verified"
+#define ANSWER_MOUNTED "mounted"
+#define ANSWER_READY "ready"
+#define ANSWER_EXITED "exited"
+#define ANSWER_ENDED "ended"
+#define ANSWER_WAITING "waiting"
+#define ANSWER_WANTED "wanted"
+#define ANSWER_COMPLETE "complete"
+#define KEY_APP "app"
+#define KEY_BUNDLE "bundle"
+#define KEY_CHANGED "changed"
+#define KEY_COUNT "count"
+#define KEY_ERROR "error"
+#define KEY_FREE "free"
+#define KEY_GZIP "gzip"
+#define KEY_IMAGE_FROM "image_from"
+#define KEY_IMAGES "images"
+#define KEY_LEFT "left"
+#define KEY_MENDED "mended"
+#define KEY_MISSING "missing"
+#define KEY_MOUNTED "mounted"
+#define KEY_NAME "name"
+#define KEY_OWNER "owner"
+#define KEY_PASSING "passing"
+#define KEY_PREVIOUS "previous"
+#define KEY_PROBLEM "problem"
+#define KEY_READ "read"
+#define KEY_ROOT "root"
+#define KEY_ROOTS "roots"
+#define KEY_SECONDS "seconds"
+#define KEY_SQUASHFS "squashfs"
+#define KEY_USED "used"
+#define KEY_WRITE "write"
 
 #endif

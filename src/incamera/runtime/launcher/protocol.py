@@ -5,6 +5,8 @@ Made by make_protocol.py of protocol.toml: change that, and run `python make_pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -30,8 +32,6 @@ class ExitCode(IntEnum):
     """The place does not answer: a card was pulled, or a share's server is away."""
     image_missing = 9
     """The runtime that the bundle names is not there."""
-    mended = 10
-    """Success; what was there under that name was damaged and has been replaced."""
     taken = 11
     """Another user owns a folder that the guard needs."""
     image_damaged = 12
@@ -42,6 +42,8 @@ class ExitCode(IntEnum):
     """Another process has changed the folders of links for a minute."""
     read_only = 15
     """The place is mounted read-only."""
+    not_seen = 16
+    """The bundle that another computer wrote to the share did not appear here in time."""
     no_guard = 99
     """There is no guard. This is from the shell text that starts it."""
     run_ended = 125
@@ -63,6 +65,8 @@ class Verb(StrEnum):
     """Receive a bundle or a runtime: only what the device lacks."""
     tidy = "tidy"
     """Remove the bundles and runtimes that are not needed any more."""
+    adopt = "adopt"
+    """Activate a bundle that another computer wrote into a share that is mounted here."""
     verify = "verify"
     """Compare the files of a bundle with its listing."""
     activate = "activate"
@@ -118,3 +122,168 @@ RAM_RESERVE_PART: Final = 4
 ENTRY_FILE: Final = "f"
 ENTRY_EXECUTABLE: Final = "x"
 ENTRY_LINK: Final = "l"
+
+
+class Answer:
+    """What a verb of the guard prints: one JSON object of one of the kinds below."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRoot:
+    """A folder of links."""
+
+    name: str
+    """The name of the bundle."""
+    bundle: str | None
+    """The folder that holds the bundle. None: the folder of links is not whole."""
+    used: bool
+    """Whether a process runs from it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedImage:
+    """A runtime that was mounted or unpacked."""
+
+    name: str
+    """The digest of the runtime."""
+    mounted: bool
+    """Whether it is mounted. Otherwise it is unpacked."""
+    used: bool
+    """Whether a process uses it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activated(Answer):
+    """activate, receive, adopt: the bundle can be started."""
+
+    root: str
+    """The folder that it runs from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed(Answer):
+    """list: what has been activated."""
+
+    roots: tuple[ListedRoot, ...]
+    """The folders of links that bundles run from."""
+    images: tuple[ListedImage, ...]
+    """The runtimes in RAM_IMAGES."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried(Answer):
+    """try-images: which images the kernel mounts."""
+
+    squashfs: tuple[str, ...]
+    """The compressions that it can read."""
+    problem: str | None
+    """Why it mounts none."""
+    passing: bool
+    """Whether that may be different in a minute."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured(Answer):
+    """measure: how fast a place is."""
+
+    write: int | None
+    """Bytes a second. None: it could not be written."""
+    read: int | None
+    """Bytes a second. None: it could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified(Answer):
+    """verify: how a bundle differs from its listing."""
+
+    changed: tuple[str, ...]
+    """The paths of files and links that differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mounted(Answer):
+    """mount, unmount: how it ended."""
+
+    error: int
+    """The kernel's error number. 0: success."""
+    problem: str | None
+    """What went wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready(Answer):
+    """supervise: from now on the run is ended when its host is gone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exited(Answer):
+    """supervise: the run's first process has ended. Its children may go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended(Answer):
+    """supervise: the run has been ended."""
+
+    count: int
+    """How many processes were ended."""
+    left: int
+    """How many of them are left."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting(Answer):
+    """receive: another deploy is under way. Comes once a second."""
+
+    owner: str
+    """Who deploys. Empty where that is not known."""
+    app: str
+    """The other deploy's app. Empty: the same app."""
+    seconds: int
+    """How long the other deploy has been under way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted(Answer):
+    """receive: what the device lacks. The host sends the rest of the image, then an archive."""
+
+    missing: tuple[tuple[int, ...], ...]
+    """The first and the last number of consecutive entries in the listing."""
+    free: int | None
+    """The free space in bytes. None where that is not known."""
+    gzip: bool
+    """Whether the archive shall be compressed."""
+    image_from: int | None
+    """The first byte of the image that is missing. None: the image is not missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complete(Answer):
+    """receive: all of the bundle is there."""
+
+    previous: str
+    """The bundle that was the newest one before. Empty: the same one, or none."""
+    mended: bool
+    """Whether something there was damaged, and has been replaced."""
+
+
+# Each kind's class, and the types of its fields.
+PARTS: Final[Mapping[str, tuple[type[object], Mapping[str, str]]]] = {
+    "listed_root": (ListedRoot, {"name": "text", "bundle": "text?", "used": "flag"}),
+    "listed_image": (ListedImage, {"name": "text", "mounted": "flag", "used": "flag"}),
+}
+ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
+    "activated": (Activated, {"root": "text"}),
+    "listed": (Listed, {"roots": "[listed_root]", "images": "[listed_image]"}),
+    "tried": (Tried, {"squashfs": "[text]", "problem": "text?", "passing": "flag"}),
+    "measured": (Measured, {"write": "number?", "read": "number?"}),
+    "verified": (Verified, {"changed": "[text]"}),
+    "mounted": (Mounted, {"error": "number", "problem": "text?"}),
+    "ready": (Ready, {}),
+    "exited": (Exited, {}),
+    "ended": (Ended, {"count": "number", "left": "number"}),
+    "waiting": (Waiting, {"owner": "text", "app": "text", "seconds": "number"}),
+    "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "gzip": "flag", "image_from": "number?"}),
+    "complete": (Complete, {"previous": "text", "mended": "flag"}),
+}

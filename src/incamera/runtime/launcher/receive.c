@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "arrive.h"
 #include "files.h"
+#include "json.h"
 #include "lease.h"
 #include "listing.h"
 #include "lock.h"
@@ -15,54 +16,50 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Tell the numbers of the missing entries, a line each, all at once: each write becomes a packet. */
-static void say_missing(const struct listing *wanted, size_t missing) {
-    char *text = require_memory(malloc(missing * 12 + 1)), *end = text;
+/* Runs of missing entries, as pairs of numbers: most often all entries between two links are missing. */
+static void answer_missing(const struct listing *wanted) {
+    begin_list(KEY_MISSING);
     for (size_t i = 0; i < wanted->count; i++)
         if (wanted->entries[i].missing) {
-            char digits[12], *start = digits + sizeof digits;
-            size_t rest = i;
-            do
-                *--start = (char)('0' + rest % 10);
-            while (rest /= 10);
-            memcpy(end, start, (size_t)(digits + sizeof digits - start));
-            end += digits + sizeof digits - start;
-            *end++ = '\n';
+            begin_list(NULL);
+            answer_number(NULL, i);
+            while (i + 1 < wanted->count && wanted->entries[i + 1].missing)
+                i++;
+            answer_number(NULL, i);
+            end_list();
         }
-    write_all(1, text, (size_t)(end - text));
-    free(text);
+    end_list();
 }
 
-/* Tell what is missing, and take it from standard input: the rest of the image, then files in an archive. */
+/* Tell the host what is missing, and take it from standard input: the rest of the image, then files in an archive. */
 static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct shared_image *image, bool plain) {
-    size_t missing = 0;
+    bool missing = false;
     for (size_t i = 0; i < wanted->count; i++)
-        missing += wanted->entries[i].missing;
-    struct statvfs space;
-    say_number("send", (long)missing);
-    if (statvfs(apps, &space) == 0) {
-        uint64_t kilobytes = (uint64_t)space.f_bavail * space.f_frsize / 1024;
-        say_number("free", kilobytes < LONG_MAX ? (long)kilobytes : LONG_MAX); /* 32 bits count to 2 TiB */
-    } else
-        say("free unknown\n");
-    bool gzip = missing && !plain && has_program("gunzip");
-    say(gzip ? "as tar.gz\n" : "as tar\n");
+        missing = missing || wanted->entries[i].missing;
     if (image->file && !has_image(apps, image))
         open_image(apps, image);
+    bool gzip = missing && !plain && has_program("gunzip");
+    struct statvfs space;
+    begin_answer(ANSWER_WANTED);
+    answer_missing(wanted);
+    if (statvfs(apps, &space) == 0)
+        answer_number(KEY_FREE, (uint64_t)space.f_bavail * space.f_frsize);
+    else
+        answer_null(KEY_FREE);
+    answer_flag(KEY_GZIP, gzip);
     if (image->descriptor >= 0)
-        say_number("image", (long)image->offset);
-    else if (image->file && !image->folder)
-        say("image whole\n");
-    say_missing(wanted, missing);
+        answer_number(KEY_IMAGE_FROM, (uint64_t)image->offset);
+    else
+        answer_null(KEY_IMAGE_FROM);
+    end_answer();
     if (image->descriptor >= 0)
         receive_image(image);
     if (missing)
@@ -107,41 +104,70 @@ static void mend_listing(const char *final, const char *raw, size_t size) {
     free(path);
 }
 
-/* guard receive APPS APP NAME [plain] [keep] [verify] [take-over] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]: standard input brings the size
-   of a listing, the listing, and then, when we have told what is missing, the rest of the image and a tar archive with the
-   files, compressed unless `plain` or there is nothing here to unpack it with. `keep` leaves old bundles to `tidy`: it is
-   for folders that another computer runs from. `verify` reads every file that is here, where else a look at its size and time
-   will do. A runtime that is a tree comes beforehand, as the app `.images`. */
-int guard_receive(int argc, char **argv) {
-    bool plain = false, keep = false, verify = false, take_over = false, known = argc >= 3 && is_safe(argv[1]) && is_safe(argv[2]);
-    const char *owner = "";
-    struct shared_image image = {.descriptor = -1};
-    for (int i = 3; known && i < argc; i++) {
-        if (!strcmp(argv[i], "plain"))
-            plain = true;
-        else if (!strcmp(argv[i], "keep"))
-            keep = true;
-        else if (!strcmp(argv[i], "verify"))
-            verify = true;
-        else if (!strcmp(argv[i], "take-over"))
-            take_over = true;
+static void answer_complete(const char *previous, bool mended) {
+    begin_answer(ANSWER_COMPLETE);
+    answer_text(KEY_PREVIOUS, previous);
+    answer_flag(KEY_MENDED, mended);
+    end_answer();
+}
+
+/* Become `guard activate`. The locks are let go; a child that clears up keeps them. */
+static _Noreturn void become_activate(const char *folder, bool anew) {
+    char *words[] = {(char *)program_path, "activate", anew ? "--anew" : (char *)folder, anew ? (char *)folder : NULL, NULL};
+    signal(SIGPIPE, SIG_DFL);
+    execv("/proc/self/exe", words);
+    fail(EXIT_FAILED, "cannot start", program_path, errno);
+}
+
+struct options {
+    bool plain, keep, verify, take_over, activate, anew;
+    const char *owner;
+    struct shared_image image;
+};
+
+static bool read_options(int argc, char **argv, struct options *options) {
+    static const char *const names[] = {"plain", "keep", "verify", "take-over", "activate", "anew"};
+    bool *const flags[] = {&options->plain, &options->keep, &options->verify, &options->take_over, &options->activate, &options->anew};
+    for (int i = 0; i < argc; i++) {
+        size_t flag = 0;
+        while (flag < sizeof names / sizeof *names && strcmp(argv[i], names[flag]))
+            flag++;
+        if (flag < sizeof names / sizeof *names)
+            *flags[flag] = true;
         else if (!strcmp(argv[i], "owner") && i + 1 < argc)
-            owner = argv[++i];
+            options->owner = argv[++i];
         else if ((!strcmp(argv[i], "image") || !strcmp(argv[i], "tree")) && i + 2 < argc && is_safe(argv[i + 1])) {
-            image.folder = *argv[i] == 't';
-            image.file = argv[++i];
-            image.size = (off_t)strtoll(argv[++i], NULL, 10);
-            image.count = (size_t)image.size;
+            options->image.folder = *argv[i] == 't';
+            options->image.file = argv[++i];
+            options->image.size = (off_t)strtoll(argv[++i], NULL, 10);
+            options->image.count = (size_t)options->image.size;
         } else
-            known = false;
+            return false;
     }
-    if (!known)
-        fail(EXIT_USAGE, "usage: incamera-guard receive",
-             "APPS APP NAME [plain] [keep] [verify] [take-over] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]", 0);
+    return true;
+}
+
+#define USAGE "APPS APP NAME [plain] [keep] [verify] [take-over] [activate] [anew] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
+
+/* guard receive: standard input brings the size of a listing, the listing, and then, when we have told what is missing, the
+   rest of the image and a tar archive with the files.
+
+   plain       the archive is not compressed. Otherwise it is, unless there is nothing here to unpack it with.
+   keep        old bundles are left to `tidy`: for folders that another computer runs from
+   verify      every file that is here is read; otherwise its size and time must do
+   take-over   another deploy that is under way is ended
+   activate    go on as `activate`; with `anew`, as `activate --anew`
+   owner       the name that others are told who wait for us
+   image, tree the runtime, as a file of SIZE bytes, or as a tree that came beforehand, as the app `.images` */
+int guard_receive(int argc, char **argv) {
+    struct options options = {.owner = "", .image.descriptor = -1};
+    if (argc < 3 || !is_safe(argv[1]) || !is_safe(argv[2]) || !read_options(argc - 3, argv + 3, &options))
+        fail(EXIT_USAGE, "usage: incamera-guard receive", USAGE, 0);
     signal(SIGPIPE, SIG_IGN);
     umask(022);
     const char *apps = argv[0], *name = argv[2];
-    image.trusted = !verify;
+    struct shared_image *image = &options.image;
+    image->trusted = !options.verify;
     bool mended = false, is_image = !strcmp(argv[1], IMAGES);
     char *app = join_path(apps, argv[1]), *final = join_path(app, name), *partial = join(final, ".partial", "");
     size_t size = read_size_line();
@@ -157,27 +183,28 @@ int guard_receive(int argc, char **argv) {
         fail_at_place("cannot make", app, errno);
     free(lock_path);
     utimensat(AT_FDCWD, "/proc/self/exe", NULL, 0); /* see remove_guards */
-    take_lock(app, owner, take_over);
-    if (keep || is_shared(apps))
-        take_lease(apps, argv[1], owner, take_over);
-    char *previous = join(read_current(app), "", "");
-    int images = image.file ? share_images(apps) : -1;
-    bool whole = is_whole(final, &wanted, !verify), imaged = !image.file || has_image(apps, &image);
-    if (image.folder && !imaged) {
-        say("image missing\n");
+    take_lock(app, options.owner, options.take_over);
+    if (options.keep || is_shared(apps))
+        take_lease(apps, argv[1], options.owner, options.take_over);
+    const char *newest = read_current(app);
+    char *previous = join(strcmp(newest, name) ? newest : "", "", "");
+    int images = image->file ? share_images(apps) : -1;
+    bool whole = is_whole(final, &wanted, image->trusted), imaged = !image->file || has_image(apps, image);
+    if (image->folder && !imaged)
         return EXIT_IMAGE_MISSING;
-    }
     if (whole && is_image)
         mend_listing(final, raw, size);
     if (whole && imaged) {
-        if (!is_image && strcmp(previous, name))
-            switch_over(app, name, keep);
-        say("whole\n");
+        if (!is_image && strcmp(newest, name))
+            switch_over(app, name, options.keep);
+        answer_complete(previous, false);
+        if (options.activate)
+            become_activate(final, options.anew);
         return 0;
     }
     if (!whole)
-        start_partial(apps, partial, &wanted, raw, size, !verify);
-    receive_rest(apps, partial, &wanted, &image, plain);
+        start_partial(apps, partial, &wanted, raw, size, image->trusted);
+    receive_rest(apps, partial, &wanted, image, options.plain);
     if (!whole) {
         seal_files(partial, wanted.folder, &wanted);
         make_links(partial, wanted.folder, &wanted);
@@ -186,25 +213,19 @@ int guard_receive(int argc, char **argv) {
             remove_damaged(final);
     }
     if (!is_image)
-        switch_over(app, name, keep);
-    if (keep) {
-        char *told = join("previous ", strcmp(previous, name) ? previous : "", "\n");
-        say(told);
-        free(told);
-    }
-    say("done\n");
-    mended = mended || image.damaged;
+        switch_over(app, name, options.keep);
+    mended = mended || image->damaged;
+    answer_complete(previous, mended);
     close(images); /* the bundle names its image now */
     /* The host need not wait for the rest. The lock is inherited, and let go when that is done. */
-    if (keep || is_image || fork() > 0)
-        return mended ? EXIT_MENDED : 0;
-    close(0);
-    close(1);
-    close(2);
-    setsid();
-    remove_old(app, name, strcmp(previous, name) ? previous : NULL);
+    if (options.keep || is_image || fork() > 0) {
+        if (options.activate)
+            become_activate(final, mended || options.anew);
+        return 0;
+    }
+    let_go_of_host();
+    remove_old(app, name, *previous ? previous : NULL);
     remove_images(apps);
     remove_guards();
     return 0;
 }
-

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "roots.h"
 #include "files.h"
+#include "json.h"
 #include "mounted.h"
 #include "output.h"
 #include "processes.h"
@@ -159,28 +160,43 @@ void drop_images(void) {
         closedir(folder);
 }
 
-void list_roots(void) {
-    const char *places[] = {ROOTS, RAM_IMAGES};
-    for (int i = 0; i < 2; i++) {
-        DIR *folder = opendir(places[i]);
-        for (struct dirent *entry; folder && (entry = readdir(folder));) {
-            if (is_hidden(entry))
-                continue;
-            char *path = join_path(places[i], entry->d_name), *lines[2];
-            say(i ? "image " : "root ");
-            say(entry->d_name);
-            if (i)
-                say(is_mounted(path) ? " mounted" : " unpacked");
-            else if (read_made_of(path, lines)) {
-                say(" ");
-                say(lines[0]);
-                free(lines[0]);
-            } else
-                say(" ?");
-            say((i ? folder_in_use(path) : root_in_use(entry->d_name)) ? " used\n" : " idle\n");
+static void list_root(const char *path, const char *name) {
+    char *lines[2];
+    bool whole = read_made_of(path, lines);
+    begin_object();
+    answer_text(KEY_NAME, name);
+    answer_text(KEY_BUNDLE, whole ? lines[0] : NULL);
+    answer_flag(KEY_USED, root_in_use(name));
+    end_object();
+    if (whole)
+        free(lines[0]);
+}
+
+static void list_image(const char *path, const char *name) {
+    begin_object();
+    answer_text(KEY_NAME, name);
+    answer_flag(KEY_MOUNTED, is_mounted(path));
+    answer_flag(KEY_USED, folder_in_use(path));
+    end_object();
+}
+
+static void list_entries(const char *key, const char *place, void (*list)(const char *path, const char *name)) {
+    DIR *folder = opendir(place);
+    begin_list(key);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (!is_hidden(entry)) {
+            char *path = join_path(place, entry->d_name);
+            list(path, entry->d_name);
             free(path);
         }
-        if (folder)
-            closedir(folder);
-    }
+    end_list();
+    if (folder)
+        closedir(folder);
+}
+
+void list_roots(void) {
+    begin_answer(ANSWER_LISTED);
+    list_entries(KEY_ROOTS, ROOTS, list_root);
+    list_entries(KEY_IMAGES, RAM_IMAGES, list_image);
+    end_answer();
 }

@@ -4,6 +4,7 @@
    when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
    treats the children of a lost connection. */
 #include "files.h"
+#include "json.h"
 #include "output.h"
 #include "processes.h"
 #include "protocol.h"
@@ -67,6 +68,13 @@ int guard_run(int argc, char **argv) {
         fail(EXIT_USAGE, "usage: incamera-guard run FOLDER -- COMMAND...", NULL, 0);
     char *folder = argv[0];
     setsid(); /* fails where a terminal was given: then we lead a session already */
+    /* Some servers and shells leave signals ignored or blocked. `supervise` may pass one on as soon as it knows our number. */
+    static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        signal(plain[i], SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 
     char *pid = number_text(getpid());
     char *text = join(pid, " ", describe_self(pid));
@@ -79,13 +87,6 @@ int guard_run(int argc, char **argv) {
         fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
 
     setenv(RUN_VARIABLE, run_id(folder), 1);
-    /* Some servers and shells leave signals ignored or blocked. */
-    static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU};
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        signal(plain[i], SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     execvp(argv[2], argv + 2);
     fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot start", argv[2], errno);
 }
@@ -153,8 +154,10 @@ static void end_run(char *folder, const char *id, long grace) {
             nanosleep(&PAUSE, NULL);
     }
     remove_tree(folder);
-    say_number("ended", ended_count);
-    say_number("left", left);
+    begin_answer(ANSWER_ENDED);
+    answer_number(KEY_COUNT, (uint64_t)ended_count);
+    answer_number(KEY_LEFT, (uint64_t)left);
+    end_answer();
 }
 
 static long milliseconds_option(int argc, char **argv, const char *name, long otherwise) {
@@ -165,8 +168,8 @@ static long milliseconds_option(int argc, char **argv, const char *name, long ot
 }
 
 /* guard supervise FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end".
-   Tells "ready", then "exited" when the app's first process is gone: the channel of the app may stay open longer, where
-   children of the app hold it. At the end, tells how many processes were "ended" and how many are "left". */
+   Prints that it is ready, that the app's first process is gone (the app's channel may stay open longer, where its
+   children hold it), and at the end how many processes it ended. */
 int guard_supervise(int argc, char **argv) {
     if (argc < 1)
         fail(EXIT_USAGE, "usage: incamera-guard supervise FOLDER [--timeout MS] [--grace MS]", NULL, 0);
@@ -183,7 +186,8 @@ int guard_supervise(int argc, char **argv) {
     setsid();
     if (!make_parents(folder, 1) || mkdir(folder, 0700) < 0)
         fail(EXIT_FAILED, "cannot make", folder, errno);
-    say("ready\n");
+    begin_answer(ANSWER_READY);
+    end_answer();
 
     char line[64], pending[16] = "";
     size_t used = 0;
@@ -195,8 +199,10 @@ int guard_supervise(int argc, char **argv) {
             break;
         if (*pending && pass_signal(folder, id, pending))
             *pending = 0;
-        if (!exited && (exited = has_exited(folder)))
-            say("exited\n");
+        if (!exited && (exited = has_exited(folder))) {
+            begin_answer(ANSWER_EXITED);
+            end_answer();
+        }
         long pause = *pending ? 20 : 500;
         struct pollfd input = {.fd = 0, .events = POLLIN};
         int ready = poll(&input, 1, (int)(!exited && rest > pause ? pause : rest));

@@ -10,6 +10,7 @@ int guard_run(int argc, char **argv);        /* run.c */
 int guard_supervise(int argc, char **argv);  /* run.c */
 int guard_receive(int argc, char **argv);    /* receive.c */
 int guard_tidy(int argc, char **argv);       /* tidy.c */
+int guard_adopt(int argc, char **argv);      /* adopt.c */
 int guard_verify(int argc, char **argv);     /* listing.c */
 int guard_activate(int argc, char **argv);   /* activate.c */
 int guard_deactivate(int argc, char **argv); /* activate.c */
