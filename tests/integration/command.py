@@ -156,6 +156,10 @@ def incamera_process() -> Run:
     return run
 
 
+# A command may first build, and deploy to an emulated camera.
+COMMAND_SECONDS = 4 * PATIENCE_SECONDS
+
+
 class Running:
     """A command in a process of its own, whose output is read as it comes."""
 
@@ -181,10 +185,14 @@ class Running:
         return self.err.decode("utf-8", "replace")
 
     def await_output(self, text: str) -> None:
-        wait_until(lambda: text.encode() in self.out or self.process.poll() is not None, f"{text!r} is printed")
+        wait_until(
+            lambda: text.encode() in self.out or self.process.poll() is not None,
+            lambda: f"{text!r} is printed: {self.text}",
+            COMMAND_SECONDS,
+        )
         assert text.encode() in self.out, f"the command ended with {self.process.returncode}: {self.text}"
 
-    def finish(self, *, seconds: float = PATIENCE_SECONDS) -> int:
+    def finish(self, *, seconds: float = COMMAND_SECONDS) -> int:
         """Wait for the end and return the exit code. Fails the test, with a traceback of the command, if it hangs."""
         try:
             code = self.process.wait(seconds)

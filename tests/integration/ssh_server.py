@@ -18,6 +18,8 @@ import asyncssh
 
 from incamera.transport.device import Device, SshAddress
 
+from ..waiting import PATIENCE_SECONDS
+
 
 @dataclass
 class SshServer:
@@ -62,7 +64,7 @@ class SshServer:
         self._call(drop())
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=PATIENCE_SECONDS)
 
     async def _listen(self) -> None:
         server = self

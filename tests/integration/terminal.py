@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from ..waiting import PATIENCE_SECONDS
+from .command import COMMAND_SECONDS
 
 
 class Terminal:
@@ -55,7 +55,7 @@ class Terminal:
 
     def await_text(self, text: str) -> None:
         """Wait until *text* is shown, and forget all up to it."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + COMMAND_SECONDS
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
             self.read()
@@ -66,7 +66,7 @@ class Terminal:
 
         For Ctrl-C: readline misses a signal that comes in the moment before it waits for a key.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + COMMAND_SECONDS
         due = 0.0
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} was not shown: {self.shown!r}"
@@ -82,7 +82,7 @@ class Terminal:
 
     def finish(self) -> int:
         # What is still shown must be read, or the process would wait for it.
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + COMMAND_SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it did not end: {self.shown!r}"
             self.read()

@@ -33,7 +33,7 @@ from incamera.virtual.camera import (
 from incamera.virtual.forwarding import forward_service
 from incamera.virtual.start import ensure_virtual_trees, start_virtual
 
-from ..waiting import wait_until
+from ..waiting import PATIENCE_SECONDS, wait_until
 from .cameras import SMALL_PROFILE, inside
 from .reporter import QuietReporter
 
@@ -251,7 +251,7 @@ def test_interrupted_start_leaves_nothing(
     )
     wait_until(lambda: bool(set(qemus_of(store)) - before), "QEMU has started")
     starter.send_signal(number)
-    assert starter.wait(20) != 0
+    assert starter.wait(PATIENCE_SECONDS) != 0
     wait_until(lambda: set(qemus_of(store)) <= before, "QEMU has ended")
     wait_until(lambda: "halfway" not in [camera.name for camera in list_cameras(store)], "it is not listed")
     wait_until(lambda: not (store.root / "virtual" / "halfway").exists(), "its folder is removed")

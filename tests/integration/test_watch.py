@@ -15,7 +15,7 @@ from incamera.edit.changes import LONGEST_SECONDS, QUIET_SECONDS, UNFINISHED_SEC
 
 from ..waiting import wait_until
 from .cameras import inside, on
-from .command import Run, Running, command_environment, running
+from .command import COMMAND_SECONDS, Run, Running, command_environment, running
 from .paths import STORE
 from .project import write_project
 
@@ -50,7 +50,7 @@ class Watch:
             since = self.command.out[self._out :] + b"\n" + self.command.err[self._err :]
             return text.encode() in since or self.command.process.poll() is not None
 
-        wait_until(seen, f"{text!r} is printed; there is {self.printed[-3000:].decode()}", seconds=120)
+        wait_until(seen, lambda: f"{text!r} is printed: {self.printed[-3000:].decode()}", COMMAND_SECONDS)
         assert self.command.process.poll() is None, self.printed.decode()
 
     _out = _err = 0

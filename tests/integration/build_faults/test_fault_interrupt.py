@@ -153,8 +153,8 @@ def test_two_builds_at_the_same_time_give_the_same_bundle(place: Place, sound_st
         running("build", "--json", cwd=place.project, env=env) as one,
         running("build", "--json", cwd=place.project, env=env) as two,
     ):
-        assert one.finish(seconds=300) == 0, one.text
-        assert two.finish(seconds=300) == 0, two.text
+        assert one.finish() == 0, one.text
+        assert two.finish() == 0, two.text
     for build in (one, two):
         assert json.loads(build.out)["bundle"] == sound_store[1]
     assert Store(place.store).verify()[1] == []

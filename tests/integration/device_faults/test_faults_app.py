@@ -128,7 +128,7 @@ def test_app_ends_when_its_connection_ends(app: Path, camera: VirtualCamera, hom
             command.process.kill()
         else:
             command.process.send_signal(signal.SIGTERM)
-        code = command.finish(seconds=90)
+        code = command.finish()
     assert code == {"cut": 4, "frozen": 4, "kill-9": -9, "terminated": 143}[how], command.text
     if how in ("cut", "frozen"):
         assert "the connection to cut was lost" in command.text

@@ -19,6 +19,7 @@ from incamera.share.server import is_reachable
 from incamera.share.settings import ShareSettings
 from incamera.workflows.share import detach, forget_share, served
 
+from ...waiting import PATIENCE_SECONDS
 from ..cameras import SMALL_PROFILE, inside, on
 from ..command import processes_that_mention
 from ..paths import STORE
@@ -98,5 +99,5 @@ def test_serving_needs_no_root(context: Context, camera: VirtualCamera) -> None:
             assert (folder / "file").stat().st_uid == 65534
             detach(context, camera.name)
             server.stdin.close()
-            assert server.wait(20) == 0
+            assert server.wait(PATIENCE_SECONDS) == 0
         forget_share(context, NAME)

@@ -21,6 +21,7 @@ from incamera.transport.host_keys import UnknownHostKey, accept_key
 from incamera.transport.ssh import connect
 from incamera.tree import list_tree
 
+from ...waiting import PATIENCE_SECONDS
 from ..line import Line
 from ..ssh_server import SshServer
 
@@ -137,7 +138,7 @@ class Ends:
         os.close(self.streams.stdout)
         os.close(self.streams.stderr)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
         for descriptor in (self.stdin_reader, *self._readers):
             os.close(descriptor)
 

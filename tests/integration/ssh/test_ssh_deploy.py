@@ -17,6 +17,8 @@ from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import Shipment, plan_shipment
 from incamera.tree import list_tree
 
+from ...waiting import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
@@ -88,7 +90,7 @@ def test_simultaneous_deploys_wait_for_each_other(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
     assert sorted(result.files_sent for result in results) == [0, 0, 51]
     assert len({result.destination for result in results}) == 1
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import select
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from incamera.guard.program import Guard, ensure_guard
 from incamera.transport.protocols import Program
 from tests.programs import shell
 
-from ...waiting import wait_until
+from ...waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
@@ -136,24 +136,32 @@ def test_lost_connection_ends_every_process_of_the_run(
     wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
 
 
-def test_endless_output_waits_for_its_reader(session: Session, guard: Guard) -> None:
-    """Nobody reads: neither our memory nor the connection's buffers grow without end, and the run can be ended."""
-    import resource
-
+def test_endless_output_waits_for_its_reader(session: Session, guard: Guard, tmp_path: Path) -> None:
+    """While nobody reads, neither this process nor the connection's buffers grow; the run ends with the reader."""
     path = ensure_guard(session, guard)
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     results: list[int] = []
+    endless = shell(f"echo $$ >{tmp_path}/pid; exec yes")
     thread = threading.Thread(
-        target=lambda: results.append(run_app(session, path, shell("yes"), streams=Streams(null, writer, null)))
+        target=lambda: results.append(run_app(session, path, endless, streams=Streams(null, writer, null)))
     )
     thread.start()
-    time.sleep(1.5)
+    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the app runs")
+    pid = int((tmp_path / "pid").read_text())
+    seen: list[list[str]] = []
+
+    def waits() -> bool:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        seen.append([state[0], *state[11:13]])  # S: it sleeps; and the processor time that it has used
+        return len(seen) > 10 and seen[-1][0] == "S" and all(before == seen[-1] for before in seen[-10:])
+
+    wait_until(waits, "the app waits")
     assert thread.is_alive()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
     os.close(reader)  # as `head` does when it has seen enough
-    thread.join(20)
+    thread.join(PATIENCE_SECONDS)
     assert results == [128 + signal.SIGPIPE]
     os.close(writer)
     os.close(null)
@@ -211,7 +219,7 @@ def test_ctrl_c_interrupts_the_app(started: Callable[[str], subprocess.Popen[byt
     assert read_line(process) == b"here"
     process.send_signal(signal.SIGINT)
     assert read_line(process) == b"caught"
-    assert process.wait(20) == 9
+    assert process.wait(PATIENCE_SECONDS) == 9
 
 
 def test_second_ctrl_c_kills_the_app(started: Callable[[str], subprocess.Popen[bytes]]) -> None:
@@ -220,7 +228,7 @@ def test_second_ctrl_c_kills_the_app(started: Callable[[str], subprocess.Popen[b
     process.send_signal(signal.SIGINT)
     assert read_line(process) == b"caught"
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 128 + signal.SIGKILL
+    assert process.wait(PATIENCE_SECONDS) == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -228,7 +236,7 @@ def test_app_ends_with_the_tool(started: Callable[[str], subprocess.Popen[bytes]
     process = started("setsid sleep 1000 & echo $! $INCAMERA_RUN; sleep 1000")
     pid, run = read_line(process).decode().split()
     process.send_signal(number)
-    process.wait(20)
+    process.wait(PATIENCE_SECONDS)
     wait_until(lambda: not is_running(int(pid)), "its process ends")
     wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def test_fingerprint_on_the_command_line_is_compared(
     context = make_context(reporter, tmp_path, environment)
     shown = server.host_key.get_fingerprint()
     with (
-        pytest.raises(DeviceRefused, match=f"shows the key {shown}, not SHA256:other"),
+        pytest.raises(DeviceRefused, match=f"shows the key {re.escape(shown)}, not SHA256:other"),
         connected(context, server.device(), accept_key="SHA256:other"),
     ):
         pass
