@@ -1,1 +1,1 @@
-"""One file per command: words to values, one call, rendering."""
+"""One module for each command: parse the arguments, call a workflow, print the result."""

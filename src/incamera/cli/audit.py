@@ -21,11 +21,10 @@ def add_parser(commands: Any) -> None:
         "audit",
         execute,
         help="find out before upload what would not work in the camera",
-        description="Judge the project's bundle, or any wheel, .eap, folder or ELF file, against what a camera has.",
+        description="Check the project's bundle, or a wheel, an .eap, a folder or an ELF file, against the libraries "
+        "of a camera. Nothing is run, and without --device no camera is used.",
     )
-    parser.epilog = (
-        "The exit code is 1 when something cannot work. docs/reference/audit.md explains each kind of finding."
-    )
+    parser.epilog = "The exit code is 1 when there are errors. docs/reference/audit.md explains each kind of finding."
     parser.add_argument(
         "path",
         nargs="?",
@@ -35,13 +34,13 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     against = parser.add_mutually_exclusive_group()
-    against.add_argument("--profile", metavar="NAME", help="judge against this profile (see `virtual profiles`)")
-    against.add_argument("--device", metavar="NAME", help="ask this device what it has, and judge against that")
+    against.add_argument("--profile", metavar="NAME", help="check against this profile (see `virtual profiles`)")
+    against.add_argument("--device", metavar="NAME", help="check against the libraries of this device")
     parser.add_argument(
         "--graph",
         type=Path,
         metavar="FILE",
-        help="write which file needs which library: FILE.dot for Graphviz, FILE.html as tables",
+        help="write which file needs which library into FILE.dot, for Graphviz, or FILE.html, as tables",
     )
 
 
@@ -70,7 +69,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         write_output(arguments.graph, render(judged).encode())
     reports = [report for report, _ in judged]
     if arguments.json:
-        # The first report's fields stand at the top, where a script that builds for one target looks for them.
+        # The first report's fields are at the top level too, for scripts that build for one target.
         console.emit({**reports[0].to_json(), "reports": [report.to_json() for report in reports]})
     else:
         for report in reports:

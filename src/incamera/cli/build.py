@@ -22,9 +22,9 @@ def add_parser(commands: Any) -> None:
         commands,
         "build",
         execute,
-        help="make the bundle for each target, out of what is stale",
-        description="Make the bundle for each target: runtime and app, ready to run from any path in a camera. A lock "
-        "that no longer answers pyproject.toml is refused: `incamera lock` makes it anew.",
+        help="make the bundle for each target, unless it is up to date",
+        description="Make the bundle for each target: runtime and app, ready to run from any path in a camera. A "
+        "lockfile that does not match pyproject.toml is an error; `incamera lock` renews it.",
     )
     add_project_option(parser)
     add_target_option(parser)
@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
         "--form",
         metavar="FORM",
         choices=[form.value for form in Form if form is not Form.tree],
-        help="make the runtime's image, too, as a share or a card gets it: squashfs, archive",
+        help="also make the image of the runtime that is sent to a share or an SD card: squashfs, archive",
     )
 
 
@@ -70,13 +70,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         }
         for bundle, image, steps in built
     ]
-    # The first bundle's fields stand at the top, where a script that builds for one target looks for them.
+    # The first bundle's fields are at the top level too, for scripts that build for one target.
     console.emit({**documents[0], "bundles": documents})
     return 0
 
 
 def _build_image(context: Context, bundle: Bundle, form: Form) -> Image:
-    # Imported here, so that a build without one starts no later for it.
     from incamera.build.images import build_image  # lazy: start-up
 
     return build_image(context, bundle, form)

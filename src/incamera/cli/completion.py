@@ -1,4 +1,4 @@
-"""`incamera completion SHELL`: a script that completes our commands and options."""
+"""`incamera completion SHELL`: print a script that completes commands and options."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def add_parser(commands: Any) -> None:
         "completion",
         execute,
         help="print a completion script for your shell",
-        description='Print a completion script, to be read by the shell: eval "$(incamera completion bash)"',
+        description='Print a completion script. To use it, type: eval "$(incamera completion bash)"',
         json=False,
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell that will read it")
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell to complete in")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _mark_files(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments are paths: those that become one, or that are shown as one."""
+    """Have the arguments that are paths completed with file names."""
     import shtab  # lazy: start-up
 
     for action in parser._actions:

@@ -19,18 +19,19 @@ def add_parser(commands: Any) -> None:
         "debug",
         execute,
         help="run the app in the camera under a debugger",
-        description="Run the app in the camera under debugpy, and lead a port of this computer to it, for VS Code or "
-        "any other debugger that speaks its protocol. For `breakpoint()` in the terminal, `incamera run` is enough.",
+        description="Run the app in the camera under debugpy, and forward a port of this computer to it, for VS Code "
+        "or another debugger that uses the Debug Adapter Protocol. For `breakpoint()` in the terminal, use "
+        "`incamera run`.",
         json=False,
     )
-    parser.epilog = "The app's own arguments follow `--`, as in `incamera debug -- --verbose`."
+    parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera debug -- --verbose"
     add_deploying_options(parser)
     parser.add_argument("--port", type=int, default=5678, metavar="N", help="the port to attach to (default: 5678)")
-    parser.add_argument("--no-wait", action="store_true", help="let the app begin at once, attached or not")
+    parser.add_argument("--no-wait", action="store_true", help="start the app at once, before a debugger attaches")
     parser.add_argument(
         "--write-launch", action="store_true", help="write a configuration for VS Code, .vscode/launch.json"
     )
-    parser.add_argument("--show-launch", action="store_true", help="print that configuration, and do nothing else")
+    parser.add_argument("--show-launch", action="store_true", help="print that configuration and exit")
     parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
 
 

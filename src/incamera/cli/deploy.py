@@ -18,14 +18,15 @@ def add_parser(commands: Any) -> None:
         commands,
         "deploy",
         execute,
-        help="put the bundle into the camera, sending only what has changed",
-        description="Put the bundle into the camera: only what has changed, verified, switched over in one step.",
+        help="put the bundle into the camera; only changed files are sent",
+        description="Put the bundle into the camera. Only changed files are sent. They are verified before the new "
+        "bundle replaces the old one in one step.",
     )
     add_deploying_options(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read every file that is in the camera already, and mend what is damaged (default: look at size and time)",
+        help="read every file that is in the camera already, and replace damaged ones (default: check size and time)",
     )
 
 

@@ -14,23 +14,30 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("device", help="your cameras: add, list, look at", description="Your cameras.")
+    parser = commands.add_parser("device", help="your cameras: add, list, inspect", description="Your cameras.")
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     add = add_command(
         actions,
         "add",
         execute_add,
-        help="make a camera known by a name",
-        description="Make a camera known by a name. It is connected to at once, its host key shown to accept.",
+        help="add a camera under a name",
+        description="Add a camera under a name. incamera connects to it and asks you to accept its host key.",
     )
     add.add_argument("name", metavar="NAME", help="a Host of ~/.ssh/config, or any name if ADDRESS is given")
     add.add_argument("address", metavar="ADDRESS", nargs="?", help="[USER@]HOST[:PORT]")
     add.add_argument("--accept-key", metavar="FINGERPRINT", help="accept the host key with this SHA256 fingerprint")
-    add_command(actions, "list", execute_list, help="list the cameras that are known, and the virtual ones that run")
-    info = add_command(actions, "info", execute_info, help="look at a camera: architecture, libc, places, libraries")
-    info.add_argument("name", metavar="NAME", nargs="?", help="which (default: INCAMERA_DEVICE, else a virtual camera)")
+    add_command(actions, "list", execute_list, help="list your cameras and the running virtual ones")
+    info = add_command(
+        actions, "info", execute_info, help="show a camera's architecture, C library, places and libraries"
+    )
     info.add_argument(
-        "--no-speed", dest="speed", action="store_false", help="don't measure the places: nothing is written there"
+        "name", metavar="NAME", nargs="?", help="the camera (default: INCAMERA_DEVICE, else a virtual camera)"
+    )
+    info.add_argument(
+        "--no-speed",
+        dest="speed",
+        action="store_false",
+        help="do not measure how fast the places are: nothing is written to them",
     )
     remove = add_command(actions, "remove", execute_remove, help="forget a camera and its host key")
     remove.add_argument("name", metavar="NAME")
@@ -68,7 +75,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.emit({"devices": rows})
     elif not devices:
-        console.print("no device is known; add one with `incamera device add NAME`, or use a virtual camera")
+        console.print("no devices; add one with `incamera device add NAME`, or use a virtual camera")
     else:
         console.table(
             ("NAME", "ADDRESS", "KIND"),
@@ -144,5 +151,5 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:
-        console.print(f"forgot {arguments.name}")
+        console.print(f"removed {arguments.name} and its host key")
     return 0

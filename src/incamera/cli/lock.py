@@ -24,9 +24,9 @@ def add_parser(commands: Any) -> None:
         commands,
         "lock",
         execute,
-        help="choose the packages for each target, and write them down with their hashes",
+        help="choose the packages for each target, and write them into lockfiles, with hashes",
         description="Choose a version and a source (wheel, deb, sdist, emulated) for each package and target, and "
-        "write pylock.TARGET.toml. What was locked before stays where it still fits.",
+        "write pylock.TARGET.toml. Versions that are locked already are kept where they still fit.",
     )
     add_project_option(parser)
     add_target_option(parser)
@@ -34,12 +34,12 @@ def add_parser(commands: Any) -> None:
         "--upgrade",
         nargs="*",
         metavar="NAME",
-        help="choose the newest of these packages, or of all, whatever was locked before",
+        help="choose the newest versions of these packages, or of all when no NAME follows",
     )
     parser.add_argument(
         "--explain",
         metavar="NAME",
-        help="say why a package comes from its source, as the lockfile has it; change nothing",
+        help="show which version and source a package has in the lockfile, and why; change nothing",
     )
 
 
@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     targets = choose_targets(project, arguments.target)
     if arguments.explain is not None:
         if arguments.upgrade is not None:
-            raise UsageError("--explain changes nothing, so it does not go with --upgrade")
+            raise UsageError("--explain and --upgrade cannot be used together: --explain changes nothing")
         return _explain(console, context, project, targets, arguments)
     return _lock(console, context, project, targets, arguments)
 

@@ -28,17 +28,17 @@ def add_parser(commands: Any) -> None:
         commands,
         "logs",
         execute,
-        help="show again what earlier runs printed",
-        description="Show what a run printed, with the time of each line: the newest run of this project, or another. "
-        "The last runs of each project are kept on this computer.",
+        help="show the output of earlier runs",
+        description="Show what a run of this project printed, with the time of each line. The last runs of each "
+        "project are kept on this computer.",
     )
     add_project_option(parser)
     parser.add_argument("--list", action="store_true", help="list the runs that are kept")
     parser.add_argument("--run", type=int, metavar="N", help="show this run (default: the newest)")
     parser.add_argument(
-        "--since", metavar="TIME", help='leave out what is older: "90s", "10m", "2h", "14:30" or "2026-05-01 14:30"'
+        "--since", metavar="TIME", help='leave out older lines: "90s", "10m", "2h", "14:30" or "2026-05-01 14:30"'
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with what it prints, until it ends")
+    parser.add_argument("-f", "--follow", action="store_true", help="continue with new output until the run ends")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -58,21 +58,26 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"run": _describe(run), "lines": [asdict(line) for line in lines]})
         return 0
     for line in lines:
-        # What is followed has no end that a single document could wait for: a document for each line.
+        # With --follow, each line is a JSON document of its own, because the run has not ended.
         console.print(json.dumps({"schema": 1, **asdict(line)}) if arguments.json else _show(line, console))
     return 0
 
 
 def parse_since(text: str, now: float) -> float:
-    """Return the moment that *text* means: so long ago, a time of today, or a date. Raises UsageError."""
+    """Return the time that *text* means, in seconds since 1970: so long ago, a time of today, or a date.
+
+    Raises UsageError.
+    """
     today = datetime.fromtimestamp(now).date()
-    with suppress(OverflowError):  # longer ago than there were years
+    with suppress(OverflowError):  # longer ago than the year 1
         if match := _AGO.fullmatch(text.strip()):
             return now - timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
         for candidate in (text, f"{today.isoformat()} {text}"):
             with suppress(ValueError):
                 return datetime.fromisoformat(candidate).timestamp()
-    raise UsageError(f'"{text}" is no time', hint='write, for example, "10m", "2h", "14:30" or "2026-05-01 14:30"')
+    raise UsageError(
+        f'--since "{text}" is not a time', hint='write, for example, "10m", "2h", "14:30" or "2026-05-01 14:30"'
+    )
 
 
 def _show(line: Line, console: Console) -> str:
@@ -103,5 +108,5 @@ def _end(run: Run) -> str:
     if run.running:
         return "running"
     if run.ended is None or run.exit_code is None:
-        return "broken off"
+        return "interrupted"
     return f"{run.exit_code} after {run.ended - run.began:.1f} s"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Any) -> None:
     parser = add_command(commands, "new", execute, help="make a project: pyproject.toml, app.py, a test")
-    parser.add_argument("folder", metavar="NAME", help="the project's name, and its folder")
+    parser.add_argument("folder", metavar="NAME", help="the folder to make; its last part is the project's name")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are, and what they share."""
+"""The parser of the command line, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -14,30 +14,39 @@ from incamera.names import did_you_mean
 if TYPE_CHECKING:
     from incamera.deployment.request import DeployRequest
 
-# In the order of --help: the main job first. A name is that of its module in this package.
+# In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
     *("new", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
     *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion"),
 )
 
+_UNRECOGNIZED = "unrecognized arguments: "
+
 
 class Parser(argparse.ArgumentParser):
-    """Names the closest command or option when one is mistyped."""
+    """A parser whose errors end with a hint: the closest command or option, or what to type for help.
+
+    `hint_unknown` is the hint for an option that is unknown and similar to no other.
+    """
+
+    hint_unknown: str | None = None
 
     def error(self, message: str) -> Any:
-        typed, known = _what_was_typed(self, message)
+        typed, known = _mistyped(self, message)
+        hint = did_you_mean(typed, known) if typed else None
+        if hint is None and message.startswith(_UNRECOGNIZED):
+            hint = self.hint_unknown
         self.print_usage(sys.stderr)
-        hint = (did_you_mean(typed, known) if typed else None) or self.epilog
-        sys.stderr.write(f"error: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+        sys.stderr.write(f"error: {message}\nhint: {hint or f'`{self.prog} --help` shows what can be typed here'}\n")
         sys.exit(2)
 
 
 def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
-    """Return the parser of the commands *names*; fewer are made sooner."""
+    """Return the parser with the subparsers of the commands *names*. Fewer of them take less time at start-up."""
     parser = Parser(
         prog="incamera",
         description="Python, in camera: write an app on your computer; seconds later it runs inside an Axis camera.",
-        epilog="`incamera COMMAND --help` tells more. Without a device of your own, a virtual camera is used.",
+        epilog="`incamera COMMAND --help` describes a command. Without a camera of your own, a virtual one is used.",
         allow_abbrev=False,
     )
     parser.add_argument("-V", "--version", action="version", version=f"incamera {__version__}")
@@ -49,13 +58,13 @@ def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 def add_command(
     commands: Any, name: str, execute: Any, *, help: str, description: str | None = None, json: bool = True
-) -> argparse.ArgumentParser:
-    """Add the command *name*, carried out by *execute*(arguments, console), with the options that all have."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+) -> Parser:
+    """Add the command *name*, for which `execute(arguments, console)` is called, and the options that all have."""
+    parser: Parser = commands.add_parser(
         name, help=help, description=description or f"{help[0].upper()}{help[1:]}.", allow_abbrev=False
     )
     parser.set_defaults(execute=execute, parser=parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but results and errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only results, warnings and errors")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     return parser
@@ -73,13 +82,13 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="use this device (default: INCAMERA_DEVICE, the project's, else a virtual camera)",
+        help="use this device (default: INCAMERA_DEVICE, else the project's, else a virtual camera)",
     )
 
 
 def add_audit_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--no-audit", dest="audit", action="store_false", help="don't look first whether the bundle can run there"
+        "--no-audit", dest="audit", action="store_false", help="do not check first whether the bundle can run there"
     )
 
 
@@ -92,18 +101,17 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         "--form",
         metavar="FORM",
         choices=[form.value for form in Form],
-        help=f"as what to put it there: {', '.join(Form)} (default: what the place is best at)",
+        help=f"the form to put it there in: {', '.join(Form)} (default: the best one for the place)",
     )
     parser.add_argument(
         "--take-over",
         action="store_true",
-        help="end the deploy of somebody else that is under way, instead of waiting; with run --watch, their session, "
-        "too",
+        help="end a running deploy of another user instead of waiting; with run --watch, end their session too",
     )
 
 
 def add_deploying_options(parser: argparse.ArgumentParser) -> None:
-    """Add what all commands share that bring the bundle into a camera first."""
+    """Add the options of every command that deploys the bundle first."""
     add_project_option(parser)
     add_target_option(parser)
     add_device_option(parser)
@@ -112,7 +120,7 @@ def add_deploying_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_request(arguments: argparse.Namespace) -> DeployRequest:
-    """Return what the options of `add_deploying_options` ask for."""
+    """Return the deploy request that the options of `add_deploying_options` make."""
     from incamera.deployment.request import DeployRequest  # lazy: start-up
     from incamera.targets.form import Form, Kind
 
@@ -127,6 +135,7 @@ def parse_request(arguments: argparse.Namespace) -> DeployRequest:
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Return the parsed *arguments*. Prints an error and raises SystemExit(2) when they are wrong."""
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
     if arguments[:1] == ["python"]:
@@ -135,17 +144,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         arguments = _mark_other_arguments(parser, arguments)
     command, unknown = parser.parse_known_args(arguments)
     if unknown:
-        # Told by the command's own parser, which knows the options that are meant.
-        command.parser.error("unrecognized arguments: " + " ".join(unknown))
+        # By the command's own parser, which knows the options that may be meant.
+        command.parser.error(_UNRECOGNIZED + " ".join(unknown))
     return command
 
 
 def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """Put `--` before the first word that isn't ours, so that `incamera python -c …` works as `python -c …` does."""
-    ours = _options(parser, "python")
+    """Put `--` before the first argument for the interpreter, so that `incamera python -c …` works."""
+    own = _options(parser, "python")
     position = 1
-    while position < len(arguments) and arguments[position].partition("=")[0] in ours:
-        action = ours[arguments[position].partition("=")[0]]
+    while position < len(arguments) and arguments[position].partition("=")[0] in own:
+        action = own[arguments[position].partition("=")[0]]
         position += 1 if action.nargs == 0 or "=" in arguments[position] else 2
     if arguments[position : position + 1] == ["--"]:
         return arguments
@@ -153,23 +162,23 @@ def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list
 
 
 def _mark_other_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """Sort the words: ours first, then `--` and all others, as they came. So pytest's options need no `--`."""
-    ours = _options(parser, "test")
-    mine = arguments[:1]
+    """Move incamera's own options to the front, and put `--` before the others, so that pytest's need no `--`."""
+    known = _options(parser, "test")
+    own = arguments[:1]
     others: list[str] = []
     rest = iter(arguments[1:])
     for word in rest:
         if word == "--":
             others += rest
-        elif (action := ours.get(word.partition("=")[0])) is None:
+        elif (action := known.get(word.partition("=")[0])) is None:
             others.append(word)
         else:
-            mine.append(word)
+            own.append(word)
             if action.nargs != 0 and "=" not in word and (value := next(rest, None)) is not None:
-                mine.append(value)
-            if word == "-q":  # who wants us quiet wants that of pytest, too
+                own.append(value)
+            if word == "-q":  # makes pytest quiet too
                 others.append(word)
-    return [*mine, "--", *others]
+    return [*own, "--", *others]
 
 
 def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:
@@ -183,12 +192,12 @@ def make_console(arguments: argparse.Namespace) -> Any:
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
 
 
-def _what_was_typed(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
+def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
+    """Return the word that argparse's *message* complains about, and the words that are known in its place."""
     if "invalid choice: '" in message:
         choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
         return message.split("invalid choice: '")[1].split("'")[0], choices
-    if message.startswith("unrecognized arguments: "):
-        return message.split(": ", 1)[1].split()[0], [
-            option for action in parser._actions for option in action.option_strings
-        ]
+    if message.startswith(_UNRECOGNIZED):
+        word = message.removeprefix(_UNRECOGNIZED).split()[0].partition("=")[0]
+        return word, [option for action in parser._actions for option in action.option_strings]
     return "", []

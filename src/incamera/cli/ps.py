@@ -18,8 +18,8 @@ def add_parser(commands: Any) -> None:
         commands,
         "ps",
         execute,
-        help="what runs in the camera through this tool",
-        description="List the processes that run in the camera through this tool, from this computer or another.",
+        help="list the processes that incamera started in the camera",
+        description="List the processes that incamera started in the camera, from this computer or another one.",
     )
     add_project_option(parser)
     add_device_option(parser)
@@ -51,7 +51,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.emit({"device": device, "processes": rows})
     elif not processes:
-        console.info(f"nothing of ours runs on {device}")
+        console.info(f"no process that incamera started runs on {device}")
     else:
         table = [
             [str(p.pid), p.app or "–", p.role, f"{sample.uptime - p.began:.0f} s", format_bytes(p.resident), p.command]

@@ -17,15 +17,15 @@ def add_parser(commands: Any) -> None:
         commands,
         "python",
         execute,
-        help="the interpreter in the camera, with the app's packages",
-        description="Start the interpreter in the camera, with the app's packages; a real terminal where there is one.",
+        help="run the Python interpreter in the camera, with the app's packages",
+        description="Run the Python interpreter in the camera. It can import the app and its packages.",
         json=False,
     )
     add_deploying_options(parser)
     parser.add_argument(
         "--attach",
         action="store_true",
-        help="a console inside the app that runs with `incamera run`: its variables, its threads' stacks",
+        help="open a console inside the app that `incamera run` started: its variables, its threads' stacks",
     )
     parser.add_argument(
         "arguments", nargs="*", metavar="PYTHON ARGS", help="arguments for the interpreter: -c …, -m …, a file"
@@ -43,7 +43,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         from incamera.workflows.attach import attach_console
 
         if arguments.arguments:
-            raise UsageError("--attach takes no arguments for the interpreter: it is the app's, which runs already")
+            raise UsageError("--attach takes no arguments for the interpreter: the app's interpreter runs already")
         return attach_console(Context.open(console), project, device=arguments.device)
     return run_python(
         Context.open(console),

@@ -1,4 +1,4 @@
-"""`incamera run` and what it shares with `incamera python` and `incamera deploy`"""
+"""`incamera run`"""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ def add_parser(commands: Any) -> None:
         commands,
         "run",
         execute,
-        help="run the app in the camera, doing first whatever is stale",
-        description="Lock, fetch, build, audit, bundle and deploy what is stale, then run the app in the camera.",
+        help="run the app in the camera, after updating what is stale",
+        description="Run the app in the camera. Lock, build, audit and deploy run first, as far as they are stale.",
         json=False,
     )
-    parser.epilog = "The app's own arguments follow `--`, as in `incamera run -- --verbose`."
+    parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera run -- --verbose"
     add_deploying_options(parser)
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="run the app again whenever its files change, out of a process kept warm",
+        help="reload the app whenever its files change, from a fork server that has its packages imported",
     )
     parser.add_argument(
-        "--memory-limit", metavar="SIZE", help="with --watch, end the app when it takes more memory: 200M"
+        "--memory-limit",
+        metavar="SIZE",
+        help="with --watch, end the app when it uses more memory than SIZE, for example 200M",
     )
     parser.add_argument(
-        "--profile-startup", action="store_true", help="show where the time goes until the app's first output"
+        "--profile-startup", action="store_true", help="show how long each step until the app's first output takes"
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="with --profile-startup, print that as JSON; the app's output goes to stderr",
+        help="with --profile-startup, print the times as JSON; the app's output goes to standard error",
     )
     parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
 
@@ -52,15 +54,17 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     project = load_project(Path(arguments.project))
     if arguments.json and not arguments.profile_startup:
-        raise UsageError("--json goes with --profile-startup: what else `run` prints is the app's")
+        raise UsageError(
+            "--json works only with --profile-startup", hint="everything else that `incamera run` prints is the app's"
+        )
     if arguments.profile_startup:
         if arguments.watch:
-            raise UsageError("--profile-startup and --watch exclude each other: warm, an app starts in another way")
+            raise UsageError("--profile-startup and --watch cannot be used together: --watch starts the app by a fork")
         return _profile(arguments, console, Context.open(console), project)
     if arguments.watch:
         return _watch(arguments, Context.open(console), project)
     if arguments.memory_limit:
-        raise UsageError("--memory-limit goes with --watch", hint="incamera run --watch --memory-limit 200M")
+        raise UsageError("--memory-limit works only with --watch", hint="incamera run --watch --memory-limit 200M")
     return run_app(
         Context.open(console),
         project,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "share",
-        help="network shares: serve a folder to cameras, attach them",
+        help="network shares: serve a folder, have a camera mount it",
         description="Folders of this computer that cameras mount as their network share.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
@@ -26,25 +26,29 @@ def add_parser(commands: Any) -> None:
         "serve",
         execute_serve,
         help="serve a folder to cameras, until Ctrl-C",
-        description="Serve a folder to cameras, until Ctrl-C. SMB needs no root. What isn't said is as the last time.",
+        description="Serve a folder to cameras over SMB, until Ctrl-C. No root is needed. Options that are left out "
+        "keep the values that they had last time.",
     )
-    serve.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="what to serve (default: a new folder)")
-    serve.add_argument("--name", default="share", help="call it this (default: share)")
+    serve.add_argument(
+        "folder", metavar="FOLDER", nargs="?", type=Path, help="the folder to serve (default: a new one)"
+    )
+    serve.add_argument("--name", default="share", help="the share's name (default: share)")
     _add_options(
         serve,
-        address="listen on this address of yours (default: 127.0.0.1, for virtual cameras)",
-        port="listen on this port (default: the first free one from 4450; then that one again)",
+        address="listen on this address of this computer (default: 127.0.0.1, for virtual cameras)",
+        port="listen on this port (default: the same as last time; at first, the first free one from 4450)",
     )
     add = add_command(
         actions,
         "add",
         execute_add,
-        help="make a share of a server of your own known",
-        description="Make a share of a server of your own known: a folder that this computer has mounted, or serves.",
+        help="add a share of your own server",
+        description="Add a share of your own server. This computer must have the same folder, as a mount or because it "
+        "is the server.",
     )
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--folder", type=Path, help="where this computer has it")
-    add.add_argument("--path", help="what the server calls it (default: NAME)")
+    add.add_argument("--folder", type=Path, help="the share's folder on this computer")
+    add.add_argument("--path", help="the share's name or path on the server (default: NAME)")
     _add_options(add, address="the server's address", port="the server's port (default: 445, NFS: 2049)")
     add.add_argument("--protocol", choices=("smb", "nfs"), help="SMB, which AXIS OS mounts, or NFS (default: smb)")
     attach = add_command(
@@ -52,9 +56,9 @@ def add_parser(commands: Any) -> None:
         "attach",
         execute_attach,
         help="have a camera mount a share",
-        description="Have a camera mount a share, at /var/spool/storage/NetworkShare; again, if it went away.",
+        description="Have a camera mount a share at /var/spool/storage/NetworkShare. A mount that was lost is renewed.",
     )
-    attach.add_argument("name", metavar="NAME", nargs="?", help="which share (default: the only one)")
+    attach.add_argument("name", metavar="NAME", nargs="?", help="the share (default: the only one)")
     add_project_option(attach)
     add_device_option(attach)
     _add_api_options(attach)
@@ -62,8 +66,8 @@ def add_parser(commands: Any) -> None:
     add_project_option(detach)
     add_device_option(detach)
     _add_api_options(detach)
-    add_command(actions, "list", execute_list, help="list the shares that are known")
-    remove = add_command(actions, "remove", execute_remove, help="forget a share; its folder stays as it is")
+    add_command(actions, "list", execute_list, help="list the shares")
+    remove = add_command(actions, "remove", execute_remove, help="remove a share from the list; its folder is kept")
     remove.add_argument("name", metavar="NAME")
 
 
@@ -75,10 +79,17 @@ def _add_options(parser: argparse.ArgumentParser, *, address: str, port: str) ->
 
 
 def _add_api_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--api", metavar="URL", help="ask the camera's own web API at http://CAMERA; no root is needed")
-    parser.add_argument("--api-user", metavar="USER", default="root", help="an administrator there (default: root)")
     parser.add_argument(
-        "--api-password-file", metavar="FILE", type=Path, help="their password (default: INCAMERA_API_PASSWORD's)"
+        "--api", metavar="URL", help="use the camera's web API at http://CAMERA instead of SSH; root is not needed"
+    )
+    parser.add_argument(
+        "--api-user", metavar="USER", default="root", help="an administrator of the camera (default: root)"
+    )
+    parser.add_argument(
+        "--api-password-file",
+        metavar="FILE",
+        type=Path,
+        help="the administrator's password is the first line of FILE (default: the variable INCAMERA_API_PASSWORD)",
     )
 
 
@@ -91,22 +102,20 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.share import served
 
     context = Context.open(console)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # service managers send SIGTERM
     with served(context, arguments.name, _settings(arguments)) as (share, require_alive):
         if arguments.json:
             console.emit(_describe(share))
         else:
             password = f"{shares_folder(context) / share.name}.toml"
-            console.print(f'{share.folder} is {share.url}, user "{share.user}", password in {password}')
-            console.info(
-                f"have a camera mount it with `incamera share attach {share.name} --device NAME`; Ctrl-C ends it"
-            )
+            console.print(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
+            console.info(f"to mount it: incamera share attach {share.name} --device NAME; Ctrl-C ends the server")
         try:
             while True:
                 require_alive()
                 time.sleep(0.5)
         except KeyboardInterrupt:
-            console.info(f"{share.name} is served no more")
+            console.info(f"{share.name} is no longer served")
     return 0
 
 
@@ -145,7 +154,7 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
             }
         )
     else:
-        how = "now has" if attached.fresh else "has"
+        how = "mounted" if attached.fresh else "already has"
         console.print(f"{attached.device} {how} {attached.share.folder} at {attached.place}")
     return 0
 
@@ -178,7 +187,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"shares": [{**_describe(share), "answers": answers} for share, answers in shares]})
     elif not shares:
-        console.print("no share is known; serve a folder with `incamera share serve`")
+        console.print("no shares; serve a folder with `incamera share serve`")
     else:
         rows = [(s.name, s.url, str(s.folder), "yes" if answers else "no") for s, answers in shares]
         console.table(("SHARE", "ADDRESS", "FOLDER", "ANSWERS"), rows)
@@ -193,7 +202,7 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:
-        console.print(f"forgot {arguments.name}; its folder stays as it is")
+        console.print(f"removed {arguments.name}; its folder is kept")
     return 0
 
 

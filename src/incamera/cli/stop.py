@@ -17,12 +17,13 @@ def add_parser(commands: Any) -> None:
         commands,
         "stop",
         execute,
-        help="end the app in the camera, whoever started it",
-        description="End all runs of this project's app in the camera, whoever started them, with all their processes.",
+        help="end the app in the camera",
+        description="End all runs of this project's app in the camera, with all their processes, also runs that were "
+        "started from another computer.",
     )
     add_project_option(parser)
     add_device_option(parser)
-    parser.add_argument("--all", action="store_true", help="end the runs of every app, and of no project")
+    parser.add_argument("--all", action="store_true", help="end the runs of every app")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -41,5 +42,5 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         names = [f"{p.command if p.role.of_app else p.role} ({p.pid})" for p in ended]
         console.info(f"ended on {device}: {', '.join(names)}")
     else:
-        console.info(f"nothing of {'ours' if arguments.all or project is None else project.name} ran on {device}")
+        console.info(f"no run of {'any app' if arguments.all or project is None else project.name} to end on {device}")
     return 0

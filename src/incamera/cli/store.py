@@ -16,20 +16,26 @@ _DAY = 24 * 3600
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("store", help="look after the store", description="Look after the store.")
+    parser = commands.add_parser(
+        "store",
+        help="the store: path, verify, clean",
+        description="The store: the folder that keeps downloads and builds.",
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     add_command(actions, "path", execute_path, help="print where the store is")
-    add_command(actions, "verify", execute_verify, help="hash everything in the store again; remove what has changed")
+    add_command(
+        actions, "verify", execute_verify, help="check the hash of every file in the store, and remove damaged ones"
+    )
     clean = add_command(
         actions,
         "clean",
         execute_clean,
-        help="remove what was not used lately",
-        description="Remove what was not used lately. Devices and host keys are kept.",
+        help="remove files that were not used lately",
+        description="Remove files that were not used lately. Devices and host keys are kept.",
     )
     clean.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
     clean.add_argument(
-        "--days", type=_days, default=30, metavar="N", help="spare what was used in the last N days (30)"
+        "--days", type=_days, default=30, metavar="N", help="keep files that were used in the last N days (default: 30)"
     )
 
 
@@ -60,7 +66,7 @@ def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
 def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
 
-    # A negative age spares nothing, not even what was made this very second.
+    # A negative age includes files that were made within this second.
     freed = Context.open(console).store.clean(unused_for_seconds=-1 if arguments.all else arguments.days * _DAY)
     if arguments.json:
         console.emit({"freed_bytes": freed})

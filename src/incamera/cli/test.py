@@ -17,17 +17,25 @@ def add_parser(commands: Any) -> None:
         commands,
         "test",
         execute,
-        help="the project's pytest inside the camera",
-        description="Run the project's tests in the camera with pytest, which is brought there with what the "
-        "dependency group `test` names. Options that are not listed here are pytest's, and so is the exit code.",
+        help="run the project's tests in the camera, with pytest",
+        description="Run the project's tests in the camera with pytest. pytest and the packages of the dependency "
+        "group `test` are deployed with the app. Options that are not listed here go to pytest. The exit code "
+        "is pytest's.",
         json=False,
     )
     add_deploying_options(parser)
     parser.add_argument(
-        "--junit", "--junitxml", "--junit-xml", type=Path, metavar="FILE", help="write the results into this file, too"
+        "--junit",
+        "--junitxml",
+        "--junit-xml",
+        type=Path,
+        metavar="FILE",
+        help="also write the results into FILE, as JUnit XML",
     )
     parser.add_argument(
-        "--coverage", action="store_true", help="measure which lines run, and bring the data back as `.coverage`"
+        "--coverage",
+        action="store_true",
+        help="measure which lines run, and write the data into `.coverage` on this computer",
     )
     parser.add_argument("arguments", nargs="*", metavar="PYTEST ARGS", help="arguments for pytest: -k …, -x, a file")
 

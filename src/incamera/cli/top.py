@@ -25,18 +25,20 @@ def add_parser(commands: Any) -> None:
         "top",
         execute,
         help="what the app uses in the camera: processor, memory, threads, files",
-        description="Show what runs in the camera through this tool, and what it uses, until Ctrl-C; or record "
-        "where the app's time goes.",
+        description="Show the processes that incamera started in the camera and what they use, until Ctrl-C. With "
+        "--flame, record where the app spends its time.",
     )
     add_project_option(parser)
     add_device_option(parser)
-    parser.add_argument("--once", action="store_true", help="look once")
-    parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="look that often (default: 1)")
+    parser.add_argument("--once", action="store_true", help="print one sample and exit")
+    parser.add_argument(
+        "--every", type=float, default=1.0, metavar="SECONDS", help="the time between two samples (default: 1)"
+    )
     parser.add_argument(
         "--flame",
         type=Path,
         metavar="FILE",
-        help="record where the app's time goes: FILE.svg is a flame graph, FILE.json is for Speedscope",
+        help="record where the app spends its time: FILE.svg is a flame graph, FILE.json is for Speedscope",
     )
     parser.add_argument("--seconds", type=int, default=10, metavar="N", help="record for N seconds (default: 10)")
     parser.add_argument("--pid", type=int, metavar="N", help="record this process (default: the busiest app)")
@@ -49,7 +51,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.workflows.top import device_connection, watch_device
 
     if arguments.seconds < 1 or not arguments.every > 0:
-        raise UsageError("--seconds and --every must be more than nothing")
+        name = "--seconds" if arguments.seconds < 1 else "--every"
+        raise UsageError(f"{name} {getattr(arguments, name[2:])}: the number must be greater than 0")
     if arguments.flame is not None and arguments.flame.suffix not in (".svg", ".json"):
         raise UsageError(
             f"--flame {arguments.flame}: the name must end with .svg or .json",
@@ -68,7 +71,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
                 if arguments.json and arguments.once:
                     console.emit(document)
                 elif arguments.json:
-                    # It has no end that a single document could wait for: a document for each sample.
+                    # The samples have no end, so each one is a document of its own.
                     console.print(json.dumps({"schema": 1, **document}))
                 else:
                     show(_headline(sample, document["device"]), *_table(document["processes"]))
@@ -141,7 +144,9 @@ def _describe(sample: Sample, before: Sample | None, device: str) -> dict[str, A
 
 def _headline(sample: Sample, device: str) -> str:
     names = dict.fromkeys(process.app or process.command for process in sample.processes if process.role.of_app)
-    running = f"{', '.join(names)} {'runs' if len(names) == 1 else 'run'}" if names else "no app of ours runs"
+    running = (
+        f"{', '.join(names)} {'runs' if len(names) == 1 else 'run'}" if names else "no app that incamera started runs"
+    )
     return f"{device}: {running}, {format_bytes(sample.free)} of {format_bytes(sample.total)} RAM free"
 
 
@@ -149,7 +154,7 @@ def _table(processes: Sequence[dict[str, Any]]) -> tuple[Sequence[str], Sequence
     rows = [_row(process) for process in processes]
     if len({process["app"] for process in processes} - {""}) > 1:
         return _COLUMNS, rows
-    # The headline names the only app.
+    # The headline names the only app, so its column is left out.
     place = _COLUMNS.index("app")
     columns, *rows = [[*row[:place], *row[place + 1 :]] for row in (_COLUMNS, *rows)]
     return columns, rows

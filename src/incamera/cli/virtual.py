@@ -14,17 +14,29 @@ if TYPE_CHECKING:
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
-        "virtual", help="virtual cameras: start, stop, list", description="Virtual cameras, in QEMU, on loopback only."
+        "virtual",
+        help="virtual cameras: start, stop, list",
+        description="Virtual cameras, run by QEMU, reachable on this computer only.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
     start = add_command(actions, "start", execute_start, help="start a virtual camera; it runs until it is stopped")
-    start.add_argument("profile", nargs="?", metavar="PROFILE", help="what it behaves like (see `virtual profiles`)")
-    start.add_argument("--name", help="call it this (default: the profile's name)")
-    stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras; nothing of them is left")
-    stop.add_argument("names", nargs="*", metavar="NAME", help="which (default: the only one that runs)")
-    stop.add_argument("--all", action="store_true", help="stop every one")
-    add_command(actions, "list", execute_list, help="list the virtual cameras that run")
-    add_command(actions, "profiles", execute_profiles, help="list what a virtual camera can behave like")
+    start.add_argument(
+        "profile",
+        nargs="?",
+        metavar="PROFILE",
+        help="the camera and AXIS OS version to imitate (see `virtual profiles`)",
+    )
+    start.add_argument("--name", help="the camera's name (default: the profile's)")
+    stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
+    stop.add_argument("names", nargs="*", metavar="NAME", help="the camera (default: the only one that runs)")
+    stop.add_argument("--all", action="store_true", help="stop all of them")
+    add_command(actions, "list", execute_list, help="list the running virtual cameras")
+    add_command(
+        actions,
+        "profiles",
+        execute_profiles,
+        help="list the profiles: the AXIS OS versions and architectures that can be imitated",
+    )
 
 
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
@@ -38,7 +50,7 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({**_describe(camera), "resumed": camera.resumed, "seconds": round(camera.seconds, 3)})
     else:
         name = camera.name
-        console.print(f"{name} runs; use it with --device {name}, end it with `incamera virtual stop {name}`")
+        console.print(f"{name} is running; use it with --device {name}, stop it with `incamera virtual stop {name}`")
     return 0
 
 
@@ -51,13 +63,16 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     running = [camera.name for camera in list_cameras(store)]
     names = running if arguments.all else arguments.names or running
     if not arguments.all and not arguments.names and len(running) > 1:
-        raise UsageError("several run: " + ", ".join(running), hint="name one, or say --all")
+        raise UsageError(
+            "several virtual cameras are running: " + ", ".join(running),
+            hint=f"name one, as in `incamera virtual stop {running[0]}`, or stop all of them with --all",
+        )
     for name in names:
         stop_camera(store, name)
     if arguments.json:
         console.emit({"stopped": names})
     else:
-        console.print("stopped " + ", ".join(names) if names else "none was running")
+        console.print("stopped " + ", ".join(names) if names else "no virtual camera was running")
     return 0
 
 
@@ -69,7 +84,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"cameras": [_describe(camera) for camera in cameras]})
     elif not cameras:
-        console.print("no virtual camera runs; start one with `incamera virtual start`")
+        console.print("no virtual camera is running; start one with `incamera virtual start`")
     else:
         rows = [(c.name, c.profile, f"{c.ssh_user}@{c.ssh_host}:{c.ssh_port}", str(c.pid)) for c in cameras]
         console.table(("NAME", "PROFILE", "SSH", "PROCESS"), rows)

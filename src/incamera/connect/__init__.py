@@ -1,1 +1,1 @@
-"""Which device a command is about, and the open connection to it."""
+"""Choose the device that a command is about, connect to it, and mount its network share."""

@@ -1,4 +1,4 @@
-"""Which device a command is about: a virtual camera, a profile's, or one of the user's."""
+"""Choose the device that a command is about: a virtual camera or one of the user's cameras."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ def devices_folder(context: Context) -> Path:
 def choose_device(
     context: Context, name: str | None, *, project: Project | None = None, target: Target | None = None
 ) -> Device:
-    """Return the device called *name*: a running virtual camera, a profile (its camera is started), or the user's.
+    """Return the device called *name*: a running virtual camera, a profile, or a camera of the user.
 
-    Without a name: INCAMERA_DEVICE, the project's device, else a virtual camera for *target*, or the project's first.
+    For a profile, a virtual camera is started unless one runs. When *name* is None, the variable INCAMERA_DEVICE names
+    the device, else the project's setting. When neither does, the device is a virtual camera for *target*, or for the
+    project's first target. Raises UsageError for an unknown name.
     """
     name = name or context.environment.get("INCAMERA_DEVICE") or (project.device if project is not None else None)
     if name is None:
@@ -46,12 +48,12 @@ def choose_device(
 
 
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:
-    """Return the running virtual camera called *name*."""
+    """Return the running virtual camera called *name*, None if there is none."""
     return next((camera for camera in list_cameras(context.store) if camera.name == name), None)
 
 
 def ensure_virtual(context: Context, profile: Profile) -> Device:
-    """Return a running virtual camera of *profile*, started if none runs."""
+    """Return a running virtual camera of *profile*. One is started if none runs."""
     running = [camera for camera in list_cameras(context.store) if camera.profile == profile.name]
     return virtual_device(running[0] if running else start_virtual(context, profile))
 

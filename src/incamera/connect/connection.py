@@ -1,4 +1,4 @@
-"""An open connection to a device, with what is known of that device."""
+"""An open connection to a device, and the facts about the device that were read over it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """A connection to one device. What it is asked about the device is asked there once, and kept here.
+    """An open connection to one device. Each fact about the device is read once and kept.
 
-    `session` is the connection itself: programs to run, files to put and get.
+    `session` runs programs on the device and copies files to and from it.
     """
 
     def __init__(self, context: Context, session: Session) -> None:
@@ -48,19 +48,19 @@ class Connection:
 
     @property
     def facts(self) -> DeviceFacts:
-        """What the device is and has. Raises DeviceError where it cannot be asked."""
+        """The facts about the device: architecture, C library, places, tools. Raises DeviceError."""
         return self._facts or self.probe()
 
     def probe(self) -> DeviceFacts:
-        """Ask the device again, after something was mounted for instance."""
-        # Looking at a mount whose server is away may take minutes.
+        """Read the facts again, for example after a mount. Raises DeviceError."""
+        # Reading a mounted share whose server is down may take minutes.
         away = is_share_away(self._context, str(self.device))
         without = [path for path, kind in PLACES.items() if kind is Kind.share] if away else []
         self._facts = probe(self.session, cache=self._cache(), without=without)
         return self._facts
 
     def require_architecture(self) -> Architecture:
-        """Return the device's architecture. Raises DeviceUnsuitable where no camera has that."""
+        """Return the device's architecture. Raises DeviceUnsuitable when it is not one that cameras have."""
         architecture = Architecture.from_machine(self.facts.architecture)
         if architecture is None:
             raise DeviceUnsuitable(
@@ -69,16 +69,16 @@ class Connection:
         return architecture
 
     def guard(self, *, otherwise: str = "/tmp") -> Guard:
-        """Return the guard for the device, in the first place there that lets programs run, or else in *otherwise*."""
+        """Return the guard for the device, in the first place that lets programs run, else in *otherwise*."""
         home = next((place.path for place in self.facts.places if place.writable and place.executable), otherwise)
         return Guard(require_launcher(self.require_architecture()), home)
 
     def ensure_guard(self) -> str:
-        """Bring the guard to the device unless it is there. Returns its path on the device."""
+        """Upload the guard to the device unless it is there. Returns its path on the device."""
         return ensure_guard(self.session, self.guard())
 
     def forms(self) -> frozenset[Form]:
-        """Return the forms that a bundle can run from. They are tried on the device, once between two starts of it."""
+        """Return the forms that a bundle can run from. They are tried on the device once after each of its restarts."""
         forms = {Form.tree}
         if not self.facts.links_roots:
             return frozenset(forms)
@@ -89,28 +89,28 @@ class Connection:
         return frozenset(forms)
 
     def image_kinds(self, guard: Guard) -> tuple[str, ...]:
-        """Return the compressions of squashfs images that the device mounts: `zstd`, …"""
+        """Return the compressions of squashfs images that the device can mount, such as `zstd`."""
         path = ensure_guard(self.session, guard)
-        return ensure_images_tried(self.session, self.facts, path, cache=self._cache("trials"))
+        return ensure_images_tried(self.session, self.facts, path, cache=self._cache("capabilities"))
 
     def measure_speeds(self) -> dict[str, Speed]:
-        """Return the speeds of the device's places by their paths, measured once between two starts of it."""
-        path, cache = self.ensure_guard(), self._cache("trials")
+        """Return the speed of each place by its path. It is measured once after each restart of the device."""
+        path, cache = self.ensure_guard(), self._cache("capabilities")
         return {
             place.path: ensure_speed(self.session, self.facts, place, path, cache=cache) for place in self.facts.places
         }
 
     def read_libraries(self, sonames: Iterable[str]) -> LibraryTable:
-        """Read those of *sonames* that the device has, and the C library, which decides whose loader is used."""
+        """Return the device's libraries among *sonames*, and its C library, whose version decides which loader runs."""
         return ensure_libraries(self.session, self.facts, {*sonames, "libc.so.6"}, cache=device_cache(self._context))
 
     def _cache(self, what: str = "") -> Path:
-        # Virtual cameras resumed from one saved state have the same boot: only their addresses tell them apart.
+        # Virtual cameras resumed from one saved state have the same boot ID, but different addresses.
         return device_cache(self._context) / ".".join([self.device.identity, *filter(None, [what]), "json"])
 
 
 def device_cache(context: Context) -> Path:
-    """Return the folder that keeps what was found out about devices."""
+    """Return the folder that keeps facts about devices."""
     folder = context.store.root / "caches" / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -120,7 +120,7 @@ def device_cache(context: Context) -> Path:
 def connected(context: Context, device: Device, *, accept_key: str | None = None) -> Iterator[Connection]:
     """Connect to *device* for as long as the block lasts.
 
-    A device met for the first time is trusted when the user says so, or when its key has the fingerprint *accept_key*.
+    The host key of a new device is accepted when the user confirms it, or when its fingerprint is *accept_key*.
     Raises DeviceUnreachable, DeviceRefused.
     """
     known_hosts = known_hosts_file(devices_folder(context))
@@ -139,7 +139,7 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
 
 
 def _require_trust(context: Context, error: UnknownHostKey, fingerprint: str | None) -> None:
-    """Ask the user whether to trust the key that *error* has; with *fingerprint*, compare. Raises DeviceRefused."""
+    """Ask the user whether to trust the key of *error*, or compare it with *fingerprint*. Raises DeviceRefused."""
     key = error.key
     if fingerprint is None:
         if not context.reporter.confirm(

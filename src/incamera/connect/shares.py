@@ -1,4 +1,4 @@
-"""The network share that a device has mounted: which one it is, and how it is mounted and unmounted over SSH."""
+"""Mount and unmount a device's network share over SSH, and remember which share a device was attached to."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from incamera.share.values import Share
     from incamera.transport.session import Session
 
-_LOOKS_WITHIN_SECONDS = 10
+_READ_SECONDS = 10
 _SOON_SECONDS = 5
 # RAM, where every camera lets programs run.
 _GUARD_PLACE = "/tmp"
-_LOOK = Script("look", "cat /proc/mounts; echo == $SSH_CONNECTION; uname -m; id -un 2>/dev/null || id -u")
+_READ_MOUNTS = Script("read-mounts", "cat /proc/mounts; echo == $SSH_CONNECTION; uname -m; id -un 2>/dev/null || id -u")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attached:
-    """A device that has *share* mounted at *place*; `fresh`: only just now."""
+    """A device that has *share* mounted at *place*. `fresh` is true when this call mounted it."""
 
     device: str
     share: Share
@@ -48,65 +48,66 @@ class Attached:
 
 
 def attach_share(context: Context, session: Session, share: Share) -> Attached:
-    """Have the device of *session* mount *share* at its own place for that, unless it has."""
+    """Mount *share* on the device of *session* unless it is mounted. Raises DeviceError and its kinds, UsageError."""
     device = str(session.device)
     marker = ensure_marker(share)
     if not is_reachable(*share.local_address):
         raise _not_served(share, device)
-    there = _look(session)
-    address, port = _find_way(context, session, share, there)
-    plan = plan_mount(share, address=address, port=port, client=there.own)
+    state = _read_state(session)
+    address, port = _find_server_address(context, session, share, state)
+    plan = plan_mount(share, address=address, port=port, client=state.device_address)
     attached = Attached(device=device, share=share, place=PLACE, fresh=False)
-    if there.source is not None:
-        if there.source == plan.source and read_marker(session) == marker:
+    if state.source is not None:
+        if state.source == plan.source and read_marker(session) == marker:
             remember_attached(context, device, share.name)
             return attached
-        if there.source != plan.source and load_attached(_attached_file(context, device)) is None:
+        if state.source != plan.source and load_attached(_attached_file(context, device)) is None:
             raise DeviceError(
-                f"{device} has {there.source} mounted at {PLACE} already",
-                hint="that was not done here; `incamera share detach` takes it away",
+                f"{device} has {state.source} mounted at {PLACE} already",
+                hint="incamera on this computer did not mount it; "
+                f"to unmount it: incamera share detach --device {device}",
             )
-        _unmount(session, there)
+        _unmount(session, state)
     began = time.monotonic()
-    done = _mount(session, there, plan)
+    done = _mount(session, state, plan)
     if done.error in UNREACHABLE and time.monotonic() - began < _SOON_SECONDS:
-        # The kernel may have taken an older mount's connection, which was just ending: a second try has its own.
-        done = _mount(session, there, plan)
+        # The kernel may have reused the closing connection of an older mount. A second attempt opens its own.
+        done = _mount(session, state, plan)
     if done.error:
-        if find_virtual(context, device) is not None:  # its way to us has addresses that nobody else knows
+        if find_virtual(context, device) is not None:  # name the address that the user knows, not QEMU's
             address, port = share.local_address
         raise explain_mount(share, done.error, done.problem or "", device=device, address=address, port=port)
     if read_marker(session) != marker:
-        _unmount(session, there)
+        _unmount(session, state)
         raise DeviceUnsuitable(
-            f"what {device} mounts from {share.url} is not the folder {share.folder} of this computer",
-            hint="do the share's address and path lead to that folder?",
+            f"{device} mounted {share.url}, but that is not the folder {share.folder} of this computer",
+            hint=f"check the share's --address and --path, then add it again: incamera share add {share.name} …",
         )
     remember_attached(context, device, share.name)
     return replace(attached, fresh=True)
 
 
 def detach_share(context: Context, session: Session) -> str | None:
-    """Have the device of *session* unmount its network share. Returns what was mounted, None if nothing was."""
-    there = _look(session)
-    if there.source is not None:
-        _unmount(session, there)
+    """Unmount the network share of *session*'s device. Returns what was mounted, None if nothing was."""
+    state = _read_state(session)
+    if state.source is not None:
+        _unmount(session, state)
     name = str(session.device)
     remember_attached(context, name, None)
     if find_virtual(context, name) is not None:
         for protocol in Protocol:
             forward_service(context.store, name, protocol.port, None)
-    return there.source
+    return state.source
 
 
 def find_attached_share(context: Context, device: str) -> Share | None:
-    """Return the share that *device* was attached to from here; whether it still sees it is another question."""
+    """Return the share that this computer attached *device* to. The device may have lost it since."""
     name = load_attached(_attached_file(context, device))
     return load_shares(shares_folder(context)).get(name) if name else None
 
 
 def find_host_folder(context: Context, device: str) -> Path | None:
-    """Return the folder of this computer that *device* has as its network share, as far as is known here."""
+    """Return the folder of this computer that *device* was attached to, None if there is none or it is gone."""
     share = find_attached_share(context, device)
     return share.folder if share is not None and share.folder.is_dir() else None
 
@@ -114,7 +115,7 @@ def find_host_folder(context: Context, device: str) -> Path | None:
 def require_served(context: Context, device: str) -> None:
     """Raises DeviceUnreachable when *device* was attached to a share that is not served now.
 
-    Whatever looks at such a mount waits until it is: better to say so at once.
+    Otherwise every access to such a mount would block until the share is served again.
     """
     share = find_attached_share(context, device)
     if share is not None and share.served and not is_reachable(*share.local_address):
@@ -122,7 +123,7 @@ def require_served(context: Context, device: str) -> None:
 
 
 def is_share_away(context: Context, device: str) -> bool:
-    """Tell whether *device* was attached to a share that is not served now."""
+    """Return whether *device* was attached to a share that is not served now."""
     try:
         require_served(context, device)
     except DeviceUnreachable:
@@ -131,16 +132,16 @@ def is_share_away(context: Context, device: str) -> bool:
 
 
 def ensure_mounted(context: Context, session: Session) -> None:
-    """Mount again what the device was attached to and has lost, by a restart for instance."""
+    """Mount the share that the device was attached to again, if the device has lost it, for example by a restart."""
     share = find_attached_share(context, str(session.device))
     if share is not None:
         attach_share(context, session, share)
 
 
 def read_marker(session: Session) -> str | None:
-    """Return what the device finds in its share's file MARKER, None if that is not there, or cannot be read soon."""
-    with suppress(ConnectionLost):  # the mount hangs, or all does: the next command shows which
-        found = session.run(Program(("cat", f"{PLACE}/{MARKER}")), timeout=_LOOKS_WITHIN_SECONDS)
+    """Return the content of the file MARKER in the device's share. None when reading fails or takes too long."""
+    with suppress(ConnectionLost):  # the mount hangs, or the connection is lost: the next command shows which
+        found = session.run(Program(("cat", f"{PLACE}/{MARKER}")), timeout=_READ_SECONDS)
         return found.text.strip() if found.exit_code == 0 else None
     return None
 
@@ -148,38 +149,47 @@ def read_marker(session: Session) -> str | None:
 def _not_served(share: Share, device: str) -> DeviceUnreachable:
     return DeviceUnreachable(
         f"the share {share.name} ({share.url}) is not served now",
-        hint=f"start `incamera share serve --name {share.name}`, or `incamera share detach --device {device}`"
+        hint=f"serve it with `incamera share serve --name {share.name}`, or detach it with "
+        f"`incamera share detach --device {device}`"
         if share.served
-        else "is its server up, and on the network?",
+        else f"check that the server {share.address} is up and on the network",
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _There:
-    """A device as a share sees it: what is mounted at its place, its own address, and ours as it knows it."""
+class _State:
+    """What the device reports about its mount and its connection. Addresses are empty where it does not report them."""
 
     source: str | None
-    own: str
-    ours: str
+    device_address: str
+    host_address: str
     architecture: Architecture
     user: str
 
 
-def _look(session: Session) -> _There:
-    # The place itself is not looked at: that would wait for a server that is away.
-    text = session.require(_LOOK.program(), purpose="look at the mounts").decode("utf-8", "replace")
+def _read_state(session: Session) -> _State:
+    # The mount itself is not accessed: that would block while its server is down.
+    text = session.require(_READ_MOUNTS.program(), purpose="read the mounts").decode("utf-8", "replace")
     mounts, _, rest = text.rpartition("== ")
     connection, machine, user = [*rest.splitlines(), "", "", ""][:3]
-    ours, _, own, _ = [*connection.split(), "", "", "", ""][:4]
+    host_address, _, device_address, _ = [*connection.split(), "", "", "", ""][:4]
     architecture = Architecture.from_machine(machine)
     if architecture is None:
-        raise DeviceUnsuitable(f"{session.device} is a {machine} machine, and no camera")
+        raise DeviceUnsuitable(
+            f"{session.device} is a {machine} machine", hint="cameras are " + " or ".join(Architecture)
+        )
     found = find_mount(mounts)
-    return _There(source=found[0] if found else None, own=own, ours=ours, architecture=architecture, user=user)
+    return _State(
+        source=found[0] if found else None,
+        device_address=device_address,
+        host_address=host_address,
+        architecture=architecture,
+        user=user,
+    )
 
 
-def _find_way(context: Context, session: Session, share: Share, there: _There) -> tuple[str, int]:
-    """Return address and port at which the device finds the share's server."""
+def _find_server_address(context: Context, session: Session, share: Share, state: _State) -> tuple[str, int]:
+    """Return address and port at which the device reaches the share's server. Raises UsageError."""
     device = str(session.device)
     if find_virtual(context, device) is not None:
         forward_service(context.store, device, share.protocol.port, share.local_address)
@@ -188,42 +198,45 @@ def _find_way(context: Context, session: Session, share: Share, there: _There) -
         raise UsageError(
             f"{share.name} is served on {share.address}, which only this computer and virtual cameras can reach",
             hint=f"serve it on this computer's address in the camera's network: incamera share serve --name "
-            f"{share.name} --address {there.ours or 'ADDRESS'}",
+            f"{share.name} --address {state.host_address or 'ADDRESS'}",
         )
-    if share.on_all_addresses and not there.ours:
-        raise UsageError(f"{device} doesn't tell which of this computer's addresses it sees", hint="name it: --address")
-    return (there.ours if share.on_all_addresses else share.address), share.port
+    if share.on_all_addresses and not state.host_address:
+        raise UsageError(
+            f"{device} does not report from which address this computer connects to it",
+            hint=f"name it: incamera share serve --name {share.name} --address ADDRESS",
+        )
+    return (state.host_address if share.on_all_addresses else share.address), share.port
 
 
-def _ensure_guard(session: Session, there: _There) -> str:
-    """Bring the guard to a device that lets us mount. Returns its path."""
-    if there.user not in ("root", "0"):
+def _ensure_guard(session: Session, state: _State) -> str:
+    """Upload the guard to a device unless it is there. Returns its path. Raises DeviceRefused without root there."""
+    if state.user not in ("root", "0"):
         raise DeviceRefused(
-            f"{session.device} lets only root mount, and we are {there.user} there",
-            hint="AXIS OS mounts shares for you: `incamera share attach --api http://CAMERA`",
+            f"only root may mount on {session.device}, but the SSH login is {state.user}",
+            hint="let AXIS OS mount the share: incamera share attach --api http://CAMERA",
         )
-    return ensure_guard(session, Guard(require_launcher(there.architecture), _GUARD_PLACE))
+    return ensure_guard(session, Guard(require_launcher(state.architecture), _GUARD_PLACE))
 
 
-def _mount(session: Session, there: _There, plan: Mount) -> Mounted:
-    guard = _ensure_guard(session, there)
+def _mount(session: Session, state: _State, plan: Mount) -> Mounted:
+    guard = _ensure_guard(session, state)
     return mount(session, guard, kind=plan.kind, source=plan.source, target=PLACE, options=plan.options)
 
 
-def _unmount(session: Session, there: _There) -> None:
-    done = unmount(session, _ensure_guard(session, there), PLACE)
+def _unmount(session: Session, state: _State) -> None:
+    done = unmount(session, _ensure_guard(session, state), PLACE)
     if done.error:
         raise DeviceError(f"cannot unmount the share on {session.device}: {done.problem}")
 
 
 def remember_attached(context: Context, device: str, share: str | None) -> None:
-    """Write down that *device* was attached to *share*, or to none any more."""
+    """Save that *device* is attached to *share*, or, for None, that it is attached to no share."""
     with context.store.reporting_disk_errors():
         save_attached(_attached_file(context, device), share)
 
 
 def _attached_file(context: Context, device: str) -> Path:
-    """Where it is written down what *device* was attached to; a virtual camera takes that with it when it ends."""
+    """Return the file that names the share of *device*. A virtual camera's is removed with the camera."""
     if (folder := context.store.root / "virtual" / device).is_dir():
         return folder / "share"
     return shares_folder(context) / "attached" / device.replace(os.sep, "_")

@@ -1,1 +1,1 @@
-"""Where a bundle goes on a device, in which form, and how it gets there."""
+"""Choose the place and form of a bundle on a device, and put it there."""

@@ -1,4 +1,4 @@
-"""Act on a plan: send what the device lacks, and activate the bundle there."""
+"""Carry out a deploy plan: send the files that the device lacks, and activate the bundle."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A bundle that is active on a device, over a connection that is still open. It runs from `result.root`."""
+    """A bundle that is active on a device, and the open connection to it. The bundle runs from `result.root`."""
 
     connection: Connection
     bundle: Bundle
@@ -45,16 +45,17 @@ class Deployed:
 
     @property
     def app_folders(self) -> list[str]:
-        """The folders on the device by which Python may know the app's files."""
+        """The folders on the device that paths of the app's files may begin with, as in tracebacks."""
         return [f"{self.result.root}/app", f"{self.result.destination}/app"]
 
 
 def deploy_bundle(
     context: Context, connection: Connection, table: LibraryTable, bundle: Bundle, request: DeployRequest | None = None
 ) -> Deployed:
-    """Put *bundle* where it fits, or where *request* says. A place that proves too small is left for the next best.
+    """Deploy *bundle* to the best place that has room, or to the place that *request* names, and activate it.
 
-    Raises DeviceUnsuitable, DeviceError and its kinds; what ran before is harmed by none of them.
+    When the place turns out to be full, the next best one is tried; likewise the next form when one cannot be
+    activated. Raises DeviceUnsuitable, DeviceError and its kinds; the earlier bundle then stays active.
     """
     request = request or DeployRequest()
     device, facts = str(connection.device), connection.facts
@@ -76,7 +77,7 @@ def deploy_bundle(
                 if request.place is not None:
                     raise
                 context.reporter.info(f"{error}: trying the next place")
-                full[plan.place.path] = "is too full"
+                full[plan.place.path] = "is full"
             except CannotActivate as error:
                 if request.form is not None or (forms is not None and plan.form not in forms):
                     raise
@@ -118,11 +119,11 @@ def apply_deploy(
     def on_wait(other: Waiting) -> None:
         nonlocal waits
         waits += 1
-        if waits == 2:  # a second has gone: this is more than the clearing up after another deploy
-            owner, app = other.owner or "somebody", other.app or bundle.name
+        if waits == 2:  # after a second: the other deploy is doing more than clearing up
+            owner, app = other.owner or "another user", other.app or bundle.name
             context.reporter.info(
                 f"{owner} has been deploying {app} to {session.device}:{place} for {other.seconds} s: waiting; "
-                "--take-over would end that"
+                "--take-over would end that deploy"
             )
 
     def send(way: Way) -> DeployResult:
@@ -132,7 +133,7 @@ def apply_deploy(
 
             def progress(done: int, total: int) -> None:
                 nonlocal advance, shown
-                # How much will be sent is known once the device has looked at what it has.
+                # The device says first which files it has. Then the number of bytes to send is known.
                 if advance is None:
                     advance = bar.enter_context(step.progress(total))
                 advance(done - shown)
@@ -147,5 +148,5 @@ def apply_deploy(
                 step.note(f"written into {direct.folder}")
                 return result
             except NotSeen as error:
-                context.reporter.warn(f"{error}: sending it instead")
+                context.reporter.warn(f"{error}: sending it over the connection instead")
     return send(way)

@@ -1,8 +1,8 @@
-"""Bring a bundle to a device: only what it lacks, into a new folder, checked there, then switched over at once.
+"""Deploy a bundle: send the files that the device lacks into a new folder, check them there, and activate the bundle.
 
-The device's side of this is `incamera-guard receive`, a static program that is brought there first. It holds a lock,
-takes what is unchanged from the bundles that lie there, has `tar` unpack the rest, checks every file's digest and
-renames the folder. Whatever happens before that leaves only a `.partial` folder, from which the next deploy goes on.
+On the device, `incamera-guard receive` does the work, a static program that is uploaded first. It holds a lock, links
+unchanged files from the bundles that are there, unpacks the others with `tar`, checks the digest of every file and
+renames the folder. A deploy that breaks before the rename leaves a `.partial` folder, which the next deploy continues.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Transport
     from incamera.transport.session import Session
 
-# How often, a second apart, a device is asked whether it sees what was written into a folder that it has mounted.
+# How often, a second apart, a device checks whether it sees the files that were written into its mounted folder.
 LOOKS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeployResult:
-    """`destination` is the folder on the device in which the bundle now stands, `root` the one it runs from.
+    """What a deploy did. `destination` is the bundle's folder on the device, `root` the folder that it runs from.
 
-    They differ where the runtime is an image, mounted or unpacked: `root` then is whole, `destination` has the app.
+    They differ when the runtime is an image, mounted or unpacked: `root` then has runtime and app, `destination` only
+    the app. `files_sent` and `bytes_sent` (before compression) count what the device lacked.
     """
 
     destination: str
@@ -43,7 +44,7 @@ class DeployResult:
 
 
 def app_folder(place: str, app: str) -> str:
-    """Return where the bundles of *app* stand in *place* (`/tmp`, say)."""
+    """Return the folder that holds the bundles of *app* in *place*, `/tmp` for example."""
     return f"{place}/{FOLDER}/{app}"
 
 
@@ -56,12 +57,13 @@ def deploy(
     progress: Progress | None = None,
     on_wait: OnWait | None = None,
 ) -> DeployResult:
-    """Make *shipment* stand, whole, in a place of the device (the guard's, unless *way* says more), `current` its name.
+    """Send *shipment* to a place of the device and make it the app's `current` bundle.
 
-    Raises NoRoom, NotSeen, CannotActivate, DeviceError, ConnectionLost; what ran before is harmed by none of them.
+    The place is the guard's, unless *way* names another. *progress* is called with the bytes sent and the total.
+    Raises NoRoom, NotSeen, CannotActivate, DeviceError, ConnectionLost; the earlier bundle then stays active.
     """
     if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
-        raise UsageError(f'"{shipment.app}" is no name for an app')
+        raise UsageError(f'"{shipment.app}" cannot be the name of an app: it is the name of a folder in the camera')
     way = way or Way(place=guard.place)
     started = time.monotonic()
     receiver = Receiver(way.through or session, guard, way, progress, on_wait)
@@ -90,7 +92,7 @@ def _image_files(shipment: Shipment) -> int:
 
 
 async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
-    """Have the device adopt what was written into the folder behind its back. Returns where the bundle runs from."""
+    """Have the device adopt a bundle that this computer wrote into the mounted folder. Returns where it runs from."""
     adoption = Adoption(
         place=way.place,
         app=shipment.app,

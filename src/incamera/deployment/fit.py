@@ -1,4 +1,4 @@
-"""Whether a bundle can run on a device: the audit before a deploy, whose verdicts are kept."""
+"""Audit a bundle against a device before a deploy. Reports are cached."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def audit_bundle(bundle: Bundle, policy: Policy) -> tuple[Report, Simulation]:
-    """Judge *bundle* against what *policy* says that a device provides."""
+    """Return the report of *bundle* against *policy*, and the simulation of the loader that it is based on."""
     return audit(read_folder(bundle.path, name=f"{bundle.name} for {bundle.target}"), policy, target=bundle.target)
 
 
 def require_fit(context: Context, bundle: Bundle, facts: DeviceFacts, table: LibraryTable, *, device: str) -> None:
     """Raises DeviceUnsuitable with the first finding when the bundle cannot run on the device.
 
-    A verdict is kept and used again for as long as bundle, firmware and libraries are the same.
+    The report is cached for as long as bundle, firmware and libraries stay the same.
     """
     with context.reporter.step("audit") as step:
         path = _verdict_path(context, bundle, facts, table)
@@ -52,12 +52,12 @@ def require_fit(context: Context, bundle: Bundle, facts: DeviceFacts, table: Lib
         more = f" ({len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
         raise DeviceUnsuitable(
             f"{bundle.name} cannot run on {device}: {first.file} needs {first.needs}, there is {first.provides}{more}",
-            hint=f"{first.remedy}. `incamera audit --device {device}` shows all; --no-audit goes on regardless",
+            hint=f"{first.remedy}. All findings: incamera audit --device {device}. To deploy regardless: --no-audit",
         )
 
 
 def device_policy(facts: DeviceFacts, table: LibraryTable, architecture: Architecture, *, name: str) -> Policy:
-    """Return what the device provides, as far as its libraries were read."""
+    """Return the policy of the device: its loader, folders and libraries, as far as they were read."""
     unread = ElfFacts(machine=architecture.facts.elf_machine, bits=architecture.facts.bits).to_json()
     document = {
         "loader": facts.loader,

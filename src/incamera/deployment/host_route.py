@@ -1,4 +1,4 @@
-"""The short route to a camera's network share: this computer writes into the folder that the camera has mounted."""
+"""Deploy to a network share by writing into the folder of this computer that the camera has mounted."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def host_route(context: Context, connection: Connection, plan: DeployPlan, way: Way) -> Iterator[Way | None]:
-    """Yield *way* changed to write into this computer's folder that the device has mounted; None if there is none.
+    """Yield *way* changed to write into the folder of this computer that the device has mounted, else None.
 
-    Both sides must see the same marker in it.
+    None means that there is no such folder, or that both sides do not see the same marker in it.
     """
-    # A tree's links into the camera would be followed by the share's server, and lead into this host.
+    # The share's server would follow a tree's links into the camera and find files of this computer.
     suits = plan.place.kind is Kind.share and plan.form is not Form.tree
     folder = _find_folder(context, connection.facts, str(connection.device)) if suits else None
     guard = _host_guard(context) if folder is not None else None
@@ -51,16 +51,19 @@ def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | No
     try:
         here = (folder / MARKER).read_text("utf-8").strip()
     except OSError as error:
-        context.reporter.warn(f"cannot read {folder}: {error.strerror}: sending over the connection instead")
+        context.reporter.warn(f"cannot read {folder / MARKER}: {error.strerror}; sending over the connection instead")
         return None
     if here and here == facts.share:
         return folder
-    context.reporter.warn(f"{device} has not mounted {folder} any more: sending over the connection instead")
+    context.reporter.warn(f"{device} no longer has {folder} mounted; sending over the connection instead")
     return None
 
 
 def _host_guard(context: Context) -> Path | None:
-    """Return the guard for this computer, under a name by which it knows that it is one. None: there is none for it."""
+    """Return the path of the guard for this computer, None if there is none for its architecture.
+
+    The program acts as a guard because its file name begins with `incamera-guard`.
+    """
     try:
         data = require_launcher(platform.machine()).read_bytes()
     except InCameraError:

@@ -1,4 +1,4 @@
-"""Where on the device a bundle goes, in which form, and why: decided without asking the device anything."""
+"""Choose the place and the form of a bundle from facts about the device. Nothing here asks the device."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
 
 MEGABYTE = 1024 * 1024
-# An image is about two fifths of its tree; the device has the last word when the image's true size is known.
+# An image is about two fifths of its tree. The device checks again when the true size is known.
 _IMAGE_PART = 2
 
-# A thousand files far away cost a round trip each, one image a few; in RAM and flash files are as good.
+# On a share, each of a thousand files costs a round trip, an image only a few. In RAM and flash, files are as fast.
 _FORMS = {
     Kind.sdcard: (Form.squashfs, Form.archive, Form.tree),
     Kind.share: (Form.squashfs, Form.archive, Form.tree),
 }
-_PRAISE = {
+_REASONS = {
     Kind.ram: "RAM: fast, and spares the flash; empty after a restart",
     Kind.package: "flash, where apps live",
     Kind.sdcard: "the SD card",
     Kind.share: "the network share",
-    Kind.home: "nothing else is left",
+    Kind.home: "the home folder: no other place fits",
 }
 _ABSENT = {
-    Kind.ram: "no folder in RAM that it lets us see",
+    Kind.ram: "no folder in RAM that it shows to this login",
     Kind.package: "no folder for packages",
     Kind.sdcard: "no SD card: nothing is mounted there",
     Kind.share: "no network share: nothing is mounted there",
@@ -46,12 +46,12 @@ _REMEDIES = {
 
 
 class FormsUnknown(Exception):
-    """The plan depends on which forms the device can run from, and that was not said. Try it there, and plan again."""
+    """The plan depends on the forms that the device can run from. Try them there, and plan again with `forms`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeployPlan:
-    """Place and form of a bundle, and a few words why. `remount`: programs run there only once it is remounted exec."""
+    """Place and form of a bundle; `why` is for the user. `remount`: the place must be remounted with exec first."""
 
     place: Place
     form: Form
@@ -85,13 +85,12 @@ def plan_deploy(
     forms: frozenset[Form] | None = None,
     full: Mapping[str, str] | None = None,
 ) -> DeployPlan:
-    """Choose place and form for the bundle of *app*, *size* bytes on disk. Raises DeviceUnsuitable where none fits.
+    """Choose place and form for the bundle of *app*, *size* bytes on disk. Raises DeviceUnsuitable when none fits.
 
-    Where the app is already only what changed is sent, beside what is there, so that place is kept while it can be.
-    Else RAM goes first, which spares the flash and is fast, if it leaves the camera enough; then flash, SD card, share.
-    The request's place and form are the user's own choice, and no other is taken then. *forms* are those that the
-    device can run from; without them FormsUnknown is raised when they matter. *full* maps the paths of places that
-    proved unfit to the reason.
+    A place that already has the app comes first, because only changed files need to be sent there. Then RAM, which is
+    fast and spares the flash, if enough of it stays free; then flash, SD card, share. When the request names a place or
+    a form, no other is chosen. *forms* are those that the device can run from; without them, FormsUnknown is raised
+    when they matter. *full* has the paths of places that turned out not to fit, each with the reason.
     """
     to, form = request.place, request.form
     places = [place for place in facts.places if to is None or place.kind is to]
@@ -108,7 +107,7 @@ def plan_deploy(
             wrong = _find_problem(facts, place, one, 0 if here else size, size, forms)
             if wrong is None:
                 lacking = form is None and one is Form.tree and Form.squashfs in _FORMS.get(place.kind, ())
-                why = _explain(place, one, here=here, wished=to is not None, moved=bool(reasons), lacking=lacking)
+                why = _explain(place, one, here=here, chosen=to is not None, moved=bool(reasons), lacking=lacking)
                 remount = one is Form.tree and not place.executable
                 return DeployPlan(place=place, form=one, why=why, remount=remount)
             if one is (form or Form.tree):
@@ -118,18 +117,18 @@ def plan_deploy(
     if not any(place.writable and (place.executable or _can_remount(facts, place)) for place in places):
         raise DeviceUnsuitable(
             f"no place on {device} lets programs run: {detail}",
-            hint="as root, AXIS OS up to 11 can be told to: mount -o remount,exec PLACE; "
+            hint="as root on AXIS OS 11 or older, type in the camera: mount -o remount,exec PLACE; "
             "on later versions only an installed .eap can run",
         )
     raise DeviceUnsuitable(
         f"{device} has no place for {_megabytes(size)}: {detail}",
-        hint="remove what is not needed there, insert an SD card, attach a share (`incamera share attach`), "
+        hint="remove files that are not needed there, insert an SD card, attach a share (`incamera share attach`), "
         "or make the bundle smaller",
     )
 
 
 def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> str:
-    """Say in a few words what a place is good for, as `device info` shows it."""
+    """Return in a few words what *place* can be used for, as `device info` shows it."""
     if fault := _find_fault(place):
         return f"of no use: {fault}"
     if not place.executable:
@@ -149,7 +148,7 @@ def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> st
 
 
 def _find_fault(place: Place) -> str | None:
-    """What is wrong with the place for any bundle."""
+    """Return why no bundle fits in *place*, None if one may."""
     if "silent" in place.flags:
         return "does not answer"
     if "ro" in place.flags:
@@ -164,7 +163,10 @@ def _find_fault(place: Place) -> str | None:
 def _find_problem(
     facts: DeviceFacts, place: Place, form: Form, needed: int, size: int, forms: frozenset[Form] | None
 ) -> str | None:
-    """Why a bundle that takes *needed* bytes more, *size* when unpacked, cannot stand there in that form."""
+    """Return why a bundle does not fit in *place*, None if it does.
+
+    The bundle adds *needed* bytes to the place and has *size* bytes when unpacked.
+    """
     if form is Form.tree:
         if not place.executable and not _can_remount(facts, place):
             return f"is mounted noexec ({place.filesystem})"
@@ -173,13 +175,13 @@ def _find_problem(
         if forms is None:
             raise FormsUnknown
         if form not in forms:
-            return f"holds no {form} that the camera could {'mount' if form is Form.squashfs else 'unpack'}"
+            return f"cannot hold a {form}: the camera cannot {'mount' if form is Form.squashfs else 'unpack'} it"
     if place.free is not None and place.free < needed + SPACE_MARGIN:
         return f"has {_megabytes(place.free)} free"
     if form is Form.archive and _spare_memory(facts) < size:
-        return f"could keep it, but not RAM when it is unpacked, {_tell_memory(facts)}"
+        return f"has room, but the bundle would be unpacked into RAM, {_describe_memory(facts)}"
     if place.ram and needed and _spare_memory(facts) < needed:
-        return f"is RAM, {_tell_memory(facts)}"
+        return f"is RAM, {_describe_memory(facts)}"
     return None
 
 
@@ -195,21 +197,21 @@ def _spare_memory(facts: DeviceFacts) -> int:
     return facts.memory_available - _reserved(facts)
 
 
-def _tell_memory(facts: DeviceFacts) -> str:
+def _describe_memory(facts: DeviceFacts) -> str:
     free, reserved = _megabytes(facts.memory_available), _megabytes(_reserved(facts))
-    return f"of which {free} is free and {reserved} shall stay so"
+    return f"of which {free} is free and {reserved} must stay free"
 
 
-def _explain(place: Place, form: Form, *, here: bool, wished: bool, moved: bool, lacking: bool) -> str:
-    why = "as you wished" if wished else "it stands there already" if here else _PRAISE[place.kind]
-    if moved and not here and not wished:
+def _explain(place: Place, form: Form, *, here: bool, chosen: bool, moved: bool, lacking: bool) -> str:
+    why = "the place that was asked for" if chosen else "where the app is already" if here else _REASONS[place.kind]
+    if moved and not here and not chosen:
         why += ", the first with room"
     if form is Form.squashfs:
         return f"{why}; one file, mounted"
     if form is Form.archive:
         return f"{why}; one file, unpacked into RAM"
     if lacking:
-        return f"{why}; file by file, since this camera mounts no squashfs"
+        return f"{why}; as files, since this camera cannot mount squashfs"
     return why
 
 

@@ -1,4 +1,4 @@
-"""What the user asks of a deploy."""
+"""The options of a deploy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeployRequest:
-    """Where the project's bundle shall run, and how it gets there. None: whatever is best.
+    """The user's options for a deploy. None: incamera chooses.
 
-    `device` is a name, or a device that was chosen before; `target` a target's name. `place` and `form` overrule what
-    we would choose. With `audit` a bundle that cannot run there is refused. `take_over` ends another's deploy that is
-    under way. With `verify` every file that is on the device already is read, and repaired.
+    `device` is a name, or a device that was chosen before. `target` is a target's name. With `audit`, a bundle that
+    cannot run on the device is refused. `take_over` ends a deploy of another user instead of waiting for it. With
+    `verify`, every file that is on the device already is read and, if it is damaged, replaced.
     """
 
     device: str | Device | None = None
@@ -31,9 +31,9 @@ class DeployRequest:
 
 
 def local_owner() -> str:
-    """Return what others who use the same device are told of us: user and computer."""
+    """Return user and computer as other users of the same device see them, `anna@desk` for example."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        user = "somebody"
+        user = "unknown"
     return f"{user}@{socket.gethostname()}"

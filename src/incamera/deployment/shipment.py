@@ -1,4 +1,4 @@
-"""What a device is sent of a bundle, by the form that it shall have there."""
+"""Plan the files that are sent to a device, by the form of the bundle there."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def plan_shipment_for(
     images: Sequence[str] = (),
     step: Step | None = None,
 ) -> Shipment:
-    """Return the bundle as it shall stand on that device: with the newer of each library first.
+    """Return the shipment of *bundle* for a device. Of each library in bundle and device, the newer one is loaded.
 
-    *images* are the compressions of squashfs images that the device can mount (`zstd`, …).
+    *images* are the compressions of squashfs images that the device can mount, such as `zstd`.
     """
     plan = _plan_libraries(table, facts, bundle)
     if form is Form.tree and not facts.links_roots:

@@ -1,1 +1,1 @@
-"""The tables of contents: each brings the rooms together for one verb."""
+"""One module for each verb: what `incamera VERB` does, step by step."""

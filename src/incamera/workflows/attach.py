@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def attach_console(context: Context, project: Project, *, device: str | None) -> int:
-    """Let the user type Python that the running app evaluates, until Ctrl-D or the app's end. Raises DeviceError."""
+    """Let the user type Python that the running app evaluates, until Ctrl-D or the app's end. Returns 0.
+
+    Raises DeviceError.
+    """
     with connected(context, choose_device(context, device, project=project)) as connection:
         session = connection.session
         socket = _require_attach_socket(session, project)
@@ -49,7 +52,7 @@ def _require_attach_socket(session: Session, project: Project) -> AttachSocket:
         if socket.app == project.name:
             return socket
     names = sorted({socket.app for socket in sockets})
-    others = f"; these are: {', '.join(names)}" if names else ""
+    others = f"; these apps are: {', '.join(names)}" if names else ""
     raise DeviceError(
         f"{project.name} is not running in attachable mode on {session.device}{others}",
         hint="start it with `incamera run`, or `incamera run --watch`, in another terminal",

@@ -1,4 +1,4 @@
-"""audit: judge a bundle, or a file from elsewhere, against a camera that is there or a profile's data."""
+"""audit: find out what in a bundle or another file would not load in a camera, without running it there."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from incamera.runtime.bundle import Bundle
 
 Judged = tuple["Report", "Simulation"]
+"""The findings, and the simulation of the loader that they are based on."""
 
 
 def audit_project(
     context: Context, project: Project, *, device: str | None, profile: str | None, target: str | None
 ) -> list[Judged]:
-    """Judge the project's bundles, built if they are stale. Without a device, no camera is asked, nor started."""
+    """Audit the project's bundles; stale ones are built first. Without *device*, no camera is used."""
     if device is not None:
         return [_audit_on_device(context, project, device, target)]
     if profile is None and project.device in load_profiles():
@@ -51,8 +52,8 @@ def audit_project(
 
 
 def audit_file(context: Context, path: Path, *, device: str | None, profile: str | None, target: str | None) -> Judged:
-    """Judge what lies at *path*: a wheel, an .eap, a folder, an ELF file. Raises UsageError for anything else."""
-    wished = Target.parse(target) if target else None
+    """Audit the wheel, .eap, folder or ELF file at *path*. Raises UsageError for anything else."""
+    chosen = Target.parse(target) if target else None
     with context.reporter.step("audit") as step, open_subject(path) as subject:
         if device is not None:
             with connected(context, choose_device(context, device)) as connection:
@@ -61,8 +62,8 @@ def audit_file(context: Context, path: Path, *, device: str | None, profile: str
         elif profile is not None:
             policy = load_policy(profile)
         else:
-            policy = load_policy(default_profile(wished.architecture if wished else guess_architecture(subject)).name)
-        judged = audit(subject, policy, target=wished)
+            policy = load_policy(default_profile(chosen.architecture if chosen else guess_architecture(subject)).name)
+        judged = audit(subject, policy, target=chosen)
         step.note(f"{format_count(len(subject.objects), 'file')} against {policy.name}")
     return judged
 

@@ -1,4 +1,4 @@
-"""build: lock → fetch → build → bundle, each step only when it is stale."""
+"""build: lock, fetch, build and bundle. Each step runs only when its result is stale."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def build_bundle(context: Context, project: Project, target: Target, *, renew_lock: bool = True) -> Bundle:
-    """Return the project's bundle for *target*, and make only what is stale; without *renew_lock*, never the lock.
+    """Return the project's bundle for *target*. What is stale is made first; a stale lock only with *renew_lock*.
 
     Raises ConfigError, ResolveError, FetchError, BuildError, ToolFailed.
     """
     files = project_files(project.folder)
     app_digest = files_digest(project.folder, files)
-    # While the resolver works, the interpreter for byte-compiling is downloaded in the background.
+    # While the resolver works, the interpreter that byte-compiles is downloaded in the background.
     with Background(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
         lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
         key = bundle_key(project, lock, app_digest)

@@ -1,4 +1,4 @@
-"""debug: debugpy in the camera, reached through the connection that is there anyway."""
+"""debug: run the app under debugpy in the camera, and forward a local port to it over the SSH connection."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 5678  # debugpy's own
 CONFIGURATION = "incamera: attach"
-# debugpy needs so long where the processor is emulated.
+# debugpy starts that slowly in a virtual camera.
 _READY_SECONDS = 120
-# How often it is asked whether debugpy listens.
-_LOOK_SECONDS = 0.5
+# Between two checks whether debugpy listens.
+_POLL_SECONDS = 0.5
 _TABLE_BYTES = 1 << 20
 # What /proc/net/tcp calls the state of a socket that waits for connections.
 _LISTEN = "0A"
@@ -44,7 +44,7 @@ _LAY_OUT = Script(
     'rm -rf "$2" && mkdir -p "$2" && { cp -al "$1" "$2" 2>/dev/null || '
     '{ rm -rf "$2"; mkdir -p "$2" && cp -a "$1" "$2"; }; }',
 )
-_PORTS = (20000, 32000)  # below those that the kernel gives away itself
+_PORTS = (20000, 32000)  # below the range from which the kernel chooses ports itself
 
 
 def debug_app(
@@ -57,7 +57,10 @@ def debug_app(
     wait: bool = True,
     write_launch: bool = False,
 ) -> int:
-    """Run the app under debugpy, waiting for a debugger if *wait*. Returns its exit code."""
+    """Run the app under debugpy, reachable at *port* of this computer. Returns the app's exit code.
+
+    With *wait*, the app starts when a debugger attaches. With *write_launch*, VS Code's launch.json is written first.
+    """
     require_free(port)
     configuration = launch_configuration(project, port)
     if write_launch:
@@ -88,7 +91,7 @@ def debug_app(
         ):
             context.reporter.info(
                 f"attach a debugger to 127.0.0.1:{port}"
-                + ("; the app begins then" if wait else "")
+                + ("; the app starts then" if wait else "")
                 + f" (in VS Code: F5, “{CONFIGURATION}”"
                 + (")" if write_launch else ", which `incamera debug --write-launch` writes)")
             )
@@ -97,14 +100,15 @@ def debug_app(
 
 @contextmanager
 def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
-    """The app in *folder*, as links where they can be, until the block is left.
+    """Have the app in *folder* while the block runs, as hard links where the file system allows them.
 
-    A bundle's folder is another after each edit; debuggers are told this one once.
+    The folder of a bundle changes with each edit. A debugger's path mapping names this one, which stays.
     """
     # Two debug sessions would share this folder: starting a second would delete the first's files.
     if not session.run(_IS_WORKING_FOLDER.program(folder)).exit_code:
         raise DeviceRefused(
-            f"this app is being debugged on {session.device} already", hint="end that session; `incamera ps` shows it"
+            f"this app is being debugged on {session.device} already",
+            hint="end that session with Ctrl-C; `incamera ps` shows its processes",
         )
     session.require(_LAY_OUT.program(f"{app}/.", folder), purpose="lay out the app for the debugger")
     try:
@@ -114,7 +118,7 @@ def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
 
 
 def require_free(port: int) -> None:
-    """Raises UsageError, early, when *port* of our loopback is taken."""
+    """Raises UsageError when *port* of this computer's loopback address cannot be used."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -127,17 +131,17 @@ def require_free(port: int) -> None:
 
 
 def remote_folder(project: Project) -> str:
-    """Return where the app lies in the camera while it is debugged: always the same, as debuggers are told."""
+    """Return the folder in the camera that has the app while it is debugged. It is the same for every bundle."""
     return f"/tmp/incamera-debug/{project.name}/app"
 
 
 def launch_configuration(project: Project, port: int) -> dict[str, Any]:
-    """Return what VS Code needs for attaching."""
+    """Return the configuration with which VS Code attaches to the app at *port* of this computer."""
     remote = remote_folder(project)
     mappings = [("${workspaceFolder}", remote)]
     source = project.folder / "src"
     if project.has_build_system and source.is_dir():
-        # A wheel brings its packages without the folder that they lie in at home. The first that fits counts.
+        # A wheel has the packages without the folder `src`. A debugger takes the first mapping that matches.
         packages = sorted(path.name for path in source.iterdir() if not path.name.endswith(".egg-info"))
         mappings = [*((f"${{workspaceFolder}}/src/{name}", f"{remote}/{name}") for name in packages), *mappings]
     return {
@@ -151,7 +155,10 @@ def launch_configuration(project: Project, port: int) -> dict[str, Any]:
 
 
 def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
-    """Put *configuration* into .vscode/launch.json, in place of ours that was there. Raises ConfigError."""
+    """Write *configuration* into .vscode/launch.json, in place of an older one of the same name. Returns the path.
+
+    Raises ConfigError when the file is not plain JSON, StoreError when it cannot be written.
+    """
     path = folder / ".vscode" / "launch.json"
     document: Any = {"version": "0.2.0", "configurations": []}
     try:
@@ -163,7 +170,7 @@ def write_launch_file(folder: Path, configuration: dict[str, Any]) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        # VS Code allows comments there, and ours to keep they are not.
+        # VS Code allows comments in this file. Rewriting it would lose them.
         raise ConfigError(
             f"{path} is not plain JSON, so it is left as it is",
             hint="add to its configurations: " + json.dumps(configuration),
@@ -182,7 +189,7 @@ async def _await_listener(transport: Transport, port: int) -> bool:
         table = await transport.get("/proc/net/tcp", limit=_TABLE_BYTES)
         if any(found.port == port and found.listens for found in parse_sockets(table.decode("ascii", "replace"))):
             return True
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
     return False
 
 
@@ -195,7 +202,7 @@ class TcpSocket:
 
 
 def parse_sockets(table: str) -> list[TcpSocket]:
-    """Parse /proc/net/tcp, of which the second word of a line is the own address, and the fourth the state."""
+    """Parse /proc/net/tcp: in each line, the second word is the local address and the fourth the state."""
     lines = (line.split() for line in table.splitlines()[1:])
     return [TcpSocket(int(words[1].rpartition(":")[2], 16), words[3] == _LISTEN) for words in lines if len(words) > 3]
 

@@ -1,4 +1,4 @@
-"""deploy: build what is stale, check that it can run on the device, and put it there: only what changed."""
+"""deploy: build what is stale, audit it against the device, and send what has changed."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from incamera.transport.device import Device
 
 Transform = Callable[["Project", Target], "Project"]
-"""Returns what is deployed instead of the project, once the target is known: one with its tests, say."""
+"""Returns the project to deploy instead, once the target is known: one with its tests, for example."""
 
 
 @contextmanager
 def deployed(
     context: Context, project: Project, request: DeployRequest | None = None, *, transform: Transform | None = None
 ) -> Iterator[Deployed]:
-    """Build what is stale, deploy it, and keep the connection for as long as the block lasts.
+    """Build what is stale, deploy it, and keep the connection open for as long as the block lasts.
 
-    Raises DeviceUnsuitable when the audit, unless the request leaves it out, finds that the bundle cannot run there.
+    Raises DeviceUnsuitable when the audit finds that the bundle cannot run on the device. The request can switch the
+    audit off.
     """
     request = request or DeployRequest()
     if request.place is None:
@@ -56,7 +57,7 @@ def deployed(
 def deploy_project(
     context: Context, project: Project, request: DeployRequest | None = None
 ) -> tuple[Device, DeployResult]:
-    """Build what is stale and deploy it. Returns the device and what was done there."""
+    """Build what is stale and deploy it. Returns the device and what was sent to it."""
     with deployed(context, project, request) as done:
         return done.connection.device, done.result
 
@@ -69,7 +70,7 @@ def _choose(context: Context, project: Project, request: DeployRequest) -> Devic
 
 
 def _ensure_share(context: Context, connection: Connection) -> None:
-    """Mount the share that the device was attached to unless it is. Raises DeviceUnreachable when it isn't served."""
+    """Mount the share that the device was attached to, unless it is mounted. Raises DeviceUnreachable, DeviceError."""
     require_served(context, str(connection.device))
     if connection.facts.find_place(Kind.share) is None:
         ensure_mounted(context, connection.session)

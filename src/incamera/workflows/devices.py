@@ -1,4 +1,4 @@
-"""device add|list|info: the devices that are known, and what one is good for."""
+"""device add|list|info: the known devices, and what a device offers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def add_device(
     context: Context, name: str, address: str | None, *, accept_key: str | None = None
 ) -> tuple[Device, DeviceFacts]:
-    """Connect to a device, have its host key accepted, probe it, and write it down under *name*.
+    """Connect to a device, have its host key accepted, probe it, and save it as *name*.
 
-    *accept_key* is the fingerprint of the key to accept, for those who cannot be asked.
+    *accept_key* is the fingerprint of the host key to accept, for use without a terminal.
     """
     if address:
         device = Device(name=name, address=parse_address(address))
@@ -40,14 +40,14 @@ def add_device(
 
 
 def list_devices(context: Context) -> list[tuple[Device, bool]]:
-    """Return the devices that are known, and of each whether it is a virtual camera."""
+    """Return the known devices, and whether each one is a virtual camera."""
     known = [(device, False) for device in registry.load_devices(devices_folder(context)).values()]
     return known + [(virtual_device(camera), True) for camera in list_cameras(context.store)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceReport:
-    """What `device info` shows of a device. `speeds` has the paths of its places as keys."""
+    """What `device info` shows. `speeds` has the paths of the device's places as keys."""
 
     device: Device
     facts: DeviceFacts
@@ -55,7 +55,7 @@ class DeviceReport:
     speeds: Mapping[str, Speed]
 
     def verdict(self, place: Place) -> str:
-        """Return in a few words what *place* is good for."""
+        """Return in a few words what *place* can be used for."""
         return find_verdict(self.facts, place, self.forms)
 
     def speed(self, place: Place) -> Speed:
@@ -63,9 +63,9 @@ class DeviceReport:
 
 
 def inspect_device(context: Context, name: str | None, *, speed: bool = True) -> DeviceReport:
-    """Probe the device, try which forms it runs and, if *speed*, measure its places.
+    """Probe the device, try which forms of bundles it runs and, with *speed*, measure its places.
 
-    What was tried and measured since the device started is not tried again.
+    Results are cached until the device restarts.
     """
     device = choose_device(context, name)
     with connected(context, device) as connection:

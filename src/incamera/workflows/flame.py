@@ -27,7 +27,7 @@ _RATE = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flame:
-    """What was recorded of a process; *summary* says it in one line."""
+    """What was recorded of a process. *summary* is one line for the user."""
 
     process: Process
     recording: Recording
@@ -55,18 +55,18 @@ def record_flame(
 
 
 def choose_process(sample: Sample, before: Sample, *, project: Project | None, pid: int | None, device: str) -> Process:
-    """Return the process *pid*, else the busiest app: of *project*, if that runs. Raises UsageError."""
+    """Return the process *pid*. Without it, return the busiest app, of *project* if that runs. Raises UsageError."""
     if pid is not None:
         if found := next((process for process in sample.processes if process.pid == pid), None):
             return found
         raise UsageError(
-            f"process {pid} on {device} was not started by this tool",
+            f"process {pid} on {device} was not started by incamera",
             hint="`incamera top --once` lists those that were",
         )
     apps = [process for process in sample.processes if process.role is Role.app]
     wanted = [process for process in apps if project is not None and belongs_to(process, project)] or apps
     if not wanted:
-        raise UsageError(f"no app runs on {device} through this tool", hint="start it with `incamera run`")
+        raise UsageError(f"no app that incamera started runs on {device}", hint="start it with `incamera run`")
     usage = sample.usage_since(before)
     return max(wanted, key=lambda process: (usage[process.pid], process.ticks))
 
@@ -83,7 +83,7 @@ def require_attach_socket(session: Session, process: Process) -> AttachSocket:
     raise DeviceError(
         f"{process.command} (process {process.pid}) on {session.device} cannot be asked for its stacks: "
         f"{_why_not(process)}",
-        hint="only an app that `incamera run` or `incamera run --watch` started answers; not what it starts itself",
+        hint="only an app that `incamera run` or `incamera run --watch` started answers, not an app's child process",
     )
 
 

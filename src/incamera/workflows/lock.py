@@ -24,9 +24,10 @@ def ensure_lock(
     renew: bool = True,
     before_resolving: Callable[[], None] = lambda: None,
 ) -> Lock:
-    """Return the project's lock for *target*; one that is not there is made.
+    """Return the project's lock for *target*. A missing one is made, and with *renew* a stale one is replaced.
 
-    One that no longer answers the settings is made anew, or, without *renew*, refused (ConfigError).
+    *before_resolving* is called when packages have to be resolved. Raises ConfigError for a stale lock without
+    *renew*, ResolveError, FetchError.
     """
     with context.reporter.step("lock") as step:
         lock = find_lock(project, target)
@@ -37,7 +38,7 @@ def ensure_lock(
             if before is not None and not renew:
                 raise ConfigError(
                     f"{lock_path(project, target).name} is stale: it was made for other dependencies or settings",
-                    hint="make it anew with `incamera lock`",
+                    hint="renew it with `incamera lock`",
                 )
             from incamera.resolver.lock import resolve_lock  # lazy: an idle build resolves nothing
 
@@ -51,16 +52,16 @@ def ensure_lock(
 def make_lock(
     context: Context, project: Project, target: Target, *, upgrade: bool = False, names: Iterable[str] = ()
 ) -> tuple[Lock, Sequence[str]]:
-    """Choose again from what there is now. Returns the lock and what changed, a line each.
+    """Choose all packages again and write the lockfile. Returns the lock, and a line for each change.
 
-    What was locked stays where it still fits, but for *names*; nothing does with *upgrade*. Debian packages are always
-    those that the archive has now: it keeps no others.
+    Locked versions are kept where they still fit, except those of *names*; with *upgrade*, none is kept. Debian
+    packages are always the newest, because the archive has no others.
     """
     from incamera.resolver.lock import resolve_lock  # lazy: an idle build resolves nothing
 
     try:
         before = load_lock(project, target)
-    except ConfigError:  # a damaged one is what this mends
+    except ConfigError:  # a damaged lockfile is replaced
         before = None
     names = set(names)
     for name in sorted(names):
@@ -75,7 +76,7 @@ def make_lock(
 
 
 def require_distribution(lock: Lock, name: str) -> LockedDistribution:
-    """Raises UsageError, with the closest names, when the lock has no *name*."""
+    """Return the distribution *name* of *lock*. Raises UsageError, with similar names, when there is none."""
     if found := lock.find(name):
         return found
     names = [item.name for item in lock.distributions]

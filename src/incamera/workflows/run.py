@@ -1,4 +1,4 @@
-"""run: deploy what is stale, then the app, or the bare interpreter, in the camera as if it ran here."""
+"""run, python: deploy what is stale, then run the app or the interpreter in the camera, attached to this terminal."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def run_app(context: Context, project: Project, arguments: Sequence[str], reques
 def run_python(
     context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None
 ) -> int:
-    """Run the interpreter, with the app's packages and the app itself to import. Returns its exit code."""
+    """Run the interpreter, which can import the app and its packages. Returns its exit code."""
     if arguments and project.has_build_system and not arguments[0].startswith("-"):
         _require_in_wheel(project, arguments[0])
     with deployed(context, project, request) as done:
         root = done.result.root
         program = Program((f"{root}/bin/python3", *arguments), folder=f"{root}/app")
-        # What the interpreter prints may be anything, and much: only the app's runs are kept.
+        # Only the app's output is kept for `incamera logs`. The interpreter's may be large.
         return run_shown(context, project, done, program, keep=False)
 
 
@@ -42,6 +42,7 @@ def _require_in_wheel(project: Project, script: str) -> None:
     """Raises ConfigError for a script of the project that a wheel does not bring to the camera."""
     if (project.folder / script).is_file() and script != project.entry.file:
         raise ConfigError(
-            f"{script} is not in the camera: with a [build-system], only what the wheel holds goes there",
-            hint=f"type `incamera python - < {script}`, or make it a module of the package and type `-m`",
+            f"{script} is not in the camera: with a [build-system], only the wheel's files are sent there",
+            hint=f"type `incamera python - < {script}`, or move it into the package and type "
+            "`incamera python -m MODULE`",
         )

@@ -79,7 +79,7 @@ def forget_share(context: Context, name: str) -> None:
 
 
 def attach(context: Context, name: str | None, device: str | None, *, project: Project | None = None) -> Attached:
-    """Have *device* mount the share *name* over SSH; again, if it went away. Raises DeviceError, UsageError."""
+    """Have *device* mount the share *name* over SSH, unless it is mounted. Raises DeviceError, UsageError."""
     share = require_share(shares_folder(context), name)
     chosen = choose_device(context, device, project=project)
     # Waiting for a server that does not answer takes most of a minute.
@@ -100,7 +100,7 @@ def open_api(context: Context, url: str, user: str, password_file: Path | None) 
     if not password:
         raise ConfigError(
             f"the password of {user} on {url} is missing",
-            hint=f"set {PASSWORD_VARIABLE}, or name a file by --api-password-file",
+            hint=f"set {PASSWORD_VARIABLE}, or name a file with --api-password-file",
         )
     return api
 

@@ -1,4 +1,4 @@
-"""run --profile-startup: where the time goes between the command and the app's first word."""
+"""run --profile-startup: measure the time from the command to the app's first output, phase by phase."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """*inside* are the seconds of it that the camera itself counted, None where it doesn't."""
+    """A part of the start. *inside* is the part of *seconds* that the camera measured, if it did."""
 
     name: str
     seconds: float
@@ -35,7 +35,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """How a run began, in order. *imports* are the app's."""
+    """The phases of a start, in order, and the app's imports."""
 
     phases: tuple[Phase, ...]
     imports: tuple[Import, ...]
@@ -54,7 +54,10 @@ def profile_startup(
     request: DeployRequest | None = None,
     quiet_output: bool = False,
 ) -> Profile:
-    """Run the app, and say where the time went until its first output. *quiet_output*: it goes to standard error."""
+    """Run the app, and return how long each phase until its first output took.
+
+    With *quiet_output*, the app's standard output goes to standard error.
+    """
     reporter = _Timing(context.reporter)
     began = time.monotonic()
     with deployed(replace(context, reporter=reporter), project, request) as done:
@@ -80,7 +83,7 @@ def profile_startup(
             output.exit_code = code
         ended = time.monotonic()
     startup.finish()
-    # What is no step is the connection and what was asked over it.
+    # The time outside the steps was spent connecting and reading facts about the device.
     steps = [Phase(name=name, seconds=seconds) for name, seconds in reporter.steps]
     connect = Phase(name="connect", seconds=max(0.0, before - sum(step.seconds for step in steps)))
     return Profile(
@@ -89,9 +92,9 @@ def profile_startup(
 
 
 def plan_phases(startup: Startup, ended: float) -> list[Phase]:
-    """Return what came after the deploy: the interpreter, the imports, and the rest until the first output."""
+    """Return the phases after the deploy: start of the interpreter, imports, and the app until its first output."""
     if startup.ready is None:
-        return [Phase(name="start", seconds=ended - startup.opened, what="the interpreter never stood")]
+        return [Phase(name="start", seconds=ended - startup.opened, what="the interpreter did not start")]
     sites = sum(item.seconds for item in startup.interpreter)
     imports = sum(item.seconds for item in startup.imports)
     shown = startup.first_output if startup.first_output is not None else ended
@@ -101,7 +104,7 @@ def plan_phases(startup: Startup, ended: float) -> list[Phase]:
             name="start",
             seconds=startup.ready - startup.opened,
             inside=startup.age,
-            what=f"guard, loader and interpreter, {sites:.2f} s of it its own imports",
+            what=f"guard, loader and interpreter, {sites:.2f} s of it Python's own imports",
         ),
         Phase(name="imports", seconds=imports, what="by the camera's clock"),
         Phase(name="app", seconds=max(0.0, shown - startup.ready - imports), what=what),
@@ -109,7 +112,7 @@ def plan_phases(startup: Startup, ended: float) -> list[Phase]:
 
 
 def describe_imports(imports: Sequence[Import], *, least: float) -> Iterator[tuple[int, Import]]:
-    """Yield the imports that took so many seconds at least, each with its depth, as a tree is printed."""
+    """Yield the imports that took *least* seconds or more, each with its depth in the tree of imports."""
     for item in imports:
         if item.seconds >= least:
             yield 0, item
@@ -117,7 +120,7 @@ def describe_imports(imports: Sequence[Import], *, least: float) -> Iterator[tup
 
 
 class _Timing:
-    """Passes everything on, and keeps how long each step took."""
+    """A reporter that passes everything on and records how long each step took."""
 
     def __init__(self, inner: Reporter) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""test: the project's pytest inside the camera, and what it leaves behind brought back."""
+"""test: run the project's pytest in the camera, and bring back test results and coverage data."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.transport.session import Session
 
-# What the host says about colours holds in the camera.
+# Variables that pytest in the camera gets from this computer's environment.
 _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
 _FETCH_SECONDS = 120.0
-# RAM of a camera, where these files lie, has not much more.
+# The files are in the camera's RAM, which has not much more room.
 _FETCH_BYTES = 256 << 20
-# A run that lost its connection could not remove its own folder: after a day nobody needs it.
+# A run that lost its connection cannot remove its folder. A later run removes it after a day.
 _MAKE_SCRATCH = Script(
     "make-scratch",
     "find /tmp -maxdepth 1 -name 'incamera-test-*' -mmin +1440 -exec rm -rf {} + 2>/dev/null; mkdir -m 700 \"$1\"",
@@ -46,9 +46,9 @@ _MAKE_SCRATCH = Script(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestRun:
-    """What to run: pytest's *arguments*; where to put the JUnit file; whether to measure coverage."""
+    """The arguments for pytest, the path of the JUnit file to write, and whether to measure coverage."""
 
-    __test__ = False  # pytest shall not take it for a class of tests
+    __test__ = False  # not a class of tests, though its name begins with Test
 
     arguments: Sequence[str]
     junit: Path | None = None
@@ -80,7 +80,7 @@ def run_tests(
             "TMPDIR": scratch,
             "COVERAGE_FILE": f"{scratch}/.coverage",
         }
-        # Where its tracer in C isn't there, coverage would complain of it at every start.
+        # Without its C tracer, coverage prints a warning at every start.
         if not any("/coverage/tracer." in entry.path and entry.path.endswith(".so") for entry in done.bundle.entries):
             environment["COVERAGE_CORE"] = "pytrace"
         program = Program(
@@ -93,7 +93,7 @@ def run_tests(
         if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
             _write(run.junit, rewrite_text(data, paths))
             context.reporter.info(f"results, here: {run.junit}")
-        # Also where pytest-cov was asked for it, by the user or in the project's settings.
+        # pytest-cov may have measured coverage without --coverage.
         if (data := _fetch(done.session, f"{scratch}/.coverage")) is not None:
             destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
             _write(destination, _with_host_paths(data, paths))
@@ -104,14 +104,14 @@ def run_tests(
 
 
 def plan_requirements(wanted: Sequence[str], *, coverage: bool) -> list[str]:
-    """Return what the tests need: what the project says, pytest in any case, and coverage if it is measured."""
+    """Return the requirements of the tests: the project's own, pytest, and with *coverage* the package coverage."""
     names = {canonicalize_name(Requirement(text).name) for text in wanted}
     needed = ["pytest", *(["coverage"] if coverage else [])]
     return [*wanted, *(name for name in needed if name not in names)]
 
 
 def plan_words(project: Project, run: TestRun, scratch: str) -> list[str]:
-    """Return what follows `python3`: pytest, under coverage if wanted. Nothing is written into the bundle."""
+    """Return the arguments for `python3`: pytest, under coverage if wanted. Nothing is written into the bundle."""
     words = ["-m", "pytest", "-p", "no:cacheprovider"]
     if run.junit is not None:
         words.append(f"--junitxml={scratch}/junit.xml")
@@ -135,7 +135,7 @@ def rewrite_text(data: bytes, paths: HostPaths) -> bytes:
 
 
 def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
-    """Like `rewrite_coverage`, of data: the user's former file goes when the new one is ready."""
+    """Return coverage data with the host's paths. The work is done on a copy, so that the user's file stays whole."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, ".coverage")
         file.write_bytes(data)
@@ -144,7 +144,7 @@ def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
 
 
 def rewrite_coverage(file: Path, paths: HostPaths) -> None:
-    """Put the host's paths into a data file of coverage, so that its reports find the sources. Raises StoreError."""
+    """Put the host's paths into a data file of coverage, so that reports find the sources. Raises StoreError."""
     import sqlite3  # lazy: only after tests that measured coverage
 
     connection = sqlite3.connect(file)
@@ -161,7 +161,7 @@ def rewrite_coverage(file: Path, paths: HostPaths) -> None:
 
 @contextmanager
 def _scratch(session: Session) -> Iterator[str]:
-    """A folder in the camera for what tests leave behind, gone when the block is left."""
+    """Yield a new folder in the camera for files that tests write. It is removed when the block ends."""
     folder = f"/tmp/incamera-test-{secrets.token_hex(8)}"
     session.require(_MAKE_SCRATCH.program(folder), purpose="make a folder for the tests")
     try:
@@ -171,7 +171,7 @@ def _scratch(session: Session) -> Iterator[str]:
 
 
 def _fetch(session: Session, path: str) -> bytes | None:
-    """Return a file that the tests left behind, None if there is none."""
+    """Return the content of a file that the tests wrote, None if there is none."""
     try:
         return session.get(path, limit=_FETCH_BYTES, timeout=_FETCH_SECONDS)
     except FileMissing:

@@ -1,4 +1,4 @@
-"""top, ps, stop: the runs on a device, what they use, and their end."""
+"""top, ps, stop: list the runs on a device, measure what they use, and end them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def device_connection(context: Context, device: str | None, project: Project | N
 
 
 def watch_device(session: Session, *, every: float) -> Generator[Sample, None, None]:
-    """Yield a sample of the device's processes every so many seconds, as long as the caller likes."""
+    """Yield a sample of the device's processes every *every* seconds, without end. Raises DeviceError."""
     samples = watch(session.transport, every=every)
     try:
         while True:
             try:
                 yield session.call(samples.__anext__())
             except StopAsyncIteration:
-                raise DeviceError(f"{session.device} tells no more of its processes") from None
+                raise DeviceError(f"{session.device} has stopped reporting its processes") from None
     finally:
         session.call(samples.aclose())
 
@@ -45,7 +45,7 @@ def watch_device(session: Session, *, every: float) -> Generator[Sample, None, N
 def stop_runs(session: Session, project: Project | None) -> Sequence[Process]:
     """End every run of *project*'s app, or of all apps. Returns the processes that were ended. Raises DeviceError."""
     running = take_sample(session).processes
-    # Tools and guards end by themselves, with what they are there for.
+    # Tools and guards end by themselves when the run that they belong to ends.
     ended = [
         process for process in running if process.role.of_run and (project is None or belongs_to(process, project))
     ]

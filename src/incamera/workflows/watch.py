@@ -1,4 +1,4 @@
-"""run --watch: deploy, then keep the app in the camera like the one on the host, until somebody ends it."""
+"""run --watch: deploy, run the app, and reload it whenever its files change, until the user ends it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.transport.device import Device
 
-# Between two attempts to reach a camera that has gone.
+# Between two attempts to reach a camera that does not answer.
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
-# An agent that ends by itself so soon after its start will do so again.
+# An agent that ends by itself within that time of its start will probably do so again.
 _SOON_SECONDS = 10.0
 _ATTEMPTS = 3
 
@@ -99,13 +99,13 @@ class _Loop:
                     raise
                 self._context.reporter.warn(f"{error}: starting it again")
             except BrokenPipeError:
-                # Whoever read our output has gone, as `head` does: end as a local program would.
+                # The reader of the output, `head` for example, has ended: end as a local program would.
                 return signal_exit_code(signal.SIGPIPE)
             except InCameraError as error:
                 if self._device is None or isinstance(error, DeviceRefused):
                     raise
                 if self._lost and isinstance(error, DeviceError) and not isinstance(error, DeviceUnsuitable):
-                    if not self._await_camera(error):  # it may be starting still
+                    if not self._await_camera(error):  # it may still be starting
                         return 0
                     continue
                 self._context.reporter.error(error)
@@ -116,9 +116,9 @@ class _Loop:
                     return code
 
     def _run_once(self, device: str | Device | None) -> int | None:
-        """Deploy and run until the user ends it, or another runtime is wanted (None)."""
+        """Deploy and run. Returns the exit code when the user ends it, None when a change needs a new deploy."""
         context = self._context
-        # What changes from here on may be too late for what is built now.
+        # Changes from here on may be missing in the bundle that is built now.
         self._inbox.take()
         if self._device is not None:
             self._project = load_project(self._project.folder)
@@ -151,7 +151,7 @@ class _Loop:
                 if time.monotonic() - began > _SOON_SECONDS:
                     self._failures = 0
                 if session.owns_agent:
-                    # Another session may take over from us later; a connection that comes back must not take it back.
+                    # Another session may take over later. After a lost connection, this one must not take over again.
                     self._request = replace(self._request, take_over=False)
             if outcome is Outcome.stale:
                 return None
@@ -186,14 +186,14 @@ class _Loop:
         )
 
     def _look_up(self, device: Device) -> Device:
-        """Return *device* as it is reached now: a virtual camera that was started anew has another port."""
+        """Return *device* with its present address: a restarted virtual camera has another port."""
         camera = find_virtual(self._context, device.name)
         return virtual_device(camera) if camera else device
 
     def _await_camera(self, error: DeviceError) -> bool:
-        """Say what is wrong, once, and wait before the next attempt. Returns False when the user ends it."""
+        """Report *error* once, and wait before the next attempt. Returns False when the user presses Ctrl-C."""
         if not self._lost:
-            self._context.reporter.warn(f"{error}: trying again until it answers, or Ctrl-C")
+            self._context.reporter.warn(f"{error}: trying again until it answers; Ctrl-C ends this")
             self._lost, self._attempt = True, 0
         pause = _PAUSES[min(self._attempt, len(_PAUSES) - 1)]
         self._attempt += 1
@@ -211,18 +211,18 @@ class _Loop:
         def wait() -> None:
             while not changed.wait(0.2):
                 pass
-            time.sleep(0.3)  # it may be saved in steps
+            time.sleep(0.3)  # an editor may save in several steps
 
         return _uninterrupted(wait)
 
 
 def explain_busy(error: AgentError) -> AgentError:
-    """Return *error* with the time since when somebody else is there, where the agent tells it."""
+    """Return *error* with the time when the other session began, if the agent reports it."""
     since = (error.owner or {}).get("since")
     if not isinstance(since, int | float):
         return error
-    told = time.strftime("%H:%M on %d %B", time.localtime(since))
-    return AgentError(f"{error}, since {told}", kind=error.kind, hint=error.hint, owner=error.owner)
+    text = time.strftime("%H:%M on %d %B", time.localtime(since))
+    return AgentError(f"{error}, since {text}", kind=error.kind, hint=error.hint, owner=error.owner)
 
 
 def _uninterrupted(wait: Callable[[], None]) -> bool:

@@ -60,7 +60,7 @@ def test_bundle_runs_from_the_place_given_with_to(
     words = ("-C", project, "--device", camera.name, "--to", to)
     done = incamera("run", *words)
     assert done.code == 0, done.err
-    assert re.search(rf"deploy.*{camera.name}:{place}.*as you wished", done.err)
+    assert re.search(rf"deploy.*{camera.name}:{place}.*the place that was asked for", done.err)
     told = json.loads(incamera("deploy", "--json", *words).out)
     assert told["destination"].startswith(f"{place}/incamera/mover/")
     assert told["form"] == form

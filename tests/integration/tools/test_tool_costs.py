@@ -65,7 +65,7 @@ def test_running_app_is_listed_measured_and_stopped(
     assert [item["pid"] for item in ended] == [process["pid"]]
     assert looping.finish() == 128 + signal.SIGTERM
     assert json.loads(incamera("ps", *device, "--json").out)["processes"] == []
-    assert "nothing of ours runs" in incamera("ps", *device).err
+    assert "no process that incamera started runs" in incamera("ps", *device).err
 
 
 def test_watched_app_that_is_stopped_is_not_started_again(

@@ -33,7 +33,7 @@ def test_flame_graph_names_the_apps_functions(
     camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path
 ) -> None:
     nothing = incamera("top", "--device", camera.name, "--flame", tmp_path / "none.svg", cwd=project)
-    assert (nothing.code, "no app runs on" in nothing.err) == (2, True)
+    assert (nothing.code, "no app that incamera started runs on" in nothing.err) == (2, True)
     words = ("run", "-C", project, "--device", camera.name, "--", "loop")
     with running(*words, env=command_environment()) as command:
         command.await_output("begun")

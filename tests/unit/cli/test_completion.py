@@ -1,4 +1,4 @@
-"""What Tab offers: words where there are words, files where a path is wanted."""
+"""Completion offers choices for words and file names for paths."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from incamera.__main__ import main
         (["share", "add", "--password-file", "pass"], ["password"]),
         (["run", "-C", "cam"], ["camera"]),
         (["top", "--flame", "out"], ["out.svg"]),
-        (["share", "attach", "cam"], []),  # the name of a share is no path
+        (["share", "attach", "cam"], []),  # a share's name is not a path
     ],
 )
-def test_tab_offers(words: list[str], offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tab_completes(
+    words: list[str], offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("password", "out.svg"):
         (tmp_path / name).touch()
     (tmp_path / "camera").mkdir()

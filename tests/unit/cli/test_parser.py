@@ -1,4 +1,4 @@
-"""Words become values: every command has help, and the interpreter's options stay the interpreter's."""
+"""The command line's parser: help, errors with hints, and arguments that go to Python, pytest or the app."""
 
 import argparse
 
@@ -40,14 +40,14 @@ def test_every_command_can_be_quiet(parser: argparse.ArgumentParser) -> None:
     assert not parser.allow_abbrev
 
 
-def test_the_commands_are_those_of_the_help() -> None:
+def test_help_lists_the_commands_in_order() -> None:
     text = make_parser().format_help()
     places = [text.index(f"\n    {name} ") for name in COMMANDS]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize(
-    ("typed", "ours", "theirs"),
+    ("typed", "options", "passed_on"),
     [
         ([], {}, []),
         (["-c", "print(1)"], {}, ["-c", "print(1)"]),
@@ -61,34 +61,36 @@ def test_the_commands_are_those_of_the_help() -> None:
         (["-"], {}, ["-"]),
     ],
 )
-def test_the_interpreters_arguments(typed: list[str], ours: dict[str, object], theirs: list[str]) -> None:
+def test_python_passes_on_everything_after_its_own_options(
+    typed: list[str], options: dict[str, object], passed_on: list[str]
+) -> None:
     arguments = parse_arguments(["python", *typed])
-    assert arguments.arguments == theirs
-    for name, value in ours.items():
+    assert arguments.arguments == passed_on
+    for name, value in options.items():
         assert getattr(arguments, name) == value
 
 
-def test_the_interpreters_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_python_is_not_passed_to_the_interpreter(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_arguments(["python", "--help"])
     assert ended.value.code == 0
     assert "incamera python" in capsys.readouterr().out
 
 
-def test_an_option_that_lacks_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+def test_option_without_its_value_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_arguments(["python", "--device"])
     assert ended.value.code == 2
     assert "--device" in capsys.readouterr().err
 
 
-def test_the_apps_arguments_follow_two_dashes() -> None:
+def test_arguments_after_two_dashes_go_to_the_app() -> None:
     assert parse_arguments(["run", "--", "--json", "-q", "x"]).arguments == ["--json", "-q", "x"]
     assert parse_arguments(["run", "--device", "a", "--"]).arguments == []
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "hint"),
     [
         (["buld"], 'did you mean "build"?'),
         (["build", "--qiet"], 'did you mean "--quiet"?'),
@@ -96,23 +98,39 @@ def test_the_apps_arguments_follow_two_dashes() -> None:
         (["store", "clean", "--dayz", "3"], 'did you mean "--days"?'),
     ],
 )
-def test_the_closest_name(typed: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistyped_name_gets_the_closest_one_as_hint(
+    typed: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_arguments(typed)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert hint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("typed", [["xyzzy"], ["build", "--xyzzy"], ["store", "clean", "--days", "soon"], []])
-def test_nothing_is_guessed_where_nothing_is_close(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ([], "`incamera --help`"),
+        (["xyzzy"], "`incamera --help`"),
+        (["build", "--xyzzy"], "`incamera build --help`"),
+        (["store", "clean", "--days", "soon"], "`incamera store clean --help`"),
+        (["run", "--to", "moon"], "`incamera run --help`"),
+        (["run", "--xyzzy"], "incamera run -- --verbose"),
+        (["audit", "--xyzzy"], "`incamera audit --help`"),
+    ],
+)
+def test_other_errors_hint_at_help_or_at_two_dashes(
+    typed: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(typed)
-    said = capsys.readouterr().err
-    assert "error: " in said
-    assert "did you mean" not in said
+    message = capsys.readouterr().err
+    assert "error: " in message
+    assert "did you mean" not in message
+    assert hint in message.splitlines()[-1]
 
 
-def test_a_console_as_asked_for() -> None:
+def test_console_follows_json_and_quiet() -> None:
     console = make_console(parse_arguments(["store", "path", "--json", "-q"]))
     assert console.json_output
     assert console.quiet
@@ -120,7 +138,7 @@ def test_a_console_as_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "device", "quiet", "pytests"),
+    ("typed", "device", "quiet", "passed_on"),
     [
         (["-k", "dark or light", "-x"], None, False, ["-k", "dark or light", "-x"]),
         (["-k", "dark", "--device", "cam", "tests/test_a.py"], "cam", False, ["-k", "dark", "tests/test_a.py"]),
@@ -129,8 +147,8 @@ def test_a_console_as_asked_for() -> None:
         ([], None, False, []),
     ],
 )
-def test_what_test_does_not_know_is_pytest_s(
-    typed: list[str], device: str | None, quiet: bool, pytests: list[str]
+def test_unknown_options_of_test_go_to_pytest(
+    typed: list[str], device: str | None, quiet: bool, passed_on: list[str]
 ) -> None:
     command = parse_arguments(["test", *typed])
-    assert (command.device, command.quiet, command.arguments) == (device, quiet, pytests)
+    assert (command.device, command.quiet, command.arguments) == (device, quiet, passed_on)

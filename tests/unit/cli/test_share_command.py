@@ -1,4 +1,4 @@
-"""`incamera share` as its user meets it: what it lists, forgets, and never shows."""
+"""`incamera share` on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def nas(tmp_path: Path) -> Path:
-    """A share of the user's own, known as `nas`, whose server isn't up."""
+    """The folder of a share of the user's own, named `nas`, whose server is down."""
     (tmp_path / "data").mkdir()
     (tmp_path / "password").write_text("geheim\n")
     words = ["share", "add", "nas", "--folder", str(tmp_path / "data"), "--address", "127.0.0.1", "--port", "9"]
@@ -51,12 +51,12 @@ def test_shares_are_listed_without_their_passwords(nas: Path, capsys: pytest.Cap
     }
 
 
-def test_a_share_is_forgotten_and_its_folder_is_not(nas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_removing_a_share_keeps_its_folder(nas: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (nas / "file").write_text("mine")
     assert main(["share", "remove", "nas"]) == 0
     assert (nas / "file").read_text() == "mine"
     assert main(["share", "list"]) == 0
-    assert "no share is known" in capsys.readouterr().out
+    assert "no shares;" in capsys.readouterr().out
     assert main(["share", "remove", "nas"]) == 2
 
 
@@ -74,7 +74,7 @@ def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["add", "nas", "--folder", "missing", "--address", "192.0.2.5"], "there is no folder"),
         (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--port", "80000"], "80000 is not a port"),
@@ -85,17 +85,17 @@ def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
     ],
 )
 def test_an_invalid_share_is_refused_and_not_saved(
-    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("incamera.workflows.share.ensure_deb_tree", lambda *_, **__: tmp_path)
     assert main(["share", *words, "-q"]) in (2, 3)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert main(["share", "list"]) == 0
-    assert "no share is known" in capsys.readouterr().out
+    assert "no shares;" in capsys.readouterr().out
 
 
-def test_a_share_that_is_served_from_here_is_not_replaced_by_one_of_another_server(
+def test_share_that_this_computer_serves_is_not_replaced_by_one_of_another_server(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     share = Share(
@@ -108,7 +108,7 @@ def test_a_share_that_is_served_from_here_is_not_replaced_by_one_of_another_serv
 
 
 @pytest.mark.parametrize("action", ["attach", "detach"])
-def test_the_camera_is_that_of_the_project(
+def test_camera_is_the_one_that_the_project_names(
     action: str, nas: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "app.py").touch()

@@ -78,9 +78,9 @@ def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
     now = sample(*busy, process(3, Role.app, 5), process(4, Role.child, 9))
     assert choose_process(now, sample(), project=None, pid=None, device="cam").pid == 3
     assert choose_process(now, sample(), project=None, pid=1, device="cam").pid == 1
-    with pytest.raises(UsageError, match="process 9 on cam was not started by this tool"):
+    with pytest.raises(UsageError, match="process 9 on cam was not started by incamera"):
         choose_process(now, sample(), project=None, pid=9, device="cam")
-    with pytest.raises(UsageError, match="no app runs on cam"):
+    with pytest.raises(UsageError, match="no app that incamera started runs on cam"):
         choose_process(sample(process(1, Role.agent, 900)), sample(), project=None, pid=None, device="cam")
 
 

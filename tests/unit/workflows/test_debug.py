@@ -1,4 +1,4 @@
-"""When a debugger's connection may go through to the camera, and which port it gets there."""
+"""The port for debugpy in the camera, and waiting until debugpy listens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONNECTED = b"   1: 0100007F:5BA1 0100007F:9C40 01 00000000:00000000 00:00000000
 
 
 class Camera(FakeTransport):
-    """Answers with one table of sockets after the other; the last one stays."""
+    """Returns one table of sockets after the other, then the last one again."""
 
     def __init__(self, *tables: bytes) -> None:
         super().__init__(Device(name="cam", address=SshAddress(host="192.0.2.10")))
@@ -30,15 +30,15 @@ class Camera(FakeTransport):
 
 
 def test_connection_waits_until_debugpy_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debug, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(debug, "_POLL_SECONDS", 0.01)
     camera = Camera(HEAD, HEAD + CONNECTED, HEAD + CONNECTED + LISTENS)
     with open_fake(lambda: camera) as session:
         assert session.call(debug._await_listener(camera, 0x5BA0))
     assert len(camera.tables) == 1
 
 
-def test_waiting_for_debugpy_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debug, "_LOOK_SECONDS", 0.01)
+def test_waiting_for_debugpy_ends_after_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debug, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(debug, "_READY_SECONDS", 0.05)
     camera = Camera(HEAD + CONNECTED)
     with open_fake(lambda: camera) as session:

@@ -1,4 +1,4 @@
-"""What is decided before anything runs in the camera: the tests' packages and words, the debugger's configuration."""
+"""The packages and arguments of `incamera test`, VS Code's configuration, and the phases of a start."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_invalid_dependency_groups_are_named_in_the_error(settings: str, message
         _requirements_of_tests(project)
 
 
-def test_an_unknown_setting_of_tests_is_refused(tmp_path: Path) -> None:
+def test_unknown_key_of_the_test_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'tool.incamera.test: unknown key "group"') as error:
         write(tmp_path, '[tool.incamera.test]\ngroup = ["unit"]\n')
     assert error.value.hint == 'did you mean "groups"?'
@@ -73,7 +73,7 @@ def test_pytest_and_coverage_are_added_where_missing() -> None:
     assert plan_requirements(["PyTest>=8", "mock"], coverage=True) == ["PyTest>=8", "mock", "coverage"]
 
 
-def test_a_variant_has_a_lockfile_of_its_own(tmp_path: Path) -> None:
+def test_variant_has_a_lockfile_of_its_own(tmp_path: Path) -> None:
     import dataclasses
 
     project = write(tmp_path)
@@ -95,7 +95,7 @@ def test_pytest_arguments_keep_caches_out_of_the_bundle(tmp_path: Path) -> None:
 # What comes back
 
 
-def test_coverage_data_get_the_paths_of_this_computer(tmp_path: Path) -> None:
+def test_coverage_data_gets_the_paths_of_this_computer(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     data = tmp_path / ".coverage"
     connection = sqlite3.connect(data)
@@ -139,7 +139,7 @@ def test_writing_the_launch_file_keeps_other_configurations(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ['{\n  // mine\n  "configurations": []\n}', "[]", '{"configurations": 3}'])
-def test_an_unreadable_launch_file_is_left_alone(text: str, tmp_path: Path) -> None:
+def test_launch_file_that_is_not_plain_json_is_left_alone(text: str, tmp_path: Path) -> None:
     (tmp_path / ".vscode").mkdir()
     path = tmp_path / ".vscode" / "launch.json"
     path.write_text(text)
@@ -159,7 +159,7 @@ def test_phases_of_a_start_add_up_to_the_total() -> None:
     assert (start.seconds, start.inside) == (1.0, 0.8)
     assert (imports.seconds, app.seconds) == (0.25, 0.75)
     assert "without output" in plan_phases(Startup(opened=10.0, ready=11.0), 12.0)[2].what
-    assert "never stood" in plan_phases(Startup(opened=10.0), 12.0)[0].what
+    assert "did not start" in plan_phases(Startup(opened=10.0), 12.0)[0].what
 
 
 def test_small_imports_are_left_out_of_the_tree() -> None:

@@ -23,11 +23,11 @@ NOW = datetime(2026, 5, 1, 14, 30).timestamp()
         ("2026-04-01 10:00", datetime(2026, 4, 1, 10)),
     ],
 )
-def test_a_moment(text: str, moment: datetime) -> None:
+def test_since_understands_durations_times_and_dates(text: str, moment: datetime) -> None:
     assert parse_since(text, NOW) == moment.timestamp()
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "10x", "25:00", "99999999999d"])
-def test_no_moment(text: str) -> None:
-    with pytest.raises(UsageError, match="no time"):
+def test_since_refuses_other_text(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
         parse_since(text, NOW)
