@@ -153,7 +153,7 @@ def test_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: Too
             tmp_path / "out",
         )
     assert f"{library} is a library of this computer" in caught.value.tail
-    assert "tool.incamera.debs" in caught.value.tail
+    assert "name the library's -dev package as dev in a recipe" in caught.value.tail
 
 
 def test_wheel_with_a_binary_for_the_host_is_refused(store: Store, toolchain_for: ToolchainFor, tmp_path: Path) -> None:

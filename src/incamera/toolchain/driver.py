@@ -203,8 +203,8 @@ def main(command: list[str], allowed: list[str], log: str, arguments: list[str])
     except Refused as refused:
         sys.stderr.write(
             f"incamera: error: {refused}\n"
-            "incamera: hint: name the library with -l, and add the Debian package that has it to debs in "
-            "[tool.incamera]\n"
+            "incamera: hint: to build a package of the index, name the library's -dev package as dev in a recipe, and "
+            "link with -l. Your own module can open the library with ctypes.\n"
         )
         return 1
     if lines.dropped:
