@@ -149,7 +149,7 @@ def test_find_mount_returns_the_last_mount() -> None:
     ],
 )
 def test_mount_error_follows_from_the_kernels_error_number(code: int, kind: type[DeviceError], words: str) -> None:
-    text = "incamera-guard: cannot mount //h/lab: Device or resource busy"
+    text = "cannot mount //h/lab: Device or resource busy"
     error = explain_mount(SHARE, code, text, device="porch", address="h", port=445)
     assert type(error) is kind
     assert words in str(error)
