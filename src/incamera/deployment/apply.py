@@ -12,7 +12,7 @@ from incamera.deployment.plan import FormsUnknown, check_architecture, plan_depl
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.deployment.shipment import plan_shipment_for
 from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
-from incamera.guard.upload import Way
+from incamera.guard.upload import Route
 from incamera.targets.form import Form
 from incamera.transport.protocols import Program
 from incamera.units import format_bytes, format_count
@@ -113,7 +113,7 @@ def apply_deploy(
     if plan.remount:
         session.require(Program(("mount", "-o", "remount,exec", place)), purpose=f"let programs run in {place}")
         step.note(f"remounted {place} exec")
-    way = Way(place=place, who=local_owner(), take_over=request.take_over, verify=request.verify)
+    route = Route(place=place, owner=local_owner(), take_over=request.take_over, verify=request.verify)
     waits = 0
 
     def on_wait(other: Waiting) -> None:
@@ -126,7 +126,7 @@ def apply_deploy(
                 "--take-over would end that deploy"
             )
 
-    def send(way: Way) -> DeployResult:
+    def send(route: Route) -> DeployResult:
         with ExitStack() as bar:
             advance: Advance | None = None
             shown = 0
@@ -139,9 +139,9 @@ def apply_deploy(
                 advance(done - shown)
                 shown = done
 
-            return deploy(session, shipment, guard, way=way, progress=progress, on_wait=on_wait)
+            return deploy(session, shipment, guard, route=route, progress=progress, on_wait=on_wait)
 
-    with host_route(context, connection, plan, way) as direct:
+    with host_route(context, connection, plan, route) as direct:
         if direct is not None:
             try:
                 result = send(direct)
@@ -149,4 +149,4 @@ def apply_deploy(
                 return result
             except NotSeen as error:
                 context.reporter.warn(f"{error}: sending it over the connection instead")
-    return send(way)
+    return send(route)

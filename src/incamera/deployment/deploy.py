@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import UsageError
 from incamera.guard.program import FOLDER, Guard, bring_guard
-from incamera.guard.upload import OnWait, Progress, Receiver, Way
+from incamera.guard.upload import OnWait, Progress, Route, Upload
 from incamera.guard.verbs import Adoption, adopt
 from incamera.targets.form import Form
 
@@ -53,33 +53,33 @@ def deploy(
     shipment: Shipment,
     guard: Guard,
     *,
-    way: Way | None = None,
+    route: Route | None = None,
     progress: Progress | None = None,
     on_wait: OnWait | None = None,
 ) -> DeployResult:
     """Send *shipment* to a place of the device and make it the app's `current` bundle.
 
-    The place is the guard's, unless *way* names another. *progress* is called with the bytes sent and the total.
+    The place is the guard's, unless *route* names another. *progress* is called with the bytes sent and the total.
     Raises NoRoom, NotSeen, CannotActivate, DeviceError, ConnectionLost; the earlier bundle then stays active.
     """
     if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
         raise UsageError(f'"{shipment.app}" cannot be the name of an app: it is the name of a folder in the camera')
-    way = way or Way(place=guard.place)
+    route = route or Route(place=guard.place)
     started = time.monotonic()
-    receiver = Receiver(way.through or session, guard, way, progress, on_wait)
-    if way.through is None:
-        root = receiver.send(shipment, activate=True)
+    upload = Upload(route.through or session, guard, route, progress, on_wait)
+    if route.through is None:
+        root = upload.send(shipment, activate=True)
     else:
-        receiver.send(shipment, activate=False)
-        root = session.call(_adopt(session.transport, shipment, guard, way, receiver))
-    destination = f"{app_folder(way.place, shipment.app)}/{shipment.name}"
+        upload.send(shipment, activate=False)
+        root = session.call(_adopt(session.transport, shipment, guard, route, upload))
+    destination = f"{app_folder(route.place, shipment.app)}/{shipment.name}"
     return DeployResult(
         destination=destination,
         root=root or destination,
         form=shipment.image.form if shipment.image else Form.tree,
-        files_sent=receiver.sent,
-        bytes_sent=receiver.size,
-        files_unchanged=shipment.files + _image_files(shipment) - receiver.sent,
+        files_sent=upload.sent,
+        bytes_sent=upload.size,
+        files_unchanged=shipment.files + _image_files(shipment) - upload.sent,
         seconds=time.monotonic() - started,
     )
 
@@ -91,14 +91,14 @@ def _image_files(shipment: Shipment) -> int:
     return sum(1 for entry in image.entries if not entry.link) or 1
 
 
-async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, way: Way, receiver: Receiver) -> str:
+async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, route: Route, upload: Upload) -> str:
     """Have the device adopt a bundle that this computer wrote into the mounted folder. Returns where it runs from."""
     adoption = Adoption(
-        place=way.place,
+        place=route.place,
         app=shipment.app,
         bundle=shipment.name,
-        previous=receiver.previous,
+        previous=upload.previous,
         activate=shipment.image is not None,
-        anew=receiver.mended,
+        anew=upload.mended,
     )
     return await adopt(transport, await bring_guard(transport, guard), adoption, looks=LOOKS)

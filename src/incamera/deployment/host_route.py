@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.plan import DeployPlan
     from incamera.device.facts import DeviceFacts
-    from incamera.guard.upload import Way
+    from incamera.guard.upload import Route
 
 
 @contextmanager
-def host_route(context: Context, connection: Connection, plan: DeployPlan, way: Way) -> Iterator[Way | None]:
-    """Yield *way* changed to write into the folder of this computer that the device has mounted, else None.
+def host_route(context: Context, connection: Connection, plan: DeployPlan, route: Route) -> Iterator[Route | None]:
+    """Yield *route* changed to write into the folder of this computer that the device has mounted, else None.
 
     None means that there is no such folder, or that both sides do not see the same marker in it.
     """
@@ -41,7 +41,7 @@ def host_route(context: Context, connection: Connection, plan: DeployPlan, way: 
         yield None
         return
     with open_local(connection.device) as through:
-        yield replace(way, through=through, folder=folder, guard=str(guard))
+        yield replace(route, through=through, folder=folder, guard=str(guard))
 
 
 def _find_folder(context: Context, facts: DeviceFacts, device: str) -> Path | None:

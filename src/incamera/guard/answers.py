@@ -56,8 +56,8 @@ def read_answer(line: bytes, device: Device) -> Answer:
 def not_an_answer(device: Device, line: bytes) -> DeviceError:
     text = line.decode("utf-8", "replace").strip()
     return DeviceError(
-        f'the guard on {device} printed "{text[:80]}", which is not an answer of its',
-        hint="does the device's shell print something of its own? then have it print nothing without a terminal",
+        f'the guard on {device} printed "{text[:80]}", which is not an answer',
+        hint="does a start-up file of the device's shell print that? It should print nothing without a terminal",
     )
 
 

@@ -1,4 +1,4 @@
-"""What it means when the guard fails."""
+"""The errors for what a guard that failed says."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ENDED = (signal_exit_code(signal.SIGTERM), 255)
 
 
 class NoRoom(DeviceUnsuitable):
-    """The place turned out to be too small; another may do."""
+    """The place has too little space. Another place may have enough."""
 
 
 class NotSeen(DeviceError):
-    """What was written into the host's folder does not appear on the device."""
+    """The device does not see what was written into a folder of this computer that it should have mounted."""
 
 
 class CannotActivate(DeviceUnsuitable):
-    """The bundle is on the device, which cannot start from that form."""
+    """The bundle is on the device, but cannot run there in that form."""
 
 
 def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
@@ -36,48 +36,50 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
             return _no_room(transport, place)
         case ExitCode.damaged if "No space" not in message:
             return DeviceError(
-                f"the bundle did not come whole to {device}: {message.splitlines()[-1] if message else ''}",
-                hint="deploy again: only what is missing is sent; what ran before is untouched",
+                f"the bundle did not arrive whole on {device}: {message.splitlines()[-1] if message else ''}",
+                hint="deploy again: only what is missing is sent. What ran before is untouched",
             )
         case ExitCode.busy:
             return DeviceError(
                 f"another deploy of this app to {device} is still under way",
-                hint="wait for it, then try again; --take-over ends it",
+                hint="wait and deploy again, or end the other one with --take-over",
             )
         case ExitCode.taken:
-            hint = "have it removed there: what is in it would be run, or written to, as if it were yours"
+            hint = "have it removed there. incamera would run the programs in it, and write to it"
             return DeviceError(f"{message} on {device}", hint=hint)
         case ExitCode.read_only:
             return DeviceUnsuitable(
                 f"{place} on {device} is read-only",
-                hint="an SD card may be locked or failing; --to takes another place; what ran before is untouched",
+                hint="is the SD card locked, or failing? --to chooses another place. What ran before is untouched",
             )
         case ExitCode.unreachable:
             return DeviceError(
                 f"{place} on {device} does not answer: {message}",
-                hint="has the card been pulled, or is the share's server away? what ran before is untouched",
+                hint="was the card pulled, or is the share's server away? What ran before is untouched",
             )
         case ExitCode.interrupted:
             return ConnectionLost(
-                f"the connection to {device} was lost", hint="deploy again: it goes on where it stopped"
+                f"the connection to {device} was lost", hint="deploy again: it resumes where it stopped"
             )
         case ExitCode.image_damaged:
-            hint = "`incamera deploy --verify` reads all that is there, and mends it"
+            hint = "`incamera deploy --verify` reads all files there, and sends the damaged ones again"
             return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
         case ExitCode.no_memory | ExitCode.cannot_mount:
             return CannotActivate(
-                f"the bundle cannot run from {place} on {device}: {message}", hint="--to takes another place"
+                f"the bundle cannot run from {place} on {device}: {message}", hint="--to chooses another place"
             )
         case ExitCode.locked:
-            hint = "was a card pulled, or is a share's server away? what waits for it may be ended by a restart alone"
+            hint = "was a card pulled, or is a share's server away? Then only a restart of the device ends that process"
             return DeviceError(f"the bundle cannot be activated on {device}: {message}", hint=hint)
         case ExitCode.cannot_execute | ExitCode.no_guard:
             return DeviceUnsuitable(
                 f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
-                hint="it is mounted noexec, or the device has another architecture: `incamera device info` tells",
+                hint="is it mounted noexec, or has the device another architecture? `incamera device info` shows both",
             )
     if code in _ENDED:
-        return DeviceError(f"the deploy to {device} was ended there", hint="somebody may have said --take-over")
+        return DeviceError(
+            f"the deploy to {device} was ended there", hint="another deploy may have ended it with --take-over"
+        )
     if "No space" in message:  # from tar, or the shell
         return _no_room(transport, place)
     return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
@@ -86,5 +88,5 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
 def _no_room(transport: Transport, place: str) -> NoRoom:
     return NoRoom(
         f"{transport.device} has no space left in {place}",
-        hint="remove something there, or choose another place; what ran before is untouched",
+        hint="remove something there, or choose another place with --to. What ran before is untouched",
     )

@@ -1,4 +1,4 @@
-"""The guard, our static program on a device: how it gets there."""
+"""The guard, our static program on a device: how it gets there, and how it is started first."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FOLDER = "incamera"
 _UPLOAD_SECONDS = 120.0
 
 
-# Ends with `taken` where another user owns anything on the way from the folder $1 down to the path $2. That is asked
-# where everybody may write, as in /tmp; on a card or share the owner tells nothing.
+# Ends with `taken` where another user owns a part of the path $2 below the folder $1. Only a folder with a sticky bit
+# is checked, such as /tmp, where everybody may write. On a card or share the owner says nothing.
 _REQUIRE_OWN = """
 place=$1 path=$2
 require_own() {
@@ -39,9 +39,9 @@ require_own
 """.replace("TAKEN", f"{ExitCode.taken:d}")
 # An empty file would be run, too, and do nothing.
 _IS_PROGRAM = '[ -s "$path" ] && [ -x "$path" ]'
-# Its time tells other versions of it, which clear up, that somebody needs it.
+# Guards of other versions remove it when its time is old.
 FIND = Script("find-guard", _REQUIRE_OWN + f'{_IS_PROGRAM} || exit 1; touch -c "$path"; exit 0')
-# Reads the program, of $3 bytes: the size tells whether all of it came. $$ keeps two hosts that do this at once apart.
+# Reads the program, of $3 bytes: the size shows whether all of it came. $$ keeps two hosts apart that do this at once.
 # Without `sync`, a power cut may keep the name and lose the bytes.
 BRING = Script(
     "bring-guard",
@@ -52,7 +52,7 @@ t=$path.$$; cat > "$t" && [ "$(wc -c < "$t")" -eq "$3" ] && chmod 755 "$t" && { 
 && mv -f "$t" "$path" || { rm -f "$t"; exit 1; }
 """,
 )
-# Runs the guard in $2, whose further arguments follow: for its first use in a session, unless FIND was.
+# Runs the guard $2 with the arguments that follow. It is for the first use in a session, if FIND was not used.
 CALL = Script(
     "call-guard", _REQUIRE_OWN + f'{{ {_IS_PROGRAM}; }} || exit {ExitCode.no_guard:d}; shift 2; exec "$path" "$@"'
 )
@@ -72,11 +72,12 @@ class Guard:
 
 
 def ensure_guard(session: Session, guard: Guard) -> str:
-    """Bring the guard to the device unless it is there. Returns its path."""
+    """Bring the guard to the device unless it is there. Returns its path. Raises DeviceError, ConnectionLost."""
     return session.call(bring_guard(session.transport, guard))
 
 
 async def bring_guard(transport: Transport, guard: Guard) -> str:
+    """Bring the guard to the device unless it is there. Returns its path. Raises DeviceError, ConnectionLost."""
     path, data = guard.remote_path, guard.binary.read_bytes()
     found = await run_program(transport, FIND.program(guard.place, path), timeout=_UPLOAD_SECONDS)
     if found.exit_code == 0:

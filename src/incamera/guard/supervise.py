@@ -1,7 +1,7 @@
-"""A process on the device that ends with us: its channel, and that of the guard's `hold`, which hears a heartbeat.
+"""A run on the device that ends with its host: the channel of the app, and that of the guard's verb `supervise`.
 
-When the heartbeat stops, because we have died or the network has, the guard ends every process of the run, so that
-none is left behind.
+`supervise` reads a heartbeat. When that stops, because this process has ended or the network is down, it ends every
+process of the run.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 # What the folder of a run begins with, on the device.
 RUN_FOLDER = "/tmp/incamera-run-"
 HEARTBEAT_SECONDS = 3.0
-# Without a sign of life for that long, the device ends the run. Several heartbeats, since a Wi-Fi may stutter.
+# Without a heartbeat for so long, the guard ends the run. That is several heartbeats, since a Wi-Fi may stutter.
 GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
-# What an app gets between SIGTERM and SIGKILL.
+# How long an app has between SIGTERM and SIGKILL.
 GRACE_SECONDS = GRACE_MS / 1000
 
 
 class SupervisedRun:
-    """One run under the guard. Make it on the connection's loop, `start` it, and `end` it whatever happens.
+    """One run. Make it on the connection's event loop, `start` it, and `end` it in any case.
 
-    *guard* is the guard's path on the device (`guard.ensure_guard`). Where *program* is our Python, *attach_as* makes
-    it open an attach socket of that name, for those who want to look into the app.
+    *guard* is the path of the guard on the device (`ensure_guard`). If *program* is our Python, *attach_as* makes it
+    open an attach socket of that name, for consoles in the app.
     """
 
     def __init__(self, transport: Transport, guard: str, program: Program, *, attach_as: str | None = None) -> None:
         self._transport = transport
         self._orders: asyncio.Queue[bytes] = asyncio.Queue()
         self.exited = asyncio.Event()
-        """Set when the run's first process is gone; children of it may go on, and hold its channel open."""
+        """Set when the run's first process has ended. Its children may still run, and keep its channel open."""
         folder = f"{RUN_FOLDER}{secrets.token_hex(8)}"
         environment = dict(program.environment)
         if attach_as is not None:
-            # It goes with the run's folder.
+            # It is removed with the run's folder.
             environment[ATTACH_VARIABLE] = f"{folder}/{attach_as}.socket"
         timeout, grace = int(GUARD_TIMEOUT_SECONDS * 1000), int(GRACE_SECONDS * 1000)
         self._guard_program = Program((guard, Verb.supervise, folder, "--timeout", str(timeout), "--grace", str(grace)))
@@ -54,56 +54,56 @@ class SupervisedRun:
         )
 
     async def start(self, *, terminal: Terminal | None = None) -> Channel:
-        """Start the run and return its channel."""
-        # Both start at once, so that nobody waits for a round trip; the device's end sorts them out.
-        self._hold, self.app = await asyncio.gather(
+        """Start the run and return the channel of its program."""
+        # Both start at once, which saves a round trip. The one that comes first on the device waits for the other.
+        self._supervisor, self.app = await asyncio.gather(
             self._transport.start(self._guard_program),
             self._transport.start(self._app_program, terminal=terminal),
         )
-        self.watch = asyncio.create_task(self._watch(self._hold))
-        self.beat = asyncio.create_task(self._beat(self._hold))
+        self.watch = asyncio.create_task(self._watch(self._supervisor))
+        self.beat = asyncio.create_task(self._beat(self._supervisor))
         return self.app
 
     def order(self, line: bytes) -> None:
-        """Have the guard do something: `signal INT`, `end`."""
+        """Send an order to the guard: `signal INT`, `end`."""
         self._orders.put_nowait(line + b"\n")
 
     def raise_failure(self) -> None:
-        """Raise what ended the guard's channel before its time, if anything did."""
+        """Raise the error that ended the guard's channel too early, if there is one."""
         for task in (self.watch, self.beat):
             if task.done() and not task.cancelled() and (error := task.exception()):
                 raise error
 
     async def end(self) -> None:
-        """Have the guard end what is left of the run, and wait until it has."""
+        """Have the guard end the processes that are left of the run, and wait for that."""
         self.beat.cancel()
         with contextlib.suppress(DeviceError, TimeoutError):
-            await self._hold.write(b"end\n")
-            await self._hold.write_eof()
+            await self._supervisor.write(b"end\n")
+            await self._supervisor.write_eof()
             await asyncio.wait({self.watch}, timeout=GRACE_SECONDS + 6)
         await asyncio.gather(self.beat, return_exceptions=True)
         self.watch.cancel()
         await asyncio.gather(self.watch, return_exceptions=True)
-        for channel in (self.app, self._hold):
+        for channel in (self.app, self._supervisor):
             with contextlib.suppress(DeviceError):
                 await channel.close()
 
-    async def _watch(self, hold: Channel) -> None:
-        """Hear what the guard tells."""
-        ready, answers = False, AnswerReader(hold, self._transport.device)
+    async def _watch(self, supervisor: Channel) -> None:
+        """Read what the guard answers, to its end. Raises DeviceError if it could not begin."""
+        ready, answers = False, AnswerReader(supervisor, self._transport.device)
         while answer := await answers.next():
             ready = ready or isinstance(answer, Ready)
             if isinstance(answer, Exited):
                 self.exited.set()
         if not ready:
-            message = (await hold.read_error(4096)).decode("utf-8", "replace").strip()
-            code = await hold.wait()
-            raise DeviceError(f"cannot guard a run on {self._transport.device}: {message or f'exit code {code}'}")
+            message = (await supervisor.read_error(4096)).decode("utf-8", "replace").strip()
+            code = await supervisor.wait()
+            raise DeviceError(f"cannot supervise a run on {self._transport.device}: {message or f'exit code {code}'}")
 
-    async def _beat(self, hold: Channel) -> None:
+    async def _beat(self, supervisor: Channel) -> None:
         while True:
             try:
                 order = await asyncio.wait_for(self._orders.get(), HEARTBEAT_SECONDS)
             except TimeoutError:
                 order = b".\n"
-            await hold.write(order)
+            await supervisor.write(order)

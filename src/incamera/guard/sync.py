@@ -1,4 +1,4 @@
-"""What of a bundle a device is sent: the listing that its guard compares, and the archive that it has unpacked."""
+"""What a device is sent of a bundle: the listing that its guard compares, and the archive that it unpacks."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ShippedImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shipment:
-    """A bundle as it shall stand on one device: the bundle's files, and those made for that device.
+    """A bundle for one device: its files, and those made for that device.
 
-    `name` is a digest of all of it, so a folder of that name is known by what it holds. With an *image* it holds only
-    the app, and what tells of the image.
+    `name` is a digest of all of them, so two folders of the same name have the same content. With an *image* they are
+    the app and the text that describes the image.
     """
 
     app: str

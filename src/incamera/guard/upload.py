@@ -1,4 +1,4 @@
-"""The host's part of `incamera-guard receive`: what a place lacks of a shipment goes there."""
+"""The host's part of `incamera-guard receive`: send what a place on the device lacks of a shipment."""
 
 from __future__ import annotations
 
@@ -40,24 +40,26 @@ OnWait = Callable[[Waiting], None]
 # A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
 # more than it saves.
 _LEVEL = 1
-# How often a runtime is brought that was removed by others meanwhile.
+# How often a runtime is sent that others have removed meanwhile.
 _ATTEMPTS = 2
-# What is kept of complaints, and how long their end is waited for when the guard has ended.
-_LAST_BYTES = 4096
-_LAST_WORDS_SECONDS = 2.0
+# How much of the guard's standard error is kept, and how long its end is awaited when the guard has ended.
+_ERROR_BYTES = 4096
+_ERROR_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Way:
-    """How a shipment gets into *place* of the device.
+class Route:
+    """How a shipment gets into *place* on the device, and on whose behalf.
 
-    *through* is a session on the computer that has the place as the folder *folder*, and *guard* the guard's path
-    there: then nothing is sent over the device's own connection. *who* is told to others that wait for us. With
-    *verify* every file that is there is read, else a look at its size and time must do.
+    *owner* is shown to others who wait for this deploy. With *take_over* another deploy that is under way is ended.
+    With *verify* every file that is there is read; otherwise its size and time must do.
+
+    With *through*, a session on the computer that has the place as its *folder*, nothing is sent over the device's own
+    connection. *guard* then is the path of the guard on that computer.
     """
 
     place: str
-    who: str = ""
+    owner: str = ""
     take_over: bool = False
     verify: bool = False
     through: Session | None = None
@@ -73,19 +75,23 @@ class _Received:
     root: str = ""
 
 
-class Receiver:
-    """One deploy to one place. `mended`: something there was damaged, and isn't any more."""
+class Upload:
+    """One deploy to one place.
+
+    Afterwards `sent` and `size` are the number and the bytes of the files that were sent, `previous` is the bundle
+    that was the newest one before, and `mended` says whether something there was damaged and has been replaced.
+    """
 
     def __init__(
-        self, session: Session, guard: Guard, way: Way, progress: Progress | None, on_wait: OnWait | None
+        self, session: Session, guard: Guard, route: Route, progress: Progress | None, on_wait: OnWait | None
     ) -> None:
         self._session = session
         self._transport = session.transport
         self._guard = guard
-        self._way = way
+        self._route = route
         self._progress = progress
         self._on_wait = on_wait
-        self._local = way.through is not None
+        self._local = route.through is not None
         self.sent = self.size = 0
         self.previous = ""
         self.mended = False
@@ -97,8 +103,8 @@ class Receiver:
     async def _send(self, shipment: Shipment, activate: bool) -> str:
         received = await self._receive(shipment, activate)
         image = shipment.image
-        # A runtime that is a tree comes as a shipment of its own, once for all apps. Until the app's comes, which names
-        # it, the clearing up after another deploy can take it away.
+        # A runtime that is a tree is sent as a shipment of its own, once for all apps. Until the bundle that names it
+        # is sent, another deploy may remove it.
         for _ in range(_ATTEMPTS):
             if not received.image_missing or image is None:
                 break
@@ -108,23 +114,23 @@ class Receiver:
         if received.image_missing:
             raise DeviceError(
                 f"the runtime that was brought to {self._transport.device} is not there any more",
-                hint="does somebody else deploy to it, or clear up there? then deploy again",
+                hint="does somebody else deploy to it, or delete files there? then deploy again",
             )
         return received.root
 
     def _program(self, shipment: Shipment, name: str, activate: bool) -> Program:
-        way, image = self._way, shipment.image
-        words = [f"{way.folder or way.place}/{FOLDER}", shipment.app, name]
+        route, image = self._route, shipment.image
+        words = [f"{route.folder or route.place}/{FOLDER}", shipment.app, name]
         words += ["plain", "keep"] if self._local else _encoding(self._transport)
-        words += [word for word, wanted in (("verify", way.verify), ("take-over", way.take_over)) if wanted]
-        words += ["owner", way.who.replace("\n", " ")] if way.who else []
+        words += [word for word, wanted in (("verify", route.verify), ("take-over", route.take_over)) if wanted]
+        words += ["owner", route.owner.replace("\n", " ")] if route.owner else []
         if image is not None:
             # The runtime may have been damaged, which came beforehand.
             words += ["activate", *(["anew"] if self.mended else [])] if activate else []
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
         if self._local:
-            return Program((way.guard, Verb.receive, *words))
+            return Program((route.guard, Verb.receive, *words))
         return CALL.program(self._guard.place, self._guard.remote_path, Verb.receive, *words)
 
     async def _receive(self, shipment: Shipment, activate: bool, *, name: str | None = None) -> _Received:
@@ -138,7 +144,7 @@ class Receiver:
                 received = await self._talk(channel, shipment)
                 code = await channel.wait()
                 if code:
-                    await asyncio.wait([reading], timeout=_LAST_WORDS_SECONDS)
+                    await asyncio.wait([reading], timeout=_ERROR_SECONDS)
             finally:
                 reading.cancel()
                 await channel.close()
@@ -150,11 +156,11 @@ class Receiver:
             return _Received(image_missing=True)
         if code:
             message = error.decode("utf-8", "replace").strip()
-            raise explain(self._transport, code, message, self._way.place)
+            raise explain(self._transport, code, message, self._route.place)
         if received is None:
             raise DeviceError(
                 f"the guard on {self._transport.device} ended before the bundle was complete there",
-                hint="deploy again; what ran before is untouched",
+                hint="deploy again. What ran before is untouched",
             )
         return received
 
@@ -193,9 +199,9 @@ class Receiver:
             pieces.insert(0, read_image(image, offset))
         if wanted.free is not None and needed + SPACE_MARGIN > wanted.free:
             raise NoRoom(
-                f"{self._way.place} on {self._transport.device} has {wanted.free / 1e6:.1f} MB free, "
+                f"{self._route.place} on {self._transport.device} has {wanted.free / 1e6:.1f} MB free, "
                 f"the bundle needs {needed / 1e6:.1f} MB more",
-                hint="remove something there, or choose another place; what ran before is untouched",
+                hint="remove something there, or choose another place with --to. What ran before is untouched",
             )
         done = 0
         for number, piece in enumerate(pieces, start=1):
@@ -228,15 +234,15 @@ class Receiver:
 
 
 async def _keep_last(channel: Channel, kept: bytearray) -> None:
-    """Keep the end of what the command says on its standard error."""
-    with suppress(ConnectionLost):  # whoever talks to it notices
-        while data := await channel.read_error(_LAST_BYTES):
+    """Keep the end of what the guard prints on its standard error."""
+    with suppress(ConnectionLost):  # reading its answers raises that, too
+        while data := await channel.read_error(_ERROR_BYTES):
             kept += data
-            del kept[:-_LAST_BYTES]
+            del kept[:-_ERROR_BYTES]
 
 
 def _encoding(transport: Transport) -> list[str]:
-    """Over a network the archive is compressed, but not to a camera on this computer.
+    """Return the argument for how the archive is sent: compressed over a network, but not to a camera on this computer.
 
     There bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s plain, 8.3 s or more compressed.
     """

@@ -14,7 +14,7 @@ from incamera.errors import DeviceError
 from incamera.guard.failures import NoRoom, NotSeen
 from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
-from incamera.guard.upload import Way
+from incamera.guard.upload import Route
 from incamera.targets.form import Form
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
@@ -40,12 +40,12 @@ def test_bundle_is_written_into_the_folder_and_adopted_by_the_device(bundle: Pat
     home.mkdir()
     place.symlink_to(folder)  # what the device has mounted
     with open_local(DEVICE) as device, open_local(DEVICE) as here:
-        way = Way(place=str(place), through=here, folder=folder, guard=str(guard))
+        route = Route(place=str(place), through=here, folder=folder, guard=str(guard))
         there = Guard(guard, str(home))
-        done = deploy(device, shipment, there, way=way)
+        done = deploy(device, shipment, there, route=route)
         assert (Path(done.destination) / "app" / "app.py").read_text() == "print(1)\n"
         assert (done.root, done.form, done.files_sent) == (done.destination, Form.tree, 1)
-        assert deploy(device, shipment, there, way=way).files_sent == 0
+        assert deploy(device, shipment, there, route=route).files_sent == 0
 
 
 def test_folder_that_the_device_has_not_mounted_is_noticed(
@@ -56,9 +56,9 @@ def test_folder_that_the_device_has_not_mounted_is_noticed(
     for name in ("folder", "place"):
         (tmp_path / name).mkdir()
     with open_local(DEVICE) as device, open_local(DEVICE) as here:
-        way = Way(place=str(tmp_path / "place"), through=here, folder=tmp_path / "folder", guard=str(guard))
+        route = Route(place=str(tmp_path / "place"), through=here, folder=tmp_path / "folder", guard=str(guard))
         with pytest.raises(NotSeen, match="cam does not see"):
-            deploy(device, shipment, Guard(guard, str(tmp_path)), way=way)
+            deploy(device, shipment, Guard(guard, str(tmp_path)), route=route)
 
 
 def test_image_without_room_is_refused_before_it_is_sent(bundle: Path, tmp_path: Path, guard: Path) -> None:
@@ -71,15 +71,15 @@ def test_image_without_room_is_refused_before_it_is_sent(bundle: Path, tmp_path:
     )
     shipment = plan_shipment("doorbell", bundle, list_tree(bundle), image=huge)
     with open_local(DEVICE) as device, pytest.raises(NoRoom, match=r"MB free, the bundle needs .* MB more"):
-        deploy(device, shipment, Guard(guard, str(tmp_path)), way=Way(place=str(tmp_path)))
+        deploy(device, shipment, Guard(guard, str(tmp_path)), route=Route(place=str(tmp_path)))
 
 
 def test_folder_that_cannot_be_written_is_named(bundle: Path, tmp_path: Path, guard: Path) -> None:
     (tmp_path / "file").write_text("")
     shipment = plan_shipment("doorbell", bundle, list_tree(bundle))
-    way = Way(place=str(tmp_path / "file"))
+    route = Route(place=str(tmp_path / "file"))
     with open_local(DEVICE) as device, pytest.raises(DeviceError, match="cannot deploy to cam: cannot make"):
-        deploy(device, shipment, Guard(guard, str(tmp_path)), way=way)
+        deploy(device, shipment, Guard(guard, str(tmp_path)), route=route)
 
 
 def test_used_guard_gets_a_new_time(tmp_path: Path, guard: Path) -> None:

@@ -15,7 +15,7 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.guard.failures import CannotActivate, explain
 from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
-from incamera.guard.upload import Way
+from incamera.guard.upload import Route
 from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.transport.device import Device, SshAddress
@@ -116,7 +116,7 @@ def test_many_errors_of_the_guard_do_not_block_it(deploy_with: Callable[..., Dep
     flood = (
         "i=0; while [ $i -lt 4000 ]; do echo 'tar: a file that cannot be unpacked, in many words' >&2; i=$((i+1)); done"
     )
-    with pytest.raises(DeviceError, match="did not come whole to cam: at last"):
+    with pytest.raises(DeviceError, match="did not arrive whole on cam: at last"):
         deploy_with(f"{say(WANTED)}\n{flood}; cat >/dev/null; echo at last >&2; exit {ExitCode.damaged:d}")
 
 
@@ -200,7 +200,7 @@ def test_guard_writes_nothing_into_a_folder_of_another_user(
         open_local(DEVICE) as device,
         pytest.raises(DeviceError, match=rf"another user has taken {place / 'incamera'} on cam$"),
     ):
-        deploy(device, shipment, Guard(guard, str(tmp_path / "home")), way=Way(place=str(place)))
+        deploy(device, shipment, Guard(guard, str(tmp_path / "home")), route=Route(place=str(place)))
     assert not list((place / "incamera").iterdir())
 
 
