@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -137,3 +138,13 @@ def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) 
             return str(done.stdout) + str(done.stderr)
 
     return asyncio.run(session())
+
+
+def write_ssh_home(home: Path, alias: str, camera: VirtualCamera, *, port: int, user: str = "root") -> dict[str, str]:
+    """Write a home in whose SSH configuration *camera* is called *alias*, and return the environment to use it."""
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    (home / ".ssh" / "config").write_text(
+        f"Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {camera.key}\n"
+    )
+    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {camera.host_public_key}\n")
+    return {"HOME": str(home), "SSH_AUTH_SOCK": ""}

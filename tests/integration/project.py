@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -22,3 +23,9 @@ def write_project(
     (folder / "pyproject.toml").write_text(f"{project}\n[tool.incamera]\n{settings}\n")
     (folder / "app.py").write_text(app)
     return folder
+
+
+def add_data(project: Path, *, files: int = 8) -> None:
+    """Add *files* of half a megabyte each, whose upload takes long enough to be interrupted."""
+    for number in range(files):
+        (project / f"{number}.bin").write_bytes(os.urandom(500_000))

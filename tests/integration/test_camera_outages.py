@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from ..waiting import wait_until
 from .cameras import CameraPool, inside, lease_camera
 from .command import Run, assert_error, command_environment, running
 from .places.conftest import APP, CARD, edit, other_host, project
-from .project import write_project
+from .project import add_data, write_project
 from .test_watch import FOREVER, traces, watched
 
 if TYPE_CHECKING:
@@ -47,8 +46,7 @@ def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
 ) -> None:
     line, alice = other_host
     cut_off = write_project(tmp_path / "cutoff", name="cutoff", app=APP)
-    for number in range(8):
-        (cut_off / f"{number}.bin").write_bytes(os.urandom(500_000))
+    add_data(cut_off)
     assert incamera("build", "-C", cut_off, "--target", "armv7hf").code == 0
     begun = line.sent
     with running("deploy", "-C", cut_off, "--device", "far", env=command_environment(alice)) as command:

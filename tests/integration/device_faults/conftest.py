@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..cameras import inside, lease_camera
+from ..cameras import inside, lease_camera, write_ssh_home
 from ..line import Line
 from ..project import write_project
 
@@ -99,11 +99,7 @@ def line(camera: VirtualCamera) -> Iterator[Line]:
 def home(tmp_path: Path, camera: VirtualCamera, line: Line) -> Path:
     """The home of a user who reaches the camera as `cut`, over a line that can be cut."""
     home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    (home / ".ssh" / "config").write_text(
-        f"Host cut\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {camera.key}\n"
-    )
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {camera.host_public_key}\n")
+    write_ssh_home(home, "cut", camera, port=line.port)
     return home
 
 

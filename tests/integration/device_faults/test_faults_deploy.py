@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, assert_error, command_environment, running
-from ..project import write_project
+from ..project import add_data, write_project
 from .conftest import at_home
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ def test_deploy_after_an_interrupted_one_sends_only_the_rest(
     before, root = (json.loads(first.out)[key] for key in ("destination", "root"))
 
     (project / "app.py").write_text("print('two')\n")
-    for number in range(16):
-        (project / f"{number}.bin").write_bytes(os.urandom(500_000))
+    add_data(project, files=16)
     assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
     begun = line.sent
     if how == "cut":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..cameras import lease_camera
+from ..cameras import lease_camera, write_ssh_home
 from ..line import Line
 from ..project import write_project
 
@@ -77,11 +77,6 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
 def other_host(tmp_path: Path, camera: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
     """The home of another user, alice, who reaches the camera as `far` over a line that can be frozen."""
     line = Line(camera.ssh_port)
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    (home / ".ssh" / "config").write_text(
-        f"Host far\n  HostName 127.0.0.1\n  Port {line.port}\n  User root\n  IdentityFile {camera.key}\n"
-    )
-    (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{line.port} {camera.host_public_key}\n")
-    yield line, {"HOME": str(home), "SSH_AUTH_SOCK": "", "LOGNAME": "alice"}
+    home = write_ssh_home(tmp_path / "home", "far", camera, port=line.port)
+    yield line, {**home, "LOGNAME": "alice"}
     line.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -22,7 +21,7 @@ from incamera.tree import Entry
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, command_environment, running
-from ..project import write_project
+from ..project import add_data, write_project
 from .conftest import APP, SHARE, served
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ def shared(context: Context, camera: VirtualCamera, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def wanted(incamera: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = write_project(tmp_path_factory.mktemp("wanted"), name="wanted", app=APP)
-    for number in range(8):
-        (project / f"{number}.bin").write_bytes(os.urandom(500_000))
+    add_data(project)
     assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
     return project
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, assert_error, command_environment, running
-from ..project import write_project
+from ..project import add_data, write_project
 from .conftest import APP, CARD, PACKAGE, RAM
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def test_second_deploy_waits_for_the_first_unless_it_takes_over(
     line, alice = other_host
     wanted = write_project(tmp_path / "wanted", name="wanted", app=APP)
     assert incamera("deploy", "-C", wanted, "--device", camera.name).code == 0
-    for number in range(8):
-        (wanted / f"{number}.bin").write_bytes(os.urandom(500_000))
+    add_data(wanted)
     assert incamera("build", "-C", wanted, "--target", "armv7hf").code == 0
     begun = line.sent
     with running("deploy", "-C", wanted, "--device", "far", env=command_environment(alice)) as first:

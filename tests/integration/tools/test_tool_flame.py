@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..cameras import inside
+from ..cameras import inside, write_ssh_home
 from ..command import Run, Running, command_environment, running
 from .conftest import with_aarch64
 
@@ -88,14 +88,7 @@ def maker(camera: VirtualCamera, tmp_path: Path) -> Iterator[dict[str, str]]:
         "grep -q ^maker: /etc/passwd || echo maker:x:1000:1000:maker:/run/maker:/bin/sh >>/etc/passwd; "
         f"mkdir -pm 700 /run/maker; cp -r {home}/.ssh /run/maker; chown -R 1000:1000 /run/maker; {own('maker')}",
     )
-    ssh = tmp_path / "maker" / ".ssh"
-    ssh.parent.mkdir()
-    ssh.mkdir(mode=0o700)
-    (ssh / "known_hosts").write_text(f"[{camera.ssh_host}]:{camera.ssh_port} {camera.host_public_key}\n")
-    (ssh / "config").write_text(
-        f"Host maker\nHostName {camera.ssh_host}\nPort {camera.ssh_port}\nUser maker\nIdentityFile {camera.key}\n"
-    )
-    yield {"HOME": str(ssh.parent)}
+    yield write_ssh_home(tmp_path / "maker", "maker", camera, port=camera.ssh_port, user="maker")
     inside(camera, own("root"))
 
 
