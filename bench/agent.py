@@ -97,8 +97,7 @@ def _attach(context: Context, stack: ExitStack, folder: Path, camera: str) -> No
     stack.callback(forget_share, context, name)
     share, _ = stack.enter_context(served(context, name, ShareSettings(folder=folder / "share")))
     with connected(context, virtual_device(require_camera(context.store, camera))) as connection:
-        session = connection.session
-        attach_share(context, session, share)
+        attach_share(context, connection, share)
 
 
 def _start_bare(done: Deployed) -> tuple[float, float]:

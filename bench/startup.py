@@ -123,7 +123,7 @@ def _measure_way(context: Context, profile: Profile, share: Share, way: Way, nam
             session = connection.session
             guard = require_launcher(profile.architecture).read_bytes()
             session.require(_shell(f"cat > {GUARD} && chmod 755 {GUARD}"), purpose="bring the guard", input=guard)
-            attach_share(context, session, share)
+            attach_share(context, connection, share)
             session.require(Program((GUARD, "try-images")), purpose="try which images it takes")
             session.require(_shell("sync; echo 3 > /proc/sys/vm/drop_caches"), purpose="forget what was read")
             time.sleep(PAUSE_SECONDS)

@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     with device_connection(
         Context.open(console), arguments.device, find_project(Path(arguments.project))
     ) as connection:
-        sample, device = take_sample(connection.session), str(connection.device)
+        sample, device = take_sample(connection.session, connection.ensure_guard()), str(connection.device)
     processes = [process for process in sample.processes if process.role.of_run]
     if arguments.json:
         rows = [

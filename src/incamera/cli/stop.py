@@ -34,7 +34,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     folder = Path(arguments.project)
     project = find_project(folder) if arguments.all else load_project(folder)
     with device_connection(Context.open(console), arguments.device, project) as connection:
-        ended = stop_runs(connection.session, None if arguments.all else project)
+        ended = stop_runs(connection, None if arguments.all else project)
         device = str(connection.device)
     if arguments.json:
         console.emit({"device": device, "ended": [{"pid": p.pid, "role": p.role, "app": p.app} for p in ended]})

@@ -64,7 +64,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         return _draw(context, project, arguments, console)
     with device_connection(context, arguments.device, project) as connection, console.live_table() as show:
         before: Sample | None = None
-        samples = watch_device(connection.session, every=arguments.every)
+        samples = watch_device(connection, every=arguments.every)
         try:
             for sample in samples:
                 document = _describe(sample, before, str(connection.device))

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.connect.attached import is_share_away
 from incamera.connect.choose import devices_folder
-from incamera.connect.shares import is_share_away
 from incamera.device.capabilities import Speed, ensure_images_tried, ensure_speed
 from incamera.device.facts import PLACES
 from incamera.device.libraries import ensure_libraries
@@ -71,7 +71,7 @@ class Connection:
     def guard(self, *, otherwise: str = "/tmp") -> Guard:
         """Return the guard for the device, in the first place that lets programs run, else in *otherwise*."""
         home = next((place.path for place in self.facts.places if place.writable and place.executable), otherwise)
-        return Guard(require_launcher(self.require_architecture()), home)
+        return Guard(require_launcher(self.require_architecture()), home, self.session.transport.guard_path)
 
     def ensure_guard(self) -> str:
         """Upload the guard to the device unless it is there. Returns its path on the device."""

@@ -11,10 +11,11 @@ from incamera.deployment.host_route import host_route
 from incamera.deployment.plan import FormsUnknown, check_architecture, plan_deploy
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.deployment.shipment import plan_shipment_for
+from incamera.errors import DeviceError
 from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
 from incamera.guard.upload import Route
+from incamera.guard.verbs import allow_exec
 from incamera.targets.form import Form
-from incamera.transport.protocols import Program
 from incamera.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ def apply_deploy(
     images = connection.image_kinds(guard) if plan.form is Form.squashfs else ()
     shipment = plan_shipment_for(context, table, connection.facts, bundle, plan.form, images=images, step=step)
     if plan.remount:
-        session.require(Program(("mount", "-o", "remount,exec", place)), purpose=f"let programs run in {place}")
+        done = allow_exec(session, connection.ensure_guard(), place)
+        if done.error:
+            raise DeviceError(f"cannot let programs run in {place} on {session.device}: {done.problem}")
         step.note(f"remounted {place} exec")
     route = Route(place=place, owner=local_owner(), take_over=request.take_over, verify=request.verify)
     waits = 0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.connect.shares import find_host_folder
+from incamera.connect.attached import find_host_folder
 from incamera.disk import write_atomic
 from incamera.errors import InCameraError
 from incamera.runtime.launcher import require_launcher

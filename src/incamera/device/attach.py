@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.agent import Agent
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
-from incamera.guard.supervise import RUN_FOLDER
+from incamera.guard.verbs import list_sockets
 from incamera.runtime.launcher.protocol import Verb
-from incamera.transport.protocols import Program, Script
+from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import AGENTS_FOLDER, SOCKET, Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Channel
     from incamera.transport.session import Session
     from incamera_agent.wire.frames import Frame
-
-_LIST_SOCKETS = Script("list-sockets", f"ls -td {AGENTS_FOLDER}/*/{SOCKET} {RUN_FOLDER}*/*.socket 2>/dev/null")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +40,9 @@ class AttachSocket:
     path: str
 
 
-def list_attach_sockets(session: Session) -> list[AttachSocket]:
-    """Return the attach sockets on the device, the newest first."""
-    listed = session.run(_LIST_SOCKETS.program()).text.split()
-    return [AttachSocket(app=_find_app(path), path=path) for path in listed]
+def list_attach_sockets(session: Session, guard: str) -> list[AttachSocket]:
+    """Return the attach sockets on the device, the newest first; *guard* is the guard's path there."""
+    return [AttachSocket(app=_find_app(path), path=path) for path in list_sockets(session, guard)]
 
 
 def _find_app(path: str) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.failures import explain
-from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode
-from incamera.transport.protocols import Script
-from incamera.transport.session import run_program
+from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode, Verb
+from incamera.transport.protocols import NoSpaceLeft, Program, Script
+from incamera.transport.session import in_time, run_program
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Transport
@@ -39,36 +39,52 @@ require_own
 """.replace("TAKEN", f"{ExitCode.taken:d}")
 # An empty file would be run, too, and do nothing.
 _IS_PROGRAM = '[ -s "$path" ] && [ -x "$path" ]'
-# Guards of other versions remove it when its time is old.
-FIND = Script("find-guard", _REQUIRE_OWN + f'{_IS_PROGRAM} || exit 1; touch -c "$path"; exit 0')
-# Reads the program, of $3 bytes: the size shows whether all of it came. $$ keeps two hosts apart that do this at once.
-# Without `sync`, a power cut may keep the name and lose the bytes.
-BRING = Script(
-    "bring-guard",
-    'umask 022; mkdir -p "${2%/*}" || exit 1'
-    + _REQUIRE_OWN
-    + """
-t=$path.$$; cat > "$t" && [ "$(wc -c < "$t")" -eq "$3" ] && chmod 755 "$t" && { sync "$t" 2>/dev/null || :; } \
-&& mv -f "$t" "$path" || { rm -f "$t"; exit 1; }
+# Looks for the guard in $2. If it is there, its new time tells other versions, which clear up, that it is needed.
+# Otherwise its folder is made.
+_FIND = Script(
+    "find-guard",
+    _REQUIRE_OWN
+    + f"""
+{_IS_PROGRAM} && {{ touch -c "$path"; exit 0; }}
+umask 022; mkdir -p "${{path%/*}}" || exit 1
+require_own
+exit {ExitCode.no_guard:d}
 """,
 )
-# Runs the guard $2 with the arguments that follow. It is for the first use in a session, if FIND was not used.
-CALL = Script(
+# Runs the guard in $2, whose further arguments follow: for its first use in a session, unless _FIND was.
+_CALL = Script(
     "call-guard", _REQUIRE_OWN + f'{{ {_IS_PROGRAM}; }} || exit {ExitCode.no_guard:d}; shift 2; exec "$path" "$@"'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The guard program for a device's architecture, and the place on the device that it is kept in."""
+    """The guard program for a device's architecture, and the place on the device that it is kept in.
+
+    *installed* is the path of the device's own guard, if it has one: then no other is brought.
+    """
 
     binary: Path
     place: str
+    installed: str | None = None
 
     @property
     def remote_path(self) -> str:
+        """The guard's path on the device, once it has been brought there."""
+        if self.installed is not None:
+            return self.installed
         digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]
         return f"{self.place}/{FOLDER}/{GUARDS}/{GUARD}-{digest}"
+
+    def first_call(self, verb: Verb, *arguments: str) -> Program:
+        """Return the program for the guard's first use in a session without `bring_guard`.
+
+        It ends with ExitCode.no_guard where the guard is not there, and with ExitCode.taken where another user could
+        have put it there.
+        """
+        if self.installed is not None:
+            return Program((self.installed, verb, *arguments))
+        return _CALL.program(self.place, self.remote_path, verb, *arguments)
 
 
 def ensure_guard(session: Session, guard: Guard) -> str:
@@ -77,19 +93,21 @@ def ensure_guard(session: Session, guard: Guard) -> str:
 
 
 async def bring_guard(transport: Transport, guard: Guard) -> str:
-    """Bring the guard to the device unless it is there. Returns its path. Raises DeviceError, ConnectionLost."""
-    path, data = guard.remote_path, guard.binary.read_bytes()
-    found = await run_program(transport, FIND.program(guard.place, path), timeout=_UPLOAD_SECONDS)
-    if found.exit_code == 0:
+    """Bring the guard to the device unless it is there. Returns its path. Raises NoRoom, DeviceError."""
+    path = guard.remote_path
+    if guard.installed is not None:
         return path
-    if found.exit_code == ExitCode.taken:
+    found = await run_program(transport, _FIND.program(guard.place, path), timeout=_UPLOAD_SECONDS)
+    if found.exit_code == ExitCode.no_guard:
+        try:
+            put = transport.put(path, guard.binary.read_bytes(), executable=True)
+            await in_time(transport, put, _UPLOAD_SECONDS)
+        except NoSpaceLeft as error:
+            raise explain(transport, ExitCode.no_space, "", guard.place) from error
+    elif found.exit_code == ExitCode.taken:
         raise explain(transport, ExitCode.taken, found.error_text, guard.place)
-    program = BRING.program(guard.place, path, str(len(data)))
-    result = await run_program(transport, program, input=data, timeout=_UPLOAD_SECONDS)
-    if result.exit_code == ExitCode.taken:
-        raise explain(transport, ExitCode.taken, result.error_text, guard.place)
-    if result.exit_code:
-        if "No space" in result.error_text:
-            raise explain(transport, ExitCode.no_space, "", guard.place)
-        raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {result.error_text}")
+    elif "No space" in found.error_text:
+        raise explain(transport, ExitCode.no_space, "", guard.place)
+    elif found.exit_code:
+        raise DeviceError(f"cannot write to {guard.place} on {transport.device}: {found.error_text}")
     return path

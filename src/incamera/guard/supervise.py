@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader
-from incamera.runtime.launcher.protocol import GRACE_MS, SUPERVISE_TIMEOUT_MS, Exited, Ready, Verb
+from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SUPERVISE_TIMEOUT_MS, Exited, Ready, Verb
 from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
 
-# What the folder of a run begins with, on the device.
-RUN_FOLDER = "/tmp/incamera-run-"
 HEARTBEAT_SECONDS = 3.0
 # Without a heartbeat for so long, the guard ends the run. That is several heartbeats, since a Wi-Fi may stutter.
 GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.guard.answers import AnswerReader
 from incamera.guard.failures import NoRoom, explain
-from incamera.guard.program import CALL, FOLDER, Guard, bring_guard
+from incamera.guard.program import FOLDER, Guard, bring_guard
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import (
     IMAGES,
@@ -131,7 +131,7 @@ class Upload:
             words += map(str, what)
         if self._local:
             return Program((route.guard, Verb.receive, *words))
-        return CALL.program(self._guard.place, self._guard.remote_path, Verb.receive, *words)
+        return self._guard.first_call(Verb.receive, *words)
 
     async def _receive(self, shipment: Shipment, activate: bool, *, name: str | None = None) -> _Received:
         program = self._program(shipment, name or shipment.name, activate)

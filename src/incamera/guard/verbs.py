@@ -6,14 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from incamera.errors import DeviceError
-from incamera.guard.answers import not_an_answer, read_answer
+from incamera.guard.answers import AnswerReader, not_an_answer, read_answer
 from incamera.guard.failures import NotSeen, explain
 from incamera.guard.program import FOLDER
-from incamera.runtime.launcher.protocol import GUARD, Activated, Answer, ExitCode, Measured, Mounted, Tried, Verb
+from incamera.runtime.launcher.protocol import (
+    GUARD,
+    OWN_FOLDER,
+    Activated,
+    Answer,
+    ExitCode,
+    Left,
+    Measured,
+    Mounted,
+    Sample,
+    Sockets,
+    Tried,
+    Verb,
+)
 from incamera.transport.protocols import Program
 from incamera.transport.session import run_program
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
     from incamera.transport.protocols import ProgramResult, Transport
     from incamera.transport.session import Session
 
@@ -21,6 +36,9 @@ A = TypeVar("A", bound=Answer)
 
 _TRIAL_SECONDS = 60.0
 _MOUNT_SECONDS = 60.0
+_LIST_SECONDS = 60.0
+# To copy an app file by file, where hard links cannot be had.
+_COPY_SECONDS = 120.0
 # To unpack or read ahead what the bundle runs from.
 _ACTIVATE_SECONDS = 120.0
 
@@ -45,6 +63,82 @@ def mount(session: Session, guard: str, *, kind: str, source: str, target: str, 
 def unmount(session: Session, guard: str, target: str) -> Mounted:
     """Unmount a network share, also one whose server is away. Raises DeviceError, ConnectionLost."""
     return _require(session, Program((guard, Verb.unmount, target)), Mounted, f"unmount {target}", _MOUNT_SECONDS)
+
+
+def allow_exec(session: Session, guard: str, folder: str) -> Mounted:
+    """Let programs run in *folder*, which is mounted noexec, until it is mounted again. Raises DeviceError."""
+    program = Program((guard, Verb.allow_exec, folder))
+    return _require(session, program, Mounted, f"let programs run in {folder}", _MOUNT_SECONDS)
+
+
+def list_processes(session: Session, guard: str) -> Sample:
+    """Return the processes of our runs, and what they use. Raises DeviceError, ConnectionLost."""
+    return _require(session, Program((guard, Verb.processes)), Sample, "list the processes", _LIST_SECONDS)
+
+
+async def watch_processes(transport: Transport, guard: str, *, every: float) -> AsyncGenerator[Sample, None]:
+    """Yield what `list_processes` returns every so many seconds, until the caller closes the generator."""
+    # The guard ends with its channel: nobody reads its next answer.
+    channel = await transport.start(Program((guard, Verb.processes, "every", str(max(1, int(every * 1000))))))
+    try:
+        answers = AnswerReader(channel, transport.device)
+        while (answer := await answers.next()) is not None:
+            if not isinstance(answer, Sample):
+                raise DeviceError(f"the guard on {transport.device} answered {answer!r} to {Verb.processes}")
+            yield answer
+    finally:
+        await channel.close()
+
+
+def end_processes(
+    session: Session, guard: str, pids: Sequence[int], *, agents: Sequence[int] = (), grace: float
+) -> tuple[int, ...]:
+    """End processes: SIGTERM, and SIGKILL for what is left after *grace* seconds. Returns what is left even then.
+
+    The *agents* among them get SIGUSR1 instead, and get it first. Raises DeviceError, ConnectionLost.
+    """
+    words = [f"{pid}:USR1" for pid in agents] + [str(pid) for pid in pids if pid not in agents]
+    program = Program((guard, Verb.end, str(int(grace * 1000)), *words))
+    return _require(session, program, Left, "end processes", grace + _LIST_SECONDS).processes
+
+
+def list_sockets(session: Session, guard: str) -> tuple[str, ...]:
+    """Return the paths of the attach sockets, the newest first. Raises DeviceError, ConnectionLost."""
+    return _require(session, Program((guard, Verb.sockets)), Sockets, "list the attach sockets", _LIST_SECONDS).paths
+
+
+def make_folder(session: Session, guard: str, path: str) -> None:
+    """Make a folder in /tmp that only our user can read. Raises DeviceError, ConnectionLost.
+
+    Folders beside it with the same name up to the last dash are removed when they have not changed for a day: a host
+    that lost its connection could not remove its own.
+    """
+    _run(session, Program((guard, Verb.make_folder, _check_own(path))), f"make {path}", _LIST_SECONDS)
+
+
+def copy_folder(session: Session, guard: str, source: str, path: str) -> bool:
+    """Make *path*, a folder in /tmp, a copy of the folder *source*. Returns False where a process works in *path*.
+
+    Files are hard links where that is possible. Raises DeviceError, ConnectionLost.
+    """
+    program = Program((guard, Verb.copy_folder, source, _check_own(path)))
+    result = session.run(program, timeout=_COPY_SECONDS)
+    if result.exit_code == ExitCode.busy:
+        return False
+    _require_success(session, result, f"copy {source}")
+    return True
+
+
+def remove_folder(session: Session, guard: str, path: str) -> None:
+    """Remove a folder in /tmp, and all that is in it. Raises DeviceError, ConnectionLost."""
+    _run(session, Program((guard, Verb.remove_folder, _check_own(path))), f"remove {path}", _LIST_SECONDS)
+
+
+def _check_own(path: str) -> str:
+    """Return *path*. Raises ValueError unless it is a folder of ours: the guard makes and removes no other."""
+    if not path.startswith(OWN_FOLDER) or path == OWN_FOLDER or "/." in path or "//" in path or path.endswith("/"):
+        raise ValueError(f"{path!r} is not a folder of ours")
+    return path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +177,20 @@ async def adopt(transport: Transport, guard: str, adoption: Adoption, *, looks: 
 def _require(
     session: Session, program: Program, class_: type[A], purpose: str, timeout: float, *, input: bytes = b""
 ) -> A:
+    """Run a verb and return its only answer, of that class."""
+    return _one_answer(session.transport, _run(session, program, purpose, timeout, input=input), class_)
+
+
+def _run(session: Session, program: Program, purpose: str, timeout: float, *, input: bytes = b"") -> ProgramResult:
     result = session.run(program, input=input, timeout=timeout)
+    _require_success(session, result, purpose)
+    return result
+
+
+def _require_success(session: Session, result: ProgramResult, purpose: str) -> None:
     if result.exit_code:
         message = result.error_text.removeprefix(f"{GUARD}: ") or f"exit code {result.exit_code}"
         raise DeviceError(f"cannot {purpose} on {session.device}: {message}")
-    return _one_answer(session.transport, result, class_)
 
 
 def _one_answer(transport: Transport, result: ProgramResult, class_: type[A]) -> A:

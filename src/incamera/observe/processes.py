@@ -1,8 +1,6 @@
-"""The processes of our runs on a device: who they are, and what they use.
+"""The processes of our runs on a device: which app they belong to, in which role, and what they use.
 
-The guard gives each run a mark in its environment (INCAMERA_RUN), which children inherit. The guard itself is known by
-its path. All is read from /proc with what every camera's shell has, by one command that may go on for as long as it is
-wanted.
+The guard there lists them: it puts the run's name into the environment of each run, which child processes inherit.
 """
 
 from __future__ import annotations
@@ -10,52 +8,20 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceError
-from incamera.guard.supervise import RUN_FOLDER
+from incamera.guard import verbs
 from incamera.observe.roles import Role, find_role, is_guard
-from incamera.runtime.launcher.protocol import RUN_VARIABLE
-from incamera.transport.protocols import Script
+from incamera.runtime.launcher.protocol import RUN_FOLDER
 from incamera_agent.wire.protocol import MODULE, Option
 
 if TYPE_CHECKING:
-    from incamera.transport.protocols import Channel, Transport
+    from incamera.runtime.launcher import protocol
+    from incamera.transport.protocols import Transport
     from incamera.transport.session import Session
 
-_MARK = f"{RUN_VARIABLE}="
-# `grep -l` reads all environments in one process. Sections begin with a line "= NAME PID": no line of /proc does.
-_LOOK_TEXT = r"""
-echo "= sample -"; cat /proc/uptime; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
-for p in $({ grep -la 'MARK' /proc/[0-9]*/environ; grep -la 'GUARD' /proc/[0-9]*/cmdline; } 2>/dev/null |
-cut -d/ -f3 | sort -un); do
-[ -r /proc/$p/environ ] || continue
-echo "= stat $p"; cat /proc/$p/stat
-echo "= run $p"; tr '\0' '\n' < /proc/$p/environ | grep '^MARK'
-echo "= words $p"; tr '\0\n' '\n ' < /proc/$p/cmdline
-echo "= folder $p"; readlink /proc/$p/cwd
-echo "= memory $p"; grep -E '^(VmRSS|VmHWM|Threads):' /proc/$p/status; grep -E '^Pss:' /proc/$p/smaps_rollup
-set -- /proc/$p/fd/*; echo "files: $#"
-done 2>/dev/null
-echo "= end -"
-""".replace("MARK", _MARK).replace("GUARD", r"^/[^ ]*/incamera-guard-")
-_LOOK = Script("look", _LOOK_TEXT)
-_WATCH = Script("watch", f'every=$1; while :; do {_LOOK_TEXT}\nsleep "$every" || exit; done')
-# $1: how often to look whether they have ended, $2...: signals, each with the process that gets it.
-_END = Script(
-    "end",
-    r"""
-tries=$1; shift; pids=
-for ask; do kill -$ask 2>/dev/null; pids="$pids ${ask#* }"; done
-kill -CONT $pids 2>/dev/null
-n=0; while [ $n -lt $tries ] && kill -0 $pids 2>/dev/null; do
-usleep 200000 2>/dev/null || sleep 1; n=$((n+1)); done
-kill -KILL $pids 2>/dev/null; sleep 1
-for p in $pids; do [ -d /proc/$p ] && ! grep -q "^State:.Z" /proc/$p/status && echo $p; done; true
-""",
-)
 # Linux counts processor time in these, whatever the processor (USER_HZ).
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
@@ -64,10 +30,10 @@ _APP = re.compile(r"/incamera/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """One process of ours. Sizes in bytes; *proportional* counts shared pages in parts (PSS), None where unknown.
+    """A process of a run, or a guard. Sizes in bytes; *proportional* counts shared pages in parts (PSS), None: unknown.
 
-    *ticks* is the processor time it has had, in hundredths of a second; *interpreter* the path of `bin/python3` in its
-    bundle, where it is Python.
+    *ticks* is the processor time that it has used, in hundredths of a second; *began* is in seconds since the device
+    started; *interpreter* is the path of `bin/python3` in its bundle, None where it is not Python.
     """
 
     pid: int
@@ -93,7 +59,7 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What one look at the device showed. *uptime* is its own clock; *free* and *total* are its RAM, in bytes."""
+    """What ran on the device at one moment. *uptime* is in seconds; *free* and *total* are its RAM in bytes."""
 
     uptime: float
     free: int
@@ -114,99 +80,64 @@ class Sample:
         return usage
 
 
-def take_sample(session: Session) -> Sample:
-    """Look once. Raises DeviceError."""
-    text = session.require(_LOOK.program(), purpose="look at its processes").decode("utf-8", "replace")
-    return parse_sample(text, str(session.device))
+def take_sample(session: Session, guard: str) -> Sample:
+    """Return what runs on the device now; *guard* is the guard's path there. Raises DeviceError, ConnectionLost."""
+    return describe_sample(verbs.list_processes(session, guard))
 
 
-async def watch(transport: Transport, *, every: float) -> AsyncGenerator[Sample, None]:
-    """Yield a sample every so many seconds, until the reader has enough."""
-    # The shell ends with its channel: its next `echo` finds nobody.
-    channel = await transport.start(_WATCH.program(f"{every:g}"))
+async def watch(transport: Transport, guard: str, *, every: float) -> AsyncGenerator[Sample, None]:
+    """Yield a sample every so many seconds, until the caller closes the generator."""
+    answers = verbs.watch_processes(transport, guard, every=every)
     try:
-        while text := await _read_sample(channel):
-            yield parse_sample(text, str(transport.device))
+        async for answer in answers:
+            yield describe_sample(answer)
     finally:
-        await channel.close()
+        await answers.aclose()
 
 
-async def _read_sample(channel: Channel) -> str:
-    lines = []
-    while line := await channel.read_line():
-        lines.append(line)
-        if line == b"= end -\n":
-            return b"".join(lines).decode("utf-8", "replace")
-    return ""
+def end_runs(session: Session, guard: str, processes: Sequence[Process], *, grace: float = 3.0) -> Sequence[int]:
+    """End these processes: SIGTERM, after *grace* seconds SIGKILL. Returns those that are left even then.
 
-
-def end_runs(session: Session, processes: Sequence[Process], *, grace: float = 3.0) -> Sequence[int]:
-    """End these processes: SIGTERM, after *grace* seconds SIGKILL. Returns those that are left even so.
-
-    An agent is asked in its own way, so that its host knows that it shall not begin again.
+    An agent gets a signal of its own, first, so that its host knows that the app must not be started again.
     """
     if not processes:
         return []
-    # The agent first, so that what becomes of the others is no news to it.
-    ordered = sorted(processes, key=lambda process: process.role is not Role.agent)
-    asks = [f"{'USR1' if process.role is Role.agent else 'TERM'} {process.pid}" for process in ordered]
-    program = _END.program(str(max(1, int(grace / 0.2))), *asks)
-    return [int(line) for line in session.require(program, purpose="end processes").split()]
+    agents = [process.pid for process in processes if process.role is Role.agent]
+    return verbs.end_processes(session, guard, [process.pid for process in processes], agents=agents, grace=grace)
 
 
-def parse_sample(text: str, device: str) -> Sample:
-    """Raises DeviceError when it is not what the script above prints."""
-    sections: dict[str, dict[str, list[str]]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("= ") and len(words := line.split()) == 3:
-            current = sections.setdefault(words[2], {}).setdefault(words[1], [])
-        else:
-            current.append(line)
-    try:
-        general = sections.pop("-")["sample"]
-        sizes = _numbers(general[1:])
-        # A process may end while it is looked at: what is not whole is gone.
-        found = [_parse_process(int(pid), parts) for pid, parts in sections.items()]
-        return Sample(
-            uptime=float(general[0].split()[0]),
-            free=sizes.get("MemAvailable", sizes.get("MemFree", 0)) * 1024,
-            total=sizes["MemTotal"] * 1024,
-            processes=tuple(settle_roles([process for process in found if process is not None])),
-        )
-    except (KeyError, IndexError, ValueError) as error:
-        raise DeviceError(f"cannot look at the processes of {device}: it answers {text[:80]!r}") from error
+def describe_sample(answer: protocol.Sample) -> Sample:
+    """Return the sample that the guard answered with: its processes with their roles, the apps first."""
+    # A process that has ended is listed until its parent has waited for it.
+    running = [process for process in answer.processes if process.state not in "ZX"]
+    return Sample(
+        uptime=answer.uptime / 1000,
+        free=answer.free,
+        total=answer.total,
+        processes=tuple(settle_roles([_describe(process) for process in running])),
+    )
 
 
-def _parse_process(pid: int, parts: Mapping[str, Sequence[str]]) -> Process | None:
-    try:
-        # The name in the middle may hold anything, brackets too.
-        fields = parts["stat"][0].rpartition(")")[2].split()
-        memory = _numbers(parts["memory"])
-        words, interpreter = python_words(strip_end(parts["words"]))
-        role = find_role(words)
-        folder = parts["folder"][0] if parts["folder"] else ""
-        if fields[0] in "ZX":
-            return None
-        return Process(
-            pid=pid,
-            parent=int(fields[1]),
-            role=role,
-            run=_run_of(parts["run"], words),
-            app=_app_of(folder, words) if role.of_run else "",
-            words=tuple(_short(words)),
-            interpreter=interpreter,
-            state=fields[0],
-            ticks=int(fields[11]) + int(fields[12]),
-            began=int(fields[19]) / _TICKS_PER_SECOND,
-            threads=memory.get("Threads", int(fields[17])),
-            resident=memory.get("VmRSS", 0) * 1024,
-            proportional=memory["Pss"] * 1024 if "Pss" in memory else None,
-            peak=memory.get("VmHWM", 0) * 1024,
-            files=memory.get("files", 0),
-        )
-    except (KeyError, IndexError, ValueError):
-        return None
+def _describe(process: protocol.Process) -> Process:
+    words, interpreter = python_words(strip_end(process.arguments))
+    role = find_role(words)
+    return Process(
+        pid=process.pid,
+        parent=process.parent,
+        role=role,
+        run=process.run or _supervised_run(words),
+        app=_app_of(process.folder, words) if role.of_run else "",
+        words=tuple(_short(words)),
+        interpreter=interpreter,
+        state=process.state,
+        ticks=process.ticks,
+        began=process.began / _TICKS_PER_SECOND,
+        threads=process.threads,
+        resident=process.resident or 0,
+        proportional=process.proportional,
+        peak=process.peak or 0,
+        files=process.files,
+    )
 
 
 def python_words(words: Sequence[str]) -> tuple[list[str], str | None]:
@@ -233,10 +164,8 @@ def _short(words: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def _run_of(marks: Sequence[str], words: Sequence[str]) -> str:
-    """Return the run's name: out of its mark, or of what its guard is told to hold."""
-    if marks:
-        return marks[0].removeprefix(_MARK)
+def _supervised_run(words: Sequence[str]) -> str:
+    """Return the name of the run that a guard supervises, out of its arguments, or an empty string."""
     return next((word[len("/tmp/") :] for word in words if word.startswith(RUN_FOLDER)), "")
 
 
@@ -247,16 +176,6 @@ def _app_of(folder: str, words: Sequence[str]) -> str:
         if match := _APP.search(text):
             return match[1] or match[2]
     return ""
-
-
-def _numbers(lines: Iterable[str]) -> dict[str, int]:
-    """Parse lines like `VmRSS:  5704 kB`."""
-    numbers = {}
-    for line in lines:
-        name, colon, rest = line.partition(":")
-        if colon and rest.split() and rest.split()[0].isdigit():
-            numbers[name] = int(rest.split()[0])
-    return numbers
 
 
 def settle_roles(processes: Sequence[Process]) -> list[Process]:

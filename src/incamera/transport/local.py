@@ -46,6 +46,7 @@ class LocalTransport:
     """`protocols.Transport` without a network."""
 
     is_local = True
+    guard_path = None
 
     def __init__(self, device: Device) -> None:
         self._device = device

@@ -166,6 +166,10 @@ class Transport(Protocol):
     def is_local(self) -> bool:
         """Whether the device is on this computer, so that nothing is gained by compressing what is sent."""
 
+    @property
+    def guard_path(self) -> str | None:
+        """The path of the guard on a device that has it installed; None: the host has to bring it."""
+
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
         """Start *program*. A program that is not there ends with 127, one that cannot be executed with 126."""
 

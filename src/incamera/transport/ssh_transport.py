@@ -31,6 +31,8 @@ _ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
 class SshTransport:
     """`protocols.Transport` over one SSH connection."""
 
+    guard_path = None
+
     def __init__(self, device: Device, connection: asyncssh.SSHClientConnection) -> None:
         self._device = device
         self._connection = connection

@@ -27,8 +27,8 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
     """
     with connected(context, choose_device(context, device, project=project)) as connection:
         session = connection.session
-        socket = _require_attach_socket(session, project)
         guard = connection.ensure_guard()
+        socket = _require_attach_socket(session, guard, project)
         prompt = Prompt(context.reporter.info)
         attached = Attached(session, guard, socket, output=1, on_news=prompt.show, on_end=prompt.end)
         paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
@@ -46,8 +46,8 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
     return 0
 
 
-def _require_attach_socket(session: Session, project: Project) -> AttachSocket:
-    sockets = list_attach_sockets(session)
+def _require_attach_socket(session: Session, guard: str, project: Project) -> AttachSocket:
+    sockets = list_attach_sockets(session, guard)
     for socket in sockets:
         if socket.app == project.name:
             return socket

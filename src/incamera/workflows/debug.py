@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
+from incamera.guard.verbs import copy_folder, remove_folder
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
-from incamera.transport.protocols import Program, Script
+from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -38,12 +39,6 @@ _POLL_SECONDS = 0.5
 _TABLE_BYTES = 1 << 20
 # What /proc/net/tcp calls the state of a socket that waits for connections.
 _LISTEN = "0A"
-_IS_WORKING_FOLDER = Script("is-working-folder", 'ls -ld /proc/[0-9]*/cwd 2>/dev/null | grep -qF -- " -> $1"')
-_LAY_OUT = Script(
-    "lay-out",
-    'rm -rf "$2" && mkdir -p "$2" && { cp -al "$1" "$2" 2>/dev/null || '
-    '{ rm -rf "$2"; mkdir -p "$2" && cp -a "$1" "$2"; }; }',
-)
 _PORTS = (20000, 32000)  # below the range from which the kernel chooses ports itself
 
 
@@ -86,7 +81,7 @@ def debug_app(
             environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )
         with (
-            _laid_out(session, f"{root}/app", folder),
+            _copied(session, done.guard.remote_path, f"{root}/app", folder),
             session.forwarded(remote_port, local_port=port, until_ready=until_ready),
         ):
             context.reporter.info(
@@ -99,22 +94,21 @@ def debug_app(
 
 
 @contextmanager
-def _laid_out(session: Session, app: str, folder: str) -> Iterator[None]:
+def _copied(session: Session, guard: str, app: str, folder: str) -> Iterator[None]:
     """Have the app in *folder* while the block runs, as hard links where the file system allows them.
 
     The folder of a bundle changes with each edit. A debugger's path mapping names this one, which stays.
     """
     # Two debug sessions would share this folder: starting a second would delete the first's files.
-    if not session.run(_IS_WORKING_FOLDER.program(folder)).exit_code:
+    if not copy_folder(session, guard, app, folder):
         raise DeviceRefused(
             f"this app is being debugged on {session.device} already",
             hint="end that session with Ctrl-C; `incamera ps` shows its processes",
         )
-    session.require(_LAY_OUT.program(f"{app}/.", folder), purpose="lay out the app for the debugger")
     try:
         yield
     finally:
-        session.run(Program(("rm", "-rf", folder)))
+        remove_folder(session, guard, folder)
 
 
 def require_free(port: int) -> None:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from incamera.connect.attached import require_served
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
-from incamera.connect.shares import ensure_mounted, require_served
+from incamera.connect.shares import ensure_mounted
 from incamera.deployment.apply import Deployed, deploy_bundle
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
@@ -73,5 +74,5 @@ def _ensure_share(context: Context, connection: Connection) -> None:
     """Mount the share that the device was attached to, unless it is mounted. Raises DeviceUnreachable, DeviceError."""
     require_served(context, str(connection.device))
     if connection.facts.find_place(Kind.share) is None:
-        ensure_mounted(context, connection.session)
+        ensure_mounted(context, connection)
         connection.probe()

@@ -40,10 +40,10 @@ def record_flame(
 ) -> Flame:
     """Record a process's stacks for so many seconds. Raises DeviceError, UsageError."""
     session = connection.session
-    before = take_sample(session)
-    process = choose_process(take_sample(session), before, project=project, pid=pid, device=str(session.device))
-    socket = require_attach_socket(session, process)
     guard = connection.ensure_guard()
+    before = take_sample(session, guard)
+    process = choose_process(take_sample(session, guard), before, project=project, pid=pid, device=str(session.device))
+    socket = require_attach_socket(session, guard, process)
     with context.reporter.step("flame") as step:
         recording = record_stacks(session, guard, socket, seconds=seconds, rate=_RATE)
         summary = (
@@ -71,10 +71,10 @@ def choose_process(sample: Sample, before: Sample, *, project: Project | None, p
     return max(wanted, key=lambda process: (usage[process.pid], process.ticks))
 
 
-def require_attach_socket(session: Session, process: Process) -> AttachSocket:
+def require_attach_socket(session: Session, guard: str, process: Process) -> AttachSocket:
     """Return the attach socket of the app that *process* is. Raises DeviceError."""
     if process.role is Role.app:
-        for socket in list_attach_sockets(session):
+        for socket in list_attach_sockets(session, guard):
             # The agent's run has the name of the app, any other run a folder of its own.
             if process.run in socket.path.split("/") or (
                 process.app == socket.app and "/incamera-agent/" in socket.path

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree
+from incamera.connect.attached import remember_attached
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
-from incamera.connect.shares import Attached, attach_share, detach_share, remember_attached
+from incamera.connect.shares import Attached, attach_share, detach_share
 from incamera.errors import ConfigError
 from incamera.http_auth import Login
 from incamera.share.axis_login import find_server_address
@@ -84,13 +85,13 @@ def attach(context: Context, name: str | None, device: str | None, *, project: P
     chosen = choose_device(context, device, project=project)
     # Waiting for a server that does not answer takes most of a minute.
     with context.reporter.step("mount"), connected(context, chosen) as connection:
-        return attach_share(context, connection.session, share)
+        return attach_share(context, connection, share)
 
 
 def detach(context: Context, device: str | None, *, project: Project | None = None) -> tuple[str, str | None]:
     """Have *device* unmount its network share over SSH. Returns the device's name and what was mounted, if anything."""
     with connected(context, choose_device(context, device, project=project)) as connection:
-        return str(connection.device), detach_share(context, connection.session)
+        return str(connection.device), detach_share(context, connection)
 
 
 def open_api(context: Context, url: str, user: str, password_file: Path | None) -> NetworkShareApi:

@@ -17,10 +17,11 @@ from packaging.utils import canonicalize_name
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
 from incamera.errors import StoreError
+from incamera.guard.verbs import make_folder, remove_folder
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
-from incamera.transport.protocols import FileMissing, Program, Script
+from incamera.transport.protocols import FileMissing, Program
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
@@ -37,11 +38,6 @@ _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_
 _FETCH_SECONDS = 120.0
 # The files are in the camera's RAM, which has not much more room.
 _FETCH_BYTES = 256 << 20
-# A run that lost its connection cannot remove its folder. A later run removes it after a day.
-_MAKE_SCRATCH = Script(
-    "make-scratch",
-    "find /tmp -maxdepth 1 -name 'incamera-test-*' -mmin +1440 -exec rm -rf {} + 2>/dev/null; mkdir -m 700 \"$1\"",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +67,7 @@ def run_tests(
 
     with (
         deployed(context, project, request, transform=with_tests) as done,
-        _scratch(done.session) as scratch,
+        _scratch(done.session, done.guard.remote_path) as scratch,
     ):
         root = done.result.root
         environment = {name: context.environment[name] for name in _PASSED_ON if name in context.environment}
@@ -160,14 +156,14 @@ def rewrite_coverage(file: Path, paths: HostPaths) -> None:
 
 
 @contextmanager
-def _scratch(session: Session) -> Iterator[str]:
+def _scratch(session: Session, guard: str) -> Iterator[str]:
     """Yield a new folder in the camera for files that tests write. It is removed when the block ends."""
     folder = f"/tmp/incamera-test-{secrets.token_hex(8)}"
-    session.require(_MAKE_SCRATCH.program(folder), purpose="make a folder for the tests")
+    make_folder(session, guard, folder)
     try:
         yield folder
     finally:
-        session.run(Program(("rm", "-rf", folder)))
+        remove_folder(session, guard, folder)
 
 
 def _fetch(session: Session, path: str) -> bytes | None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.observe.processes import Process, Sample
     from incamera.project.settings import Project
-    from incamera.transport.session import Session
 
 
 @contextmanager
@@ -29,9 +28,10 @@ def device_connection(context: Context, device: str | None, project: Project | N
         yield connection
 
 
-def watch_device(session: Session, *, every: float) -> Generator[Sample, None, None]:
+def watch_device(connection: Connection, *, every: float) -> Generator[Sample, None, None]:
     """Yield a sample of the device's processes every *every* seconds, without end. Raises DeviceError."""
-    samples = watch(session.transport, every=every)
+    session = connection.session
+    samples = watch(session.transport, connection.ensure_guard(), every=every)
     try:
         while True:
             try:
@@ -42,14 +42,15 @@ def watch_device(session: Session, *, every: float) -> Generator[Sample, None, N
         session.call(samples.aclose())
 
 
-def stop_runs(session: Session, project: Project | None) -> Sequence[Process]:
+def stop_runs(connection: Connection, project: Project | None) -> Sequence[Process]:
     """End every run of *project*'s app, or of all apps. Returns the processes that were ended. Raises DeviceError."""
-    running = take_sample(session).processes
-    # Tools and guards end by themselves when the run that they belong to ends.
+    session, guard = connection.session, connection.ensure_guard()
+    running = take_sample(session, guard).processes
+    # Guards end by themselves when the run that they belong to ends.
     ended = [
         process for process in running if process.role.of_run and (project is None or belongs_to(process, project))
     ]
-    if left := end_runs(session, ended):
+    if left := end_runs(session, guard, ended):
         raise DeviceError(f"{session.device} cannot end the processes {', '.join(map(str, left))}")
     return ended
 

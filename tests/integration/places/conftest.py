@@ -63,8 +63,7 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
 
     with serving(context, "places", ShareSettings(folder=folder)) as (share, _):
         with connected(context, virtual_device(camera)) as connection:
-            session = connection.session
-            attach_share(context, session, share)
+            attach_share(context, connection, share)
         try:
             yield
         finally:

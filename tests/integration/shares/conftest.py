@@ -82,7 +82,7 @@ def nfs_share(context: Context, folder: Path) -> Iterator[Share]:
 
 def mount(context: Context, camera: VirtualCamera, share: Share) -> Attached:
     with connected(context, virtual_device(camera)) as connection:
-        return attach_share(context, connection.session, share)
+        return attach_share(context, connection, share)
 
 
 class Meanwhile(threading.Thread):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.connect.attached import require_served
 from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
-from incamera.connect.shares import ensure_mounted, require_served
+from incamera.connect.shares import ensure_mounted
 from incamera.errors import DeviceUnreachable
 from incamera.share.mounts import PLACE
 from incamera.share.registry import save_share, shares_folder
@@ -98,8 +99,7 @@ def test_unmounted_share_is_mounted_again(context: Context, camera: VirtualCamer
         mount(context, camera, share)
         inside(camera, f"umount {PLACE}")  # as a restart does
         with connected(context, virtual_device(camera)) as connection:
-            session = connection.session
-            ensure_mounted(context, session)
+            ensure_mounted(context, connection)
         assert f" {PLACE} cifs" in inside(camera, "cat /proc/mounts")
         detach(context, camera.name)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.connect.shares import find_host_folder
+from incamera.connect.attached import find_host_folder
 from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable
 from incamera.share.mounts import PLACE
 from incamera.workflows.share import detach

@@ -7,6 +7,7 @@ import json
 import xml.etree.ElementTree as ET
 
 import pytest
+from tests.unit.transport.fake import FakeTransport, answering, open_fake
 
 from incamera.errors import DeviceError, UsageError
 from incamera.observe.flame_graph import draw_flame
@@ -15,7 +16,6 @@ from incamera.observe.roles import Role
 from incamera.observe.speedscope import render_speedscope
 from incamera.observe.stacks import Frame, Recording, Stack
 from incamera.transport.device import Device, SshAddress
-from incamera.transport.local import open_local
 from incamera.workflows.flame import choose_process, require_attach_socket
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -84,7 +84,6 @@ def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
         choose_process(sample(process(1, Role.agent, 900)), sample(), project=None, pid=None, device="cam")
 
 
-@pytest.mark.starts_processes
 @pytest.mark.parametrize(
     ("role", "reason"),
     [
@@ -94,13 +93,15 @@ def test_busiest_app_is_chosen_not_a_busier_agent() -> None:
     ],
 )
 def test_process_that_cannot_be_asked_is_named_with_the_reason(role: Role, reason: str) -> None:
+    device = Device(name="cam", address=SshAddress(host="192.0.2.10"))
+    programs = {"/guard sockets": answering(b'{"kind":"sockets","paths":[]}\n')}
     with (
-        open_local(Device(name="cam", address=SshAddress(host="localhost"))) as session,
+        open_fake(lambda: FakeTransport(device, programs)) as session,
         pytest.raises(
             DeviceError, match=rf"python3 7.py \(process 7\) on cam cannot be asked for its stacks: {reason}"
         ),
     ):
-        require_attach_socket(session, dataclasses.replace(process(7, role, 1), app="not-running"))
+        require_attach_socket(session, "/guard", dataclasses.replace(process(7, role, 1), app="not-running"))
 
 
 def test_speedscope_file_has_a_profile_for_each_thread() -> None:

@@ -1,80 +1,52 @@
-"""What a look at a device's /proc tells of our runs."""
+"""What the guard's list of processes says of our runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
-from incamera.errors import DeviceError
-from incamera.observe.processes import parse_sample, python_words
+from incamera.observe.processes import describe_sample, python_words
+from incamera.runtime.launcher import protocol
 
 ROOT = "/tmp/incamera/bell/4f1c"
-# As a virtual armv7hf camera printed it.
-TEXT = f"""\
-= sample -
-1111.16 2001.50
-MemTotal:         500588 kB
-MemFree:          300000 kB
-MemAvailable:     365540 kB
-= stat 288
-288 (ld-linux-armhf.) S 254 288 288 0 -1 4194304 963 0 0 0 455 86 0 0 20 0 2 0 59996 18419712 1400 4294967295 1 2
-= run 288
-INCAMERA_RUN=incamera-run-981ebe
-= words 288
-/lib/ld-linux-armhf.so.3
---library-path
-{ROOT}/lib
---argv0
-{ROOT}/bin/python3
-{ROOT}/libexec/python3.11
-app.py
---name
-two words
-= folder 288
-{ROOT}/app
-= memory 288
-VmHWM:	    5800 kB
-VmRSS:	    5600 kB
-Threads:	2
-Pss:                5488 kB
-files: 3
-= stat 300
-300 (a) b) R 288 288 288 0 -1 0 0 0 0 0 7 0 0 0 20 0 1 0 100000 1 1
-= run 300
-INCAMERA_RUN=incamera-run-981ebe
-= words 300
-sh
--c
-sleep 1
-= folder 300
-/
-= memory 300
-VmRSS:	     200 kB
-Threads:	1
-files: 4
-= stat 301
-301 (gone) R 1
-= stat 302
-302 (dead) Z 288 288 288 0 -1 0 0 0 0 0 7 0 0 0 20 0 1 0 100000 1 1
-= run 302
-INCAMERA_RUN=incamera-run-981ebe
-= words 302
-= folder 302
-= memory 302
-= end -
-"""
+RUN = "incamera-run-981ebe"
+KB = 1024
 
 
-def test_processes_are_told_as_they_were_meant() -> None:
-    sample = parse_sample(TEXT, "cam")
+def process(pid: int, *arguments: str, **more: object) -> protocol.Process:
+    values: dict[str, object] = {
+        "pid": pid, "parent": 1, "run": RUN, "arguments": arguments, "folder": "/", "state": "S", "ticks": 0,
+        "threads": 1, "began": pid, "resident": 4 * KB, "peak": None, "proportional": None, "files": 3,
+    }  # fmt: skip
+    return protocol.Process(**values | more)  # type: ignore[arg-type]
+
+
+PYTHON = process(
+    288,
+    *("/lib/ld-linux-armhf.so.3", "--library-path", f"{ROOT}/lib", "--argv0", f"{ROOT}/bin/python3"),
+    *(f"{ROOT}/libexec/python3.11", "app.py", "--name", "two words"),
+    parent=254, folder=f"{ROOT}/app", ticks=541, threads=2, began=59996, resident=5600 * KB, peak=5800 * KB,
+    proportional=5488 * KB,
+)  # fmt: skip
+SHELL = process(300, "sh", "-c", "sleep 1", parent=288, state="R", ticks=7, began=100000)
+ENDED = process(302, state="Z")
+ANSWER = protocol.Sample(uptime=1111160, total=500588 * KB, free=365540 * KB, processes=(SHELL, ENDED, PYTHON))
+
+
+def test_process_is_described_as_the_user_started_it() -> None:
+    sample = describe_sample(ANSWER)
     python, shell = sample.processes
     assert python.command == "python3 app.py --name 'two words'"
     assert python.interpreter == f"{ROOT}/bin/python3"
-    assert (python.app, python.run, python.threads, python.files) == ("bell", "incamera-run-981ebe", 2, 3)
-    assert (python.resident, python.proportional, python.peak) == (5600 * 1024, 5488 * 1024, 5800 * 1024)
+    assert (python.app, python.run, python.threads, python.files) == ("bell", RUN, 2, 3)
+    assert (python.resident, python.proportional, python.peak) == (5600 * KB, 5488 * KB, 5800 * KB)
     assert (shell.command, shell.interpreter, shell.proportional) == ("sh -c 'sleep 1'", None, None)
-    assert shell.parent == python.pid
-    assert (sample.free, sample.total) == (365540 * 1024, 500588 * 1024)
+    assert (shell.parent, shell.app) == (python.pid, "bell")
+    assert (sample.free, sample.total, sample.uptime) == (365540 * KB, 500588 * KB, 1111.16)
 
 
-# An edit loop: the app is a fork of the warm process, which is one of the agent.
+# An edit loop: the app is a fork of the fork server, which is one of the agent.
 WATCHED = {
     223: ("/tmp/incamera/.guard/incamera-guard-a1b2", "supervise", "/tmp/incamera-run-7", "--grace", "3000"),
     224: ("python3", "-m", "incamera_agent", "--app", "bell", "--user", "me@home"),
@@ -86,12 +58,8 @@ WATCHED = {
 
 
 def test_every_process_has_a_role() -> None:
-    parts = ["= sample -", "100.0 1", "MemTotal: 500588 kB"]
-    for pid, words in WATCHED.items():
-        parts += [f"= stat {pid}", f"{pid} (x) S 1 {'0 ' * 17}{pid} 1", f"= run {pid}"]
-        parts += ["INCAMERA_RUN=incamera-run-7"] if pid > 223 else []
-        parts += [f"= words {pid}", *words, f"= folder {pid}", "/", f"= memory {pid}", "VmRSS: 4 kB"]
-    sample = parse_sample("\n".join([*parts, "= end -", ""]), "cam")
+    processes = [process(pid, *words, run="incamera-run-7" if pid > 223 else "") for pid, words in WATCHED.items()]
+    sample = describe_sample(replace(ANSWER, processes=tuple(processes)))
     assert [(str(process.role), process.app, process.command) for process in sample.processes] == [
         ("app", "bell", "python3 app.py 'two words'"),
         ("child", "bell", "sleep 600"),
@@ -103,22 +71,16 @@ def test_every_process_has_a_role() -> None:
 
 
 def test_processor_use_is_that_between_two_samples() -> None:
-    first = parse_sample(TEXT, "cam")
-    later = parse_sample(TEXT.replace("1111.16", "1113.16").replace(" 455 86 ", " 555 136 "), "cam")
+    first = describe_sample(ANSWER)
+    later = describe_sample(replace(ANSWER, uptime=1113160, processes=(replace(PYTHON, ticks=691),)))
     assert later.usage_since(first)[288] == pytest.approx(75)
-    # Without an earlier look: since it began, at 599.96 s.
+    # Without an earlier sample: since it began, at 599.96 s.
     assert first.usage_since(None)[288] == pytest.approx(100 * 5.41 / (1111.16 - 599.96))
 
 
 def test_new_process_counts_from_its_start() -> None:
-    before = parse_sample(TEXT.partition("= stat 300")[0] + "= end -\n", "cam")
-    assert parse_sample(TEXT, "cam").usage_since(before)[300] == pytest.approx(100 * 0.07 / (1111.16 - 1000))
-
-
-@pytest.mark.parametrize("text", ["", "sh: syntax error", "= sample -\nnonsense\n= end -\n"])
-def test_another_answer_is_an_error(text: str) -> None:
-    with pytest.raises(DeviceError, match="cam"):
-        parse_sample(text, "cam")
+    before = describe_sample(replace(ANSWER, processes=(PYTHON,)))
+    assert describe_sample(ANSWER).usage_since(before)[300] == pytest.approx(100 * 0.07 / (1111.16 - 1000))
 
 
 def test_only_our_loader_is_left_out() -> None:

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from incamera.connect.shares import find_host_folder
+from incamera.connect.attached import find_host_folder
 from incamera.console import Console
 from incamera.context import Context
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, UsageError

@@ -110,6 +110,7 @@ class FakeTransport:
         self.services: dict[int, Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]] = {}
         self.started: list[Program] = []
         self.is_local = False
+        self.guard_path: str | None = None
         self._lost: ConnectionLost | None = None
         self._channels: list[FakeChannel] = []
         self._servers: list[asyncio.Server] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REMARK = "Made by make_protocol.py of protocol.toml: change that, and run `python make_protocol.py`."
+LONGEST_LINE = 120
 TYPES = {"text": "str", "number": "int", "flag": "bool"}
 Table = Mapping[str, Any]
 
@@ -97,7 +98,17 @@ def as_python(table: Table) -> Iterator[str]:
         yield f"{constant}: Final[Mapping[str, tuple[type[{base}], Mapping[str, str]]]] = {{"
         for kind, part in table[section].items():
             types = {name: kind_of_field for name, (kind_of_field, _) in fields(part).items()}
-            yield f"    {json.dumps(kind)}: ({class_name(kind)}, {json.dumps(types)}),"
+            row = f"    {json.dumps(kind)}: ({class_name(kind)}, {json.dumps(types)}),"
+            if len(row) <= LONGEST_LINE:
+                yield row
+                continue
+            yield f"    {json.dumps(kind)}: ("
+            yield f"        {class_name(kind)},"
+            yield "        {"
+            for name, type_ in types.items():
+                yield f"            {json.dumps(name)}: {json.dumps(type_)},"
+            yield "        },"
+            yield "    ),"
         yield "}"
 
 

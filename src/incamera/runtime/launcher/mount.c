@@ -1,4 +1,5 @@
 /* Network shares. Both verbs print the kernel's own error number, which tells the host what was wrong. */
+#define _GNU_SOURCE
 #include "json.h"
 #include "output.h"
 #include "protocol.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int answer(int error, const char *what, const char *name) {
@@ -35,6 +37,25 @@ int guard_mount(int argc, char **argv) {
         return answer(errno, "cannot make the folder", argv[2]);
     if (mount(argv[1], argv[2], argv[0], MS_NOSUID | MS_NODEV | MS_NOATIME, options) < 0)
         return answer(errno, "cannot mount", argv[1]);
+    return answer(0, NULL, NULL);
+}
+
+/* guard allow-exec TARGET: let programs run on a card that is mounted noexec. Of the mount's flags only that one changes. */
+int guard_allow_exec(int argc, char **argv) {
+    if (argc != 1)
+        fail(EXIT_USAGE, "usage: incamera-guard allow-exec", "TARGET", 0);
+    static const struct {
+        unsigned long shown, flag;
+    } kept[] = {{ST_RDONLY, MS_RDONLY},         {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV}, {ST_NOATIME, MS_NOATIME},
+                {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME}};
+    struct statvfs status;
+    if (statvfs(argv[0], &status) < 0)
+        return answer(errno, "cannot look at", argv[0]);
+    unsigned long flags = MS_REMOUNT | MS_BIND;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        flags |= status.f_flag & kept[i].shown ? kept[i].flag : 0;
+    if (mount(NULL, argv[0], NULL, flags, NULL) < 0)
+        return answer(errno, "cannot remount", argv[0]);
     return answer(0, NULL, NULL);
 }
 

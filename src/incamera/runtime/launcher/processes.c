@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,9 @@ struct process {
     bool member;
 };
 
-static char *read_proc(const char *pid, const char *name, size_t *size) {
+bool is_process(const struct dirent *entry) { return isdigit((unsigned char)*entry->d_name); }
+
+char *read_proc(const char *pid, const char *name, size_t *size) {
     char *folder = join_path("/proc", pid), *path = join_path(folder, name);
     char *text = read_file(path, size);
     free(path);
@@ -45,7 +48,7 @@ int signal_run(const char *id, pid_t leader, int signal) {
     size_t count = 0, room = 0;
     char *setting = join(RUN_VARIABLE "=", id, "");
     for (struct dirent *entry; (entry = readdir(proc));) {
-        if (!isdigit((unsigned char)*entry->d_name) || atoi(entry->d_name) == getpid())
+        if (!is_process(entry) || atoi(entry->d_name) == getpid())
             continue;
         char *stat = read_proc(entry->d_name, "stat", NULL);
         char *fields = stat ? strrchr(stat, ')') : NULL; /* the name before it may hold anything */
@@ -88,7 +91,7 @@ bool folder_in_use(const char *folder) {
     char *prefix = join(" ", folder, "/");
     bool used = false;
     for (struct dirent *entry; proc && !used && (entry = readdir(proc));) {
-        if (!isdigit((unsigned char)*entry->d_name))
+        if (!is_process(entry))
             continue;
         char *maps = read_proc(entry->d_name, "maps", NULL);
         used = maps && strstr(maps, prefix);
@@ -98,6 +101,33 @@ bool folder_in_use(const char *folder) {
         closedir(proc);
     free(prefix);
     return used;
+}
+
+bool is_working_folder(const char *folder) {
+    static char found[PATH_MAX];
+    DIR *proc = opendir("/proc");
+    size_t length = strlen(folder);
+    bool used = false;
+    for (struct dirent *entry; proc && !used && (entry = readdir(proc));) {
+        if (!is_process(entry))
+            continue;
+        char *link = join("/proc/", entry->d_name, "/cwd");
+        ssize_t size = readlink(link, found, sizeof found - 1);
+        found[size < 0 ? 0 : size] = 0;
+        used = !strncmp(found, folder, length) && (!found[length] || found[length] == '/');
+        free(link);
+    }
+    if (proc)
+        closedir(proc);
+    return used;
+}
+
+bool is_alive(pid_t pid) {
+    char *name = number_text(pid), *stat = read_proc(name, "stat", NULL), *state = stat ? strrchr(stat, ')') : NULL;
+    bool alive = state && state[1] && state[2] != 'Z' && state[2] != 'X';
+    free(stat);
+    free(name);
+    return alive;
 }
 
 uint64_t read_memory(const char *key) {

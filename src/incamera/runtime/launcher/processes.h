@@ -2,12 +2,25 @@
 #ifndef PROCESSES_H
 #define PROCESSES_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* Has any process mapped a file below FOLDER (an absolute path without links)? */
 bool folder_in_use(const char *folder);
+
+/* Does any process work in FOLDER or below it? */
+bool is_working_folder(const char *folder);
+
+/* Has the process PID not ended yet? One that its parent has not waited for has. */
+bool is_alive(pid_t pid);
+
+/* Is this entry of /proc a process? */
+bool is_process(const struct dirent *entry);
+
+/* The file NAME of the process PID in /proc, with a NUL behind it; NULL where it cannot be read. */
+char *read_proc(const char *pid, const char *name, size_t *size);
 
 /* Send SIGNAL (0: none) to every process of the run ID whose first process is LEADER (0: unknown): those of its
    session, those that have its id in their environment (they began sessions of their own), and the children of

@@ -31,6 +31,9 @@ enum exit_code {
 #define GUARD "incamera-guard" /* What the name of the guard begins with. A program of another name is the launcher. */
 #define ROOTS "/tmp/incamera-roots" /* The folder of the bundles' folders of links. */
 #define RAM_IMAGES "/tmp/incamera-images" /* The folder of mounted and unpacked runtimes. */
+#define OWN_FOLDER "/tmp/incamera-" /* What the paths of our folders for the time of a session begin with. */
+#define RUN_FOLDER "/tmp/incamera-run-" /* What the path of a run's folder begins with. */
+#define AGENTS_FOLDER "/tmp/incamera-agent" /* The folder of the agents' sockets, each in a folder of the app's name. */
 #define RUN_VARIABLE "INCAMERA_RUN" /* The environment variable that names the run a process belongs to. */
 #define SUBREAPER_VARIABLE "INCAMERA_SUBREAPER" /* The environment variable that makes Python adopt orphans. */
 #define STAMP 946684800 /* The time of change that a checked file gets, in seconds since 1970. */
@@ -56,7 +59,14 @@ enum exit_code {
     X("measure", guard_measure) \
     X("connect", guard_connect) \
     X("mount", guard_mount) \
-    X("unmount", guard_unmount)
+    X("unmount", guard_unmount) \
+    X("allow-exec", guard_allow_exec) \
+    X("processes", guard_processes) \
+    X("end", guard_end) \
+    X("sockets", guard_sockets) \
+    X("make-folder", guard_make_folder) \
+    X("copy-folder", guard_copy_folder) \
+    X("remove-folder", guard_remove_folder)
 
 /* The kinds of entries in a listing. */
 enum {
@@ -72,6 +82,9 @@ enum {
 #define ANSWER_MEASURED "measured"
 #define ANSWER_VERIFIED "verified"
 #define ANSWER_MOUNTED "mounted"
+#define ANSWER_SAMPLE "sample"
+#define ANSWER_LEFT "left"
+#define ANSWER_SOCKETS "sockets"
 #define ANSWER_READY "ready"
 #define ANSWER_EXITED "exited"
 #define ANSWER_ENDED "ended"
@@ -79,10 +92,14 @@ enum {
 #define ANSWER_WANTED "wanted"
 #define ANSWER_COMPLETE "complete"
 #define KEY_APP "app"
+#define KEY_ARGUMENTS "arguments"
+#define KEY_BEGAN "began"
 #define KEY_BUNDLE "bundle"
 #define KEY_CHANGED "changed"
 #define KEY_COUNT "count"
 #define KEY_ERROR "error"
+#define KEY_FILES "files"
+#define KEY_FOLDER "folder"
 #define KEY_FREE "free"
 #define KEY_GZIP "gzip"
 #define KEY_IMAGE_FROM "image_from"
@@ -93,14 +110,27 @@ enum {
 #define KEY_MOUNTED "mounted"
 #define KEY_NAME "name"
 #define KEY_OWNER "owner"
+#define KEY_PARENT "parent"
 #define KEY_PASSING "passing"
+#define KEY_PATHS "paths"
+#define KEY_PEAK "peak"
+#define KEY_PID "pid"
 #define KEY_PREVIOUS "previous"
 #define KEY_PROBLEM "problem"
+#define KEY_PROCESSES "processes"
+#define KEY_PROPORTIONAL "proportional"
 #define KEY_READ "read"
+#define KEY_RESIDENT "resident"
 #define KEY_ROOT "root"
 #define KEY_ROOTS "roots"
+#define KEY_RUN "run"
 #define KEY_SECONDS "seconds"
 #define KEY_SQUASHFS "squashfs"
+#define KEY_STATE "state"
+#define KEY_THREADS "threads"
+#define KEY_TICKS "ticks"
+#define KEY_TOTAL "total"
+#define KEY_UPTIME "uptime"
 #define KEY_USED "used"
 #define KEY_WRITE "write"
 

@@ -85,6 +85,20 @@ class Verb(StrEnum):
     """Mount a network share."""
     unmount = "unmount"
     """Unmount a network share."""
+    allow_exec = "allow-exec"
+    """Let programs run on a card that is mounted noexec."""
+    processes = "processes"
+    """List the processes of our runs, and what they use."""
+    end = "end"
+    """End processes: politely, then firmly."""
+    sockets = "sockets"
+    """List the sockets through which running apps answer."""
+    make_folder = "make-folder"
+    """Make a folder in /tmp for the time of a session."""
+    copy_folder = "copy-folder"
+    """Copy a folder there, as hard links."""
+    remove_folder = "remove-folder"
+    """Remove a folder there."""
 
 
 IMAGES: Final = ".images"
@@ -101,6 +115,12 @@ ROOTS: Final = "/tmp/incamera-roots"
 """The folder of the bundles' folders of links."""
 RAM_IMAGES: Final = "/tmp/incamera-images"
 """The folder of mounted and unpacked runtimes."""
+OWN_FOLDER: Final = "/tmp/incamera-"
+"""What the paths of our folders for the time of a session begin with."""
+RUN_FOLDER: Final = "/tmp/incamera-run-"
+"""What the path of a run's folder begins with."""
+AGENTS_FOLDER: Final = "/tmp/incamera-agent"
+"""The folder of the agents' sockets, each in a folder of the app's name."""
 RUN_VARIABLE: Final = "INCAMERA_RUN"
 """The environment variable that names the run a process belongs to."""
 SUBREAPER_VARIABLE: Final = "INCAMERA_SUBREAPER"
@@ -155,6 +175,38 @@ class ListedImage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process of a run, or a guard."""
+
+    pid: int
+    """Its number."""
+    parent: int
+    """The number of its parent."""
+    run: str
+    """The name of its run. Empty for a guard."""
+    arguments: tuple[str, ...]
+    """Its command line, the program first."""
+    folder: str
+    """Its working directory. Empty where that cannot be read."""
+    state: str
+    """The letter of its state: R, S, D, T, Z …"""
+    ticks: int
+    """The processor time that it has used, in hundredths of a second."""
+    threads: int
+    """How many it has."""
+    began: int
+    """When it began, in hundredths of a second since the device started."""
+    resident: int | None
+    """The RAM that it uses, in bytes. None: it has no memory of its own any more."""
+    peak: int | None
+    """The most that it has used."""
+    proportional: int | None
+    """The same, with shared pages counted in parts. None where the kernel does not tell."""
+    files: int
+    """How many descriptors it has open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Activated(Answer):
     """activate, receive, adopt: the bundle can be started."""
 
@@ -204,12 +256,42 @@ class Verified(Answer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mounted(Answer):
-    """mount, unmount: how it ended."""
+    """mount, unmount, allow-exec: how it ended."""
 
     error: int
     """The kernel's error number. 0: success."""
     problem: str | None
     """What went wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample(Answer):
+    """processes: what runs for us at one moment."""
+
+    uptime: int
+    """Milliseconds since the device started."""
+    total: int
+    """RAM in bytes."""
+    free: int
+    """RAM in bytes that is not in use, or holds what can be read again."""
+    processes: tuple[Process, ...]
+    """In no order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left(Answer):
+    """end: which processes could not be ended."""
+
+    processes: tuple[int, ...]
+    """Their numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sockets(Answer):
+    """sockets: where running apps answer."""
+
+    paths: tuple[str, ...]
+    """The newest first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -272,6 +354,24 @@ class Complete(Answer):
 PARTS: Final[Mapping[str, tuple[type[object], Mapping[str, str]]]] = {
     "listed_root": (ListedRoot, {"name": "text", "bundle": "text?", "used": "flag"}),
     "listed_image": (ListedImage, {"name": "text", "mounted": "flag", "used": "flag"}),
+    "process": (
+        Process,
+        {
+            "pid": "number",
+            "parent": "number",
+            "run": "text",
+            "arguments": "[text]",
+            "folder": "text",
+            "state": "text",
+            "ticks": "number",
+            "threads": "number",
+            "began": "number",
+            "resident": "number?",
+            "peak": "number?",
+            "proportional": "number?",
+            "files": "number",
+        },
+    ),
 }
 ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "activated": (Activated, {"root": "text"}),
@@ -280,6 +380,9 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "measured": (Measured, {"write": "number?", "read": "number?"}),
     "verified": (Verified, {"changed": "[text]"}),
     "mounted": (Mounted, {"error": "number", "problem": "text?"}),
+    "sample": (Sample, {"uptime": "number", "total": "number", "free": "number", "processes": "[process]"}),
+    "left": (Left, {"processes": "[number]"}),
+    "sockets": (Sockets, {"paths": "[text]"}),
     "ready": (Ready, {}),
     "exited": (Exited, {}),
     "ended": (Ended, {"count": "number", "left": "number"}),

@@ -20,5 +20,12 @@ int guard_measure(int argc, char **argv);    /* measure.c */
 int guard_connect(int argc, char **argv);    /* connect.c */
 int guard_mount(int argc, char **argv);      /* mount.c */
 int guard_unmount(int argc, char **argv);    /* mount.c */
+int guard_allow_exec(int argc, char **argv);    /* mount.c */
+int guard_processes(int argc, char **argv);     /* list_processes.c */
+int guard_end(int argc, char **argv);           /* end.c */
+int guard_sockets(int argc, char **argv);       /* sockets.c */
+int guard_make_folder(int argc, char **argv);   /* folders.c */
+int guard_copy_folder(int argc, char **argv);   /* folders.c */
+int guard_remove_folder(int argc, char **argv); /* folders.c */
 
 #endif

@@ -1,0 +1,78 @@
+/* The sockets through which a running app answers: its agent's, or its own where it runs without an agent. */
+#include "files.h"
+#include "json.h"
+#include "output.h"
+#include "protocol.h"
+#include "text.h"
+#include "verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct found {
+    char *path;
+    struct timespec changed;
+};
+static struct found *sockets;
+static size_t count, room;
+
+static void add(char *path) {
+    struct stat status;
+    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+        free(path);
+        return;
+    }
+    if (count == room)
+        sockets = require_memory(realloc(sockets, (room = 2 * room + 8) * sizeof *sockets));
+    sockets[count++] = (struct found){path, status.st_mtim};
+}
+
+/* Add what in FOLDER has a name that ends with END. */
+static void add_from(const char *folder, const char *end) {
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && (entry = readdir(entries));)
+        if (ends_with(entry->d_name, end))
+            add(join_path(folder, entry->d_name));
+    if (entries)
+        closedir(entries);
+}
+
+/* Add from each folder of FOLDERS whose name begins with START. */
+static void add_from_each(const char *folders, const char *start, const char *end) {
+    DIR *entries = opendir(folders);
+    for (struct dirent *entry; entries && (entry = readdir(entries));)
+        if (!is_hidden(entry) && !strncmp(entry->d_name, start, strlen(start))) {
+            char *folder = join_path(folders, entry->d_name);
+            add_from(folder, end);
+            free(folder);
+        }
+    if (entries)
+        closedir(entries);
+}
+
+static int newest_first(const void *first, const void *second) {
+    const struct timespec *a = &((const struct found *)first)->changed, *b = &((const struct found *)second)->changed;
+    if (a->tv_sec != b->tv_sec)
+        return a->tv_sec < b->tv_sec ? 1 : -1;
+    return a->tv_nsec < b->tv_nsec ? 1 : a->tv_nsec > b->tv_nsec ? -1 : 0;
+}
+
+/* guard sockets: the newest first. */
+int guard_sockets(int argc, char **argv) {
+    (void)argv;
+    if (argc)
+        fail(EXIT_USAGE, "usage: incamera-guard sockets", NULL, 0);
+    char *runs = parent_of(RUN_FOLDER);
+    add_from_each(runs, name_of(RUN_FOLDER), ".socket");
+    add_from_each(AGENTS_FOLDER, "", "socket");
+    qsort(sockets, count, sizeof *sockets, newest_first);
+    begin_answer(ANSWER_SOCKETS);
+    begin_list(KEY_PATHS);
+    for (size_t i = 0; i < count; i++)
+        answer_text(NULL, sockets[i].path);
+    end_list();
+    end_answer();
+    free(runs);
+    return 0;
+}
