@@ -1,4 +1,4 @@
-"""Runs on your own computer too, once `pip install .` has built the C module there."""
+"""Run these with `incamera test`, or on your own computer after `pip install .`."""
 
 import math
 
@@ -8,11 +8,11 @@ import pytest
 from numbers_demo._series import fill
 
 
-def test_the_series_sums_up_to_e_minus_one() -> None:
+def test_series_sums_up_to_e_minus_one() -> None:
     assert numbers_demo.series(20).sum() == pytest.approx(math.e - 1, abs=1e-15)
 
 
-def test_fill_writes_into_the_array_that_it_is_given() -> None:
+def test_fill_writes_into_the_given_array() -> None:
     values = np.zeros(3)
     fill(values)
     assert values.tolist() == pytest.approx([1, 1 / 2, 1 / 6])

@@ -1,4 +1,4 @@
-"""A first app: where it runs, what numpy makes there, and what a C module of its own makes."""
+"""A first app: prints which machine it runs on, a matrix from numpy, and numbers from a C module."""
 
 import os
 
@@ -8,7 +8,7 @@ from numbers_demo._series import fill
 
 
 def series(count: int) -> np.ndarray:
-    """Return 1/1!, 1/2!, 1/3!, … made by the C module, in an array that numpy owns."""
+    """Return *count* numbers, 1/1!, 1/2!, 1/3!, …, which the C module computes."""
     values = np.empty(count)
     fill(values)
     return values

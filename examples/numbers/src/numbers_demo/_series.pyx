@@ -7,7 +7,7 @@ cdef extern from "series.h" nogil:
 
 
 def fill(double[::1] values not None):
-    """Fill *values*, any writable buffer of doubles (a numpy array, say), in place: nothing is copied."""
+    """Fill *values* in place. It is any writable buffer of doubles, such as a numpy array. Nothing is copied."""
     if values.shape[0] == 0:
         return
     with nogil:
