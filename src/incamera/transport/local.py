@@ -46,7 +46,7 @@ class LocalTransport:
     """`protocols.Transport` without a network."""
 
     is_local = True
-    guard_path = None
+    guard_path: str | None = None
 
     def __init__(self, device: Device) -> None:
         self._device = device

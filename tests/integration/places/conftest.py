@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..allow_list import ssh_allow_list  # noqa: F401 - a fixture
 from ..cameras import lease_camera, write_ssh_home
 from ..line import Line
 from ..project import write_project

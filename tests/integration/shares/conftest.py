@@ -21,6 +21,7 @@ from incamera.share.settings import ShareSettings
 from incamera.share.values import Protocol
 from incamera.workflows.share import add_share, forget_share, served
 
+from ..allow_list import ssh_allow_list  # noqa: F401 - a fixture
 from ..cameras import inside, lease_camera
 from ..command import Running, command_environment, running
 from .nfs_server import serve_nfs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..allow_list import ssh_allow_list  # noqa: F401 - a fixture
 from ..cameras import lease_camera, on
 from ..command import Running, command_environment, running
 from ..project import write_project
