@@ -17,7 +17,7 @@ from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import AGENTS_FOLDER, SOCKET, Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
-    from incamera.device.tracebacks import Tap
+    from incamera.device.tracebacks import OutputFilter
     from incamera.transport.protocols import Channel
     from incamera.transport.session import Session
     from incamera_agent.wire.frames import Frame
@@ -58,9 +58,9 @@ def agent_socket(app: str) -> str:
 class Attached:
     """A connection to the app that answers at *socket*. The app goes on after `close`.
 
-    What evaluated source prints goes through *tap*, if there is one, to the file descriptor *output*. *on_news* is
-    called with one sentence when the app ends, starts or reloads, *on_end* when it will not start again; both are
-    called in the connection's thread.
+    What evaluated source prints goes through `output_filter`, if there is one, to the file descriptor *output*.
+    *on_news* is called with one sentence when the app ends, starts or reloads, *on_end* when it will not start again;
+    both are called in the connection's thread.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Attached:
         self._following: asyncio.Task[None] | None = None
         self._channel: Channel
         self._agent: Agent
-        self.tap: Tap | None = None
+        self.output_filter: OutputFilter | None = None
         self.over = False
         """The app has ended and will not start again."""
         self.folder = ""
@@ -239,11 +239,11 @@ class Attached:
             self._on_news("the app was loaded again" + (f", with {', '.join(kept)} kept" if kept else ""))
 
     async def _show(self, data: bytes) -> None:
-        if self.tap is not None:
-            data = self.tap.feed(data)
+        if self.output_filter is not None:
+            data = self.output_filter.feed(data)
         await asyncio.to_thread(write_all, self._output, data)
-        if self.tap is not None and self.tap.is_holding:
-            await asyncio.to_thread(write_all, self._output, self.tap.finish())
+        if self.output_filter is not None and self.output_filter.has_pending:
+            await asyncio.to_thread(write_all, self._output, self.output_filter.finish())
 
 
 async def _await(task: asyncio.Task[Frame]) -> Frame:

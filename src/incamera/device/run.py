@@ -17,14 +17,14 @@ from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
-    from incamera.device.tracebacks import Tap
+    from incamera.device.tracebacks import OutputFilter
     from incamera.transport.protocols import Channel, Program, Terminal
     from incamera.transport.session import Session
 
 _CHUNK = 1 << 16
 # How long the output is read on when the app has ended but a child of it holds the output open.
 _LINGER_SECONDS = 1.0
-# What a tap holds back is shown when no more output comes for so long: it may be a prompt.
+# What a filter holds back is shown when no more output comes for so long: it may be a prompt.
 _HOLD_SECONDS = 0.05
 
 
@@ -35,13 +35,13 @@ def run_app(
     *,
     attach_as: str | None = None,
     streams: Streams | None = None,
-    taps: tuple[Tap, Tap] | None = None,
+    filters: tuple[OutputFilter, OutputFilter] | None = None,
 ) -> int:
     """Run *program* to its end and return its exit code (128 + N after signal N).
 
     *guard* is the guard's path on the device (`guard.ensure_guard`), *attach_as* the name of its attach socket. With a
-    terminal at both ends the app gets one too. Ctrl-C interrupts the app, a second one kills it. *taps* see its
-    standard output and standard error on their way to the user. Raises ConnectionLost.
+    terminal at both ends the app gets one too. Ctrl-C interrupts the app, a second one kills it. *filters* change
+    its standard output and standard error on the way to the user. Raises ConnectionLost.
     """
     streams = streams or Streams()
     terminal = streams.find_terminal()
@@ -50,7 +50,10 @@ def run_app(
         environment = {"PYTHONUNBUFFERED": "1", **program.environment}
         program = dataclasses.replace(program, environment=environment)
     run = _Run(
-        SupervisedRun(session.transport, guard, program, attach_as=attach_as), streams, terminal, taps or (None, None)
+        SupervisedRun(session.transport, guard, program, attach_as=attach_as),
+        streams,
+        terminal,
+        filters or (None, None),
     )
     with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), handling_signals(run.handle_signal):
         return session.call(run.main())
@@ -64,12 +67,12 @@ class _Run:
         supervised: SupervisedRun,
         streams: Streams,
         terminal: Terminal | None,
-        taps: tuple[Tap | None, Tap | None],
+        filters: tuple[OutputFilter | None, OutputFilter | None],
     ) -> None:
         self._supervised = supervised
         self._streams = streams
         self._terminal = terminal
-        self._taps = taps
+        self._filters = filters
         self._interrupts = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._app: Channel | None = None
@@ -104,8 +107,8 @@ class _Run:
         keyboard = asyncio.create_task(self._feed(app))
         try:
             output = asyncio.gather(
-                self._copy(app.read, self._streams.stdout, self._taps[0]),
-                self._copy(app.read_error, self._streams.stderr, self._taps[1]),
+                self._copy(app.read, self._streams.stdout, self._filters[0]),
+                self._copy(app.read_error, self._streams.stderr, self._filters[1]),
             )
             try:
                 await self._await_output(output, supervised)
@@ -138,10 +141,12 @@ class _Run:
         finally:
             exited.cancel()
 
-    async def _copy(self, read: Callable[[int], Awaitable[bytes]], descriptor: int, tap: Tap | None) -> None:
+    async def _copy(
+        self, read: Callable[[int], Awaitable[bytes]], descriptor: int, output_filter: OutputFilter | None
+    ) -> None:
         # Writing is done in a thread, since it may have to wait, and heartbeats must go on. Until it is done nothing
         # more is read: the app waits, and our memory does not grow.
-        if tap is None:
+        if output_filter is None:
             while data := await read(_CHUNK):
                 await asyncio.to_thread(write_all, descriptor, data)
             return
@@ -149,16 +154,16 @@ class _Run:
             while True:
                 coming = asyncio.ensure_future(read(_CHUNK))
                 try:
-                    if tap.is_holding and not (await asyncio.wait({coming}, timeout=_HOLD_SECONDS))[0]:
-                        await asyncio.to_thread(write_all, descriptor, tap.finish())
+                    if output_filter.has_pending and not (await asyncio.wait({coming}, timeout=_HOLD_SECONDS))[0]:
+                        await asyncio.to_thread(write_all, descriptor, output_filter.finish())
                     data = await coming
                 finally:
                     coming.cancel()
                 if not data:
                     return
-                await asyncio.to_thread(write_all, descriptor, tap.feed(data))
+                await asyncio.to_thread(write_all, descriptor, output_filter.feed(data))
         finally:
-            if rest := tap.finish():
+            if rest := output_filter.finish():
                 await asyncio.to_thread(write_all, descriptor, rest)
 
     async def _feed(self, app: Channel) -> None:

@@ -17,11 +17,11 @@ _END = re.compile(rb"[\"'():,<>\x1b\r\n]")
 _LONGEST = 4096
 
 
-class Tap(Protocol):
+class OutputFilter(Protocol):
     """A filter for output on its way to the user."""
 
     @property
-    def is_holding(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether some output is held back."""
 
     def feed(self, data: bytes) -> bytes:
@@ -62,23 +62,23 @@ def host_paths(project: Path, folders: Sequence[str], *, has_build_system: bool)
 
 
 class PathRewriter:
-    """A `Tap` that replaces the device's paths with the host's. A path is held back until its end comes."""
+    """An `OutputFilter` that replaces the device's paths with the host's. A path is held back until its end comes."""
 
     def __init__(self, paths: HostPaths) -> None:
         self._paths = paths
         self._prefixes = tuple(folder.encode() + b"/" for folder in paths.folders)
         self._search = re.compile(b"|".join(re.escape(prefix) for prefix in self._prefixes))
-        self._held = b""
+        self._pending = b""
 
     @property
-    def is_holding(self) -> bool:
-        return bool(self._held)
+    def has_pending(self) -> bool:
+        return bool(self._pending)
 
     def feed(self, data: bytes) -> bytes:
-        return self._rewrite(self._held + data, last=False)
+        return self._rewrite(self._pending + data, last=False)
 
     def finish(self) -> bytes:
-        return self._rewrite(self._held, last=True)
+        return self._rewrite(self._pending, last=True)
 
     def _rewrite(self, data: bytes, *, last: bool) -> bytes:
         shown, position = [], 0
@@ -86,7 +86,7 @@ class PathRewriter:
             end = _END.search(data, match.end(), match.start() + _LONGEST)
             if end is None and not last and len(data) - match.start() < _LONGEST:
                 shown.append(data[position : match.start()])
-                self._held = data[match.start() :]
+                self._pending = data[match.start() :]
                 return b"".join(shown)
             stop = end.start() if end else min(len(data), match.start() + _LONGEST)
             path = data[match.start() : stop]
@@ -94,7 +94,7 @@ class PathRewriter:
             position = stop
         rest = data[position:]
         keep = 0 if last else self._beginning_at_end(rest)
-        self._held = rest[len(rest) - keep :]
+        self._pending = rest[len(rest) - keep :]
         shown.append(rest[: len(rest) - keep])
         return b"".join(shown)
 

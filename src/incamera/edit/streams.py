@@ -13,12 +13,12 @@ from incamera_agent.wire.protocol import INPUT_WINDOW_BYTES, Event, Request
 if TYPE_CHECKING:
     from incamera.device.agent import Agent
     from incamera.device.streams import Streams
-    from incamera.device.tracebacks import Tap
+    from incamera.device.tracebacks import OutputFilter
     from incamera.runlog.output import RunOutput
     from incamera.transport.protocols import Terminal
 
 _PIECE = 1 << 14
-# A tap holds back what may be the beginning of a path. After so many seconds it is shown as it is.
+# An output filter holds back what may be the beginning of a path. After so many seconds it is shown as it is.
 _HOLD_SECONDS = 0.05
 
 
@@ -76,9 +76,9 @@ class RunStreams:
             self._flushing.cancel()
             self._flushing = None
         if self._output is not None:
-            tap: Tap = self._output.stdout if stream == Event.STDOUT else self._output.stderr
-            data = tap.feed(data)
-            if tap.is_holding:
+            output_filter: OutputFilter = self._output.stdout if stream == Event.STDOUT else self._output.stderr
+            data = output_filter.feed(data)
+            if output_filter.has_pending:
                 self._flushing = asyncio.create_task(self._flush_soon())
         await self._write(stream, data)
 

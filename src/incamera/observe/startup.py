@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from incamera.device.tracebacks import Tap
+    from incamera.device.tracebacks import OutputFilter
 
 _IMPORT = re.compile(rb"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)\s*")
 _READY = re.compile(rb"incamera-startup: ready ([\d.]+)\s*")
@@ -97,22 +97,22 @@ def build_tree(rows: Sequence[tuple[int, str, float, float]]) -> list[Import]:
     return [item for depth in sorted(waiting) for item in waiting[depth]]
 
 
-class StartupTap:
-    """A `Tap` that takes our lines out of the output, and passes the rest on to another tap."""
+class StartupFilter:
+    """An `OutputFilter` that takes our lines out of the output, and passes the rest on to another filter."""
 
-    def __init__(self, startup: Startup, inner: Tap, *, is_output: bool) -> None:
+    def __init__(self, startup: Startup, inner: OutputFilter, *, is_output: bool) -> None:
         self._startup = startup
         self._inner = inner
         self._is_output = is_output
-        self._held = b""
+        self._pending = b""
         self._in_line = False  # the beginning of the line has been shown
 
     @property
-    def is_holding(self) -> bool:
-        return bool(self._held) or self._inner.is_holding
+    def has_pending(self) -> bool:
+        return bool(self._pending) or self._inner.has_pending
 
     def feed(self, data: bytes) -> bytes:
-        *lines, rest = (self._held + data).split(b"\n")
+        *lines, rest = (self._pending + data).split(b"\n")
         shown = []
         for line in lines:
             if line.startswith(_OURS) and not self._in_line:
@@ -122,14 +122,14 @@ class StartupTap:
             self._in_line = False
         # The beginning of a line that may become one of ours waits for its end.
         waits = not self._in_line and any(rest.startswith(our) or our.startswith(rest) for our in _OURS)
-        self._held = rest if waits else b""
+        self._pending = rest if waits else b""
         self._in_line = self._in_line or (bool(rest) and not waits)
         return self._pass_on(b"".join(shown) + (b"" if waits else rest))
 
     def finish(self) -> bytes:
-        if self._held.startswith(_OURS):  # the rest of it is still to come
+        if self._pending.startswith(_OURS):  # the rest of it is still to come
             return self._inner.finish()
-        held, self._held = self._held, b""
+        held, self._pending = self._pending, b""
         self._in_line = self._in_line or bool(held)
         return self._pass_on(held) + self._inner.finish()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
-from incamera.device.tracebacks import PathRewriter, Tap, host_paths
+from incamera.device.tracebacks import OutputFilter, PathRewriter, host_paths
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class RunLabel:
 
 @dataclass(slots=True)
 class RunOutput:
-    """The taps for both streams of a run. Set `exit_code` when it is known: it goes into the run's log."""
+    """The filters for both streams of a run. Set `exit_code` when it is known: it goes into the run's log."""
 
-    stdout: Tap
-    stderr: Tap
+    stdout: OutputFilter
+    stderr: OutputFilter
     paths: HostPaths
     exit_code: int | None = None
 
@@ -50,9 +50,9 @@ def kept_output(
     terminal: bool,
     rewrite_stdout: bool = False,
 ) -> Iterator[RunOutput]:
-    """Give the taps for a run's output, which write it into a log named *label* until the block ends.
+    """Give the filters for a run's output, which write it into a log named *label* until the block ends.
 
-    With *label* None there is no log. The taps also turn the device's paths in the output into the host's; *folders*
+    With *label* None there is no log. The filters also turn the device's paths in the output into the host's; *folders*
     are those on the device that hold the app's own files. Standard output may be data for a program, so the paths in
     it are changed only for a *terminal* and with *rewrite_stdout*. Warns when the log cannot be written.
     """
@@ -60,8 +60,8 @@ def kept_output(
     log = _open_log(context, project, label) if label else None
     rewriter = PathRewriter(paths) if terminal or rewrite_stdout else None
     output = RunOutput(
-        stdout=_LogTap(log, "terminal" if terminal else "stdout", rewriter),
-        stderr=_LogTap(log, "stderr", PathRewriter(paths)),
+        stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter),
+        stderr=_LogFilter(log, "stderr", PathRewriter(paths)),
         paths=paths,
     )
     try:
@@ -108,7 +108,7 @@ def run_shown(
             program,
             attach_as=attach_as,
             streams=streams,
-            taps=(output.stdout, output.stderr),
+            filters=(output.stdout, output.stderr),
         )
         return output.exit_code
 
@@ -118,7 +118,7 @@ def project_logs(context: Context, project: Project) -> Path:
     return log_folder(context.store.root, project.name, project.folder)
 
 
-class _LogTap:
+class _LogFilter:
     """Writes what passes through it into *log*, after *rewriter* has changed the paths in it."""
 
     def __init__(self, log: RunLog | None, stream: str, rewriter: PathRewriter | None) -> None:
@@ -127,8 +127,8 @@ class _LogTap:
         self._rewriter = rewriter
 
     @property
-    def is_holding(self) -> bool:
-        return self._rewriter is not None and self._rewriter.is_holding
+    def has_pending(self) -> bool:
+        return self._rewriter is not None and self._rewriter.has_pending
 
     def feed(self, data: bytes) -> bytes:
         return self._log_output(self._rewriter.feed(data) if self._rewriter else data)

@@ -32,7 +32,7 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
         prompt = Prompt(context.reporter.info)
         attached = Attached(session, guard, socket, output=1, on_news=prompt.show, on_end=prompt.end)
         paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
-        attached.tap = PathRewriter(paths)
+        attached.output_filter = PathRewriter(paths)
         try:
             if sys.stdin.isatty():
                 context.reporter.info(f"in {socket.app} on {session.device}. {HELP}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
-from incamera.observe.startup import BOOT, Startup, StartupTap
+from incamera.observe.startup import BOOT, Startup, StartupFilter
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
@@ -75,11 +75,11 @@ def profile_startup(
             folders=done.app_folders,
             terminal=terminal,
         ) as output:
-            taps = (
-                StartupTap(startup, output.stdout, is_output=True),
-                StartupTap(startup, output.stderr, is_output=False),
+            filters = (
+                StartupFilter(startup, output.stdout, is_output=True),
+                StartupFilter(startup, output.stderr, is_output=False),
             )
-            code = run_app(done.session, done.guard.remote_path, program, streams=streams, taps=taps)
+            code = run_app(done.session, done.guard.remote_path, program, streams=streams, filters=filters)
             output.exit_code = code
         ended = time.monotonic()
     startup.finish()

@@ -82,9 +82,9 @@ def test_output_is_rewritten_the_same_in_pieces_of_any_size(parts: list[str]) ->
 def test_text_that_cannot_become_a_path_is_shown_at_once(project: Path) -> None:
     rewriter = PathRewriter(host_paths(project, [FOLDER], has_build_system=False))
     assert rewriter.feed(b">>> print(1") == b">>> print(1"
-    assert not rewriter.is_holding
+    assert not rewriter.has_pending
     assert rewriter.feed(b' "/tm') == b' "'
-    assert rewriter.is_holding
+    assert rewriter.has_pending
     assert rewriter.feed(b"ax") == b"/tmax"
     endless = FOLDER.encode() + b"/" + b"x" * 10_000
     assert len(rewriter.feed(endless)) > 5_000

@@ -57,9 +57,9 @@ class Told:
 
 
 class _Plain:
-    """A tap that lets everything through."""
+    """An output filter that lets everything through."""
 
-    is_holding = False
+    has_pending = False
 
     def feed(self, data: bytes) -> bytes:
         return data

@@ -2,7 +2,7 @@
 
 import pytest
 
-from incamera.observe.startup import Startup, StartupTap
+from incamera.observe.startup import Startup, StartupFilter
 
 OUTPUT = b"""\
 import time: self [us] | cumulative | imported package
@@ -19,7 +19,7 @@ last, without an end"""
 
 
 class Through:
-    is_holding = False
+    has_pending = False
 
     def feed(self, data: bytes) -> bytes:
         return data
@@ -32,9 +32,12 @@ class Through:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_import_times_are_removed_from_the_output_and_become_a_tree(piece: int, end: bytes) -> None:
     startup = Startup(opened=0.0)
-    tap = StartupTap(startup, Through(), is_output=True)
+    startup_filter = StartupFilter(startup, Through(), is_output=True)
     data = OUTPUT.replace(b"\n", end)
-    shown = b"".join(tap.feed(data[start : start + piece]) for start in range(0, len(data), piece)) + tap.finish()
+    shown = (
+        b"".join(startup_filter.feed(data[start : start + piece]) for start in range(0, len(data), piece))
+        + startup_filter.finish()
+    )
     startup.finish()
     assert shown.split(end) == [b"before", b"not ours: import time: it seems", b"last, without an end"]
     assert startup.age == 0.4321
@@ -54,7 +57,7 @@ def test_interrupted_import_leaves_its_own_imports() -> None:
 
 
 def test_beginning_of_a_line_is_shown_when_it_is_none_of_ours() -> None:
-    tap = StartupTap(Startup(opened=0.0), Through(), is_output=True)
-    assert tap.feed(b"imp") == b""
-    assert tap.is_holding
-    assert tap.finish() == b"imp"
+    startup_filter = StartupFilter(Startup(opened=0.0), Through(), is_output=True)
+    assert startup_filter.feed(b"imp") == b""
+    assert startup_filter.has_pending
+    assert startup_filter.finish() == b"imp"
