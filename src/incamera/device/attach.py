@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.agent import Agent
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
-from incamera.guard.verbs import list_sockets
-from incamera.runtime.launcher.protocol import Verb
-from incamera.transport.protocols import Program
+from incamera.guard.verbs import connect_socket, list_sockets
 from incamera_agent.wire.protocol import AGENTS_FOLDER, SOCKET, Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
@@ -150,7 +148,7 @@ class Attached:
     # On the connection's loop.
 
     async def _open(self) -> None:
-        self._channel = await self._session.transport.start(Program((self._guard, Verb.connect, self._path)))
+        self._channel = await connect_socket(self._session.transport, self._guard, self._path)
         self._agent = Agent(self._channel, self._on_frame)
         try:
             await self._agent.hello()

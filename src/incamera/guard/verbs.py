@@ -29,7 +29,7 @@ from incamera.transport.session import run_program
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from incamera.transport.protocols import ProgramResult, Transport
+    from incamera.transport.protocols import Channel, ProgramResult, Transport
     from incamera.transport.session import Session
 
 A = TypeVar("A", bound=Answer)
@@ -105,6 +105,14 @@ def end_processes(
 def list_sockets(session: Session, guard: str) -> tuple[str, ...]:
     """Return the paths of the attach sockets, the newest first. Raises DeviceError, ConnectionLost."""
     return _require(session, Program((guard, Verb.sockets)), Sockets, "list the attach sockets", _LIST_SECONDS).paths
+
+
+async def connect_socket(transport: Transport, guard: str, path: str) -> Channel:
+    """Return a channel to the socket *path* of the device: what is written goes there. Raises ConnectionLost.
+
+    Where no program answers at the socket, the channel ends with an error message.
+    """
+    return await transport.start(Program((guard, Verb.connect, path)))
 
 
 def make_folder(session: Session, guard: str, path: str) -> None:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from incamera.device.agent import Agent
 from incamera.errors import AgentError, DeviceError
-from incamera.runtime.launcher.protocol import Verb
-from incamera.transport.protocols import Program
+from incamera.guard.verbs import connect_socket
 from incamera_agent.wire.protocol import MODULE, ErrorKind, Request
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def record_stacks(session: Session, guard: str, socket: AttachSocket, *, seconds
 
     async def ask() -> None:
         nonlocal reason, looks
-        channel = await session.transport.start(Program((guard, Verb.connect, socket.path)))
+        channel = await connect_socket(session.transport, guard, socket.path)
         agent = Agent(channel)
         try:
             await agent.hello()
