@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import subprocess
 import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.waiting import wait_until
 
 from .agent_process import SOURCE, AgentProcess
 
@@ -51,7 +54,7 @@ def begin(agent: AgentProcess) -> None:
 def test_reload_keeps_objects_and_imports_the_rest_again(agent: AgentProcess) -> None:
     begin(agent)
     agent.change({"app.py": KEEPS.replace("@WORD@", "two"), "helper.py": "WORD = 'b'\n"})
-    answer = agent.ask("reload", "reloaded", run="r")
+    answer = agent.ask("reload", "reloaded", run="r", grace=60)
     agent.wait_for_output(b"two b")
     opened, first, returned, second = lines(agent)
     assert answer["kept"] == ["stream"]
@@ -59,10 +62,10 @@ def test_reload_keeps_objects_and_imports_the_rest_again(agent: AgentProcess) ->
     assert first[2:] == second[2:]
     # A second reload, of the helper alone.
     agent.change({"helper.py": "WORD = 'c'\n"})
-    agent.ask("reload", "reloaded", run="r")
+    agent.ask("reload", "reloaded", run="r", grace=60)
     agent.wait_for_output(b"two c")
     agent.change({"app.py": "print('end')\n"})
-    agent.ask("reload", "reloaded", run="r")
+    agent.ask("reload", "reloaded", run="r", grace=60)
     assert agent.wait_for("exited")["code"] == 0
     # What the new code does not ask for is closed when the process ends.
     assert lines(agent)[-2:] == [["end"], ["closed"]]
@@ -71,11 +74,11 @@ def test_reload_keeps_objects_and_imports_the_rest_again(agent: AgentProcess) ->
 def test_object_that_the_code_did_not_ask_for_is_closed_at_the_next_reload(agent: AgentProcess) -> None:
     begin(agent)
     agent.change({"app.py": LOOP.replace("@", "without")})
-    agent.ask("reload", "reloaded", run="r")
+    agent.ask("reload", "reloaded", run="r", grace=60)
     agent.wait_for_output(b"without")
     assert ["closed"] not in lines(agent)
     agent.change({"app.py": LOOP.replace("@", "still")})
-    assert agent.ask("reload", "reloaded", run="r")["kept"] == ["stream"]
+    assert agent.ask("reload", "reloaded", run="r", grace=60)["kept"] == ["stream"]
     agent.wait_for_output(b"still")
     assert lines(agent)[-2:] == [["closed"], ["still"]]
 
@@ -103,6 +106,23 @@ def test_app_that_does_not_return_is_started_again(agent: AgentProcess, app: str
     assert not agent.received("exited")
 
 
+def test_app_that_ends_right_after_its_reload_is_not_started_again(agent: AgentProcess, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    asked = f"print('asked', flush=True)\nimport os\nwhile not os.path.exists({str(go)!r}): time.sleep(0.005)\n"
+    app = agent.run_until_on(LOOP.replace("@", "on") + asked)
+    agent.change({"app.py": "print('end')\n"})
+    agent.send("reload", run="r", grace=60)
+    agent.wait_for_output(b"asked")
+    # The agent finds out about the reload and the end at the same time.
+    os.kill(agent.process.pid, signal.SIGSTOP)
+    go.touch()
+    wait_until(lambda: not Path(f"/proc/{app['pid']}").exists(), "the app ends")
+    os.kill(agent.process.pid, signal.SIGCONT)
+    agent.wait_for("reloaded")
+    assert agent.wait_for("exited")["code"] == 0
+    assert agent.output["stdout"] == b"on\nasked\nend\n"
+
+
 def test_app_that_has_ended_is_started_by_a_reload(agent: AgentProcess) -> None:
     agent.run("import sys; print(sys.argv[1:])")
     agent.change({"app.py": "import sys; print('new', sys.argv[1:])"})
@@ -114,7 +134,7 @@ def test_app_that_has_ended_is_started_by_a_reload(agent: AgentProcess) -> None:
 def test_exception_on_return_is_shown_and_the_new_code_runs(agent: AgentProcess) -> None:
     agent.run_until_on(f"{LOOP.replace('@', 'on')}1 / 0\n")
     agent.change({"app.py": "print('new')\n"})
-    agent.ask("reload", "reloaded", run="r")
+    agent.ask("reload", "reloaded", run="r", grace=60)
     assert agent.wait_for("exited")["code"] == 0
     assert agent.output["stdout"] == b"on\nnew\n"
     assert agent.output["stderr"].startswith(b'Traceback (most recent call last):\n  File "')
@@ -126,7 +146,7 @@ def test_many_reloads_in_a_row_end_with_the_newest_code(agent: AgentProcess) -> 
     begin(agent)
     for number in range(20):
         agent.change({"helper.py": f"WORD = 'w{number}'\n"})
-        agent.send("reload", run="r")
+        agent.send("reload", run="r", grace=60)
     agent.wait_for_output(b"w19 ")
     agent.stop()
 
@@ -174,7 +194,7 @@ def test_app_stopped_while_it_is_started_again_ends(agent: AgentProcess) -> None
     agent.send("signal", run="r", name="KILL")
     agent.wait_for("exited")
     # Both requests at once: the new process does not exist yet when the agent reads the second.
-    agent.send("reload", run="r")
+    agent.send("reload", run="r", grace=60)
     assert agent.stop()["reason"] == "stopped"
 
 

@@ -153,6 +153,8 @@ class Run:
         """Handle the end of the app's first process: its wait status, and the most memory it had in bytes."""
         if self.status is not None:
             return
+        if self.control is not None:
+            self.control.read_rest()  # it may have done a reload before its end
         self.status = status
         self.peak = max(self.peak, peak)
         if self._limit_timer is not None:

@@ -92,6 +92,11 @@ class Connection:
             select.select([], [self._outgoing], [], max(0.0, deadline - time.monotonic()))
             self._write()
 
+    def read_rest(self) -> None:
+        """Handle everything that has arrived. For a connection whose other end has sent its last."""
+        while not self.closed and self._read():
+            pass
+
     def close(self) -> None:
         if self.closed:
             return
@@ -128,27 +133,29 @@ class Connection:
             self._loop.watch(self._incoming, read=read)
             self._loop.watch(self._outgoing, write=write)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Handle what has arrived, a piece of it. Return False when nothing has."""
         try:
             data = os.read(self._incoming, _CHUNK_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._end(error.strerror)
-            return
+            return False
         if not data:
             self._end(None)
-            return
+            return False
         frames = self._decoder.feed(data)
         while not self.closed:
             try:
                 frame = next(frames, None)
             except FrameError as error:
                 self._end(str(error))
-                return
+                return False
             if frame is None:
-                return
+                break
             self._on_frame(self, frame.message, frame.payload)
+        return True
 
     def _write(self) -> None:
         was_full = self.full
