@@ -106,6 +106,11 @@ def evaluate(client: Client, source: str) -> str:
     return client.output["output"].decode()
 
 
+def end_app(client: Client) -> None:
+    """Have APP end. It may end before it has sent the answer."""
+    client.send("eval", session=1, source="ended = True")
+
+
 def read_line(process: subprocess.Popen[bytes]) -> bytes:
     assert process.stdout is not None
     return process.stdout.readline()
@@ -128,7 +133,7 @@ def test_app_goes_on_while_a_client_evaluates_in_it(plain: Plain, python: str) -
     assert [frame["function"] for frame in thread["frames"]] == ["<module>", "wait_here"]
     # The app has not imported `threading`: the agent did, in another thread, and it still knows the main thread.
     assert evaluate(client, f"import threading; threading.main_thread().native_id == {app.pid}") == "True\n"
-    assert evaluate(client, "ended = True") == ""
+    end_app(client)
     assert finish(app) == (b"", b"")
     assert app.returncode == 5
     client.wait_for_end()
@@ -170,7 +175,7 @@ def test_app_that_forks_gets_no_warning_and_can_be_attached_to_afterwards(
         client = plain.connect()
         client.ask("attach", "attached")
         assert evaluate(client, "count") == "3\n"
-        evaluate(client, "ended = True")
+        end_app(client)
         assert finish(app) == (b"", b"")
     else:
         agent = start_agent(python=python)
@@ -179,7 +184,7 @@ def test_app_that_forks_gets_no_warning_and_can_be_attached_to_afterwards(
         client = agent.connect()
         client.ask("attach", "attached")
         assert evaluate(client, "count") == "3\n"
-        evaluate(client, "ended = True")
+        end_app(client)
         assert agent.wait_for("exited")["code"] == 5
         assert agent.output["stderr"] == b""
 
@@ -194,7 +199,7 @@ def test_cold_run_can_be_attached_to_through_the_agent(agent: AgentProcess, plai
     client.ask("attach", "attached")
     assert evaluate(client, "count") == "3\n"
     assert client.ask("stacks", "stacks")["threads"][0]["frames"][-1]["function"] == "wait_here"
-    evaluate(client, "ended = True")
+    end_app(client)
     assert agent.wait_for("exited")["code"] == 5
     assert client.wait_for("exited")["code"] == 5
 

@@ -221,7 +221,7 @@ def test_console_stays_attached_in_a_reload_and_hears_of_the_end(agent: AgentPro
     client = agent.connect()
     client.ask("attach", "attached")
     agent.change({"app.py": loop.replace("@", "2")})
-    agent.ask("reload", "reloaded", run="r")
+    agent.ask("reload", "reloaded", run="r", grace=60)
     agent.wait_for_output(b"on 2")
     client.wait_for("reloaded")
     assert evaluate(client, "count")[1] == "2\n"
