@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test test-all test-unit test-slow lint format requirements policies clean
+# The tests that resolve and build what the package index has.
+BUILDING_TESTS := $(addprefix tests/integration/test_,cross_build.py emulation.py lock.py packages.py)
+
+.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format requirements policies clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -38,6 +41,20 @@ test-unit: $(VENV)/.installed-dev
 # What takes too long for every day: the first run builds OpenCV, which takes most of an hour; the store keeps it.
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/slow $(PYTEST_ARGS)
+
+# The index of the tests has the files of tests/integration/pins.toml alone. This records them anew, in hours and with an
+# empty store: what all tests fetch today. PYTEST_ARGS="tests/integration/test_lock.py" adds what that file's tests fetch.
+test-pins: $(VENV)/.installed-dev
+	rm -rf .incamera/pins-store
+	INCAMERA_TEST_INDEX=$(if $(PYTEST_ARGS),add,record) INCAMERA_TEST_STORE=$(CURDIR)/.incamera/pins-store \
+	  $(BIN)/pytest --all $(or $(PYTEST_ARGS),tests/integration tests/slow)
+	rm -rf .incamera/pins-store
+
+# What builds and resolves, with the newest of what the index has today, in an empty store.
+test-latest: $(VENV)/.installed-dev
+	rm -rf .incamera/latest-store
+	INCAMERA_TEST_INDEX=latest INCAMERA_TEST_STORE=$(CURDIR)/.incamera/latest-store \
+	  $(BIN)/pytest --all $(or $(PYTEST_ARGS),$(BUILDING_TESTS))
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
