@@ -6,10 +6,11 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.proc import minimal_environment, running
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from incamera.transport.device import Device
     from incamera.transport.protocols import Channel, Forward, Program, Ready, Terminal
 
+T = TypeVar("T")
+
 _CHUNK = 1 << 16
+# Many times what one user's programs need, three or four of which a channel can wait in.
+_THREADS = 256
 # A shell, since it ends with 126 or 127 where the program cannot be started.
 _START = 'cd "$1" && shift && exec "$@"'
 
@@ -51,6 +56,8 @@ class LocalTransport:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._closed = False
+        # A thread for each pipe that somebody waits for: the loop's own executor has too few on a small computer.
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="incamera-local")
 
     @property
     def device(self) -> Device:
@@ -60,7 +67,7 @@ class LocalTransport:
         self._require_open()
         if terminal is not None:
             raise DeviceError(f"{self._device} is a folder of this computer: there are no terminals")
-        return LocalChannel(program)
+        return LocalChannel(self._device, program, self._threads)
 
     async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
         self._require_open()
@@ -113,10 +120,16 @@ class LocalTransport:
 
     async def close(self) -> None:
         self._closed = True
+        self._threads.shutdown(wait=False)
 
     def _require_open(self) -> None:
         if self._closed:
-            raise ConnectionLost(f"the connection to {self._device} was closed")
+            raise closed(self._device)
+
+
+def closed(device: Device) -> ConnectionLost:
+    """Return the error for a connection that this process has closed."""
+    return ConnectionLost(f"the connection to {device} was closed")
 
 
 class LocalForward:
@@ -137,7 +150,9 @@ class LocalForward:
 class LocalChannel:
     """`protocols.Channel` over pipes."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, device: Device, program: Program, threads: Executor) -> None:
+        self._device = device
+        self._threads = threads
         self._stack = ExitStack()
         pipe = subprocess.PIPE
         self._process = self._stack.enter_context(
@@ -156,14 +171,14 @@ class LocalChannel:
         if self._line:
             data, self._line = self._line[:limit], self._line[limit:]
             return data
-        return await asyncio.to_thread(_read, self._process.stdout, limit)
+        return await self._in_thread(_read, self._process.stdout, limit)
 
     async def read_error(self, limit: int) -> bytes:
-        return await asyncio.to_thread(_read, self._process.stderr, limit)
+        return await self._in_thread(_read, self._process.stderr, limit)
 
     async def read_line(self) -> bytes:
         while b"\n" not in self._line:
-            data = await asyncio.to_thread(_read, self._process.stdout, _CHUNK)
+            data = await self._in_thread(_read, self._process.stdout, _CHUNK)
             if not data:
                 break
             self._line += data
@@ -171,7 +186,7 @@ class LocalChannel:
         return line + end
 
     async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(_write, self._process.stdin, data)
+        await self._in_thread(_write, self._process.stdin, data)
 
     async def write_eof(self) -> None:
         if self._process.stdin is not None:
@@ -181,10 +196,16 @@ class LocalChannel:
     def resize(self, columns: int, rows: int) -> None: ...
 
     async def wait(self) -> int:
-        return exit_code_of(await asyncio.to_thread(self._process.wait))
+        return exit_code_of(await self._in_thread(self._process.wait))
 
     async def close(self) -> None:
         await asyncio.to_thread(self._stack.close)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        except RuntimeError as error:  # there are no more threads
+            raise closed(self._device) from error
 
 
 def _read(stream: object, limit: int) -> bytes:

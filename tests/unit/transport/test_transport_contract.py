@@ -38,6 +38,8 @@ from .contract import (
 pytestmark = pytest.mark.starts_processes
 
 ODD = ("", " ", "a b", "it's", '"', "$HOME `date` \\", "line\nline", "-x", "*", "ü", "a;b&c|d>e")
+# More than there are threads for on a small computer.
+MANY = 12
 NAMES = ("plain", "with space", 'it\'s "quoted"', "$HOME `x` \\", "line\nbreak", "-rf", "*", "ü")
 
 
@@ -107,23 +109,44 @@ def test_output_arrives_while_the_program_runs(subject: Subject) -> None:
 
 
 def test_many_programs_run_at_a_time(subject: Subject) -> None:
-    async def talk(channel: Channel, text: bytes) -> bytes:
-        await channel.write(text)
-        await channel.write_eof()
+    async def read(channel: Channel) -> bytes:
         parts = []
         while part := await channel.read(1000):
             parts.append(part)
+        assert await channel.read_error(1000) == b""
         return b"".join(parts)
 
     async def talk_to_all() -> list[bytes]:
-        channels = [await subject.session.transport.start(python(COPY)) for _ in range(5)]
+        channels = [await subject.session.transport.start(python(COPY)) for _ in range(MANY)]
         try:
-            return await asyncio.gather(*(talk(channel, b"%d" % n) for n, channel in enumerate(channels)))
+            # All are read before anything is written.
+            reading = [asyncio.create_task(read(channel)) for channel in channels]
+            await asyncio.sleep(0.1)
+            for number, channel in enumerate(channels):
+                await channel.write(b"%d" % number)
+                await channel.write_eof()
+            return await asyncio.gather(*reading)
         finally:
             for channel in channels:
                 await channel.close()
 
-    assert subject.session.call(talk_to_all()) == [b"0", b"1", b"2", b"3", b"4"]
+    assert subject.session.call(talk_to_all()) == [b"%d" % number for number in range(MANY)]
+
+
+def test_channel_of_a_closed_connection_is_lost(subject: Subject) -> None:
+    async def read() -> int:
+        channel = await subject.session.transport.start(python(SLEEP))
+        await channel.read_line()
+        await subject.session.transport.close()
+        try:
+            # Its output may just end: whether the program has, too, its exit code tells.
+            await channel.read(1000)
+            return await channel.wait()
+        finally:
+            await channel.close()
+
+    with pytest.raises(ConnectionLost):
+        subject.session.call(read())
 
 
 def test_device_that_takes_too_long_counts_as_lost(subject: Subject) -> None:
