@@ -97,7 +97,8 @@ class Channel(Protocol):
     async def read(self, limit: int) -> bytes:
         """Return up to *limit* bytes of the standard output as soon as there are any; b"" at its end.
 
-        The program has to wait while nobody reads what it prints.
+        The program has to wait while nobody reads what it prints. A connection that is closed meanwhile may look like
+        the end: then `wait` raises ConnectionLost.
         """
 
     async def read_error(self, limit: int) -> bytes:
