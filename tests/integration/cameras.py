@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.errors import DeviceError
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.virtual.camera import list_cameras, stop_camera
 from incamera.virtual.start import start_virtual
@@ -47,7 +48,7 @@ class CameraPool:
     def lease(self, profile: str, *, name: str | None = None) -> Iterator[VirtualCamera]:
         """Start a camera, and stop whatever has its name at the end of the block."""
         assert len(self._leased) < self._limit, f"a camera of {profile} would be one too many: return {self._leased}"
-        camera = self.start(profile, name or self._free_name(profile))
+        camera = self._start(profile, name or f"test-{self._worker}-{profile}")
         self._leased.add(camera.name)
         try:
             yield camera
@@ -55,11 +56,17 @@ class CameraPool:
             self._leased.remove(camera.name)
             self.stop(camera.name)
 
-    def _free_name(self, profile: str) -> str:
-        """Return the same name each time, so that what is cached of the camera is used; another run may have it."""
-        name = f"test-{self._worker}-{profile}"
-        taken = [camera.name for camera in list_cameras(self._context.store)]
-        return name if name not in taken else f"{name}-{os.getpid()}"
+    def _start(self, profile: str, name: str) -> VirtualCamera:
+        """Start a camera called *name*, for which the store has caches; or, if other tests have started it, another."""
+        try:
+            return self.start(profile, name)
+        except DeviceError:
+            if not self._runs(name):
+                raise
+            return self.start(profile, f"{name}-{os.getpid()}")
+
+    def _runs(self, name: str) -> bool:
+        return name in [camera.name for camera in list_cameras(self._context.store)]
 
     def start(self, profile: str, name: str) -> VirtualCamera:
         """Start a camera that ends with this process at the latest."""
@@ -67,7 +74,7 @@ class CameraPool:
 
     def stop(self, name: str) -> None:
         """Stop the camera called *name*, if it runs."""
-        if name in [camera.name for camera in list_cameras(self._context.store)]:
+        if self._runs(name):
             stop_camera(self._context.store, name)
 
     def restart(self, camera: VirtualCamera) -> VirtualCamera:

@@ -287,7 +287,7 @@ def test_activation_succeeds_after_an_interrupted_one(fresh: Camera) -> None:
     left = fresh.shell(
         "g=$(ls /tmp/incamera/.guard/incamera-guard-* | head -n 1); "
         f"$g activate {done['destination']} >/dev/null 2>&1 & "
-        f"until {unpacks} || [ ! -d /proc/$! ]; do :; done; kill -9 $!; wait $!; ls /tmp/incamera-images"
+        f"until {unpacks} || [ ! -d /proc/$! ]; do sleep 0.05; done; kill -9 $!; wait $!; ls /tmp/incamera-images"
     )
     assert ".partial" in left
     assert fresh.ask(f"activate {done['destination']}") == Activated(root=done["root"])
