@@ -72,7 +72,7 @@ class FaultyMirror:
         self._traps.append(_Trap(re.compile(pattern), fault, times))
 
     def behave(self) -> None:
-        """Forget all faults, and let go whoever hangs."""
+        """Forget all faults, and end the answers that hang."""
         self._released.set()
         self._traps.clear()
         self.requests.clear()

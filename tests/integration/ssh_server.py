@@ -1,4 +1,4 @@
-"""A real SSH server on loopback that runs real commands, and a line to it that can be cut, frozen or slowed."""
+"""A real SSH server on loopback that runs real commands."""
 
 from __future__ import annotations
 
@@ -205,69 +205,3 @@ def _leave(process: asyncssh.SSHServerProcess[bytes], code: int) -> None:
         process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
     else:
         process.exit(code)
-
-
-class Line:
-    """A TCP line to a port on this computer, under a test's control."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._limit: int | None = None
-        self._open = threading.Event()
-        self._frozen = False
-        self._writers: list[asyncio.StreamWriter] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0), self._loop
-        ).result(10)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-
-    def cut_after(self, size: int) -> None:
-        """Cut the line when so many more bytes have gone to the server."""
-        self._limit = size
-
-    def freeze(self) -> None:
-        """Carry nothing any more, and tell nobody."""
-        self._frozen = True
-
-    def cut(self) -> None:
-        self._loop.call_soon_threadsafe(self._abort)
-
-    def close(self) -> None:
-        async def finish() -> None:
-            self._server.close()
-            self._abort()
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(finish(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _abort(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, there_writer]
-        await asyncio.gather(self._carry(reader, there_writer, True), self._carry(there_reader, writer, False))
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, up: bool) -> None:
-        with suppress(OSError):
-            while data := await reader.read(1 << 14):
-                while self._frozen:
-                    await asyncio.sleep(0.05)
-                if up and self._limit is not None:
-                    self._limit -= len(data)
-                    if self._limit < 0:
-                        self._abort()
-                        return
-                writer.write(data)
-                await writer.drain()
-            writer.close()

@@ -1,4 +1,4 @@
-"""A person at a terminal, in front of a command of incamera."""
+"""A command at a terminal, and a user who types and reads there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .command import COMMAND_SECONDS
 
 
 class Terminal:
-    """A person at a terminal of 100 × 30."""
+    """A command that runs at a terminal of 100 columns and 30 lines."""
 
     def __init__(self, *words: str | Path, env: Mapping[str, str]) -> None:
         self.end, inner = pty.openpty()
@@ -91,5 +91,5 @@ class Terminal:
 
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # Where the tests run in the background, a shell has made them deaf to it.
+    # A shell starts its background jobs with SIGINT ignored; tests that run in one would pass that on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

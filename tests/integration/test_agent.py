@@ -71,7 +71,7 @@ while not reloading():
 """
 
 
-class Talk:
+class Client:
     """A connection to an agent, for tests that are not coroutines. `frames` holds what it sends."""
 
     def __init__(self, done: Deployed, app: str, *words: str) -> None:
@@ -147,119 +147,121 @@ def deployed_numpy(
 
 
 @pytest.fixture
-def begin(deployed_numpy: Deployed, camera: VirtualCamera) -> Iterator[Callable[..., Talk]]:
+def start_agent(deployed_numpy: Deployed, camera: VirtualCamera) -> Iterator[Callable[..., Client]]:
     """Starts an agent; it ends with the test, which then checks that nothing of it is left."""
-    talks: list[Talk] = []
+    clients: list[Client] = []
 
-    def begin_one(*words: str) -> Talk:
-        talks.append(Talk(deployed_numpy, "agent-test", *words))
-        return talks[-1]
+    def start_one(*words: str) -> Client:
+        clients.append(Client(deployed_numpy, "agent-test", *words))
+        return clients[-1]
 
-    yield begin_one
-    for talk in talks:
-        talk.close()
+    yield start_one
+    for client in clients:
+        client.close()
     assert inside(camera, OURS).split() == ["0"]
 
 
 @pytest.fixture
-def talk(begin: Callable[..., Talk]) -> Talk:
+def client(start_agent: Callable[..., Client]) -> Client:
     """An agent with a fork server and a live folder."""
-    talk = begin()
-    talk.hello()
-    talk.ask("preload", imports=["numpy"])
-    talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})
-    return talk
+    client = start_agent()
+    client.hello()
+    client.ask("preload", imports=["numpy"])
+    client.ask("open", **{"folder": None, "from": f"{client.root}/app"})
+    return client
 
 
-def test_edit_reloads_the_app_keeps_its_objects_and_needs_little_memory(talk: Talk) -> None:
-    assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
-    talk.change(app=CAREFUL.replace("@WORD@", "one"))
-    assert talk.start()["warm"] is True
-    first = talk.await_output(" 10\n").split()
-    talk.change(app=CAREFUL.replace("@WORD@", "two"))
-    assert talk.ask("reload", run="r")["kept"] == ["stream"]
-    second = talk.await_output("two").split()[3:]
+def test_edit_reloads_the_app_keeps_its_objects_and_needs_little_memory(client: Client) -> None:
+    assert client.ask("memory")["agent"] <= 12 * MEBIBYTE
+    client.change(app=CAREFUL.replace("@WORD@", "one"))
+    assert client.start()["warm"] is True
+    first = client.await_output(" 10\n").split()
+    client.change(app=CAREFUL.replace("@WORD@", "two"))
+    assert client.ask("reload", run="r")["kept"] == ["stream"]
+    second = client.await_output("two").split()[3:]
     assert (first[0], second[0], first[1]) == ("one", "two", second[1])
-    memory = talk.ask("memory")
+    memory = client.ask("memory")
     assert memory["agent"] <= 12 * MEBIBYTE
-    # A fork shares what the fork server has imported, where the kernel tells so.
+    # A fork shares what the fork server has imported, if the kernel reports it.
     assert 0 < memory["run"] < memory["peak"]
-    assert talk.stop()["reason"] == "stopped"
-    assert talk.ask("memory")["agent"] <= 12 * MEBIBYTE
+    assert client.stop()["reason"] == "stopped"
+    assert client.ask("memory")["agent"] <= 12 * MEBIBYTE
 
 
-def test_edit_that_is_not_python_is_refused_and_the_app_goes_on(talk: Talk) -> None:
-    talk.change(app=CAREFUL.replace("@WORD@", "one"))
-    talk.start()
-    talk.await_output("one")
-    talk.send("put", b"print('new'\n", path="app.py", mode=0o644, sha256=None, offset=0, more=False)
-    refused = talk.ask("commit")
+def test_edit_that_is_not_python_is_refused_and_the_app_goes_on(client: Client) -> None:
+    client.change(app=CAREFUL.replace("@WORD@", "one"))
+    client.start()
+    client.await_output("one")
+    client.send("put", b"print('new'\n", path="app.py", mode=0o644, sha256=None, offset=0, more=False)
+    refused = client.ask("commit")
     assert (refused["type"], refused["path"], refused["line"]) == ("refused", "app.py", 1)
-    assert talk.ask("memory")["run"] is not None
-    assert talk.stop()["reason"] == "stopped"
+    assert client.ask("memory")["run"] is not None
+    assert client.stop()["reason"] == "stopped"
 
 
-def test_app_that_takes_all_memory_ends_alone_with_the_reason(talk: Talk, camera: VirtualCamera) -> None:
-    talk.change(app=EATER)
-    talk.start()
-    end = talk.await_exit()
+def test_app_that_takes_all_memory_ends_alone_with_the_reason(client: Client, camera: VirtualCamera) -> None:
+    client.change(app=EATER)
+    client.start()
+    end = client.await_exit()
     assert (end["reason"], end["signal"]) == ("out-of-memory", 9)
     # Agent, fork server and camera are as they were.
-    assert talk.ask("memory")["fork_server"] is not None
-    talk.change(app="import numpy; print('well', numpy.ones(3).sum())")
-    assert talk.start()["warm"] is True
-    assert talk.await_exit()["code"] == 0
-    assert "well 3.0" in talk.output
+    assert client.ask("memory")["fork_server"] is not None
+    client.change(app="import numpy; print('well', numpy.ones(3).sum())")
+    assert client.start()["warm"] is True
+    assert client.await_exit()["code"] == 0
+    assert "well 3.0" in client.output
     assert inside(camera, "echo on").strip() == "on"
 
 
-def test_memory_limit_ends_the_app(talk: Talk) -> None:
-    talk.change(app=EATER)
-    talk.start(memory_limit=80 * MEBIBYTE)
-    end = talk.await_exit()
+def test_memory_limit_ends_the_app(client: Client) -> None:
+    client.change(app=EATER)
+    client.start(memory_limit=80 * MEBIBYTE)
+    end = client.await_exit()
     assert end["reason"] == "memory-limit"
     assert end["peak"] < 250 * MEBIBYTE
 
 
-def test_stop_ends_forks_daemons_and_processes_that_ignore_sigterm(talk: Talk, camera: VirtualCamera) -> None:
-    talk.change(app=STUBBORN)
-    talk.start()
-    talk.await_output("on")
+def test_stop_ends_forks_daemons_and_processes_that_ignore_sigterm(client: Client, camera: VirtualCamera) -> None:
+    client.change(app=STUBBORN)
+    client.start()
+    client.await_output("on")
     daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
     assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == "there"
-    end = talk.stop()
+    end = client.stop()
     assert (end["reason"], end["signal"]) == ("stopped", 9)
     assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""
 
 
-def test_second_host_is_refused_unless_it_takes_over(begin: Callable[..., Talk]) -> None:
-    first = begin()
+def test_second_host_is_refused_unless_it_takes_over(start_agent: Callable[..., Client]) -> None:
+    first = start_agent()
     first.hello()
-    second = begin()
+    second = start_agent()
     with pytest.raises(AgentError) as refused:
         second.hello()
     assert refused.value.kind == "busy"
     assert "test@host" in str(refused.value)
-    third = begin("--take-over")
+    third = start_agent("--take-over")
     third.hello()
-    wait_until(lambda: any(frame.message.get("kind") == "taken-over" for frame in first.frames), "the first is told")
+    wait_until(
+        lambda: any(frame.message.get("kind") == "taken-over" for frame in first.frames), "the first gets an error"
+    )
     assert third.ask("memory")["agent"]
 
 
-def test_console_evaluates_in_the_app(talk: Talk, deployed_numpy: Deployed) -> None:
-    talk.change(app="import time\nanswer = 42\nprint('on', flush=True)\ntime.sleep(600)\n")
-    talk.start()
-    talk.await_output("on")
-    heard: list[Frame] = []
+def test_console_evaluates_in_the_app(client: Client, deployed_numpy: Deployed) -> None:
+    client.change(app="import time\nanswer = 42\nprint('on', flush=True)\ntime.sleep(600)\n")
+    client.start()
+    client.await_output("on")
+    frames: list[Frame] = []
 
-    async def hear(frame: Frame) -> None:
-        heard.append(frame)
+    async def on_frame(frame: Frame) -> None:
+        frames.append(frame)
 
     async def look() -> tuple[Frame, Frame]:
         transport = deployed_numpy.session.transport
         guard = deployed_numpy.guard.remote_path
         channel = await transport.start(Program((guard, "connect", "/tmp/incamera-agent/agent-test/socket")))
-        agent = Agent(channel, hear)
+        agent = Agent(channel, on_frame)
         await agent.hello()
         session = (await agent.request("attach")).message["session"]
         evaluated = await agent.request("eval", session=session, source="answer + 1")
@@ -270,9 +272,9 @@ def test_console_evaluates_in_the_app(talk: Talk, deployed_numpy: Deployed) -> N
 
     evaluated, stacks = deployed_numpy.session.call(look())
     assert evaluated.message["error"] is None
-    assert b"".join(frame.payload for frame in heard if frame.type == "output") == b"43\n"
+    assert b"".join(frame.payload for frame in frames if frame.type == "output") == b"43\n"
     assert stacks.message["threads"][0]["frames"][-1]["line"] == 4
-    assert talk.stop()["reason"] == "stopped"
+    assert client.stop()["reason"] == "stopped"
 
 
 def test_lost_connection_leaves_no_process(
@@ -280,14 +282,14 @@ def test_lost_connection_leaves_no_process(
 ) -> None:
     folder = write_project(tmp_path / "app", name="agent-test", dependencies='["numpy"]')
     with deployed(context, load_project(folder), DeployRequest(device=camera.name)) as done:
-        talk = Talk(done, "agent-test")
-        talk.hello()
-        talk.ask("open", **{"folder": None, "from": f"{talk.root}/app"})
-        talk.change(app=STUBBORN)
-        talk.start()
-        talk.await_output("on")
+        client = Client(done, "agent-test")
+        client.hello()
+        client.ask("open", **{"folder": None, "from": f"{client.root}/app"})
+        client.change(app=STUBBORN)
+        client.start()
+        client.await_output("on")
         done.session.call(done.session.transport.close())
         wait_until(lambda: inside(camera, OURS).split() == ["0"], "nothing of the agent is left")
-        talk.close()
+        client.close()
         daemon = inside(camera, "cat /tmp/stubborn; rm /tmp/stubborn").strip()
         assert inside(camera, f"test -d /proc/{daemon} && echo there").strip() == ""

@@ -99,10 +99,10 @@ def test_audit_of_an_incompatible_project_names_file_need_and_remedy(incamera: R
         "needs": "GLIBC_2.99",
         "provides": "GLIBC_2.36 (the bundle's libc.so.6)",
     }
-    told = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf")
-    assert told.code == 1
+    text = incamera("audit", "--project", broken, "--profile", "axis-os-10-armv7hf")
+    assert text.code == 1
     for words in (MODULE, "GLIBC_2.99", remedy, "1 error, 0 warnings"):
-        assert words in told.out
+        assert words in text.out
 
 
 @on("axis-os-10-armv7hf")
@@ -114,9 +114,9 @@ def test_incompatible_project_is_deployed_only_with_no_audit(
     assert refused.code == 4, refused.err
     assert f"broken cannot run on {device}: app/{MODULE} needs GLIBC_2.99" in refused.err
     assert "--no-audit" in refused.err
-    told = incamera("audit", "--project", broken, "--device", device, "--json")
-    assert told.code == 1
-    assert json.loads(told.out)["policy"] == device
+    audited = incamera("audit", "--project", broken, "--device", device, "--json")
+    assert audited.code == 1
+    assert json.loads(audited.out)["policy"] == device
 
     went_on = incamera("run", "--project", broken, "--device", device, "--no-audit")
     assert (went_on.code, went_on.out) == (0, "hello\n"), went_on.err
@@ -143,9 +143,9 @@ def test_audit_of_a_package_depends_on_the_profile(incamera: Run, tmp_path: Path
     old = incamera("audit", path, "--profile", "axis-os-10-armv7hf")
     assert old.code == 1
     assert "GLIBC_2.34" in old.out
-    letter = tmp_path / "letter.txt"
-    letter.write_text("Dear camera")
-    assert incamera("audit", letter).code == 2
+    note = tmp_path / "note.txt"
+    note.write_text("no ELF file")
+    assert incamera("audit", note).code == 2
 
 
 def test_audit_reports_one_step(tmp_path: Path, store: Store) -> None:

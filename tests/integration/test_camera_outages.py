@@ -48,9 +48,9 @@ def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
     cut_off = write_project(tmp_path / "cutoff", name="cutoff", app=APP)
     add_data(cut_off)
     assert incamera("build", "-C", cut_off, "--target", "armv7hf").code == 0
-    begun = line.sent
+    sent = line.sent
     with running("deploy", "-C", cut_off, "--device", "far", env=command_environment(alice)) as command:
-        wait_until(lambda: line.sent > begun + 2_000_000 or command.process.poll() is not None, "half is sent")
+        wait_until(lambda: line.sent > sent + 2_000_000 or command.process.poll() is not None, "half is sent")
         assert command.process.poll() is None, command.text
         cameras.stop(camera.name)
         assert command.finish() == 4

@@ -165,8 +165,8 @@ def test_audit_of_the_whole_bundle_agrees_with_the_loader(trial: Trial) -> None:
         findings = [item for item in report.findings if _is_about(item, case)]
         errors = [item for item in findings if item.severity is Severity.error]
         works = trial.said[case.name] is None
-        told = errors if case.needs_the_bundle and case.how is not How.program else findings
-        if (works and errors) or not (works or told):
+        reported = errors if case.needs_the_bundle and case.how is not How.program else findings
+        if (works and errors) or not (works or reported):
             wrong[case.name] = (trial.said[case.name], [_words(item) for item in findings])
     assert wrong == {}
     elsewhere = {item.file for item in report.errors if not item.file.startswith(CASES)}

@@ -58,7 +58,7 @@ if "bdist_wheel" in sys.argv:
         file.write('#include <stdio.h>\\nint main(void) { printf("%zu", sizeof(void *)); return 0; }')
     subprocess.run(["cc", "ask.c", "-o", "ask"], check=True)
     size = subprocess.run(["./ask"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    print("told:", size, platform.machine(), os.access("/usr/bin", os.W_OK) and "writable")
+    print("printed:", size, platform.machine(), os.access("/usr/bin", os.W_OK) and "writable")
     with open("own.c", "a") as file:
         file.write(f"_Static_assert(sizeof(void *) == {size}, \\"size\\");\\n")
 """
@@ -108,7 +108,7 @@ def test_emulated_build_gives_the_same_wheel_as_a_cross_build(
         pytest.skip("this system forbids namespaces")
     assert ("proot is used" in printed) is not namespaces
     # With namespaces, the store is mounted read-only.
-    assert f"told: 4 armv7l {'False' if namespaces else ''}" in printed
+    assert f"printed: 4 armv7l {'False' if namespaces else ''}" in printed
     crossed = build_wheel(
         WheelBuild(project=make_project(tmp_path / "cross"), store=store),
         toolchain_for(ARMV7, Compiler.gcc),

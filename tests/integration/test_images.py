@@ -266,12 +266,12 @@ def test_damaged_image_is_refused_and_the_next_deploy_sends_it_again(fresh: Came
     image = fresh.shell(f"sed -n 's/^file //p' {done['destination']}/image | head -n 1").strip()
     path = f"{CARD}/incamera/.images/{image}"
     fresh.shell(f"chmod u+w {path}; printf wrong | dd of={path} bs=1 seek=5000 conv=notrunc; sync")
-    told = fresh.guard(f"activate {done['destination']}")
-    assert "damaged" in told
-    assert told.endswith(f"code {ExitCode.image_damaged:d}\n")
+    output = fresh.guard(f"activate {done['destination']}")
+    assert "damaged" in output
+    assert output.endswith(f"code {ExitCode.image_damaged:d}\n")
     fresh.shell(f"head -c 100000 {path} > {path}.short; mv {path}.short {path}")
-    told = fresh.guard(f"activate {done['destination']}")
-    assert "damaged" in told
+    output = fresh.guard(f"activate {done['destination']}")
+    assert "damaged" in output
     assert fresh.count_active()["images"] == 0
     assert fresh.shell("ls /tmp/incamera-images | wc -l") == "0\n"
     fresh.shell(f"rm {path}")
@@ -312,9 +312,9 @@ def test_error_for_too_little_ram_names_both_sizes(fresh: Camera) -> None:
             "free=$(df -k /tmp | tail -n 1 | awk '{print $4}');"
             "dd if=/dev/zero of=/tmp/ballast bs=1024 count=$((free - 9000))"
         )
-        told = fresh.guard(f"activate {done['destination']}")
+        output = fresh.guard(f"activate {done['destination']}")
     finally:
         fresh.shell("rm /tmp/ballast")
-    assert told.endswith(f"code {ExitCode.no_memory:d}\n")
-    assert re.search(r"takes \d+ MB; \d+ MB are free", told), told
+    assert output.endswith(f"code {ExitCode.no_memory:d}\n")
+    assert re.search(r"takes \d+ MB; \d+ MB are free", output), output
     assert fresh.ask(f"activate {done['destination']}") == Activated(root=done["root"])

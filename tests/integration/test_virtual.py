@@ -47,7 +47,7 @@ Start = Callable[..., VirtualCamera]
 
 @pytest.fixture(scope="module")
 def store(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of its own, in which nobody else starts cameras. What they are made of is the tests' store's."""
+    """A store in which no other test starts cameras; packages and firmware are those of the tests' store."""
     own = Store(tmp_path_factory.mktemp("virtual-store"))
     for kind in ("keys", "trees/tools", "trees/virtual-firmware"):
         (store.root / kind).mkdir(parents=True, exist_ok=True)

@@ -33,31 +33,31 @@ def test_console_goes_on_in_the_new_run_after_a_restart(camera: VirtualCamera, t
     project = write_project(tmp_path / "again", app=f'word = "first"\nprint(word)\n{FOREVER}', name="again")
     with watched(project, camera) as watch:
         watch.await_("first")
-        with at_console(project, camera) as person:
-            person.await_text(">>> ")
-            person.type("word\n")
-            person.await_text("'first'")
-            person.await_text(">>> ")
-            person.type("wo")
-            person.await_text("wo")
+        with at_console(project, camera) as user:
+            user.await_text(">>> ")
+            user.type("word\n")
+            user.await_text("'first'")
+            user.await_text(">>> ")
+            user.type("wo")
+            user.await_text("wo")
             watch.save("app.py", f'word = "second"\nprint(word)\n{FOREVER}')
             watch.await_("second")
-            person.await_text("(the app was started again, and what you type is for the new run)")
-            person.await_text(">>> wo")  # what had been typed is still there
-            person.type("rd\n")
-            person.await_text("'second'")
+            user.await_text("(the app was started again, and what you type is for the new run)")
+            user.await_text(">>> wo")  # what had been typed is still there
+            user.type("rd\n")
+            user.await_text("'second'")
             watch.save("app.py", 'raise ValueError("on purpose")\n')
-            person.await_text("(the app has ended)")
+            user.await_text("(the app has ended)")
             watch.save("app.py", f'word = "third"\nprint(word)\n{FOREVER}')
             watch.await_("third")
-            person.type("word\n")
-            person.await_text("started again")
-            person.await_text("'third'")
+            user.type("word\n")
+            user.await_text("started again")
+            user.await_text("'third'")
             watch.command.press_ctrl_c()
             assert watch.command.finish() == 0
-            person.await_text("(the app has ended)")
-            assert person.finish() == 0
-            assert "Traceback" not in person.shown
+            user.await_text("(the app has ended)")
+            assert user.finish() == 0
+            assert "Traceback" not in user.shown
 
 
 @pytest.mark.parametrize("python", ["3.11", pytest.param("3.13", marks=pytest.mark.matrix)])

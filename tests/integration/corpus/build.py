@@ -116,7 +116,7 @@ class _Builder:
         versions = "".join(
             f"{version} {{ global: {'; '.join(group)}; }};\n" for version, group in symbols.items() if version
         )
-        # Of a known name, a compiler expects another signature; a stub's is nobody's business.
+        # The compiler knows another signature for some names; for a stub it does not matter.
         options = f"-fno-builtin -w -Wl,-soname,{library.soname} {library.cc.get(generation, '')}"
         piece = Piece(
             path=library.soname, code=code, cc=options, link=library.link, libc=library.libc, versions=versions

@@ -36,13 +36,13 @@ def main(what, *rest):
         print(len(data), data[-4:])
     if what == "lines":
         for line in sys.stdin:
-            print("heard", line.strip(), flush=True)
+            print("got", line.strip(), flush=True)
     if what == "sleep":
-        print("asleep as", os.getpid(), flush=True)
+        print("sleeps as", os.getpid(), flush=True)
         time.sleep(1000)
     if what == "stubborn":
         signal.signal(signal.SIGINT, lambda *_: print("not yet", flush=True))
-        print("deaf", flush=True)
+        print("ignores it", flush=True)
         while True:
             time.sleep(1)
     if what == "family":
@@ -62,7 +62,7 @@ camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_project(tmp_path_factory.mktemp("apps") / "moody", app=APP, name="moody")
+    return write_project(tmp_path_factory.mktemp("apps") / "faulty", app=APP, name="faulty")
 
 
 @pytest.fixture(scope="package", autouse=True)

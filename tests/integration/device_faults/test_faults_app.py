@@ -51,7 +51,7 @@ def test_app_answers_line_by_line(app: Path, camera: VirtualCamera) -> None:
         os.close(read)
         for word in ("one", "two"):
             os.write(write, f"{word}\n".encode())
-            command.await_output(f"heard {word}\n")
+            command.await_output(f"got {word}\n")
         os.close(write)
         assert command.finish() == 0
 
@@ -107,7 +107,7 @@ def test_ctrl_c_stops_the_app_and_its_children(app: Path, camera: VirtualCamera)
 def test_second_ctrl_c_kills_the_app(app: Path, camera: VirtualCamera) -> None:
     words = ("run", "-q", "-C", app, "--device", camera.name, "--", "stubborn")
     with running(*words, env=command_environment()) as command:
-        command.await_output("deaf")
+        command.await_output("ignores it")
         command.press_ctrl_c()
         command.await_output("not yet")
         command.press_ctrl_c()
@@ -119,7 +119,7 @@ def test_second_ctrl_c_kills_the_app(app: Path, camera: VirtualCamera) -> None:
 def test_app_ends_when_its_connection_ends(app: Path, camera: VirtualCamera, home: Path, line: Line, how: str) -> None:
     words = ("run", "-q", "-C", app, "--device", "cut", "--", "sleep")
     with running(*words, env=command_environment(at_home(home))) as command:
-        command.await_output("asleep")
+        command.await_output("sleeps as")
         if how == "cut":
             line.cut()
         elif how == "frozen":

@@ -100,7 +100,7 @@ def test_folder_that_another_user_owns_is_refused(app: Path, incamera: Run, came
     finally:
         inside(camera, "rm -rf /tmp/incamera; mv /tmp/kept /tmp/incamera")
     assert incamera(*words).code == 0
-    # What stands is told without a look at the place.
+    # For an active bundle, the guard returns the root without looking at the place.
     assert incamera(*words, "--to", "sdcard").code == 0
     inside(camera, "chown 12345 /tmp/incamera-roots")
     try:
@@ -144,12 +144,12 @@ def test_deploy_after_an_interrupted_one_sends_only_the_rest(
     (project / "app.py").write_text("print('two')\n")
     add_data(project, files=16)
     assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
-    begun = line.sent
+    sent = line.sent
     if how == "cut":
         line.cut_after(5_000_000)
     with running(*deploy, env=command_environment(env)) as command:
         if how != "cut":
-            wait_until(lambda: line.sent > begun + 5_000_000 or command.process.poll() is not None, "half is sent")
+            wait_until(lambda: line.sent > sent + 5_000_000 or command.process.poll() is not None, "half is sent")
             assert command.process.poll() is None, "all was sent before it was interrupted"
             if how == "ctrl-c":
                 command.press_ctrl_c()

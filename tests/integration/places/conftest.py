@@ -42,7 +42,7 @@ def deploy(incamera: Run, project: Path) -> Deploy:
     def one(camera: VirtualCamera, *words: str) -> dict[str, Any]:
         done = incamera("deploy", "--json", "-C", project, "--device", camera.name, *words)
         assert done.code == 0, done.err
-        return {**json.loads(done.out), "told": done.err}
+        return {**json.loads(done.out), "messages": done.err}
 
     return one
 

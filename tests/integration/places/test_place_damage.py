@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 def test_deploy_mends_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
-    stands = deploy(camera, "--to", "ram")["root"]
+    root = deploy(camera, "--to", "ram")["root"]
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
     assert incamera(*words).code == 0
     # The active root has copies of bin's files. The guard is the same program as bin/python3.
     damage = "rm lib/libz.so.1; chmod u+w bin/python3 lib/libexpat.so.1; : >bin/python3; : >lib/libexpat.so.1"
-    folder = f"$(dirname $(readlink {stands}/lib))"
+    folder = f"$(dirname $(readlink {root}/lib))"
     assert "No such file" in inside(camera, f"cd {folder} && {{ {damage}; ls lib/libz.so.1; }}")
     mended = deploy(camera, "--to", "ram")
     assert mended["files_sent"] == 2  # bin/python3 is copied from the guard
@@ -74,6 +74,6 @@ def test_deploy_mends_an_image_and_an_app_on_a_share(
             assert image.read_bytes() == whole
         (app,) = (tmp_path / "incamera" / "mover").glob("*/app/app.py")
         app.unlink()
-        told = json.loads(incamera("deploy", "--json", *words).out)
-        assert told["files_sent"] == 1
+        deployed = json.loads(incamera("deploy", "--json", *words).out)
+        assert deployed["files_sent"] == 1
         assert incamera("run", "-q", *words).out.startswith("from ")

@@ -63,9 +63,9 @@ def test_host_waits_for_a_deploy_through_the_camera_unless_it_takes_over(
 ) -> None:
     line, alice = other_host
     words = ("deploy", "-C", wanted, "--device", camera.name, "--to", "share")
-    begun = line.sent
+    sent = line.sent
     with running("deploy", "-C", wanted, "--device", "far", *TREE, env=command_environment(alice)) as first:
-        wait_until(lambda: line.sent > begun + 500_000 or first.process.poll() is not None, "some of it is sent")
+        wait_until(lambda: line.sent > sent + 500_000 or first.process.poll() is not None, "some of it is sent")
         assert first.process.poll() is None, first.text
         assert re.fullmatch(r"[0-9a-f]{16} \d{6} (wanted|\.images) alice@\S+", holder(shared))
         line.freeze()

@@ -61,11 +61,11 @@ def test_bundle_runs_from_the_place_given_with_to(
     done = incamera("run", *words)
     assert done.code == 0, done.err
     assert re.search(rf"deploy.*{camera.name}:{place}.*the place that was asked for", done.err)
-    told = json.loads(incamera("deploy", "--json", *words).out)
-    assert told["destination"].startswith(f"{place}/incamera/mover/")
-    assert told["form"] == form
-    assert done.out == f"from {told['root']}\n"
-    assert (told["files_sent"], told["bytes_sent"]) == (0, 0)
+    deployed = json.loads(incamera("deploy", "--json", *words).out)
+    assert deployed["destination"].startswith(f"{place}/incamera/mover/")
+    assert deployed["form"] == form
+    assert done.out == f"from {deployed['root']}\n"
+    assert (deployed["files_sent"], deployed["bytes_sent"]) == (0, 0)
     # The card is still noexec: programs run from the mounted image.
     assert f"{CARD} vfat" in inside(camera, "grep noexec /proc/mounts")
 
@@ -102,7 +102,7 @@ def test_edit_of_a_tree_on_a_card_without_links_copies_nothing_else(
     ran = incamera("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard", "--form", "tree")
     assert (ran.code, ran.out) == (0, f"from {second['root']}\n")
     # The card was mounted noexec, and root may change that.
-    assert f"remounted {CARD} exec" in first["told"]
+    assert f"remounted {CARD} exec" in first["messages"]
     assert f"{CARD} vfat" not in inside(camera, "grep noexec /proc/mounts")
     inside(camera, f"rm -rf {CARD}/incamera/mover; mount -o remount,noexec {CARD}")
 
@@ -126,10 +126,10 @@ def test_bundle_runs_from_a_card_with_ext4(
 ) -> None:
     deploy(camera, "--to", "sdcard", "--form", form)
     edit(project)
-    told = deploy(camera, "--to", "sdcard", "--form", form)
-    assert told["files_sent"] <= 3
+    deployed = deploy(camera, "--to", "sdcard", "--form", form)
+    assert deployed["files_sent"] <= 3
     ran = incamera("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard", "--form", form)
-    assert (ran.code, ran.out) == (0, f"from {told['root']}\n")
+    assert (ran.code, ran.out) == (0, f"from {deployed['root']}\n")
     mounted = inside(camera, f"grep ' {CARD} ext4 ' /proc/mounts")
     assert ("noexec" in mounted) == (flag == "noexec")
 
@@ -146,10 +146,10 @@ def test_host_writes_into_its_own_folder_when_the_camera_has_it_as_share(
         assert re.search(r"one file, mounted", first.err)
         assert len(list((tmp_path / "incamera" / ".images").glob("*.squashfs"))) == 1
         edit(project)
-        told = json.loads(incamera("deploy", "--json", *words).out)
+        deployed = json.loads(incamera("deploy", "--json", *words).out)
         # The source, its bytecode, and the file that describes the image.
-        assert told["files_sent"] <= 3
-        assert told["bytes_sent"] < 20_000
+        assert deployed["files_sent"] <= 3
+        assert deployed["bytes_sent"] < 20_000
         # With another file system mounted over the share, the camera does not see the host's folder.
         inside(camera, f"mkdir -p {PACKAGE}/other; mount --bind {PACKAGE}/other {SHARE}")
         edit(project)

@@ -59,9 +59,9 @@ def test_second_deploy_waits_for_the_first_unless_it_takes_over(
     assert incamera("deploy", "-C", wanted, "--device", camera.name).code == 0
     add_data(wanted)
     assert incamera("build", "-C", wanted, "--target", "armv7hf").code == 0
-    begun = line.sent
+    sent = line.sent
     with running("deploy", "-C", wanted, "--device", "far", env=command_environment(alice)) as first:
-        wait_until(lambda: line.sent > begun + 1_000_000 or first.process.poll() is not None, "half is sent")
+        wait_until(lambda: line.sent > sent + 1_000_000 or first.process.poll() is not None, "half is sent")
         line.freeze()
         words = ("deploy", "-C", wanted, "--device", camera.name)
         with running(*words, env=command_environment({"LOGNAME": "bob"})) as second:

@@ -1,4 +1,4 @@
-"""What is refused, and told: wrong passwords, other folders, mounts of others, full disks."""
+"""Errors of shares: wrong passwords, other folders, mounts of other programs, full disks."""
 
 from __future__ import annotations
 

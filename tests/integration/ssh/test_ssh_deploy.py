@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def test_only_changes_are_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
-    told: list[tuple[int, int]] = []
-    first = deploy(session, shipment, guard, progress=lambda done, total: told.append((done, total)))
+    progress: list[tuple[int, int]] = []
+    first = deploy(session, shipment, guard, progress=lambda done, total: progress.append((done, total)))
     assert (first.files_sent, first.files_unchanged) == (51, 0)
-    assert told[-1] == (first.bytes_sent, first.bytes_sent)
+    assert progress[-1] == (first.bytes_sent, first.bytes_sent)
     assert list_tree(Path(first.destination), {})[1:] == sorted(shipment.entries, key=lambda e: e.path.encode())
     again = deploy(session, shipment, guard)
     assert (again.files_sent, again.bytes_sent, again.files_unchanged) == (0, 0, 51)

@@ -31,7 +31,7 @@ def main():
         print("answer", answer)
     if "parent" in words:
         child = subprocess.Popen(["sleep", "600"], cwd="/")
-        print("begun", flush=True)
+        print("started", flush=True)
         child.wait()
     if "loop" in words:
         helper.count_up(words)
@@ -60,7 +60,7 @@ def fail():
 
 def count_up(words):
     global count
-    print("begun", flush=True)
+    print("started", flush=True)
     while True:
         count += sum(range(2000)) > 0
         time.sleep(0.01)

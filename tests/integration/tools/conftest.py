@@ -35,7 +35,7 @@ def looping(project: Path, camera: VirtualCamera) -> Iterator[Running]:
     """`incamera run` of the app, which runs until it is ended."""
     words = ("run", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
-        command.await_output("begun")
+        command.await_output("started")
         yield command
 
 
@@ -44,7 +44,7 @@ def watched(project: Path, camera: VirtualCamera) -> Iterator[Running]:
     """`incamera run --watch` of the app, a fork of the fork server, which runs until it is ended."""
     words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "loop", "two words")
     with running(*words, env=command_environment()) as command:
-        command.await_output("begun")
+        command.await_output("started")
         yield command
         if command.process.poll() is None:
             command.press_ctrl_c()

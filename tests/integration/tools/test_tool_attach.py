@@ -41,25 +41,25 @@ def test_console_at_a_terminal_completes_interrupts_and_recalls(
     project: Path, camera: VirtualCamera, watched: Running
 ) -> None:
     words = ("python", "--attach", "-C", project, "--device", camera.name)
-    with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
-        person.await_text(">>> ")
-        person.type("import helper\n")
-        person.await_text(">>> ")
-        person.type("helper.cou\t")
-        person.await_text("nt")
-        person.insist("\x03", "KeyboardInterrupt")
-        person.await_text(">>> ")
-        person.type("exec(\"print('at', 'work')\\nwhile True: pass\")\n")
-        person.await_text("\nat work")
-        person.insist("\x03", "KeyboardInterrupt")
-        person.await_text(">>> ")
-        person.type("6 * 7\n")
-        person.await_text("\n42")
-        person.await_text(">>> ")
-        person.type("\x1b[A")  # the previous line
-        person.await_text("6 * 7")
-        person.type("\n\x04")
-        assert person.finish() == 0
+    with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as user:
+        user.await_text(">>> ")
+        user.type("import helper\n")
+        user.await_text(">>> ")
+        user.type("helper.cou\t")
+        user.await_text("nt")
+        user.insist("\x03", "KeyboardInterrupt")
+        user.await_text(">>> ")
+        user.type("exec(\"print('at', 'work')\\nwhile True: pass\")\n")
+        user.await_text("\nat work")
+        user.insist("\x03", "KeyboardInterrupt")
+        user.await_text(">>> ")
+        user.type("6 * 7\n")
+        user.await_text("\n42")
+        user.await_text(">>> ")
+        user.type("\x1b[A")  # the previous line
+        user.await_text("6 * 7")
+        user.type("\n\x04")
+        assert user.finish() == 0
     assert watched.process.poll() is None
 
 

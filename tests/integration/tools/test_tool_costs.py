@@ -81,17 +81,17 @@ def test_watched_app_that_is_stopped_is_not_started_again(
 def test_processes_are_listed_by_role(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     words = ("run", "--watch", "-C", project, "--device", camera.name, "--", "parent")
     with running(*words, env=command_environment()) as command:
-        command.await_output("begun")
+        command.await_output("started")
         processes = json.loads(incamera("top", "--device", camera.name, "--once", "--json").out)["processes"]
         found = {process["role"]: process["command"] for process in processes}
         assert [process["role"] for process in processes] == ["app", "child", "fork server", "agent", "guard"]
         assert {process["app"] for process in processes} == {"bell"}
         assert (found["app"], found["child"]) == ("python3 app.py parent", "sleep 600")
         assert found["guard"].startswith("incamera-guard supervise ")
-        with Terminal("top", "--device", camera.name, env={**command_environment(), "TERM": "xterm"}) as person:
+        with Terminal("top", "--device", camera.name, env={**command_environment(), "TERM": "xterm"}) as user:
             for shown in ("bell runs", "python3 app.py parent", "fork server", "python3 app.py parent"):
-                person.await_text(shown)  # the last one in the next refresh
-            person.type("\x03")
-            assert person.finish() == 0
+                user.await_text(shown)  # the last one in the next refresh
+            user.type("\x03")
+            assert user.finish() == 0
         command.press_ctrl_c()
         command.finish()

@@ -65,12 +65,12 @@ def test_error_names_a_port_that_is_in_use(project: Path, camera: VirtualCamera,
 
 def test_breakpoint_starts_pdb_at_the_terminal(project: Path, camera: VirtualCamera) -> None:
     words = ("run", "-C", project, "--device", camera.name, "--", "stop")
-    with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as person:
-        person.await_text(f"> {project}/app.py(")
-        person.await_text("(Pdb) ")
-        person.type("p answer + 1\n")
-        person.await_text("\n43")
-        person.type("answer = 7\n")
-        person.type("continue\n")
-        person.await_text("answer 7")
-        assert person.finish() == 0
+    with Terminal(*words, env={**command_environment(), "TERM": "xterm"}) as user:
+        user.await_text(f"> {project}/app.py(")
+        user.await_text("(Pdb) ")
+        user.type("p answer + 1\n")
+        user.await_text("\n43")
+        user.type("answer = 7\n")
+        user.type("continue\n")
+        user.await_text("answer 7")
+        assert user.finish() == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> list[str]:
-    """Return what the graph tells of each frame: its function, file and line, and how often it was seen."""
+    """Draw a graph and return the title of each frame: function, file, line, and how many samples have it."""
     graph = folder / "out.svg"
     done = incamera("top", "--device", device, "--flame", graph, "--seconds", "3", *words, cwd=folder, env=env)
     assert done.code == 0, done.err
@@ -36,7 +36,7 @@ def test_flame_graph_names_the_apps_functions(
     assert (nothing.code, "no app that incamera started runs on" in nothing.err) == (2, True)
     words = ("run", "-C", project, "--device", camera.name, "--", "loop")
     with running(*words, env=command_environment()) as command:
-        command.await_output("begun")
+        command.await_output("started")
         titles = draw(incamera, camera.name, tmp_path)
         assert any(title.startswith("count_up (helper.py:") for title in titles), titles
         assert not any("incamera_agent" in title for title in titles), titles  # a thread of it waits for consoles
@@ -66,8 +66,8 @@ def test_recording_for_speedscope_names_the_apps_functions(
     frames = {(frame["name"], frame["file"]) for frame in document["shared"]["frames"]}
     assert ("count_up", "helper.py") in frames
     assert document["profiles"][0]["name"] == "MainThread"
-    told = json.loads(done.out)
-    assert told["samples"] == sum(len(profile["samples"]) for profile in document["profiles"])
+    described = json.loads(done.out)
+    assert described["samples"] == sum(len(profile["samples"]) for profile in document["profiles"])
     assert watched.process.poll() is None
 
 
@@ -104,15 +104,15 @@ def test_flame_graph_needs_no_root(
     with running(
         "run", *watch, "-C", project, "--device", "maker", "--", "loop", env=command_environment(maker)
     ) as command:
-        command.await_output("begun")
+        command.await_output("started")
         titles = draw(incamera, "maker", tmp_path, env=maker)
         assert any(title.startswith("count_up (helper.py:") for title in titles), titles
-        told = json.loads(
+        described = json.loads(
             incamera(
                 *("top", "--device", "maker", "--flame", tmp_path / "out.svg", "--seconds", "1", "--json"), env=maker
             ).out
         )
-        assert told["samples"] > 1
+        assert described["samples"] > 1
         assert command.process.poll() is None
         command.press_ctrl_c()
         command.finish()
@@ -123,7 +123,7 @@ def test_error_names_the_process_that_cannot_be_sampled(
 ) -> None:
     words = ("python", "-C", project, "--device", "maker", "app.py", "loop")
     with running(*words, env=command_environment(maker)) as command:
-        command.await_output("begun")
+        command.await_output("started")
         done = incamera("top", "--device", "maker", "--flame", tmp_path / "out.svg", env=maker)
         assert done.code == 4
         assert "cannot be asked for its stacks: it opened no attach socket" in done.err

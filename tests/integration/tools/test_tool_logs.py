@@ -46,7 +46,7 @@ def test_logs_show_earlier_runs_with_the_time_of_each_line(project: Path, camera
 
 def test_logs_follow_a_run_to_its_end(project: Path, looping: Running, incamera: Run) -> None:
     with running("logs", "-C", project, "--follow", env=command_environment()) as follower:
-        follower.await_output("begun")
+        follower.await_output("started")
         looping.press_ctrl_c()
         assert looping.finish() == 130
         assert follower.finish() == 0
