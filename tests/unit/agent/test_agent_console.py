@@ -272,7 +272,7 @@ def test_other_users_of_the_device_cannot_connect(agent: AgentProcess) -> None:
     assert stat.S_IMODE((agent.folder / "app" / "socket").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x02\0\0\0\0{}"])
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x02\0\0\0\0{}", b"\xff" * 8])
 def test_connection_that_carries_no_frames_is_closed(agent: AgentProcess, data: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(agent.folder / "app" / "socket"))

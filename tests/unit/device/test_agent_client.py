@@ -12,7 +12,7 @@ from incamera.device.agent import Agent
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes
 from incamera.errors import AgentError, ConnectionLost
 from incamera.project.watching import AppFile, Snapshots
-from incamera_agent.wire.frames import Decoder, Frame, encode
+from incamera_agent.wire.frames import MAXIMUM_JSON_BYTES, MAXIMUM_PAYLOAD_BYTES, Decoder, Frame, encode
 
 
 class Peer:
@@ -78,19 +78,16 @@ def answering(**fields: Any) -> Callable[[Frame], list[bytes]]:
     return lambda frame: [encode({"id": frame.message["id"], **fields})] if "id" in frame.message else []
 
 
-@pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_frames_are_parsed_from_pieces_of_any_size(size: int) -> None:
-    frames = [
-        Frame({"type": "stdout", "text": "größer"}, b"\0\xff" * 20),
-        Frame({"type": "memory"}),
-        Frame({"type": "x"}, b"y"),
-    ]
-    data = b"".join(encode(frame.message, frame.payload) for frame in frames)
-    parser = Decoder()
-    assert [f for i in range(0, len(data), size) for f in parser.feed(data[i : i + size])] == frames
-
-
-@pytest.mark.parametrize("noise", [b"Traceback (most recent call last):\n", encode({"kind": 1}), b"\0\0\0\2\0\0\0\0{]"])
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"Traceback (most recent call last):\n",
+        encode({"kind": 1}),
+        b"\0\0\0\2\0\0\0\0{]",
+        (MAXIMUM_JSON_BYTES + 1).to_bytes(4, "big") + bytes(4),
+        bytes(4) + (MAXIMUM_PAYLOAD_BYTES + 1).to_bytes(4, "big"),
+    ],
+)
 def test_bytes_that_are_no_frame_end_the_connection_with_an_error(noise: bytes) -> None:
     peer = Peer(lambda frame: [noise])
 
@@ -100,6 +97,20 @@ def test_bytes_that_are_no_frame_end_the_connection_with_an_error(noise: bytes) 
         assert caught.value.kind == "protocol"
         with pytest.raises(AgentError):  # and it stays over
             await agent.send("stop")
+
+    talk(peer, conversation)
+
+
+def test_request_too_long_for_the_agent_is_an_error_and_the_connection_goes_on() -> None:
+    peer = Peer(answering(type="evaluated"))
+
+    async def conversation(agent: Agent) -> None:
+        with pytest.raises(AgentError, match="`eval` is too long") as caught:
+            await agent.request("eval", source="x" * MAXIMUM_JSON_BYTES)
+        assert caught.value.kind == "request"
+        with pytest.raises(AgentError, match="`put` is too long"):
+            await agent.send("put", bytes(MAXIMUM_PAYLOAD_BYTES + 1))
+        assert (await agent.request("eval", source="x")).type == "evaluated"
 
     talk(peer, conversation)
 
