@@ -153,7 +153,7 @@ class Agent:
                 owner = public_owner(busy.owner)
                 text = f"{owner['user']} holds the app with `{owner['command']}`"
                 error = {"type": Answer.ERROR, "kind": ErrorKind.BUSY, "message": text, "owner": owner}
-                connection.answer(message, {**error, "hint": "--take-over ends that"})
+                connection.answer(message, {**error, "hint": "add --take-over to end that"})
                 self._drop(connection, EXIT_BUSY)
                 return
             self._acquired = True

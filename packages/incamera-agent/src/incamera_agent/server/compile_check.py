@@ -25,38 +25,38 @@ def start_check(
     *on_end* is called with the first syntax error (`path`, `line`, `column`, `text`, `message`), or None without one.
     Raises OSError when no child can be started.
     """
-    ours, theirs = os.pipe()
+    reader, writer = os.pipe()
     try:
         pid = os.fork()
     except OSError:
-        for end in (ours, theirs):
+        for end in (reader, writer):
             os.close(end)
         raise
     if pid == 0:
         code = 1
         try:
-            os.close(ours)
+            os.close(reader)
             set_title(["-m", MODULE, Option.COMPILE_CHECK])
             found = next(filter(None, (_compile(*file) for file in files)), None)
-            os.write(theirs, json.dumps(found).encode())
+            os.write(writer, json.dumps(found).encode())
             code = 0
         finally:
             os._exit(code)
-    os.close(theirs)
+    os.close(writer)
     result = bytearray()
 
     def read() -> None:
-        data = os.read(ours, 1 << 16)
+        data = os.read(reader, 1 << 16)
         if data:
             result.extend(data)
             return
-        loop.watch(ours)
-        os.close(ours)
+        loop.watch(reader)
+        os.close(reader)
         # Without a result the child itself has failed, for lack of memory perhaps. Then the files are taken as they
         # are, and a syntax error shows when the app runs.
         on_end(json.loads(bytes(result)) if result else None)
 
-    loop.watch(ours, read=read)
+    loop.watch(reader, read=read)
     return pid
 
 

@@ -1,4 +1,4 @@
-"""Which client is attached to which run, and for whom a run's answers are."""
+"""The clients that are attached to runs: passes their requests on, and the runs' answers back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Consoles:
-    """Passes requests on to runs and their answers back. `supervisor` is set before the first request."""
+    """*host* is one of the clients. Set `supervisor` before the first request."""
 
     supervisor: Supervisor
 

@@ -105,8 +105,8 @@ class Streams:
             try:
                 data = os.read(descriptor, _CHUNK_BYTES)
             except BlockingIOError:
-                # No more for now. When the run's processes have ended, somebody else has the other end open: no more
-                # is waited for.
+                # Nothing more for now. After the end of the run's processes, whoever else has the other end open is not
+                # waited for.
                 if self._on_drained is not None:
                     self._close_output(descriptor)
                 break

@@ -175,7 +175,7 @@ class Supervisor:
         run = self.runs.get(name if name is not None else next(reversed(self.runs), ""))
         if run is None:
             text = f"there is no run {name}" if name else "no app runs"
-            raise RequestError(ErrorKind.NO_RUN, text, "start it with `run --watch`")
+            raise RequestError(ErrorKind.NO_RUN, text, "start it with `incamera run --watch`")
         return run
 
     # Starting

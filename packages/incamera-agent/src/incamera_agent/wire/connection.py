@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # With more than this unsent, a connection is full: the app whose output goes there is not read from.
 FULL_BYTES = 256 << 10
 # With more than this unsent, requests are not read: a client that does not take its answers gets no more of them.
-DEAF_BYTES = 4 << 20
+MAXIMUM_UNSENT_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 16
 
 
@@ -125,7 +125,7 @@ class Connection:
             call()
 
     def _update_watch(self) -> None:
-        read = self._read if len(self._unsent) < DEAF_BYTES and not self._paused else None
+        read = self._read if len(self._unsent) < MAXIMUM_UNSENT_BYTES and not self._paused else None
         write = self._write if self._unsent else None
         if self._incoming == self._outgoing:
             self._loop.watch(self._incoming, read=read, write=write)

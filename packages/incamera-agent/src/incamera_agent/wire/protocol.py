@@ -1,4 +1,4 @@
-"""What the host, the agent and the app's process spell alike (docs/reference/agent-protocol.md).
+"""The words of the protocol that the host, the agent and apps share (docs/reference/agent-protocol.md).
 
 The host imports this module, `incamera_agent.wire.frames` and nothing else of the agent.
 """
@@ -28,11 +28,13 @@ MAXIMUM_INPUT_BYTES = 1 << 20
 MODULE = "incamera_agent"
 AGENTS_FOLDER = "/tmp/incamera-agent"
 SOCKET = "socket"
-# Environment variables: the launcher names the run with the first. An app that is started with the second can be
-# attached to: its value is the path of the attach socket, or the number of an open descriptor.
+# The environment variable in which the launcher names the run.
 RUN_VARIABLE = "INCAMERA_RUN"
+# An app that is started with this variable can be attached to. Its value is the path of the attach socket, or the
+# number of an open descriptor.
 ATTACH_VARIABLE = "INCAMERA_ATTACH"
 
+# The agent's exit codes after an `error` of the kind `protocol` or `busy`.
 EXIT_PROTOCOL = 3
 EXIT_BUSY = 4
 
@@ -77,7 +79,7 @@ class Request:
 
 
 class Answer:
-    """The `type` of an answer to a request; `hello`, `memory` and `stacks` are answered in kind."""
+    """The `type` of an answer. Those of `hello`, `memory` and `stacks` have the same type as the request."""
 
     HELLO = "hello"
     ERROR = "error"
@@ -142,7 +144,7 @@ def agent_command(python: str, *, app: str, user: str, command: str, take_over: 
 
 
 def signal_exit_code(number: int) -> int:
-    """Return the exit code that stands for a process which signal *number* killed, as in a shell."""
+    """Return the exit code for a process that was killed by signal *number*, as in a shell: 128 + *number*."""
     return 128 + number
 
 
