@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+_SHORT = 5
+
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to *count* of *known* that are most similar to *name*, the best first; none when none is similar."""
+    """Return up to *count* of *known* that are similar to *name*, the best first; none when none is similar.
+
+    A name that is much less similar than the best one is left out.
+    """
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
 
-    return difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
+    # Two letters swapped in a short name, as in `dve`, give a ratio of 0.67.
+    matches = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6 if len(name) < _SHORT else 0.75)
+    ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
+    return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

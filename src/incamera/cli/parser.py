@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,6 +22,7 @@ COMMANDS = (
 )
 
 _UNRECOGNIZED = "unrecognized arguments: "
+_WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,6 +36,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         typed, known = _mistyped(self, message)
         hint = did_you_mean(typed, known) if typed else None
+        message = _reword(self, message)
         if hint is None and message.startswith(_UNRECOGNIZED):
             hint = self.hint_unknown
         self.print_usage(sys.stderr)
@@ -138,6 +141,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the parsed *arguments*. Prints an error and raises SystemExit(2) when they are wrong."""
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
+    if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
+        parser.error(f"{arguments[0]} must follow a command, as in `incamera run {arguments[0]}`")
     if arguments[:1] == ["python"]:
         arguments = _mark_interpreter_arguments(parser, arguments)
     elif arguments[:1] == ["test"]:
@@ -190,6 +195,16 @@ def make_console(arguments: argparse.Namespace) -> Any:
     from incamera.console import Console  # lazy: start-up
 
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
+
+
+def _reword(parser: argparse.ArgumentParser, message: str) -> str:
+    """Return argparse's *message* in plain words."""
+    if match := _WRONG_COMMAND.match(message):
+        return f"there is no command `{parser.prog} {match[1]}`"
+    message = message.replace("the following arguments are required: COMMAND", "a command is missing")
+    message = message.replace("the following arguments are required: ACTION", "an action is missing")
+    message = message.replace("invalid int value: ", "not a whole number: ")
+    return message.replace("invalid float value: ", "not a number: ")
 
 
 def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:

@@ -34,8 +34,12 @@ def choose_device(
     the device, else the project's setting. When neither does, the device is a virtual camera for *target*, or for the
     project's first target. Raises UsageError for an unknown name.
     """
-    name = name or context.environment.get("INCAMERA_DEVICE") or (project.device if project is not None else None)
-    if name is None:
+    origin = ""
+    if not name and (name := context.environment.get("INCAMERA_DEVICE")):
+        origin = ", which INCAMERA_DEVICE names"
+    elif not name and project is not None and (name := project.device):
+        origin = ", which tool.incamera.device names"
+    if not name:
         if target is None and project is not None:
             target = project.default_targets[0]
         return ensure_virtual(context, default_profile(target.architecture) if target else default_profile())
@@ -44,7 +48,7 @@ def choose_device(
     if name in load_profiles():
         return ensure_virtual(context, require_profile(name))
     others = [*(camera.name for camera in list_cameras(context.store)), *load_profiles()]
-    return require_device(devices_folder(context), name, others=dict.fromkeys(others))
+    return require_device(devices_folder(context), name, others=dict.fromkeys(others), origin=origin)
 
 
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:

@@ -201,7 +201,7 @@ class _Attempt:
             )
         similar = self.index.closest(relation[0].name)
         return ResolveError(
-            f"there is no package {wanted}{why}",
+            f"there is no Debian package {wanted}{why}",
             hint="did you mean " + " or ".join(similar) + "?"
             if similar
             else "find its name at https://packages.debian.org; only the section main is used",

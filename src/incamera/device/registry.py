@@ -12,7 +12,7 @@ from typing import Any
 
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
-from incamera.names import closest
+from incamera.names import did_you_mean
 from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
 
@@ -45,25 +45,33 @@ def load_devices(folder: Path) -> dict[str, Device]:
 
 def add_device(folder: Path, device: Device) -> None:
     """Add *device* to the list, or replace the one of the same name. Raises UsageError, ConfigError."""
-    if not _NAME.fullmatch(device.name):
-        raise UsageError(f'"{device.name}" cannot be the name of a device', hint="use letters, digits, dots and dashes")
+    require_name(device.name)
     _save(folder, load_devices(folder) | {device.name: device})
+
+
+def require_name(name: str) -> None:
+    """Raises UsageError when *name* cannot be the name of a device."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f'"{name}" cannot be the name of a device', hint="use letters, digits, dots and dashes")
 
 
 def remove_device(folder: Path, name: str) -> None:
     """Remove the device *name*, and the host key that was accepted for it. Raises UsageError when there is none."""
     devices = load_devices(folder)
     if name not in devices:
-        raise UsageError(f'there is no device "{name}"', hint=_suggest(name, devices))
+        hint = did_you_mean(name, devices) or "`incamera device list` shows the names"
+        raise UsageError(f'there is no device "{name}"', hint=hint)
     device = devices.pop(name)
     _save(folder, devices)
     forget_keys(known_hosts_file(folder), device.address.host, device.address.port)
 
 
-def require_device(folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = ()) -> Device:
+def require_device(
+    folder: Path, name: str, *, home: Path | None = None, others: Iterable[str] = (), origin: str = ""
+) -> Device:
     """Return the device called *name*: one of the list, a Host of ~/.ssh/config, or an address.
 
-    Raises UsageError, which suggests *others*, too.
+    Raises UsageError, which suggests *others*, too. *origin* is the end of its message: who named the device.
     """
     devices = load_devices(folder)
     if name in devices:
@@ -73,7 +81,7 @@ def require_device(folder: Path, name: str, *, home: Path | None = None, others:
         return Device(name=name, address=SshAddress(host=name))
     if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":
         return Device(name=name, address=parse_address(name))
-    raise UsageError(f'there is no device "{name}"', hint=_suggest(name, [*devices, *hosts, *others]))
+    raise UsageError(f'there is no device "{name}"{origin}', hint=_suggest(name, [*devices, *hosts, *others]))
 
 
 def find_ssh_hosts(home: Path) -> list[str]:
@@ -105,10 +113,10 @@ def _is_ip_address(name: str) -> bool:
 
 
 def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
-    if matches := closest(name, known):
-        return "did you mean " + " or ".join(f'"{match}"' for match in matches) + "?"
+    if hint := did_you_mean(name, known):
+        return hint
     if known:
-        return "known are " + ", ".join(known)
+        return "choose one of: " + ", ".join(known)
     return "add one with `incamera device add NAME [USER@]HOST`, or name a Host of ~/.ssh/config"
 
 

@@ -34,5 +34,7 @@ def create_project(folder: Path) -> list[Path]:
             path.write_text(template.joinpath(source).read_text("utf-8").replace("@NAME@", name), "utf-8")
             paths.append(path)
     except OSError as error:
-        raise ConfigError(f"cannot make the project {folder}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot make the project {folder}: {error.strerror}", hint="name a folder that you can write"
+        ) from error
     return paths

@@ -108,9 +108,11 @@ def load_project(start: Path) -> Project:
     """Return the project of the folder *start*, or of the nearest folder above it. Raises ConfigError."""
     folder = find_project_folder(start.absolute())
     if folder is None:
+        if not start.is_dir():
+            raise ConfigError(f"there is no folder {start.absolute()}", hint="--project names the project's folder")
         raise ConfigError(
             f"there is no pyproject.toml in {start.absolute()} or above it",
-            hint="make a project with `incamera new NAME`",
+            hint="go to the project's folder, name it with --project DIR, or make a project with `incamera new NAME`",
         )
     path = folder / "pyproject.toml"
     try:

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from incamera.names import closest
 from incamera.resolver.candidates import Candidate, TargetRequirement
 from incamera.resolver.sources import Sources
 from incamera.resolver.suites import deb_package, runtime_data, target_environment
@@ -187,12 +188,17 @@ class CandidateFinder:
             if name.startswith("python3-") and name not in left_out and self._debs.find(name) and name != deb.package
         ]
 
+    def is_unknown(self, name: str) -> bool:
+        """Return whether neither a package index nor Debian has *name*."""
+        return not (self._candidates.get(name) or self._indexes.find(name) or self._debs.find(f"python3-{name}"))
+
     def closest(self, name: str) -> list[str]:
         """Return up to 3 distributions in Debian whose names are like *name*; none when some source has *name*."""
-        if self._candidates.get(name) or self._indexes.find(name) or self._debs.find(f"python3-{name}"):
+        if not self.is_unknown(name):
             return []
         found = self._debs.closest(f"python3-{name}")
-        return [match.removeprefix("python3-") for match in found if match.startswith("python3-")]
+        # All these names have the same beginning, so they are compared once more without it.
+        return closest(name, [match.removeprefix("python3-") for match in found if match.startswith("python3-")])
 
     def distribution_of(self, package: str) -> str:
         """Return the name of the distribution that the Debian package *package* holds."""

@@ -194,6 +194,8 @@ def _hint(asked: Mapping[str, Sequence[str]], finder: CandidateFinder) -> str:
         return hints[0]
     if len(asked) == 1 and (closest := finder.closest(next(iter(asked)))):
         return "did you mean " + " or ".join(closest) + "?"
+    if any(finder.is_unknown(name) for name in asked):
+        return "check the name in the dependencies, and that the package index is the right one"
     return (
         "ask for other versions, choose another source in [tool.incamera.sources], "
         'or another Python with python = "…" in [tool.incamera]'

@@ -62,11 +62,14 @@ def require_share(folder: Path, name: str | None) -> Share:
         return next(iter(shares.values()))
     if not shares:
         raise UsageError(
-            "no share is known",
+            f'there is no share "{name}"' if name else "there is no share yet",
             hint="serve one with `incamera share serve`, or add one of your own server with `incamera share add`",
         )
     if name is None:
-        raise UsageError("several shares are known: " + ", ".join(shares), hint="name one")
+        raise UsageError(
+            "there are several shares: " + ", ".join(shares),
+            hint=f"name one, as in `incamera share attach {next(iter(shares))}`",
+        )
     if name not in shares:
         raise UsageError(
             f'there is no share "{name}"', hint=did_you_mean(name, shares) or "known shares: " + ", ".join(shares)

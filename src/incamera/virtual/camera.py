@@ -162,7 +162,7 @@ def require_camera(store: Store, name: str) -> VirtualCamera:
     """Return the running camera called *name*. Raises DeviceError when there is none."""
     cameras = {camera.name: camera for camera in list_cameras(store)}
     if name not in cameras:
-        hint = did_you_mean(name, cameras) or "start one with `incamera virtual start`"
+        hint = did_you_mean(name, cameras) or "`incamera virtual list` lists those that are running"
         raise DeviceError(f'no virtual camera called "{name}" is running', hint=hint)
     return cameras[name]
 

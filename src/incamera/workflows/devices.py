@@ -27,6 +27,7 @@ def add_device(
 
     *accept_key* is the fingerprint of the host key to accept, for use without a terminal.
     """
+    registry.require_name(name)
     if address:
         device = Device(name=name, address=parse_address(address))
     else:

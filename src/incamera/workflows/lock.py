@@ -80,7 +80,7 @@ def require_distribution(lock: Lock, name: str) -> LockedDistribution:
     if found := lock.find(name):
         return found
     names = [item.name for item in lock.distributions]
-    hint = did_you_mean(name, names) or ("it has " + ", ".join(names) if names else "it has no distributions")
+    hint = did_you_mean(name, names) or "packages in the lock: " + (", ".join(names) or "none")
     raise UsageError(f"{name} is not in the lock for {lock.target}", hint=hint)
 
 

@@ -152,3 +152,22 @@ def test_unknown_options_of_test_go_to_pytest(
 ) -> None:
     command = parse_arguments(["test", *typed])
     assert (command.device, command.quiet, command.arguments) == (device, quiet, passed_on)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ([], "error: a command is missing"),
+        (["device"], "error: an action is missing"),
+        (["xyzzy"], "error: there is no command `incamera xyzzy`"),
+        (["device", "lst"], "error: there is no command `incamera device lst`"),
+        (["--quiet"], "error: --quiet must follow a command, as in `incamera run --quiet`"),
+        (["debug", "--port", "abc"], "error: argument --port: not a whole number: 'abc'"),
+        (["run", "--to", "moon"], "error: argument --to: invalid choice: 'moon'"),
+    ],
+)
+def test_errors_name_what_was_typed(typed: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err

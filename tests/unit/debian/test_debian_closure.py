@@ -75,7 +75,7 @@ def test_only_a_versioned_provides_satisfies_a_versioned_dependency(archive: Arc
     archive.add("app", Depends="api (>= 2)")
     archive.add("plain", Provides="api")
     archive.add("older", Provides="api (= 1)")
-    with pytest.raises(ResolveError, match=r"no package api \(>= 2\) \(needed by app\)"):
+    with pytest.raises(ResolveError, match=r"no Debian package api \(>= 2\) \(needed by app\)"):
         resolve(archive, "app")
     archive.add("newer", Provides="api (= 2.1)")
     assert resolve(archive, "app") == ["app 1.0", "newer 1.0"]
@@ -124,7 +124,7 @@ def test_contradicting_versions_are_an_error_that_names_the_parents(archive: Arc
 
 def test_an_unknown_package_is_answered_with_similar_names(archive: Archive) -> None:
     archive.add("python3-numpy")
-    with pytest.raises(ResolveError, match="there is no package python3-nunpy") as caught:
+    with pytest.raises(ResolveError, match="there is no Debian package python3-nunpy") as caught:
         resolve(archive, "python3-nunpy")
     assert "python3-numpy" in str(caught.value.hint)
 

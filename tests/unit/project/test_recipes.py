@@ -104,7 +104,7 @@ def test_build_digest_changes_only_with_keys_that_change_the_wheel() -> None:
         ({"wheels": {}}, 'recipe bell.toml: unknown key "wheels"', 'did you mean "wheel"?'),
         ({"sources": {}}, 'unknown key "sources"', "choose one of: why, wheel, deb, sdist, test"),
         ({"deb": {"packge": "x"}}, 'unknown key "deb.packge"', 'did you mean "package"?'),
-        ({"sdist": {"build_requires": []}}, 'unknown key "sdist.build_requires"', 'did you mean "build-requires" or'),
+        ({"sdist": {"build_requires": []}}, 'unknown key "sdist.build_requires"', 'did you mean "build-requires"?'),
         ({"sdist": {"armv7": {}}}, 'unknown key "sdist.armv7"', 'did you mean "armv7hf"?'),
         ({"sdist": {"armv7hf": {"dve": []}}}, 'unknown key "sdist.armv7hf.dve"', 'did you mean "dev"?'),
         ({"sdist": {"aarch64": {"dve": []}}}, 'unknown key "sdist.aarch64.dve"', 'did you mean "dev"?'),

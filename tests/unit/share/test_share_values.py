@@ -64,7 +64,7 @@ def test_only_the_user_can_read_saved_shares(tmp_path: Path) -> None:
 
 
 def test_only_share_is_found_without_a_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no share is known"):
+    with pytest.raises(UsageError, match="there is no share"):
         require_share(tmp_path, None)
     save_share(tmp_path, SHARE)
     assert require_share(tmp_path, None) == SHARE

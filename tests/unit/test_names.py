@@ -1,0 +1,28 @@
+"""Suggestions for a mistyped name: only names that are similar to it."""
+
+import pytest
+
+from incamera.names import closest, did_you_mean
+
+DEVICES = ["axis-os-10-armv7hf", "axis-os-11-armv7hf", "axis-os-11-aarch64", "lobby"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "expected"),
+    [
+        ("axis-os-11-armv7", DEVICES, ["axis-os-11-armv7hf", "axis-os-10-armv7hf"]),
+        ("axis-os-12", DEVICES, []),
+        ("loby", DEVICES, ["lobby"]),
+        ("target", ["targets", "test"], ["targets"]),
+        ("dve", ["dev", "drop"], ["dev"]),
+        ("zzz-no-such-package", ["click-package", "ament-package"], []),
+        ("x", [], []),
+    ],
+)
+def test_only_similar_names_are_suggested(name: str, known: list[str], expected: list[str]) -> None:
+    assert closest(name, known) == expected
+
+
+def test_hint_is_none_when_no_name_is_similar() -> None:
+    assert did_you_mean("moon", ["ram", "share"]) is None
+    assert did_you_mean("shar", ["ram", "share"]) == 'did you mean "share"?'
