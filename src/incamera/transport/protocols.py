@@ -187,7 +187,7 @@ class Transport(Protocol):
         """
 
     async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
-        """Return those files of *paths* that can be read, in one round trip; links are followed.
+        """Return those files of *paths* that can be read, in few round trips; links are followed.
 
         Raises FileTooLarge when they have more than *limit* bytes in all, DeviceError.
         """

@@ -1,6 +1,6 @@
-"""A connection for code that isn't asynchronous: one event loop in a thread of its own.
+"""A connection for code that isn't asynchronous: an event loop in a thread of its own.
 
-The loop runs as long as the session lives, so heartbeats and keep-alives go on whatever the caller does meanwhile.
+The loop runs as long as the session is open, so heartbeats and keep-alives are sent whatever the caller does.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Session:
         self.close()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run *coroutine* on the connection's loop and return its result; Ctrl-C cancels it and lets it clean up."""
+        """Run *coroutine* on the connection's loop and return its result. Ctrl-C cancels it, once it has cleaned up."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return await_result(future)
@@ -116,13 +116,14 @@ class Session:
             self.call(forward.close())
 
     def close(self) -> None:
+        """Close the connection. What runs on the device over it is ended by the guard."""
         try:
             self.call(self.transport.close())
         finally:
             self._stop_loop()
 
     def _settle(self) -> None:
-        """Wait for cancelled tasks: the future knows that it was cancelled before they have cleaned up."""
+        """Wait for cancelled tasks to clean up: the future is done as soon as it is cancelled."""
 
         async def others() -> None:
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and task.cancelling()]
@@ -139,7 +140,7 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._loop.shutdown_default_executor()
 
-        # A thread of the loop may wait for something that never comes; it ends with us.
+        # A thread of the loop may wait for something that never comes. It ends with the process.
         with suppress(concurrent.futures.TimeoutError):
             asyncio.run_coroutine_threadsafe(finish(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import ProgramResult, Transport
 
 _MISSING = 66
+# Dropbear, the SSH server of many cameras, refuses a command of more than 9000 bytes.
+_ARGUMENT_BYTES = 8000
 _GET = Script("get", f'[ -e "$1" ] || exit {_MISSING}; exec cat "$1"')
 # $2 is the size, which tells whether all of it came, $3 the mode. $$ keeps apart two hosts that do this at once.
 # Without `sync`, a power cut may keep the name and lose the bytes.
@@ -53,16 +56,40 @@ async def get_file(transport: Transport, path: str, *, limit: int) -> bytes:
 
 
 async def get_files(transport: Transport, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
-    """What `Transport.get_all` does: one archive, which links are followed into."""
-    if not paths:
-        return {}
+    """What `Transport.get_all` does: an archive, as often as the device's shell takes so many arguments."""
+    files: dict[str, bytes] = {}
+    for group in _group(paths):
+        left = limit - sum(map(len, files.values()))
+        try:
+            files |= await _get_archive(transport, group, limit=left)
+        except OutputTooLong:
+            left = -1
+        if left < 0:
+            raise too_large(transport.device, f"{len(paths)} files", limit)
+    return files
+
+
+def _group(paths: Sequence[str]) -> Iterator[list[str]]:
+    """Yield *paths* in groups whose names together have no more than _ARGUMENT_BYTES."""
+    group: list[str] = []
+    size = 0
+    for path in paths:
+        length = len(shlex.quote(path).encode("utf-8", "surrogateescape")) + 2
+        if group and size + length > _ARGUMENT_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += length
+    if group:
+        yield group
+
+
+async def _get_archive(transport: Transport, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
+    """Raises OutputTooLong, DeviceError."""
     program = Program(("tar", "-c", "-h", "-f", "-", *(f".{check_path(path)}" for path in paths)), folder="/")
-    # An archive has up to two blocks more for each file, and some at its end.
+    # An archive has a few blocks more for each file, and some at its end.
     room = limit + (len(paths) + 20) * 4 * tarfile.BLOCKSIZE
-    try:
-        result = await run_bounded(transport, program, limit=room)
-    except OutputTooLong:
-        raise too_large(transport.device, f"{len(paths)} files", limit) from None
+    result = await run_bounded(transport, program, limit=room)
     files: dict[str, bytes] = {}
     # The exit code tells nothing more: one file that cannot be read is enough for a failure.
     try:

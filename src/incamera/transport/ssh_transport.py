@@ -42,7 +42,7 @@ class SshTransport:
         return self._device
 
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
-        with _noticing_loss(self._device):
+        with _translating_errors(self._device):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
             process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
@@ -82,8 +82,8 @@ class SshTransport:
                 return await until_ready()
             return False
 
-        with _noticing_loss(self._device):
-            # Asked for beforehand: later, whoever connects would only see the connection end.
+        with _translating_errors(self._device):
+            # Tried beforehand: later, a refused connection would just end.
             try:
                 _, writer = await self._connection.open_connection("127.0.0.1", remote_port)
                 writer.close()
@@ -149,7 +149,7 @@ class SshChannel:
         return await self._guarded(self._process.stdout.readline)
 
     async def write(self, data: bytes) -> None:
-        with _noticing_loss(self._device):
+        with _translating_errors(self._device):
             try:
                 self._process.stdin.write(data)
                 await self._process.stdin.drain()
@@ -159,7 +159,7 @@ class SshChannel:
                 # The command has ended without reading all: its exit code tells more than this.
 
     async def write_eof(self) -> None:
-        with _noticing_loss(self._device), suppress(BrokenPipeError):
+        with _translating_errors(self._device), suppress(BrokenPipeError):
             self._process.stdin.write_eof()
 
     def resize(self, columns: int, rows: int) -> None:
@@ -167,7 +167,7 @@ class SshChannel:
             self._process.change_terminal_size(columns, rows)
 
     async def wait(self) -> int:
-        with _noticing_loss(self._device):
+        with _translating_errors(self._device):
             await self._process.wait_closed()
         if self._process.exit_signal is not None:
             number = getattr(signal, f"SIG{self._process.exit_signal[0]}", None)
@@ -180,12 +180,12 @@ class SshChannel:
         self._process.close()
 
     async def _guarded(self, read: Callable[[], Awaitable[T]]) -> T:
-        with _noticing_loss(self._device):
+        with _translating_errors(self._device):
             return await read()
 
 
 @contextmanager
-def _noticing_loss(device: Device) -> Iterator[None]:
+def _translating_errors(device: Device) -> Iterator[None]:
     try:
         yield
     except asyncssh.ChannelOpenError as error:
