@@ -17,6 +17,11 @@ struct found {
 static struct found *sockets;
 static size_t count, room;
 
+static bool is_newer(const struct timespec *a, const struct timespec *b) {
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/* Keep the newest first. There are a few at most, and qsort would be a twentieth of the program. */
 static void add(char *path) {
     struct stat status;
     if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
@@ -25,7 +30,10 @@ static void add(char *path) {
     }
     if (count == room)
         sockets = require_memory(realloc(sockets, (room = 2 * room + 8) * sizeof *sockets));
-    sockets[count++] = (struct found){path, status.st_mtim};
+    size_t at = count++;
+    for (; at && is_newer(&status.st_mtim, &sockets[at - 1].changed); at--)
+        sockets[at] = sockets[at - 1];
+    sockets[at] = (struct found){path, status.st_mtim};
 }
 
 /* Add what in FOLDER has a name that ends with END. */
@@ -51,13 +59,6 @@ static void add_from_each(const char *folders, const char *start, const char *en
         closedir(entries);
 }
 
-static int newest_first(const void *first, const void *second) {
-    const struct timespec *a = &((const struct found *)first)->changed, *b = &((const struct found *)second)->changed;
-    if (a->tv_sec != b->tv_sec)
-        return a->tv_sec < b->tv_sec ? 1 : -1;
-    return a->tv_nsec < b->tv_nsec ? 1 : a->tv_nsec > b->tv_nsec ? -1 : 0;
-}
-
 /* guard sockets: the newest first. */
 int guard_sockets(int argc, char **argv) {
     (void)argv;
@@ -66,7 +67,6 @@ int guard_sockets(int argc, char **argv) {
     char *runs = parent_of(RUN_FOLDER);
     add_from_each(runs, name_of(RUN_FOLDER), ".socket");
     add_from_each(AGENTS_FOLDER, "", "socket");
-    qsort(sockets, count, sizeof *sockets, newest_first);
     begin_answer(ANSWER_SOCKETS);
     begin_list(KEY_PATHS);
     for (size_t i = 0; i < count; i++)
