@@ -132,7 +132,7 @@ class _RuntimeBuild:
     def _add_own_modules(self, tree: Path, compiler: ByteCompiler) -> None:
         keep_source = layout.plan_sources(self.lock.target, self.project.keep)
         compiler.submit(tree, assemble.stage_explanations(tree, self.lock.target), keep_source=keep_source)
-        compiler.submit(tree, stage_agent(tree))
+        compiler.submit(tree, stage_agent(tree), small=True)  # docstrings would cost the camera memory
 
     def _install_wheels(self, tree: Path, compiler: ByteCompiler) -> None:
         select = layout.plan_packages(self.lock.target, self.project.keep)

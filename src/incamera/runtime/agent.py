@@ -33,10 +33,14 @@ def stage_agent(tree: Path) -> list[str]:
     return [f"{PACKAGES}/{MODULE}/{name}" for name in modules]
 
 
+# Increase this when equal sources are staged or compiled in another way.
+_FORMAT = 1
+
+
 @cache
 def agent_digest() -> str:
     """Return a hash of the agent's source, for cache keys. Read once in a process."""
-    digest = hashlib.sha256(STARTER_TEXT.encode())
+    digest = hashlib.sha256(f"{_FORMAT} {STARTER_TEXT}".encode())
     for name, file in _find_modules().items():
         content = file.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode() + content)

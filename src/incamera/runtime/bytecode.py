@@ -31,16 +31,29 @@ class ByteCompiler:
         self._lock = Lock()
         self._count = 0
 
-    def submit(self, tree: Path, files: Iterable[str], *, keep_source: Callable[[str], bool] = lambda _: True) -> None:
+    def submit(
+        self,
+        tree: Path,
+        files: Iterable[str],
+        *,
+        keep_source: Callable[[str], bool] = lambda _: True,
+        small: bool = False,
+    ) -> None:
         """Let the workers compile *files* of *tree*. Several threads may call this.
 
-        *keep_source* says whether a file's source is kept. Raises BuildError when a worker has failed.
+        *keep_source* says whether a file's source is kept. With *small*, the sources are kept, and the byte-code has no
+        docstrings and no assertions. Raises BuildError when a worker has failed.
 
         The bytes of a file's byte-code may depend on the files before it in the same call. So for equal bytes, pass
         equal files in equal order. The order of the calls does not matter.
         """
         requests = [
-            (b"keep" if keep_source(file) else b"drop", os.fsencode(file), os.fsencode(tree / file)) for file in files
+            (
+                b"small" if small else b"keep" if keep_source(file) else b"drop",
+                os.fsencode(file),
+                os.fsencode(tree / file),
+            )
+            for file in files
         ]
         for start in range(0, len(requests), _BATCH):
             batch = requests[start : start + _BATCH]

@@ -75,6 +75,17 @@ def test_bytecode_replaces_the_source_that_is_not_kept(tree: Path) -> None:
     assert done.stdout == "shared\n", done.stderr
 
 
+def test_small_bytecode_has_no_docstrings_and_the_source_is_kept(tree: Path) -> None:
+    source = 'def f():\n    """Explain at length."""\n    assert False\n    return f.__doc__\n'
+    (tree / "lib" / "four.py").write_text(source)
+    with byte_compiler([sys.executable], {}) as compiler:
+        compiler.submit(tree, ["lib/four.py"], small=True)
+    command = [sys.executable, "-c", "import four; print(four.f())"]
+    done = subprocess.run(command, cwd=tree / "lib", capture_output=True, text=True, check=False)
+    assert done.stdout == "None\n", done.stderr
+    assert (tree / "lib" / "four.py").read_text() == source
+
+
 def test_bytecode_has_no_path_of_the_host(tree: Path) -> None:
     compile_all(tree, ["lib/one.py"])
     assert str(tree).encode() not in pyc(tree, "lib/one.py").read_bytes()

@@ -1,9 +1,10 @@
 # Makes unchecked hash-based .pyc files. Runs on the host, in a Python of the target's minor version.
 #
-# Standard input is a sequence of batches. A batch is the number of its files, then three strings for each file: "keep"
-# or "drop" (its source), the name to write into the byte-code, and the source's path. A NUL byte ends each string. With
-# "keep", the .pyc goes into __pycache__; with "drop", it replaces the source. A file that is not valid Python for this
-# version (a template, or Python 2 code in a package) stays as it is: importing it would fail in the camera, too.
+# Standard input is a sequence of batches. A batch is the number of its files, then three strings for each file: "keep",
+# "drop" or "small", the name to write into the byte-code, and the source's path. A NUL byte ends each string. With
+# "keep", the .pyc goes into __pycache__. With "drop", it replaces the source. "small" is "keep", and leaves docstrings
+# and assertions out. A file that is not valid Python for this version (a template, or Python 2 code in a package) stays
+# as it is: importing it would fail in the camera, too.
 #
 # Each batch is compiled in its own child process. Marshalled code depends on which objects are shared, and the process
 # shares strings with everything compiled before. In one long process, the bytes would depend on the order of batches.
@@ -15,17 +16,17 @@ from importlib import _bootstrap_external as bootstrap
 sys.dont_write_bytecode = True
 
 
-def compile_file(drop_source, name, path):
+def compile_file(kind, name, path):
     with open(path, "rb") as stream:
         source = stream.read()
     try:
         # Where the source is kept, the import system replaces the name by its real path (_fix_co_filename).
-        code = compile(source, name, "exec", dont_inherit=True, optimize=0)
+        code = compile(source, name, "exec", dont_inherit=True, optimize=2 if kind == "small" else 0)
     except (SyntaxError, ValueError):
         return
     hashed = _imp.source_hash(bootstrap._RAW_MAGIC_NUMBER, source)
     folder, file = os.path.split(path)
-    if drop_source:
+    if kind == "drop":
         target = path + "c"
     else:
         folder = os.path.join(folder, "__pycache__")
@@ -33,7 +34,7 @@ def compile_file(drop_source, name, path):
         target = os.path.join(folder, f"{file[:-3]}.{sys.implementation.cache_tag}.pyc")
     with open(target, "wb") as stream:
         stream.write(bootstrap._code_to_hash_pyc(code, hashed, False))
-    if drop_source:
+    if kind == "drop":
         os.unlink(path)
 
 
@@ -43,7 +44,7 @@ def compile_batch(words):
         return os.waitpid(child, 0)[1] == 0
     for kind, name, path in zip(*[map(os.fsdecode, words)] * 3):
         try:
-            compile_file(kind == "drop", name, path)
+            compile_file(kind, name, path)
         except BaseException as error:
             os.write(2, f"{name}: {error!r}\n".encode())
             os._exit(1)
