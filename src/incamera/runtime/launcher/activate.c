@@ -2,7 +2,7 @@
 
    /tmp/incamera-images/DIGEST/    the runtime, mounted or unpacked; one for all bundles that have it
    /tmp/incamera-roots/NAME/       what the bundle NAME runs from:
-       bin/            real files: the launcher finds its bundle by where it lies itself
+       bin/            real files: the launcher finds its bundle by its own path
        device/         real files, written here as the `image` text says
        app/            a small app: real files, from an archive behind that text
        app, bundle.json, lib, ...   links to where these are
@@ -84,7 +84,7 @@ static void link_into(const char *target, const char *root, const char *name) {
     free(path);
 }
 
-/* A card may forbid to execute what lies on it, and libraries of the app are executed: root can show its folder another way. */
+/* A card may be mounted noexec, but the app's libraries are executed. Root can mount the app's folder again without that. */
 static void add_app(const char *bundle, const char *root) {
     char *app = join_path(bundle, "app"), *here = join_path(root, "app");
     struct statvfs status;
@@ -99,8 +99,8 @@ static void add_app(const char *bundle, const char *root) {
     free(app);
 }
 
-/* An app that is linked still finds `../lib` beside it, as a program does whose libraries it names by $ORIGIN: the kernel tells it where it really lies.
-   Where there are no links, on FAT, it must do without. */
+/* Link the parts of the runtime beside the app as well. For $ORIGIN in a library the kernel gives the real path of the
+   app, and `../lib` must exist there. FAT has no links: there the app must do without. */
 static void show_neighbours(const char *bundle, const char *partial, const char *root) {
     DIR *folder = opendir(partial);
     for (struct dirent *entry; folder && (entry = readdir(folder));)
@@ -189,7 +189,7 @@ static void answer_active(const char *root) {
 
 static bool answer_if_active(const char *bundle, const char *root) {
     char *lines[2];
-    /* Before the lock is taken, nobody has looked yet whose ROOTS are. */
+    /* The owner of ROOTS is checked here, since the lock, which does it too, has not been taken yet. */
     bool active = is_own_folder(ROOTS) && read_made_of(root, lines) && !strcmp(lines[0], bundle) && is_intact(lines[1]);
     if (active) {
         renew_root(root);
@@ -198,7 +198,7 @@ static bool answer_if_active(const char *bundle, const char *root) {
     return active;
 }
 
-/* ANEW: also where it is active, since that was made of a damaged image, which has been replaced. */
+/* ANEW: also where the bundle is active, because what is active was made of a damaged image. */
 static void activate(const char *bundle, bool anew) {
     const char *name = name_of(bundle);
     char *root = join_path(ROOTS, name), *app = parent_of(bundle);
@@ -217,7 +217,7 @@ static void activate(const char *bundle, bool anew) {
     }
     umask(022);
     take_roots_lock();
-    /* Another may have been faster, and somebody runs from it already. */
+    /* Another process may have been faster, and an app may run from the root already. */
     if (!anew && answer_if_active(bundle, root))
         return;
     char *copy = join(text, "", "");

@@ -97,7 +97,7 @@ void unpack(const char *folder, bool gzip) {
         kill(tar, SIGTERM);
     while (waitpid(tar, NULL, 0) < 0 && errno == EINTR)
         ;
-    /* How tar ended tells little: busybox's takes a cut-off archive for a good one. The files are checked instead. */
+    /* The exit code of tar is not used: busybox's tar succeeds for an archive that was cut off. The files are checked instead. */
 }
 
 void seal_files(const char *root, int folder, struct listing *wanted) {
@@ -141,7 +141,7 @@ static bool make_link(const char *root, int folder, const struct entry *entry) {
 }
 
 void make_links(const char *root, int folder, const struct listing *wanted) {
-    /* Where copies stand in for links, a link to a link needs the other first. */
+    /* Where links become copies, a link to a link needs the other copy first. */
     for (int pass = 0; pass < 8; pass++) {
         const struct entry *failed = NULL;
         int error = 0;

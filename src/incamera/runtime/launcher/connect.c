@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One direction: what has been read and not yet written. While it is full nothing is read, so whoever sends waits. */
+/* One direction: what has been read and not yet written. While it is full nothing is read, so that the sender waits. */
 struct flow {
     int from, to;
     char data[1 << 14];
@@ -30,7 +30,7 @@ static void fill(struct flow *flow) {
     flow->finished = got <= 0;
 }
 
-/* False when nobody takes it any more. */
+/* Returns false when the other side reads no more. */
 static bool drain(struct flow *flow) {
     ssize_t written = write(flow->to, flow->data + flow->start, flow->end - flow->start);
     if (written < 0)
@@ -75,7 +75,7 @@ int guard_connect(int argc, char **argv) {
                 fill(flow);
             if (flow->start < flow->end && !drain(flow)) {
                 if (flow == &back)
-                    return 0; /* whoever listened to us has gone */
+                    return 0; /* nobody reads our output any more */
                 flow->start = flow->end = 0;
                 flow->finished = true;
             }

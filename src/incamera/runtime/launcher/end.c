@@ -53,7 +53,7 @@ int guard_end(int argc, char **argv) {
     for (size_t i = 0; i < count; i++)
         kill(targets[i].pid, targets[i].signal);
     for (size_t i = 0; i < count; i++)
-        kill(targets[i].pid, SIGCONT); /* a stopped process hears nothing else */
+        kill(targets[i].pid, SIGCONT); /* a stopped process reacts to no other signal */
     await_ends(targets, count, strtol(argv[0], NULL, 10));
     for (size_t i = 0; i < count; i++)
         if (is_alive(targets[i].pid))

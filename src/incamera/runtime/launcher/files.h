@@ -14,7 +14,7 @@ char *read_file(const char *path, size_t *size);
 bool write_file(const char *path, const void *data, size_t size, mode_t mode);
 bool copy_file(const char *from, const char *to, mode_t mode);
 
-/* Make the folders that PATH lies in, those named after its first FROM characters. */
+/* Make the parent folders of PATH whose names end after its first FROM characters. */
 bool make_parents(char *path, size_t from);
 
 /* Remove PATH and all below it. What cannot be removed stays. */

@@ -1,6 +1,6 @@
 /* Answers to the host on standard output: JSON objects, one a line, whose kinds and keys protocol.h names.
 
-   An answer is begun, gets its values and is ended. Inside a list, values have no key: NULL. */
+   Call begin_answer, then a function for each value, then end_answer. Inside a list the key of a value is NULL. */
 #ifndef JSON_H
 #define JSON_H
 

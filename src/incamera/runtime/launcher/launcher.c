@@ -1,4 +1,4 @@
-/* The launcher: starts the bundle's Python through a loader of its own choice, from wherever the bundle lies.
+/* The launcher: starts the bundle's Python through the loader that is named in the bundle, from any path.
 
    The library path is handed to the loader on its command line, never in the environment: what Python starts may be
    the camera's own programs, and those must find the camera's own libraries. */
@@ -25,7 +25,7 @@ static _Noreturn void fail_launch(const char *path, int error) {
     fail(EXIT_NOT_FOUND, "the bundle is damaged, deploy it again:", path, error);
 }
 
-/* Take the folder that lies two steps above this very file, whatever name or link it was called by. */
+/* The bundle: the folder two levels above this program, by whatever name or link it was called. */
 static char *find_root(char **own_name) {
     char *path = require_memory(malloc(PATH_MAX));
     ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);

@@ -1,11 +1,12 @@
-/* A share is written by several computers, and a kernel's locks do not always travel: a camera's stay in the camera, or
-   reach a server that keeps them apart from its own. What all of them see is a file:
+/* Several computers write to a share, and the locks of their kernels do not always meet: a camera's stay in the camera, or
+   reach a server that keeps them apart from its own. A file is what all of them see:
 
-   APPS/.deploying      "TOKEN SECONDS APP OWNER": made by who deploys, for he alone can; while he is at it, he changes it every
-                        BEAT_SECONDS, and removes it at the end. One that does not change for STALE_MS has been left behind.
+   APPS/.deploying      "TOKEN SECONDS APP OWNER". Only one deploy can create it. A deploy changes it every BEAT_SECONDS
+                        and removes it at the end. A file that has not changed for STALE_MS was left behind.
 
-   No clocks are compared: SECONDS is how long he has been at it. Who takes over puts his own file in its place: the other
-   finds another TOKEN there at his next beat, and ends, at the latest before he gives a bundle its name. */
+   No clocks are compared: SECONDS says how long the deploy has been under way. A deploy that takes over puts its own file
+   in that place. The other one finds another TOKEN at its next beat, and ends. At the latest it ends before it gives a
+   bundle its name. */
 #define _GNU_SOURCE
 #include "lease.h"
 #include "files.h"
@@ -28,7 +29,7 @@
 #define BEAT_SECONDS 2
 #define PAUSE_MS 100
 #define STALE_MS 20000
-/* In that time the lease of one who was ended here is removed by himself. */
+/* In that time, a deploy that was ended on this computer removes its lease. */
 #define POLITE_MS 500
 #define TOKEN_SIZE 16
 
@@ -91,7 +92,7 @@ static void beat(long seconds) {
         close(file);
 }
 
-/* Beat until the other end of the pipe WORK is closed, by all who inherited it: then the deploy has ended, in whatever way. */
+/* Beat until the other end of the pipe WORK is closed in all processes that inherited it: then the deploy has ended. */
 static _Noreturn void keep_beating(int work, pid_t deploy) {
     struct timespec start;
     clock_gettime(CLOCK_MONOTONIC, &start);
@@ -163,7 +164,7 @@ void take_lease(const char *apps, const char *app, const char *owner, bool take_
         char *rest = join(held, "", ""), *next = rest;
         strsep(&next, " ");
         char *seconds = strsep(&next, " "), *other = strsep(&next, " ");
-        /* Who deploys another app is told with that; a runtime is for any. */
+        /* The app is named where it is another one. A runtime belongs to no app. */
         bool named = next && strcmp(other, app) && strcmp(other, IMAGES);
         if (!must_wait(&waited, PAUSE_MS, next ? next : "", named ? other : "", seconds ? strtol(seconds, NULL, 10) : 0))
             fail(EXIT_BUSY, "another deploy to this share is under way", NULL, 0);
@@ -181,6 +182,6 @@ bool has_lease(void) { return !lease || holds(); }
 void require_lease(void) {
     if (has_lease())
         return;
-    raise(SIGTERM); /* as when somebody here takes over */
+    raise(SIGTERM); /* as when a deploy on this computer takes over */
     _exit(EXIT_BUSY);
 }

@@ -7,7 +7,7 @@
 /* Do other computers write to the folder APPS, too? */
 bool is_shared(const char *apps);
 
-/* Take the lease of APPS for OWNER, who deploys APP, once nobody else has it. */
+/* Take the lease of APPS for OWNER, who deploys APP, once no other deploy has it. */
 void take_lease(const char *apps, const char *app, const char *owner, bool take_over);
 
 /* May this process still change what is there? Always true where no lease was taken. */

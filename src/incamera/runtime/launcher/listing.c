@@ -118,7 +118,7 @@ bool is_whole(const char *root, const struct listing *wanted, bool trusted) {
     bool whole = folder >= 0 && faccessat(folder, ENTRIES, F_OK, 0) == 0;
     for (size_t i = 0; whole && i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
-        /* On file systems without links a file stands in for each; its listing has its name and that must do. */
+        /* On file systems without links there is a copy. That it is there must do, since the listing has no digest of it. */
         if (entry->kind != ENTRY_LINK)
             whole = is_sound(folder, entry, trusted);
         else if (!links_to(folder, entry)) {

@@ -1,5 +1,5 @@
-/* One deploy of an app at a time; who waits is told for whom, and may take over. The lock itself is the kernel's, so that
-   of a dead holder is free at once. */
+/* One deploy of an app at a time. A deploy that waits names the one that it waits for, and may take over. The lock is the
+   kernel's, so the lock of a process that was killed is free at once. */
 #define _GNU_SOURCE
 #include "lock.h"
 #include "files.h"
@@ -39,7 +39,7 @@ bool must_wait(int *waited, int pause, const char *owner, const char *app, long 
     return true;
 }
 
-/* Who holds the lock: "PID SECONDS OWNER", as its holder wrote it, or NULL. */
+/* The process that holds the lock, as it wrote itself: "PID SECONDS OWNER"; or NULL. */
 static char *read_holder(int lock) {
     static char text[256];
     ssize_t size = pread(lock, text, sizeof text - 1, 0);
@@ -61,7 +61,7 @@ static void write_holder(int lock, const char *owner) {
     free(pid);
 }
 
-/* End the deploy that holds the lock: a guard like us, told from a process that has got its number since. */
+/* End the deploy that holds the lock. Its words tell it apart from a later process with the same number. */
 static void end_holder(const char *holder) {
     pid_t pid = atoi(holder);
     char *number = number_text(pid), *path = join("/proc/", number, "/cmdline");

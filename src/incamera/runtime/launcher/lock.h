@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* Take the lock of FOLDER for OWNER, once nobody else has it. If TAKE_OVER, the deploy that has it is ended. */
+/* Take the lock of FOLDER for OWNER, once no other deploy has it. If TAKE_OVER, the deploy that has it is ended. */
 void take_lock(const char *folder, const char *owner, bool take_over);
 
 /* Tell the host once a second who has been deploying APP for how many SECONDS, then wait for PAUSE ms. WAITED counts the

@@ -1,4 +1,4 @@
-/* One static program that is two, told apart by the name it is called by: the launcher (python3) and the guard
+/* One static program that is two, by the name that it is called by: the launcher (python3) and the guard
    (incamera-guard). It must run on any camera, so it uses nothing but system calls and a little of musl. */
 #include "output.h"
 #include "protocol.h"

@@ -1,4 +1,4 @@
-/* How fast a place is: a few megabytes written through, and read again from where they lie. */
+/* How fast a place is: a few megabytes are written to its storage, and read again from there. */
 #define _GNU_SOURCE
 #include "json.h"
 #include "output.h"
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PIECE (256 * 1024)
-/* Enough to tell a slow place by. */
+/* Enough to see that a place is slow. */
 #define LONGEST_MS 3000
 
 static long milliseconds(void) {

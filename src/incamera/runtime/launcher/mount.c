@@ -1,4 +1,4 @@
-/* Network shares. Both verbs print the kernel's own error number, which tells the host what was wrong. */
+/* Network shares. Both verbs print the kernel's own error number, by which the host knows what was wrong. */
 #define _GNU_SOURCE
 #include "json.h"
 #include "output.h"

@@ -1,4 +1,4 @@
-/* A runtime as a squashfs file is mounted where it lies, through a loop device; what a start reads of it is read ahead, and checked. */
+/* A runtime as a squashfs file is mounted through a loop device. What a start reads of it is read ahead, and checked. */
 #define _GNU_SOURCE
 #include "mounted.h"
 #include "files.h"
@@ -31,7 +31,7 @@
 #define PIECE (2u << 20)
 /* Other programs take loop devices, too. */
 #define ATTEMPTS 16
-/* What is done ahead gives way to what is asked for. */
+/* Reading ahead has a lower priority than all else. */
 #define NICE 10
 #define FOLLOWS_MS 5
 #define MOST_DESCRIPTORS 64
@@ -57,8 +57,8 @@ struct reading {
     pid_t reader;
 };
 
-/* Read RANGE of FILE in large pieces, so that it lies in RAM when it is asked for bit by bit; add it to CHECK, and its size to DONE, in bytes.
-   Returns 0, an errno, or FILE_ENDS. */
+/* Read RANGE of FILE in large pieces, so that it is in RAM when it is read in small ones. Add it to CHECK, and its size in
+   bytes to DONE. Returns 0, an errno, or FILE_ENDS. */
 enum { FILE_ENDS = -1 };
 static int read_ahead(int file, struct range range, uint32_t *check, uint64_t *done, struct reading *reading) {
     unsigned char *piece = require_memory(malloc(PIECE));
@@ -86,8 +86,8 @@ static char *device_path(int number) {
     return path;
 }
 
-/* Tie FILE to a free loop device, which lets go of it by itself once it is unmounted. Returns the device, opened, and its path; -1 when
-   there is none, with errno. */
+/* Tie FILE to a free loop device, which becomes free again when it is unmounted. Returns the opened device, and its path
+   in PATH; -1 with errno where that fails. */
 static int open_loop(int file, char **path) {
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     if (control < 0)
@@ -143,8 +143,9 @@ static void await_reading(const struct reading *reading, uint64_t kb) {
         usleep(FOLLOWS_MS * 1000);
 }
 
-/* Read the files that a start reads, in its order: so another processor unpacks them while this one still reads from the place, and then while
-   Python starts. It stays behind the reading: what it asked the place for itself would come in small pieces. Half of the free memory is left alone. */
+/* Read the files that a start reads, in its order. So a second processor unpacks them while the first still reads from the
+   place, and later while Python starts. This stays behind the reading, since what it read from the place itself would come
+   in small pieces. It leaves half of the free memory alone. */
 static void unpack_ahead(const struct image *image, const char *folder, const struct reading *reading) {
     setsid();
     setpriority(PRIO_PROCESS, 0, NICE);
@@ -166,18 +167,19 @@ static void unpack_ahead(const struct image *image, const char *folder, const st
     }
 }
 
-/* While the other process reads: mount what it has read the tables of, tell whether that was possible (0 or an errno), and unpack. */
-static _Noreturn void follow(const struct image *image, int file, const char *folder, const struct reading *reading, int told) {
+/* While the other process reads: mount the image once its tables have been read, write how that ended (0 or an errno) to
+   RESULT, and unpack. */
+static _Noreturn void follow(const struct image *image, int file, const char *folder, const struct reading *reading, int result) {
     await_reading(reading, reading->first_kb);
-    if (getppid() != reading->reader) /* killed: nobody would take away what is mounted now */
+    if (getppid() != reading->reader) /* killed: nobody would unmount the image */
         _exit(1);
     int error = mount_file(file, folder) ? 0 : errno;
-    /* Who waits for our output, or for the lock on the roots, need not wait for us. */
+    /* Processes that wait for our output, or for the lock on the roots, need not wait for this one. */
     for (int i = 0; i < MOST_DESCRIPTORS; i++)
-        if (i != told)
+        if (i != result)
             close(i);
-    write_all(told, &error, sizeof error);
-    close(told);
+    write_all(result, &error, sizeof error);
+    close(result);
     if (!error)
         unpack_ahead(image, folder, reading);
     _exit(0);
@@ -195,12 +197,12 @@ static uint32_t count_kb(const struct image *image, size_t ranges) {
     return (uint32_t)(size >> 10);
 }
 
-/* Mount FILE at FOLDER while all ranges of it are read and checked. Returns 0, an errno, or FILE_ENDS, also where the check does not hold;
-   then ERROR is why it could not be mounted, or 0. */
+/* Mount FILE at FOLDER while all ranges of it are read and checked. Returns 0, an errno, or FILE_ENDS, which also means
+   that the check failed. ERROR becomes the errno of mounting, or 0. */
 static int read_and_mount(const struct image *image, int file, const char *folder, int *error) {
     struct reading *reading = mmap(NULL, sizeof *reading, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int told[2], problem = 0;
-    if (reading == MAP_FAILED || pipe2(told, O_CLOEXEC) < 0)
+    int result[2], problem = 0;
+    if (reading == MAP_FAILED || pipe2(result, O_CLOEXEC) < 0)
         fail(EXIT_FAILED, "no memory left", NULL, 0);
     /* The first range is what mounting reads. */
     *reading = (struct reading){.first_kb = count_kb(image, image->range_count ? 1 : 0),
@@ -209,8 +211,8 @@ static int read_and_mount(const struct image *image, int file, const char *folde
     if (follower < 0)
         fail(EXIT_FAILED, "no memory left", NULL, 0);
     if (!follower)
-        follow(image, file, folder, reading, told[1]);
-    close(told[1]);
+        follow(image, file, folder, reading, result[1]);
+    close(result[1]);
     uint32_t check = 1;
     uint64_t done = 0;
     for (size_t i = 0; i < image->range_count && !problem; i++)
@@ -220,11 +222,11 @@ static int read_and_mount(const struct image *image, int file, const char *folde
     /* Also where reading failed: one that was killed in the middle of mounting would leave a loop device behind. */
     reading->done_kb = reading->total_kb;
     ssize_t got;
-    while ((got = read(told[0], error, sizeof *error)) < 0 && errno == EINTR)
+    while ((got = read(result[0], error, sizeof *error)) < 0 && errno == EINTR)
         ;
     if (got != sizeof *error)
         *error = ECHILD;
-    close(told[0]);
+    close(result[0]);
     if (problem) {
         kill(follower, SIGKILL);
         await_child(follower);
@@ -262,8 +264,8 @@ bool is_mounted(const char *folder) {
     return statfs(folder, &status) == 0 && status.f_type == SQUASHFS_MAGIC;
 }
 
-/* The file that a loop device shows, by the kernel's present name of it. A file system that was unmounted although it was in use (a share that
-   went away) has no place in the tree any more, and the names of its files begin at its own root. */
+/* The file behind the loop device that is mounted at FOLDER, by its present name. A file system that was unmounted although
+   it was in use, such as a share, is no longer in the tree, and the names of its files begin at its own root. */
 static char *backing_file(const char *folder) {
     struct stat status;
     if (stat(folder, &status) < 0)

@@ -17,7 +17,7 @@ void let_go_of_host(void);
 /* End the program with an exit code of protocol.h and "NAME: FIRST SECOND: what ERROR means". SECOND may be NULL, ERROR 0. */
 _Noreturn void fail(int code, const char *first, const char *second, int error);
 
-/* The same; ERROR decides the exit code. The first is for the place that bundles lie in, the second for /tmp. */
+/* The same; ERROR decides the exit code. The first is for the place of the bundles, the second for /tmp. */
 _Noreturn void fail_at_place(const char *first, const char *second, int error);
 _Noreturn void fail_in_ram(const char *first, const char *second, int error);
 

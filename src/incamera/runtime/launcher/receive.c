@@ -1,4 +1,5 @@
-/* Receive a bundle: what of it is here already is taken from there, the host sends the rest, and it gets its name when it is whole. */
+/* Receive a bundle: files that are here already are linked, the host sends the rest, and a bundle that is whole gets its
+   name. */
 #define _GNU_SOURCE
 #include "arrive.h"
 #include "files.h"
@@ -82,7 +83,7 @@ static void start_partial(const char *apps, const char *partial, struct listing 
     }
 }
 
-/* Where everybody may write, as in /tmp, APPS must be ours; a card's or share's owners tell nothing. */
+/* Where everybody may write, as in /tmp, APPS must be ours. On a card or share the owner says nothing. */
 static void require_own(const char *apps) {
     char *place = join(apps, "", ""), *slash = strrchr(place, '/');
     struct stat status;
@@ -149,7 +150,7 @@ static bool read_options(int argc, char **argv, struct options *options) {
 
 #define USAGE "APPS APP NAME [plain] [keep] [verify] [take-over] [activate] [anew] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
 
-/* guard receive: standard input brings the size of a listing, the listing, and then, when we have told what is missing, the
+/* guard receive: standard input brings the size of a listing, the listing, and then, when the missing files are known, the
    rest of the image and a tar archive with the files.
 
    plain       the archive is not compressed. Otherwise it is, unless there is nothing here to unpack it with.
@@ -157,7 +158,7 @@ static bool read_options(int argc, char **argv, struct options *options) {
    verify      every file that is here is read; otherwise its size and time must do
    take-over   another deploy that is under way is ended
    activate    go on as `activate`; with `anew`, as `activate --anew`
-   owner       the name that others are told who wait for us
+   owner       the name that is shown to others who wait for this deploy
    image, tree the runtime, as a file of SIZE bytes, or as a tree that came beforehand, as the app `.images` */
 int guard_receive(int argc, char **argv) {
     struct options options = {.owner = "", .image.descriptor = -1};

@@ -1,4 +1,4 @@
-/* What is here already, by content: a file found unchanged in any bundle here is linked, not sent again, whatever its path. */
+/* Files that are here already, by their content: one that is unchanged in any bundle is linked, whatever its path. */
 #define _GNU_SOURCE
 #include "reuse.h"
 #include "files.h"

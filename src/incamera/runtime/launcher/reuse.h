@@ -10,7 +10,7 @@ void find_bases(const char *apps, bool trusted);
 /* Link or copy what ENTRY describes to its place in ROOT, which is opened as FOLDER; false where no bundle has it. */
 bool take_from_here(const char *root, int folder, struct entry *entry);
 
-/* Make the folder below FOLDER that PATH lies in. */
+/* Make the parent folder of PATH below FOLDER. */
 bool make_folder(int folder, const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* The roots in RAM that bundles run from, and the images behind them: what they are made of, who uses them, and what is left over. */
+/* The folders of links in RAM that bundles run from, and the images that they link to. */
 #define _GNU_SOURCE
 #include "roots.h"
 #include "files.h"
@@ -40,7 +40,7 @@ void take_roots_lock(void) {
     for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             fail(EXIT_FAILED, "cannot lock", ROOTS, errno);
-        /* Who reads from a share that has gone away can be stuck for good, and not even be killed. */
+        /* A process that reads from a share whose server is away may never end, and cannot be killed. */
         if (waited >= LOCK_WAIT_MS)
             fail(EXIT_LOCKED, "another process has been at work for a minute in", ROOTS, 0);
         poll(NULL, 0, LOCK_PAUSE_MS);
@@ -109,8 +109,6 @@ static bool is_young(const char *root) {
     free(path);
     return young;
 }
-
-/* What is left over. The lock is held. */
 
 void drop_roots(const char *keep, const char *app) {
     DIR *folder = opendir(ROOTS);

@@ -13,7 +13,7 @@ void take_roots_lock(void);
 /* Read what ROOT is made of, into two lines; false when it is not whole. Both are freed with the first. */
 bool read_made_of(const char *root, char *lines[2]);
 
-/* Count the time for which a root is spared from now on. */
+/* Keep a root that no process runs from yet, from now on for as long as one that was just made. */
 void renew_root(const char *root);
 
 /* Remove a root, and never what is mounted in it. */
@@ -22,7 +22,7 @@ void remove_root(const char *root);
 /* Does a process run from the root NAME? */
 bool root_in_use(const char *name);
 
-/* With the lock: remove the roots that no process runs from, but KEEP. Only those of APP, which is in one place at a time; NULL: of all. */
+/* With the lock: remove the roots that no process runs from, except KEEP. With APP, only roots of that app. */
 void drop_roots(const char *keep, const char *app);
 
 /* With the lock: remove the images that no root names. */

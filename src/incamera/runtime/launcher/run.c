@@ -1,8 +1,8 @@
-/* One run of an app: `run` becomes the app, `supervise` sees to it that nothing of the app outlives the connection.
+/* One run of an app: `run` becomes the app, and `supervise` ends the app when the connection is lost.
 
-   The two are started over one SSH connection, each on a channel of its own. `supervise` hears a heartbeat from the host;
-   when that stops, for whatever reason, it ends every process of the run. So nothing depends on how the SSH server
-   treats the children of a lost connection. */
+   Both are started over one connection, each on a channel of its own. `supervise` reads a heartbeat from the host. When that
+   stops, for any reason, it ends every process of the run. So nothing depends on how the SSH server treats the
+   children of a lost connection. */
 #include "files.h"
 #include "json.h"
 #include "output.h"
@@ -47,7 +47,7 @@ static char *run_id(const char *folder) {
     return join(slash ? slash + 1 : folder, "", "");
 }
 
-/* Write "PID START\n": the start time tells this process from a later one that is given the same number. */
+/* Write "PID START\n": the start time tells this process apart from a later one with the same number. */
 static char *describe_self(const char *pid) {
     char *path = join("/proc/", pid, "/stat"), *text = read_file(path, NULL), *fields = text ? strrchr(text, ')') : NULL;
     free(path);
@@ -62,7 +62,7 @@ static char *describe_self(const char *pid) {
     return described;
 }
 
-/* guard run FOLDER -- COMMAND...: note who we are in FOLDER and become COMMAND. */
+/* guard run FOLDER -- COMMAND...: write this process's number into FOLDER and become COMMAND. */
 int guard_run(int argc, char **argv) {
     if (argc < 3 || strcmp(argv[1], "--"))
         fail(EXIT_USAGE, "usage: incamera-guard run FOLDER -- COMMAND...", NULL, 0);
@@ -79,7 +79,7 @@ int guard_run(int argc, char **argv) {
     char *pid = number_text(getpid());
     char *text = join(pid, " ", describe_self(pid));
     char *path = join_path(folder, "pid"), *partial = join(path, ".", "new");
-    /* `supervise` starts at the same time as we do, so that nobody waits for a round trip; let it make the folder. */
+    /* `supervise`, which makes the folder, is started at the same time, to save a round trip. */
     for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
         nanosleep(&PAUSE, NULL);
     /* Where the folder is gone again, the run was ended before it began. */
@@ -143,7 +143,7 @@ static void end_run(char *folder, const char *id, long grace) {
 
     int ended_count = signal_run(id, leader, SIGTERM), left = ended_count;
     if (left)
-        signal_run(id, leader, SIGCONT); /* a stopped process hears nothing else */
+        signal_run(id, leader, SIGCONT); /* a stopped process reacts to no other signal */
     for (long limit = now() + grace; left && now() < limit;) {
         nanosleep(&PAUSE, NULL);
         left = signal_run(id, leader, 0);
@@ -167,9 +167,9 @@ static long milliseconds_option(int argc, char **argv, const char *name, long ot
     return otherwise;
 }
 
-/* guard supervise FOLDER [--timeout MS] [--grace MS]: standard input brings lines: "." (the host lives), "signal NAME", "end".
-   Prints that it is ready, that the app's first process is gone (the app's channel may stay open longer, where its
-   children hold it), and at the end how many processes it ended. */
+/* guard supervise FOLDER [--timeout MS] [--grace MS]: standard input brings the lines "." (a heartbeat),
+   "signal NAME" and "end". Prints that it is ready; that the app's first process has ended, whose children may keep the
+   app's channel open; and at the end how many processes it ended. */
 int guard_supervise(int argc, char **argv) {
     if (argc < 1)
         fail(EXIT_USAGE, "usage: incamera-guard supervise FOLDER [--timeout MS] [--grace MS]", NULL, 0);

@@ -1,5 +1,5 @@
-/* Images: runtimes that lie beside the apps once, in one file or as a folder, for every bundle whose file `image` names
-   them. Whoever receives a bundle shares the lock of APPS/.images; who has it alone may remove images. */
+/* Runtimes beside the apps. A process that receives a bundle shares the lock of APPS/IMAGES. A process that has it alone
+   may remove images. */
 #define _GNU_SOURCE
 #include "shared_images.h"
 #include "files.h"
@@ -128,7 +128,7 @@ void receive_image(struct shared_image *image) {
     }
     const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
     bool kept = fsync(file) == 0 && futimens(file, times) == 0;
-    fchmod(file, 0444); /* not before it is kept, which may take long: who is interrupted must be able to write to it again */
+    fchmod(file, 0444); /* only now: the steps before may take long, and after an interruption the file must still be writable */
     if (!kept || close(file) < 0 || rename(image->partial, image->path) < 0)
         fail_at_place("cannot write", image->path, errno);
 }

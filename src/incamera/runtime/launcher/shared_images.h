@@ -1,4 +1,4 @@
-/* Runtimes that lie beside the apps, each in one file or as a tree, for every bundle whose file `image` names them. */
+/* Runtimes in the folder IMAGES beside the apps, each one file or a tree, for every bundle whose file `image` names it. */
 #ifndef SHARED_IMAGES_H
 #define SHARED_IMAGES_H
 

@@ -123,8 +123,8 @@ static bool runs(const char *program) {
     return found;
 }
 
-/* Remove the guards of other versions that lie beside ours: those that nobody runs, or has used for an hour. Another host,
-   with another version of incamera, brings its guard, and has it run a moment later; each use renews its time. */
+/* Only guards that no process runs, and that were not used for an hour: another host, with another version of incamera,
+   brings its guard and runs it a moment later. Each use renews its time. */
 void remove_guards(void) {
     static char ours[PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", ours, sizeof ours - 1);
@@ -151,12 +151,12 @@ void remove_guards(void) {
         closedir(folder);
 }
 
-/* guard tidy APPS APP NAME [PREVIOUS]: remove what `receive` would have removed, had it not been told to keep it, unless
-   there is a newer one by now: who deployed that clears up himself. */
+/* guard tidy APPS APP NAME [PREVIOUS]: remove what `receive` with `keep` has not removed. If there is a newer bundle
+   by now, its own deploy does that. */
 int guard_tidy(int argc, char **argv) {
     if (argc < 3 || argc > 4 || !is_safe(argv[1]) || !is_safe(argv[2]))
         fail(EXIT_USAGE, "usage: incamera-guard tidy APPS APP NAME [PREVIOUS]", NULL, 0);
-    /* No host is at the other end: an input that does not end lets us wait for whoever deploys, as long as a host would. */
+    /* There is no host whose end of standard input could close: an input that does not end makes this wait like a host. */
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0 || dup2(ends[0], 0) < 0)
         fail(EXIT_FAILED, "cannot make", "a pipe", errno);
