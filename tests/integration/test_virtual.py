@@ -100,7 +100,7 @@ def is_gone(store: Store, camera: VirtualCamera) -> bool:
 @pytest.fixture
 def one_camera(store: Store, start: Start) -> Iterator[VirtualCamera]:
     """A camera for one test."""
-    camera = start(SMALL_PROFILE, name="one_camera")
+    camera = start(SMALL_PROFILE, name="one-camera")
     yield camera
     with contextlib.suppress(DeviceError):
         stop_camera(store, camera.name)
@@ -143,9 +143,9 @@ def test_random_numbers_are_seeded_again_on_resume(one_camera: VirtualCamera) ->
 
 def test_name_of_a_running_camera_is_refused(store: Store, start: Start, one_camera: VirtualCamera) -> None:
     with pytest.raises(DeviceError) as caught:
-        start(SMALL_PROFILE, name="one_camera")
+        start(SMALL_PROFILE, name="one-camera")
     assert caught.value.hint is not None
-    assert "virtual stop one_camera" in caught.value.hint
+    assert "virtual stop one-camera" in caught.value.hint
     assert inside(one_camera, "echo still here") == "still here\n"
 
 
