@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
 
 
-def test_the_binary_is_built_from_these_sources(context: Context, tmp_path: Path) -> None:
+def test_binary_is_what_the_sources_make(context: Context, tmp_path: Path) -> None:
     """Byte for byte; for one architecture, since zig makes its C library anew for each."""
     zig, _ = ensure_zig(context.store, context.http, require_host())
     script = Path(require_launcher("armv7hf").parents[2]) / "build.py"

@@ -1,4 +1,4 @@
-"""The launcher starts the bundle's program through the loader of its choice, from wherever the bundle lies."""
+"""The launcher starts the bundle's program through the loader that the bundle names, from any folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from incamera.errors import InCameraError
 from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.architecture import Architecture
 
 pytestmark = pytest.mark.starts_processes
@@ -48,24 +49,24 @@ def start(*command: str | Path, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_starts_the_program_through_the_loader(bundle: Path) -> None:
+def test_program_is_started_through_the_loader(bundle: Path) -> None:
     done = start(bundle / "bin" / "python3")
     first, second = done.stdout.splitlines()
     assert first == f"{bundle}/bin/python3||{bundle}/etc/launcher|unset"
     assert second.startswith(f"{bundle}/lib/loader --library-path {bundle}/lib:{bundle}/usr/lib --argv0 ")
 
 
-def test_a_link_elsewhere_leads_to_the_bundle(bundle: Path, tmp_path: Path) -> None:
+def test_link_outside_the_bundle_starts_the_bundle(bundle: Path, tmp_path: Path) -> None:
     link = tmp_path / "my-python"
     link.symlink_to(bundle / "bin" / "python3")
     assert start(link).stdout.startswith(f"{bundle}/bin/python3|")
 
 
-def test_a_second_name_in_the_bundle_is_kept(bundle: Path) -> None:
+def test_name_of_a_link_in_the_bundle_is_kept(bundle: Path) -> None:
     assert start(bundle / "bin" / "python").stdout.startswith(f"{bundle}/bin/python|")
 
 
-def test_is_found_through_the_path_and_from_any_folder(bundle: Path, tmp_path: Path) -> None:
+def test_launcher_works_through_path_and_from_any_folder(bundle: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", "python3 -c 'echo $0'; cd bin && ./python3 -c 'echo $0'"],
         cwd=bundle,
@@ -77,16 +78,16 @@ def test_is_found_through_the_path_and_from_any_folder(bundle: Path, tmp_path: P
     assert done.stdout.splitlines() == [f"{bundle}/bin/python3"] * 2
 
 
-def test_passes_arguments_and_the_exit_code(bundle: Path) -> None:
+def test_arguments_and_exit_code_are_passed_on(bundle: Path) -> None:
     done = start(bundle / "bin" / "python3", "-c", 'echo "$1"; exit 7', "x", "a b")
     assert (done.stdout, done.returncode) == ("a b\n", 7)
 
 
-def test_a_variable_that_is_set_is_left_alone(bundle: Path) -> None:
+def test_environment_variable_that_is_set_is_not_changed(bundle: Path) -> None:
     assert "|mine|" in start(bundle / "bin" / "python3", WHERE="mine").stdout
 
 
-def test_the_device_has_the_last_word(bundle: Path) -> None:
+def test_settings_of_the_device_override_those_of_the_bundle(bundle: Path) -> None:
     (bundle / "device").mkdir()
     (bundle / "device" / "launcher").write_text(f"loader {LOADER}\nlibraries device/lib:lib:/usr/lib\n")
     command = start(bundle / "bin" / "python3").stdout.splitlines()[1]
@@ -94,31 +95,31 @@ def test_the_device_has_the_last_word(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["etc/launcher", "libexec/program", "lib/loader"])
-def test_says_what_is_missing(bundle: Path, missing: str) -> None:
+def test_missing_file_is_named(bundle: Path, missing: str) -> None:
     (bundle / missing).unlink()
     done = start(bundle / "bin" / "python3")
-    assert done.returncode == 127
+    assert done.returncode == ExitCode.not_found
     assert f"{bundle}/{missing}: No such file" in done.stderr
 
 
-def test_a_loader_that_cannot_be_executed_is_named(bundle: Path) -> None:
+def test_loader_that_cannot_be_executed_is_named(bundle: Path) -> None:
     (bundle / "lib" / "loader").chmod(0o644)
     done = start(bundle / "bin" / "python3")
-    assert done.returncode == 126
+    assert done.returncode == ExitCode.cannot_execute
     assert "noexec" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["wrong thing", "loader", "env NAME"])
-def test_refuses_settings_that_it_does_not_understand(bundle: Path, line: str) -> None:
+def test_unknown_or_empty_setting_is_refused(bundle: Path, line: str) -> None:
     with (bundle / "etc" / "launcher").open("a") as stream:
         stream.write(line + "\n")
     done = start(bundle / "bin" / "python3")
-    assert done.returncode == 127
+    assert done.returncode == ExitCode.not_found
     assert "setting" in done.stderr
 
 
 @pytest.mark.parametrize("architecture", [*Architecture, "x86_64"])
-def test_there_is_a_small_static_launcher_for_each_architecture(architecture: str) -> None:
+def test_launcher_of_each_architecture_is_small_and_static(architecture: str) -> None:
     from elftools.elf.elffile import ELFFile
 
     path = require_launcher(architecture)
@@ -131,7 +132,7 @@ def test_there_is_a_small_static_launcher_for_each_architecture(architecture: st
             assert elf["e_machine"] == Architecture(architecture).facts.elf_machine
 
 
-def test_names_the_architectures_that_there_are() -> None:
+def test_error_names_the_architectures() -> None:
     with pytest.raises(InCameraError) as caught:
         require_launcher("mips")
     assert "armv7hf" in str(caught.value.hint)
