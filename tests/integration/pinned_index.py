@@ -40,6 +40,7 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 _FOREVER = 1e10
 # The computers that tests run on. What is pinned for one of them is pinned for the others, too.
 _HOSTS = ("x86_64", "aarch64")
+_LINUX = ("linux", "manylinux")
 # Other places that pip would take files from, or what it would do with them.
 _OTHER_SETTINGS = ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CONSTRAINT", "PIP_PRE")
 _HEADER = """\
@@ -118,7 +119,7 @@ class PinnedIndex:
         if wanted not in files:
             return None
         with self._lock:
-            for file in (files[wanted], *_for_other_hosts(files[wanted], files)):
+            for file in (files[wanted], *_related(files[wanted], files)):
                 self.recorded.setdefault(name, {})[file.filename] = file.sha256
         path = Path(self._folder.name) / filename
         if not path.exists():
@@ -148,19 +149,27 @@ def _entry(file: IndexFile, url: str, sha256: str) -> dict[str, Any]:
     }
 
 
-def _for_other_hosts(file: IndexFile, files: Mapping[str, IndexFile]) -> Iterator[IndexFile]:
-    """Yield the wheels that are *file*, a wheel for the computer that tests run on, for another one."""
-    if _is_for_hosts(file):
-        for other in files.values():
-            if _is_for_hosts(other) and _python_and_abi(other) == _python_and_abi(file):
+def _related(file: IndexFile, files: Mapping[str, IndexFile]) -> Iterator[IndexFile]:
+    """Yield what another run of the same tests may fetch in place of *file*, or after it."""
+    release = [other for other in files.values() if other.version == file.version]
+    platforms = _platforms(file)
+    if any(map(_is_for_hosts, platforms)):
+        # A wheel for the computer that tests run on.
+        for other in release:
+            if _python_and_abi(other) == _python_and_abi(file) and any(map(_is_for_hosts, _platforms(other))):
                 yield other
+    elif not any(platform.startswith((*_LINUX, "any")) for platform in platforms):
+        # A wheel for macOS or Windows is read for the metadata of the sdist only.
+        yield from (other for other in release if other.kind == "sdist")
 
 
-def _is_for_hosts(file: IndexFile) -> bool:
-    return file.kind == "wheel" and any(
-        tag.platform.startswith(("manylinux", "linux")) and tag.platform.endswith(_HOSTS)
-        for tag in split_tags("-".join(file.filename.removesuffix(".whl").split("-")[-3:]))
-    )
+def _is_for_hosts(platform: str) -> bool:
+    return platform.startswith(_LINUX) and platform.endswith(_HOSTS)
+
+
+def _platforms(file: IndexFile) -> list[str]:
+    tags = split_tags("-".join(file.filename.removesuffix(".whl").split("-")[-3:]))
+    return [tag.platform for tag in tags] if file.kind == "wheel" else ["any"]
 
 
 def _python_and_abi(file: IndexFile) -> tuple[object, ...]:

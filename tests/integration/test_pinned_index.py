@@ -89,3 +89,12 @@ def test_what_is_fetched_is_recorded_for_each_kind_of_host(upstream: LocalIndex,
     assert index.recorded_missing == {"socket"}
     save_pins(tmp_path / "pins", index.recorded, index.recorded_missing)
     assert load_pins(tmp_path / "pins") == (index.recorded, index.recorded_missing)
+
+
+def test_sdist_is_recorded_with_the_wheel_that_its_metadata_come_from(upstream: LocalIndex, tmp_path: Path) -> None:
+    sdist = upstream.add_sdist("lamp", "2.0", files={})
+    wheel = upstream.add_wheel("lamp", "2.0", tag="cp311-cp311-macosx_11_0_arm64")
+    index = PinnedIndex(upstream.environment, Store(tmp_path / "store"), tmp_path / "none", records=True)
+    with serving(index) as url:
+        Http(NO_PROXY).get(f"{url.removesuffix('/simple')}/files/lamp/{wheel.filename}.metadata")
+    assert index.recorded == {"lamp": {sdist.filename: sdist.sha256, wheel.filename: wheel.sha256}}
