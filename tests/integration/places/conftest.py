@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,15 @@ camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_project(tmp_path_factory.mktemp("places") / "mover", app=APP, name="mover")
 
+# Another test process may use the same store at the same time.
+SHARE_NAME = f"places-{os.getpid()}"
+
+
+def free_port() -> int:
+    """Return a port on loopback that nothing listens at now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
 
 @pytest.fixture
 def deploy(incamera: Run, project: Path) -> Deploy:
@@ -62,7 +72,7 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
     from incamera.workflows.share import detach, forget_share
     from incamera.workflows.share import served as serving
 
-    with serving(context, "places", ShareSettings(folder=folder)) as (share, _):
+    with serving(context, SHARE_NAME, ShareSettings(folder=folder, port=free_port())) as (share, _):
         with connected(context, virtual_device(camera)) as connection:
             attach_share(context, connection, share)
         try:
@@ -70,7 +80,7 @@ def served(context: Context, folder: Path, camera: VirtualCamera, *, leave: bool
         finally:
             if not leave:
                 detach(context, camera.name)
-                forget_share(context, "places")
+                forget_share(context, SHARE_NAME)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from ..cameras import inside, on
 from ..command import assert_error
 from ..project import write_project
-from .conftest import APP, CARD, PACKAGE, RAM, SHARE, Deploy, edit, served
+from .conftest import APP, CARD, PACKAGE, RAM, SHARE, SHARE_NAME, Deploy, edit, served
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -165,4 +165,4 @@ def test_host_writes_into_its_own_folder_when_the_camera_has_it_as_share(
     elsewhere = incamera("deploy", *words[:-1], "ram")
     assert elsewhere.code == 0, elsewhere.err
     incamera("share", "detach", "--device", camera.name)
-    incamera("share", "remove", "places")
+    incamera("share", "remove", SHARE_NAME)
