@@ -119,6 +119,7 @@ def test_deploy_through_the_camera_waits_for_the_host(
 
 def test_stale_lock_is_removed(incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path) -> None:
     # The lock file of a host that was switched off: nobody renews it.
+    (shared / "incamera").mkdir(exist_ok=True)
     (shared / "incamera" / ".deploying").write_text(f"{'0' * 16} 000042 wanted dave@gone")
     done = incamera("deploy", "-C", wanted, "--device", camera.name, "--to", "share")
     assert done.code == 0, done.err
