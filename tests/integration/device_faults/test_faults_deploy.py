@@ -51,7 +51,7 @@ def test_error_without_space_names_each_place(tmp_path: Path, incamera: Run, cam
         inside(camera, FILL)
         done = incamera("deploy", "-C", project, "--device", camera.name)
         assert_error(
-            done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove what"
+            done, 4, "has no place for 2[0-9] MB", "/tmp (is RAM|has)", "/usr/local/packages has", "remove files"
         )
     finally:
         inside(camera, "rm -f /tmp/fill $HOME/fill /usr/local/packages/fill" + PUT_BACK)
