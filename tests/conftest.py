@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.scheduling import GroupScheduling
+
 UNIT = Path(__file__).parent / "unit"
 
 # A shell's background job ignores Ctrl-C, what `nohup` starts ignores the end of the terminal, and so would all that
@@ -29,6 +31,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("matrix")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -112,20 +112,6 @@ def choose_profiles(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("camera", [*chosen["profiles"], *rest], indirect=True)
 
 
-# Fixtures that several tests share for as long as their parameter is the same.
-_SHARED = ("camera", "deployed_group", "trial")
-
-
-def group_by_camera(items: list[pytest.Item]) -> None:
-    """Let pytest-xdist run the tests of a package or module that share a camera in one worker."""
-    for item in items:
-        folder = item.path.parent.name
-        owner = item.path.stem if folder == "integration" else folder
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        shared = [str(parameters[name]) for name in _SHARED if name in parameters]
-        item.add_marker(pytest.mark.xdist_group(" ".join([owner, *shared])))
-
-
 def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> str:
     """Return the output of *command*, run in *camera* over a new SSH connection, whatever its exit code."""
     import asyncssh

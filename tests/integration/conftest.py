@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bundles import bundle_of, context, project_copy, store, target, toolchain_for
-from .cameras import camera, cameras, choose_profiles, group_by_camera
+from .cameras import camera, cameras, choose_profiles
 from .command import incamera, incamera_process
 from .faulty_mirror import local_mirror, session_mirror
 from .pinned_index import package_index
@@ -30,12 +29,6 @@ __all__ = [
     "toolchain_for",
 ]
 
-HERE = Path(__file__).parent
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     choose_profiles(metafunc)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    group_by_camera([item for item in items if HERE in item.path.parents])

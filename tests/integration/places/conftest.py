@@ -37,6 +37,7 @@ camera = pytest.fixture(scope="package", name="camera")(lease_camera)
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_project(tmp_path_factory.mktemp("places") / "mover", app=APP, name="mover")
 
+
 # Another test process may use the same store at the same time.
 SHARE_NAME = f"places-{os.getpid()}"
 
