@@ -1,6 +1,8 @@
 # make demo: sets everything up and does the main job.   make test: sets everything up and passes every test.
 PYTHON ?= python3
 WORKERS ?= 2
+# `make test ORDER=` runs the tests in the order of the files.
+ORDER ?= -p randomly
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -29,11 +31,11 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 
 # Two test processes side by side. The order is random; PYTEST_ARGS="-p randomly --randomly-seed=SEED" repeats one.
 test: lint
-	$(BIN)/pytest -p randomly --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest $(ORDER) --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 # Every combination of architecture, profile and package, for a release: `make test` has one of each kind.
 test-all: lint
-	$(BIN)/pytest -p randomly --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest $(ORDER) --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
