@@ -178,7 +178,7 @@ def test_reference_page_lists_the_cases() -> None:
     cases = load_cases().values()
     both = [len([case for case in cases if case.suits(name)]) for name in ("armv7hf", "aarch64")]
     assert f"{len(cases)} cases" in text
-    assert f"{both[0]} for armv7hf, {both[1]} for aarch64" in text
+    assert f"{both[0]} for armv7hf and {both[1]} for aarch64" in text
     for case in cases:
         assert (f"`{case.name}`" in text) is bool(case.limit or case.rule), case.name
 
