@@ -308,10 +308,7 @@ def test_error_for_too_little_ram_names_both_sizes(fresh: Camera) -> None:
     done = fresh.deploy("--form", "archive")
     fresh.guard("deactivate")
     try:
-        fresh.shell(
-            "free=$(df -k /tmp | tail -n 1 | awk '{print $4}');"
-            "dd if=/dev/zero of=/tmp/ballast bs=1024 count=$((free - 9000))"
-        )
+        fresh.shell("free=$(df -k /tmp | tail -n 1 | awk '{print $4}');fallocate -l $((free - 9000))k /tmp/ballast")
         output = fresh.guard(f"activate {done['destination']}")
     finally:
         fresh.shell("rm /tmp/ballast")
