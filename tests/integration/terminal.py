@@ -19,6 +19,10 @@ from typing import Self
 from .command import COMMAND_SECONDS
 
 
+# The readline module sets them in a process that imports it, and its children would believe them.
+_SIZE = ("COLUMNS", "LINES")
+
+
 class Terminal:
     """A command that runs at a terminal of 100 columns and 30 lines."""
 
@@ -31,7 +35,7 @@ class Terminal:
             stdin=inner,
             stdout=inner,
             stderr=inner,
-            env=dict(env),
+            env={name: value for name, value in env.items() if name not in _SIZE},
             start_new_session=True,
             preexec_fn=_take_terminal,
         )
