@@ -18,7 +18,6 @@ from typing import Self
 
 from .command import COMMAND_SECONDS
 
-
 # The readline module sets them in a process that imports it, and its children would believe them.
 _SIZE = ("COLUMNS", "LINES")
 
