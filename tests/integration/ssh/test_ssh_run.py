@@ -243,7 +243,10 @@ def test_app_ends_with_the_tool(started: Callable[[str], subprocess.Popen[bytes]
 
 def test_app_gets_a_terminal_when_the_user_has_one(server: SshServer, guard: Guard) -> None:
     wait = "until [ '44 122' = \"$(stty size)\" ]; do sleep 0.05; done"
-    script = f"tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; {wait}; stty size; sleep 1000"
+    script = (
+        "tty >/dev/null && stty size; echo $TERM; stty -echo; read x; echo got $x; "
+        f"{wait}; stty size; echo waits; exec sleep 1000"
+    )
     pid, ours = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-test"
@@ -266,8 +269,10 @@ def test_app_gets_a_terminal_when_the_user_has_one(server: SshServer, guard: Gua
     read_until(b"33 111\r\nxterm-test\r\n")
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
     os.write(ours, b"hello\r")
-    read_until(b"got hello\r\n44 122\r\n")
+    # A shell ignores SIGINT that comes while it waits for a program which ends by itself, like `stty size`.
+    read_until(b"got hello\r\n44 122\r\nwaits\r\n")
     os.write(ours, b"\x03")
+    wait_until(lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), "the program ends")
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGINT
     assert termios.tcgetattr(ours) == before, "the terminal is as it was"
