@@ -99,6 +99,6 @@ async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, route: 
         bundle=shipment.name,
         previous=upload.previous,
         activate=shipment.image is not None,
-        anew=upload.mended,
+        remake=upload.repaired,
     )
     return await adopt(transport, await bring_guard(transport, guard), adoption, looks=LOOKS)

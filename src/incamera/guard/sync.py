@@ -94,7 +94,7 @@ def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
         entry = shipment.entries[number]
         info = tarfile.TarInfo(entry.path)
         info.size = entry.size
-        # Writable until the guard has checked it, so that an interrupted one can be written anew.
+        # Writable until the guard has checked it, so that an interrupted one can be written again.
         info.mode = 0o755 if entry.executable else 0o644
         # Not pax: busybox reads GNU's long names, whatever it was built with.
         buffer += info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")

@@ -79,7 +79,7 @@ class Upload:
     """One deploy to one place.
 
     Afterwards `sent` and `size` are the number and the bytes of the files that were sent, `previous` is the bundle
-    that was the newest one before, and `mended` says whether something there was damaged and has been replaced.
+    that was the newest one before, and `repaired` says whether something there was damaged and has been replaced.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Upload:
         self._local = route.through is not None
         self.sent = self.size = 0
         self.previous = ""
-        self.mended = False
+        self.repaired = False
 
     def send(self, shipment: Shipment, *, activate: bool) -> str:
         """Return where the bundle runs from, if it shall be activated and runs elsewhere than where it was sent."""
@@ -126,7 +126,7 @@ class Upload:
         words += ["owner", route.owner.replace("\n", " ")] if route.owner else []
         if image is not None:
             # The runtime may have been damaged, which came beforehand.
-            words += ["activate", *(["anew"] if self.mended else [])] if activate else []
+            words += ["activate", *(["remake"] if self.repaired else [])] if activate else []
             what = ["tree", image.file, len(image.entries)] if image.entries else ["image", image.file, image.size]
             words += map(str, what)
         if self._local:
@@ -180,7 +180,7 @@ class Upload:
             answer = await answers.next()
         while answer is not None:
             if isinstance(answer, Complete):
-                self.previous, self.mended = answer.previous, self.mended or answer.mended
+                self.previous, self.repaired = answer.previous, self.repaired or answer.repaired
                 received = _Received()
             elif isinstance(answer, Activated):
                 received = _Received(root=answer.root)

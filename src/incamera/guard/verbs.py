@@ -154,7 +154,7 @@ class Adoption:
     """A bundle that this computer has written into *place*, which the device has mounted.
 
     If there is a *previous* one, older ones are removed in the background. With *activate* it is activated, with
-    *anew* also where it is active: what is active was made of damaged files.
+    *remake* also where it is active: what is active was made of damaged files.
     """
 
     place: str
@@ -162,7 +162,7 @@ class Adoption:
     bundle: str
     previous: str = ""
     activate: bool = True
-    anew: bool = False
+    remake: bool = False
 
 
 async def adopt(transport: Transport, guard: str, adoption: Adoption, *, looks: int) -> str:
@@ -173,7 +173,7 @@ async def adopt(transport: Transport, guard: str, adoption: Adoption, *, looks: 
     """
     words = [f"{adoption.place}/{FOLDER}", adoption.app, adoption.bundle, "looks", str(looks)]
     words += ["previous", adoption.previous] if adoption.previous else []
-    words += [word for word, wanted in (("activate", adoption.activate), ("anew", adoption.anew)) if wanted]
+    words += [word for word, wanted in (("activate", adoption.activate), ("remake", adoption.remake)) if wanted]
     result = await run_program(transport, Program((guard, Verb.adopt, *words)), timeout=_ACTIVATE_SECONDS)
     if result.exit_code == ExitCode.not_seen:
         raise NotSeen(f"{transport.device} does not see in {adoption.place} what was written there")

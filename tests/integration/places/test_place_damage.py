@@ -27,9 +27,9 @@ def test_deploy_mends_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: P
     damage = "rm lib/libz.so.1; chmod u+w bin/python3 lib/libexpat.so.1; : >bin/python3; : >lib/libexpat.so.1"
     folder = f"$(dirname $(readlink {root}/lib))"
     assert "No such file" in inside(camera, f"cd {folder} && {{ {damage}; ls lib/libz.so.1; }}")
-    mended = deploy(camera, "--to", "ram")
-    assert mended["files_sent"] == 2  # bin/python3 is copied from the guard
-    assert incamera(*words).out == f"from {mended['root']}\n"
+    repaired = deploy(camera, "--to", "ram")
+    assert repaired["files_sent"] == 2  # bin/python3 is copied from the guard
+    assert incamera(*words).out == f"from {repaired['root']}\n"
     assert "damaged" not in inside(camera, f"ls {RAM}/incamera/.images")
     assert deploy(camera, "--to", "ram")["files_sent"] == 0
 
@@ -43,9 +43,9 @@ def test_deploy_mends_an_image_on_a_card(
     assert first.code == 0, first.err
     # The image is mounted, so the damaged file shows in the mount.
     inside(camera, f"{damage} {CARD}/incamera/.images/*.squashfs; echo 3 >/proc/sys/vm/drop_caches")
-    mended = deploy(camera, "--to", "sdcard")
-    assert mended["files_sent"] == 1
-    assert incamera(*words).out == f"from {mended['root']}\n"
+    repaired = deploy(camera, "--to", "sdcard")
+    assert repaired["files_sent"] == 1
+    assert incamera(*words).out == f"from {repaired['root']}\n"
 
 
 def test_deploy_mends_an_image_and_an_app_on_a_share(
@@ -67,10 +67,10 @@ def test_deploy_mends_an_image_and_an_app_on_a_share(
             else:
                 image.write_bytes(bytes(len(whole)))
             inside(camera, "echo 3 >/proc/sys/vm/drop_caches")
-            mended = incamera("run", *words)
-            assert mended.code == 0, f"{damage}: {mended.err}"
-            assert mended.out.startswith("from ")
-            assert "written into" in mended.err
+            repaired = incamera("run", *words)
+            assert repaired.code == 0, f"{damage}: {repaired.err}"
+            assert repaired.out.startswith("from ")
+            assert "written into" in repaired.err
             assert image.read_bytes() == whole
         (app,) = (tmp_path / "incamera" / "mover").glob("*/app/app.py")
         app.unlink()

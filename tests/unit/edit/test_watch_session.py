@@ -49,8 +49,8 @@ def test_a_syntax_error_is_shown_and_the_old_app_goes_on(edit_loop: Callable[...
     loop.await_("goes on")
     ticks = loop.out.count(b"tick")
     loop.eventually(lambda: loop.out.count(b"tick") > ticks + 3, "more ticks of the old app")
-    loop.save("app.py", app.replace('"up"', '"mended"'))
-    loop.await_("mended")
+    loop.save("app.py", app.replace('"up"', '"fixed"'))
+    loop.await_("fixed")
     assert loop.out.count(b"up") == 1
 
 

@@ -122,9 +122,9 @@ class Receiver:
         return next((answer for answer in self.answers if isinstance(answer, Complete)), None)
 
     @property
-    def mended(self) -> bool:
+    def repaired(self) -> bool:
         """Whether it has said that something there was damaged, and has been replaced."""
-        return self.complete is not None and self.complete.mended
+        return self.complete is not None and self.complete.repaired
 
     def end(self) -> int:
         """Close its standard input, and return its exit code."""

@@ -28,11 +28,11 @@ from incamera.runtime.launcher.protocol import (
 )
 from incamera.transport.device import Device, SshAddress
 
-COMPLETE = b'{"kind": "complete", "previous": "", "mended": true}'
+COMPLETE = b'{"kind": "complete", "previous": "", "repaired": true}'
 
 
 def test_answer_becomes_a_value() -> None:
-    assert parse_answer(COMPLETE) == Complete(previous="", mended=True)
+    assert parse_answer(COMPLETE) == Complete(previous="", repaired=True)
     assert parse_answer(
         b'{"kind": "listed", "roots": [{"name": "a", "bundle": null, "used": true}],'
         b' "images": [{"name": "b", "mounted": false, "used": false}]}'
@@ -53,10 +53,10 @@ def test_answer_becomes_a_value() -> None:
         b'{"kind": "unknown"}',
         b'{"kind": 7}',
         b'{"kind": []}',
-        b'{"kind": "complete", "previous": "", "mended": 1}',
-        b'{"kind": "complete", "previous": null, "mended": true}',
-        b'{"kind": "complete", "mended": true}',
-        b'{"kind": "complete", "previous": "", "mended": true, "more": 1}',
+        b'{"kind": "complete", "previous": "", "repaired": 1}',
+        b'{"kind": "complete", "previous": null, "repaired": true}',
+        b'{"kind": "complete", "repaired": true}',
+        b'{"kind": "complete", "previous": "", "repaired": true, "more": 1}',
         b'{"kind": "mounted", "error": -1, "problem": null}',
         b'{"kind": "mounted", "error": true, "problem": null}',
         b'{"kind": "mounted", "error": 1.0, "problem": null}',

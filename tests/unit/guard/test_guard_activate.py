@@ -59,7 +59,7 @@ def test_received_bundle_is_activated_at_once(bundle: Path, receiver: Start, shi
     one = receiver(ship(bundle), "activate")
     assert one.offer() == ["bin/python3"]
     assert one.finish() == 0
-    assert one.answers[-2:] == [Complete(previous="", mended=False), Activated(root=str(folder_of(one)))]
+    assert one.answers[-2:] == [Complete(previous="", repaired=False), Activated(root=str(folder_of(one)))]
 
 
 def test_bundle_that_was_there_is_activated_at_once(bundle: Path, receiver: Start, ship: Ship) -> None:
@@ -69,7 +69,7 @@ def test_bundle_that_was_there_is_activated_at_once(bundle: Path, receiver: Star
     again = receiver(ship(bundle), "activate")
     assert again.offer() is None
     assert again.finish() == 0
-    assert again.answers[-2:] == [Complete(previous="", mended=False), Activated(root=str(folder_of(first)))]
+    assert again.answers[-2:] == [Complete(previous="", repaired=False), Activated(root=str(folder_of(first)))]
 
 
 def test_bundle_from_another_computer_is_adopted(
@@ -79,7 +79,7 @@ def test_bundle_from_another_computer_is_adopted(
     for one in (old, previous, newest):
         one.offer()
         assert one.finish() == 0
-    assert newest.complete == Complete(previous=previous.shipment.name, mended=False)
+    assert newest.complete == Complete(previous=previous.shipment.name, repaired=False)
     words = [tmp_path / "apps", "doorbell", newest.shipment.name, "previous", previous.shipment.name]
     assert ask("adopt", *words, "activate") == (0, [Activated(root=str(folder_of(newest)))])
     wait_until(lambda: not folder_of(old).exists(), "the old bundle is removed")

@@ -62,19 +62,19 @@ def ship(app: Path, image: ShippedImage, **extra: bytes) -> Shipment:
 
 
 def deploy_tree(start: Start, app: Path, runtime: ShippedImage, *words: str) -> tuple[bool, list[str]]:
-    """Deploy as a host does. Returns whether the runtime was mended, and what was sent of it."""
-    mended, sent = False, []
+    """Deploy as a host does. Returns whether the runtime was repaired, and what was sent of it."""
+    repaired, sent = False, []
     first = start(ship(app, runtime), *words)
     first.offer()
     if first.finish() == ExitCode.image_missing:
         tree = start(Shipment(app=".images", root=runtime.path, entries=runtime.entries), *words, name=runtime.file)
         sent = tree.offer() or []
         assert tree.finish() == 0, tree.stderr
-        mended = tree.mended
+        repaired = tree.repaired
         first = start(ship(app, runtime), *words)
         first.offer()
     assert first.finish() == 0, first.stderr
-    return mended, sent
+    return repaired, sent
 
 
 def lose(file: Path) -> None:
@@ -156,11 +156,11 @@ def test_process_that_runs_from_a_damaged_runtime_is_left_alone(
 
 
 def deploy_image(start: Start, app: Path, image: ShippedImage, *words: str) -> tuple[bool, bool]:
-    """Deploy as a host does. Returns whether the image was mended, and whether it was sent."""
+    """Deploy as a host does. Returns whether the image was repaired, and whether it was sent."""
     one = start(ship(app, image), *words)
     one.offer()
     assert one.finish() == 0, one.stderr
-    return one.mended, one.image_from is not None
+    return one.repaired, one.image_from is not None
 
 
 @pytest.mark.parametrize("words", [(), ("keep",)])
@@ -200,7 +200,7 @@ def test_verify_finds_files_whose_bytes_changed(
     one = receiver(ship(app, runtime), "verify")
     assert one.offer() == ["app/app.py"]
     assert one.send() == 0
-    assert one.mended
+    assert one.repaired
 
 
 # Guards of other versions

@@ -43,12 +43,12 @@ def bundle(tmp_path: Path) -> Path:
     return root
 
 
-def deploy(start: Start, shipment: Shipment, *words: str, mended: bool = False) -> list[str] | None:
+def deploy(start: Start, shipment: Shipment, *words: str, repaired: bool = False) -> list[str] | None:
     """Deploy as a host does. Returns the paths that were sent, None if nothing was."""
     receiver = start(shipment, *words)
     missing = receiver.offer()
     assert receiver.finish() == 0, receiver.stderr
-    assert receiver.mended == mended
+    assert receiver.repaired == repaired
     return missing
 
 
@@ -155,7 +155,7 @@ def test_file_changed_on_the_device_is_sent_again(bundle: Path, tmp_path: Path, 
     changed.chmod(0o644)
     changed.write_text("a = 9\n")
     (current(tmp_path) / "bin" / "python").unlink()
-    assert deploy(receiver, shipment, mended=True) == ["lib/a.py"]
+    assert deploy(receiver, shipment, repaired=True) == ["lib/a.py"]
     assert current(tmp_path).name == shipment.name
     assert listed(current(tmp_path)) == list_tree(bundle)
 

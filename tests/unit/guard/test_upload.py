@@ -45,7 +45,7 @@ def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
 
 
 WANTED = {"kind": "wanted", "missing": [[0, 0]], "free": 1 << 30, "gzip": False, "image_from": None}
-COMPLETE = {"kind": "complete", "previous": "", "mended": False}
+COMPLETE = {"kind": "complete", "previous": "", "repaired": False}
 
 
 def say(*answers: Mapping[str, object]) -> str:
@@ -101,14 +101,14 @@ def test_bundle_is_activated_anew_after_its_runtime_was_mended(
     entries = tuple(list_tree(bundle))
     image = ShippedImage(form=Form.tree, file="0" * 64, path=bundle, size=0, entries=entries)
     root = {"kind": "activated", "root": "/root"}
-    brought = f"touch {tmp_path}/brought; {say({**COMPLETE, 'mended': True})}"
+    brought = f"touch {tmp_path}/brought; {say({**COMPLETE, 'repaired': True})}"
     done = deploy_with(
         f"case $3 in .images) {brought};; *) [ -e {tmp_path}/brought ] || exit {ExitCode.image_missing:d}\n"
         f'echo "$@" >{tmp_path}/asked\n{say(COMPLETE, root)};; esac',
         image,
     )
     assert done.root == "/root"
-    assert " activate anew tree " in (tmp_path / "asked").read_text()
+    assert " activate remake tree " in (tmp_path / "asked").read_text()
 
 
 def test_many_errors_of_the_guard_do_not_block_it(deploy_with: Callable[..., DeployResult]) -> None:

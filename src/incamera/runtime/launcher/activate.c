@@ -159,7 +159,7 @@ static void make_root(const char *bundle, const char *runtime, char *text, size_
 }
 
 /* Mount or unpack the runtime of BUNDLE, unless it is there already. Returns its folder. */
-static char *ensure_runtime(const char *bundle, const struct image *image, bool anew) {
+static char *ensure_runtime(const char *bundle, const struct image *image, bool remake) {
     char *app = parent_of(bundle), *apps = parent_of(app), *images = join_path(apps, IMAGES);
     char *path = join_path(images, image->file);
     if (!strcmp(image->form, "tree"))
@@ -169,7 +169,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
         *dot = 0;
     char *folder = join_path(RAM_IMAGES, digest);
     if (!strcmp(image->form, "squashfs")) {
-        if (is_mounted(folder) && (anew || !is_intact(folder)))
+        if (is_mounted(folder) && (remake || !is_intact(folder)))
             umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
         if (!is_mounted(folder))
             mount_image(image, path, folder);
@@ -198,11 +198,11 @@ static bool answer_if_active(const char *bundle, const char *root) {
     return active;
 }
 
-/* ANEW: also where the bundle is active, because what is active was made of a damaged image. */
-static void activate(const char *bundle, bool anew) {
+/* REMAKE: also where the bundle is active, because what is active was made of a damaged image. */
+static void activate(const char *bundle, bool remake) {
     const char *name = name_of(bundle);
     char *root = join_path(ROOTS, name), *app = parent_of(bundle);
-    if (!anew && answer_if_active(bundle, root))
+    if (!remake && answer_if_active(bundle, root))
         return;
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
@@ -218,12 +218,12 @@ static void activate(const char *bundle, bool anew) {
     umask(022);
     take_roots_lock();
     /* Another process may have been faster, and an app may run from the root already. */
-    if (!anew && answer_if_active(bundle, root))
+    if (!remake && answer_if_active(bundle, root))
         return;
     char *copy = join(text, "", "");
     struct image image = {0};
     parse_image(path, copy, &image);
-    char *runtime = ensure_runtime(bundle, &image, anew);
+    char *runtime = ensure_runtime(bundle, &image, remake);
     make_root(bundle, runtime, text, size, root);
     answer_active(root);
     /* The host need not wait for the rest. */
@@ -234,12 +234,12 @@ static void activate(const char *bundle, bool anew) {
     drop_images();
 }
 
-/* guard activate [--anew] BUNDLE_FOLDER: prints where the bundle runs from. */
+/* guard activate [--remake] BUNDLE_FOLDER: prints where the bundle runs from. */
 int guard_activate(int argc, char **argv) {
-    bool anew = argc == 2 && !strcmp(argv[0], "--anew");
-    if (argc != 1 + anew || *argv[anew] != '/')
-        fail(EXIT_USAGE, "usage: incamera-guard activate [--anew] BUNDLE_FOLDER", NULL, 0);
-    activate(argv[anew], anew);
+    bool remake = argc == 2 && !strcmp(argv[0], "--remake");
+    if (argc != 1 + remake || *argv[remake] != '/')
+        fail(EXIT_USAGE, "usage: incamera-guard activate [--remake] BUNDLE_FOLDER", NULL, 0);
+    activate(argv[remake], remake);
     return 0;
 }
 

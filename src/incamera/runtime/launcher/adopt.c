@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define USAGE "usage: incamera-guard adopt", "APPS APP NAME [looks NUMBER] [previous NAME] [activate] [anew]"
+#define USAGE "usage: incamera-guard adopt", "APPS APP NAME [looks NUMBER] [previous NAME] [activate] [remake]"
 
 /* A share's client may believe for a second that what was not there is still not there. */
 static void await_bundle(const char *folder, long looks) {
@@ -24,10 +24,10 @@ static void await_bundle(const char *folder, long looks) {
 }
 
 /* guard adopt: waits until the bundle can be seen: so many looks, one a second. Then old bundles are removed in the
-   background, if there is a previous one, and the bundle is activated, if that is wanted: `anew`, as `activate --anew`. */
+   background, if there is a previous one, and the bundle is activated, if that is wanted: `remake`, as `activate --remake`. */
 int guard_adopt(int argc, char **argv) {
     long looks = 1;
-    bool activate = false, anew = false;
+    bool activate = false, remake = false;
     char *previous = NULL;
     if (argc < 3 || !is_safe(argv[1]) || !is_safe(argv[2]))
         fail(EXIT_USAGE, USAGE, 0);
@@ -38,8 +38,8 @@ int guard_adopt(int argc, char **argv) {
             previous = argv[++i];
         else if (!strcmp(argv[i], "activate"))
             activate = true;
-        else if (!strcmp(argv[i], "anew"))
-            anew = true;
+        else if (!strcmp(argv[i], "remake"))
+            remake = true;
         else
             fail(EXIT_USAGE, USAGE, 0);
     char *app = join_path(argv[0], argv[1]), *folder = join_path(app, argv[2]);
@@ -49,6 +49,6 @@ int guard_adopt(int argc, char **argv) {
         let_go_of_host();
         return guard_tidy(4, words);
     }
-    char *words[] = {"--anew", folder};
-    return activate ? guard_activate(1 + anew, words + !anew) : 0;
+    char *words[] = {"--remake", folder};
+    return activate ? guard_activate(1 + remake, words + !remake) : 0;
 }

@@ -66,7 +66,7 @@ int guard_measure(int argc, char **argv) {
         answer_null(KEY_WRITE);
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     close(file);
-    /* Opened anew: shares look up what they know of a file then. */
+    /* Opened again: shares look up what they know of a file then. */
     file = open(path, O_RDONLY | O_CLOEXEC);
     began = milliseconds();
     for (ssize_t size; file >= 0 && (size = read(file, data, PIECE)) > 0 && milliseconds() - began < LONGEST_MS;)

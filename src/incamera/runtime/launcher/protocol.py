@@ -346,7 +346,7 @@ class Complete(Answer):
 
     previous: str
     """The bundle that was the newest one before. Empty: the same one, or none."""
-    mended: bool
+    repaired: bool
     """Whether something there was damaged, and has been replaced."""
 
 
@@ -388,5 +388,5 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "ended": (Ended, {"count": "number", "left": "number"}),
     "waiting": (Waiting, {"owner": "text", "app": "text", "seconds": "number"}),
     "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "gzip": "flag", "image_from": "number?"}),
-    "complete": (Complete, {"previous": "text", "mended": "flag"}),
+    "complete": (Complete, {"previous": "text", "repaired": "flag"}),
 }

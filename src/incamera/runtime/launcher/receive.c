@@ -105,30 +105,30 @@ static void mend_listing(const char *final, const char *raw, size_t size) {
     free(path);
 }
 
-static void answer_complete(const char *previous, bool mended) {
+static void answer_complete(const char *previous, bool repaired) {
     begin_answer(ANSWER_COMPLETE);
     answer_text(KEY_PREVIOUS, previous);
-    answer_flag(KEY_MENDED, mended);
+    answer_flag(KEY_REPAIRED, repaired);
     end_answer();
 }
 
 /* Become `guard activate`. The locks are let go; a child that clears up keeps them. */
-static _Noreturn void become_activate(const char *folder, bool anew) {
-    char *words[] = {(char *)program_path, "activate", anew ? "--anew" : (char *)folder, anew ? (char *)folder : NULL, NULL};
+static _Noreturn void become_activate(const char *folder, bool remake) {
+    char *words[] = {(char *)program_path, "activate", remake ? "--remake" : (char *)folder, remake ? (char *)folder : NULL, NULL};
     signal(SIGPIPE, SIG_DFL);
     execv("/proc/self/exe", words);
     fail(EXIT_FAILED, "cannot start", program_path, errno);
 }
 
 struct options {
-    bool plain, keep, verify, take_over, activate, anew;
+    bool plain, keep, verify, take_over, activate, remake;
     const char *owner;
     struct shared_image image;
 };
 
 static bool read_options(int argc, char **argv, struct options *options) {
-    static const char *const names[] = {"plain", "keep", "verify", "take-over", "activate", "anew"};
-    bool *const flags[] = {&options->plain, &options->keep, &options->verify, &options->take_over, &options->activate, &options->anew};
+    static const char *const names[] = {"plain", "keep", "verify", "take-over", "activate", "remake"};
+    bool *const flags[] = {&options->plain, &options->keep, &options->verify, &options->take_over, &options->activate, &options->remake};
     for (int i = 0; i < argc; i++) {
         size_t flag = 0;
         while (flag < sizeof names / sizeof *names && strcmp(argv[i], names[flag]))
@@ -148,7 +148,7 @@ static bool read_options(int argc, char **argv, struct options *options) {
     return true;
 }
 
-#define USAGE "APPS APP NAME [plain] [keep] [verify] [take-over] [activate] [anew] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
+#define USAGE "APPS APP NAME [plain] [keep] [verify] [take-over] [activate] [remake] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
 
 /* guard receive: standard input brings the size of a listing, the listing, and then, when the missing files are known, the
    rest of the image and a tar archive with the files.
@@ -157,7 +157,7 @@ static bool read_options(int argc, char **argv, struct options *options) {
    keep        old bundles are left to `tidy`: for folders that another computer runs from
    verify      every file that is here is read; otherwise its size and time must do
    take-over   another deploy that is under way is ended
-   activate    go on as `activate`; with `anew`, as `activate --anew`
+   activate    go on as `activate`; with `remake`, as `activate --remake`
    owner       the name that is shown to others who wait for this deploy
    image, tree the runtime, as a file of SIZE bytes, or as a tree that came beforehand, as the app `.images` */
 int guard_receive(int argc, char **argv) {
@@ -169,7 +169,7 @@ int guard_receive(int argc, char **argv) {
     const char *apps = argv[0], *name = argv[2];
     struct shared_image *image = &options.image;
     image->trusted = !options.verify;
-    bool mended = false, is_image = !strcmp(argv[1], IMAGES);
+    bool repaired = false, is_image = !strcmp(argv[1], IMAGES);
     char *app = join_path(apps, argv[1]), *final = join_path(app, name), *partial = join(final, ".partial", "");
     size_t size = read_size_line();
     char *text = read_input(size), *raw = require_memory(malloc(size + 1));
@@ -200,7 +200,7 @@ int guard_receive(int argc, char **argv) {
             switch_over(app, name, options.keep);
         answer_complete(previous, false);
         if (options.activate)
-            become_activate(final, options.anew);
+            become_activate(final, options.remake);
         return 0;
     }
     if (!whole)
@@ -209,19 +209,19 @@ int guard_receive(int argc, char **argv) {
     if (!whole) {
         seal_files(partial, wanted.folder, &wanted);
         make_links(partial, wanted.folder, &wanted);
-        mended = give_name(partial, final);
-        if (mended && is_image)
+        repaired = give_name(partial, final);
+        if (repaired && is_image)
             remove_damaged(final);
     }
     if (!is_image)
         switch_over(app, name, options.keep);
-    mended = mended || image->damaged;
-    answer_complete(previous, mended);
+    repaired = repaired || image->damaged;
+    answer_complete(previous, repaired);
     close(images); /* the bundle names its image now */
     /* The host need not wait for the rest. The lock is inherited, and let go when that is done. */
     if (options.keep || is_image || fork() > 0) {
         if (options.activate)
-            become_activate(final, mended || options.anew);
+            become_activate(final, repaired || options.remake);
         return 0;
     }
     let_go_of_host();

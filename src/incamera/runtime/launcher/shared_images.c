@@ -75,7 +75,7 @@ void open_image(const char *apps, struct shared_image *image) {
     free(images);
     const int how = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
     image->descriptor = open(image->partial, how, 0644);
-    /* One that was sealed already, or is another user's, is begun anew. */
+    /* One that was sealed already, or is another user's, is begun again. */
     if (image->descriptor < 0 && errno == EACCES && unlink(image->partial) == 0)
         image->descriptor = open(image->partial, how, 0644);
     if (image->descriptor < 0)
