@@ -93,9 +93,10 @@ def test_deploy_prints_json(project: Path, incamera: Run, camera: VirtualCamera)
     deployed = document(incamera("deploy", "--json", "-C", project, "--device", camera.name))
     assert deployed["device"] == camera.name
     assert deployed["destination"].startswith("/tmp/incamera/plain/")
-    assert deployed["files_sent"] > 500
-    assert deployed["bytes_sent"] > 1_000_000
-    assert deployed["files_unchanged"] >= 0
+    # The runtime may be there already.
+    assert deployed["files_sent"] > 0
+    assert deployed["files_sent"] + deployed["files_unchanged"] > 500
+    assert deployed["bytes_sent"] > 100
     assert deployed["seconds"] > 0
 
 

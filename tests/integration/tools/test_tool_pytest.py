@@ -77,9 +77,10 @@ def test_options_and_exit_codes_are_those_of_pytest(
     assert done.code == code, done.err
 
 
-def test_test_lock_has_the_apps_versions_and_pytest(project: Path, incamera: Run) -> None:
+def test_test_lock_has_the_apps_versions_and_pytest(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     from packaging.pylock import Pylock
 
+    assert incamera("test", "-q", "-C", project, "--device", camera.name, "-k", "good").code == 0
     texts = [(project / f"pylock.armv7hf-cp311{end}.toml").read_text() for end in ("", "-test")]
     app, tests = (Pylock.from_dict(tomllib.loads(text)) for text in texts)
     assert {package.name for package in app.packages} < {package.name for package in tests.packages}
