@@ -204,6 +204,17 @@ def test_cold_run_can_be_attached_to_through_the_agent(agent: AgentProcess, plai
     assert client.wait_for("exited")["code"] == 5
 
 
+def test_listener_listens_before_the_app_starts(plain: Plain) -> None:
+    """Else `python -X dev` may abort: the thread would free memory while Python changes its allocator."""
+    source = (
+        "import sys\nsys.setswitchinterval(5)\n"
+        "import os\nfrom incamera_agent.inapp.listener import Listener, own_threads\n"
+        "Listener(os.pipe()[0], lambda: False, lambda: None).start()\nprint(len(own_threads))\n"
+    )
+    app = plain.start(source, attachable=False)
+    assert finish(app) == (b"1\n", b"")
+
+
 def test_app_runs_when_its_attach_socket_cannot_be_opened(plain: Plain) -> None:
     plain.socket = plain.folder / "missing" / "app.socket"
     app = plain.start("import os; print('INCAMERA_ATTACH' in os.environ)")

@@ -68,15 +68,22 @@ class Listener:
             # Block all signals in the new thread so that they reach the main thread, which handles them. It inherits
             # this thread's mask, so they are blocked here until it exists.
             before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+            listening = _thread.allocate_lock()
+            listening.acquire()
             try:
-                _thread.start_new_thread(self._listen, ())
+                _thread.start_new_thread(self._listen, (listening.release,))
             finally:
                 _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+            # A new thread frees memory before it holds Python's lock. At the end of its start, Python exchanges the
+            # allocator of that memory for a moment (`_PyPathConfig_UpdateGlobal`): with -X dev, the wrong one would be
+            # called, and the app aborted.
+            listening.acquire()
 
-    def _listen(self) -> None:
+    def _listen(self, on_listening: Callable[[], None]) -> None:
         self._thread = _thread.get_ident()
         self._kernel_thread = _thread.get_native_id()
         own_threads.add(self._thread)
+        on_listening()
         poll = select.poll()
         for descriptor in (self._descriptor, *self._stop_pipe[:1]):
             poll.register(descriptor, select.POLLIN)
