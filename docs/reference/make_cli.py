@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 Made by `make_cli.py` from the parser itself; don't edit it. What a command prints with `--json`, and what its exit code
 means, is in [json.md](json.md); what it reads from the environment, in [environment.md](environment.md).
 
-A command that runs something in the camera (`run`, `python`, `test`, `debug`) passes the exit code through. The app's
-own arguments follow `--`: `incamera run -- --threshold 3`. Those of `incamera python` and `incamera test` need no `--`.
+A command that runs something in the camera (`run`, `python`, `test`, `debug`) exits with its exit code. The app's own
+arguments follow `--`: `incamera run -- --threshold 3`. Those of `incamera python` and `incamera test` need no `--`.
 """
 
 

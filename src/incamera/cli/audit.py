@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
         commands,
         "audit",
         execute,
-        help="find out before upload what would not work in the camera",
+        help="check, before anything is sent, what would not work in the camera",
         description="Check the project's bundle, or a wheel, an .eap, a folder or an ELF file, against the libraries "
         "of a camera. Nothing is run, and without --device no camera is used.",
     )
@@ -92,4 +92,4 @@ def _print_report(console: Console, report: Report) -> None:
     console.print(f"{report.subject} on {report.policy}: {found} in {format_count(report.files, 'file')}")
     console.print(f"loader: {report.loader}")
     for limit in report.limits:
-        console.print(f"not seen: {limit}")
+        console.print(f"not checked: {limit}")

@@ -37,10 +37,10 @@ def add_parser(commands: Any) -> None:
         "--no-speed",
         dest="speed",
         action="store_false",
-        help="do not measure how fast the places are: nothing is written to them",
+        help="do not measure the speed of the places, so write nothing to them",
     )
-    remove = add_command(actions, "remove", execute_remove, help="forget a camera and its host key")
-    remove.add_argument("name", metavar="NAME")
+    remove = add_command(actions, "remove", execute_remove, help="remove a camera and its host key from the list")
+    remove.add_argument("name", metavar="NAME", help="the camera")
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:

@@ -78,7 +78,7 @@ def add_project_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_target_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", metavar="NAME", help="build for this target: armv7hf, aarch64-cp313, …")
+    parser.add_argument("--target", metavar="NAME", help="the target: armv7hf, aarch64-cp313, …")
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -104,12 +104,12 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
         "--form",
         metavar="FORM",
         choices=[form.value for form in Form],
-        help=f"the form to put it there in: {', '.join(Form)} (default: the best one for the place)",
+        help=f"the bundle's form in the camera: {', '.join(Form)} (default: the best one for the place)",
     )
     parser.add_argument(
         "--take-over",
         action="store_true",
-        help="end a running deploy of another user instead of waiting; with run --watch, end their session too",
+        help="end another deploy that is running instead of waiting for it; with run --watch, also end another session",
     )
 
 

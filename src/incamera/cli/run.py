@@ -20,8 +20,8 @@ def add_parser(commands: Any) -> None:
         commands,
         "run",
         execute,
-        help="run the app in the camera, after updating what is stale",
-        description="Run the app in the camera. Lock, build, audit and deploy run first, as far as they are stale.",
+        help="run the app in the camera, after updating what has changed",
+        description="Run the app in the camera. First, lock, build, audit and deploy update what has changed.",
         json=False,
     )
     parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera run -- --verbose"
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="reload the app whenever its files change, from a fork server that has its packages imported",
+        help="reload the app when its files change; a fork server in the camera keeps its packages imported",
     )
     parser.add_argument(
         "--memory-limit",

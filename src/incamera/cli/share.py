@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "share",
-        help="network shares: serve a folder, have a camera mount it",
+        help="network shares: serve a folder, mount it on a camera",
         description="Folders of this computer that cameras mount as their network share.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
         description="Add a share of your own server. This computer must have the same folder, as a mount or because it "
         "is the server.",
     )
-    add.add_argument("name", metavar="NAME")
+    add.add_argument("name", metavar="NAME", help="the name to give the share")
     add.add_argument("--folder", type=Path, help="the share's folder on this computer")
     add.add_argument("--path", help="the share's name or path on the server (default: NAME)")
     _add_options(add, address="the server's address", port="the server's port (default: 445, NFS: 2049)")
@@ -55,20 +55,20 @@ def add_parser(commands: Any) -> None:
         actions,
         "attach",
         execute_attach,
-        help="have a camera mount a share",
-        description="Have a camera mount a share at /var/spool/storage/NetworkShare. A mount that was lost is renewed.",
+        help="mount a share on a camera",
+        description="Mount a share on a camera, at /var/spool/storage/NetworkShare. A lost mount is mounted again.",
     )
     attach.add_argument("name", metavar="NAME", nargs="?", help="the share (default: the only one)")
     add_project_option(attach)
     add_device_option(attach)
     _add_api_options(attach)
-    detach = add_command(actions, "detach", execute_detach, help="have a camera unmount its network share")
+    detach = add_command(actions, "detach", execute_detach, help="unmount the network share of a camera")
     add_project_option(detach)
     add_device_option(detach)
     _add_api_options(detach)
     add_command(actions, "list", execute_list, help="list the shares")
     remove = add_command(actions, "remove", execute_remove, help="remove a share from the list; its folder is kept")
-    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("name", metavar="NAME", help="the share")
 
 
 def _add_options(parser: argparse.ArgumentParser, *, address: str, port: str) -> None:
@@ -80,7 +80,7 @@ def _add_options(parser: argparse.ArgumentParser, *, address: str, port: str) ->
 
 def _add_api_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--api", metavar="URL", help="use the camera's web API at http://CAMERA instead of SSH; root is not needed"
+        "--api", metavar="URL", help="use the camera's web API at http://CAMERA instead of SSH; this needs no root"
     )
     parser.add_argument(
         "--api-user", metavar="USER", default="root", help="an administrator of the camera (default: root)"

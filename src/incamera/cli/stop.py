@@ -18,8 +18,8 @@ def add_parser(commands: Any) -> None:
         "stop",
         execute,
         help="end the app in the camera",
-        description="End all runs of this project's app in the camera, with all their processes, also runs that were "
-        "started from another computer.",
+        description="End all runs of this project's app in the camera, with all their processes, including runs "
+        "that were started from another computer.",
     )
     add_project_option(parser)
     add_device_option(parser)

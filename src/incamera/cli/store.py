@@ -30,8 +30,8 @@ def add_parser(commands: Any) -> None:
         actions,
         "clean",
         execute_clean,
-        help="remove files that were not used lately",
-        description="Remove files that were not used lately. Devices and host keys are kept.",
+        help="remove files that have not been used for some time",
+        description="Remove files that have not been used for some time. Devices and host keys are kept.",
     )
     clean.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
     clean.add_argument(

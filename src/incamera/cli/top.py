@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         commands,
         "top",
         execute,
-        help="what the app uses in the camera: processor, memory, threads, files",
+        help="show what the app uses in the camera: processor, memory, threads, files",
         description="Show the processes that incamera started in the camera and what they use, until Ctrl-C. With "
         "--flame, record where the app spends its time.",
     )
