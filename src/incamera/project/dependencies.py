@@ -32,7 +32,8 @@ def parse_dependencies(
             hint = did_you_mean(extra, optional) or "extras are the keys of [project.optional-dependencies]"
             raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=hint)
         texts += parse_requirements(optional, extra, f"project.optional-dependencies.{extra}")
-    texts += _resolve_groups(table, find_strings(settings, "groups", "tool.incamera.groups"))
+    where = "tool.incamera.groups"
+    texts += _resolve_groups(table, find_strings(settings, "groups", where), where)
     own = canonicalize_name(str(project.get("name", "")))
     return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
 
@@ -45,7 +46,7 @@ def load_test_requirements(folder: Path, *, app: str, groups: tuple[str, ...] | 
     table = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
     if groups is None:
         groups = ("test",) if "test" in find_table(table, "dependency-groups") else ()
-    texts = _resolve_groups(table, groups)
+    texts = _resolve_groups(table, groups, "tool.incamera.test.groups")
     return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != app)
 
 
@@ -64,11 +65,17 @@ def parse_requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[
     return texts
 
 
-def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:
     if not names:
         return ()
+    groups = find_table(table, "dependency-groups")
+    known = {canonicalize_name(group) for group in groups}
+    for name in names:
+        if canonicalize_name(name) not in known:
+            hint = did_you_mean(name, groups) or "groups are the keys of [dependency-groups]"
+            raise ConfigError(f'{where}: the project has no dependency group "{name}"', hint=hint)
     try:
-        texts = resolve_dependency_groups(dict(find_table(table, "dependency-groups")), *names)
+        texts = resolve_dependency_groups(dict(groups), *names)
     except ExceptionGroup as errors:
         raise ConfigError(f"dependency-groups: {errors.exceptions[0]}") from errors
     except (LookupError, ValueError, TypeError, InvalidRequirement) as error:

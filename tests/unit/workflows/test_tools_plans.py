@@ -52,7 +52,7 @@ def test_dependency_groups_name_the_requirements_of_tests(settings: str, wanted:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ('[tool.incamera.test]\ngroups = ["unit"]\n', "unit"),
+        ('[tool.incamera.test]\ngroups = ["unit"]\n', 'tool.incamera.test.groups: .* no dependency group "unit"'),
         ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "has a URL"),
     ],
 )
