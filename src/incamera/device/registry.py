@@ -115,9 +115,8 @@ def _is_ip_address(name: str) -> bool:
 def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
     if hint := did_you_mean(name, known):
         return hint
-    if known:
-        return "choose one of: " + ", ".join(known)
-    return "add one with `incamera device add NAME [USER@]HOST`, or name a Host of ~/.ssh/config"
+    add = f"add it with `incamera device add {name} [USER@]HOST`, or to ~/.ssh/config"
+    return f"choose one of: {', '.join(known)}; or {add}" if known else add
 
 
 def _parse_device(name: str, tables: Any, path: Path) -> Device:
@@ -126,7 +125,7 @@ def _parse_device(name: str, tables: Any, path: Path) -> Device:
     if not isinstance(tables, dict) or not isinstance(tables.get(SshAddress.route), dict):
         raise ConfigError(f"{where} is missing", hint=f"`incamera device add {name} [USER@]HOST` writes it")
     if unknown := [route for route in tables if route != SshAddress.route]:
-        raise ConfigError(f"{path}: [{name}.{unknown[0]}] is no known route to a device")
+        raise ConfigError(f"{path}: [{name}.{unknown[0]}] is not a known route to a device")
     try:
         return Device(name=name, address=SshAddress.from_table(tables[SshAddress.route]))
     except ValueError as error:

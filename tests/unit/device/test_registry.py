@@ -80,7 +80,7 @@ def test_name_of_other_characters_is_refused(name: str, tmp_path: Path) -> None:
         ('[a.ssh]\nhost = "x"\nport = "22"\n', r"\[a.ssh\]: port is not of the type int"),
         ('[a.ssh]\nhost = "x"\nother = 1\n', r"\[a.ssh\]: other is unknown"),
         ('[a]\nhost = "x"\n', r"\[a.ssh\] is missing"),
-        ('[a.ssh]\nhost = "x"\n[a.tin-cans]\n', r"\[a.tin-cans\] is no known route"),
+        ('[a.ssh]\nhost = "x"\n[a.tin-cans]\n', r"\[a.tin-cans\] is not a known route"),
         ("[", "Expected|Invalid|Unclosed"),
     ],
 )
