@@ -94,13 +94,13 @@ def test_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
         watch.save("app.py", app.format("first"))
         watch.await_("first edit 6")
         watch.await_("app.py: sent in")
-        assert b"started cold" not in watch.printed
+        assert b"instead of a fork" not in watch.printed
         watch.save("app.py", app.replace("print(", "print(("))
         watch.await_(f'File "{project}/app.py", line 2')
-        watch.await_("goes on")
+        watch.await_("the app keeps running unchanged")
         watch.save("app.py", 'raise ValueError("on purpose")\n')
         watch.await_(f'File "{project}/app.py", line 1')
-        watch.await_("the app has ended with 1")
+        watch.await_("the app has ended with exit code 1")
         watch.save("app.py", app.format("last"))
         watch.await_("last edit 6")
     assert traces(camera) == before
@@ -222,7 +222,7 @@ def test_second_host_is_refused_with_the_name_of_the_first(watch: Watch, incamer
     watch.await_("mine")
     second = incamera_process("run", "--watch", "--device", watch.camera.name, cwd=watch.project)
     assert second.code == 4
-    assert "holds the app with `incamera run --watch`" in second.err
+    assert "is running the app with `incamera run --watch`" in second.err
     assert "since" in second.err
     assert "--take-over" in second.err
     watch.save("app.py", f"print('still mine')\n{FOREVER}")

@@ -148,7 +148,7 @@ def test_error_for_a_camera_that_another_version_uses_names_both(
         assert f"incamera {__version__}, which speaks protocol 1" in done.err
         done = incamera_process("run", "--watch", "--device", camera.name, cwd=ours)
         assert done.code == 4
-        assert "holds the app with `incamera run --watch`" in done.err
+        assert "is running the app with `incamera run --watch`" in done.err
         assert theirs.process.poll() is None
         with watched(ours, camera, "--take-over") as watch:
             watch.await_("ours")

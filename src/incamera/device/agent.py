@@ -125,7 +125,9 @@ class Agent:
             text = self._error_text.decode("utf-8", "replace").strip()
             self._end(AgentError(f"the agent has ended{f': {text}' if text else ''}", kind="ended"))
         except (ValueError, KeyError, TypeError) as error:
-            self._end(AgentError(f"what the camera sends is not from an agent: {error}", kind=ErrorKind.PROTOCOL))
+            self._end(
+                AgentError(f"the camera's answer is not in the agent's protocol: {error}", kind=ErrorKind.PROTOCOL)
+            )
         except Exception as error:  # of the connection; or of *on_frame*, when our output cannot be written any more
             self._end(error)
 
@@ -168,7 +170,7 @@ def _encode(message: dict[str, Any], payload: bytes = b"") -> bytes:
     try:
         return encode(message, payload)
     except FrameError as error:
-        raise AgentError(f"the agent cannot be sent what it would refuse: {error}", kind=ErrorKind.REQUEST) from None
+        raise AgentError(f"cannot send the request to the agent: {error}", kind=ErrorKind.REQUEST) from None
 
 
 def _other_version(message: Mapping[str, Any]) -> AgentError:
@@ -177,8 +179,8 @@ def _other_version(message: Mapping[str, Any]) -> AgentError:
     return AgentError(
         f"the agent in the camera is {message.get('agent')} and speaks protocol {theirs}; "
         f"this is incamera {__version__}, which speaks protocol {PROTOCOL}",
-        hint="use the incamera here that the app was started with, which is newer, or start the app with this one"
+        hint="use the newer incamera on this computer, too, or start the app again with this older one"
         if newer
-        else "start the app again, with this incamera, which is newer",
+        else "start the app again with this incamera, which is newer",
         kind=ErrorKind.PROTOCOL,
     )

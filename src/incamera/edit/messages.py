@@ -38,10 +38,10 @@ def describe_end(message: Mapping[str, Any]) -> str:
         except ValueError:
             how = f"was ended by signal {number}"
     else:
-        how = f"has ended with {exit_code(message)}"
+        how = f"has ended with exit code {exit_code(message)}"
     details = [f"after {seconds:.1f} s"] if isinstance(seconds, int | float) else []
     details += [f"at most {format_bytes(int(peak))}"] if peak else []
-    details += [f"{format_count(int(killed), 'process')} that it left behind ended"] if killed else []
+    details += [f"ended {format_count(int(killed), 'process')} that it had left behind"] if killed else []
     return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
 
 
@@ -60,7 +60,7 @@ def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
     """Return what Python would print of the syntax error, with the path of the file here. The old app goes on."""
     file = wanted.get(refused.path)
     lines = [
-        f"{refused.path} is not Python yet, so nothing was changed in the camera",
+        f"{refused.path} has a syntax error, so nothing was changed in the camera",
         f'  File "{file.source if file else refused.path}", line {refused.line or 1}',
     ]
     if refused.text and refused.text.strip():

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Program, Terminal, Transport
     from incamera_agent.wire.frames import Frame
 
-_TOO_MUCH = "what is edited lies in the camera's RAM: make room there, or the change smaller, and save again"
+_TOO_MUCH = "edited files are kept in the camera's RAM: free some of it, or make the change smaller, and save again"
 
 
 class Outcome(StrEnum):
@@ -236,7 +236,9 @@ class EditSession:
         done, failed = answer.get("imports") or {}, answer.get("failed") or {}
         for name, reason in failed.items():
             last = str(reason).strip().splitlines()
-            self._reporter.warn(f"cannot import {name} beforehand: {last[-1] if last else 'it ended the process'}")
+            self._reporter.warn(
+                f"the fork server did not import {name}: {last[-1] if last else 'it ended the process'}"
+            )
         if done:
             size = format_bytes(int(answer.get("rss") or 0))
             self._reporter.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
@@ -288,7 +290,7 @@ class EditSession:
         return False
 
     def _describe_state(self) -> str:
-        return "the app goes on as it was" if self._app.run is not None else "waiting for changes"
+        return "the app keeps running unchanged" if self._app.run is not None else "waiting for changes"
 
     async def _start_or_reload(self) -> str | None:
         """Start the app, or have it load the new code. Returns what was done, None after reporting a failure."""
@@ -319,7 +321,8 @@ class EditSession:
             app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))
         await app.started()
         if not answer.message.get("warm", True):
-            self._reporter.info(f"started cold: {answer.message.get('cold_reason') or 'there is no fork server'}")
+            reason = answer.message.get("cold_reason") or "there is no fork server"
+            self._reporter.info(f"started a new Python instead of a fork: {reason}")
         return "running; waiting for changes" if self._runs == 1 else "restarted" if reloads else "started"
 
     def _start_fields(self, arguments: list[str]) -> dict[str, Any]:

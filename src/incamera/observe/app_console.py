@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HISTORY = 1000
 _STACKS = "stacks()"
-HELP = f"Ctrl-D leaves, and the app goes on; {_STACKS} shows what its threads do"
+HELP = f"Ctrl-D leaves the console, the app keeps running; {_STACKS} shows what its threads are doing"
 
 
 class Prompt:

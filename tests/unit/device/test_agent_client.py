@@ -92,7 +92,7 @@ def test_bytes_that_are_no_frame_end_the_connection_with_an_error(noise: bytes) 
     peer = Peer(lambda frame: [noise])
 
     async def conversation(agent: Agent) -> None:
-        with pytest.raises(AgentError, match="not from an agent") as caught:
+        with pytest.raises(AgentError, match="not in the agent's protocol") as caught:
             await agent.hello()
         assert caught.value.kind == "protocol"
         with pytest.raises(AgentError):  # and it stays over

@@ -35,12 +35,12 @@ def test_an_ended_app_is_reported_and_starts_again_after_a_change(edit_loop: Cal
     loop = edit_loop()
     loop.save("app.py", "import sys\nsys.exit(7)\n")
     loop.start()
-    loop.await_("the app has ended with 7")
+    loop.await_("the app has ended with exit code 7")
     loop.save("app.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     loop.await_("was ended by SIGKILL")
     loop.save("app.py", 'raise ValueError("wrong")\n')
     loop.await_("ValueError: wrong")
-    loop.await_("the app has ended with 1")
+    loop.await_("the app has ended with exit code 1")
     assert loop.codes == [7, 137, 1]
 
 

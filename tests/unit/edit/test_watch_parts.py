@@ -154,12 +154,12 @@ def test_messages_for_an_update_and_for_an_ended_run() -> None:
     assert describe_update(Changes(("a.py", "b.py"), ("c.py",)), "started", 0, 0).startswith("a.py and 2 more: ")
     ended = {"code": None, "signal": 9, "seconds": 2.0, "peak": 20_000_000, "killed": 1, "reason": None}
     assert describe_end(ended) == (
-        "the app was ended by SIGKILL (after 2.0 s, at most 20.0 MB, 1 process that it left behind ended); "
+        "the app was ended by SIGKILL (after 2.0 s, at most 20.0 MB, ended 1 process that it had left behind); "
         "waiting for changes"
     )
     assert "memory limit" in describe_end({**ended, "reason": "memory-limit"})
     assert "no memory left" in describe_end({**ended, "reason": "out-of-memory"})
-    assert "has ended with 3" in describe_end({"code": 3, "signal": None})
+    assert "has ended with exit code 3" in describe_end({"code": 3, "signal": None})
 
 
 def test_a_busy_app_is_reported_with_its_user_and_time() -> None:

@@ -151,9 +151,9 @@ class Agent:
                 self._folder.acquire(self._user, self._command, take_over=self._wants_take_over)
             except Busy as busy:
                 owner = public_owner(busy.owner)
-                text = f"{owner['user']} holds the app with `{owner['command']}`"
+                text = f"{owner['user']} is running the app with `{owner['command']}`"
                 error = {"type": Answer.ERROR, "kind": ErrorKind.BUSY, "message": text, "owner": owner}
-                connection.answer(message, {**error, "hint": "add --take-over to end that"})
+                connection.answer(message, {**error, "hint": "add --take-over to end it"})
                 self._drop(connection, EXIT_BUSY)
                 return
             self._acquired = True

@@ -77,7 +77,7 @@ class Supervisor:
             if run.pid:
                 run.stop(LEAVE_GRACE_SECONDS)
             else:
-                self._fail_start(run, "the agent leaves")
+                self._fail_start(run, "the agent is ending")
         self._call_if_idle()
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class Supervisor:
 
     def _start(self, request: Message, answer: Message) -> None:
         if self.leaving:
-            raise RequestError(ErrorKind.START, "the agent leaves")
+            raise RequestError(ErrorKind.START, "the agent is ending")
         name = request["run"]
         environment = dict(request["environment"])
         if request["terminal"]:
