@@ -38,7 +38,7 @@ def _run(arguments: list[str]) -> int:
             console.error(error)
             return error.exit_code
         except KeyboardInterrupt:
-            console.info("interrupted; nothing half-made was kept")
+            console.info("interrupted; no incomplete files were kept")
             return INTERRUPTED
         except OutputClosed:
             raise

@@ -75,7 +75,7 @@ def test_a_broken_pipe_to_somebody_else_is_a_bug_too(outcome: list[Any], capsys:
 def test_ctrl_c(outcome: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     outcome.append(KeyboardInterrupt())
     assert main(["store", "path"]) == INTERRUPTED
-    assert capsys.readouterr().err == "interrupted; nothing half-made was kept\n"
+    assert capsys.readouterr().err == "interrupted; no incomplete files were kept\n"
 
 
 def test_ctrl_c_before_the_command_has_begun(

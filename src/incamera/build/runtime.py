@@ -150,6 +150,6 @@ def _require_complete(missing: Sequence[Missing]) -> None:
     if needed:
         listed = ", ".join(f"{item.needs} (for {item.file})" for item in needed[:5])
         raise BuildError(
-            f"no package of the lock has {listed}",
+            f"no package in the lockfile has {listed}",
             hint="add the Debian package that has it to debs in [tool.incamera]",
         )

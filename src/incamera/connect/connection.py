@@ -64,7 +64,8 @@ class Connection:
         architecture = Architecture.from_machine(self.facts.architecture)
         if architecture is None:
             raise DeviceUnsuitable(
-                f"{self.device} is a {self.facts.architecture} machine", hint="cameras are " + " or ".join(Architecture)
+                f"{self.device} is a {self.facts.architecture} machine",
+                hint="incamera supports " + " and ".join(Architecture),
             )
         return architecture
 

@@ -114,7 +114,7 @@ def apply_deploy(
     if plan.remount:
         done = allow_exec(session, connection.ensure_guard(), place)
         if done.error:
-            raise DeviceError(f"cannot let programs run in {place} on {session.device}: {done.problem}")
+            raise DeviceError(f"cannot allow programs to run in {place} on {session.device}: {done.problem}")
         step.note(f"remounted {place} exec")
     route = Route(place=place, owner=local_owner(), take_over=request.take_over, verify=request.verify)
     waits = 0

@@ -67,7 +67,7 @@ def check_architecture(facts: DeviceFacts, wanted: Architecture, *, device: str)
     if actual is None:
         raise DeviceUnsuitable(
             f"{device} is a {facts.architecture} machine, the bundle is for {wanted}",
-            hint="cameras are " + " or ".join(Architecture),
+            hint="incamera supports " + " and ".join(Architecture),
         )
     raise DeviceUnsuitable(
         f"{device} is {actual}, the bundle is for {wanted}",
@@ -116,7 +116,7 @@ def plan_deploy(
     detail = "; ".join(reasons)
     if not any(place.writable and (place.executable or _can_remount(facts, place)) for place in places):
         raise DeviceUnsuitable(
-            f"no place on {device} lets programs run: {detail}",
+            f"no place on {device} allows programs to run: {detail}",
             hint="as root on AXIS OS 11 or older, type in the camera: mount -o remount,exec PLACE; "
             "on later versions only an installed .eap can run",
         )
@@ -130,20 +130,24 @@ def plan_deploy(
 def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> str:
     """Return in a few words what *place* can be used for, as `device info` shows it."""
     if fault := _find_fault(place):
-        return f"of no use: {fault}"
+        return f"cannot be used: {fault}"
     if not place.executable:
         if Form.squashfs in forms and place.kind in _FORMS:
             return "runs bundles as one mounted file, though it is noexec"
         if place.kind in _FORMS and Form.archive in forms:
             return "keeps bundles; they run unpacked in RAM, since it is noexec"
         if _can_remount(facts, place):
-            return "runs bundles once remounted exec, which --to does"
+            return "runs bundles after a remount with exec, which --to does"
         return "data only: noexec"
     if place.kind in _FORMS:
         return "runs bundles as one mounted file" if Form.squashfs in forms else "runs bundles"
     if place.ram:
         room = min(_spare_memory(facts), _spare_memory(facts) if place.free is None else place.free)
-        return f"runs bundles up to {format_bytes(room)}" if room > 0 else "of no use: the camera needs its RAM itself"
+        return (
+            f"runs bundles up to {format_bytes(room)}"
+            if room > 0
+            else "cannot be used: the camera needs its RAM itself"
+        )
     return "runs bundles"
 
 

@@ -36,7 +36,7 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
             return _no_room(transport, place)
         case ExitCode.damaged if "No space" not in message:
             return DeviceError(
-                f"the bundle did not arrive whole on {device}: {message.splitlines()[-1] if message else ''}",
+                f"the bundle did not arrive complete on {device}: {message.splitlines()[-1] if message else ''}",
                 hint="deploy again: only what is missing is sent. What ran before is untouched",
             )
         case ExitCode.busy:
@@ -45,7 +45,7 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
                 hint="wait and deploy again, or end the other one with --take-over",
             )
         case ExitCode.taken:
-            hint = "have it removed there. incamera would run the programs in it, and write to it"
+            hint = "have its owner or root remove it there: incamera runs programs from that path and writes to it"
             return DeviceError(f"{message} on {device}", hint=hint)
         case ExitCode.read_only:
             return DeviceUnsuitable(
@@ -74,7 +74,7 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
         case ExitCode.cannot_execute | ExitCode.no_guard:
             return DeviceUnsuitable(
                 f"programs in {place} on {device} cannot be executed{f': {message}' if message else ''}",
-                hint="is it mounted noexec, or has the device another architecture? `incamera device info` shows both",
+                hint="is it mounted noexec, or does the architecture differ? `incamera device info` shows both",
             )
     if code in _ENDED:
         return DeviceError(

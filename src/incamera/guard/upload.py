@@ -113,8 +113,8 @@ class Upload:
             received = await self._receive(shipment, activate)
         if received.image_missing:
             raise DeviceError(
-                f"the runtime that was brought to {self._transport.device} is not there any more",
-                hint="does somebody else deploy to it, or delete files there? then deploy again",
+                f"the runtime that was sent to {self._transport.device} has been removed there",
+                hint="another deploy, or somebody who deletes files there, may have removed it. Deploy again",
             )
         return received.root
 

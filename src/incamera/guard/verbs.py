@@ -68,7 +68,7 @@ def unmount(session: Session, guard: str, target: str) -> Mounted:
 def allow_exec(session: Session, guard: str, folder: str) -> Mounted:
     """Let programs run in *folder*, which is mounted noexec, until it is mounted again. Raises DeviceError."""
     program = Program((guard, Verb.allow_exec, folder))
-    return _require(session, program, Mounted, f"let programs run in {folder}", _MOUNT_SECONDS)
+    return _require(session, program, Mounted, f"allow programs to run in {folder}", _MOUNT_SECONDS)
 
 
 def list_processes(session: Session, guard: str) -> Sample:

@@ -248,7 +248,7 @@ def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:
         if not _DEB.fullmatch(name):
             raise ConfigError(
                 f'tool.incamera.debs: "{name}" cannot be the name of a Debian package',
-                hint="such names consist of small letters, digits, +, - and ., like libgl1",
+                hint="such names consist of lower-case letters, digits, +, - and ., like libgl1",
             )
     return names
 

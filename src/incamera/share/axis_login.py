@@ -21,7 +21,8 @@ def open_api(http: Http, url: str, login: Login) -> NetworkShareApi:
     parts = urlsplit(url)
     if "@" in parts.netloc:  # messages print the address
         raise UsageError(
-            "the camera's address has a login in it", hint="give user and password by --api-user, --api-password-file"
+            "the camera's address has a login in it",
+            hint="give user and password with --api-user and --api-password-file",
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(

@@ -180,7 +180,7 @@ def _private_folder(share: Share) -> Iterator[Path]:
     status = base.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or base.is_symlink():
         raise StoreError(
-            f"{base} can be read by other users, or belongs to one",
+            f"{base} can be read by other users, or belongs to another user",
             hint="remove it, or set TMPDIR to another folder for temporary files",
         )
     _prune(base)

@@ -85,7 +85,7 @@ def plan_smb(share: Share, tools: Path, host: Host, folder: Path) -> ServerPlan:
         account = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         raise StoreError(
-            f"the user with the number {os.getuid()} has no name on this computer, and Samba needs one",
+            f"the user ID {os.getuid()} has no name on this computer, and Samba needs one",
             hint="add a line for that user to /etc/passwd",
         ) from None
     # The time of the password's last change. With 0, Samba would ask the user to change it.

@@ -71,7 +71,7 @@ def build_wheel(
         for dropped in folder.dropped:
             build.warn(f"left out {dropped}: a folder or an option of this computer")
         for wanted in refusals.wanted:
-            build.warn(f"the build wanted to download {wanted}; it went on without")
+            build.warn(f"the build tried to download {wanted}, which is refused, and continued without it")
         wheel = require_wheel(wheels, name, system.backend)
         check_wheel(wheel, toolchain.target)
         remove_build_path(wheel, folder.root)
@@ -185,8 +185,9 @@ class _Builder:
             return ToolFailed(str(failure), hint=failure.hint, tail=tail)
         wanted = ", ".join(self._refusals.wanted)
         return ToolFailed(
-            f"{failure}: it wanted to download {wanted}, and builds may not download",
-            hint=failure.hint or "add a -dev package that has what the build looks for, or set the build to do without",
+            f"{failure}: it tried to download {wanted}, and builds may not download",
+            hint=failure.hint
+            or "add a -dev package that has what the build looks for, or switch it off in the build's settings",
             tail=tail,
         )
 

@@ -124,8 +124,9 @@ def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:
     return DeviceRefused(
         f"{shown.device} shows another host key than before: {shown.algorithm} {shown.fingerprint}, "
         f"but known is {before}",
-        hint="a factory default or another camera at this address explains it; else someone may be in between. "
-        f"If it is right, remove that line (ssh-keygen -R '{shown.address}' -f FILE does it) and connect again",
+        hint="a factory reset, or another camera at this address, changes the key; otherwise another machine may be "
+        f"answering. If the new key is right, remove that line (ssh-keygen -R '{shown.address}' -f FILE does it) and "
+        "connect again",
     )
 
 

@@ -101,7 +101,7 @@ async def _get_archive(transport: Transport, paths: Sequence[str], *, limit: int
     except tarfile.TarError as error:
         raise DeviceError(
             f"cannot read files of {transport.device}: {_last_line(result) or error}",
-            hint="`tar` there ended early: try again, and look whether the device has memory left",
+            hint="`tar` on the device ended early: try again, and check that the device has free memory",
         ) from error
     return {path: files[normal] for path in paths if (normal := os.path.normpath(path)) in files}
 

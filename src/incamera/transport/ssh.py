@@ -144,7 +144,7 @@ def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: flo
             raise checker.refusal from error
         hint = None
         if isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
-            hint = "it may have lost the kind of host key that is known of it, as after a factory default"
+            hint = "after a factory reset, it may have another kind of host key: remove the old key from known_hosts"
         raise DeviceRefused(f"cannot agree with {where} on a secure connection: {error.reason}", hint=hint) from error
     except asyncssh.PermissionDenied as error:
         raise DeviceRefused(
@@ -156,7 +156,7 @@ def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: flo
     except socket.gaierror as error:
         raise DeviceUnreachable(
             f"there is no host called {host}",
-            hint="known are the devices of `incamera device list`, the hosts of ~/.ssh/config, and addresses",
+            hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)

@@ -190,7 +190,7 @@ def _translating_errors(device: Device) -> Iterator[None]:
         yield
     except asyncssh.ChannelOpenError as error:
         if "closed" not in error.reason.lower():
-            raise DeviceError(f"{device} opens no further channel: {error.reason}") from error
+            raise DeviceError(f"{device} refuses another channel of the connection: {error.reason}") from error
         raise _lost(device) from error
     except (asyncssh.Error, OSError) as error:
         raise _lost(device) from error
@@ -199,5 +199,5 @@ def _translating_errors(device: Device) -> Iterator[None]:
 def _lost(device: Device) -> ConnectionLost:
     return ConnectionLost(
         f"the connection to {device} was lost",
-        hint="has it restarted, or left the network? what ran there over this connection is ended by its guard",
+        hint="has it restarted, or left the network? In the camera, the guard ends what this connection was running",
     )

@@ -24,7 +24,7 @@ _DAMAGED = (
     RuntimeError,
     ValueError,
 )
-_HINT = "the package index has it like this: report it to its publisher, and choose another version"
+_HINT = "the file is damaged on the package index, too: report it to its publisher, and choose another version"
 
 
 @contextmanager

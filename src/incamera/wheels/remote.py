@@ -74,7 +74,7 @@ def _read_wheel(stream: BinaryIO | _RemoteFile, filename: str) -> bytes:
             name = canonicalize_name(filename.partition("-")[0])
             infos = [info for info in infos if canonicalize_name(info.filename.partition("-")[0]) == name]
         if len(infos) != 1:
-            raise BuildError(f"{filename} is no wheel: it has no METADATA, or several")
+            raise BuildError(f"{filename} is not a wheel: it has no METADATA, or several")
         return _read_member(archive, infos[0], filename)
 
 

@@ -81,7 +81,7 @@ def require_distribution(lock: Lock, name: str) -> LockedDistribution:
         return found
     names = [item.name for item in lock.distributions]
     hint = did_you_mean(name, names) or "packages in the lock: " + (", ".join(names) or "none")
-    raise UsageError(f"{name} is not in the lock for {lock.target}", hint=hint)
+    raise UsageError(f"{name} is not in the lockfile for {lock.target}", hint=hint)
 
 
 def preferences(lock: Lock | None) -> Mapping[str, tuple[str, str]]:

@@ -88,7 +88,7 @@ def test_error_when_no_place_lets_programs_run(tmp_path: Path, incamera: Run, ca
     inside(camera, NOEXEC)
     try:
         done = incamera("deploy", "-C", project, "--device", camera.name)
-        assert_error(done, 4, "no place on .* lets programs run", "/tmp is mounted noexec", "remount,exec")
+        assert_error(done, 4, "no place on .* allows programs to run", "/tmp is mounted noexec", "remount,exec")
         facts = json.loads(incamera("device", "info", camera.name, "--json").out)["facts"]
         assert not any(place["executable"] for place in facts["places"])
     finally:

@@ -47,7 +47,7 @@ def test_error_for_a_read_only_card_names_it(incamera: Run, project: Path, camer
     try:
         assert_error(incamera(*words), 4, f"{CARD} is mounted read-only")
         verdict = incamera("device", "info", "--no-speed", camera.name).out
-        assert re.search(rf"sdcard +{CARD} .*of no use: is mounted read-only", verdict)
+        assert re.search(rf"sdcard +{CARD} .*cannot be used: is mounted read-only", verdict)
     finally:
         inside(camera, f"mount -o remount,rw {CARD}")
     assert incamera(*words).code == 0

@@ -103,7 +103,7 @@ def test_missing_space_is_an_error_before_anything_is_sent(session: Session, gua
 
 def test_bundle_that_changes_while_it_is_sent_is_refused(session: Session, guard: Guard, shipment: Shipment) -> None:
     (shipment.root / "lib" / "3.py").write_bytes(os.urandom(40_000))
-    with pytest.raises(DeviceError, match="did not arrive whole"):
+    with pytest.raises(DeviceError, match="did not arrive complete"):
         deploy(session, shipment, guard)
 
 

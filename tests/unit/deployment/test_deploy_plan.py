@@ -159,7 +159,7 @@ def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
 
 def test_device_with_noexec_places_only_is_refused() -> None:
     places = tuple(replace(place, executable=False) for place in (RAM, FLASH))
-    with pytest.raises(DeviceUnsuitable, match="no place on cam lets programs run") as caught:
+    with pytest.raises(DeviceUnsuitable, match="no place on cam allows programs to run") as caught:
         decide(replace(FACTS, places=places))
     assert "remount,exec" in str(caught.value.hint)
 
@@ -170,7 +170,7 @@ def test_verdict_says_what_a_place_is_good_for() -> None:
     assert find_verdict(FACTS, RAM, every).startswith("runs bundles up to 1")
     assert find_verdict(FACTS, FLASH, few) == "runs bundles"
     assert "one mounted file" in find_verdict(FACTS, noexec, every)
-    assert "remounted exec" in find_verdict(FACTS, noexec, few)
+    assert "remount with exec" in find_verdict(FACTS, noexec, few)
     assert find_verdict(replace(FACTS, user="nobody"), noexec, few) == "data only: noexec"
     assert "read-only" in find_verdict(FACTS, replace(CARD, flags=("ro",)), every)
 

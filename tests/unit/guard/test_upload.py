@@ -90,7 +90,7 @@ def test_runtime_that_goes_away_is_brought_twice(
     image = ShippedImage(form=Form.tree, file="0" * 64, path=bundle, size=0, entries=entries)
     # The arguments: receive, the folder of apps, the app's name. The runtime's is .images.
     missing = f"echo . >>{tmp_path}/asked; exit {ExitCode.image_missing:d}"
-    with pytest.raises(DeviceError, match="is not there any more"):
+    with pytest.raises(DeviceError, match="has been removed there"):
         deploy_with(f"case $3 in .images) {say(COMPLETE)};; *) {missing};; esac", image)
     assert len((tmp_path / "asked").read_text().splitlines()) == 3
 
@@ -116,7 +116,7 @@ def test_many_errors_of_the_guard_do_not_block_it(deploy_with: Callable[..., Dep
     flood = (
         "i=0; while [ $i -lt 4000 ]; do echo 'tar: a file that cannot be unpacked, in many words' >&2; i=$((i+1)); done"
     )
-    with pytest.raises(DeviceError, match="did not arrive whole on cam: at last"):
+    with pytest.raises(DeviceError, match="did not arrive complete on cam: at last"):
         deploy_with(f"{say(WANTED)}\n{flood}; cat >/dev/null; echo at last >&2; exit {ExitCode.damaged:d}")
 
 

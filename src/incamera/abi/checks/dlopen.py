@@ -53,7 +53,7 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
                     file=where,
                     needs=call.name,
                     provides=f"nothing of that name {process.name}",
-                    remedy="name the Debian package that brings it in debs of [tool.incamera]",
+                    remedy="add the Debian package that has it to debs in [tool.incamera]",
                 )
             )
     limits = []

@@ -228,7 +228,7 @@ def find_private_copies(loads: Sequence[Load]) -> Iterator[Finding]:
                             file=user.path,
                             needs=f"{max(lacking, key=parse_version)} of {found.path}",
                             provides=f"{other.path}, if that is loaded first",
-                            remedy=f"bundle one {name} for both, the newer",
+                            remedy=f"use one {name} for both, the newer one",
                         )
 
 
@@ -256,5 +256,5 @@ def find_two_major_versions(loads: Sequence[Load]) -> Iterator[Finding]:
                     file=load.root.path,
                     needs=" and ".join(found),
                     provides="one process, in which functions of one may get data of the other",
-                    remedy="use builds of all its libraries that need the same one of these",
+                    remedy="use libraries that were all built with the same one of these",
                 )
