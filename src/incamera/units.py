@@ -30,8 +30,10 @@ def format_bytes(count: int) -> str:
 
 
 def format_count(number: int, thing: str) -> str:
-    """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`, `2 processes`."""
+    if number == 1:
+        return f"{number} {thing}"
+    return f"{number} {thing}{'es' if thing.endswith('s') else 's'}"
 
 
 def printable(text: str) -> str:

@@ -115,7 +115,7 @@ def test_kept_object_survives_an_edit(watch: Watch) -> None:
     watch.save("app.py", app.format("before"))
     watch.await_("before")
     watch.save("app.py", app.format("after"))
-    watch.await_("stream kept")
+    watch.await_("kept: stream")
     watch.await_("after")
     before, after = (re.search(rb"%s (\d+ \w+)" % word, watch.command.out) for word in (b"before", b"after"))
     assert before is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_target_option
 from incamera.errors import UsageError
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -79,7 +80,7 @@ def _lock(
     for path, lock, changes in results:
         counts = Counter(item.source for item in lock.distributions)
         counted = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
-        counted = f"{len(lock.distributions)} distributions ({counted}), " if counted else ""
+        counted = f"{format_count(len(lock.distributions), 'distribution')} ({counted}), " if counted else ""
         console.print(f"{path.name}: {counted}{len(lock.debs)} debs, {len(changes) or 'none'} changed")
         for line in changes:
             console.print(f"  {line}")

@@ -315,7 +315,7 @@ class EditSession:
         self._failed = False
         if answer.type == Answer.RELOADED:
             kept = answer.message.get("kept") or []
-            return "reloaded" + (f", {', '.join(kept)} kept" if kept else "")
+            return "reloaded" + (f" (kept: {', '.join(kept)})" if kept else "")
         self._ended.clear()
         if answer.type == Answer.RESTARTED:
             app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))

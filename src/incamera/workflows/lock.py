@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.lockfile import describe_changes, find_lock, load_lock, lock_path, write_lock
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -91,4 +92,4 @@ def preferences(lock: Lock | None) -> Mapping[str, tuple[str, str]]:
 
 def _count(lock: Lock) -> str:
     files = sum(item.file is not None for item in lock.distributions)
-    return f"{len(lock.debs)} debs" + (f" and {files} distributions" if files else "")
+    return f"{len(lock.debs)} debs" + (f" and {format_count(files, 'distribution')}" if files else "")

@@ -26,7 +26,7 @@ def test_kept_objects_survive_a_reload(edit_loop: Callable[..., Loop]) -> None:
     loop.await_("first")
     loop.save("app.py", app.format("second"))
     loop.await_("second")
-    loop.await_("stream kept")
+    loop.await_("kept: stream")
     first, second = loop.out.decode().splitlines()
     assert first.split()[1:] == second.split()[1:]
 

@@ -158,6 +158,7 @@ def test_messages_for_an_update_and_for_an_ended_run() -> None:
         "waiting for changes"
     )
     assert "memory limit" in describe_end({**ended, "reason": "memory-limit"})
+    assert "ended 2 processes that it" in describe_end({**ended, "killed": 2})
     assert "no memory left" in describe_end({**ended, "reason": "out-of-memory"})
     assert "has ended with exit code 3" in describe_end({"code": 3, "signal": None})
 
