@@ -44,8 +44,8 @@ test-unit: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/slow $(PYTEST_ARGS)
 
-# The index of the tests has the files of tests/integration/pins.toml alone. This records them anew, in hours and with an
-# empty store: what all tests fetch today. PYTEST_ARGS="tests/integration/test_lock.py" adds what that file's tests fetch.
+# The tests' package index has only the files of tests/integration/pins.toml. This target records them again, with an
+# empty store: the files that all tests fetch today. It takes hours. PYTEST_ARGS="tests/integration/test_lock.py" adds what that file's tests fetch.
 test-pins: $(VENV)/.installed-dev
 	rm -rf .incamera/pins-store
 	INCAMERA_TEST_INDEX=$(if $(PYTEST_ARGS),add,record) INCAMERA_TEST_STORE=$(CURDIR)/.incamera/pins-store \
