@@ -28,20 +28,20 @@ _FORMS = {
 }
 _REASONS = {
     Kind.ram: "RAM: fast, and spares the flash; empty after a restart",
-    Kind.package: "flash, where apps live",
+    Kind.package: "flash, where AXIS OS keeps apps",
     Kind.sdcard: "the SD card",
     Kind.share: "the network share",
     Kind.home: "the home folder: no other place fits",
 }
 _ABSENT = {
-    Kind.ram: "no folder in RAM that it shows to this login",
+    Kind.ram: "no folder in RAM that this login can see",
     Kind.package: "no folder for packages",
     Kind.sdcard: "no SD card: nothing is mounted there",
     Kind.share: "no network share: nothing is mounted there",
 }
 _REMEDIES = {
-    Kind.sdcard: "insert one and have the camera mount it, or leave out --to",
-    Kind.share: "`incamera share attach` has the camera mount one; or leave out --to",
+    Kind.sdcard: "insert a card and mount it on the camera, or leave out --to",
+    Kind.share: "mount one with `incamera share attach`, or leave out --to",
 }
 
 

@@ -109,7 +109,7 @@ class Attached:
             except KeyboardInterrupt:
                 if interrupted:
                     self._session.call(self._leave(task))
-                    self._on_news("it goes on in the app; the console waits for it no more")
+                    self._on_news("the evaluation continues in the app; the console no longer waits for it")
                     return False
                 interrupted = True
 
@@ -207,7 +207,7 @@ class Attached:
             try:
                 await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
                 if not asked.done():
-                    raise AgentError("the app has ended meanwhile", kind=ErrorKind.NO_RUN)
+                    raise AgentError("the app has ended", kind=ErrorKind.NO_RUN)
                 return asked.result()
             except AgentError as error:
                 if error.kind != ErrorKind.NO_RUN or attempt == 2 or not asked.done():
@@ -234,7 +234,7 @@ class Attached:
             self._following = asyncio.create_task(self._follow())
         elif frame.type == Answer.RELOADED:
             kept: Sequence[str] = frame.message.get("kept", ())
-            self._on_news("the app was loaded again" + (f", with {', '.join(kept)} kept" if kept else ""))
+            self._on_news("the app was reloaded" + (f" (kept: {', '.join(kept)})" if kept else ""))
 
     async def _show(self, data: bytes) -> None:
         if self.output_filter is not None:

@@ -181,7 +181,7 @@ def test_second_ctrl_c_leaves_code_that_blocks_to_the_app(agent: AgentProcess, c
         interrupted: Any = Interrupted(session, 2, wait_until_blocked)
         attached = Attached(interrupted, str(guard), target, output=output, on_news=news.append, on_end=lambda: None)
         assert attached.evaluate(blocking) is False
-        assert "goes on in the app" in news[0]
+        assert "continues in the app" in news[0]
         assert attached.evaluate("count") is False
         assert os.read(shown, 100) == b"3\n"
         before = len(list(threads.iterdir()))

@@ -90,7 +90,7 @@ class Consoles:
         for number, (connection, other, request) in list(self._stacks_requests.items()):
             if other is run:
                 del self._stacks_requests[number]
-                connection.answer_error(request, ErrorKind.NO_RUN, "the app has ended meanwhile")
+                connection.answer_error(request, ErrorKind.NO_RUN, "the app has ended")
 
     def on_event(self, run: Run, event: Message) -> None:
         """Send *event* to the clients attached to *run*, or to a former run of its name. The host has it already."""
