@@ -57,4 +57,4 @@ def explain_passed_over(item: Resolved, finder: CandidateFinder, project: Projec
             else:
                 yield f"{source}: {newest} does not fit the other distributions"
         else:
-            yield f"{source}: {', '.join(map(str, versions[:3]))} will not do for {specifier}"
+            yield f"{source}: {', '.join(map(str, versions[:3]))} does not satisfy {specifier}"

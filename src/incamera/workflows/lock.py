@@ -81,7 +81,7 @@ def require_distribution(lock: Lock, name: str) -> LockedDistribution:
     if found := lock.find(name):
         return found
     names = [item.name for item in lock.distributions]
-    hint = did_you_mean(name, names) or "packages in the lock: " + (", ".join(names) or "none")
+    hint = did_you_mean(name, names) or "packages in the lockfile: " + (", ".join(names) or "none")
     raise UsageError(f"{name} is not in the lockfile for {lock.target}", hint=hint)
 
 

@@ -258,4 +258,6 @@ def test_output_that_is_not_an_agents_is_a_clear_error(edit_loop: Callable[..., 
     loop.start()
     error = loop.finish()
     assert isinstance(error, AgentError)
-    assert {"protocol": "protocol 9", "noise": "not in the agent's protocol", "nothing": "no such module"}[how] in str(error)
+    assert {"protocol": "protocol 9", "noise": "not in the agent's protocol", "nothing": "no such module"}[how] in str(
+        error
+    )

@@ -20,14 +20,14 @@ def find_cold_reason(arguments: List[str], environment: Mapping[str, Optional[st
     """Return why a fork cannot do what `python3 ARGUMENTS` does in *folder*, or None when it can. Raises OSError."""
     early = find_early_variable(environment)
     if early is not None:
-        return f"{early} counts only when Python starts"
+        return f"{early} takes effect only when Python starts"
     _unbuffered, rest = split_options(arguments)
     if not rest:
         return "it is an interactive Python"
     if rest[0] in ("-m", "-c"):
         return None if len(rest) > 1 else f"{rest[0]} has no argument"
     if rest[0].startswith("-"):
-        return f"{rest[0]} counts only when Python starts"
+        return f"{rest[0]} takes effect only when Python starts"
     if not os.path.isfile(os.path.join(folder, rest[0])):
         return f"{rest[0]} is not a file"
     with open(os.path.join(folder, rest[0]), "rb") as stream:

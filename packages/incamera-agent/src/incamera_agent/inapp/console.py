@@ -78,7 +78,7 @@ class Console(code.InteractiveInterpreter):
             super().runcode(code)
         except SystemExit:
             self._error = "SystemExit"
-            self.write("the app goes on; leave the console with Ctrl-D\n")
+            self.write("the app keeps running; leave the console with Ctrl-D\n")
 
     # The thread
 

@@ -156,7 +156,7 @@ class LiveFolder:
 
         unfinished = [path for path, file in staged.items() if file.descriptor >= 0]
         if broken is not None or unfinished:
-            give_up(_make_error(ErrorKind.PUT, broken or f"{unfinished[0]} has not arrived whole"))
+            give_up(_make_error(ErrorKind.PUT, broken or f"{unfinished[0]} did not arrive completely"))
             return None
         sources = [path for path in staged if path.endswith(".py")]
         if not sources:
