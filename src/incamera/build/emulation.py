@@ -56,6 +56,7 @@ def warn_of_emulation(context: Context, name: str, source: Path, target: Target)
     """Warn that *name* is built under emulation, and how long that takes; its sdist is unpacked in *source*."""
     minutes = max(1, round(estimate_seconds(source) / 60))
     context.reporter.warn(
-        f"{name} is built under emulation for {target}, because it can't be cross-built or because you chose that. The compiler "
-        f"runs under emulation, too, about {TIMES_SLOWER} times slower: this takes roughly {minutes} min, once"
+        f"{name} is built under emulation for {target}, because it can't be cross-built or because you chose "
+        f"that. The compiler runs under emulation, too, about {TIMES_SLOWER} times slower: this takes roughly "
+        f"{minutes} min, once"
     )

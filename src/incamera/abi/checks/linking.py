@@ -145,7 +145,7 @@ def _version_finding(
     conflict = other is not None and other is not found and all(version in other.facts.defines for version in missing)
     if conflict:
         both = "the bundle's and the camera's" if not found.camera else "the camera's and the bundle's"
-        remedy = f"use a {library} that has the versions of both, or leave it out of the bundle: {both} cannot share a process"
+        remedy = f"use a {library} with the versions of both, or none in the bundle: {both} cannot share a process"
     elif item.camera:
         remedy = f"leave {library} out of the bundle, so that the camera's own is used"
     elif found.camera and found.facts.soname in process.policy.api:
