@@ -7,12 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from incamera.connect.attached import find_host_folder
 from incamera.share.mounts import PLACE
 from incamera.share.settings import ShareSettings
-from incamera.share.values import Protocol
 from incamera.workflows.share import add_share, attach, detach, forget_share
 
 from ...waiting import wait_until
@@ -22,6 +19,7 @@ from .conftest import NAME, as_root, mount, nfs_share, serve
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.share.values import Share
     from incamera.virtual.camera import VirtualCamera
 
     from ..command import Finished
@@ -66,26 +64,41 @@ def test_camera_mounts_an_nfs_share(context: Context, camera: VirtualCamera, tmp
         detach(context, camera.name)
 
 
-@pytest.mark.parametrize("protocol", [Protocol.smb, pytest.param(Protocol.nfs, marks=as_root)])
 def test_bundle_runs_from_the_share(
-    context: Context,
-    camera: VirtualCamera,
-    protocol: Protocol,
-    tmp_path: Path,
-    incamera: Callable[..., Finished],
+    context: Context, camera: VirtualCamera, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:
     """Sent by this computer into its own folder, started in the camera from its mount."""
     folder = tmp_path / "served"
-    project = write_project(tmp_path / "ashore", app="print('runs')\n", name="ashore")
+    with serve(context, folder) as share:
+        run_from_share(context, camera, share, folder, incamera)
+
+
+@as_root
+def test_deploy_does_not_wait_for_the_server_of_an_earlier_share(
+    context: Context, camera: VirtualCamera, tmp_path: Path, incamera: Callable[..., Finished]
+) -> None:
+    """The image that was mounted from the earlier share is the last that uses it; unmounting it asks the server."""
+    with nfs_share(context, tmp_path / "exported") as share:
+        run_from_share(context, camera, share, tmp_path / "exported", incamera)
+    with serve(context, tmp_path / "served") as share:
+        run_from_share(context, camera, share, tmp_path / "served", incamera)
+
+
+def run_from_share(
+    context: Context, camera: VirtualCamera, share: Share, folder: Path, incamera: Callable[..., Finished]
+) -> None:
+    """Have *camera* mount *share*, deploy an app into its *folder* on this computer, run it, and unmount the share."""
+    project = folder.parent / "ashore"
+    if not project.exists():
+        write_project(project, app="print('runs')\n", name="ashore")
     words = ("--to", "share", "--device", camera.name, "-C", project)
-    with (serve if protocol is Protocol.smb else nfs_share)(context, folder) as share:
-        mount(context, camera, share)
-        deployed = incamera("deploy", *words)
-        assert deployed.code == 0, deployed.err
-        assert f"written into {folder}" in deployed.err
-        assert list((folder / "incamera" / "ashore").glob("*/bundle.json"))
-        assert incamera("run", *words).out == "runs\n"
-        detach(context, camera.name)
+    mount(context, camera, share)
+    deployed = incamera("deploy", *words)
+    assert deployed.code == 0, deployed.err
+    assert f"written into {folder}" in deployed.err
+    assert list((folder / "incamera" / "ashore").glob("*/bundle.json"))
+    assert incamera("run", *words).out == "runs\n"
+    detach(context, camera.name)
 
 
 @on(SMALL_PROFILE)

@@ -170,7 +170,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
     char *folder = join_path(RAM_IMAGES, digest);
     if (!strcmp(image->form, "squashfs")) {
         if (is_mounted(folder) && (remake || !is_intact(folder)))
-            umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
+            detach_image(folder);
         if (!is_mounted(folder))
             mount_image(image, path, folder);
     } else if (!strcmp(image->form, "archive")) {

@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SQUASHFS_MAGIC 0x73717368
@@ -35,6 +37,7 @@
 #define NICE 10
 #define FOLLOWS_MS 5
 #define MOST_DESCRIPTORS 64
+#define UNMOUNT_MS 10000
 /* So far it stays behind, since some files take more room in the image than others. */
 #define DISTANCE_KB 512
 
@@ -185,8 +188,30 @@ static _Noreturn void follow(const struct image *image, int file, const char *fo
     _exit(0);
 }
 
+/* Unmounting the last file system that uses a share waits for the share's server, which may be away for good. So a child
+   does it, and is left behind once FOLDER is out of the tree. */
+static void unmount_in_child(const char *folder, int flags) {
+    pid_t child = fork();
+    if (child < 0)
+        fail(EXIT_FAILED, "no memory left", NULL, 0);
+    if (!child) {
+        setsid();
+        for (int i = 0; i < MOST_DESCRIPTORS; i++) /* our output and the lock on the roots among them */
+            close(i);
+        umount2(folder, flags | UMOUNT_NOFOLLOW);
+        _exit(0);
+    }
+    struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < UNMOUNT_MS && waitpid(child, NULL, WNOHANG) == 0 && is_mounted(folder); i++)
+        nanosleep(&pause, NULL);
+}
+
+void detach_image(const char *folder) {
+    unmount_in_child(folder, MNT_DETACH);
+}
+
 static void unmount(const char *folder) {
-    umount2(folder, MNT_DETACH | UMOUNT_NOFOLLOW);
+    detach_image(folder);
     rmdir(folder);
 }
 
@@ -297,8 +322,10 @@ bool is_intact(const char *folder) {
 }
 
 bool drop_image(const char *folder) {
-    if (is_mounted(folder))
-        return umount2(folder, UMOUNT_NOFOLLOW) == 0 && rmdir(folder) == 0; /* EBUSY: a process uses it */
+    if (is_mounted(folder)) {
+        unmount_in_child(folder, 0);
+        return !is_mounted(folder) && rmdir(folder) == 0; /* it stays where a process uses it */
+    }
     if (folder_in_use(folder))
         return false;
     remove_tree(folder);
