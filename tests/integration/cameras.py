@@ -33,6 +33,8 @@ SMALL_PROFILE = "axis-os-10-aarch64"
 
 # A camera takes 350 to 1000 MB of memory and 8 % of a processor even when nothing happens in it.
 _CAMERAS_ALIVE = 2
+# Longer than any test's command takes on a loaded machine.
+_COMMAND_SECONDS = 300.0
 
 
 class CameraPool:
@@ -113,7 +115,10 @@ def choose_profiles(metafunc: pytest.Metafunc) -> None:
 
 
 def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) -> str:
-    """Return the output of *command*, run in *camera* over a new SSH connection, whatever its exit code."""
+    """Return the output of *command*, run in *camera* over a new SSH connection, whatever its exit code.
+
+    Raises TimeoutError after five minutes.
+    """
     import asyncssh
 
     async def session() -> str:
@@ -130,7 +135,7 @@ def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) 
             done = await connection.run(command, term_type=terminal, term_size=(100, 30) if terminal else ())
             return str(done.stdout) + str(done.stderr)
 
-    return asyncio.run(session())
+    return asyncio.run(asyncio.wait_for(session(), _COMMAND_SECONDS))
 
 
 def write_ssh_home(home: Path, alias: str, camera: VirtualCamera, *, port: int, user: str = "root") -> dict[str, str]:
