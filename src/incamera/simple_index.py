@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
-from incamera.errors import FetchError
+from incamera.digest import Sha256
+from incamera.errors import FetchError, IntegrityError
 
 PYPI = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -29,11 +30,11 @@ class PageFile:
 
     filename: str
     url: str
-    sha256: str
+    sha256: Sha256 | Literal[""]
     size: int | None = None
     requires_python: str | None = None
     yanked: str | None = None
-    metadata: str | None = None
+    metadata: Sha256 | Literal[""] | None = None
     upload_time: str | None = None
 
 
@@ -65,7 +66,8 @@ def without_login(url: str) -> str:
 def parse_project_page(page: bytes, url: str) -> Iterator[PageFile]:
     """Yield the files on a project's *page*, JSON or HTML, that was fetched from *url*.
 
-    Raises FetchError when the page is not that of a package index. Entries that are malformed are left out.
+    Raises FetchError when the page is not that of a package index, IntegrityError for a hash that is none. Entries that
+    are malformed in another way are left out.
     """
     if page.lstrip()[:1] == b"{":
         return _parse_json(page, url)
@@ -123,23 +125,37 @@ def _parse_json(page: bytes, url: str) -> Iterator[PageFile]:
 def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
     address, size, yanked = str(entry["url"]), entry.get("size"), entry.get("yanked", False)
     metadata = entry.get("core-metadata", entry.get("dist-info-metadata", False))
+    filename = str(entry["filename"])
     return PageFile(
-        filename=str(entry["filename"]),
+        filename=filename,
         # Most URLs are absolute, and joining takes as long as all the rest of parsing.
         url=without_login(urljoin(base, address)) if not address.startswith("https://") or "@" in address else address,
-        sha256=str(entry["hashes"].get("sha256", "")).lower(),
+        sha256=_parse_hash(entry["hashes"].get("sha256"), filename, base),
         size=size if isinstance(size, int) and size >= 0 else None,
         requires_python=entry.get("requires-python") or None,
         yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
-        metadata=_metadata_hash(metadata),
+        metadata=_metadata_hash(metadata, filename, base),
         upload_time=entry.get("upload-time") or None,
     )
 
 
-def _metadata_hash(value: object) -> str | None:
+def _metadata_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""] | None:
     if isinstance(value, dict):
-        return str(value.get("sha256", ""))
+        return _parse_hash(value.get("sha256"), f"{filename}.metadata", page)
     return "" if value else None
+
+
+def _parse_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""]:
+    """Return the hash that *page* gives for *filename*; empty where it gives none. Raises IntegrityError."""
+    if not value:
+        return ""
+    try:
+        return Sha256(str(value).lower())
+    except ValueError as error:
+        raise IntegrityError(
+            f"{without_login(page)} gives a wrong hash for {filename}: {error}",
+            hint="ask those who run the index, or set PIP_INDEX_URL to another one",
+        ) from error
 
 
 def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
@@ -167,27 +183,29 @@ def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
             parts = urlsplit(address)
         except ValueError:
             continue
+        filename = unquote(parts.path.rpartition("/")[2])
         yield PageFile(
-            filename=unquote(parts.path.rpartition("/")[2]),
+            filename=filename,
             url=without_login(urlunsplit(parts._replace(fragment=""))),
-            sha256=_fragment_hash(parts.fragment),
+            sha256=_fragment_hash(parts.fragment, filename, url),
             requires_python=values.get("data-requires-python") or None,
             yanked=(values["data-yanked"] or "") if "data-yanked" in values else None,
-            metadata=_html_metadata(values),
+            metadata=_html_metadata(values, filename, url),
         )
 
 
-def _html_metadata(values: Mapping[str, str | None]) -> str | None:
+def _html_metadata(values: Mapping[str, str | None], filename: str, page: str) -> Sha256 | Literal[""] | None:
     for key in ("data-core-metadata", "data-dist-info-metadata"):
         if key in values:
             text = values[key] or ""
-            return None if text == "false" else _fragment_hash(text)
+            return None if text == "false" else _fragment_hash(text, f"{filename}.metadata", page)
     return None
 
 
-def _fragment_hash(text: str) -> str:
-    """Return the hash in `sha256=…`, or an empty string."""
-    return next((word[7:].lower() for word in text.split("&") if word.startswith("sha256=")), "")
+def _fragment_hash(text: str, filename: str, page: str) -> Sha256 | Literal[""]:
+    """Return the hash in `sha256=…`; empty where there is none. Raises IntegrityError."""
+    found = next((word.removeprefix("sha256=") for word in text.split("&") if word.startswith("sha256=")), None)
+    return _parse_hash(found, filename, page)
 
 
 def _check_version(version: str, url: str) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from incamera.digest import Sha256
 from incamera.disk import disk_usage, remove_tree
 from incamera.errors import IntegrityError, StoreError
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
@@ -61,9 +62,9 @@ class BlobWriter:
         self.size = 0
 
     @property
-    def sha256(self) -> str:
+    def sha256(self) -> Sha256:
         """The hash of what was written."""
-        return self._hash.hexdigest()
+        return Sha256(self._hash.hexdigest())
 
 
 class Store:
@@ -87,11 +88,12 @@ class Store:
 
     # Blobs
 
-    def blob_path(self, sha256: str) -> Path:
+    def blob_path(self, sha256: Sha256) -> Path:
         """Return where the blob *sha256* is, if the store has it."""
+        sha256 = Sha256(sha256)  # a caller that mypy does not check
         return self.root / "blobs" / sha256[:2] / sha256
 
-    def find_blob(self, sha256: str) -> Path | None:
+    def find_blob(self, sha256: Sha256) -> Path | None:
         """Return the path of the blob *sha256*; None when the store does not have it. Counts as use for `clean`."""
         path = self.blob_path(sha256)
         if not path.exists():
@@ -102,12 +104,13 @@ class Store:
         return path
 
     @contextmanager
-    def writing_blob(self, sha256: str, *, name: str) -> Iterator[BlobWriter]:
+    def writing_blob(self, sha256: Sha256, *, name: str) -> Iterator[BlobWriter]:
         """Yield a writer for the blob *sha256*, which gets its name when the block ends.
 
         *name* is what messages call it (`numpy_1.24.deb`). Raises IntegrityError when what was written has another
         hash, StoreError when the disk is full or read-only.
         """
+        path = self.blob_path(sha256)
         with self.temporary() as folder:
             partial = folder / "blob"
             with self.reporting_disk_errors(), partial.open("wb") as stream:
@@ -120,7 +123,6 @@ class Store:
                 )
             with self.reporting_disk_errors():
                 partial.chmod(0o444)
-                path = self.blob_path(sha256)
                 path.parent.mkdir(exist_ok=True)
                 partial.replace(path)
 

@@ -12,6 +12,9 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from incamera.digest import Sha256
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,7 +25,7 @@ class Entry:
     """
 
     path: str
-    sha256: str = ""
+    sha256: Sha256 | Literal[""] = ""
     size: int = 0
     executable: bool = False
     link: str = ""
@@ -52,17 +55,17 @@ def read_entry(root: Path, path: str) -> Entry:
     if stat.S_ISLNK(status.st_mode):
         return Entry(path, link=str(full.readlink()))
     with full.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = Sha256.of_stream(stream)
     return Entry(path, digest, status.st_size, bool(status.st_mode & 0o100))
 
 
-def tree_digest(entries: Iterable[Entry]) -> str:
+def tree_digest(entries: Iterable[Entry]) -> Sha256:
     """Return the sha256 of a tree with these *entries*, in whatever order they come."""
     digest = hashlib.sha256()
     for entry in sorted(entries, key=lambda entry: entry.path.encode()):
         kind = f"l {entry.link}" if entry.link else f"{'x' if entry.executable else 'f'} {entry.sha256}"
         digest.update(f"{entry.path}\0{kind}\n".encode())
-    return digest.hexdigest()
+    return Sha256(digest.hexdigest())
 
 
 def dump_entries(entries: Iterable[Entry]) -> str:
@@ -75,6 +78,6 @@ def parse_entries(text: str) -> list[Entry]:
     """Return the entries in *text*. Raises ValueError when `dump_entries` cannot have written it."""
     rows = json.loads(text)
     try:
-        return [Entry(str(p), str(d), int(s), bool(x), str(link)) for p, d, s, x, link in rows]
+        return [Entry(str(p), Sha256(d) if d else "", int(s), bool(x), str(link)) for p, d, s, x, link in rows]
     except TypeError as error:
         raise ValueError(f"not a list of entries: {error}") from error

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from incamera.digest import Sha256
 from incamera.errors import FetchError
 from incamera.simple_index import PageFile, find_index_urls, parse_project_page
 
 URL = "https://i.example/simple/own/"
-HASH = "ab" * 32
+HASH = Sha256("ab" * 32)
+METADATA = Sha256("cd" * 32)
 
 
 def files(page: str | bytes) -> list[PageFile]:
@@ -32,7 +34,7 @@ def test_a_json_page_gives_every_field_of_a_file() -> None:
                 "size": 12,
                 "requires-python": ">=3.9",
                 "yanked": "broken",
-                "core-metadata": {"sha256": "cd"},
+                "core-metadata": {"sha256": METADATA},
                 "upload-time": "2024-01-01T00:00:00Z",
                 "gpg-sig": True,
             }
@@ -45,7 +47,7 @@ def test_a_json_page_gives_every_field_of_a_file() -> None:
         size=12,
         requires_python=">=3.9",
         yanked="broken",
-        metadata="cd",
+        metadata=METADATA,
         upload_time="2024-01-01T00:00:00Z",
     )
 
@@ -66,7 +68,7 @@ def test_an_html_page_gives_all_fields_that_html_has() -> None:
     one, two = files(
         f"""<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.1"></head><body>
         <a href="../../f/own-1-py3-none-any.whl#sha256={HASH}" data-requires-python="&gt;=3.9" data-yanked="bad &amp;
- old" data-core-metadata="sha256=cd">own</a><br>
+ old" data-core-metadata="sha256={METADATA}">own</a><br>
         <a href="https://u:p@f.example/own-1.0%2Blocal.tar.gz#md5=1" data-yanked data-dist-info-metadata="true">own</a>
         <a name="no link">x</a></body></html>"""
     )
@@ -76,7 +78,7 @@ def test_an_html_page_gives_all_fields_that_html_has() -> None:
         sha256=HASH,
         requires_python=">=3.9",
         yanked="bad &\n old",
-        metadata="cd",
+        metadata=METADATA,
     )
     assert two == PageFile(
         filename="own-1.0+local.tar.gz",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import stat
@@ -13,13 +12,14 @@ from typing import Any
 import pytest
 from tests.waiting import wait_until
 
+from incamera.digest import Sha256
 from incamera.disk import remove_tree
 from incamera.errors import IntegrityError, StoreError
 from incamera.store import Store, find_store_path
 
 
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def digest(data: bytes) -> Sha256:
+    return Sha256.of(data)
 
 
 def put(store: Store, data: bytes) -> Path:
@@ -66,6 +66,14 @@ def test_a_restarted_blob_has_only_what_was_written_after(store: Store) -> None:
         assert blob.size == 0
         blob.write(b"new")
     assert store.blob_path(digest(b"new")).read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["../" * 21 + "x", "A" * 64, "a" * 63, "", "/etc/passwd"])
+def test_only_a_digest_names_a_blob(store: Store, name: str) -> None:
+    with pytest.raises(ValueError, match="is not a sha256"):
+        store.find_blob(name)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="is not a sha256"), store.writing_blob(name, name="thing"):  # type: ignore[arg-type]
+        pass
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -252,11 +260,11 @@ def test_clean_removes_what_was_not_used_for_the_given_time(store: Store) -> Non
     long_ago = time.time() - 1000
     for path in (old, used, tree.with_name("key.json")):
         os.utime(path, (long_ago, long_ago))
-    assert store.find_blob(used.name) == used  # find_blob counts as use
+    assert store.find_blob(Sha256(used.name)) == used  # find_blob counts as use
     freed = store.clean(unused_for_seconds=500)
     assert freed >= 3000
-    assert store.find_blob(old.name) is None
-    assert store.find_blob(used.name) == used
+    assert store.find_blob(Sha256(old.name)) is None
+    assert store.find_blob(Sha256(used.name)) == used
     assert store.find_tree("kind", "key") is None
     assert not tree.exists()
 

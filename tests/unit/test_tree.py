@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from incamera.digest import Sha256
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries, tree_digest
 
 PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 ENTRIES = st.builds(
     Entry,
     PATHS,
-    st.text("0123456789abcdef", max_size=64),
+    st.just("") | st.binary().map(Sha256.of),
     st.integers(0, 1 << 40),
     st.booleans(),
     st.just("") | PATHS,
@@ -34,16 +35,16 @@ def tree(tmp_path: Path) -> Path:
 
 def test_list_tree_has_all_files_and_links_sorted_by_bytes(tree: Path) -> None:
     assert list_tree(tree) == [
-        Entry("b.txt", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0),
-        Entry("b/file", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 3),
-        Entry("run", "3612ddaf46e149a4f583faf0face846585148f59e0ce2645594df83b5dc807e8", 2, executable=True),
+        Entry("b.txt", Sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), 0),
+        Entry("b/file", Sha256("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), 3),
+        Entry("run", Sha256("3612ddaf46e149a4f583faf0face846585148f59e0ce2645594df83b5dc807e8"), 2, executable=True),
         Entry("to-folder", link="b"),
         Entry("to-nowhere", link="/nowhere"),
     ]
 
 
 def test_known_entries_are_not_read_again(tree: Path) -> None:
-    known = {"b/file": Entry("b/file", "0" * 64, 3)}
+    known = {"b/file": Entry("b/file", Sha256("0" * 64), 3)}
     assert known["b/file"] in list_tree(tree, known)
 
 
@@ -83,7 +84,9 @@ def test_parse_entries_returns_what_was_dumped(entries: list[Entry]) -> None:
     assert parse_entries(dump_entries(entries)) == entries
 
 
-@pytest.mark.parametrize("text", ["", "[", "{}x", "[1]", "[[1, 2]]", '[["a", "b", "many", 0, ""]]', "3"])
+@pytest.mark.parametrize(
+    "text", ["", "[", "{}x", "[1]", "[[1, 2]]", '[["a", "b", "many", 0, ""]]', '[["a", "../b", 1, 0, ""]]', "3"]
+)
 def test_text_that_is_no_list_of_entries_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_entries(text)

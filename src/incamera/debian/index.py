@@ -21,6 +21,7 @@ from incamera.debian.relation import Relation, parse_relations
 from incamera.debian.release import IndexFile, Release, fetch_release
 from incamera.debian.stanza import parse_stanza
 from incamera.debian.version import version_key
+from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound, Progress
 from incamera.names import closest
@@ -50,7 +51,7 @@ class Deb:
     filename: str
     archive: str
     size: int
-    sha256: str
+    sha256: Sha256
     depends: str = ""
     pre_depends: str = ""
     provides: str = ""
@@ -131,14 +132,14 @@ class PackageIndex:
                 filename=fields["Filename"],
                 archive=archive,
                 size=int(fields["Size"]),
-                sha256=fields["SHA256"].lower(),
+                sha256=Sha256(fields["SHA256"].lower()),
                 depends=fields.get("Depends", ""),
                 pre_depends=fields.get("Pre-Depends", ""),
                 provides=fields.get("Provides", ""),
             )
-            # The path becomes part of a URL, and the hash part of a path in the store.
-            if len(deb.sha256) != 64 or not deb.sha256.isalnum() or ".." in deb.filename.split("/"):
-                raise ValueError("its hash or path is malformed")
+            # The path becomes part of a URL.
+            if ".." in deb.filename.split("/"):
+                raise ValueError(f"its path is malformed: {deb.filename}")
             parse_relations(deb.provides), deb.requirements
             return deb
         except (KeyError, ValueError) as error:

@@ -13,6 +13,7 @@ from importlib import resources
 import pysequoia
 
 from incamera.debian.stanza import parse_stanza
+from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound
 
@@ -24,7 +25,7 @@ _OTHER_MIRROR = "the mirror, or a proxy on the way, changes files: set INCAMERA_
 class IndexFile:
     """A package index in a release file's list; *size* is in bytes."""
 
-    sha256: str
+    sha256: Sha256
     size: int
 
 
@@ -94,9 +95,7 @@ def parse_release(text: str, *, name: str) -> Release:
         for line in fields["SHA256"].split("\n"):
             if line.strip():
                 sha256, size, path = line.split()
-                if len(sha256) != 64:
-                    raise ValueError(f"{sha256} is not a sha256")
-                files[path] = IndexFile(sha256.lower(), int(size))
+                files[path] = IndexFile(Sha256(sha256.lower()), int(size))
         return Release(
             codename=fields["Codename"],
             date=_parse_date(fields["Date"]),

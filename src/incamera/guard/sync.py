@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.digest import Sha256
 from incamera.errors import BuildError
 from incamera.runtime.launcher.protocol import ENTRY_EXECUTABLE, ENTRY_FILE, ENTRY_LINK
 from incamera.tree import Entry, tree_digest
@@ -70,7 +70,7 @@ def plan_shipment(
 ) -> Shipment:
     """Describe the bundle in *root*, and the files and links (path → target) that this device gets besides."""
     extra_files = extra_files or {}
-    made = [Entry(path, hashlib.sha256(data).hexdigest(), len(data)) for path, data in extra_files.items()]
+    made = [Entry(path, Sha256.of(data), len(data)) for path, data in extra_files.items()]
     made += [Entry(path, link=target) for path, target in (extra_links or {}).items()]
     ordered = sorted([*entries, *made], key=lambda entry: entry.path.encode())
     return Shipment(app=app, root=root, entries=tuple(ordered), extra=extra_files, image=image)

@@ -22,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from incamera.digest import Sha256
 from incamera.errors import ConfigError, StoreError
 from incamera.project.tables import (
     find_string,
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 _FORMAT = 2
 # Larger lockfiles are refused. A lock of 400 packages has 200 kB.
 _MAX_BYTES = 10_000_000
-_SHA256 = re.compile("[0-9a-f]{64}")
+_ARCHIVES = ("main", "security")
+_SOURCES = ("wheel", "deb", "sdist", "emulated")
+_FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +57,7 @@ class LockedDeb:
     archive: str
     filename: str
     size: int
-    sha256: str
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +69,7 @@ class LockedFile:
 
     filename: str
     url: str
-    sha256: str
+    sha256: Sha256
     size: int | None = None
 
     @property
@@ -201,12 +204,18 @@ def _read_file(package: Package, where: str) -> LockedFile:
     if file.url is None:
         raise ConfigError(f"{where}.url is missing")
     sha256 = _require_sha256(file.hashes, f"{where}.hashes.sha256")
+    if not _FILENAME.fullmatch(file.filename):
+        raise ConfigError(f"{where}.name is not a file name")
+    if file.size is not None and file.size < 0:
+        raise ConfigError(f"{where}.size is negative")
     return LockedFile(filename=file.filename, url=file.url, sha256=sha256, size=file.size)
 
 
 def _read_distribution(item: Mapping[str, Any], where: str, files: Mapping[str, LockedFile]) -> LockedDistribution:
     name = require_string(item, "name", f"{where}.name")
     source = require_string(item, "source", f"{where}.source")
+    if source not in _SOURCES:
+        raise ConfigError(f"{where}.source must be one of: {', '.join(_SOURCES)}")
     if source != "deb" and name not in files:
         raise ConfigError(f"{where}.name: there is no {name} in packages")
     return LockedDistribution(
@@ -226,19 +235,27 @@ def _read_deb(item: Mapping[str, Any], where: str) -> LockedDeb:
         key: require_string(item, key, f"{where}.{key}")
         for key in ("package", "version", "architecture", "archive", "filename")
     }
+    if texts["archive"] not in _ARCHIVES:
+        raise ConfigError(f"{where}.archive must be {' or '.join(_ARCHIVES)}")
+    # The path becomes part of a URL below the mirror's.
+    if ".." in texts["filename"].split("/"):
+        raise ConfigError(f"{where}.filename leads out of the archive")
+    size = require_integer(item, "size", f"{where}.size")
+    if size < 0:
+        raise ConfigError(f"{where}.size is negative")
     return LockedDeb(
         **texts,
-        size=require_integer(item, "size", f"{where}.size"),
+        size=size,
         sha256=_require_sha256(item, f"{where}.sha256"),
     )
 
 
-def _require_sha256(table: Mapping[str, Any], where: str) -> str:
-    """Return the hash. Raises ConfigError for anything else: the hash becomes part of a path in the store."""
+def _require_sha256(table: Mapping[str, Any], where: str) -> Sha256:
     sha256 = require_string(table, "sha256", where)
-    if not _SHA256.fullmatch(sha256):
-        raise ConfigError(f"{where} is not a sha256 in hexadecimal")
-    return sha256
+    try:
+        return Sha256(sha256)
+    except ValueError:
+        raise ConfigError(f"{where} is not a sha256 in hexadecimal") from None
 
 
 def _damaged(name: str, reason: object) -> ConfigError:

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from incamera.digest import Sha256
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.targets.packages import DebSet
@@ -40,7 +41,7 @@ class ZigWheel:
     """The wheel with zig for one kind of host; `size` in bytes."""
 
     file: str
-    sha256: str
+    sha256: Sha256
     size: int
 
 
@@ -71,7 +72,10 @@ def load_compilers() -> Compilers:
         default=Compiler.parse(table["default"]),
         gcc={suite: GccVersion(**facts) for suite, facts in table["gcc"].items()},
         zig_version=table["zig"]["version"],
-        zig_wheels={machine: ZigWheel(**facts) for machine, facts in table["zig"]["wheels"].items()},
+        zig_wheels={
+            machine: ZigWheel(**facts | {"sha256": Sha256(facts["sha256"])})
+            for machine, facts in table["zig"]["wheels"].items()
+        },
     )
 
 

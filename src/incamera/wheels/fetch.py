@@ -11,6 +11,7 @@ from incamera.fetching import Transfer, fetch_all
 from incamera.http import CONNECTIONS, NotFound
 
 if TYPE_CHECKING:
+    from incamera.digest import Sha256
     from incamera.http import Http, Progress
     from incamera.store import Store
     from incamera.wheels.index import PackageIndexes
@@ -24,7 +25,7 @@ class Fetchable(Hashable, Protocol):
     @property
     def url(self) -> str: ...
     @property
-    def sha256(self) -> str: ...
+    def sha256(self) -> Sha256: ...
     @property
     def size(self) -> int | None: ...
 

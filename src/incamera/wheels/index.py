@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from incamera.disk import write_atomic
-from incamera.errors import FetchError
+from incamera.errors import FetchError, IntegrityError
 from incamera.http import CONNECTIONS, NotFound, Unreachable
 from incamera.simple_index import ACCEPT, parse_project_page
 from incamera.waiting import await_result
@@ -141,11 +141,12 @@ class PackageIndexes:
         except NotFound:
             page = Page({"missing": True}, {})
         except FetchError as error:
-            if known is not None:
+            if known is not None and not isinstance(error, IntegrityError):
                 self._warn_once(url, error)
                 return known
             hint = error.hint or "set PIP_INDEX_URL to use another index"
-            raise FetchError(f"cannot ask the package index for {name}: {error}", hint=hint) from error
+            kind = IntegrityError if isinstance(error, IntegrityError) else FetchError
+            raise kind(f"cannot ask the package index for {name}: {error}", hint=hint) from error
         page.header |= {"format": FORMAT, "asked": time.time()}
         with self._store.reporting_disk_errors():
             write_atomic(path, page.dump())

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from incamera.digest import Sha256
 from incamera.wheels.tags import split_tags
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from incamera.simple_index import PageFile
 
 # Raise it when the cached form changes: pages of an older form are then fetched again.
-FORMAT = 1
+FORMAT = 2
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _SDIST = "sdist"
 _SDIST_ENDINGS = (".tar.gz", ".zip")
@@ -43,11 +44,11 @@ class IndexFile:
     version: Version
     kind: str
     url: str
-    sha256: str
+    sha256: Sha256
     size: int | None = None
     requires_python: str | None = None
     yanked: str | None = None
-    metadata: str | None = None
+    metadata: Sha256 | Literal[""] | None = None
     upload_time: str | None = None
 
 
@@ -101,7 +102,7 @@ def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
     """
     groups: dict[str, list[list[object]]] = {}
     for file in files:
-        if len(file.sha256) != 64 or not _FILENAME.fullmatch(file.filename):
+        if not file.sha256 or not _FILENAME.fullmatch(file.filename):
             continue
         split = _split_wheel(file.filename, project) or _split_sdist(file.filename, project)
         if split is None:
@@ -151,11 +152,11 @@ def _index_file(project: str, version: Version, group: str, row: list[Any]) -> I
         version=version,
         kind="sdist" if group == _SDIST else "wheel",
         url=url,
-        sha256=sha256,
+        sha256=Sha256(sha256),
         size=size,
         requires_python=requires_python,
         yanked=yanked,
-        metadata=metadata,
+        metadata=Sha256(metadata) if metadata else metadata,
         upload_time=upload_time,
     )
 

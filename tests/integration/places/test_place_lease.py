@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.digest import Sha256
 from incamera.guard.answers import parse_answer
 from incamera.guard.sync import dump_listing
 from incamera.runtime.launcher import require_launcher
@@ -87,7 +88,7 @@ def test_deploy_through_the_camera_waits_for_the_host(
 ) -> None:
     guard = tmp_path / "incamera-guard-host"
     shutil.copy(require_launcher(platform.machine()), guard)
-    listing = dump_listing([Entry("app.py", "0" * 64, 1)])
+    listing = dump_listing([Entry("app.py", Sha256("0" * 64), 1)])
     words: list[str | Path] = [
         guard,
         "receive",

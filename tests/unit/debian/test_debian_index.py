@@ -189,6 +189,7 @@ def test_an_architecture_that_the_suite_lacks_is_an_error_that_names_the_others(
         ("Version: 1", "Verzion: 1"),
         ("Size: ", "Size: many "),
         ("SHA256: ", "SHA256: ../"),
+        ("SHA256: ", "SHA256: z"),
         ("Filename: pool/", "Filename: ../../"),
         ("Depends: b", "Depends: b c"),
         ("Depends: b", "Depends"),

@@ -138,6 +138,8 @@ def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: W
         ("SHA256:", "SHA1:"),
         ("Date: ", "Date: never "),
         ("a" * 64, "a" * 63),
+        ("a" * 64, "../" * 21 + "a"),
+        ("a" * 64, "z" * 64),
         (" 12 ", " twelve "),
         (" main/x", ""),
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+from incamera.digest import Sha256
 from incamera.guard.answers import parse_answer
 from incamera.guard.sync import Shipment
 from incamera.runtime.launcher.protocol import ExitCode, Verified, Waiting, Wanted
@@ -243,7 +244,7 @@ def test_second_deploy_waits_for_the_first(bundle: Path, tmp_path: Path, receive
 
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "lib/../../out", ".."])
 def test_path_out_of_the_bundle_is_refused(path: str, tmp_path: Path, receiver: Start) -> None:
-    shipment = Shipment(app="doorbell", root=tmp_path, entries=(Entry(path, "0" * 64, 1),))
+    shipment = Shipment(app="doorbell", root=tmp_path, entries=(Entry(path, Sha256("0" * 64), 1),))
     one = receiver(shipment)
     assert one.offer() is None
     assert one.end() == ExitCode.usage

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Pylock, is_valid_pylock_path
 
+from incamera.digest import Sha256
 from incamera.errors import ConfigError
 from incamera.project.lockfile import (
     Lock,
@@ -29,7 +30,7 @@ DEB = LockedDeb(
     archive="main",
     filename="pool/main/n/numpy/python3-numpy_1.24.2-1_armhf.deb",
     size=4092932,
-    sha256="ab" * 32,
+    sha256=Sha256("ab" * 32),
 )
 
 
@@ -74,8 +75,15 @@ def test_changed_dependencies_make_a_lock_stale(project: Project) -> None:
         ("[packages.sdist.hashes]", "[packages.sdist.hash]", "Missing required value in 'packages[0].sdist.hashes'"),
         ("size = 7", 'size = "7"', "Unexpected type str (expected int) in 'packages[0].sdist.size'"),
         ('url = "https', 'path = "https', "packages[0].sdist.url is missing"),
-        ("cd" * 32, "../../etc/passwd", "packages[0].sdist.hashes.sha256 is not a sha256"),
+        ("cd" * 32, "CD" * 32, "packages[0].sdist.hashes.sha256 is not a sha256"),
+        ("cd" * 32, "../" * 21 + "x", "packages[0].sdist.hashes.sha256 is not a sha256"),
         ("ab" * 32, "../../etc/passwd", "tool.incamera.debs[0].sha256 is not a sha256"),
+        ('archive = "main"', 'archive = "../x"', "tool.incamera.debs[0].archive must be main or security"),
+        ('filename = "pool', 'filename = "../pool', "tool.incamera.debs[0].filename leads out of the archive"),
+        ("size = 4092932", "size = -1", "tool.incamera.debs[0].size is negative"),
+        ("size = 7", "size = -7", "packages[0].sdist.size is negative"),
+        ('source = "sdist"', 'source = "egg"', "tool.incamera.distributions[0].source must be one of: wheel, deb"),
+        ('name = "lamp-2.0', 'name = "lamp-2.0 ', "packages[0].sdist.name is not a file name"),
         ("size = 4092932", "size = true", "tool.incamera.debs[0].size must be an integer, not true or false"),
         ("[tool.incamera]", "[tool.other]", "tool.incamera.target is missing"),
         ('source = "sdist"', 'rung = "sdist"', "tool.incamera.distributions[0].source is missing"),
@@ -123,7 +131,8 @@ def test_the_file_is_named_after_the_target(project: Project) -> None:
 
 def with_sdist(project: Project) -> Lock:
     recipes = load_recipes(project.default_targets[0].architecture, project.recipes)
-    file = LockedFile(filename="lamp-2.0.tar.gz", url="https://index.example/lamp-2.0.tar.gz", sha256="cd" * 32, size=7)
+    url = "https://index.example/lamp-2.0.tar.gz"
+    file = LockedFile(filename="lamp-2.0.tar.gz", url=url, sha256=Sha256("cd" * 32), size=7)
     lamp = LockedDistribution(
         name="lamp",
         version="2.0",

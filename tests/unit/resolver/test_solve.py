@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from incamera.debian.index import PackageIndex
+from incamera.digest import Sha256
 from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
 from incamera.project.settings import parse_project
@@ -41,7 +42,7 @@ class World:
     def file(self, filename: str, *requires: str, **facts: Any) -> None:
         name, version = filename.removesuffix(".tar.gz").split("-")[:2]
         kind = "wheel" if filename.endswith(".whl") else "sdist"
-        sha256 = hashlib.sha256(filename.encode()).hexdigest()
+        sha256 = Sha256.of(filename.encode())
         url = f"https://index.example/{filename}"
         project = name.replace("_", "-")
         file = IndexFile(

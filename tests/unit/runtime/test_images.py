@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import struct
 import tarfile
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from incamera.build.images import find_compression
+from incamera.digest import Sha256
 from incamera.errors import BuildError
 from incamera.runtime.images import Image, app_entries, image_text, runtime_entries, small_app
 from incamera.runtime.images.archive import make_archive
@@ -173,7 +173,7 @@ def test_only_a_small_app_is_appended_to_the_text(runtime: Path) -> None:
         assert member.read() == b"import lamp\n"
     (runtime / "app/model").write_bytes(bytes(600_000))
     assert small_app(runtime, list_tree(runtime)) == b""
-    many = [Entry(f"app/{number}", hashlib.sha256(b"").hexdigest()) for number in range(300)]
+    many = [Entry(f"app/{number}", Sha256.of(b"")) for number in range(300)]
     assert small_app(runtime, many) == b""
 
 

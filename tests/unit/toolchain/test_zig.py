@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http
 from incamera.store import Store
@@ -36,7 +36,7 @@ def make_wheel() -> bytes:
 def wheel(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The bytes of the pinned wheel."""
     data = make_wheel()
-    pinned = ZigWheel(file=FILE, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    pinned = ZigWheel(file=FILE, sha256=Sha256.of(data), size=len(data))
     compilers = Compilers(default=Compiler.gcc, gcc={}, zig_version="1.0", zig_wheels={HOST.machine: pinned})
     monkeypatch.setattr(zig, "load_compilers", lambda: compilers)
     return data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.version import Version
 
-from incamera.errors import FetchError
+from incamera.errors import FetchError, IntegrityError
 from incamera.targets.target import Target
 from incamera.wheels.index import PackageIndexes
 from incamera.wheels.tags import supported_tags
@@ -111,6 +111,31 @@ def test_names_of_old_files_are_parsed(index: Index, project: str, filename: str
 def test_a_file_without_a_sha256_is_left_out(index: Index) -> None:
     index.add("own-1.0.tar.gz", hashes={"md5": "0" * 32})
     assert index.open().find("own") == ()
+
+
+@pytest.mark.parametrize(
+    "digest", ["../" * 21 + "x", "/etc/passwd" + "x" * 53, "g" * 64, "0" * 63, "0" * 65, "٣" * 64, 7]
+)
+@pytest.mark.parametrize("where", ["hashes", "core-metadata"])
+def test_a_hash_that_is_none_is_refused_and_names_its_index(index: Index, digest: object, where: str) -> None:
+    index.add("own-1.0.tar.gz")
+    indexes = index.open(max_age=0)
+    entry = {"filename": "own-2.0.tar.gz", "url": "own-2.0.tar.gz", "hashes": {"sha256": "0" * 64}}
+    page = {"files": [{**entry, where: {"sha256": digest}}]}
+    index.web.pages["/simple/own/"] = json.dumps(page).encode()
+    with pytest.raises(
+        IntegrityError, match=r"/simple/own/ gives a wrong hash for own-2\.0\.tar\.gz.* is not a sha256"
+    ):
+        indexes.find("own")
+
+
+@pytest.mark.parametrize(
+    "link", ['own-1.0.tar.gz#sha256=../../x" data-x="', 'own-1.0.tar.gz" data-core-metadata="sha256=/etc/x']
+)
+def test_a_hash_in_html_that_is_none_is_refused(index: Index, link: str) -> None:
+    index.web.pages["/simple/own/"] = f'<html><a href="{link}">own</a></html>'.encode()
+    with pytest.raises(IntegrityError, match=r"gives a wrong hash for own-1\.0\.tar\.gz"):
+        index.open().find("own")
 
 
 def test_an_unknown_project_has_no_files(index: Index) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.wheels.fetch import fetch_files
 
@@ -89,7 +90,7 @@ def test_a_file_whose_url_no_longer_works_is_found_by_hash_in_the_users_indexes(
 
 def test_a_file_of_the_same_name_with_another_hash_is_not_taken(index: Index, web: Web) -> None:
     file = index.add(NAME, b"data")
-    elsewhere = replace(file, url=f"{web.url}/other", sha256="0" * 64)
+    elsewhere = replace(file, url=f"{web.url}/other", sha256=Sha256("0" * 64))
     with pytest.raises(FetchError, match="no longer has"):
         fetch_files([elsewhere], index.http, index.store, indexes=index.open())
 

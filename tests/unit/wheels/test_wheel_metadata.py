@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.version import Version
 
+from incamera.digest import Sha256
 from incamera.errors import BuildError, FetchError, IntegrityError
 from incamera.wheels import remote
 from incamera.wheels.metadata import Metadata, fetch_sdist_metadata, fetch_wheel_metadata, parse_metadata
@@ -184,7 +185,7 @@ def test_pkg_info_far_from_the_beginning_is_found_by_fetching_more(index: Index,
     assert len(index.web.requests) == 2
     far = make.sdist({"own-1.0/big": os.urandom(3_000_000), "own-1.0/PKG-INFO": STATIC.encode()})
     assert of_sdist(index, far, "own-1.0.0.tar.gz") is not None
-    assert index.store.find_blob(hashlib.sha256(far).hexdigest())
+    assert index.store.find_blob(Sha256.of(far))
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 6))
