@@ -113,6 +113,17 @@ def test_modules_that_need_libraries_or_data_work(results: dict[str, Any]) -> No
     assert results["locale_is_utf8"]["text"] == "åäö"
 
 
+def test_find_library_finds_those_of_bundle_and_camera(results: dict[str, Any]) -> None:
+    found = results["installed_paths"]["libraries"]
+    # The bundle has no GLib, the camera does.
+    assert found == {"c": "libc.so.6", "z": "libz.so.1", "glib-2.0": "libglib-2.0.so.0", "nowhere": None}
+    assert results["installed_paths"]["loaded"] == [True, True, True]
+
+
+def test_sysconfig_names_the_bundles_folder_for_data_files(results: dict[str, Any]) -> None:
+    assert results["installed_paths"]["data"] == results["installed_paths"]["prefix"]
+
+
 def test_venv_says_why_it_is_left_out(results: dict[str, Any]) -> None:
     assert "`venv` is left out" in results["venv_is_explained"]
     assert "incamera run" in results["venv_is_explained"]

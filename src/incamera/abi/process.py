@@ -9,7 +9,8 @@ RUNPATH, and the folders of the system.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,6 +63,7 @@ class Process:
 
     *library_path* is what the launcher gives the loader with `--library-path`. Without it, the camera starts the
     program with its own loader (`by_camera`). *name* says in messages where libraries are searched: "in the bundle".
+    *library_names* are the names of the libraries in the folders of *library_path*.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Process:
         program: Object | None,
         library_path: Sequence[SearchFolder],
         name: str,
+        library_names: Iterable[str] = (),
     ) -> None:
         self.subject = subject
         self.policy = policy
@@ -81,6 +84,7 @@ class Process:
         self._camera = SearchFolder(policy.libraries.get)
         # The launcher puts the camera's folders at the end of the library path.
         self._library_path = (*library_path, self._camera) if library_path else ()
+        self._library_names = {*library_names, *policy.libraries}
         self._names: dict[str, Object] = {}
         self.started = Load(program) if program is not None else None
         if self.started is not None:
@@ -148,6 +152,11 @@ class Process:
                 return Requester(item, item.folder if place.folder is None else place.folder), skipped
             skipped = skipped or item
         return None, skipped
+
+    def has_library(self, stem: str) -> bool:
+        """Return whether ctypes.util.find_library(*stem*) finds a library: "z" is libz.so.1, or of another number."""
+        pattern = re.compile(rf"lib{re.escape(stem)}\.so(?:\.\w+)*")
+        return any(pattern.fullmatch(name) and self.search(name, ())[0] for name in self._library_names)
 
     def _fits_machine(self, facts: ElfFacts) -> bool:
         architecture = self.policy.architecture.facts

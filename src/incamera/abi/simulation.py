@@ -130,6 +130,7 @@ def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[P
         program=program,
         library_path=[SearchFolder(newer.get), *folders],
         name="in the bundle or the camera",
+        library_names=ours,
     )
     whose, other = ("the camera's", "the bundle's") if plan.loader else ("the bundle's", "the camera's")
     return process, f"{whose}, {_glibc(process)}, since {other} is not newer", newer

@@ -13,7 +13,7 @@ from incamera.build.sdists import SdistBuild, ensure_built_wheel, fetch_distribu
 from incamera.debian.index import Deb
 from incamera.errors import BuildError
 from incamera.project.recipes import load_recipes
-from incamera.runtime import assemble, layout
+from incamera.runtime import assemble, layout, stdlib
 from incamera.runtime.agent import stage_agent
 from incamera.runtime.bytecode import ByteCompiler, byte_compiler
 from incamera.runtime.launcher import require_launcher
@@ -120,6 +120,8 @@ class _RuntimeBuild:
 
         def on_files(deb: Deb, files: Sequence[str]) -> None:
             sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
+            for file in sources:
+                stdlib.adapt_module(tree, file, self.lock.target)
             compiler.submit(tree, sorted(sources), keep_source=keep_source)
             if deb.package in self.project.debs:
                 libraries.extend(Path(file).name for file in files if file.startswith(layout.STAGED_LIBRARIES))
@@ -131,7 +133,7 @@ class _RuntimeBuild:
 
     def _add_own_modules(self, tree: Path, compiler: ByteCompiler) -> None:
         keep_source = layout.plan_sources(self.lock.target, self.project.keep)
-        compiler.submit(tree, assemble.stage_explanations(tree, self.lock.target), keep_source=keep_source)
+        compiler.submit(tree, stdlib.stage_explanations(tree, self.lock.target), keep_source=keep_source)
         compiler.submit(tree, stage_agent(tree), small=True)  # docstrings would cost the camera memory
 
     def _install_wheels(self, tree: Path, compiler: ByteCompiler) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +17,7 @@ from incamera.runtime.missing import Missing, write_missing
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
-_EXPLAINED = ("venv", "ensurepip")
 _CERTIFICATES = "etc/ssl/cert.pem"
-
-
-def stage_explanations(tree: Path, target: Target) -> list[str]:
-    """Write modules that replace `venv` and `ensurepip`, and say why. Returns their paths, for byte-compiling."""
-    text = resources.files("incamera.runtime").joinpath("data/absent.py").read_text("utf-8")
-    paths = []
-    for name in _EXPLAINED:
-        path = f"{layout.stdlib(target)}/{name}.py"
-        (tree / path).write_text(text.replace("@NAME@", name))
-        paths.append(path)
-    return paths
 
 
 def assemble_runtime(

@@ -40,11 +40,27 @@ def test_computed_library_name_is_a_limit(tmp_path: Path) -> None:
     assert f"{COMPUTED}app/app.py:3" in report.limits
 
 
-def test_find_library_is_a_warning(tmp_path: Path) -> None:
-    report = audit(tmp_path, "app/app.py", "from ctypes.util import find_library\nfind_library('m')\n")
+@pytest.mark.parametrize("path", ["app/app.py", "lib/python3/dist-packages/pyzbar/zbar_library.py"])
+def test_library_that_find_library_does_not_find_is_a_warning(tmp_path: Path, path: str) -> None:
+    report = audit(tmp_path, path, "from ctypes.util import find_library\npath = find_library('zbar')\n")
     (finding,) = report.findings
-    assert (finding.file, finding.severity) == ("app/app.py:2", Severity.warning)
-    assert 'CDLL("libm.so.N")' in finding.remedy
+    assert (finding.kind, finding.severity) == (Kind.missing_library, Severity.warning)
+    assert (finding.file, finding.needs) == (f"{path}:2", "libzbar.so")
+    assert "find_library" in finding.provides
+    assert "debs" in finding.remedy
+
+
+@pytest.mark.parametrize("path", ["app/app.py", "lib/python3/dist-packages/pyzbar/zbar_library.py"])
+@pytest.mark.parametrize("name", ["here", "m", "glib-2.0", "larod", "objc", "CoreFoundation"])
+def test_library_of_bundle_camera_or_another_system_is_no_finding(tmp_path: Path, path: str, name: str) -> None:
+    assert not audit(tmp_path, path, f"import ctypes.util\nctypes.util.find_library('{name}')\n").findings
+
+
+def test_computed_name_in_find_library_is_a_limit(tmp_path: Path) -> None:
+    path = "lib/python3/dist-packages/x.py"
+    report = audit(tmp_path, path, "import ctypes\ndef find_library(name):\n    ctypes.util.find_library(name)\n")
+    assert not report.findings
+    assert f"{COMPUTED}{path}:3" in report.limits
 
 
 @pytest.mark.parametrize("source", ["CDLL(", "CDLL('a\0b')", "ctypes.CDLL()", "CDLL(None)", "\xff CDLL", "CDLL = 1"])

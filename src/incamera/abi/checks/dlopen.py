@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.abi.findings import Finding, Kind, Severity
+from incamera.abi.subject import Shape
 
 if TYPE_CHECKING:
     from incamera.abi.process import Process
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 # The app's own files are parsed. Packages have thousands of files, so theirs are only searched with a pattern.
 _LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
 _CALL = re.compile(
-    r"""\b(?:CDLL|PyDLL|LoadLibrary|dlopen)\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
+    r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
+    r"""\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
 )
 _SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
-_LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen"})
+_LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
+# Names that portable packages look for on other systems; those of macOS' frameworks have a capital letter.
+_OTHER_SYSTEMS = re.compile(r"[A-Z]\w*|objc|msvcrt\w*|kernel32|user32|advapi32|shell32|ws2_32|libc")
 _APP = "app/"
 _SHOWN = 5
 
@@ -36,26 +40,16 @@ class _Call:
 
 def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Finding], list[str]]:
     """Return findings for libraries that are missing, and the limits of the check: names that the code computes."""
-    findings = []
+    findings: list[Finding] = []
     computed = []
     for call in _calls(subject):
         where = f"{call.file}:{call.line}"
-        if call.function == "find_library":
-            if call.name is not None:
-                findings.append(_find_library(where, call.name))
-        elif call.name is None:
+        if call.name is None:
             computed.append(where)
+        elif call.function == "find_library":
+            findings += _check_find_library(subject, process, where, call.name)
         elif _SONAME.fullmatch(call.name) and process.search(call.name, ())[0] is None:
-            findings.append(
-                Finding(
-                    kind=Kind.missing_library,
-                    severity=Severity.warning,
-                    file=where,
-                    needs=call.name,
-                    provides=f"nothing of that name {process.name}",
-                    remedy="add the Debian package that has it to debs in [tool.incamera]",
-                )
-            )
+            findings.append(_missing(where, call.name, f"nothing of that name {process.name}"))
     limits = []
     if computed:
         shown = ", ".join(computed[:_SHOWN]) + (f" and {len(computed) - _SHOWN} more" if len(computed) > _SHOWN else "")
@@ -63,14 +57,28 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
     return findings, limits
 
 
-def _find_library(where: str, name: str) -> Finding:
+def _check_find_library(subject: Subject, process: Process, where: str, name: str) -> Iterator[Finding]:
+    if subject.shape is Shape.package:  # a Python that is not ours
+        yield Finding(
+            kind=Kind.missing_library,
+            severity=Severity.warning,
+            file=where,
+            needs=f'ldconfig or a compiler, which find_library("{name}") runs',
+            provides="neither: find_library returns None",
+            remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
+        )
+    elif not process.has_library(name) and not _OTHER_SYSTEMS.fullmatch(name):
+        yield _missing(where, f"lib{name}.so", f'nothing of that name {process.name}: find_library("{name}") is None')
+
+
+def _missing(where: str, needs: str, provides: str) -> Finding:
     return Finding(
         kind=Kind.missing_library,
         severity=Severity.warning,
         file=where,
-        needs=f'ldconfig or a compiler, which find_library("{name}") runs',
-        provides="neither: find_library returns None",
-        remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
+        needs=needs,
+        provides=provides,
+        remedy="add the Debian package that has it to debs in [tool.incamera]",
     )
 
 
@@ -94,7 +102,7 @@ def _search_calls(path: str, text: str) -> Iterator[_Call]:
         return
     for match in _CALL.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        yield _Call(path, line, "CDLL", match["name"])
+        yield _Call(path, line, match["function"], match["name"])
 
 
 def _parse_calls(path: str, text: str) -> Iterator[_Call]:
@@ -106,7 +114,7 @@ def _parse_calls(path: str, text: str) -> Iterator[_Call]:
         if not isinstance(node, ast.Call) or not node.args:
             continue
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if function not in _LOADERS and function != "find_library":
+        if function not in _LOADERS:
             continue
         first = node.args[0]
         if isinstance(first, ast.Constant):

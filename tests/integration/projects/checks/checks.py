@@ -96,6 +96,17 @@ def ctypes_libc():
 
 
 @check
+def installed_paths():
+    """`find_library` without gcc and ldconfig, and where a wheel's data files are."""
+    import ctypes.util
+    import sysconfig
+
+    names = {name: ctypes.util.find_library(name) for name in ("c", "z", "glib-2.0", "nowhere")}
+    loaded = [bool(ctypes.CDLL(name)) for name in names.values() if name is not None]
+    return {"libraries": names, "loaded": loaded, "data": sysconfig.get_path("data"), "prefix": sys.prefix}
+
+
+@check
 def zoneinfo():
     import datetime
     import zoneinfo

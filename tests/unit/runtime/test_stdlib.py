@@ -1,0 +1,101 @@
+"""Modules of the standard library that are changed for a bundle."""
+
+from __future__ import annotations
+
+import ctypes.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from incamera.runtime.stdlib import adapt_module
+from incamera.targets.target import Target
+
+FindLibrary = Callable[[str], str | None]
+LIBRARY = b"\x7fELF\2" if sys.maxsize > 2**32 else b"\x7fELF\1"
+OTHER_CLASS = b"\x7fELF\1" if sys.maxsize > 2**32 else b"\x7fELF\2"
+TARGET = Target.parse("armv7hf")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    root = tmp_path / "bundle"
+    for folder in ("lib/python3.11/ctypes", "etc", "device"):
+        (root / folder).mkdir(parents=True)
+    (root / "etc/launcher").write_text("program libexec/python3.11\nlibraries lib\n")
+    return root
+
+
+@pytest.fixture
+def find_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> FindLibrary:
+    """`find_library` of a bundle's ctypes.util, as a Python in that bundle has it."""
+    module = bundle / "lib/python3.11/ctypes/util.py"
+    module.write_bytes(Path(str(ctypes.util.__file__)).read_bytes())
+    adapt_module(bundle, "lib/python3.11/ctypes/util.py", TARGET)
+    monkeypatch.setattr(sys, "base_prefix", str(bundle))
+    monkeypatch.setenv("PATH", "")  # neither gcc nor ldconfig
+    names: dict[str, FindLibrary] = {"__name__": "ctypes.util"}  # type: ignore[dict-item]
+    exec(compile(module.read_text(), "util.py", "exec"), names)
+    return names["find_library"]
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "found"),
+    [
+        (["libzbar.so.0"], "zbar", "libzbar.so.0"),
+        (["libc.so.6"], "c", "libc.so.6"),
+        (["libx.so"], "x", "libx.so"),
+        (["libx.so", "libx.so.1", "libx.so.1.2.3"], "x", "libx.so.1"),
+        (["libx.so.2", "libx.so.10"], "x", "libx.so.10"),
+        (["libbz2.so.1.0", "libbz2.so.1.0.4"], "bz2", "libbz2.so.1.0"),
+        (["libglib-2.0.so.0", "libglib-2x0.so.1"], "glib-2.0", "libglib-2.0.so.0"),
+        (["libstdc++.so.6"], "stdc++", "libstdc++.so.6"),
+        (["libzbar.so.0"], "zba", None),
+        (["libzbar.so.0.txt.py-x"], "zbar", None),
+        ([], "nothing-of-that-name", None),
+    ],
+)
+def test_find_library_returns_the_soname(
+    bundle: Path, find_library: FindLibrary, files: list[str], name: str, found: str | None
+) -> None:
+    for file in files:
+        (bundle / "lib" / file).write_bytes(LIBRARY)
+    assert find_library(name) == found
+
+
+def test_find_library_takes_no_linker_script_and_no_library_of_another_class(
+    bundle: Path, find_library: FindLibrary
+) -> None:
+    (bundle / "lib/libown.so.3").write_bytes(OTHER_CLASS)
+    (bundle / "lib/libown.so").write_bytes(b"INPUT(libown.so.3)")
+    assert find_library("own") is None
+    (bundle / "lib/libown.so.2").write_bytes(LIBRARY)
+    assert find_library("own") == "libown.so.2"
+
+
+def test_find_library_searches_the_cameras_folders_after_the_bundles(
+    bundle: Path, find_library: FindLibrary, tmp_path: Path
+) -> None:
+    camera = tmp_path / "camera"
+    camera.mkdir()
+    (bundle / "device/launcher").write_text(f"# comment\nlibraries device/lib:lib:{camera}\n")
+    for path in (bundle / "lib/libboth.so.1", camera / "libboth.so.2", camera / "libvdo.so.1"):
+        path.write_bytes(LIBRARY)
+    assert find_library("both") == "libboth.so.1"
+    assert find_library("vdo") == "libvdo.so.1"
+
+
+def test_sysconfig_names_the_folders_of_the_bundle(bundle: Path) -> None:
+    module = bundle / "lib/python3.11/sysconfig.py"
+    module.write_text("layout = os.environ.get('DEB_PYTHON_INSTALL_LAYOUT', 'posix_local')\n")
+    adapt_module(bundle, "lib/python3.11/sysconfig.py", TARGET)
+    assert "'deb_system'" in module.read_text()
+
+
+def test_other_modules_stay_as_they_are(bundle: Path) -> None:
+    for file in ("lib/python3.11/json.py", "lib/python3/dist-packages/ctypes/util.py"):
+        (bundle / file).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / file).write_text("x = 1\n")
+        adapt_module(bundle, file, TARGET)
+        assert (bundle / file).read_text() == "x = 1\n"
