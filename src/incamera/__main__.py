@@ -26,14 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     from incamera.cli.parser import make_console, parse_arguments  # lazy: start-up
-    from incamera.console import OutputClosed
+    from incamera.console import OutputClosed, escaping_errors
     from incamera.errors import InCameraError
 
     command = parse_arguments(arguments)
     console = make_console(command)
     try:
         try:
-            return int(command.execute(command, console))
+            with escaping_errors():
+                return int(command.execute(command, console))
         except InCameraError as error:
             console.error(error)
             return error.exit_code
@@ -43,9 +44,7 @@ def _run(arguments: list[str]) -> int:
         except OutputClosed:
             raise
         except Exception:
-            import traceback  # lazy: start-up
-
-            traceback.print_exc()
+            console.traceback()
             console.error(
                 InCameraError("this is a bug in incamera", hint="please report it with the lines above and the command")
             )

@@ -2,6 +2,10 @@
 
 Progress bars and colours appear only on a terminal, and no colours when NO_COLOR is set. Colours only repeat what the
 text says.
+
+Names and texts come from strangers: cameras, package indexes, archives. A control character in them is shown as text
+(`\\x1b`), whoever prints it, because `_Stream.write` lets no other escape sequences through than ours (`_Sequence`).
+What an app prints does not come here, except for the stored lines that `app_line` prints as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from incamera.errors import StoreError
+from incamera.units import escape_controls
 
 if TYPE_CHECKING:
     from incamera.errors import InCameraError
@@ -29,18 +34,42 @@ class OutputClosed(Exception):
     """The program that reads our output has closed the pipe, as `| head` does."""
 
 
-class _Stream:
-    """An output stream that writes each text at once."""
+class _Sequence(str):
+    """An escape sequence of ours, or a carriage return: text that a terminal obeys."""
 
-    def __init__(self, stream: TextIO) -> None:
+    __slots__ = ()
+
+
+_RETURN = _Sequence("\r")
+_CLEAR_LINE = _Sequence("\x1b[2K")
+
+
+class _Stream:
+    """An output stream that writes each text at once.
+
+    *errors* says how characters are written that its encoding lacks, as in `str.encode`.
+    """
+
+    def __init__(self, stream: TextIO, errors: str) -> None:
         self.stream = stream
         self.encoding = stream.encoding or "utf-8"
+        self._errors = errors
 
     def isatty(self) -> bool:
         return self.stream.isatty()
 
-    def write(self, text: str) -> None:
-        """Write *text*. Raises OutputClosed, or StoreError when it cannot be written, as on a full disk."""
+    def write(self, *parts: str) -> None:
+        """Write *parts*: each `_Sequence` as it is, and text with its control characters shown as text.
+
+        Newlines and tabs stay. Raises OutputClosed, or StoreError when it cannot be written, as on a full disk.
+        """
+        self.write_raw(
+            "".join(part if isinstance(part, _Sequence) else escape_controls(part, keep="\n\t") for part in parts)
+        )
+
+    def write_raw(self, text: str) -> None:
+        """Write *text* as it is: for the app's own output, and for Rich, which is given escaped texts."""
+        text = text.encode(self.encoding, self._errors).decode(self.encoding)
         try:
             self.stream.write(text)
             self.stream.flush()
@@ -49,8 +78,42 @@ class _Stream:
         except OSError as error:
             raise StoreError(f"cannot print: {error.strerror}") from error
 
+
+class _EscapingStream:
+    """Standard error for everything else in this process: what Python, `logging` or a library prints there."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(escape_controls(text, keep="\n\t"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def escaping_errors() -> Iterator[None]:
+    """Show control characters as text in what others than the console print on standard error in the block."""
+    before = sys.stderr
+    sys.stderr = cast("TextIO", _EscapingStream(before))
+    try:
+        yield
+    finally:
+        sys.stderr = before
+
+
+class _RichFile:
+    """A `_Stream` as the file that Rich writes to."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+        self.write = stream.write_raw
+        self.isatty = stream.isatty
+
     def flush(self) -> None:
-        """Do nothing: each text is written at once. Rich calls this."""
+        """Do nothing: each text is written at once."""
 
 
 @dataclass(slots=True)
@@ -92,11 +155,12 @@ class Console:
         self.json_output = json_output
         self.quiet = quiet
         self.steps: list[ConsoleStep] = []
-        self._output = _Stream(output or sys.stdout)
-        self._messages = _Stream(messages or sys.stderr)
+        # Data stays unambiguous; a message is read by people.
+        self._output = _Stream(output or sys.stdout, "backslashreplace")
+        self._messages = _Stream(messages or sys.stderr, "replace")
         self.interactive = self._messages.isatty() and environment.get("TERM") != "dumb"
         self._colour = self.interactive and not environment.get("NO_COLOR")
-        self.colours_output = self._output.isatty() and self._colour
+        self._colours_output = self._output.isatty() and self._colour
 
     # Messages
 
@@ -107,18 +171,18 @@ class Console:
         self.steps.append(step)
         began = time.perf_counter()
         if self.interactive and not self.quiet:
-            self._messages.write(f"  {name} …\r")
+            self._messages.write(f"  {escape_controls(name)} …", _RETURN)
         try:
             yield step
         finally:
             step.seconds = time.perf_counter() - began
             if self.interactive and not self.quiet:
-                self._messages.write("\x1b[2K")
+                self._messages.write(_CLEAR_LINE)
         if not self.quiet:
-            note = ", ".join(step.notes)
-            mark = self.style("✓", "green") if self._can_encode("✓") else "+"
-            line = f"{mark} {name:<10} {step.seconds:6.1f} s  {self.style(note, 'dim')}"
-            self._messages.write(line.rstrip() + "\n")
+            note = escape_controls(", ".join(step.notes)).rstrip()
+            mark = self._style("✓", "green") if self._can_encode("✓") else ("+",)
+            line = f" {escape_controls(name):<10} {step.seconds:6.1f} s"
+            self._messages.write(*mark, line, *(("  ", *self._style(note, "dim")) if note else ()), "\n")
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Progress]:
@@ -129,49 +193,70 @@ class Console:
         from rich.console import Console as RichConsole  # lazy: start-up; most commands show no progress bar
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        rich = RichConsole(file=self._messages.stream, no_color=not self._colour)
+        description = TextColumn("  {task.description}", markup=False)
+        columns = (description, BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        rich = RichConsole(file=cast("IO[str]", _RichFile(self._messages)), no_color=not self._colour)
         with Progress(*columns, console=rich, transient=True) as bars:
-            task = bars.add_task(label, total=total)
+            task = bars.add_task(escape_controls(label), total=total)
             yield lambda count: bars.advance(task, count)
 
     def info(self, text: str) -> None:
         if not self.quiet:
-            self._write_message(text)
+            self._messages.write(text, "\n")
 
     def warn(self, text: str) -> None:
-        self._write_message(f"{self.style('warning:', 'yellow', 'bold')} {text}")
+        self._messages.write(*self._style("warning:", "yellow", "bold"), f" {text}\n")
 
     def error(self, error: InCameraError) -> None:
         """Print an error: its message, the last lines that a failed program printed, and its hint."""
-        self._write_message(f"{self.style('error:', 'red', 'bold')} {error}")
+        self._messages.write(*self._style("error:", "red", "bold"), f" {error}\n")
         if tail := getattr(error, "tail", ""):
-            self._write_message(self.style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"))
+            self._messages.write(*self._style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"), "\n")
         if error.hint:
-            self._write_message(f"{self.style('hint:', 'cyan', 'bold')} {error.hint}")
+            self._messages.write(*self._style("hint:", "cyan", "bold"), f" {error.hint}\n")
+
+    def traceback(self) -> None:
+        """Print the traceback of the exception that is being handled."""
+        import traceback  # lazy: start-up; only for a bug of ours
+
+        self._messages.write(traceback.format_exc())
 
     def confirm(self, question: str) -> bool:
         """Ask *question* on the terminal. Returns True for "y" or "yes", and False when there is no terminal."""
         if not (self.interactive and sys.stdin.isatty()):
             return False
-        self._messages.write(f"{question} [y/N] ")
+        self._messages.write(escape_controls(question), " [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     # Data
 
     def emit(self, data: Mapping[str, Any]) -> None:
         """Print *data* as the JSON document of `--json`."""
-        self._output.write(json.dumps({"schema": 1, **data}, indent=2) + "\n")
+        self._emit(data, indent=2)
+
+    def emit_line(self, data: Mapping[str, Any]) -> None:
+        """Print *data* as a JSON document of one line: one of many, of which there may be no last."""
+        self._emit(data, indent=None)
+
+    def _emit(self, data: Mapping[str, Any], *, indent: int | None) -> None:
+        # JSON may have U+007F as it is, which is a control character.
+        self._output.write(json.dumps({"schema": 1, **data}, indent=indent).replace("\x7f", "\\u007f"), "\n")
 
     def print(self, text: str) -> None:
         """Print a line on standard output."""
-        self._output.write(text + "\n")
+        self._output.write(text, "\n")
+
+    def app_line(self, time: str, text: str, *, is_error: bool) -> None:
+        """Print a stored line of an app's output, as the app printed it, after the *time* of the line."""
+        line = _Sequence(f"{time} {text}".rstrip())
+        self._output.write(*self._style(line, "yellow") if is_error and self._colours_output else (line,), "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table on standard output, with columns padded by spaces.
 
         On a terminal that is too narrow for it, print each row as a paragraph.
         """
+        columns, rows = _escape_cells(columns), [_escape_cells(row) for row in rows]
         widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
         if self._output.isatty():
             terminal_width = shutil.get_terminal_size().columns
@@ -180,15 +265,13 @@ class Console:
                 return
         for number, row in enumerate((columns, *rows)):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            if number == 0 and self.colours_output:
-                line = f"\x1b[1m{line}\x1b[0m"
-            self._output.write(line + "\n")
+            self._output.write(*self._head(line) if number == 0 else (line,), "\n")
 
     def _print_paragraphs(self, columns: Sequence[str], rows: Sequence[Sequence[str]], terminal_width: int) -> None:
         import textwrap  # lazy: start-up; few terminals are too narrow
 
         for head, *cells in rows:
-            self._output.write(f"\x1b[1m{head}\x1b[0m\n" if self.colours_output else f"{head}\n")
+            self._output.write(*self._head(head), "\n")
             parts = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]
             for line in textwrap.wrap(", ".join(parts), max(terminal_width - 2, 20), break_on_hyphens=False):
                 self._output.write(f"  {line}\n")
@@ -211,28 +294,26 @@ class Console:
         from rich.live import Live
         from rich.text import Text
 
-        rich = RichConsole(file=cast("IO[str]", self._output), no_color=not self.colours_output)
-        header = "bold" if self.colours_output else ""
+        rich = RichConsole(file=cast("IO[str]", _RichFile(self._output)), no_color=not self._colours_output)
+        header = "bold" if self._colours_output else ""
         with Live(console=rich, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
             def replace(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
                 text = Text(no_wrap=True, overflow="ellipsis")
-                for number, shown in enumerate((line, *_align(columns, rows))):
+                for number, shown in enumerate((escape_controls(line), *_align(columns, rows))):
                     text.append(f"\n{shown}" if number else shown, header if number == 1 else "")
                 live.update(text, refresh=True)
 
             yield replace
 
-    def style(self, text: str, *names: str) -> str:
-        """Return *text* with the escape sequences of the styles *names*; unchanged where colours are off."""
+    def _style(self, text: str, *names: str) -> tuple[str, ...]:
+        """Return what to write for *text* in the styles *names*: it alone where colours are off."""
         if not self._colour or not text:
-            return text
-        return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
+            return (text,)
+        return _Sequence(f"\x1b[{';'.join(_STYLES[name] for name in names)}m"), text, _Sequence("\x1b[0m")
 
-    def _write_message(self, text: str) -> None:
-        if not self._can_encode(text):
-            text = text.encode(self._messages.encoding, "replace").decode(self._messages.encoding)
-        self._messages.write(text + "\n")
+    def _head(self, text: str) -> tuple[str, ...]:
+        return self._style(text, "bold") if self._colours_output else (text,)
 
     def _can_encode(self, text: str) -> bool:
         try:
@@ -242,11 +323,16 @@ class Console:
         return True
 
 
+def _escape_cells(cells: Sequence[str]) -> Sequence[str]:
+    """Return *cells* with newlines and tabs shown as text, too: a cell is one line."""
+    return [escape_controls(cell) for cell in cells]
+
+
 def _align(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a table's lines. Columns of numbers are aligned right, so they don't move when the numbers change."""
     if not rows:
         return []
-    table = [columns, *rows]
+    table = [_escape_cells(row) for row in (columns, *rows)]
     aligned = []
     for number in range(len(columns)):
         cells = [row[number] for row in table]

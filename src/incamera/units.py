@@ -6,6 +6,13 @@ import re
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(?:i?B)?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+# What a terminal obeys instead of showing it, and what reorders or hides other characters: C0, DEL, C1, separators of
+# lines, format characters with the bidirectional overrides, and lone surrogates.
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def parse_bytes(text: str) -> int:
@@ -39,3 +46,22 @@ def format_count(number: int, thing: str) -> str:
 def printable(text: str) -> str:
     """Return *text* with U+FFFD in place of control characters and of what UTF-8 cannot encode."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def escape_controls(text: str, *, keep: str = "") -> str:
+    """Return *text* with escapes such as `\\x1b` in place of control characters, except for those in *keep*.
+
+    What is left is safe to show on a terminal. A byte of a name that is not UTF-8 becomes `\\xff`.
+    """
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # os.fsdecode has such surrogates for bytes that are not UTF-8
+        code -= 0xDC00
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

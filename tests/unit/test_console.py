@@ -2,15 +2,18 @@
 
 import io
 import json
+import logging
+import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
 
-from incamera.console import Console, OutputClosed
+from incamera.console import Console, OutputClosed, escaping_errors
 from incamera.errors import ConfigError, StoreError, ToolFailed
-from incamera.units import format_bytes
+from incamera.units import escape_controls, format_bytes
 
 
 class Terminal(io.StringIO):
@@ -250,3 +253,100 @@ def test_live_table_ends_when_its_reader_has_closed_the_pipe() -> None:
     console = Console(output=BrokenTerminal(BrokenPipeError()), messages=Terminal(), environment={"TERM": "xterm"})
     with pytest.raises(OutputClosed), console.live_table() as show:
         show("one runs", ("pid",), [["7"]])
+
+
+# What strangers name things: a title, a clipboard, a cursor, C1, bidi, separators of lines, a byte that is not UTF-8.
+HOSTILE = "a\x1b]0;x\x07b\x1b[2Jc\rd\x00\x7f\x9b31m\u202ee\u2066\u2028\u200b\x85" + os.fsdecode(b"\xff")
+SHOWN = r"a\x1b]0;x\x07b\x1b[2Jc\rd\x00\x7f\x9b31m\u202ee\u2066\u2028\u200b\x85\xff"
+
+
+def test_control_characters_become_escapes_and_other_text_stays() -> None:
+    assert escape_controls(HOSTILE) == SHOWN
+    assert escape_controls("tab\tline\n") == r"tab\tline\n"
+    assert escape_controls("tab\tline\n", keep="\n\t") == "tab\tline\n"
+    for text in ("naïve 相机 \xa0 😀 عربي", "", "C:\\x1b"):
+        assert escape_controls(text) == text
+
+
+def test_every_way_to_print_shows_control_characters_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    console, output, messages = make()
+    with console.step(HOSTILE) as step:
+        step.note(HOSTILE)
+    console.info(HOSTILE)
+    console.warn(HOSTILE)
+    console.error(ToolFailed(HOSTILE, hint=HOSTILE, tail=f"x{HOSTILE}"))
+    console.print(HOSTILE)
+    console.table(("NAME",), [(HOSTILE,)])
+    console.emit({HOSTILE: HOSTILE})
+    console.emit_line({"name": HOSTILE})
+    with console.live_table() as show:
+        show(HOSTILE, (HOSTILE,), [[HOSTILE]])
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        console.traceback()
+    printed = messages.getvalue() + output.getvalue()
+    assert set(printed) - {"\n"} == {character for character in printed if character.isprintable()}
+    assert messages.getvalue().count(SHOWN) == 7  # the tail is split into lines
+    assert output.getvalue().count(SHOWN) == 5
+
+
+def test_names_reach_a_terminal_without_their_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    console, output, messages = make(terminal=True)
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    console.confirm(HOSTILE)
+    with console.step(HOSTILE) as step, step.progress(10) as advance:
+        advance(5)
+    with console.live_table() as show:
+        show(HOSTILE, ("NAME",), [[HOSTILE], ["[red]x"]])
+    console.table(("NAME", "PORT"), [(HOSTILE * 3, "1")])
+    printed = messages.getvalue() + output.getvalue()
+    for sequence in ("\x1b]", "\x07", "\x1b[2J", "\x9b", "\x7f", "\u202e", "\u2028"):
+        assert sequence not in printed
+    assert "[red]x" in printed
+
+
+def test_newline_in_a_cell_or_a_step_is_shown_as_text() -> None:
+    console, output, messages = make()
+    with console.step("a\nb") as step:
+        step.note("c\td\n")
+    console.table(("NAME",), [("one\ntwo",)])
+    assert messages.getvalue().count("\n") == 1
+    assert output.getvalue().splitlines() == ["NAME", r"one\ntwo"]
+
+
+def test_stored_line_of_the_app_is_printed_as_it_is() -> None:
+    console, output, _ = make()
+    console.app_line("12:00:00.000", "\u202eגשר\x9b1m\t|", is_error=True)
+    assert output.getvalue() == "12:00:00.000 \u202eגשר\x9b1m\t|\n"
+
+
+def test_json_is_ascii_without_control_characters() -> None:
+    console, output, _ = make()
+    console.emit({"name": HOSTILE})
+    assert output.getvalue().isascii()
+    assert "\x7f" not in output.getvalue()
+    assert json.loads(output.getvalue())["name"] == HOSTILE
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_data_is_printed_in_any_encoding(encoding: str) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(output=output, messages=io.StringIO(), environment={})
+    console.print(f"相机 {os.fsdecode(b'caf' + bytes([0xE9]))}")
+    console.table(("NAME",), [("相",)])
+    output.seek(0)
+    assert output.read().splitlines() == [r"\u76f8\u673a caf\xe9", "NAME", r"\u76f8"]
+
+
+def test_what_libraries_print_on_standard_error_is_escaped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages = io.StringIO()
+    monkeypatch.setattr("sys.stderr", messages)
+    with escaping_errors():
+        assert logging.lastResort is not None
+        logging.lastResort.handle(logging.makeLogRecord({"msg": HOSTILE, "levelno": logging.ERROR}))
+        sys.stderr.write(f"{HOSTILE}\n")
+    assert messages.getvalue() == f"{SHOWN}\n" * 2
+    assert sys.stderr is messages

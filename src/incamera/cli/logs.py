@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from contextlib import suppress
@@ -58,8 +57,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"run": _describe(run), "lines": [asdict(line) for line in lines]})
         return 0
     for line in lines:
-        # With --follow, each line is a JSON document of its own, because the run has not ended.
-        console.print(json.dumps({"schema": 1, **asdict(line)}) if arguments.json else _show(line, console))
+        if arguments.json:
+            # With --follow, each line is a JSON document of its own, because the run has not ended.
+            console.emit_line(asdict(line))
+        else:
+            _show(line, console)
     return 0
 
 
@@ -80,10 +82,10 @@ def parse_since(text: str, now: float) -> float:
     )
 
 
-def _show(line: Line, console: Console) -> str:
+def _show(line: Line, console: Console) -> None:
     when = datetime.fromtimestamp(line.time)
-    text = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d} {line.text}".rstrip()
-    return console.style(text, "yellow") if line.stream == "stderr" and console.colours_output else text
+    time = f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}"
+    console.app_line(time, line.text, is_error=line.stream == "stderr")
 
 
 def _show_runs(runs: list[Run], as_json: bool, console: Console) -> None:

@@ -33,15 +33,23 @@ class Parser(argparse.ArgumentParser):
 
     hint_unknown: str | None = None
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        encoding = getattr(file, "encoding", None) or "utf-8"
+        super()._print_message(message.encode(encoding, "replace").decode(encoding), file)
+
     def error(self, message: str) -> Any:
         typed, known = _mistyped(self, message)
         hint = did_you_mean(typed, known) if typed else None
         message = _reword(self, message)
         if hint is None and message.startswith(_UNRECOGNIZED):
             hint = self.hint_unknown
+        from incamera.console import Console  # lazy: start-up; every other command line makes a console of its own
+        from incamera.errors import UsageError
+
         self.print_usage(sys.stderr)
-        sys.stderr.write(f"error: {message}\nhint: {hint or f'`{self.prog} --help` shows what can be typed here'}\n")
-        sys.exit(2)
+        error = UsageError(message, hint=hint or f"`{self.prog} --help` shows what can be typed here")
+        Console().error(error)
+        sys.exit(error.exit_code)
 
 
 def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:

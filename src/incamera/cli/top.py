@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +71,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
                     console.emit(document)
                 elif arguments.json:
                     # The samples have no end, so each one is a document of its own.
-                    console.print(json.dumps({"schema": 1, **document}))
+                    console.emit_line(document)
                 else:
                     show(_headline(sample, document["device"]), *_table(document["processes"]))
                 if arguments.once:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.streams import write_all
 from incamera.errors import AgentError
+from incamera.units import escape_controls
 from incamera_agent.wire.protocol import ErrorKind
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Prompt:
             return
         import readline  # lazy: changes the terminal; only where lines are edited
 
-        write_all(1, f"\r\x1b[K({message})\n{shown}{readline.get_line_buffer()}".encode())
+        typed = readline.get_line_buffer()
+        write_all(1, f"\r\x1b[K({escape_controls(message)})\n{shown}{typed}".encode("utf-8", "surrogateescape"))
 
     def end(self) -> None:
         """Stop reading; from any thread."""
@@ -114,7 +116,8 @@ def _show_stacks(threads: Sequence[Thread], paths: HostPaths) -> str:
         lines.append(f"{thread.name}{' (main)' if thread.is_main and thread.name != 'MainThread' else ''}:")
         for file, number, function in thread.frames:
             lines.append(f'  File "{paths.find(file) or file}", line {number}, in {function}')
-    return "\n".join(lines) + "\n"
+    # The app chooses these names, but it is we who show them.
+    return "\n".join(map(escape_controls, lines)) + "\n"
 
 
 @contextmanager
