@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,6 +42,8 @@ _LIST_SECONDS = 60.0
 _COPY_SECONDS = 120.0
 # To unpack or read ahead what the bundle runs from.
 _ACTIVATE_SECONDS = 120.0
+# How long a share's client believes its cached attributes, by default.
+_LOOK_SECONDS = 1.0
 
 
 def try_images(session: Session, guard: str) -> Tried:
@@ -168,13 +171,20 @@ class Adoption:
 async def adopt(transport: Transport, guard: str, adoption: Adoption, *, looks: int) -> str:
     """Have the device look for the bundle, so many times, once a second, and adopt it.
 
-    Returns where it runs from, or an empty string if it was not activated. Raises NotSeen, CannotActivate, DeviceError,
-    ConnectionLost.
+    It looks as often at an image that it finds damaged: a share's client may show the file that was just replaced for
+    another second. Returns where the bundle runs from, or an empty string if it was not activated. Raises NotSeen,
+    CannotActivate, DeviceError, ConnectionLost.
     """
     words = [f"{adoption.place}/{FOLDER}", adoption.app, adoption.bundle, "looks", str(looks)]
     words += ["previous", adoption.previous] if adoption.previous else []
     words += [word for word, wanted in (("activate", adoption.activate), ("remake", adoption.remake)) if wanted]
-    result = await run_program(transport, Program((guard, Verb.adopt, *words)), timeout=_ACTIVATE_SECONDS)
+    program = Program((guard, Verb.adopt, *words))
+    result = await run_program(transport, program, timeout=_ACTIVATE_SECONDS)
+    for _ in range(1, looks):
+        if result.exit_code != ExitCode.image_damaged:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+        result = await run_program(transport, program, timeout=_ACTIVATE_SECONDS)
     if result.exit_code == ExitCode.not_seen:
         raise NotSeen(f"{transport.device} does not see in {adoption.place} what was written there")
     if result.exit_code:
