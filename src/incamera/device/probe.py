@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _TOOLS = ("tar", "gzip", "mount", "systemctl", "journalctl", "python3", "sftp-server", "rsync", "gdbserver", "strace")
 
+# Cards and shares are mounted below it. Their folders are there without them, too.
+_MOUNTED_ROOT = "/var/spool/storage/"
+
 _SHARE = next(path for path, kind in PLACES.items() if kind is Kind.share)
 
 # $1: the `boot` that is known already, $2: places that do not answer, $3...: the others. Sections begin with "== NAME".
@@ -32,14 +35,30 @@ known=$1; silent=$2; shift 2
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 echo "== boot"; echo "$boot"
 echo "== memory"; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
-echo "== mounts"; cat /proc/mounts
-# A share whose server is gone, or a card that was pulled, could keep us for minutes.
-soon=; command -v timeout >/dev/null 2>&1 && soon="timeout 4"
+mounts=$(cat /proc/mounts)
+echo "== mounts"; echo "$mounts"
+# The server of a share may be gone, or a card pulled. That can hold `df` for minutes, and often no signal ends it then.
+# So it runs in the background, and is left there when it has not answered in time.
+patient_df() {
+  own=/tmp/.incamera-probe-$$-df
+  { (umask 077; mkdir "$own") && mkfifo "$own/answer"; } 2>/dev/null || { df -kP "$1"; return; }
+  { df -kP "$1" >"$own/said"; echo said >"$own/answer"; } </dev/null >/dev/null 2>&1 & asked=$!
+  { trap 'kill "$pause"; exit' TERM; sleep 4 & pause=$!; wait; echo late >"$own/answer"; } </dev/null >/dev/null 2>&1 &
+  alarm=$!
+  read -r answer <"$own/answer"
+  kill "$asked" "$alarm"
+  cat "$own/said"
+  rm -rf "$own"
+  [ "$answer" = said ] || return 124
+}
 echo "== space"
 places=; for p in "$@" "$HOME"; do
   # For a folder that no mount of its own holds, `df` looks at every mount: not where one is known not to answer.
-  told=$([ -z "$silent" ] && $soon df -kP "$p" 2>/dev/null)
-  case $? in 124|137|143) silent="$silent $p"; continue ;; esac
+  told=$([ -z "$silent" ] && case "$p $mounts" in
+    MOUNTED*" $p "*) patient_df "$p" ;;
+    *) df -kP "$p" ;;
+  esac 2>/dev/null)
+  [ $? = 124 ] && { silent="$silent $p"; continue; }
   [ -d "$p" ] || continue
   places="$places $p"
   echo "$told" | tail -n 1 | {
@@ -78,7 +97,9 @@ for d in $(cat /etc/ld.so.conf /etc/ld.so.conf.d/*.conf 2>/dev/null | grep '^/')
   [ -d "$d" ] && echo "= $d" && ls -ln "$d" 2>/dev/null | grep '\.so'
 done
 exit 0
-""".replace("TOOLS", " ".join(_TOOLS)).replace("SHARE", _SHARE),
+""".replace("TOOLS", " ".join(_TOOLS))
+    .replace("SHARE", _SHARE)
+    .replace("MOUNTED", _MOUNTED_ROOT),
 )
 
 _LISTED = re.compile(
@@ -86,10 +107,6 @@ _LISTED = re.compile(
 )
 _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*\.so\.\d")
 _RELEASE = re.compile(r"release version (\d+\.\d+)")
-
-
-# Cards and shares are mounted below it. Their folders are there without them, too.
-_MOUNTED_ROOT = "/var/spool/storage/"
 
 
 def probe(session: Session, *, cache: Path | None = None, without: Sequence[str] = ()) -> DeviceFacts:
@@ -110,7 +127,10 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
 
 
 def _ask(session: Session, known: DeviceFacts | None, without: Sequence[str]) -> dict[str, list[str]]:
-    places = [path for path in PLACES if path not in without]
+    # Mounted places first: a place that does not answer must be known before others are asked for.
+    places = sorted((path for path in PLACES if path not in without), key=lambda path: path.startswith(_MOUNTED_ROOT))[
+        ::-1
+    ]
     program = _PROBE.program(known.boot if known else "", " ".join(without), *places)
     output = session.require(program, purpose="find out what it is")
     return parse_sections(output.decode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -124,3 +125,30 @@ def test_trial_file_is_not_written_through_another_users_link(tmp_path: Path) ->
     assert parse_sections(done.stdout)["trials"] == [f"{place} exec"]
     assert victim.read_text() == "precious"
     assert not list(place.iterdir())
+
+
+@pytest.mark.starts_processes
+def test_place_that_does_not_answer_is_left_out_though_no_signal_ends_df(tmp_path: Path) -> None:
+    place, home, programs = "/var/spool/storage/NetworkShare", tmp_path / "home", tmp_path / "bin"
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"none / tmpfs rw 0 0\n//server/share {place} cifs rw 0 0\n")
+    programs.mkdir()
+    home.mkdir()
+    (programs / "df").write_text("#!/bin/sh\necho $$ >>$HOME/asked\ntrap '' TERM\nwhile :; do sleep 0.1; done\n")
+    (programs / "df").chmod(0o755)
+    script = _PROBE.text.replace("/proc/mounts", str(mounts)).replace("sleep 4", "sleep 0.2")
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home)}
+    try:
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", "", "", place, "/tmp"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        sections = parse_sections(done.stdout)
+        assert sections["silent"] == [place]
+        assert [line.split()[0] for line in sections["space"]] == ["/tmp", str(home)]
+    finally:
+        for pid in (home / "asked").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
