@@ -1,4 +1,4 @@
-"""Write files atomically, remove and measure folders."""
+"""Write files atomically, with modes that do not depend on the umask; remove and measure folders."""
 
 from __future__ import annotations
 
@@ -6,10 +6,36 @@ import errno
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from incamera.errors import StoreError
+
+_UMASK = 0o022
+_users_umask = _UMASK
+_is_fixed = False
+
+
+def fix_umask() -> None:
+    """Have this process and its children make files that all can read and nobody else can write, whatever the umask."""
+    global _is_fixed, _users_umask  # as the umask is itself
+    umask = os.umask(_UMASK)
+    if not _is_fixed:
+        _is_fixed, _users_umask = True, umask
+
+
+@contextmanager
+def users_umask() -> Iterator[None]:
+    """Bring back the umask that the user has set, while files are written that are the user's own."""
+    if not _is_fixed:
+        yield
+        return
+    os.umask(_users_umask)
+    try:
+        yield
+    finally:
+        os.umask(_UMASK)
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -34,7 +60,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_output(path: Path, data: bytes) -> None:
     """Write the file that the user named on the command line. Raises StoreError."""
     try:
-        path.write_bytes(data)
+        with users_umask():
+            path.write_bytes(data)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 

@@ -6,8 +6,13 @@
 <root>/devices/                 devices and host keys, as the user added them. Never cleaned.
 <root>/virtual/                 running virtual cameras
 <root>/shares/                  network shares: their settings and passwords. Never cleaned.
+<root>/caches/                  what can be fetched or computed again
+<root>/keys/                    the keys of virtual cameras
+<root>/logs/                    what builds and runs have printed
 <root>/locks/                   lock files, for several processes at once
 <root>/tmp/                     unfinished files and folders
+
+It belongs to one user. Programs that this user starts, maybe root, come from it, so nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -23,8 +28,9 @@ from pathlib import Path
 from typing import IO
 
 from incamera.digest import Sha256
-from incamera.disk import disk_usage, remove_tree
+from incamera.disk import disk_usage, fix_umask, remove_tree
 from incamera.errors import IntegrityError, StoreError
+from incamera.store_access import PATH_ONLY, open_folders
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by incamera.\n"
@@ -71,11 +77,15 @@ class Store:
     """The store in the folder *root*. Several processes and threads may use it at once."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folders that are missing. Raises StoreError when that cannot be done."""
+        """Make the folders that are missing, with modes of their own whatever the umask is.
+
+        Raises StoreError when that cannot be done, or when another user owns the store or can write to it.
+        """
         self.root = root
         try:
-            for name in ("blobs", "trees", "locks", "tmp"):
-                (root / name).mkdir(parents=True, exist_ok=True)
+            root.mkdir(PATH_ONLY, parents=True, exist_ok=True)
+            fix_umask()
+            open_folders(root)
             for name in ("blobs", "trees", "tmp"):
                 tag = root / name / "CACHEDIR.TAG"
                 if not tag.exists():
@@ -160,7 +170,7 @@ class Store:
                 known = build(made)
                 entries = list_tree(made, known)
                 path = self._tree(kind, key)
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(PATH_ONLY, exist_ok=True)
                 if path.exists():  # without a list of entries, so it may be incomplete
                     remove_tree(path)
                 made.replace(path)

@@ -83,7 +83,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
     if found := context.store.find_tree("built-wheels", sdist.key):
         return next(found.glob("*.whl"))
     log = context.store.root / "logs" / f"{sdist.name}-{sdist.target}-{sdist.key[:8]}.log"
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(mode=0o700, exist_ok=True)
     archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
 
     def build(tree: Path) -> None:

@@ -113,7 +113,7 @@ class Connection:
 def device_cache(context: Context) -> Path:
     """Return the folder that keeps facts about devices."""
     folder = context.store.root / "caches" / "devices"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 

@@ -136,5 +136,5 @@ def _save(folder: Path, devices: Mapping[str, Device]) -> None:
     import tomli_w  # lazy: only a device that is added or removed is written
 
     tables = {name: {device.address.route: device.address.to_table()} for name, device in sorted(devices.items())}
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomic(devices_file(folder), tomli_w.dumps(tables).encode())

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from incamera.digest import Sha256
+from incamera.disk import users_umask
 from incamera.errors import ConfigError, StoreError
 from incamera.project.tables import (
     find_string,
@@ -317,7 +318,8 @@ def write_lock(project: Project, lock: Lock) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         try:
-            temporary.write_text(dump_lock(lock, f"=={lock.target.python}.*"), "utf-8")
+            with users_umask():
+                temporary.write_text(dump_lock(lock, f"=={lock.target.python}.*"), "utf-8")
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.disk import users_umask
 from incamera.errors import BuildError, DeviceError, StoreError, UsageError
 from incamera.proc import minimal_environment, running
 
@@ -142,7 +143,8 @@ def require_writable(folder: Path) -> Path:
     Raises StoreError when nothing can be written to it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with users_umask():
+            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -92,7 +92,7 @@ class HostKeyChecker:
 
 def accept_key(file: Path, key: HostKey) -> None:
     """Add *key* to *file*, our list of known hosts."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # At the end is the name that the user has for it: ~/.ssh/config may give a name another address.
     address = key.device.address
     line = f"{key.address} {key.public_key} {known_name(address.host, address.port)}\n"

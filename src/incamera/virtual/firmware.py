@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import BuildError
 from incamera.targets.profile import PlaceKind, Profile
 from incamera.virtual import cpio
+from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.reseed import reseed_program
 
@@ -60,8 +61,8 @@ def build_firmware(destination: Path, profile: Profile, *, userland: Path, kerne
         *_settings(profile, keys),
         *_folders(profile),
     ]
-    # Not compressed, since decompressing it in the emulated camera would take seconds.
-    firmware.archive.write_bytes(cpio.write_cpio(members))
+    # Not compressed, since decompressing it in the emulated camera would take seconds. It has the private host key.
+    write_secret(firmware.archive, cpio.write_cpio(members))
     return firmware
 
 

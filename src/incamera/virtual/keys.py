@@ -69,17 +69,18 @@ def _make_keys(login: Path, host: Path) -> None:
             )
         else:
             text = dropbear_key(key.private_bytes_raw(), public)
-        _write_secret(path, text)
+        temporary = path.with_name(f"{path.name}.new")
+        temporary.unlink(missing_ok=True)
+        write_secret(temporary, text)
+        temporary.replace(path)
         _public(path).write_text(public_line(public) + "\n")
 
 
-def _write_secret(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def write_secret(path: Path, data: bytes) -> None:
+    """Write *data* to the new file *path*, which from its first moment only the user can read. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
-    temporary.replace(path)
 
 
 def dropbear_key(seed: bytes, public: bytes) -> bytes:

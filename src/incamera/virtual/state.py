@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -71,7 +72,10 @@ def ensure_state(
         build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, keys=keys)
 
     firmware_folder, _ = store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
-    machine = plan_machine(trees.tools, require_host(), profile, open_firmware(firmware_folder))
+    firmware = open_firmware(firmware_folder)
+    with suppress(OSError):  # older versions made it readable for all
+        firmware.archive.chmod(0o600)
+    machine = plan_machine(trees.tools, require_host(), profile, firmware)
     words = [word.replace(str(store.root), "") for word in machine]
     state_key = _digest([VERSION, firmware_key, _tree_key(store, trees.tools), words])
 
