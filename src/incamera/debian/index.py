@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from incamera.debian.relation import Relation, parse_relations
 from incamera.debian.release import IndexFile, Release, fetch_release
+from incamera.debian.rollback import refuse_older
 from incamera.debian.stanza import parse_stanza
 from incamera.debian.version import version_key
 from incamera.digest import Sha256
@@ -209,6 +210,8 @@ class _IndexLoader:
         base = self.mirror.base(archive)
         for seconds in (*_PAUSES_SECONDS, None):
             release = fetch_release(base, suite, self.http, allow_expired=self.mirror.allow_expired)
+            if not self.mirror.allow_expired:
+                refuse_older(release, base, suite, self.store)
             path = _choose_index(release, self.architecture)
             if path is None:
                 listed = (name.split("/")[1] for name in release.files if "/binary-" in name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib import resources
@@ -18,6 +18,8 @@ from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound
 
 _LIMIT = 8 * 1024 * 1024
+# A release file that is newer than now by more than that shows that this computer's clock is wrong.
+_CLOCK_TOLERANCE = timedelta(hours=12)
 _OTHER_MIRROR = "the mirror, or a proxy on the way, changes files: set INCAMERA_DEBIAN_MIRROR to another mirror"
 
 
@@ -109,15 +111,21 @@ def parse_release(text: str, *, name: str) -> Release:
 
 
 def check_release(release: Release, suite: str, *, name: str, allow_expired: bool, now: datetime) -> None:
-    """Raises IntegrityError when *release* is of another suite than *suite*, or is no longer valid at *now*.
+    """Raises IntegrityError when *release* is of another suite than *suite*, or is not valid at *now*.
 
     It may be correctly signed all the same: a mirror could send an old one to hide security updates.
     """
     if release.codename != suite:
         raise IntegrityError(f"{name} is the release file of {release.codename}, not of {suite}", hint=_OTHER_MIRROR)
+    if release.date > now + _CLOCK_TOLERANCE:
+        raise IntegrityError(
+            f"{name} is from {release.date:%Y-%m-%d %H:%M} UTC, but your clock says {now:%Y-%m-%d %H:%M} UTC",
+            hint="set this computer's clock: `date` shows it. Where it is right, try another mirror",
+        )
     if release.valid_until is not None and release.valid_until < now and not allow_expired:
         raise IntegrityError(
-            f"{name} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC",
+            f"{name} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC, and your clock says "
+            f"{now:%Y-%m-%d %H:%M} UTC",
             hint="check this computer's clock, and try another mirror. "
             "For a snapshot of the past, set INCAMERA_DEBIAN_ALLOW_EXPIRED=1",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,80 @@ def test_packages_of_both_archives_are_found_the_newest_first(
     assert index.find("libc") == []
     assert index.warnings == ()
     assert len(index) == 2
+
+
+def test_a_release_file_older_than_one_before_is_refused(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    load(archive, http, store)
+    load(archive, http, store)  # the same once more
+    for name in ("security", "main"):
+        newest = dict(archive.web.pages)
+        archive.age(seconds=1)
+        archive.publish(name)
+        with pytest.raises(IntegrityError, match=r"testing(-security)? from .* but before that a newer one") as caught:
+            load(archive, http, store)
+        assert "INCAMERA_DEBIAN_MIRROR" in str(caught.value.hint)
+        assert "INCAMERA_DEBIAN_ALLOW_EXPIRED=1" in str(caught.value.hint)
+        archive.web.pages.update(newest)
+        archive.age(seconds=-1)
+    archive.age(hours=-1)
+    archive.publish()
+    assert len(load(archive, http, store)) == 1
+
+
+def test_cleaning_the_store_does_not_make_it_accept_older_release_files(
+    archive: Archive, http: Http, store: Store
+) -> None:
+    archive.publish()
+    load(archive, http, store)
+    store.clean(unused_for_seconds=-1)
+    archive.age(days=1)
+    archive.publish()
+    with pytest.raises(IntegrityError, match="but before that a newer one"):
+        load(archive, http, store)
+
+
+def test_a_snapshot_may_be_older_and_does_not_hide_what_is_newer(archive: Archive, http: Http, store: Store) -> None:
+    archive.publish()
+    load(archive, http, store)
+    now, snapshot = archive.mirror, replace(archive.mirror, allow_expired=True)
+    archive.age(days=30)
+    archive.publish()
+    archive.mirror = snapshot
+    load(archive, http, store)
+    archive.mirror = now
+    with pytest.raises(IntegrityError, match="but before that a newer one"):
+        load(archive, http, store)
+
+
+def test_each_mirror_and_suite_has_a_newest_release_file_of_its_own(archive: Archive, http: Http, store: Store) -> None:
+    archive.publish()
+    load(archive, http, store)
+    archive.age(days=30)
+    archive.publish()
+    for path, page in list(archive.web.pages.items()):
+        archive.web.pages[f"/other{path}"] = page
+    archive.mirror = replace(
+        archive.mirror,
+        main=archive.mirror.main.replace("/debian", "/other/debian"),
+        security=archive.mirror.security.replace("/debian-", "/other/debian-"),
+    )
+    load(archive, http, store)
+
+
+def test_a_damaged_record_of_the_newest_release_file_is_written_again(
+    archive: Archive, http: Http, store: Store
+) -> None:
+    archive.publish()
+    for damage in (b"", b"[]", b"{}", b'{"date": 7}', b'{"date": "2020-01-01"}'):
+        load(archive, http, store)
+        records = list((store.root / "releases").iterdir())
+        assert len(records) == 2
+        for record in records:
+            record.write_bytes(damage)
+    load(archive, http, store)
+    assert b"T" in records[0].read_bytes()
 
 
 def test_a_deb_in_both_archives_is_found_once(archive: Archive, http: Http, store: Store) -> None:

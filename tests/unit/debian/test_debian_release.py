@@ -124,6 +124,19 @@ def test_an_expired_release_file_is_refused_unless_allowed() -> None:
     assert "INCAMERA_DEBIAN_ALLOW_EXPIRED=1" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("allow_expired", [False, True])
+def test_a_release_file_from_the_future_says_what_the_clock_says(allow_expired: bool) -> None:
+    release = parse_release(verify_cleartext(SECURITY, name="InRelease"), name="InRelease")
+
+    def check(now: datetime) -> None:
+        check_release(release, "bookworm-security", name="InRelease", allow_expired=allow_expired, now=now)
+
+    check(release.date - timedelta(hours=2))  # a clock that is a little slow, or in another time zone
+    with pytest.raises(IntegrityError, match=r"is from 2026-.* but your clock says 2020-01-01 00:00 UTC") as caught:
+        check(datetime(2020, 1, 1, tzinfo=UTC))
+    assert "set this computer's clock" in str(caught.value.hint)
+
+
 def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: Web, http: Http) -> None:
     with pytest.raises(FetchError, match="does not exist") as caught:
         fetch_release(f"{web.url}/debian", "buzz", http)
