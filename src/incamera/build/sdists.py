@@ -21,6 +21,7 @@ from incamera.toolchain.sdist import unpack_sdist
 from incamera.toolchain.wheel_build import WheelBuild
 from incamera.wheels.fetch import fetch_files
 from incamera.wheels.index import PackageIndexes
+from incamera.wheels.metadata import check_metadata
 from incamera.wheels.repair import repair_wheel
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def open_indexes(context: Context, *, fresh: bool = False) -> PackageIndexes:
 
 
 def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Path]:
-    """Return the path in the store of each wheel and sdist of *lock*, downloaded if it is missing."""
+    """Return the path in the store of each wheel and sdist of *lock*, downloaded if it is missing.
+
+    Raises FetchError, IntegrityError for a file that has other metadata than the lock was made by.
+    """
     files = [item.file for item in lock.distributions if item.file is not None]
     if not files:
         return {}
@@ -47,6 +51,8 @@ def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Pat
         step.cached = not missing
         with step.progress(sum(file.size or 0 for file in missing)) as progress:
             blobs = fetch_files(files, context.http, context.store, progress=progress, indexes=open_indexes(context))
+        for file, blob in blobs.items():
+            check_metadata(file, blob, context.store)
         step.note(f"{len(missing)} of {len(files)} wheels and sdists" if missing else "all in the store")
     return blobs
 

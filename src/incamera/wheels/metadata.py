@@ -6,7 +6,8 @@ import email.parser
 import email.policy
 import hashlib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
     from incamera.http import Http
     from incamera.store import Store
+    from incamera.wheels.fetch import Fetchable
     from incamera.wheels.index import IndexFile
 
 # Raise it when the cached form changes.
-_FORMAT = 1
+_FORMAT = 2
 _LIMIT = 8 * 1024 * 1024
+_FIELDS = {
+    *("metadata-version", "name", "version", "requires-dist", "requires-python", "provides-extra", "dynamic"),
+}
 _DEPENDENCY_FIELDS = {"requires-dist", "requires-python", "provides-extra"}
 
 
@@ -51,8 +56,9 @@ def fetch_wheel_metadata(file: IndexFile, http: Http, store: Store) -> Metadata:
     Raises BuildError that names the file when they are malformed, FetchError when they cannot be fetched.
     """
 
-    def fetch() -> dict[str, Any]:
-        return _fields(_wheel_metadata(file, http, store))
+    def fetch() -> tuple[dict[str, Any], bool]:
+        text, checked = _wheel_metadata(file, http, store)
+        return _fields(text), checked
 
     return _parse(file, _cached(file, store, fetch))
 
@@ -63,9 +69,9 @@ def fetch_sdist_metadata(file: IndexFile, http: Http, store: Store) -> Metadata 
     None when they are dynamic, so that only a build tells. Raises BuildError or FetchError, as for wheels.
     """
 
-    def fetch() -> dict[str, Any]:
-        text = _sdist_metadata(file, http, store)
-        return {} if text is None else _fields(text)
+    def fetch() -> tuple[dict[str, Any], bool]:
+        text, checked = _sdist_metadata(file, http, store)
+        return {} if text is None else _fields(text), checked
 
     fields = _cached(file, store, fetch)
     return _parse(file, fields) if fields and _is_static(fields) else None
@@ -76,8 +82,10 @@ def parse_metadata(text: bytes, filename: str) -> Metadata:
     return _parse_fields(_fields(text), filename)
 
 
-def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> bytes:
-    if file.metadata is not None:
+def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> tuple[bytes, bool]:
+    """Return METADATA, and whether a hash vouches for it. If none does, `check_metadata` compares it later."""
+    found = store.find_blob(file.sha256)
+    if file.metadata is not None and (file.metadata or found is None):
         try:
             text = http.get(f"{file.url}.metadata", limit=_LIMIT)
         except NotFound:
@@ -88,22 +96,22 @@ def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> bytes:
                     f"{file.filename}.metadata does not have the sha256 that the index gives",
                     hint="the index, or a proxy on the way, changes files: try another index",
                 )
-            return text
-    if store.find_blob(file.sha256) is None:
+            return text, bool(file.metadata)
+    if found is None:
         try:
-            return find_wheel_metadata(file, http)
+            return find_wheel_metadata(file, http), False
         except RangeNotSupported:
             pass
-    return read_wheel_metadata(_fetch_whole(file, http, store), file.filename)
+    return read_wheel_metadata(_fetch_whole(file, http, store), file.filename), True
 
 
-def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> bytes | None:
+def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> tuple[bytes | None, bool]:
     if store.find_blob(file.sha256) is None:
         try:
-            return find_pkg_info(file, http)
+            return find_pkg_info(file, http), False
         except RangeNotSupported:
             pass
-    return read_pkg_info(_fetch_whole(file, http, store), file.filename)
+    return read_pkg_info(_fetch_whole(file, http, store), file.filename), True
 
 
 def _fetch_whole(file: IndexFile, http: Http, store: Store) -> Path:
@@ -164,16 +172,83 @@ def _parse_fields(fields: dict[str, Any], filename: str) -> Metadata:
         raise BuildError(f"the metadata of {filename} lack a name or a version") from error
 
 
-def _cached(file: IndexFile, store: Store, fetch: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the cached fields of *file*, or the result of *fetch*, which is then cached."""
-    path = store.root / "caches" / "metadata" / file.sha256[:2] / f"{file.sha256}.json"
+def check_metadata(file: Fetchable, path: Path, store: Store) -> None:
+    """Compare what was believed of the wheel or sdist *file* before it was fetched with what it has itself, at *path*.
+
+    Raises IntegrityError when they differ. Does nothing when nothing was believed.
+    """
+    cached = _load(file, store)
+    if cached is None or cached["checked"]:
+        return
+    own = _own_fields(path, file.filename)
+    for name, believed in cached["fields"].items():
+        if _normal(believed) != _normal(own.get(name, [])):
+            raise IntegrityError(
+                f"{file.filename} has other metadata than the package index said: {_describe(name, believed)} in the "
+                f"index, {_describe(name, own.get(name, []))} in the file",
+                hint="the index, or a proxy on the way, changes metadata: `incamera lock` chooses again, by those in "
+                "the file",
+            )
+    _save(file, store, cached["fields"], checked=True)
+
+
+def _own_fields(path: Path, filename: str) -> dict[str, Any]:
+    """Return the fields of the whole wheel or sdist at *path*."""
+    if filename.endswith(".whl"):
+        return _fields(read_wheel_metadata(path, filename))
+    text = read_pkg_info(path, filename)
+    return {} if text is None else _fields(text)
+
+
+def _normal(values: Sequence[str]) -> set[str]:
+    return {re.sub(r"\s+", "", value) for value in values}
+
+
+def _describe(name: str, values: Sequence[str]) -> str:
+    title = name.title()
+    return f"{title}: {', '.join(values)}" if values else f"no {title}"
+
+
+def _cached(file: Fetchable, store: Store, fetch: Callable[[], tuple[dict[str, Any], bool]]) -> dict[str, Any]:
+    """Return the cached fields of *file*, or the result of *fetch*, which is then cached.
+
+    *fetch* also returns whether a hash vouches for them. Where none does, they are read again as soon as the store has
+    the file.
+    """
+    cached = _load(file, store)
+    if cached is not None and (cached["checked"] or store.find_blob(file.sha256) is None):
+        return dict(cached["fields"])
+    fields, checked = fetch()
+    _save(file, store, fields, checked=checked)
+    return fields
+
+
+def _load(file: Fetchable, store: Store) -> dict[str, Any] | None:
+    """Return what the cache has of *file*; None when it has nothing, or that is damaged."""
     try:
-        cached = json.loads(path.read_bytes())
-        if cached["format"] == _FORMAT and isinstance(cached["fields"], dict):
-            return dict(cached["fields"])
+        cached = json.loads(_cache_path(file, store).read_bytes())
+        if cached["format"] == _FORMAT and isinstance(cached["checked"], bool) and _is_sound(cached["fields"]):
+            return dict(cached)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    fields = fetch()
+    return None
+
+
+def _is_sound(fields: object) -> bool:
+    return (
+        isinstance(fields, dict)
+        and (not fields or fields.keys() == _FIELDS)
+        and all(
+            isinstance(values, list) and all(isinstance(value, str) for value in values) for values in fields.values()
+        )
+    )
+
+
+def _save(file: Fetchable, store: Store, fields: dict[str, Any], *, checked: bool) -> None:
+    text = json.dumps({"format": _FORMAT, "checked": checked, "fields": fields})
     with store.reporting_disk_errors():
-        write_atomic(path, json.dumps({"format": _FORMAT, "fields": fields}).encode())
-    return fields
+        write_atomic(_cache_path(file, store), text.encode())
+
+
+def _cache_path(file: Fetchable, store: Store) -> Path:
+    return store.root / "caches" / "metadata" / file.sha256[:2] / f"{file.sha256}.json"

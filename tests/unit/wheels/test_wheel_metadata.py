@@ -12,10 +12,20 @@ from packaging.version import Version
 from incamera.digest import Sha256
 from incamera.errors import BuildError, FetchError, IntegrityError
 from incamera.wheels import remote
-from incamera.wheels.metadata import Metadata, fetch_sdist_metadata, fetch_wheel_metadata, parse_metadata
+from incamera.wheels.metadata import (
+    Metadata,
+    check_metadata,
+    fetch_sdist_metadata,
+    fetch_wheel_metadata,
+    parse_metadata,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.unit.wheels.conftest import Index, Make
+
+    from incamera.wheels.page import IndexFile
 
 HEAD = "Metadata-Version: 2.2\nName: Own\nVersion: 1.0.0\n"
 NAME = "own-1.0-py3-none-any.whl"
@@ -93,6 +103,71 @@ def test_a_metadata_file_with_another_hash_is_refused(index: Index) -> None:
     index.web.pages[f"/files/{NAME}.metadata"] = STATIC.encode()
     with pytest.raises(IntegrityError, match=NAME):
         of_wheel(index, b"", **{"core-metadata": {"sha256": "0" * 64}})
+
+
+LYING = STATIC.replace("numpy>=1", "evil")
+TRUE_AND_FALSE = r"own-1\.0.*: Requires-Dist: evil in the index, Requires-Dist: numpy>=1 in the file"
+
+
+def keep(index: Index, file: IndexFile, data: bytes) -> Path:
+    """Put *data* into the store, as a build does that fetches *file*."""
+    with index.store.writing_blob(Sha256.of(data), name=file.filename) as blob:
+        blob.write(data)
+    return index.store.blob_path(file.sha256)
+
+
+def test_metadata_without_a_hash_are_compared_with_those_in_the_wheel(index: Index, make: Make) -> None:
+    wheel = make.wheel(metadata=STATIC)
+    promised: dict[str, Any] = {"core-metadata": True}
+    file = index.add(NAME, wheel, **promised)
+    index.web.pages[f"/files/{NAME}.metadata"] = LYING.encode()
+    assert fetch_wheel_metadata(file, index.http, index.store).requires[0].name == "evil"
+    path = keep(index, file, wheel)
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match=TRUE_AND_FALSE) as caught:
+            check_metadata(file, path, index.store)
+    assert "`incamera lock`" in str(caught.value.hint)
+    # The next lock reads those in the wheel.
+    assert fetch_wheel_metadata(file, index.http, index.store).requires[0].name == "numpy"
+    check_metadata(file, path, index.store)
+
+
+@pytest.mark.parametrize("lie", ["Requires-Python: >=3", "Provides-Extra: x", "Requires-Dist: more"])
+def test_metadata_fetched_by_ranges_are_compared_with_those_in_the_wheel(index: Index, make: Make, lie: str) -> None:
+    wheel = make.wheel(metadata=STATIC)
+    file = index.add(NAME, wheel)
+    index.web.pages[f"/files/{NAME}"] = index.web.ranged(make.wheel(metadata=f"{STATIC}{lie}\n"))
+    fetch_wheel_metadata(file, index.http, index.store)
+    path = keep(index, file, wheel)
+    name, _, value = lie.partition(": ")
+    with pytest.raises(IntegrityError, match=f"{value} in the index, .*{name}.* in the file"):
+        check_metadata(file, path, index.store)
+
+
+def test_pkg_info_fetched_by_ranges_is_compared_with_that_in_the_sdist(index: Index, make: Make) -> None:
+    sdist = make.sdist({"own-1.0/PKG-INFO": STATIC.encode()})
+    file = index.add("own-1.0.tar.gz", sdist)
+    index.web.pages["/files/own-1.0.tar.gz"] = index.web.ranged(make.sdist({"own-1.0/PKG-INFO": LYING.encode()}))
+    fetch_sdist_metadata(file, index.http, index.store)
+    with pytest.raises(IntegrityError, match=TRUE_AND_FALSE):
+        check_metadata(file, keep(index, file, sdist), index.store)
+
+
+def test_metadata_that_agree_are_compared_once(index: Index, make: Make) -> None:
+    wheel = make.wheel(metadata=STATIC)
+    file = index.add(NAME, wheel)
+    fetch_wheel_metadata(file, index.http, index.store)
+    path = keep(index, file, wheel)
+    check_metadata(file, path, index.store)
+    path.chmod(0o600)
+    path.write_bytes(b"")  # would be an error if it were read
+    check_metadata(file, path, index.store)
+
+
+def test_metadata_of_a_file_that_was_locked_elsewhere_are_not_compared(index: Index, make: Make) -> None:
+    wheel = make.wheel(metadata=STATIC)
+    file = index.add(NAME, wheel)
+    check_metadata(file, keep(index, file, wheel), index.store)
 
 
 def test_without_the_promised_metadata_file_the_wheel_is_read(index: Index, make: Make) -> None:
