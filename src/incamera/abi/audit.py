@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +39,11 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
     """
     target = target or _find_target(subject, policy)
     simulation = simulate_loading(subject, policy, target)
+    module_faults, libraries = _check_modules(subject, policy, target)
     findings = [
         *_damaged_archives(subject),
         *_check_files(subject, policy, target, simulation),
+        *module_faults,
         *_check_links(policy, simulation),
         *wheel.find_wrong_tags(subject, policy),
     ]
@@ -52,7 +54,7 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
         loader=simulation.loader,
         files=len(subject.objects),
         findings=_sorted([*findings, *loaded_by_name]),
-        limits=(*limits, *_describe_feature_detection(subject), *_NEVER_CHECKED),
+        limits=(*limits, *_describe_libraries(libraries), *_describe_feature_detection(subject), *_NEVER_CHECKED),
     )
     return report, simulation
 
@@ -79,8 +81,17 @@ def _describe_feature_detection(subject: Subject) -> Iterator[str]:
         if identity.describe_cpu_features(item) and identity.detects_cpu_features(item)
     ]
     if files:
-        shown = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
-        yield f"whether these files use processor features only after detecting them: {shown}"
+        yield f"whether these files use processor features only after detecting them: {_shown(files)}"
+
+
+def _describe_libraries(paths: Sequence[str]) -> Iterator[str]:
+    """Yield a limit that names the files which are named like modules but may be libraries."""
+    if paths:
+        yield f"whether Python imports these files or ctypes opens them (they are no modules): {_shown(paths)}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -114,7 +125,7 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
             yield from identity.find_damage(item, severity)
             continue
         if not identity.is_for(item.facts, policy.architecture):
-            yield from identity.find_wrong_architecture(item, policy, severity)
+            yield from identity.find_wrong_architecture(item, subject, policy, severity)
             continue
         loaded_by = first_load.get(item)
         process = loaded_by.process if loaded_by is not None else simulation.process
@@ -122,19 +133,24 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
         findings = [
             *identity.find_damage(item, severity),
             *identity.find_float_abi(item),
-            *identity.find_cpu_features(item),
+            *identity.find_cpu_features(item, subject),
             *identity.find_page_size(item, policy, process),
             *identity.find_executable_stack(item, process, loaded_later=later),
             *identity.find_text_relocations(item),
             *identity.find_outside_run_path(item, subject, policy),
-            *camera.find_bundled_camera_library(item),
+            *camera.find_bundled_camera_library(item, subject),
         ]
-        if subject.shape is not Shape.package:
-            findings += [*python.find_unimportable(item, subject, target)]
-            findings += [*python.find_missing_entry_point(item, target)]
         if loaded_by is not None and loaded_by.optional:
             findings = _as_warnings(findings)
         yield from findings
+
+
+def _check_modules(subject: Subject, policy: Policy, target: Target) -> tuple[list[Finding], tuple[str, ...]]:
+    if subject.shape is Shape.package:
+        return [], ()  # the camera starts it: there is no Python
+    valid = [item for item in subject.objects.values() if not item.damage]
+    valid = [item for item in valid if identity.is_for(item.facts, policy.architecture)]
+    return python.find_module_faults(valid, subject, target)
 
 
 def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from incamera.abi.checks.identity import is_for
-from incamera.abi.checks.python import is_importable
+from incamera.abi.checks.python import is_for_another_python, is_importable
 from incamera.abi.loader_rule import LibraryFacts, describe_libraries, plan_loader
 from incamera.abi.policy import Policy, load_runtime
 from incamera.abi.process import Load, Process, SearchFolder
@@ -59,7 +59,10 @@ def simulate_loading(subject: Subject, policy: Policy, target: Target) -> Simula
             if own.started is not None:
                 optional = _is_optional(program, subject)
                 loads.append(Loaded(process=own, load=own.started, at_start=True, optional=optional))
-    loads += _load_rest(process, libraries, loads)
+    # No Python here looks for these. Nothing but a program that knows their names would load them.
+    foreign = [item for item in libraries if is_for_another_python(item, target)]
+    loads += _load_rest(process, [item for item in libraries if item not in foreign], loads)
+    loads += _load_rest(process, foreign, loads, optional=True)
     return Simulation(process=process, loader=loader, loads=tuple(loads))
 
 
@@ -86,12 +89,14 @@ def _is_optional(program: Object, subject: Subject) -> bool:
     return subject.wheel is not None
 
 
-def _load_all(process: Process, items: Iterable[Object]) -> Iterator[Loaded]:
+def _load_all(process: Process, items: Iterable[Object], *, optional: bool = False) -> Iterator[Loaded]:
     for item in items:
-        yield Loaded(process=process, load=process.load(item), at_start=False)
+        yield Loaded(process=process, load=process.load(item), at_start=False, optional=optional)
 
 
-def _load_rest(process: Process, libraries: Iterable[Object], loads: Iterable[Loaded]) -> list[Loaded]:
+def _load_rest(
+    process: Process, libraries: Iterable[Object], loads: Iterable[Loaded], *, optional: bool = False
+) -> list[Loaded]:
     """Load the *libraries* that are in none of *loads*: first those that no other one needs, then the rest."""
     done = {item for loaded in loads for item in loaded.load.objects}
     rest = [item for item in libraries if item not in done]
@@ -99,7 +104,7 @@ def _load_rest(process: Process, libraries: Iterable[Object], loads: Iterable[Lo
     later: list[Loaded] = []
     for item in sorted(rest, key=lambda item: item.name in needed or item.facts.soname in needed):
         if item not in done:
-            later += _load_all(process, [item])
+            later += _load_all(process, [item], optional=optional)
             done.update(later[-1].load.objects)
     return later
 

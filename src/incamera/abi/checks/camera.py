@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY
 from incamera.abi.policy import Policy, load_api
+from incamera.abi.remedies import container_of, leave_out
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
     from incamera.abi.process import Load
+    from incamera.abi.subject import Subject
 
 _BASE = re.compile(r"(?P<base>lib[\w+-]+)\.so.*")
 # Libraries without functions that take or return a time.
 _WITHOUT_TIMES = re.compile(r"lib(?:gcc_s|stdc\+\+|gomp|atomic|gfortran|z|m)\.so\..*")
 
 
-def find_bundled_camera_library(item: Object) -> Iterator[Finding]:
+def find_bundled_camera_library(item: Object, subject: Subject) -> Iterator[Finding]:
     """Yield a finding for a copy of a library that must come from the camera."""
     bases = {match["base"] for name in load_api() if (match := _BASE.fullmatch(name))}
     names = (item.name, item.facts.soname or "")
@@ -29,8 +31,8 @@ def find_bundled_camera_library(item: Object) -> Iterator[Finding]:
             severity=Severity.error,
             file=item.path,
             needs="to be the camera's own: it talks to a service of the same firmware",
-            provides="a copy in the bundle",
-            remedy="leave it out of the bundle; the loader finds the camera's",
+            provides=f"a copy in {container_of(subject)}",
+            remedy=leave_out(subject, "it"),
         )
 
 

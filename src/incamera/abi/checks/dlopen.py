@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.abi.findings import Finding, Kind, Severity
+from incamera.abi.remedies import bring_library
 from incamera.abi.subject import Shape
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
         elif call.function == "find_library":
             findings += _check_find_library(subject, process, where, call.name)
         elif _SONAME.fullmatch(call.name) and process.search(call.name, ())[0] is None:
-            findings.append(_missing(where, call.name, f"nothing of that name {process.name}"))
+            findings.append(_missing(subject, where, call.name, f"nothing of that name {process.name}"))
     limits = []
     if computed:
         shown = ", ".join(computed[:_SHOWN]) + (f" and {len(computed) - _SHOWN} more" if len(computed) > _SHOWN else "")
@@ -68,17 +69,19 @@ def _check_find_library(subject: Subject, process: Process, where: str, name: st
             remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
         )
     elif not process.has_library(name) and not _OTHER_SYSTEMS.fullmatch(name):
-        yield _missing(where, f"lib{name}.so", f'nothing of that name {process.name}: find_library("{name}") is None')
+        yield _missing(
+            subject, where, f"lib{name}.so", f'nothing of that name {process.name}: find_library("{name}") is None'
+        )
 
 
-def _missing(where: str, needs: str, provides: str) -> Finding:
+def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding:
     return Finding(
         kind=Kind.missing_library,
         severity=Severity.warning,
         file=where,
         needs=needs,
         provides=provides,
-        remedy="add the Debian package that has it to debs in [tool.incamera]",
+        remedy=bring_library(subject, needs),
     )
 
 

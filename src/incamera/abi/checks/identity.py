@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.process import resolve_run_path
+from incamera.abi.remedies import Source, build_for, container_of, source_of
 from incamera.abi.subject import NAMED_AS_LIBRARY
 from incamera.elf import ElfFacts, ElfType
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from incamera.abi.subject import Subject
     from incamera.targets.architecture import Architecture
 
-_BUILD_IT = 'build it for {target}: set its package to "sdist" in [tool.incamera.sources], or use a wheel for {target}'
 _MACHINES = {"EM_386": "x86", "EM_X86_64": "x86-64", "EM_ARM": "ARM", "EM_AARCH64": "aarch64", "EM_MIPS": "MIPS"}
 
 _EABI_MASK, _EABI5, _SOFT_FLOAT, _HARD_FLOAT = 0xFF000000, 0x05000000, 0x200, 0x400
@@ -73,7 +73,7 @@ def _find_problem(item: Object) -> str:
     return ""
 
 
-def find_wrong_architecture(item: Object, policy: Policy, severity: Severity) -> Iterator[Finding]:
+def find_wrong_architecture(item: Object, subject: Subject, policy: Policy, severity: Severity) -> Iterator[Finding]:
     """Yield a finding for a file for another processor, word size or byte order."""
     wanted = policy.architecture.facts
     if is_for(item.facts, policy.architecture):
@@ -84,7 +84,7 @@ def find_wrong_architecture(item: Object, policy: Policy, severity: Severity) ->
         file=item.path,
         needs=_describe_machine(item.facts),
         provides=f"{_MACHINES[wanted.elf_machine]}, {wanted.bits} bits",
-        remedy=_BUILD_IT.format(target=policy.architecture),
+        remedy=build_for(subject, policy.architecture, path=item.path),
     )
 
 
@@ -127,17 +127,18 @@ def _float_finding(item: Object, severity: Severity, needs: str) -> Finding:
     )
 
 
-def find_cpu_features(item: Object) -> Iterator[Finding]:
+def find_cpu_features(item: Object, subject: Subject) -> Iterator[Finding]:
     """Yield an error for a file that uses features a Cortex-A9 lacks, unless it detects them before use."""
     features = describe_cpu_features(item)
     if features and not detects_cpu_features(item):
+        own = source_of(subject) is Source.project
         yield Finding(
             kind=Kind.cpu_feature,
             severity=Severity.error,
             file=item.path,
             needs=features,
             provides="ARMv7-A with VFPv3 and NEON",
-            remedy="build it with -march=armv7-a -mfpu=neon, as `incamera build` does",
+            remedy="build it with -march=armv7-a -mfpu=neon" + (", as `incamera build` does" if own else ""),
         )
 
 
@@ -234,6 +235,6 @@ def find_outside_run_path(item: Object, subject: Subject, policy: Policy) -> Ite
             severity=Severity.warning,
             file=item.path,
             needs="libraries searched in " + ", ".join(entry or "the current folder" for entry in outside),
-            provides="folders of the bundle and of the camera",
+            provides=f"folders of {container_of(subject)} and of the camera",
             remedy="link it with -Wl,-rpath,'$ORIGIN', or without a run path",
         )

@@ -11,14 +11,21 @@ from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY, public_versions
 from incamera.abi.policy import Policy, load_api
 from incamera.abi.process import Load, Process, parse_version
+from incamera.abi.remedies import (
+    Source,
+    bring_library,
+    build_against_camera,
+    container_of,
+    leave_out,
+    source_of,
+)
 from incamera.targets.suite import load_suites
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
+    from incamera.abi.subject import Subject
     from incamera.elf import Reference
 
-_BUILD_PACKAGE = 'set its package to "sdist" in [tool.incamera.sources], so that it is built for this target'
-_BUILD_OWN = "build it for this target, in a project with a [build-system]"
 _SHOWN = 3
 # The first glibc that accepts a library without versions where a file needs some.
 _UNVERSIONED_ALLOWED = (2, 41)
@@ -44,13 +51,7 @@ def _remedy_for_library(name: str, process: Process) -> str:
         return "use a camera that has this library: it belongs to the firmware (virtual cameras don't have it)"
     if name.startswith("libpython"):
         return "link it without libpython: the interpreter itself exports Python's functions"
-    if process.subject.shape == "package":
-        paths = (*process.subject.objects, *process.subject.links)
-        beside = next((path for path in paths if path.rpartition("/")[2] == name), None)
-        if beside:
-            return f"link with -Wl,-rpath,'$ORIGIN/lib': the loader doesn't search the folder of {beside}"
-        return "put it into lib/, and link with -Wl,-rpath,'$ORIGIN/lib'"
-    return "add the Debian package that has it to debs in [tool.incamera]"
+    return bring_library(process.subject, name)
 
 
 def find_missing_loader(process: Process) -> Iterator[Finding]:
@@ -74,13 +75,16 @@ def find_foreign_libc(load: Load, process: Process) -> Iterator[Finding]:
     """Yield an error for a program that the camera's loader starts with another C library than the camera's."""
     for item in load.objects if process.by_camera else ():
         if item.ours and item is not process.program and LIBC_FAMILY.fullmatch(item.facts.soname or item.name):
+            own = source_of(process.subject) is Source.project
             yield Finding(
                 kind=Kind.shared_library_conflict,
                 severity=Severity.error,
                 file=load.root.path,
                 needs=item.path,
                 provides="the camera's loader, which works only with the camera's C library",
-                remedy="link it without a run path, or do its work in the bundle's Python",
+                remedy="link it without a run path, or do its work in the bundle's Python"
+                if own
+                else leave_out(process.subject, "the C library"),
             )
 
 
@@ -93,7 +97,7 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
                 continue
             if not found.facts.defines:
                 if versions and not found.facts.versioned and process.glibc < _UNVERSIONED_ALLOWED:
-                    yield _unversioned_finding(item, library, versions)
+                    yield _unversioned_finding(item, library, versions, process.subject)
                 continue  # the loader prints a warning, and takes the library's symbols for any version
             missing = [version for version in versions if not _defines(found, version, process.policy)]
             if missing:
@@ -109,14 +113,14 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
             )
 
 
-def _unversioned_finding(item: Object, library: str, versions: Sequence[str]) -> Finding:
+def _unversioned_finding(item: Object, library: str, versions: Sequence[str], subject: Subject) -> Finding:
     return Finding(
         kind=Kind.symbol_version,
         severity=Severity.error,
         file=item.path,
         needs=max(versions, key=parse_version),
         provides=f"{library} without any versions, which crashes the process with a glibc older than 2.41",
-        remedy=f"add the {library} that it was linked with to the bundle",
+        remedy=f"add the {library} that it was linked with to {container_of(subject)}",
     )
 
 
@@ -137,21 +141,23 @@ def _version_finding(
     highest = max(missing, key=parse_version)
     family = highest.rpartition("_")[0]
     defined = [name for name in public_versions(found.facts.defines) if name.rpartition("_")[0] == family]
-    where = "the camera's" if found.camera else "the bundle's"
+    subject = process.subject
+    where = "the camera's" if found.camera else f"{container_of(subject)}'s" if found.ours else "the bundle's"
     provides = f"{max(defined, key=parse_version)} ({where} {library})" if defined else f"{where} {library} without it"
     other = process.policy.libraries.get(library)
     if found.camera:
         other = None if process.by_camera else process.subject.find("lib", library)
     conflict = other is not None and other is not found and all(version in other.facts.defines for version in missing)
     if conflict:
-        both = "the bundle's and the camera's" if not found.camera else "the camera's and the bundle's"
-        remedy = f"use a {library} with the versions of both, or none in the bundle: {both} cannot share a process"
+        ours = "the bundle" if found.base else container_of(subject)
+        both = f"{ours}'s and the camera's" if not found.camera else f"the camera's and {ours}'s"
+        remedy = f"use a {library} with the versions of both, or none in {ours}: {both} cannot share a process"
     elif item.camera:
-        remedy = f"leave {library} out of the bundle, so that the camera's own is used"
+        remedy = leave_out(subject, library)
     elif found.camera and found.facts.soname in process.policy.api:
         remedy = "build it with the SDK of the camera's AXIS OS; `incamera audit --device NAME` checks against a camera"
     else:
-        remedy = _remedy_for_version(item, highest)
+        remedy = _remedy_for_version(item, highest, subject)
     # A conflict between two libraries of the camera or the runtime is reported for the file that loads both.
     culprit = item if item.ours or not load.root.ours else load.root
     return Finding(
@@ -166,9 +172,9 @@ def _version_finding(
     )
 
 
-def _remedy_for_version(item: Object, version: str) -> str:
-    build = _BUILD_OWN if not item.folder or item.path.startswith("app/") else _BUILD_PACKAGE
-    if version.startswith("GLIBC_"):
+def _remedy_for_version(item: Object, version: str, subject: Subject) -> str:
+    build = build_against_camera(subject, path=item.path)
+    if version.startswith("GLIBC_") and subject.shape != "package":
         wanted = parse_version(version)
         for suite in sorted(load_suites().values(), key=lambda suite: suite.release):
             if suite.python and tuple(map(int, suite.glibc.split("."))) >= wanted:

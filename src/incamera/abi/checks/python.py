@@ -1,15 +1,23 @@
-"""Checks of extension modules: a file name that Python looks for, and the module's entry point."""
+"""Checks of extension modules: a file name that Python looks for, and the module's entry point.
+
+A file's name doesn't prove that Python imports it: ctypes and cffi open files with such names, too, and packages have
+modules for several Pythons, of which each takes its own. So a fault is an error only for a module that is certainly
+imported.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.abi.checks.imports import find_imported
 from incamera.abi.findings import Finding, Kind, Severity
+from incamera.abi.remedies import Source, build_for, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from incamera.abi.objects import Object
     from incamera.abi.subject import Subject
     from incamera.targets.target import Target
@@ -18,6 +26,9 @@ _NAME = re.compile(
     r"(?P<stem>[^.]+)(?:\.(?P<tag>(?P<python>cpython-(?P<version>\d+)\w*|pypy\d+-\w+|graalpy\w+)"
     r"(?:-(?P<platform>[\w-]+))?|abi3))?\.so"
 )
+
+_PACKAGE = "__init__"
+_ENTRY_POINTS = ("PyInit_", "PyInitU_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,12 @@ def parse_module_name(name: str) -> ModuleName | None:
     return ModuleName(match["stem"], match["tag"] or "", match["version"] or "", match["platform"] or "")
 
 
-def entry_point(stem: str) -> str:
-    """Return the name of the function that Python calls to initialise the module *stem*."""
+def entry_point(item: Object, name: ModuleName) -> str:
+    """Return the name of the function that Python calls to initialise the module in *item*."""
+    stem = name.stem
+    if stem == _PACKAGE:
+        # Python initialises a package by its own name, which is that of its folder.
+        stem = item.folder.rpartition("/")[2] or stem
     if stem.isascii():
         return f"PyInit_{stem}"
     return "PyInitU_" + stem.encode("punycode").decode().replace("-", "_")
@@ -56,34 +71,92 @@ def is_importable(item: Object, target: Target) -> bool:
     if name is None:
         return False
     if not name.tag:
-        return item.symbols is not None and entry_point(name.stem) in item.symbols.exports
+        return item.symbols is not None and entry_point(item, name) in item.symbols.exports
     return name.tag in ("abi3", _tag(target))
+
+
+def is_for_another_python(item: Object, target: Target) -> bool:
+    """Return whether no Python on *target* looks for this module's file name."""
+    name = parse_module_name(item.name)
+    return name is not None and name.tag not in ("", "abi3", _tag(target))
 
 
 def _tag(target: Target) -> str:
     return f"cpython-{target.python.replace('.', '')}-{target.architecture.facts.gnu}"
 
 
-def find_unimportable(item: Object, subject: Subject, target: Target) -> Iterator[Finding]:
-    """Yield a finding for a module whose file name the target's Python doesn't look for."""
+def find_module_faults(
+    items: Sequence[Object], subject: Subject, target: Target
+) -> tuple[list[Finding], tuple[str, ...]]:
+    """Return findings for modules that Python cannot import, and the files that may be libraries rather than modules.
+
+    *items*: the valid ELF files of *subject*.
+    """
+    foreign = [item for item in items if is_for_another_python(item, target)]
+    without_entry = [item for item in items if _lacks_entry_point(item, target)]
+    if not foreign and not without_entry:
+        return [], ()
+    imported = find_imported(subject, [_module_path(item) for item in (*foreign, *without_entry)])
+    findings = []
+    libraries = []
+    for item in foreign:
+        certain = _is_certainly_imported(item, subject, imported)
+        findings.append(_wrong_name(item, subject, target, certain and not _has_other_file(item, subject, target)))
+    for item in without_entry:
+        certain = _is_certainly_imported(item, subject, imported)
+        if certain or _is_module(item):
+            findings.append(_missing_entry_point(item, certain))
+        else:
+            libraries.append(item.path)
+    return findings, tuple(libraries)
+
+
+def _module_path(item: Object) -> str:
+    """Return the path of the module in *item* without its suffix: `fast/core`; for a package's file, its folder."""
     name = parse_module_name(item.name)
-    if name is None or name.tag in ("", "abi3", _tag(target)):
-        return
-    has_other_file = any(
-        f"{item.folder}/{name.stem}{suffix}".lstrip("/") in {*subject.objects, *subject.sources, *subject.links}
-        for suffix in (f".{_tag(target)}.so", ".abi3.so", ".so", ".py")
-    )
+    stem = name.stem if name is not None else item.name
+    if stem == _PACKAGE:
+        return item.folder
+    return f"{item.folder}/{stem}".lstrip("/")
+
+
+def _is_certainly_imported(item: Object, subject: Subject, imported: set[str]) -> bool:
+    if _module_path(item) in imported:
+        return True
+    return not subject.sources and _is_module(item)  # without Python code, modules are there to be imported
+
+
+def _is_module(item: Object) -> bool:
+    """Return whether the content of *item* is that of an extension module."""
+    return item.symbols is None or any(name.startswith(_ENTRY_POINTS) for name in item.symbols.exports)
+
+
+def _has_other_file(item: Object, subject: Subject, target: Target) -> bool:
+    """Return whether another file has the same module, in a form that Python on *target* loads."""
+    path = f"{item.folder}/{item.name.partition('.')[0]}".lstrip("/")
+    files = {*subject.objects, *subject.sources, *subject.links}
+    return any(f"{path}{suffix}" in files for suffix in (f".{_tag(target)}.so", ".abi3.so", ".so", ".py"))
+
+
+def _wrong_name(item: Object, subject: Subject, target: Target, certain: bool) -> Finding:
+    name = parse_module_name(item.name)
+    assert name is not None
     wrong_version = name.version != target.python.replace(".", "")
-    yield Finding(
+    if wrong_version:
+        needs, provides = _describe_python(name), f"Python {target.python}"
+        remedy = build_for(subject, f"Python {target.python}", path=item.path)
+    else:
+        needs = f"a Python that looks for .{name.tag}.so"
+        provides = f"Python {target.python}, which looks for .{_tag(target)}.so"
+        own = source_of(subject) is Source.project
+        remedy = "build it with the target's sysconfig" + (", as `incamera build` does" if own else "")
+    return Finding(
         kind=Kind.wrong_python_version if wrong_version else Kind.wrong_suffix,
-        # Where another file has the same module, this one only takes up space.
-        severity=Severity.warning if has_other_file else Severity.error,
+        severity=Severity.error if certain else Severity.warning,
         file=item.path,
-        needs=_describe_python(name) if wrong_version else f"a Python that looks for .{name.tag}.so",
-        provides=f"Python {target.python}" + ("" if wrong_version else f", which looks for .{_tag(target)}.so"),
-        remedy='build its package for the target: set it to "sdist" in [tool.incamera.sources]'
-        if wrong_version
-        else "build it with the target's sysconfig, as `incamera build` does",
+        needs=needs,
+        provides=provides,
+        remedy=remedy if certain else f"{remedy}; nothing to do if nothing imports it",
     )
 
 
@@ -93,17 +166,23 @@ def _describe_python(name: ModuleName) -> str:
     return f"Python {name.version[0]}.{name.version[1:]}"
 
 
-def find_missing_entry_point(item: Object, target: Target) -> Iterator[Finding]:
-    """Yield an error for a module without the function that Python calls to initialise it."""
+def _lacks_entry_point(item: Object, target: Target) -> bool:
     name = parse_module_name(item.name)
     if name is None or name.tag not in ("abi3", _tag(target)) or item.symbols is None or item.damage:
-        return
-    if entry_point(name.stem) not in item.symbols.exports:
-        yield Finding(
-            kind=Kind.missing_symbol,
-            severity=Severity.error,
-            file=item.path,
-            needs=entry_point(name.stem),
-            provides="a file without that function, which Python calls first",
-            remedy="rename the file to the name of the module that it contains",
-        )
+        return False
+    if name.stem == _PACKAGE and not item.folder:
+        return False  # the package's name is not known
+    return entry_point(item, name) not in item.symbols.exports
+
+
+def _missing_entry_point(item: Object, certain: bool) -> Finding:
+    name = parse_module_name(item.name)
+    assert name is not None
+    return Finding(
+        kind=Kind.missing_symbol,
+        severity=Severity.error if certain else Severity.warning,
+        file=item.path,
+        needs=entry_point(item, name),
+        provides="a file without that function, which Python calls first",
+        remedy="rename the file to the name of the module that it contains",
+    )

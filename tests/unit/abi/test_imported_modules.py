@@ -1,0 +1,128 @@
+"""A file's name doesn't prove that Python imports it: faults of modules are errors only where an import is certain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.abi.elf_maker import make_elf
+from tests.unit.abi.trees import bundle, wheel, write
+
+from incamera.abi.audit import audit_path
+from incamera.abi.findings import Kind, Report, Severity
+from incamera.abi.policy import load_policy
+
+E, W = Severity.error, Severity.warning
+GNU = "arm-linux-gnueabihf"
+LIBRARY = make_elf(exports=["aes_encrypt"])
+MODULE = make_elf(exports=["PyInit_core"])
+WHEEL = "fast-1-cp311-cp311-linux_armv7l.whl"
+OPENED = "whether Python imports these files or ctypes opens them"
+
+
+def audit(path: Path) -> Report:
+    return audit_path(path, load_policy("axis-os-10-armv7hf"))
+
+
+def severities(report: Report) -> list[tuple[Kind, Severity]]:
+    return [(one.kind, one.severity) for one in report.findings]
+
+
+@pytest.mark.parametrize("name", ["_raw_aes.abi3.so", f"_raw_aes.cpython-311-{GNU}.so"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        'load_raw_lib("Crypto.Cipher._raw_aes")',
+        "import ctypes\nctypes.CDLL(path('_raw_aes'))",
+        "from cffi import FFI\nffi = FFI()\nffi.dlopen(find('_raw_aes'))",
+        "def later():\n    from . import _raw_aes",
+        "try:\n    from . import _raw_aes\nexcept ImportError:\n    _raw_aes = None",
+    ],
+)
+def test_library_named_like_a_module_is_a_note_where_no_import_is_certain(
+    tmp_path: Path, name: str, source: str
+) -> None:
+    files = {f"Crypto/Cipher/{name}": LIBRARY, "Crypto/Cipher/AES.py": source.encode()}
+    report = audit(wheel(tmp_path / WHEEL, files))
+    assert severities(report) == []
+    assert [limit for limit in report.limits if limit.startswith(OPENED) and name in limit]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("fast/use.py", "from . import core"),
+        ("fast/use.py", "from .core import go"),
+        ("fast/use.py", "import fast.core"),
+        ("use.py", "from fast import core"),
+        ("use.py", "from fast.core import go"),
+        ("fast/sub/use.py", "from .. import core"),
+        (
+            "fast/use.py",
+            "try:\n    from . import core\nexcept ImportError as error:\n    raise RuntimeError from error",
+        ),
+    ],
+)
+def test_module_without_entry_point_is_an_error_where_a_file_imports_it(tmp_path: Path, path: str, source: str) -> None:
+    files = {f"fast/core.cpython-311-{GNU}.so": LIBRARY, "fast/__init__.py": b"", path: source.encode()}
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == [(Kind.missing_symbol, E)]
+
+
+@pytest.mark.parametrize("source", ["import core", "from other import core", "from .other import core", "import fast"])
+def test_import_of_another_module_of_that_name_proves_nothing(tmp_path: Path, source: str) -> None:
+    files = {f"fast/core.cpython-311-{GNU}.so": LIBRARY, "fast/__init__.py": b"", "use.py": source.encode()}
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == []
+
+
+def test_library_that_a_projects_extension_builds_for_ctypes_is_a_note(tmp_path: Path) -> None:
+    source = b"import ctypes, glob\nnative = ctypes.CDLL(glob.glob('native*.so')[0])\n"
+    report = audit(bundle(tmp_path, {f"app/native.cpython-311-{GNU}.so": LIBRARY, "app/app.py": source}))
+    assert severities(report) == []
+
+
+def test_compiled_package_is_initialised_by_the_packages_name(tmp_path: Path) -> None:
+    name = f"fast/__init__.cpython-311-{GNU}.so"
+    right = wheel(tmp_path / WHEEL, {name: make_elf(exports=["PyInit_fast"])})
+    assert audit(right).findings == ()
+    wrong = wheel(tmp_path / WHEEL, {name: make_elf(exports=["PyInit_slow"])})
+    assert [(one.severity, one.needs) for one in audit(wrong).findings] == [(E, "PyInit_fast")]
+    imported = wheel(tmp_path / WHEEL, {name: LIBRARY, "use.py": b"import fast.other"})
+    assert severities(audit(imported)) == [(Kind.missing_symbol, E)]
+    alone = write(tmp_path / "alone", {f"__init__.cpython-311-{GNU}.so": make_elf(exports=["PyInit_fast"])})
+    assert audit(alone).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (f"core.cpython-311d-{GNU}.so", Kind.wrong_suffix),
+        (f"core.cpython-311t-{GNU}.so", Kind.wrong_suffix),
+        (f"core.cpython-39-{GNU}.so", Kind.wrong_python_version),
+        (f"core.cpython-313-{GNU}.so", Kind.wrong_python_version),
+        (f"core.pypy39-pp73-{GNU}.so", Kind.wrong_python_version),
+        ("core.cpython-311-x86_64-linux-gnu.so", Kind.wrong_suffix),
+    ],
+)
+def test_module_that_this_python_does_not_look_for_is_an_error_only_where_it_is_imported(
+    tmp_path: Path, name: str, kind: Kind
+) -> None:
+    def audited(folder: str, source: bytes) -> Report:
+        return audit(bundle(tmp_path / folder, {f"app/fast/{name}": MODULE, "app/fast/__init__.py": source}))
+
+    assert severities(audited("imported", b"from .core import go")) == [(kind, E)]
+    assert severities(audited("tried", b"try:\n    from .core import go\nexcept ImportError:\n    pass")) == [(kind, W)]
+    assert severities(audited("unused", b"")) == [(kind, W)]
+
+
+def test_what_a_module_for_another_python_needs_is_no_error(tmp_path: Path) -> None:
+    foreign = make_elf(exports=["PyInit_core"], imports=["_PyUnicode_Gone"], needed=["libnowhere.so.1"])
+    files: dict[str, bytes | str] = {f"app/core.cpython-39-{GNU}.so": foreign, "app/app.py": b""}
+    report = audit(bundle(tmp_path, files))
+    assert report.compatible
+    assert Kind.missing_library in {one.kind for one in report.findings}
+
+
+def test_source_that_cannot_be_parsed_proves_nothing(tmp_path: Path) -> None:
+    files = {f"core.cpython-39-{GNU}.so": MODULE, "use.py": b"import core ((", "other.py": b"\xff\xfe import core"}
+    report = audit(wheel(tmp_path / "fast-1-py3-none-linux_armv7l.whl", files))
+    assert severities(report) == [(Kind.wrong_python_version, W)]
