@@ -16,6 +16,7 @@ from incamera_agent.wire.frames import (
     Decoder,
     Frame,
     FrameError,
+    MessageError,
     encode,
 )
 
@@ -89,3 +90,65 @@ def test_pieces_and_input_fit_into_what_the_other_side_accepts() -> None:
 def test_file_name_that_is_not_valid_text_arrives_unchanged() -> None:
     name = b"\xff.py".decode("utf-8", "surrogateescape")
     assert next(Decoder().feed(encode({"type": "delete", "path": name}))).message["path"] == name
+
+
+def frame(text: bytes, payload: bytes = b"") -> bytes:
+    return head(len(text), len(payload)) + text + payload
+
+
+BAD_JSON = [
+    b"",
+    b"null",
+    b"[]",
+    b'{"type":1}',
+    b'{"type":"x","type":"x"}',
+    b'{"type":"x","deep":{"a":1,"a":2}}',
+    b'{"type":"x","number":NaN}',
+    b'{"type":"x","number":-Infinity}',
+    b'{"type":"x"}}',
+    b'{"type":"\xff"}',
+    '{"type":"x"}'.encode("utf-16"),
+    b'{"type":"x","deep":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"type":"x","deep":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("text", BAD_JSON, ids=range(len(BAD_JSON)))
+def test_frame_that_is_no_message_is_left_out_and_the_next_one_is_decoded(text: bytes) -> None:
+    decoder = Decoder()
+    with pytest.raises(MessageError):
+        list(decoder.feed(frame(text, b"payload") + encode({"type": "next"})))
+    assert [each.type for each in decoder.feed(b"")] == ["next"]
+
+
+def test_frame_longer_than_the_decoders_own_limit_is_left_out_and_not_kept() -> None:
+    decoder = Decoder(maximum_json=100, maximum_payload=100)
+    for long in (encode({"type": "x" * 100_000}), encode({"type": "x"}, bytes(100_000))):
+        with pytest.raises(MessageError, match="too long"):
+            list(decoder.feed(long[:50]))
+        for start in range(50, len(long), 1000):
+            assert list(decoder.feed(long[start : start + 1000])) == []
+        assert len(decoder._data) == 0
+        assert [each.type for each in decoder.feed(encode({"type": "next"}))] == ["next"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.binary(max_size=30) | json_values.map(lambda value: frame(json.dumps(value).encode()))))
+def test_decoder_gives_messages_or_a_frame_error_for_any_bytes(pieces: list[bytes]) -> None:
+    decoder = Decoder(maximum_json=200, maximum_payload=200)
+    for piece in pieces:
+        data = piece
+        while True:
+            try:
+                assert all(isinstance(each.message, dict) for each in decoder.feed(data))
+                break
+            except MessageError:
+                data = b""
+            except FrameError:
+                return

@@ -25,19 +25,20 @@ class Process:
         self.start = start
 
 
-def read_text(path: str) -> str:
-    """Return the content of a file, or an empty text when it cannot be read."""
+def read_text(path: str, *, limit: int = 1 << 24) -> str:
+    """Return the first *limit* bytes of a file, or an empty text when it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
     try:
         parts = []
-        while True:
-            part = os.read(descriptor, 1 << 16)
+        while limit > 0:
+            part = os.read(descriptor, min(limit, 1 << 16))
             if not part:
                 break
             parts.append(part)
+            limit -= len(part)
         return b"".join(parts).decode("utf-8", "replace")
     except OSError:
         return ""

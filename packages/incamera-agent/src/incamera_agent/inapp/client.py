@@ -11,7 +11,7 @@ import _thread
 import os
 
 from incamera_agent.inapp.inspector import Inspector, copy_address
-from incamera_agent.wire.frames import Decoder, FrameError
+from incamera_agent.wire.frames import MAXIMUM_REQUEST_BYTES, Decoder, FrameError, MessageError
 from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request, describe_agent, refuse_protocol
 
 TYPE_CHECKING = False
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 # The name of the only run, which is this process.
 _RUN = "plain"
+# Each has a thread.
+_MAXIMUM_SESSIONS = 16
+# No request has a payload.
+_MAXIMUM_PAYLOAD_BYTES = 1 << 16
 
 
 class ControlLine:
@@ -63,16 +67,25 @@ class Client:
         """Answer requests until the client leaves. Runs in a thread of its own."""
         _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
         self._own_threads.add(_thread.get_ident())
-        decoder = Decoder()
+        decoder = Decoder(maximum_json=MAXIMUM_REQUEST_BYTES, maximum_payload=_MAXIMUM_PAYLOAD_BYTES)
         try:
             while True:
                 data = os.read(self._connection, _CHUNK_BYTES)
-                if not data or not all(self._answer(frame.message) for frame in decoder.feed(data)):
+                if not data or not self._take(decoder, data):
                     break
         except (OSError, FrameError):
             pass
         self._inspector.close()
         self._own_threads.discard(_thread.get_ident())
+
+    def _take(self, decoder: Decoder, data: bytes) -> bool:
+        """Answer the requests in *data*; return False when the connection is to be closed."""
+        while True:
+            try:
+                return all(self._answer(frame.message) for frame in decoder.feed(data))
+            except MessageError as error:
+                self._refuse({}, str(error))
+                data = b""
 
     def _answer(self, message: Message) -> bool:
         """Answer *message*; return False when the connection is to be closed."""
@@ -86,6 +99,8 @@ class Client:
             return False
         if not self._greeted:
             self._refuse(message, "hello comes first")
+        elif kind == Request.ATTACH and self._inspector.count_consoles() >= _MAXIMUM_SESSIONS:
+            self._refuse(message, f"this client has {_MAXIMUM_SESSIONS} sessions already")
         elif kind == Request.ATTACH:
             self._sessions += 1
             self._inspector.answer({"type": Request.ATTACH, "session": self._sessions})

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from incamera_agent.wire.frames import Message
 
 _MAXIMUM_MATCHES = 200
+# How many requests wait for the one that is being evaluated.
+_MAXIMUM_WAITING = 64
 _PIECE_BYTES = 1 << 16
 
 
@@ -45,6 +47,8 @@ class Console(code.InteractiveInterpreter):
         elif request["type"] == Request.COMPLETE:
             matches = self._complete(str(request["text"]))
             self._answer(request, {"type": Answer.COMPLETIONS, "matches": matches})
+        elif self._requests.qsize() >= _MAXIMUM_WAITING:
+            raise OverflowError(f"{_MAXIMUM_WAITING} requests wait already")
         else:
             self._requests.put(request)
 

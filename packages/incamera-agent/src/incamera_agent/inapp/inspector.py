@@ -51,6 +51,9 @@ class Inspector:
             self.send({**copy_address(message), **answer})
             return True
 
+    def count_consoles(self) -> int:
+        return len(self._consoles)
+
     def close(self) -> None:
         """End all consoles."""
         for console in self._consoles.values():

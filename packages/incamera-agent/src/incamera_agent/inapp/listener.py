@@ -26,6 +26,8 @@ _FORK_WARNS = sys.version_info >= (3, 12)
 _SIGNAL = _signal.SIGRTMAX - 3
 _FIRST_DESCRIPTOR = 200
 _END_SECONDS = 1.0
+# Each client has a thread.
+_MAXIMUM_CLIENTS = 16
 # From <fcntl.h>: not every Python's module has them.
 _F_SETSIG, _F_SETOWN_EX, _F_OWNER_TID = 10, 15, 0
 
@@ -199,14 +201,18 @@ def _listen_on_socket(socket: int, main_thread: int) -> None:
             return True
         finally:
             listener.detach()
-        _thread.start_new_thread(serve, (raise_descriptor(connection),))
+        if len(connections) >= _MAXIMUM_CLIENTS:
+            os.close(connection)
+        else:
+            descriptor = raise_descriptor(connection)
+            connections.add(descriptor)
+            _thread.start_new_thread(serve, (descriptor,))
         return True
 
     def serve(connection: int) -> None:
         # Loaded now, because most apps are never attached to.
         from incamera_agent.inapp.client import Client
 
-        connections.add(connection)
         try:
             Client(connection, own_threads, main_thread, folder).serve()
         finally:

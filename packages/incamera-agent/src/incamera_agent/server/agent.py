@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _socket as socket
+import os
 import signal
 
 from incamera_agent.server.consoles import Consoles
 from incamera_agent.server.folder import AgentFolder, Busy, public_owner
 from incamera_agent.server.live import LiveFolder, Refused
+from incamera_agent.server.requests import parse_open
 from incamera_agent.server.supervisor import Supervisor
 from incamera_agent.wire.connection import Connection, RequestError
 from incamera_agent.wire.loop import EventLoop
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     from incamera_agent.wire.frames import Message
 
+# More clients than that are turned away: each may make the agent keep a long request.
+_MAXIMUM_CLIENTS = 16
+# What is kept of the names that a client gives itself.
+_OWNER_CHARACTERS = 200
 # What a client of the socket may ask. The host may ask everything.
 _CLIENT_REQUESTS = frozenset(
     {
@@ -126,11 +132,11 @@ class Agent:
             handler(connection, message, payload)
         except RequestError as error:
             connection.answer_error(message, error.kind, str(error), error.hint)
-        except (KeyError, TypeError, ValueError) as error:
-            connection.answer_error(message, ErrorKind.REQUEST, f"{kind}: {type(error).__name__}: {error}")
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             connection.answer_error(message, kind, f"{error.strerror}{where}")
+        except Exception as error:  # no request may end the agent, and the app with it
+            connection.answer_error(message, ErrorKind.REQUEST, f"{kind}: {type(error).__name__}: {error}")
 
     def _handle_close(self, connection: Connection, _reason: Optional[str]) -> None:
         if connection is self._host:
@@ -180,6 +186,9 @@ class Agent:
             return
         finally:
             listener.detach()
+        if len(self._clients) >= _MAXIMUM_CLIENTS:
+            os.close(descriptor)
+            return
         self._clients.add(Connection(self._loop, descriptor, descriptor, self._handle, self._handle_close))
 
     def _goodbye(self, connection: Connection, _message: Message, _payload: bytes) -> None:
@@ -189,7 +198,7 @@ class Agent:
             self._drop(connection, 0)
 
     def _take_over(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        owner = {"user": message.get("user"), "command": message.get("command")}
+        owner = {name: str(message.get(name))[:_OWNER_CHARACTERS] for name in ("user", "command")}
         text = f"{owner['user']} has taken over with `{owner['command']}`"
         error = {"type": Answer.ERROR, "kind": ErrorKind.TAKEN_OVER, "message": text, "hint": None}
         self._host.send({**error, "owner": owner})
@@ -217,9 +226,10 @@ class Agent:
     # The live folder
 
     def _open(self, connection: Connection, message: Message, _payload: bytes) -> None:
-        folder = message.get("folder") or self._folder.path("live")
+        source, named, hashed = parse_open(message)
+        folder = named or self._folder.path("live")
         live = LiveFolder(self._loop, folder, f"{folder}.new")
-        files = live.fill(message["from"], hashed=message.get("hash", True))
+        files = live.fill(source, hashed=hashed)
         self._live = live
         self._supervisor.folder = folder
         connection.answer(message, {"type": Answer.OPENED, "folder": folder, "files": files})
@@ -233,15 +243,15 @@ class Agent:
         live = self._require_live()
         try:
             live.put(message, payload)
-        except (Refused, OSError) as error:
-            text = f"{message.get('path')}: {getattr(error, 'strerror', None) or error}"
+        except (Refused, RequestError, OSError) as error:
+            text = f"{message.get('path')}: {getattr(error, 'strerror', None) or error}"[:1000]
             live.break_batch(text)
             raise RequestError(ErrorKind.PUT, text) from None
 
     def _delete(self, _connection: Connection, message: Message, _payload: bytes) -> None:
         live = self._require_live()
         try:
-            live.delete(message["path"])
+            live.delete(message.get("path"))
         except Refused as error:
             live.break_batch(str(error))
             raise RequestError(ErrorKind.PUT, str(error)) from None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from incamera_agent.wire.loop import EventLoop
 
 
+_LONGEST_RESULT = 1 << 20
+
+
 def start_check(
     loop: EventLoop, files: Sequence[Tuple[str, str, str, str]], on_end: Callable[[Optional[Dict[str, Any]]], None]
 ) -> int:
@@ -48,16 +51,24 @@ def start_check(
     def read() -> None:
         data = os.read(reader, 1 << 16)
         if data:
-            result.extend(data)
+            result.extend(data[: _LONGEST_RESULT - len(result)])
             return
         loop.watch(reader)
         os.close(reader)
         # Without a result the child itself has failed, for lack of memory perhaps. Then the files are taken as they
         # are, and a syntax error shows when the app runs.
-        on_end(json.loads(bytes(result)) if result else None)
+        on_end(_parse_result(bytes(result)))
 
     loop.watch(reader, read=read)
     return pid
+
+
+def _parse_result(text: bytes) -> Optional[Dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except ValueError:  # the child was killed, perhaps while it wrote
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _compile(name: str, staged: str, final: str, cached: str) -> Optional[Dict[str, Any]]:
@@ -76,7 +87,7 @@ def _compile(name: str, staged: str, final: str, cached: str) -> Optional[Dict[s
             "column": getattr(error, "offset", None),
             # Not the error's own text: Python read that from the file at *final*, which is still the old one.
             "text": _find_line(source, getattr(error, "lineno", None)),
-            "message": f"{type(error).__name__}: {getattr(error, 'msg', error)}",
+            "message": f"{type(error).__name__}: {getattr(error, 'msg', error)}"[:1000],
         }
     # PEP 552: byte-code of the unchecked kind. Python's usual kind is valid for any source of the same size and second,
     # and two edits may be made within one second. Every new source comes with its new byte-code from here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incamera_agent.wire.connection import RequestError
-from incamera_agent.wire.protocol import Answer, ErrorKind, Request
+from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from incamera_agent.server.supervisor import Supervisor
     from incamera_agent.wire.connection import Connection
     from incamera_agent.wire.frames import Message
+
+
+# Each session has a thread in the app, and each request waits there.
+_MAXIMUM_SESSIONS = 16
+_MAXIMUM_STACKS_REQUESTS = 64
+# What an app may send to a client that is attached to it.
+_APP_MESSAGES = frozenset({Answer.STACKS, Answer.EVALUATED, Answer.COMPLETIONS, Answer.ERROR, Event.OUTPUT})
 
 
 class Consoles:
@@ -30,11 +37,12 @@ class Consoles:
 
     def attach(self, connection: Connection, message: Message, _payload: bytes) -> None:
         run = self._require_control(message)
-        self._count += 1
-        session = self._count
+        if sum(owner is connection for owner, _run in self._sessions.values()) >= _MAXIMUM_SESSIONS:
+            raise RequestError(ErrorKind.FLOOD, f"this client has {_MAXIMUM_SESSIONS} sessions already")
+        session = self._count + 1
+        _send(run, {"type": Request.ATTACH, "session": session})
+        self._count = session
         self._sessions[session] = (connection, run)
-        assert run.control is not None
-        run.control.send({"type": Request.ATTACH, "session": session})
         answer = {"type": Answer.ATTACHED, "session": session, "run": run.name, "pid": run.pid}
         connection.answer(message, {**answer, "folder": run.request["folder"]})
 
@@ -44,16 +52,16 @@ class Consoles:
 
     def pass_on(self, connection: Connection, message: Message, _payload: bytes) -> None:
         run = self._require_session(connection, message)
-        assert run.control is not None
-        run.control.send(message)
+        _send(run, message)
 
     def stacks(self, connection: Connection, message: Message, _payload: bytes) -> None:
         run = self._require_control(message)
-        assert run.control is not None
+        if len(self._stacks_requests) >= _MAXIMUM_STACKS_REQUESTS:
+            raise RequestError(ErrorKind.FLOOD, f"{run.name} has not answered the requests before this one")
+        request = {"type": Request.STACKS, "client": self._count + 1}
+        _send(run, {**request, "id": message["id"]} if "id" in message else request)
         self._count += 1
         self._stacks_requests[self._count] = (connection, run, message)
-        request = {"type": Request.STACKS, "client": self._count}
-        run.control.send({**request, "id": message["id"]} if "id" in message else request)
 
     def _require_control(self, message: Message) -> Run:
         run = self.supervisor.require_run(message)
@@ -62,7 +70,7 @@ class Consoles:
         return run
 
     def _require_session(self, connection: Connection, message: Message) -> Run:
-        owner, run = self._sessions.get(message["session"], (None, None))
+        owner, run = self._sessions.get(message.get("session", 0), (None, None))
         if run is None or owner is not connection:
             raise RequestError(ErrorKind.NO_RUN, "the app has ended, or there is no such session")
         return run
@@ -75,7 +83,9 @@ class Consoles:
     # What happens meanwhile
 
     def on_control(self, run: Run, message: Message, payload: bytes) -> None:
-        """Pass what *run* answers on to the client that asked."""
+        """Pass what *run* answers on to the client that asked. Raises KeyError, TypeError, ValueError."""
+        if message["type"] not in _APP_MESSAGES:
+            return
         if "client" in message:
             connection, _run, _request = self._stacks_requests.pop(message.pop("client"), (None, None, None))
         else:
@@ -111,3 +121,10 @@ class Consoles:
         for session, (owner, _run) in list(self._sessions.items()):
             if owner is connection:
                 self._detach(session)
+
+
+def _send(run: Run, message: Message) -> None:
+    """Send *message* to the app. Raises RequestError while the app does not take what was sent before."""
+    if run.control is None or run.control.full:
+        raise RequestError(ErrorKind.FLOOD, f"{run.name} has not taken the requests before this one")
+    run.control.send(message)

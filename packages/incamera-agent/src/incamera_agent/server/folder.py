@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEAVE_SECONDS = 5.0
 # How long a take-over may take altogether: others may come in between, and an agent may be impossible to end.
 _TAKE_OVER_SECONDS = 20.0
+_OWNER_BYTES = 1 << 16
 
 
 class Busy(Exception):
@@ -126,8 +127,8 @@ class AgentFolder:
 
     def _read_owner(self) -> Dict[str, Any]:
         try:
-            owner = json.loads(read_text(self._owner))
-        except ValueError:
+            owner = json.loads(read_text(self._owner, limit=_OWNER_BYTES))
+        except (ValueError, RecursionError):
             return {}
         return owner if isinstance(owner, dict) else {}
 
@@ -164,13 +165,14 @@ def _ask_to_leave(path: str, user: str, command: str, deadline: float) -> bool:
         caller.sendall(encode({"type": Request.HELLO, "protocol": PROTOCOL, "tool": "agent"}))
         caller.sendall(encode({"type": Request.TAKE_OVER, "user": user, "command": command}))
         decoder = Decoder()
-        while True:
+        while time.monotonic() < deadline:
             caller.settimeout(max(0.01, deadline - time.monotonic()))
             data = caller.recv(4096)
             if not data:
                 return answered
             for frame in decoder.feed(data):
                 answered = answered or frame.type == Answer.HELLO
+        return answered
     except (OSError, FrameError):
         return answered
     finally:

@@ -6,6 +6,7 @@ import os
 import signal
 
 from incamera_agent.forkserver.become import Become
+from incamera_agent.server.requests import parse_preload
 from incamera_agent.wire import packets
 from incamera_agent.wire.protocol import Answer, ErrorKind, Event
 
@@ -64,7 +65,7 @@ class ForkServer:
         for descriptor in (self._line, self._output):
             os.set_blocking(descriptor, False)
         loop.watch(self._line, read=self._read)
-        loop.watch(self._output, read=self._read_output)
+        self.watch_output(True)
 
     def fork(self, request: Message, files: Sequence[int]) -> None:
         """Ask for a fork. Raises OSError: EMSGSIZE for arguments that are too long."""
@@ -90,6 +91,11 @@ class ForkServer:
         self.close()
         self._on_message(self, {"type": "gone", "status": status})
 
+    def watch_output(self, wanted: bool) -> None:
+        """Read what packages print, or let them wait until the host has taken what they printed before."""
+        if self._output >= 0:
+            self._loop.watch(self._output, read=self._read_output if wanted else None)
+
     def _read_output(self) -> None:
         try:
             data = os.read(self._output, 1 << 16)
@@ -100,6 +106,7 @@ class ForkServer:
         else:
             self._loop.watch(self._output)
             os.close(self._output)
+            self._output = -1
 
     def _read(self) -> bool:
         """Handle the next message. Return False when there is none."""
@@ -149,8 +156,8 @@ class ForkServerManager:
 
         After an OSError, the next start of a run tries again.
         """
-        imports = [str(name) for name in request["imports"]]
-        self._wanted = (imports, request.get("environment") or {}, {})
+        imports, environment = parse_preload(request)
+        self._wanted = (imports, environment, {})
         self._start()
         self._request = request
 
@@ -177,6 +184,9 @@ class ForkServerManager:
         kind = message["type"]
         if kind == "printed":
             self._host.send({"type": Event.LOG, "level": "warning", "text": message["text"]})
+            if self._host.full:
+                server.watch_output(False)
+                self._host.call_once_drained(lambda: server.watch_output(True))
         elif kind == "ready" and server is self.current:
             self._answer_preload(server, message["rss"])
         elif kind == "threaded":

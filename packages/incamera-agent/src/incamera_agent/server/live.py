@@ -8,7 +8,9 @@ import stat
 import sys
 import time
 
+from incamera_agent.processes import available_bytes
 from incamera_agent.server.compile_check import start_check
+from incamera_agent.server.requests import parse_put
 from incamera_agent.wire.protocol import Answer, ErrorKind
 
 TYPE_CHECKING = False
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 # Larger files are not copied into RAM: the live folder has a symbolic link to the bundle's.
 _COPIED_BYTES = 256 << 10
 _CHUNK_BYTES = 1 << 16
+# The live folder is in RAM. A batch stops growing while the camera itself still has as much as this.
+_RESERVE_BYTES = 8 << 20
+_MAXIMUM_CHANGES = 50_000
+# How many files may be arriving at a time, each with an open descriptor.
+_MAXIMUM_ARRIVING = 16
+_LONGEST_PATH = 4096
 
 
 class Refused(Exception):
@@ -55,6 +63,7 @@ class LiveFolder:
         self._loop = loop
         self._staging = staging
         self._staged: Dict[str, Staged] = {}
+        self._arriving: Set[str] = set()
         self._deleted: Set[str] = set()
         self._broken: Optional[str] = None
         self._count = 0
@@ -86,17 +95,24 @@ class LiveFolder:
         return files
 
     def put(self, message: Message, payload: bytes) -> None:
-        """Stage one piece of a new file. Raises Refused, OSError."""
-        path = self._require_inside(message["path"])
+        """Stage one piece of a new file. Raises Refused, RequestError, OSError."""
+        path = self._require_inside(message.get("path"))
+        offset, mode, sha256 = parse_put(message)
+        if 0 < available_bytes() < len(payload) + _RESERVE_BYTES:
+            raise Refused("the camera has no memory left for it")
         staged = self._staged.get(path)
-        if not message.get("offset"):
+        if not offset:
             if staged is not None:
                 self._unstage(path)
+            self._require_room()
+            if len(self._arriving) >= _MAXIMUM_ARRIVING:
+                raise Refused("too many files are arriving at a time")
             self._count += 1
-            mode = stat.S_IMODE(int(message.get("mode", 0o644))) & 0o777 | 0o400
-            staged = self._staged[path] = Staged(os.path.join(self._staging, str(self._count)), mode)
+            place = os.path.join(self._staging, str(self._count))
+            staged = self._staged[path] = Staged(place, mode & 0o777 | 0o400)
+            self._arriving.add(path)
             self._deleted.discard(path)
-        elif staged is None or staged.descriptor < 0 or staged.size != message["offset"]:
+        elif staged is None or staged.descriptor < 0 or staged.size != offset:
             raise Refused(f"a piece of {path} came out of order")
         view = memoryview(payload)
         while view:
@@ -106,14 +122,16 @@ class LiveFolder:
         if not message.get("more"):
             os.close(staged.descriptor)
             staged.descriptor = -1
-            if message.get("sha256") not in (None, staged.digest.hexdigest()):
+            self._arriving.discard(path)
+            if sha256 not in (None, staged.digest.hexdigest()):
                 raise Refused(f"{path} did not arrive as it was sent")
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: object) -> None:
         """Stage the removal of a file. Raises Refused."""
         path = self._require_inside(path)
         if path in self._staged:
             self._unstage(path)
+        self._require_room()
         self._deleted.add(path)
 
     def break_batch(self, reason: str) -> None:
@@ -135,6 +153,7 @@ class LiveFolder:
         started = time.monotonic()
         staged, deleted, broken = self._staged, self._deleted, self._broken
         self._staged, self._deleted, self._broken = {}, set(), None
+        self._arriving.clear()
 
         def give_up(answer: Message) -> None:
             for file in staged.values():
@@ -217,7 +236,7 @@ class LiveFolder:
             path = os.path.dirname(path)
 
     def _require_inside(self, path: object) -> str:
-        if not isinstance(path, str) or not path or "\0" in path:
+        if not isinstance(path, str) or not 0 < len(path) <= _LONGEST_PATH or "\0" in path:
             raise Refused("a file without a name")
         parts = path.split("/")
         if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or parts[0] == "__pycache__":
@@ -227,8 +246,13 @@ class LiveFolder:
     def _place(self, path: str) -> str:
         return os.path.join(self.folder, path)
 
+    def _require_room(self) -> None:
+        if len(self._staged) + len(self._deleted) >= _MAXIMUM_CHANGES:
+            raise Refused(f"a batch has at most {_MAXIMUM_CHANGES} files")
+
     def _unstage(self, path: str) -> None:
         self._staged.pop(path).discard()
+        self._arriving.discard(path)
 
 
 def _make_error(kind: str, message: str) -> Message:

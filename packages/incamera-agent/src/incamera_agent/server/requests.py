@@ -110,7 +110,9 @@ def _parse_words(message: Message, name: str) -> List[str]:
 
 
 def _parse_environment(message: Message) -> Dict[str, Optional[str]]:
-    environment = message.get("environment") or {}
+    environment = message.get("environment")
+    if environment is None:
+        return {}
     if not isinstance(environment, dict):
         raise _refuse("environment", environment)
     for name, value in environment.items():

@@ -32,6 +32,8 @@ _LIMIT_SECONDS = 0.05
 _LINGER_SECONDS = 0.5
 _POLL_SECONDS = 0.03
 _DEFAULT_GRACE_SECONDS = 3.0
+# The longest answer of an app: the stacks of hundreds of threads.
+_MAXIMUM_CONTROL_BYTES = 4 << 20
 
 
 class Run:
@@ -106,7 +108,9 @@ class Run:
             control,
             lambda _connection, message, payload: on_control(self, message, payload),
             lambda _connection, _reason: None,
+            maximum_json=_MAXIMUM_CONTROL_BYTES,
         )
+        self.control.greeted = True
         return [*app_ends, theirs.detach()]
 
     def process_started(self, pid: int) -> None:

@@ -9,6 +9,7 @@ import sys
 from incamera_agent import processes
 from incamera_agent.forkserver import spec
 from incamera_agent.server.forkserver import ForkServerManager
+from incamera_agent.server.requests import parse_grace, parse_reload, parse_run, parse_size, parse_start
 from incamera_agent.server.run import Run
 from incamera_agent.wire.connection import RequestError
 from incamera_agent.wire.protocol import ATTACH_VARIABLE, Answer, ErrorKind, Request
@@ -29,6 +30,11 @@ LEAVE_GRACE_SECONDS = 1.5
 _MEMORY_SECONDS = 2.0
 # How many runs can be reloaded by their names after their end.
 _REMEMBERED = 8
+# How many runs there can be at a time.
+_MAXIMUM_RUNS = 16
+# What of `kept` is passed on: an app chooses these names.
+_MAXIMUM_KEPT = 100
+_NAME_CHARACTERS = 200
 # The control connection of a cold run. A number that no app expects.
 _CONTROL_DESCRIPTOR = 200
 
@@ -94,52 +100,56 @@ class Supervisor:
     # Requests; each raises RequestError, KeyError, TypeError, ValueError or OSError for one that cannot be fulfilled
 
     def start(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        name = str(message["run"])
+        request = parse_start(message)
+        name = request["run"]
         if name in self.runs:
             raise RequestError(ErrorKind.START, f"{name} runs already")
-        request = {"terminal": None, "memory_limit": None, **message, "run": name}
-        request["environment"] = dict(message.get("environment") or {})
-        request["arguments"] = [str(word) for word in message["arguments"]]
-        if not request.get("folder"):
+        if len(self.runs) >= _MAXIMUM_RUNS:
+            raise RequestError(ErrorKind.START, f"{_MAXIMUM_RUNS} runs are under way")
+        if request["folder"] is None:
             if self.folder is None:
                 raise RequestError(ErrorKind.START, "no live folder is open, and no other folder is named")
             request["folder"] = self.folder
         self._start(request, {"type": Answer.STARTED, "run": name})
 
     def write_input(self, _connection: Connection, message: Message, payload: bytes) -> None:
-        run = self.runs.get(message["run"])
+        run = self.runs.get(parse_run(message))
         if run is None:
             return  # it has ended, which the host will hear
         if not run.streams.write_input(payload):
             raise RequestError(ErrorKind.FLOOD, f"{run.name} has more input to read than there is room for")
 
     def resize(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        run = self.runs.get(message["run"])
+        columns, rows = parse_size(message)
+        run = self.runs.get(parse_run(message))
         if run is not None:
-            run.streams.resize(int(message["columns"]), int(message["rows"]))
+            run.streams.resize(columns, rows)
 
     def signal(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        number = signal.Signals[f"SIG{message['name']}"]
-        run = self.runs.get(message["run"])
+        name = message.get("name")
+        if not isinstance(name, str) or f"SIG{name}" not in signal.Signals.__members__:
+            raise RequestError(ErrorKind.REQUEST, "there is no signal of this name")
+        number = signal.Signals[f"SIG{name}"]
+        run = self.runs.get(parse_run(message))
         if run is not None:
             run.signal(number)
 
     def stop(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        run = self._find_run(message)
+        run, grace = self._find_run(message), parse_grace(message, STOP_GRACE_SECONDS)
         # A reload that it has been asked for does not start it again, either.
         run.next_request = run.reload_request = None
         if not run.pid and run.fork_server is not None and not run.fork_server.ready:
             self._fail_start(run, "it was stopped before the fork server was ready")
         else:
-            run.stop(float(message.get("grace", STOP_GRACE_SECONDS)))
+            run.stop(grace)
 
     def reload(self, _connection: Connection, message: Message, _payload: bytes) -> None:
         """Have the app return and run again in its process, or start it again where that cannot be done."""
+        grace, message = parse_grace(message, RELOAD_GRACE_SECONDS), parse_reload(message)
         name = message["run"]
         if name not in self._last_requests:
             raise RequestError(ErrorKind.NO_RUN, f"no run {name} has been started")
         request = self._merge_reload(dict(self._last_requests[name]), message)
-        grace = float(message.get("grace", RELOAD_GRACE_SECONDS))
         run = self.runs.get(name)
         if run is None:
             self._start(request, {"type": Answer.RESTARTED, "run": name})
@@ -171,7 +181,7 @@ class Supervisor:
         return run
 
     def _find_run(self, message: Message) -> Run:
-        name = message.get("run")
+        name = parse_run(message) if message.get("run") is not None else None
         run = self.runs.get(name if name is not None else next(reversed(self.runs), ""))
         if run is None:
             text = f"there is no run {name}" if name else "no app runs"
@@ -218,6 +228,8 @@ class Supervisor:
                 self._handle_start(run, _start_cold(self._loop, order, files))
         except OSError as error:
             self._fail_start(run, f"{error.strerror}")
+        except ValueError as error:  # of a name that no file can have
+            self._fail_start(run, str(error))
         finally:
             for file in files:
                 os.close(file)
@@ -235,7 +247,7 @@ class Supervisor:
         if "id" in message:
             request["id"] = message["id"]
         if message.get("arguments") is not None:
-            request["arguments"] = [str(word) for word in message["arguments"]]
+            request["arguments"] = message["arguments"]
         if message.get("environment"):
             request["environment"] = {**request["environment"], **message["environment"]}
         for setting in ("memory_limit", "terminal"):
@@ -279,16 +291,24 @@ class Supervisor:
             run.stop(grace)
 
     def _handle_control(self, run: Run, message: Message, payload: bytes) -> None:
+        """Take what a run sends. The app could send anything: what is not in the protocol is left out."""
+        try:
+            self._take_control(run, message, payload)
+        except (KeyError, TypeError, ValueError):
+            pass
+
+    def _take_control(self, run: Run, message: Message, payload: bytes) -> None:
         if message["type"] == "supports-reload":
             run.supports_reload = True
         elif message["type"] == Answer.RELOADED:
             # An answer to an older request is not passed on: the newer one is on its way to the app.
             if run.reload_request is not None and message["number"] == run.reload_count:
+                kept = [str(name)[:_NAME_CHARACTERS] for name in message["kept"][:_MAXIMUM_KEPT]]
                 request, run.reload_request = run.reload_request, None
                 if run.reload_timer is not None:
                     run.reload_timer.cancel()
                 run.request = self._last_requests[run.name] = request
-                answer = {"type": Answer.RELOADED, "run": run.name, "kept": message["kept"]}
+                answer = {"type": Answer.RELOADED, "run": run.name, "kept": kept}
                 self._host.answer(request, answer)
                 self._on_event(run, answer)
         else:

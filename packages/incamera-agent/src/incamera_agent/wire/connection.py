@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from incamera_agent.wire.frames import Decoder, FrameError, encode
-from incamera_agent.wire.protocol import Answer
+from incamera_agent.wire.frames import MAXIMUM_REQUEST_BYTES, Decoder, FrameError, MessageError, encode
+from incamera_agent.wire.protocol import Answer, ErrorKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Connection:
     """Frames over the descriptors *incoming* and *outgoing*, which it owns and which may be the same.
 
     *on_frame* is called with the connection, a message and its payload; *on_close* with the connection and the reason,
-    None at the end of the input. It is not called after `close`.
+    None at the end of the input. It is not called after `close`. A frame that is no message, or has more than
+    *maximum_json* bytes of JSON, is answered with an error once the connection is `greeted`.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Connection:
         outgoing: int,
         on_frame: Callable[[Any, Message, bytes], None],
         on_close: Callable[[Any, Optional[str]], None],
+        *,
+        maximum_json: int = MAXIMUM_REQUEST_BYTES,
     ) -> None:
         self.greeted = False
         self.closed = False
@@ -54,7 +57,7 @@ class Connection:
         self._outgoing = outgoing
         self._on_frame = on_frame
         self._on_close = on_close
-        self._decoder = Decoder()
+        self._decoder = Decoder(maximum_json=maximum_json)
         self._unsent = bytearray()
         self._paused = False
         self._waiting: List[Callable[[], None]] = []
@@ -77,7 +80,8 @@ class Connection:
 
     def answer(self, request: Message, message: Message) -> None:
         """Send *message* as the answer to *request*, with its id. Raises FrameError."""
-        self.send({**message, "id": request["id"]} if "id" in request else message)
+        number = request.get("id")
+        self.send({**message, "id": number} if isinstance(number, (int, str)) else message)
 
     def answer_error(self, request: Message, kind: str, message: str, hint: Optional[str] = None) -> None:
         self.answer(request, {"type": Answer.ERROR, "kind": kind, "message": message, "hint": hint})
@@ -111,8 +115,12 @@ class Connection:
         """Pause reading until the buffer of *receiver* drains."""
         if not self._paused:
             self._paused = True
-            receiver._waiting.append(self._resume)
+            receiver.call_once_drained(self._resume)
             self._update_watch()
+
+    def call_once_drained(self, call: Callable[[], None]) -> None:
+        """Call *call* once, when the connection is no longer full, or is closed."""
+        self._waiting.append(call)
 
     def _resume(self) -> None:
         self._paused = False
@@ -149,6 +157,13 @@ class Connection:
         while not self.closed:
             try:
                 frame = next(frames, None)
+            except MessageError as error:
+                if not self.greeted:
+                    self._end(str(error))
+                    return False
+                self.answer_error({}, ErrorKind.REQUEST, str(error))
+                frames = self._decoder.feed(b"")
+                continue
             except FrameError as error:
                 self._end(str(error))
                 return False

@@ -10,7 +10,7 @@ import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterator
+    from typing import Any, Dict, Iterator, List, Tuple
 
     Message = Dict[str, Any]
 
@@ -18,10 +18,17 @@ HEAD_BYTES = 8
 # No longer frame is sent. A head that announces more was not written by this protocol.
 MAXIMUM_JSON_BYTES = 16 << 20
 MAXIMUM_PAYLOAD_BYTES = 4 << 20
+# The agent takes shorter ones only: the camera's memory must hold them, and values in JSON take thirty times as much
+# memory as their text.
+MAXIMUM_REQUEST_BYTES = 1 << 20
 
 
 class FrameError(ValueError):
     """Received bytes are not a frame, or a message is too long for one."""
+
+
+class MessageError(FrameError):
+    """A frame's JSON is not a message, or too long. The decoder leaves the frame out, and goes on with the next one."""
 
 
 class Frame:
@@ -55,17 +62,26 @@ def encode(message: Message, payload: bytes = b"") -> bytes:
 
 
 class Decoder:
-    """Puts frames together from pieces of any size. Keeps at most one unfinished frame besides the last piece."""
+    """Puts frames together from pieces of any size. Keeps at most one unfinished frame besides the last piece.
 
-    def __init__(self) -> None:
+    It leaves out frames with more than *maximum_json* bytes of JSON or *maximum_payload* bytes behind it.
+    """
+
+    def __init__(self, *, maximum_json: int = MAXIMUM_JSON_BYTES, maximum_payload: int = MAXIMUM_PAYLOAD_BYTES) -> None:
+        self._maximum_json = maximum_json
+        self._maximum_payload = maximum_payload
         self._data = bytearray()
+        self._skip = 0
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take the next piece; the iterator returns the frames that are complete.
 
-        Frames that are not taken from it come with the next piece. It raises FrameError for what is not a frame.
+        Frames that are not taken from it come with the next piece. It raises FrameError for what is not a frame, and
+        MessageError for a frame that it leaves out. After a MessageError, `feed(b"")` returns the frames that follow.
         """
-        self._data += data
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        self._data += data[skipped:] if skipped else data
         return self._take_frames()
 
     def _take_frames(self) -> Iterator[Frame]:
@@ -76,18 +92,36 @@ class Decoder:
                 raise FrameError(f"expected a frame, received {bytes(self._data[:200])!r}")
             middle = HEAD_BYTES + json_bytes
             end = middle + payload_bytes
+            if json_bytes > self._maximum_json or payload_bytes > self._maximum_payload:
+                self._skip = max(0, end - len(self._data))
+                del self._data[:end]
+                raise MessageError(f"a frame of {end} bytes is too long")
             if len(self._data) < end:
                 return
-            frame = Frame(_parse(bytes(self._data[HEAD_BYTES:middle])), bytes(self._data[middle:end]))
+            text, payload = bytes(self._data[HEAD_BYTES:middle]), bytes(self._data[middle:end])
             del self._data[:end]
-            yield frame
+            yield Frame(_parse(text), payload)
 
 
 def _parse(text: bytes) -> Message:
     try:
-        message = json.loads(text)
+        # Decoded here, because json.loads takes UTF-16 and UTF-32, too.
+        message = json.loads(text.decode("utf-8"), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise FrameError(f"a frame without JSON: {error}") from None
+        raise MessageError(f"a frame without JSON: {error}") from None
+    except RecursionError:
+        raise MessageError("a frame whose JSON is nested too deep") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise FrameError("a frame without a type")
+        raise MessageError("a frame without a type")
     return message
+
+
+def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return made
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
