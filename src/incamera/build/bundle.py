@@ -17,7 +17,8 @@ from incamera.runtime.missing import load_missing
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
-from incamera.wheels.install import install_wheel
+from incamera.wheels.install import Places, install_wheel
+from incamera.wheels.scripts import write_scripts
 
 if TYPE_CHECKING:
     from incamera.build.runtime import Interpreter
@@ -93,9 +94,24 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
 def _add_app(parts: BundleParts, tree: Path) -> None:
     files = parts.files
     if parts.wheel is not None:
-        install_wheel(parts.wheel, tree / layout.APP)
+        _install_app(parts.wheel, parts.lock.target, tree)
         files = _files_besides_wheel(parts, tree)
     bundles.add_app(tree, parts.project.folder, files)
+
+
+def _install_app(wheel: Path, target: Target, tree: Path) -> None:
+    """Install the project's own *wheel*: its modules go into the app's folder, its data files beside the packages'."""
+
+    def is_reserved(path: str) -> bool:
+        return layout.is_reserved(path, target, layout.APP)
+
+    places = Places(
+        folders=layout.wheel_folders(target, layout.APP),
+        select=lambda path: layout.beside_modules(path, layout.APP),
+        is_reserved=is_reserved,
+    )
+    install_wheel(wheel, tree, places)
+    write_scripts(tree, layout.APP, is_reserved)
 
 
 def _files_besides_wheel(parts: BundleParts, tree: Path) -> Sequence[str]:

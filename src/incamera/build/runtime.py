@@ -17,10 +17,12 @@ from incamera.runtime import assemble, layout, stdlib
 from incamera.runtime.agent import stage_agent
 from incamera.runtime.bytecode import ByteCompiler, byte_compiler
 from incamera.runtime.launcher import require_launcher
+from incamera.runtime.libraries import index_libraries
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
-from incamera.wheels.install import install_wheel
+from incamera.wheels.install import Places, install_wheel
+from incamera.wheels.scripts import write_scripts
 
 if TYPE_CHECKING:
     from incamera.context import Context, Step
@@ -106,19 +108,24 @@ class _RuntimeBuild:
     def run(self, tree: Path, interpreter: Interpreter) -> None:
         """Make the runtime in the empty folder *tree*."""
         with byte_compiler(interpreter, {}) as compiler:
-            libraries = self._unpack_debs(tree, compiler)
+            owners: dict[str, str] = {}
+            libraries = self._unpack_debs(tree, compiler, owners)
             self._add_own_modules(tree, compiler)
-            self._install_wheels(tree, compiler)
+            from_wheels = self._install_wheels(tree, compiler, owners)
         launcher = require_launcher(self.lock.target.architecture)
         missing = assemble.assemble_runtime(tree, self.lock.target, launcher, libraries)
-        _require_complete(missing)
+        _require_complete(missing, from_wheels)
 
-    def _unpack_debs(self, tree: Path, compiler: ByteCompiler) -> list[str]:
-        """Unpack the lock's debs. Returns the file names of the libraries in those that the user named in `debs`."""
+    def _unpack_debs(self, tree: Path, compiler: ByteCompiler, owners: dict[str, str]) -> list[str]:
+        """Unpack the lock's debs. Returns the file names of the libraries in those that the user named in `debs`.
+
+        *owners* gets the path of each file, and its package.
+        """
         keep_source = layout.plan_sources(self.lock.target, self.project.keep)
         libraries: list[str] = []
 
         def on_files(deb: Deb, files: Sequence[str]) -> None:
+            owners.update(dict.fromkeys(files, f"Debian's {deb.package}"))
             sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
             for file in sources:
                 stdlib.adapt_module(tree, file, self.lock.target)
@@ -136,19 +143,36 @@ class _RuntimeBuild:
         compiler.submit(tree, stdlib.stage_explanations(tree, self.lock.target), keep_source=keep_source)
         compiler.submit(tree, stage_agent(tree), small=True)  # docstrings would cost the camera memory
 
-    def _install_wheels(self, tree: Path, compiler: ByteCompiler) -> None:
-        select = layout.plan_packages(self.lock.target, self.project.keep)
+    def _install_wheels(self, tree: Path, compiler: ByteCompiler, owners: dict[str, str]) -> list[str]:
+        """Install the wheels. Returns the paths of their files. *owners* maps the paths of other files to packages."""
+        staged = {f"{layout.LIBRARIES}/{name}" for name in index_libraries(tree / layout.STAGED_LIBRARIES)}
+        places = Places(
+            folders=layout.wheel_folders(self.lock.target),
+            select=layout.plan_wheel(self.project.keep),
+            owners=owners,
+            is_reserved=lambda path: path in staged or layout.is_reserved(path, self.lock.target),
+            warn=self.context.reporter.warn,
+        )
+        written: list[str] = []
         for name, wheel in sorted(self.wheels.items()):
-            files = install_wheel(wheel, tree / layout.PACKAGES, name=name, select=select)
-            compiler.submit(tree, sorted(f"{layout.PACKAGES}/{file}" for file in files if file.endswith(".py")))
+            files = install_wheel(wheel, tree, places, name=name)
+            compiler.submit(tree, sorted(file for file in files if _is_module(file)))
+            written += files
+        write_scripts(tree, layout.PACKAGES, places.is_reserved)
+        return written
 
 
-def _require_complete(missing: Sequence[Missing]) -> None:
+def _is_module(file: str) -> bool:
+    return file.startswith(f"{layout.PACKAGES}/") and file.endswith(".py")
+
+
+def _require_complete(missing: Sequence[Missing], from_wheels: Sequence[str]) -> None:
     """Raise BuildError when a library is *missing* that the interpreter or one of its libraries needs.
 
     What a package needs may be missing, since the camera may have it.
     """
-    needed = [item for item in missing if not item.file.startswith(layout.PACKAGES)]
+    wheels = set(from_wheels)
+    needed = [item for item in missing if not item.file.startswith(layout.PACKAGES) and item.file not in wheels]
     if needed:
         listed = ", ".join(f"{item.needs} (for {item.file})" for item in needed[:5])
         raise BuildError(

@@ -32,7 +32,9 @@ def assemble_runtime(
     if not (tree / layout.interpreter(target)).is_file():
         raise BuildError(f"the Debian packages for {target} have no {layout.interpreter(target)}")
     facts = target.architecture.facts
-    roots = find_elf_files(tree, ("libexec", layout.stdlib(target), layout.PACKAGES))
+    # Not only the modules: wheels put libraries into other folders, too.
+    folders = sorted(path.name for path in tree.iterdir() if path.is_dir() and path.name not in (".staged", "bin"))
+    roots = find_elf_files(tree, folders)
     extra = [facts.loader, "libc.so.6", *layout.always_included(), *extra_libraries]
     collected = collect_libraries(tree, roots, index_libraries(tree / layout.STAGED_LIBRARIES), extra)
     link_duplicates(tree / "lib", layout.duplicate_libraries())
@@ -55,7 +57,7 @@ def _join_certificates(tree: Path) -> None:
 
 
 def _install_launcher(tree: Path, target: Target, launcher: Path) -> None:
-    (tree / "bin").mkdir()
+    (tree / "bin").mkdir(exist_ok=True)
     shutil.copyfile(launcher, tree / "bin" / "python3")
     shutil.copyfile(launcher, tree / "bin" / "incamera-guard")
     for name in ("python", f"python{target.python}"):
@@ -75,4 +77,6 @@ def _set_modes(tree: Path, programs: set[str]) -> None:
     for path in tree.rglob("*"):
         if path.is_file() and not path.is_symlink():
             relative = path.relative_to(tree).as_posix()
-            path.chmod(0o555 if relative in programs or relative.startswith("bin/") else 0o444)
+            # Packages have programs of their own, as imageio-ffmpeg.
+            is_program = relative in programs or relative.startswith("bin/") or path.stat().st_mode & 0o100
+            path.chmod(0o555 if is_program else 0o444)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "bundle.json"
 # Increase it when bundles made from the same inputs change.
-FORMAT = 1
+FORMAT = 2
 _BLOCK = 4096
 
 

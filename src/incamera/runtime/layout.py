@@ -39,6 +39,7 @@ LIBRARIES = "lib"
 STAGED_LIBRARIES = ".staged/lib"
 STAGED_CERTIFICATES = ".staged/certificates"
 
+_SITE_PACKAGES = re.compile(r"^lib/python3(?:\.\d+)?/(?:site|dist)-packages/")
 _TERMINALS = "linux|screen|screen-256color|tmux|tmux-256color|vt100|vt220|xterm|xterm-256color|xterm-color"
 
 
@@ -101,15 +102,49 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
     return destination
 
 
-def plan_packages(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
-    """Return a function that maps a path in a wheel to the path below `PACKAGES`; None leaves it out."""
-    destination = plan_layout(target, keep)
+def wheel_folders(target: Target, packages: str = PACKAGES) -> dict[str, str]:
+    """Return the folders of a runtime for the schemes of a wheel's files, as the bundle's sysconfig names them.
+
+    *packages* is the folder for what is imported.
+    """
+    return {
+        "purelib": packages,
+        "platlib": packages,
+        "data": "",
+        "scripts": "bin",
+        "headers": f"include/python{target.python}",
+    }
+
+
+def plan_wheel(keep: Sequence[str] = ()) -> Callable[[str], str | None]:
+    """Return a function that returns the final path of a wheel's file in the runtime; None leaves it out."""
+    kept = _any_of(keep)
+    dropped = _any_of(_trim()["drop"])
 
     def select(path: str) -> str | None:
-        placed = destination(f"usr/{PACKAGES}/{path}")
-        return None if placed is None else placed.removeprefix(f"{PACKAGES}/")
+        path = beside_modules(path)
+        return None if "/__pycache__/" in path or (dropped(path) and not kept(path)) else path
 
     return select
+
+
+def beside_modules(path: str, packages: str = PACKAGES) -> str:
+    """Return *path*, or where it is in *packages*: data files in `lib/python3.11/site-packages` are for the modules."""
+    return _SITE_PACKAGES.sub(f"{packages}/", path, count=1)
+
+
+def is_reserved(path: str, target: Target, packages: str = PACKAGES) -> bool:
+    """Return whether *path* in a bundle belongs to the runtime itself, so that no package may have a file there.
+
+    *packages* is the folder of what can be imported.
+    """
+    return not path.startswith(f"{packages}/") and bool(
+        re.fullmatch(
+            rf"libexec/.*|{APP}/.*|device/.*|\.staged/.*|bin/(?:python[\d.]*|incamera-guard)|bundle\.json"
+            rf"|etc/(?:launcher|ssl/cert\.pem)|{LIBRARY_NAMES}|{MISSING}|lib/python{re.escape(target.python)}/.*",
+            path,
+        )
+    )
 
 
 def plan_sources(target: Target, keep: Sequence[str] = ()) -> Callable[[str], bool]:

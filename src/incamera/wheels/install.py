@@ -2,53 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
 from incamera.wheels.archive import open_wheel
+from incamera.wheels.scripts import SCRIPT_START
 
 if TYPE_CHECKING:
     from incamera.wheels.archive import WheelArchive
 
 Select = Callable[[str], str | None]
-_IMPORTABLE = ("purelib", "platlib")
+_IMPORTABLE = {"purelib": "", "platlib": ""}
+# A script of a wheel starts with one of these lines; installing names the real interpreter (PEP 427).
+_INTERPRETER = re.compile(rb"\A#!pythonw?[^\n]*\n")
+# Files that many packages install by mistake. Nothing imports them by these names.
+_STRAY_FOLDERS = ("benchmarks", "doc", "docs", "example", "examples", "test", "tests")
+_MODULES = (".py", ".so", ".pth")
 
 
-def install_wheel(
-    wheel: Path, folder: Path, *, name: str | None = None, select: Select = lambda path: path
-) -> list[str]:
-    """Unpack *wheel* into *folder* and return the files that were written, relative to it.
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a wheel's files go.
 
-    *name* is the wheel's file name, where *wheel* has another one, as in the store. *select* maps a file's path in
-    *folder* to another path, or to None to leave it out. Scripts, headers and data files are left out, since a bundle
-    has no places for them. Raises BuildError when the wheel is not valid, or its files collide with another package's.
+    *folders* maps a scheme (`purelib`, `data`) to its folder; files of other schemes are left out. *select* maps a
+    file's path to another path, or to None to leave it out. *owners* maps the path of each file that is there already
+    to its package, and gets those of the wheel. *is_reserved* says which paths no package may have.
     """
-    written = []
+
+    folders: Mapping[str, str] = field(default_factory=lambda: _IMPORTABLE)
+    select: Select = lambda path: path
+    owners: dict[str, str] = field(default_factory=dict)
+    is_reserved: Callable[[str], bool] = lambda path: False
+    warn: Callable[[str], None] = lambda text: None
+
+
+def install_wheel(wheel: Path, root: Path, places: Places | None = None, *, name: str | None = None) -> list[str]:
+    """Unpack *wheel* into *root* and return the files that were written, relative to it.
+
+    *name* is the wheel's file name, where *wheel* has another one, as in the store. Without *places*, only what can be
+    imported is unpacked. Raises BuildError when the wheel is not valid, or another package has one of its files with
+    other contents.
+    """
+    places = places or Places()
+    written: dict[str, str] = {}
     with open_wheel(wheel, name) as archive:
-        folders = _Folders(folder, archive.name)
+        folders = _Folders(root, archive.name)
         for member in archive.members:
-            installed = installed_path(member, archive)
-            path = select(installed) if installed is not None else None
+            installed = installed_path(member, archive, places.folders)
+            path = places.select(installed) if installed is not None else None
             if path is None:
                 continue
+            if places.is_reserved(path):
+                raise BuildError(f"{archive.name}: {path} would replace a file of the runtime")
+            if path in written:
+                raise BuildError(f"{archive.name} is not a valid wheel: {written[path]} and {member} are both {path}")
+            written[path] = member
             target = folders.place(path)
-            target.unlink(missing_ok=True)  # never write through a link that another package left there
+            if target.is_symlink() or target.exists():
+                del written[path]
+                _share_file(archive, member, target, path, places)
+                continue
+            scheme, _ = split_scheme(member, archive)
             with target.open("xb") as sink:
-                archive.copy(member, sink)
-            target.chmod(0o755 if archive.is_executable(member) else 0o644)
-            written.append(path)
-    return written
+                if scheme == "scripts":
+                    sink.write(_INTERPRETER.sub(lambda _: SCRIPT_START.encode(), archive.read(member), count=1))
+                else:
+                    archive.copy(member, sink)
+            target.chmod(0o755 if scheme == "scripts" or archive.is_executable(member) else 0o644)
+    places.owners.update(dict.fromkeys(written, archive.name))
+    return list(written)
 
 
-def installed_path(member: str, archive: WheelArchive) -> str | None:
-    """Return where the file *member* of a wheel is installed; None when it cannot be imported."""
+def split_scheme(member: str, archive: WheelArchive) -> tuple[str, str]:
+    """Return the scheme of the file *member* of a wheel, and its path in the folder of that scheme."""
     top, _, rest = member.partition("/")
     if top != archive.dist_info.removesuffix(".dist-info") + ".data":
-        return member
+        return "purelib", member
     scheme, _, path = rest.partition("/")
-    return path if scheme in _IMPORTABLE and path else None
+    return scheme, path
+
+
+def installed_path(member: str, archive: WheelArchive, folders: Mapping[str, str] = _IMPORTABLE) -> str | None:
+    """Return where the file *member* of a wheel is installed; None when *folders* lack its scheme."""
+    scheme, path = split_scheme(member, archive)
+    if scheme not in folders or not path:
+        return None
+    if scheme == "headers":
+        path = f"{archive.dist_info.partition('-')[0]}/{path}"
+    return f"{folders[scheme]}/{path}" if folders[scheme] else path
+
+
+def _share_file(archive: WheelArchive, member: str, target: Path, path: str, places: Places) -> None:
+    """Let another package's file *target* stay for *member*. Raises BuildError unless that changes nothing."""
+    scheme, inside = split_scheme(member, archive)
+    if target.is_file() and not target.is_symlink():
+        ours, other = archive.read(member), target.read_bytes()
+        if ours == other or (target.name == "__init__.py" and _is_namespace(ours) and _is_namespace(other)):
+            return
+    owner = places.owners.get(path, "another package")
+    is_module = inside.endswith(_MODULES) and scheme in _IMPORTABLE
+    top, slash, _ = inside.partition("/")
+    if top in _STRAY_FOLDERS if slash else not is_module:
+        places.warn(f"{archive.name} and {owner} both have {path}: that of {owner} is used")
+        return
+    raise BuildError(
+        f"{archive.name} and {owner} both have {path}, with other contents",
+        hint="use one of the two: remove one from the dependencies, or take both from one source, "
+        'as [tool.incamera.sources] NAME = "deb" does',
+    )
+
+
+def _is_namespace(data: bytes) -> bool:
+    """Return whether the module *data* only declares a namespace package, or nothing at all."""
+    if b"extend_path" in data or b"declare_namespace" in data:
+        return True
+    try:
+        body = ast.parse(data).body
+    except (SyntaxError, ValueError):
+        return False
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
 class _Folders:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from incamera.runtime.layout import plan_layout, plan_sources
+from incamera.runtime.layout import PACKAGES, beside_modules, is_reserved, plan_layout, plan_sources, plan_wheel
 from incamera.targets.target import Target
 
 ARMV7HF = Target.parse("armv7hf")
@@ -57,3 +57,44 @@ def test_standard_library_sources_are_kept_only_on_request() -> None:
     assert keep_source("lib/python3/dist-packages/numpy/version.py")
     assert keep_source("lib/python3.11/_sysconfigdata__arm-linux-gnueabihf.py")
     assert plan_sources(ARMV7HF, ["*/json/*"])("lib/python3.11/json/decoder.py")
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        (f"{PACKAGES}/own/x.py", f"{PACKAGES}/own/x.py"),
+        (f"{PACKAGES}/own/tests/x.py", None),
+        (f"{PACKAGES}/own/fast.c", None),
+        (f"{PACKAGES}/own/__pycache__/x.pyc", None),
+        # A wheel's data, scripts and headers.
+        ("share/own/x.xml", "share/own/x.xml"),
+        ("share/own/x.c", "share/own/x.c"),
+        ("include/python3.11/own/own.h", "include/python3.11/own/own.h"),
+        ("lib/python3.11/site-packages/wsdl/x.wsdl", f"{PACKAGES}/wsdl/x.wsdl"),
+        ("lib/python3/dist-packages/wsdl/x.wsdl", f"{PACKAGES}/wsdl/x.wsdl"),
+    ],
+)
+def test_each_file_of_a_wheel_has_its_place_or_is_left_out(path: str, place: str | None) -> None:
+    assert plan_wheel()(path) == place
+
+
+def test_data_files_for_site_packages_are_beside_the_modules() -> None:
+    assert beside_modules("lib/python3.11/site-packages/x", "app") == "app/x"
+    assert beside_modules("share/lib/python3.11/site-packages/x", "app") == "share/lib/python3.11/site-packages/x"
+
+
+@pytest.mark.parametrize(
+    ("path", "reserved"),
+    [
+        *((path, True) for path in ("bin/python3", "bin/incamera-guard", "bundle.json", "etc/launcher", "app/app.py")),
+        *((path, True) for path in ("libexec/python3.11", "device/launcher", "lib/python3.11/os.py", ".staged/lib/x")),
+        *((path, True) for path in ("etc/ssl/cert.pem", "etc/missing.json", "etc/libraries.json")),
+        *((path, False) for path in ("bin/onvif-cli", "etc/own.conf", "share/x", "lib/libown.so.1", "wsdl/x")),
+    ],
+)
+def test_files_of_the_runtime_itself_are_reserved(path: str, reserved: bool) -> None:
+    assert is_reserved(path, ARMV7HF) is reserved
+
+
+def test_own_modules_of_the_project_are_not_reserved() -> None:
+    assert not is_reserved("app/own/x.py", ARMV7HF, "app")

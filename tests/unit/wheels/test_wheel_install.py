@@ -6,6 +6,8 @@ import base64
 import hashlib
 import io
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ import pytest
 
 from incamera.errors import BuildError
 from incamera.wheels import archive
-from incamera.wheels.install import install_wheel
+from incamera.wheels.install import Places, install_wheel
+from incamera.wheels.scripts import write_scripts
 
 if TYPE_CHECKING:
     from tests.unit.wheels.conftest import Make
@@ -35,23 +38,128 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
+EVERY_SCHEME = {
+    "own/__init__.py": b"a",
+    "own-1.0.data/purelib/pure.py": b"b",
+    "own-1.0.data/platlib/own/fast.so": b"c",
+    "own-1.0.data/scripts/run": b"#!python -E\nprint(1)\n",
+    "own-1.0.data/scripts/tool.sh": b"#!/bin/sh\n",
+    "own-1.0.data/headers/own.h": b"e",
+    "own-1.0.data/data/share/x": b"f",
+    "other.data/x.py": b"g",
+}
+FOLDERS = {"purelib": "site", "platlib": "site", "data": "", "scripts": "bin", "headers": "include/python3.11"}
+
+
 def test_importable_files_are_unpacked_and_returned(make: Make, write: Write, folder: Path) -> None:
-    data = make.wheel(
-        {
-            "own/__init__.py": b"a",
-            "own-1.0.data/purelib/pure.py": b"b",
-            "own-1.0.data/platlib/own/fast.so": b"c",
-            "own-1.0.data/scripts/run": b"d",
-            "own-1.0.data/headers/own.h": b"e",
-            "own-1.0.data/data/share/x": b"f",
-            "other.data/x.py": b"g",
-        }
-    )
-    written = install_wheel(write(data), folder)
+    written = install_wheel(write(make.wheel(EVERY_SCHEME)), folder)
     about = {f"{INFO}/{name}" for name in ("METADATA", "RECORD", "WHEEL")}
     assert set(written) == {"own/__init__.py", "pure.py", "own/fast.so", "other.data/x.py"} | about
     assert files_in(folder) == set(written)
     assert (folder / "own/fast.so").read_bytes() == b"c"
+
+
+def test_data_scripts_and_headers_go_where_their_scheme_says(make: Make, write: Write, folder: Path) -> None:
+    written = install_wheel(write(make.wheel(EVERY_SCHEME)), folder, Places(folders=FOLDERS))
+    assert files_in(folder) == set(written)
+    assert {path for path in written if not path.startswith("site/")} == {
+        *("bin/run", "bin/tool.sh", "include/python3.11/own/own.h", "share/x")
+    }
+    assert (folder / "share/x").read_bytes() == b"f"
+
+
+@pytest.mark.starts_processes
+def test_script_runs_the_python_beside_it_wherever_the_folder_is(make: Make, write: Write, folder: Path) -> None:
+    entry_points = b"[console_scripts]\nhello = own.x:main.run [fast]\n"
+    wheel = make.wheel(EVERY_SCHEME | {"own/__init__.py": b"", f"{INFO}/entry_points.txt": entry_points})
+    install_wheel(write(wheel), folder, Places(folders=FOLDERS))
+    (folder / "site/own/x.py").write_text("class main:\n    @staticmethod\n    def run(): print('called'); return 3\n")
+    write_scripts(folder, "site", lambda path: False)
+    moved = folder.rename(folder.parent / "moved to")
+    (moved / "bin/python3").symlink_to(sys.executable)
+    (folder.parent / "link").symlink_to(moved / "bin/run")
+    done = subprocess.run([folder.parent / "link"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"1\n"), done.stderr
+    done = subprocess.run([moved / "bin/hello"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (3, b"called\n"), done.stderr
+    assert (moved / "bin/tool.sh").read_bytes() == b"#!/bin/sh\n"
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "..", "a/b", "python3"])
+def test_entry_point_that_leads_out_of_bin_or_replaces_python_is_refused(folder: Path, name: str) -> None:
+    (folder / "own-1.0.dist-info").mkdir()
+    (folder / "own-1.0.dist-info/entry_points.txt").write_text(f"[console_scripts]\n{name} = own:main\n")
+    with pytest.raises(BuildError, match="a script cannot be called"):
+        write_scripts(folder, "", lambda path: path == "bin/python3")
+    assert not (folder / "bin").exists()
+
+
+@pytest.mark.parametrize("text", ["[console_scripts]\na = os; evil:x\n", "no section", "[a]\nb = c:d\n", "\xff"])
+def test_entry_points_that_name_no_object_make_no_script(folder: Path, text: str) -> None:
+    (folder / "own-1.0.dist-info").mkdir()
+    (folder / "own-1.0.dist-info/entry_points.txt").write_text(text, "latin-1")
+    write_scripts(folder, "", lambda path: False)
+    assert not (folder / "bin").exists()
+
+
+@pytest.mark.parametrize("scheme", ["data", "scripts", "headers"])
+def test_data_file_with_a_path_out_of_the_folder_is_refused(
+    make: Make, write: Write, folder: Path, scheme: str
+) -> None:
+    with pytest.raises(BuildError, match="leads outside of the folder"):
+        install_wheel(write(make.wheel({f"own-1.0.data/{scheme}/../../x": b""})), folder, Places(folders=FOLDERS))
+    assert not files_in(folder)
+
+
+def test_file_of_the_runtime_is_not_replaced(make: Make, write: Write, folder: Path) -> None:
+    wheel = write(make.wheel({"own-1.0.data/data/etc/launcher": b"program evil"}))
+    places = Places(folders=FOLDERS, is_reserved=lambda path: path == "etc/launcher")
+    with pytest.raises(BuildError, match="etc/launcher would replace a file of the runtime"):
+        install_wheel(wheel, folder, places)
+
+
+# Two packages with one file
+
+
+def install_two(make: Make, write: Write, folder: Path, path: str, first: bytes, second: bytes) -> list[str]:
+    """Install two wheels that both have *path*, and return the warnings."""
+    warnings: list[str] = []
+    places = Places(folders=FOLDERS, warn=warnings.append)
+    for name, data in (("one", first), ("two", second)):
+        wheel = f"{name}-1.0-py3-none-any.whl"
+        install_wheel(write(make.wheel({path.replace("NAME", name): data}, name=wheel), wheel), folder, places)
+    return warnings
+
+
+@pytest.mark.parametrize("path", ["pytz/__init__.py", "cv2/cv2.abi3.so", "x.py", "NAME-1.0.data/data/share/x.xml"])
+def test_two_packages_with_one_file_are_refused_by_name(make: Make, write: Write, folder: Path, path: str) -> None:
+    with pytest.raises(BuildError, match=r"two-1\.0-.* and one-1\.0-.* both have .*, with other contents") as caught:
+        install_two(make, write, folder, path, b"a = 1", b"a = 2")
+    assert "sources" in str(caught.value.hint)
+
+
+def test_equal_files_of_two_packages_are_no_conflict(make: Make, write: Write, folder: Path) -> None:
+    assert not install_two(make, write, folder, "shared/x.py", b"a = 1", b"a = 1")
+
+
+@pytest.mark.parametrize(
+    "other", [b"", b"# c", b"'text'", b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\nx = 1"]
+)
+def test_declarations_of_one_namespace_package_are_no_conflict(
+    make: Make, write: Write, folder: Path, other: bytes
+) -> None:
+    namespace = b"__import__('pkg_resources').declare_namespace(__name__)\n"
+    assert not install_two(make, write, folder, "google/__init__.py", namespace, other)
+    assert (folder / "site/google/__init__.py").read_bytes() == namespace
+
+
+@pytest.mark.parametrize("path", ["tests/__init__.py", "docs/conf.py", "LICENSE", "NAME-1.0.data/data/README.md"])
+def test_stray_file_of_two_packages_is_a_warning_and_the_first_stays(
+    make: Make, write: Write, folder: Path, path: str
+) -> None:
+    (warning,) = install_two(make, write, folder, path, b"a = 1", b"a = 2")
+    assert "one-1.0" in warning
+    assert "two-1.0" in warning
 
 
 def test_select_renames_and_leaves_out_files(make: Make, write: Write, folder: Path) -> None:
@@ -60,7 +168,7 @@ def test_select_renames_and_leaves_out_files(make: Make, write: Write, folder: P
             return None
         return f"sub/{path}"
 
-    written = install_wheel(write(make.wheel({"own/a.py": b"", "own/tests/b.py": b""})), folder, select=select)
+    written = install_wheel(write(make.wheel({"own/a.py": b"", "own/tests/b.py": b""})), folder, Places(select=select))
     assert written == ["sub/own/a.py"]
     assert files_in(folder) == {"sub/own/a.py"}
 
@@ -86,9 +194,9 @@ def test_no_file_is_written_through_a_link_to_a_file(make: Make, write: Write, f
     outside = folder.parent / "outside"
     outside.write_text("untouched")
     (folder / "own.py").symlink_to(outside)
-    install_wheel(write(make.wheel()), folder)
+    with pytest.raises(BuildError, match=r"both have own\.py"):
+        install_wheel(write(make.wheel()), folder)
     assert outside.read_text() == "untouched"
-    assert (folder / "own.py").read_text() == "value = 1\n"
 
 
 def test_no_file_is_written_through_a_link_to_a_folder(make: Make, write: Write, folder: Path) -> None:
