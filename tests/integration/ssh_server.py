@@ -31,6 +31,8 @@ class SshServer:
     port: int = 0
     key_options: str = ""
     """What stands before the client's key in authorized_keys: `no-port-forwarding `."""
+    login_shell: str = "sh"
+    """What runs each command, with `-c` before it."""
     commands: list[str] = field(default_factory=list)
     """The commands that were started, so that a test can count round trips."""
 
@@ -118,7 +120,7 @@ class SshServer:
     async def _run_plain(self, process: asyncssh.SSHServerProcess[bytes], environment: dict[str, str]) -> None:
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
-            *("sh", "-c", process.command or "exec sh"),
+            *(self.login_shell, "-c", process.command or "exec sh"),
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
@@ -151,7 +153,7 @@ class SshServer:
         columns, rows, *_ = process.get_terminal_size()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         child = await asyncio.create_subprocess_exec(
-            *("setsid", "-c", "sh", "-c", process.command or "exec sh"),
+            *("setsid", "-c", self.login_shell, "-c", process.command or "exec sh"),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

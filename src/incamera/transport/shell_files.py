@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
+from incamera.transport.login_shell import escape
 from incamera.transport.protocols import Program, Script, check_path, missing, too_large, write_error
 from incamera.transport.session import OutputTooLong, run_bounded
 
@@ -74,7 +75,7 @@ def _group(paths: Sequence[str]) -> Iterator[list[str]]:
     group: list[str] = []
     size = 0
     for path in paths:
-        length = len(shlex.quote(path).encode("utf-8", "surrogateescape")) + 2
+        length = len(escape(os.fsencode(shlex.quote(path)))) + 2
         if group and size + length > _ARGUMENT_BYTES:
             yield group
             group, size = [], 0

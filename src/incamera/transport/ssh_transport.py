@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import shlex
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ import asyncssh
 
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
+from incamera.transport.login_shell import MarkedReader, Marker, not_started
 from incamera.transport.protocols import Addresses, Script, port_taken
 from incamera.transport.session import run_bounded
 from incamera_agent.wire.protocol import signal_exit_code
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# How long a login shell may take to start a program, an outage of the network included.
+_START_SECONDS = 40.0
 # The server tells its programs the client's address and port, then its own.
 _ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
 
@@ -36,6 +38,7 @@ class SshTransport:
     def __init__(self, device: Device, connection: asyncssh.SSHClientConnection) -> None:
         self._device = device
         self._connection = connection
+        self._marker = Marker()
 
     @property
     def device(self) -> Device:
@@ -46,13 +49,13 @@ class SshTransport:
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
             process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
-                to_shell(program),
+                self._marker.command(program, terminal=terminal is not None),
                 encoding=None,
                 request_pty=terminal is not None,
                 term_type=terminal.kind if terminal else None,
                 term_size=(terminal.columns, terminal.rows) if terminal else (),
             )
-        return SshChannel(self._device, self._connection, process)
+        return SshChannel(self._device, self._connection, process, self._marker.whole, terminal)
 
     @property
     def is_local(self) -> bool:
@@ -121,34 +124,42 @@ class SshForward:
         self._listener.close()
 
 
-def to_shell(program: Program) -> str:
-    """Return *program* as text for the device's shell, which is all that SSH has for starting one."""
-    parts = [f"export {name}={shlex.quote(value)}; " for name, value in program.environment.items()]
-    if program.folder is not None:
-        parts.append(f"cd {shlex.quote(program.folder)} && ")
-    return "".join(parts) + "exec " + shlex.join(program.arguments)
-
-
 class SshChannel:
-    """`protocols.Channel` over one SSH channel."""
+    """`protocols.Channel` over one SSH channel. Its outputs begin at *marker*."""
 
     def __init__(
-        self, device: Device, connection: asyncssh.SSHClientConnection, process: asyncssh.SSHClientProcess[bytes]
+        self,
+        device: Device,
+        connection: asyncssh.SSHClientConnection,
+        process: asyncssh.SSHClientProcess[bytes],
+        marker: bytes,
+        terminal: Terminal | None,
     ) -> None:
         self._device = device
         self._connection = connection
         self._process = process
+        self._output = MarkedReader(process.stdout.read, marker)
+        self._errors = MarkedReader(process.stderr.read, marker)
+        # A terminal has one output only.
+        self._skipping_errors = None if terminal else asyncio.create_task(self._skip_error_noise())
+        self._beginning = asyncio.create_task(self._begin())
+        # Perhaps nobody will read.
+        self._beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def read(self, limit: int) -> bytes:
-        return await self._guarded(lambda: self._process.stdout.read(limit))
+        return await self._guarded(lambda: self._output.read(limit))
 
     async def read_error(self, limit: int) -> bytes:
-        return await self._guarded(lambda: self._process.stderr.read(limit))
+        if self._skipping_errors is not None:
+            await asyncio.shield(self._skipping_errors)
+        return await self._guarded(lambda: self._errors.read(limit))
 
     async def read_line(self) -> bytes:
-        return await self._guarded(self._process.stdout.readline)
+        return await self._guarded(lambda: self._output.read_line(self._process.stdout.readline))
 
     async def write(self, data: bytes) -> None:
+        # A start-up file of the login shell that reads would get what is for the program.
+        await self._begun()
         with _translating_errors(self._device):
             try:
                 self._process.stdin.write(data)
@@ -159,6 +170,7 @@ class SshChannel:
                 # The command has ended without reading all: its exit code tells more than this.
 
     async def write_eof(self) -> None:
+        await self._begun()
         with _translating_errors(self._device), suppress(BrokenPipeError):
             self._process.stdin.write_eof()
 
@@ -167,8 +179,12 @@ class SshChannel:
             self._process.change_terminal_size(columns, rows)
 
     async def wait(self) -> int:
+        await self._begun()
         with _translating_errors(self._device):
             await self._process.wait_closed()
+        return self._exit_code()
+
+    def _exit_code(self) -> int:
         if self._process.exit_signal is not None:
             number = getattr(signal, f"SIG{self._process.exit_signal[0]}", None)
             return signal_exit_code(int(number)) if number else 255
@@ -179,7 +195,29 @@ class SshChannel:
     async def close(self) -> None:
         self._process.close()
 
+    async def _begun(self) -> None:
+        """Wait until the login shell has started the program. Raises NotStarted, ConnectionLost."""
+        # Shared by those who read and write: one that is cancelled does not stop the others.
+        await asyncio.shield(self._beginning)
+
+    async def _begin(self) -> None:
+        ended = f"is still running after {_START_SECONDS:.0f} s"
+        with _translating_errors(self._device), suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                if await self._output.skip_noise():
+                    return
+                await self._process.wait_closed()
+                if self._skipping_errors is not None:
+                    await self._skipping_errors
+                ended = f"ended with exit code {self._exit_code()}"
+        raise not_started(self._device, bytes(self._output.noise + self._errors.noise), ended)
+
+    async def _skip_error_noise(self) -> None:
+        with suppress(asyncssh.Error, OSError):  # which the next to read meets, too
+            await self._errors.skip_noise()
+
     async def _guarded(self, read: Callable[[], Awaitable[T]]) -> T:
+        await self._begun()
         with _translating_errors(self._device):
             return await read()
 

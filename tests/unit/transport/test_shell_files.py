@@ -10,8 +10,8 @@ import pytest
 from incamera.errors import DeviceError
 from incamera.transport import shell_files
 from incamera.transport.device import Device, SshAddress
+from incamera.transport.login_shell import Marker
 from incamera.transport.protocols import NoSpaceLeft
-from incamera.transport.ssh_transport import to_shell
 
 from .fake import FakeTransport, answering, open_fake
 
@@ -50,12 +50,12 @@ def test_archive_counts_though_tar_could_not_read_one_of_its_files() -> None:
 
 
 def test_more_names_than_a_shell_takes_are_read_in_groups() -> None:
-    paths = [f"/lib/{'x' * 200} {number}" for number in range(100)]
+    paths = [f"/lib/{'x' * 200} ü'{number}" for number in range(100)]
     device = transport("tar", archive({}))
     with open_fake(lambda: device) as session:
         assert session.call(shell_files.get_files(device, paths, limit=100)) == {}
     assert [path for program in device.started for path in program.arguments[5:]] == [f".{path}" for path in paths]
-    assert max(len(to_shell(program)) for program in device.started) < 9000
+    assert max(len(Marker().command(program, terminal=False)) for program in device.started) < 9000
 
 
 def test_full_disk_is_told_from_other_failures() -> None:

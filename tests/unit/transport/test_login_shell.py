@@ -1,0 +1,129 @@
+"""Login shells that print, that are none, and that read commands otherwise than sh does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+import pytest
+from tests.integration.ssh_server import SshServer
+
+from incamera.errors import DeviceError
+from incamera.transport import ssh_transport
+from incamera.transport.login_shell import Marker, NotStarted
+from incamera.transport.protocols import Program, Terminal
+from incamera.transport.ssh import connect
+
+if TYPE_CHECKING:
+    from incamera.transport.session import Session
+
+pytestmark = pytest.mark.starts_processes
+
+NOISE = {
+    "line": "echo Welcome",
+    "no-final-newline": "printf 'Last login: today'",
+    "prompt": r"printf '\033]0;camera\007\033[1;32mcamera\033[0m# \r\0'",
+    "standard-error": "echo 'mesg: ttyname failed' >&2; printf 'stty: not a tty' >&2",
+    "traced": "set -x",
+    "much": "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2",
+    "half-a-marker": "printf incamera-; printf incamera- >&2",
+    "reads": "read -r line <&- || :; exec 3<&0",
+    "no-standard-error": "exec 2>/dev/null",
+}
+# What only some shells take literally in single quotes.
+ODD = ("", "it's", "hi!!", "a\\'b\\\\", "two\nlines", "50% of %s", "\t\x1b", "ü", "\udcff")
+
+
+@contextmanager
+def served(folder: Path, shell: str) -> Iterator[Session]:
+    """Connect to a server whose login shell is *shell*."""
+    host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    server = SshServer(folder, host_key, client_key, login_shell=shell)
+    server.start()
+    device = server.device(host_key=host_key.export_public_key("openssh").decode())
+    try:
+        with connect(device, known_hosts=folder / "known_hosts", environment={"HOME": str(folder)}) as session:
+            yield session
+    finally:
+        server.stop()
+
+
+def write_shell(folder: Path, script: str) -> str:
+    """Write a login shell that runs *script*, and return its path."""
+    shell = folder / "shell"
+    shell.write_text(f"#!/bin/sh\n{script}\n")
+    shell.chmod(0o755)
+    return str(shell)
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
+def test_what_a_login_shell_prints_is_not_the_programs(noise: str, tmp_path: Path) -> None:
+    data = os.urandom(200_000)
+    with served(tmp_path, write_shell(tmp_path, f'{noise}\neval "$2"')) as session:
+        result = session.run(Program(("sh", "-c", "cat; echo problem >&2; exit 5")), input=data)
+        assert (result.exit_code, result.stdout) == (5, data)
+        assert result.error_text == ("" if "2>" in noise else "problem")
+        session.put(f"{tmp_path}/it's", data)
+        assert session.get(f"{tmp_path}/it's", limit=1 << 20) == data
+        assert session.get_all([f"{tmp_path}/it's"], limit=1 << 20) == {f"{tmp_path}/it's": data}
+
+        async def greet() -> tuple[bytes, bytes, int]:
+            program = Program(("sh", "-c", "read -r name; echo hello $name"))
+            channel = await session.transport.start(program, terminal=Terminal("xterm", 80, 24))
+            await channel.write(b"you\n")
+            return await channel.read_line(), await channel.read_line(), await channel.wait()
+
+        assert session.call(greet()) == (b"you\r\n", b"hello you\r\n", 0)
+
+
+@pytest.mark.parametrize("name", ["csh", "tcsh", "fish", "zsh", "bash", "dash"])
+def test_any_login_shell_passes_arguments_on(name: str, tmp_path: Path) -> None:
+    if (shell := shutil.which(name)) is None:
+        pytest.skip(f"this computer has no {name}")
+    with served(tmp_path, shell) as session:
+        program = Program(("printf", "%s\\0", *ODD), environment={"A": "it's\n$HOME!"}, folder="/")
+        assert session.run(program).stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in ODD]
+
+
+def test_commands_have_nothing_that_shells_read_differently() -> None:
+    program = Program(("sh", "-c", "".join(map(chr, range(1, 256))), *ODD), environment={"A": "it's!"}, folder="/\n")
+    command = Marker().command(program, terminal=False)
+    assert re.fullmatch(r"exec /bin/sh -c (?:'[ -~]*?'(?: |$))+", command)
+    assert not re.search(r"!|\\(?![0-7]{3})", command)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exit 1", "it ended with exit code 1"),
+        ("echo 'This account is currently not available.'; exit 1", 'it printed "This account is currently not'),
+        ("echo 'Please log in as admin.' >&2; exit 142", 'it printed "Please log in as admin." and ended with exit'),
+        ("cat /dev/zero", "is still running"),
+        ("echo 'press a key'; exec sleep 1000", 'it printed "press a key" and is still running'),
+        ("kill -9 $$", "it ended with exit code 137"),
+    ],
+)
+def test_login_shell_that_starts_nothing_is_told(
+    script: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_transport, "_START_SECONDS", 2.0)
+    with (
+        served(tmp_path, write_shell(tmp_path, script)) as session,
+        pytest.raises(NotStarted, match=re.escape(told)) as error,
+    ):
+        session.run(Program(("true",)), input=b"x" * 100_000)
+    assert "/bin/false" in str(error.value.hint)
+    assert "ForceCommand" in str(error.value.hint)
+
+
+def test_program_that_is_missing_is_no_matter_of_the_login_shell(tmp_path: Path) -> None:
+    with served(tmp_path, write_shell(tmp_path, 'echo noise; eval "$2"')) as session:
+        assert session.run(Program(("/nowhere",))).exit_code == 127
+        with pytest.raises(DeviceError, match="there is no /nowhere"):
+            session.get("/nowhere", limit=10)
