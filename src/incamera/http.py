@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 import urllib3
 from urllib3 import exceptions as urllib3_errors
 
+from incamera.archives import BadArchive, unpack_bytes
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
 from incamera.proxies import basic_auth, find_proxy, proxy_headers
@@ -30,6 +31,8 @@ _CHANGED_FILE = "the server, or a proxy on the way, changes files: try another m
 _LOGIN = "does it need a name and a password? put them into its address: https://name:password@server/…"
 _REFUSED = f"check the settings: {_SETTINGS}"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+# The longest page of PyPI has some 40 MB.
+_PAGE_BYTES = 128 * 1024 * 1024
 # How many downloads run at a time.
 CONNECTIONS = 8
 
@@ -104,9 +107,7 @@ class Http:
         self.download(url, sink, headers=headers)
         return bytes(sink.data)
 
-    def get_response(
-        self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = 256 * 1024 * 1024
-    ) -> Response:
+    def get_response(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = _PAGE_BYTES) -> Response:
         """Return the response to a GET, compressed in transit where the server can; *headers* may have If-None-Match.
 
         Raises FetchError when it cannot be fetched, or its body is longer than *limit* bytes.
@@ -115,8 +116,9 @@ class Http:
         sent = {"Accept-Encoding": "gzip", **(headers or {})}
 
         def transfer(url: str) -> Response:
-            response = self._transfer(url, sink, headers=sent, accepted=(200, 304), decoded=True)
-            return Response(response.status, _final_url(url, response), response.headers, bytes(sink.data))
+            response = self._transfer(url, sink, headers=sent, accepted=(200, 304))
+            body = _decode(url, bytes(sink.data), response.headers.get("Content-Encoding", ""), limit)
+            return Response(response.status, _final_url(url, response), response.headers, body)
 
         return self._retry(url, sink, None, transfer)
 
@@ -230,7 +232,6 @@ class Http:
         progress: Progress | None = None,
         headers: Mapping[str, str] | None = None,
         accepted: Collection[int] = (200,),
-        decoded: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         response = self._pool(url).request(
             "GET", url, preload_content=False, headers=self._headers(url, headers), redirect=True
@@ -254,8 +255,8 @@ class Http:
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
                 raise IntegrityError(f"{url} is {length} bytes long, but must have {size}", hint=_CHANGED_FILE)
-            # A file is not decoded: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
-            for chunk in response.stream(_CHUNK, decode_content=decoded):
+            # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
+            for chunk in response.stream(_CHUNK, decode_content=False):
                 if size is not None and sink.size + len(chunk) > size:
                     raise IntegrityError(f"{url} is longer than the {size} bytes that it must have", hint=_CHANGED_FILE)
                 sink.write(chunk)
@@ -327,6 +328,16 @@ class _Memory:
 
     def restart(self) -> None:
         self.data.clear()
+
+
+def _decode(url: str, body: bytes, encoding: str, limit: int) -> bytes:
+    """Return *body* without its Content-Encoding. Raises FetchError when it would be longer than *limit* bytes."""
+    if not body or encoding.lower() not in ("gzip", "x-gzip"):
+        return body
+    try:
+        return unpack_bytes(body, limit=limit)
+    except BadArchive as error:
+        raise FetchError(f"cannot fetch {url}: the response is damaged or too long: {error}") from error
 
 
 def _system_certificates() -> ssl.SSLContext:

@@ -266,6 +266,18 @@ def test_the_limit_counts_the_decompressed_bytes(web: Web, http: Http) -> None:
         http.get_response(f"{web.url}/page", limit=1000)
 
 
+def test_compressed_response_is_bounded_and_verified(web: Web, http: Http) -> None:
+    whole = gzip.compress(bytes(5_000_000))
+    web.pages["/page"] = web.status(200, whole, Content_Encoding="gzip")
+    assert len(http.get_response(f"{web.url}/page", limit=5_000_000).body) == 5_000_000
+    with pytest.raises(FetchError, match="would be longer than"):
+        http.get_response(f"{web.url}/page", limit=4_999_999)
+    for damaged in (whole[:-1], whole[:-8] + b"wrong" + whole[-3:], whole + b"more", b"no gzip"):
+        web.pages["/page"] = web.status(200, damaged, Content_Encoding="gzip")
+        with pytest.raises(FetchError, match="the response is damaged"):
+            http.get_response(f"{web.url}/page")
+
+
 def test_a_body_that_cannot_be_decompressed_is_an_error(web: Web, http: Http) -> None:
     web.pages["/page"] = web.status(200, b"not gzip", Content_Encoding="gzip")
     with pytest.raises(FetchError, match="cannot fetch"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 _LIBRARY_NAMES = "etc/libraries.json"
+_MAX_NAMES_BYTES = 1_000_000
 _APP = "app/"
 
 
@@ -159,7 +160,9 @@ def _bundle_libraries(subject: Subject) -> dict[str, LibraryFacts]:
 
 def _real_names(subject: Subject) -> dict[str, str]:
     try:
-        names = json.loads((subject.root / _LIBRARY_NAMES).read_bytes())
-    except (OSError, ValueError):
+        names = json.loads(subject.read(_LIBRARY_NAMES, limit=_MAX_NAMES_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return names if isinstance(names, dict) else {}
+    if not isinstance(names, dict):
+        return {}
+    return {name: real for name, real in names.items() if isinstance(real, str)}

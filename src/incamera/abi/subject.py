@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import posixpath
 import re
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,23 +13,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from incamera.abi.objects import Object
-from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, is_elf, read_elf, read_symbols
-from incamera.errors import UsageError
+from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, unpack_package, unpack_wheel
+from incamera.archives import GZIP_MAGIC, BadArchive, list_folder, open_inside, open_regular, read_inside
+from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_elf, read_symbols
+from incamera.errors import StoreError, UsageError
 from incamera.targets.architecture import Architecture
 
-# Files with these suffixes are no ELF files, so they are not opened.
-_SUFFIXES = """
-.py .pyc .pyi .pyx .pxd .txt .md .rst .h .hpp .c .cpp .json .toml .html .css .js .svg .png .jpg .gz .xz .npz .npy .csv
-.dat .pem .typed .f90 .in .tcl .xml .yml .yaml .cfg .ini .pickle .pkl .mat .zip .whl
-"""
-_NOT_ELF = frozenset(_SUFFIXES.split())
-NAMED_AS_LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 _LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)\s*\(", re.DOTALL)
+_SCRIPT_BYTES = 2000
 _UNREADABLE = ElfFacts(machine="", bits=0)
-_MAX_SOURCE_BYTES = 4_000_000
+_MAX_SETTINGS_BYTES = 1_000_000
 
 
 class Shape(StrEnum):
@@ -70,6 +62,10 @@ class Subject:
     """The folder in which a camera installs the package; None when the package doesn't say."""
     damage: Mapping[str, str] = field(default_factory=dict)
     """The archives that cannot be read, and why. A damaged ELF file is in `objects`."""
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """Return the content of the regular file *path*. Raises OSError, or BadArchive when longer than *limit*."""
+        return read_inside(self.root, path, limit=limit)
 
     def find(self, folder: str, name: str) -> Object | None:
         """Return the ELF file *name* in *folder*, following symbolic links; None when there is none."""
@@ -112,29 +108,44 @@ def open_subject(path: Path) -> Iterator[Subject]:
         yield read_folder(path, name=path.name)
         return
     try:
-        with path.open("rb") as stream:
-            beginning = stream.read(4)
+        stream = open_regular(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if beginning[:2] == b"PK" or path.suffix == ".whl":
-        unpack, shape = _unpack_wheel, Shape.loose
-    elif beginning[:2] == b"\x1f\x8b" or path.suffix == ".eap":
-        unpack, shape = _unpack_package, Shape.package
-    elif beginning == ELF_MAGIC or NAMED_AS_LIBRARY.fullmatch(path.name):
-        yield _one_file(path)
-        return
-    else:
-        raise UsageError(f"cannot audit {path}: it is neither an ELF file nor a wheel, an .eap or a folder")
-    with tempfile.TemporaryDirectory(prefix="incamera-audit-") as folder:
-        damage = {}
-        try:
-            unpack(path, Path(folder))
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, RuntimeError) as error:
-            damage[path.name] = str(error) or type(error).__name__
-        except NotImplementedError as error:
-            damage[path.name] = str(error)
-        wheel = path.name if shape is Shape.loose else None
-        yield read_folder(Path(folder), name=path.name, shape=shape, wheel=wheel, damage=damage)
+    except BadArchive as error:
+        raise UsageError(f"cannot audit {path}: {error}") from error
+    with stream:
+        beginning = stream.read(4)
+        if beginning[:2] == b"PK" or path.suffix == ".whl":
+            shape = Shape.loose
+        elif beginning[:2] == GZIP_MAGIC or path.suffix == ".eap":
+            shape = Shape.package
+        elif beginning == ELF_MAGIC or NAMED_AS_LIBRARY.fullmatch(path.name):
+            yield _one_file(path)
+            return
+        else:
+            raise UsageError(f"cannot audit {path}: it is neither an ELF file nor a wheel, an .eap or a folder")
+        with tempfile.TemporaryDirectory(prefix="incamera-audit-") as folder:
+            stream.seek(0)
+            yield _unpack(path.name, stream, Path(folder), shape)
+
+
+def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
+    links: dict[str, str] = {}
+    damage = {}
+    try:
+        if shape is Shape.package:
+            for path, target in unpack_package(stream, folder):
+                links[path] = target
+        else:
+            unpack_wheel(stream, folder)
+    except BadArchive as error:
+        damage[name] = str(error)
+    except OSError as error:
+        raise StoreError(
+            f"cannot unpack {name} into {folder}: {error.strerror}", hint="set TMPDIR to a folder on a larger disk"
+        ) from error
+    wheel = name if shape is Shape.loose else None
+    return read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage)
 
 
 def read_folder(
@@ -143,61 +154,70 @@ def read_folder(
     name: str,
     shape: Shape | None = None,
     wheel: str | None = None,
+    links: Mapping[str, str] | None = None,
     damage: Mapping[str, str] | None = None,
 ) -> Subject:
     """Return the files in *root* as a subject. Without *shape*, it follows from the files.
 
-    *wheel*: the file name of the wheel that they come from. *damage*: the archives that could not be unpacked.
+    *wheel*: the file name of the wheel that they come from. *links*: symbolic links of the archive, which are not in
+    the folder. *damage*: the archives that could not be unpacked.
     """
     objects: dict[str, Object] = {}
-    links: dict[str, str] = {}
     sources = []
-    for path, entry in sorted(_walk(root)):
+    listing = list_folder(root)
+    for path in listing.files:
         suffix = posixpath.splitext(path)[1]
-        if entry.is_symlink():
-            links[path] = str(Path(entry.path).readlink())
-        elif suffix == ".py":
+        if suffix == ".py":
             sources.append(path)
-        elif suffix not in _NOT_ELF and entry.is_file(follow_symlinks=False):
+        elif suffix not in NOT_ELF:
             found = read_object(root, path)
             if found is not None:
                 objects[path] = found
-    launcher = _read_launcher(root)
-    if launcher:
-        shape = Shape.bundle
-    elif shape is None:
-        package = (root / "package.conf").exists() or (root / "manifest.json").exists()
-        shape = Shape.package if package else Shape.loose
+    launcher: dict[str, str] = {}
+    if shape is None:
+        if "package.conf" in listing.files or "manifest.json" in listing.files:
+            shape = Shape.package
+        else:
+            # A file of that name in another folder makes no bundle: much in a bundle need not work.
+            launcher = _read_launcher(root)
+            shape = Shape.bundle if launcher.get("program") in objects else Shape.loose
+            launcher = launcher if shape is Shape.bundle else {}
     return Subject(
         name=name,
         shape=shape,
         root=root,
         objects=objects,
-        links=links,
+        links={**listing.links, **(links or {})},
         sources=tuple(sources),
         program=launcher.get("program"),
         libraries=tuple(launcher.get("libraries", "lib").split(":")),
         wheel=wheel,
         installed=_installation_folder(root) if shape is Shape.package else None,
-        damage=damage or {},
+        damage={**listing.problems, **(damage or {})},
     )
 
 
 def read_object(root: Path, path: str) -> Object | None:
     """Return the ELF file at *path* below *root*; None for another file, unless its name is that of a library."""
-    file = root / path
     name = path.rpartition("/")[2]
     try:
-        if not is_elf(file):
-            if not NAMED_AS_LIBRARY.fullmatch(name) or _is_linker_script(file):
-                return None
-            return Object(path, _UNREADABLE, damage="it is not an ELF file")
-        facts = read_elf(file)
+        with open_inside(root, path) as stream:
+            beginning = stream.read(_SCRIPT_BYTES)
+            if not beginning.startswith(ELF_MAGIC):
+                if not NAMED_AS_LIBRARY.fullmatch(name) or _LINKER_SCRIPT.match(beginning):
+                    return None
+                return Object(path, _UNREADABLE, damage="it is not an ELF file")
+            facts = read_elf(stream)
     except (OSError, ValueError) as error:
         return Object(path, _UNREADABLE, damage=str(error))
     if facts.type is ElfType.object and not NAMED_AS_LIBRARY.fullmatch(name):
         return None  # an object file, for the linker only
-    return Object(path, facts, read=partial(read_symbols, file))
+    return Object(path, facts, read=partial(_read_symbols, root, path))
+
+
+def _read_symbols(root: Path, path: str) -> Symbols:
+    with open_inside(root, path) as stream:
+        return read_symbols(stream)
 
 
 def _one_file(path: Path) -> Subject:
@@ -207,25 +227,10 @@ def _one_file(path: Path) -> Subject:
     return Subject(name=path.name, shape=Shape.loose, root=path.parent, objects=objects, links={}, damage=damage)
 
 
-def _walk(root: Path, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    with os.scandir(root / prefix) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, f"{path}/")
-            else:
-                yield path, entry
-
-
-def _is_linker_script(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return _LINKER_SCRIPT.match(stream.read(2000)) is not None
-
-
 def _read_launcher(root: Path) -> dict[str, str]:
     try:
-        text = (root / "etc" / "launcher").read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_inside(root, "etc/launcher", limit=_MAX_SETTINGS_BYTES).decode("utf-8")
+    except (OSError, ValueError):
         return {}
     settings = dict(line.split(" ", 1) for line in text.splitlines() if " " in line and line[0] != "#")
     return settings if "program" in settings else {}
@@ -234,44 +239,14 @@ def _read_launcher(root: Path) -> dict[str, str]:
 def _installation_folder(root: Path) -> str | None:
     name: Any = None
     try:
-        name = json.loads((root / "manifest.json").read_bytes())["acapPackageConf"]["setup"]["appName"]
-    except (OSError, ValueError, LookupError, TypeError):
+        name = json.loads(read_inside(root, "manifest.json", limit=_MAX_SETTINGS_BYTES))["acapPackageConf"]["setup"][
+            "appName"
+        ]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         try:
-            text = (root / "package.conf").read_text("utf-8", "replace")
+            text = read_inside(root, "package.conf", limit=_MAX_SETTINGS_BYTES).decode("utf-8", "replace")
             match = re.search(r"""^APPNAME=["']?([\w.-]+)""", text, re.MULTILINE)
             name = match[1] if match else None
-        except OSError:
+        except (OSError, BadArchive):
             return None
     return f"/usr/local/packages/{name}" if isinstance(name, str) and name else None
-
-
-def _unpack_wheel(path: Path, folder: Path) -> None:
-    """Unpack the files that an audit reads: ELF files, files named like libraries, Python files, and WHEEL."""
-    with zipfile.ZipFile(path) as archive:
-        for item in archive.infolist():
-            name = item.filename
-            if not name or name.endswith("/") or posixpath.splitext(name)[1] in _NOT_ELF - {".py"}:
-                continue
-            with archive.open(item) as stream:
-                beginning = stream.read(4)
-            wanted = beginning == ELF_MAGIC or NAMED_AS_LIBRARY.fullmatch(name.rpartition("/")[2])
-            if wanted or (name.endswith(".py") and item.file_size < _MAX_SOURCE_BYTES) or name.endswith("/WHEEL"):
-                archive.extract(item, folder)
-
-
-def _unpack_package(path: Path, folder: Path) -> None:
-    with tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            if member.isdir() or member.isfile() or member.issym():
-                archive.extract(member, folder, filter=_keep_link_target)
-
-
-def _keep_link_target(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Filter *member* as `tarfile.data_filter` does, but allow symbolic links to files of the camera (absolute paths).
-
-    That is safe: the audit reads where a link leads, but never follows it.
-    """
-    if member.issym():
-        filtered = tarfile.data_filter(member.replace(linkname="x", deep=False), folder)
-        return filtered.replace(linkname=member.linkname, deep=False)
-    return tarfile.data_filter(member, folder)

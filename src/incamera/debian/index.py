@@ -7,9 +7,7 @@ one, although the .xz is a quarter smaller (8.5 instead of 11.7 MB): it is decom
 
 from __future__ import annotations
 
-import lzma
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from incamera.archives import BadArchive, unpack_bytes
 from incamera.debian.relation import Relation, parse_relations
 from incamera.debian.release import IndexFile, Release, fetch_release
 from incamera.debian.rollback import refuse_older
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.suite import Suite
 
+# Of an index whose size the release file does not give. Debian's largest has 60 MB.
+_MAX_INDEX_BYTES = 256 * 1024 * 1024
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 # A mirror whose release file is older than this is not in the middle of an update: mirrors update several times a day.
 _UPDATE_LASTS = timedelta(hours=12)
@@ -220,7 +221,7 @@ class _IndexLoader:
             try:
                 data = self._fetch(f"{base}/dists/{suite}", path, release)
                 unpacked_file = release.files.get(path.rpartition(".")[0])
-                return _unpack_index(data, path, unpacked_file.size if unpacked_file else 8 * len(data))
+                return _unpack_index(data, path, unpacked_file.size if unpacked_file else _MAX_INDEX_BYTES)
             except (NotFound, IntegrityError) as error:
                 # During an update a mirror has the new release file before, or after, the indexes that it names.
                 if seconds is None or datetime.now(UTC) - release.date > _UPDATE_LASTS:
@@ -261,10 +262,10 @@ def _choose_index(release: Release, architecture: str) -> str | None:
 
 
 def _unpack_index(data: bytes, path: str, size: int) -> bytes:
-    """Return *data*, the file *path*, decompressed. *size* is how many bytes that will be: knowing it saves memory."""
+    """Return *data*, the file *path*, decompressed: *size* bytes, as the signed Release says. Raises IntegrityError."""
     try:
-        return zlib.decompress(data, wbits=31, bufsize=size) if path.endswith(".gz") else lzma.decompress(data)
-    except (zlib.error, lzma.LZMAError) as error:
+        return unpack_bytes(data, limit=size)
+    except BadArchive as error:
         raise IntegrityError(f"{path}: {error}") from error
 
 

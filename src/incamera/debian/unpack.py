@@ -9,14 +9,13 @@ from __future__ import annotations
 import filecmp
 import os
 import posixpath
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO
 
-from incamera.debian.archive_ar import TarStream
+from incamera.archives import BadArchive, Kind, PackedStream, TarMember, TarReader, read_ar_members
 from incamera.errors import BuildError, IntegrityError
 
 Select = Callable[[str], str | None]
@@ -24,8 +23,8 @@ Select = Callable[[str], str | None]
 
 _COPY_BYTES = 1024 * 1024
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")
-# The errors that the tarfile module raises for a damaged archive.
-_TAR_ERRORS = (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError)
+_TREE = "data.tar"
+_COMPRESSIONS = ("", ".gz", ".xz")
 
 
 def unpack_deb(deb: Path, destination: Path, select: Select = lambda path: path) -> list[str]:
@@ -58,20 +57,6 @@ def merged_path(path: str) -> str:
     return f"usr/{path}" if path.partition("/")[0] in _MERGED else path
 
 
-class _StrictInfo(tarfile.TarInfo):
-    """Raises for a damaged header, which the tarfile module would take for the end of the archive."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tarfile_)
-        except tarfile.HeaderError as error:
-            # The true end, a block of zeros, has an exception class of its own.
-            if type(error).__name__ == "EOFHeaderError":
-                raise
-            raise tarfile.ReadError(f"no file begins at byte {tarfile_.offset}") from error
-
-
 class _Unpacking:
     """Unpacks one package. *wanted_by_links* maps targets that were not chosen to the hard links to them."""
 
@@ -85,52 +70,55 @@ class _Unpacking:
         self._folders = {""}
 
     def run(self, stream: IO[bytes]) -> None:
-        data = TarStream(stream, "data.tar", name=self.name)
         with self.reporting_damage():
-            archive = tarfile.open(fileobj=cast("IO[bytes]", data), mode="r|", tarinfo=_StrictInfo)  # noqa: SIM115
-        with archive:
-            while True:
-                with self.reporting_damage():
-                    member = archive.next()
-                if member is None:
-                    break
+            archive = TarReader(self.open_tree(stream))
+            for member in archive:
                 self.unpack_member(archive, member)
-        data.finish()
+
+    def open_tree(self, stream: IO[bytes]) -> PackedStream:
+        """Return the content of the tar archive in the package."""
+        found = next((member for member in read_ar_members(stream) if member.name.startswith(_TREE)), None)
+        if found is None:
+            raise IntegrityError(f"{self.name} is a damaged Debian package: it has no {_TREE}")
+        ending = found.name.removeprefix(_TREE)
+        if ending not in _COMPRESSIONS:
+            raise BuildError(
+                f"{self.name} is compressed as {ending}, which incamera does not read",
+                hint="Debian's own packages use .xz or .gz: does the mirror belong to another distribution?",
+            )
+        stream.seek(found.start)
+        return PackedStream(stream, size=found.size)
 
     @contextmanager
     def reporting_damage(self) -> Iterator[None]:
         try:
             yield
-        except _TAR_ERRORS as error:
-            raise IntegrityError(f"{self.name} is damaged: {error}") from error
+        except BadArchive as error:
+            raise IntegrityError(f"{self.name} is a damaged Debian package: {error}") from error
 
-    def unpack_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        if member.isdir() or not (member.isreg() or member.issym() or member.islnk()):
+    def unpack_member(self, archive: TarReader, member: TarMember) -> None:
+        if member.kind in (Kind.folder, Kind.other):
             return
-        original = _clean_path(member.name, name=self.name)
+        original = member.path
         path = merged_path(original)
         chosen = self.select(path)
         if chosen is None:
             return
         _require_inside(chosen)
-        if member.issym():
-            self.place_symbolic_link(original, path, chosen, member.linkname)
-        elif member.islnk():
-            target = merged_path(_clean_path(member.linkname, name=self.name))
+        if member.kind is Kind.link:
+            self.place_symbolic_link(original, path, chosen, member.link)
+        elif member.kind is Kind.hard_link:
+            target = merged_path(member.target)
             place = self.select(target)
             if place is not None and place in self.written:
                 self.place_link(place, chosen)
             else:
                 self.wanted_by_links.setdefault(target, []).append(chosen)
         else:
-            with self.reporting_damage():
-                content = archive.extractfile(member)
-            if content is None:
-                raise IntegrityError(f"{self.name}: {path} has no content")
-            self.place_file(chosen, content, member.size, executable=bool(member.mode & 0o111))
+            self.place_file(chosen, archive, executable=bool(member.mode & 0o111))
             self.sources.add(path)
 
-    def place_file(self, path: str, content: IO[bytes], size: int, *, executable: bool) -> None:
+    def place_file(self, path: str, content: TarReader, *, executable: bool) -> None:
         full = output_path = self.prepare(path)
         # O_EXCL and O_NOFOLLOW: neither a link nor another thread's file is opened.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -141,12 +129,7 @@ class _Unpacking:
             descriptor = os.open(output_path, flags, 0o644)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as output:
-                while size > 0:
-                    with self.reporting_damage():
-                        data = content.read(min(size, _COPY_BYTES))
-                    if not data:
-                        raise IntegrityError(f"{self.name} is cut off in {path}")
-                    size -= len(data)
+                while data := content.read(_COPY_BYTES):
                     while data:
                         data = data[output.write(data) :]
                 os.fchmod(output.fileno(), 0o755 if executable else 0o644)
@@ -221,13 +204,6 @@ class _Unpacking:
                         ) from None
                 self._folders.add(str(made.relative_to(self.root)))
         return self.root / path
-
-
-def _clean_path(path: str, *, name: str) -> str:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or path.startswith("/") or "\0" in path:
-        raise IntegrityError(f'{name} is damaged: a file cannot be called "{path}"')
-    return "/".join(parts)
 
 
 def _require_inside(path: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from incamera.elf.attributes import ArmAttributes, parse_arm_attributes
 from incamera.elf.facts import ElfFacts, ElfType
@@ -48,9 +48,9 @@ def is_elf(path: Path) -> bool:
         return stream.read(4) == ELF_MAGIC
 
 
-def read_elf(path: Path) -> ElfFacts:
-    """Return the facts of the ELF file at *path*. Raises ValueError when it is not a valid ELF file."""
-    with _opened(path) as tables:
+def read_elf(file: Path | BinaryIO) -> ElfFacts:
+    """Return the facts of the ELF file *file*. Raises ValueError when it is not a valid ELF file."""
+    with _opened(file) as tables:
         return facts_of(tables)
 
 
@@ -72,9 +72,9 @@ def read_needed(path: Path) -> tuple[str, ...]:
         return tables.strings_of(_NEEDED)
 
 
-def read_symbols(path: Path) -> Symbols:
-    """Return the imported and exported symbols of the ELF file at *path*. Raises ValueError when it is not valid."""
-    with _opened(path) as tables:
+def read_symbols(file: Path | BinaryIO) -> Symbols:
+    """Return the imported and exported symbols of the ELF file *file*. Raises ValueError when it is not valid."""
+    with _opened(file) as tables:
         return symbols_of(tables)
 
 
@@ -143,8 +143,12 @@ def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Tables]:
-    with path.open("rb") as stream, _damage_as_value_error(), mmap(stream.fileno(), 0, access=ACCESS_READ) as data:
+def _opened(file: Path | BinaryIO) -> Iterator[Tables]:
+    if isinstance(file, Path):
+        with file.open("rb") as stream, _opened(stream) as tables:
+            yield tables
+        return
+    with _damage_as_value_error(), mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         yield Tables(data)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
 from typing import TYPE_CHECKING
 
 from incamera.build.sdists import SdistBuild, ensure_built_wheel
@@ -13,6 +11,7 @@ from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.wheels.fetch import fetch_files
 from incamera.wheels.metadata import fetch_sdist_metadata, fetch_wheel_metadata, parse_metadata
+from incamera.wheels.remote import read_wheel_metadata
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -62,6 +61,4 @@ def _built_metadata(context: Context, target: Target, file: IndexFile, recipe: R
             compiler="gcc",
         ),
     )
-    with zipfile.ZipFile(wheel) as archive:
-        name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
-        return parse_metadata(archive.read(name), wheel.name)
+    return parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)

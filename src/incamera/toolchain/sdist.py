@@ -3,154 +3,173 @@
 from __future__ import annotations
 
 import errno
-import gzip
-import lzma
 import os
-import shutil
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from incamera.archives import BadArchive, Kind, PackedStream, TarReader, clean_path, open_zip, shorten
+from incamera.disk import remove_tree
 from incamera.errors import BuildError
 
-# What the standard library raises for damaged archives.
-_DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    zlib.error,
-    EOFError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
+_CHUNK = 256 * 1024
+_CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A file with its `content`, or a symbolic `link`. Folders are made when they are needed."""
+    """A file with its *content*, or a link to *target*. Folders are made when they are needed."""
 
     path: str
+    kind: Kind
     executable: bool = False
     time: float | None = None
-    content: Callable[[], IO[bytes] | None] | None = None
-    link: str = ""
+    target: str = ""
+    content: Iterable[bytes] = ()
 
 
 def unpack_sdist(archive: Path, folder: Path) -> Path:
     """Unpack *archive*, a .tar.gz or .zip of any name, into *folder*, and return the project's folder in it.
 
-    Times are kept, since build scripts compare them. Raises BuildError for a damaged archive, and for one with a file
-    or link outside of its folder. (The oldest Pythons that incamera runs on have no filters in tarfile.)
+    Times are kept, since build scripts compare them. Raises BuildError for a damaged archive, one that exceeds
+    `archives.LIMITS`, and one with a file or link outside of its folder; *folder* is then as it was.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with _reporting_damage(archive), archive.open("rb") as stream:
-        links = []
-        for member in _zip_members(stream) if zipfile.is_zipfile(stream) else _tar_members(stream, archive):
-            path = folder / _inside(member.path, archive)
-            if member.content is not None:
-                _write(path, member, archive)
-            else:
-                links.append((path, member))
-        # Links are made last, so that no file can be written through one.
-        for path, member in links:
-            _link(path, folder, member, archive)
-        for path, member in links:  # a later link may have changed where an earlier one leads
-            _require_inside(path, folder, member, archive)
-    tops = sorted(folder.iterdir())
-    if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
-        raise BuildError(
-            f"{archive.name} is not an sdist: it must contain one folder, but contains {len(tops)} entries"
-        )
+    before = set(folder.iterdir())
+    try:
+        with _reporting_damage(archive), archive.open("rb") as stream:
+            # All of it is read once before anything is written: most of what is wrong with an archive shows then.
+            for _ in _members(stream):
+                pass
+            _Unpacking(archive, folder).run(_members(stream))
+        tops = sorted(folder.iterdir())
+        if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
+            raise BuildError(
+                f"{archive.name} is not an sdist: it must contain one folder, but contains {len(tops)} entries"
+            )
+    except BaseException:
+        _remove_all(set(folder.iterdir()) - before)
+        if is_new:
+            folder.rmdir()
+        raise
     return tops[0]
 
 
-def _tar_members(stream: IO[bytes], name: Path) -> Iterator[_Member]:
+def _members(stream: IO[bytes]) -> Iterator[_Member]:
     stream.seek(0)
-    with tarfile.open(fileobj=stream, mode="r:*") as archive:
-        for info in archive:
-            if info.isdir():
-                continue
-            if info.issym():
-                yield _Member(info.name, link=info.linkname)
-            elif info.isreg() or info.islnk():
-                executable = bool(info.mode & 0o100)
-                # extractfile follows a hard link to the file of that name in the archive.
-                yield _Member(info.name, executable, info.mtime, lambda info=info: archive.extractfile(info))  # type: ignore[misc]
-            else:
-                raise BuildError(f"{name.name}: {info.name} is neither a file nor a link")
+    beginning = stream.read(2)
+    stream.seek(0)
+    return _zip_members(stream) if beginning == b"PK" else _tar_members(stream)
+
+
+def _tar_members(stream: IO[bytes]) -> Iterator[_Member]:
+    reader = TarReader(PackedStream(stream))
+    for member in reader:
+        if member.kind is Kind.other:
+            raise BadArchive(f"{shorten(member.name)} is neither a file nor a link")
+        if member.kind is not Kind.folder:
+            content = iter(lambda: reader.read(_CHUNK), b"")
+            yield _Member(member.path, member.kind, bool(member.mode & 0o100), member.time, member.link, content)
 
 
 def _zip_members(stream: IO[bytes]) -> Iterator[_Member]:
-    with zipfile.ZipFile(stream) as archive:
-        for info in archive.infolist():
-            if not info.is_dir():
-                mode = info.external_attr >> 16
-                yield _Member(info.filename, bool(mode & 0o100), None, lambda info=info: archive.open(info))  # type: ignore[misc]
+    with open_zip(stream) as archive:
+        for info in archive.infos:
+            executable = bool(info.external_attr >> 16 & 0o100)
+            yield _Member(clean_path(info.filename), Kind.file, executable, content=archive.chunks(info))
 
 
-def _inside(path: str, archive: Path) -> str:
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
-        raise BuildError(f'{archive.name} is damaged: a file in it cannot be called "{path}"')
-    return "/".join(parts)
+class _Unpacking:
+    """Writes the members of *archive* into *folder*."""
 
+    def __init__(self, archive: Path, folder: Path) -> None:
+        self._archive = archive
+        self._folder = folder
+        self._real_folder = folder.resolve()
+        self._files: set[str] = set()
+        self._folders: set[Path] = set()
 
-def _write(path: Path, member: _Member, archive: Path) -> None:
-    assert member.content is not None
-    with _reporting_clash(member, archive):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as target:
-            source = member.content()
-            if source is None:
-                raise BuildError(f"{archive.name} is damaged: {member.path} has no content")
-            with source:
-                shutil.copyfileobj(source, target)
-        path.chmod(0o755 if member.executable else 0o644)
+    def run(self, members: Iterator[_Member]) -> None:
+        links = []
+        for member in members:
+            with self._reporting_clash(member):
+                if member.kind is Kind.link:
+                    links.append(member)
+                elif member.kind is Kind.hard_link:
+                    self._link_file(member)
+                else:
+                    self._write(member)
+        # Links are made last, so that no file can be written through one.
+        for member in links:
+            with self._reporting_clash(member):
+                self._link(member)
+        for member in links:  # a later link may have changed where an earlier one leads
+            self._require_inside(self._folder / member.path, member)
+
+    def _place(self, member: _Member) -> Path:
+        path = self._folder / member.path
+        if path.parent not in self._folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        return path
+
+    def _write(self, member: _Member) -> None:
+        path = self._place(member)
+        with path.open("xb", buffering=0) as target:
+            for data in member.content:
+                target.write(data)
+            os.fchmod(target.fileno(), 0o755 if member.executable else 0o644)
         if member.time is not None:
             os.utime(path, (member.time, member.time))
+        self._files.add(member.path)
 
+    def _link_file(self, member: _Member) -> None:
+        target = clean_path(member.target)
+        if target not in self._files:
+            raise BadArchive(f"{shorten(member.path)} is a hard link to {shorten(target)}, which is not in it before")
+        os.link(self._folder / target, self._place(member), follow_symlinks=False)
+        self._files.add(member.path)
 
-def _link(path: Path, folder: Path, member: _Member, archive: Path) -> None:
-    with _reporting_clash(member, archive):
-        _require_inside(path.parent, folder, member, archive)
+    def _link(self, member: _Member) -> None:
+        path = self._folder / member.path
+        self._require_inside(path.parent, member)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _require_inside(path.parent / member.link, folder, member, archive)
-        path.symlink_to(member.link)
+        self._require_inside(path.parent / member.target, member)
+        path.symlink_to(member.target)
+
+    def _require_inside(self, path: Path, member: _Member) -> None:
+        # The path is resolved in the file system, since its parts may be links.
+        try:
+            inside = path.resolve().is_relative_to(self._real_folder)
+        except RuntimeError:  # a cycle of links
+            inside = False
+        if not inside:
+            raise BuildError(f"{self._archive.name}: the link {member.path} leads out of it, to {member.target}")
+
+    @contextmanager
+    def _reporting_clash(self, member: _Member) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _CLASHES:
+                raise BadArchive(f"{shorten(member.path)}: {error.strerror}") from error
+            raise
 
 
-def _require_inside(path: Path, folder: Path, member: _Member, archive: Path) -> None:
-    # The path is resolved in the file system, since its parts may be links.
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-    except RuntimeError:  # a cycle of links
-        inside = False
-    if not inside:
-        raise BuildError(f"{archive.name}: the link {member.path} leads out of it, to {member.link}")
-
-
-@contextmanager
-def _reporting_clash(member: _Member, archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
-            raise BuildError(f"{archive.name} is damaged: {member.path}: {error.strerror}") from error
-        raise
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(path)
+        else:
+            path.unlink()
 
 
 @contextmanager
 def _reporting_damage(archive: Path) -> Iterator[None]:
     try:
         yield
-    except BuildError:
-        raise
-    except _DAMAGE as error:
+    except BadArchive as error:
         raise BuildError(f"{archive.name} is damaged: {error}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from incamera.archives import BadArchive, open_zip
 from incamera.elf import ELF_MAGIC, parse_identity
 from incamera.errors import BuildError
 from incamera.toolchain.sysconfig import extension_suffix
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
     from incamera.targets.target import Target
 
+# Those of an ELF file that say for which machine it is.
+_HEADER_BYTES = 64
+
 
 def check_wheel(wheel: Path, target: Target) -> None:
     """Raise BuildError, with the file's name, when *wheel* or a binary in it is not for *target*."""
     _check_name(wheel, target)
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
-                with archive.open(info) as stream:
-                    if stream.read(4) != ELF_MAGIC:
-                        continue
-                _check_binary(f"{wheel.name}: {info.filename}", archive.read(info), target)
-    except zipfile.BadZipFile as error:
+        with open_zip(wheel) as archive:
+            for info in archive.infos:
+                beginning = archive.beginning(info, _HEADER_BYTES)
+                if beginning[:4] == ELF_MAGIC:
+                    _check_binary(f"{wheel.name}: {info.filename}", beginning, target)
+    except BadArchive as error:
         raise BuildError(f"the build back end wrote {wheel.name}, which is not a wheel: {error}") from error
 
 

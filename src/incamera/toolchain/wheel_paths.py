@@ -12,10 +12,14 @@ import io
 import zipfile
 from typing import TYPE_CHECKING
 
+from incamera.archives import BadArchive, open_zip
 from incamera.elf import ELF_MAGIC
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from incamera.archives import ZipReader
 
 _REPLACEMENT = b"/incamera"
 
@@ -27,28 +31,39 @@ def remove_build_path(wheel: Path, folder: Path) -> None:
     """
     names = sorted({str(folder).encode(), str(folder.resolve()).encode()}, key=len, reverse=True)
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            files = [(info, archive.read(info)) for info in archive.infolist()]
-    except zipfile.BadZipFile:
+        with open_zip(wheel) as archive:
+            changed = {}
+            for info in archive.infos:
+                if archive.beginning(info, len(ELF_MAGIC)) != ELF_MAGIC:
+                    data = archive.read(info)
+                    if any(name in data for name in names):
+                        for name in names:
+                            data = data.replace(name, _REPLACEMENT)
+                        changed[info.filename] = data
+            if changed:
+                _rewrite(wheel, archive, changed)
+    except BadArchive:
         return
-    changed = {}
-    for info, data in files:
-        if not data.startswith(ELF_MAGIC) and any(name in data for name in names):
-            for name in names:
-                data = data.replace(name, _REPLACEMENT)
-            changed[info.filename] = data
-    if not changed:
-        return
+
+
+def _rewrite(wheel: Path, archive: ZipReader, changed: Mapping[str, bytes]) -> None:
+    """Write *wheel*, which is open as *archive*, anew: with the *changed* files, and a RECORD that fits them."""
     partial = wheel.with_suffix(".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-        for info, data in files:
-            if info.filename.endswith(".dist-info/RECORD"):
-                data = _update_record(data, changed)
-            archive.writestr(info, changed.get(info.filename, data))
-    partial.replace(wheel)
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as output:
+            for info in archive.infos:
+                data = changed.get(info.filename)
+                if data is None:
+                    data = archive.read(info)
+                if info.filename.endswith(".dist-info/RECORD"):
+                    data = _update_record(data, changed)
+                output.writestr(info, data)
+        partial.replace(wheel)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _update_record(record: bytes, changed: dict[str, bytes]) -> bytes:
+def _update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
     rows = []
     for row in csv.reader(io.StringIO(record.decode("utf-8"))):
         if row and (data := changed.get(row[0])) is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.archives import BadArchive, clean_path, open_zip
 from incamera.errors import BuildError, FetchError, IntegrityError
 from incamera.http import NotFound
 from incamera.simple_index import ACCEPT, find_index_urls, parse_project_page
@@ -79,14 +79,16 @@ def _find_wheel_url(http: Http, index: str, file: str) -> str | None:
 
 def _unpack(wheel: Path, tree: Path) -> None:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            for info in archive.infolist():
+        with open_zip(wheel) as archive:
+            for info in archive.infos:
                 # The hash makes this unlikely, but a mistake in compilers.toml must not write outside the tree.
-                if PurePosixPath(info.filename).is_absolute() or ".." in PurePosixPath(info.filename).parts:
-                    raise IntegrityError(f"{wheel.name} contains a file outside its folder: {info.filename}")
-            archive.extractall(tree)
-    except zipfile.BadZipFile as error:
-        raise IntegrityError(f"{wheel.name} is not a wheel") from error
+                path = tree / clean_path(info.filename)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as target:
+                    for data in archive.chunks(info):
+                        target.write(data)
+    except BadArchive as error:
+        raise IntegrityError(f"{wheel.name} is not a wheel: {error}") from error
     program = tree / "ziglang/zig"
     if not program.exists():
         raise BuildError("the wheel of ziglang contains no ziglang/zig")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import shlex
-import tarfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from incamera.archives import BLOCK, BadArchive, Kind, Limits, PackedStream, TarReader
 from incamera.errors import DeviceError
 from incamera.transport.login_shell import escape
 from incamera.transport.protocols import Program, Script, check_path, missing, too_large, write_error
@@ -89,17 +89,18 @@ async def _get_archive(transport: Transport, paths: Sequence[str], *, limit: int
     """Raises OutputTooLong, DeviceError."""
     program = Program(("tar", "-c", "-h", "-f", "-", *(f".{check_path(path)}" for path in paths)), folder="/")
     # An archive has a few blocks more for each file, and some at its end.
-    room = limit + (len(paths) + 20) * 4 * tarfile.BLOCKSIZE
+    room = limit + (len(paths) + 20) * 4 * BLOCK
     result = await run_bounded(transport, program, limit=room)
     files: dict[str, bytes] = {}
     # The exit code tells nothing more: one file that cannot be read is enough for a failure.
     try:
-        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
-            for member in archive:
-                stream = archive.extractfile(member)
-                if stream is not None:
-                    files[os.path.normpath(f"/{member.name}")] = stream.read()
-    except tarfile.TarError as error:
+        reader = TarReader(PackedStream(io.BytesIO(result.stdout), limits=Limits(total_bytes=room)))
+        for member in reader:
+            if member.kind is Kind.file:
+                files[os.path.normpath(f"/{member.path}")] = reader.read_all()
+            elif member.kind is Kind.hard_link:  # the same file under another name
+                files[os.path.normpath(f"/{member.path}")] = files.get(os.path.normpath(f"/{member.link}"), b"")
+    except BadArchive as error:
         raise DeviceError(
             f"cannot read files of {transport.device}: {_last_line(result) or error}",
             hint="`tar` on the device ended early: try again, and check that the device has free memory",

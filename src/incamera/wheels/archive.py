@@ -9,19 +9,19 @@ import io
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from incamera.archives import Limits, ZipReader, open_zip
 from incamera.errors import BuildError
 from incamera.wheels.damage import reading_archive
 
 # A wheel whose files are larger is refused: no camera could hold it.
 _MAX_BYTES = 2 * 1024**3
 _RECORD_LIMIT = 64 * 1024 * 1024
-_CHUNK = 1024 * 1024
 # PEP 376 and 427: RECORD cannot contain its own hash, nor those of its signatures.
 UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _HASHES = ("sha256", "sha384", "sha512")
@@ -35,7 +35,7 @@ class WheelArchive:
     dist_info: str
     members: Mapping[str, zipfile.ZipInfo]
     records: Mapping[str, tuple[str, str]]
-    _zip: zipfile.ZipFile
+    _zip: ZipReader
 
     def read(self, path: str) -> bytes:
         """Return the contents of the file *path*. Raises BuildError when they do not have the recorded hash."""
@@ -47,10 +47,10 @@ class WheelArchive:
         """Write the file *path* to *sink*. Raises BuildError when it does not have the recorded hash."""
         algorithm, expected = self.records.get(path, ("sha256", ""))
         digest = hashlib.new(algorithm)
-        with reading_archive(self.name), self._zip.open(self.members[path]) as source:
-            while chunk := source.read(_CHUNK):
-                digest.update(chunk)
-                sink.write(chunk)
+        with reading_archive(self.name):
+            for data in self._zip.chunks(self.members[path]):
+                digest.update(data)
+                sink.write(data)
         if expected and base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode() != expected.rstrip("="):
             raise BuildError(f"{self.name} is not a valid wheel: {path} does not have the hash in RECORD")
 
@@ -66,10 +66,10 @@ def open_wheel(wheel: Path, name: str | None = None) -> Iterator[WheelArchive]:
     Raises BuildError when it is damaged or not valid.
     """
     name = name or wheel.name
-    with reading_archive(name):
-        archive = zipfile.ZipFile(wheel)
-    with archive:
-        members = _members(name, archive.infolist())
+    with ExitStack() as stack:
+        with reading_archive(name):
+            archive = stack.enter_context(open_zip(wheel, Limits(total_bytes=_MAX_BYTES)))
+        members = _members(name, archive.infos)
         folders = {path.partition("/")[0] for path in members if re.fullmatch(r"[^/]+\.dist-info/[^/]+", path)}
         if len(folders) != 1:
             raise BuildError(f"{name} is not a valid wheel: it has {len(folders) or 'no'} dist-info folders")
@@ -77,11 +77,8 @@ def open_wheel(wheel: Path, name: str | None = None) -> Iterator[WheelArchive]:
         for file in ("METADATA", "RECORD", "WHEEL"):
             if f"{dist_info}/{file}" not in members:
                 raise BuildError(f"{name} is not a valid wheel: it has no {file}")
-        record = members[f"{dist_info}/RECORD"]
-        if record.file_size > _RECORD_LIMIT:
-            raise BuildError(f"{name} is not a valid wheel: its RECORD is {record.file_size} bytes long")
         with reading_archive(name):
-            records = _parse_record(archive.read(record))
+            records = _parse_record(archive.read(members[f"{dist_info}/RECORD"], limit=_RECORD_LIMIT))
         unrecorded = [path for path in members if path not in records and path not in _excepted(dist_info)]
         if unrecorded:
             raise BuildError(f"{name} is not a valid wheel: its RECORD lacks {unrecorded[0]}")
@@ -92,14 +89,12 @@ def _excepted(dist_info: str) -> set[str]:
     return {f"{dist_info}/{file}" for file in UNRECORDED}
 
 
-def _members(name: str, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+def _members(name: str, infos: Sequence[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Return the files by their paths. Raises BuildError for a path that a wheel must not have."""
     members: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     for info in infos:
         path = info.filename
-        if info.is_dir():
-            continue
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or any(sign in path for sign in ("\\", "\0", "\n", "\r")):
             raise BuildError(f"{name} is not a valid wheel: {path!r} leads outside of the folder")
@@ -111,9 +106,6 @@ def _members(name: str, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipIn
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
     for path in members.keys() & folders:
         raise BuildError(f"{name} is not a valid wheel: {path} is both a file and a folder")
-    size = sum(info.file_size for info in members.values())
-    if size > _MAX_BYTES:
-        raise BuildError(f"{name} is not a valid wheel: it would be {size // 2**20} MB unpacked")
     return members
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
-import zipfile
-import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, cast
 
 from packaging.utils import canonicalize_name
 
+from incamera.archives import BadArchive, Kind, PackedStream, TarReader, open_zip
 from incamera.errors import BuildError
 from incamera.http import RangeNotSupported
 from incamera.wheels.damage import reading_archive
@@ -37,7 +35,7 @@ def find_wheel_metadata(file: IndexFile, http: Http) -> bytes:
     Raises RangeNotSupported when the whole wheel is needed, BuildError when it is damaged.
     """
     with reading_archive(file.filename):
-        return _read_wheel(_RemoteFile(http, file.url), file.filename)
+        return _read_wheel(cast("IO[bytes]", _RemoteFile(http, file.url)), file.filename)
 
 
 def read_wheel_metadata(path: Path, filename: str) -> bytes:
@@ -53,7 +51,7 @@ def find_pkg_info(file: IndexFile, http: Http) -> bytes | None:
     """
     with reading_archive(file.filename):
         if file.filename.endswith(".zip"):
-            return _read_zip_sdist(_RemoteFile(http, file.url), file.filename)
+            return _read_zip_sdist(cast("IO[bytes]", _RemoteFile(http, file.url)))
         return _stream_pkg_info(file, http)
 
 
@@ -61,51 +59,39 @@ def read_pkg_info(path: Path, filename: str) -> bytes | None:
     """Return PKG-INFO of the sdist at *path*; None where it has none. Raises BuildError when it is damaged."""
     with reading_archive(filename), path.open("rb") as stream:
         if filename.endswith(".zip"):
-            return _read_zip_sdist(stream, filename)
-        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
-            return _find_in_tar(archive, filename)
+            return _read_zip_sdist(stream)
+        return _find_in_tar(stream)
 
 
-def _read_wheel(stream: BinaryIO | _RemoteFile, filename: str) -> bytes:
+def _read_wheel(stream: IO[bytes], filename: str) -> bytes:
     """Return METADATA of the folder `*.dist-info`; where there are several, of the one with the wheel's name."""
-    with zipfile.ZipFile(stream) as archive:
-        infos = [info for info in archive.infolist() if re.fullmatch(r"[^/\\]+\.dist-info/METADATA", info.filename)]
+    with open_zip(stream) as archive:
+        infos = [info for info in archive.infos if re.fullmatch(r"[^/\\]+\.dist-info/METADATA", info.filename)]
         if len(infos) > 1:
             name = canonicalize_name(filename.partition("-")[0])
             infos = [info for info in infos if canonicalize_name(info.filename.partition("-")[0]) == name]
         if len(infos) != 1:
             raise BuildError(f"{filename} is not a wheel: it has no METADATA, or several")
-        return _read_member(archive, infos[0], filename)
+        return archive.read(infos[0], limit=_LIMIT)
 
 
-def _read_zip_sdist(stream: BinaryIO | _RemoteFile, filename: str) -> bytes | None:
-    with zipfile.ZipFile(stream) as archive:
-        info = next((info for info in archive.infolist() if _is_pkg_info(info.filename)), None)
-        return None if info is None else _read_member(archive, info, filename)
-
-
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, filename: str) -> bytes:
-    with archive.open(info) as member:
-        text = member.read(_LIMIT + 1)
-    if len(text) > _LIMIT:
-        raise BuildError(f"{filename}: {info.filename} is longer than {_LIMIT} bytes")
-    return text
+def _read_zip_sdist(stream: IO[bytes]) -> bytes | None:
+    with open_zip(stream) as archive:
+        info = next((info for info in archive.infos if _is_pkg_info(info.filename)), None)
+        return None if info is None else archive.read(info, limit=_LIMIT)
 
 
 def _is_pkg_info(name: str) -> bool:
     return re.fullmatch(r"(\./)?[^/]+/PKG-INFO", name) is not None
 
 
-def _find_in_tar(archive: tarfile.TarFile, filename: str) -> bytes | None:
-    for member in archive:
-        if member.isreg() and _is_pkg_info(member.name):
-            stream = archive.extractfile(member)
-            if stream is None or member.size > _LIMIT:
-                raise BuildError(f"{filename}: {member.name} is longer than {_LIMIT} bytes")
-            text = stream.read()
-            if len(text) != member.size:
-                raise tarfile.ReadError(f"{member.name} is cut off")
-            return text
+def _find_in_tar(stream: IO[bytes]) -> bytes | None:
+    reader = TarReader(PackedStream(stream))
+    for member in reader:
+        if member.kind is Kind.file and _is_pkg_info(member.name):
+            if member.size > _LIMIT:
+                raise BadArchive(f"{member.name} is longer than {_LIMIT} bytes")
+            return reader.read_all()
     return None
 
 
@@ -116,9 +102,8 @@ def _stream_pkg_info(file: IndexFile, http: Http) -> bytes | None:
         part = http.get_range(file.url, len(data), step)
         data += part.data
         try:
-            with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
-                found = _find_in_tar(archive, file.filename)
-        except (tarfile.TarError, EOFError, zlib.error):
+            found = _find_in_tar(io.BytesIO(data))
+        except BadArchive:
             if len(data) >= part.total:
                 raise
             found = None  # only cut off: the archive has more

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.remedies import bring_library
 from incamera.abi.subject import Shape
+from incamera.abi.unpack import MAX_SOURCE_BYTES
+from incamera.archives import BadArchive
 
 if TYPE_CHECKING:
     from incamera.abi.process import Process
@@ -88,8 +90,8 @@ def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding
 def _calls(subject: Subject) -> Iterator[_Call]:
     for path in subject.sources:
         try:
-            data = (subject.root / path).read_bytes()
-        except OSError:
+            data = subject.read(path, limit=MAX_SOURCE_BYTES)
+        except (OSError, BadArchive):
             continue
         if not _LOADS_LIBRARIES.search(data):
             continue
@@ -111,7 +113,7 @@ def _search_calls(path: str, text: str) -> Iterator[_Call]:
 def _parse_calls(path: str, text: str) -> Iterator[_Call]:
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:

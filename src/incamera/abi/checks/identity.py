@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.process import resolve_run_path
 from incamera.abi.remedies import Source, build_for, container_of, source_of
-from incamera.abi.subject import NAMED_AS_LIBRARY
+from incamera.abi.unpack import NAMED_AS_LIBRARY
 from incamera.elf import ElfFacts, ElfType
 
 if TYPE_CHECKING:

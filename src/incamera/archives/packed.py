@@ -1,0 +1,205 @@
+"""Read a compressed stream step by step: bounded in size, and damage anywhere in it is an error."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from incamera.archives.limits import LIMITS, BadArchive, Limits
+
+GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
+
+_CHUNK = 256 * 1024
+_REST_BYTES = 64 * 1024
+# Of a decompressor for xz. The highest level, -9, needs 65 MB.
+_MEMORY_BYTES = 256 * 1024 * 1024
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    @property
+    def needs_input(self) -> bool: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Gzip:
+    """zlib's decompressor with the interface of lzma's. It checks the sum and the length at the end of the stream."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        tail = self._inner.unconsumed_tail
+        found = self._inner.decompress(tail + data if tail else data, max_length)
+        self.needs_input = not self._inner.unconsumed_tail and len(found) < max_length
+        return found
+
+
+class PackedStream:
+    """The content of *stream* from its present place on, decompressed: gzip, xz, or as it is, as its first bytes say.
+
+    *size* is how many bytes belong to it; None for all that follow. *trailer* says whether the bytes after the end may
+    be there; without it, only zeros may. Each method raises BadArchive when the content is damaged or too large.
+    """
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        *,
+        size: int | None = None,
+        limits: Limits = LIMITS,
+        trailer: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        begin = stream.tell()
+        if size is None:
+            size = stream.seek(0, 2) - begin
+            stream.seek(begin)
+        self._stream = stream
+        self._size = self._left = size
+        self._limits = limits
+        self._trailer = trailer
+        self._unpacked = 0
+        self._buffer = b""
+        self._place = 0
+        self._next = self._fetch()
+        self._decompressor = _choose(self._next)
+        self._plain = self._decompressor is None
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the decompressed content were read."""
+        return self._unpacked - len(self._buffer) + self._place
+
+    def read(self, size: int) -> bytes:
+        """Return the next *size* bytes; fewer at the end."""
+        found = self.read_some(size)
+        if len(found) == size or not found:
+            return found
+        parts = [found]
+        missing = size - len(found)
+        while missing and (found := self.read_some(missing)):
+            parts.append(found)
+            missing -= len(found)
+        return b"".join(parts)
+
+    def read_some(self, size: int) -> bytes:
+        """Return 1 to *size* of the next bytes; b"" at the end."""
+        end = len(self._buffer)
+        while self._place == end:
+            if not self._fill():
+                return b""
+            end = len(self._buffer)
+        begin = self._place
+        self._place = min(begin + size, end)
+        return self._buffer[begin : self._place] if begin or size < end else self._buffer
+
+    def skip(self, size: int) -> None:
+        """Skip *size* bytes."""
+        while size:
+            found = self.read_some(size)
+            if not found:
+                raise BadArchive("it is cut off")
+            size -= len(found)
+
+    def finish(self) -> None:
+        """Read to the end. Raise BadArchive unless nothing but zeros follows."""
+        while found := self.read_some(_CHUNK):
+            if found.strip(b"\0"):
+                raise BadArchive("there is something after its end")
+
+    def _fill(self) -> bool:
+        """Put the next bytes into the buffer. Returns False at the end."""
+        try:
+            found = self._decompress()
+        except (lzma.LZMAError, zlib.error) as error:
+            raise BadArchive(f"its compressed content is damaged: {error}") from error
+        self._buffer, self._place = found, 0
+        self._unpacked += len(found)
+        self._limits.check_total(self._unpacked, self._size)
+        return bool(found)
+
+    def _decompress(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
+        while True:
+            if self._plain:
+                found, self._next = self._next or self._fetch(), b""
+                return found
+            if self._decompressor is None:
+                return b""
+            data = b""
+            if self._decompressor.needs_input:
+                data, self._next = self._next or self._fetch(), b""
+                if not data:
+                    raise BadArchive("its compressed content is cut off")
+            found = self._decompressor.decompress(data, _CHUNK)
+            if self._decompressor.eof:
+                self._next = self._decompressor.unused_data
+                self._decompressor = self._find_next()
+            if found:
+                return found
+
+    def _find_next(self) -> _Decompressor | None:
+        """Return the decompressor for the next stream: several may follow one another, with zeros between them."""
+        while not (rest := self._next.lstrip(b"\0")):
+            self._next = self._fetch()
+            if not self._next:
+                return None
+        self._next = rest if len(rest) >= len(XZ_MAGIC) else rest + self._fetch()
+        found = _choose(self._next)
+        if found is None:
+            rest = self._next
+            while len(rest) <= _REST_BYTES and (more := self._fetch()):
+                rest += more
+            if self._trailer is None or not self._trailer(rest):
+                raise BadArchive("there is something after its end that does not belong to it")
+        return found
+
+    def _fetch(self) -> bytes:
+        data = self._stream.read(min(_CHUNK, self._left))
+        if not data and self._left:
+            raise BadArchive("it is cut off")
+        self._left -= len(data)
+        return data
+
+
+def unpack_bytes(data: bytes, *, limit: int) -> bytes:
+    """Return *data*, gzip or xz, decompressed. Raises BadArchive when it is damaged, or longer than *limit* bytes."""
+    parts: list[bytes] = []
+    rest, left = data, limit
+    while rest or not parts:
+        decompressor = _choose(rest)
+        if decompressor is None:
+            raise BadArchive("it is neither gzip nor xz" if rest is data else "there is something after its end")
+        try:
+            parts.append(decompressor.decompress(rest, left + 1))
+        except (lzma.LZMAError, zlib.error) as error:
+            raise BadArchive(f"its compressed content is damaged: {error}") from error
+        left -= len(parts[-1])
+        if left < 0:
+            raise BadArchive(f"it would be longer than {limit} bytes")
+        if not decompressor.eof:
+            raise BadArchive("its compressed content is cut off")
+        rest = decompressor.unused_data.lstrip(b"\0")
+    return b"".join(parts) if len(parts) > 1 else parts[0]
+
+
+def _choose(beginning: bytes) -> _Decompressor | None:
+    if beginning.startswith(GZIP_MAGIC):
+        return _Gzip()
+    if beginning.startswith(XZ_MAGIC):
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY_BYTES)
+    return None
