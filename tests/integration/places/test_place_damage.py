@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
-def test_deploy_mends_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
+def test_deploy_repairs_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
     root = deploy(camera, "--to", "ram")["root"]
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
     assert incamera(*words).code == 0
@@ -35,7 +35,7 @@ def test_deploy_mends_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: P
 
 
 @pytest.mark.parametrize("damage", [pytest.param("rm", marks=pytest.mark.matrix), "truncate -s 1000000"])
-def test_deploy_mends_an_image_on_a_card(
+def test_deploy_repairs_an_image_on_a_card(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, damage: str
 ) -> None:
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "sdcard")
@@ -48,7 +48,7 @@ def test_deploy_mends_an_image_on_a_card(
     assert incamera(*words).out == f"from {repaired['root']}\n"
 
 
-def test_deploy_mends_an_image_and_an_app_on_a_share(
+def test_deploy_repairs_an_image_and_an_app_on_a_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:
     words = ("-C", project, "--device", camera.name, "--to", "share")

@@ -95,7 +95,7 @@ def test_runtime_that_goes_away_is_brought_twice(
     assert len((tmp_path / "asked").read_text().splitlines()) == 3
 
 
-def test_bundle_is_activated_anew_after_its_runtime_was_mended(
+def test_bundle_is_activated_anew_after_its_runtime_was_repaired(
     tmp_path: Path, bundle: Path, deploy_with: Callable[..., DeployResult]
 ) -> None:
     entries = tuple(list_tree(bundle))
