@@ -1,6 +1,7 @@
 # make demo: sets everything up and does the main job.   make test: sets everything up and passes every test.
 PYTHON ?= python3
 WORKERS ?= 2
+PARALLEL := --numprocesses=$(WORKERS) --max-worker-restart=0
 # `make test ORDER=` runs the tests in the order of the files.
 ORDER ?= -p randomly
 VENV := .venv
@@ -30,12 +31,13 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 	@touch $@
 
 # Two test processes side by side. The order is random; PYTEST_ARGS="-p randomly --randomly-seed=SEED" repeats one.
+# A crash of one ends the run: pytest-xdist would replace the process, and could then wait for ever for its tests.
 test: lint
-	$(BIN)/pytest $(ORDER) --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest $(ORDER) $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
 
 # Every combination of architecture, profile and package, for a release: `make test` has one of each kind.
 test-all: lint
-	$(BIN)/pytest $(ORDER) --all --numprocesses=$(WORKERS) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest $(ORDER) --all $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
