@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The tests that resolve and build what the package index has.
 BUILDING_TESTS := $(addprefix tests/integration/test_,cross_build.py emulation.py lock.py packages.py)
 
-.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format requirements policies clean
+.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format requirements policies debian-names clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -80,6 +80,10 @@ requirements: $(VENV)/.installed-dev
 # Reads the libraries of the virtual cameras and of bare bundles anew, for the audit.
 policies: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_policies.py
+
+# Reads anew which Debian package holds which distribution.
+debian-names: $(VENV)/.installed-dev
+	$(BIN)/python tools/make_debian_names.py
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .ruff_cache .pytest_cache

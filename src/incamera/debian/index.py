@@ -117,10 +117,14 @@ class PackageIndex:
         debs = [deb for name in sorted(names) for deb in self.find(name)]
         return [deb for deb in debs if deb.provided_version(virtual) is not None]
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of all packages that begin with *prefix*."""
+        return [key.decode() for key in self._places if key.startswith(prefix.encode())]
+
     def closest(self, name: str) -> list[str]:
         """Return up to 3 names that are most similar to *name*, the best first."""
         # Comparing with all 60,000 takes seconds, and the first letter is rarely mistyped.
-        return closest(name, sorted(key.decode() for key in self._places if key.startswith(name[:1].encode())))
+        return closest(name, sorted(self.names(name[:1])))
 
     def _parse(self, archive: str, start: int) -> Deb:
         data = self._archives[archive]

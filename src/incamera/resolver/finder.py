@@ -15,8 +15,9 @@ from packaging.utils import canonicalize_name
 
 from incamera.names import closest
 from incamera.resolver.candidates import Candidate, TargetRequirement
+from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
-from incamera.resolver.suites import deb_package, runtime_data, target_environment
+from incamera.resolver.suites import runtime_data, target_environment
 
 if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
@@ -56,7 +57,9 @@ class CandidateFinder:
         self._wanted_sources = sources or {}
         self._preferred = preferred or {}
         self._environment = target_environment(target, debs)
-        self._sources = Sources(target, debs, indexes, self._environment)
+        self.names = DebianNames(target.suite.name, debs, recipes)
+        self._sources = Sources(target, debs, indexes, self._environment, self.names)
+        self._wrong_debs: set[str] = set()
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
         self._requirements: dict[Candidate, tuple[TargetRequirement, ...]] = {}
         self.why_not = self._sources.why_not
@@ -118,7 +121,7 @@ class CandidateFinder:
         if name in self._candidates:
             return self._candidates[name]
         recipe = self._recipes.find(name)
-        deb = self._sources.deb(name, recipe)
+        deb = self._sources.deb(name) if name not in self._wrong_debs else None
         if only_deb:  # no package index need be asked
             return (deb,) if deb else ()
         why_not = self.why_not.setdefault(name, {})
@@ -150,6 +153,18 @@ class CandidateFinder:
             candidates.sort(key=lambda candidate: (str(candidate.version), candidate.source) != self._preferred[name])
         return tuple(candidates)
 
+    def refuse_debs(self, reasons: Mapping[str, str]) -> None:
+        """Take no Debian package of these distributions; *reasons* say why, by name."""
+        for name, reason in reasons.items():
+            self._wrong_debs.add(name)
+            self.why_not.setdefault(name, {})["deb"] = reason
+            self._candidates.pop(name, None)
+
+    def package_of(self, name: str) -> str | None:
+        """Return the Debian package of the distribution *name*; None when its package holds another distribution."""
+        package = self.names.package_of(name)
+        return None if name in self._wrong_debs or self.names.others_in(package, name) else package
+
     # Requirements of a candidate
 
     def requirements_of(self, candidate: Candidate) -> tuple[TargetRequirement, ...]:
@@ -163,7 +178,7 @@ class CandidateFinder:
         if candidate.deb is not None:
             if not candidate.extras:
                 for package in self._python_dependencies(candidate.deb, recipe):
-                    name = self.distribution_of(package)
+                    name = self.names.distribution_of(package)
                     yield TargetRequirement(name=name, source="deb", text=f"{name} as {package} of Debian")
             more = recipe.deb.requires
         else:
@@ -190,7 +205,9 @@ class CandidateFinder:
 
     def is_unknown(self, name: str) -> bool:
         """Return whether neither a package index nor Debian has *name*."""
-        return not (self._candidates.get(name) or self._indexes.find(name) or self._debs.find(f"python3-{name}"))
+        return not (
+            self._candidates.get(name) or self._indexes.find(name) or self._debs.find(self.names.package_of(name))
+        )
 
     def closest(self, name: str) -> list[str]:
         """Return up to 3 distributions in Debian whose names are like *name*; none when some source has *name*."""
@@ -199,10 +216,3 @@ class CandidateFinder:
         found = self._debs.closest(f"python3-{name}")
         # All these names have the same beginning, so they are compared once more without it.
         return closest(name, [match.removeprefix("python3-") for match in found if match.startswith("python3-")])
-
-    def distribution_of(self, package: str) -> str:
-        """Return the name of the distribution that the Debian package *package* holds."""
-        for name in (*self._recipes.names(), *runtime_data()["distributions"]):
-            if deb_package(self._recipes.find(name)) == package:
-                return str(name)
-        return str(canonicalize_name(package.removeprefix("python3-")))

@@ -10,11 +10,12 @@ from incamera.build.sdists import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.project.lockfile import Lock, LockedDeb, LockedDistribution, LockedFile, lock_inputs
 from incamera.project.recipes import load_recipes
+from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
 from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve
-from incamera.resolver.suites import deb_package, runtime_data
+from incamera.resolver.suites import runtime_data
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -54,7 +55,10 @@ def resolve_lock(
         preferred=preferred,
     )
     resolved = resolve(project, finder)
-    closure = _resolve_debs(project, target, debs, recipes, resolved)
+    while wrong := find_wrong_debs(context, resolved, finder.names):
+        finder.refuse_debs(wrong)
+        resolved = resolve(project, finder)
+    closure = _resolve_debs(project, finder, debs, recipes, resolved)
     return Lock(
         target=target,
         inputs=lock_inputs(project, target),
@@ -64,9 +68,10 @@ def resolve_lock(
 
 
 def _resolve_debs(
-    project: Project, target: Target, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
+    project: Project, finder: CandidateFinder, index: PackageIndex, recipes: Recipes, resolved: Sequence[Resolved]
 ) -> list[Deb]:
     """Return the runtime's own packages, those from the source "deb", and those that wheels and built sdists need."""
+    target = finder.target
     roots = [*runtime_roots(target), *project.debs]
     # A distribution from another source takes the place of Debian's package of it.
     elsewhere: dict[str, str] = {}
@@ -77,7 +82,8 @@ def _resolve_debs(
             roots.append(candidate.deb.package)
             left_out |= set(recipe.deb.without)
             continue
-        elsewhere[deb_package(recipe)] = ""
+        if package := finder.package_of(candidate.name):
+            elsewhere[package] = ""
         if candidate.source == "wheel":
             roots += recipe.wheel.debs
         else:

@@ -11,12 +11,13 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from incamera.resolver.candidates import Candidate
-from incamera.resolver.suites import deb_package, upstream_version
+from incamera.resolver.suites import upstream_version
 from incamera.wheels.tags import supported_tags, wheel_rank
 
 if TYPE_CHECKING:
     from incamera.debian.index import PackageIndex
     from incamera.project.recipes import Recipe
+    from incamera.resolver.debian_names import DebianNames
     from incamera.targets.target import Target
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.page import IndexFile
@@ -31,12 +32,18 @@ class Sources:
     """
 
     def __init__(
-        self, target: Target, debs: PackageIndex, indexes: PackageIndexes, environment: Mapping[str, str]
+        self,
+        target: Target,
+        debs: PackageIndex,
+        indexes: PackageIndexes,
+        environment: Mapping[str, str],
+        names: DebianNames,
     ) -> None:
         self._target = target
         self._debs = debs
         self._indexes = indexes
         self._environment = environment
+        self._names = names
         self._tags = supported_tags(target)
         # By name, then by source: why it has no candidate. For messages and `lock --explain`.
         self.why_not: dict[str, dict[str, str]] = {}
@@ -81,11 +88,14 @@ class Sources:
             for version in sorted(found, reverse=True)
         ]
 
-    def deb(self, name: str, recipe: Recipe) -> Candidate | None:
+    def deb(self, name: str) -> Candidate | None:
         """Return the newest Debian package of the distribution *name*; None where the suite has none."""
-        package = deb_package(recipe)
+        package = self._names.package_of(name)
         found = self._debs.find(package)
         why_not = self.why_not.setdefault(name, {})
+        if found and (others := self._names.others_in(package, name)):
+            why_not["deb"] = f"{package} of Debian {self._target.suite.name} holds {', '.join(others[:3])}, not {name}"
+            return None
         if not found:
             why_not["deb"] = f"Debian {self._target.suite.name} has no {package}"
             return None

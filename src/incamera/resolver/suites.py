@@ -1,4 +1,4 @@
-"""Debian's suites as a source of Python distributions: names, versions, and the packages that make a runtime."""
+"""Debian's suites as a source of Python distributions: versions, and the packages that make a runtime."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from incamera.errors import IntegrityError
 
 if TYPE_CHECKING:
     from incamera.debian.index import PackageIndex
-    from incamera.project.recipes import Recipe
     from incamera.targets.target import Target
-
-
-def deb_package(recipe: Recipe) -> str:
-    """Return the name of the Debian package that holds *recipe*'s distribution, where there is one."""
-    known: dict[str, str] = runtime_data()["distributions"]
-    name: str = recipe.deb.package or known.get(recipe.name, f"python3-{recipe.name}")
-    return name
 
 
 def upstream_version(version: str) -> str:
