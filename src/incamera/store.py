@@ -311,6 +311,19 @@ class Store:
         finally:
             lock.release()
 
+    def discard_damaged(self, kind: str, key: str, find_damaged: Callable[[Path], str | None]) -> str | None:
+        """Remove the tree *key* if *find_damaged* returns what of it is damaged. Returns that, or None."""
+        found = self.find_tree(kind, key)
+        if found is None or find_damaged(found) is None:
+            return None
+        with self.lock(f"{kind}-{key}"):
+            # Another process may have removed it meanwhile, and made it again.
+            found = self.find_tree(kind, key)
+            damaged = find_damaged(found) if found else None
+            if damaged:
+                self.remove(kind, key)
+        return damaged
+
     def remove(self, kind: str, key: str) -> None:
         """Remove the tree *key*, if the store has it."""
         # The list is removed first: without it, a half-removed tree does not count as complete.

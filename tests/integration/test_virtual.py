@@ -312,6 +312,54 @@ def test_boot_is_tried_again_when_qemu_crashes(store: Store, context: Context) -
             store.remove("virtual-state", made.name)
 
 
+def _flip(path: Path) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(path.stat().st_size // 2)
+        byte = stream.read(1)
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte[0] ^ 1]))
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "changed memory": ("virtual-state/*/memory", _flip),
+    "memory cut off": ("virtual-state/*/memory", lambda path: os.truncate(path, 1_000_000)),
+    "changed disk": ("virtual-state/*/*.qcow2", _flip),
+    "lost disk": ("virtual-state/*/*.qcow2", Path.unlink),
+    "lost checksums": ("virtual-state/*/checksums.json", Path.unlink),
+    "firmware cut off": ("virtual-firmware/*/initrd", lambda path: os.truncate(path, 1_000_000)),
+    "lost kernel": ("virtual-firmware/*/kernel", Path.unlink),
+}
+
+
+@pytest.mark.parametrize(
+    "damage", [name if name == "changed memory" else pytest.param(name, marks=pytest.mark.matrix) for name in DAMAGE]
+)
+def test_damaged_state_is_removed_and_the_camera_boots_again(
+    store: Store, context: Context, tmp_path: Path, damage: str
+) -> None:
+    own = Store(tmp_path / "store")
+    (own.root / "keys").symlink_to(store.root / "keys")
+    profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=448)
+    where = trees(context, SMALL_PROFILE)
+    warnings: list[str] = []
+
+    def start() -> bool:
+        camera = start_camera(profile, where, own, name="damaged", owner_pid=os.getpid(), warn=warnings.append)
+        assert inside(camera, "uname -m") == "aarch64\n"
+        stop_camera(own, camera.name)
+        return camera.resumed
+
+    assert not start()
+    [archive] = own.root.glob("trees/virtual-firmware/*/initrd")
+    assert archive.stat().st_mode & 0o777 == 0o600
+    pattern, spoil = DAMAGE[damage]
+    spoil(next((own.root / "trees").glob(pattern)))
+    resumed = start()
+    assert resumed == damage.startswith(("firmware", "lost kernel")), "what is in the state is not read again"
+    assert len(warnings) == 1
+    assert "is damaged" in warnings[0]
+
+
 def test_error_shows_why_qemu_does_not_start(store: Store, context: Context) -> None:
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), cpu="abacus")
     with pytest.raises(DeviceError, match="abacus") as caught:

@@ -99,11 +99,13 @@ def start_camera(
     name: str | None = None,
     owner_pid: int | None = None,
     progress: Progress = lambda _: None,
+    warn: Progress = lambda _: None,
 ) -> VirtualCamera:
     """Start a virtual camera, and return it once its SSH server answers.
 
     It keeps running when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name,
-    with a number when that is taken. *progress* is called with a text for each step.
+    with a number when that is taken. *progress* is called with a text for each step, *warn* with one about
+    damage that was repaired.
 
     Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
     when a file is missing in the trees.
@@ -115,7 +117,7 @@ def start_camera(
             hint="use lower-case letters, digits, dots and hyphens",
         )
     keys = ensure_keys(store)
-    state = ensure_state(store, profile, trees, keys, progress)
+    state = ensure_state(store, profile, trees, keys, progress, warn)
     progress(f"start {profile.name}")
     with _reserve(store, name, profile.name) as (folder, lock):
         mac = _mac(folder)

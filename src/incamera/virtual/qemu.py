@@ -60,19 +60,19 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
     ]
 
 
-def plan_host_options(*, console: Path, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
+def plan_host_options(*, console: int, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
     """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
-    *link* and *monitor* are descriptors of sockets. The network is closed (`restrict=on`): the camera reaches neither
-    the host nor other networks. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command *relay*,
-    with the port as its last argument.
+    *console*, *link* and *monitor* are descriptors of sockets. The network is closed (`restrict=on`): the camera
+    reaches neither the host nor other networks. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the
+    command *relay*, with the port as its last argument.
     """
     network = "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
     for port in FORWARDED_PORTS:
         network += f",guestfwd=tcp:{HOST_ADDRESS}:{port}-cmd:{_escape(relay)} {port}"
     words = [
         *("-netdev", network),
-        *("-serial", f"file:{_escape(console)}"),
+        *("-chardev", f"socket,id=console,fd={console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),
         *("-chardev", f"socket,id=link,fd={link}"),
     ]

@@ -23,7 +23,7 @@ def start_virtual(
     """
     with context.reporter.step("virtual") as step:
         trees = ensure_virtual_trees(context, profile, step=step)
-        camera = start_camera(profile, trees, context.store, name=name, owner_pid=owner_pid)
+        camera = start_camera(profile, trees, context.store, name=name, owner_pid=owner_pid, warn=context.reporter.warn)
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
         if name is None and camera.name != profile.name:

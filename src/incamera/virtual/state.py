@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.targets.host import require_host
-from incamera.tree import list_tree, tree_digest
+from incamera.tree import list_tree, read_entry, tree_digest
 from incamera.virtual import firmware as firmware_module
+from incamera.virtual.checksums import find_damaged, write_checksums
 from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.monitor import QemuCrashed
 from incamera.virtual.qcow2 import empty_disk
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 FIRMWARE_KIND = "virtual-firmware"
 STATE_KIND = "virtual-state"
 # Part of each state's cache key: increase it when the same command line and firmware give another state.
-VERSION = 1
+VERSION = 2
 _BOOT_TIMEOUT_SECONDS = 60
 
 # Called with a text for the user at the beginning of each step.
@@ -59,10 +61,11 @@ class SavedState:
 
 
 def ensure_state(
-    store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys, progress: Progress
+    store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys, progress: Progress, warn: Progress
 ) -> SavedState:
     """Return the saved state of *profile*; if there is none, build the firmware, boot it and save its state.
 
+    A state with a damaged file is removed and made again; *warn* is called with a text about it.
     Raises BuildError when a file is missing in the *trees*, DeviceError when the camera does not boot.
     """
     firmware_key = _firmware_key(store, profile, trees, keys)
@@ -90,11 +93,41 @@ def ensure_state(
                 path.unlink()
             shutil.rmtree(folder.parent / "logs")
             _boot_and_save(folder, profile, machine)
+        write_checksums(folder)
 
+    if damaged := store.discard_damaged(STATE_KIND, state_key, find_damaged):
+        warn(f"the saved state of {profile.name} is damaged ({damaged}): it is removed, and the camera boots again")
+    booting = store.find_tree(STATE_KIND, state_key) is None
+    if damaged := store.discard_damaged(FIRMWARE_KIND, firmware_key, partial(_find_damaged, store, whole=booting)):
+        warn(f"the firmware of {profile.name} is damaged ({damaged}): it is built again")
+        store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
     folder, found = store.ensure_tree(STATE_KIND, state_key, make_state)
     return SavedState(
         machine=tuple(machine), memory=folder / "memory", disks=_disks(folder, profile, scratch=True), made=not found
     )
+
+
+def _find_damaged(store: Store, folder: Path, *, whole: bool) -> str | None:
+    """Return the name of a file of the firmware in *folder* that has changed; without *whole*, only sizes are compared.
+
+    A camera that is resumed reads none of their bytes: it has them in its saved memory.
+    """
+    try:
+        entries = store.tree_entries(FIRMWARE_KIND, folder.name)
+    except (OSError, ValueError):
+        return "its list of files"
+    for entry in entries:
+        try:
+            intact = (
+                read_entry(folder, entry.path) == entry
+                if whole
+                else ((folder / entry.path).stat().st_size == entry.size)
+            )
+        except OSError:
+            intact = False
+        if not intact:
+            return entry.path
+    return None
 
 
 def _boot_and_save(folder: Path, profile: Profile, machine: list[str]) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 
 from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent, minimal_environment, start_tied
+from incamera.virtual.console_log import ConsoleLog
 from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
 from incamera.virtual.qemu import FORWARDS_FILE, Disk, plan_host_options
 
@@ -98,6 +99,7 @@ class _Supervisor:
         self.request = request
         self.deadline: float | None = time.monotonic() + request.timeout
         self.watched: dict[int, str] = {}
+        self.console: ConsoleLog | None = None
 
     def run(self) -> None:
         """Start QEMU, and wait until it ends. Raises DeviceError when that fails, _Stop when it is to be stopped."""
@@ -110,14 +112,16 @@ class _Supervisor:
                 raise _Stop from None
         monitor_end, monitor_remote = socket.socketpair()
         link_end, link_remote = socket.socketpair()
+        console_end, console_remote = socket.socketpair()
         words = list(request.machine) + plan_host_options(
-            console=request.folder / "console.log",
+            console=console_remote.fileno(),
             link=link_remote.fileno(),
             monitor=monitor_remote.fileno(),
             disks=list(request.disks),
             relay=shlex.join([sys.executable, "-IS", _RELAY, str(request.folder / FORWARDS_FILE)]),
         )
-        passed = [link_remote.fileno(), monitor_remote.fileno()]
+        self.console = console = ConsoleLog(request.folder / "console.log", console_end)
+        passed = [link_remote.fileno(), monitor_remote.fileno(), console_remote.fileno()]
         state = os.open(request.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL if request.save else os.O_RDONLY, 0o600)
         if not request.save:
             # Without this, QEMU keeps announcing the saved MAC address after the camera has got its own.
@@ -130,6 +134,7 @@ class _Supervisor:
             self.watched[os.pidfd_open(qemu.pid)] = "qemu"
             monitor_remote.close()
             link_remote.close()
+            console_remote.close()
             monitor = Monitor(monitor_end, self.wait)
             if request.save:
                 self._save(monitor, link_end, state)
@@ -144,17 +149,15 @@ class _Supervisor:
                 qemu.wait(_QUIT_TIMEOUT_SECONDS)
             qemu.kill()
             qemu.wait()
+            console.close()
 
     def wait(self, descriptor: int) -> None:
-        """Wait until *descriptor* can be read.
+        """Wait until *descriptor* can be read; meanwhile, write what the camera prints on its console.
 
         Raises DeviceError when QEMU has ended or the time is up, _Stop when the supervisor is to end.
         """
-        poll = select.poll()
-        for other in (descriptor, *self.watched):
-            poll.register(other, select.POLLIN)
-        left = None if self.deadline is None else max(0, self.deadline - time.monotonic()) * 1000
-        ready = {ready for ready, _ in poll.poll(left)}
+        while not (ready := self._poll(descriptor)) and not self._is_late():
+            pass
         for other, what in self.watched.items():
             if other in ready and other != descriptor:
                 if what == "qemu":
@@ -164,6 +167,24 @@ class _Supervisor:
                 raise _Stop
         if not ready:
             raise DeviceError(f"the camera did not answer within {self.request.timeout:.0f} s")
+
+    def _poll(self, descriptor: int) -> set[int]:
+        """Return which of *descriptor* and those watched can be read. Returns none when only the console printed."""
+        poll = select.poll()
+        for other in (descriptor, *self.watched):
+            poll.register(other, select.POLLIN)
+        if self.console is not None:
+            poll.register(self.console, select.POLLIN)
+        left = None if self.deadline is None else max(0, self.deadline - time.monotonic()) * 1000
+        ready = {ready for ready, _ in poll.poll(left)}
+        if self.console is not None and self.console.fileno() in ready:
+            ready.remove(self.console.fileno())
+            if not self.console.take():
+                self.console = None
+        return ready
+
+    def _is_late(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     def _read_word(self, link: socket.socket) -> str:
         line = b""
