@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from incamera.errors import StoreError
 
 _UMASK = 0o022
+_UNFINISHED = re.compile(r"\..+\.([0-9]+)-[^-]+")
 _users_umask = _UMASK
 _is_fixed = False
 
@@ -46,7 +48,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     import tempfile  # lazy: an idle build writes nothing
 
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}-")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
@@ -55,6 +57,12 @@ def write_atomic(path: Path, data: bytes) -> None:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def unfinished_by(name: str) -> int | None:
+    """Return the id of the process in which `write_atomic` has made the file *name*; None for any other file."""
+    match = _UNFINISHED.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def write_output(path: Path, data: bytes) -> None:

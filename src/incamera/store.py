@@ -31,12 +31,24 @@ from incamera.digest import Sha256
 from incamera.disk import disk_usage, fix_umask, remove_tree
 from incamera.errors import IntegrityError, StoreError
 from incamera.store_access import PATH_ONLY, open_folders
+from incamera.store_cleaning import (
+    clean,
+    hold_folder,
+    keep_newest,
+    locked,
+    process_exists,
+    remove_kept,
+    remove_left_over,
+    tidy,
+)
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
+__all__ = ["BlobWriter", "Fault", "Store", "find_store_path", "process_exists"]
+
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by incamera.\n"
-# A temporary folder is left over when the process that made it has ended. One this old is left over even if a process
-# has that id: the system reuses ids.
-_STALE_AFTER_SECONDS = 24 * 3600
+# How long a tree that is one too many of its kind is kept after its last use.
+_SPARED_SECONDS = 3600
+_TIDY_EVERY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class Store:
         try:
             root.mkdir(PATH_ONLY, parents=True, exist_ok=True)
             fix_umask()
-            open_folders(root)
+            found = open_folders(root)
             for name in ("blobs", "trees", "tmp"):
                 tag = root / name / "CACHEDIR.TAG"
                 if not tag.exists():
@@ -95,6 +107,11 @@ class Store:
                 f"cannot use the store {root}: {error.strerror}",
                 hint="set INCAMERA_STORE to a folder that you can write",
             ) from error
+        # A folder has two links, and one more for each folder in it: so nothing is listed when there is none. Some file
+        # systems do not count.
+        if found["tmp"].st_nlink != 2 and remove_left_over(root):
+            tidy(root)
+        self._tidied = found["tidied"].st_mtime if "tidied" in found else 0.0
 
     # Blobs
 
@@ -151,13 +168,13 @@ class Store:
         return parse_entries(self._entries(kind, key).read_text("utf-8"))
 
     def ensure_tree(
-        self, kind: str, key: str, build: Callable[[Path], Mapping[str, Entry] | None]
+        self, kind: str, key: str, build: Callable[[Path], Mapping[str, Entry] | None], *, most: int | None = None
     ) -> tuple[Path, bool]:
         """Return the path of the tree *key*, and whether the store had it already.
 
         If it had not, *build* is called with an empty folder to fill; it may return entries whose hashes it knows, by
-        their paths. When several processes need the same tree, one builds it and the others wait. Raises StoreError
-        when the disk is full or read-only.
+        their paths. When several processes need the same tree, one builds it and the others wait. With *most*, older
+        trees of the kind are removed when there are more. Raises StoreError when the disk is full or read-only.
         """
         if found := self.find_tree(kind, key):
             return found, True
@@ -177,7 +194,9 @@ class Store:
                 listing = folder / "entries"
                 listing.write_text(dump_entries(entries), "utf-8")
                 listing.replace(self._entries(kind, key))
-            return path, False
+        if most is not None:
+            keep_newest(self.root, kind, most, unused_for_seconds=_SPARED_SECONDS)
+        return path, False
 
     def _tree(self, kind: str, key: str) -> Path:
         return self.root / "trees" / kind / key
@@ -194,24 +213,33 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock called *name* while the block runs, after waiting for other processes that hold it."""
-        from filelock import FileLock  # lazy: an idle build takes no lock
-
-        with self.reporting_disk_errors(), FileLock(self.root / "locks" / f"{name}.lock"):
+        with self.reporting_disk_errors(), locked(self.root, name):
             yield
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
         """Yield an empty folder on the store's file system, which is removed when the block ends, even by an error."""
         with self.reporting_disk_errors():
-            # By our process id, `clean` knows later whether the folder is still in use.
+            self._tidy_daily()
+            # By our process id, another process knows later that the folder is left over.
             import tempfile  # lazy: an idle build writes nothing
 
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+        held = hold_folder(folder)
         try:
             yield folder
         finally:
-            with suppress(OSError):  # must not hide an error of the block; `clean` removes what is left
+            with suppress(OSError):  # must not hide an error of the block; what is left is removed at the next start
                 remove_tree(folder)
+            if held is not None:
+                os.close(held)
+
+    def _tidy_daily(self) -> None:
+        if 0 <= time.time() - self._tidied < _TIDY_EVERY_SECONDS:
+            return
+        self._tidied = time.time()
+        (self.root / "tidied").touch()
+        tidy(self.root)
 
     @contextmanager
     def reporting_disk_errors(self) -> Iterator[None]:
@@ -268,48 +296,8 @@ class Store:
         Returns how many bytes that has freed.
         """
         before = disk_usage(self.root)
-        limit = time.time() - unused_for_seconds
-        for folder in (self.root / "tmp").iterdir():
-            if folder.is_dir() and _is_left_over(folder):
-                remove_tree(folder)
-        for path in sorted((self.root / "trees").glob("*/*")):
-            if path.name == "CACHEDIR.TAG":
-                continue
-            kind, key = path.parent.name, path.name.removesuffix(".json")
-            with self._lock_if_free(f"{kind}-{key}") as is_free:
-                if is_free and self._is_unused(kind, key, limit):
-                    self.remove(kind, key)
-        for blob in (self.root / "blobs").glob("??/*"):
-            with suppress(FileNotFoundError):
-                if blob.stat().st_mtime <= limit:
-                    blob.unlink()
-        # Caches of tools, which these fill again.
-        for cache in (self.root / "caches").glob("*/"):
-            if cache.stat().st_mtime <= limit:
-                remove_tree(cache)
+        clean(self.root, time.time() - unused_for_seconds)
         return max(0, before - disk_usage(self.root))
-
-    def _is_unused(self, kind: str, key: str, limit: float) -> bool:
-        try:
-            return self._entries(kind, key).stat().st_mtime <= limit
-        except FileNotFoundError:
-            return True  # without a list of entries, so it is incomplete
-
-    @contextmanager
-    def _lock_if_free(self, name: str) -> Iterator[bool]:
-        """Yield whether no other process holds the lock called *name*; if so, hold it while the block runs."""
-        from filelock import FileLock, Timeout  # lazy: an idle build takes no lock
-
-        lock = FileLock(self.root / "locks" / f"{name}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
 
     def discard_damaged(self, kind: str, key: str, find_damaged: Callable[[Path], str | None]) -> str | None:
         """Remove the tree *key* if *find_damaged* returns what of it is damaged. Returns that, or None."""
@@ -326,10 +314,7 @@ class Store:
 
     def remove(self, kind: str, key: str) -> None:
         """Remove the tree *key*, if the store has it."""
-        # The list is removed first: without it, a half-removed tree does not count as complete.
-        self._entries(kind, key).unlink(missing_ok=True)
-        if self._tree(kind, key).exists():
-            remove_tree(self._tree(kind, key))
+        remove_kept(self.root, kind, key)
 
 
 def find_store_path(environment: Mapping[str, str]) -> Path:
@@ -339,24 +324,3 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
     import platformdirs  # lazy: start-up; not needed where INCAMERA_STORE is set
 
     return platformdirs.user_data_path("incamera", appauthor=False)
-
-
-def _is_left_over(folder: Path) -> bool:
-    try:
-        if time.time() - folder.stat().st_mtime > _STALE_AFTER_SECONDS:
-            return True
-    except FileNotFoundError:
-        return False  # the process that made it has removed it
-    pid = folder.name.partition("-")[0]
-    return pid.isdigit() and not process_exists(int(pid))
-
-
-def process_exists(pid: int) -> bool:
-    """Whether there is a process with the id *pid*."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -21,8 +21,8 @@ _MODES |= dict.fromkeys(("blobs", "trees", "tmp"), PATH_ONLY)
 _OTHERS_WRITE = 0o022
 
 
-def open_folders(root: Path) -> None:
-    """Make the folders of the store that are missing, and set their modes.
+def open_folders(root: Path) -> dict[str, os.stat_result]:
+    """Make the folders of the store that are missing, and set their modes. Returns what is in the store, by name.
 
     Raises StoreError when another user owns one, or can write to it: he could have replaced a program. Nothing is kept
     in an empty folder that others can write to, so that is only closed. Raises OSError.
@@ -41,6 +41,7 @@ def open_folders(root: Path) -> None:
                 (root / name).mkdir(_MODES[name], exist_ok=True)
     for name in found.keys() & _MODES.keys():
         _set_mode(root / name, _MODES[name], found[name])
+    return found if found.keys() >= set(_NEEDED) else _statuses(root)
 
 
 def _statuses(folder: Path) -> dict[str, os.stat_result]:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.tree import Entry
 
+# So many bundles, and wheels of projects, are kept: each change of an app makes a new one.
+_MOST = 50
+
 
 def ensure_project_wheel(context: Context, project: Project, target: Target, app_digest: str) -> Path:
     """Return the project's wheel for *target*; if its files have changed, its build back end builds it.
@@ -52,7 +55,7 @@ def ensure_project_wheel(context: Context, project: Project, target: Target, app
             def build(tree: Path) -> None:
                 build_wheel(wheel_build, toolchain, tree)
 
-            found, step.cached = context.store.ensure_tree("wheels", key, build)
+            found, step.cached = context.store.ensure_tree("wheels", key, build, most=_MOST)
         wheel = next(found.glob("*.whl"))
         step.note(wheel.name)
     return wheel
@@ -88,7 +91,7 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
         _write_manifest(parts, tree)
         return known
 
-    context.store.ensure_tree("bundles", key, build)
+    context.store.ensure_tree("bundles", key, build, most=_MOST)
 
 
 def _add_app(parts: BundleParts, tree: Path) -> None:

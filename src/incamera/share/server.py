@@ -211,7 +211,7 @@ def _private_folder(share: Share) -> Iterator[Path]:
 
 def _prune(base: Path) -> None:
     """Remove the folders whose lock is free: their server has ended."""
-    for folder in base.glob("share-*"):
+    for folder in (*base.glob("share-*"), *base.glob("new-*")):
         try:
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
