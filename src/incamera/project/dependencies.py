@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from packaging.dependency_groups import resolve_dependency_groups
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -25,21 +26,67 @@ def parse_dependencies(
 
     *table* is the whole pyproject.toml, *project* its [project], *settings* its [tool.incamera]. Raises ConfigError.
     """
-    texts = list(parse_requirements(project, "dependencies", "project.dependencies"))
-    optional = find_table(project, "optional-dependencies", "project.optional-dependencies")
+    own = OwnExtras(project)
+    dependencies = parse_requirements(project, "dependencies", "project.dependencies")
+    own.refuse_itself(dependencies)
+    texts = list(dependencies)
     for extra in find_strings(settings, "extras", "tool.incamera.extras"):
-        if extra not in optional:
-            hint = did_you_mean(extra, optional) or "extras are the keys of [project.optional-dependencies]"
-            raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=hint)
-        texts += parse_requirements(optional, extra, f"project.optional-dependencies.{extra}")
+        texts += own.find(extra, "tool.incamera.extras")
     where = "tool.incamera.groups"
     texts += _resolve_groups(table, find_strings(settings, "groups", where), where)
-    own = canonicalize_name(str(project.get("name", "")))
-    return tuple(dict.fromkeys(text for text in texts if canonicalize_name(Requirement(text).name) != own))
+    return own.expand(texts)
 
 
-def load_test_requirements(folder: Path, *, app: str, groups: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return what the tests of the project *app* in *folder* need, as its dependency *groups* say. Raises ConfigError.
+class OwnExtras:
+    """The extras of a project, which its requirements may name: `bell[view]` in the project `bell`."""
+
+    def __init__(self, project: Mapping[str, Any]) -> None:
+        where = "project.optional-dependencies"
+        table = find_table(project, "optional-dependencies", where)
+        self._name = canonicalize_name(str(project.get("name", "")))
+        self._extras = {
+            canonicalize_name(extra): parse_requirements(table, extra, f"{where}.{extra}") for extra in table
+        }
+
+    def find(self, extra: str, where: str) -> tuple[str, ...]:
+        """Return the requirements of *extra*, which is named in *where*. Raises ConfigError."""
+        found = self._extras.get(canonicalize_name(extra))
+        if found is None:
+            hint = did_you_mean(extra, self._extras) or "extras are the keys of [project.optional-dependencies]"
+            raise ConfigError(f'{where}: the project has no extra "{extra}"', hint=hint)
+        return found
+
+    def refuse_itself(self, dependencies: tuple[str, ...]) -> None:
+        """Raises ConfigError when the project itself, without extras, is among its *dependencies*."""
+        for position, text in enumerate(dependencies):
+            requirement = Requirement(text)
+            if canonicalize_name(requirement.name) == self._name and not requirement.extras:
+                raise ConfigError(
+                    f'project.dependencies[{position}]: "{text}" is the project itself',
+                    hint=f"give the project another name than the package {requirement.name}, or remove the dependency",
+                )
+
+    def expand(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Return the requirements *texts*; in place of the project itself, those of its extras that are named."""
+        return tuple(dict.fromkeys(found for text in texts for found in self._expand(Requirement(text), ())))
+
+    def _expand(self, requirement: Requirement, within: tuple[str, ...]) -> Iterator[str]:
+        """Yield what *requirement* stands for. *within* are the extras that led to it; none is entered twice."""
+        if canonicalize_name(requirement.name) != self._name:
+            yield str(requirement)
+            return
+        for extra in sorted(requirement.extras):
+            found = self.find(extra, f'"{requirement}"')
+            for text in found if extra not in within else ():
+                inner = Requirement(text)
+                if requirement.marker:
+                    both = f"({requirement.marker}) and ({inner.marker})" if inner.marker else str(requirement.marker)
+                    inner.marker = Marker(both)
+                yield from self._expand(inner, (*within, extra))
+
+
+def load_test_requirements(folder: Path, *, groups: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return what the tests of the project in *folder* need, as its dependency *groups* say. Raises ConfigError.
 
     Call it only to run the tests: a mistake in a group that only they use must not stop the app.
     """
@@ -47,7 +94,7 @@ def load_test_requirements(folder: Path, *, app: str, groups: tuple[str, ...] | 
     if groups is None:
         groups = ("test",) if "test" in find_table(table, "dependency-groups") else ()
     texts = _resolve_groups(table, groups, "tool.incamera.test.groups")
-    return tuple(text for text in texts if str(canonicalize_name(Requirement(text).name)) != app)
+    return OwnExtras(find_table(table, "project")).expand(texts)
 
 
 def parse_requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -6,18 +6,21 @@ import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NewType
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.preload import parse_modules
+from incamera.project.standard import check_standard_tables, parse_requires_python
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
+from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON, Target
 from incamera.units import parse_bytes
 
@@ -28,6 +31,9 @@ DEFAULT_TARGETS = ("armv7hf",)
 COMPILERS = ("gcc", "zig")
 # The sources of a package, in the order in which they are tried.
 SOURCES = ("wheel", "deb", "sdist", "emulated")
+
+# More than any Python has had.
+_PATCH_RELEASES = 40
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
@@ -88,6 +94,7 @@ class Project:
     compiler: str
     keep: tuple[str, ...]
     has_build_system: bool
+    requires_python: SpecifierSet = field(default_factory=SpecifierSet)
     preload: tuple[str, ...] | None = None
     memory_limit: int | None = None
     test_groups: tuple[str, ...] | None = None
@@ -95,8 +102,25 @@ class Project:
 
     @property
     def default_targets(self) -> tuple[Target, ...]:
-        """The targets that are built when none is named and no device is asked."""
-        return self.targets or tuple(Target.parse(name, python=self.python) for name in DEFAULT_TARGETS)
+        """The targets that are built when none is named and no device is asked. Raises ConfigError."""
+        targets = self.targets or tuple(Target.parse(name, python=self.python) for name in DEFAULT_TARGETS)
+        return tuple(map(self.require_python, targets))
+
+    def require_python(self, target: Target) -> Target:
+        """Return *target*. Raises ConfigError when the project's requires-python excludes its Python.
+
+        That any patch release of it is allowed is enough here: only the resolver knows which one Debian has.
+        """
+        if _allows(self.requires_python, target.python):
+            return target
+        fitting = [python for python in target_pythons() if _allows(self.requires_python, python)]
+        names = " and ".join(target_pythons())
+        raise ConfigError(
+            f'project.requires-python is "{self.requires_python}", but {target} has Python {target.python}',
+            hint=f'write python = "{fitting[-1]}" in [tool.incamera], or change requires-python'
+            if fitting
+            else f"change requires-python: cameras get Python {names}",
+        )
 
 
 def find_project_folder(start: Path) -> Path | None:
@@ -154,6 +178,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     name = find_string(project, "name", "project.name")
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
+    check_standard_tables(table)
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")
     compiler = find_string(settings, "compiler", "tool.incamera.compiler") or COMPILERS[0]
@@ -172,6 +197,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         entry=_parse_entry(find_string(settings, "entry", "tool.incamera.entry") or "app.py", folder),
         targets=_parse_targets(listed, python) if "targets" in settings else None,
         python=_check_python(python),
+        requires_python=parse_requires_python(project),
         device=find_string(settings, "device", "tool.incamera.device"),
         to=_parse_place(find_string(settings, "to", "tool.incamera.to")),
         debs=_parse_debs(find_strings(settings, "debs", "tool.incamera.debs")),
@@ -186,6 +212,10 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
     )
+
+
+def _allows(specifier: SpecifierSet, python: str) -> bool:
+    return any(specifier.contains(f"{python}.{patch}") for patch in range(_PATCH_RELEASES))
 
 
 def parse_app_name(text: str) -> AppName:

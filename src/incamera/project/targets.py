@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 
 def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
-    """Return the target called *name*, or the project's targets when *name* is None. Raises ConfigError."""
-    return [Target.parse(name, python=project.python)] if name else project.default_targets
+    """Return the target called *name*, or the project's targets when *name* is None.
+
+    Raises ConfigError, also where the project's requires-python excludes a target.
+    """
+    if name is None:
+        return project.default_targets
+    return [project.require_python(Target.parse(name, python=project.python))]
 
 
 def target_for_device(project: Project, device: str, architecture: Architecture, name: str | None) -> Target:
@@ -24,7 +29,10 @@ def target_for_device(project: Project, device: str, architecture: Architecture,
     *name* is the target that the user chose, or None. Raises DeviceUnsuitable when that target, or all targets of the
     project, are for another architecture.
     """
-    allowed = choose_targets(project, name) if name or project.targets else [Target(architecture, project.python)]
+    if name or project.targets:
+        allowed = choose_targets(project, name)
+    else:
+        allowed = [project.require_python(Target(architecture, project.python))]
     for target in allowed:
         if target.architecture is architecture:
             return target

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from incamera.build.deb_trees import load_index
 from incamera.build.sdists import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
+from incamera.errors import ConfigError
+from incamera.names import did_you_mean
 from incamera.project.lockfile import Lock, LockedDeb, LockedDistribution, LockedFile, lock_inputs
 from incamera.project.recipes import load_recipes
 from incamera.resolver.deb_contents import find_wrong_debs
@@ -15,7 +20,7 @@ from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
 from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve
-from incamera.resolver.suites import runtime_data
+from incamera.resolver.suites import runtime_data, target_environment
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -43,6 +48,7 @@ def resolve_lock(
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
         context.reporter.warn(warning)
+    _require_full_python(project, target, debs)
     recipes = load_recipes(target.architecture, project.recipes)
     indexes = open_indexes(context, fresh=fresh)
     finder = CandidateFinder(
@@ -55,6 +61,7 @@ def resolve_lock(
         preferred=preferred,
     )
     resolved = resolve(project, finder)
+    _refuse_unknown_sources(project, [item.candidate.name for item in resolved])
     while wrong := find_wrong_debs(context, resolved, finder.names):
         finder.refuse_debs(wrong)
         resolved = resolve(project, finder)
@@ -65,6 +72,26 @@ def resolve_lock(
         distributions=tuple(_locked_distribution(item, finder, project, recipes) for item in resolved),
         debs=tuple(_locked_deb(deb) for deb in closure),
     )
+
+
+def _require_full_python(project: Project, target: Target, debs: PackageIndex) -> None:
+    """Raises ConfigError when the project's requires-python excludes the patch release that Debian has."""
+    full = target_environment(target, debs)["python_full_version"]
+    if not project.requires_python.contains(full, prereleases=True):
+        raise ConfigError(
+            f'project.requires-python is "{project.requires_python}", but {target} has Python {full}',
+            hint="change requires-python: Debian has no other patch release",
+        )
+
+
+def _refuse_unknown_sources(project: Project, resolved: Sequence[str]) -> None:
+    """Raises ConfigError for a name in tool.incamera.sources that is none of the project's packages."""
+    # A marker may exclude a dependency on this target.
+    named = {canonicalize_name(Requirement(text).name) for text in (*project.dependencies, *project.constraints)}
+    for name in project.sources:
+        if name not in resolved and name not in named:
+            hint = did_you_mean(name, resolved) or "packages of the project: " + (", ".join(resolved) or "none")
+            raise ConfigError(f'tool.incamera.sources: "{name}" is not a package that the project needs', hint=hint)
 
 
 def _resolve_debs(

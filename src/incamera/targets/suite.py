@@ -42,5 +42,10 @@ def suite_for_python(version: str) -> Suite:
     for suite in load_suites().values():
         if suite.python == version:
             return suite
-    known = sorted(suite.python for suite in load_suites().values() if suite.python)
-    raise ConfigError(f"no Debian suite has Python {version}", hint="choose one of: " + ", ".join(known))
+    raise ConfigError(f"no Debian suite has Python {version}", hint="choose one of: " + ", ".join(target_pythons()))
+
+
+def target_pythons() -> tuple[str, ...]:
+    """Return the Python versions that a target can have, the oldest first: `3.11`."""
+    pythons = [suite.python for suite in load_suites().values() if suite.python]
+    return tuple(sorted(pythons, key=lambda python: tuple(map(int, python.split(".")))))

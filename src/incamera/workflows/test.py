@@ -59,7 +59,7 @@ def run_tests(
 ) -> int:
     """Run pytest in the camera. Returns its exit code."""
     requirements = plan_requirements(
-        load_test_requirements(project.folder, app=project.name, groups=project.test_groups), coverage=run.coverage
+        load_test_requirements(project.folder, groups=project.test_groups), coverage=run.coverage
     )
 
     def with_tests(project: Project, target: Target) -> Project:

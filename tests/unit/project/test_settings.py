@@ -7,6 +7,7 @@ import pytest
 
 from incamera.errors import ConfigError
 from incamera.project.settings import Entry, find_project, load_project, parse_project
+from incamera.project.targets import choose_targets, target_for_device
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 
@@ -18,7 +19,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def table(ours: dict[str, Any] | None = None, **project: Any) -> dict[str, Any]:
-    return {"project": {"name": "door.bell", **project}, "tool": {"incamera": ours or {}}}
+    keys = {key.replace("_", "-"): value for key, value in project.items()}
+    return {"project": {"name": "door.bell", **keys}, "tool": {"incamera": ours or {}}}
 
 
 def test_a_name_is_all_that_a_project_needs(folder: Path) -> None:
@@ -82,6 +84,32 @@ def test_an_entry_becomes_arguments_of_python(folder: Path, entry: str, argument
         (table({"debs": ["lib zbar"]}), 'tool.incamera.debs: "lib zbar"', None),
         (table(dependencies=["numpy=1"]), 'project.dependencies[0]: "numpy=1"', None),
         (table(dependencies="numpy"), "project.dependencies must be a list of strings, not a string", None),
+        (table(dependancies=["numpy"]), 'project: unknown key "dependancies"', 'did you mean "dependencies"?'),
+        (
+            {"project": {"name": "bell", "optional_dependencies": {}}},
+            'project: unknown key "optional_dependencies"',
+            '"optional-dependencies"?',
+        ),
+        (
+            {**table(), "build-system": {"require": []}},
+            'build-system: unknown key "require"',
+            'did you mean "requires"?',
+        ),
+        (table(dynamic=["dependancies"]), 'project.dynamic: unknown key "dependancies"', '"dependencies"?'),
+        (table(dynamic=["version"], version="1"), 'project.dynamic: "version" is in [project] as well', "remove"),
+        (table(dynamic=["name"]), "project.dynamic", None),
+        (table(requires_python="3.11+"), 'project.requires-python: "3.11+"', '">=3.11"'),
+        (table(requires_python=3.11), "project.requires-python must be a string", None),
+        (
+            {"project": {"name": "bell"}, "tool": {"poetry": {"dependencies": {"python": "^3.11", "numpy": "*"}}}},
+            "tool.poetry.dependencies has dependencies (numpy), but [project] has none",
+            "copy them to dependencies in [project]",
+        ),
+        (
+            {"project": {"name": "bell"}, "tool": {"flit": {"metadata": {"requires": ["six"]}}}},
+            "tool.flit.metadata.requires has dependencies (six)",
+            None,
+        ),
         ({"project": {}}, "project.name is missing", "[project]"),
         ({"project": {"name": "-bell"}}, '"-bell" cannot be the name of a project', "letters"),
         ({"project": {"name": "bell"}, "tool": 3}, "tool must be a table", None),
@@ -129,3 +157,34 @@ def test_find_project_refuses_a_faulty_project_of_incamera(folder: Path, line: s
     (folder / "pyproject.toml").write_text(f"[project]\nname = 'door'\n[tool.incamera]\n{line}\n")
     with pytest.raises(ConfigError):
         find_project(folder)
+
+
+def test_dependencies_of_another_tool_are_no_matter_beside_those_of_the_project(folder: Path) -> None:
+    foreign = {"poetry": {"dependencies": {"python": "^3.11", "numpy": "*"}}}
+    assert parse_project({"project": {"name": "bell", "dependencies": ["six"]}, "tool": foreign}, folder)
+    only_python = {"poetry": {"dependencies": {"python": "^3.11"}}}
+    assert parse_project({"project": {"name": "bell"}, "tool": only_python}, folder)
+
+
+@pytest.mark.parametrize("python", [">=3.11", "~=3.11", ">=3.11.2,<3.13", "==3.11.*", ""])
+def test_python_that_requires_python_allows_is_built_for(folder: Path, python: str) -> None:
+    project = parse_project(table(requires_python=python), folder)
+    assert [str(target) for target in project.default_targets] == ["armv7hf-cp311"]
+
+
+@pytest.mark.parametrize("python", [">=3.13", "~=3.12", "!=3.11.*", ">3.11.99"])
+def test_python_that_requires_python_excludes_is_refused_with_the_one_that_fits(folder: Path, python: str) -> None:
+    project = parse_project(table(requires_python=python), folder)
+    for name in (None, "aarch64-cp311"):
+        with pytest.raises(ConfigError, match=r"but \w+-cp311 has Python 3\.11") as caught:
+            choose_targets(project, name)
+        assert 'python = "3.13" in [tool.incamera]' in str(caught.value.hint)
+    assert [str(target) for target in choose_targets(project, "armv7hf-cp313")] == ["armv7hf-cp313"]
+    assert parse_project(table({"python": "3.13"}, requires_python=python), folder).default_targets
+
+
+def test_requires_python_that_no_camera_fits_names_the_pythons_there_are(folder: Path) -> None:
+    project = parse_project(table(requires_python="<3"), folder)
+    with pytest.raises(ConfigError) as caught:
+        target_for_device(project, "cam", Architecture.aarch64, None)
+    assert "cameras get Python 3.11 and 3.13" in str(caught.value.hint)

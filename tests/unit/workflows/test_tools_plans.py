@@ -32,7 +32,7 @@ def write(folder: Path, more: str = "") -> Project:
 
 
 def _requirements_of_tests(project: Project) -> tuple[str, ...]:
-    return load_test_requirements(project.folder, app=project.name, groups=project.test_groups)
+    return load_test_requirements(project.folder, groups=project.test_groups)
 
 
 @pytest.mark.parametrize(

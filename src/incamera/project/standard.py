@@ -1,0 +1,73 @@
+"""The tables of pyproject.toml that are not ours: obeyed, or refused where obeying them is not possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from incamera.errors import ConfigError
+from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
+
+# https://packaging.python.org/en/latest/specifications/pyproject-toml/
+_PROJECT_KEYS = (
+    *("name", "version", "description", "readme", "requires-python", "license", "license-files", "authors"),
+    *("maintainers", "keywords", "classifiers", "urls", "scripts", "gui-scripts", "entry-points", "dependencies"),
+    *("optional-dependencies", "dynamic", "import-names", "import-namespaces"),
+)
+_BUILD_SYSTEM_KEYS = ("requires", "build-backend", "backend-path")
+
+# Tables in which other tools keep dependencies that [project] does not have: key, and what the tool calls it.
+_FOREIGN_DEPENDENCIES = {
+    ("poetry", "dependencies"): "Poetry",
+    ("flit", "metadata", "requires"): "Flit",
+    ("pixi", "pypi-dependencies"): "Pixi",
+}
+
+
+def check_standard_tables(table: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what is misspelt, or would be ignored although the app needs it."""
+    project = find_table(table, "project")
+    refuse_unknown(project, _PROJECT_KEYS, "project")
+    refuse_unknown(find_table(table, "build-system"), _BUILD_SYSTEM_KEYS, "build-system")
+    dynamic = parse_dynamic(project)
+    if "dependencies" not in project and "dependencies" not in dynamic:
+        _refuse_foreign_dependencies(table)
+
+
+def parse_dynamic(project: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys of [project] that its build back end fills in. Raises ConfigError."""
+    where = "project.dynamic"
+    keys = find_strings(project, "dynamic", where)
+    refuse_unknown(dict.fromkeys(keys), _PROJECT_KEYS, where)
+    for key in keys:
+        if key in project:
+            raise ConfigError(f'{where}: "{key}" is in [project] as well', hint="remove one of them")
+        if key == "name":
+            raise ConfigError(f"{where}: a name cannot be dynamic", hint='write name = "…" in [project]')
+    return keys
+
+
+def parse_requires_python(project: Mapping[str, Any]) -> SpecifierSet:
+    """Return the Pythons that the project is for; those of an empty set are all. Raises ConfigError."""
+    text = find_string(project, "requires-python", "project.requires-python") or ""
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise ConfigError(f'project.requires-python: "{text}": {error}', hint='write, for example, ">=3.11"') from error
+
+
+def _refuse_foreign_dependencies(table: Mapping[str, Any]) -> None:
+    tools = find_table(table, "tool")
+    for path, tool in _FOREIGN_DEPENDENCIES.items():
+        found: Any = tools
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        names = [str(name) for name in found or () if name != "python"]
+        if names:
+            shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+            raise ConfigError(
+                f"tool.{'.'.join(path)} has dependencies ({shown}), but [project] has none",
+                hint=f"copy them to dependencies in [project], which {tool} reads, too",
+            )
