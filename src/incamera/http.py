@@ -8,7 +8,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
@@ -23,6 +24,9 @@ from incamera.proxies import basic_auth, find_proxy, proxy_headers
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
+# Many times what a camera's web API answers, and how long that takes.
+_CALL_BYTES = 1 << 20
+_CALL_SECONDS = 60
 _SETTINGS = (
     "a proxy is read from http_proxy and https_proxy, another Debian mirror from INCAMERA_DEBIAN_MIRROR, "
     "another package index from PIP_INDEX_URL"
@@ -126,22 +130,45 @@ class Http:
         """Return the response, whatever its status, to one GET of *url* with *query*; log in when the server demands.
 
         There is no second attempt, since a call may change something. No message shows the query, which may hold a
-        password. Raises Unreachable when there is no response.
+        password. Raises Unreachable when there is no response within a minute, or a longer one than any call has.
         """
+        answer: Future[Response] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(self._call(url, query, login))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        # In a thread: a server that sends a byte now and then keeps a read waiting for ever.
+        threading.Thread(target=run, name="incamera-call", daemon=True).start()
+        try:
+            return answer.result(_CALL_SECONDS)
+        except TimeoutError:
+            raise Unreachable(f"{url} did not answer within {_CALL_SECONDS} s") from None
+
+    def _call(self, url: str, query: Mapping[str, str], login: Login) -> Response:
         target = f"{url}?{urlencode(query, quote_via=quote)}" if query else url
         uri = target.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
         pool = self._pool(url)
         try:
             headers = self._headers(url, None)
-            response = pool.request("GET", target, headers=headers, redirect=False)
+            response = pool.request("GET", target, headers=headers, redirect=False, preload_content=False)
             if response.status == 401:
+                response.close()
                 challenges = response.headers.getlist("WWW-Authenticate")
                 encrypted = urlsplit(url).scheme == "https"
                 authorization = answer_challenges(challenges, login, method="GET", uri=uri, encrypted=encrypted)
                 if authorization is not None:
                     headers["Authorization"] = authorization
-                    response = pool.request("GET", target, headers=headers, redirect=False)
-            return Response(response.status, url, response.headers, response.data)
+                    response = pool.request("GET", target, headers=headers, redirect=False, preload_content=False)
+                else:
+                    return Response(response.status, url, response.headers, b"")
+            with closing(response):
+                body = response.read(_CALL_BYTES + 1, decode_content=False)
+            if len(body) > _CALL_BYTES:
+                raise Unreachable(f"the answer of {url} is longer than {_CALL_BYTES} bytes")
+            return Response(response.status, url, response.headers, body)
         except urllib3_errors.HTTPError as error:
             raise Unreachable(f"cannot reach {url}: {_reason(error)}") from None
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from incamera.proxies import basic_auth
 
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+_LONGEST_CHALLENGE = 4096
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
@@ -30,6 +31,8 @@ def answer_challenges(
     """
     digests, basic = {}, False
     for challenge in challenges:
+        if len(challenge) > _LONGEST_CHALLENGE or not challenge.isprintable():
+            continue
         scheme, _, rest = challenge.strip().partition(" ")
         values = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(rest)}
         if scheme.lower() == "digest" and "nonce" in values and "realm" in values:

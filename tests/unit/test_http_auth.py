@@ -40,3 +40,19 @@ def test_the_strongest_digest_is_taken_and_basic_only_where_nobody_listens() -> 
     assert answer_challenges(['Basic realm="x"'], encrypted=False, **words) is None  # type: ignore[arg-type]
     basic = answer_challenges(['Basic realm="x"'], MUFASA, method="GET", uri="/", encrypted=True)
     assert basic == "Basic TXVmYXNhOkNpcmNsZSBvZiBMaWZl"
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        "Digest " + "a" * 60_000,
+        'Digest realm="r", nonce="n\r\n x"',
+        'Digest realm="\x85", nonce="n"',
+        "Digest",
+        "",
+        'Digest nonce="n"',
+    ],
+)
+def test_odd_challenge_is_not_answered(challenge: str) -> None:
+    """Soon: a long word would take the search for parameters minutes."""
+    assert answer_challenges([challenge], Login("u", "p"), method="GET", uri="/", encrypted=False) is None

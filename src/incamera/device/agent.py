@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
+from incamera.device.agent_messages import broken_protocol, check_answer, check_message
 from incamera.errors import AgentError, DeviceError
 from incamera.runtime.launcher.protocol import SUBREAPER_VARIABLE
 from incamera.transport.protocols import Program
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 16
 # How much of the agent's standard error is kept, to be shown when the agent ends.
 _ERROR_TEXT_BYTES = 4096
+_LONGEST_MESSAGE = 4000
 # To import a heavy package takes a minute where the processor is emulated and the storage is slow.
 ANSWER_SECONDS = 180.0
 
@@ -78,6 +80,7 @@ class Agent:
             raise AgentError(f"the agent did not answer `{type}` within {seconds:.0f} s", kind="timeout") from None
         finally:
             del self._waiting[number]
+        check_answer(type, frame)
         if frame.type == Answer.ERROR:
             raise make_error(frame)
         return frame
@@ -124,10 +127,8 @@ class Agent:
             await asyncio.wait({self._error_reader}, timeout=2)
             text = self._error_text.decode("utf-8", "replace").strip()
             self._end(AgentError(f"the agent has ended{f': {text}' if text else ''}", kind="ended"))
-        except (ValueError, KeyError, TypeError) as error:
-            self._end(
-                AgentError(f"the camera's answer is not in the agent's protocol: {error}", kind=ErrorKind.PROTOCOL)
-            )
+        except FrameError as error:
+            self._end(broken_protocol(error))
         except Exception as error:  # of the connection; or of *on_frame*, when our output cannot be written any more
             self._end(error)
 
@@ -137,7 +138,9 @@ class Agent:
                 self._error_text = (self._error_text + data)[-_ERROR_TEXT_BYTES:]
 
     async def _take(self, frame: Frame) -> None:
-        future = self._waiting.get(frame.message.get("id", 0))
+        check_message(frame.message)
+        number = frame.message.get("id")
+        future = self._waiting.get(number) if type(number) is int else None
         if future is None:
             await self._on_frame(frame)
         elif not future.done():
@@ -159,9 +162,9 @@ def make_error(frame: Frame) -> AgentError:
     if message.get("kind") == ErrorKind.PROTOCOL and isinstance(message.get("protocol"), int):
         return _other_version(message)
     return AgentError(
-        str(message.get("message") or "the agent failed"),
+        (message.get("message") or "the agent failed")[:_LONGEST_MESSAGE],
         hint=message.get("hint"),
-        kind=str(message.get("kind", "")),
+        kind=message.get("kind") or "",
         owner=message.get("owner"),
     )
 

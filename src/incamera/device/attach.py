@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from incamera_agent.wire.frames import Frame
 
 
+_MAXIMUM_MATCHES = 200
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
     """One thread of the app; *frames* are (file, line, function), the innermost last."""
@@ -44,7 +47,7 @@ def list_attach_sockets(session: Session, guard: str) -> list[AttachSocket]:
 
 
 def _find_app(path: str) -> str:
-    folder, name = path.split("/")[-2:]
+    folder, name = ["", *path.split("/")][-2:]
     return folder if name == SOCKET else name.removesuffix(".socket")
 
 
@@ -119,16 +122,17 @@ class Attached:
             frame = self._session.call(self._ask(Request.COMPLETE, text=text))
         except DeviceError:
             return []
-        return [str(match) for match in frame.message.get("matches", [])]
+        # They are shown on the terminal by the line editor.
+        return [match for match in frame.message.get("matches") or () if match.isprintable()][:_MAXIMUM_MATCHES]
 
     def stacks(self) -> list[Thread]:
         """Return what each thread of the app is doing. Raises AgentError."""
         frame = self._session.call(self._agent.request(Request.STACKS))
         return [
             Thread(
-                name=str(thread["name"]),
+                name=thread["name"],
                 is_main=bool(thread.get("main")),
-                frames=tuple((str(f["file"]), int(f["line"]), str(f["function"])) for f in thread["frames"]),
+                frames=tuple((f["file"], f.get("line") or 0, f["function"]) for f in thread["frames"]),
             )
             for thread in frame.message["threads"]
         ]
@@ -161,8 +165,8 @@ class Attached:
 
     async def _attach(self) -> int:
         frame = await self._agent.request(Request.ATTACH)
-        self._number = int(frame.message["session"])
-        self.folder = str(frame.message.get("folder") or "")
+        self._number = frame.message["session"]
+        self.folder = frame.message.get("folder") or ""
         self._ended.clear()
         if self._lost:
             self._lost = False
@@ -233,7 +237,7 @@ class Attached:
             self._on_news("the app was started again, and what you type is for the new run")
             self._following = asyncio.create_task(self._follow())
         elif frame.type == Answer.RELOADED:
-            kept: Sequence[str] = frame.message.get("kept", ())
+            kept: Sequence[str] = frame.message.get("kept") or ()
             self._on_news("the app was reloaded" + (f" (kept: {', '.join(kept)})" if kept else ""))
 
     async def _show(self, data: bytes) -> None:

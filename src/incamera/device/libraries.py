@@ -20,7 +20,8 @@ _READ_SECONDS = 300.0
 # Many times what all libraries of a camera that an app uses take.
 _READ_BYTES = 512 << 20
 _MAPS_BYTES = 1 << 20
-_PAGE_SIZE = re.compile(rb"KernelPageSize:\s+(\d+) kB")
+_PAGE_SIZE = re.compile(rb"KernelPageSize:\s+(\d{1,6}) kB")
+_PAGE_SIZES = (4096, 16384, 65536)
 _USUAL_PAGE_SIZE = 4096
 
 
@@ -83,7 +84,8 @@ def describe_library(data: bytes) -> dict[str, Any] | None:
 def read_page_size(session: Session) -> int:
     """Return the size of a page of the device's memory, in bytes."""
     match = _PAGE_SIZE.search(session.get("/proc/self/smaps", limit=_MAPS_BYTES))
-    return int(match[1]) * 1024 if match else _USUAL_PAGE_SIZE
+    size = int(match[1]) * 1024 if match else 0
+    return size if size in _PAGE_SIZES else _USUAL_PAGE_SIZE
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -101,8 +101,8 @@ async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Cha
     answer = (await asked).message
     if answer["type"] == Answer.REFUSED:
         return Refused(
-            path=str(answer["path"]),
-            message=str(answer.get("message") or "invalid syntax"),
+            path=answer["path"],
+            message=answer.get("message") or "invalid syntax",
             line=answer.get("line"),
             column=answer.get("column"),
             text=answer.get("text"),

@@ -103,10 +103,12 @@ exit 0
 )
 
 _LISTED = re.compile(
-    r"(?P<kind>[-l])\S+\s+\d+\s+\S+\s+\S+\s+(?P<size>\d+)\s+\S+\s+\S+\s+\S+\s+(?P<name>\S+)(?: -> (?P<target>.+))?"
+    r"(?P<kind>[-l])\S+\s+\d+\s+\S+\s+\S+\s+(?P<size>\d{1,18})\s+\S+\s+\S+\s+\S+\s+(?P<name>\S+)(?: -> (?P<target>.+))?"
 )
 _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*\.so\.\d")
-_RELEASE = re.compile(r"release version (\d+\.\d+)")
+_RELEASE = re.compile(r"release version (\d{1,3}\.\d{1,3})")
+_LONGEST_NUMBER = 15
+_LONGEST_TEXT = 4096
 
 
 def probe(session: Session, *, cache: Path | None = None, without: Sequence[str] = ()) -> DeviceFacts:
@@ -140,7 +142,7 @@ def parse_sections(text: str) -> dict[str, list[str]]:
     """Return the lines that the script printed, by the names of their sections."""
     sections: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         if line.startswith("== "):
             lines = sections.setdefault(line[3:], [])
         else:
@@ -150,18 +152,31 @@ def parse_sections(text: str) -> dict[str, list[str]]:
 
 def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None = None) -> DeviceFacts:
     """Return the facts that the script printed. After "same" the rest is that of *known*. Raises DeviceError."""
-    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in sections.get("memory", []) if ":" in line}
+    try:
+        return _parse_probe(sections, known)
+    except KeyError:
+        raise DeviceError("the device's shell did not understand the probe", hint="is it a camera?") from None
+    except (ValueError, IndexError) as error:
+        raise DeviceError(
+            f"the device did not answer the probe as a camera does: {error}", hint="is it a camera?"
+        ) from None
+
+
+def _parse_probe(sections: Mapping[str, list[str]], known: DeviceFacts | None) -> DeviceFacts:
+    memory = {
+        line.split(":")[0]: _parse_kilobytes(line.split()[1]) for line in sections.get("memory", []) if ":" in line
+    }
     available = memory.get("MemAvailable", memory.get("MemFree", 0))
-    share = " ".join(sections.get("share", []))
+    share = _check_text(" ".join(sections.get("share", [])))
     if "same" in sections and known is not None:
         trials = {place.path: _trial(place) for place in known.places}
         places = _parse_places(sections, trials, available)
         return dataclasses.replace(known, memory_available=available, places=places, share=share)
-    try:
-        architecture, kernel, hostname, user = sections["machine"]
-        boot = "".join(sections["boot"])
-    except (KeyError, ValueError):
-        raise DeviceError("the device's shell did not understand the probe", hint="is it a camera?") from None
+    machine = [_check_text(line) for line in sections["machine"]]
+    if len(machine) != 4:
+        raise KeyError("machine")
+    architecture, kernel, hostname, user = machine
+    boot = _check_text("".join(sections["boot"]))
     trials = dict(line.rsplit(" ", 1) for line in sections.get("trials", []))
     folders, libraries = parse_libraries(sections.get("libraries", []))
     release = _RELEASE.search(" ".join(sections.get("libc", [])))
@@ -170,19 +185,38 @@ def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None 
         architecture=architecture,
         kernel=kernel,
         hostname=hostname,
-        system=system.get("PRETTY_NAME", "").strip('"'),
+        system=_check_text(system.get("PRETTY_NAME", "").strip('"')),
         user=user,
         libc=release[1] if release else None,
-        loader=next(iter(sections.get("loader", [])), None),
+        loader=next(map(_check_path, sections.get("loader", [])), None),
         memory=memory.get("MemTotal", 0),
         memory_available=available,
         boot=boot,
-        tools=tuple(sections.get("tools", [])),
+        tools=tuple(tool for tool in _TOOLS if tool in sections.get("tools", [])),
         places=_parse_places(sections, trials, available),
         library_folders=folders,
         libraries=libraries,
         share=share,
     )
+
+
+def _parse_kilobytes(text: str) -> int:
+    """Return so many kilobytes in bytes. Raises ValueError, also for more than any computer has."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise ValueError(f"{text[:40]!r} is not a number of kilobytes")
+    return int(text) * 1024
+
+
+def _check_text(text: str) -> str:
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"{text[:40]!r}… is too long")
+    return text
+
+
+def _check_path(path: str) -> str:
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError(f"{path[:40]!r} is not a path")
+    return _check_text(path)
 
 
 def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibrary, ...]]:
@@ -194,7 +228,7 @@ def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibr
     folder = ""
     for line in lines:
         if line.startswith("= "):
-            folder = line[2:]
+            folder = _check_path(line[2:])
             continue
         match = _LISTED.fullmatch(line)
         if match is None:
@@ -229,7 +263,7 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
     apps: dict[str, list[str]] = {}
     for line in sections.get("apps", []):
         path, _, current = line.partition(" ")
-        apps.setdefault(path, []).append(current.split("/")[-2])
+        apps.setdefault(path, []).append(_check_path(current).split("/")[-2])
     places = [
         Place(path=path, filesystem=mounts[path][0], free=None, writable=False, executable=False, flags=("silent",))
         for path in sections.get("silent", [])
@@ -237,10 +271,11 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
     ]
     for line in sections.get("space", []):
         path, kilobytes, point = line.split(" ", 2)
+        _check_path(path)
         if point not in mounts:
             point = max((p for p in mounts if f"{path}/".startswith(p.rstrip("/") + "/")), key=len, default="/")
         kind, options = mounts.get(point, ("unknown", set[str]()))
-        free = int(kilobytes) * 1024 if kilobytes.isdigit() else None
+        free = None if kilobytes == "-" else _parse_kilobytes(kilobytes)
         trial = trials.get(path, "read")
         place = Place(
             path=path,

@@ -66,7 +66,7 @@ class PathRewriter:
 
     def __init__(self, paths: HostPaths) -> None:
         self._paths = paths
-        self._prefixes = tuple(folder.encode() + b"/" for folder in paths.folders)
+        self._prefixes = tuple(folder.encode("utf-8", "surrogateescape") + b"/" for folder in paths.folders)
         self._search = re.compile(b"|".join(re.escape(prefix) for prefix in self._prefixes))
         self._pending = b""
 

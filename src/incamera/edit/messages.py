@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 # Bytes left on the device below which we warn.
 _LOW_MEMORY = 16 << 20
+_LONGEST_LINE = 1000
 
 
 def exit_code(message: Mapping[str, Any]) -> int:
     code, number = message.get("code"), message.get("signal")
-    return signal_exit_code(int(number)) if number else int(code or 0)
+    return signal_exit_code(number) if number else code or 0
 
 
 def describe_end(message: Mapping[str, Any]) -> str:
@@ -40,8 +41,8 @@ def describe_end(message: Mapping[str, Any]) -> str:
     else:
         how = f"has ended with exit code {exit_code(message)}"
     details = [f"after {seconds:.1f} s"] if isinstance(seconds, int | float) else []
-    details += [f"at most {format_bytes(int(peak))}"] if peak else []
-    details += [f"ended {format_count(int(killed), 'process')} that it had left behind"] if killed else []
+    details += [f"at most {format_bytes(peak)}"] if peak else []
+    details += [f"ended {format_count(killed, 'process')} that it had left behind"] if killed else []
     return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
 
 
@@ -64,10 +65,10 @@ def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
         f'  File "{file.source if file else refused.path}", line {refused.line or 1}',
     ]
     if refused.text and refused.text.strip():
-        text = refused.text.rstrip("\n")
+        text = refused.text.rstrip("\n")[:_LONGEST_LINE]
         indent = len(text) - len(text.lstrip())
         lines.append(f"    {text.lstrip()}")
-        if refused.column:
+        if refused.column and refused.column <= len(text) + 1:
             lines.append(" " * (4 + max(0, refused.column - 1 - indent)) + "^")
     message = refused.message
     lines.append(message if "Error" in message.partition(":")[0] else f"SyntaxError: {message}")

@@ -235,12 +235,12 @@ class EditSession:
         answer = (await self._agent.preload(imports)).message
         done, failed = answer.get("imports") or {}, answer.get("failed") or {}
         for name, reason in failed.items():
-            last = str(reason).strip().splitlines()
+            last = reason.strip().splitlines()
             self._reporter.warn(
                 f"the fork server did not import {name}: {last[-1] if last else 'it ended the process'}"
             )
         if done:
-            size = format_bytes(int(answer.get("rss") or 0))
+            size = format_bytes(answer.get("rss") or 0)
             self._reporter.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
 
     async def _update(self, paths: set[str], seen: float, wanted: Mapping[str, AppFile] | None = None) -> bool:
@@ -318,7 +318,7 @@ class EditSession:
             return "reloaded" + (f" (kept: {', '.join(kept)})" if kept else "")
         self._ended.clear()
         if answer.type == Answer.RESTARTED:
-            app.begin(str(answer.message["run"]), self._edited.open_output(self._folder))
+            app.begin(answer.message["run"], self._edited.open_output(self._folder))
         await app.started()
         if not answer.message.get("warm", True):
             reason = answer.message.get("cold_reason") or "there is no fork server"
@@ -344,7 +344,7 @@ class EditSession:
             if not self._leaving:
                 self._reporter.info(describe_end(message))
         elif frame.type == Event.CONSUMED:
-            self._app.on_consumed(int(message.get("size", 0)))
+            self._app.on_consumed(message["size"])
         elif frame.type == Answer.MEMORY:
             self._memory.on_message(message)
         elif frame.type == Answer.ERROR:
@@ -354,7 +354,7 @@ class EditSession:
             elif error.kind != ErrorKind.PUT:  # the commit reports it
                 self._reporter.error(error)
         elif frame.type == Event.LOG:
-            self._reporter.info(f"agent: {message.get('text', '')}")
+            self._reporter.info(f"agent: {message.get('text') or ''}")
 
     def _background(self, work: Any) -> None:
         async def guarded() -> None:

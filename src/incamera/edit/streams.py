@@ -109,7 +109,7 @@ class RunStreams:
                 await self._agent.send(Request.STDIN, run=self.run)
 
     def on_consumed(self, size: int) -> None:
-        self._in_flight -= size
+        self._in_flight = max(0, self._in_flight - size)
         self._has_room.set()
 
     async def _type(self, data: bytes) -> None:

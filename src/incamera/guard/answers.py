@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import DeviceError
 from incamera.runtime.launcher.protocol import ANSWERS, PARTS, Answer
+from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from incamera.transport.device import Device
     from incamera.transport.protocols import Channel
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 1 << 20
 _LARGEST = 1 << 64
 _CHUNK = 1 << 16
+_ERROR_BYTES = 4096
 
 
 class AnswerReader:
@@ -45,6 +48,14 @@ class AnswerReader:
         return read_answer(line, self._device)
 
 
+async def keep_last_errors(channel: Channel, kept: bytearray) -> None:
+    """Read the guard's standard error, so that it never waits for a reader, and keep the end in *kept*."""
+    with suppress(DeviceError):  # reading its answers raises that, too
+        while data := await channel.read_error(_ERROR_BYTES):
+            kept += data
+            del kept[:-_ERROR_BYTES]
+
+
 def read_answer(line: bytes, device: Device) -> Answer:
     """Return the answer in *line*. Raises DeviceError for what is no answer."""
     try:
@@ -65,10 +76,7 @@ def parse_answer(line: bytes) -> Answer:
     """Return the answer in *line*. Raises ValueError unless it is exactly what protocol.toml describes."""
     if len(line) > LONGEST_LINE:
         raise ValueError("too long")
-    try:
-        document = json.loads(line)
-    except RecursionError:
-        raise ValueError("too deep") from None
+    document = load_json(line)
     kind = document.pop("kind", None) if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in ANSWERS:
         raise ValueError("no answer of a known kind")
@@ -79,21 +87,50 @@ def parse_answer(line: bytes) -> Answer:
 def _parse_fields(document: object, types: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(document, dict) or document.keys() != types.keys():
         raise ValueError(f"not the fields {', '.join(types)}")
-    return {name: _parse_value(document[name], type_) for name, type_ in types.items()}
+    return {name: parse_value(document[name], type_, _parse_part) for name, type_ in types.items()}
 
 
-def _parse_value(value: object, type_: str) -> object:
+def _parse_part(value: object, type_: str) -> object:
+    class_, types = PARTS[type_]
+    return class_(**_parse_fields(value, types))
+
+
+def parse_value(value: object, type_: str, parse_part: Callable[[object, str], object]) -> object:
+    """Return *value* of a device's JSON if it is of the type *type_*. Raises ValueError otherwise.
+
+    Types are `text`, `flag`, `number` (a whole one of at most 64 bits), `seconds`, `X?` (or null), `[X]`, `{X}` (by
+    names), and others that *parse_part* knows.
+    """
     if type_.endswith("?"):
-        return None if value is None else _parse_value(value, type_[:-1])
-    if type_.startswith("[") and isinstance(value, list):
-        return tuple(_parse_value(item, type_[1:-1]) for item in value)
-    if type_ in PARTS:
-        class_, types = PARTS[type_]
-        return class_(**_parse_fields(value, types))
-    if (
-        (type_ == "text" and isinstance(value, str))
-        or (type_ == "flag" and isinstance(value, bool))
-        or (type_ == "number" and type(value) is int and 0 <= value < _LARGEST)
-    ):
+        return None if value is None else parse_value(value, type_[:-1], parse_part)
+    if type_.startswith("["):
+        if isinstance(value, list):
+            return tuple(parse_value(item, type_[1:-1], parse_part) for item in value)
+    elif type_.startswith("{"):
+        if isinstance(value, dict):
+            return {_parse_text(name): parse_value(item, type_[1:-1], parse_part) for name, item in value.items()}
+    elif (check := _CHECKS.get(type_)) is None:
+        return parse_part(value, type_)
+    elif check(value):
         return value
-    raise ValueError(f"{value!r} is no {type_}")
+    raise ValueError(f"{type(value).__name__} in place of {type_}")
+
+
+def _parse_text(text: str) -> str:
+    """Return *text*. Raises ValueError unless it can be a path: the guard has surrogates for bytes not in UTF-8."""
+    if "\0" in text:
+        raise ValueError("a text with a NUL")
+    text.encode("utf-8", "surrogateescape")
+    return text
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LARGEST
+
+
+_CHECKS: Mapping[str, Callable[[object], bool]] = {
+    "text": lambda value: isinstance(value, str) and _parse_text(value) is value,
+    "flag": lambda value: isinstance(value, bool),
+    "number": _is_number,
+    "seconds": lambda value: _is_number(value) or (isinstance(value, float) and math.isfinite(value) and value >= 0),
+}

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
-from incamera.guard.answers import AnswerReader
+from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SUPERVISE_TIMEOUT_MS, Exited, Ready, Verb
 from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
@@ -26,6 +26,7 @@ HEARTBEAT_SECONDS = 3.0
 GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
 # How long an app has between SIGTERM and SIGKILL.
 GRACE_SECONDS = GRACE_MS / 1000
+_ERROR_SECONDS = 2.0
 
 
 class SupervisedRun:
@@ -89,12 +90,19 @@ class SupervisedRun:
     async def _watch(self, supervisor: Channel) -> None:
         """Read what the guard answers, to its end. Raises DeviceError if it could not begin."""
         ready, answers = False, AnswerReader(supervisor, self._transport.device)
-        while answer := await answers.next():
-            ready = ready or isinstance(answer, Ready)
-            if isinstance(answer, Exited):
-                self.exited.set()
+        errors = bytearray()
+        reading = asyncio.create_task(keep_last_errors(supervisor, errors))
+        try:
+            while answer := await answers.next():
+                ready = ready or isinstance(answer, Ready)
+                if isinstance(answer, Exited):
+                    self.exited.set()
+            if not ready:
+                await asyncio.wait([reading], timeout=_ERROR_SECONDS)
+        finally:
+            reading.cancel()
         if not ready:
-            message = (await supervisor.read_error(4096)).decode("utf-8", "replace").strip()
+            message = errors.decode("utf-8", "replace").strip()
             code = await supervisor.wait()
             raise DeviceError(f"cannot supervise a run on {self._transport.device}: {message or f'exit code {code}'}")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.answers import AnswerReader
+from incamera.errors import DeviceError
+from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.guard.failures import NoRoom, explain
 from incamera.guard.program import FOLDER, Guard, bring_guard
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
@@ -26,11 +25,13 @@ from incamera.runtime.launcher.protocol import (
     Wanted,
 )
 from incamera.transport.protocols import Program
+from incamera.transport.session import in_time
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Transport
     from incamera.transport.session import Session
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with the bytes sent so far and the bytes to send in all."""
 
@@ -42,8 +43,11 @@ OnWait = Callable[[Waiting], None]
 _LEVEL = 1
 # How often a runtime is sent that others have removed meanwhile.
 _ATTEMPTS = 2
-# How much of the guard's standard error is kept, and how long its end is awaited when the guard has ended.
-_ERROR_BYTES = 4096
+# There are two after the bundle has arrived.
+_MOST_ANSWERS = 16
+# How long the guard may say nothing. To read or unpack a bundle on a slow card takes minutes.
+_SILENCE_SECONDS = 600.0
+# How long the end of the guard's standard error is awaited when the guard has ended.
 _ERROR_SECONDS = 2.0
 
 
@@ -139,10 +143,10 @@ class Upload:
             channel = await self._transport.start(program)
             error = bytearray()
             # Read all the time: a `tar` that prints many errors would wait for a reader.
-            reading = asyncio.create_task(_keep_last(channel, error))
+            reading = asyncio.create_task(keep_last_errors(channel, error))
             try:
                 received = await self._talk(channel, shipment)
-                code = await channel.wait()
+                code = await self._in_time(channel.wait())
                 if code:
                     await asyncio.wait([reading], timeout=_ERROR_SECONDS)
             finally:
@@ -168,8 +172,8 @@ class Upload:
         """Send *shipment*. Returns None where the guard has not said that it is complete."""
         answers, received = AnswerReader(channel, self._transport.device), None
         listing = dump_listing(shipment.entries)
-        await channel.write(b"%d\n" % len(listing) + listing)
-        while isinstance(answer := await answers.next(), Waiting):
+        await self._in_time(channel.write(b"%d\n" % len(listing) + listing))
+        while isinstance(answer := await self._in_time(answers.next()), Waiting):
             if self._on_wait is not None:
                 self._on_wait(answer)
         wanted = isinstance(answer, Wanted)
@@ -177,15 +181,17 @@ class Upload:
             await self._send_wanted(channel, shipment, answer)
         await channel.write_eof()
         if wanted:
-            answer = await answers.next()
-        while answer is not None:
+            answer = await self._in_time(answers.next())
+        for _ in range(_MOST_ANSWERS):
+            if answer is None:
+                return received
             if isinstance(answer, Complete):
                 self.previous, self.repaired = answer.previous, self.repaired or answer.repaired
                 received = _Received()
             elif isinstance(answer, Activated):
                 received = _Received(root=answer.root)
-            answer = await answers.next()
-        return received
+            answer = await self._in_time(answers.next())
+        raise DeviceError(f"the guard on {self._transport.device} goes on answering after the bundle has arrived")
 
     async def _send_wanted(self, channel: Channel, shipment: Shipment, wanted: Wanted) -> None:
         """Send what the device lacks. Raises NoRoom before anything is sent."""
@@ -210,7 +216,8 @@ class Upload:
             compressor = zlib.compressobj(_LEVEL, wbits=31) if wanted.gzip and archive else None
             # Files are read in a thread, so that the connection's other channels go on.
             while chunk := await asyncio.to_thread(_next, piece):
-                await channel.write(await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk)
+                sent = await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk
+                await self._in_time(channel.write(sent))
                 done += len(chunk)
                 if self._progress is not None:
                     self._progress(min(self.size + done, self.size + needed), self.size + needed)
@@ -218,6 +225,9 @@ class Upload:
                 await channel.write(compressor.flush())
         self.sent += len(missing) + sends_image
         self.size += needed
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        return await in_time(self._transport, work, _SILENCE_SECONDS)
 
     def _missing_numbers(self, shipment: Shipment, wanted: Wanted) -> list[int]:
         """Return the numbers of the entries that the device lacks. Raises DeviceError for one that does not exist."""
@@ -231,14 +241,6 @@ class Upload:
                 )
             numbers.extend(range(run[0], run[1] + 1))
         return numbers
-
-
-async def _keep_last(channel: Channel, kept: bytearray) -> None:
-    """Keep the end of what the guard prints on its standard error."""
-    with suppress(ConnectionLost):  # reading its answers raises that, too
-        while data := await channel.read_error(_ERROR_BYTES):
-            kept += data
-            del kept[:-_ERROR_BYTES]
 
 
 def _encoding(transport: Transport) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from incamera.errors import DeviceError
-from incamera.guard.answers import AnswerReader, not_an_answer, read_answer
+from incamera.guard.answers import AnswerReader, keep_last_errors, not_an_answer, read_answer
 from incamera.guard.failures import NotSeen, explain
 from incamera.guard.program import FOLDER
 from incamera.runtime.launcher.protocol import (
@@ -25,7 +25,7 @@ from incamera.runtime.launcher.protocol import (
     Verb,
 )
 from incamera.transport.protocols import Program
-from incamera.transport.session import run_program
+from incamera.transport.session import in_time, run_program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -83,13 +83,15 @@ async def watch_processes(transport: Transport, guard: str, *, every: float) -> 
     """Yield what `list_processes` returns every so many seconds, until the caller closes the generator."""
     # The guard ends with its channel: nobody reads its next answer.
     channel = await transport.start(Program((guard, Verb.processes, "every", str(max(1, int(every * 1000))))))
+    errors = asyncio.create_task(keep_last_errors(channel, bytearray()))
     try:
         answers = AnswerReader(channel, transport.device)
-        while (answer := await answers.next()) is not None:
+        while (answer := await in_time(transport, answers.next(), every + _LIST_SECONDS)) is not None:
             if not isinstance(answer, Sample):
                 raise DeviceError(f"the guard on {transport.device} answered {answer!r} to {Verb.processes}")
             yield answer
     finally:
+        errors.cancel()
         await channel.close()
 
 

@@ -27,10 +27,6 @@ class _Box:
     count: int = 0
     callees: dict[str, _Box] = field(default_factory=dict)
 
-    @property
-    def height(self) -> int:
-        return 1 + max((callee.height for callee in self.callees.values()), default=0)
-
 
 def draw_flame(stacks: Mapping[Stack, int], title: str, subtitle: str = "") -> bytes:
     """Return an SVG of *stacks*: outermost boxes at the bottom, each as wide as it was often seen."""
@@ -41,7 +37,7 @@ def draw_flame(stacks: Mapping[Stack, int], title: str, subtitle: str = "") -> b
         for called in stack:
             box = box.callees.setdefault(printable(str(called)), _Box())
             box.count += count
-    height = _TOP + root.height * _ROW + 8
+    height = _TOP + (1 + max(map(len, stacks), default=0)) * _ROW + 8
     script = resources.files("incamera.observe").joinpath("data/flame.js").read_text("utf-8")
     lines = [
         '<?xml version="1.0" encoding="utf-8"?>',
@@ -51,27 +47,33 @@ def draw_flame(stacks: Mapping[Stack, int], title: str, subtitle: str = "") -> b
         '<rect width="100%" height="100%" fill="#fffdf7"/>',
         f'<text x="6" y="18" font-size="14">{escape(printable(title))}</text>',
         f'<text x="6" y="34" fill="#666">{escape(printable(subtitle))}</text>',
-        *_draw(root, "all", root.count, 0.0, height - 8 - _ROW),
+        *_draw(root, height - 8 - _ROW),
         f"<script><![CDATA[\n{script}]]></script>",
         "</svg>",
     ]
     return ("\n".join(lines) + "\n").encode()
 
 
-def _draw(box: _Box, name: str, total: int, x: float, y: float) -> Iterator[str]:
-    width = _WIDTH * box.count / total if total else _WIDTH
-    if width < _LEAST:
-        return
-    samples = f"{box.count} {'sample' if box.count == 1 else 'samples'}"
-    share = 100 * box.count / total if total else 100
-    yield (
-        f'<g data-x="{x:.3f}" data-width="{width:.3f}"><title>{escape(name)} ({samples}, {share:.1f} %)</title>'
-        f'<rect x="{x:.3f}" y="{y}" width="{width:.3f}" height="{_ROW - 1}" fill="{_colour(name)}"/>'
-        f'<text x="{x + 3:.3f}" y="{y + 12}">{escape(_fit(name, width))}</text></g>'
-    )
-    for callee_name, callee in sorted(box.callees.items()):
-        yield from _draw(callee, callee_name, total, x, y - _ROW)
-        x += _WIDTH * callee.count / total
+def _draw(root: _Box, bottom: float) -> Iterator[str]:
+    # Not by recursion: an app's stacks may be deeper than ours can be.
+    waiting = [(root, "all", 0.0, bottom)]
+    while waiting:
+        box, name, x, y = waiting.pop()
+        width = _WIDTH * box.count / root.count if root.count else _WIDTH
+        if width < _LEAST:
+            continue
+        samples = f"{box.count} {'sample' if box.count == 1 else 'samples'}"
+        share = 100 * box.count / root.count if root.count else 100
+        yield (
+            f'<g data-x="{x:.3f}" data-width="{width:.3f}"><title>{escape(name)} ({samples}, {share:.1f} %)</title>'
+            f'<rect x="{x:.3f}" y="{y}" width="{width:.3f}" height="{_ROW - 1}" fill="{_colour(name)}"/>'
+            f'<text x="{x + 3:.3f}" y="{y + 12}">{escape(_fit(name, width))}</text></g>'
+        )
+        above = []
+        for callee_name, callee in sorted(box.callees.items()):
+            above.append((callee, callee_name, x, y - _ROW))
+            x += _WIDTH * callee.count / root.count
+        waiting += reversed(above)
 
 
 def _fit(name: str, width: float) -> str:

@@ -145,6 +145,8 @@ def python_words(words: Sequence[str]) -> tuple[list[str], str | None]:
     if not words or not _LOADER.fullmatch(words[0]) or "--argv0" not in words:
         return list(words), None
     position = words.index("--argv0")
+    if position + 1 == len(words):
+        return list(words), None
     interpreter = words[position + 1]
     return [interpreter.rpartition("/")[2], *words[position + 3 :]], interpreter
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # An app answers as soon as it can have Python's global lock.
 _ANSWER_SECONDS = 30.0
+# What is kept of a recording is bounded, whatever the app sends.
+_MAXIMUM_FRAMES = 2_000_000
+_MAXIMUM_THREADS = 10_000
 _AGENT = f"{MODULE}/"
 # What the agent has in front of the app's own code, in a fork that became the app.
 _BECOMING = f"{_AGENT}forkserver/child.py"
@@ -65,11 +68,14 @@ class Recording:
 def record_stacks(session: Session, guard: str, socket: AttachSocket, *, seconds: float, rate: int) -> Recording:
     """Ask the app behind *socket* for its stacks, *rate* times a second. Raises DeviceError."""
     threads: dict[str, list[Stack]] = defaultdict(list)
+    # Threads mostly wait, so that the same stack comes again and again: it is kept once.
+    kept: dict[Stack, Stack] = {}
+    size = 0
     reason = "it has ended"
     looks = 0
 
     async def ask() -> None:
-        nonlocal reason, looks
+        nonlocal reason, looks, size
         channel = await connect_socket(session.transport, guard, socket.path)
         agent = Agent(channel)
         try:
@@ -80,7 +86,14 @@ def record_stacks(session: Session, guard: str, socket: AttachSocket, *, seconds
                 try:
                     answer = await agent.request(Request.STACKS, seconds=_ANSWER_SECONDS)
                     for name, stack in read_threads(answer.message["threads"]).items():
-                        threads[name].append(stack)
+                        if stack not in kept:
+                            size += len(stack)
+                        threads[name].append(kept.setdefault(stack, stack))
+                    if size > _MAXIMUM_FRAMES or len(threads) > _MAXIMUM_THREADS:
+                        raise DeviceError(
+                            f"{socket.app} on {session.device} sends more stacks than a picture can show",
+                            hint="record for fewer --seconds",
+                        )
                 except AgentError as error:
                     if error.kind != ErrorKind.NO_RUN:  # between two runs, perhaps
                         raise
@@ -103,11 +116,9 @@ def read_threads(threads: Sequence[Mapping[str, Any]]) -> dict[str, Stack]:
     """Return the app's stacks by the names of their threads, without what the agent does in the app's process."""
     stacks: dict[str, Stack] = {}
     for thread in threads:
-        frames = [
-            make_frame(str(frame["function"]), str(frame["file"]), int(frame["line"])) for frame in thread["frames"]
-        ]
+        frames = [make_frame(frame["function"], frame["file"], frame.get("line") or 0) for frame in thread["frames"]]
         if stack := _leave_out_agent(tuple(frames)):
-            name, number = str(thread["name"]), 1
+            name, number = thread["name"], 1
             while name in stacks:
                 number += 1
                 name = f"{thread['name']} ({number})"

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from incamera.device.tracebacks import OutputFilter
 
-_IMPORT = re.compile(rb"import time:\s+(\d+) \|\s+(\d+) \| ( *)(\S+)\s*")
-_READY = re.compile(rb"incamera-startup: ready ([\d.]+)\s*")
+_IMPORT = re.compile(rb"import time:\s+(\d{1,12}) \|\s+(\d{1,12}) \| ( *)(\S+)\s*")
+_READY = re.compile(rb"incamera-startup: ready (\d{1,12}(?:\.\d{1,9})?)\s*")
+# An app could print such lines, too, as many and as long as it likes.
+_LONGEST_LINE = 4096
+_MOST_ROWS = 100_000
+_DEEPEST = 100
 _OURS = (b"import time:", b"incamera-startup:")
 # Runs the arguments that follow it as `python3 ARGUMENTS` would, after it has printed the age of the process.
 BOOT = r"""
@@ -75,8 +79,9 @@ class Startup:
     def take(self, line: bytes) -> None:
         """Add what one of our lines says."""
         if match := _IMPORT.fullmatch(line):
-            depth = len(match[3]) // 2
-            self.rows.append((depth, match[4].decode("utf-8", "replace"), int(match[1]) / 1e6, int(match[2]) / 1e6))
+            depth = min(len(match[3]) // 2, _DEEPEST)
+            if len(self.rows) < _MOST_ROWS:
+                self.rows.append((depth, match[4].decode("utf-8", "replace"), int(match[1]) / 1e6, int(match[2]) / 1e6))
         elif match := _READY.fullmatch(line):
             self.ready = time.monotonic()
             self.age = float(match[1])
@@ -122,6 +127,7 @@ class StartupFilter:
             self._in_line = False
         # The beginning of a line that may become one of ours waits for its end.
         waits = not self._in_line and any(rest.startswith(our) or our.startswith(rest) for our in _OURS)
+        waits = waits and len(rest) <= _LONGEST_LINE
         self._pending = rest if waits else b""
         self._in_line = self._in_line or (bool(rest) and not waits)
         return self._pass_on(b"".join(shown) + (b"" if waits else rest))

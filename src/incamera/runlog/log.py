@@ -25,12 +25,15 @@ from typing import IO, Any
 from incamera.disk import write_atomic
 from incamera.errors import UsageError
 from incamera.store import process_exists
+from incamera_agent.wire.frames import load_json
 
 KEPT_RUNS = 100
 _PART_BYTES = 1_000_000
 _MAX_LINE_CHARS = 8_192
 _TERMINAL_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _POLL_SECONDS = 0.2
+# No clock of a computer shows a later time, in seconds since 1970: the year 9000.
+_LATEST = 221_845_392_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,9 +183,25 @@ def _numbers(folder: Path) -> list[int]:
 
 def _load_run(folder: Path, number: int) -> Run | None:
     try:
-        return Run(**json.loads((folder / str(number) / "run.json").read_text("utf-8")))
+        run = Run(**load_json((folder / str(number) / "run.json").read_bytes()))
     except (OSError, ValueError, TypeError):  # another process is removing it, or a full disk cut it short
         return None
+    return run if _is_sound(run) else None
+
+
+def _is_sound(run: Run) -> bool:
+    """Return whether all fields of *run*, which was read from a file, have the types that they must have."""
+    return (
+        all(type(number) is int for number in (run.number, run.pid))
+        and all(isinstance(text, str) for text in (run.command, run.device))
+        and _is_time(run.began)
+        and (run.ended is None or _is_time(run.ended))
+        and (run.exit_code is None or type(run.exit_code) is int)
+    )
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < _LATEST  # type: ignore[operator]
 
 
 def require_run(folder: Path, number: int | None) -> Run:
@@ -238,5 +257,7 @@ def _read_rows(path: Path, position: int) -> tuple[list[Any], int]:
     rows = []
     for line in whole.splitlines():
         with suppress(ValueError):
-            rows.append(json.loads(line))
+            row = load_json(line)
+            if isinstance(row, list) and len(row) == 3 and _is_time(row[0]) and {type(row[1]), type(row[2])} == {str}:
+                rows.append(row)
     return rows, position + len(whole)

@@ -25,6 +25,9 @@ _HINTS = {
 }
 
 
+_LONGEST_REASON = 500
+
+
 class CameraError(DeviceError):
     """The camera answered with an error. `code` is its number; "" when the camera gave none."""
 
@@ -65,8 +68,8 @@ class AxisCgi:
         if answer.status != 200:
             raise DeviceError(f"{self.url} answers {answer.status} when asked to {what}")
         try:
-            root = ElementTree.fromstring(answer.body)
-        except ElementTree.ParseError:
+            root = parse_xml(answer.body)
+        except ValueError:
             raise DeviceError(
                 f"{self.url} gave an answer that is not XML", hint="check the address: is it an Axis camera?"
             ) from None
@@ -86,12 +89,25 @@ class AxisCgi:
             texts = {_name(child): (child.text or "").strip() for child in node}
             code = texts.get("ErrorCode", "")
             why = texts.get("ErrorDescription") or f"error {code or 'without a number'}"
-            raise CameraError(f"{self.url} cannot {what}: {why}", code)
+            raise CameraError(f"{self.url} cannot {what}: {why[:_LONGEST_REASON]}", code)
         for node in nodes(root, "job"):
             if node.get("result") == "ERROR":
-                raise CameraError(
-                    f"{self.url} cannot {what}: {node.get('description') or 'the camera gives no reason'}"
-                )
+                why = node.get("description") or "the camera gives no reason"
+                raise CameraError(f"{self.url} cannot {what}: {why[:_LONGEST_REASON]}")
+
+
+def parse_xml(data: bytes) -> ElementTree.Element:
+    """Return the root element of *data*. Raises ValueError unless that is XML in UTF-8, without a document type.
+
+    A document type can define entities, which make a long text of a short one, and no answer of a camera needs one.
+    """
+    text = data.decode("utf-8-sig")
+    if "<!DOCTYPE" in text:
+        raise ValueError("it has a document type")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, LookupError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def nodes(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:

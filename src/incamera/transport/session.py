@@ -26,7 +26,7 @@ T = TypeVar("T")
 _TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 16
 # More than any program prints that is run to its end: nothing a device does can fill our memory.
-_OUTPUT_LIMIT = 64 << 20
+_OUTPUT_LIMIT = 8 << 20
 # What is kept of a program's standard error.
 _ERROR_LIMIT = 1 << 16
 

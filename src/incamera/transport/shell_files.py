@@ -98,8 +98,8 @@ async def _get_archive(transport: Transport, paths: Sequence[str], *, limit: int
         for member in reader:
             if member.kind is Kind.file:
                 files[os.path.normpath(f"/{member.path}")] = reader.read_all()
-            elif member.kind is Kind.hard_link:  # the same file under another name
-                files[os.path.normpath(f"/{member.path}")] = files.get(os.path.normpath(f"/{member.link}"), b"")
+            elif member.kind is Kind.hard_link and (first := os.path.normpath(f"/{member.link}")) in files:
+                files[os.path.normpath(f"/{member.path}")] = files[first]  # the same file under another name
     except BadArchive as error:
         raise DeviceError(
             f"cannot read files of {transport.device}: {_last_line(result) or error}",

@@ -77,7 +77,7 @@ class SshTransport:
     async def addresses(self) -> Addresses:
         result = await run_bounded(self, _ADDRESSES.program())
         host, _, device, _ = [*result.text.split(), "", "", "", ""][:4]
-        return Addresses(host, device)
+        return Addresses(_check_address(host), _check_address(device))
 
     async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
         async def accept(host: str, client_port: int) -> bool:
@@ -108,6 +108,14 @@ class SshTransport:
         self._connection.close()
         with suppress(TimeoutError, OSError):
             await asyncio.wait_for(self._connection.wait_closed(), 3)
+
+
+def _check_address(text: str) -> str:
+    """Return *text* if it is an IP address, else an empty string."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
 
 
 class SshForward:

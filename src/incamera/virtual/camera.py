@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 import re
 import select
@@ -25,6 +25,7 @@ from incamera.virtual.keys import ensure_keys
 from incamera.virtual.state import Progress, VirtualTrees, ensure_state
 from incamera.virtual.supervisor import RECORD, SupervisorRequest
 from incamera.virtual.supervisor_client import start_supervisor
+from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -144,7 +145,7 @@ def start_camera(
         )
         purpose = f"start the virtual camera {folder.name}"
         with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
-            camera = _parse_record(supervisor.answer["camera"])
+            camera = _parse_record(supervisor.answer.get("camera"))
             supervisor.keep()
     return camera
 
@@ -156,7 +157,7 @@ def list_cameras(store: Store) -> list[VirtualCamera]:
     cameras = []
     for record in sorted(_folder(store).glob(f"[!.]*/{RECORD}")):
         with suppress(FileNotFoundError):  # stopped in the meantime
-            cameras.append(_parse_record(json.loads(record.read_text("utf-8"))))
+            cameras.append(_load_record(record))
     return cameras
 
 
@@ -196,8 +197,23 @@ def _folder(store: Store) -> Path:
     return store.root / "virtual"
 
 
-def _parse_record(record: dict[str, object]) -> VirtualCamera:
-    return VirtualCamera(**record | {"key": Path(str(record["key"]))})  # type: ignore[arg-type]
+def _load_record(path: Path) -> VirtualCamera:
+    """Return the camera that the file *path* records. Raises FileNotFoundError, DeviceError for a damaged one."""
+    try:
+        return _parse_record(load_json(path.read_bytes()))
+    except (ValueError, DeviceError):
+        hint = f"if that camera still runs, end its QEMU; then remove {path.parent}"
+        raise DeviceError(f"{path} is damaged", hint=hint) from None
+
+
+def _parse_record(record: object) -> VirtualCamera:
+    """Return the camera that a supervisor has described. Raises DeviceError."""
+    types = {"resumed": bool, "seconds": float, **dict.fromkeys(("ssh_port", "pid", "qemu_pid"), int)}
+    names = [field.name for field in dataclasses.fields(VirtualCamera)]
+    if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):
+        raise DeviceError("the virtual camera's supervisor did not describe a camera")
+    fields = {name: record[name] for name in names}
+    return VirtualCamera(**fields | {"key": Path(fields["key"])})
 
 
 @contextmanager

@@ -9,6 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from incamera.errors import DeviceError
+from incamera_agent.wire.frames import load_json
+
+# The longest answer lists the properties of a machine.
+_LONGEST_LINE = 4 << 20
+# QEMU has fewer kinds of them.
+_MOST_EVENTS = 1000
 
 # Waits until the descriptor can be read. Raises when it never will be.
 Waiter = Callable[[int], None]
@@ -47,12 +53,21 @@ class Monitor:
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:
-                raise DeviceError(f"QEMU refused {command}: {answer['error'].get('desc', answer['error'])}")
+                error = answer["error"]
+                why = error.get("desc", error) if isinstance(error, dict) else error
+                raise DeviceError(f"QEMU refused {command}: {str(why)[:1000]}")
 
     def execute_hmp(self, line: str) -> str:
         """Return the answer to a *line* for the human monitor (HMP), which has commands that QMP has not."""
-        answer: str = self.execute("human-monitor-command", **{"command-line": line})  # type: ignore[arg-type]
+        answer = self.execute("human-monitor-command", **{"command-line": line})  # type: ignore[arg-type]
+        if not isinstance(answer, str):
+            raise DeviceError(f"QEMU did not answer `{line}` with a text")
         return answer
+
+    def query_status(self, command: str) -> str:
+        """Return the `status` in the answer to *command*, an empty text where there is none."""
+        answer = self.execute(command)
+        return str(answer.get("status") or "") if isinstance(answer, dict) else ""
 
     def wait_for_event(self, name: str) -> None:
         """Wait until QEMU has sent the event *name*, now or earlier."""
@@ -69,10 +84,17 @@ class Monitor:
             if not data:
                 raise QemuCrashed("QEMU closed its monitor")
             self._buffer += data
+            if len(self._buffer) > _LONGEST_LINE:
+                raise DeviceError("QEMU's monitor sends an answer without an end")
         line, _, self._buffer = self._buffer.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        if "event" in answer:
-            self._events.add(answer["event"])
+        try:
+            answer = load_json(line)
+        except ValueError as error:
+            raise DeviceError(f"QEMU's monitor sent an answer that is not JSON: {error}") from None
+        if not isinstance(answer, dict):
+            raise DeviceError("QEMU's monitor sent an answer that is not an object")
+        if isinstance(event := answer.get("event"), str) and len(self._events) < _MOST_EVENTS:
+            self._events.add(event)
         return answer
 
 
@@ -83,7 +105,7 @@ def parse_forwarded_port(usernet: str, guest_port: int) -> int:
     """
     # Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ
     for line in usernet.splitlines():
-        match = re.match(r"\s*TCP\[HOST_FORWARD]\s+\S+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+(\d+)\s", line)
+        match = re.match(r"\s*TCP\[HOST_FORWARD]\s+\S+\s+127\.0\.0\.1\s+(\d{1,5})\s+\S+\s+(\d{1,5})\s", line)
         if match and int(match[2]) == guest_port:
             return int(match[1])
     raise DeviceError(f"QEMU forwards no port to the virtual camera's port {guest_port}: {usernet.strip()}")

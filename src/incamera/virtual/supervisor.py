@@ -37,6 +37,9 @@ RECORD = "camera.json"
 _SSH_PORT = 22
 _RELAY = str(Path(__file__).with_name("relay.py"))
 _QUIT_TIMEOUT_SECONDS = 3
+# What the camera's own program says over the serial line is shorter.
+_LONGEST_WORD = 4096
+_TAIL_BYTES = 4000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +168,7 @@ class _Supervisor:
                 if what == "starter" and not os.read(other, 64):
                     raise _StarterGone
                 raise _Stop
-        if not ready:
+        if not ready or (self.deadline is not None and time.monotonic() > self.deadline):
             raise DeviceError(f"the camera did not answer within {self.request.timeout:.0f} s")
 
     def _poll(self, descriptor: int) -> set[int]:
@@ -194,6 +197,8 @@ class _Supervisor:
             if not data:
                 raise QemuCrashed("QEMU closed the line to the camera")
             line += data
+            if len(line) > _LONGEST_WORD:
+                raise DeviceError("the camera sends a word without an end")
         return line.decode("utf-8", "replace").strip()
 
     def _save(self, monitor: Monitor, link: socket.socket, state: int) -> None:
@@ -203,7 +208,7 @@ class _Supervisor:
         os.close(state)
         monitor.execute("migrate-set-parameters", **{"max-bandwidth": 1 << 40, "downtime-limit": 10_000})
         monitor.execute("migrate", uri="fd:state")
-        while (status := monitor.execute("query-migrate").get("status")) != "completed":
+        while (status := monitor.query_status("query-migrate")) != "completed":
             if status in ("failed", "cancelled"):
                 raise DeviceError("QEMU could not save the camera's state")
             time.sleep(0.02)
@@ -216,7 +221,7 @@ class _Supervisor:
     def _resume(self, monitor: Monitor, link: socket.socket, qemu: int) -> None:
         """Resume the camera, give it time, names and random numbers, and write its record once SSH answers."""
         port = parse_forwarded_port(monitor.execute_hmp("info usernet"), _SSH_PORT)
-        if monitor.execute("query-status")["status"] != "running":
+        if monitor.query_status("query-status") != "running":
             monitor.wait_for_event("RESUME")
         request = self.request
         link.sendall(f"wake {round(time.time())} {request.host_name} {request.mac} {secrets.token_hex(64)}\n".encode())
@@ -273,8 +278,15 @@ def _tail(folder: Path) -> str:
     lines = []
     for name in ("qemu.log", "console.log"):
         with suppress(OSError):
-            lines += (folder / name).read_text("utf-8", "replace").splitlines()[-12:]
+            lines += read_end(folder / name, _TAIL_BYTES).splitlines()[-12:]
     return "\n".join(lines)
+
+
+def read_end(path: Path, size: int) -> str:
+    """Return the last *size* bytes of a log, which may be of any length. Raises OSError."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - size))
+        return stream.read(size).decode("utf-8", "replace")
 
 
 def _read_line(descriptor: int) -> bytes:

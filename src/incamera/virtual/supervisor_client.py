@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from incamera.errors import DeviceError
 from incamera.proc import start_service
 from incamera.virtual.monitor import QemuCrashed
+from incamera.virtual.supervisor import read_end
+from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
     from incamera.virtual.supervisor import SupervisorRequest
+
+_LONGEST_ANSWER = 1 << 20
 
 
 class Supervisor:
@@ -49,8 +52,8 @@ def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequ
         with suppress(BrokenPipeError):
             child.stdin.write(request.dump())
             child.stdin.flush()
-        line = child.stdout.readline()
-        answer = json.loads(line) if line else {"error": "its supervisor process ended", "tail": _read(log)}
+        line = child.stdout.readline(_LONGEST_ANSWER)
+        answer = parse_answer(line) if line else {"error": "its supervisor process ended", "tail": _read(log)}
         if "error" in answer:
             tail = f"\n{answer['tail']}" if answer.get("tail") else ""
             kind = QemuCrashed if answer.get("crashed") else DeviceError
@@ -75,8 +78,19 @@ def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequ
         child.wait()
 
 
+def parse_answer(line: bytes) -> dict[str, Any]:
+    """Return a supervisor's answer: an object with `camera`, `saved` or `error`. Raises DeviceError."""
+    try:
+        answer = load_json(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or not answer.keys() & {"camera", "saved", "error"}:
+        raise DeviceError("the camera's supervisor process gave an answer that is none", hint="try again")
+    return answer
+
+
 def _read(log: Path) -> str:
     try:
-        return log.read_text("utf-8", "replace")[-4000:]
+        return read_end(log, 4000)
     except OSError:
         return ""

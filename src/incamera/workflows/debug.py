@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ _POLL_SECONDS = 0.5
 _TABLE_BYTES = 1 << 20
 # What /proc/net/tcp calls the state of a socket that waits for connections.
 _LISTEN = "0A"
+_SOCKET = re.compile(r"\s*\S+\s+[0-9A-F]+:([0-9A-F]{4})\s+\S+\s+([0-9A-F]{2})\s")
 _PORTS = (20000, 32000)  # below the range from which the kernel chooses ports itself
 
 
@@ -197,8 +199,8 @@ class TcpSocket:
 
 def parse_sockets(table: str) -> list[TcpSocket]:
     """Parse /proc/net/tcp: in each line, the second word is the local address and the fourth the state."""
-    lines = (line.split() for line in table.splitlines()[1:])
-    return [TcpSocket(int(words[1].rpartition(":")[2], 16), words[3] == _LISTEN) for words in lines if len(words) > 3]
+    found = map(_SOCKET.match, table.splitlines()[1:])
+    return [TcpSocket(int(match[1], 16), match[2] == _LISTEN) for match in found if match]
 
 
 def _find_free_port(session: Session) -> int:

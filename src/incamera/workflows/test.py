@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
-from incamera.errors import StoreError
+from incamera.errors import DeviceError, StoreError
 from incamera.guard.verbs import make_folder, remove_folder
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
@@ -38,6 +39,10 @@ _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_
 _FETCH_SECONDS = 120.0
 # The files are in the camera's RAM, which has not much more room.
 _FETCH_BYTES = 256 << 20
+# The time is checked after so many steps of SQLite's.
+_COVERAGE_SECONDS = 60.0
+_COVERAGE_STEPS = 10_000
+_COVERAGE_VALUE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,17 +145,32 @@ def _with_host_paths(data: bytes, paths: HostPaths) -> bytes:
 
 
 def rewrite_coverage(file: Path, paths: HostPaths) -> None:
-    """Put the host's paths into a data file of coverage, so that reports find the sources. Raises StoreError."""
+    """Put the host's paths into a data file of coverage, so that reports find the sources.
+
+    The file comes from the device, and what SQLite finds in a file it executes. Raises DeviceError for one with
+    anything but tables, which is all that coverage writes, and for one that is damaged.
+    """
     import sqlite3  # lazy: only after tests that measured coverage
 
+    deadline = time.monotonic() + _COVERAGE_SECONDS
     connection = sqlite3.connect(file)
     try:
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _COVERAGE_STEPS)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _COVERAGE_VALUE_BYTES)
+        connection.execute("PRAGMA trusted_schema = OFF")
+        for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+            virtual = isinstance(sql, str) and sql.split()[1:2] and sql.split()[1].upper() == "VIRTUAL"
+            if kind not in ("table", "index") or virtual:
+                raise sqlite3.DatabaseError(f"it has the {'virtual table' if virtual else kind} {name}")
         for number, path in connection.execute("SELECT id, path FROM file").fetchall():
-            if found := paths.find(path):
+            if isinstance(path, str) and (found := paths.find(path)):
                 connection.execute("UPDATE file SET path = ? WHERE id = ?", (str(found), number))
         connection.commit()
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot put this computer's paths into {file}: {error}") from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise DeviceError(
+            f"the coverage data from the device cannot be used: {error}",
+            hint="does a program in the camera write into COVERAGE_FILE that is not coverage?",
+        ) from error
     finally:
         connection.close()
 

@@ -219,9 +219,12 @@ class _Loop:
 def explain_busy(error: AgentError) -> AgentError:
     """Return *error* with the time when the other session began, if the agent reports it."""
     since = (error.owner or {}).get("since")
-    if not isinstance(since, int | float):
+    if since is None:
         return error
-    text = time.strftime("%H:%M on %d %B", time.localtime(since))
+    try:
+        text = time.strftime("%H:%M on %d %B", time.localtime(since))
+    except (OverflowError, ValueError, OSError):  # no calendar has that year
+        return error
     return AgentError(f"{error}, since {text}", kind=error.kind, hint=error.hint, owner=error.owner)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from incamera.device.facts import DeviceLibrary
+from incamera.device.facts import DeviceLibrary, parse_facts
 from incamera.device.probe import _PROBE, parse_libraries, parse_probe, parse_sections
 from incamera.errors import DeviceError
 
@@ -100,6 +103,59 @@ def test_library_of_the_first_folder_counts_and_links_are_followed() -> None:
 def test_other_answers_are_an_error() -> None:
     with pytest.raises(DeviceError):
         parse_probe(parse_sections("Welcome to the switch\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "odd"),
+    [
+        ("MemTotal:         497912 kB", "MemTotal: x"),
+        ("MemTotal:         497912 kB", "MemTotal:"),
+        ("MemTotal:         497912 kB", "MemTotal: -1 kB"),
+        ("MemAvailable:     401000 kB", f"MemAvailable: {'9' * 5000} kB"),
+        ("MemAvailable:     401000 kB", "MemAvailable: ²³ kB"),
+        ("/tmp 900000 /tmp", "/tmp"),
+        ("/tmp 900000 /tmp", "tmp 900000 /tmp"),
+        ("/tmp 900000 /tmp", f"/tmp {'9' * 100} /tmp"),
+        ("/tmp 900000 /tmp", "/tmp -900000 /tmp"),
+        ("/tmp 900000 /tmp", "/tmp nan /tmp"),
+        ("/tmp /tmp/incamera/doorbell/current", "/tmp current"),
+        ("/tmp exec", "/tmp"),
+        ("armv7l", "armv7l\nmips"),
+        ("armv7l", "a" * 100_000),
+        ("/lib/ld-linux-armhf.so.3", "ld-linux-armhf.so.3"),
+        ("= /lib", "= lib"),
+    ],
+)
+def test_odd_value_is_a_device_error(line: str, odd: str) -> None:
+    assert f"{line}\n" in TOLD
+    with pytest.raises(DeviceError, match="probe"):
+        parse_probe(parse_sections(TOLD.replace(f"{line}\n", f"{odd}\n", 1)))
+
+
+def test_unknown_tools_and_odd_libraries_are_left_out() -> None:
+    told = TOLD.replace("== trials", "gdbserver\n\x1b[2J\n== trials").replace(" 70000 ", f" {'9' * 5000} ")
+    facts = parse_probe(parse_sections(told))
+    assert facts.tools == ("tar", "gdbserver")
+    assert "libz.so.1.2.11" not in [library.soname for library in facts.libraries]
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.data())
+def test_facts_or_a_device_error_come_of_any_changed_answer(data: st.DataObject) -> None:
+    told = bytearray(TOLD.encode())
+    for _ in range(data.draw(st.integers(1, 6))):
+        first = data.draw(st.integers(0, len(told)))
+        last = data.draw(st.integers(first, min(len(told), first + 30)))
+        told[first:last] = data.draw(
+            st.binary(max_size=10) | st.sampled_from([b"\n", b" ", b"== machine\n", b"-", b"/"])
+        )
+    try:
+        facts = parse_probe(parse_sections(told.decode("utf-8", "replace")))
+    except DeviceError:
+        return
+    again = parse_facts(json.loads(json.dumps(facts.to_json())))
+    assert again == facts
+    assert 0 <= facts.memory < 1 << 64
 
 
 @pytest.mark.starts_processes

@@ -67,6 +67,13 @@ def test_answer_becomes_a_value() -> None:
         b'{"kind": "listed", "roots": [{"name": "a"}], "images": []}',
         b"[" * 100_000,
         b"\xff",
+        b'{"kind": "ready", "kind": "ready"}',
+        b'{"kind": "measured", "write": NaN, "read": null}',
+        b'{"kind": "measured", "write": 1e3, "read": null}',
+        b'{"kind": "measured", "write": ' + b"9" * 5000 + b', "read": null}',
+        b'{"kind": "activated", "root": "/tmp/\\u0000"}',
+        b'{"kind": "activated", "root": "/tmp/\\ud800"}',
+        '{"kind": "ready"}'.encode("utf-16"),
     ],
 )
 def test_anything_else_is_refused(line: bytes) -> None:

@@ -125,3 +125,8 @@ def test_speedscope_file_has_a_profile_for_each_thread() -> None:
         "weights": [0.05, 0.05],
     }
     assert (second["name"], second["samples"]) == ("pump", [[1]])
+
+
+def test_stack_deeper_than_our_own_can_be_is_drawn() -> None:
+    deep = tuple(Frame(f"f{number}", "a.py", 1) for number in range(5000))
+    assert draw_flame({deep: 3}, "title").count(b"<g ") == 5001

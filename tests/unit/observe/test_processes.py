@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from incamera.observe.processes import describe_sample, python_words
 from incamera.runtime.launcher import protocol
@@ -87,3 +89,20 @@ def test_only_our_loader_is_left_out() -> None:
     words = ["/lib/ld-linux-armhf.so.3", "--list", "/bin/true"]
     assert python_words(words) == (words, None)
     assert python_words([]) == ([], None)
+
+
+words = st.sampled_from(
+    ["/lib/ld-linux.so.3", "--argv0", "python3", "-m", "incamera_agent", "--app", "", "/tmp/incamera-run-1"]
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(
+    st.lists(st.tuples(st.lists(words | st.text(max_size=3), max_size=6), st.integers(0, (1 << 64) - 1)), max_size=4)
+)
+def test_any_process_that_a_device_lists_can_be_shown(listed: list[tuple[list[str], int]]) -> None:
+    """Whoever is logged in to the camera chooses the words of a process."""
+    processes = tuple(process(pid, *arguments, began=pid, ticks=pid) for arguments, pid in listed)
+    sample = describe_sample(replace(ANSWER, processes=processes))
+    assert len(sample.usage_since(sample)) <= len(listed)
+    assert all(isinstance(each.command, str) for each in sample.processes)

@@ -1,5 +1,8 @@
 """Import times, out of what Python prints."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
 from incamera.observe.startup import Startup, StartupFilter
@@ -61,3 +64,37 @@ def test_beginning_of_a_line_is_shown_when_it_is_none_of_ours() -> None:
     assert startup_filter.feed(b"imp") == b""
     assert startup_filter.has_pending
     assert startup_filter.finish() == b"imp"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"incamera-startup: ready 1.2.3",
+        b"incamera-startup: ready " + b"9" * 5000,
+        b"import time: " + b"9" * 5000 + b" | 1 | json",
+        b"import time: 1 | 1 | " + b" " * 5000 + b"json",
+    ],
+)
+def test_odd_lines_of_an_app_are_no_times(line: bytes) -> None:
+    startup = Startup(opened=0.0)
+    startup_filter = StartupFilter(startup, Through(), is_output=True)
+    startup_filter.feed(line + b"\n")
+    startup.finish()
+    assert startup.age is None
+
+
+def test_line_without_an_end_is_not_kept() -> None:
+    startup_filter = StartupFilter(Startup(opened=0.0), Through(), is_output=True)
+    shown = [startup_filter.feed(piece) for piece in (b"import time:", *[b"x" * 1000] * 100)]
+    assert len(b"".join(shown)) > 90_000
+    assert len(startup_filter._pending) < 10_000
+
+
+def test_imports_without_number_and_depth_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.observe.startup._MOST_ROWS", 3000)
+    startup = Startup(opened=0.0)
+    for depth in (*range(2000, 0, -1), *[0] * 4000):
+        startup.take(b"import time: 1 | 1 | " + b"  " * depth + b"x")
+    startup.finish()
+    assert len(startup.imports) <= 3000
+    json.dumps([asdict(item) for item in startup.imports])

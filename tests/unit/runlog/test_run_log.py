@@ -116,3 +116,47 @@ def test_binary_output_is_left_out_with_one_remark(tmp_path: Path) -> None:
 def test_other_users_cannot_read_the_logs(tmp_path: Path) -> None:
     begin_run(tmp_path / "logs").close(0)
     assert (tmp_path / "logs").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        {"number": "1"},
+        {"began": "yesterday"},
+        {"began": 1e300},
+        {"ended": []},
+        {"exit_code": "0"},
+        {"device": None},
+        {"pid": 1.5},
+        {"more": 1},
+    ],
+    ids=range(12),
+)
+def test_damaged_record_of_a_run_is_no_run(tmp_path: Path, record: bytes | dict[str, object]) -> None:
+    log = RunLog(tmp_path, command="python3 app.py", device="cam")
+    log.close(0)
+    file = tmp_path / "1" / "run.json"
+    file.write_bytes(
+        record if isinstance(record, bytes) else json.dumps({**json.loads(file.read_text()), **record}).encode()
+    )
+    assert list_runs(tmp_path) == []
+
+
+def test_damaged_lines_are_left_out(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, command="python3 app.py", device="cam")
+    odd = [
+        b"[]",
+        b'[1, "stdout"]',
+        b'["1", "stdout", "x"]',
+        b'[NaN, "stdout", "x"]',
+        b'[1, 2, "x"]',
+        b"[" * 100_000,
+        b"\xff",
+    ]
+    (tmp_path / "1" / "1.jsonl").write_bytes(b"\n".join([*odd, b'[1.5, "stdout", "sound"]', b""]))
+    log.close(0)
+    assert [line.text for line in read_lines(tmp_path, log.run)] == ["sound"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -293,6 +295,98 @@ def test_share_on_another_port_than_445_is_refused(camera: FakeCamera) -> None:
 def test_server_without_the_api_is_unsuitable(camera: FakeCamera) -> None:
     with pytest.raises(DeviceUnsuitable, match="no network-share API"):
         NetworkShareApi(AxisCgi(Http({}), f"{camera.url}/elsewhere", LOGIN)).list()
+
+
+# Answers that no camera gives
+
+
+@contextmanager
+def raw_server(
+    *pieces: bytes, forever: bytes = b"", handler: type[socketserver.BaseRequestHandler] | None = None
+) -> Iterator[str]:
+    """Yield the address of a server that answers each request with these bytes, or as *handler* does."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.recv(65536)
+                for piece in pieces:
+                    self.request.sendall(piece)
+                while forever:
+                    self.request.sendall(forever)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), handler or Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+BOMB = '<!DOCTYPE a [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<a>",
+        b"\xff",
+        b"<a>\xff</a>",
+        b"<a>\0</a>",
+        BOMB.encode(),
+        f'<?xml version="1.0" encoding="utf-16"?>{BOMB}'.encode("utf-16"),
+        b"<?xml version='1.0' encoding='nonsense'?><a",
+        b"<a>" * 100_000,
+        b"<a>" * 100_000 + b"</a>" * 100_000,
+        b'<a><job jobid=""/><TestSuccess/></a>',
+        b'<a x="1" x="2"/>',
+    ],
+    ids=range(12),
+)
+def test_odd_xml_is_a_device_error(body: bytes) -> None:
+    with raw_server(HEAD + body) as url, pytest.raises(DeviceError):
+        NetworkShareApi(AxisCgi(Http({}), url, LOGIN)).test(SHARE, "192.0.2.9")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "forever"),
+    [
+        ([HEAD], b"<a>" * 20_000),
+        ([HEAD.replace(b"200", b"500")], b"x" * 60_000),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"], b"x" * 60_000),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\nConnection: close\r\n\r\n"], b"x" * 60_000),
+        ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"], b"7530\r\n" + bytes(30_000) + b"\r\n"),
+        ([b"HTTP/1.1 200 OK\r\n"], b"X-More: " + b"y" * 1000 + b"\r\n"),
+        ([b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="r", nonce="n"\r\n\r\n'], b"x" * 60_000),
+        ([], b"x" * 60_000),
+    ],
+    ids=range(8),
+)
+def test_endless_answer_is_a_device_error_and_is_not_kept(pieces: list[bytes], forever: bytes) -> None:
+    with raw_server(*pieces, forever=forever) as url, pytest.raises(DeviceError):
+        NetworkShareApi(AxisCgi(Http({}), url, LOGIN)).list()
+
+
+def test_answer_that_comes_byte_by_byte_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.http._CALL_SECONDS", 0.2)
+
+    stopped = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(HEAD)
+            while not stopped.wait(0.02):
+                self.request.sendall(b"x")
+
+    with raw_server(handler=Handler) as url:
+        try:
+            with pytest.raises(DeviceUnreachable, match="did not answer within"):
+                NetworkShareApi(AxisCgi(Http({}), url, LOGIN)).list()
+        finally:
+            stopped.set()
 
 
 # The command

@@ -66,3 +66,45 @@ def test_full_disk_is_told_from_other_failures() -> None:
         device.programs["sh"] = answering(stderr=b"/tmp: Permission denied\n", exit_code=1)
         with pytest.raises(DeviceError, match="cannot write /tmp/a on cam: /tmp: Permission denied"):
             session.call(shell_files.put_file(device, "/tmp/a", b"a", executable=False))
+
+
+def special(kind: bytes, name: str = "./lib/a", **fields: object) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    for field, value in fields.items():
+        setattr(member, field, value)
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+SPARSE_44_GB = bytearray(special(tarfile.GNUTYPE_SPARSE))
+SPARSE_44_GB[483:495] = b"517777777777"  # the real size
+SPARSE_44_GB[148:156] = b"%06o\0 " % (sum(SPARSE_44_GB[:148]) + sum(SPARSE_44_GB[156:512]) + 8 * ord(" "))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bytes(SPARSE_44_GB) + bytes(1024),
+        special(tarfile.REGTYPE, size=40_000_000_000) + bytes(1024),
+        special(tarfile.XHDTYPE, size=40_000_000_000) + bytes(1024),
+        special(tarfile.XHDTYPE, size=0) * 5000,
+        special(tarfile.GNUTYPE_LONGNAME, size=512) + b"x" * 512,
+        b"not an archive" * 100,
+    ],
+)
+def test_archive_larger_than_what_came_is_a_device_error(data: bytes) -> None:
+    device = transport("tar", data)
+    with open_fake(lambda: device) as session, pytest.raises(DeviceError, match="cannot read files of cam"):
+        session.call(shell_files.get_files(device, ["/lib/a"], limit=10_000_000))
+
+
+def test_links_and_devices_in_an_archive_are_no_files_of_their_own() -> None:
+    data = archive({"./lib/a": b"a"})[:1024]
+    data += special(tarfile.LNKTYPE, "./lib/b", linkname="./lib/a") + special(
+        tarfile.LNKTYPE, "./lib/c", linkname="./x"
+    )
+    data += special(tarfile.SYMTYPE, "./lib/d", linkname="./d") + special(tarfile.CHRTYPE, "./lib/e") + bytes(1024)
+    device = transport("tar", data)
+    with open_fake(lambda: device) as session:
+        paths = [f"/lib/{name}" for name in "abcde"]
+        assert session.call(shell_files.get_files(device, paths, limit=100)) == {"/lib/a": b"a", "/lib/b": b"a"}

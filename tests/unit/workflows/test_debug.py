@@ -49,3 +49,11 @@ def test_port_that_a_program_uses_is_not_chosen(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(debug, "_PORTS", (0x5BA0, 0x5BA0 + 64))
     with open_fake(lambda: Camera(HEAD + LISTENS + CONNECTED)) as session:
         assert debug._find_free_port(session) not in (0x5BA0, 0x5BA1)
+
+
+def test_odd_lines_of_the_table_of_sockets_are_left_out() -> None:
+    odd = "\n".join(
+        ["", "x", "0: 7F:XYZ 0:0 0A ", "0: :: : 0A ", f"0: 0:{'F' * 50} 0:0 0A ", "0: 0100007F:FFFFF 0:0 0A "]
+    )
+    found = debug.parse_sockets((HEAD + CONNECTED + LISTENS).decode() + odd)
+    assert found == [debug.TcpSocket(0x5BA1, False), debug.TcpSocket(0x5BA0, True)]

@@ -11,7 +11,7 @@ import pytest
 from packaging.pylock import is_valid_pylock_path
 
 from incamera.device.tracebacks import HostPaths
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, DeviceError
 from incamera.observe.startup import Import, Startup
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.lockfile import lock_path
@@ -107,6 +107,54 @@ def test_coverage_data_gets_the_paths_of_this_computer(tmp_path: Path) -> None:
     connection = sqlite3.connect(data)
     assert connection.execute("SELECT path FROM file").fetchall() == [(f"{tmp_path}/app.py",), ("/r/app/made.py",)]
     connection.close()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        # A view without an end.
+        [
+            "CREATE VIEW file AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)"
+            " SELECT id, 'a' path FROM n"
+        ],
+        ["CREATE TABLE file (id, path)", "CREATE VIEW more AS SELECT 1"],
+        [
+            "CREATE TABLE file (id, path)",
+            "INSERT INTO file VALUES (1, '/r/app/app.py')",
+            "CREATE TRIGGER t AFTER UPDATE ON file BEGIN DELETE FROM file; END",
+        ],
+        ["CREATE VIRTUAL TABLE file USING fts5(id, path)"],
+        ["CREATE TABLE other (id, path)"],
+        ["CREATE TABLE file (path)"],
+    ],
+)
+def test_coverage_file_with_more_than_tables_is_a_device_error(tmp_path: Path, statements: list[str]) -> None:
+    (tmp_path / "app.py").touch()
+    data = tmp_path / ".coverage"
+    connection = sqlite3.connect(data)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    with pytest.raises(DeviceError, match="coverage data"):
+        rewrite_coverage(data, HostPaths(folders=("/r/app",), sources=(tmp_path,)))
+
+
+def test_coverage_file_with_odd_paths_is_taken_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    data = tmp_path / ".coverage"
+    connection = sqlite3.connect(data)
+    connection.execute("CREATE TABLE file (id, path)")
+    connection.executemany(
+        "INSERT INTO file VALUES (?, ?)", [(1, None), ("x", 7), (2, b"/r/app/\xff"), (3, "/r/app/..")]
+    )
+    connection.commit()
+    connection.close()
+    paths = HostPaths(folders=("/r/app",), sources=(tmp_path,))
+    rewrite_coverage(data, paths)
+    for damaged in (b"not a database", data.read_bytes()[:1000], data.read_bytes().replace(b"SQLite", b"SQLate")):
+        data.write_bytes(damaged)
+        with pytest.raises(DeviceError, match="coverage data"):
+            rewrite_coverage(data, paths)
 
 
 def test_junit_results_get_the_paths_of_this_computer(tmp_path: Path) -> None:

@@ -149,7 +149,12 @@ class AgentFolder:
 
 def public_owner(owner: Dict[str, Any]) -> Dict[str, Any]:
     """Return what other hosts are told of *owner*: `user`, `command` and `since`, in seconds since 1970."""
-    return {name: owner.get(name) for name in ("user", "command", "since")}
+    user, command, since = (owner.get(name) for name in ("user", "command", "since"))
+    return {
+        "user": user if isinstance(user, str) else None,
+        "command": command if isinstance(command, str) else None,
+        "since": since if type(since) is int and since >= 0 else None,
+    }
 
 
 def _ask_to_leave(path: str, user: str, command: str, deadline: float) -> bool:

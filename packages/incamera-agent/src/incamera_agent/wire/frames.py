@@ -103,14 +103,22 @@ class Decoder:
             yield Frame(_parse(text), payload)
 
 
+def load_json(text: bytes) -> Any:
+    """Return the value of *text*, which somebody else wrote. Raises ValueError, also where Python takes more than JSON.
+
+    So it is UTF-8, no key comes twice, and no number is NaN or infinite.
+    """
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def _parse(text: bytes) -> Message:
     try:
-        # Decoded here, because json.loads takes UTF-16 and UTF-32, too.
-        message = json.loads(text.decode("utf-8"), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+        message = load_json(text)
     except ValueError as error:
         raise MessageError(f"a frame without JSON: {error}") from None
-    except RecursionError:
-        raise MessageError("a frame whose JSON is nested too deep") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise MessageError("a frame without a type")
     return message
