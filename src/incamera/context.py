@@ -51,12 +51,19 @@ class Context:
     store: Store
     reporter: Reporter
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _warned: set[str] = field(default_factory=set, init=False, compare=False, repr=False)
 
     @classmethod
     def open(cls, reporter: Reporter, environment: Mapping[str, str] | None = None) -> Context:
         """Return a context with the store that *environment* names. Raises StoreError when it cannot be used."""
         environment = os.environ if environment is None else environment
         return cls(Store(find_store_path(environment)), reporter, environment)
+
+    def warn_once(self, text: str) -> None:
+        """Show the warning *text*, unless it was shown before."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.reporter.warn(text)
 
     @cached_property
     def http(self) -> Http:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.build.isolation import check_isolation
 from incamera.build.keys import project_wheel_key
 from incamera.build.toolchain import ensure_toolchain
 from incamera.runtime import bundle as bundles
@@ -53,6 +54,7 @@ def ensure_project_wheel(context: Context, project: Project, target: Target, app
             )
 
             def build(tree: Path) -> None:
+                check_isolation(context, project.build_isolation)
                 build_wheel(wheel_build, toolchain, tree)
 
             found, step.cached = context.store.ensure_tree("wheels", key, build, most=_MOST)

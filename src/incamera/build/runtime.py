@@ -71,6 +71,7 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
                 file=item.file,
                 recipe=recipes.find(item.name),
                 compiler=project.compiler,
+                isolation=project.build_isolation,
             )
             built = ensure_built_wheel(context, sdist)
             wheels[built.name] = built

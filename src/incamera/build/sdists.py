@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.emulation import ensure_emulated_root, warn_of_emulation
+from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
 from incamera.build.toolchain import ensure_toolchain
 from incamera.elf import read_elf
@@ -62,6 +63,7 @@ class SdistBuild:
     """The sdist *file* of the distribution *name*, and how its wheel is built.
 
     `source`: "sdist" for a cross-built wheel, "emulated" for one built under emulation. `compiler`: "gcc" or "zig".
+    `isolation`: the project's setting.
     """
 
     target: Target
@@ -70,6 +72,7 @@ class SdistBuild:
     file: LockedFile
     recipe: Recipe
     compiler: str
+    isolation: str
 
     @property
     def key(self) -> str:
@@ -93,6 +96,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
     archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
 
     def build(tree: Path) -> None:
+        check_isolation(context, sdist.isolation)
         why = sdist.recipe.why
         context.reporter.info(f"building {sdist.name} from its sdist" + (f": {why}" if why else ""))
         with context.store.temporary() as folder:

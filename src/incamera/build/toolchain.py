@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.targets.host import require_host
 from incamera.toolchain.alternatives import link_alternatives
-from incamera.toolchain.build_folder import Toolchain, bytecode_cache
+from incamera.toolchain.build_folder import Toolchain, bytecode_cache, fill_bytecode_cache
 from incamera.toolchain.compiler import Gcc, Zig
 from incamera.toolchain.emulator import Emulator, plan_emulator, select_for_emulator
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
@@ -42,7 +42,7 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: 
             chosen: Gcc | Zig = Gcc(HostTree(ensure("gcc", plan.compiler_tree), host))
         else:
             tree, _ = ensure_zig(context.store, context.http, host, environment=context.environment)
-            chosen = Zig(tree, zig_cache(context.store))
+            chosen = _ready_zig(context, Zig(tree, zig_cache(context.store)), target)
         sysroot = ensure_deb_tree(
             context,
             "cross-sysroot",
@@ -51,6 +51,8 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: 
             select=select_for_sysroot,
             finish=lambda tree: link_alternatives(tree, target),
         )
+        cache = bytecode_cache(context.store.root, interpreter)
+        fill_bytecode_cache(cache, interpreter, interpreter.tree.root)
         step.cached = before.unchanged()
         step.note(f"{compiler} for {target}" + (f", {len(dev)} -dev packages" if dev else ""))
     return Toolchain(
@@ -58,9 +60,20 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: 
         interpreter=interpreter,
         compiler=chosen,
         sysroot=sysroot,
-        bytecode_cache=bytecode_cache(context.store.root, interpreter),
+        bytecode_cache=cache,
         ensure_emulator=partial(ensure_emulator, context, target),
     )
+
+
+def _ready_zig(context: Context, zig: Zig, target: Target) -> Zig:
+    """Return *zig* with its runtimes for *target* in the cache. Builds cannot put them there: they get a copy of it."""
+    ready = zig.cache / f"incamera-{zig.tree.name[:16]}-{target}"
+    if not ready.exists():
+        with context.store.lock("zig"), context.store.temporary() as folder:
+            if not ready.exists():
+                zig.fill_cache(target, folder)
+                ready.touch()
+    return zig
 
 
 def ensure_emulator(context: Context, target: Target) -> Emulator:

@@ -90,6 +90,7 @@ class BuiltApp:
             self._build()
 
     def _build(self) -> dict[str, AppFile]:
+        from incamera.build.isolation import check_isolation
         from incamera.build.toolchain import ensure_toolchain  # lazy: only an app with a build system is built
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
@@ -97,6 +98,7 @@ class BuiltApp:
         from incamera.wheels.install import install_wheel
 
         context, project = self._context, self._project
+        check_isolation(context, project.build_isolation)
         toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
         # Until all is read: what is prepared and what a change asks for may be built at once.
         with context.store.lock(f"edited-{self._name}"), context.reporter.step("build") as step:

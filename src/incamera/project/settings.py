@@ -29,6 +29,8 @@ AppName = NewType("AppName", str)
 
 DEFAULT_TARGETS = ("armv7hf",)
 COMPILERS = ("gcc", "zig")
+# Where builds cannot be isolated: warn, or refuse.
+ISOLATION = ("auto", "require")
 # The sources of a package, in the order in which they are tried.
 SOURCES = ("wheel", "deb", "sdist", "emulated")
 
@@ -42,7 +44,7 @@ _MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
-    *("extras", "groups", "constraints", "sources", "recipes", "to", "test"),
+    *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
@@ -74,8 +76,8 @@ class Project:
     user wants. *recipes* is the folder with the project's own recipes. *to* is the kind of place for bundles on a
     device. *keep* are patterns of files that are not trimmed. *preload* are the modules that the fork server of `run
     --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
-    *test_groups* are the dependency groups of the tests; None means `test`, if there is one. A project with a *variant*
-    ("test") has a lockfile of its own.
+    *build_isolation* is one of `ISOLATION`. *test_groups* are the dependency groups of the tests; None means `test`, if
+    there is one. A project with a *variant* ("test") has a lockfile of its own.
     """
 
     folder: Path
@@ -97,6 +99,7 @@ class Project:
     requires_python: SpecifierSet = field(default_factory=SpecifierSet)
     preload: tuple[str, ...] | None = None
     memory_limit: int | None = None
+    build_isolation: str = ISOLATION[0]
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
 
@@ -211,6 +214,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         memory_limit=_parse_size(
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
+        build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
     )
 
 
@@ -271,6 +275,13 @@ def _parse_place(text: str | None) -> Kind | None:
         hint = did_you_mean(text, PLACES) or "choose one of: " + ", ".join(PLACES)
         raise ConfigError(f'tool.incamera.to: unknown place "{text}"', hint=hint)
     return Kind(text) if text is not None else None
+
+
+def _parse_isolation(text: str | None) -> str:
+    if text is not None and text not in ISOLATION:
+        hint = did_you_mean(text, ISOLATION) or "choose one of: " + ", ".join(ISOLATION)
+        raise ConfigError(f'tool.incamera.build-isolation: unknown value "{text}"', hint=hint)
+    return text or ISOLATION[0]
 
 
 def _parse_debs(names: tuple[str, ...]) -> tuple[str, ...]:

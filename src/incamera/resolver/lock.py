@@ -56,7 +56,7 @@ def resolve_lock(
         debs,
         indexes,
         recipes,
-        read_metadata=lambda file, recipe: require_metadata(context, target, indexes, file, recipe),
+        read_metadata=lambda file, recipe: require_metadata(context, project, target, indexes, file, recipe),
         sources=project.sources,
         preferred=preferred,
     )

@@ -16,6 +16,7 @@ from incamera.wheels.remote import read_wheel_metadata
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.project.recipes import Recipe
+    from incamera.project.settings import Project
     from incamera.targets.target import Target
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.metadata import Metadata
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def require_metadata(
-    context: Context, target: Target, indexes: PackageIndexes, file: IndexFile, recipe: Recipe
+    context: Context, project: Project, target: Target, indexes: PackageIndexes, file: IndexFile, recipe: Recipe
 ) -> Metadata:
-    """Return the metadata of *file*, a wheel or an sdist.
+    """Return the metadata of *file*, a wheel or an sdist, for a lock of *project*.
 
     Raises BuildError when they are malformed or the sdist cannot be built, FetchError when they cannot be fetched.
     """
@@ -37,7 +38,9 @@ def require_metadata(
     for other in indexes.find(file.project, version=file.version):
         if other.kind == "wheel":
             return fetch_wheel_metadata(other, context.http, context.store)
-    return fetch_sdist_metadata(file, context.http, context.store) or _built_metadata(context, target, file, recipe)
+    return fetch_sdist_metadata(file, context.http, context.store) or _built_metadata(
+        context, project, target, file, recipe
+    )
 
 
 def _require_buildable(context: Context, file: IndexFile) -> None:
@@ -48,17 +51,18 @@ def _require_buildable(context: Context, file: IndexFile) -> None:
         refuse_rust(load_build_system(project).requires, package=f"{file.project} {file.version}")
 
 
-def _built_metadata(context: Context, target: Target, file: IndexFile, recipe: Recipe) -> Metadata:
+def _built_metadata(context: Context, project: Project, target: Target, file: IndexFile, recipe: Recipe) -> Metadata:
     """Return the metadata of the wheel built from the sdist *file*; the wheel is kept in the store."""
     wheel = ensure_built_wheel(
         context,
         SdistBuild(
             target=target,
             name=file.project,
-            source="emulated" if recipe.sdist.builder == "emulated" else "sdist",
+            source=project.sources.get(file.project) or ("emulated" if recipe.sdist.builder == "emulated" else "sdist"),
             file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size),
             recipe=recipe,
-            compiler="gcc",
+            compiler=project.compiler,
+            isolation=project.build_isolation,
         ),
     )
     return parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)

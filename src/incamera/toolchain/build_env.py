@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from incamera import proc
 from incamera.errors import BuildError, ConfigError, ToolFailed
-from incamera.toolchain.build_folder import bytecode_cache
+from incamera.toolchain.build_folder import bytecode_cache, fill_bytecode_cache
 from incamera.toolchain.cmake import complete_modules
 from incamera.toolchain.numpy_headers import generalise_headers
 
@@ -66,13 +66,16 @@ def ensure_build_requirements(
     """
     wanted = normalise_requirements(requirements)
     key = hashlib.sha256(repr((3, wanted, interpreter.python, interpreter.tree.host.machine)).encode()).hexdigest()
-    return store.ensure_tree(
+    tree, cached = store.ensure_tree(
         KIND,
         key,
         lambda tree: _install(
             store, interpreter, wanted, tree, os.environ if environment is None else environment, hint
         ),
     )
+    if wanted:
+        fill_bytecode_cache(bytecode_cache(store.root, interpreter), interpreter, tree)
+    return tree, cached
 
 
 def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:

@@ -50,12 +50,14 @@ class BuildFolder:
     """A folder that `prepare` has prepared.
 
     `python`: the Python of the build. `environment`: all environment variables of the build's processes.
+    `reads`: the folders outside that the build needs.
     """
 
     root: Path
     python: Path
     environment: Mapping[str, str]
     cross_file: Path
+    reads: tuple[Path, ...] = ()
 
     @property
     def project(self) -> Path:
@@ -95,7 +97,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
         "utf-8",
     )
     allowed = [folder, toolchain.sysroot, requirements]
-    tools = write_commands(toolchain.compiler, interpreter, target, folder, allowed=allowed, bytecode_cache=cache)
+    compiler = toolchain.compiler.for_build(folder)
+    tools = write_commands(compiler, interpreter, target, folder, allowed=allowed)
     archive = folder / f"linker-scripts/libpython{target.python}.a"
     # The versions of CMake that take no path of the library from the toolchain file search for it here: see cmake.py.
     (folder / "lib" / archive.name).symlink_to(archive)
@@ -118,9 +121,12 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
         "CC_FOR_BUILD": "false",
         "CXX_FOR_BUILD": "false",
         **variables,
-        **toolchain.compiler.environment(),
+        **compiler.environment(),
     }
-    return BuildFolder(folder, python, environment, cross_file)
+    reads = [toolchain.sysroot, requirements, cache, interpreter.tree.root, *compiler.folders()]
+    reads += emulator.folders() if emulator else ()
+    outside = tuple(path for path in reads if not path.is_relative_to(folder))
+    return BuildFolder(folder, python, environment, cross_file, outside)
 
 
 def build_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -193,6 +199,23 @@ def bytecode_cache(root: Path, interpreter: BuildInterpreter) -> Path:
     path = root / "caches" / f"pyc-{interpreter.python}"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def fill_bytecode_cache(cache: Path, interpreter: BuildInterpreter, tree: Path) -> None:
+    """Byte-compile the modules of *tree* once: a build, which cannot write to *cache*, would compile them each time."""
+    done = cache / f"{tree.name}.compiled"
+    if done.exists():
+        return
+    code = "import compileall, re, sys; compileall.compile_dir(sys.argv[1], quiet=2, rx=re.compile(sys.argv[2]))"
+    proc.run(
+        interpreter.argv("-I", "-c", code, str(tree), _NOT_COMPILED, bytecode_cache=cache),
+        purpose=f"compile the modules of {tree}",
+    )
+    done.touch()
+
+
+# What builds hardly ever import.
+_NOT_COMPILED = r"/(tests?|testing|idlelib|lib2to3|ensurepip|pydoc_data|tkinter)/"
 
 
 def run_python(folder: BuildFolder, *arguments: str, purpose: str) -> proc.Result:

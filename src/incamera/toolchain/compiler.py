@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera import proc
 from incamera.errors import BuildError
 from incamera.toolchain import driver
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree, write_script
@@ -29,6 +30,10 @@ class Gcc:
     """Debian's cross gcc, in a tree of unpacked packages."""
 
     tree: HostTree
+
+    def for_build(self, folder: Path) -> Gcc:
+        """Return the compiler for a build in *folder*."""
+        return self
 
     def folders(self) -> tuple[Path, ...]:
         """Return the folders that the compiler reads."""
@@ -86,9 +91,31 @@ class Zig:
     tree: Path
     cache: Path
 
+    def for_build(self, folder: Path) -> Zig:
+        """Return the compiler for a build in *folder*, with a copy of the cache: builds may not change that of all."""
+        copy = folder / "zig-cache"
+        shutil.copytree(self.cache, copy, symlinks=True)
+        return Zig(self.tree, copy)
+
     def folders(self) -> tuple[Path, ...]:
         """Return the folders that the compiler reads."""
         return (self.tree, self.cache)
+
+    def fill_cache(self, target: Target, folder: Path) -> None:
+        """Let zig build the C and C++ runtimes for *target*, which each build would build otherwise.
+
+        *folder* is an empty one. Raises ToolFailed.
+        """
+        commands = self.commands(target, folder)
+        for name, source in (("cc", "a.c"), ("c++", "a.cpp")):
+            (folder / source).write_text("int main(void) { return 0; }\n", "utf-8")
+            for kind in ("-shared", "-pie"):
+                proc.run(
+                    [*commands[name], kind, "-fPIC", "-O2", source, "-o", "a.out"],
+                    purpose=f"build zig's C runtime for {target}",
+                    env=proc.minimal_environment(**self.environment()),
+                    cwd=folder,
+                )
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that the compiler needs."""
@@ -133,7 +160,6 @@ def write_commands(
     folder: Path,
     *,
     allowed: Sequence[Path],
-    bytecode_cache: Path,
 ) -> Mapping[str, Path]:
     """Write the tools' scripts to *folder*/bin, and return the path of each.
 
@@ -158,8 +184,9 @@ def write_commands(
                 f"sys.exit(incamera_driver.main({words!r}, {may_read!r}, {log!r}, sys.argv[1:]))\n",
                 "utf-8",
             )
-            # -S -I: without site-packages and environment variables, Python starts within 10 ms.
-            arguments = interpreter.argv("-S", "-I", str(program), bytecode_cache=bytecode_cache)
+            # -S -I: without site-packages and environment variables, Python starts within 10 ms. The byte-code is
+            # kept in the build's own folder, since the build may not write to the cache of all.
+            arguments = interpreter.argv("-S", "-I", str(program), bytecode_cache=folder / "bytecode")
             write_script(path, f'exec {shlex.join(arguments)} "$@"')
         else:
             write_script(path, f'exec {shlex.join(command)} "$@"')

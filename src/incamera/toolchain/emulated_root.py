@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from incamera import proc
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet
 from incamera.toolchain.alternatives import link_alternatives
+from incamera.toolchain.isolation import Entry, make_root
 
 if TYPE_CHECKING:
     from incamera.targets.host import Host
@@ -35,8 +33,6 @@ _LEAVE_OUT = frozenset(
 # The emulator is the same for all suites. It is a static program, since the root has no libraries of this computer.
 _EMULATOR_SUITE = "bookworm"
 _EMULATORS = {Architecture.armv7hf: "qemu-arm-static", Architecture.aarch64: "qemu-aarch64-static"}
-_ENTER_ROOT = Path(__file__).with_name("data") / "enter_root.py"
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,49 +102,46 @@ class EmulatedRoot:
 
     def make(self, folder: Path) -> None:
         """Make the empty *folder* a root into which the tree can be mounted."""
-        for name in ("usr", "proc", "tmp", "dev/shm", "build", "requirements", "hooks", "call"):
+        shutil.copytree(self.tree / "etc", folder / "etc", symlinks=True)
+        make_root(folder)
+        for name in ("usr", "build", "requirements", "hooks", "call"):
             (folder / name).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
             (folder / name).symlink_to(f"usr/{name}")
-        for name in _DEVICES:
-            (folder / "dev" / name).touch()
-        shutil.copytree(self.tree / "etc", folder / "etc", symlinks=True)
-        (folder / "etc/passwd").write_text(f"builder:x:{os.getuid()}:{os.getgid()}::/build/tmp:/bin/sh\n", "utf-8")
-        (folder / "etc/hosts").write_text("127.0.0.1 localhost\n", "utf-8")
 
     def entry(
         self,
         folder: Path,
         argv: Sequence[str],
         *,
-        binds: Mapping[str, Path],
+        read_only: Mapping[str, Path],
         writable: Mapping[str, Path],
         environment: Mapping[str, str],
-        cwd: str,
+        refusals: Path | None = None,
     ) -> list[str]:
-        """Return the command line that runs *argv* in *folder*, a root that `make` has made.
+        """Return the command line that runs *argv* in the project's folder in *folder*, which `make` has made.
 
-        *binds* and *writable*: folders of this computer by their path in the root, read-only and writable ones.
+        *read_only* and *writable*: folders of this computer by their path in the root. *refusals*: the socket of an
+        isolated build (`network.py`), for which proot alone won't do.
         """
-        mounts = {"/usr": self.tree / "usr", **binds}
-        rows = [[str(path), inside, False] for inside, path in mounts.items()]
-        rows += [[str(path), inside, True] for inside, path in writable.items()]
-        rows += [[f"/dev/{name}", f"/dev/{name}", True] for name in _DEVICES]
-        spec = {
-            "root": str(folder),
-            "binds": rows,
-            "namespaces": self.namespaces,
-            "binfmt": self._binfmt(),
-            "proot": self._proot(),
-            "proot_environment": {"PROOT_TMP_DIR": str(folder / "tmp")},
-            "argv": list(argv),
-            "cwd": cwd,
+        tools = [] if self.proot is None else [self.proot.root]
+        tools += [] if self.emulator is None else [self.emulator]
+        entry = Entry(
+            root=folder,
+            cwd="/build/project",
             # The emulated processor is the oldest of that architecture's cameras, so builds detect no newer features.
-            "environment": {"QEMU_CPU": self.target.architecture.facts.zig_cpu.replace("_", "-"), **environment},
-        }
-        path = folder / "incamera.json"
-        path.write_text(json.dumps(spec, indent=1), "utf-8")
-        return [sys.executable, "-I", "-S", str(_ENTER_ROOT), str(path)]
+            environment={"QEMU_CPU": self.target.architecture.facts.zig_cpu.replace("_", "-"), **environment},
+            read_only={"/usr": self.tree / "usr", **{str(path): path for path in tools}, **read_only},
+            writable=writable,
+            refusals=refusals,
+            more={
+                "namespaces": self.namespaces,
+                "strict": refusals is not None,
+                "binfmt": self._binfmt(),
+                "proot": self._proot(),
+            },
+        )
+        return entry.command(argv)
 
     def _proot(self) -> list[str] | None:
         if self.proot is None:

@@ -23,7 +23,6 @@ from incamera.toolchain.wheel_check import check_wheel
 
 if TYPE_CHECKING:
     from incamera.toolchain.emulated_root import EmulatedRoot
-    from incamera.toolchain.options import BuildOptions
 
 # Folders in the root. They are the same for each build, so that paths in its results are, too.
 _BUILD, _REQUIREMENTS, _HOOKS, _CALL = "/build", "/requirements", "/hooks", "/call"
@@ -68,7 +67,7 @@ def build_wheel_emulated(
         )
 
     with build.store.temporary() as scratch:
-        builder = _Builder(system, root, scratch, options)
+        builder = _Builder(system, root, scratch, build)
         copy_project(build.project, builder.project)
         try:
             builder.install(requirements())
@@ -86,14 +85,19 @@ def build_wheel_emulated(
 class _Builder:
     """Calls the hooks of one back end, each in its own process, in a root that is made for one build."""
 
-    def __init__(self, system: BuildSystem, root: EmulatedRoot, scratch: Path, options: BuildOptions) -> None:
+    def __init__(self, system: BuildSystem, root: EmulatedRoot, scratch: Path, build: WheelBuild) -> None:
         self._system = system
         self._root = root
         self._root_folder = scratch / "root"
-        self._options = options
+        # For tests of proot without namespaces.
+        self._socket_folder = scratch if build.isolated and root.namespaces else None
+        self._options = build.options
         self._requirements = Path()
         self._logs: list[Path] = []
         self.folder = scratch / "build"
+        self._private = {"/tmp": scratch / "tmp", "/dev/shm": scratch / "shm"}
+        for path in self._private.values():
+            path.mkdir()
         for name in ("tmp", "wheels", "logs"):
             (self.folder / name).mkdir(parents=True)
         self._root_folder.mkdir()
@@ -173,19 +177,20 @@ class _Builder:
         log = self.folder / f"logs/{len(self._logs)}"
         self._logs.append(log)
         _, script, _, folder = command  # python, the hooks' script, the hook, a folder for arguments and result
-        with refusing_downloads() as refusals:
+        with refusing_downloads(self._socket_folder) as refusals:
             environment = {**self._environment(), **refusals.environment}
             # In the variables of the hooks' script, paths of this computer become paths in the root.
             environment |= {key: value.replace(str(self.folder), _BUILD) for key, value in more.items()}
             entry = self._root.entry(
                 self._root_folder,
                 [_PYTHON, f"{_HOOKS}/{Path(script).name}", hook, _CALL],
-                binds={_REQUIREMENTS: self._requirements, _HOOKS: Path(script).parent},
-                writable={_BUILD: self.folder, _CALL: Path(folder)},
+                read_only={_REQUIREMENTS: self._requirements, _HOOKS: Path(script).parent},
+                writable={_BUILD: self.folder, _CALL: Path(folder), **self._private},
                 environment=environment,
-                cwd=f"{_BUILD}/project",
+                refusals=refusals.socket,
             )
-            proc.run(entry, purpose=f"build {self._root.target} wheel, emulated ({hook})", cwd=self.folder, log=log)
+            purpose = f"build {self._root.target} wheel, emulated ({hook})"
+            proc.run(entry, purpose=purpose, env={}, cwd=self.folder, log=log)
 
     def read_log(self) -> bytes:
         """Return everything that the hooks have printed."""

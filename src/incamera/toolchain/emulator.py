@@ -35,6 +35,10 @@ class Emulator:
     tree: HostTree
     libraries: Path
 
+    def folders(self) -> tuple[Path, ...]:
+        """Return the folders that it reads."""
+        return self.tree.root, self.libraries
+
     def write_wrapper(self, path: Path, target: Target, sysroot: Path) -> Path:
         """Write the script *path*, which runs a program of *target* with the libraries of *sysroot*. Returns *path*."""
         facts = target.architecture.facts

@@ -17,6 +17,7 @@ from incamera.toolchain.build_system import BuildSystem, load_build_system, requ
 from incamera.toolchain.copying import copy_project, update_copy
 from incamera.toolchain.explain import explain_output
 from incamera.toolchain.hooks import call_hook
+from incamera.toolchain.isolation import Entry, make_root, system_folders
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import Setting, with_build_folder
@@ -50,18 +51,21 @@ def build_wheel(
     wheel is for another machine than the target.
     """
     system = load_build_system(build.project)
-    with nullcontext(keep) if keep else build.store.temporary() as scratch, refusing_downloads() as refusals:
+    with (
+        nullcontext(keep) if keep else build.store.temporary() as scratch,
+        refusing_downloads(scratch if build.isolated else None) as refusals,
+    ):
         if keep:
             update_copy(build.project, scratch / "build/project", record=scratch / "copied.json")
         else:
             copy_project(build.project, scratch / "build/project")
+        wheels = scratch / "wheels"
+        wheels.mkdir(exist_ok=True)
         builder = _Builder(build, system, toolchain, scratch, refusals, keep_objects=keep is not None)
         try:
             folder = builder.prepare()
             if more := builder.call("get_requires_for_build_wheel", folder):
                 folder = builder.prepare(more)
-            wheels = scratch / "wheels"
-            wheels.mkdir(exist_ok=True)
             name = builder.call("build_wheel", folder, str(wheels))
         finally:
             if build.log is not None:
@@ -149,11 +153,15 @@ class _Builder:
         def run(command: Sequence[str], cwd: str | None, more: Mapping[str, str] | None) -> None:
             log = self._scratch / f"log-{len(self._logs)}"
             self._logs.append(log)
+            where = folder.project if cwd is None else Path(cwd)
+            environment = {**folder.environment, **self._refusals.environment, **own, **(more or {})}
+            if self._build.isolated:
+                command, where, environment = self._isolate(command, where, environment, folder), self._scratch, {}
             proc.run(
                 command,
                 purpose=f"build {self._toolchain.target} wheel ({hook})",
-                env={**folder.environment, **self._refusals.environment, **own, **(more or {})},
-                cwd=folder.project if cwd is None else Path(cwd),
+                env=environment,
+                cwd=where,
                 log=log,
                 hint=self._build.hint,
             )
@@ -170,6 +178,30 @@ class _Builder:
             )
         except ToolFailed as failure:
             raise self._explain(failure, folder) from failure
+
+    def _isolate(
+        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], folder: BuildFolder
+    ) -> list[str]:
+        """Return the command line that runs *command*, of the hooks' runner, where it can write to *folder* only.
+
+        All folders have the same path in there, since scripts and compilers have been told these.
+        """
+        python, script, hook, call = command  # the last: a folder for arguments and result
+        copied = Path(shutil.copy(script, folder.root))  # the original may be in the user's home
+        root = self._scratch / "root"
+        make_root(root)
+        private = {"/tmp": self._scratch / "tmp", "/dev/shm": self._scratch / "shm"}
+        for path in private.values():
+            path.mkdir(exist_ok=True)
+        entry = Entry(
+            root=root,
+            cwd=str(cwd),
+            environment=environment,
+            read_only={**system_folders(root), **{str(path): path for path in folder.reads}},
+            writable={**private, **{str(path): path for path in (folder.root, self._scratch / "wheels", Path(call))}},
+            refusals=self._refusals.socket,
+        )
+        return entry.command([python, str(copied), hook, call])
 
     def read_log(self) -> bytes:
         """Return everything that the hooks have printed."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
+from incamera.toolchain.isolation import find_isolation_fault
 from incamera.toolchain.options import BuildOptions
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class WheelBuild:
     `environment`: the user's environment variables, from which pip's settings are read; None: those of this process.
     `log`: a file that gets everything the build prints.
     `hint`: what a user can do instead when the build fails.
+    `isolated`: whether the build runs in a private root folder; by default where this computer allows it.
     `warn`: called with a text for each option that is left out, and each download that is refused.
     """
 
@@ -33,6 +35,7 @@ class WheelBuild:
     environment: Mapping[str, str] | None = None
     log: Path | None = None
     hint: str | None = None
+    isolated: bool = field(default_factory=lambda: find_isolation_fault() is None)
     warn: Callable[[str], None] = lambda _: None
 
 

@@ -89,8 +89,8 @@ FILES = {{
         "Wheel-Version: 1.0\\nGenerator: us\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
 }}
 def build_wheel(folder, settings=None, metadata=None):
-    open("{reached}", "w").close()
-    while os.path.exists("{hang}"):
+    open("reached", "w").close()
+    while os.path.exists("hang"):
         time.sleep(0.02)
     record = "{name}-1.dist-info/RECORD,,\\n"
     with zipfile.ZipFile(os.path.join(folder, "{name}-1-py3-none-any.whl"), "w") as wheel:
@@ -111,22 +111,26 @@ def test_interrupted_wheel_build_leaves_no_wheel(tmp_path: Path, incamera: Run, 
     text = (project / "pyproject.toml").read_text()
     system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     (project / "pyproject.toml").write_text(system + text)
-    hang, reached = tmp_path / "hang", tmp_path / "reached"
+    # The back end sees only its own copy of the project.
+    hang = project / "hang"
     hang.touch()
-    (project / "backend.py").write_text(BACKEND.format(name=name, hang=hang, reached=reached))
+    (project / "backend.py").write_text(BACKEND.format(name=name))
     with running("build", cwd=project, env=command_environment()) as build:
-        wait_until(lambda: reached.exists() or build.process.poll() is not None, "the back end is called", seconds=300)
-        assert reached.exists(), build.text
+
+        def reached() -> list[Path]:
+            return list(STORE.glob(f"tmp/{build.process.pid}-*/build/project/reached"))
+
+        wait_until(lambda: reached() or build.process.poll() is not None, "the back end is called", seconds=300)
+        assert reached(), build.text
         if number == signal.SIGINT:
             build.press_ctrl_c()
             assert build.finish() == 130
         else:
             build.process.kill()
             build.finish()
-            hang.unlink()  # the back end may outlive the command; its wheel must not get into the store
         wait_until(lambda: not processes_that_mention(f"{STORE}/tmp/{build.process.pid}-"), "the back end has ended")
     assert not list(STORE.glob(f"trees/wheels/*/{name}-*"))
-    hang.unlink(missing_ok=True)
+    hang.unlink()
     first = incamera("build", "--json", cwd=project)
     assert first.code == 0, first.err
     again = incamera("build", "--json", cwd=project)

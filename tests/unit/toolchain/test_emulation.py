@@ -12,7 +12,7 @@ import pytest
 
 from incamera.targets.host import Host
 from incamera.targets.target import Target
-from incamera.toolchain.data import enter_root
+from incamera.toolchain.data import enter
 from incamera.toolchain.emulated_requirements import installed_versions, missing_requirements, platform_options
 from incamera.toolchain.emulated_root import EmulatedRoot, plan_emulated_root, select_emulator
 from incamera.toolchain.emulation import estimate_seconds
@@ -39,8 +39,8 @@ def make_root(folder: Path, target: Target = ARMV7, *, emulator: bool = True) ->
 def spec_of(root: EmulatedRoot, folder: Path) -> dict[str, object]:
     folder.mkdir()
     root.make(folder)
-    argv = root.entry(folder, ["/bin/true"], binds={}, writable={"/build": folder}, environment={}, cwd="/")
-    spec: dict[str, object] = json.loads(Path(argv[-1]).read_text())
+    argv = root.entry(folder, ["/bin/true"], read_only={}, writable={"/build": folder}, environment={})
+    spec: dict[str, object] = json.loads(Path(argv[-2]).read_text())
     return spec
 
 
@@ -154,14 +154,14 @@ def test_only_system_calls_newer_than_proot_are_refused() -> None:
     # Called by its number, since the C library would replace it by an older call.
     code = (
         "import ctypes, os, platform\n"
-        "from incamera.toolchain.data import enter_root\n"
+        "from incamera.toolchain.data import enter\n"
         "libc = ctypes.CDLL(None, use_errno=True)\n"
-        "number = enter_root._STATX[platform.machine()]\n"
+        "number = enter._STATX[platform.machine()]\n"
         "def statx():\n"
         "    result = libc.syscall(number, -100, b'/', 0, 0x7ff, ctypes.create_string_buffer(256))\n"
         "    return 0 if result == 0 else ctypes.get_errno()\n"
         "print(statx())\n"
-        "enter_root._refuse_new_calls()\n"
+        "enter._refuse_new_calls()\n"
         "print(statx(), os.stat('/').st_mode > 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -174,9 +174,9 @@ def test_root_that_cannot_be_entered_is_an_error(tmp_path: Path) -> None:
     folder = tmp_path / "root"
     folder.mkdir()
     root.make(folder)
-    argv = root.entry(folder, ["/nothing"], binds={}, writable={}, environment={}, cwd="/")
-    spec = json.loads(Path(argv[-1]).read_text()) | {"proot": None}
-    Path(argv[-1]).write_text(json.dumps(spec))
+    argv = root.entry(folder, ["/nothing"], read_only={}, writable={}, environment={})
+    spec = json.loads(Path(argv[-2]).read_text()) | {"proot": None}
+    Path(argv[-2]).write_text(json.dumps(spec))
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert done.returncode == enter_root.CANNOT_START
+    assert done.returncode == enter.CANNOT_START
     assert "this system does not allow a private root folder" in done.stderr
