@@ -12,10 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.waiting import wait_until
 
+from incamera.build.isolation import check_isolation
+from incamera.context import Context
+from incamera.errors import BuildError, ConfigError
+from incamera.project.settings import parse_project
+from incamera.store import Store
 from incamera.toolchain import isolation
 from incamera.toolchain.isolation import Entry, find_isolation_fault, make_root, system_folders
 from incamera.toolchain.network import refusing_downloads
@@ -199,3 +205,36 @@ def test_command_line_shows_the_command_and_the_file_has_the_rest(tmp_path: Path
     assert "s3cret" not in " ".join(command)
     assert json.loads(Path(command[-5]).read_text())["environment"]["SECRET"] == "s3cret"
     assert Path(command[-6]) == isolation._ENTER
+
+
+def test_setting_refuses_or_warns_once_where_builds_cannot_be_isolated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incamera.build.isolation.find_isolation_fault", lambda: "unshare: Operation not permitted")
+    reporter = Warnings()
+    context = Context(Store(tmp_path / "store"), reporter)  # type: ignore[arg-type]
+    for _ in range(2):
+        check_isolation(context, "auto")
+    (warning,) = reporter.warnings
+    assert "unshare: Operation not permitted" in warning
+    with pytest.raises(BuildError, match="unshare: Operation not permitted") as caught:
+        check_isolation(context, "require")
+    assert 'build-isolation = "auto"' in (caught.value.hint or "")
+
+
+class Warnings:
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_setting_has_two_values(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    table: dict[str, Any] = {"project": {"name": "bell"}, "tool": {"incamera": {"build-isolation": "require"}}}
+    assert parse_project(table, tmp_path).build_isolation == "require"
+    table["tool"]["incamera"]["build-isolation"] = "requires"
+    with pytest.raises(ConfigError, match='unknown value "requires"') as caught:
+        parse_project(table, tmp_path)
+    assert caught.value.hint == 'did you mean "require"?'
