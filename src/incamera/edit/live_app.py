@@ -90,8 +90,8 @@ class BuiltApp:
             self._build()
 
     def _build(self) -> dict[str, AppFile]:
-        from incamera.build.isolation import check_isolation
-        from incamera.build.toolchain import ensure_toolchain  # lazy: only an app with a build system is built
+        from incamera.build.isolation import check_isolation  # lazy: only an app with a build system is built
+        from incamera.build.toolchain import ensure_toolchain
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
         from incamera.toolchain.wheel_build import WheelBuild
