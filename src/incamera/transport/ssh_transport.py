@@ -15,7 +15,7 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
 from incamera.transport.login_shell import MarkedReader, Marker, not_started
 from incamera.transport.protocols import Addresses, Script, port_taken
-from incamera.transport.session import run_bounded
+from incamera.transport.session import in_time, run_bounded
 from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # How long a login shell may take to start a program, an outage of the network included.
 _START_SECONDS = 40.0
+# How long the server may take to open a channel.
+_CHANNEL_SECONDS = 60.0
 # The server tells its programs the client's address and port, then its own.
 _ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
 
@@ -48,13 +50,14 @@ class SshTransport:
         with _translating_errors(self._device):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
-            process: asyncssh.SSHClientProcess[bytes] = await self._connection.create_process(
+            starting = self._connection.create_process(
                 self._marker.command(program, terminal=terminal is not None),
                 encoding=None,
                 request_pty=terminal is not None,
                 term_type=terminal.kind if terminal else None,
                 term_size=(terminal.columns, terminal.rows) if terminal else (),
             )
+            process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
         return SshChannel(self._device, self._connection, process, self._marker.whole, terminal)
 
     @property
@@ -88,7 +91,8 @@ class SshTransport:
         with _translating_errors(self._device):
             # Tried beforehand: later, a refused connection would just end.
             try:
-                _, writer = await self._connection.open_connection("127.0.0.1", remote_port)
+                opening = self._connection.open_connection("127.0.0.1", remote_port)
+                _, writer = await in_time(self, opening, _CHANNEL_SECONDS)
                 writer.close()
             except asyncssh.ChannelOpenError as error:
                 if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:

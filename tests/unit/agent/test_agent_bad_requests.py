@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests.waiting import wait_until
 
-from incamera_agent.server.requests import (
-    parse_grace,
-    parse_open,
-    parse_preload,
-    parse_put,
-    parse_reload,
-    parse_size,
-    parse_start,
-)
-from incamera_agent.wire.connection import RequestError
 from incamera_agent.wire.frames import HEAD_BYTES, encode
 
 from .agent_process import FOREVER, AgentProcess
@@ -210,29 +196,3 @@ def test_seventeenth_run_is_refused(agent: AgentProcess) -> None:
         agent.start(run=f"r{number}")
     agent.send("start", b"", **{**START, "run": "one more"})
     assert agent.wait_for("error")["kind"] == "start"
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=4,
-)
-FIELDS = (
-    *("run", "arguments", "environment", "terminal", "memory_limit", "folder", "grace", "imports", "from"),
-    *("offset", "mode", "sha256", "columns", "rows", "kind"),
-)
-
-
-@settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(st.sampled_from(FIELDS), json_values))
-def test_checks_of_requests_accept_or_raise_request_error(fields: dict[str, Any]) -> None:
-    message = {"type": "start", **fields}
-    checks: tuple[Callable[[dict[str, Any]], object], ...] = (
-        *(parse_start, parse_reload, parse_preload, parse_open, parse_put, parse_size),
-        lambda message: parse_grace(message, 1.0),
-    )
-    for check in checks:
-        try:
-            json.dumps(check(message), allow_nan=False)
-        except RequestError:
-            continue

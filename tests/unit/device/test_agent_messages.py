@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.unit.device.test_agent_client import Peer, answering, talk
 
-from incamera.console import Console
-from incamera.device.agent import make_error
 from incamera.device.agent_messages import check_answer, check_message
-from incamera.device.live_sync import Refused
-from incamera.edit.messages import MemoryMessages, describe_end, describe_refusal, exit_code
 from incamera.errors import AgentError
-from incamera.observe.stacks import read_threads
 from incamera_agent.wire.frames import Frame
 
 HUGE = 10**400
@@ -116,35 +108,3 @@ def test_frame_with_an_odd_id_answers_no_request(id: Any) -> None:
         assert (await agent.request("memory")).message["run"] == 7
 
     talk(peer, conversation)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=4,
-)
-
-
-@settings(derandomize=True, deadline=None, max_examples=150)
-@given(st.sampled_from(SOUND), st.data())
-def test_what_passes_the_checks_can_be_shown(message: dict[str, Any], data: st.DataObject) -> None:
-    changed = dict(message)
-    for name in data.draw(st.lists(st.sampled_from(sorted(message.keys() - {"type"}) or ["x"]), max_size=3)):
-        changed[name] = data.draw(json_values)
-    try:
-        check_message(changed)
-    except AgentError:
-        return
-    kind = changed["type"]
-    if kind == "exited":
-        assert isinstance(exit_code(changed), int)
-        assert describe_end(changed)
-    elif kind == "memory":
-        MemoryMessages(Console(messages=io.StringIO())).on_message(changed)
-    elif kind == "error":
-        assert str(make_error(Frame(changed)))
-    elif kind == "stacks":
-        read_threads(changed["threads"])
-    elif kind == "refused":
-        fields = {name: changed.get(name) for name in ("line", "column", "text")}
-        assert len(describe_refusal(Refused(path=changed["path"], message="m", **fields), {})) < 10_000

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from incamera.device.facts import DeviceLibrary, parse_facts
+from incamera.device.facts import DeviceLibrary
 from incamera.device.probe import _PROBE, parse_libraries, parse_probe, parse_sections
 from incamera.errors import DeviceError
 
@@ -137,25 +134,6 @@ def test_unknown_tools_and_odd_libraries_are_left_out() -> None:
     facts = parse_probe(parse_sections(told))
     assert facts.tools == ("tar", "gdbserver")
     assert "libz.so.1.2.11" not in [library.soname for library in facts.libraries]
-
-
-@settings(derandomize=True, deadline=None, max_examples=100)
-@given(st.data())
-def test_facts_or_a_device_error_come_of_any_changed_answer(data: st.DataObject) -> None:
-    told = bytearray(TOLD.encode())
-    for _ in range(data.draw(st.integers(1, 6))):
-        first = data.draw(st.integers(0, len(told)))
-        last = data.draw(st.integers(first, min(len(told), first + 30)))
-        told[first:last] = data.draw(
-            st.binary(max_size=10) | st.sampled_from([b"\n", b" ", b"== machine\n", b"-", b"/"])
-        )
-    try:
-        facts = parse_probe(parse_sections(told.decode("utf-8", "replace")))
-    except DeviceError:
-        return
-    again = parse_facts(json.loads(json.dumps(facts.to_json())))
-    assert again == facts
-    assert 0 <= facts.memory < 1 << 64
 
 
 @pytest.mark.starts_processes
