@@ -47,7 +47,7 @@ class HostPaths:
 
     def find_relative(self, path: str) -> Path | None:
         """Return the host's file for a path relative to the app's folder, None where there is none."""
-        if not path or ".." in path.split("/"):
+        if not path or path.startswith("/") or ".." in path.split("/"):
             return None
         try:
             return next((source / path for source in self.sources if (source / path).is_file()), None)

@@ -36,6 +36,13 @@ PACKAGES = {
         "import os, signal, time\nif os.fork() == 0:\n    time.sleep(600)\n    os._exit(0)\n"
         "os.kill(os.getpid(), signal.SIGSEGV)\n"
     ),
+    "wordy": "raise RuntimeError('é' * 500_000)\n",
+    # Writes to every socket that it finds, the connection to the agent included.
+    "scribbling": (
+        "import os, stat\nfor number in range(3, 64):\n    try:\n"
+        "        if stat.S_ISSOCK(os.fstat(number).st_mode): os.write(number, b'[' * 100_000)\n"
+        "    except OSError: pass\n"
+    ),
     "threading_one": "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n",
 }
 
@@ -274,3 +281,11 @@ def test_arguments_too_long_for_the_fork_server_make_the_start_cold(agent: Agent
     assert agent.wait_for("exited")["code"] == 0
     assert agent.output["stdout"] == b"5001\n"
     assert started["warm"] is False
+
+
+def test_package_that_says_too_much_or_writes_to_the_agent_is_left_out(agent_with_packages: AgentProcess) -> None:
+    answer = agent_with_packages.ask("preload", "preloaded", imports=["wordy", "scribbling", "json"])
+    assert set(answer["failed"]) == {"wordy", "scribbling"}
+    assert len(answer["failed"]["wordy"]) <= 10_000
+    assert "json" in answer["imports"]
+    assert agent_with_packages.run("import json\nprint('on')")["code"] == 0

@@ -88,3 +88,13 @@ def test_text_that_cannot_become_a_path_is_shown_at_once(project: Path) -> None:
     assert rewriter.feed(b"ax") == b"/tmax"
     endless = FOLDER.encode() + b"/" + b"x" * 10_000
     assert len(rewriter.feed(endless)) > 5_000
+
+
+def test_path_that_only_begins_in_the_apps_folder_is_not_replaced(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.touch()
+    project = tmp_path / "project"
+    project.mkdir()
+    paths = host_paths(project, [FOLDER], has_build_system=False)
+    for path in (f"{FOLDER}/{secret}", f"{FOLDER}/../secret", f"{FOLDER}//{secret}"):
+        assert paths.find(path) is None

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Killed after the app (forkserver/child.py) and before the camera's own processes when memory runs out.
 _OOM_SCORE = 300
+# A packet has room for more, in any encoding.
+_LONGEST_REASON = 10_000
 
 
 def main(line: int, output: int, imports: List[str], environment: Mapping[str, Optional[str]]) -> int:
@@ -70,7 +72,7 @@ def _import(name: str) -> Message:
     try:
         importlib.import_module(name)
     except BaseException as error:  # SystemExit too: no package may end the fork server
-        return {"type": "failed", "name": name, "text": f"{type(error).__name__}: {error}"}
+        return {"type": "failed", "name": name, "text": f"{type(error).__name__}: {error}"[:_LONGEST_REASON]}
     if len(sys._current_frames()) > 1:
         # A fork has only the thread that forked. Runs would miss the other, and any lock that it holds stays locked.
         return {"type": "threaded", "name": name}

@@ -114,11 +114,32 @@ class ForkServer:
             received = packets.receive(self._line)
         except BlockingIOError:
             return False
+        except (ValueError, RecursionError):
+            self._kill()
+            return False
         if received is None:
             self.gone = True
             self.close()
             return False
-        message, _files = received
+        message, files = received
+        for file in files:
+            os.close(file)
+        try:
+            self._take(message)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._kill()
+            return False
+        return True
+
+    def _kill(self) -> None:
+        """End the fork server: a package in its process has written to the connection."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except OSError:
+            pass
+        self.close()  # so that it is blamed on this package, and not on one that is imported meanwhile
+
+    def _take(self, message: Message) -> None:
         kind = message["type"]
         if kind == "importing":
             self.importing = message["name"]
@@ -130,7 +151,6 @@ class ForkServer:
             self.ready = True
             self.importing = None
         self._on_message(self, message)
-        return True
 
 
 class ForkServerManager:
