@@ -1,6 +1,8 @@
 """Writes the data of the audit: the libraries of each profile's virtual camera, and of each target's bare runtime.
 
-    python tools/make_policies.py [PROFILE | TARGET ...]        (default: all)
+    python tools/make_policies.py [PROFILE | TARGET | glib-2.74 ...]        (default: all)
+
+`glib-2.74` are the libraries of the GLib that AXIS OS 11.11 has, from the Debian suite with the same version.
 
 Run it (`make policies`) when a profile, a suite or the runtime changes. tests/integration/test_audit.py compares the
 data with the cameras and the runtimes.
@@ -17,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from incamera.build.deb_trees import ensure_deb_tree
 from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.console import Console
@@ -25,6 +28,7 @@ from incamera.device.libraries import describe_library, read_page_size
 from incamera.elf import is_elf
 from incamera.project.settings import load_project
 from incamera.targets.architecture import Architecture
+from incamera.targets.packages import DebSet
 from incamera.targets.profile import Profile, load_profiles
 from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
@@ -35,6 +39,7 @@ from incamera.workflows.build import build_bundle
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
+GLIB = "glib-2.74"
 DATA = Path(__file__).parents[1] / "src" / "incamera" / "abi" / "data"
 
 
@@ -47,6 +52,9 @@ def main(names: list[str]) -> None:
     for target in targets():
         if not names or str(target) in names:
             write(DATA / "runtimes" / str(target), *describe_runtime(context, target))
+    for architecture in Architecture:
+        if not names or GLIB in names:
+            write(DATA / "policies" / f"{GLIB}-{architecture}", *describe_glib(context, architecture))
 
 
 def targets() -> Iterator[Target]:
@@ -112,12 +120,32 @@ def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], 
     return document, symbols
 
 
+def describe_glib(context: Context, architecture: Architecture) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the document and the symbols of bookworm's GLib, which `write` takes."""
+    facts = architecture.facts
+    debs = DebSet(suite="bookworm", architecture=facts.debian, roots=("libglib2.0-0",))
+    tree = ensure_deb_tree(context, f"audit-{GLIB}", debs)
+    rows = []
+    symbols = {}
+    for path in sorted((tree / "usr/lib" / facts.gnu).glob("libg*-2.0.so.0")):
+        real_name = path.resolve().name
+        row = describe_library(path.read_bytes())
+        if row is not None:
+            symbols[real_name] = row.pop("exports")
+            rows.append({"name": path.name, "path": f"/usr/lib/{path.name}", "real_name": real_name} | row)
+    return {"source": f"libglib2.0-0 of Debian {debs.suite}", "libraries": rows}, symbols
+
+
 def write(path: Path, document: Mapping[str, Any], symbols: Mapping[str, list[str]]) -> None:
     """Write `path.json` and `path.symbols.xz`."""
     path.parent.mkdir(exist_ok=True)
-    path.with_suffix(".json").write_text(dump(document), "utf-8")
+    _beside(path, ".json").write_text(dump(document), "utf-8")
     data = lzma.compress(dump_symbols(symbols).encode(), preset=9 | lzma.PRESET_EXTREME)
-    path.with_suffix(".symbols.xz").write_bytes(data)
+    _beside(path, ".symbols.xz").write_bytes(data)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
 def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
@@ -127,7 +155,7 @@ def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
 
 def load_symbols(path: Path) -> str:
     """Return the text in the `.symbols.xz` that `write` made of *path*."""
-    return lzma.decompress(path.with_suffix(".symbols.xz").read_bytes()).decode()
+    return lzma.decompress(_beside(path, ".symbols.xz").read_bytes()).decode()
 
 
 def dump(document: Mapping[str, Any]) -> str:

@@ -136,13 +136,14 @@ def test_second_deploy_uses_the_audit_of_the_first(incamera: Run, tmp_path: Path
 
 def test_audit_of_a_package_depends_on_the_profile(incamera: Run, tmp_path: Path) -> None:
     program = make_elf(
-        program=True, interpreter="/lib/ld-linux-armhf.so.3", needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]}
+        program=True, interpreter="/lib/ld-linux-armhf.so.3", needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.38"]}
     )
     path = package(tmp_path / "foreign.eap", {"package.conf": b'APPNAME="foreign"\n', "foreign": program})
     assert incamera("audit", path, "--profile", "axis-os-11-armv7hf").code == 0
     old = incamera("audit", path, "--profile", "axis-os-10-armv7hf")
     assert old.code == 1
-    assert "GLIBC_2.34" in old.out
+    assert "GLIBC_2.38" in old.out
+    assert incamera("audit", path, "--profile", "axis-os-13-armv7hf").code == 0, "no virtual camera has that profile"
     note = tmp_path / "note.txt"
     note.write_text("no ELF file")
     assert incamera("audit", note).code == 2

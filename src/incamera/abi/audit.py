@@ -40,11 +40,12 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
     target = target or _find_target(subject, policy)
     simulation = simulate_loading(subject, policy, target)
     module_faults, libraries = _check_modules(subject, policy, target)
+    link_faults, unseen = _check_links(subject, policy, simulation)
     findings = [
         *_damaged_archives(subject),
         *_check_files(subject, policy, target, simulation),
         *module_faults,
-        *_check_links(policy, simulation),
+        *link_faults,
         *wheel.find_wrong_tags(subject, policy),
     ]
     loaded_by_name, limits = dlopen.find_loaded_by_name(subject, simulation.process)
@@ -54,7 +55,13 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
         loader=simulation.loader,
         files=len(subject.objects),
         findings=_sorted([*findings, *loaded_by_name]),
-        limits=(*limits, *_describe_libraries(libraries), *_describe_feature_detection(subject), *_NEVER_CHECKED),
+        limits=(
+            *limits,
+            *unseen,
+            *_describe_libraries(libraries),
+            *_describe_feature_detection(subject),
+            *_NEVER_CHECKED,
+        ),
     )
     return report, simulation
 
@@ -125,6 +132,8 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
             yield from identity.find_damage(item, severity)
             continue
         if not identity.is_for(item.facts, policy.architecture):
+            if subject.shape is Shape.package and not (item in needed or _is_started(item)):
+                severity = Severity.warning  # packages for several machines have files that only one of them loads
             yield from identity.find_wrong_architecture(item, subject, policy, severity)
             continue
         loaded_by = first_load.get(item)
@@ -145,6 +154,11 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
         yield from findings
 
 
+def _is_started(item: Object) -> bool:
+    """Return whether *item* is a program that the camera may start: one at the top of a package."""
+    return item.facts.is_program and not item.folder
+
+
 def _check_modules(subject: Subject, policy: Policy, target: Target) -> tuple[list[Finding], tuple[str, ...]]:
     if subject.shape is Shape.package:
         return [], ()  # the camera starts it: there is no Python
@@ -163,8 +177,10 @@ def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool
     return name is not None and bool(name.tag) and python.is_importable(item, target)
 
 
-def _check_links(policy: Policy, simulation: Simulation) -> Iterator[Finding]:
-    """Check what the files need of one another, in each process."""
+def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tuple[list[Finding], tuple[str, ...]]:
+    """Check what the files need of one another, in each process. Returns also what could not be checked."""
+    found: list[Finding] = []
+    unseen = []
     for loaded in simulation.loads:
         load, process = loaded.load, loaded.process
         findings = list(linking.find_missing_libraries(load, process))
@@ -174,13 +190,17 @@ def _check_links(policy: Policy, simulation: Simulation) -> Iterator[Finding]:
         versions = [] if foreign else list(linking.find_missing_versions(load, process))
         findings += foreign or versions
         # A missing version has been reported; that its symbols are missing, too, says nothing more.
-        if load.complete and not (foreign or versions):
-            findings += linking.find_missing_symbols(process.undefined_symbols(load))
-        yield from _as_warnings(findings) if loaded.optional else findings
+        if load.complete and not foreign and not any(one.severity is Severity.error for one in versions):
+            undefined = process.undefined_symbols(load)
+            findings += linking.find_missing_symbols(undefined.missing)
+            unseen.append(undefined)
+        found += _as_warnings(findings) if loaded.optional else findings
     loads = [loaded.load for loaded in simulation.loads]
-    yield from linking.find_private_copies([one.load for one in simulation.loads if one.process is simulation.process])
-    yield from linking.find_two_major_versions(loads)
-    yield from camera.find_time_mismatch(loads, policy)
+    found += linking.find_private_copies([one.load for one in simulation.loads if one.process is simulation.process])
+    found += linking.find_two_major_versions(loads)
+    found += camera.find_time_mismatch(loads, policy)
+    found += camera.find_unconfirmed_libraries(loads, subject, policy)
+    return found, tuple(linking.describe_unseen(unseen))
 
 
 def _as_warnings(findings: Iterable[Finding]) -> list[Finding]:

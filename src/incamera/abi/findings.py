@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 # Increase it when the audit's result for the same files changes, so that stored reports are not used any more.
-FORMAT = 3
+FORMAT = 4
 
 
 class Kind(StrEnum):
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     symbol_version = "symbol-version"
     missing_symbol = "missing-symbol"
     missing_library = "missing-library"
+    unconfirmed_library = "unconfirmed-library"
     shared_library_conflict = "shared-library-conflict"
     bundled_camera_library = "bundled-camera-library"
     wrong_python_version = "wrong-python-version"

@@ -151,3 +151,8 @@ def describe_libraries(
 def public_versions(versions: Iterable[str]) -> frozenset[str]:
     """Return *versions* without private ones, which say nothing about a library's age."""
     return frozenset(name for name in versions if not name.endswith("PRIVATE"))
+
+
+def parse_version(name: str) -> tuple[int, ...]:
+    """Return (2, 36) for `GLIBC_2.36`."""
+    return tuple(int(number) for number in name.rpartition("_")[2].split(".") if number.isdigit())

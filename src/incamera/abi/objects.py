@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from incamera.elf import ElfFacts, Symbols
+from incamera.elf import ElfFacts, Reference, Symbols
+
+
+def _any(reference: Reference) -> bool:
+    return True
+
 
 _NO_SYMBOLS = Symbols((), frozenset(), frozenset())
 
@@ -17,6 +22,7 @@ class Object:
     `damage`: why it cannot be read; "" for a file that can be.
     `camera`, `base`: it belongs to the camera, to the bare runtime.
     `symbols`: None where they are not known. *read* loads them when they are first used.
+    `may_export`: whether it may export a symbol that is not in `symbols`; None where `symbols` has all of them.
     """
 
     def __init__(
@@ -63,9 +69,33 @@ class Object:
             self.damage = str(error)
             return _NO_SYMBOLS
 
+    @property
+    def may_export(self) -> Callable[[Reference], bool] | None:
+        return _any if self.symbols is None else None
+
     @cached_property
     def time_bits(self) -> int | None:
         """The width in bits of the time_t that it uses; None where that is unknown, or it uses none."""
         if self._time_bits is not None or self.facts.bits != 32 or self.symbols is None:
             return self._time_bits
         return self.symbols.time_bits
+
+
+class PartlyKnown(Object):
+    """A library of the camera of which it is only known what else it *may_export*, besides its symbols."""
+
+    def __init__(
+        self,
+        path: str,
+        facts: ElfFacts,
+        *,
+        may_export: Callable[[Reference], bool],
+        read: Callable[[], Symbols | None] = lambda: None,
+        time_bits: int | None = None,
+    ) -> None:
+        super().__init__(path, facts, read=read, camera=True, time_bits=time_bits)
+        self._may_export = may_export
+
+    @property
+    def may_export(self) -> Callable[[Reference], bool]:
+        return self._may_export

@@ -1,46 +1,50 @@
 """Policies: the libraries that a camera of a profile, or a live device, provides; and the bare runtime of a target.
 
-tools/make_policies.py reads them from virtual cameras and bare runtimes, and writes them to data/policies and
-data/runtimes. data/camera_api.toml names the libraries that real cameras have and virtual ones lack (VDO, larod, …).
+tools/make_policies.py reads the libraries of virtual cameras and bare runtimes, and writes them to data/policies and
+data/runtimes. Virtual cameras have Debian's libraries, so a profile's policy takes from there only what
+data/camera_api.toml, which describes AXIS OS, agrees with.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import lzma
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
-from incamera.abi.loader_rule import LibraryFacts, describe_libraries
-from incamera.abi.objects import Object
-from incamera.elf import ElfFacts, Symbols, parse_exports, parse_facts
+from incamera.abi.camera_api import (
+    Answer,
+    ApiLibrary,
+    Generation,
+    Track,
+    family_of,
+    find_api,
+    load_api,
+    load_generations,
+    number_of,
+)
+from incamera.abi.loader_rule import LIBC_FAMILY, LibraryFacts, describe_libraries
+from incamera.abi.objects import Object, PartlyKnown
+from incamera.elf import ElfFacts, Reference, Symbols, parse_exports, parse_facts
 from incamera.errors import ConfigError
-from incamera.targets.profile import Profile, require_profile
+from incamera.names import did_you_mean
+from incamera.targets.architecture import Architecture
 
 if TYPE_CHECKING:
-    from incamera.targets.architecture import Architecture
     from incamera.targets.target import Target
 
 # The first AXIS OS track whose 32-bit systems have a 64-bit time_t.
 _TIME64_TRACK = (13, 0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApiLibrary:
-    """A library of camera_api.toml, which must come from the camera.
-
-    `versions`: the symbol versions that real programs need. `since`: the first AXIS OS track that has it.
-    """
-
-    soname: str
-    versions: tuple[str, ...]
-    since: tuple[int, ...]
-    source: str
+# The newest stand-in. An older library of glibc or gcc has its symbols up to a certain version.
+_NEWEST = "axis-os-11"
+_FROM_NEWEST = frozenset({"libstdc++.so.6", "libgcc_s.so.1"})
+_GLIB = re.compile(r"lib(?:glib|gobject|gio|gmodule|gthread)-2\.0\.so\.0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +54,9 @@ class Policy:
     `loader`: the path of its loader; None where it has none.
     `folders`: those that its loader searches.
     `libraries`: by soname. `real_names`: the names of their files.
-    `api`: the sonames taken from camera_api.toml, whose symbols are not known.
+    `api`: the sonames of libraries whose symbols are not known.
     `page_size` is in bytes.
+    `track`: the AXIS OS track that a profile describes; None for a live device, which has only what was found in it.
     """
 
     name: str
@@ -64,13 +69,41 @@ class Policy:
     page_size: int
     time_bits: int | None
     """The width in bits of the camera's time_t; None when it follows from each library's symbols."""
+    track: Track | None = None
+
+    def find(self, soname: str) -> Object | None:
+        """Return the library *soname*; None when the camera doesn't have it."""
+        if soname in self.libraries or self.track is None:
+            return self.libraries.get(soname)
+        library = find_api(soname)  # known without its number?
+        if library is None or library.soname in self.libraries or library.presence(self.track) is Answer.no:
+            return None
+        return None if LIBC_FAMILY.fullmatch(soname) else _unseen_object(library, soname, self.architecture, self.track)
+
+    def doubt(self, soname: str) -> str:
+        """Return why it is not certain that the camera has the library *soname*, which `find` finds; "" if it is."""
+        if self.track is None:
+            return ""
+        track = ".".join(map(str, self.track))
+        library = find_api(soname)
+        if library is None:
+            return f"a Debian package of the virtual camera; no source says that AXIS OS {track} has it"
+        return f"perhaps AXIS OS {track}: {library.why}" if library.presence(self.track) is Answer.unclear else ""
+
+    def defines(self, found: Object, version: str) -> Answer:
+        """Return whether the library *found*, of the camera or not, defines the symbol version *version*."""
+        if version in found.facts.defines:
+            return Answer.yes
+        library = find_api(found.facts.soname or "") if found.camera and self.track is not None else None
+        return Answer.no if library is None or self.track is None else library.defines(version, self.track)
 
     def facts(self) -> dict[str, LibraryFacts]:
         """Return the facts of each library that the loader rule compares, by soname."""
+        known = {name: item for name, item in self.libraries.items() if self.track is None or _is_versioned(name)}
         return describe_libraries(
-            {name: item.facts for name, item in self.libraries.items()},
+            {name: item.facts for name, item in known.items()},
             self.real_names,
-            {name: item.path for name, item in self.libraries.items()},
+            {name: item.path for name, item in known.items()},
         )
 
 
@@ -86,15 +119,144 @@ class Runtime:
 
 @cache
 def load_policy(profile: str) -> Policy:
-    """Return what a camera of *profile* provides. Raises ConfigError for an unknown profile."""
-    known = require_profile(profile)
-    return make_policy(
-        json.loads(_data("policies", f"{profile}.json").read_bytes()),
+    """Return what a camera of *profile* (`axis-os-11-armv7hf`) provides. Raises ConfigError for an unknown profile.
+
+    It describes AXIS OS. A virtual camera of that profile has Debian's libraries, which its own facts tell.
+    """
+    generation, architecture = require_generation(profile)
+    known = _LibraryReader(generation, architecture)
+    document = read_document(f"policies/{generation.stand_in}-{architecture}")
+    libraries, real_names = known.read()
+    return Policy(
         name=profile,
-        architecture=known.architecture,
-        track=_parse_track(known),
-        exports=cache(lambda: _load_exports(f"policies/{profile}")),
+        architecture=architecture,
+        loader=document["loader"],
+        folders=tuple(document["folders"]),
+        libraries=libraries,
+        real_names=real_names,
+        api=frozenset(name for name, item in libraries.items() if name not in real_names),
+        page_size=document["page_size"],
+        time_bits=32 if architecture.facts.bits == 32 and generation.track < _TIME64_TRACK else 64,
+        track=generation.track,
     )
+
+
+def audited_profiles() -> tuple[str, ...]:
+    """Return the names of the profiles that `load_policy` knows. Not for all of them are there virtual cameras."""
+    return tuple(f"{name}-{architecture}" for name in load_generations() for architecture in Architecture)
+
+
+def require_generation(profile: str) -> tuple[Generation, Architecture]:
+    """Return the generation and the architecture of *profile*. Raises ConfigError that suggests similar names."""
+    names = audited_profiles()
+    if profile not in names:
+        hint = did_you_mean(profile, names) or "choose one of: " + ", ".join(names)
+        raise ConfigError(f'unknown profile "{profile}"', hint=hint)
+    name, _, architecture = profile.rpartition("-")
+    return load_generations()[name], Architecture.parse(architecture)
+
+
+class _LibraryReader:
+    """Puts the libraries of a camera generation together, from its stand-in and from what sources tell."""
+
+    def __init__(self, generation: Generation, architecture: Architecture) -> None:
+        self._track = generation.track
+        self._architecture = architecture
+        self._stand_in = f"policies/{generation.stand_in}-{architecture}"
+        self._newest = f"policies/{_NEWEST}-{architecture}"
+        self._glib = [f"policies/{name}-{architecture}" for name in generation.glib]
+
+    def read(self) -> tuple[dict[str, Object], dict[str, str]]:
+        """Return the libraries by soname, and the names of their files; those of unknown libraries are not known."""
+        rows = {row["name"]: (row, self._stand_in) for row in read_document(self._stand_in)["libraries"]}
+        for source, wanted in ((self._newest, _is_versioned), (self._glib[0], _is_glib)):
+            rows |= {
+                row["name"]: (row, source)
+                for row in read_document(source)["libraries"]
+                if wanted(row["name"]) and not (source == self._newest and _is_glib(row["name"]))
+            }
+        libraries = {}
+        for name, (row, source) in rows.items():
+            library = find_api(name)
+            if library is None:
+                libraries[name] = _make_object(row, partial(load_exports, source), camera=True)
+            elif library.presence(self._track) is not Answer.no:
+                libraries[name] = self._known_object(library, row, source)
+        real_names = {name: rows[name][0]["real_name"] for name in libraries}
+        for name, library in load_api().items():
+            if name not in libraries and "*" not in name and library.presence(self._track) is not Answer.no:
+                libraries[name] = _unseen_object(library, name, self._architecture, self._track)
+        return libraries, real_names
+
+    def _known_object(self, library: ApiLibrary, row: Mapping[str, Any], source: str) -> Object:
+        facts = parse_facts(row)
+        kept = {version for version in facts.defines if self._answer(library, version) is Answer.yes}
+        # Of what it needs, other cameras than Debian's may have nothing. They have what they need.
+        needed = tuple(name for name in facts.needed if find_api(name) is not None)
+        # The stand-in may be older than the camera's.
+        highest = library.highest(self._track) if library.soname == row["name"] else ()
+        defines = dict.fromkeys([*(version for version in facts.defines if version in kept), *highest])
+        facts = dataclasses.replace(facts, defines=tuple(defines), needed=needed, needs={})
+        real_name = row["real_name"]
+
+        def read() -> Symbols | None:
+            symbols = load_exports(source).get(real_name)
+            return symbols if symbols is None or len(kept) == len(row["defines"]) else _limited(symbols, kept)
+
+        def has_later_one(reference: Reference) -> bool:
+            """Return whether the symbol has a version that is newer than the stand-in."""
+            newest = next(one for one in read_document(source)["libraries"] if one["name"] == library.soname)
+            numbers = [number_of(one) for one in newest["defines"] if family_of(one) == family_of(reference.version)]
+            is_later = bool(numbers) and number_of(reference.version) > max(numbers)
+            return is_later and self._answer(library, reference.version) is not Answer.no
+
+        def has_newer_glib(reference: Reference) -> bool:
+            symbols = next(
+                (found for name, found in load_exports(self._glib[1]).items() if name.startswith(row["name"])), None
+            )
+            return symbols is not None and reference.name in symbols.exports
+
+        path, bits = row["path"], row.get("time_bits")
+        if _is_glib(row["name"]):
+            if len(self._glib) > 1:
+                return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_newer_glib)
+        elif library.versions:
+            return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_later_one)
+        return Object(path, facts, read=read, camera=True, time_bits=bits)
+
+    def _answer(self, library: ApiLibrary, version: str) -> Answer:
+        return library.defines(version, self._track) if library.versions else Answer.yes
+
+
+def _unseen_object(library: ApiLibrary, soname: str, architecture: Architecture, track: Track) -> Object:
+    facts = ElfFacts(
+        machine=architecture.facts.elf_machine,
+        bits=architecture.facts.bits,
+        soname=soname,
+        needed=library.needs,
+        defines=library.highest(track),
+    )
+    return PartlyKnown(f"/usr/lib/{soname}", facts, may_export=lambda reference: library.may_export(reference.name))
+
+
+def _limited(symbols: Symbols, versions: set[str]) -> Symbols:
+    """Return *symbols* without those of other versions than *versions*."""
+    allowed = {*versions, ""}
+    # In what `parse_exports` makes, a name without a version is there for one of its versions.
+    others = {export for export in symbols.exports if "@" in export and export.partition("@")[2] not in allowed}
+    names = {export.partition("@")[0] for export in others}
+    kept = symbols.exports - others
+    gone = {name for name in names if not any(f"{name}@{version}" in kept for version in allowed)}
+    return Symbols((), frozenset(), kept - gone)
+
+
+def _is_glib(name: str) -> bool:
+    return _GLIB.fullmatch(name) is not None
+
+
+def _is_versioned(name: str) -> bool:
+    """Return whether the age of the library *name* is known for each track."""
+    return name in _FROM_NEWEST or _is_glib(name) or LIBC_FAMILY.fullmatch(name) is not None
 
 
 def make_policy(
@@ -102,37 +264,23 @@ def make_policy(
     *,
     name: str,
     architecture: Architecture,
-    track: tuple[int, ...] | None,
     exports: Callable[[], Mapping[str, Symbols]],
 ) -> Policy:
-    """Return the policy of the camera that *document* describes, in the format that tools/make_policies.py writes.
+    """Return the policy of the live device that *document* describes, in the format that tools/make_policies.py writes.
 
-    *exports* loads the symbols of its libraries by real file name. *track* is the AXIS OS track of a profile, whose
-    camera is taken to have the libraries of `camera_api.toml`, too; None for a live device, which has only what was
-    found in it.
+    *exports* loads the symbols of its libraries by real file name.
     """
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=True)
-    api = {}
-    if track is not None:
-        for library in load_api().values():
-            if library.since <= track and library.soname not in libraries:
-                facts = ElfFacts(
-                    machine=architecture.facts.elf_machine,
-                    bits=architecture.facts.bits,
-                    soname=library.soname,
-                    defines=library.versions,
-                )
-                api[library.soname] = Object(f"/usr/lib/{library.soname}", facts, camera=True)
     return Policy(
         name=name,
         architecture=architecture,
         loader=document["loader"],
         folders=tuple(document["folders"]),
-        libraries=libraries | api,
+        libraries=libraries,
         real_names=real_names,
-        api=frozenset(api),
+        api=frozenset(),
         page_size=document["page_size"],
-        time_bits=None if track is None else 32 if architecture.facts.bits == 32 and track < _TIME64_TRACK else 64,
+        time_bits=None,
     )
 
 
@@ -143,7 +291,7 @@ def load_runtime(target: Target) -> Runtime:
         document = json.loads(_data("runtimes", f"{target}.json").read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"incamera has no audit data for {target}: which libraries its bundles bring") from None
-    exports = cache(lambda: _load_exports(f"runtimes/{target}"))
+    exports = partial(load_exports, f"runtimes/{target}")
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=False)
     program = _make_object(document["program"], exports, camera=False)
     return Runtime(target=target, program=program, libraries=libraries, real_names=real_names)
@@ -168,30 +316,38 @@ def _make_object(row: Mapping[str, Any], exports: Callable[[], Mapping[str, Symb
     )
 
 
-def _load_exports(name: str) -> dict[str, Symbols]:
-    """Return the symbols by file name. In the data, a line `=NAME` begins a file, and `elf.dump_exports` the rest."""
-    text = lzma.decompress(_data(f"{name}.symbols.xz").read_bytes()).decode()
-    parts = (part.split("\n") for part in text.split("\n=")[1:])
-    return {file: Symbols((), frozenset(), parse_exports(lines)) for file, *lines in parts}
+@cache
+def read_document(name: str) -> Mapping[str, Any]:
+    """Return the file *name* (`policies/axis-os-11-armv7hf`) of the data, as tools/make_policies.py wrote it."""
+    document: dict[str, Any] = json.loads(_data(f"{name}.json").read_bytes())
+    return document
+
+
+class _Exports(Mapping[str, Symbols]):
+    """The symbols of libraries by file name. Each library's are parsed when they are first used."""
+
+    def __init__(self, lines: Mapping[str, str]) -> None:
+        self._lines = lines
+        self._parsed: dict[str, Symbols] = {}
+
+    def __getitem__(self, file: str) -> Symbols:
+        if file not in self._parsed:
+            self._parsed[file] = Symbols((), frozenset(), parse_exports(self._lines[file].split("\n")))
+        return self._parsed[file]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
 
 
 @cache
-def load_api() -> dict[str, ApiLibrary]:
-    """Return the libraries of camera_api.toml by soname."""
-    tables = tomllib.loads(_data("camera_api.toml").read_text("utf-8"))
-    return {
-        soname: ApiLibrary(
-            soname=soname,
-            versions=tuple(table["versions"]),
-            since=tuple(int(number) for number in table["since"].split(".")),
-            source=table["source"],
-        )
-        for soname, table in tables["libraries"].items()
-    }
-
-
-def _parse_track(profile: Profile) -> tuple[int, ...]:
-    return tuple(int(number) for number in profile.track.split("."))
+def load_exports(name: str) -> Mapping[str, Symbols]:
+    """Return the symbols by file name. In the data, a line `=NAME` begins a file, and `elf.dump_exports` the rest."""
+    text = lzma.decompress(_data(f"{name}.symbols.xz").read_bytes()).decode()
+    parts = (part.partition("\n") for part in text.split("\n=")[1:])
+    return _Exports({file: lines for file, _, lines in parts})
 
 
 def _data(*names: str) -> Traversable:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from incamera.abi.loader_rule import LIBC_FAMILY
+from incamera.abi.loader_rule import LIBC_FAMILY, parse_version
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
@@ -39,6 +39,17 @@ class Requester(NamedTuple):
 
     item: Object
     origin: str
+
+
+class Undefined(NamedTuple):
+    """Imported symbols that no file in a process is known to export.
+
+    `missing`: by file, those that none can have. `unseen`: by library, those that it may have, since not all of its
+    symbols are known.
+    """
+
+    missing: dict[Object, list[Reference]]
+    unseen: dict[Object, set[str]]
 
 
 @dataclass(slots=True)
@@ -81,7 +92,7 @@ class Process:
         self.program = program
         self.name = name
         self.by_camera = not library_path
-        self._camera = SearchFolder(policy.libraries.get)
+        self._camera = SearchFolder(policy.find)
         # The launcher puts the camera's folders at the end of the library path.
         self._library_path = (*library_path, self._camera) if library_path else ()
         self._library_names = {*library_names, *policy.libraries}
@@ -205,24 +216,29 @@ class Process:
             self._exports = frozenset().union(*(item.symbols.exports for item in objects if item.symbols is not None))
         return self._exports
 
-    def undefined_symbols(self, load: Load) -> dict[Object, list[Reference]]:
-        """Return, for each file of the subject in *load*, the imported symbols that no file in the process exports.
-
-        Returns nothing when the symbols of one of the libraries are not known: it may export them.
-        """
-        if any(item.symbols is None for item in load.objects):
-            return {}
+    def undefined_symbols(self, load: Load) -> Undefined:
+        """Return the symbols that files of the subject in *load* import, and that no file is known to export."""
         exports = [item.symbols.exports for item in load.objects if item.symbols is not None]
-        undefined = {}
+        undefined = Undefined({}, {})
         for item in load.objects:
-            references = [
-                reference
-                for reference in self._undefined_at_start(item)
-                if not any(is_exported(reference, others) for others in exports)
-            ]
-            if references:
-                undefined[item] = references
+            for reference in self._undefined_at_start(item):
+                if any(is_exported(reference, others) for others in exports):
+                    continue
+                perhaps = self._find_unclear(load, reference)
+                if perhaps is None:
+                    undefined.missing.setdefault(item, []).append(reference)
+                else:
+                    undefined.unseen.setdefault(perhaps, set()).add(reference.name)
         return undefined
+
+    def _find_unclear(self, load: Load, reference: Reference) -> Object | None:
+        """Return the first library in the process that may export the symbol, although it is not known to."""
+        started = self.started.objects if self.started is not None else []
+        for item in [*load.objects, *started]:
+            may_export = item.may_export
+            if may_export is not None and may_export(reference):
+                return item
+        return None
 
     def _undefined_at_start(self, item: Object) -> list[Reference]:
         """Return the symbols that *item* imports and that neither the program nor its libraries export."""
@@ -257,11 +273,6 @@ def resolve_run_path(entry: str, origin: str | None, subject: Subject, policy: P
     if subject.installed and (entry == subject.installed or entry.startswith(subject.installed + "/")):
         return entry.removeprefix(subject.installed).lstrip("/")
     return entry if entry in policy.folders else None
-
-
-def parse_version(name: str) -> tuple[int, ...]:
-    """Return (2, 36) for `GLIBC_2.36`."""
-    return tuple(int(number) for number in name.rpartition("_")[2].split(".") if number.isdigit())
 
 
 def _add_soname(names: dict[str, Object], item: Object) -> None:

@@ -78,10 +78,16 @@ class Subject:
 
 
 def guess_architecture(subject: Subject) -> Architecture:
-    """Return the architecture that most of the ELF files are for; without any, that of the wheel's tag, else ARMv7."""
+    """Return the architecture that most of the ELF files are for; without any, that of the wheel's tag, else ARMv7.
+
+    A package is for that of its programs: it may have libraries for others, too.
+    """
+    items = list(subject.objects.values())
+    if subject.shape is Shape.package:
+        items = [item for item in items if item.facts.is_program] or items
     counts = Counter(
         architecture
-        for item in subject.objects.values()
+        for item in items
         for architecture in Architecture
         if (item.facts.machine, item.facts.bits) == (architecture.facts.elf_machine, architecture.facts.bits)
     )

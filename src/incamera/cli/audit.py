@@ -34,7 +34,9 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_target_option(parser)
     against = parser.add_mutually_exclusive_group()
-    against.add_argument("--profile", metavar="NAME", help="check against this profile (see `virtual profiles`)")
+    against.add_argument(
+        "--profile", metavar="NAME", help="check against the AXIS OS of this profile, as axis-os-11-armv7hf"
+    )
     against.add_argument("--device", metavar="NAME", help="check against the libraries of this device")
     parser.add_argument(
         "--graph",

@@ -74,7 +74,7 @@ def device_policy(facts: DeviceFacts, table: LibraryTable, architecture: Archite
     def exports() -> dict[str, Symbols]:
         return {file: Symbols((), frozenset(), parse_exports(lines)) for file, lines in table.load_exports().items()}
 
-    return make_policy(document, name=name, architecture=architecture, track=None, exports=exports)
+    return make_policy(document, name=name, architecture=architecture, exports=exports)
 
 
 def _verdict_path(context: Context, bundle: Bundle, facts: DeviceFacts, table: LibraryTable) -> Path:

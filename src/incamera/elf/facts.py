@@ -171,6 +171,10 @@ def parse_exports(lines: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for line in lines:
         name, _, versions = line.partition(" ")
+        if " " not in versions and versions[:1] != "-":  # as nearly all are
+            found.add(name)
+            found.add(f"{name}@{versions}")
+            continue
         for version in versions.split(" "):
             if not version.startswith("-"):
                 found.add(name)

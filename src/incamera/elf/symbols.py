@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 WEAK, BASE = 2, 1  # flags of a needed version (VER_FLG_WEAK), of a defined one (VER_FLG_BASE)
 
-_HASH, _SYMTAB, _GNU_HASH = 4, 6, 0x6FFFFEF5
+_HASH, _STRTAB, _SYMTAB, _GNU_HASH = 4, 5, 6, 0x6FFFFEF5
 _VERSYM, _VERDEF, _VERNEED = 0x6FFFFFF0, 0x6FFFFFFC, 0x6FFFFFFE
 _DYNSYM = 11  # SHT_DYNSYM
 _HIDDEN = 0x8000
@@ -113,7 +113,7 @@ def _count_symbols(tables: Tables) -> int:
     elif _GNU_HASH in tables.tags:
         count = _count_gnu_hash(tables, tables.offset_of(tables.tags[_GNU_HASH]))
     else:
-        count = sum(len(data) for data in tables.sections(_DYNSYM)) // (24 if tables.is_64bit else 16)
+        count = _count_in_sections(tables)
     if count > len(tables.data) // 16:
         raise ValueError("not a valid ELF file: it claims to have more symbols than fit into it")
     return count
@@ -125,8 +125,22 @@ def _count_gnu_hash(tables: Tables, offset: int) -> int:
     offset += 16 + bloom_size * (8 if tables.is_64bit else 4)
     last = max(struct.unpack_from(f"{tables.byte_order}{bucket_count}I", tables.data, offset), default=0)
     if last < first:
-        return int(first)
+        # It exports none. Its imports are in no hash table.
+        return max(int(first), _count_in_sections(tables) or _count_before_strings(tables))
     offset += bucket_count * 4
     while not struct.unpack_from(tables.byte_order + "I", tables.data, offset + (last - first) * 4)[0] & 1:
         last += 1
     return int(last) + 1
+
+
+def _count_in_sections(tables: Tables) -> int:
+    try:
+        return sum(len(data) for data in tables.sections(_DYNSYM)) // (24 if tables.is_64bit else 16)
+    except ValueError:
+        return 0  # no loader reads section headers, so damaged ones do no harm
+
+
+def _count_before_strings(tables: Tables) -> int:
+    """Return how many symbols fit between the symbol table and the string table, which linkers put behind it."""
+    size = tables.tags.get(_STRTAB, 0) - tables.tags[_SYMTAB]
+    return max(size, 0) // (24 if tables.is_64bit else 16)

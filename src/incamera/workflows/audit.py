@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from incamera.abi.audit import audit
-from incamera.abi.policy import load_policy
+from incamera.abi.policy import load_policy, require_generation
 from incamera.abi.subject import guess_architecture, library_names, open_subject
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.deployment.fit import audit_bundle, device_policy
 from incamera.project.targets import choose_targets, target_for_device
-from incamera.targets.profile import default_profile, load_profiles, require_profile
+from incamera.targets.profile import default_profile, load_profiles
 from incamera.targets.target import Target
 from incamera.units import format_count
 from incamera.workflows.build import build_bundle
@@ -40,8 +40,8 @@ def audit_project(
     if profile is None and project.device in load_profiles():
         profile = project.device
     if profile is not None:
-        known = require_profile(profile)
-        targets: Sequence[Target] = [target_for_device(project, known.name, known.architecture, target)]
+        _, architecture = require_generation(profile)
+        targets: Sequence[Target] = [target_for_device(project, profile, architecture, target)]
     else:
         targets = choose_targets(project, target)
     judged = []

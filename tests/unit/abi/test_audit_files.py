@@ -15,6 +15,7 @@ from incamera.errors import UsageError
 from incamera.targets.target import Target
 
 OLD, NEW, WIDE = "axis-os-10-armv7hf", "axis-os-11-armv7hf", "axis-os-11-aarch64"
+NEWER, NEWEST = "axis-os-12-armv7hf", "axis-os-13-armv7hf"
 MODULE = "fast.cpython-311-arm-linux-gnueabihf.so"
 CPU, FP, SIMD, VFP_ARGS, DIVISION = 6, 10, 12, 28, 44
 V7 = {CPU: 10, FP: 3, SIMD: 1, VFP_ARGS: 1}
@@ -162,7 +163,7 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         Kind.symbol_version,
         E,
         "GLIBC_2.99 and 1 more",
-        "GLIBC_2.41 (the camera's libc.so.6)",
+        "GLIBC_2.39 (the camera's libc.so.6)",
     ),
     "newer larod": (
         OLD,
@@ -282,22 +283,76 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "glibc 2.36, which still allows it; 2.41 does not",
     ),
     "executable stack, refused by glibc 2.41": (
-        NEW,
+        NEWER,
         "x.so",
         {"stack": 7},
         Kind.executable_stack,
         E,
         "an executable stack",
-        "glibc 2.41, which refuses that",
+        "glibc 2.42, which refuses that",
     ),
     "no stack header on ARM": (
-        NEW,
+        NEWER,
         "x.so",
         {"stack": None},
         Kind.executable_stack,
         E,
         "an executable stack",
-        "glibc 2.41, which refuses that",
+        "glibc 2.42, which refuses that",
+    ),
+    "executable stack of a program, blocked by AXIS OS 13": (
+        NEWEST,
+        "tool",
+        {"program": True, "stack": 7, "interpreter": "/lib/ld-linux-armhf.so.3"},
+        Kind.executable_stack,
+        E,
+        "an executable stack",
+        "AXIS OS 13.0, which refuses that",
+    ),
+    "a library that only the virtual camera has": (
+        OLD,
+        "x.so",
+        {"needed": ["libselinux.so.1"]},
+        Kind.unconfirmed_library,
+        W,
+        "libselinux.so.1",
+        "a Debian package of the virtual camera; no source says that AXIS OS 10.12 has it",
+    ),
+    "a library that the camera perhaps has": (
+        OLD,
+        "x.so",
+        {"needed": ["libcurl.so.4"], "imports": ["curl_easy_init"]},
+        Kind.unconfirmed_library,
+        W,
+        "libcurl.so.4",
+        "perhaps AXIS OS 10.12: the SDK has it from AXIS OS 11.10 on. No source says whether earlier firmware does",
+    ),
+    "a library that AXIS OS 13 no longer has": (
+        NEWEST,
+        "x.so",
+        {"needed": ["libmdb.so.0"]},
+        Kind.missing_library,
+        E,
+        "libmdb.so.0",
+        "nothing of that name in the bundle or the camera",
+    ),
+    "a version that a later track has": (
+        NEW,
+        "x.so",
+        {"needed": ["libvdostream.so.1"], "needs": {"libvdostream.so.1": ["VDOSTREAM_15.34"]}},
+        Kind.symbol_version,
+        E,
+        "VDOSTREAM_15.34",
+        "VDOSTREAM_9.78 (the camera's libvdostream.so.1)",
+    ),
+    "a version between two tracks": (
+        NEW,
+        "x.so",
+        {"needed": ["libvdostream.so.1"], "needs": {"libvdostream.so.1": ["VDOSTREAM_12.1"]}},
+        Kind.symbol_version,
+        W,
+        "VDOSTREAM_12.1",
+        "VDOSTREAM_9.78 (the camera's libvdostream.so.1), perhaps newer: axis-os-11-armv7hf is not known so well",
     ),
     "a run path to a folder of the build computer": (
         OLD,
@@ -351,12 +406,12 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
             "program": True,
             "interpreter": "/lib/ld-linux-armhf.so.3",
             "needed": ["libc.so.6"],
-            "needs": {"libc.so.6": ["GLIBC_2.34"]},
+            "needs": {"libc.so.6": ["GLIBC_2.35"]},
         },
         Kind.symbol_version,
         E,
-        "GLIBC_2.34",
-        "GLIBC_2.30 (the camera's libc.so.6)",
+        "GLIBC_2.35",
+        "GLIBC_2.34 (the camera's libc.so.6)",
     ),
 }
 
@@ -402,7 +457,7 @@ def test_report_names_the_side_with_the_newer_loader(tmp_path: Path) -> None:
         audit(tmp_path, "x.so", make_elf(), OLD).loader == "the bundle's, glibc 2.36, since the camera's is not newer"
     )
     assert (
-        audit(tmp_path, "x.so", make_elf(), NEW).loader == "the camera's, glibc 2.41, since the bundle's is not newer"
+        audit(tmp_path, "x.so", make_elf(), NEW).loader == "the camera's, glibc 2.39, since the bundle's is not newer"
     )
 
 

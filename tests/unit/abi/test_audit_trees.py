@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.abi.elf_maker import EM_X86_64, make_elf
+from tests.unit.abi.elf_maker import EM_AARCH64, EM_X86_64, make_elf
 from tests.unit.abi.trees import LOADER, bundle, package, wheel, write
 
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Finding, Kind, Report, Severity
 from incamera.abi.policy import load_policy
-from incamera.abi.subject import Shape, open_subject
+from incamera.abi.subject import Shape, guess_architecture, open_subject
+from incamera.targets.architecture import Architecture
 
 OLD, NEW = "axis-os-10-armv7hf", "axis-os-11-armv7hf"
 PACKAGES = "lib/python3/dist-packages"
@@ -314,13 +315,36 @@ def app(**options: object) -> bytes:
 
 
 def test_eap_is_started_by_the_cameras_loader(tmp_path: Path) -> None:
-    program = app(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.34"]})
-    files: dict[str, bytes | str] = {"package.conf": b'APPNAME="see"\n', "see": program}
-    path = package(tmp_path / "see.eap", files)
-    finding = only(audit(path))
-    assert (finding.kind, finding.file, finding.needs) == (Kind.symbol_version, "see", "GLIBC_2.34")
-    assert audit(path).loader == "the camera's, glibc 2.31"
-    assert audit(path, NEW).compatible
+    def audited(version: str, profile: str = OLD) -> Report:
+        program = app(needed=["libc.so.6"], needs={"libc.so.6": [version]})
+        return audit(package(tmp_path / "see.eap", {"package.conf": b'APPNAME="see"\n', "see": program}), profile)
+
+    assert audited("GLIBC_2.34").compatible
+    finding = only(audited("GLIBC_2.38"))
+    assert (finding.kind, finding.file, finding.needs) == (Kind.symbol_version, "see", "GLIBC_2.38")
+    assert audited("GLIBC_2.34").loader == "the camera's, glibc 2.34"
+    assert audited("GLIBC_2.38", NEW).compatible
+
+
+def test_files_of_a_package_for_other_machines_are_warnings_unless_it_starts_or_needs_them(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "package.conf": b'APPNAME="see"\n',
+        "see": app(),
+        "libs/libx.so": make_elf(machine=3),
+    }
+    report = audit(package(tmp_path / "see.eap", files))
+    assert [(one.kind, one.severity) for one in report.findings] == [(Kind.wrong_architecture, W)]
+    files["see"] = app(needed=["libx.so"], rpath="$ORIGIN/libs")
+    assert not audit(package(tmp_path / "needed.eap", files)).compatible
+    files["see"] = make_elf(machine=3, program=True)
+    assert not audit(package(tmp_path / "started.eap", files)).compatible
+
+
+def test_architecture_of_a_package_is_that_of_its_program(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {"package.conf": b"", "libs/liba.so": make_elf(), "libs/libb.so": make_elf()}
+    files["see"] = make_elf(program=True, machine=EM_AARCH64)
+    with open_subject(package(tmp_path / "see.eap", files)) as subject:
+        assert guess_architecture(subject) is Architecture.aarch64
 
 
 @pytest.mark.parametrize(

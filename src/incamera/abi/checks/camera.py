@@ -6,26 +6,24 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from incamera.abi.camera_api import find_api, firmware_names
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY
-from incamera.abi.policy import Policy, load_api
-from incamera.abi.remedies import container_of, leave_out
+from incamera.abi.remedies import bring_library, container_of, leave_out
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
+    from incamera.abi.policy import Policy
     from incamera.abi.process import Load
     from incamera.abi.subject import Subject
 
-_BASE = re.compile(r"(?P<base>lib[\w+-]+)\.so.*")
 # Libraries without functions that take or return a time.
 _WITHOUT_TIMES = re.compile(r"lib(?:gcc_s|stdc\+\+|gomp|atomic|gfortran|z|m)\.so\..*")
 
 
 def find_bundled_camera_library(item: Object, subject: Subject) -> Iterator[Finding]:
     """Yield a finding for a copy of a library that must come from the camera."""
-    bases = {match["base"] for name in load_api() if (match := _BASE.fullmatch(name))}
-    names = (item.name, item.facts.soname or "")
-    if any((match := _BASE.fullmatch(name)) and match["base"] in bases for name in names):
+    if any(firmware_names().fullmatch(name) for name in (item.name, item.facts.soname or "")):
         yield Finding(
             kind=Kind.bundled_camera_library,
             severity=Severity.error,
@@ -34,6 +32,25 @@ def find_bundled_camera_library(item: Object, subject: Subject) -> Iterator[Find
             provides=f"a copy in {container_of(subject)}",
             remedy=leave_out(subject, "it"),
         )
+
+
+def find_unconfirmed_libraries(loads: Sequence[Load], subject: Subject, policy: Policy) -> Iterator[Finding]:
+    """Yield a warning for each file that needs a library of which it is not certain that the camera has it."""
+    for item, name in dict.fromkeys(key for load in loads for key in load.found if key[0].ours):
+        found = next(load.found[item, name] for load in loads if (item, name) in load.found)
+        doubt = policy.doubt(name) if found is not None and found.camera else ""
+        if doubt:
+            library = find_api(name)
+            firmware = library is not None and library.firmware
+            yield Finding(
+                kind=Kind.unconfirmed_library,
+                severity=Severity.warning,
+                file=item.path,
+                needs=name,
+                provides=doubt,
+                remedy="check with a camera: incamera audit --device NAME"
+                + ("" if firmware else f"; or {bring_library(subject, name)}"),
+            )
 
 
 def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Finding]:

@@ -35,6 +35,8 @@ _DETECTION_FUNCTIONS = frozenset({"getauxval", "__getauxval"})
 _SMALL_ALIGNMENT_ALLOWED = (2, 35)
 # The first glibc that no longer makes the stack executable for a library loaded later.
 _EXECUTABLE_STACK_REFUSED = (2, 41)
+# The first AXIS OS that blocks all such files (public roadmaps of apps for it).
+_EXECUTABLE_STACK_BLOCKED = (13, 0)
 
 
 def find_damage(item: Object, severity: Severity) -> Iterator[Finding]:
@@ -201,14 +203,18 @@ def find_executable_stack(item: Object, process: Process, *, loaded_later: bool)
     # The loader makes the stack executable for an ARM file without a stack header.
     if not (facts.executable_stack or (facts.executable_stack is None and facts.machine == "EM_ARM")):
         return
-    refused = loaded_later and process.glibc >= _EXECUTABLE_STACK_REFUSED
-    version = ".".join(map(str, process.glibc))
+    track = process.policy.track
+    by_firmware = track is not None and track >= _EXECUTABLE_STACK_BLOCKED
+    refused = by_firmware or (loaded_later and process.glibc >= _EXECUTABLE_STACK_REFUSED)
+    provides = f"glibc {'.'.join(map(str, process.glibc))}"
+    if track is not None and by_firmware:
+        provides = f"AXIS OS {'.'.join(map(str, track))}"
     yield Finding(
         kind=Kind.executable_stack,
         severity=Severity.error if refused else Severity.warning,
         file=item.path,
         needs="an executable stack",
-        provides=f"glibc {version}, which " + ("refuses that" if refused else "still allows it; 2.41 does not"),
+        provides=f"{provides}, which " + ("refuses that" if refused else "still allows it; 2.41 does not"),
         remedy="link it with -Wl,-z,noexecstack, and give its assembler files a section .note.GNU-stack",
     )
 

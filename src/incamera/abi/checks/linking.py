@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from incamera.abi.camera_api import Answer, find_api, parse_track
 from incamera.abi.findings import Finding, Kind, Severity
-from incamera.abi.loader_rule import LIBC_FAMILY, public_versions
-from incamera.abi.policy import Policy, load_api
-from incamera.abi.process import Load, Process, parse_version
+from incamera.abi.loader_rule import LIBC_FAMILY, parse_version, public_versions
 from incamera.abi.remedies import (
     Source,
     bring_library,
@@ -23,6 +23,8 @@ from incamera.targets.suite import load_suites
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
+    from incamera.abi.policy import Policy
+    from incamera.abi.process import Load, Process, Undefined
     from incamera.abi.subject import Subject
     from incamera.elf import Reference
 
@@ -47,8 +49,14 @@ def find_missing_libraries(load: Load, process: Process) -> Iterator[Finding]:
 
 
 def _remedy_for_library(name: str, process: Process) -> str:
-    if name in load_api():
-        return "use a camera that has this library: it belongs to the firmware (virtual cameras don't have it)"
+    library = find_api(name)
+    if library is not None and library.firmware:
+        track, since = process.policy.track, library.since()
+        if track is None:
+            return "use a camera that has this library: it belongs to the firmware (virtual cameras don't have it)"
+        if since and parse_track(since) > track:
+            return f"use a camera with AXIS OS {since} or later: the library belongs to the firmware"
+        return "use an older AXIS OS, or another interface: the library is no longer part of the firmware"
     if name.startswith("libpython"):
         return "link it without libpython: the interpreter itself exports Python's functions"
     return bring_library(process.subject, name)
@@ -89,7 +97,10 @@ def find_foreign_libc(load: Load, process: Process) -> Iterator[Finding]:
 
 
 def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
-    """Yield an error for each file that needs symbol versions which the library found doesn't define."""
+    """Yield an error for each file that needs symbol versions which the library found doesn't define.
+
+    A warning, where it is not known whether the camera's defines them.
+    """
     for item in load.objects:
         for library, versions in item.facts.needs.items():
             found = load.found.get((item, library))
@@ -99,9 +110,11 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
                 if versions and not found.facts.versioned and process.glibc < _UNVERSIONED_ALLOWED:
                     yield _unversioned_finding(item, library, versions, process.subject)
                 continue  # the loader prints a warning, and takes the library's symbols for any version
-            missing = [version for version in versions if not _defines(found, version, process.policy)]
-            if missing:
-                yield _version_finding(load, item, library, found, missing, process)
+            answers = {version: process.policy.defines(found, version) for version in versions}
+            for answer in (Answer.no, Answer.unclear):
+                if missing := [version for version in versions if answers[version] is answer]:
+                    finding = _version_finding(load, item, library, found, missing, process)
+                    yield finding if answer is Answer.no else _as_unclear(finding, process.policy)
         if item.ours and _lacks_relocation_mark(item, load):
             yield Finding(
                 kind=Kind.symbol_version,
@@ -124,15 +137,12 @@ def _unversioned_finding(item: Object, library: str, versions: Sequence[str], su
     )
 
 
-def _defines(found: Object, version: str, policy: Policy) -> bool:
-    if version in found.facts.defines:
-        return True
-    if found.facts.soname not in policy.api:
-        return False
-    # Of these libraries only versions that some program needs are known. Versions below the highest one may exist.
-    family = version.rpartition("_")[0]
-    known = [parse_version(name) for name in found.facts.defines if name.rpartition("_")[0] == family]
-    return bool(known) and parse_version(version) < max(known)
+def _as_unclear(finding: Finding, policy: Policy) -> Finding:
+    return dataclasses.replace(
+        finding,
+        severity=Severity.warning,
+        provides=f"{finding.provides}, perhaps newer: {policy.name} is not known so well",
+    )
 
 
 def _version_finding(
@@ -154,7 +164,7 @@ def _version_finding(
         remedy = f"use a {library} with the versions of both, or none in {ours}: {both} cannot share a process"
     elif item.camera:
         remedy = leave_out(subject, library)
-    elif found.camera and found.facts.soname in process.policy.api:
+    elif found.camera and library in process.policy.api:
         remedy = "build it with the SDK of the camera's AXIS OS; `incamera audit --device NAME` checks against a camera"
     else:
         remedy = _remedy_for_version(item, highest, subject)
@@ -187,6 +197,18 @@ def _lacks_relocation_mark(item: Object, load: Load) -> bool:
     if not facts.packed_relocations or any("GLIBC_ABI_DT_RELR" in versions for versions in facts.needs.values()):
         return False
     return bool(facts.needs) and any(name.startswith("libc.so.") for name in facts.needed)
+
+
+def describe_unseen(undefined: Iterable[Undefined]) -> Iterator[str]:
+    """Yield a limit for each library of the camera that files need symbols of, if these have not been seen."""
+    unseen: dict[str, set[str]] = {}
+    for one in undefined:
+        for library, names in one.unseen.items():
+            unseen.setdefault(library.name, set()).update(names)
+    for library_name, names in sorted(unseen.items()):
+        shown = sorted(names)
+        listed = ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else "")
+        yield f"whether the camera's {library_name} has {listed}: its symbols have not been seen"
 
 
 def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]]) -> Iterator[Finding]:

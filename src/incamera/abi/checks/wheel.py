@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from incamera.abi.checks.python import parse_module_name
 from incamera.abi.findings import Finding, Kind, Severity
-from incamera.abi.process import parse_version
+from incamera.abi.loader_rule import parse_version
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
