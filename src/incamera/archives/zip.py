@@ -70,6 +70,8 @@ def open_zip(file: Path | IO[bytes], limits: Limits = LIMITS) -> Iterator[ZipRea
 
 def _check(info: zipfile.ZipInfo, limits: Limits) -> None:
     name = info.filename
+    if not name:
+        raise BadArchive("a member has no name")
     limits.check_path(name)
     limits.check_size(name, info.file_size)
     if info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED:
