@@ -124,6 +124,10 @@ def test_sysconfig_names_the_bundles_folder_for_data_files(results: dict[str, An
     assert results["installed_paths"]["data"] == results["installed_paths"]["prefix"]
 
 
+def test_trimmed_module_that_the_app_imports_is_in_the_bundle(results: dict[str, Any]) -> None:
+    assert results["trimmed_modules"] == {"matrixlib": True}
+
+
 def test_venv_says_why_it_is_left_out(results: dict[str, Any]) -> None:
     assert "`venv` is left out" in results["venv_is_explained"]
     assert "incamera run" in results["venv_is_explained"]

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import project_wheel_key
+from incamera.build.runtime import collect_wheels
 from incamera.build.toolchain import ensure_toolchain
+from incamera.build.trimming import Restoring
 from incamera.runtime import bundle as bundles
 from incamera.runtime import layout
 from incamera.runtime.bytecode import byte_compiler
 from incamera.runtime.libraries import find_missing
 from incamera.runtime.missing import load_missing
+from incamera.runtime.trimming import TRIMMED, load_trimmed, write_trimmed
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.project.lockfile import Lock
     from incamera.project.settings import Project
+    from incamera.runtime.bytecode import ByteCompiler
     from incamera.targets.target import Target
     from incamera.tree import Entry
 
@@ -85,11 +89,14 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
     assert runtime is not None
     # The digests of the runtime's files are known, so the store need not compute them again.
     known = {entry.path: entry for entry in context.store.tree_entries("runtimes", parts.runtime_key)}
+    del known[TRIMMED]  # the app may import what the packages do not
 
     def build(tree: Path) -> Mapping[str, Entry]:
         bundles.link_tree(runtime, tree)
         _add_app(parts, tree)
-        _compile_app(parts, tree)
+        with byte_compiler(parts.interpreter, {}, workers=1) as compiler:
+            sources = _compile_app(tree, compiler)
+            _restore_imported(context, parts, tree, sources, compiler)
         _write_manifest(parts, tree)
         return known
 
@@ -127,10 +134,29 @@ def _files_besides_wheel(parts: BundleParts, tree: Path) -> Sequence[str]:
     return [parts.project.entry.file] if parts.project.entry.file else []
 
 
-def _compile_app(parts: BundleParts, tree: Path) -> None:
-    with byte_compiler(parts.interpreter, {}, workers=1) as compiler:
-        sources = (path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
-        compiler.submit(tree, sorted(sources))
+def _compile_app(tree: Path, compiler: ByteCompiler) -> list[str]:
+    """Byte-compile the app's modules. Returns their paths."""
+    sources = sorted(path.relative_to(tree).as_posix() for path in (tree / layout.APP).rglob("*.py"))
+    compiler.submit(tree, sources)
+    return sources
+
+
+def _restore_imported(
+    context: Context, parts: BundleParts, tree: Path, sources: Sequence[str], compiler: ByteCompiler
+) -> None:
+    """Restore what was trimmed of the runtime and the app imports."""
+    keep_source = layout.plan_sources(parts.lock.target, parts.project.keep)
+    restoring = Restoring(
+        context=context,
+        lock=parts.lock,
+        tree=tree,
+        wheels=lambda: collect_wheels(context, parts.project, parts.lock),
+        compile_files=lambda files: compiler.submit(tree, files, keep_source=keep_source),
+    )
+    dropped = load_trimmed(tree)
+    left = restoring.restore_imported(layout.APP, [file.removeprefix(f"{layout.APP}/") for file in sources], dropped)
+    if left != dropped:
+        write_trimmed(tree, left)
 
 
 def _write_manifest(parts: BundleParts, tree: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree, unpack_debs
 from incamera.build.keys import runtime_key
 from incamera.build.sdists import SdistBuild, ensure_built_wheel, fetch_distributions
+from incamera.build.trimming import DEBIAN, Restoring
 from incamera.debian.index import Deb
 from incamera.errors import BuildError
 from incamera.project.recipes import load_recipes
@@ -18,6 +19,7 @@ from incamera.runtime.agent import stage_agent
 from incamera.runtime.bytecode import ByteCompiler, byte_compiler
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.libraries import index_libraries
+from incamera.runtime.trimming import Dropped, write_trimmed
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
@@ -55,6 +57,11 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
     """
     if context.store.find_tree("runtimes", runtime_key(project, lock)):
         return {}
+    return collect_wheels(context, project, lock)
+
+
+def collect_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str, Path]:
+    """Return the wheels as `ensure_wheels` does, also when the store has the runtime."""
     blobs = fetch_distributions(context, lock)
     recipes = load_recipes(lock.target.architecture, project.recipes)
     wheels = {}
@@ -105,6 +112,7 @@ class _RuntimeBuild:
     lock: Lock
     wheels: Mapping[str, Path]
     step: Step
+    dropped: Dropped = field(default_factory=Dropped)
 
     def run(self, tree: Path, interpreter: Interpreter) -> None:
         """Make the runtime in the empty folder *tree*."""
@@ -113,6 +121,7 @@ class _RuntimeBuild:
             libraries = self._unpack_debs(tree, compiler, owners)
             self._add_own_modules(tree, compiler)
             from_wheels = self._install_wheels(tree, compiler, owners)
+            self._restore_imported(tree, compiler, owners)
         launcher = require_launcher(self.lock.target.architecture)
         missing = assemble.assemble_runtime(tree, self.lock.target, launcher, libraries)
         _require_complete(missing, from_wheels)
@@ -126,7 +135,7 @@ class _RuntimeBuild:
         libraries: list[str] = []
 
         def on_files(deb: Deb, files: Sequence[str]) -> None:
-            owners.update(dict.fromkeys(files, f"Debian's {deb.package}"))
+            owners.update(dict.fromkeys(files, f"{DEBIAN}{deb.package}"))
             sources = [file for file in files if file.endswith(".py") and not (tree / file).is_symlink()]
             for file in sources:
                 stdlib.adapt_module(tree, file, self.lock.target)
@@ -135,7 +144,7 @@ class _RuntimeBuild:
                 libraries.extend(Path(file).name for file in files if file.startswith(layout.STAGED_LIBRARIES))
 
         debs = [Deb(**asdict(locked)) for locked in self.lock.debs]
-        select = layout.plan_layout(self.lock.target, self.project.keep)
+        select = layout.plan_layout(self.lock.target, self.project.keep, self.dropped.add)
         unpack_debs(self.context, debs, tree, select, step=self.step, on_files=on_files)
         return sorted(libraries)
 
@@ -149,7 +158,7 @@ class _RuntimeBuild:
         staged = {f"{layout.LIBRARIES}/{name}" for name in index_libraries(tree / layout.STAGED_LIBRARIES)}
         places = Places(
             folders=layout.wheel_folders(self.lock.target),
-            select=layout.plan_wheel(self.project.keep),
+            select=layout.plan_wheel(self.project.keep, self.dropped.add),
             owners=owners,
             is_reserved=lambda path: path in staged or layout.is_reserved(path, self.lock.target),
             warn=self.context.reporter.warn,
@@ -161,6 +170,20 @@ class _RuntimeBuild:
             written += files
         write_scripts(tree, layout.PACKAGES, places.is_reserved)
         return written
+
+    def _restore_imported(self, tree: Path, compiler: ByteCompiler, owners: Mapping[str, str]) -> None:
+        """Restore what was trimmed and the packages import; write down what stays dropped."""
+        keep_source = layout.plan_sources(self.lock.target, self.project.keep)
+        restoring = Restoring(
+            context=self.context,
+            lock=self.lock,
+            tree=tree,
+            wheels=lambda: self.wheels,
+            compile_files=lambda files: compiler.submit(tree, files, keep_source=keep_source),
+        )
+        files = [file.removeprefix(f"{layout.PACKAGES}/") for file in sorted(owners) if _is_module(file)]
+        units = self.dropped.units(self.lock.target, owners)
+        write_trimmed(tree, restoring.restore_imported(layout.PACKAGES, files, units))
 
 
 def _is_module(file: str) -> bool:

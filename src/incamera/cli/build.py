@@ -57,6 +57,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             if image is not None:
                 console.print(f"{bundle.target}: {image.form}, {format_bytes(image.bytes)}, {image.path}")
         return 0
+    from incamera.runtime.trimming import load_trimmed  # lazy: start-up
+
     documents = [
         {
             "target": str(bundle.target),
@@ -67,6 +69,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             "image_path": str(image.path) if image else None,
             "steps": steps,
             "distributions": [dict(distribution) for distribution in bundle.distributions],
+            "dropped": [unit.path for unit in load_trimmed(bundle.path)],
         }
         for bundle, image, steps in built
     ]

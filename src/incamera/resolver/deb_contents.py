@@ -32,10 +32,13 @@ class DebContents:
     modules: frozenset[str]
 
     def holds(self, name: str) -> bool:
-        """Return whether the distribution *name* is in the package. One without metadata is known by its module."""
+        """Return whether the distribution *name* may be in the package, or in one that it stands for.
+
+        One without metadata is known by its module. python3-h5py has no files: it depends on the package that has them.
+        """
         if self.distributions:
             return name in self.distributions
-        return name in {canonicalize_name(module) for module in self.modules}
+        return not self.modules or name in {canonicalize_name(module) for module in self.modules}
 
 
 def read_contents(context: Context, deb: Deb) -> DebContents:
@@ -78,5 +81,5 @@ def find_wrong_debs(context: Context, resolved: Sequence[Resolved], names: Debia
         contents = read_contents(context, deb)
         if not contents.holds(name):
             found = sorted(contents.distributions or contents.modules)
-            wrong[name] = f"{deb.package} holds {', '.join(found[:5]) or 'no Python module'}, not {name}"
+            wrong[name] = f"{deb.package} holds {', '.join(found[:5])}, not {name}"
     return wrong

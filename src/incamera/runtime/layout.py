@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Part of each runtime's cache key: increase it when the same packages give another runtime.
-FORMAT = 13
+FORMAT = 14
 
 APP = "app"
 # The original file names of the libraries, {"libz.so.1": "libz.so.1.2.13"}, by which the loader rule compares versions.
@@ -71,10 +71,27 @@ def duplicate_libraries() -> dict[str, str]:
     return duplicates
 
 
-def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str | None]:
+def is_dropped(path: str) -> bool:
+    """Return whether trimming leaves out *path*."""
+    return bool(_dropped()(path))
+
+
+def is_dropped_unless_imported(path: str) -> bool:
+    """Return whether a pattern fits *path* that is a guess: nobody has looked whether its own package needs it."""
+    return bool(_any_of(_trim()["drop_unless_imported"])(path))
+
+
+@cache
+def _dropped() -> Callable[[str], object]:
+    return _any_of([*_trim()["drop"], *_trim()["drop_unless_imported"]])
+
+
+def plan_layout(
+    target: Target, keep: Sequence[str] = (), on_drop: Callable[[str], None] = lambda path: None
+) -> Callable[[str], str | None]:
     """Return a function that maps a path in a package (`usr/lib/…`) to the path in the runtime; None leaves it out.
 
-    *keep*: patterns of paths in the runtime that are not trimmed.
+    *keep*: patterns of paths in the runtime that are not trimmed. *on_drop* is called with each path that is.
     """
     gnu = re.escape(target.architecture.facts.gnu)
     python = re.escape(target.python)
@@ -88,13 +105,16 @@ def plan_layout(target: Target, keep: Sequence[str] = ()) -> Callable[[str], str
         (re.compile(r"usr/share/ca-certificates/mozilla/([^/]+\.crt)"), rf"{STAGED_CERTIFICATES}/\1"),
     ]
     kept = _any_of(keep)
-    dropped = _any_of(_trim()["drop"])
+    dropped = _dropped()
 
     def destination(path: str) -> str | None:
         for pattern, replacement in rules:
             if match := pattern.fullmatch(path):
                 placed = match.expand(replacement)
-                if "/__pycache__/" in placed or (dropped(placed) and not kept(placed)):
+                if "/__pycache__/" in placed:
+                    return None
+                if dropped(placed) and not kept(placed):
+                    on_drop(placed)
                     return None
                 return placed
         return None
@@ -116,14 +136,24 @@ def wheel_folders(target: Target, packages: str = PACKAGES) -> dict[str, str]:
     }
 
 
-def plan_wheel(keep: Sequence[str] = ()) -> Callable[[str], str | None]:
-    """Return a function that returns the final path of a wheel's file in the runtime; None leaves it out."""
+def plan_wheel(
+    keep: Sequence[str] = (), on_drop: Callable[[str], None] = lambda path: None
+) -> Callable[[str], str | None]:
+    """Return a function that returns the final path of a wheel's file in the runtime; None leaves it out.
+
+    *keep* and *on_drop* as for `plan_layout`.
+    """
     kept = _any_of(keep)
-    dropped = _any_of(_trim()["drop"])
+    dropped = _dropped()
 
     def select(path: str) -> str | None:
         path = beside_modules(path)
-        return None if "/__pycache__/" in path or (dropped(path) and not kept(path)) else path
+        if "/__pycache__/" in path:
+            return None
+        if dropped(path) and not kept(path):
+            on_drop(path)
+            return None
+        return path
 
     return select
 

@@ -155,6 +155,10 @@ def test_package_without_metadata_holds_what_its_modules_are_called(context: Con
     assert not contents.holds("other")
 
 
+def test_package_without_files_may_stand_for_another_one(context: Context, store: Store) -> None:
+    assert read_contents(context, add_deb(store, ("./usr/share/doc/python3-h5py/copyright", b""))).holds("h5py")
+
+
 def test_guessed_package_that_holds_something_else_is_refused_and_said(
     context: Context, world: World, tmp_path: Path
 ) -> None:
