@@ -14,8 +14,10 @@ def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
 
-    # Two letters swapped in a short name, as in `dve`, give a ratio of 0.67.
-    matches = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6 if len(name) < _SHORT else 0.75)
+    known = list(known)
+    matches = difflib.get_close_matches(name, known, n=count, cutoff=0.75)
+    if not matches and len(name) < _SHORT:  # two letters swapped, as in `dve`, give a ratio of 0.67
+        matches = [other for other in known if sorted(other) == sorted(name)][:count]
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
     return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
 

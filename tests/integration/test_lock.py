@@ -108,6 +108,15 @@ def test_lock_is_a_valid_pylock_that_pip_installs(place: Place, tmp_path: Path) 
     assert (tmp_path / "taken/lamp.py").is_file()
 
 
+def test_lockfile_of_another_tool_is_not_overwritten(place: Place) -> None:
+    place.write("six")
+    path = place.folder / "pylock.armv7hf-cp311.toml"
+    path.write_text('lock-version = "1.0"\ncreated-by = "uv"\npackages = []\n')
+    for command in ("lock", "build"):
+        assert_error(place(command), 3, "pylock.armv7hf-cp311.toml was made by uv", "rename or remove that file")
+    assert 'created-by = "uv"' in path.read_text()
+
+
 def test_lock_of_the_same_dependencies_has_the_same_bytes(place: Place) -> None:
     place.index.add_wheel("lamp", "2.0", "bulb")
     place.index.add_wheel("bulb", "1.5")

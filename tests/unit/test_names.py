@@ -15,6 +15,7 @@ DEVICES = ["axis-os-10-armv7hf", "axis-os-11-armv7hf", "axis-os-11-aarch64", "lo
         ("loby", DEVICES, ["lobby"]),
         ("target", ["targets", "test"], ["targets"]),
         ("dve", ["dev", "drop"], ["dev"]),
+        ("cv2", ["cvp", "cups", "six"], []),
         ("zzz-no-such-package", ["click-package", "ament-package"], []),
         ("x", [], []),
     ],

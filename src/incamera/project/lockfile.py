@@ -48,6 +48,13 @@ _SOURCES = ("wheel", "deb", "sdist", "emulated")
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 
 
+_CREATED_BY = "incamera"
+
+
+class ForeignLock(ConfigError):
+    """The file with the name of our lockfile was made by another tool."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockedDeb:
     """A Debian package. *filename* is its path in *archive* ("main" or "security"), *size* is in bytes."""
@@ -124,6 +131,14 @@ def lock_path(project: Project, target: Target) -> Path:
     return project.folder / (f"pylock.{target}-{project.variant}.toml" if project.variant else f"pylock.{target}.toml")
 
 
+def is_replaceable(project: Project, target: Target) -> bool:
+    """Whether the project's damaged lockfile for *target* is one that incamera made."""
+    try:
+        return f'created-by = "{_CREATED_BY}"'.encode() in lock_path(project, target).read_bytes()
+    except OSError:
+        return False
+
+
 def lock_inputs(project: Project, target: Target) -> str:
     """Return a digest of the settings that a lock depends on. A lock with another digest is stale."""
     inputs: list[Any] = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
@@ -151,7 +166,7 @@ def find_lock(project: Project, target: Target) -> Lock | None:
 def load_lock(project: Project, target: Target) -> Lock | None:
     """Return the lock in the project's lockfile for *target*, stale or not; None when there is none.
 
-    Raises ConfigError when the file is damaged or cannot be read.
+    Raises ConfigError when the file is damaged or cannot be read, ForeignLock when another tool made it.
     """
     path = lock_path(project, target)
     try:
@@ -171,9 +186,19 @@ def load_lock(project: Project, target: Target) -> Lock | None:
 
 
 def parse_lock(text: str, name: str) -> Lock:
-    """Return the lock in *text*, the contents of the file *name*. Raises ConfigError that names the wrong key."""
+    """Return the lock in *text*, the contents of the file *name*.
+
+    Raises ConfigError that names the wrong key, ForeignLock.
+    """
     try:
-        pylock = Pylock.from_dict(tomllib.loads(text))
+        table = tomllib.loads(text)
+        creator = table.get("created-by")
+        if isinstance(creator, str) and creator != _CREATED_BY:
+            raise ForeignLock(
+                f"{name} was made by {creator}, but incamera keeps its own lockfile under that name",
+                hint="rename or remove that file: incamera does not overwrite it",
+            )
+        pylock = Pylock.from_dict(table)
         settings = find_table(pylock.tool or {}, "incamera", "tool.incamera")
         files = {
             str(package.name): _read_file(package, f"packages[{number}]")
@@ -188,6 +213,8 @@ def parse_lock(text: str, name: str) -> Lock:
             ),
             debs=tuple(_read_deb(item, where) for where, item in find_tables(settings, "debs", "tool.incamera.debs")),
         )
+    except ForeignLock:
+        raise
     # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
     except (ConfigError, PylockValidationError, RecursionError, ValueError) as error:
         raise _damaged(name, error) from error
@@ -270,7 +297,7 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
     pylock = Pylock(
         lock_version=Version("1.0"),
         requires_python=SpecifierSet(requires_python),
-        created_by="incamera",
+        created_by=_CREATED_BY,
         packages=[_make_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
         tool={
             "incamera": {

@@ -19,6 +19,7 @@ from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
 from incamera.resolver.metadata import require_metadata
+from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
 
@@ -66,6 +67,8 @@ def resolve_lock(
         finder.refuse_debs(wrong)
         resolved = resolve(project, finder)
     closure = _resolve_debs(project, finder, debs, recipes, resolved)
+    for warning in describe_size(resolved, closure, debs, runtime_rules(target)):
+        context.reporter.warn(warning)
     return Lock(
         target=target,
         inputs=lock_inputs(project, target),

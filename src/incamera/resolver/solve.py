@@ -11,15 +11,14 @@ from resolvelib import AbstractProvider, BaseReporter, Resolver
 from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
-from incamera.project.settings import SOURCES
 from incamera.resolver.candidates import Candidate, TargetRequirement
+from incamera.resolver.conflict import explain_conflict
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.resolver.finder import CandidateFinder
 
 _MAX_ROUNDS = 20_000
-_SHOWN_VERSIONS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +49,7 @@ def resolve(project: Project, finder: CandidateFinder) -> list[Resolved]:
     try:
         result = Resolver(provider, reporter).resolve(requirements, max_rounds=_MAX_ROUNDS)
     except ResolutionImpossible as error:
-        raise _explain_conflict(error.causes, finder, constraints) from None
+        raise explain_conflict(error.causes, finder, constraints) from None
     except ResolutionTooDeep:
         raise ResolveError(
             f"no versions were found that fit each other, after {_MAX_ROUNDS} rounds of search",
@@ -149,54 +148,3 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
                 TargetRequirement(name=candidate.name, specifier=pin, source=candidate.source, text=text)
             )
         return requirements
-
-
-def _explain_conflict(
-    causes: Iterable[Any], finder: CandidateFinder, constraints: Sequence[TargetRequirement]
-) -> ResolveError:
-    """Return the error for requirements that contradict each other: who asks for what, and which versions there are."""
-    asked: dict[str, list[str]] = {}
-    requirements: dict[str, list[TargetRequirement]] = {}
-    for cause in causes:
-        requirement: TargetRequirement = cause.requirement
-        asker = f"{cause.parent}" if cause.parent is not None else "the project"
-        asked.setdefault(requirement.name, []).append(f"{asker} asks for {requirement.text}")
-        requirements.setdefault(requirement.name, []).append(requirement)
-    for constraint in constraints:
-        if constraint.name in asked:
-            asked[constraint.name].append(f"a constraint asks for {constraint.text}")
-    sentences = []
-    for name, lines in asked.items():
-        sentences.append(f"{'; '.join(dict.fromkeys(lines))}; {_describe_candidates(name, requirements[name], finder)}")
-    names = ", ".join(asked)
-    return ResolveError(
-        f"cannot resolve {names} for {finder.target}: " + ". ".join(sentences), hint=_hint(asked, finder)
-    )
-
-
-def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: CandidateFinder) -> str:
-    candidates = list(finder.find(name, [])) or list(finder.find(name, requirements))
-    why_not = finder.why_not.get(name, {})
-    shown = []
-    for source in SOURCES:
-        versions = [str(candidate.version) for candidate in candidates if candidate.source == source]
-        if versions:
-            more = ", …" if len(versions) > _SHOWN_VERSIONS else ""
-            but = f", but {why_not[source]}" if source in why_not else ""
-            shown.append(f"{source} {', '.join(versions[:_SHOWN_VERSIONS])}{more}{but}")
-        elif source in why_not:
-            shown.append(f"no {source}: {why_not[source]}")
-    return "there is " + "; ".join(shown) if shown else "neither a package index nor Debian has it"
-
-
-def _hint(asked: Mapping[str, Sequence[str]], finder: CandidateFinder) -> str:
-    if hints := [finder.hints[name] for name in asked if finder.hints.get(name)]:
-        return hints[0]
-    if len(asked) == 1 and (closest := finder.closest(next(iter(asked)))):
-        return "did you mean " + " or ".join(closest) + "?"
-    if any(finder.is_unknown(name) for name in asked):
-        return "check the name in the dependencies, and that the package index is the right one"
-    return (
-        "ask for other versions, choose another source in [tool.incamera.sources], "
-        'or another Python with python = "…" in [tool.incamera]'
-    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
-from incamera.project.lockfile import describe_changes, find_lock, load_lock, lock_path, write_lock
+from incamera.project.lockfile import describe_changes, find_lock, is_replaceable, load_lock, lock_path, write_lock
 from incamera.units import format_count
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def make_lock(
 
     try:
         before = load_lock(project, target)
-    except ConfigError:  # a damaged lockfile is replaced
+    except ConfigError:
+        if not is_replaceable(project, target):
+            raise
         before = None
     names = set(names)
     for name in sorted(names):

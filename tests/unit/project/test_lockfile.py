@@ -10,12 +10,15 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
 from incamera.project.lockfile import (
+    ForeignLock,
     Lock,
     LockedDeb,
     LockedDistribution,
     LockedFile,
     describe_changes,
     find_lock,
+    is_replaceable,
+    load_lock,
     lock_inputs,
     lock_path,
     write_lock,
@@ -98,9 +101,10 @@ def test_a_damaged_lockfile_is_refused_with_the_key_that_is_wrong(
     lock = with_sdist(project)
     path = write_lock(project, lock)
     text = path.read_text()
-    path.write_text(new if new.startswith(("x = ", "nonsense")) else text.replace(old, new, 1))
+    path.write_text(text.replace(old, f"{new}\n{old}" if new.startswith(("x = ", "nonsense")) else new, 1))
     with pytest.raises(ConfigError) as caught:
         find_lock(project, lock.target)
+    assert not isinstance(caught.value, ForeignLock)
     assert str(caught.value).startswith(f"{path.name} is damaged: ")
     assert reason in str(caught.value)
     assert "`incamera lock`" in (caught.value.hint or "")
@@ -170,3 +174,28 @@ def test_a_changed_recipe_makes_the_lock_stale(project: Project, tmp_path: Path)
     assert find_lock(project, lock.target) == lock
     recipe.write_text('[sdist]\ndev = ["libjpeg-dev", "libtiff-dev"]\n')
     assert find_lock(project, lock.target) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'lock-version = "1.0"\ncreated-by = "uv"\npackages = []\n',
+        'lock-version = "1.0"\ncreated-by = "pip"\n[[packages]]\nname = "six"\n[tool.incamera]\n',
+    ],
+)
+def test_lockfile_of_another_tool_is_refused_and_not_replaced(project: Project, text: str) -> None:
+    target = project.default_targets[0]
+    lock_path(project, target).write_text(text)
+    for load in (load_lock, find_lock):
+        with pytest.raises(ForeignLock, match=r"was made by (uv|pip), but incamera keeps its own"):
+            load(project, target)
+    assert not is_replaceable(project, target)
+
+
+def test_damaged_lockfile_is_replaced_only_if_incamera_made_it(project: Project) -> None:
+    target = project.default_targets[0]
+    path = write_lock(project, with_sdist(project))
+    path.write_text(path.read_text() + "<<<<<<< HEAD\n")
+    assert is_replaceable(project, target)
+    path.write_text("notes of mine, which are not TOML")
+    assert not is_replaceable(project, target)

@@ -215,6 +215,42 @@ def test_a_conflict_names_who_asks_for_what_and_the_versions_there_are(world: Wo
     assert "armv7hf-cp311" in message
 
 
+def test_conflict_of_a_hundred_releases_is_told_in_a_few_lines(world: World, tmp_path: Path) -> None:
+    for number in range(100):
+        world.wheel("sight", f"8.{number}", f"torch>=1.{number}", "numpy", *(f"part{n}<{number}" for n in range(6)))
+    for version in range(1, 90):
+        world.wheel("numpy", f"1.{version}")
+        world.wheel("torch", f"1.{version}", platform="manylinux_2_28_x86_64")
+    with pytest.raises(ResolveError) as caught:
+        solve(world, tmp_path, "sight")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("cannot resolve ")
+    assert "torch" in lines[0]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) < 1000
+    assert "those of 1.89 for Linux are for x86_64" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sqlite3", "sqlite3 is in Python's standard library: remove it from the dependencies"),
+        ("concurrent_futures", "check the name in the dependencies, and that the package index is the right one"),
+        ("ConfigParser", "configparser is in Python's standard library: remove it from the dependencies"),
+        ("cv2", "the package is called opencv-python-headless"),
+        ("PIL", "the package is called pillow"),
+        ("nunpy", "did you mean numpy?"),
+        ("cvp", "check the name in the dependencies, and that the package index is the right one"),
+    ],
+)
+def test_unknown_name_gets_the_hint_that_fits(world: World, tmp_path: Path, name: str, hint: str) -> None:
+    world.deb("python3-numpy", "1:1.24.2-1")
+    world.deb("python3-cups", "2-1")
+    with pytest.raises(ResolveError) as caught:
+        solve(world, tmp_path, name)
+    assert caught.value.hint == hint
+
+
 def test_a_recipe_replaces_dependencies_of_a_debian_package(world: World, tmp_path: Path) -> None:
     world.deb("python3-skimage", "0.19.3-8", "python3-numpy, python3-matplotlib")
     world.deb("python3-matplotlib", "3.6-1")

@@ -1,0 +1,116 @@
+"""Explain why no versions fit each other: who asks for what, and what there is. Short, whatever was tried."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from incamera.errors import ResolveError
+from incamera.project.settings import SOURCES
+
+if TYPE_CHECKING:
+    from incamera.resolver.candidates import TargetRequirement
+    from incamera.resolver.finder import CandidateFinder
+
+# A search can have tried hundreds of versions. Of each kind so many are named.
+_SHOWN_NAMES = 4
+_SHOWN_REQUIREMENTS = 5
+_SHOWN_VERSIONS = 4
+# Characters of a reason, such as an error of a build.
+_SHOWN_REASON = 240
+
+
+def explain_conflict(
+    causes: Iterable[Any], finder: CandidateFinder, constraints: Sequence[TargetRequirement]
+) -> ResolveError:
+    """Return the error for requirements that contradict each other; *causes* are resolvelib's.
+
+    The first line names the packages. Then each has a line: what is asked for, by whom, and which versions there are.
+    """
+    asked: dict[str, dict[str, list[str]]] = {}
+    requirements: dict[str, list[TargetRequirement]] = {}
+    for cause in causes:
+        requirement: TargetRequirement = cause.requirement
+        askers = asked.setdefault(requirement.name, {}).setdefault(requirement.text, [])
+        askers.append(str(cause.parent) if cause.parent is not None else "the project")
+        requirements.setdefault(requirement.name, []).append(requirement)
+    for constraint in constraints:
+        if constraint.name in asked:
+            asked[constraint.name].setdefault(constraint.text, []).append("a constraint")
+    # What cannot be had at all is the reason for the rest.
+    names = sorted(asked, key=lambda name: any(True for _ in finder.find(name, requirements[name])))
+    lines = [
+        f"{_describe_requirements(asked[name])}; {_describe_candidates(name, requirements[name], finder)}"
+        for name in names[:_SHOWN_NAMES]
+    ]
+    if len(names) > _SHOWN_NAMES:
+        lines.append(f"and {len(names) - _SHOWN_NAMES} more packages contradict each other")
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
+    text = f"cannot resolve {shown} for {finder.target}:"
+    text += f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+    return ResolveError(text, hint=_hint(names, finder))
+
+
+def _describe_requirements(askers_by_text: Mapping[str, Sequence[str]]) -> str:
+    shown = []
+    for text, askers in list(askers_by_text.items())[:_SHOWN_REQUIREMENTS]:
+        unique = list(dict.fromkeys(askers))
+        more = f" and {len(unique) - 1} more" if len(unique) > 1 else ""
+        shown.append(f"{unique[0]}{more} {'ask' if more else 'asks'} for {text}")
+    if len(askers_by_text) > _SHOWN_REQUIREMENTS:
+        shown.append(f"and {len(askers_by_text) - _SHOWN_REQUIREMENTS} other requirements")
+    return "; ".join(shown)
+
+
+def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: CandidateFinder) -> str:
+    candidates = list(finder.find(name, [])) or list(finder.find(name, requirements))
+    why_not = {source: _shortened(reason) for source, reason in finder.why_not.get(name, {}).items()}
+    shown = []
+    for source in SOURCES:
+        versions = [str(candidate.version) for candidate in candidates if candidate.source == source]
+        if versions:
+            more = ", …" if len(versions) > _SHOWN_VERSIONS else ""
+            but = f", but {why_not[source]}" if source in why_not else ""
+            shown.append(f"{source} {', '.join(versions[:_SHOWN_VERSIONS])}{more}{but}")
+        elif source in why_not:
+            shown.append(f"no {source}: {why_not[source]}")
+    return "there is " + "; ".join(shown) if shown else "neither a package index nor Debian has it"
+
+
+def _shortened(reason: str) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= _SHOWN_REASON else f"{line[:_SHOWN_REASON]}…"
+
+
+def _hint(names: Sequence[str], finder: CandidateFinder) -> str:
+    for name in names:
+        if any(True for _ in finder.find(name, [])):
+            continue
+        if is_standard_library(name):
+            return f"{name} is in Python's standard library: remove it from the dependencies"
+        if distribution := distribution_of(name):
+            return f"the package is called {distribution}"
+    if hints := [finder.hints[name] for name in names if finder.hints.get(name)]:
+        return hints[0]
+    if len(names) == 1 and (closest := finder.closest(names[0])):
+        return "did you mean " + " or ".join(closest) + "?"
+    if any(finder.is_unknown(name) for name in names):
+        return "check the name in the dependencies, and that the package index is the right one"
+    return (
+        "ask for other versions, choose another source in [tool.incamera.sources], "
+        'or another Python with python = "…" in [tool.incamera]'
+    )
+
+
+def is_standard_library(name: str) -> bool:
+    """Whether the module that a distribution called *name* would have is part of Python."""
+    return name.replace("-", "_") in {module.lower() for module in sys.stdlib_module_names}
+
+
+def distribution_of(module: str) -> str | None:
+    """Return the distribution that has the well-known *module*, where the names differ; else None."""
+    text = resources.files("incamera.resolver").joinpath("data/import_names.toml").read_text("utf-8")
+    return tomllib.loads(text).get(module.lower())
