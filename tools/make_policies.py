@@ -19,13 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from incamera.abi.policy import load_exports
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
 from incamera.device.libraries import describe_library, read_page_size
-from incamera.elf import is_elf
+from incamera.elf import dump_exports, is_elf
 from incamera.project.settings import load_project
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet
@@ -137,11 +138,23 @@ def describe_glib(context: Context, architecture: Architecture) -> tuple[dict[st
 
 
 def write(path: Path, document: Mapping[str, Any], symbols: Mapping[str, list[str]]) -> None:
-    """Write `path.json` and `path.symbols.xz`."""
+    """Write `path.json` and `path.symbols`."""
     path.parent.mkdir(exist_ok=True)
     _beside(path, ".json").write_text(dump(document), "utf-8")
-    data = lzma.compress(dump_symbols(symbols).encode(), preset=9 | lzma.PRESET_EXTREME)
-    _beside(path, ".symbols.xz").write_bytes(data)
+    _beside(path, ".symbols").write_bytes(pack_symbols(symbols))
+
+
+def pack_symbols(symbols: Mapping[str, list[str]]) -> bytes:
+    """Return the content of `.symbols`: a line of JSON, the size of each file's part, and then the parts.
+
+    Each is compressed by itself, since an audit needs the symbols of few libraries.
+    """
+    parts = {
+        name: lzma.compress("\n".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
+        for name, lines in symbols.items()
+    }
+    sizes = {name: len(part) for name, part in parts.items()}
+    return json.dumps(sizes).encode() + b"\n" + b"".join(parts.values())
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -149,13 +162,14 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
-    """Return the text of `.symbols.xz`: a line `=NAME` for each file, and then the lines of its exports."""
+    """Return the symbols as text: a line `=NAME` for each file, and then the lines of its exports."""
     return "\n".join(["", *(line for name, lines in symbols.items() for line in (f"={name}", *lines))])
 
 
 def load_symbols(path: Path) -> str:
-    """Return the text in the `.symbols.xz` that `write` made of *path*."""
-    return lzma.decompress(_beside(path, ".symbols.xz").read_bytes()).decode()
+    """Return the text of `dump_symbols` for the symbols that `write` wrote for *path*."""
+    exports = load_exports(path.relative_to(DATA).as_posix())
+    return dump_symbols({name: dump_exports(symbols.exports) for name, symbols in exports.items()})
 
 
 def dump(document: Mapping[str, Any]) -> str:

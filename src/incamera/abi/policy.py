@@ -164,6 +164,7 @@ class _LibraryReader:
         self._architecture = architecture
         self._stand_in = f"policies/{generation.stand_in}-{architecture}"
         self._newest = f"policies/{_NEWEST}-{architecture}"
+        self._answers: dict[tuple[str, str], Answer] = {}
         self._glib = [f"policies/{name}-{architecture}" for name in generation.glib]
 
     def read(self) -> tuple[dict[str, Object], dict[str, str]]:
@@ -211,10 +212,9 @@ class _LibraryReader:
             return is_later and self._answer(library, reference.version) is not Answer.no
 
         def has_newer_glib(reference: Reference) -> bool:
-            symbols = next(
-                (found for name, found in load_exports(self._glib[1]).items() if name.startswith(row["name"])), None
-            )
-            return symbols is not None and reference.name in symbols.exports
+            newer = load_exports(self._glib[1])
+            file = next((file for file in newer if file.startswith(row["name"])), None)
+            return file is not None and reference.name in newer[file].exports
 
         path, bits = row["path"], row.get("time_bits")
         if _is_glib(row["name"]):
@@ -225,7 +225,12 @@ class _LibraryReader:
         return Object(path, facts, read=read, camera=True, time_bits=bits)
 
     def _answer(self, library: ApiLibrary, version: str) -> Answer:
-        return library.defines(version, self._track) if library.versions else Answer.yes
+        if not library.versions:
+            return Answer.yes
+        key = library.soname, version  # all libraries of glibc have the same versions
+        if key not in self._answers:
+            self._answers[key] = library.defines(version, self._track)
+        return self._answers[key]
 
 
 def _unseen_object(library: ApiLibrary, soname: str, architecture: Architecture, track: Track) -> Object:
@@ -324,30 +329,35 @@ def read_document(name: str) -> Mapping[str, Any]:
 
 
 class _Exports(Mapping[str, Symbols]):
-    """The symbols of libraries by file name. Each library's are parsed when they are first used."""
+    """The symbols of libraries by file name. Each library's are read when they are first used."""
 
-    def __init__(self, lines: Mapping[str, str]) -> None:
-        self._lines = lines
+    def __init__(self, parts: Mapping[str, bytes]) -> None:
+        self._parts = parts
         self._parsed: dict[str, Symbols] = {}
 
     def __getitem__(self, file: str) -> Symbols:
         if file not in self._parsed:
-            self._parsed[file] = Symbols((), frozenset(), parse_exports(self._lines[file].split("\n")))
+            lines = lzma.decompress(self._parts[file]).decode().split("\n")
+            self._parsed[file] = Symbols((), frozenset(), parse_exports(lines))
         return self._parsed[file]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._lines)
+        return iter(self._parts)
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._parts)
 
 
 @cache
 def load_exports(name: str) -> Mapping[str, Symbols]:
-    """Return the symbols by file name. In the data, a line `=NAME` begins a file, and `elf.dump_exports` the rest."""
-    text = lzma.decompress(_data(f"{name}.symbols.xz").read_bytes()).decode()
-    parts = (part.partition("\n") for part in text.split("\n=")[1:])
-    return _Exports({file: lines for file, _, lines in parts})
+    """Return the symbols by file name. tools/make_policies.py describes the format of the data."""
+    sizes, _, data = _data(f"{name}.symbols").read_bytes().partition(b"\n")
+    parts = {}
+    start = 0
+    for file, size in json.loads(sizes).items():
+        parts[file] = data[start : start + size]
+        start += size
+    return _Exports(parts)
 
 
 def _data(*names: str) -> Traversable:
