@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
@@ -20,7 +21,7 @@ from urllib3 import exceptions as urllib3_errors
 from incamera.archives import BadArchive, unpack_bytes
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
-from incamera.proxies import basic_auth, find_proxy, proxy_headers
+from incamera.proxies import basic_auth, find_proxy, proxy_headers, proxy_hint, without_login
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
@@ -170,7 +171,7 @@ class Http:
                 raise Unreachable(f"the answer of {url} is longer than {_CALL_BYTES} bytes")
             return Response(response.status, url, response.headers, body)
         except urllib3_errors.HTTPError as error:
-            raise Unreachable(f"cannot reach {url}: {_reason(error)}") from None
+            raise Unreachable(f"cannot reach {url}{self._route(url)}: {_reason(error)}") from None
 
     def get_range(self, url: str, first: int, size: int) -> Range:
         """Return *size* bytes of a file from byte *first* on, or its last *size* bytes when *first* is negative.
@@ -232,7 +233,9 @@ class Http:
                     progress(-sink.size)
                 sink.restart()
                 if attempt == _ATTEMPTS or self._stopped or _is_hopeless(error):
-                    raise Unreachable(f"cannot fetch {url}: {_reason(error)}", hint=_hint(error)) from error
+                    raise Unreachable(
+                        f"cannot fetch {url}{self._route(url)}: {_reason(error)}", hint=self._hint(url, error)
+                    ) from error
                 time.sleep(self._pause * 3 ** (attempt - 1))
         raise AssertionError("the last attempt returns or raises")
 
@@ -276,9 +279,15 @@ class Http:
             if accepted == (206,) and response.status in (200, 416, 501):
                 raise RangeNotSupported(f"{url}: the server does not support range requests")
             if response.status in (401, 403):
-                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_LOGIN)
+                raise FetchError(
+                    f"cannot fetch {url}{self._route(url)}: the server answers {response.status}",
+                    hint=self._proxy_hint(url) or _LOGIN,
+                )
             if response.status not in accepted:
-                raise FetchError(f"cannot fetch {url}: the server answers {response.status}", hint=_REFUSED)
+                raise FetchError(
+                    f"cannot fetch {url}{self._route(url)}: the server answers {response.status}",
+                    hint=self._proxy_hint(url) or _REFUSED,
+                )
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
                 raise IntegrityError(f"{url} is {length} bytes long, but must have {size}", hint=_CHANGED_FILE)
@@ -301,6 +310,25 @@ class Http:
             else:  # the rest of the body must not be read as the next response
                 response.close()
 
+    def _proxy(self, url: str) -> str:
+        parts = urlsplit(url)
+        return find_proxy(self._environment, parts.scheme, parts.netloc)
+
+    def _route(self, url: str) -> str:
+        return f" through the proxy {without_login(proxy)}" if (proxy := self._proxy(url)) else ""
+
+    def _proxy_hint(self, url: str) -> str | None:
+        return proxy_hint(self._environment, urlsplit(url).scheme) if self._proxy(url) else None
+
+    def _hint(self, url: str, error: Exception) -> str:
+        cause = error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
+        if isinstance(cause, urllib3_errors.SSLError):
+            return (
+                f"your clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: if that is wrong, set it. Behind a company's "
+                "proxy, set SSL_CERT_FILE to a file with its certificate authority"
+            )
+        return self._proxy_hint(url) or f"is the network up? {_SETTINGS}"
+
     def _headers(self, url: str, more: Mapping[str, str] | None) -> dict[str, str]:
         parts = urlsplit(url)
         login = self._logins.get((parts.scheme, parts.netloc))
@@ -309,7 +337,7 @@ class Http:
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
-        proxy = find_proxy(self._environment, parts.scheme, parts.netloc)
+        proxy = self._proxy(url)
         with self._lock:
             if (parts.scheme, proxy) not in self._pools:
                 # `_retry` counts the attempts; urllib3 only follows redirections.
@@ -383,14 +411,6 @@ def _is_hopeless(error: Exception) -> bool:
     """Whether another attempt would fail in the same way."""
     cause = error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
     return isinstance(cause, urllib3_errors.SSLError | urllib3_errors.LocationValueError | urllib3_errors.ResponseError)
-
-
-def _hint(error: Exception) -> str:
-    if isinstance(error, urllib3_errors.MaxRetryError) and isinstance(error.reason, urllib3_errors.SSLError):
-        return (
-            "is the clock right? behind a company's proxy, set SSL_CERT_FILE to a file with its certificate authority"
-        )
-    return f"is the network up? {_SETTINGS}"
 
 
 def _reason(error: BaseException) -> str:

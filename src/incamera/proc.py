@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shlex
 import signal
@@ -18,6 +19,9 @@ from incamera.errors import ToolFailed
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER")
 _TAIL_LINES = 25
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# How a program ends of which a part is missing or damaged: 127 comes from the loader.
+_DAMAGED = (127, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL)
+_DAMAGED_HINT = "a program of the store may be damaged: `incamera store verify` removes it, and it is fetched again"
 
 Argument = str | os.PathLike[str]
 
@@ -70,7 +74,7 @@ def run(
                         _write_log(log, words, *child.communicate(timeout=1))
                 raise
     except OSError as error:
-        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}", hint=hint) from error
+        raise _not_started(purpose, words[0], error, hint) from error
     except subprocess.TimeoutExpired as error:
         raise ToolFailed(f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint) from error
     if log is not None:
@@ -78,6 +82,8 @@ def run(
     if child.returncode:
         tail = _tail(stderr.strip() or stdout.strip())
         how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
+        if hint is None and child.returncode in _DAMAGED:
+            hint = _DAMAGED_HINT
         raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, tail=tail)
     return Result(stdout, stderr)
 
@@ -105,7 +111,7 @@ def running(
     try:
         child = _popen(words, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
     except OSError as error:
-        raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
+        raise _not_started(purpose, words[0], error) from error
     with child:
         try:
             yield child
@@ -138,7 +144,7 @@ def start_service(
                 pass_fds=pass_fds,
             )
         except OSError as error:
-            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
+            raise _not_started(purpose, words[0], error) from error
 
 
 def detach_from_parent() -> None:
@@ -175,7 +181,25 @@ def start_tied(
                 preexec_fn=die_with_parent,
             )
         except OSError as error:
-            raise ToolFailed(f"cannot {purpose}: {words[0]}: {error.strerror}") from error
+            raise _not_started(purpose, words[0], error) from error
+
+
+def _not_started(purpose: str, program: str, error: OSError, hint: str | None = None) -> ToolFailed:
+    if isinstance(error, PermissionError) and _is_noexec(program):
+        return ToolFailed(
+            f"cannot {purpose}: the disk of {program} is mounted noexec, so that no program on it can be started",
+            hint="set INCAMERA_STORE to a folder on another disk, or have the disk mounted without noexec",
+        )
+    if hint is None and error.errno in (errno.ENOENT, errno.ENOEXEC, errno.EACCES) and program.startswith("/"):
+        hint = _DAMAGED_HINT
+    return ToolFailed(f"cannot {purpose}: {program}: {error.strerror}", hint=hint)
+
+
+def _is_noexec(program: str) -> bool:
+    try:
+        return bool(os.statvfs(program).f_flag & os.ST_NOEXEC)
+    except OSError:
+        return False
 
 
 def _popen(

@@ -12,6 +12,7 @@ import pytest
 
 from incamera.errors import ConfigError, FetchError, IntegrityError
 from incamera.http import Http, NotFound, Range, RangeNotSupported
+from incamera.proxies import find_proxy
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Web
@@ -220,6 +221,41 @@ def test_servers_not_in_no_proxy_are_reached_only_through_the_proxy(web: Web) ->
     with pytest.raises(FetchError, match="Connection refused"):
         http.get(f"{web.url}/file")
     assert not web.requests
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_a_proxy_that_does_not_answer_is_named(web: Web, variable: str) -> None:
+    port = unused_port()
+    http = Http({variable: f"http://me:secret@127.0.0.1:{port}"}, pause=0.001)
+    for fetch in (lambda: http.get(f"{web.url}/file"), lambda: http.get_range(f"{web.url}/file", 0, 1)):
+        with pytest.raises(FetchError, match=f"/file through the proxy http://127.0.0.1:{port}: ") as caught:
+            fetch()
+        assert "secret" not in str(caught.value)
+        assert f"{variable} names the proxy" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 502])
+def test_what_a_proxy_refuses_is_an_error_that_names_it(web: Web, status: int) -> None:
+    web.pages["http://nowhere.example/file"] = web.status(status)
+    http = Http({"http_proxy": web.url}, pause=0.001)
+    with pytest.raises(FetchError, match=rf"through the proxy {web.url}: the server answers {status}") as caught:
+        http.get("http://nowhere.example/file")
+    assert "http_proxy names the proxy" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http//proxy:3128", "http://", "http://:3128", "http://proxy:many", "proxy:99999", "my proxy:3128", "http://a/b"],
+)
+def test_a_misspelt_proxy_is_refused(proxy: str) -> None:
+    with pytest.raises(ConfigError, match=r"https_proxy is .*, which is not the address of a proxy") as caught:
+        Http({"https_proxy": proxy}).get("https://127.0.0.1/")
+    assert "set https_proxy to an address like http://" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("proxy", ["proxy", "proxy:3128", "http://proxy:3128/", "https://u:p@proxy", "http://[::1]:8"])
+def test_proxies_are_written_in_several_ways(proxy: str) -> None:
+    assert find_proxy({"http_proxy": proxy}, "http", "server").endswith(proxy)
 
 
 def test_a_socks_proxy_is_refused() -> None:

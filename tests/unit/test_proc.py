@@ -176,3 +176,32 @@ time.sleep(600)
         assert process_exists(child)
         parent.kill()
     wait_for_end(child)
+
+
+def test_a_program_on_a_noexec_disk_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "tool"
+    program.touch()  # it is not executable, so the kernel refuses it with the same error
+    with pytest.raises(ToolFailed, match="Permission denied"):
+        proc.run([program], purpose="compile")
+    flags = os.statvfs_result((0,) * 8 + (os.ST_NOEXEC, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: flags)
+    with pytest.raises(ToolFailed, match=r"cannot compile: the disk of .*tool is mounted noexec") as caught:
+        proc.run([program], purpose="compile")
+    assert "INCAMERA_STORE" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", [b"\x7fELF", b"\x7fELF" + bytes(2000)])
+def test_a_damaged_program_is_an_error_with_the_remedy(tmp_path: Path, text: bytes) -> None:
+    program = tmp_path / "tool"
+    program.write_bytes(text)
+    program.chmod(0o755)
+    with pytest.raises(ToolFailed, match="Exec format error") as caught:
+        proc.run([program], purpose="compile")
+    assert "`incamera store verify`" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("end", ["kill -SEGV $$", "exit 127"])
+def test_a_program_that_crashes_may_be_damaged(end: str) -> None:
+    with pytest.raises(ToolFailed) as caught:
+        proc.run(["sh", "-c", end], purpose="compile")
+    assert "`incamera store verify`" in str(caught.value.hint)

@@ -316,7 +316,9 @@ def main() -> int:
     except _Stop:
         pass
     except Exception as error:
-        _report({"error": str(error), "tail": _tail(request.folder), "crashed": isinstance(error, QemuCrashed)})
+        hint = getattr(error, "hint", None)
+        crashed = isinstance(error, QemuCrashed)
+        _report({"error": str(error), "hint": hint, "tail": _tail(request.folder), "crashed": crashed})
         return 1
     finally:
         _ignore_signals()

@@ -59,7 +59,8 @@ def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequ
             kind = QemuCrashed if answer.get("crashed") else DeviceError
             raise kind(
                 f"cannot {purpose}: {answer['error']}{tail}",
-                hint="try again; if it fails again, `incamera store verify` finds damaged files, and "
+                hint=answer.get("hint")
+                or "try again; if it fails again, `incamera store verify` finds damaged files, and "
                 "`incamera store clean` removes the saved state",
             )
         yield Supervisor(child, answer)
