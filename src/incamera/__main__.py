@@ -43,7 +43,14 @@ def _run(arguments: list[str]) -> int:
             return INTERRUPTED
         except OutputClosed:
             raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError):
+                from incamera.store import explain_error  # lazy: start-up
+
+                # The store may be damaged, full or read-only.
+                if explained := explain_error(error, os.environ):
+                    console.error(explained)
+                    return explained.exit_code
             console.traceback()
             console.error(
                 InCameraError("this is a bug in incamera", hint="please report it with the lines above and the command")

@@ -29,7 +29,7 @@ from typing import IO
 
 from incamera.digest import Sha256
 from incamera.disk import disk_usage, fix_umask, remove_tree
-from incamera.errors import IntegrityError, StoreError
+from incamera.errors import BuildError, IntegrityError, StoreError
 from incamera.store_access import PATH_ONLY, open_folders
 from incamera.store_cleaning import (
     clean,
@@ -43,7 +43,7 @@ from incamera.store_cleaning import (
 )
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
-__all__ = ["BlobWriter", "Fault", "Store", "find_store_path", "process_exists"]
+__all__ = ["BlobWriter", "Fault", "Store", "damaged", "explain_error", "find_store_path", "process_exists"]
 
 _CACHEDIR_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by incamera.\n"
 # How long a tree that is one too many of its kind is kept after its last use.
@@ -153,6 +153,33 @@ class Store:
                 path.parent.mkdir(exist_ok=True)
                 partial.replace(path)
 
+    @contextmanager
+    def reading_blob(self, path: Path, *, name: str) -> Iterator[None]:
+        """While the block reads the file *path*: when that raises a BuildError, and it is a blob, see if it is damaged.
+
+        Raises StoreError if so, and removes the blob. *name* is what messages call it.
+        """
+        try:
+            yield
+        except BuildError as error:
+            if path.parents[1] != self.root / "blobs" or self._is_intact(path):
+                raise
+            path.unlink(missing_ok=True)
+            raise StoreError(
+                f"{name} in the store was damaged: {error}",
+                hint="it was removed: try again, and it is fetched again. `incamera store verify` checks the others",
+            ) from error
+
+    @staticmethod
+    def _is_intact(blob: Path) -> bool:
+        try:
+            with blob.open("rb") as stream:
+                return Sha256.of_stream(stream) == blob.name
+        except FileNotFoundError:
+            return True  # another process removes it
+        except OSError:
+            return False  # the disk cannot read it
+
     # Trees
 
     def find_tree(self, kind: str, key: str) -> Path | None:
@@ -164,8 +191,25 @@ class Store:
         return self._tree(kind, key)
 
     def tree_entries(self, kind: str, key: str) -> list[Entry]:
-        """Return what the tree *key* consists of. Raises OSError when the store does not have it."""
-        return parse_entries(self._entries(kind, key).read_text("utf-8"))
+        """Return what the tree *key* consists of. Raises OSError when there is none, StoreError for damage."""
+        path = self._entries(kind, key)
+        try:
+            return parse_entries(path.read_text("utf-8"))
+        except ValueError as error:
+            raise damaged(f"{path} is damaged: {error}") from error
+
+    def require_whole(self, kind: str, key: str) -> list[Entry]:
+        """Return what the tree *key* consists of. Raises StoreError when one of its files is missing or cut off."""
+        folder = self._tree(kind, key)
+        entries = self.tree_entries(kind, key)
+        for entry in entries:
+            try:
+                status = (folder / entry.path).lstat()
+            except OSError as error:
+                raise damaged(f"{folder / entry.path} is missing or cannot be read: {error.strerror}") from error
+            if not entry.link and status.st_size != entry.size:
+                raise damaged(f"{folder / entry.path} has {status.st_size} bytes, not {entry.size} as before")
+        return entries
 
     def ensure_tree(
         self, kind: str, key: str, build: Callable[[Path], Mapping[str, Entry] | None], *, most: int | None = None
@@ -247,16 +291,8 @@ class Store:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise StoreError(
-                    f"no space left for the store in {self.root}",
-                    hint="free some with `incamera store clean`, or set INCAMERA_STORE to a folder on a larger disk",
-                ) from error
-            if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-                raise StoreError(
-                    f"cannot write {error.filename or self.root}: {error.strerror}",
-                    hint="set INCAMERA_STORE to a folder that you can write",
-                ) from error
+            if explained := _disk_error(error, self.root):
+                raise explained from error
             raise
 
     def verify(self) -> tuple[int, list[Fault]]:
@@ -267,15 +303,8 @@ class Store:
         faults = []
         count = 0
         for blob in sorted((self.root / "blobs").glob("??/*")):
-            try:
-                with blob.open("rb") as stream:
-                    is_intact = hashlib.file_digest(stream, "sha256").hexdigest() == blob.name
-            except FileNotFoundError:
-                continue  # another process removes it
-            except OSError:
-                is_intact = False  # the disk cannot read it
             count += 1
-            if not is_intact:
+            if not self._is_intact(blob):
                 blob.unlink(missing_ok=True)
                 faults.append(Fault(f"blob {blob.name}", "its bytes have changed"))
         for listing in sorted((self.root / "trees").glob("*/*.json")):
@@ -283,7 +312,7 @@ class Store:
             kind, key = listing.parent.name, listing.stem
             try:
                 is_intact = list_tree(self._tree(kind, key)) == self.tree_entries(kind, key)
-            except (OSError, ValueError):
+            except (OSError, StoreError):
                 is_intact = False
             if not is_intact:
                 self.remove(kind, key)
@@ -315,6 +344,35 @@ class Store:
     def remove(self, kind: str, key: str) -> None:
         """Remove the tree *key*, if the store has it."""
         remove_kept(self.root, kind, key)
+
+
+def damaged(what: str) -> StoreError:
+    """Return the error for a part of the store that was changed or lost."""
+    return StoreError(
+        f"the store is damaged: {what}", hint="`incamera store verify` removes what is damaged, and it is made again"
+    )
+
+
+def explain_error(error: OSError, environment: Mapping[str, str]) -> StoreError | None:
+    """Return what *error* means when it is about a file of the store; None when it is not."""
+    root = find_store_path(environment)
+    if not isinstance(error.filename, str | os.PathLike) or not Path(error.filename).is_relative_to(root):
+        return None
+    return _disk_error(error, root) or damaged(f"{error.filename}: {error.strerror}")
+
+
+def _disk_error(error: OSError, root: Path) -> StoreError | None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreError(
+            f"no space left for the store in {root}",
+            hint="free some with `incamera store clean`, or set INCAMERA_STORE to a folder on a larger disk",
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreError(
+            f"cannot write {error.filename or root}: {error.strerror}",
+            hint="set INCAMERA_STORE to a folder that you can write",
+        )
+    return None
 
 
 def find_store_path(environment: Mapping[str, str]) -> Path:

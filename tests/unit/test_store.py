@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -14,8 +16,8 @@ from tests.waiting import wait_until
 
 from incamera.digest import Sha256
 from incamera.disk import remove_tree
-from incamera.errors import IntegrityError, StoreError
-from incamera.store import Store, find_store_path
+from incamera.errors import BuildError, IntegrityError, StoreError
+from incamera.store import Store, explain_error, find_store_path
 
 
 def digest(data: bytes) -> Sha256:
@@ -318,3 +320,67 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_the_store_is_in_incamera_store_or_in_the_home(home: Path, tmp_path: Path) -> None:
     assert find_store_path({"INCAMERA_STORE": str(tmp_path / "s")}) == tmp_path / "s"
     assert find_store_path({}).is_relative_to(home)
+
+
+def test_a_damaged_list_of_entries_is_an_error_with_the_remedy(store: Store) -> None:
+    path, _ = store.ensure_tree("kind", "key", fill)
+    path.with_name("key.json").write_text("{")
+    with pytest.raises(StoreError, match=r"key\.json is damaged") as caught:
+        store.tree_entries("kind", "key")
+    assert "`incamera store verify`" in str(caught.value.hint)
+    assert [fault.name for fault in store.verify()[1]] == ["kind key"]
+    assert store.ensure_tree("kind", "key", fill)[1] is False
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("cut")])
+def test_a_tree_with_a_lost_or_cut_off_file_is_not_whole(store: Store, damage: Any) -> None:
+    path, _ = store.ensure_tree("kind", "key", fill)
+    assert len(store.require_whole("kind", "key")) == 2
+    damage(path / "sub/file")
+    with pytest.raises(StoreError, match=r"the store is damaged: .*/sub/file") as caught:
+        store.require_whole("kind", "key")
+    assert "`incamera store verify`" in str(caught.value.hint)
+
+
+def test_a_blob_that_cannot_be_read_because_it_is_damaged_is_removed(store: Store) -> None:
+    path = put(store, b"data")
+
+    def read() -> None:
+        with store.reading_blob(path, name="numpy.deb"):
+            raise BuildError("corrupt")
+
+    with pytest.raises(BuildError, match="corrupt"):
+        read()
+    assert path.exists()
+    path.chmod(0o600)
+    path.write_bytes(b"dat")
+    with pytest.raises(StoreError, match=r"numpy\.deb in the store was damaged: corrupt") as caught:
+        read()
+    assert "try again" in str(caught.value.hint)
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_blob_is_never_removed(store: Store, tmp_path: Path) -> None:
+    own = tmp_path / "own.whl"
+    own.write_bytes(b"broken")
+    with pytest.raises(BuildError), store.reading_blob(own, name="own.whl"):
+        raise BuildError("corrupt")
+    assert own.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOENT, "the store is damaged: .*/trees/x: No such file"),
+        (errno.EIO, "the store is damaged: .*/trees/x: Input/output error"),
+        (errno.ENOSPC, "no space left for the store"),
+        (errno.EROFS, "cannot write .*/trees/x: Read-only"),
+    ],
+)
+def test_an_error_about_a_file_of_the_store_is_explained(store: Store, number: int, words: str) -> None:
+    error = OSError(number, os.strerror(number), str(store.root / "trees/x"))
+    explained = explain_error(error, {"INCAMERA_STORE": str(store.root)})
+    assert explained is not None
+    assert re.match(words, str(explained))
+    assert explain_error(error, {"INCAMERA_STORE": "/elsewhere"}) is None
+    assert explain_error(OSError(number, "x"), {"INCAMERA_STORE": str(store.root)}) is None

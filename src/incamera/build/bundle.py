@@ -88,7 +88,7 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
     runtime = context.store.find_tree("runtimes", parts.runtime_key)
     assert runtime is not None
     # The digests of the runtime's files are known, so the store need not compute them again.
-    known = {entry.path: entry for entry in context.store.tree_entries("runtimes", parts.runtime_key)}
+    known = {entry.path: entry for entry in context.store.require_whole("runtimes", parts.runtime_key)}
     del known[TRIMMED]  # the app may import what the packages do not
 
     def build(tree: Path) -> Mapping[str, Entry]:

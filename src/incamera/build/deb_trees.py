@@ -91,7 +91,8 @@ def unpack_debs(
     """
 
     def unpack(deb: Deb, path: Path) -> None:
-        files = unpack_deb(path, tree, select)
+        with context.store.reading_blob(path, name=str(deb)):
+            files = unpack_deb(path, tree, select)
         if on_files is not None:
             on_files(deb, files)
 

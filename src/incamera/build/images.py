@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.build.deb_trees import ensure_deb_tree
+from incamera.digest import Sha256
 from incamera.runtime.bundle import MANIFEST
 from incamera.runtime.images import Image, app_entries, runtime_entries
 from incamera.runtime.images.archive import make_archive
 from incamera.runtime.images.order import plan_order
 from incamera.runtime.images.squashfs import COMPRESSIONS, adler32_of, make_squashfs, move_large_to_end, parse_layout
 from incamera.runtime.layout import APP
+from incamera.store import damaged
 from incamera.targets.form import Form
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
@@ -68,13 +70,17 @@ def ensure_image(
         else:
             facts = _make_archive(bundle, out)
         with out.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = Sha256.of_stream(stream)
         facts |= {"digest": digest, "bytes": out.stat().st_size, "unpacked": unpacked}
         (tree / _FACTS).write_text(json.dumps(facts), "utf-8")
 
     tree, _ = context.store.ensure_tree("images", key, build)
-    facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
-    return Image(form=form, path=tree / _FILE, compression=compression, **facts)
+    try:
+        facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
+        facts["digest"] = Sha256(facts["digest"])
+        return Image(form=form, path=tree / _FILE, compression=compression, **facts)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(f"{tree / _FACTS}: {error}") from error
 
 
 def build_image(context: Context, bundle: Bundle, form: Form) -> Image:

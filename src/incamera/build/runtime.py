@@ -165,7 +165,8 @@ class _RuntimeBuild:
         )
         written: list[str] = []
         for name, wheel in sorted(self.wheels.items()):
-            files = install_wheel(wheel, tree, places, name=name)
+            with self.context.store.reading_blob(wheel, name=name):
+                files = install_wheel(wheel, tree, places, name=name)
             compiler.submit(tree, sorted(file for file in files if _is_module(file)))
             written += files
         write_scripts(tree, layout.PACKAGES, places.is_reserved)

@@ -53,7 +53,8 @@ def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Pat
         with step.progress(sum(file.size or 0 for file in missing)) as progress:
             blobs = fetch_files(files, context.http, context.store, progress=progress, indexes=open_indexes(context))
         for file, blob in blobs.items():
-            check_metadata(file, blob, context.store)
+            with context.store.reading_blob(blob, name=file.filename):
+                check_metadata(file, blob, context.store)
         step.note(f"{len(missing)} of {len(files)} wheels and sdists" if missing else "all in the store")
     return blobs
 
@@ -100,7 +101,8 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
         why = sdist.recipe.why
         context.reporter.info(f"building {sdist.name} from its sdist" + (f": {why}" if why else ""))
         with context.store.temporary() as folder:
-            project = unpack_sdist(archive, folder / "source")
+            with context.store.reading_blob(archive, name=sdist.file.filename):
+                project = unpack_sdist(archive, folder / "source")
             _apply_edits(project, sdist.recipe)
             wheel_build = WheelBuild(
                 project=project,

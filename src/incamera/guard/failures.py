@@ -37,7 +37,8 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
         case ExitCode.damaged if "No space" not in message:
             return DeviceError(
                 f"the bundle did not arrive complete on {device}: {message.splitlines()[-1] if message else ''}",
-                hint="deploy again: only what is missing is sent. What ran before is untouched",
+                hint="deploy again: only what is missing is sent. What ran before is untouched. If it happens again, "
+                "`incamera store verify` finds damaged files on this computer",
             )
         case ExitCode.busy:
             return DeviceError(

@@ -47,7 +47,8 @@ def _require_buildable(context: Context, file: IndexFile) -> None:
     """Raises BuildError when the sdist needs a build system that incamera does not support, such as Rust's."""
     blob = fetch_files([file], context.http, context.store)[file]
     with context.store.temporary() as folder:
-        project = unpack_sdist(blob, folder)
+        with context.store.reading_blob(blob, name=file.filename):
+            project = unpack_sdist(blob, folder)
         refuse_rust(load_build_system(project).requires, package=f"{file.project} {file.version}")
 
 

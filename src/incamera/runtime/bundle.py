@@ -61,7 +61,10 @@ class Bundle:
 
     def library_names(self) -> dict[str, str]:
         """Return the original file name of each library (`libz.so.1.2.13`), by its file name in the bundle."""
-        names: dict[str, str] = json.loads((self.path / LIBRARY_NAMES).read_text("utf-8"))
+        try:
+            names: dict[str, str] = json.loads((self.path / LIBRARY_NAMES).read_text("utf-8"))
+        except ValueError as error:
+            raise _damaged(self.path, error) from error
         return names
 
 
@@ -141,6 +144,10 @@ def load_bundle(path: Path, entries: Sequence[Entry], digest: str) -> Bundle:
             distributions=tuple(manifest["distributions"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"the bundle {path} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the bundle {path} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
+    )

@@ -114,4 +114,8 @@ def byte_compiler(
 
 def _failed(worker: subprocess.Popen[bytes]) -> BuildError:
     assert worker.stderr is not None
-    return BuildError(f"byte-compiling failed: {worker.stderr.read().decode('utf-8', 'replace').strip()}")
+    text = worker.stderr.read().decode("utf-8", "replace").strip()
+    return BuildError(
+        f"byte-compiling failed: {text or 'its Python ended without a message'}",
+        hint="a program of the store may be damaged: `incamera store verify` removes it, and it is fetched again",
+    )

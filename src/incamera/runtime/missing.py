@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from incamera.errors import StoreError
 from incamera.runtime.layout import MISSING
 
 
@@ -18,8 +19,13 @@ class Missing(NamedTuple):
 
 
 def load_missing(tree: Path) -> list[Missing]:
-    """Return the libraries that the runtime in *tree* needs from the camera."""
-    return [Missing(file, needs) for file, needs in json.loads((tree / MISSING).read_text("utf-8"))]
+    """Return the libraries that the runtime in *tree* needs from the camera. Raises StoreError for damage."""
+    try:
+        return [Missing(file, needs) for file, needs in json.loads((tree / MISSING).read_text("utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"the runtime {tree} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
+        ) from error
 
 
 def write_missing(tree: Path, missing: Sequence[Missing]) -> None:

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import DeviceError
+from incamera.errors import DeviceError, StoreError
 from incamera.targets.host import require_host
 from incamera.tree import list_tree, read_entry, tree_digest
 from incamera.virtual import firmware as firmware_module
@@ -114,7 +114,7 @@ def _find_damaged(store: Store, folder: Path, *, whole: bool) -> str | None:
     """
     try:
         entries = store.tree_entries(FIRMWARE_KIND, folder.name)
-    except (OSError, ValueError):
+    except (OSError, StoreError):
         return "its list of files"
     for entry in entries:
         try:

@@ -102,7 +102,9 @@ def _wheel_metadata(file: IndexFile, http: Http, store: Store) -> tuple[bytes, b
             return find_wheel_metadata(file, http), False
         except RangeNotSupported:
             pass
-    return read_wheel_metadata(_fetch_whole(file, http, store), file.filename), True
+    path = _fetch_whole(file, http, store)
+    with store.reading_blob(path, name=file.filename):
+        return read_wheel_metadata(path, file.filename), True
 
 
 def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> tuple[bytes | None, bool]:
@@ -111,7 +113,9 @@ def _sdist_metadata(file: IndexFile, http: Http, store: Store) -> tuple[bytes | 
             return find_pkg_info(file, http), False
         except RangeNotSupported:
             pass
-    return read_pkg_info(_fetch_whole(file, http, store), file.filename), True
+    path = _fetch_whole(file, http, store)
+    with store.reading_blob(path, name=file.filename):
+        return read_pkg_info(path, file.filename), True
 
 
 def _fetch_whole(file: IndexFile, http: Http, store: Store) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,9 +72,8 @@ class Page:
 
     def dump(self) -> bytes:
         """Return the page in the form that `load_page` reads."""
-        lines = [json.dumps(self.header).encode()]
-        lines += [tags.encode() + b"\t" + rows for tags, rows in self._groups.items()]
-        return b"\n".join(lines)
+        body = b"\n".join(tags.encode() + b"\t" + rows for tags, rows in self._groups.items())
+        return json.dumps({**self.header, "check": zlib.crc32(body)}).encode() + b"\n" + body
 
     def files(self, project: str, tags: Collection[Tag] | None, version: Version | None) -> tuple[IndexFile, ...]:
         """Return the files, the newest version first: those that fit *tags* and *version*, unless these are None."""
@@ -164,11 +164,12 @@ def _index_file(project: str, version: Version, group: str, row: list[Any]) -> I
 def load_page(path: Path) -> Page | None:
     """Return the page cached in *path*; None when there is none, or it is damaged or of another format."""
     try:
-        first, *lines = path.read_bytes().split(b"\n")
+        first, _, body = path.read_bytes().partition(b"\n")
         header = json.loads(first)
-        if header["format"] != FORMAT:
+        if header["format"] != FORMAT or header["check"] != zlib.crc32(body):
             return None
         float(header["asked"])
-        return Page(header, {tags.decode(): rows for tags, _, rows in (line.partition(b"\t") for line in lines)})
+        groups = (line.partition(b"\t") for line in body.split(b"\n") if line)
+        return Page(header, {tags.decode(): rows for tags, _, rows in groups})
     except (OSError, ValueError, KeyError, TypeError):
         return None

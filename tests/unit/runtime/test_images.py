@@ -163,7 +163,7 @@ def test_image_text_has_the_image_and_the_devices_files() -> None:
 
 
 def test_only_a_small_app_is_appended_to_the_text(runtime: Path) -> None:
-    image = Image(form=Form.archive, path=runtime, digest="ab" * 32, bytes=1, unpacked=1)
+    image = Image(form=Form.archive, path=runtime, digest=Sha256("ab" * 32), bytes=1, unpacked=1)
     text, _, packed = image_text(image, app=small_app(runtime, list_tree(runtime))).partition(b"\0")
     assert text.endswith(b"unpacked 1\n")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:

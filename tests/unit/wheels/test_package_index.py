@@ -310,3 +310,14 @@ def test_opening_indexes_marks_their_cache_as_used(http: Http, store: Store) -> 
     os.utime(folder, (1, 1))
     PackageIndexes(["http://127.0.0.1:1/simple"], http, store)
     assert folder.stat().st_mtime > 1
+
+
+def test_a_damaged_cached_page_is_fetched_again(index: Index) -> None:
+    index.add("own-1.0.tar.gz")
+    assert names(index.open().find("own")) == ["own-1.0.tar.gz"]
+    [path] = (index.store.root / "caches/index").glob("*/own.page")
+    whole = path.read_bytes()
+    for damaged in (whole[:-5], whole.replace(b"own-1.0", b"own-1.1"), whole.replace(b"sdist", b"sdi\xff"), b"", b"{}"):
+        path.write_bytes(damaged)
+        assert names(index.open().find("own")) == ["own-1.0.tar.gz"]
+        assert path.read_bytes().partition(b"\n")[2] == whole.partition(b"\n")[2]

@@ -17,6 +17,7 @@ from incamera.runtime.layout import APP
 from incamera.targets.form import Form
 
 if TYPE_CHECKING:
+    from incamera.digest import Sha256
     from incamera.tree import Entry
 
 _SUFFIXES = {Form.squashfs: ".squashfs", Form.archive: ".tar.gz", Form.tree: ""}
@@ -34,7 +35,7 @@ class Image:
 
     form: Form
     path: Path
-    digest: str
+    digest: Sha256
     bytes: int
     unpacked: int
     reads: Sequence[tuple[int, int]] = ()
