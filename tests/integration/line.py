@@ -21,6 +21,8 @@ class Line:
         self._threads: list[threading.Thread] = []
         self._cut_at: int | None = None
         self._frozen = threading.Event()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self.sent = 0
         self._start(self._accept)
 
@@ -37,7 +39,15 @@ class Line:
         """Forward nothing any more, without closing, as when a cable is pulled."""
         self._frozen.set()
 
+    def pause(self) -> None:
+        """Hold back what comes until `resume`, as in an outage of the network."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        self._flowing.set()
+
     def close(self) -> None:
+        self.resume()
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self.cut()
@@ -63,6 +73,7 @@ class Line:
     def _carry(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self._flowing.wait()
                 if self._frozen.is_set():
                     return
                 if counted:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from incamera.transport.device import Device
     from incamera.transport.session import Session
 
+_NEW_HOSTS = 8
+
 
 class Connection:
     """An open connection to one device. Each fact about the device is read once and kept.
@@ -130,11 +132,15 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
         def open_session() -> Session:
             return stack.enter_context(connect(device, known_hosts=known_hosts, environment=context.environment))
 
-        try:
-            session = open_session()
-        except UnknownHostKey as error:
-            _require_trust(context, error, accept_key)
-            host_keys.accept_key(known_hosts, error.key)
+        # The jump hosts on the way, and the device itself, may each be new.
+        for _ in range(_NEW_HOSTS):
+            try:
+                session = open_session()
+                break
+            except UnknownHostKey as error:
+                _require_trust(context, error, accept_key)
+                host_keys.accept_key(known_hosts, error.key)
+        else:
             session = open_session()
         yield Connection(context, session)
 
@@ -148,6 +154,8 @@ def _require_trust(context: Context, error: UnknownHostKey, fingerprint: str | N
         ):
             raise error
     elif key.fingerprint.removeprefix("SHA256:") != fingerprint.removeprefix("SHA256:"):
+        if error.is_jump:
+            raise error
         raise DeviceRefused(
             f"{key.device} shows the key {key.fingerprint}, not {fingerprint}",
             hint="either the fingerprint was mistyped, or another machine answers at that address",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
+from incamera.transport.ssh_config import Place, find_hosts
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -76,32 +77,12 @@ def require_device(
     devices = load_devices(folder)
     if name in devices:
         return devices[name]
-    hosts = find_ssh_hosts(home or Path.home())
-    if name in hosts:
+    is_host, hosts = find_hosts(Place(home=home or Path.home(), environment=os.environ), name)
+    if is_host:
         return Device(name=name, address=SshAddress(host=name))
     if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":
         return Device(name=name, address=parse_address(name))
     raise UsageError(f'there is no device "{name}"{origin}', hint=_suggest(name, [*devices, *hosts, *others]))
-
-
-def find_ssh_hosts(home: Path) -> list[str]:
-    """Return the names, not the patterns, of the `Host` lines of ~/.ssh/config."""
-    names: list[str] = []
-    files = [home / ".ssh" / "config"]
-    for file in files:  # grows
-        try:
-            lines = file.read_text("utf-8", "replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            key, *words = line.replace("=", " ", 1).split() or [""]
-            if key.lower() == "host":
-                names += [word for word in words if not set(word) & set("*?!") and word not in names]
-            elif key.lower() == "include" and len(files) < 50:
-                patterns = (home / ".ssh" / Path(word.replace("~", str(home), 1)) for word in words)
-                for pattern in patterns:
-                    files += sorted(map(Path, glob.glob(str(pattern))))  # noqa: PTH207 - it may be absolute
-    return names
 
 
 def _is_ip_address(name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
-from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SUPERVISE_TIMEOUT_MS, Exited, Ready, Verb
+from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SILENCE_MS, Exited, Ready, Verb
 from incamera.transport.protocols import Program
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Channel, Terminal, Transport
 
 HEARTBEAT_SECONDS = 3.0
-# Without a heartbeat for so long, the guard ends the run. That is several heartbeats, since a Wi-Fi may stutter.
-GUARD_TIMEOUT_SECONDS = SUPERVISE_TIMEOUT_MS / 1000
+# Without a heartbeat for so long, the guard ends the run. An outage of 10 seconds ends none: after it, TCP may need as
+# long again until it repeats what was lost. It is longer than this computer takes to call the connection lost.
+GUARD_TIMEOUT_SECONDS = SILENCE_MS / 1000
 # How long an app has between SIGTERM and SIGKILL.
 GRACE_SECONDS = GRACE_MS / 1000
 _ERROR_SECONDS = 2.0

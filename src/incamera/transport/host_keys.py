@@ -31,13 +31,16 @@ class HostKey:
 class UnknownHostKey(DeviceRefused):
     """The device is met for the first time. Whoever trusts `key` calls `accept_key` and connects again."""
 
-    def __init__(self, key: HostKey) -> None:
+    def __init__(self, key: HostKey, *, is_jump: bool = False) -> None:
         super().__init__(
             f"{key.device} is not known yet; its host key is {key.algorithm} {key.fingerprint}",
-            hint="if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
+            hint=f"if that is its key, say so: in a terminal incamera asks you, as `ssh {key.device.address.host}` does"
+            if is_jump
+            else "if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
             f"`--accept-key {key.fingerprint}` elsewhere",
         )
         self.key = key
+        self.is_jump = is_jump
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class KnownKey:
 class HostKeyChecker:
     """Answers asyncssh's questions during one connection, and keeps in `refusal` why it said no."""
 
-    def __init__(self, device: Device, files: Sequence[Path]) -> None:
+    def __init__(self, device: Device, files: Sequence[Path], *, is_jump: bool = False) -> None:
+        self._is_jump = is_jump
         self._device = device
         self._files = files
         self._known: list[KnownKey] = []
@@ -87,7 +91,7 @@ class HostKeyChecker:
             fingerprint=key.get_fingerprint(),
             public_key=" ".join(key.export_public_key("openssh").decode().split()[:2]),
         )
-        self.refusal = changed(shown, self._known) if self._known else UnknownHostKey(shown)
+        self.refusal = changed(shown, self._known) if self._known else UnknownHostKey(shown, is_jump=self._is_jump)
 
 
 def accept_key(file: Path, key: HostKey) -> None:

@@ -115,6 +115,9 @@ class LocalTransport:
         except OSError as error:
             raise port_taken(local_port, error) from error
 
+    async def check_channels(self) -> None:
+        """Nothing limits them here."""
+
     async def addresses(self) -> Addresses:
         return Addresses("127.0.0.1", "127.0.0.1")
 

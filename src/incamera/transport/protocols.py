@@ -201,6 +201,9 @@ class Transport(Protocol):
 
     async def addresses(self) -> Addresses: ...
 
+    async def check_channels(self) -> None:
+        """Raises DeviceError unless the device runs as many programs at a time as a run needs."""
+
     async def close(self) -> None: ...
 
 

@@ -103,6 +103,10 @@ class Session:
         """Return the addresses of both ends of the connection as the device sees them."""
         return self.call(in_time(self.transport, self.transport.addresses(), _TIMEOUT_SECONDS))
 
+    def check_channels(self) -> None:
+        """Raises DeviceError unless the device runs as many programs at a time as a run needs."""
+        self.call(in_time(self.transport, self.transport.check_channels(), _TIMEOUT_SECONDS))
+
     @contextmanager
     def forwarded(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Iterator[int]:
         """Have *local_port* lead to *remote_port* of the device for as long as the block lasts; yields our port.

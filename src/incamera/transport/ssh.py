@@ -5,34 +5,49 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incamera import proc
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.transport.device import Device, parse_address
 from incamera.transport.host_keys import HostKeyChecker
 from incamera.transport.session import Session
+from incamera.transport.ssh_config import Place, read_config
 
 if TYPE_CHECKING:
     import asyncssh
 
-    from incamera.transport.device import Device
+    from incamera.transport.login import Login
     from incamera.transport.protocols import Transport
+    from incamera.transport.ssh_config import SshConfig
 
 # AXIS OS up to 11 lets root in; where another user is meant, the device or ~/.ssh/config says so.
 DEFAULT_USER = "root"
 CONNECT_SECONDS = 10.0
-# What comes after the TCP connection: a slow processor needs seconds for the key exchange.
-_LOGIN_SECONDS = 10.0
-# A dead peer is noticed after three of these without an answer.
-_KEEPALIVE_SECONDS = 5.0
+# For all of it: a slow processor needs seconds for the key exchange, and some servers for the login.
+WHOLE_SECONDS = 30.0
+# A dead peer is noticed within 20 seconds: after four of these without an answer. An outage of 10 seconds is survived,
+# for TCP may need as long again until it repeats what was lost.
+_KEEPALIVE_SECONDS = 4.5
 _KEEPALIVE_COUNT = 3
 # In the order in which a device that is met for the first time is asked for them.
 _HOST_KEY_ALGORITHMS = (
     *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     *("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
 )
+# What asyncssh calls the options that it is handed as they are.
+_PASSED_ON = {
+    "ciphers": "encryption_algs",
+    "macs": "mac_algs",
+    "kexalgorithms": "kex_algs",
+    "pubkeyacceptedalgorithms": "signature_algs",
+}
+_FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+_JUMPS = 8
 
 
 @contextmanager
@@ -49,131 +64,281 @@ def connect(
     seconds, is for the TCP connection. Raises UnknownHostKey, DeviceRefused, DeviceUnreachable, ConfigError; nobody is
     asked anything.
     """
-    home = Path((os.environ if environment is None else environment).get("HOME") or Path.home())
-    with Session(lambda: _open(device, known_hosts, home, timeout)) as session:
-        yield session
+    variables = os.environ if environment is None else environment
+    place = Place(home=Path(variables.get("HOME") or Path.home()), environment=variables)
+    with ExitStack() as proxies:
+        attempt = _Attempt(device, known_hosts, place, timeout, proxies)
+        with Session(lambda: _open(attempt)) as session:
+            yield session
 
 
-async def _open(device: Device, known_hosts: Path, home: Path, timeout: float) -> Transport:
+async def _open(attempt: _Attempt) -> Transport:
     import asyncssh  # lazy: slow to import
 
     from incamera.transport.ssh_transport import SshTransport
 
     asyncssh.set_log_level("CRITICAL")  # its messages are not for users
-    options = _load_options(device, home)
-    user = str(device.address.user or options.config.get("User", DEFAULT_USER))
-    named: Any = options.config.get("UserKnownHostsFile", ())
-    files = [Path(str(name)).expanduser() for name in named] or [home / ".ssh" / "known_hosts"]
-    checker = HostKeyChecker(device, [*files, Path("/etc/ssh/ssh_known_hosts"), known_hosts])
+    return SshTransport(attempt.device, await attempt.connect())
 
-    class Client(asyncssh.SSHClient):
-        def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-            checker.refuse(key)
-            return False
 
-    with _explaining(device, checker, user, timeout):
-        connection = await asyncio.wait_for(
-            asyncssh.connect(
-                device.address.host,
-                options=options,
-                username=user,
-                known_hosts=checker.match,
-                client_factory=Client,
-                connect_timeout=timeout,
-                login_timeout=timeout + _LOGIN_SECONDS,
-                keepalive_interval=_KEEPALIVE_SECONDS,
-                keepalive_count_max=_KEEPALIVE_COUNT,
-                # A camera knows neither, and asking costs a round trip each.
-                gss_kex=False,
-                gss_auth=False,
-                password_auth=False,
-                kbdint_auth=False,
-                **_device_options(device, checker, options),
-            ),
-            timeout + _LOGIN_SECONDS + 5,
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt to connect to *device*, or to a jump host *via* which another is reached."""
+
+    device: Device
+    known_hosts: Path
+    place: Place
+    timeout: float
+    proxies: ExitStack
+    """What runs as ProxyCommand, until the session is closed."""
+    jumps: tuple[str, ...] | None = None
+    """The jump hosts, instead of those that the configuration names."""
+    depth: int = 0
+    """How many hosts are reached through this one: it is a jump host unless that is 0."""
+    made: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the TCP connection, or what stands for it, is made."""
+    connection: asyncssh.SSHClientConnection | None = None
+
+    async def connect(self) -> asyncssh.SSHClientConnection:
+        import asyncssh  # lazy: slow to import
+
+        from incamera.transport.login import Login, load_keys
+
+        address = self.device.address
+        config = await asyncio.to_thread(read_config, self.place, address.host, user=address.user, port=address.port)
+        user = address.user or config.user or DEFAULT_USER
+        configured = config.values.get("connecttimeout", "")
+        self.timeout = float(configured) if configured.isdigit() else self.timeout
+        if not config.flag("pubkeyauthentication", default=True):
+            raise ConfigError(
+                f"~/.ssh/config says `PubkeyAuthentication no` for {address.host}; incamera logs in with a key only",
+                hint="remove that line, or put it where it is not about this host",
+            )
+        checker = HostKeyChecker(self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0)
+        agent = self.place.environment.get("SSH_AUTH_SOCK")
+        login = Login(await load_keys(config, address.keys, agent))
+        attempt = self
+
+        class Client(asyncssh.SSHClient):
+            def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+                attempt.connection = conn
+                attempt.made.set()
+
+            def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+                checker.refuse(key)
+                return False
+
+            def public_key_auth_requested(self) -> list[asyncssh.SSHKeyPair] | None:
+                return [key] if (key := login.next_key()) else None
+
+            # Neither is used: they are asked for only so that the cause of a refusal can be told.
+            def password_auth_requested(self) -> None:
+                login.methods.append("a password")
+
+            def kbdint_auth_requested(self) -> None:
+                login.methods.append("keyboard-interactive")
+
+        tunnel = await self._open_tunnel(config)
+        try:
+            with self._explaining(checker, login, user, config):
+                connection = await self._in_time(
+                    asyncssh.connect(
+                        config.host,
+                        config.port,
+                        username=user,
+                        client_factory=Client,
+                        tunnel=tunnel or (),
+                        sock=self._start_proxy(config),
+                        known_hosts=lambda host, addr, port: checker.match(
+                            host, addr, None if config.host_key_alias else port
+                        ),
+                        **_arguments(config, checker),
+                    )
+                )
+            if tunnel is not None:
+                connection.set_tunnel(tunnel)  # which ends with it
+            return connection
+        except BaseException:
+            if tunnel is not None:
+                tunnel.close()
+            raise
+        finally:
+            if login.keys.agent is not None:
+                login.keys.agent.close()
+
+    async def _open_tunnel(self, config: SshConfig) -> asyncssh.SSHClientConnection | None:
+        """Connect to the last of the jump hosts, which is reached through those before it."""
+        jumps = config.proxy_jump if self.jumps is None else self.jumps
+        if not jumps:
+            return None
+        if self.depth == _JUMPS:
+            raise ConfigError(f"~/.ssh/config has {self.device} reached through itself (ProxyJump)")
+        *before, last = jumps
+        device = Device(name=f"the jump host {last}", address=parse_address(last))
+        hop = _Attempt(
+            device, self.known_hosts, self.place, self.timeout, self.proxies, tuple(before) or None, self.depth + 1
         )
-    return SshTransport(device, connection)
+        return await hop.connect()
 
+    def _start_proxy(self, config: SshConfig) -> socket.socket | None:
+        """Start what leads to the host instead of a TCP connection, and return our end of its input and output."""
+        if not config.proxy_command:
+            return None
+        shell = self.place.environment.get("SHELL") or "/bin/sh"
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.proxies.enter_context(
+                proc.running(
+                    [shell, "-c", f"exec {config.proxy_command}"],
+                    purpose="run the ProxyCommand of ~/.ssh/config",
+                    env=self.place.environment,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                )
+            )
+        return ours
 
-def _load_options(device: Device, home: Path) -> asyncssh.SSHClientConnectionOptions:
-    """Return what the user's ~/.ssh/config says of *device*. Raises ConfigError."""
-    import asyncssh  # lazy: slow to import
+    async def _in_time(self, connecting: Awaitable[asyncssh.SSHClientConnection]) -> asyncssh.SSHClientConnection:
+        """Return the connection. Raises TimeoutError when TCP, or all of it, takes too long."""
+        task = asyncio.ensure_future(connecting)
+        made = asyncio.ensure_future(self.made.wait())
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                await asyncio.wait({task, made}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
+                if not task.done() and not self.made.is_set():
+                    raise TimeoutError
+                return await asyncio.shield(task)
+        finally:
+            made.cancel()
+            if not task.done():
+                task.cancel()
+            await asyncio.gather(task, made, return_exceptions=True)
+            if self.connection is not None and (task.cancelled() or task.exception()):
+                self.connection.abort()
 
-    config = home / ".ssh" / "config"
-    try:
-        return asyncssh.SSHClientConnectionOptions(
-            host=device.address.host,
-            port=device.address.port or (),
-            config=[str(config)] if os.access(config, os.R_OK) else None,
+    @contextmanager
+    def _explaining(self, checker: HostKeyChecker, login: Login, user: str, config: SshConfig) -> Iterator[None]:
+        """Turn whatever goes wrong while connecting into one clear error."""
+        import asyncssh  # lazy: slow to import
+
+        from incamera.transport.login import explain_refusal, too_many_keys
+
+        host = config.host
+        where = self.device.name if self.device.name == host else f"{self.device.name} ({host})"
+        off = "is it on, on this network, and is SSH enabled on it?"
+        try:
+            yield
+        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+            if checker.refusal is not None:
+                raise checker.refusal from error
+            hint = None
+            if isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
+                hint = (
+                    "after a factory reset, it may have another kind of host key: remove the old key from known_hosts"
+                )
+            raise DeviceRefused(
+                f"cannot agree with {where} on a secure connection: {error.reason}", hint=hint
+            ) from error
+        except asyncssh.PermissionDenied as error:
+            raise explain_refusal(login, where, user, self._copy_id(user)) from error
+        except TimeoutError as error:
+            raise self._too_slow(where, config) from error
+        except socket.gaierror as error:
+            raise DeviceUnreachable(
+                f"there is no host called {host}",
+                hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
+            ) from error
+        except asyncssh.ChannelOpenError as error:  # of the jump host
+            raise DeviceUnreachable(
+                f"the jump host cannot reach {where}: {error.reason}",
+                hint="is it on, and does the jump host allow TCP forwarding?",
+            ) from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
+                reason = "nothing answers at its SSH port"
+            raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=self._proxy_hint(config) or off) from error
+        except asyncssh.DisconnectError as error:
+            if checker.refusal is not None:
+                raise checker.refusal from error
+            if login.tried and (login.has_more or "oo many" in error.reason):
+                raise too_many_keys(login, where) from error
+            if login.accepted:
+                raise explain_refusal(login, where, user, self._copy_id(user)) from error
+            raise DeviceUnreachable(
+                f"{where} ended the connection {self._step()}: {error.reason}", hint=self._proxy_hint(config) or off
+            ) from error
+        except (asyncssh.Error, ValueError) as error:
+            if checker.refusal is not None:
+                raise checker.refusal from error
+            raise DeviceError(f"cannot connect to {where}: {error}") from error
+
+    def _step(self) -> str:
+        """Return how far the connection has come."""
+        connection = self.connection
+        if connection is None or connection.get_extra_info("server_version") is None:
+            return "before it told that it is an SSH server"
+        return "at the key exchange" if connection.get_server_host_key() is None else "at the login"
+
+    def _too_slow(self, where: str, config: SshConfig) -> DeviceUnreachable:
+        """Return the error that names the step that took too long."""
+        if not self.made.is_set():
+            return DeviceUnreachable(
+                f"{where} does not answer within {self.timeout:.0f} s (TCP port {config.port})",
+                hint="is it on, on this network, and is SSH enabled on it?",
+            )
+        port, whole = f"port {config.port}", f"within {WHOLE_SECONDS:.0f} s"
+        version = self.connection.get_extra_info("server_version") if self.connection else None
+        if version is None:
+            return DeviceUnreachable(
+                f"{where} accepts connections at {port}, but sends no SSH banner {whole}",
+                hint=self._proxy_hint(config) or "is that its SSH port? A server that is overloaded does that, too",
+            )
+        if self._step() == "at the key exchange":
+            return DeviceUnreachable(
+                f"{where} ({version}) does not finish the key exchange {whole}",
+                hint="a network that loses large packets does that (a VPN, a wrong MTU), and so does a busy camera",
+            )
+        return DeviceUnreachable(
+            f"{where} ({version}) does not decide {whole} whether to let you in",
+            hint="its server may be waiting for a name server (UseDNS no) or a directory, or your SSH agent for you",
         )
-    except (asyncssh.Error, ValueError) as error:
-        raise ConfigError(f"cannot use {config}: {error}") from error
+
+    def _proxy_hint(self, config: SshConfig) -> str | None:
+        return f"look at the ProxyCommand of ~/.ssh/config: {config.proxy_command}" if config.proxy_command else None
+
+    def _copy_id(self, user: str) -> str:
+        """Return the command that puts a key on the device."""
+        address = self.device.address
+        return f"ssh-copy-id {f'-p {address.port} ' if address.port else ''}{user}@{address.host}"
 
 
-def _device_options(
-    device: Device, checker: HostKeyChecker, options: asyncssh.SSHClientConnectionOptions
-) -> dict[str, Any]:
-    """Return the arguments of asyncssh that only some devices need."""
-    address = device.address
-    arguments: dict[str, Any] = {}
-    configured: Any = options.config.get("Port", None)
-    name = str(options.host_key_alias or options.config.get("Hostname", address.host))
-    if not any(checker.match(name, "", address.port or configured)[0]):
+def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:
+    """Return the arguments of asyncssh that do not depend on how far the connection has come."""
+    values = config.values
+    arguments: dict[str, Any] = {
+        "config": None,  # read already
+        "client_keys": None,  # handed out one by one
+        "preferred_auth": "publickey,keyboard-interactive,password",
+        # Time is kept here, for each step.
+        "connect_timeout": None,
+        "login_timeout": 2 * WHOLE_SECONDS,
+        "keepalive_interval": _KEEPALIVE_SECONDS,
+        "keepalive_count_max": _KEEPALIVE_COUNT,
+        # A camera does not know it, and asking costs a round trip each.
+        "gss_kex": False,
+        "gss_auth": False,
+        "host_key_alias": config.host_key_alias,
+        "family": _FAMILIES.get(values.get("addressfamily", "any"), socket.AF_UNSPEC),
+        **{name: values[option] for option, name in _PASSED_ON.items() if option in values},
+    }
+    if "hostkeyalgorithms" in values:
+        arguments["server_host_key_algs"] = values["hostkeyalgorithms"]
+    elif not any(checker.match(config.host_key_alias or config.host, "", config.port)[0]):
         # Some small servers offer RSA without having such a key, and give up when it is chosen.
         arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
-    if address.port is not None:
-        arguments["port"] = address.port
-    if address.keys:
-        arguments["client_keys"] = [str(key) for key in address.keys]
-        arguments["agent_path"] = None
+    if "bindaddress" in values:
+        arguments["local_addr"] = (values["bindaddress"], 0)
+    if config.flag("compression", default=False):
+        arguments["compression_algs"] = "zlib@openssh.com,zlib,none"
     return arguments
-
-
-@contextmanager
-def _explaining(device: Device, checker: HostKeyChecker, user: str, timeout: float) -> Iterator[None]:
-    """Turn whatever goes wrong while connecting into one clear error."""
-    import asyncssh  # lazy: slow to import
-
-    host = device.address.host
-    where = device.name if device.name == host else f"{device.name} ({host})"
-    off = "is it on, on this network, and is SSH enabled on it?"
-    try:
-        yield
-    except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-        if checker.refusal is not None:
-            raise checker.refusal from error
-        hint = None
-        if isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
-            hint = "after a factory reset, it may have another kind of host key: remove the old key from known_hosts"
-        raise DeviceRefused(f"cannot agree with {where} on a secure connection: {error.reason}", hint=hint) from error
-    except asyncssh.PermissionDenied as error:
-        raise DeviceRefused(
-            f"{where} does not let {user} in with any of your keys",
-            hint=f"put your public key on it: ssh-copy-id {_ssh_words(device, user)} (it asks for the password once)",
-        ) from error
-    except TimeoutError as error:
-        raise DeviceUnreachable(f"{where} does not answer within {timeout:.0f} s", hint=off) from error
-    except socket.gaierror as error:
-        raise DeviceUnreachable(
-            f"there is no host called {host}",
-            hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
-        ) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
-            reason = "nothing answers at its SSH port"
-        raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=off) from error
-    except asyncssh.DisconnectError as error:
-        if checker.refusal is not None:
-            raise checker.refusal from error
-        raise DeviceUnreachable(f"{where} ended the connection at once: {error.reason}", hint=off) from error
-    except (asyncssh.Error, ValueError) as error:
-        if checker.refusal is not None:
-            raise checker.refusal from error
-        raise DeviceError(f"cannot connect to {where}: {error}") from error
-
-
-def _ssh_words(device: Device, user: str) -> str:
-    """Return how `ssh` and its kin are told the address."""
-    address = device.address
-    return f"-p {address.port} {user}@{address.host}" if address.port else f"{user}@{address.host}"

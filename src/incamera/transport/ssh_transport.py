@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# As many programs run at a time over one connection: a run, its guard, and what a save changes.
+CHANNELS = 3
 # How long a login shell may take to start a program, an outage of the network included.
 _START_SECONDS = 40.0
 # How long the server may take to open a channel.
@@ -41,6 +43,7 @@ class SshTransport:
         self._device = device
         self._connection = connection
         self._marker = Marker()
+        self._has_started = False
 
     @property
     def device(self) -> Device:
@@ -57,7 +60,13 @@ class SshTransport:
                 term_type=terminal.kind if terminal else None,
                 term_size=(terminal.columns, terminal.rows) if terminal else (),
             )
-            process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
+            try:
+                process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
+            except (asyncssh.Error, OSError):
+                if self._connection.is_closed() and not self._has_started:
+                    raise _closed_at_once(self._device) from None
+                raise
+            self._has_started = True
         return SshChannel(self._device, self._connection, process, self._marker.whole, terminal)
 
     @property
@@ -76,6 +85,10 @@ class SshTransport:
 
     async def get_all(self, paths: Sequence[str], *, limit: int) -> dict[str, bytes]:
         return await shell_files.get_files(self, paths, limit=limit)
+
+    async def check_channels(self) -> None:
+        # All are opened before the first ends.
+        await asyncio.gather(*(self.addresses() for _ in range(CHANNELS)))
 
     async def addresses(self) -> Addresses:
         result = await run_bounded(self, _ADDRESSES.program())
@@ -240,10 +253,21 @@ def _translating_errors(device: Device) -> Iterator[None]:
         yield
     except asyncssh.ChannelOpenError as error:
         if "closed" not in error.reason.lower():
-            raise DeviceError(f"{device} refuses another channel of the connection: {error.reason}") from error
+            raise DeviceError(
+                f"the SSH server of {device} refuses to run so many programs at a time: {error.reason}",
+                hint=f"set MaxSessions in its settings to {CHANNELS} or more (OpenSSH's default is 10)",
+            ) from error
         raise _lost(device) from error
     except (asyncssh.Error, OSError) as error:
         raise _lost(device) from error
+
+
+def _closed_at_once(device: Device) -> ConnectionLost:
+    return ConnectionLost(
+        f"{device} let you in, and closed the connection when it was to run the first program",
+        hint="if that happens each time, its SSH server allows forced commands only (PermitRootLogin "
+        "forced-commands-only): set it to prohibit-password",
+    )
 
 
 def _lost(device: Device) -> ConnectionLost:

@@ -34,6 +34,7 @@ def add_device(
         device = registry.require_device(devices_folder(context), name)
     with connected(context, device, accept_key=accept_key) as connection:
         connection.require_architecture()
+        connection.session.check_channels()
         facts = connection.facts
     with context.store.reporting_disk_errors():
         registry.add_device(devices_folder(context), device)

@@ -27,6 +27,7 @@ from incamera.errors import (
     DeviceUnsuitable,
     InCameraError,
 )
+from incamera.guard.supervise import GRACE_SECONDS, GUARD_TIMEOUT_SECONDS
 from incamera.project.preload import choose_preload
 from incamera.project.settings import load_project
 from incamera.project.watching import watching
@@ -81,6 +82,8 @@ class _Loop:
         self._device: Device | None = None
         self._failures = 0
         self._lost = False
+        # Until then, the camera may not know yet that an earlier connection is lost, and keep the app for it.
+        self._released_at = 0.0
 
     def run(self) -> int:
         while True:
@@ -92,6 +95,10 @@ class _Loop:
                 if not self._await_camera(error):
                     return 0
             except AgentError as error:
+                if error.kind == ErrorKind.BUSY and time.monotonic() < self._released_at:
+                    if not _uninterrupted(lambda: time.sleep(_PAUSES[0])):
+                        return 0
+                    continue
                 self._failures += 1
                 if error.kind == ErrorKind.BUSY:
                     raise explain_busy(error) from error
@@ -195,6 +202,7 @@ class _Loop:
         if not self._lost:
             self._context.reporter.warn(f"{error}: trying again until it answers; Ctrl-C ends this")
             self._lost, self._attempt = True, 0
+            self._released_at = time.monotonic() + GUARD_TIMEOUT_SECONDS + 2 * GRACE_SECONDS
         pause = _PAUSES[min(self._attempt, len(_PAUSES) - 1)]
         self._attempt += 1
         return _uninterrupted(lambda: time.sleep(pause))

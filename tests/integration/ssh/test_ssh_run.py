@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,54 @@ def test_lost_connection_ends_every_process_of_the_run(
     *pids, run = ends.out.decode().split()
     wait_until(lambda: not any(is_running(int(pid)) for pid in pids), "its processes end")
     wait_until(lambda: not list(Path("/tmp").glob(f"{run}*")), "its files are removed")
+
+
+def test_short_outages_end_nothing_and_a_loss_is_reported(
+    server: SshServer,
+    line: Line,
+    opened: Callable[..., Any],
+    guard: Guard,
+    ends: Ends,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten times as fast as it is: 9 s without a network, 6 s with it, 9 s without it."""
+    import incamera.guard.supervise as supervise
+    import incamera.transport.ssh as ssh
+
+    for module, name in (
+        (supervise, "GUARD_TIMEOUT_SECONDS"),
+        (supervise, "HEARTBEAT_SECONDS"),
+        (ssh, "_KEEPALIVE_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name) / 10)
+
+    def trouble() -> None:
+        wait_until(lambda: b"up" in ends.out, "the app runs")
+        for _ in range(2):
+            line.pause()
+            time.sleep(0.9)
+            line.resume()
+            time.sleep(0.6)
+        os.write(ends.stdin, b"well\n")
+
+    with opened(server.device(port=line.port)) as session:
+        path = ensure_guard(session, guard)
+        thread = threading.Thread(target=trouble, daemon=True)
+        thread.start()
+        code = run_app(session, path, shell("echo up; read -r word; echo $word; exit 7"), streams=ends.streams)
+        thread.join()
+        assert (code, bytes(ends.out)) == (7, b"up\nwell\n")
+
+
+def test_loss_is_reported_within_20_seconds_and_before_the_guard_ends_the_run() -> None:
+    import incamera.guard.supervise as supervise
+    import incamera.transport.ssh as ssh
+
+    reported = ssh._KEEPALIVE_SECONDS * (ssh._KEEPALIVE_COUNT + 1)
+    # After an outage of 9 s, TCP may have waited for 13 s.
+    assert 13 + ssh._KEEPALIVE_SECONDS < reported < 20
+    assert 13 + supervise.HEARTBEAT_SECONDS < supervise.GUARD_TIMEOUT_SECONDS
+    assert reported < supervise.GUARD_TIMEOUT_SECONDS
 
 
 def test_endless_output_waits_for_its_reader(session: Session, guard: Guard, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from incamera.device.registry import (
     add_device,
     devices_file,
-    find_ssh_hosts,
     known_hosts_file,
     load_devices,
     remove_device,
@@ -17,6 +16,7 @@ from incamera.device.registry import (
 )
 from incamera.errors import ConfigError, UsageError
 from incamera.transport.device import Device, SshAddress, parse_address
+from incamera.transport.ssh_config import Place, find_hosts
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_name_is_looked_up_in_the_list_then_in_ssh_config_then_taken_for_an_addr
     (ssh / "more").mkdir(parents=True)
     (ssh / "config").write_text("Include more/*\nHost axiscam gate *.example\n  User root\n")
     (ssh / "more" / "work").write_text("host=office\n")
-    assert find_ssh_hosts(tmp_path) == ["axiscam", "gate", "office"]
+    assert find_hosts(Place(home=tmp_path, environment={}), "x")[1] == ["office", "axiscam", "gate"]
     add_device(tmp_path, Device(name="gate", address=SshAddress(host="10.0.0.7")))
     assert require_device(tmp_path, "gate", home=tmp_path).address.host == "10.0.0.7"
     assert require_device(tmp_path, "axiscam", home=tmp_path) == Device(

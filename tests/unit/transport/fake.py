@@ -170,6 +170,9 @@ class FakeTransport:
         self._servers.append(server)
         return FakeForward(server)
 
+    async def check_channels(self) -> None:
+        """Nothing limits them here."""
+
     async def addresses(self) -> Addresses:
         return Addresses("192.0.2.1", "192.0.2.10")
 

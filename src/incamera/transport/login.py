@@ -1,0 +1,175 @@
+"""Logging in with a key: which keys are offered in which order, and why a server refused them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from incamera.errors import DeviceRefused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.transport.ssh_config import SshConfig
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys to offer, in order, and those files of keys that cannot be used."""
+
+    pairs: list[asyncssh.SSHKeyPair] = field(default_factory=list)
+    locked: list[Path] = field(default_factory=list)
+    """Files with a passphrase, whose keys no agent has."""
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    agent: asyncssh.SSHAgentClient | None = None
+
+
+async def load_keys(config: SshConfig, only: Sequence[Path], agent_socket: str | None) -> Keys:
+    """Return the keys that `ssh` would offer: with *only* those and no agent, else as *config* says.
+
+    The agent's keys come first, and of them those that the configuration names.
+    """
+    keys = Keys()
+    files = tuple(only) or (config.default_keys if config.keys is None else config.keys)
+    in_agent: list[asyncssh.SSHKeyPair] = []
+    socket = agent_socket if config.agent is None else config.agent
+    if not only and socket and socket != "none":
+        try:
+            keys.agent = await asyncssh.connect_agent(socket)
+            in_agent = list(await keys.agent.get_keys())
+        except (OSError, ValueError, asyncssh.Error):
+            pass  # as `ssh`, which goes on without it
+    own: list[asyncssh.SSHKeyPair] = []
+    named: list[asyncssh.SSHKeyPair] = []
+    for file in files:
+        if not file.exists() and not _public_file(file).exists():
+            if config.keys is not None or only:
+                keys.unreadable[file] = "there is no such file"
+            continue
+        held = [pair for pair in in_agent if pair.public_data in _public_data(file)]
+        named += held
+        if not held:
+            own += _load(file, config, keys)
+    if config.flag("identitiesonly", default=False):
+        in_agent = []
+    keys.pairs = [*named, *(pair for pair in in_agent if pair not in named), *own]
+    return keys
+
+
+def _load(file: Path, config: SshConfig, keys: Keys) -> list[asyncssh.SSHKeyPair]:
+    """Return the pairs of the private key *file*; note in *keys* why there is none."""
+    try:
+        return list(asyncssh.load_keypairs([str(file)], certlist=[str(path) for path in config.certificates]))
+    except ValueError as error:
+        if "assphrase" in str(error):
+            keys.locked.append(file)
+        else:
+            keys.unreadable[file] = str(error)
+    except OSError as error:
+        keys.unreadable[file] = error.strerror or str(error)
+    return []
+
+
+def _public_file(file: Path) -> Path:
+    return file.with_name(f"{file.name}.pub")
+
+
+def _public_data(file: Path) -> list[bytes]:
+    """Return the public key of *file*, whose private key may have a passphrase or be in the agent only."""
+    for path in (_public_file(file), file):
+        try:
+            return [asyncssh.read_public_key(str(path)).public_data]
+        except (OSError, ValueError):
+            continue
+    return []
+
+
+class Login:
+    """One login: it hands out the keys one after the other, and keeps what the server made of them."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.methods: list[str] = []
+        """What the server takes instead of a key."""
+        self.takes_keys = False
+        self.tried: list[str] = []
+        self.accepted: list[str] = []
+        """The keys of `tried` that the server knows, and whose owner it refused nevertheless."""
+        self._left: Iterator[asyncssh.SSHKeyPair] = iter(keys.pairs)
+
+    def next_key(self) -> asyncssh.SSHKeyPair | None:
+        """Return the next key to try, None after the last."""
+        self.takes_keys = True
+        pair = next(self._left, None)
+        if pair is None:
+            return None
+        name = pair.get_comment() or pair.get_algorithm()
+        self.tried.append(name)
+        # A key is used to sign only when the server has said that it would take it.
+        for method in ("sign", "sign_async"):
+            if sign := getattr(pair, method, None):
+                setattr(pair, method, self._noting(name, sign))
+        return pair
+
+    def _noting(self, name: str, sign: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        def noting(data: bytes) -> Any:
+            self.accepted.append(name)
+            return sign(data)
+
+        return noting
+
+    @property
+    def has_more(self) -> bool:
+        """Whether not all of the keys were tried."""
+        return len(self.tried) < len(self.keys.pairs)
+
+
+def explain_refusal(login: Login, where: str, user: str, copy_id: str) -> DeviceRefused:
+    """Return the error for a server, *where*, that let *user* in with none of the keys. *copy_id*: how to add one."""
+    keys = login.keys
+    if not login.takes_keys:
+        offered = f"it takes {' or '.join(login.methods)} only" if login.methods else "it offers no way to log in"
+        return DeviceRefused(
+            f"{where} does not take keys from {user}: {offered}",
+            hint="incamera logs in with a key: allow it in the SSH server's settings (PubkeyAuthentication yes)",
+        )
+    if login.accepted:
+        return DeviceRefused(
+            f"{where} knows your key {login.accepted[-1]}, but does not let {user} in with it",
+            hint="the server's settings forbid it (PermitRootLogin no or forced-commands-only, AllowUsers), the "
+            "account has expired, or more than a key is asked for: log in as a user who may, or change the settings",
+        )
+    if keys.locked:
+        files = ", ".join(map(str, keys.locked))
+        others = f" ({_count(login.tried)} were refused)" if login.tried else ""
+        return DeviceRefused(
+            f"{where} does not let {user} in: {files} has a passphrase, and no SSH agent has that key{others}",
+            hint=f"type ssh-add {keys.locked[0]} (first eval $(ssh-agent), if no agent runs); incamera never "
+            "asks for a passphrase",
+        )
+    if not login.tried:
+        why = "; ".join(f"{path}: {reason}" for path, reason in keys.unreadable.items())
+        return DeviceRefused(
+            f"{where} asks for a key, and there is none to offer{f' ({why})' if why else ''}",
+            hint=f"make one with ssh-keygen -t ed25519, and put it on the camera: {copy_id}",
+        )
+    return DeviceRefused(
+        f"{where} does not let {user} in with any of your keys ({', '.join(login.tried)})",
+        hint=f"put your public key on it: {copy_id} (it asks for the password once)",
+    )
+
+
+def too_many_keys(login: Login, where: str) -> DeviceRefused:
+    """Return the error for a server that ended the login before all keys were tried."""
+    return DeviceRefused(
+        f"{where} ended the login after {_count(login.tried)}, which it did not accept: it takes no more attempts",
+        hint="name the right key in ~/.ssh/config (IdentityFile FILE, IdentitiesOnly yes), or take others out of "
+        "the agent (ssh-add -d)",
+    )
+
+
+def _count(tried: Sequence[str]) -> str:
+    return "1 key" if len(tried) == 1 else f"{len(tried)} keys"

@@ -1,0 +1,398 @@
+"""Servers that do not answer, and servers that let nobody in: the error names the step and the cause."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from incamera.errors import ConfigError, DeviceRefused, DeviceUnreachable
+from incamera.transport import ssh
+from incamera.transport.device import Device, SshAddress
+from incamera.transport.host_keys import UnknownHostKey
+from incamera.transport.ssh import connect
+
+pytestmark = pytest.mark.starts_processes
+
+HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+class Server(asyncssh.SSHServer):
+    """Takes no key. Other servers derive from it."""
+
+    offers: tuple[str, ...] = ("publickey",)
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
+        self.asked = 0
+
+    def begin_auth(self, username: str) -> Any:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return "publickey" in self.offers
+
+    def password_auth_supported(self) -> bool:
+        return "password" in self.offers
+
+    def kbdint_auth_supported(self) -> bool:
+        return "keyboard-interactive" in self.offers
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        self.asked += 1
+        return False
+
+
+class OnlyPasswords(Server):
+    offers = ("password", "keyboard-interactive")
+
+
+class Closed(Server):
+    offers = ()
+
+
+class KnowsKeyButRefuses(Server):
+    """As `PermitRootLogin no`: the key is known, but with its signature it is refused."""
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        self.asked += 1
+        return self.asked == 1
+
+
+class ThreeAttempts(Server):
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        self.asked += 1
+        if self.asked == 3:
+            self.connection.disconnect(2, "Too many authentication failures")
+        return False
+
+
+class NeverDecides(Server):
+    async def begin_auth(self, username: str) -> bool:
+        await asyncio.sleep(1000)
+        return True
+
+
+class TakesAll(Server):
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return True
+
+
+@contextmanager
+def serving(start: Callable[[], Any]) -> Iterator[int]:
+    """Run the server that *start* returns, in a thread of its own. Yields its port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+
+    async def stop() -> None:
+        server.close()
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(5):  # for what closes its transport
+            await asyncio.sleep(0)
+
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def ssh_server(factory: type[asyncssh.SSHServer]) -> Callable[[], Any]:
+    async def start() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen("127.0.0.1", 0, server_factory=factory, server_host_keys=[HOST_KEY])
+
+    return start
+
+
+def tcp_server(greeting: bytes) -> Callable[[], Any]:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        try:
+            while await reader.read(1000):
+                pass
+        finally:
+            writer.close()
+
+    return lambda: asyncio.start_server(greet, "127.0.0.1", 0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home whose user has a key, and trusts the server's."""
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir(parents=True)
+    write_key(folder / "id_ed25519")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:*,[cam]:* {HOST_KEY.export_public_key('openssh').decode()}")
+    return tmp_path / "home"
+
+
+def write_key(path: Path, passphrase: str | None = None) -> asyncssh.SSHKey:
+    key = asyncssh.generate_private_key("ssh-ed25519", comment=path.name)
+    key.write_private_key(str(path), "pkcs8-pem" if passphrase else "openssh", passphrase=passphrase)
+    key.write_public_key(f"{path}.pub")
+    return key
+
+
+def connect_to(port: int, home: Path, *, timeout: float = 10, host: str = "127.0.0.1", **environment: str) -> None:
+    """Connect to the port *port* and let go."""
+    device = Device(name="cam", address=SshAddress(host=host, port=port or None))
+    variables = {"HOME": str(home), **environment}
+    with connect(device, known_hosts=home / "ours", environment=variables, timeout=timeout):
+        pass
+
+
+# Time
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "WHOLE_SECONDS", 4.0)
+
+
+@pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize(
+    ("server", "told"),
+    [
+        (tcp_server(b""), "accepts connections at port .*, but sends no SSH banner within 4 s"),
+        (tcp_server(b"SSH-2.0-slow\r\n"), r"\(SSH-2.0-slow\) does not finish the key exchange within 4 s"),
+        (ssh_server(NeverDecides), "AsyncSSH.* does not decide within 4 s whether to let you in"),
+    ],
+)
+def test_step_that_takes_too_long_is_named(server: Callable[[], Any], told: str, home: Path) -> None:
+    with serving(server) as port, pytest.raises(DeviceUnreachable, match=told):
+        connect_to(port, home, timeout=1)
+
+
+def test_host_that_does_not_answer_to_tcp_is_told_after_its_own_time(home: Path) -> None:
+    with socket.socket() as full:
+        # Linux leaves connections unanswered that do not fit into the queue of those to be accepted.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        started = time.monotonic()
+        with pytest.raises(DeviceUnreachable, match=r"does not answer within 1 s \(TCP port"):
+            connect_to(full.getsockname()[1], home, timeout=1)
+        assert time.monotonic() - started < ssh.WHOLE_SECONDS
+        for one in waiting:
+            one.close()
+
+
+def test_server_may_take_longer_for_the_login_than_tcp_may(home: Path) -> None:
+    class Slow(TakesAll):
+        async def begin_auth(self, username: str) -> bool:
+            await asyncio.sleep(1.2)
+            return True
+
+    with serving(ssh_server(Slow)) as port:
+        connect_to(port, home, timeout=1)
+
+
+# Refused logins
+
+
+@pytest.mark.parametrize(
+    ("server", "told", "hint"),
+    [
+        (Server, r"does not let root in with any of your keys \(id_ed25519\)", "ssh-copy-id"),
+        (OnlyPasswords, "does not take keys from root: it takes .*a password", "PubkeyAuthentication"),
+        (Closed, "it offers no way to log in", "PubkeyAuthentication"),
+        (KnowsKeyButRefuses, "knows your key id_ed25519, but does not let root in", "PermitRootLogin"),
+    ],
+)
+def test_cause_of_a_refused_login_is_told(server: type[Server], told: str, hint: str, home: Path) -> None:
+    with serving(ssh_server(server)) as port, pytest.raises(DeviceRefused, match=told) as error:
+        connect_to(port, home)
+    assert hint in str(error.value.hint)
+
+
+def test_key_with_a_passphrase_is_told(home: Path) -> None:
+    write_key(home / ".ssh" / "id_ed25519", "secret")
+    with (
+        serving(ssh_server(Server)) as port,
+        pytest.raises(DeviceRefused, match="id_ed25519 has a passphrase") as error,
+    ):
+        connect_to(port, home)
+    assert f"ssh-add {home}/.ssh/id_ed25519" in str(error.value.hint)
+
+
+def test_missing_and_damaged_keys_are_told(home: Path) -> None:
+    (home / ".ssh" / "bad").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+    (home / ".ssh" / "config").write_text("IdentityFile ~/.ssh/none\nIdentityFile ~/.ssh/bad\n")
+    with serving(ssh_server(Server)) as port, pytest.raises(DeviceRefused, match="there is none to offer") as error:
+        connect_to(port, home)
+    assert "none: there is no such file" in str(error.value)
+    assert "bad: " in str(error.value)
+
+
+def test_configuration_without_keys_is_refused(home: Path) -> None:
+    (home / ".ssh" / "config").write_text("PubkeyAuthentication no\n")
+    with pytest.raises(ConfigError, match="PubkeyAuthentication no"):
+        connect_to(1, home)
+
+
+# The agent
+
+
+@contextmanager
+def agent(folder: Path, keys: list[asyncssh.SSHKey]) -> Iterator[str]:
+    """Run an SSH agent that has *keys*. Yields its socket."""
+
+    def string(data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + data
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                (length,) = struct.unpack(">I", await reader.readexactly(4))
+                request = await reader.readexactly(length)
+                if request[0] == 11:
+                    listed = b"".join(string(key.public_data) + string(key.get_comment_bytes() or b"") for key in keys)
+                    writer.write(string(b"\x0c" + struct.pack(">I", len(keys)) + listed))
+                else:
+                    (size,) = struct.unpack(">I", request[1:5])
+                    blob, rest = request[5 : 5 + size], request[5 + size :]
+                    (size,) = struct.unpack(">I", rest[:4])
+                    key = next(key for key in keys if key.public_data == blob)
+                    writer.write(string(b"\x0e" + string(key.sign(rest[4 : 4 + size], b"ssh-ed25519"))))
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    path = str(folder / "agent")
+    with serving_at(path, answer):
+        yield path
+
+
+@contextmanager
+def serving_at(path: str, answer: Any) -> Iterator[None]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(asyncio.start_unix_server(answer, path), loop).result(10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_too_many_keys_in_the_agent_are_told(home: Path, tmp_path: Path) -> None:
+    keys = [asyncssh.generate_private_key("ssh-ed25519", comment=f"key {number}") for number in range(6)]
+    with (
+        agent(tmp_path, keys) as path,
+        serving(ssh_server(ThreeAttempts)) as port,
+        pytest.raises(DeviceRefused, match="ended the login after 3 keys") as error,
+    ):
+        connect_to(port, home, SSH_AUTH_SOCK=path)
+    assert "IdentitiesOnly yes" in str(error.value.hint)
+
+
+def test_key_that_the_configuration_names_is_offered_first(home: Path, tmp_path: Path) -> None:
+    keys = [asyncssh.generate_private_key("ssh-ed25519", comment=f"key {number}") for number in range(6)]
+    mine = write_key(home / ".ssh" / "mine", "secret")
+    offered: list[bytes] = []
+
+    class Mine(Server):
+        def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+            offered.append(key.public_data)
+            return key.public_data == mine.public_data
+
+    (home / ".ssh" / "config").write_text("IdentityFile ~/.ssh/mine\n")
+    with agent(tmp_path, [*keys, mine]) as path, serving(ssh_server(Mine)) as port:
+        connect_to(port, home, SSH_AUTH_SOCK=path)
+        assert set(offered) == {mine.public_data}
+        # And no other, where the configuration says so.
+        offered.clear()
+        (home / ".ssh" / "config").write_text("IdentityFile ~/.ssh/id_ed25519\nIdentitiesOnly yes\n")
+        with pytest.raises(DeviceRefused, match=r"any of your keys \(id_ed25519\)"):
+            connect_to(port, home, SSH_AUTH_SOCK=path)
+        assert len(offered) == 1
+
+
+# Jump hosts
+
+
+class Gate(TakesAll):
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        return dest_port != 1
+
+
+def test_camera_is_reached_through_jump_hosts(home: Path) -> None:
+    with serving(ssh_server(Gate)) as gate, serving(ssh_server(Gate)) as inner, serving(ssh_server(TakesAll)) as port:
+        (home / ".ssh" / "config").write_text(
+            f"Host cam\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump gate,me@127.0.0.1:{inner}\n"
+            f"Host gate\n  HostName 127.0.0.1\n  Port {gate}\n"
+        )
+        connect_to(0, home, host="cam")
+        (home / ".ssh" / "config").write_text(
+            "Host cam\n  HostName 127.0.0.1\n  Port 1\n  ProxyJump gate\n"
+            f"Host gate\n  HostName 127.0.0.1\n  Port {gate}\n"
+        )
+        with pytest.raises(DeviceUnreachable, match=r"the jump host cannot reach cam \(127.0.0.1\)"):
+            connect_to(0, home, host="cam")
+
+
+def test_unknown_key_of_a_jump_host_is_told_with_its_name(home: Path) -> None:
+    with serving(ssh_server(Gate)) as gate:
+        (home / ".ssh" / "known_hosts").unlink()
+        (home / ".ssh" / "config").write_text(
+            f"Host cam\n  ProxyJump gate\nHost gate\n  HostName 127.0.0.1\n  Port {gate}\n"
+        )
+        with pytest.raises(UnknownHostKey, match="the jump host gate is not known yet") as error:
+            connect_to(0, home, host="cam")
+    assert "`ssh gate`" in str(error.value.hint)
+    assert error.value.key.address == f"[127.0.0.1]:{gate}"
+
+
+def test_jump_host_that_refuses_the_login_is_named(home: Path) -> None:
+    with serving(ssh_server(Server)) as gate:
+        (home / ".ssh" / "config").write_text(
+            f"Host cam\n  ProxyJump gate\nHost gate\n  HostName 127.0.0.1\n  Port {gate}\n  User me\n"
+        )
+        with pytest.raises(DeviceRefused, match=r"the jump host gate .*does not let me in"):
+            connect_to(0, home, host="cam")
+
+
+def test_host_that_is_its_own_jump_host_is_refused(home: Path) -> None:
+    (home / ".ssh" / "config").write_text("Host *\n  ProxyJump gate\n")
+    with pytest.raises(ConfigError, match="reached through itself"):
+        connect_to(0, home, host="cam")
+
+
+def test_proxy_command_is_used_and_named_when_it_fails(home: Path) -> None:
+    with serving(ssh_server(TakesAll)) as port:
+        source = (
+            "import os, socket, sys, threading\ns = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+            "def send():\n    while data := os.read(0, 9999): s.sendall(data)\n"
+            "threading.Thread(target=send, daemon=True).start()\nwhile data := s.recv(9999): os.write(1, data)\n"
+        )
+        (home / ".ssh" / "proxy.py").write_text(source)
+        (home / ".ssh" / "config").write_text(
+            f"Host cam\n  Port {port}\n  ProxyCommand {sys.executable} {home}/.ssh/proxy.py %p # %h\n"
+        )
+        connect_to(0, home, host="cam")
+        (home / ".ssh" / "config").write_text("Host cam\n  ProxyCommand false\n")
+        with pytest.raises(DeviceUnreachable, match=r"cannot reach cam|before it told that it is an SSH") as error:
+            connect_to(0, home, host="cam")
+    assert "ProxyCommand" in str(error.value.hint)
