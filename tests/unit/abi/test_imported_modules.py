@@ -74,6 +74,16 @@ def test_import_of_another_module_of_that_name_proves_nothing(tmp_path: Path, so
     assert severities(audit(wheel(tmp_path / WHEEL, files))) == []
 
 
+def test_import_in_one_folder_proves_nothing_of_another(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        f"app/one/fast/core.cpython-311-{GNU}.so": LIBRARY,
+        "app/one/fast/__init__.py": b"",
+        "app/other/fast/__init__.py": b"from fast import core",
+        "app/app.py": b"from fast import core",
+    }
+    assert severities(audit(bundle(tmp_path, files))) == []
+
+
 def test_library_that_a_projects_extension_builds_for_ctypes_is_a_note(tmp_path: Path) -> None:
     source = b"import ctypes, glob\nnative = ctypes.CDLL(glob.glob('native*.so')[0])\n"
     report = audit(bundle(tmp_path, {f"app/native.cpython-311-{GNU}.so": LIBRARY, "app/app.py": source}))

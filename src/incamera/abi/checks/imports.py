@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from incamera.abi.unpack import MAX_SOURCE_BYTES
+from incamera.archives import BadArchive
+
 if TYPE_CHECKING:
     from incamera.abi.subject import Subject
-
-_MAX_SOURCE_BYTES = 4_000_000
 
 
 def find_imported(subject: Subject, modules: Iterable[str]) -> set[str]:
@@ -30,7 +31,13 @@ def find_imported(subject: Subject, modules: Iterable[str]) -> set[str]:
     for path in subject.sources:
         tree = _parse(subject, path, pattern)
         for folder, names in _imports(tree, path) if tree is not None else ():
-            found |= {module for module in wanted - found if _is_named(module, folder, names, sources)}
+            for module in wanted - found:
+                if folder is None:
+                    is_named = any(_is_root(root, path, sources) for root in _roots(module, names))
+                else:
+                    is_named = _begins_with(posixpath.join(folder, *names), module)
+                if is_named:
+                    found.add(module)
         if found == wanted:
             break
     return found
@@ -38,10 +45,9 @@ def find_imported(subject: Subject, modules: Iterable[str]) -> set[str]:
 
 def _parse(subject: Subject, path: str, pattern: re.Pattern[bytes]) -> ast.Module | None:
     try:
-        with (subject.root / path).open("rb") as stream:
-            data = stream.read(_MAX_SOURCE_BYTES)
+        data = subject.read(path, limit=MAX_SOURCE_BYTES)
         return ast.parse(data) if pattern.search(data) else None
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except (OSError, BadArchive, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -81,18 +87,19 @@ def _raises(handler: ast.ExceptHandler) -> bool:
     return bool(handler.body) and isinstance(handler.body[-1], ast.Raise)
 
 
-def _is_named(module: str, folder: str | None, names: list[str], sources: set[str]) -> bool:
-    """Return whether the import of *names* is the import of *module*, or imports it as a package on the way."""
-    if folder is not None:
-        return _begins_with(posixpath.join(folder, *names), module)
+def _roots(module: str, names: list[str]) -> Iterator[str]:
+    """Yield the folders (`app/`) in which the import of *names* would be that of *module*, or import it on the way."""
     for count in range(1, len(names) + 1):
         ending = "/".join(names[:count])
-        if module == ending:
-            return True
-        if module.endswith(f"/{ending}"):
-            # The name is absolute, so it starts in a folder that is no package itself.
-            return f"{module.removesuffix(ending)}__init__.py" not in sources
-    return False
+        if f"/{module}".endswith(f"/{ending}"):
+            yield module.removesuffix(ending)
+
+
+def _is_root(folder: str, path: str, sources: set[str]) -> bool:
+    """Return whether the file at *path* finds modules in *folder*: on Python's path, or above the file."""
+    if f"{folder}__init__.py" in sources:
+        return False  # a package, whose modules have its name in theirs
+    return folder in ("", "app/") or folder.endswith("-packages/") or path.startswith(folder)
 
 
 def _begins_with(path: str, module: str) -> bool:
