@@ -109,6 +109,7 @@ _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*
 _RELEASE = re.compile(r"release version (\d{1,3}\.\d{1,3})")
 _LONGEST_NUMBER = 15
 _LONGEST_TEXT = 4096
+_MOST_PLACES = 64
 
 
 def probe(session: Session, *, cache: Path | None = None, without: Sequence[str] = ()) -> DeviceFacts:
@@ -221,7 +222,7 @@ def _check_path(path: str) -> str:
 
 def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibrary, ...]]:
     """Parse `ls -ln` of some folders: the folders with libraries, and of each soname the first in their order."""
-    folders: list[str] = []
+    folders: dict[str, None] = {}
     sizes: dict[str, int] = {}
     links: dict[str, str] = {}
     found: dict[str, str] = {}
@@ -235,13 +236,14 @@ def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibr
             continue
         path = f"{folder}/{match['name']}"
         if match["kind"] == "l":
+            if match["target"] is None:
+                continue
             links.setdefault(path, match["target"])
         else:
             sizes.setdefault(path, int(match["size"]))
         if _SONAME.fullmatch(match["name"]):
             found.setdefault(match["name"], path)
-            if folder not in folders:
-                folders.append(folder)
+            folders[folder] = None
     libraries = []
     for soname, path in found.items():
         real = path
@@ -256,6 +258,8 @@ def parse_libraries(lines: list[str]) -> tuple[tuple[str, ...], tuple[DeviceLibr
 
 
 def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], available: int) -> tuple[Place, ...]:
+    if max(len(sections.get(name, [])) for name in ("silent", "space")) > _MOST_PLACES:
+        raise ValueError("more places than it was asked for")
     mounts: dict[str, tuple[str, set[str]]] = {}
     for line in sections.get("mounts", []):
         fields = [*line.split(" "), "", "", "", ""]

@@ -13,6 +13,8 @@ from incamera_agent.wire.protocol import signal_exit_code
 if TYPE_CHECKING:
     from incamera.transport.device import Device
 
+_SHOWN_BYTES = 4000
+_SHOWN_LINES = 20
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -79,7 +81,9 @@ class ProgramResult:
 
     @property
     def error_text(self) -> str:
-        return self.stderr.decode("utf-8", "replace").strip()
+        """The end of the standard error: no more of it than a message can show."""
+        text = self.stderr[-_SHOWN_BYTES:].decode("utf-8", "replace").strip()
+        return "\n".join(text.splitlines()[-_SHOWN_LINES:])
 
 
 @dataclass(frozen=True, slots=True)

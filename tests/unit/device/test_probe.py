@@ -121,12 +121,19 @@ def test_other_answers_are_an_error() -> None:
         ("armv7l", "a" * 100_000),
         ("/lib/ld-linux-armhf.so.3", "ld-linux-armhf.so.3"),
         ("= /lib", "= lib"),
+        ("/root 0 /", "/root 0 /\n" * 100),
     ],
 )
 def test_odd_value_is_a_device_error(line: str, odd: str) -> None:
     assert f"{line}\n" in TOLD
     with pytest.raises(DeviceError, match="probe"):
         parse_probe(parse_sections(TOLD.replace(f"{line}\n", f"{odd}\n", 1)))
+
+
+def test_link_without_a_target_is_left_out() -> None:
+    lines = ["= /lib", "lrwxrwxrwx 1 0 0 28 Jan  1 12:00 libz.so.1"]
+    lines += ["lrwxrwxrwx 1 0 0 28 Jan  1 12:00 a.so.1 -> a.so.1"]
+    assert [library.soname for library in parse_libraries(lines)[1]] == ["a.so.1"]
 
 
 def test_unknown_tools_and_odd_libraries_are_left_out() -> None:

@@ -6,6 +6,8 @@ Each function raises RequestError for what is not as docs/reference/agent-protoc
 
 from __future__ import annotations
 
+import signal
+
 from incamera_agent.wire.connection import RequestError
 from incamera_agent.wire.protocol import ErrorKind
 
@@ -85,6 +87,14 @@ def parse_run(message: Message) -> str:
     if not 0 < len(name) <= _LONGEST_NAME:
         raise _refuse("run", name)
     return name
+
+
+def parse_signal(message: Message) -> int:
+    """Return the number of the signal that the message names, as in `INT`."""
+    name = message.get("name")
+    if not isinstance(name, str) or f"SIG{name}" not in signal.Signals.__members__:
+        raise _refuse("name", name)
+    return signal.Signals[f"SIG{name}"]
 
 
 def parse_grace(message: Message, default: float) -> float:

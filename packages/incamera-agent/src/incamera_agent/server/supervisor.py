@@ -9,7 +9,14 @@ import sys
 from incamera_agent import processes
 from incamera_agent.forkserver import spec
 from incamera_agent.server.forkserver import ForkServerManager
-from incamera_agent.server.requests import parse_grace, parse_reload, parse_run, parse_size, parse_start
+from incamera_agent.server.requests import (
+    parse_grace,
+    parse_reload,
+    parse_run,
+    parse_signal,
+    parse_size,
+    parse_start,
+)
 from incamera_agent.server.run import Run
 from incamera_agent.wire.connection import RequestError
 from incamera_agent.wire.protocol import ATTACH_VARIABLE, Answer, ErrorKind, Request
@@ -126,10 +133,7 @@ class Supervisor:
             run.streams.resize(columns, rows)
 
     def signal(self, _connection: Connection, message: Message, _payload: bytes) -> None:
-        name = message.get("name")
-        if not isinstance(name, str) or f"SIG{name}" not in signal.Signals.__members__:
-            raise RequestError(ErrorKind.REQUEST, "there is no signal of this name")
-        number = signal.Signals[f"SIG{name}"]
+        number = parse_signal(message)
         run = self.runs.get(parse_run(message))
         if run is not None:
             run.signal(number)
