@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builds import fresh_requirements
 from incamera import proc
+from incamera.build.requirements import ensure_requirement_tree
 from incamera.build.toolchain import ensure_toolchain
 from incamera.context import Context, Step
 from incamera.disk import disk_usage
 from incamera.store import Store
 from incamera.targets.target import Target
-from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, prepare
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
@@ -88,7 +89,7 @@ def measure_one(context: Context, folder: Path, arguments: argparse.Namespace) -
     toolchain = ensure_toolchain(context, target, Compiler.parse(arguments.one))
     fetched = time.perf_counter() - started
     blobs = disk_usage(context.store.root / "blobs")
-    requirements, _ = ensure_build_requirements(context.store, toolchain.interpreter, ())
+    requirements = ensure_requirement_tree(context, toolchain.interpreter, ())
     scratch = folder / "build"
     scratch.mkdir()
     build = prepare(toolchain, requirements, scratch)
@@ -124,7 +125,9 @@ def measure_one(context: Context, folder: Path, arguments: argparse.Namespace) -
     for project in projects:
 
         def build_project(project: Path = project) -> None:
-            build_wheel(WheelBuild(project=project, store=context.store), toolchain, folder / "wheels")
+            requirements = fresh_requirements(context, target)
+            build = WheelBuild(project=project, store=context.store, requirements=requirements)
+            build_wheel(build, toolchain, folder / "wheels")
 
         found[f"{project.name} wheel, first"] = (_seconds(build_project), "s")
         again = [_seconds(build_project) for _ in range(arguments.rounds)]

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from builds import fresh_requirements
 from compilers import QuietReporter
 from incamera.build.emulation import ensure_emulated_root
-from incamera.build.sdists import open_indexes
+from incamera.build.requirements import open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.context import Context
 from incamera.store import Store, find_store_path
@@ -103,15 +104,16 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         emulated = ensure_emulated_root(context, target, _DEV)
         native = ensure_emulated_root(context, host_target(require_host(), target), _DEV)
 
+        requirements = fresh_requirements(context, target)
+
+        def wheel_build(project: Path) -> WheelBuild:
+            return WheelBuild(project=project, store=context.store, requirements=requirements, options=_OPTIONS)
+
         def cross(project: Path) -> Path:
-            return build_wheel(
-                WheelBuild(project=project, store=context.store, options=_OPTIONS), toolchain, folder / "cross"
-            )
+            return build_wheel(wheel_build(project), toolchain, folder / "cross")
 
         def inside(root: EmulatedRoot) -> Callable[[Path], Path]:
-            return lambda project: build_wheel_emulated(
-                WheelBuild(project=project, store=context.store, options=_OPTIONS), root, folder / str(root.target)
-            )
+            return lambda project: build_wheel_emulated(wheel_build(project), root, folder / str(root.target))
 
         say("warm all three with a small project")
         for build in (cross, inside(native), inside(emulated)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from incamera.build.sdists import open_indexes
+from incamera.build.requirements import open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.errors import BuildError, ToolFailed
 from incamera.targets.host import require_host
@@ -21,8 +21,8 @@ from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
-from incamera.toolchain.wheel_build import WheelBuild
 
+from .builds import wheel_build
 from .wheel_modules import read_modules
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_back_end_builds_modules_of_the_target(
     notes: list[str] = []
     log = tmp_path / "log"
     wheel = build_wheel(
-        WheelBuild(project=PROJECTS / project, store=store, log=log, warn=notes.append),
+        wheel_build(project=PROJECTS / project, store=store, log=log, warn=notes.append),
         toolchain_with(target, "zlib1g-dev"),
         tmp_path,
     )
@@ -123,7 +123,7 @@ def test_cmake_finds_the_python_of_the_target(
         build_requires=tuple(cmake if name == "cmake" else name for name in requires),
     )
     wheel = build_wheel(
-        WheelBuild(project=project, store=store, options=options), toolchain_with(parsed, "zlib1g-dev"), tmp_path
+        wheel_build(project=project, store=store, options=options), toolchain_with(parsed, "zlib1g-dev"), tmp_path
     )
     suffix = f".cpython-{parsed.python.replace('.', '')}-{parsed.architecture.facts.gnu}.so"
     names = {f"one{suffix}", f"classic{suffix}"}
@@ -146,7 +146,7 @@ def test_back_end_without_a_compiler_builds_a_pure_wheel(
     store: Store, toolchain_with: ToolchainWith, tmp_path: Path, project: str
 ) -> None:
     wheel = build_wheel(
-        WheelBuild(project=PROJECTS / project, store=store), toolchain_with(ARMV7, "zlib1g-dev"), tmp_path
+        wheel_build(project=PROJECTS / project, store=store), toolchain_with(ARMV7, "zlib1g-dev"), tmp_path
     )
     assert wheel.name.startswith("pure-1-py")
     with zipfile.ZipFile(wheel) as archive:
@@ -157,7 +157,7 @@ def test_sdist_links_with_a_library_from_debian(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
     wheel = build_wheel(
-        WheelBuild(project=sdist("PyYAML", "6.0.3"), store=store), toolchain_with(target, "libyaml-dev"), tmp_path
+        wheel_build(project=sdist("PyYAML", "6.0.3"), store=store), toolchain_with(target, "libyaml-dev"), tmp_path
     )
     machine = target.architecture.facts.wheel
     assert wheel.name == f"pyyaml-6.0.3-cp311-cp311-linux_{machine}.whl"
@@ -169,7 +169,7 @@ def test_sdist_links_with_a_library_from_debian(
 def test_sdist_of_the_limited_api_gives_an_abi3_wheel(
     store: Store, toolchain_with: ToolchainWith, sdist: Callable[[str, str], Path], target: Target, tmp_path: Path
 ) -> None:
-    wheel = build_wheel(WheelBuild(project=sdist("tornado", "6.5.2"), store=store), toolchain_with(target), tmp_path)
+    wheel = build_wheel(wheel_build(project=sdist("tornado", "6.5.2"), store=store), toolchain_with(target), tmp_path)
     assert "-abi3-" in wheel.name
     assert list(read_modules(wheel)) == ["tornado/speedups.abi3.so"]
 
@@ -179,7 +179,7 @@ def test_sdist_that_downloads_is_refused_with_the_dev_package_as_hint(
 ) -> None:
     # Without libzmq3-dev it fetches libzmq through CMake.
     with pytest.raises(ToolFailed, match=r"tried to download github\.com") as caught:
-        build_wheel(WheelBuild(project=sdist("pyzmq", "27.1.0"), store=store), toolchain_with(ARMV7), tmp_path)
+        build_wheel(wheel_build(project=sdist("pyzmq", "27.1.0"), store=store), toolchain_with(ARMV7), tmp_path)
     assert "-dev package" in str(caught.value.hint)
 
 
@@ -192,7 +192,7 @@ def test_build_that_downloads_is_refused(
     options = BuildOptions(environment={"TOOL": tool}, build_requires=("setuptools>=77", "pip"))
     with pytest.raises(ToolFailed, match=r"tried to download downloads\.example\.org") as caught:
         build_wheel(
-            WheelBuild(project=PROJECTS / "downloads", store=store, options=options, hint="take the wheel"),
+            wheel_build(project=PROJECTS / "downloads", store=store, options=options, hint="take the wheel"),
             toolchain_with(ARMV7),
             tmp_path,
         )
@@ -218,7 +218,7 @@ def test_recipe_changes_requirements_settings_and_environment(
         build_requires=("setuptools>=77",),
     )
     with pytest.raises(ToolFailed) as caught:
-        build_wheel(WheelBuild(project=project, store=store, options=options), toolchain_with(ARMV7), tmp_path / "out")
+        build_wheel(wheel_build(project=project, store=store, options=options), toolchain_with(ARMV7), tmp_path / "out")
     sysroot = caught.value.tail.rpartition("'")[0].rpartition("'")[2]
     assert sysroot.endswith("/sysroot")
     assert f"({{'one': '{sysroot}/usr', 'many': ['a', 'b']}}, '{sysroot}')" in caught.value.tail
@@ -232,6 +232,6 @@ def test_rust_is_refused_before_anything_is_fetched(
     (project / "pyproject.toml").write_text('[build-system]\nrequires = ["maturin>=1"]\nbuild-backend = "maturin"\n')
     with pytest.raises(BuildError, match=r"orjson-3\.11\.0 is written in Rust") as caught:
         build_wheel(
-            WheelBuild(project=project, store=store, hint="take ujson"), toolchain_with(ARMV7), tmp_path / "out"
+            wheel_build(project=project, store=store, hint="take ujson"), toolchain_with(ARMV7), tmp_path / "out"
         )
     assert caught.value.hint == "take ujson"

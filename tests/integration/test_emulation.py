@@ -21,9 +21,9 @@ from incamera.targets.target import Target
 from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
-from incamera.toolchain.wheel_build import WheelBuild
 
 from ..waiting import PATIENCE_SECONDS, wait_until
+from .builds import wheel_build
 from .command import processes_that_mention
 from .wheel_modules import Module, read_modules
 
@@ -99,7 +99,7 @@ def test_emulated_build_gives_the_same_wheel_as_a_cross_build(
 ) -> None:
     log = tmp_path / "log"
     emulated = build_wheel_emulated(
-        WheelBuild(project=make_project(tmp_path / "own", setup=RUNS_ITS_OWN + SETUP), store=store, log=log),
+        wheel_build(project=make_project(tmp_path / "own", setup=RUNS_ITS_OWN + SETUP), store=store, log=log),
         dataclasses.replace(root, namespaces=namespaces),
         tmp_path / "emulated",
     )
@@ -110,7 +110,7 @@ def test_emulated_build_gives_the_same_wheel_as_a_cross_build(
     # With namespaces, the store is mounted read-only.
     assert f"printed: 4 armv7l {'False' if namespaces else ''}" in printed
     crossed = build_wheel(
-        WheelBuild(project=make_project(tmp_path / "cross"), store=store),
+        wheel_build(project=make_project(tmp_path / "cross"), store=store),
         toolchain_for(ARMV7, Compiler.gcc),
         tmp_path / "crossed",
     )
@@ -132,7 +132,7 @@ if "bdist_wheel" in sys.argv:
     project = make_project(tmp_path / "own", setup=setup + SETUP, source=MODULE + "int f(void) { return nowhere; }\n")
     log = tmp_path / "log"
     with pytest.raises(ToolFailed) as caught:
-        build_wheel_emulated(WheelBuild(project=project, store=store, log=log), root, tmp_path / "out")
+        build_wheel_emulated(wheel_build(project=project, store=store, log=log), root, tmp_path / "out")
     assert caught.value.tail.splitlines()[0].startswith("own.c:5:")
     assert "nowhere" in caught.value.tail
     assert "Traceback" not in caught.value.tail
@@ -145,10 +145,10 @@ import pickle, signal, sys
 from pathlib import Path
 from incamera.store import Store
 from incamera.toolchain.emulation import build_wheel_emulated
-from incamera.toolchain.wheel_build import WheelBuild
+from tests.integration.builds import wheel_build
 signal.signal(signal.SIGINT, signal.default_int_handler)
 root, store, project = pickle.loads(bytes.fromhex(sys.argv[1]))
-build_wheel_emulated(WheelBuild(project=project, store=Store(store)), root, project.parent / "out")
+build_wheel_emulated(wheel_build(project=project, store=Store(store)), root, project.parent / "out")
 """
 
 

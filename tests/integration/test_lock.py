@@ -306,3 +306,104 @@ def test_error_names_an_unknown_key_of_a_recipe(place: Place) -> None:
 def test_error_names_an_unknown_source(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
     assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')
+
+
+# What builds require
+
+_TOOL = """
+import base64, hashlib, os, zipfile
+VERSION = {version!r}
+
+def get_requires_for_build_wheel(settings=None):
+    return ["more-tool"]
+
+def build_wheel(folder, settings=None, metadata=None):
+    import more_tool
+    name = os.path.join(folder, "lamp-2.0-py3-none-any.whl")
+    info = "lamp-2.0.dist-info/"
+    files = {{
+        "lamp.py": f"BUILT_WITH = {{VERSION!r}}, {{more_tool.VERSION!r}}\\n",
+        info + "METADATA": "Metadata-Version: 2.1\\nName: lamp\\nVersion: 2.0\\n",
+        info + "WHEEL": "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }}
+    digests = {{name: base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+               for name, text in files.items()}}
+    files[info + "RECORD"] = "".join(f"{{name}},sha256={{digest}},\\n" for name, digest in digests.items()) + info + "RECORD,,\\n"
+    with zipfile.ZipFile(name, "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    return os.path.basename(name)
+"""
+_BUILT_BY_TOOL = {
+    "pyproject.toml": '[build-system]\nrequires = ["own-tool>=1"]\nbuild-backend = "own_tool"\n',
+}
+
+
+def add_tool(index: LocalIndex, version: str) -> None:
+    index.add_wheel("own-tool", version, files={"own_tool.py": _TOOL.format(version=version)})
+    index.add_wheel("more-tool", version)
+
+
+@pytest.fixture
+def two(tmp_path: Path, incamera: Run) -> Iterator[tuple[Place, LocalIndex]]:
+    """A company's index, which is asked first, and a public one."""
+    with local_index() as company, local_index() as public:
+        environment = {**public.environment, "PIP_EXTRA_INDEX_URL": company.url}
+        yield Place(tmp_path / "plain", company, incamera, environment), public
+
+
+def test_build_requirements_come_from_the_first_index_that_has_them(two: tuple[Place, LocalIndex]) -> None:
+    place, public = two
+    add_tool(place.index, "1.0")
+    add_tool(public, "9.0")  # somebody has registered the company's names
+    public.add_sdist("lamp", "2.0", files=_BUILT_BY_TOOL)
+    place.write("lamp")
+    tree = place.tree()
+    assert (tree / "lib/python3/dist-packages/lamp.py").read_text() == "BUILT_WITH = '1.0', '1.0'\n"
+    (build,) = place.lock["tool"]["incamera"]["builds"]
+    assert (build["name"], build["requires"]) == ("lamp", ["more-tool", "own-tool>=1"])
+    assert [file["name"] for file in build["files"]] == [
+        "more_tool-1.0-py3-none-any.whl",
+        "own_tool-1.0-py3-none-any.whl",
+    ]
+    assert not [path for path in public.requests if "tool" in path]
+
+
+def test_project_is_built_with_what_its_lock_names_by_hash(two: tuple[Place, LocalIndex]) -> None:
+    place, _ = two
+    add_tool(place.index, "1.0")
+    place.write(settings='entry = "lamp"')
+    text = (place.folder / "pyproject.toml").read_text()
+    (place.folder / "pyproject.toml").write_text(_BUILT_BY_TOOL["pyproject.toml"] + text)
+    assert place("lock").code == 0
+    add_tool(place.index, "1.5")
+    tree = place.tree()
+    assert next(tree.rglob("lamp.py")).read_text() == "BUILT_WITH = '1.0', '1.0'\n"
+    assert place("lock", "--upgrade").code == 0
+    for file in place.index.projects["own-tool"]:
+        file.content += b"changed"  # after locking
+    assert_error(place("build"), 5, "own_tool-1.5-py3-none-any.whl is not the file that was locked")
+
+
+def test_build_that_requires_more_than_its_lock_has_is_refused(two: tuple[Place, LocalIndex]) -> None:
+    place, _ = two
+    add_tool(place.index, "1.0")
+    place.write(settings='entry = "lamp"')
+    text = (place.folder / "pyproject.toml").read_text()
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (place.folder / "pyproject.toml").write_text(system + text)
+    (place.folder / "backend.py").write_text(_TOOL.format(version="0").replace('["more-tool"]', "[]"))
+    assert place("lock").code == 0
+    (place.folder / "backend.py").write_text(_TOOL.format(version="0"))
+    assert_error(place("build"), 3, "requires more-tool, which the lockfile does not have", "incamera lock")
+
+
+def test_error_for_an_unknown_build_requirement_is_short(two: tuple[Place, LocalIndex]) -> None:
+    place, _ = two
+    for minor in range(170):
+        place.index.add_wheel("own-tool", f"0.{minor}")
+    place.index.add_sdist("lamp", "2.0", files=_BUILT_BY_TOOL)
+    place.write("lamp")
+    done = place("lock")
+    assert_error(done, 5, "cannot resolve own-tool for the build of lamp", "asks for own-tool>=1", "0.169")
+    assert len(done.err) < 1000

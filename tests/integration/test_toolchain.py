@@ -16,8 +16,8 @@ from incamera.targets.target import Target
 from incamera.toolchain.build_folder import Toolchain
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
-from incamera.toolchain.wheel_build import WheelBuild
 
+from .builds import wheel_build
 from .bundles import for_both
 from .wheel_modules import read_module, read_modules
 
@@ -58,7 +58,7 @@ def test_build_gives_the_same_bytes_twice_for_the_target(
     toolchain = toolchain_for(target, compiler)
     before = sorted(NUMBERS.rglob("*"))
     wheels = [
-        build_wheel(WheelBuild(project=NUMBERS, store=store, log=tmp_path / f"log-{name}"), toolchain, tmp_path / name)
+        build_wheel(wheel_build(project=NUMBERS, store=store, log=tmp_path / f"log-{name}"), toolchain, tmp_path / name)
         for name in ("one", "two")
     ]
     assert wheels[0].name == f"numbers_demo-1.0-cp311-cp311-linux_{target.architecture.facts.wheel}.whl"
@@ -94,7 +94,7 @@ def test_host_folders_in_a_projects_settings_are_left_out(
     )
     notes: list[str] = []
     build_wheel(
-        WheelBuild(project=project, store=store, warn=notes.append),
+        wheel_build(project=project, store=store, warn=notes.append),
         toolchain_for(target, Compiler.gcc),
         tmp_path / "out",
     )
@@ -119,7 +119,7 @@ def test_environment_of_the_host_does_not_reach_a_build(
         monkeypatch.setenv(name, str(value))
     source = "#ifdef LEAK\n#error CFLAGS was used\n#endif\n" + MODULE
     assert build_wheel(
-        WheelBuild(project=make_project(tmp_path / "own", source), store=store),
+        wheel_build(project=make_project(tmp_path / "own", source), store=store),
         toolchain_for(target, Compiler.gcc),
         tmp_path / "o",
     )
@@ -130,7 +130,7 @@ def test_compiler_error_names_the_line(store: Store, toolchain_for: ToolchainFor
     log = tmp_path / "log"
     with pytest.raises(ToolFailed) as caught:
         build_wheel(
-            WheelBuild(project=project, store=store, log=log),
+            wheel_build(project=project, store=store, log=log),
             toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
             tmp_path / "out",
         )
@@ -148,7 +148,7 @@ def test_library_of_the_host_is_refused_by_name(store: Store, toolchain_for: Too
     project = make_project(tmp_path / "own", MODULE, extra_objects=[str(library)])
     with pytest.raises(ToolFailed) as caught:
         build_wheel(
-            WheelBuild(project=project, store=store),
+            wheel_build(project=project, store=store),
             toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
             tmp_path / "out",
         )
@@ -166,7 +166,7 @@ def test_wheel_with_a_binary_for_the_host_is_refused(store: Store, toolchain_for
         stream.write('[tool.setuptools]\npackages = ["data"]\n[tool.setuptools.package-data]\ndata = ["tool"]\n')
     with pytest.raises(BuildError, match="data/tool is for"):
         build_wheel(
-            WheelBuild(project=project, store=store),
+            wheel_build(project=project, store=store),
             toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
             tmp_path / "out",
         )
@@ -178,7 +178,7 @@ def test_missing_build_requirement_is_named(store: Store, toolchain_for: Toolcha
     (project / "pyproject.toml").write_text(text)
     with pytest.raises(ToolFailed, match="setuptools>=9999"):
         build_wheel(
-            WheelBuild(project=project, store=store),
+            wheel_build(project=project, store=store),
             toolchain_for(Target.parse("armv7hf"), Compiler.gcc),
             tmp_path / "out",
         )
@@ -196,6 +196,8 @@ def test_c_plus_plus_links_the_shared_library(
     )
     setup = (project / "setup.py").read_text().replace("own.c'", "own.cpp'")
     (project / "setup.py").write_text(setup)
-    wheel = build_wheel(WheelBuild(project=project, store=store), toolchain_for(target, Compiler.gcc), tmp_path / "out")
+    wheel = build_wheel(
+        wheel_build(project=project, store=store), toolchain_for(target, Compiler.gcc), tmp_path / "out"
+    )
     [module] = read_modules(wheel).values()
     assert "libstdc++.so.6" in module.needed

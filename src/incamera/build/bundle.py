@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import project_wheel_key
 from incamera.build.runtime import collect_wheels
+from incamera.build.sdists import LockedRequirements
 from incamera.build.toolchain import ensure_toolchain
 from incamera.build.trimming import Restoring
 from incamera.runtime import bundle as bundles
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
 _MOST = 50
 
 
-def ensure_project_wheel(context: Context, project: Project, target: Target, app_digest: str) -> Path:
-    """Return the project's wheel for *target*; if its files have changed, its build back end builds it.
+def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_digest: str) -> Path:
+    """Return the project's wheel for the target of *lock*; if its files have changed, its build back end builds it.
 
     *app_digest* is a digest of the project's files. Raises BuildError, ToolFailed.
     """
-    key = project_wheel_key(project, target, app_digest)
+    key = project_wheel_key(project, lock, app_digest)
     found = context.store.find_tree("wheels", key)
     if found is None:
-        toolchain = ensure_toolchain(context, target, Compiler.parse(project.compiler))
+        toolchain = ensure_toolchain(context, lock.target, Compiler.parse(project.compiler))
     with context.reporter.step("build") as step:
         if found is not None:
             step.cached = True
@@ -53,7 +54,7 @@ def ensure_project_wheel(context: Context, project: Project, target: Target, app
             wheel_build = WheelBuild(
                 project=project.folder,
                 store=context.store,
-                environment=context.environment,
+                requirements=LockedRequirements(context, project, lock.builds, ""),
                 warn=context.reporter.warn,
             )
 

@@ -27,7 +27,7 @@ _SDIST_WHEEL_FORMAT = 1
 def bundle_key(project: Project, lock: Lock, app_digest: str) -> str:
     """Return the key of the bundle of *project* with *lock*; *app_digest* is a digest of the app's files."""
     settings = [bundle.FORMAT, project.name, project.version, project.entry.to_arguments(), project.compiler]
-    return _digest([settings, runtime_key(project, lock), app_digest])
+    return _digest([settings, runtime_key(project, lock), app_digest, lock.build_digest("")])
 
 
 def runtime_key(project: Project, lock: Lock) -> str:
@@ -44,19 +44,26 @@ def runtime_key(project: Project, lock: Lock) -> str:
         for item in built:
             assert item.file is not None
             recipe = recipes.find(item.name)
-            wheels.append(sdist_wheel_key(lock.target, item.source, item.file, recipe, project.compiler))
+            requirements = lock.build_digest(item.file.sha256)
+            wheels.append(sdist_wheel_key(lock.target, item.source, item.file, recipe, project.compiler, requirements))
         inputs.append(wheels)
     return _digest(inputs, launcher)
 
 
-def sdist_wheel_key(target: Target, source: str, file: LockedFile, recipe: Recipe, compiler: str) -> str:
-    """Return the key of the wheel that is built of the sdist *file*; *source* is "sdist" or "emulated"."""
-    return _digest([_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, compiler])
+def sdist_wheel_key(
+    target: Target, source: str, file: LockedFile, recipe: Recipe, compiler: str, requirements: str
+) -> str:
+    """Return the key of the wheel that is built of the sdist *file*; *source* is "sdist" or "emulated".
+
+    *requirements* is a digest of what the build requires.
+    """
+    inputs = [_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, compiler, requirements]
+    return _digest(inputs)
 
 
-def project_wheel_key(project: Project, target: Target, app_digest: str) -> str:
+def project_wheel_key(project: Project, lock: Lock, app_digest: str) -> str:
     """Return the key of the project's own wheel; *app_digest* is a digest of the project's files."""
-    return _digest([_PROJECT_WHEEL_FORMAT, str(target), project.compiler, app_digest])
+    return _digest([_PROJECT_WHEEL_FORMAT, str(lock.target), project.compiler, app_digest, lock.build_digest("")])
 
 
 def _digest(inputs: object, more: bytes = b"") -> str:

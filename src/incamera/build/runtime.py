@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree, unpack_debs
 from incamera.build.keys import runtime_key
-from incamera.build.sdists import SdistBuild, ensure_built_wheel, fetch_distributions
+from incamera.build.sdists import LockedRequirements, SdistBuild, ensure_built_wheel, fetch_distributions
 from incamera.build.trimming import DEBIAN, Restoring
 from incamera.debian.index import Deb
 from incamera.errors import BuildError
@@ -78,6 +78,7 @@ def collect_wheels(context: Context, project: Project, lock: Lock) -> Mapping[st
                 file=item.file,
                 recipe=recipes.find(item.name),
                 compiler=project.compiler,
+                requirements=LockedRequirements(context, project, lock.builds, item.file.sha256),
                 isolation=project.build_isolation,
             )
             built = ensure_built_wheel(context, sdist)

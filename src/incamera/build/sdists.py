@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from incamera.build.emulation import ensure_emulated_root, warn_of_emulation
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
+from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree, open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.elf import read_elf
-from incamera.errors import BuildError, ToolFailed
-from incamera.simple_index import find_index_urls
+from incamera.errors import BuildError, ConfigError, ToolFailed
+from incamera.project.lockfile import build_digest
+from incamera.project.recipes import load_recipes
+from incamera.toolchain.build_env import normalise_requirements
 from incamera.toolchain.emulation import build_wheel_emulated
+from incamera.toolchain.interpreter import BuildInterpreter
 from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.toolchain.wheel_build import WheelBuild
-from incamera.wheels.fetch import fetch_files
-from incamera.wheels.index import PackageIndexes
+from incamera.wheels.fetch import fetch_files, project_of
 from incamera.wheels.metadata import check_metadata
 from incamera.wheels.repair import repair_wheel
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Lock, LockedFile
+    from incamera.project.lockfile import Lock, LockedBuild, LockedFile
     from incamera.project.recipes import Recipe
+    from incamera.project.settings import Project
     from incamera.targets.target import Target
-
-
-def open_indexes(context: Context, *, fresh: bool = False) -> PackageIndexes:
-    """Return the package indexes of the user's pip settings. With *fresh*, cached pages are not used."""
-    age = {"max_age": 0.0} if fresh else {}
-    urls = find_index_urls(context.environment)
-    return PackageIndexes(urls, context.http, context.store, warn=context.reporter.warn, **age)
+    from incamera.toolchain.emulated_root import EmulatedRoot
 
 
 def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Path]:
@@ -64,7 +65,7 @@ class SdistBuild:
     """The sdist *file* of the distribution *name*, and how its wheel is built.
 
     `source`: "sdist" for a cross-built wheel, "emulated" for one built under emulation. `compiler`: "gcc" or "zig".
-    `isolation`: the project's setting.
+    `requirements`: what its build requires. `isolation`: the project's setting.
     """
 
     target: Target
@@ -73,11 +74,13 @@ class SdistBuild:
     file: LockedFile
     recipe: Recipe
     compiler: str
+    requirements: LockedRequirements
     isolation: str
 
     @property
     def key(self) -> str:
-        return sdist_wheel_key(self.target, self.source, self.file, self.recipe, self.compiler)
+        requirements = self.requirements.digest
+        return sdist_wheel_key(self.target, self.source, self.file, self.recipe, self.compiler, requirements)
 
     @property
     def options(self) -> BuildOptions:
@@ -94,21 +97,17 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
         return next(found.glob("*.whl"))
     log = context.store.root / "logs" / f"{sdist.name}-{sdist.target}-{sdist.key[:8]}.log"
     log.parent.mkdir(mode=0o700, exist_ok=True)
-    archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
 
     def build(tree: Path) -> None:
         check_isolation(context, sdist.isolation)
         why = sdist.recipe.why
         context.reporter.info(f"building {sdist.name} from its sdist" + (f": {why}" if why else ""))
-        with context.store.temporary() as folder:
-            with context.store.reading_blob(archive, name=sdist.file.filename):
-                project = unpack_sdist(archive, folder / "source")
-            _apply_edits(project, sdist.recipe)
+        with unpacked_sdist(context, sdist) as project:
             wheel_build = WheelBuild(
                 project=project,
                 store=context.store,
+                requirements=sdist.requirements,
                 options=sdist.options,
-                environment=context.environment,
                 log=log,
             )
             if sdist.source == "emulated":
@@ -121,6 +120,71 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
     except ToolFailed as failure:
         raise _explain_failure(failure, sdist, log) from failure
     return next(tree.glob("*.whl"))
+
+
+@contextmanager
+def unpacked_sdist(context: Context, sdist: SdistBuild) -> Iterator[Path]:
+    """Yield a temporary folder with the files of *sdist*, as its recipe wants them. Raises FetchError, BuildError."""
+    archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
+    with context.store.temporary() as folder:
+        with context.store.reading_blob(archive, name=sdist.file.filename):
+            project = unpack_sdist(archive, folder / "source")
+        _apply_edits(project, sdist.recipe)
+        yield project
+
+
+class LockedRequirements:
+    """Installs what *builds*, of a lock of *project*, say that the build of *sdist* requires (empty: of the project).
+
+    *builds* may grow until they are needed.
+    """
+
+    def __init__(self, context: Context, project: Project, builds: Sequence[LockedBuild], sdist: str) -> None:
+        self._context = context
+        self._project = project
+        self._builds = builds
+        self._sdist = sdist
+
+    @property
+    def digest(self) -> str:
+        """A digest of all files."""
+        return build_digest(self._builds, self._sdist)
+
+    @property
+    def ask_back_end(self) -> bool:
+        # An sdist never changes, but the project may.
+        return not self._sdist
+
+    def install(self, requirements: Sequence[str], place: BuildInterpreter | EmulatedRoot) -> Path:
+        """Return a tree with what is locked. Raises ConfigError when *requirements* asks for more."""
+        build = next(build for build in self._builds if build.sdist == self._sdist)
+        missing = [text for text in normalise_requirements(requirements) if text not in build.requires]
+        if missing:
+            raise ConfigError(
+                f"the build of {build.name} requires {', '.join(missing)}, which the lockfile does not have",
+                hint="renew it with `incamera lock`",
+            )
+        wheels = [file for file in build.files if file.is_wheel]
+        if isinstance(place, BuildInterpreter):
+            return ensure_requirement_tree(self._context, place, wheels)
+        sdists = [file for file in build.files if not file.is_wheel]
+        built = {file.sha256: self._build(file, place.target) for file in sdists}
+        return ensure_target_requirement_tree(self._context, place, wheels, built)
+
+    def _build(self, file: LockedFile, target: Target) -> Path:
+        project = self._project
+        name = canonicalize_name(project_of(file.filename))
+        sdist = SdistBuild(
+            target=target,
+            name=name,
+            source="emulated",
+            file=file,
+            recipe=load_recipes(target.architecture, project.recipes).find(name),
+            compiler=project.compiler,
+            requirements=LockedRequirements(self._context, project, self._builds, file.sha256),
+            isolation=project.build_isolation,
+        )
+        return ensure_built_wheel(self._context, sdist)
 
 
 def _apply_edits(project: Path, recipe: Recipe) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from incamera.disk import remove_tree
+from incamera.errors import ConfigError
+from incamera.project.lockfile import load_lock, lock_path
 from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class BuiltApp:
 
     def _build(self) -> dict[str, AppFile]:
         from incamera.build.isolation import check_isolation  # lazy: only an app with a build system is built
+        from incamera.build.sdists import LockedRequirements
         from incamera.build.toolchain import ensure_toolchain
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
@@ -98,6 +101,9 @@ class BuiltApp:
         from incamera.wheels.install import install_wheel
 
         context, project = self._context, self._project
+        lock = load_lock(project, self._target)
+        if lock is None:
+            raise ConfigError(f"{lock_path(project, self._target)} is missing", hint="make it with `incamera lock`")
         check_isolation(context, project.build_isolation)
         toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
         # Until all is read: what is prepared and what a change asks for may be built at once.
@@ -108,7 +114,7 @@ class BuiltApp:
             build = WheelBuild(
                 project=project.folder,
                 store=context.store,
-                environment=context.environment,
+                requirements=LockedRequirements(context, project, lock.builds, ""),
                 warn=context.reporter.warn,
             )
             wheel = build_wheel(build, toolchain, wheels, keep=self._kept)

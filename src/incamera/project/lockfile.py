@@ -1,8 +1,9 @@
 """The lockfile `pylock.<target>.toml` (PEP 751): the packages that were chosen for a target, with their hashes.
 
 What comes from a package index is listed in `packages`, where any tool can read it. Debian packages are no
-distributions in the sense of PyPA: they are listed under `[tool.incamera]`, as is the source of every distribution, and
-the reason for it. No Debian mirror is named: a file's path in the archive and its sha256 identify it.
+distributions in the sense of PyPA: they are listed under `[tool.incamera]`. So are the source of every distribution,
+the reason for it, and what builds require. No Debian mirror is named: a file's path in the archive and its sha256
+identify it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
 
 # Raise it when locks made by an older incamera must be made again.
-_FORMAT = 2
+_FORMAT = 3
 # Larger lockfiles are refused. A lock of 400 packages has 200 kB.
 _MAX_BYTES = 10_000_000
 _ARCHIVES = ("main", "security")
@@ -104,6 +105,19 @@ class LockedDistribution:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LockedBuild:
+    """What the build of a wheel requires: of the sdist with the hash *sdist*, or of the project itself (empty).
+
+    *requires* are the requirements, with those that the back end adds. *files* satisfy them, and what these need.
+    """
+
+    name: str
+    sdist: str
+    requires: tuple[str, ...]
+    files: tuple[LockedFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
     """The packages of a project for *target*. *inputs* is a digest of the settings that they were chosen for."""
 
@@ -111,6 +125,7 @@ class Lock:
     inputs: str
     distributions: tuple[LockedDistribution, ...]
     debs: tuple[LockedDeb, ...]
+    builds: tuple[LockedBuild, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -123,6 +138,23 @@ class Lock:
     def find(self, name: str) -> LockedDistribution | None:
         """Return the distribution called *name*; None when the lock has none."""
         return next((item for item in self.distributions if item.name == name), None)
+
+    def build_digest(self, sdist: str) -> str:
+        """Return a digest of what a build depends on; *sdist* as in `LockedBuild`."""
+        return build_digest(self.builds, sdist)
+
+
+def build_digest(builds: Iterable[LockedBuild], sdist: str) -> str:
+    """Return a digest of all files that the build of *sdist* requires: also for those that are built themselves."""
+    known = {build.sdist: build for build in builds}
+    found: set[str] = set()
+    queue = [sdist]
+    while queue:
+        build = known.get(queue.pop())
+        new = {file.sha256 for file in build.files} - found if build is not None else set()
+        found |= new
+        queue += new
+    return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
 
 
 def lock_path(project: Project, target: Target) -> Path:
@@ -142,6 +174,7 @@ def is_replaceable(project: Project, target: Target) -> bool:
 def lock_inputs(project: Project, target: Target) -> str:
     """Return a digest of the settings that a lock depends on. A lock with another digest is stale."""
     inputs: list[Any] = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
+    inputs += [list(project.build_requires)] if project.has_build_system else []
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
     if project.recipes is not None:
         inputs.append({path.name: path.read_text("utf-8") for path in sorted(project.recipes.glob("*.toml"))})
@@ -154,6 +187,9 @@ def find_lock(project: Project, target: Target) -> Lock | None:
     if lock is None or lock.target != target or lock.inputs != lock_inputs(project, target):
         return None
     built = [item for item in lock.distributions if item.recipe]
+    planned = {build.sdist for build in lock.builds}
+    if any(item.file is not None and item.file.sha256 not in planned for item in built):
+        return None
     if built:
         from incamera.project.recipes import load_recipes  # lazy: an idle build without built sdists needs none
 
@@ -212,12 +248,33 @@ def parse_lock(text: str, name: str) -> Lock:
                 for where, item in find_tables(settings, "distributions", "tool.incamera.distributions")
             ),
             debs=tuple(_read_deb(item, where) for where, item in find_tables(settings, "debs", "tool.incamera.debs")),
+            builds=tuple(
+                _read_build(item, where) for where, item in find_tables(settings, "builds", "tool.incamera.builds")
+            ),
         )
     except ForeignLock:
         raise
     # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
     except (ConfigError, PylockValidationError, RecursionError, ValueError) as error:
         raise _damaged(name, error) from error
+
+
+def _read_build(item: Mapping[str, Any], where: str) -> LockedBuild:
+    return LockedBuild(
+        name=require_string(item, "name", f"{where}.name"),
+        sdist=_require_sha256(item, f"{where}.sha256") if "sha256" in item else "",
+        requires=find_strings(item, "requires", f"{where}.requires"),
+        files=tuple(
+            _checked_file(
+                require_string(file, "name", f"{place}.name"),
+                require_string(file, "url", f"{place}.url"),
+                _require_sha256(file, f"{place}.sha256"),
+                require_integer(file, "size", f"{place}.size") if "size" in file else None,
+                place,
+            )
+            for place, file in find_tables(item, "files", f"{where}.files")
+        ),
+    )
 
 
 def _read_file(package: Package, where: str) -> LockedFile:
@@ -232,11 +289,15 @@ def _read_file(package: Package, where: str) -> LockedFile:
     if file.url is None:
         raise ConfigError(f"{where}.url is missing")
     sha256 = _require_sha256(file.hashes, f"{where}.hashes.sha256")
-    if not _FILENAME.fullmatch(file.filename):
+    return _checked_file(file.filename, file.url, sha256, file.size, where)
+
+
+def _checked_file(filename: str, url: str, sha256: Sha256, size: int | None, where: str) -> LockedFile:
+    if not _FILENAME.fullmatch(filename):
         raise ConfigError(f"{where}.name is not a file name")
-    if file.size is not None and file.size < 0:
+    if size is not None and size < 0:
         raise ConfigError(f"{where}.size is negative")
-    return LockedFile(filename=file.filename, url=file.url, sha256=sha256, size=file.size)
+    return LockedFile(filename=filename, url=url, sha256=sha256, size=size)
 
 
 def _read_distribution(item: Mapping[str, Any], where: str, files: Mapping[str, LockedFile]) -> LockedDistribution:
@@ -305,6 +366,7 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
                 "inputs": lock.inputs,
                 "distributions": [_dump_distribution(item) for item in lock.distributions],
                 "debs": [asdict(deb) for deb in lock.debs],
+                **({"builds": [_dump_build(build) for build in lock.builds]} if lock.builds else {}),
             }
         },
     )
@@ -325,6 +387,16 @@ def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Pac
         wheels=[PackageWheel(**values, hashes=hashes)] if file.is_wheel else None,
         sdist=None if file.is_wheel else PackageSdist(**values, hashes=hashes),
     )
+
+
+def _dump_build(build: LockedBuild) -> dict[str, Any]:
+    sha256 = {"sha256": build.sdist} if build.sdist else {}
+    return {"name": build.name, **sha256, "requires": list(build.requires), "files": list(map(_dump_file, build.files))}
+
+
+def _dump_file(file: LockedFile) -> dict[str, Any]:
+    size = {} if file.size is None else {"size": file.size}
+    return {"name": file.filename, "url": file.url, "sha256": file.sha256, **size}
 
 
 def _dump_distribution(item: LockedDistribution) -> dict[str, Any]:

@@ -76,8 +76,9 @@ class Project:
     user wants. *recipes* is the folder with the project's own recipes. *to* is the kind of place for bundles on a
     device. *keep* are patterns of files that are not trimmed. *preload* are the modules that the fork server of `run
     --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
-    *build_isolation* is one of `ISOLATION`. *test_groups* are the dependency groups of the tests; None means `test`, if
-    there is one. A project with a *variant* ("test") has a lockfile of its own.
+    *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *test_groups*
+    are the dependency groups of the tests; None means `test`, if there is one. A project with a *variant* ("test") has
+    a lockfile of its own.
     """
 
     folder: Path
@@ -100,6 +101,7 @@ class Project:
     preload: tuple[str, ...] | None = None
     memory_limit: int | None = None
     build_isolation: str = ISOLATION[0]
+    build_requires: tuple[str, ...] = ()
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
 
@@ -207,6 +209,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         compiler=compiler,
         keep=find_strings(runtime, "keep", "tool.incamera.runtime.keep"),
         has_build_system="build-system" in table,
+        build_requires=find_strings(find_table(table, "build-system"), "requires", "build-system.requires"),
         test_groups=find_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
         preload=parse_modules(find_strings(settings, "preload", "tool.incamera.preload"), "tool.incamera.preload")
         if "preload" in settings

@@ -1,17 +1,24 @@
-"""The two values of resolving: what is required, and a candidate that may satisfy it."""
+"""The two values of resolving: what is required, and a candidate that may satisfy it. And which satisfy which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from packaging.requirements import Requirement
     from packaging.version import Version
 
     from incamera.debian.index import Deb
     from incamera.wheels.page import IndexFile
+
+# An sdist's requirements may have to be fetched one by one, so only so many versions are tried, the newest first.
+_MAX_SDISTS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,3 +60,84 @@ class Candidate:
 
     def with_source(self, source: str) -> Candidate:
         return replace(self, source=source)
+
+
+class Finder(Protocol):
+    """Finds candidates, and says why there are none: `CandidateFinder` for a runtime, `BuildFinder` for a build."""
+
+    why_not: dict[str, dict[str, str]]
+    hints: dict[str, str]
+
+    @property
+    def purpose(self) -> str:
+        """What the distributions are for, in messages ("armv7hf-cp311")."""
+
+    @property
+    def asker(self) -> str:
+        """Who asks for the first requirements, in messages ("the project")."""
+
+    def parse_requirement(self, text: str) -> TargetRequirement | None: ...
+    def prefetch(self, names: Sequence[str]) -> None: ...
+    def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]: ...
+    def requirements_of(self, candidate: Candidate) -> tuple[TargetRequirement, ...]: ...
+    def is_unknown(self, name: str) -> bool: ...
+    def closest(self, name: str) -> list[str]: ...
+
+
+def evaluate(
+    requirement: Requirement, environment: Mapping[str, str], extras: frozenset[str]
+) -> TargetRequirement | None:
+    """Return what *requirement* asks for where the marker variables have the values of *environment*.
+
+    None when its marker rules it out there.
+    """
+    if requirement.marker is not None and not any(
+        requirement.marker.evaluate({**environment, "extra": extra}) for extra in (*sorted(extras), "")
+    ):
+        return None
+    return TargetRequirement(
+        name=canonicalize_name(requirement.name),
+        extras=frozenset(canonicalize_name(extra) for extra in requirement.extras),
+        specifier=requirement.specifier,
+        text=str(requirement).partition(";")[0].strip(),
+    )
+
+
+def evaluated(
+    requirements: Iterable[Requirement], environment: Mapping[str, str], extras: frozenset[str]
+) -> Iterator[TargetRequirement]:
+    """Yield what a candidate's *requirements* ask for. With *extras*, only what these add.
+
+    (The resolver gets the rest from the candidate without.)
+    """
+    for written in requirements:
+        requirement = evaluate(written, environment, extras)
+        if requirement is not None and (not extras or evaluate(written, environment, frozenset()) is None):
+            yield requirement
+
+
+def fitting(candidates: Iterable[Candidate], requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
+    """Yield the *candidates* that satisfy *requirements*, in their order.
+
+    Pre-releases only where there is nothing else, yanked releases only where exactly that version is required.
+    """
+    specifier = SpecifierSet()
+    for requirement in requirements:
+        specifier &= requirement.specifier
+    exact = any(requirement.is_exact for requirement in requirements)
+    sources = {requirement.source for requirement in requirements if requirement.source is not None}
+    found = [
+        candidate
+        for candidate in candidates
+        if sources <= {candidate.source} and specifier.contains(candidate.version, prereleases=True)
+    ]
+    final = [candidate for candidate in found if not candidate.version.is_prerelease or specifier.prereleases]
+    sdists = 0
+    for candidate in final or found:
+        if candidate.file is not None and candidate.file.yanked is not None and not exact:
+            continue
+        if candidate.source in ("sdist", "emulated"):
+            sdists += 1
+            if sdists > _MAX_SDISTS:
+                continue
+        yield candidate

@@ -12,8 +12,7 @@ from incamera.errors import ResolveError
 from incamera.project.settings import SOURCES
 
 if TYPE_CHECKING:
-    from incamera.resolver.candidates import TargetRequirement
-    from incamera.resolver.finder import CandidateFinder
+    from incamera.resolver.candidates import Finder, TargetRequirement
 
 # A search can have tried hundreds of versions. Of each kind so many are named.
 _SHOWN_NAMES = 4
@@ -23,9 +22,7 @@ _SHOWN_VERSIONS = 4
 _SHOWN_REASON = 240
 
 
-def explain_conflict(
-    causes: Iterable[Any], finder: CandidateFinder, constraints: Sequence[TargetRequirement]
-) -> ResolveError:
+def explain_conflict(causes: Iterable[Any], finder: Finder, constraints: Sequence[TargetRequirement]) -> ResolveError:
     """Return the error for requirements that contradict each other; *causes* are resolvelib's.
 
     The first line names the packages. Then each has a line: what is asked for, by whom, and which versions there are.
@@ -35,7 +32,7 @@ def explain_conflict(
     for cause in causes:
         requirement: TargetRequirement = cause.requirement
         askers = asked.setdefault(requirement.name, {}).setdefault(requirement.text, [])
-        askers.append(str(cause.parent) if cause.parent is not None else "the project")
+        askers.append(str(cause.parent) if cause.parent is not None else finder.asker)
         requirements.setdefault(requirement.name, []).append(requirement)
     for constraint in constraints:
         if constraint.name in asked:
@@ -49,7 +46,7 @@ def explain_conflict(
     if len(names) > _SHOWN_NAMES:
         lines.append(f"and {len(names) - _SHOWN_NAMES} more packages contradict each other")
     shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
-    text = f"cannot resolve {shown} for {finder.target}:"
+    text = f"cannot resolve {shown} for {finder.purpose}:"
     text += f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
     return ResolveError(text, hint=_hint(names, finder))
 
@@ -65,7 +62,7 @@ def _describe_requirements(askers_by_text: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(shown)
 
 
-def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: CandidateFinder) -> str:
+def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: Finder) -> str:
     candidates = list(finder.find(name, [])) or list(finder.find(name, requirements))
     why_not = {source: _shortened(reason) for source, reason in finder.why_not.get(name, {}).items()}
     shown = []
@@ -85,7 +82,7 @@ def _shortened(reason: str) -> str:
     return line if len(line) <= _SHOWN_REASON else f"{line[:_SHOWN_REASON]}…"
 
 
-def _hint(names: Sequence[str], finder: CandidateFinder) -> str:
+def _hint(names: Sequence[str], finder: Finder) -> str:
     for name in names:
         if any(True for _ in finder.find(name, [])):
             continue

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from incamera.names import closest
-from incamera.resolver.candidates import Candidate, TargetRequirement
+from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
 from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
 from incamera.resolver.suites import runtime_data, target_environment
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.metadata import Metadata
     from incamera.wheels.page import IndexFile
-
-# An sdist's requirements may have to be fetched one by one, so only so many versions are tried, the newest first.
-_MAX_SDISTS = 8
 
 
 class CandidateFinder:
@@ -66,6 +61,14 @@ class CandidateFinder:
         # By name: what to do about a release that cannot be used.
         self.hints: dict[str, str] = {}
 
+    @property
+    def purpose(self) -> str:
+        return str(self.target)
+
+    @property
+    def asker(self) -> str:
+        return "the project"
+
     def prefetch(self, names: Sequence[str]) -> None:
         """Begin to fetch the index pages of *names*, without waiting for them."""
         self._indexes.prefetch(
@@ -77,45 +80,14 @@ class CandidateFinder:
         return self._evaluate(Requirement(text), frozenset())
 
     def _evaluate(self, requirement: Requirement, extras: frozenset[str]) -> TargetRequirement | None:
-        if requirement.marker is not None and not any(
-            requirement.marker.evaluate({**self._environment, "extra": extra}) for extra in (*sorted(extras), "")
-        ):
-            return None
-        return TargetRequirement(
-            name=canonicalize_name(requirement.name),
-            extras=frozenset(canonicalize_name(extra) for extra in requirement.extras),
-            specifier=requirement.specifier,
-            text=str(requirement).partition(";")[0].strip(),
-        )
+        return evaluate(requirement, self._environment, extras)
 
     # Candidates
 
     def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
-        """Yield the candidates called *name* that satisfy *requirements*, the best first.
-
-        Pre-releases only where there is nothing else, yanked releases only where exactly that version is required.
-        """
+        """Yield the candidates called *name* that satisfy *requirements*, the best first."""
         every = self._find_all(name, only_deb=any(requirement.source == "deb" for requirement in requirements))
-        specifier = SpecifierSet()
-        for requirement in requirements:
-            specifier &= requirement.specifier
-        exact = any(requirement.is_exact for requirement in requirements)
-        sources = {requirement.source for requirement in requirements if requirement.source is not None}
-        fitting = [
-            candidate
-            for candidate in every
-            if sources <= {candidate.source} and specifier.contains(candidate.version, prereleases=True)
-        ]
-        final = [candidate for candidate in fitting if not candidate.version.is_prerelease or specifier.prereleases]
-        sdists = 0
-        for candidate in final or fitting:
-            if candidate.file is not None and candidate.file.yanked is not None and not exact:
-                continue
-            if candidate.source in ("sdist", "emulated"):
-                sdists += 1
-                if sdists > _MAX_SDISTS:
-                    continue
-            yield candidate
+        return fitting(every, requirements)
 
     def _find_all(self, name: str, *, only_deb: bool) -> tuple[Candidate, ...]:
         if name in self._candidates:
@@ -183,11 +155,8 @@ class CandidateFinder:
             more = recipe.deb.requires
         else:
             assert candidate.file is not None
-            for written in self._read_metadata(candidate.file, recipe).requires:
-                # A candidate with extras has only what these add: resolvelib gets the rest from the one without.
-                requirement = self._evaluate(written, candidate.extras)
-                if requirement is not None and (not candidate.extras or self._evaluate(written, frozenset()) is None):
-                    yield requirement
+            metadata = self._read_metadata(candidate.file, recipe)
+            yield from evaluated(metadata.requires, self._environment, candidate.extras)
             more = (recipe.wheel if candidate.source == "wheel" else recipe.sdist).requires
         for text in more if not candidate.extras else ():
             if (requirement := self.parse_requirement(text)) is not None:

@@ -9,16 +9,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.build.deb_trees import load_index
-from incamera.build.sdists import open_indexes
+from incamera.build.requirements import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
-from incamera.project.lockfile import Lock, LockedDeb, LockedDistribution, LockedFile, lock_inputs
+from incamera.project.lockfile import Lock, LockedBuild, LockedDeb, LockedDistribution, lock_inputs
 from incamera.project.recipes import load_recipes
+from incamera.resolver.builds import BuildPlanner, locked_file
 from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
-from incamera.resolver.metadata import require_metadata
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
@@ -39,12 +39,14 @@ def resolve_lock(
     target: Target,
     *,
     preferred: Mapping[str, tuple[str, str]] | None = None,
+    builds: Sequence[LockedBuild] = (),
     fresh: bool = False,
 ) -> Lock:
     """Return a new lock of *project* for *target*.
 
-    *preferred* maps names to the version and source that are kept where they fit. With *fresh*, cached index pages are
-    not used. Raises ResolveError when no versions fit each other, FetchError when an index or mirror cannot be reached.
+    *preferred* maps names to the version and source that are kept where they fit, as are the versions in *builds*.
+    With *fresh*, cached index pages are not used. Raises ResolveError when no versions fit each other, FetchError when
+    an index or mirror cannot be reached.
     """
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
@@ -52,12 +54,14 @@ def resolve_lock(
     _require_full_python(project, target, debs)
     recipes = load_recipes(target.architecture, project.recipes)
     indexes = open_indexes(context, fresh=fresh)
+    planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
+    planner.earlier = builds
     finder = CandidateFinder(
         target,
         debs,
         indexes,
         recipes,
-        read_metadata=lambda file, recipe: require_metadata(context, project, target, indexes, file, recipe),
+        read_metadata=lambda file, _: planner.metadata(file),
         sources=project.sources,
         preferred=preferred,
     )
@@ -66,6 +70,13 @@ def resolve_lock(
     while wrong := find_wrong_debs(context, resolved, finder.names):
         finder.refuse_debs(wrong)
         resolved = resolve(project, finder)
+    sdists = [
+        planner.sdist(item.candidate.file, item.candidate.source).file.sha256
+        for item in resolved
+        if item.candidate.source in ("sdist", "emulated") and item.candidate.file is not None
+    ]
+    if project.has_build_system:
+        planner.plan_project()
     closure = _resolve_debs(project, finder, debs, recipes, resolved)
     for warning in describe_size(resolved, closure, debs, runtime_rules(target)):
         context.reporter.warn(warning)
@@ -74,6 +85,7 @@ def resolve_lock(
         inputs=lock_inputs(project, target),
         distributions=tuple(_locked_distribution(item, finder, project, recipes) for item in resolved),
         debs=tuple(_locked_deb(deb) for deb in closure),
+        builds=planner.needed(sdists),
     )
 
 
@@ -171,7 +183,7 @@ def _locked_distribution(
         version=str(candidate.version),
         source=candidate.source,
         why=explain_choice(item, finder, project),
-        file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size) if file else None,
+        file=locked_file(file) if file else None,
         requires=item.requires,
         passed_over=tuple(explain_passed_over(item, finder, project)),
         recipe=recipes.find(candidate.name).digest if candidate.source in ("sdist", "emulated") else "",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from incamera.build.sdists import SdistBuild, ensure_built_wheel
-from incamera.project.lockfile import LockedFile
+from incamera.build.sdists import ensure_built_wheel
 from incamera.toolchain.build_system import load_build_system
 from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.sdist import unpack_sdist
@@ -14,19 +14,18 @@ from incamera.wheels.metadata import fetch_sdist_metadata, fetch_wheel_metadata,
 from incamera.wheels.remote import read_wheel_metadata
 
 if TYPE_CHECKING:
+    from incamera.build.sdists import SdistBuild
     from incamera.context import Context
     from incamera.project.recipes import Recipe
-    from incamera.project.settings import Project
-    from incamera.targets.target import Target
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.metadata import Metadata
     from incamera.wheels.page import IndexFile
 
 
 def require_metadata(
-    context: Context, project: Project, target: Target, indexes: PackageIndexes, file: IndexFile, recipe: Recipe
+    context: Context, indexes: PackageIndexes, file: IndexFile, recipe: Recipe, plan: Callable[[], SdistBuild]
 ) -> Metadata:
-    """Return the metadata of *file*, a wheel or an sdist, for a lock of *project*.
+    """Return the metadata of *file*, a wheel or an sdist. If it must be built for that, *plan* says how.
 
     Raises BuildError when they are malformed or the sdist cannot be built, FetchError when they cannot be fetched.
     """
@@ -38,9 +37,8 @@ def require_metadata(
     for other in indexes.find(file.project, version=file.version):
         if other.kind == "wheel":
             return fetch_wheel_metadata(other, context.http, context.store)
-    return fetch_sdist_metadata(file, context.http, context.store) or _built_metadata(
-        context, project, target, file, recipe
-    )
+    static = fetch_sdist_metadata(file, context.http, context.store)
+    return static if static is not None else _built_metadata(context, plan())
 
 
 def _require_buildable(context: Context, file: IndexFile) -> None:
@@ -52,18 +50,7 @@ def _require_buildable(context: Context, file: IndexFile) -> None:
         refuse_rust(load_build_system(project).requires, package=f"{file.project} {file.version}")
 
 
-def _built_metadata(context: Context, project: Project, target: Target, file: IndexFile, recipe: Recipe) -> Metadata:
-    """Return the metadata of the wheel built from the sdist *file*; the wheel is kept in the store."""
-    wheel = ensure_built_wheel(
-        context,
-        SdistBuild(
-            target=target,
-            name=file.project,
-            source=project.sources.get(file.project) or ("emulated" if recipe.sdist.builder == "emulated" else "sdist"),
-            file=LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size),
-            recipe=recipe,
-            compiler=project.compiler,
-            isolation=project.build_isolation,
-        ),
-    )
+def _built_metadata(context: Context, sdist: SdistBuild) -> Metadata:
+    """Return the metadata of the wheel built from *sdist*; the wheel is kept in the store."""
+    wheel = ensure_built_wheel(context, sdist)
     return parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)

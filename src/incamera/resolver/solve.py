@@ -11,7 +11,7 @@ from resolvelib import AbstractProvider, BaseReporter, Resolver
 from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
-from incamera.resolver.candidates import Candidate, TargetRequirement
+from incamera.resolver.candidates import Candidate, Finder, TargetRequirement
 from incamera.resolver.conflict import explain_conflict
 
 if TYPE_CHECKING:
@@ -39,10 +39,13 @@ def resolve(project: Project, finder: CandidateFinder) -> list[Resolved]:
 
     Raises ResolveError when no versions fit each other, FetchError when an index cannot be asked.
     """
-    parsed = (finder.parse_requirement(text) for text in project.dependencies)
-    requirements = [requirement for requirement in parsed if requirement is not None]
-    parsed = (finder.parse_requirement(text) for text in project.constraints)
-    constraints = [requirement for requirement in parsed if requirement is not None]
+    return resolve_requirements(project.dependencies, project.constraints, finder)
+
+
+def resolve_requirements(wanted: Iterable[str], limits: Iterable[str], finder: Finder) -> list[Resolved]:
+    """Return all distributions that the requirements *wanted* need, within *limits*. Raises as `resolve`."""
+    requirements = [requirement for text in wanted if (requirement := finder.parse_requirement(text)) is not None]
+    constraints = [requirement for text in limits if (requirement := finder.parse_requirement(text)) is not None]
     provider = _Provider(finder, [requirement.name for requirement in requirements], constraints)
     finder.prefetch([requirement.name for requirement in requirements])
     reporter: BaseReporter[Any, Any, Any] = BaseReporter()
@@ -61,7 +64,7 @@ def resolve(project: Project, finder: CandidateFinder) -> list[Resolved]:
     return [_resolved(name, keys, result, finder) for name, keys in sorted(by_name.items())]
 
 
-def _resolved(name: str, keys: Sequence[Any], result: Any, finder: CandidateFinder) -> Resolved:
+def _resolved(name: str, keys: Sequence[Any], result: Any, finder: Finder) -> Resolved:
     candidates = [result.mapping[key] for key in keys]
     asked = [(item.requirement, item.parent) for key in keys for item in result.criteria[key].information]
     requires = {requirement.name for candidate in candidates for requirement in finder.requirements_of(candidate)} - {
@@ -80,7 +83,7 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
     Its keys are a name and the extras asked for. A candidate with extras requires the one without, of its own version.
     """
 
-    def __init__(self, finder: CandidateFinder, roots: Sequence[str], constraints: Sequence[TargetRequirement]) -> None:
+    def __init__(self, finder: Finder, roots: Sequence[str], constraints: Sequence[TargetRequirement]) -> None:
         self._finder = finder
         self._constraints = constraints
         self._order = {name: number for number, name in enumerate(roots)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
-from incamera.toolchain.emulated_requirements import ensure_target_requirements
 from incamera.toolchain.explain import explain_output
 from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.interpreter import write_script
@@ -40,58 +40,54 @@ def estimate_seconds(source: Path) -> float:
     return 10 + _SECONDS_PER_BYTE * sum(sizes)
 
 
-def build_wheel_emulated(
-    build: WheelBuild, root: EmulatedRoot, destination: Path, *, waiting: frozenset[str] = frozenset()
-) -> Path:
+def build_wheel_emulated(build: WheelBuild, root: EmulatedRoot, destination: Path) -> Path:
     """Build a project for the root's target under emulation, and return the wheel in the folder *destination*.
 
-    Build requirements are downloaded before, with the user's pip settings. The build itself has no network.
-    *waiting*: see `ensure_target_requirements`. Raises ToolFailed, with the compiler's errors first, and BuildError.
+    Build requirements are installed before. The build itself has no network. Raises ToolFailed, with the compiler's
+    errors first, and BuildError.
     """
-    options = build.options
-    system = load_build_system(build.project)
-    named = system.requires if options.build_requires is None else options.build_requires
+    with _building(build, root) as builder:
+        builder.install()
+        if build.requirements.ask_back_end and (more := builder.call("get_requires_for_build_wheel")):
+            builder.install(more)
+        name = builder.call("build_wheel", f"{_BUILD}/wheels")
+        wheel = require_wheel(builder.folder / "wheels", name, builder.system.backend)
+        check_wheel(wheel, root.target)
+        return deliver_wheel(wheel, destination)
 
-    def build_sdist(sdist: Path, folder: Path, waiting: frozenset[str]) -> Path:
-        requirement = WheelBuild(project=sdist, store=build.store, environment=build.environment)
-        return build_wheel_emulated(requirement, root, folder, waiting=waiting)
 
-    def requirements(more: Sequence[str] = ()) -> Path:
-        return ensure_target_requirements(
-            build.store,
-            root,
-            [*named, *more],
-            environment=build.environment,
-            waiting=waiting,
-            build_sdist=build_sdist,
-        )
+def find_requirements_emulated(build: WheelBuild, root: EmulatedRoot) -> tuple[str, ...]:
+    """Return what the build requires: what the project says, and what its back end adds."""
+    with _building(build, root) as builder:
+        builder.install()
+        return (*builder.named, *builder.call("get_requires_for_build_wheel"))
 
+
+@contextmanager
+def _building(build: WheelBuild, root: EmulatedRoot) -> Iterator[_Builder]:
     with build.store.temporary() as scratch:
-        builder = _Builder(system, root, scratch, build)
+        builder = _Builder(load_build_system(build.project), root, scratch, build)
         copy_project(build.project, builder.project)
         try:
-            builder.install(requirements())
-            if more := builder.call("get_requires_for_build_wheel"):
-                builder.install(requirements(more))
-            name = builder.call("build_wheel", f"{_BUILD}/wheels")
+            yield builder
         finally:
             if build.log is not None:
                 build.log.write_bytes(builder.read_log())
-        wheel = require_wheel(builder.folder / "wheels", name, system.backend)
-        check_wheel(wheel, root.target)
-        return deliver_wheel(wheel, destination)
 
 
 class _Builder:
     """Calls the hooks of one back end, each in its own process, in a root that is made for one build."""
 
     def __init__(self, system: BuildSystem, root: EmulatedRoot, scratch: Path, build: WheelBuild) -> None:
-        self._system = system
+        self.system = system
         self._root = root
         self._root_folder = scratch / "root"
         # For tests of proot without namespaces.
         self._socket_folder = scratch if build.isolated and root.namespaces else None
         self._options = build.options
+        self._wanted = build.requirements
+        given = build.options.build_requires
+        self.named = system.requires if given is None else given
         self._requirements = Path()
         self._logs: list[Path] = []
         self.folder = scratch / "build"
@@ -108,9 +104,9 @@ class _Builder:
     def project(self) -> Path:
         return self.folder / "project"
 
-    def install(self, requirements: Path) -> None:
-        """Make the tree *requirements* and its programs available to the build."""
-        self._requirements = requirements
+    def install(self, more: Sequence[str] = ()) -> None:
+        """Make the project's requirements, and *more*, which the back end named, available to the build."""
+        requirements = self._requirements = self._wanted.install([*self.named, *more], self._root)
         for script in sorted((requirements / "bin").glob("*")):
             with script.open("rb") as stream:
                 is_python = stream.read(2) == b"#!" and b"python" in stream.readline()
@@ -156,7 +152,7 @@ class _Builder:
         """Return what the back end's *hook* returns. Raises ToolFailed, with the compiler's errors first."""
         try:
             return call_hook(
-                self._system,
+                self.system,
                 hook,
                 arguments,
                 project=self.project,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
 from incamera.elf import is_elf
 from incamera.errors import ToolFailed
-from incamera.toolchain.build_env import ensure_build_requirements
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
@@ -50,6 +49,33 @@ def build_wheel(
     Raises ToolFailed, with the compiler's errors first, and BuildError when the project cannot be cross-built or the
     wheel is for another machine than the target.
     """
+    with _building(build, toolchain, keep) as builder:
+        folder = builder.prepare()
+        if build.requirements.ask_back_end and (more := builder.call("get_requires_for_build_wheel", folder)):
+            folder = builder.prepare(more)
+        name = builder.call("build_wheel", folder, str(builder.wheels))
+        for dropped in folder.dropped:
+            build.warn(f"left out {dropped}: a folder or an option of this computer")
+        for wanted in builder.refusals.wanted:
+            build.warn(f"the build tried to download {wanted}, which is refused, and continued without it")
+        wheel = require_wheel(builder.wheels, name, builder.system.backend)
+        check_wheel(wheel, toolchain.target)
+        remove_build_path(wheel, folder.root)
+        if libraries is not None:
+            _copy_libraries(folder.project, libraries)
+        return deliver_wheel(wheel, destination)
+
+
+def find_requirements(build: WheelBuild, toolchain: Toolchain) -> tuple[str, ...]:
+    """Return what the build requires: what the project says, and what its back end adds. Raises as `build_wheel`."""
+    with _building(build, toolchain, None) as builder:
+        folder = builder.prepare()
+        return (*builder.named, *builder.call("get_requires_for_build_wheel", folder))
+
+
+@contextmanager
+def _building(build: WheelBuild, toolchain: Toolchain, keep: Path | None) -> Iterator[_Builder]:
+    """Yield what calls the back end; afterwards, write the log and remove what no other build needs."""
     system = load_build_system(build.project)
     with (
         nullcontext(keep) if keep else build.store.temporary() as scratch,
@@ -59,29 +85,14 @@ def build_wheel(
             update_copy(build.project, scratch / "build/project", record=scratch / "copied.json")
         else:
             copy_project(build.project, scratch / "build/project")
-        wheels = scratch / "wheels"
-        wheels.mkdir(exist_ok=True)
         builder = _Builder(build, system, toolchain, scratch, refusals, keep_objects=keep is not None)
         try:
-            folder = builder.prepare()
-            if more := builder.call("get_requires_for_build_wheel", folder):
-                folder = builder.prepare(more)
-            name = builder.call("build_wheel", folder, str(wheels))
+            yield builder
         finally:
             if build.log is not None:
                 build.log.write_bytes(builder.read_log())
             if not keep:
                 _remove_bytecode(toolchain, scratch)
-        for dropped in folder.dropped:
-            build.warn(f"left out {dropped}: a folder or an option of this computer")
-        for wanted in refusals.wanted:
-            build.warn(f"the build tried to download {wanted}, which is refused, and continued without it")
-        wheel = require_wheel(wheels, name, system.backend)
-        check_wheel(wheel, toolchain.target)
-        remove_build_path(wheel, folder.root)
-        if libraries is not None:
-            _copy_libraries(folder.project, libraries)
-        return deliver_wheel(wheel, destination)
 
 
 def _copy_libraries(project: Path, destination: Path) -> None:
@@ -105,10 +116,14 @@ class _Builder:
         keep_objects: bool,
     ) -> None:
         self._build = build
-        self._system = system
+        self.system = system
         self._toolchain = toolchain
         self._scratch = scratch
-        self._refusals = refusals
+        self.refusals = refusals
+        self.wheels = scratch / "wheels"
+        self.wheels.mkdir(exist_ok=True)
+        given = build.options.build_requires
+        self.named = system.requires if given is None else given
         self._keep_objects = keep_objects
         self._emulator: Emulator | None = None
         self._settings: dict[str, str | list[str]] = {}
@@ -116,18 +131,11 @@ class _Builder:
 
     def prepare(self, more: Sequence[str] = ()) -> BuildFolder:
         """Return a folder ready for the build, with the project's requirements and *more*, which the back end named."""
-        build, options = self._build, self._build.options
-        given = options.build_requires
-        requirements = [*(self._system.requires if given is None else given), *more]
+        build = self._build
+        requirements = [*self.named, *more]
         names = requirement_names(requirements)
         refuse_rust(requirements, package=build.project.name, hint=build.hint)
-        tree, _ = ensure_build_requirements(
-            build.store,
-            self._toolchain.interpreter,
-            requirements,
-            environment=build.environment,
-            hint=build.hint,
-        )
+        tree = build.requirements.install(requirements, self._toolchain.interpreter)
         folder = self._scratch / "build"
         for made in folder.iterdir():  # by an earlier call, with fewer requirements
             if made.name not in ("project", "objects"):
@@ -135,7 +143,7 @@ class _Builder:
         if self._emulator is None and self._toolchain.ensure_emulator and names & _RUN_PROGRAMS:
             self._emulator = self._toolchain.ensure_emulator()
         prepared = prepare(self._toolchain, tree, folder, emulator=self._emulator)
-        settings: Mapping[str, Setting] = options.settings
+        settings: Mapping[str, Setting] = build.options.settings
         if self._keep_objects:
             settings = with_build_folder(settings, names, folder / "objects")
         if "meson-python" in names:
@@ -154,7 +162,7 @@ class _Builder:
             log = self._scratch / f"log-{len(self._logs)}"
             self._logs.append(log)
             where = folder.project if cwd is None else Path(cwd)
-            environment = {**folder.environment, **self._refusals.environment, **own, **(more or {})}
+            environment = {**folder.environment, **self.refusals.environment, **own, **(more or {})}
             if self._build.isolated:
                 command, where, environment = self._isolate(command, where, environment, folder), self._scratch, {}
             proc.run(
@@ -168,7 +176,7 @@ class _Builder:
 
         try:
             return call_hook(
-                self._system,
+                self.system,
                 hook,
                 arguments,
                 project=folder.project,
@@ -198,8 +206,8 @@ class _Builder:
             cwd=str(cwd),
             environment=environment,
             read_only={**system_folders(root), **{str(path): path for path in folder.reads}},
-            writable={**private, **{str(path): path for path in (folder.root, self._scratch / "wheels", Path(call))}},
-            refusals=self._refusals.socket,
+            writable={**private, **{str(path): path for path in (folder.root, self.wheels, Path(call))}},
+            refusals=self.refusals.socket,
         )
         return entry.command([python, str(copied), hook, call])
 
@@ -213,9 +221,9 @@ class _Builder:
         printed = log.read_text("utf-8", "replace") if log.exists() else failure.tail
         printed = printed.replace(f"{folder.root}/project/", "").replace("/incamera/project/", "")
         tail = explain_output(printed.splitlines()[1:], folder.dropped)
-        if not self._refusals.wanted:
+        if not self.refusals.wanted:
             return ToolFailed(str(failure), hint=failure.hint, tail=tail)
-        wanted = ", ".join(self._refusals.wanted)
+        wanted = ", ".join(self.refusals.wanted)
         return ToolFailed(
             f"{failure}: it tried to download {wanted}, and builds may not download",
             hint=failure.hint

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from incamera.errors import BuildError
 from incamera.toolchain.isolation import find_isolation_fault
@@ -14,6 +14,19 @@ from incamera.toolchain.options import BuildOptions
 
 if TYPE_CHECKING:
     from incamera.store import Store
+    from incamera.toolchain.emulated_root import EmulatedRoot
+    from incamera.toolchain.interpreter import BuildInterpreter
+
+
+class Requirements(Protocol):
+    """What a build requires, from the lockfile or resolved just now."""
+
+    @property
+    def ask_back_end(self) -> bool:
+        """Whether the back end must be asked what it requires itself: it is not known yet, or may have changed."""
+
+    def install(self, requirements: Sequence[str], place: BuildInterpreter | EmulatedRoot) -> Path:
+        """Return a tree with *requirements* for the Python of *place*. Raises ConfigError, ResolveError, ToolFailed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +34,8 @@ class WheelBuild:
     """A project of which a wheel is built, and the settings of that build.
 
     `project`: the project's folder, which the build does not change.
+    `requirements`: install what the build requires.
     `options`: what a recipe changes about the build.
-    `environment`: the user's environment variables, from which pip's settings are read; None: those of this process.
     `log`: a file that gets everything the build prints.
     `hint`: what a user can do instead when the build fails.
     `isolated`: whether the build runs in a private root folder; by default where this computer allows it.
@@ -31,8 +44,8 @@ class WheelBuild:
 
     project: Path
     store: Store
+    requirements: Requirements
     options: BuildOptions = field(default_factory=BuildOptions)
-    environment: Mapping[str, str] | None = None
     log: Path | None = None
     hint: str | None = None
     isolated: bool = field(default_factory=lambda: find_isolation_fault() is None)

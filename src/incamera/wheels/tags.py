@@ -1,4 +1,4 @@
-"""Which wheel tags fit a target. The host's own tags do not matter."""
+"""Which wheel tags fit a target, or the Python that builds run on. The host's own Python does not matter."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
-# The oldest glibc with a manylinux policy for ARM (2.17), and its older name (PEP 599).
+# The oldest glibc with a manylinux policy for ARM (2.17) and for others, and the policies' older names (PEP 599).
 _OLDEST_MINOR = 17
-_LEGACY = {17: "manylinux2014"}
+_OLDEST_MINORS = {"x86_64": 5}
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+
+def supported_tags(target: Target) -> Mapping[Tag, int]:
+    """Return the tags of wheels that run on *target*, each with its rank: 0 is the best, as pip orders them."""
+    return tags_for(target.python, target.architecture.facts.wheel, target.suite.glibc)
 
 
 @cache
-def supported_tags(target: Target) -> Mapping[Tag, int]:
-    """Return the tags of wheels that run on *target*, each with its rank: 0 is the best, as pip orders them."""
-    version = tuple(int(part) for part in target.python.split("."))
-    interpreter = f"cp{target.python.replace('.', '')}"
-    names = platforms(target)
+def tags_for(python: str, machine: str, glibc: str) -> Mapping[Tag, int]:
+    """Return the tags of wheels for a Python, a machine (`armv7l`) and a glibc, with their ranks."""
+    version = tuple(int(part) for part in python.split("."))
+    interpreter = f"cp{python.replace('.', '')}"
+    names = _platforms(machine, glibc)
     tags = [
         *cpython_tags(version, [interpreter], names),
         *compatible_tags(version, interpreter, names),
@@ -32,10 +38,13 @@ def supported_tags(target: Target) -> Mapping[Tag, int]:
 
 def platforms(target: Target) -> list[str]:
     """Return the platform tags that fit *target*, those for the newest glibc first."""
-    machine = target.architecture.facts.wheel
-    newest = int(target.suite.glibc.split(".")[1])
+    return _platforms(target.architecture.facts.wheel, target.suite.glibc)
+
+
+def _platforms(machine: str, glibc: str) -> list[str]:
+    newest = int(glibc.split(".")[1])
     names = []
-    for minor in range(newest, _OLDEST_MINOR - 1, -1):
+    for minor in range(newest, _OLDEST_MINORS.get(machine, _OLDEST_MINOR) - 1, -1):
         names.append(f"manylinux_2_{minor}_{machine}")
         if minor in _LEGACY:
             names.append(f"{_LEGACY[minor]}_{machine}")

@@ -42,7 +42,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
         interpreter.start()
         wheels = ensure_wheels(context, project, lock)
         runtime_key = ensure_runtime(context, project, lock, wheels, interpreter.result)
-        wheel = ensure_project_wheel(context, project, target, app_digest) if project.has_build_system else None
+        wheel = ensure_project_wheel(context, project, lock, app_digest) if project.has_build_system else None
         with context.reporter.step("bundle") as step:
             parts = BundleParts(
                 project=project,

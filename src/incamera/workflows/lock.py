@@ -44,7 +44,9 @@ def ensure_lock(
             from incamera.resolver.lock import resolve_lock  # lazy: an idle build resolves nothing
 
             before_resolving()
-            lock = resolve_lock(context, project, target, preferred=preferences(before))
+            lock = resolve_lock(
+                context, project, target, preferred=preferences(before), builds=before.builds if before else ()
+            )
             write_lock(project, lock)
         step.note(f"{_count(lock)} for {target}")
     return lock
@@ -72,7 +74,9 @@ def make_lock(
             require_distribution(before, name)
     preferred = {} if upgrade else {n: choice for n, choice in preferences(before).items() if n not in names}
     with context.reporter.step("lock") as step:
-        lock = resolve_lock(context, project, target, preferred=preferred, fresh=upgrade or bool(names))
+        builds = [build for build in before.builds if build.name not in names] if before and not upgrade else []
+        fresh = upgrade or bool(names)
+        lock = resolve_lock(context, project, target, preferred=preferred, builds=builds, fresh=fresh)
         write_lock(project, lock)
         step.note(f"{_count(lock)} for {target}")
     return lock, describe_changes(before, lock)

@@ -12,9 +12,11 @@ from incamera.errors import ConfigError
 from incamera.project.lockfile import (
     ForeignLock,
     Lock,
+    LockedBuild,
     LockedDeb,
     LockedDistribution,
     LockedFile,
+    build_digest,
     describe_changes,
     find_lock,
     is_replaceable,
@@ -91,6 +93,9 @@ def test_changed_dependencies_make_a_lock_stale(project: Project) -> None:
         ("[tool.incamera]", "[tool.other]", "tool.incamera.target is missing"),
         ('source = "sdist"', 'rung = "sdist"', "tool.incamera.distributions[0].source is missing"),
         ('source = "deb"', 'source = "wheel"', "tool.incamera.distributions[1].name: there is no numpy in packages"),
+        ("ef" * 32, "../../x", "tool.incamera.builds[0].files[0].sha256 is not a sha256"),
+        ('name = "tool-', 'name = "../tool-', "tool.incamera.builds[0].files[0].name is not a file name"),
+        ('"tool>=1"', "7", "tool.incamera.builds[0].requires[0] must be a string"),
         ("lock-version", "x = " + "[" * 10_000, "maximum recursion depth exceeded"),
         ("lock-version", "nonsense", "Expected '=' after a key"),
     ],
@@ -148,7 +153,41 @@ def with_sdist(project: Project) -> Lock:
         recipe=recipes.find("lamp").digest,
     )
     lock = a_lock(project)
-    return replace(lock, distributions=(lamp, *lock.distributions))
+    tool = LockedFile(filename="tool-1.0-py3-none-any.whl", url=url, sha256=Sha256("ef" * 32), size=8)
+    build = LockedBuild(name="lamp", sdist=file.sha256, requires=("tool>=1",), files=(tool,))
+    return replace(lock, distributions=(lamp, *lock.distributions), builds=(build,))
+
+
+def test_a_lock_without_the_build_of_its_sdist_is_stale(project: Project) -> None:
+    lock = with_sdist(project)
+    write_lock(project, replace(lock, builds=()))
+    assert find_lock(project, lock.target) is None
+
+
+def test_changed_build_requirements_of_the_project_make_a_lock_stale(project: Project) -> None:
+    project = replace(project, has_build_system=True, build_requires=("setuptools",))
+    lock = a_lock(project)
+    write_lock(project, lock)
+    assert find_lock(project, lock.target) == lock
+    assert find_lock(replace(project, build_requires=("setuptools", "cython")), lock.target) is None
+
+
+def test_a_build_depends_on_every_file_that_it_requires(project: Project) -> None:
+    (build,) = with_sdist(project).builds
+    inner = LockedFile(filename="deep-1.tar.gz", url="https://index.example/deep-1.tar.gz", sha256=Sha256("12" * 32))
+    digests = {
+        build_digest(builds, build.sdist)
+        for builds in (
+            [],
+            [build],
+            [replace(build, files=(inner,))],
+            [
+                replace(build, files=(inner,)),
+                LockedBuild(name="deep", sdist=inner.sha256, requires=(), files=build.files),
+            ],
+        )
+    }
+    assert len(digests) == 4
 
 
 def test_wheels_and_sdists_are_read_as_written_and_valid_pep_751(project: Project) -> None:

@@ -7,8 +7,8 @@ import pytest
 from incamera.errors import ConfigError
 from incamera.store import Store
 from incamera.targets.host import Host
-from incamera.toolchain.build_env import ensure_build_requirements, normalise_requirements, pip_environment
-from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+from incamera.toolchain.build_env import install_wheels, normalise_requirements
+from incamera.toolchain.interpreter import BuildInterpreter, HostTree, write_script
 
 HOST = Host("x86_64", "amd64", "x86_64-linux-gnu", "ld-linux-x86-64.so.2")
 
@@ -24,31 +24,26 @@ def test_invalid_requirement_is_quoted_in_the_error() -> None:
         normalise_requirements(["cython =! 3"])
 
 
-def test_pip_gets_the_users_index_but_no_other_install_folder() -> None:
-    seen = pip_environment(
-        {
-            "PIP_INDEX_URL": "https://index.example/simple",
-            "PIP_TARGET": "/elsewhere",
-            "PIP_USER": "1",
-            "https_proxy": "http://proxy.example:3128",
-            "PYTHONPATH": "/host",
-            "VIRTUAL_ENV": "/host",
-        }
-    )
-    assert seen["PIP_INDEX_URL"] == "https://index.example/simple"
-    assert seen["https_proxy"] == "http://proxy.example:3128"
-    assert not {"PIP_TARGET", "PIP_USER", "PYTHONPATH", "VIRTUAL_ENV"} & set(seen)
-
-
-def test_pip_keeps_downloads_in_the_given_cache_only() -> None:
-    users = {"PIP_CACHE_DIR": "/elsewhere", "PIP_NO_CACHE_DIR": "off"}
-    assert pip_environment(users)["PIP_NO_CACHE_DIR"] == "1"
-    kept = pip_environment(users, cache=Path("/store/pip"))
-    assert (kept["PIP_CACHE_DIR"], kept.get("PIP_NO_CACHE_DIR")) == ("/store/pip", None)
-
-
-def test_no_requirements_need_no_pip(tmp_path: Path) -> None:
+def test_nothing_to_install_needs_no_pip(tmp_path: Path) -> None:
     interpreter = BuildInterpreter(HostTree(tmp_path / "missing", HOST), "3.11")
-    tree, cached = ensure_build_requirements(Store(tmp_path / "store"), interpreter, [])
-    assert (list(tree.iterdir()), cached) == ([], False)
-    assert ensure_build_requirements(Store(tmp_path / "store"), interpreter, []) == (tree, True)
+    (tmp_path / "tree").mkdir()
+    install_wheels(Store(tmp_path / "store"), interpreter, {}, tmp_path / "tree")
+    assert list((tmp_path / "tree").iterdir()) == []
+
+
+@pytest.mark.starts_processes
+def test_pip_reads_no_settings_of_the_user_and_asks_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = tmp_path / "host/usr/lib/x86_64-linux-gnu"
+    host.mkdir(parents=True)
+    write_script(host / HOST.loader, f'env > {tmp_path}/environment; echo "$@" > {tmp_path}/arguments')
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:secret@index.example/simple")
+    monkeypatch.setenv("PIP_TARGET", "/elsewhere")
+    (tmp_path / "blob").touch()
+    interpreter = BuildInterpreter(HostTree(tmp_path / "host", HOST), "3.11")
+    name = "own-1.0-py3-none-any.whl"
+    install_wheels(Store(tmp_path / "store"), interpreter, {name: tmp_path / "blob"}, tmp_path)
+    environment = (tmp_path / "environment").read_text()
+    assert "index.example" not in environment
+    assert "PIP_TARGET" not in environment
+    assert "PIP_NO_INDEX=1\n" in environment
+    assert (tmp_path / "arguments").read_text().endswith(f"/wheels/{name}\n")

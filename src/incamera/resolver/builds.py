@@ -1,0 +1,269 @@
+"""Chooses what the builds of a lock require: of the sdists that are built, and of the project itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from incamera.build.emulation import ensure_emulated_root
+from incamera.build.isolation import check_isolation
+from incamera.build.sdists import LockedRequirements, SdistBuild, unpacked_sdist
+from incamera.build.toolchain import ensure_toolchain
+from incamera.disk import write_atomic
+from incamera.errors import BuildError
+from incamera.project.files import files_digest, project_files
+from incamera.project.lockfile import LockedBuild, LockedFile
+from incamera.resolver.build_finder import BuildFinder
+from incamera.resolver.metadata import require_metadata
+from incamera.resolver.solve import resolve_requirements
+from incamera.targets.host import require_host
+from incamera.toolchain.build_env import normalise_requirements
+from incamera.toolchain.build_system import load_build_system
+from incamera.toolchain.emulated_requirements import installed_versions
+from incamera.toolchain.emulated_root import EmulatedRoot
+from incamera.toolchain.emulation import find_requirements_emulated
+from incamera.toolchain.options import BuildOptions
+from incamera.toolchain.pep517 import find_requirements
+from incamera.toolchain.plan import Compiler
+from incamera.toolchain.wheel_build import WheelBuild
+from incamera.wheels.fetch import project_of
+from incamera.wheels.metadata import fetch_wheel_metadata
+from incamera.wheels.tags import supported_tags, tags_for
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.project.recipes import Recipes
+    from incamera.project.settings import Project
+    from incamera.targets.target import Target
+    from incamera.toolchain.interpreter import BuildInterpreter
+    from incamera.wheels.index import PackageIndexes
+    from incamera.wheels.metadata import Metadata
+    from incamera.wheels.page import IndexFile
+
+# Raise it when the cached form of what a back end adds changes.
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is built: *name* for messages, *sdist* as in `LockedBuild`, its folder, and how it is built."""
+
+    name: str
+    sdist: str
+    folder: Path
+    options: BuildOptions
+    source: str
+    dev: tuple[str, ...] = ()
+
+
+class BuildPlanner:
+    """Plans the builds of a lock of *project* for *target*; `builds` has those that are planned.
+
+    *environment* has the target's values of PEP 508's variables. The versions of *earlier* builds are kept where they
+    still fit.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        project: Project,
+        target: Target,
+        indexes: PackageIndexes,
+        recipes: Recipes,
+        *,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.context = context
+        self.project = project
+        self.target = target
+        self.indexes = indexes
+        self.recipes = recipes
+        self.environment = environment
+        self.earlier: Sequence[LockedBuild] = ()
+        self.builds: list[LockedBuild] = []
+        self._planning: set[str] = set()
+
+    def metadata(self, file: IndexFile, source: str | None = None) -> Metadata:
+        """Return the metadata of *file*, a wheel or an sdist. *source* as in `sdist`. Raises BuildError, FetchError."""
+        recipe = self.recipes.find(file.project)
+        return require_metadata(self.context, self.indexes, file, recipe, lambda: self.sdist(file, source))
+
+    def sdist(self, file: IndexFile, source: str | None = None) -> SdistBuild:
+        """Return how the sdist *file* is built, with what that requires chosen.
+
+        *source* is "sdist" or "emulated"; None: as the project wants it, else as the recipe says. Raises BuildError,
+        ResolveError.
+        """
+        recipe = self.recipes.find(file.project)
+        if source is None:
+            by_recipe = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
+            source = self.project.sources.get(file.project, by_recipe)
+        build = SdistBuild(
+            target=self.target,
+            name=file.project,
+            source=source,
+            file=locked_file(file),
+            recipe=recipe,
+            compiler=self.project.compiler,
+            requirements=LockedRequirements(self.context, self.project, self.builds, file.sha256),
+            isolation=self.project.build_isolation,
+        )
+        if not any(planned.sdist == file.sha256 for planned in self.builds):
+            if file.sha256 in self._planning:
+                raise BuildError(f"the build of {file.project} requires {file.project} to be built first")
+            self._planning.add(file.sha256)
+            try:
+                with unpacked_sdist(self.context, build) as folder:
+                    dev = build.recipe.sdist.dev
+                    self._plan(_Subject(build.name, file.sha256, folder, build.options, source, dev), file.sha256)
+            finally:
+                self._planning.discard(file.sha256)
+        return build
+
+    def plan_project(self) -> None:
+        """Choose what the build of the project requires."""
+        folder = self.project.folder
+        content = files_digest(folder, project_files(folder))
+        self._plan(_Subject(self.project.name, "", folder, BuildOptions(), "sdist"), content)
+
+    def needed(self, sdists: Iterable[str]) -> tuple[LockedBuild, ...]:
+        """Return the builds of *sdists*, of the project, and of what these require, sorted by name."""
+        known = {build.sdist: build for build in self.builds}
+        queue, found = ["", *sdists], {}
+        while queue:
+            build = known.get(queue.pop())
+            if build is not None and build.sdist not in found:
+                found[build.sdist] = build
+                queue += [file.sha256 for file in build.files]
+        return tuple(sorted(found.values(), key=lambda build: (build.name, build.sdist)))
+
+    def _plan(self, subject: _Subject, content: str) -> None:
+        """Add the build of *subject*; *content* is a digest of its files."""
+        chooser = Chooser(self, subject.name, subject.sdist)
+        given = subject.options.build_requires
+        named = load_build_system(subject.folder).requires if given is None else given
+        root = (
+            ensure_emulated_root(self.context, self.target, dev=subject.dev) if subject.source == "emulated" else None
+        )
+        files = chooser.choose(named, root)
+        key = _digest(
+            _FORMAT, content, repr(subject.options), str(self.target), subject.source, [file.sha256 for file in files]
+        )
+        wanted = self._load(key)
+        if wanted is None:
+            wanted = self._ask(subject, chooser, root)
+            self._save(key, wanted)
+        if set(wanted) != set(named):
+            files = chooser.choose(wanted, root)
+        self.builds.append(
+            LockedBuild(
+                name=subject.name, sdist=subject.sdist, requires=normalise_requirements(wanted), files=tuple(files)
+            )
+        )
+
+    def _ask(self, subject: _Subject, chooser: Chooser, root: EmulatedRoot | None) -> tuple[str, ...]:
+        """Return what *subject* requires, with what its back end adds."""
+        context = self.context
+        check_isolation(context, self.project.build_isolation)
+        build = WheelBuild(project=subject.folder, store=context.store, requirements=chooser, options=subject.options)
+        if root is not None:
+            return find_requirements_emulated(build, root)
+        toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)
+        return find_requirements(build, toolchain)
+
+    def _path(self, key: str) -> Path:
+        return self.context.store.root / "caches" / "build-requires" / f"{key}.json"
+
+    def _load(self, key: str) -> tuple[str, ...] | None:
+        try:
+            cached = json.loads(self._path(key).read_bytes())
+            return tuple(map(str, cached)) if isinstance(cached, list) else None
+        except (OSError, ValueError):
+            return None
+
+    def _save(self, key: str, wanted: Sequence[str]) -> None:
+        with self.context.store.reporting_disk_errors():
+            write_atomic(self._path(key), json.dumps(list(wanted)).encode())
+
+
+class Chooser:
+    """Chooses what one build requires from the package indexes, and installs it."""
+
+    def __init__(self, planner: BuildPlanner, name: str, sdist: str) -> None:
+        self._planner = planner
+        self._name = name
+        self._sdist = sdist
+
+    @property
+    def ask_back_end(self) -> bool:
+        return True
+
+    def install(self, requirements: Sequence[str], place: BuildInterpreter | EmulatedRoot) -> Path:
+        """Return a tree with the newest versions that fit. Raises ConfigError, ResolveError, FetchError, ToolFailed."""
+        planner = self._planner
+        files = self.choose(requirements, place if isinstance(place, EmulatedRoot) else None)
+        build = LockedBuild(
+            name=self._name, sdist=self._sdist, requires=normalise_requirements(requirements), files=tuple(files)
+        )
+        builds = [build, *(other for other in planner.builds if other.sdist != self._sdist)]
+        locked = LockedRequirements(planner.context, planner.project, builds, self._sdist)
+        return locked.install(requirements, place)
+
+    def choose(self, requirements: Sequence[str], root: EmulatedRoot | None) -> list[LockedFile]:
+        """Return the files that satisfy *requirements* in the emulated *root*, or else for the build interpreter."""
+        resolved = resolve_requirements(requirements, (), self._finder(root))
+        candidates = [item.candidate for item in resolved if item.candidate.file is not None]
+        for candidate in candidates:
+            if candidate.source == "emulated" and candidate.file is not None:
+                self._planner.sdist(candidate.file, "emulated")
+        return [locked_file(candidate.file) for candidate in candidates if candidate.file is not None]
+
+    def _finder(self, root: EmulatedRoot | None) -> BuildFinder:
+        planner, target = self._planner, self._planner.target
+        context = planner.context
+        purpose = f"the build of {self._name}"
+
+        def read_wheel(file: IndexFile) -> Metadata:
+            return fetch_wheel_metadata(file, context.http, context.store)
+
+        if root is None:
+            machine = require_host().machine
+            tags = tags_for(target.python, machine, target.suite.glibc)
+            environment = {**planner.environment, "platform_machine": machine}
+            finder = BuildFinder(purpose, tags, environment, planner.indexes, read_wheel)
+        else:
+            environment = {**planner.environment, "platform_machine": root.target.architecture.facts.wheel}
+            finder = BuildFinder(
+                purpose,
+                supported_tags(root.target),
+                environment,
+                planner.indexes,
+                lambda file: planner.metadata(file, "emulated"),
+            )
+            finder.installed = installed_versions(root.tree / "usr/lib/python3/dist-packages")
+        finder.preferred = dict(_versions(planner.earlier, self._name))
+        return finder
+
+
+def locked_file(file: IndexFile) -> LockedFile:
+    """Return the entry of a lockfile for *file*."""
+    return LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size)
+
+
+def _versions(builds: Iterable[LockedBuild], name: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and version of each file that *builds* has for the build called *name*."""
+    for build in builds:
+        for file in build.files if build.name == name else ():
+            project = project_of(file.filename)
+            version = file.filename.removeprefix(f"{project}-").removesuffix(".tar.gz").removesuffix(".zip")
+            yield canonicalize_name(project), version.partition("-")[0] if file.is_wheel else version
+
+
+def _digest(*inputs: object) -> str:
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

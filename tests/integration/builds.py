@@ -1,0 +1,40 @@
+"""Wheel builds outside of a lock: what they require is resolved when they are built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.build.deb_trees import load_index
+from incamera.build.requirements import open_indexes
+from incamera.context import Context
+from incamera.project.recipes import load_recipes
+from incamera.project.settings import parse_project
+from incamera.resolver.builds import BuildPlanner, Chooser
+from incamera.resolver.suites import target_environment
+from incamera.targets.target import Target
+from incamera.toolchain.wheel_build import WheelBuild
+
+from .reporter import QuietReporter
+
+if TYPE_CHECKING:
+    from incamera.store import Store
+
+
+def wheel_build(*, store: Store, **values: Any) -> WheelBuild:
+    return WheelBuild(store=store, requirements=fresh_requirements(store), **values)
+
+
+def fresh_requirements(store: Store) -> Chooser:
+    context, target = Context(store, QuietReporter()), Target.parse("armv7hf")
+    project = parse_project({"project": {"name": "tests"}, "tool": {"incamera": {"entry": "tests"}}}, Path())
+    debs = load_index(context, target.suite, target.architecture.facts.debian)
+    planner = BuildPlanner(
+        context,
+        project,
+        target,
+        open_indexes(context),
+        load_recipes(target.architecture, None),
+        environment=target_environment(target, debs),
+    )
+    return Chooser(planner, "tests", "")
