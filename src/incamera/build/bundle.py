@@ -13,6 +13,7 @@ from incamera.build.runtime import collect_wheels
 from incamera.build.sdists import LockedRequirements
 from incamera.build.toolchain import ensure_toolchain
 from incamera.build.trimming import Restoring
+from incamera.build.variables import project_variables
 from incamera.runtime import bundle as bundles
 from incamera.runtime import layout
 from incamera.runtime.bytecode import byte_compiler
@@ -43,7 +44,7 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
 
     *app_digest* is a digest of the project's files. Raises BuildError, ToolFailed.
     """
-    key = project_wheel_key(project, lock, app_digest)
+    key = project_wheel_key(project, lock, app_digest, context.environment)
     found = context.store.find_tree("wheels", key)
     if found is None:
         toolchain = ensure_toolchain(context, lock.target, Compiler.parse(project.compiler))
@@ -55,6 +56,7 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
                 project=project.folder,
                 store=context.store,
                 requirements=LockedRequirements(context, project, lock.builds, ""),
+                environment=project_variables(context.environment),
                 warn=context.reporter.warn,
             )
 

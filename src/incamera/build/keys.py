@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from incamera.build.variables import project_variables, sdist_variables
 from incamera.runtime import bundle, layout
 from incamera.runtime.agent import agent_digest
 from incamera.runtime.launcher import require_launcher
@@ -24,13 +26,19 @@ _PROJECT_WHEEL_FORMAT = 1
 _SDIST_WHEEL_FORMAT = 1
 
 
-def bundle_key(project: Project, lock: Lock, app_digest: str) -> str:
-    """Return the key of the bundle of *project* with *lock*; *app_digest* is a digest of the app's files."""
+def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:
+    """Return the key of the bundle of *project* with *lock*; *app_digest* is a digest of the app's files.
+
+    *environment*, here and below, is the user's.
+    """
     settings = [bundle.FORMAT, project.name, project.version, project.entry.to_arguments(), project.compiler]
-    return _digest([settings, runtime_key(project, lock), app_digest, lock.build_digest("")])
+    inputs: list[object] = [settings, runtime_key(project, lock, environment), app_digest]
+    if project.has_build_system:
+        inputs.append(project_wheel_key(project, lock, app_digest, environment))
+    return _digest(inputs)
 
 
-def runtime_key(project: Project, lock: Lock) -> str:
+def runtime_key(project: Project, lock: Lock, environment: Mapping[str, str]) -> str:
     """Return the key of the runtime of *lock*, with the settings of *project*."""
     launcher = require_launcher(lock.target.architecture).read_bytes()
     inputs: list[object] = [layout.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)]
@@ -44,27 +52,25 @@ def runtime_key(project: Project, lock: Lock) -> str:
         for item in built:
             assert item.file is not None
             recipe = recipes.find(item.name)
-            requirements = lock.build_digest(item.file.sha256)
-            wheels.append(sdist_wheel_key(lock.target, item.source, item.file, recipe, project.compiler, requirements))
+            build = [project.compiler, lock.build_digest(item.file.sha256), sdist_variables(environment)]
+            wheels.append(sdist_wheel_key(lock.target, item.source, item.file, recipe, build))
         inputs.append(wheels)
     return _digest(inputs, launcher)
 
 
-def sdist_wheel_key(
-    target: Target, source: str, file: LockedFile, recipe: Recipe, compiler: str, requirements: str
-) -> str:
+def sdist_wheel_key(target: Target, source: str, file: LockedFile, recipe: Recipe, build: Sequence[object]) -> str:
     """Return the key of the wheel that is built of the sdist *file*; *source* is "sdist" or "emulated".
 
-    *requirements* is a digest of what the build requires.
+    *build* is the compiler, a digest of what the build requires, and the user's variables that it gets.
     """
-    inputs = [_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, compiler, requirements]
-    return _digest(inputs)
+    return _digest([_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, *build])
 
 
-def project_wheel_key(project: Project, lock: Lock, app_digest: str) -> str:
+def project_wheel_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:
     """Return the key of the project's own wheel; *app_digest* is a digest of the project's files."""
-    return _digest([_PROJECT_WHEEL_FORMAT, str(lock.target), project.compiler, app_digest, lock.build_digest("")])
+    inputs = [_PROJECT_WHEEL_FORMAT, str(lock.target), project.compiler, app_digest, lock.build_digest("")]
+    return _digest([*inputs, project_variables(environment)])
 
 
 def _digest(inputs: object, more: bytes = b"") -> str:
-    return hashlib.sha256(json.dumps(inputs).encode() + more).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode() + more).hexdigest()[:32]

@@ -15,6 +15,7 @@ from incamera.toolchain.emulated_requirements import install_target_wheels
 from incamera.toolchain.numpy_headers import generalise_headers
 from incamera.wheels.fetch import fetch_files
 from incamera.wheels.index import PackageIndexes
+from incamera.wheels.metadata import check_metadata
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -71,4 +72,6 @@ def _key(inputs: Iterable[str], *place: str) -> str:
 
 def _fetch(context: Context, files: Sequence[LockedFile]) -> dict[str, Path]:
     blobs = fetch_files(files, context.http, context.store, indexes=open_indexes(context))
+    for file, blob in blobs.items():
+        check_metadata(file, blob, context.store)
     return {file.filename: path for file, path in blobs.items()}

@@ -55,7 +55,7 @@ def ensure_wheels(context: Context, project: Project, lock: Lock) -> Mapping[str
 
     Returns none when the store has the runtime that they would go into. Raises FetchError, BuildError, ToolFailed.
     """
-    if context.store.find_tree("runtimes", runtime_key(project, lock)):
+    if context.store.find_tree("runtimes", runtime_key(project, lock, context.environment)):
         return {}
     return collect_wheels(context, project, lock)
 
@@ -93,7 +93,7 @@ def ensure_runtime(
 
     *interpreter* returns the command that byte-compiles. Raises FetchError, BuildError.
     """
-    key = runtime_key(project, lock)
+    key = runtime_key(project, lock, context.environment)
     with context.reporter.step("runtime") as step:
         build = _RuntimeBuild(context, project, lock, wheels, step)
         _, step.cached = context.store.ensure_tree("runtimes", key, lambda tree: build.run(tree, interpreter()))

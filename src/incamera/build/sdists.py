@@ -15,6 +15,7 @@ from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
 from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree, open_indexes
 from incamera.build.toolchain import ensure_toolchain
+from incamera.build.variables import sdist_variables, version_variables
 from incamera.elf import read_elf
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.project.lockfile import build_digest
@@ -79,8 +80,13 @@ class SdistBuild:
 
     @property
     def key(self) -> str:
-        requirements = self.requirements.digest
-        return sdist_wheel_key(self.target, self.source, self.file, self.recipe, self.compiler, requirements)
+        build = [self.compiler, self.requirements.digest, self.variables]
+        return sdist_wheel_key(self.target, self.source, self.file, self.recipe, build)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The user's variables that the build gets."""
+        return sdist_variables(self.requirements.environment)
 
     @property
     def options(self) -> BuildOptions:
@@ -95,8 +101,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
     """
     if found := context.store.find_tree("built-wheels", sdist.key):
         return next(found.glob("*.whl"))
-    log = context.store.root / "logs" / f"{sdist.name}-{sdist.target}-{sdist.key[:8]}.log"
-    log.parent.mkdir(mode=0o700, exist_ok=True)
+    log = log_path(context, sdist)
 
     def build(tree: Path) -> None:
         check_isolation(context, sdist.isolation)
@@ -107,6 +112,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
                 project=project,
                 store=context.store,
                 requirements=sdist.requirements,
+                environment=find_variables(sdist, project),
                 options=sdist.options,
                 log=log,
             )
@@ -115,10 +121,8 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
             else:
                 _build_cross(context, sdist, wheel_build, tree)
 
-    try:
+    with explaining_failure(sdist, log):
         tree, _ = context.store.ensure_tree("built-wheels", sdist.key, build)
-    except ToolFailed as failure:
-        raise _explain_failure(failure, sdist, log) from failure
     return next(tree.glob("*.whl"))
 
 
@@ -131,6 +135,15 @@ def unpacked_sdist(context: Context, sdist: SdistBuild) -> Iterator[Path]:
             project = unpack_sdist(archive, folder / "source")
         _apply_edits(project, sdist.recipe)
         yield project
+
+
+def find_variables(sdist: SdistBuild, project: Path) -> dict[str, str]:
+    """Return the variables for the build of *sdist*, which is unpacked in the folder *project*."""
+    if (project / "PKG-INFO").exists():
+        return sdist.variables
+    # It was not made by a back end: an archive of a repository, whose version git would tell.
+    version = sdist.file.filename.rpartition("-")[2].removesuffix(".tar.gz").removesuffix(".zip")
+    return version_variables(version) | sdist.variables
 
 
 class LockedRequirements:
@@ -146,6 +159,11 @@ class LockedRequirements:
         self._sdist = sdist
 
     @property
+    def environment(self) -> Mapping[str, str]:
+        """The user's environment."""
+        return self._context.environment
+
+    @property
     def digest(self) -> str:
         """A digest of all files."""
         return build_digest(self._builds, self._sdist)
@@ -157,7 +175,11 @@ class LockedRequirements:
 
     def install(self, requirements: Sequence[str], place: BuildInterpreter | EmulatedRoot) -> Path:
         """Return a tree with what is locked. Raises ConfigError when *requirements* asks for more."""
-        build = next(build for build in self._builds if build.sdist == self._sdist)
+        build = next((build for build in self._builds if build.sdist == self._sdist), None)
+        if build is None:
+            raise ConfigError(
+                "the lockfile does not say what the project's build requires", hint="renew it with `incamera lock`"
+            )
         missing = [text for text in normalise_requirements(requirements) if text not in build.requires]
         if missing:
             raise ConfigError(
@@ -230,10 +252,25 @@ def _build_emulated(context: Context, sdist: SdistBuild, wheel_build: WheelBuild
         step.note(f"{wheel.name}, under emulation")
 
 
-def _explain_failure(failure: ToolFailed, sdist: SdistBuild, log: Path) -> ToolFailed:
-    hint = f"{log} has the whole output; "
-    if sdist.source == "sdist":
-        hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {sdist.name} = "emulated"'
-    else:
-        hint += f'choose another version, or another source: [tool.incamera.sources] {sdist.name} = "deb"'
-    return ToolFailed(f"{sdist.name} cannot be built for {sdist.target}: {failure}", hint=hint, tail=failure.tail)
+def log_path(context: Context, sdist: SdistBuild) -> Path:
+    """Return the path of the log of builds of *sdist*, in a folder that exists."""
+    folder = context.store.root / "logs"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{sdist.name}-{sdist.target}-{sdist.file.sha256[:8]}.log"
+
+
+@contextmanager
+def explaining_failure(sdist: SdistBuild, log: Path) -> Iterator[None]:
+    """Say what can be done when the build of *sdist*, whose output is in *log*, fails."""
+    try:
+        yield
+    except ToolFailed as failure:
+        hint = f"{log} has the whole output; "
+        if failure.hint is not None:
+            hint += failure.hint.replace("{name}", sdist.name)
+        elif sdist.source == "sdist":
+            hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {sdist.name} = "emulated"'
+        else:
+            hint += f'choose another version, or another source: [tool.incamera.sources] {sdist.name} = "deb"'
+        message = f"{sdist.name} cannot be built for {sdist.target}: {failure}"
+        raise ToolFailed(message, hint=hint, tail=failure.tail) from failure

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from incamera.disk import remove_tree
-from incamera.errors import ConfigError
-from incamera.project.lockfile import load_lock, lock_path
+from incamera.project.lockfile import load_lock
 from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
 
 if TYPE_CHECKING:
@@ -95,6 +94,7 @@ class BuiltApp:
         from incamera.build.isolation import check_isolation  # lazy: only an app with a build system is built
         from incamera.build.sdists import LockedRequirements
         from incamera.build.toolchain import ensure_toolchain
+        from incamera.build.variables import project_variables
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
         from incamera.toolchain.wheel_build import WheelBuild
@@ -102,8 +102,6 @@ class BuiltApp:
 
         context, project = self._context, self._project
         lock = load_lock(project, self._target)
-        if lock is None:
-            raise ConfigError(f"{lock_path(project, self._target)} is missing", hint="make it with `incamera lock`")
         check_isolation(context, project.build_isolation)
         toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
         # Until all is read: what is prepared and what a change asks for may be built at once.
@@ -114,7 +112,8 @@ class BuiltApp:
             build = WheelBuild(
                 project=project.folder,
                 store=context.store,
-                requirements=LockedRequirements(context, project, lock.builds, ""),
+                requirements=LockedRequirements(context, project, lock.builds if lock else (), ""),
+                environment=project_variables(context.environment),
                 warn=context.reporter.warn,
             )
             wheel = build_wheel(build, toolchain, wheels, keep=self._kept)

@@ -10,6 +10,8 @@ from incamera.project.lockfile import find_lock
 from incamera.project.settings import load_project
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from incamera.project.settings import Project
     from incamera.targets.target import Target
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class SessionSettings:
     """The settings that an edit session started with, compared with those in the project now."""
 
-    def __init__(self, project: Project, target: Target) -> None:
+    def __init__(self, project: Project, target: Target, environment: Mapping[str, str]) -> None:
         self._target = target
+        self._environment = environment
         self.project = project
         self._key = self._find_key(project)
 
@@ -39,4 +42,4 @@ class SessionSettings:
         if project.targets and self._target not in project.targets:
             return None
         lock = find_lock(project, self._target)
-        return None if lock is None else runtime_key(project, lock)
+        return None if lock is None else runtime_key(project, lock, self._environment)

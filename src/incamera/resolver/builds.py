@@ -13,8 +13,16 @@ from packaging.utils import canonicalize_name
 
 from incamera.build.emulation import ensure_emulated_root
 from incamera.build.isolation import check_isolation
-from incamera.build.sdists import LockedRequirements, SdistBuild, unpacked_sdist
+from incamera.build.sdists import (
+    LockedRequirements,
+    SdistBuild,
+    explaining_failure,
+    find_variables,
+    log_path,
+    unpacked_sdist,
+)
 from incamera.build.toolchain import ensure_toolchain
+from incamera.build.variables import project_variables
 from incamera.disk import write_atomic
 from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
@@ -59,7 +67,9 @@ class _Subject:
     folder: Path
     options: BuildOptions
     source: str
+    environment: Mapping[str, str]
     dev: tuple[str, ...] = ()
+    log: Path | None = None
 
 
 class BuildPlanner:
@@ -119,9 +129,12 @@ class BuildPlanner:
                 raise BuildError(f"the build of {file.project} requires {file.project} to be built first")
             self._planning.add(file.sha256)
             try:
-                with unpacked_sdist(self.context, build) as folder:
-                    dev = build.recipe.sdist.dev
-                    self._plan(_Subject(build.name, file.sha256, folder, build.options, source, dev), file.sha256)
+                log = log_path(self.context, build)
+                with explaining_failure(build, log), unpacked_sdist(self.context, build) as folder:
+                    variables = find_variables(build, folder)
+                    dev = recipe.sdist.dev
+                    subject = _Subject(build.name, file.sha256, folder, build.options, source, variables, dev, log)
+                    self._plan(subject, file.sha256)
             finally:
                 self._planning.discard(file.sha256)
         return build
@@ -130,7 +143,8 @@ class BuildPlanner:
         """Choose what the build of the project requires."""
         folder = self.project.folder
         content = files_digest(folder, project_files(folder))
-        self._plan(_Subject(self.project.name, "", folder, BuildOptions(), "sdist"), content)
+        variables = project_variables(self.context.environment)
+        self._plan(_Subject(self.project.name, "", folder, BuildOptions(), "sdist", variables), content)
 
     def needed(self, sdists: Iterable[str]) -> tuple[LockedBuild, ...]:
         """Return the builds of *sdists*, of the project, and of what these require, sorted by name."""
@@ -153,7 +167,8 @@ class BuildPlanner:
         )
         files = chooser.choose(named, root)
         key = _digest(
-            _FORMAT, content, repr(subject.options), str(self.target), subject.source, [file.sha256 for file in files]
+            *(_FORMAT, content, repr(subject.options), str(self.target), subject.source),
+            *(sorted(subject.environment.items()), [file.sha256 for file in files]),
         )
         wanted = self._load(key)
         if wanted is None:
@@ -171,7 +186,14 @@ class BuildPlanner:
         """Return what *subject* requires, with what its back end adds."""
         context = self.context
         check_isolation(context, self.project.build_isolation)
-        build = WheelBuild(project=subject.folder, store=context.store, requirements=chooser, options=subject.options)
+        build = WheelBuild(
+            project=subject.folder,
+            store=context.store,
+            requirements=chooser,
+            environment=subject.environment,
+            options=subject.options,
+            log=subject.log,
+        )
         if root is not None:
             return find_requirements_emulated(build, root)
         toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)

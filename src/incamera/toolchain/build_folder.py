@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -129,13 +128,12 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     return BuildFolder(folder, python, environment, cross_file, outside)
 
 
-def build_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the variables that builds for all targets get. Of the user's *environment*, only SOURCE_DATE_EPOCH."""
-    epoch = (os.environ if environment is None else environment).get("SOURCE_DATE_EPOCH", _EARLIEST)
+def build_variables() -> dict[str, str]:
+    """Return the variables that builds for all targets get."""
     return {
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
-        "SOURCE_DATE_EPOCH": epoch,
+        "SOURCE_DATE_EPOCH": _EARLIEST,
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUTF8": "1",

@@ -173,15 +173,17 @@ def write_commands(
     may_read = [str(path) for path in (*allowed, *compiler.folders())]
     write_linker_scripts(folder / "sysroot", target, folder / "linker-scripts")
     written = {}
+    commands |= {"cpp": commands["cc"]}
     for name, command in commands.items():
         path = binaries / name
-        if name in ("cc", "c++"):
+        if name in ("cc", "c++", "cpp"):
+            main = "preprocess" if name == "cpp" else "main"
             words = [*command, f"-ffile-prefix-map={folder}=/incamera"]
             program = libexec / f"{name}.py"
             log = str(folder / "dropped.log")
             program.write_text(
                 f"import sys\nsys.path.insert(0, {str(libexec)!r})\nimport incamera_driver\n"
-                f"sys.exit(incamera_driver.main({words!r}, {may_read!r}, {log!r}, sys.argv[1:]))\n",
+                f"sys.exit(incamera_driver.{main}({words!r}, {may_read!r}, {log!r}, sys.argv[1:]))\n",
                 "utf-8",
             )
             # -S -I: without site-packages and environment variables, Python starts within 10 ms. The byte-code is
@@ -199,7 +201,7 @@ def write_commands(
 
 
 # Back ends that start a compiler by one of these names get the cross compiler, not the host's.
-_ALIASES = {"cc": ("cc", "gcc", "clang"), "c++": ("c++", "g++", "clang++")}
+_ALIASES = {"cc": ("cc", "gcc", "clang"), "c++": ("c++", "g++", "clang++"), "cpp": ("cpp",)}
 
 
 def write_linker_scripts(sysroot: Path, target: Target, folder: Path) -> None:

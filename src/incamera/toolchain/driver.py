@@ -192,6 +192,28 @@ def clean_environment(environment: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if not key.startswith(_REMOVED_VARIABLES)}
 
 
+def preprocess(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
+    """Do what `main` does with the arguments of `cpp`: files of any name are C, and a second file is the output."""
+    options: list[str] = []
+    files: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "-" or not word.startswith("-"):
+            files.append(word)
+        else:
+            options.append(word)
+            if word in (*_WITH_VALUE, *_FOLDER_OPTIONS, *_FILE_OPTIONS) and (value := next(words, None)) is not None:
+                options.append(value)
+    has_language = any(option.startswith("-x") for option in options)
+    if not has_language and not (files and files[0].endswith(_SOURCES)):
+        options += ["-x", "c"]
+    output = ["-o", *files[1:2]] if len(files) > 1 and files[1] != "-" else []
+    return main(command, allowed, log, ["-E", *options, *(files[:1] or ["-"]), *output])
+
+
+_SOURCES = (".c", ".h", ".i", ".cc", ".cpp", ".cxx", ".C", ".hh", ".hpp", ".hxx", ".ii", ".S")
+
+
 def main(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
     """Replace this process by *command* with the filtered *arguments*; write those left out to the file *log*.
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # Programs that builds expect on every system, besides the compilers.
 _PROGRAMS = (
     *("bash", "binutils", "coreutils", "dash", "diffutils", "file", "findutils", "gawk", "grep", "gzip", "hostname"),
-    *("libc-bin", "m4", "make", "patch", "pkgconf", "sed", "tar", "which", "xz-utils"),
+    # perl-base: autoconf and many other build tools are Perl scripts, and no package that needs it brings it along.
+    *("libc-bin", "m4", "make", "patch", "perl-base", "pkgconf", "sed", "tar", "which", "xz-utils"),
 )
 _LEAVE_OUT = frozenset(
     (

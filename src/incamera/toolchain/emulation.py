@@ -14,7 +14,7 @@ from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
-from incamera.toolchain.explain import explain_output
+from incamera.toolchain.explain import explain_output, find_hint
 from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.network import refusing_downloads
@@ -85,6 +85,7 @@ class _Builder:
         # For tests of proot without namespaces.
         self._socket_folder = scratch if build.isolated and root.namespaces else None
         self._options = build.options
+        self._user_variables = build.environment
         self._wanted = build.requirements
         given = build.options.build_requires
         self.named = system.requires if given is None else given
@@ -145,6 +146,7 @@ class _Builder:
             "LDFLAGS": "-s",
             "MAKEFLAGS": f"-j{processors}",
             "CMAKE_BUILD_PARALLEL_LEVEL": processors,
+            **self._user_variables,
             **{key: _expand(value) for key, value in self._options.environment.items()},
         }
 
@@ -195,7 +197,7 @@ class _Builder:
     def _explain(self, failure: ToolFailed) -> ToolFailed:
         printed = self._logs[-1].read_text("utf-8", "replace") if self._logs[-1].exists() else failure.tail
         tail = explain_output(printed.replace(f"{_BUILD}/project/", "").splitlines()[1:], ())
-        return ToolFailed(str(failure), hint=failure.hint, tail=tail)
+        return ToolFailed(str(failure), hint=failure.hint or find_hint(printed), tail=tail)
 
 
 def _expand(text: str) -> str:

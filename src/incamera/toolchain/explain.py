@@ -25,3 +25,32 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     chosen = list(dict.fromkeys(lines[number] for number in shown))[:_SHOWN_LINES] or list(lines[-2 * _SHOWN_LINES :])
     notes = [f"note: left out {what}: a folder or an option of this computer" for what in dropped]
     return "\n".join([*chosen, *notes])
+
+
+# What a build's output says about what it lacks, and what to do. `{name}`: the distribution.
+_HINTS = (
+    (
+        re.compile(
+            r"setuptools[-_.]scm was unable to detect version|unable to detect version for|not a git repository"
+            r"|access to an upstream git repo|Cannot find a valid version.*SCM|Unable to detect version",
+            re.IGNORECASE,
+        ),
+        "its version comes from git, and builds get no .git folder: set SETUPTOOLS_SCM_PRETEND_VERSION=1.2.3, or "
+        "PBR_VERSION or what its tool calls it, which is passed on to the build of your project",
+    ),
+    (
+        re.compile(
+            r"gfortran|\bfortran compiler|No (?:module named )?.?numpy\.distutils\.fcompiler|\bflang\b"
+            r"|CMAKE_Fortran_COMPILER|Unknown compiler\(s\):.*fortran",
+            re.IGNORECASE,
+        ),
+        "it needs a Fortran compiler, which cross builds do not have: take Debian's package of it, with "
+        '[tool.incamera.sources] {name} = "deb", or build it under emulation with a recipe that has '
+        'builder = "emulated", dev = ["gfortran"] and debs = ["libgfortran5"]',
+    ),
+)
+
+
+def find_hint(output: str) -> str | None:
+    """Return what to do about a failed build, from its *output*; None where that does not tell."""
+    return next((hint for pattern, hint in _HINTS if pattern.search(output)), None)

@@ -14,7 +14,7 @@ from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
-from incamera.toolchain.explain import explain_output
+from incamera.toolchain.explain import explain_output, find_hint
 from incamera.toolchain.hooks import call_hook
 from incamera.toolchain.isolation import Entry, make_root, system_folders
 from incamera.toolchain.meson import with_cross_file
@@ -162,7 +162,8 @@ class _Builder:
             log = self._scratch / f"log-{len(self._logs)}"
             self._logs.append(log)
             where = folder.project if cwd is None else Path(cwd)
-            environment = {**folder.environment, **self.refusals.environment, **own, **(more or {})}
+            environment = {**folder.environment, **self.refusals.environment, **self._build.environment}
+            environment |= {**own, **(more or {})}
             if self._build.isolated:
                 command, where, environment = self._isolate(command, where, environment, folder), self._scratch, {}
             proc.run(
@@ -222,7 +223,7 @@ class _Builder:
         printed = printed.replace(f"{folder.root}/project/", "").replace("/incamera/project/", "")
         tail = explain_output(printed.splitlines()[1:], folder.dropped)
         if not self.refusals.wanted:
-            return ToolFailed(str(failure), hint=failure.hint, tail=tail)
+            return ToolFailed(str(failure), hint=failure.hint or find_hint(printed), tail=tail)
         wanted = ", ".join(self.refusals.wanted)
         return ToolFailed(
             f"{failure}: it tried to download {wanted}, and builds may not download",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +35,7 @@ class WheelBuild:
 
     `project`: the project's folder, which the build does not change.
     `requirements`: install what the build requires.
+    `environment`: those of the user's variables that the build gets.
     `options`: what a recipe changes about the build.
     `log`: a file that gets everything the build prints.
     `hint`: what a user can do instead when the build fails.
@@ -45,6 +46,7 @@ class WheelBuild:
     project: Path
     store: Store
     requirements: Requirements
+    environment: Mapping[str, str] = field(default_factory=dict)
     options: BuildOptions = field(default_factory=BuildOptions)
     log: Path | None = None
     hint: str | None = None

@@ -29,7 +29,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
     # While the resolver works, the interpreter that byte-compiles is downloaded in the background.
     with Background(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
         lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
-        key = bundle_key(project, lock, app_digest)
+        key = bundle_key(project, lock, app_digest, context.environment)
         if context.store.find_tree("bundles", key):
             with context.reporter.step("bundle") as step:
                 step.cached = True

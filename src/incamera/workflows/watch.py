@@ -167,7 +167,7 @@ class _Loop:
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> EditedApp:
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
-        settings = SessionSettings(project, done.bundle.target)
+        settings = SessionSettings(project, done.bundle.target, context.environment)
         return EditedApp(
             app=project.name,
             root=done.result.root,

@@ -95,7 +95,7 @@ def test_changed_dependencies_make_a_lock_stale(project: Project) -> None:
         ('source = "deb"', 'source = "wheel"', "tool.incamera.distributions[1].name: there is no numpy in packages"),
         ("ef" * 32, "../../x", "tool.incamera.builds[0].files[0].sha256 is not a sha256"),
         ('name = "tool-', 'name = "../tool-', "tool.incamera.builds[0].files[0].name is not a file name"),
-        ('"tool>=1"', "7", "tool.incamera.builds[0].requires[0] must be a string"),
+        ('"tool>=1"', "7", "tool.incamera.builds[0].requires must be a list of strings"),
         ("lock-version", "x = " + "[" * 10_000, "maximum recursion depth exceeded"),
         ("lock-version", "nonsense", "Expected '=' after a key"),
     ],

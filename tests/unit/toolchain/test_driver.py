@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.toolchain.driver import Filter, Refused, clean_environment
+from incamera.toolchain.driver import Filter, Refused, clean_environment, preprocess
 
 
 @pytest.fixture
@@ -123,3 +123,33 @@ def test_variables_with_search_paths_are_removed() -> None:
         "PATH": "/bin",
         "TMPDIR": "/t",
     }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        ("-I include file.c", "-E -I include file.c"),
+        ("-P -DX=1 template.in", "-E -P -DX=1 -x c template.in"),
+        ("-x c++ template.in", "-E -x c++ template.in"),
+        ("-traditional-cpp", "-E -traditional-cpp -x c -"),
+        ("- out.txt", "-E -x c - -o out.txt"),
+        ("file.cpp file.ii", "-E file.cpp -o file.ii"),
+        ("-o out.txt -include config.h file.h", "-E -o out.txt -include config.h file.h"),
+    ],
+)
+def test_cpp_preprocesses_files_of_any_name_as_c(
+    build: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, called: str
+) -> None:
+    monkeypatch.chdir(build)
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execve", lambda program, words, environment: started.append(words))
+    preprocess(["/cc", "--sysroot=/s"], [str(build)], str(build / "log"), arguments.split())
+    assert started == [["/cc", "--sysroot=/s", *called.split()]]
+
+
+def test_cpp_drops_folders_of_the_host(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(build)
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execve", lambda program, words, environment: started.append(words))
+    preprocess(["/cc"], [str(build)], str(build / "log"), ["-I/usr/include", "file.c"])
+    assert started == [["/cc", "-E", "file.c"]]
