@@ -29,7 +29,6 @@ from packaging.utils import canonicalize_name
 from incamera.http import Http
 from incamera.simple_index import find_index_urls
 from incamera.store import Store
-from incamera.toolchain.build_env import KIND
 from incamera.wheels.index import IndexFile, PackageIndexes
 from incamera.wheels.tags import split_tags
 
@@ -221,18 +220,6 @@ def serving(index: PinnedIndex) -> Iterator[str]:
             index.close()
 
 
-def forget_requirements(store: Store, pins: Path) -> None:
-    """Remove the build requirements from *store* that were installed with other pins: their keys name no versions."""
-    stamp, wanted = store.root / "caches/test-pins", hashlib.sha256(pins.read_bytes()).hexdigest()
-    with store.lock("test-pins"):
-        if not stamp.exists() or stamp.read_text() != wanted:
-            for tree in (store.root / "trees" / KIND).glob("[0-9a-f]*"):
-                if tree.is_dir():
-                    store.remove(KIND, tree.name)
-            stamp.parent.mkdir(exist_ok=True)
-            stamp.write_text(wanted)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def package_index() -> Iterator[None]:
     """Lets incamera and its pip see this index alone. Fails at the end if what they asked for is not pinned."""
@@ -241,8 +228,6 @@ def package_index() -> Iterator[None]:
         yield
         return
     before = dict(os.environ)
-    if mode == "pinned" and "INCAMERA_TEST_STORE" not in before:
-        forget_requirements(Store(STORE), PINS)
     index = PinnedIndex(before, Store(STORE), PINS, records=mode in ("record", "add"))
     with serving(index) as url:
         no_proxy = ",".join(filter(None, (before.get("no_proxy") or before.get("NO_PROXY"), "127.0.0.1")))

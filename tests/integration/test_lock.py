@@ -265,7 +265,11 @@ def test_sdist_is_built_once_for_all_projects(both: Place) -> None:
 
 
 def test_setting_asks_for_an_emulated_build(both: Place) -> None:
-    both.index.add_sdist("lamp", "2.0", files=_EXTENSION)
+    # Also where the metadata are known only after a build. Perl is there for autoconf and its like.
+    setup = "import os, subprocess\nassert os.getcwd() == '/build/project'\n"
+    setup += "subprocess.run(['perl', '-MGetopt::Long', '-e', '1'], check=True)\n"
+    files = {**_EXTENSION, "setup.py": setup + _EXTENSION["setup.py"]}
+    both.index.add_sdist("lamp", "2.0", files=files, metadata_version="2.1")
     both.write("lamp", settings='sources = { lamp = "emulated" }')
     assert both("lock").code == 0
     assert both.sources == {"lamp": "2.0 emulated"}
@@ -306,6 +310,30 @@ def test_error_names_an_unknown_key_of_a_recipe(place: Place) -> None:
 def test_error_names_an_unknown_source(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
     assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')
+
+
+# What builds see
+
+
+def test_lock_shows_nothing_of_the_user_to_an_sdist(both: Place, tmp_path: Path) -> None:
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    secret = tmp_path / "home/.ssh/id_ed25519"
+    secret.write_text("s3cret")
+    spy = (
+        "import glob, os, sys\n"
+        f"places = [{str(secret)!r}, {str(both.folder)!r}, '/proc/' + str({os.getpid()}), *glob.glob('/home/*')]\n"
+        "seen = [place for place in places if os.path.exists(place)]\n"
+        "for path in glob.glob('/proc/*/environ'):\n"
+        "    try:\n        seen += [path] if 's3cret' in open(path).read() else []\n"
+        "    except OSError: pass\n"
+        "if seen: sys.exit(f'sees {seen}')\n"
+    )
+    files = {**_EXTENSION, "setup.py": spy + _EXTENSION["setup.py"]}
+    both.index.add_sdist("lamp", "2.0", files=files, metadata_version="2.1")
+    both.write("lamp", settings='build-isolation = "require"')
+    done = both("lock", env={"HOME": str(tmp_path / "home"), "INCAMERA_TOKEN": "s3cret"})
+    assert done.code == 0, done.err
+    assert both.sources == {"lamp": "2.0 sdist"}
 
 
 # What builds require

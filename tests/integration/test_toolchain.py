@@ -14,6 +14,7 @@ import pytest
 from incamera.errors import BuildError, ToolFailed
 from incamera.targets.target import Target
 from incamera.toolchain.build_folder import Toolchain
+from incamera.toolchain.isolation import find_isolation_fault
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 
@@ -201,3 +202,36 @@ def test_c_plus_plus_links_the_shared_library(
     )
     [module] = read_modules(wheel).values()
     assert "libstdc++.so.6" in module.needed
+
+
+def test_build_preprocesses_for_the_target_and_takes_its_version_from_the_user(
+    store: Store, toolchain_for: ToolchainFor, target: Target, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "own", MODULE)
+    setup = (
+        "import os, subprocess\n"
+        "made = subprocess.run(['cpp', '-P', '-'], input=b'__ARM_ARCH', capture_output=True, check=True).stdout\n"
+        "open('own.c', 'a').write(f'int architecture = {int(made)};\\n')\n"
+        "from setuptools import Extension, setup\n"
+        "version = os.environ['SETUPTOOLS_SCM_PRETEND_VERSION']\n"
+        "setup(version=version, ext_modules=[Extension('own', ['own.c'])])\n"
+    )
+    (project / "setup.py").write_text(setup)
+    (project / "pyproject.toml").write_text(
+        (project / "pyproject.toml").read_text().replace('version = "1"', 'dynamic = ["version"]')
+    )
+    wheels = [
+        build_wheel(
+            wheel_build(
+                project=project,
+                store=store,
+                environment={"SETUPTOOLS_SCM_PRETEND_VERSION": "1.2.3"},
+                isolated=isolated,
+            ),
+            toolchain_for(target, Compiler.gcc),
+            tmp_path / str(isolated),
+        )
+        for isolated in (find_isolation_fault() is None, False)
+    ]
+    assert {wheel.name.split("-")[1] for wheel in wheels} == {"1.2.3"}
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
