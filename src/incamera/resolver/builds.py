@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from incamera.build.emulation import ensure_emulated_root
 from incamera.build.isolation import check_isolation
@@ -32,7 +33,7 @@ from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve_requirements
 from incamera.targets.host import require_host
 from incamera.toolchain.build_env import normalise_requirements
-from incamera.toolchain.build_system import load_build_system
+from incamera.toolchain.build_system import adds_no_requirements, load_build_system
 from incamera.toolchain.emulated_requirements import installed_versions
 from incamera.toolchain.emulated_root import EmulatedRoot
 from incamera.toolchain.emulation import find_requirements_emulated
@@ -160,27 +161,38 @@ class BuildPlanner:
     def _plan(self, subject: _Subject, content: str) -> None:
         """Add the build of *subject*; *content* is a digest of its files."""
         chooser = Chooser(self, subject.name, subject.sdist)
+        system = load_build_system(subject.folder)
         given = subject.options.build_requires
-        named = load_build_system(subject.folder).requires if given is None else given
+        named = system.requires if given is None else given
         root = (
             ensure_emulated_root(self.context, self.target, dev=subject.dev) if subject.source == "emulated" else None
         )
         files = chooser.choose(named, root)
-        key = _digest(
-            *(_FORMAT, content, repr(subject.options), str(self.target), subject.source),
-            *(sorted(subject.environment.items()), [file.sha256 for file in files]),
-        )
-        wanted = self._load(key)
-        if wanted is None:
-            wanted = self._ask(subject, chooser, root)
-            self._save(key, wanted)
-        if set(wanted) != set(named):
-            files = chooser.choose(wanted, root)
+        wanted = named
+        # A recipe's list is complete.
+        if given is None and not adds_no_requirements(system, subject.folder, _setuptools(files)):
+            wanted = self._ask_once(subject, content, files, lambda: self._ask(subject, chooser, root))
+            if set(wanted) != set(named):
+                files = chooser.choose(wanted, root)
         self.builds.append(
             LockedBuild(
                 name=subject.name, sdist=subject.sdist, requires=normalise_requirements(wanted), files=tuple(files)
             )
         )
+
+    def _ask_once(
+        self, subject: _Subject, content: str, files: Sequence[LockedFile], ask: Callable[[], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Return what *ask* returned the last time for the same inputs."""
+        hashes = [file.sha256 for file in files]
+        variables = sorted(subject.environment.items())
+        inputs = [_FORMAT, content, str(self.target), self.project.compiler, subject.source, variables, hashes]
+        key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+        wanted = self._load(key)
+        if wanted is None:
+            wanted = ask()
+            self._save(key, wanted)
+        return wanted
 
     def _ask(self, subject: _Subject, chooser: Chooser, root: EmulatedRoot | None) -> tuple[str, ...]:
         """Return what *subject* requires, with what its back end adds."""
@@ -287,5 +299,7 @@ def _versions(builds: Iterable[LockedBuild], name: str) -> Iterator[tuple[str, s
             yield canonicalize_name(project), version.partition("-")[0] if file.is_wheel else version
 
 
-def _digest(*inputs: object) -> str:
-    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+def _setuptools(files: Iterable[LockedFile]) -> Version | None:
+    """Return the version of setuptools among *files*; None where it is not."""
+    name = next((file.filename for file in files if file.filename.startswith("setuptools-")), None)
+    return None if name is None else Version(name.split("-")[1])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from incamera.errors import ConfigError
 
@@ -67,3 +68,32 @@ def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
         except InvalidRequirement:
             continue
     return frozenset(names)
+
+
+# Back ends whose get_requires_for_build_wheel returns nothing.
+_ADD_NOTHING = frozenset({"flit_core.buildapi", "poetry.core.masonry.api"})
+_SETUPTOOLS = frozenset({"setuptools.build_meta", "setuptools.build_meta:__legacy__"})
+# Since this version setuptools adds no `wheel`.
+_SETUPTOOLS_ALONE = Version("70.1")
+
+
+def adds_no_requirements(system: BuildSystem, project: Path, setuptools: Version | None) -> bool:
+    """Return whether it is certain that the back end of *project* adds no requirement of its own.
+
+    Asking it takes seconds, and a toolchain. *setuptools*: the version that the build gets, if it gets one.
+    """
+    if system.backend_path is not None:
+        return False
+    if system.backend in _ADD_NOTHING:
+        return True
+    if system.backend == "hatchling.build":
+        return not _mentions(project, b"hooks")
+    if system.backend in _SETUPTOOLS and setuptools is not None and setuptools >= _SETUPTOOLS_ALONE:
+        return not _mentions(project, b"setup_requires")
+    return False
+
+
+def _mentions(project: Path, word: bytes) -> bool:
+    """Return whether a file in the top folder that may say so has *word*."""
+    files = (path for pattern in ("*.py", "*.cfg", "*.toml") for path in project.glob(pattern))
+    return any(word in path.read_bytes() for path in files if path.is_file())
