@@ -445,4 +445,9 @@ def _contents(lock: Lock) -> dict[str, str]:
     distributions = {
         item.name: f"{item.version} ({item.source})" for item in lock.distributions if item.file is not None
     }
-    return distributions | {deb.package: deb.version for deb in lock.debs}
+    tools = {}
+    for build in lock.builds:
+        for file in build.files:
+            name, _, version = file.filename.removesuffix(".tar.gz").removesuffix(".zip").partition("-")
+            tools[f"{name}, for the build of {build.name},"] = version.partition("-")[0]
+    return distributions | {deb.package: deb.version for deb in lock.debs} | tools

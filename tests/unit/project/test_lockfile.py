@@ -134,6 +134,14 @@ def test_changes_are_described_by_package(project: Project) -> None:
     assert describe_changes(before, after) == ["libnew (new) → 1:1.24.2-1", "python3-numpy 1:1.24.2-1 → 1:1.24.2-2"]
 
 
+def test_changes_of_what_builds_require_are_described(project: Project) -> None:
+    after = with_sdist(project)
+    (build,) = after.builds
+    newer = replace(build.files[0], filename="tool-2.0-py3-none-any.whl")
+    before = replace(after, builds=(replace(build, files=(newer,)),))
+    assert describe_changes(before, after) == ["tool, for the build of lamp, 2.0 → 1.0"]
+
+
 def test_the_file_is_named_after_the_target(project: Project) -> None:
     assert lock_path(project, project.default_targets[0]).name == "pylock.armv7hf-cp311.toml"
 
