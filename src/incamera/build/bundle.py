@@ -109,12 +109,12 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
 def _add_app(parts: BundleParts, tree: Path) -> None:
     files = parts.files
     if parts.wheel is not None:
-        _install_app(parts.wheel, parts.lock.target, tree)
+        install_app(parts.wheel, parts.lock.target, tree)
         files = _files_besides_wheel(parts, tree)
     bundles.add_app(tree, parts.project.folder, files)
 
 
-def _install_app(wheel: Path, target: Target, tree: Path) -> None:
+def install_app(wheel: Path, target: Target, tree: Path) -> None:
     """Install the project's own *wheel*: its modules go into the app's folder, its data files beside the packages'."""
 
     def is_reserved(path: str) -> bool:

@@ -71,9 +71,10 @@ def duplicate_libraries() -> dict[str, str]:
     return duplicates
 
 
-def is_dropped(path: str) -> bool:
-    """Return whether trimming leaves out *path*."""
-    return bool(_dropped()(path))
+@cache  # a folder has many files
+def is_dropped_folder(folder: str) -> bool:
+    """Return whether trimming leaves out everything in *folder*."""
+    return bool(_dropped()(f"{folder}/-"))
 
 
 def is_dropped_unless_imported(path: str) -> bool:

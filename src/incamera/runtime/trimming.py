@@ -220,7 +220,7 @@ def _find_unit(path: str, root: str) -> str:
     folder = root
     for part in path.removeprefix(f"{root}/").split("/")[:-1]:
         folder = f"{folder}/{part}"
-        if layout.is_dropped(f"{folder}/-"):
+        if layout.is_dropped_folder(folder):
             return folder
     return path
 
