@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from incamera.abi.objects import Object
 from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, unpack_package, unpack_wheel
 from incamera.archives import GZIP_MAGIC, BadArchive, list_folder, open_inside, open_regular, read_inside
-from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_elf, read_symbols
+from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_loadable, read_symbols
 from incamera.errors import StoreError, UsageError
 from incamera.targets.architecture import Architecture
 
@@ -213,11 +213,13 @@ def read_object(root: Path, path: str) -> Object | None:
                 if not NAMED_AS_LIBRARY.fullmatch(name) or _LINKER_SCRIPT.match(beginning):
                     return None
                 return Object(path, _UNREADABLE, damage="it is not an ELF file")
-            facts = read_elf(stream)
+            facts, problem = read_loadable(stream)
     except (OSError, ValueError) as error:
         return Object(path, _UNREADABLE, damage=str(error))
     if facts.type is ElfType.object and not NAMED_AS_LIBRARY.fullmatch(name):
         return None  # an object file, for the linker only
+    if problem:
+        return Object(path, facts, damage=problem)
     return Object(path, facts, read=partial(_read_symbols, root, path))
 
 

@@ -41,6 +41,7 @@ class Segment(NamedTuple):
     file_size: int
     flags: int
     alignment: int
+    memory_size: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from incamera.elf.attributes import ArmAttributes, parse_arm_attributes
 from incamera.elf.facts import ElfFacts, ElfType
+from incamera.elf.loading import check_loading
 from incamera.elf.symbols import BASE, WEAK, defined_versions, needed_versions, symbols_of
 from incamera.elf.tables import ELF_MAGIC, GNU_STACK, INTERP, Tables, read_identity
 
@@ -52,6 +53,21 @@ def read_elf(file: Path | BinaryIO) -> ElfFacts:
     """Return the facts of the ELF file *file*. Raises ValueError when it is not a valid ELF file."""
     with _opened(file) as tables:
         return facts_of(tables)
+
+
+def read_loadable(file: Path | BinaryIO) -> tuple[ElfFacts, str]:
+    """Return the facts of the ELF file *file*, and what a loader would crash on or refuse in it; "" for nothing.
+
+    Raises ValueError when it is not a valid ELF file.
+    """
+    with _opened(file) as tables:
+        facts = facts_of(tables)
+        try:
+            with _damage_as_value_error():
+                check_loading(tables)
+        except ValueError as error:
+            return facts, str(error)
+        return facts, ""
 
 
 def parse_elf(data: bytes) -> ElfFacts:

@@ -14,6 +14,7 @@ GNU_STACK, INTERP = 0x6474E551, 3
 
 _LOAD, _DYNAMIC = 1, 2
 _STRTAB, _STRSZ = 5, 10
+_EXECUTES = 4  # SHF_EXECINSTR
 _NOBITS = 8  # SHT_NOBITS: takes no room in the file
 _MAX_TAGS = 4096
 
@@ -28,6 +29,8 @@ class _Section(NamedTuple):
     kind: int
     offset: int
     size: int
+    flags: int
+    address: int
 
 
 def read_identity(data: bytes | mmap) -> tuple[bool, str, int]:
@@ -85,14 +88,14 @@ class Tables:
     def _program_header(self, number: int) -> tuple[int, Segment]:
         start = self.program_headers + number * self.program_header_size
         if self.is_64bit:
-            kind, flags, offset, address, _, size, _, alignment = struct.unpack_from(
+            kind, flags, offset, address, _, size, memory, alignment = struct.unpack_from(
                 self.byte_order + "IIQQQQQQ", self.data, start
             )
         else:
-            kind, offset, address, _, size, _, flags, alignment = struct.unpack_from(
+            kind, offset, address, _, size, memory, flags, alignment = struct.unpack_from(
                 self.byte_order + "IIIIIIII", self.data, start
             )
-        return kind, Segment(offset, address, size, flags, alignment)
+        return kind, Segment(offset, address, size, flags, alignment, memory)
 
     def _read_dynamic(self, table: Segment) -> list[tuple[int, int]]:
         """Return the tags and values up to the null entry. Loaders ignore the size in the header, too."""
@@ -117,10 +120,14 @@ class Tables:
 
     def string(self, start: int) -> str:
         """Return the string that begins at *start* of the string table, with invalid UTF-8 escaped."""
+        return self.raw_string(start).decode("utf-8", "backslashreplace")
+
+    def raw_string(self, start: int) -> bytes:
+        """Return the bytes of the string that begins at *start* of the string table."""
         end = self.strings.find(b"\0", start)
         if end < 0:
             raise ValueError("not a valid ELF file: a string has no end")
-        return self.strings[start:end].decode("utf-8", "backslashreplace")
+        return self.strings[start:end]
 
     def strings_of(self, wanted: int) -> tuple[str, ...]:
         """Return the strings that the entries *wanted* of the dynamic section name."""
@@ -143,6 +150,15 @@ class Tables:
                 return self._content(section)
         return None
 
+    def code_sections(self) -> list[tuple[str, int, int]]:
+        """Return name, address and size of each section of code; nothing for a file without section headers."""
+        sections = list(self._sections())
+        code = [one for one in sections if one.flags & _EXECUTES]
+        names = self._content(sections[self._section_names]) if code and self._section_names < len(sections) else b""
+        return [
+            (names[one.name : names.find(b"\0", one.name)].decode("latin-1"), one.address, one.size) for one in code
+        ]
+
     def _sections(self) -> Iterator[_Section]:
         if not self.section_headers or self.section_header_size != (64 if self.is_64bit else 40):
             return
@@ -151,8 +167,8 @@ class Tables:
             start = self.section_headers + number * self.section_header_size
             if start + form.size > len(self.data):
                 return
-            name, kind, _, _, offset, size = form.unpack_from(self.data, start)
-            yield _Section(name, kind, offset, size)
+            name, kind, flags, address, offset, size = form.unpack_from(self.data, start)
+            yield _Section(name, kind, offset, size, flags, address)
 
     def _content(self, section: _Section) -> bytes:
         return b"" if section.kind == _NOBITS else self.data[section.offset : section.offset + section.size]

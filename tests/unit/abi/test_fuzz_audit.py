@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.mutation import Change, changes, damage_bytes, sensitive_offsets
+from tests.unit.abi.trees import LOADER, write
 
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report
 from incamera.abi.policy import load_policy
+from incamera.abi.subject import Shape, open_subject
 from incamera.errors import UsageError
 
 DATA = Path(__file__).parents[2] / "data" / "elf"
@@ -136,3 +139,81 @@ def test_unpacking_an_archive_writes_nothing_outside_its_folder(
     assert not list(tmp_path.rglob("*outside.so"))
     assert not Path("/tmp/incamera-outside.so").exists()
     assert not list(temporary.iterdir())
+
+
+def write_hard_links(*members: tuple[str, bytes | str]) -> bytes:
+    """Return an .eap: bytes are a file, a text is the target of a hard link."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w:gz") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.LNKTYPE, content
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return output.getvalue()
+
+
+CONF = ("package.conf", b'APPNAME="app"\n')
+NEEDS_ANSWER = make_elf(program=True, interpreter=LOADER, runpath="$ORIGIN/lib", needed=["libanswer.so.1"])
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("lib/libanswer.so.1.0", LIBRARY), ("lib/libanswer.so.1", "lib/libanswer.so.1.0")],
+        [("data/answer.dat", LIBRARY), ("lib/libanswer.so.1", "data/answer.dat")],
+        [("lib/x.dat", LIBRARY), ("lib/libanswer.so", "lib/x.dat"), ("lib/libanswer.so.1", "./lib/x.dat")],
+        [("lib/libanswer.so.1.0", LIBRARY), ("a", "lib/libanswer.so.1.0"), ("lib/libanswer.so.1", "a")],
+    ],
+)
+def test_hard_links_of_an_eap_are_unpacked(tmp_path: Path, members: list[tuple[str, bytes | str]]) -> None:
+    whole = write_hard_links(CONF, ("app", NEEDS_ANSWER), *members)
+    report = judge(tmp_path, "app.eap", whole)
+    assert report is not None
+    assert report.compatible, report.findings
+
+
+@pytest.mark.parametrize("name", ["etc/launcher", "./etc/launcher"])
+def test_launcher_in_a_foreign_archive_does_not_make_errors_warnings(tmp_path: Path, name: str) -> None:
+    """Much of a bundle need not work; all of a package must."""
+    launcher = (name, b"program bin/python3\nloader lib/ld-linux-armhf.so.3\nlibraries lib\n")
+    wrong = make_elf(needed=["libnowhere.so.1"])
+    package = [CONF, ("lib/libown.so", wrong), ("bin/python3", PROGRAM)]
+    for members in (package, [*package, launcher]):
+        report = judge(tmp_path, "app.eap", write_hard_links(*members))
+        assert report is not None
+        assert [(one.kind, one.needs) for one in report.errors] == [(Kind.missing_library, "libnowhere.so.1")]
+    for extra in ({}, {"etc/launcher": launcher[1], "bin/python3": PROGRAM}):
+        output = io.BytesIO()
+        with zipfile.ZipFile(output, "w") as archive:
+            for path, data in {"own/libown.so": wrong, "own-1.dist-info/WHEEL": b"", **extra}.items():
+                archive.writestr(path, data)
+        report = judge(tmp_path, WHEEL_NAME, output.getvalue())
+        assert report is not None
+        assert "libnowhere.so.1" in {one.needs for one in report.errors}
+
+
+@pytest.mark.parametrize("with_conf", [True, False])
+def test_launcher_in_a_folder_makes_a_bundle_only_with_its_program(tmp_path: Path, with_conf: bool) -> None:
+    files: dict[str, bytes | str] = {
+        "etc/launcher": b"program bin/nothing\nlibraries lib\n",
+        "own/libown.so": make_elf(needed=["libnowhere.so.1"]),
+    }
+    if with_conf:
+        files |= {"package.conf": CONF[1], "bin/nothing": PROGRAM}
+    with open_subject(write(tmp_path / "own", files)) as subject:
+        assert subject.shape is (Shape.package if with_conf else Shape.loose)
+    assert not audit_path(tmp_path / "own", load_policy("axis-os-11-armv7hf")).compatible
+
+
+def test_signature_at_the_end_of_an_eap_belongs_to_it(tmp_path: Path) -> None:
+    whole = gzip.compress(PACKAGE)
+    armour = b"-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
+    signed = whole + armour + len(armour).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes(8)
+    for data, is_right in ((whole, True), (whole + bytes(512), True), (signed, True), (signed[:-1], False)):
+        report = judge(tmp_path, "app.eap", data)
+        assert report is not None
+        assert (Kind.malformed not in {one.kind for one in report.errors}) is is_right

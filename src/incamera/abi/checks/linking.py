@@ -101,9 +101,14 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
 
     A warning, where it is not known whether the camera's defines them.
     """
+    loaded: set[str | None] = set()
     for item in load.objects:
         for library, versions in item.facts.needs.items():
             found = load.found.get((item, library))
+            if found is None and item.ours and library not in item.facts.needed:
+                loaded = loaded or _names_of(load, process)
+                if library not in loaded:
+                    yield _unneeded_finding(item, library)
             if found is None or found.damage:
                 continue
             if not found.facts.defines:
@@ -124,6 +129,23 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
                 provides="a loader that requires the version GLIBC_ABI_DT_RELR in such a file",
                 remedy="link it with -Wl,-z,nopack-relative-relocs, or with a linker that adds GLIBC_ABI_DT_RELR",
             )
+
+
+def _names_of(load: Load, process: Process) -> set[str | None]:
+    """Return the names of all libraries that are loaded with *load* or before it."""
+    objects = [*(process.started.objects if process.started is not None else []), *load.objects]
+    return {name for item in objects for name in (item.name, item.facts.soname)}
+
+
+def _unneeded_finding(item: Object, library: str) -> Finding:
+    return Finding(
+        kind=Kind.symbol_version,
+        severity=Severity.error,
+        file=item.path,
+        needs=f"versions of {library}, which it does not ask the loader for (DT_NEEDED)",
+        provides="a loader that ends the process when nothing else has loaded that library",
+        remedy=f"link it with {library}, or build it again",
+    )
 
 
 def _unversioned_finding(item: Object, library: str, versions: Sequence[str], subject: Subject) -> Finding:
