@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
@@ -226,7 +226,9 @@ class Console:
         if not (self.interactive and sys.stdin.isatty()):
             return False
         self._messages.write(escape_controls(question), " [y/N] ")
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        with suppress(UnicodeDecodeError):
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return False
 
     # Data
 

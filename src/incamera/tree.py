@@ -30,6 +30,11 @@ class Entry:
     executable: bool = False
     link: str = ""
 
+    @property
+    def raw_path(self) -> bytes:
+        """The bytes of the path, by which entries are sorted: a name need not be UTF-8."""
+        return self.path.encode("utf-8", "surrogateescape")
+
 
 def list_tree(root: Path, known: Mapping[str, Entry] | None = None) -> list[Entry]:
     """Return all files and symbolic links below *root*, sorted by the bytes of their paths. Raises OSError.
@@ -45,7 +50,7 @@ def list_tree(root: Path, known: Mapping[str, Entry] | None = None) -> list[Entr
         for name in files + links:
             path = prefix + name
             entries.append(known[path] if path in known else read_entry(root, path))
-    return sorted(entries, key=lambda entry: entry.path.encode())
+    return sorted(entries, key=lambda entry: entry.raw_path)
 
 
 def read_entry(root: Path, path: str) -> Entry:
@@ -62,9 +67,9 @@ def read_entry(root: Path, path: str) -> Entry:
 def tree_digest(entries: Iterable[Entry]) -> Sha256:
     """Return the sha256 of a tree with these *entries*, in whatever order they come."""
     digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.path.encode()):
+    for entry in sorted(entries, key=lambda entry: entry.raw_path):
         kind = f"l {entry.link}" if entry.link else f"{'x' if entry.executable else 'f'} {entry.sha256}"
-        digest.update(f"{entry.path}\0{kind}\n".encode())
+        digest.update(entry.raw_path + f"\0{kind}\n".encode("utf-8", "surrogateescape"))
     return Sha256(digest.hexdigest())
 
 

@@ -1,5 +1,6 @@
 """Listing, hashing and comparing the contents of folders."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,13 @@ def test_parse_entries_returns_what_was_dumped(entries: list[Entry]) -> None:
 def test_text_that_is_no_list_of_entries_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_entries(text)
+
+
+def test_names_that_are_not_utf_8_are_listed_hashed_and_dumped(tmp_path: Path) -> None:
+    names = [b"caf\xe9.py", b"\xff", b"esc\x1b[2J", "ü".encode()]
+    for name in names:
+        Path(os.fsdecode(tmp_path / os.fsdecode(name))).write_bytes(name)
+    entries = list_tree(tmp_path)
+    assert [entry.raw_path for entry in entries] == sorted(names)
+    assert parse_entries(dump_entries(entries)) == entries
+    assert tree_digest(entries) != tree_digest(entries[1:])

@@ -72,7 +72,9 @@ class BuiltApp:
         self._sources = self._snapshots.take()
         self._installed = _read_tree(app)
         self._folder = folder
-        self._name = hashlib.sha256(f"{_FORMAT} {project.folder} {target}".encode()).hexdigest()[:16]
+        self._name = hashlib.sha256(
+            f"{_FORMAT} {project.folder} {target}".encode("utf-8", "surrogateescape")
+        ).hexdigest()[:16]
         self._kept = context.store.root / "caches" / "edited" / self._name / "scratch"
 
     def read(self) -> dict[str, AppFile]:

@@ -72,7 +72,7 @@ def plan_shipment(
     extra_files = extra_files or {}
     made = [Entry(path, Sha256.of(data), len(data)) for path, data in extra_files.items()]
     made += [Entry(path, link=target) for path, target in (extra_links or {}).items()]
-    ordered = sorted([*entries, *made], key=lambda entry: entry.path.encode())
+    ordered = sorted([*entries, *made], key=lambda entry: entry.raw_path)
     return Shipment(app=app, root=root, entries=tuple(ordered), extra=extra_files, image=image)
 
 

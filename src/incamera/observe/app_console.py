@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from incamera.device.streams import write_all
-from incamera.errors import AgentError
+from incamera.errors import AgentError, UsageError
 from incamera.units import escape_controls
 from incamera_agent.wire.protocol import ErrorKind
 
@@ -106,7 +106,10 @@ def _try(attached: Attached, action: Callable[[], bool | None], show: Callable[[
 
 def read_piped(more: bool) -> str | None:
     """Return the next line of standard input, None at its end."""
-    line = sys.stdin.readline()
+    try:
+        line = sys.stdin.readline()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"what is piped to the console is not text: {error.reason}") from None
     return line.rstrip("\n") if line else None
 
 

@@ -50,5 +50,5 @@ def files_digest(folder: Path, paths: Iterable[str]) -> str:
                 f"cannot read {folder / path}, which belongs to the app: {error.strerror}",
                 hint=UNREADABLE_HINT,
             ) from error
-        digest.update(f"{path}\0{bool(executable)}\0{content}\n".encode())
+        digest.update(f"{path}\0{bool(executable)}\0{content}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

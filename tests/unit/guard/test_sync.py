@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def test_a_file_that_shrank_is_no_whole_bundle(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("two")
     with pytest.raises(BuildError, match="shorter"):
         list(pack(shipment, [0]))
+
+
+def test_names_that_are_not_utf_8_are_sent_as_they_are(tmp_path: Path) -> None:
+    name = b"caf\xe9.py"
+    (tmp_path / os.fsdecode(name)).write_text("x = 1\n")
+    shipment = plan_shipment("app", tmp_path, list_tree(tmp_path))
+    assert name in dump_listing(shipment.entries)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pack(shipment, [0])))) as archive:
+        assert archive.getnames() == [os.fsdecode(name)]
+    assert len(shipment.name) == 16

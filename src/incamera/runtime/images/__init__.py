@@ -73,7 +73,7 @@ def image_text(
     for path, data in (files or {}).items():
         lines += [f"write {path} {line}" for line in data.decode().splitlines()]
     lines += [f"link {path} {target}" for path, target in (links or {}).items()]
-    return "".join(f"{line}\n" for line in lines).encode() + (b"\0" + app if app else b"")
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape") + (b"\0" + app if app else b"")
 
 
 def small_app(root: Path, entries: Iterable[Entry]) -> bytes:
@@ -82,7 +82,7 @@ def small_app(root: Path, entries: Iterable[Entry]) -> bytes:
     if len(own) > _SMALL_APP_FILES or sum(entry.size for entry in own) > _SMALL_APP_BYTES:
         return b""
     packed = bytearray()
-    for entry in sorted(own, key=lambda entry: entry.path.encode()):
+    for entry in sorted(own, key=lambda entry: entry.raw_path):
         info = tarfile.TarInfo(entry.path)
         info.mode = 0o555 if entry.executable else 0o444
         info.size = entry.size

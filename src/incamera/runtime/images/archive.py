@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], out: Path) -> None:
     """Pack *entries* of the tree *source* into *out*, those in *order* first. Equal entries give equal bytes."""
     ranks = {path: rank for rank, path in enumerate(order)}
-    ordered = sorted(entries, key=lambda entry: (ranks.get(entry.path, len(ranks)), entry.path.encode()))
+    ordered = sorted(entries, key=lambda entry: (ranks.get(entry.path, len(ranks)), entry.raw_path))
     packer = zlib.compressobj(_LEVEL, wbits=31)
     with out.open("wb") as stream:
 

@@ -86,7 +86,9 @@ def make_squashfs(
     sort = out.with_suffix(".order")
     highest, lowest = _PRIORITIES
     sort.write_text(
-        "".join(f"{_escape(file)} {max(highest - rank, lowest)}\n" for rank, file in enumerate(order)), "utf-8"
+        "".join(f"{_escape(file)} {max(highest - rank, lowest)}\n" for rank, file in enumerate(order)),
+        "utf-8",
+        "surrogateescape",
     )
     options = [*_OPTIONS, "-b", str(BLOCK), *COMPRESSIONS[compression]]
     command: list[proc.Argument] = [*mksquashfs, source, out, *options, "-sort", sort]
