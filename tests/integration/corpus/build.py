@@ -156,7 +156,7 @@ class _Builder:
             output.write_bytes(self._copied(piece.copy))
             output.chmod(0o755)
             return
-        is_extension = case.how in (How.extension, How.wheel) and piece is case.files[-1]
+        is_extension = case.how in (How.extension, How.wheel) and (piece is case.files[-1] or "-DMODULE=" in piece.cc)
         usual = _EXTENSION if is_extension else _MAIN if piece.program else _PROBE
         code = (piece.code if piece.code is not None else usual) + piece.more
         self._compile(piece, output, folder, code)

@@ -14,7 +14,16 @@ from incamera.targets.architecture import Architecture
 
 FOLDER = Path(__file__).parent
 # What decides over the bytes that are built; their digest names them in the store.
-SOURCES = ("cases.toml", "stubs.toml", "bundle.toml", "camera.toml", "build.py", "damage.py", "cases.py")
+SOURCES = (
+    "cases.toml",
+    "reported.toml",
+    "stubs.toml",
+    "bundle.toml",
+    "camera.toml",
+    "build.py",
+    "damage.py",
+    "cases.py",
+)
 
 GENERATIONS = ("axis-os-10", "axis-os-11")
 
@@ -113,7 +122,7 @@ class StandIn:
 def load_cases(architecture: Architecture | None = None) -> dict[str, Case]:
     """Return the cases, those for *architecture* alone if it is given, with its names filled in."""
     cases = {}
-    for name, table in _load("cases.toml").items():
+    for name, table in (*_load("cases.toml").items(), *_load("reported.toml").items()):
         words = _substitutions(architecture) if architecture is not None else {}
         files = tuple(Piece(**_tuples(_fill(piece, words))) for piece in table.pop("files"))
         case = Case(name=name, files=files, **_tuples(_fill(table, words)))
