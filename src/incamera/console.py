@@ -287,7 +287,7 @@ class Console:
         if not self._output.isatty() or not self.interactive:
 
             def append(line: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-                for text in (line, *_align(columns, rows)):
+                for text in (escape_controls(line), *_align(columns, rows)):
                     self.print(text)
 
             yield append
