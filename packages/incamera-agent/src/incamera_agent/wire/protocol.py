@@ -156,7 +156,11 @@ def describe_agent() -> Message:
 
 def refuse_protocol(hello: Message) -> Message:
     """Return the answer to a `hello` of another protocol."""
-    theirs, tool = hello.get("protocol"), hello.get("tool")
+    # Whatever it sends in their place, the answer is short.
+    theirs, tool = (
+        str(value)[:40] if isinstance(value, (str, int)) else "?"
+        for value in (hello.get("protocol"), hello.get("tool"))
+    )
     text = f"incamera {tool} speaks protocol {theirs}, the agent {__version__} in the camera protocol {PROTOCOL}"
     return {
         "type": Answer.ERROR,
