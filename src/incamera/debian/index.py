@@ -19,7 +19,7 @@ from incamera.archives import BadArchive, unpack_bytes
 from incamera.debian.relation import Relation, parse_relations
 from incamera.debian.release import IndexFile, Release, fetch_release
 from incamera.debian.rollback import refuse_older
-from incamera.debian.stanza import parse_stanza
+from incamera.debian.stanza import parse_size, parse_stanza
 from incamera.debian.version import version_key
 from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
@@ -119,7 +119,7 @@ class PackageIndex:
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of all packages that begin with *prefix*."""
-        return [key.decode() for key in self._places if key.startswith(prefix.encode())]
+        return [key.decode("utf-8", "replace") for key in self._places if key.startswith(prefix.encode())]
 
     def closest(self, name: str) -> list[str]:
         """Return up to 3 names that are most similar to *name*, the best first."""
@@ -137,7 +137,7 @@ class PackageIndex:
                 architecture=fields["Architecture"],
                 filename=fields["Filename"],
                 archive=archive,
-                size=int(fields["Size"]),
+                size=parse_size(fields["Size"]),
                 sha256=Sha256(fields["SHA256"].lower()),
                 depends=fields.get("Depends", ""),
                 pre_depends=fields.get("Pre-Depends", ""),

@@ -12,7 +12,7 @@ from importlib import resources
 
 import pysequoia
 
-from incamera.debian.stanza import parse_stanza
+from incamera.debian.stanza import parse_size, parse_stanza
 from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http, NotFound
@@ -97,7 +97,7 @@ def parse_release(text: str, *, name: str) -> Release:
         for line in fields["SHA256"].split("\n"):
             if line.strip():
                 sha256, size, path = line.split()
-                files[path] = IndexFile(Sha256(sha256.lower()), int(size))
+                files[path] = IndexFile(Sha256(sha256.lower()), parse_size(size))
         return Release(
             codename=fields["Codename"],
             date=_parse_date(fields["Date"]),

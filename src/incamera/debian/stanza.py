@@ -22,3 +22,11 @@ def parse_stanza(text: str) -> dict[str, str]:
                 raise ValueError(f'"{line[:40]}" is not a field')
             fields[name] = value.strip()
     return fields
+
+
+def parse_size(text: str) -> int:
+    """Return the size of a file in bytes. Raises ValueError for anything but a number that is not negative."""
+    size = int(text)
+    if size < 0:
+        raise ValueError(f"{text} is not a size")
+    return size

@@ -263,6 +263,7 @@ def test_an_architecture_that_the_suite_lacks_is_an_error_that_names_the_others(
     [
         ("Version: 1", "Verzion: 1"),
         ("Size: ", "Size: many "),
+        ("Size: ", "Size: -"),
         ("SHA256: ", "SHA256: ../"),
         ("SHA256: ", "SHA256: z"),
         ("Filename: pool/", "Filename: ../../"),

@@ -154,6 +154,7 @@ def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: W
         ("a" * 64, "../" * 21 + "a"),
         ("a" * 64, "z" * 64),
         (" 12 ", " twelve "),
+        (" 12 ", " -12 "),
         (" main/x", ""),
     ],
 )
