@@ -122,3 +122,14 @@ def disk_usage(path: Path) -> int:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_size
     return total
+
+
+def process_exists(pid: int) -> bool:
+    """Whether there is a process with the id *pid*."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

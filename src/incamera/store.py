@@ -25,22 +25,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 from incamera.digest import Sha256
-from incamera.disk import disk_usage, fix_umask, remove_tree
+from incamera.disk import disk_usage, fix_umask, process_exists, remove_tree
 from incamera.errors import BuildError, IntegrityError, StoreError
 from incamera.store_access import PATH_ONLY, open_folders
-from incamera.store_cleaning import (
-    clean,
-    hold_folder,
-    keep_newest,
-    locked,
-    process_exists,
-    remove_kept,
-    remove_left_over,
-    tidy,
-)
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 
 __all__ = ["BlobWriter", "Fault", "Store", "damaged", "explain_error", "find_store_path", "process_exists"]
@@ -109,8 +100,8 @@ class Store:
             ) from error
         # A folder has two links, and one more for each folder in it: so nothing is listed when there is none. Some file
         # systems do not count.
-        if found["tmp"].st_nlink != 2 and remove_left_over(root):
-            tidy(root)
+        if found["tmp"].st_nlink != 2 and _cleaning().remove_left_over(root):
+            _cleaning().tidy(root)
         self._tidied = found["tidied"].st_mtime if "tidied" in found else 0.0
 
     # Blobs
@@ -239,7 +230,7 @@ class Store:
                 listing.write_text(dump_entries(entries), "utf-8")
                 listing.replace(self._entries(kind, key))
         if most is not None:
-            keep_newest(self.root, kind, most, unused_for_seconds=_SPARED_SECONDS)
+            _cleaning().keep_newest(self.root, kind, most, unused_for_seconds=_SPARED_SECONDS)
         return path, False
 
     def _tree(self, kind: str, key: str) -> Path:
@@ -257,7 +248,7 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock called *name* while the block runs, after waiting for other processes that hold it."""
-        with self.reporting_disk_errors(), locked(self.root, name):
+        with self.reporting_disk_errors(), _cleaning().locked(self.root, name):
             yield
 
     @contextmanager
@@ -269,7 +260,7 @@ class Store:
             import tempfile  # lazy: an idle build writes nothing
 
             folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
-        held = hold_folder(folder)
+        held = _cleaning().hold_folder(folder)
         try:
             yield folder
         finally:
@@ -283,7 +274,7 @@ class Store:
             return
         self._tidied = time.time()
         (self.root / "tidied").touch()
-        tidy(self.root)
+        _cleaning().tidy(self.root)
 
     @contextmanager
     def reporting_disk_errors(self) -> Iterator[None]:
@@ -325,7 +316,7 @@ class Store:
         Returns how many bytes that has freed.
         """
         before = disk_usage(self.root)
-        clean(self.root, time.time() - unused_for_seconds)
+        _cleaning().clean(self.root, time.time() - unused_for_seconds)
         return max(0, before - disk_usage(self.root))
 
     def discard_damaged(self, kind: str, key: str, find_damaged: Callable[[Path], str | None]) -> str | None:
@@ -343,7 +334,13 @@ class Store:
 
     def remove(self, kind: str, key: str) -> None:
         """Remove the tree *key*, if the store has it."""
-        remove_kept(self.root, kind, key)
+        _cleaning().remove_kept(self.root, kind, key)
+
+
+def _cleaning() -> ModuleType:
+    from incamera import store_cleaning  # lazy: an idle build takes no lock and removes nothing
+
+    return store_cleaning
 
 
 def damaged(what: str) -> StoreError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
@@ -70,6 +69,8 @@ def _require_own(statuses: Mapping[str, os.stat_result], folder: Path, root: Pat
                 "share one",
             )
         if status.st_mode & _OTHERS_WRITE & ~allowed:
+            import shlex  # lazy: only for a message
+
             raise StoreError(
                 f"the store {root} is not safe: other users can write to {folder / name}, and could have replaced "
                 "programs in it",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from incamera.disk import remove_tree, unfinished_by
+from incamera.disk import process_exists, remove_tree, unfinished_by
 
 # A temporary folder is left over when the process that made it has ended. One this old is left over even if a process
 # has that id: the system reuses ids.
@@ -169,14 +169,3 @@ def _last_use(listing: Path) -> float:
         return listing.stat().st_mtime
     except FileNotFoundError:
         return 0
-
-
-def process_exists(pid: int) -> bool:
-    """Whether there is a process with the id *pid*."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

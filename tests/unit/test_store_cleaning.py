@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera import store as store_module
+from incamera import store_cleaning
 from incamera.disk import write_atomic
 from incamera.store import Store
 
@@ -137,8 +137,8 @@ def test_incomplete_trees_are_removed_once_a_day(store: Store) -> None:
 
 
 def test_a_start_with_nothing_to_remove_lists_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "remove_left_over", lambda root: pytest.fail("listed"))
-    monkeypatch.setattr(store_module, "tidy", lambda root: pytest.fail("tidied"))
+    monkeypatch.setattr(store_cleaning, "remove_left_over", lambda root: pytest.fail("listed"))
+    monkeypatch.setattr(store_cleaning, "tidy", lambda root: pytest.fail("tidied"))
     if (store.root / "tmp").stat().st_nlink == 2:
         Store(store.root)
 
