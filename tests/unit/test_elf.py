@@ -24,6 +24,7 @@ from incamera.elf import (
     read_needed,
     read_symbols,
 )
+from incamera.elf.tables import Tables
 
 DATA = Path(__file__).parents[1] / "data" / "elf"
 FILES = {path.name: path.read_bytes() for path in DATA.iterdir() if path.name != "make.sh"}
@@ -227,3 +228,19 @@ def test_clear_executable_stack_changes_only_that_flag(tmp_path: Path, name: str
     assert clear_executable_stack(path)
     assert path.read_bytes() == FILES[name]
     assert not clear_executable_stack(path)
+
+
+@pytest.mark.parametrize("architecture", IDENTITIES)
+@pytest.mark.parametrize("has_sections", [True, False])
+def test_imports_of_a_program_that_exports_nothing_are_read(architecture: str, has_sections: bool) -> None:
+    """Some linkers write into its hash table that it begins at symbol 1, as if there were no others."""
+    data = bytearray(FILES[f"{architecture}-program"])
+    wanted = parse_symbols(bytes(data)).imports
+    assert wanted
+    tables = Tables(bytes(data))
+    table = tables.offset_of(tables.tags[0x6FFFFEF5])
+    data[table + 4 : table + 8] = (1).to_bytes(4, "little")
+    if not has_sections:
+        place = 40 if IDENTITIES[architecture][1] == 64 else 32
+        data[place : place + 4] = bytes(4)
+    assert parse_symbols(bytes(data)).imports == wanted
