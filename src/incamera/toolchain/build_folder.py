@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera import proc
+from incamera.archives import BadArchive, read_inside
 from incamera.toolchain.cmake import write_toolchain_file
 from incamera.toolchain.compiler import Gcc, Zig, write_commands
 from incamera.toolchain.host_programs import link_host_programs
@@ -69,8 +70,15 @@ class BuildFolder:
     @property
     def dropped(self) -> list[str]:
         """The options that the compiler driver left out because they name files of this computer, sorted."""
-        log = self.root / "dropped.log"
-        return sorted(set(log.read_text("utf-8").splitlines())) if log.exists() else []
+        try:
+            lines = read_inside(self.root, "dropped.log", limit=_MAX_DROPPED).decode("utf-8", "replace").splitlines()
+        except (OSError, BadArchive):  # there is none, or the build has put something else there
+            return []
+        return sorted(set(lines))
+
+
+# In bytes.
+_MAX_DROPPED = 1_000_000
 
 
 def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator: Emulator | None = None) -> BuildFolder:

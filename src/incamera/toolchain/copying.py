@@ -51,6 +51,7 @@ def update_copy(project: Path, copy: Path, *, record: Path) -> None:
             ignored = set(ignore(parent, [*folders, *files]))
             folders[:] = [name for name in folders if name not in ignored]
             relative = Path(parent).relative_to(project)
+            _remove_link(copy / relative)
             (copy / relative).mkdir(parents=True, exist_ok=True)
             for name in set(files) - ignored:
                 source, path = Path(parent, name), (relative / name).as_posix()
@@ -58,15 +59,23 @@ def update_copy(project: Path, copy: Path, *, record: Path) -> None:
                     status = source.stat()
                     now[path] = [status.st_size, status.st_mtime_ns, status.st_mode]
                     if before.get(path) != now[path]:
+                        _remove_link(copy / path)
                         shutil.copyfile(source, copy / path)
                         (copy / path).chmod(status.st_mode & 0o777 | 0o600)
                 except FileNotFoundError:  # a dangling link, or a file removed in the meantime
                     now.pop(path, None)
         for path in before.keys() - now.keys():
-            (copy / path).unlink(missing_ok=True)
+            if (copy / path).parent.resolve() == (copy.resolve() / path).parent:
+                (copy / path).unlink(missing_ok=True)
     except OSError as error:
         raise BuildError(f"cannot copy {project}: {error}") from error
     record.write_text(json.dumps(now), "utf-8")
+
+
+def _remove_link(path: Path) -> None:
+    """Remove *path* if it is a link: a build may have made it, and what is written would get out of the copy."""
+    if path.is_symlink():
+        path.unlink()
 
 
 def _ignored_names(project: Path) -> Callable[[str, list[str]], list[str]]:

@@ -15,8 +15,9 @@ from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
 from incamera.toolchain.explain import explain_output, find_hint
-from incamera.toolchain.hooks import call_hook
+from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.interpreter import write_script
+from incamera.toolchain.isolation import make_private_folders
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
@@ -48,10 +49,10 @@ def build_wheel_emulated(build: WheelBuild, root: EmulatedRoot, destination: Pat
     """
     with _building(build, root) as builder:
         builder.install()
-        if build.requirements.ask_back_end and (more := builder.call("get_requires_for_build_wheel")):
+        if build.requirements.ask_back_end and (more := builder.ask_requirements()):
             builder.install(more)
         name = builder.call("build_wheel", f"{_BUILD}/wheels")
-        wheel = require_wheel(builder.folder / "wheels", name, builder.system.backend)
+        wheel = require_wheel(builder.folder / "wheels", name, builder.system.backend, builder.scratch / "wheel")
         check_wheel(wheel, root.target)
         return deliver_wheel(wheel, destination)
 
@@ -60,7 +61,7 @@ def find_requirements_emulated(build: WheelBuild, root: EmulatedRoot) -> tuple[s
     """Return what the build requires: what the project says, and what its back end adds."""
     with _building(build, root) as builder:
         builder.install()
-        return (*builder.named, *builder.call("get_requires_for_build_wheel"))
+        return (*builder.named, *builder.ask_requirements())
 
 
 @contextmanager
@@ -92,10 +93,10 @@ class _Builder:
         self._requirements = Path()
         self._logs: list[Path] = []
         self.folder = scratch / "build"
-        self._private = {"/tmp": scratch / "tmp", "/dev/shm": scratch / "shm"}
-        for path in self._private.values():
-            path.mkdir()
-        for name in ("tmp", "wheels", "logs"):
+        # Beside the folder that the build can write to.
+        self.scratch = scratch
+        self._venv = scratch / "venv"
+        for name in ("tmp", "wheels", "venv"):
             (self.folder / name).mkdir(parents=True)
         self._root_folder.mkdir()
         root.make(self._root_folder)
@@ -111,7 +112,7 @@ class _Builder:
         for script in sorted((requirements / "bin").glob("*")):
             with script.open("rb") as stream:
                 is_python = stream.read(2) == b"#!" and b"python" in stream.readline()
-            path = self.folder / "venv/bin" / script.name
+            path = self._venv / "bin" / script.name
             inside = f"{_REQUIREMENTS}/bin/{script.name}"
             if not path.exists() and not path.is_symlink():
                 if is_python:
@@ -121,7 +122,7 @@ class _Builder:
 
     def _write_environment(self) -> None:
         """Write a virtual environment. (`venv` would have to run under emulation.)"""
-        python, venv = self._root.target.python, self.folder / "venv"
+        python, venv = self._root.target.python, self._venv
         packages = venv / f"lib/python{python}/site-packages"
         packages.mkdir(parents=True)
         (venv / "bin").mkdir()
@@ -150,6 +151,11 @@ class _Builder:
             **{key: _expand(value) for key, value in self._options.environment.items()},
         }
 
+    def ask_requirements(self) -> tuple[str, ...]:
+        """Return what the back end requires besides what the project says."""
+        hook = "get_requires_for_build_wheel"
+        return require_strings(self.call(hook), hook)
+
     def call(self, hook: str, *arguments: str) -> Any:
         """Return what the back end's *hook* returns. Raises ToolFailed, with the compiler's errors first."""
         try:
@@ -172,7 +178,7 @@ class _Builder:
         }
 
     def _run(self, hook: str, command: Sequence[str], more: Mapping[str, str]) -> None:
-        log = self.folder / f"logs/{len(self._logs)}"
+        log = self.scratch / f"log-{len(self._logs)}"
         self._logs.append(log)
         _, script, _, folder = command  # python, the hooks' script, the hook, a folder for arguments and result
         with refusing_downloads(self._socket_folder) as refusals:
@@ -182,8 +188,12 @@ class _Builder:
             entry = self._root.entry(
                 self._root_folder,
                 [_PYTHON, f"{_HOOKS}/{Path(script).name}", hook, _CALL],
-                read_only={_REQUIREMENTS: self._requirements, _HOOKS: Path(script).parent},
-                writable={_BUILD: self.folder, _CALL: Path(folder), **self._private},
+                read_only={
+                    _REQUIREMENTS: self._requirements,
+                    _HOOKS: Path(script).parent,
+                    f"{_BUILD}/venv": self._venv,
+                },
+                writable={_BUILD: self.folder, _CALL: Path(folder), **make_private_folders(self.scratch)},
                 environment=environment,
                 refusals=refusals.socket,
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyproject_hooks
 
+from incamera.archives import BadArchive, read_inside
 from incamera.errors import BuildError, ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +17,30 @@ if TYPE_CHECKING:
 
 Runner = Callable[[Sequence[str], str | None, Mapping[str, str] | None], None]
 """Runs a command, in a folder, with additional environment variables."""
+
+
+# In bytes. Nobody has so many requirements.
+_MAX_ANSWER = 1_000_000
+
+
+def _check_answer(folder: Path, backend: str) -> None:
+    """Raise BuildError when the answer in *folder*, to which the build could write, is no file, or is too long.
+
+    (pyproject_hooks would follow a link, or wait for a pipe.)
+    """
+    try:
+        read_inside(folder, "output.json", limit=_MAX_ANSWER)
+    except FileNotFoundError:
+        pass  # pyproject_hooks says what that means
+    except (OSError, BadArchive) as error:
+        raise BuildError(f"the answer of the build back end {backend} cannot be read: {error}") from error
+
+
+def require_strings(answer: Any, hook: str) -> tuple[str, ...]:
+    """Return *answer*, that of *hook*, which must be a list of strings. Raises BuildError."""
+    if not isinstance(answer, list) or not all(isinstance(item, str) for item in answer):
+        raise BuildError(f"the build back end returned no list of requirements from {hook}")
+    return tuple(answer)
 
 
 def call_hook(
@@ -36,6 +61,7 @@ def call_hook(
 
     def runner(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         run(cmd, cwd, extra_environ)
+        _check_answer(Path(cmd[-1]), system.backend)
 
     try:
         caller = pyproject_hooks.BuildBackendHookCaller(

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from incamera import proc
+from incamera.disk import remove_tree
 from incamera.errors import ToolFailed
 
 _ENTER = Path(__file__).with_name("data") / "enter.py"
@@ -71,6 +72,16 @@ def make_root(root: Path) -> None:
     (root / "etc/passwd").write_text(f"builder:x:{os.getuid()}:{os.getgid()}::/tmp:/bin/sh\n", "utf-8")
     (root / "etc/group").write_text(f"builder:x:{os.getgid()}:\n", "utf-8")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n", "utf-8")
+
+
+def make_private_folders(scratch: Path) -> dict[str, Path]:
+    """Return the folders for /tmp and /dev/shm, made anew in *scratch*: an earlier command could have left links."""
+    folders = {"/tmp": scratch / "tmp", "/dev/shm": scratch / "shm"}
+    for path in folders.values():
+        if path.exists():
+            remove_tree(path)
+        path.mkdir()
+    return folders
 
 
 def system_folders(root: Path) -> dict[str, Path]:

@@ -15,8 +15,8 @@ from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
 from incamera.toolchain.explain import explain_output, find_hint
-from incamera.toolchain.hooks import call_hook
-from incamera.toolchain.isolation import Entry, make_root, system_folders
+from incamera.toolchain.hooks import call_hook, require_strings
+from incamera.toolchain.isolation import Entry, make_private_folders, make_root, system_folders
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import Setting, with_build_folder
@@ -51,14 +51,14 @@ def build_wheel(
     """
     with _building(build, toolchain, keep) as builder:
         folder = builder.prepare()
-        if build.requirements.ask_back_end and (more := builder.call("get_requires_for_build_wheel", folder)):
+        if build.requirements.ask_back_end and (more := builder.ask_requirements(folder)):
             folder = builder.prepare(more)
         name = builder.call("build_wheel", folder, str(builder.wheels))
         for dropped in folder.dropped:
             build.warn(f"left out {dropped}: a folder or an option of this computer")
         for wanted in builder.refusals.wanted:
             build.warn(f"the build tried to download {wanted}, which is refused, and continued without it")
-        wheel = require_wheel(builder.wheels, name, builder.system.backend)
+        wheel = require_wheel(builder.wheels, name, builder.system.backend, builder.scratch / "wheel")
         check_wheel(wheel, toolchain.target)
         remove_build_path(wheel, folder.root)
         if libraries is not None:
@@ -70,7 +70,7 @@ def find_requirements(build: WheelBuild, toolchain: Toolchain) -> tuple[str, ...
     """Return what the build requires: what the project says, and what its back end adds. Raises as `build_wheel`."""
     with _building(build, toolchain, None) as builder:
         folder = builder.prepare()
-        return (*builder.named, *builder.call("get_requires_for_build_wheel", folder))
+        return (*builder.named, *builder.ask_requirements(folder))
 
 
 @contextmanager
@@ -118,7 +118,7 @@ class _Builder:
         self._build = build
         self.system = system
         self._toolchain = toolchain
-        self._scratch = scratch
+        self.scratch = scratch
         self.refusals = refusals
         self.wheels = scratch / "wheels"
         self.wheels.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ class _Builder:
         names = requirement_names(requirements)
         refuse_rust(requirements, package=build.project.name, hint=build.hint)
         tree = build.requirements.install(requirements, self._toolchain.interpreter)
-        folder = self._scratch / "build"
+        folder = self.scratch / "build"
         for made in folder.iterdir():  # by an earlier call, with fewer requirements
             if made.name not in ("project", "objects"):
                 made.unlink() if made.is_symlink() or made.is_file() else shutil.rmtree(made)
@@ -154,18 +154,23 @@ class _Builder:
         }
         return prepared
 
+    def ask_requirements(self, folder: BuildFolder) -> tuple[str, ...]:
+        """Return what the back end requires besides what the project says."""
+        hook = "get_requires_for_build_wheel"
+        return require_strings(self.call(hook, folder), hook)
+
     def call(self, hook: str, folder: BuildFolder, *arguments: str) -> Any:
         """Return what the back end's *hook* returns. Raises ToolFailed, with the compiler's errors first."""
         own = {key: folder.expand(value) for key, value in self._build.options.environment.items()}
 
         def run(command: Sequence[str], cwd: str | None, more: Mapping[str, str] | None) -> None:
-            log = self._scratch / f"log-{len(self._logs)}"
+            log = self.scratch / f"log-{len(self._logs)}"
             self._logs.append(log)
             where = folder.project if cwd is None else Path(cwd)
             environment = {**folder.environment, **self.refusals.environment, **self._build.environment}
             environment |= {**own, **(more or {})}
             if self._build.isolated:
-                command, where, environment = self._isolate(command, where, environment, folder), self._scratch, {}
+                command, where, environment = self._isolate(command, where, environment, folder), self.scratch, {}
             proc.run(
                 command,
                 purpose=f"build {self._toolchain.target} wheel ({hook})",
@@ -196,17 +201,15 @@ class _Builder:
         All folders have the same path in there, since scripts and compilers have been told these.
         """
         python, script, hook, call = command  # the last: a folder for arguments and result
-        copied = Path(shutil.copy(script, folder.root))  # the original may be in the user's home
-        root = self._scratch / "root"
+        copied = Path(shutil.copy(script, self.scratch / "hooks.py"))  # the original may be in the user's home
+        root = self.scratch / "root"
         make_root(root)
-        private = {"/tmp": self._scratch / "tmp", "/dev/shm": self._scratch / "shm"}
-        for path in private.values():
-            path.mkdir(exist_ok=True)
+        private = make_private_folders(self.scratch)
         entry = Entry(
             root=root,
             cwd=str(cwd),
             environment=environment,
-            read_only={**system_folders(root), **{str(path): path for path in folder.reads}},
+            read_only={**system_folders(root), **{str(path): path for path in (*folder.reads, copied)}},
             writable={**private, **{str(path): path for path in (folder.root, self.wheels, Path(call))}},
             refusals=self.refusals.socket,
         )

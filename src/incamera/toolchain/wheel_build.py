@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from incamera.archives import BadArchive, open_inside
 from incamera.errors import BuildError
 from incamera.toolchain.isolation import find_isolation_fault
 from incamera.toolchain.options import BuildOptions
@@ -54,12 +55,22 @@ class WheelBuild:
     warn: Callable[[str], None] = lambda _: None
 
 
-def require_wheel(wheels: Path, name: object, backend: str) -> Path:
-    """Return the wheel in the folder *wheels* whose *name* the *backend* returned. Raises BuildError."""
-    wheel = wheels / Path(str(name)).name
-    if not wheel.is_file():
-        raise BuildError(f"the build back end {backend} returned the wheel {name}, but did not write that file")
-    return wheel
+def require_wheel(wheels: Path, name: object, backend: str, destination: Path) -> Path:
+    """Return a copy, in the new folder *destination*, of the wheel in *wheels* whose *name* the *backend* returned.
+
+    Raises BuildError when there is none. The build could write to *wheels*, so a link in there is not followed.
+    """
+    filename = Path(str(name)).name
+    shutil.rmtree(destination, ignore_errors=True)
+    destination.mkdir()
+    try:
+        with open_inside(wheels, filename) as source, (destination / filename).open("xb") as copy:
+            shutil.copyfileobj(source, copy)
+    except (OSError, BadArchive) as error:
+        raise BuildError(
+            f"the build back end {backend} returned the wheel {name}, but did not write that file"
+        ) from error
+    return destination / filename
 
 
 def deliver_wheel(wheel: Path, destination: Path) -> Path:
