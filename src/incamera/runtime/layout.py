@@ -77,6 +77,12 @@ def is_dropped_folder(folder: str) -> bool:
     return bool(_dropped()(f"{folder}/-"))
 
 
+def replaced_modules() -> list[str]:
+    """Return the dropped modules that are not put back, even if something imports them."""
+    replaced: list[str] = _trim()["replaced"]
+    return replaced
+
+
 def is_dropped_unless_imported(path: str) -> bool:
     """Return whether a pattern fits *path* that is a guess: nobody has looked whether its own package needs it."""
     return bool(_any_of(_trim()["drop_unless_imported"])(path))

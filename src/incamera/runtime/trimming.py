@@ -76,7 +76,7 @@ class Dropped:
                 continue
             unit = _find_unit(path, root)
             module = _module_of(unit.removeprefix(f"{root}/"))
-            if module is not None and unit not in found:
+            if module is not None and module not in layout.replaced_modules() and unit not in found:
                 found[unit] = Unit(
                     path=unit,
                     module=module,

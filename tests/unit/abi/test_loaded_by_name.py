@@ -56,6 +56,14 @@ def test_library_of_bundle_camera_or_another_system_is_no_finding(tmp_path: Path
     assert not audit(tmp_path, path, f"import ctypes.util\nctypes.util.find_library('{name}')\n").findings
 
 
+def test_library_that_the_package_has_itself_is_no_finding(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        "lib/python3/dist-packages/soundfile.py": "import ctypes.util\nctypes.util.find_library('sndfile')\n",
+        "lib/python3/dist-packages/_soundfile_data/libsndfile_armv7.so": make_elf(soname="libsndfile.so.1"),
+    }
+    assert not audit_path(bundle(tmp_path, files), load_policy("axis-os-10-armv7hf")).findings
+
+
 def test_computed_name_in_find_library_is_a_limit(tmp_path: Path) -> None:
     path = "lib/python3/dist-packages/x.py"
     report = audit(tmp_path, path, "import ctypes\ndef find_library(name):\n    ctypes.util.find_library(name)\n")

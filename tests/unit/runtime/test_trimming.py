@@ -118,6 +118,11 @@ def test_dropped_modules_of_the_standard_library_are_units() -> None:
     }
 
 
+def test_modules_that_the_runtime_replaces_are_not_put_back() -> None:
+    assert not dropped_units("usr/lib/python3.11/venv/__init__.py", "usr/lib/python3.11/ensurepip/__main__.py")
+    assert not dropped_units("usr/lib/python3.11/sitecustomize.py")
+
+
 def test_files_that_cannot_be_imported_are_no_units() -> None:
     assert not dropped_units(f"{SITE}/numpy/core/include/x.h", f"{SITE}/numpy/__init__.pyi", f"{SITE}/own/x.c")
 

@@ -70,10 +70,16 @@ def _check_find_library(subject: Subject, process: Process, where: str, name: st
             provides="neither: find_library returns None",
             remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
         )
-    elif not process.has_library(name) and not _OTHER_SYSTEMS.fullmatch(name):
+    elif not (process.has_library(name) or _OTHER_SYSTEMS.fullmatch(name) or _has_own_copy(subject, name)):
         yield _missing(
             subject, where, f"lib{name}.so", f'nothing of that name {process.name}: find_library("{name}") is None'
         )
+
+
+def _has_own_copy(subject: Subject, name: str) -> bool:
+    """Return whether a package has a library of that name itself, as soundfile. It opens that first."""
+    own = re.compile(rf"lib{re.escape(name)}(?![A-Za-z0-9])")
+    return any(own.match(item.name) for item in subject.objects.values())
 
 
 def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding:
