@@ -138,6 +138,21 @@ def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) 
     return asyncio.run(asyncio.wait_for(session(), _COMMAND_SECONDS))
 
 
+def add_account(camera: VirtualCamera, name: str, home: Path) -> dict[str, str]:
+    """Add the account *name*, which is not root, to *camera*, and write *home* so that the camera is called so too.
+
+    Returns the environment to use that home.
+    """
+    root_home = inside(camera, "echo ~").strip()
+    inside(
+        camera,
+        f"grep -q ^{name}: /etc/passwd || echo {name}:x:1000:1000:{name}:/run/{name}:/bin/sh >>/etc/passwd; "
+        "grep -q ^nobody: /etc/passwd || echo nobody:x:65534:65534:nobody:/:/bin/false >>/etc/passwd; "
+        f"mkdir -pm 700 /run/{name}; cp -r {root_home}/.ssh /run/{name}; chown -R 1000:1000 /run/{name}",
+    )
+    return write_ssh_home(home, name, camera, port=camera.ssh_port, user=name)
+
+
 def write_ssh_home(home: Path, alias: str, camera: VirtualCamera, *, port: int, user: str = "root") -> dict[str, str]:
     """Write a home in whose SSH configuration *camera* is called *alias*, and return the environment to use it."""
     (home / ".ssh").mkdir(parents=True, mode=0o700)

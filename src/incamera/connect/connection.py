@@ -73,8 +73,11 @@ class Connection:
 
     def guard(self, *, otherwise: str = "/tmp") -> Guard:
         """Return the guard for the device, in the first place that lets programs run, else in *otherwise*."""
-        home = next((place.path for place in self.facts.places if place.writable and place.executable), otherwise)
-        return Guard(require_launcher(self.require_architecture()), home, self.session.transport.guard_path)
+        binary, installed = require_launcher(self.require_architecture()), self.session.transport.guard_path
+        for place in self.facts.places:
+            if place.writable and place.executable and place.folder:
+                return Guard(binary, place.path, installed, place.folder)
+        return Guard(binary, otherwise, installed)
 
     def ensure_guard(self) -> str:
         """Upload the guard to the device unless it is there. Returns its path on the device."""

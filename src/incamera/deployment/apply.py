@@ -116,7 +116,13 @@ def apply_deploy(
         if done.error:
             raise DeviceError(f"cannot allow programs to run in {place} on {session.device}: {done.problem}")
         step.note(f"remounted {place} exec")
-    route = Route(place=place, owner=local_owner(), take_over=request.take_over, verify=request.verify)
+    route = Route(
+        place=place,
+        own_folder=plan.place.folder,
+        owner=local_owner(),
+        take_over=request.take_over,
+        verify=request.verify,
+    )
     waits = 0
 
     def on_wait(other: Waiting) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import UsageError
-from incamera.guard.program import FOLDER, Guard, bring_guard
+from incamera.guard.places import FOLDER
+from incamera.guard.program import Guard, bring_guard
 from incamera.guard.upload import OnWait, Progress, Route, Upload
 from incamera.guard.verbs import Adoption, adopt
 from incamera.targets.form import Form
@@ -43,9 +44,9 @@ class DeployResult:
     seconds: float
 
 
-def app_folder(place: str, app: str) -> str:
+def app_folder(place: str, app: str, *, own_folder: str = FOLDER) -> str:
     """Return the folder that holds the bundles of *app* in *place*, `/tmp` for example."""
-    return f"{place}/{FOLDER}/{app}"
+    return f"{place}/{own_folder}/{app}"
 
 
 def deploy(
@@ -64,7 +65,7 @@ def deploy(
     """
     if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
         raise UsageError(f'"{shipment.app}" cannot be the name of an app: it is the name of a folder in the camera')
-    route = route or Route(place=guard.place)
+    route = route or Route(place=guard.place, own_folder=guard.folder)
     started = time.monotonic()
     upload = Upload(route.through or session, guard, route, progress, on_wait)
     if route.through is None:
@@ -72,7 +73,7 @@ def deploy(
     else:
         upload.send(shipment, activate=False)
         root = session.call(_adopt(session.transport, shipment, guard, route, upload))
-    destination = f"{app_folder(route.place, shipment.app)}/{shipment.name}"
+    destination = f"{app_folder(route.place, shipment.app, own_folder=route.own_folder)}/{shipment.name}"
     return DeployResult(
         destination=destination,
         root=root or destination,
@@ -95,6 +96,7 @@ async def _adopt(transport: Transport, shipment: Shipment, guard: Guard, route: 
     """Have the device adopt a bundle that this computer wrote into the mounted folder. Returns where it runs from."""
     adoption = Adoption(
         place=route.place,
+        folder=route.own_folder,
         app=shipment.app,
         bundle=shipment.name,
         previous=upload.previous,

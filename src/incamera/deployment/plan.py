@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.facts import PLACES
 from incamera.errors import DeviceUnsuitable
+from incamera.guard.places import FOLDER
 from incamera.runtime.launcher.protocol import RAM_RESERVE, RAM_RESERVE_PART, SPACE_MARGIN
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
@@ -157,6 +158,8 @@ def _find_fault(place: Place) -> str | None:
         return "does not answer"
     if "ro" in place.flags:
         return "is mounted read-only"
+    if not place.folder:
+        return f"has folders with incamera's names that belong to {place.owner}, who can remove {place.path}/{FOLDER}"
     if not place.writable:
         if place.free is not None and place.free <= SPACE_MARGIN:
             return f"has {_megabytes(place.free)} free"

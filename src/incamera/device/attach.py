@@ -12,7 +12,7 @@ from incamera.device.agent import Agent
 from incamera.device.streams import write_all
 from incamera.errors import AgentError, DeviceError
 from incamera.guard.verbs import connect_socket, list_sockets
-from incamera_agent.wire.protocol import AGENTS_FOLDER, SOCKET, Answer, ErrorKind, Event, Request
+from incamera_agent.wire.protocol import SOCKET, Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import OutputFilter
@@ -40,6 +40,10 @@ class AttachSocket:
     app: str
     path: str
 
+    @property
+    def of_agent(self) -> bool:
+        return self.path.endswith(f"/{SOCKET}")
+
 
 def list_attach_sockets(session: Session, guard: str) -> list[AttachSocket]:
     """Return the attach sockets on the device, the newest first; *guard* is the guard's path there."""
@@ -49,11 +53,6 @@ def list_attach_sockets(session: Session, guard: str) -> list[AttachSocket]:
 def _find_app(path: str) -> str:
     folder, name = ["", *path.split("/")][-2:]
     return folder if name == SOCKET else name.removesuffix(".socket")
-
-
-def agent_socket(app: str) -> str:
-    """Return the path of the attach socket of an app's agent."""
-    return f"{AGENTS_FOLDER}/{app}/{SOCKET}"
 
 
 class Attached:

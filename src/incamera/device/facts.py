@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from incamera.guard.places import FOLDER
 from incamera.targets.form import Kind
 
 _RAM = frozenset({"tmpfs", "ramfs", "rootfs"})
@@ -37,6 +38,10 @@ class Place:
     """Those of the mount's options that forbid something, `ro` and `noexec`; `silent`: it did not answer at all."""
     apps: tuple[str, ...] = ()
     """The names of the apps that have a bundle there."""
+    folder: str = FOLDER
+    """The name of our folder there. Empty: other users have taken each name that it could have."""
+    owner: str = ""
+    """Who has taken them."""
 
     @property
     def ram(self) -> bool:

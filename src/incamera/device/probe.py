@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, parse_facts
 from incamera.disk import write_cache
 from incamera.errors import DeviceError
+from incamera.guard.places import CHOOSE_FOLDER, FOLDER, OWN_FUNCTIONS
+from incamera.runtime.launcher.protocol import OWN_SUFFIX
 from incamera.targets.form import Kind
 from incamera.transport.protocols import Script
 
@@ -30,10 +32,14 @@ _SHARE = next(path for path, kind in PLACES.items() if kind is Kind.share)
 # Free space is asked for each time. The rest cannot change before the next start, except for mounts: they are compared.
 _PROBE = Script(
     "probe",
-    r"""
+    OWN_FUNCTIONS
+    + CHOOSE_FOLDER
+    + r"""
 known=$1; silent=$2; shift 2
 boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
 echo "== boot"; echo "$boot"
+u=$(id -un 2>/dev/null) || u=$(id -u); uid=$(id -u)
+echo "== user"; echo "$u"
 echo "== memory"; grep -E '^(MemTotal|MemAvailable|MemFree):' /proc/meminfo
 mounts=$(cat /proc/mounts)
 echo "== mounts"; echo "$mounts"
@@ -71,19 +77,26 @@ places=; for p in "$@" "$HOME"; do
 done
 echo "== silent"; for p in $silent; do echo "$p"; done
 echo "== share"; s=SHARE/.incamera-share; case " $silent " in *" SHARE "*) ;; *) [ -f $s ] && cat $s ;; esac
-echo "== apps"; for p in $places; do for a in "$p"/incamera/*/current; do [ -e "$a" ] && echo "$p $a"; done; done
+echo "== folders"; chosen=
+for place in $places; do f=$(choose_folder); echo "$place $f"; chosen="$chosen $place/${f%% *}"; done
+echo "== apps"
+for f in $chosen; do for a in "$f"/*/current; do [ -e "$a" ] && echo "${f%/*} $a"; done; done
 [ -n "$boot" ] && [ "$boot" = "$known" ] && { echo "== same"; exit 0; }
-echo "== machine"; uname -m; uname -r; uname -n; u=$(id -un 2>/dev/null) || u=$(id -u); echo "$u"
+echo "== machine"; uname -m; uname -r; uname -n; echo "$u"
 echo "== system"; cat /etc/os-release 2>/dev/null
 echo "== tools"; for t in TOOLS; do command -v "$t" >/dev/null 2>&1 && echo "$t"; done
 echo "== trials"
 for p in $places; do
-  # A folder of our own: in /tmp, another could have put a link there that leads to any file of ours.
-  d=$p/.incamera-probe-$$; t=$d/try; rm -rf "$d" 2>/dev/null
-  if (umask 077; mkdir "$d" && printf '#!/bin/sh\nexit 42\n' > "$t") 2>/dev/null; then
+  # A new folder of our own: in /tmp, others could have put a folder or a link there. A link is removed, and nothing
+  # below it: whoever can guess at our process's number could have others' files removed.
+  rm -f "$p/.incamera-probe-$$" 2>/dev/null
+  d=$(umask 077; mktemp -d "$p/.incamera-probe-XXXXXX" 2>/dev/null) || d=
+  [ "$d" ] || { (umask 077; mkdir "$p/.incamera-probe-$$") 2>/dev/null && d=$p/.incamera-probe-$$; }
+  t=$d/try
+  if [ "$d" ] && printf '#!/bin/sh\nexit 42\n' 2>/dev/null > "$t"; then
     chmod 700 "$t"; "$t" 2>/dev/null; [ $? = 42 ] && echo "$p exec" || echo "$p write"
   else echo "$p read"; fi
-  rm -rf "$d" 2>/dev/null
+  [ "$d" ] && { rm -f "$t"; rmdir "$d"; } 2>/dev/null
 done
 echo "== loader"; loader=
 for l in /lib/ld-linux*.so.[0-9] /lib64/ld-linux*.so.[0-9]; do [ -e "$l" ] && loader=$l && echo "$l"; done
@@ -106,6 +119,7 @@ _LISTED = re.compile(
     r"(?P<kind>[-l])\S+\s+\d+\s+\S+\s+\S+\s+(?P<size>\d{1,18})\s+\S+\s+\S+\s+\S+\s+(?P<name>\S+)(?: -> (?P<target>.+))?"
 )
 _SONAME = re.compile(r"(?:ld-linux\S*|lib\S+|\S+)\.so\.\d+(?:\.\d+)*|ld-linux\S*\.so\.\d")
+_OWN_NAME = re.compile(rf"{FOLDER}(?:{OWN_SUFFIX}\d{{1,10}})?")
 _RELEASE = re.compile(r"release version (\d{1,3}\.\d{1,3})")
 _LONGEST_NUMBER = 15
 _LONGEST_TEXT = 4096
@@ -121,7 +135,11 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
     known = _load(cache) if cache is not None else None
     if known is not None and any(not place.writable and not place.flags for place in known.places):
         known = None  # a place may have been full
-    facts = parse_probe(_ask(session, known, without), known=known)
+    answer = _ask(session, known, without)
+    if known is not None and "".join(answer.get("user", [known.user])) != known.user:
+        known = None  # another user may write to other places
+        answer = _ask(session, None, without)
+    facts = parse_probe(answer, known=known)
     if known is not None and facts.boot == known.boot and _mounts(facts) != _mounts(known):
         facts = parse_probe(_ask(session, None, without))  # the trials were of other mounts
     if cache is not None and facts != known:
@@ -268,6 +286,7 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
     for line in sections.get("apps", []):
         path, _, current = line.partition(" ")
         apps.setdefault(path, []).append(_check_path(current).split("/")[-2])
+    folders = dict(map(_parse_folder, sections.get("folders", [])))
     places = [
         Place(path=path, filesystem=mounts[path][0], free=None, writable=False, executable=False, flags=("silent",))
         for path in sections.get("silent", [])
@@ -281,6 +300,7 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
         kind, options = mounts.get(point, ("unknown", set[str]()))
         free = None if kilobytes == "-" else _parse_kilobytes(kilobytes)
         trial = trials.get(path, "read")
+        folder, owner = folders.get(path, (FOLDER, ""))
         place = Place(
             path=path,
             filesystem=kind,
@@ -289,6 +309,8 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
             executable=trial == "exec" and "noexec" not in options,
             flags=tuple(sorted(options & {"ro", "noexec"})),
             apps=tuple(apps.get(path, ())),
+            folder=folder,
+            owner=owner,
         )
         if place.ram and path.startswith(_MOUNTED_ROOT):
             continue  # nothing is mounted there
@@ -300,6 +322,13 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
     return tuple(
         sorted(places, key=lambda place: list(PLACES).index(place.path) if place.path in PLACES else len(PLACES))
     )
+
+
+def _parse_folder(line: str) -> tuple[str, tuple[str, str]]:
+    """Parse `PLACE NAME` or `PLACE - OWNER`: the place, the name of our folder there, and who has taken the name."""
+    place, _, rest = line.partition(" ")
+    name, _, owner = rest.partition(" ")
+    return place, (name, "") if _OWN_NAME.fullmatch(name) else ("", _check_text(owner))
 
 
 def _mounts(facts: DeviceFacts) -> list[tuple[str, str, tuple[str, ...]]]:

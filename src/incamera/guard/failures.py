@@ -10,6 +10,7 @@ from incamera.runtime.launcher.protocol import GUARD, ExitCode
 from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
+    from incamera.transport.device import Device
     from incamera.transport.protocols import Transport
 
 # It was killed by SIGTERM, or by a signal that the SSH server did not name.
@@ -46,8 +47,7 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
                 hint="wait and deploy again, or end the other one with --take-over",
             )
         case ExitCode.taken:
-            hint = "have its owner or root remove it there: incamera runs programs from that path and writes to it"
-            return DeviceError(f"{message} on {device}", hint=hint)
+            return _taken(device, message)
         case ExitCode.read_only:
             return DeviceUnsuitable(
                 f"{place} on {device} is read-only",
@@ -84,6 +84,17 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
     if "No space" in message:  # from tar, or the shell
         return _no_room(transport, place)
     return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
+
+
+def _taken(device: Device, message: str) -> DeviceError:
+    """Return the error for a path that another user has taken, or to which others can write."""
+    text, _, owner = message.partition(": owner ")
+    path = text.split(" ", 4)[-1]
+    if not owner:
+        hint = f"look at it there. If it is incamera's, remove it (rm -r {path}), or type: chmod go-w {path}"
+        return DeviceError(f"{text} on {device}", hint=hint)
+    hint = f"it belongs to {owner}, and incamera does not use what others made. As {owner} or root, type: rm -r {path}"
+    return DeviceError(f"{text} on {device}", hint=hint)
 
 
 def _no_room(transport: Transport, place: str) -> NoRoom:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.failures import explain
+from incamera.guard.places import FOLDER, OWN_FUNCTIONS
 from incamera.runtime.launcher.protocol import GUARD, GUARDS, ExitCode, Verb
 from incamera.transport.protocols import NoSpaceLeft, Program, Script
 from incamera.transport.session import in_time, run_program
@@ -17,26 +18,32 @@ if TYPE_CHECKING:
     from incamera.transport.protocols import Transport
     from incamera.transport.session import Session
 
-FOLDER = "incamera"
 _UPLOAD_SECONDS = 120.0
 
 
-# Ends with `taken` where another user owns a part of the path $2 below the folder $1. Only a folder with a sticky bit
-# is checked, such as /tmp, where everybody may write. On a card or share the owner says nothing.
-_REQUIRE_OWN = """
-place=$1 path=$2
-require_own() {
-  [ -k "$place" ] || return 0
+# Ends with `taken` where another user may have put a part of the path $2 below the folder $1 there. `make_own` makes
+# its folders: each by itself and then looked at, since `mkdir -p` would follow a link that is put there meanwhile.
+_REQUIRE_OWN = (
+    OWN_FUNCTIONS
+    + """
+place=$1 path=$2 uid=$(id -u)
+go_down() {
   rest=${path#"$place"/} file=$place
   while [ "$rest" ]; do
     file=$file/${rest%%/*}
     case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
-    [ -e "$file" ] || [ -L "$file" ] || break
-    [ -O "$file" ] && [ ! -L "$file" ] || { echo "another user has taken $file" >&2; exit TAKEN; }
+    if ! there "$file"; then
+      [ "$1" ] && [ "$rest" ] || break
+      mkdir "$file" || [ -d "$file" ] || exit 1
+    fi
+    is_own "$file" || { echo "another user has taken $file: owner $(owner_of "$file")" >&2; exit TAKEN; }
   done
 }
+require_own() { go_down ""; }
+make_own() { umask 022; [ -d "$place" ] || mkdir -p "$place" || exit 1; go_down make; }
 require_own
 """.replace("TAKEN", f"{ExitCode.taken:d}")
+)
 # An empty file would be run, too, and do nothing.
 _IS_PROGRAM = '[ -s "$path" ] && [ -x "$path" ]'
 # Looks for the guard in $2. If it is there, its new time tells other versions, which clear up, that it is needed.
@@ -46,8 +53,7 @@ _FIND = Script(
     _REQUIRE_OWN
     + f"""
 {_IS_PROGRAM} && {{ touch -c "$path"; exit 0; }}
-umask 022; mkdir -p "${{path%/*}}" || exit 1
-require_own
+make_own
 exit {ExitCode.no_guard:d}
 """,
 )
@@ -61,12 +67,14 @@ _CALL = Script(
 class Guard:
     """The guard program for a device's architecture, and the place on the device that it is kept in.
 
-    *installed* is the path of the device's own guard, if it has one: then no other is brought.
+    *folder* is the name of our folder there. *installed* is the path of the device's own guard, if it has one: then no
+    other is brought.
     """
 
     binary: Path
     place: str
     installed: str | None = None
+    folder: str = FOLDER
 
     @property
     def remote_path(self) -> str:
@@ -74,7 +82,7 @@ class Guard:
         if self.installed is not None:
             return self.installed
         digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()[:12]
-        return f"{self.place}/{FOLDER}/{GUARDS}/{GUARD}-{digest}"
+        return f"{self.place}/{self.folder}/{GUARDS}/{GUARD}-{digest}"
 
     def first_call(self, verb: Verb, *arguments: str) -> Program:
         """Return the program for the guard's first use in a session without `bring_guard`.

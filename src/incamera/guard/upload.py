@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.guard.failures import NoRoom, explain
-from incamera.guard.program import FOLDER, Guard, bring_guard
+from incamera.guard.places import FOLDER
+from incamera.guard.program import Guard, bring_guard
 from incamera.guard.sync import Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import (
     IMAGES,
@@ -55,14 +56,16 @@ _ERROR_SECONDS = 2.0
 class Route:
     """How a shipment gets into *place* on the device, and on whose behalf.
 
-    *owner* is shown to others who wait for this deploy. With *take_over* another deploy that is under way is ended.
-    With *verify* every file that is there is read; otherwise its size and time must do.
+    *own_folder* is the name of our folder in the place. *owner* is shown to others who wait for this deploy. With
+    *take_over* another deploy that is under way is ended. With *verify* every file that is
+    there is read; otherwise its size and time must do.
 
     With *through*, a session on the computer that has the place as its *folder*, nothing is sent over the device's own
     connection. *guard* then is the path of the guard on that computer.
     """
 
     place: str
+    own_folder: str = FOLDER
     owner: str = ""
     take_over: bool = False
     verify: bool = False
@@ -124,7 +127,7 @@ class Upload:
 
     def _program(self, shipment: Shipment, name: str, activate: bool) -> Program:
         route, image = self._route, shipment.image
-        words = [f"{route.folder or route.place}/{FOLDER}", shipment.app, name]
+        words = [f"{route.folder or route.place}/{route.own_folder}", shipment.app, name]
         words += ["plain", "keep"] if self._local else _encoding(self._transport)
         words += [word for word, wanted in (("verify", route.verify), ("take-over", route.take_over)) if wanted]
         words += ["owner", route.owner.replace("\n", " ")] if route.owner else []

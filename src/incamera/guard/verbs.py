@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors, not_an_answer, read_answer
 from incamera.guard.failures import NotSeen, explain
-from incamera.guard.program import FOLDER
+from incamera.guard.places import FOLDER
 from incamera.runtime.launcher.protocol import (
     GUARD,
     OWN_FOLDER,
     Activated,
     Answer,
+    Copied,
     ExitCode,
     Left,
     Measured,
@@ -129,21 +130,25 @@ def make_folder(session: Session, guard: str, path: str) -> None:
     _run(session, Program((guard, Verb.make_folder, _check_own(path))), f"make {path}", _LIST_SECONDS)
 
 
-def copy_folder(session: Session, guard: str, source: str, path: str) -> bool:
-    """Make *path*, a folder in /tmp, a copy of the folder *source*. Returns False where a process works in *path*.
+def copy_folder(session: Session, guard: str, source: str, path: str) -> str | None:
+    """Make *path*, a folder in /tmp, a copy of the folder *source*. Returns None where a process works in *path*.
 
-    Files are hard links where that is possible. Raises DeviceError, ConnectionLost.
+    Returns the path of the copy: another one than *path* where another user has taken that. Files are hard links
+    where that is possible. Raises DeviceError, ConnectionLost.
     """
     program = Program((guard, Verb.copy_folder, source, _check_own(path)))
     result = session.run(program, timeout=_COPY_SECONDS)
     if result.exit_code == ExitCode.busy:
-        return False
+        return None
     _require_success(session, result, f"copy {source}")
-    return True
+    return _one_answer(session.transport, result, Copied).path
 
 
 def remove_folder(session: Session, guard: str, path: str) -> None:
-    """Remove a folder in /tmp, and all that is in it. Raises DeviceError, ConnectionLost."""
+    """Remove a folder in /tmp, all that is in it, and what it was in as far as that is empty then.
+
+    Raises DeviceError, ConnectionLost.
+    """
     _run(session, Program((guard, Verb.remove_folder, _check_own(path))), f"remove {path}", _LIST_SECONDS)
 
 
@@ -158,13 +163,14 @@ def _check_own(path: str) -> str:
 class Adoption:
     """A bundle that this computer has written into *place*, which the device has mounted.
 
-    If there is a *previous* one, older ones are removed in the background. With *activate* it is activated, with
-    *remake* also where it is active: what is active was made of damaged files.
+    *folder* is the name of our folder there. If there is a *previous* one, older ones are removed in the background.
+    With *activate* it is activated, with *remake* also where it is active: what is active was made of damaged files.
     """
 
     place: str
     app: str
     bundle: str
+    folder: str = FOLDER
     previous: str = ""
     activate: bool = True
     remake: bool = False
@@ -177,7 +183,7 @@ async def adopt(transport: Transport, guard: str, adoption: Adoption, *, looks: 
     another second. Returns where the bundle runs from, or an empty string if it was not activated. Raises NotSeen,
     CannotActivate, DeviceError, ConnectionLost.
     """
-    words = [f"{adoption.place}/{FOLDER}", adoption.app, adoption.bundle, "looks", str(looks)]
+    words = [f"{adoption.place}/{adoption.folder}", adoption.app, adoption.bundle, "looks", str(looks)]
     words += ["previous", adoption.previous] if adoption.previous else []
     words += [word for word, wanted in (("activate", adoption.activate), ("remake", adoption.remake)) if wanted]
     program = Program((guard, Verb.adopt, *words))
@@ -208,6 +214,8 @@ def _run(session: Session, program: Program, purpose: str, timeout: float, *, in
 
 
 def _require_success(session: Session, result: ProgramResult, purpose: str) -> None:
+    if result.exit_code == ExitCode.taken:
+        raise explain(session.transport, result.exit_code, result.error_text, "")
     if result.exit_code:
         message = result.error_text.removeprefix(f"{GUARD}: ") or f"exit code {result.exit_code}"
         raise DeviceError(f"cannot {purpose} on {session.device}: {message}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Linux counts processor time in these, whatever the processor (USER_HZ).
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
-_APP = re.compile(r"/incamera/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)/([^/]+)/")
+_APP = re.compile(r"/incamera(?:-u\d+)?/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)(?:-u\d+)?/([^/]+)/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,12 +22,13 @@ _MISSING = 66
 _ARGUMENT_BYTES = 8000
 _GET = Script("get", f'[ -e "$1" ] || exit {_MISSING}; exec cat "$1"')
 # $2 is the size, which tells whether all of it came, $3 the mode. $$ keeps apart two hosts that do this at once.
+# With `set -C`, the file must be new: another user could have put a link there that leads to any file of ours.
 # Without `sync`, a power cut may keep the name and lose the bytes.
 _PUT = Script(
     "put",
     """
 [ ! -d "$1" ] || { echo "$1 is a folder" >&2; exit 1; }
-t=$1.$$; cat > "$t" && chmod "$3" "$t" || { rm -f "$t"; exit 1; }
+t=$1.$$; rm -f "$t"; set -C; cat > "$t" && chmod "$3" "$t" || { rm -f "$t"; exit 1; }
 [ "$(wc -c < "$t")" -eq "$2" ] || { rm -f "$t"; echo "not all of it arrived" >&2; exit 1; }
 sync "$t" 2>/dev/null || :
 mv -f "$t" "$1" || { rm -f "$t"; exit 1; }

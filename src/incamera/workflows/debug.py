@@ -59,8 +59,8 @@ def debug_app(
     With *wait*, the app starts when a debugger attaches. With *write_launch*, VS Code's launch.json is written first.
     """
     require_free(port)
-    configuration = launch_configuration(project, port)
     if write_launch:
+        configuration = launch_configuration(project, port)
         context.reporter.info(f"wrote {write_launch_file(project.folder, configuration)}")
 
     def with_debugger(project: Project, target: Target) -> Project:
@@ -68,7 +68,6 @@ def debug_app(
 
     with deployed(context, project, request, transform=with_debugger) as done:
         session, root = done.session, done.result.root
-        folder = remote_folder(project)
         remote_port = _find_free_port(session)
 
         async def until_ready() -> bool:
@@ -77,15 +76,22 @@ def debug_app(
         words = ["-X", "frozen_modules=off", "-m", "debugpy", "--listen", f"127.0.0.1:{remote_port}"]
         if wait:
             words.append("--wait-for-client")
-        program = Program(
-            (f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
-            folder=folder,
-            environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        )
         with (
-            _copied(session, done.guard.remote_path, f"{root}/app", folder),
+            _copied(session, done.guard.remote_path, f"{root}/app", remote_folder(project)) as folder,
             session.forwarded(remote_port, local_port=port, until_ready=until_ready),
         ):
+            if folder != remote_folder(project):
+                if write_launch:
+                    write_launch_file(project.folder, launch_configuration(project, port, remote=folder))
+                context.reporter.warn(
+                    f"another user of {session.device} has taken {remote_folder(project)}, so the app is in {folder}"
+                    + ("" if write_launch else "; --write-launch writes that into .vscode/launch.json")
+                )
+            program = Program(
+                (f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
+                folder=folder,
+                environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            )
             context.reporter.info(
                 f"attach a debugger to 127.0.0.1:{port}"
                 + ("; the app starts then" if wait else "")
@@ -96,21 +102,23 @@ def debug_app(
 
 
 @contextmanager
-def _copied(session: Session, guard: str, app: str, folder: str) -> Iterator[None]:
+def _copied(session: Session, guard: str, app: str, folder: str) -> Iterator[str]:
     """Have the app in *folder* while the block runs, as hard links where the file system allows them.
 
-    The folder of a bundle changes with each edit. A debugger's path mapping names this one, which stays.
+    Yields the folder's path: another one where another user has taken it. The folder of a bundle changes with each
+    edit. A debugger's path mapping names this one, which stays.
     """
     # Two debug sessions would share this folder: starting a second would delete the first's files.
-    if not copy_folder(session, guard, app, folder):
+    copy = copy_folder(session, guard, app, folder)
+    if copy is None:
         raise DeviceRefused(
             f"this app is being debugged on {session.device} already",
             hint="end that session with Ctrl-C; `incamera ps` shows its processes",
         )
     try:
-        yield
+        yield copy
     finally:
-        remove_folder(session, guard, folder)
+        remove_folder(session, guard, copy)
 
 
 def require_free(port: int) -> None:
@@ -131,9 +139,12 @@ def remote_folder(project: Project) -> str:
     return f"/tmp/incamera-debug/{project.name}/app"
 
 
-def launch_configuration(project: Project, port: int) -> dict[str, Any]:
-    """Return the configuration with which VS Code attaches to the app at *port* of this computer."""
-    remote = remote_folder(project)
+def launch_configuration(project: Project, port: int, *, remote: str | None = None) -> dict[str, Any]:
+    """Return the configuration with which VS Code attaches to the app at *port* of this computer.
+
+    *remote* is the app's folder in the camera, if it is not `remote_folder`.
+    """
+    remote = remote or remote_folder(project)
     mappings = [("${workspaceFolder}", remote)]
     source = project.folder / "src"
     if project.has_build_system and source.is_dir():

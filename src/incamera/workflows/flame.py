@@ -76,9 +76,7 @@ def require_attach_socket(session: Session, guard: str, process: Process) -> Att
     if process.role is Role.app:
         for socket in list_attach_sockets(session, guard):
             # The agent's run has the name of the app, any other run a folder of its own.
-            if process.run in socket.path.split("/") or (
-                process.app == socket.app and "/incamera-agent/" in socket.path
-            ):
+            if process.run in socket.path.split("/") or (process.app == socket.app and socket.of_agent):
                 return socket
     raise DeviceError(
         f"{process.command} (process {process.pid}) on {session.device} cannot be asked for its stacks: "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..cameras import inside, write_ssh_home
+from ..cameras import add_account
 from ..command import Run, Running, command_environment, running
 from .conftest import with_aarch64
 
@@ -80,21 +80,9 @@ def test_recording_of_an_unknown_format_is_refused(incamera: Run, tmp_path: Path
 
 
 @pytest.fixture
-def maker(camera: VirtualCamera, tmp_path: Path) -> Iterator[dict[str, str]]:
+def maker(camera: VirtualCamera, tmp_path: Path) -> dict[str, str]:
     """The environment of a user who reaches the camera as `maker`, and is not root there."""
-    home = inside(camera, "echo ~").strip()
-    inside(
-        camera,
-        "grep -q ^maker: /etc/passwd || echo maker:x:1000:1000:maker:/run/maker:/bin/sh >>/etc/passwd; "
-        f"mkdir -pm 700 /run/maker; cp -r {home}/.ssh /run/maker; chown -R 1000:1000 /run/maker; {own('maker')}",
-    )
-    yield write_ssh_home(tmp_path / "maker", "maker", camera, port=camera.ssh_port, user="maker")
-    inside(camera, own("root"))
-
-
-def own(user: str) -> str:
-    """Return the command that makes *user* the owner of what is deployed to /tmp; another owner's is refused."""
-    return f"chown -R {user} /tmp/incamera /tmp/incamera-* 2>/dev/null"
+    return add_account(camera, "maker", tmp_path / "maker")
 
 
 @pytest.mark.parametrize("watch", [["--watch"], []])

@@ -57,6 +57,7 @@ LOADED_BY_THE_AGENT = [
     "incamera_agent.server.folder",
     "incamera_agent.server.forkserver",
     "incamera_agent.server.live",
+    "incamera_agent.server.places",
     "incamera_agent.server.requests",
     "incamera_agent.server.run",
     "incamera_agent.server.streams",

@@ -16,6 +16,7 @@
 #include "json.h"
 #include "mounted.h"
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
 #include "roots.h"
 #include "text.h"
@@ -167,7 +168,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
     char *digest = join(image->file, "", ""), *dot = strchr(digest, '.');
     if (dot)
         *dot = 0;
-    char *folder = join_path(RAM_IMAGES, digest);
+    char *folder = join_path(images_folder(), digest);
     if (!strcmp(image->form, "squashfs")) {
         if (is_mounted(folder) && (remake || !is_intact(folder)))
             detach_image(folder);
@@ -189,8 +190,8 @@ static void answer_active(const char *root) {
 
 static bool answer_if_active(const char *bundle, const char *root) {
     char *lines[2];
-    /* The owner of ROOTS is checked here, since the lock, which does it too, has not been taken yet. */
-    bool active = is_own_folder(ROOTS) && read_made_of(root, lines) && !strcmp(lines[0], bundle) && is_intact(lines[1]);
+    /* Who owns the roots is checked here, since the lock, which does it too, has not been taken yet. */
+    bool active = is_own_folder(roots_folder()) && read_made_of(root, lines) && !strcmp(lines[0], bundle) && is_intact(lines[1]);
     if (active) {
         renew_root(root);
         answer_active(root);
@@ -201,9 +202,10 @@ static bool answer_if_active(const char *bundle, const char *root) {
 /* REMAKE: also where the bundle is active, because what is active was made of a damaged image. */
 static void activate(const char *bundle, bool remake) {
     const char *name = name_of(bundle);
-    char *root = join_path(ROOTS, name), *app = parent_of(bundle);
+    char *root = join_path(roots_folder(), name), *app = parent_of(bundle);
     if (!remake && answer_if_active(bundle, root))
         return;
+    refuse_taken(bundle);
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
     if (!text && errno != ENOENT)

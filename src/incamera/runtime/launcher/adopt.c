@@ -2,6 +2,7 @@
 #include "files.h"
 #include "listing.h"
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
 #include "text.h"
 #include "verbs.h"
@@ -43,6 +44,7 @@ int guard_adopt(int argc, char **argv) {
         else
             fail(EXIT_USAGE, USAGE, 0);
     char *app = join_path(argv[0], argv[1]), *folder = join_path(app, argv[2]);
+    refuse_taken(app);
     await_bundle(folder, looks);
     if (previous && fork() == 0) {
         char *words[] = {argv[0], argv[1], argv[2], previous};

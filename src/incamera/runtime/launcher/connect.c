@@ -1,7 +1,10 @@
 /* guard connect SOCKET: standard input and output become a connection to a socket of the device's, such as the agent's.
    Over SSH, that is how a second client reaches an agent that listens to no network. */
+#define _GNU_SOURCE
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
+#include "text.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -46,10 +49,17 @@ int guard_connect(int argc, char **argv) {
     if (strlen(argv[0]) >= sizeof address.sun_path)
         fail(EXIT_FAILED, "cannot connect to", argv[0], ENAMETOOLONG);
     strcpy(address.sun_path, argv[0]);
+    char *around = parent_of(argv[0]);
+    refuse_taken(around);
     signal(SIGPIPE, SIG_IGN);
     int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (other < 0 || connect(other, (struct sockaddr *)&address, sizeof address) < 0)
         fail(EXIT_FAILED, "cannot connect to", argv[0], errno);
+    /* Another user's program must not pass for the app: what is typed would go there, and what it says be believed. */
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(other, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid())
+        fail(EXIT_TAKEN, "another user answers at", argv[0], 0);
     /* Both ways from one thread: writing to one side must never keep the other waiting. */
     fcntl(other, F_SETFL, O_NONBLOCK);
     fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);

@@ -1,7 +1,6 @@
 /* Files and folders. */
 #include "files.h"
 #include "output.h"
-#include "protocol.h"
 #include "text.h"
 
 #include <dirent.h>
@@ -54,18 +53,6 @@ bool make_parents(char *path, size_t from) {
     return true;
 }
 
-bool is_own_folder(const char *path) {
-    struct stat status;
-    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
-}
-
-void make_own_folder(const char *path) {
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        fail_at_place("cannot make", path, errno);
-    if (!is_own_folder(path))
-        fail(EXIT_TAKEN, "another user has taken", path, 0);
-}
-
 bool copy_file(const char *from, const char *to, mode_t mode) {
     static char buffer[1 << 16];
     int source = open(from, O_RDONLY | O_CLOEXEC);
@@ -86,20 +73,20 @@ bool copy_file(const char *from, const char *to, mode_t mode) {
     return got == 0;
 }
 
-void remove_tree(const char *path) {
-    if (unlink(path) == 0 || errno == ENOENT)
+void remove_tree_at(int folder, const char *name) {
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
         return;
-    DIR *folder = opendir(path);
-    if (!folder)
+    int inside = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = inside >= 0 ? fdopendir(inside) : NULL;
+    if (!entries)
         return;
-    for (struct dirent *entry; (entry = readdir(folder));)
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
-            char *inside = join_path(path, entry->d_name);
-            remove_tree(inside);
-            free(inside);
-        }
-    closedir(folder);
-    rmdir(path);
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+            remove_tree_at(inside, entry->d_name);
+    closedir(entries);
+    unlinkat(folder, name, AT_REMOVEDIR);
 }
+
+void remove_tree(const char *path) { remove_tree_at(AT_FDCWD, path); }
 
 bool is_hidden(const struct dirent *entry) { return *entry->d_name == '.'; }

@@ -17,15 +17,11 @@ bool copy_file(const char *from, const char *to, mode_t mode);
 /* Make the parent folders of PATH whose names end after its first FROM characters. */
 bool make_parents(char *path, size_t from);
 
-/* Remove PATH and all below it. What cannot be removed stays. */
+/* Remove PATH and all below it. What cannot be removed stays. No link is followed, whatever changes meanwhile. */
 void remove_tree(const char *path);
 
-/* Is PATH a folder of the user that this process runs as? Everybody may write to /tmp: what another user has put there
-   is neither run nor written to. */
-bool is_own_folder(const char *path);
-
-/* Make PATH. Ends the program with EXIT_TAKEN where it is another user's. */
-void make_own_folder(const char *path);
+/* The same for NAME in the opened FOLDER. */
+void remove_tree_at(int folder, const char *name);
 
 /* Does the name begin with a dot? */
 bool is_hidden(const struct dirent *entry);

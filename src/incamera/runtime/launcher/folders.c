@@ -1,7 +1,9 @@
 /* Folders of ours in /tmp, for what lasts as long as a session: each name begins with OWN_FOLDER. */
 #define _GNU_SOURCE
 #include "files.h"
+#include "json.h"
 #include "output.h"
+#include "place.h"
 #include "processes.h"
 #include "protocol.h"
 #include "text.h"
@@ -25,34 +27,32 @@ static void require_ours(const char *path) {
         fail(EXIT_USAGE, "not a folder of ours:", path, 0);
 }
 
-/* Make the folders that PATH is in, which must be ours all. */
-static void make_own_parents(const char *path) {
-    char *copy = join(path, "", "");
-    for (char *slash = copy + sizeof OWN_FOLDER - 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = 0;
-        make_own_folder(copy);
-        *slash = '/';
-    }
-    free(copy);
+/* Make the folders that PATH is in, which must be ours all; returns the last one, opened. */
+static int open_parent(const char *path) {
+    char *parent = parent_of(path);
+    int folder = require_own_folder(parent);
+    free(parent);
+    return folder;
 }
 
-/* Remove folders beside PATH that have its name up to the last dash, and that nobody has used for a day: a host that
-   lost its connection could not. */
-static void remove_forgotten(const char *path) {
-    char *folder = parent_of(path);
+/* Remove folders beside PATH, in FOLDER, that have its name up to the last dash, and that nobody has used for a day: a host
+   that lost its connection could not. */
+static void remove_forgotten(const char *path, int folder) {
+    char *parent = parent_of(path);
     const char *name = name_of(path), *dash = strrchr(name, '-');
-    DIR *entries = dash ? opendir(folder) : NULL;
+    DIR *entries = dash ? opendir(parent) : NULL;
     for (struct dirent *entry; entries && (entry = readdir(entries));) {
-        char *other = join_path(folder, entry->d_name);
+        if (strncmp(entry->d_name, name, (size_t)(dash - name) + 1))
+            continue;
+        char *other = join_path(parent, entry->d_name);
         struct stat status;
-        if (!strncmp(entry->d_name, name, (size_t)(dash - name) + 1) && is_own_folder(other) &&
-            stat(other, &status) == 0 && time(NULL) - status.st_mtime > DAY_SECONDS)
-            remove_tree(other);
+        if (is_own_folder(other) && stat(other, &status) == 0 && time(NULL) - status.st_mtime > DAY_SECONDS)
+            remove_tree_at(folder, entry->d_name);
         free(other);
     }
     if (entries)
         closedir(entries);
-    free(folder);
+    free(parent);
 }
 
 /* guard make-folder PATH: an empty one, which is not there yet. */
@@ -60,19 +60,25 @@ int guard_make_folder(int argc, char **argv) {
     if (argc != 1)
         fail(EXIT_USAGE, "usage: incamera-guard make-folder", "PATH", 0);
     require_ours(argv[0]);
-    make_own_parents(argv[0]);
-    remove_forgotten(argv[0]);
-    if (mkdir(argv[0], 0700) < 0)
+    int folder = open_parent(argv[0]);
+    remove_forgotten(argv[0], folder);
+    if (mkdirat(folder, name_of(argv[0]), 0700) < 0)
         fail_in_ram("cannot make", argv[0], errno);
     return 0;
 }
 
-/* guard remove-folder PATH */
+/* guard remove-folder PATH: and the folders that it was in, as far as nothing else is in them: another user may want the name. */
 int guard_remove_folder(int argc, char **argv) {
     if (argc != 1)
         fail(EXIT_USAGE, "usage: incamera-guard remove-folder", "PATH", 0);
     require_ours(argv[0]);
+    refuse_taken(argv[0]);
     remove_tree(argv[0]);
+    for (char *slash; (slash = strchr(argv[0] + sizeof OWN_FOLDER - 1, '/')) && (slash = strrchr(slash, '/'));) {
+        *slash = 0;
+        if (rmdir(argv[0]) < 0)
+            break;
+    }
     return 0;
 }
 
@@ -113,20 +119,24 @@ static void copy_entry(const char *from, const char *to) {
     }
 }
 
-/* guard copy-folder FROM PATH: in the place of what PATH was before. The files are hard links where that can be. Ends
+/* guard copy-folder FROM PATH: in the place of what PATH was before; says which path it is. The files are hard links where that can be. Ends
    with EXIT_BUSY where a process works in PATH. */
 int guard_copy_folder(int argc, char **argv) {
     if (argc != 2)
         fail(EXIT_USAGE, "usage: incamera-guard copy-folder", "FROM PATH", 0);
     require_ours(argv[1]);
-    if (is_working_folder(argv[1]))
-        fail(EXIT_BUSY, "a process works in", argv[1], 0);
-    make_own_parents(argv[1]);
-    remove_tree(argv[1]);
+    char *path = own_path(argv[1]);
+    if (is_working_folder(path))
+        fail(EXIT_BUSY, "a process works in", path, 0);
+    remove_tree_at(open_parent(path), name_of(path));
     char *real = realpath(argv[0], NULL); /* the app's folder may be a link */
     if (!real)
         fail(1, "cannot copy", argv[0], errno);
-    copy_folder(real, argv[1], 0700);
+    copy_folder(real, path, 0700);
     free(real);
+    begin_answer(ANSWER_COPIED);
+    answer_text(KEY_PATH, path);
+    end_answer();
+    free(path);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "files.h"
 #include "lock.h"
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
 #include "text.h"
 
@@ -37,15 +38,8 @@ static char *lease; /* the path of ours; NULL: we have none */
 static char token[TOKEN_SIZE + 1];
 
 bool is_shared(const char *apps) {
-    /* SMB, by any of its names; NFS; FUSE, as of sshfs; 9P. */
-    static const unsigned magic[] = {0xff534d42, 0xfe534d42, 0x517b, 0x6969, 0x65735546, 0x01021997};
     struct statfs status;
-    if (statfs(apps, &status) < 0)
-        return false;
-    for (size_t i = 0; i < sizeof magic / sizeof *magic; i++)
-        if ((unsigned)status.f_type == magic[i])
-            return true;
-    return false;
+    return statfs(apps, &status) == 0 && is_file_system((unsigned long)status.f_type, NETWORK_TYPES);
 }
 
 static long seconds_since(const struct timespec *start) {

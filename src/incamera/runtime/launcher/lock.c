@@ -77,7 +77,7 @@ static void end_holder(const char *holder) {
 
 void take_lock(const char *folder, const char *owner, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), waited = 0;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644), waited = 0;
     if (lock < 0)
         fail_at_place("cannot write", path, errno);
     while (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {

@@ -44,11 +44,14 @@ int guard_measure(int argc, char **argv) {
     if (argc != 2)
         fail(EXIT_USAGE, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
     long wanted = strtol(argv[1], NULL, 10), written = 0, got = 0;
-    /* Always the same name: what a power cut leaves behind is used again. */
-    char *path = join_path(argv[0], ".incamera-measure");
+    /* Always the same name for a user, so that the next one removes what a power cut leaves behind. It is made anew: another user
+       may have put a link there, or a second name of any file of ours. */
+    char *number = number_text((long)geteuid()), *folder = join_path(argv[0], ".incamera-measure" OWN_SUFFIX);
+    char *path = join(folder, number, "");
+    unlink(path);
     unsigned char *data = require_memory(malloc(PIECE));
     fill(data, PIECE);
-    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
         fail(EXIT_FAILED, "cannot write", path, errno);
     long began = milliseconds();
@@ -67,7 +70,7 @@ int guard_measure(int argc, char **argv) {
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     close(file);
     /* Opened again: shares look up what they know of a file then. */
-    file = open(path, O_RDONLY | O_CLOEXEC);
+    file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     began = milliseconds();
     for (ssize_t size; file >= 0 && (size = read(file, data, PIECE)) > 0 && milliseconds() - began < LONGEST_MS;)
         got += size;

@@ -4,6 +4,7 @@
 #include "files.h"
 #include "json.h"
 #include "output.h"
+#include "place.h"
 #include "processes.h"
 #include "protocol.h"
 #include "text.h"
@@ -305,7 +306,9 @@ static char *backing_file(const char *folder) {
 }
 
 bool is_intact(const char *folder) {
-    if (strncmp(folder, RAM_IMAGES "/", sizeof RAM_IMAGES)) /* a tree, in its place */
+    const char *images = images_folder();
+    size_t length = strlen(images);
+    if (strncmp(folder, images, length) || folder[length] != '/') /* a tree, in its place */
         return true;
     if (!is_mounted(folder)) {
         char *inside = join_path(folder, "bin");
@@ -336,7 +339,7 @@ static const char CANNOT_WRITE[] = "cannot write to /tmp";
 
 /* Returns what goes wrong, NULL when the image can be mounted and read. */
 static const char *try_image(const struct trial_image *trial, const char *folder) {
-    char *path = join(folder, ".image", "");
+    char *path = join_path(folder, "image"); /* the folder is ours alone; it is hidden by what is mounted there */
     int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     unlink(path);
     if (file < 0 || !write_all(file, trial->data, trial->size) || ftruncate(file, 4096) < 0)

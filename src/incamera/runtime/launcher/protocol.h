@@ -34,8 +34,11 @@ enum exit_code {
 #define OWN_FOLDER "/tmp/incamera-" /* What the paths of our folders for the time of a session begin with. */
 #define RUN_FOLDER "/tmp/incamera-run-" /* What the path of a run's folder begins with. */
 #define AGENTS_FOLDER "/tmp/incamera-agent" /* The folder of the agents' sockets, each in a folder of the app's name. */
+#define OWN_SUFFIX "-u" /* With the number of our user: the end of a folder's name where another user has taken the name without it. */
 #define RUN_VARIABLE "INCAMERA_RUN" /* The environment variable that names the run a process belongs to. */
 #define SUBREAPER_VARIABLE "INCAMERA_SUBREAPER" /* The environment variable that makes Python adopt orphans. */
+#define NETWORK_TYPES "ff534d42 fe534d42 517b 6969 65735546 1021997" /* File systems of shares, as statfs numbers them: SMB by any of its names, NFS, FUSE, 9P. */
+#define FAT_TYPES "4d44 2011bab0" /* File systems that have no owners: FAT and exFAT. */
 #define STAMP 946684800 /* The time of change that a checked file gets, in seconds since 1970. */
 #define SILENCE_MS 30000 /* A host that sends nothing for so long is gone. */
 #define SUPERVISE_TIMEOUT_MS 15000 /* A run ends when its host has sent nothing for so long. */
@@ -83,6 +86,7 @@ enum {
 #define ANSWER_VERIFIED "verified"
 #define ANSWER_MOUNTED "mounted"
 #define ANSWER_SAMPLE "sample"
+#define ANSWER_COPIED "copied"
 #define ANSWER_LEFT "left"
 #define ANSWER_SOCKETS "sockets"
 #define ANSWER_READY "ready"
@@ -111,6 +115,7 @@ enum {
 #define KEY_OWNER "owner"
 #define KEY_PARENT "parent"
 #define KEY_PASSING "passing"
+#define KEY_PATH "path"
 #define KEY_PATHS "paths"
 #define KEY_PEAK "peak"
 #define KEY_PID "pid"

@@ -121,10 +121,16 @@ RUN_FOLDER: Final = "/tmp/incamera-run-"
 """What the path of a run's folder begins with."""
 AGENTS_FOLDER: Final = "/tmp/incamera-agent"
 """The folder of the agents' sockets, each in a folder of the app's name."""
+OWN_SUFFIX: Final = "-u"
+"""With the number of our user: the end of a folder's name where another user has taken the name without it."""
 RUN_VARIABLE: Final = "INCAMERA_RUN"
 """The environment variable that names the run a process belongs to."""
 SUBREAPER_VARIABLE: Final = "INCAMERA_SUBREAPER"
 """The environment variable that makes Python adopt orphans."""
+NETWORK_TYPES: Final = "ff534d42 fe534d42 517b 6969 65735546 1021997"
+"""File systems of shares, as statfs numbers them: SMB by any of its names, NFS, FUSE, 9P."""
+FAT_TYPES: Final = "4d44 2011bab0"
+"""File systems that have no owners: FAT and exFAT."""
 STAMP: Final = 946684800
 """The time of change that a checked file gets, in seconds since 1970."""
 SILENCE_MS: Final = 30000
@@ -279,6 +285,14 @@ class Sample(Answer):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Copied(Answer):
+    """copy-folder: the copy is complete."""
+
+    path: str
+    """Where it is: another path than was asked for where another user has taken that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Left(Answer):
     """end: which processes could not be ended."""
 
@@ -381,6 +395,7 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "verified": (Verified, {"changed": "[text]"}),
     "mounted": (Mounted, {"error": "number", "problem": "text?"}),
     "sample": (Sample, {"uptime": "number", "total": "number", "free": "number", "processes": "[process]"}),
+    "copied": (Copied, {"path": "text"}),
     "left": (Left, {"processes": "[number]"}),
     "sockets": (Sockets, {"paths": "[text]"}),
     "ready": (Ready, {}),

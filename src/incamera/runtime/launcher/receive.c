@@ -8,6 +8,7 @@
 #include "listing.h"
 #include "lock.h"
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
 #include "reuse.h"
 #include "shared_images.h"
@@ -81,17 +82,6 @@ static void start_partial(const char *apps, const char *partial, struct listing 
         if (entry->kind != ENTRY_LINK && !(resumed && is_sound(folder, entry, false)))
             entry->missing = !take_from_here(partial, folder, entry);
     }
-}
-
-/* Where everybody may write, as in /tmp, APPS must be ours. On a card or share the owner says nothing. */
-static void require_own(const char *apps) {
-    char *place = join(apps, "", ""), *slash = strrchr(place, '/');
-    struct stat status;
-    if (slash && slash > place)
-        *slash = 0;
-    if (stat(place, &status) == 0 && (status.st_mode & S_ISVTX))
-        make_own_folder(apps);
-    free(place);
 }
 
 /* A runtime is known to be whole by its own listing. */
@@ -178,11 +168,7 @@ int guard_receive(int argc, char **argv) {
     if (!parse_listing(&wanted, text, size))
         fail(EXIT_USAGE, "not a listing", NULL, 0);
 
-    require_own(apps);
-    char *lock_path = join_path(app, ".lock");
-    if (!make_parents(lock_path, 1))
-        fail_at_place("cannot make", app, errno);
-    free(lock_path);
+    close(require_own_folder(app));
     utimensat(AT_FDCWD, "/proc/self/exe", NULL, 0); /* see remove_guards */
     take_lock(app, options.owner, options.take_over);
     if (options.keep || is_shared(apps))

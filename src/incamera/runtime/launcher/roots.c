@@ -5,6 +5,7 @@
 #include "json.h"
 #include "mounted.h"
 #include "output.h"
+#include "place.h"
 #include "processes.h"
 #include "protocol.h"
 #include "text.h"
@@ -28,21 +29,26 @@
 #define LOCK_PAUSE_MS 20
 
 void take_roots_lock(void) {
+    const char *roots = roots_folder(), *folders[] = {roots, images_folder()};
+    int lock = -1;
     for (int i = 0; i < 2; i++) {
-        const char *folder = i ? RAM_IMAGES : ROOTS;
-        if (mkdir(folder, 0755) < 0 && errno != EEXIST)
-            fail_in_ram("cannot make", folder, errno);
-        make_own_folder(folder);
+        int folder = open_own_folder(folders[i], true);
+        if (folder == TAKEN_FOLDER)
+            fail_taken();
+        if (folder < 0)
+            fail_in_ram("cannot make", folders[i], errno);
+        if (!i)
+            lock = openat(folder, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        close(folder);
     }
-    int lock = open(ROOTS "/.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (lock < 0)
-        fail_in_ram("cannot lock", ROOTS, errno);
+        fail_in_ram("cannot lock", roots, errno);
     for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0; waited += LOCK_PAUSE_MS) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            fail(EXIT_FAILED, "cannot lock", ROOTS, errno);
+            fail(EXIT_FAILED, "cannot lock", roots, errno);
         /* A process that reads from a share whose server is away may never end, and cannot be killed. */
         if (waited >= LOCK_WAIT_MS)
-            fail(EXIT_LOCKED, "another process has been at work for a minute in", ROOTS, 0);
+            fail(EXIT_LOCKED, "another process has been at work for a minute in", roots, 0);
         poll(NULL, 0, LOCK_PAUSE_MS);
     }
 }
@@ -73,15 +79,16 @@ static bool mentions(const char *pid, const char *name, const char *text) {
 /* The files that a process has mapped are those of the image. But its command line begins with the root's loader, and its
    children inherit the environment that the launcher sets. */
 bool root_in_use(const char *name) {
-    char *folder = join(ROOTS "/", name, "/");
+    char *root = join_path(roots_folder(), name), *start = join(root, "/", "");
     DIR *proc = opendir("/proc");
     bool used = false;
     for (struct dirent *entry; proc && !used && (entry = readdir(proc));)
         used = isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() &&
-               (mentions(entry->d_name, "cmdline", folder) || mentions(entry->d_name, "environ", folder));
+               (mentions(entry->d_name, "cmdline", start) || mentions(entry->d_name, "environ", start));
     if (proc)
         closedir(proc);
-    free(folder);
+    free(start);
+    free(root);
     return used;
 }
 
@@ -111,11 +118,11 @@ static bool is_young(const char *root) {
 }
 
 void drop_roots(const char *keep, const char *app) {
-    DIR *folder = opendir(ROOTS);
+    DIR *folder = opendir(roots_folder());
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         if (is_hidden(entry) || (keep && !strcmp(entry->d_name, keep)))
             continue;
-        char *root = join_path(ROOTS, entry->d_name), *lines[2];
+        char *root = join_path(roots_folder(), entry->d_name), *lines[2];
         bool whole = read_made_of(root, lines);
         char *owner = whole ? parent_of(lines[0]) : NULL;
         if (!whole || !app || !strcmp(name_of(owner), app))
@@ -131,10 +138,10 @@ void drop_roots(const char *keep, const char *app) {
 }
 
 static bool is_named(const char *image) {
-    DIR *folder = opendir(ROOTS);
+    DIR *folder = opendir(roots_folder());
     bool named = false;
     for (struct dirent *entry; folder && !named && (entry = readdir(folder));) {
-        char *root = join_path(ROOTS, entry->d_name), *lines[2];
+        char *root = join_path(roots_folder(), entry->d_name), *lines[2];
         if (!is_hidden(entry) && read_made_of(root, lines)) {
             named = !strcmp(lines[1], image);
             free(lines[0]);
@@ -147,9 +154,9 @@ static bool is_named(const char *image) {
 }
 
 void drop_images(void) {
-    DIR *folder = opendir(RAM_IMAGES);
+    DIR *folder = opendir(images_folder());
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char *image = join_path(RAM_IMAGES, entry->d_name);
+        char *image = join_path(images_folder(), entry->d_name);
         if (!is_hidden(entry) && !is_named(image))
             drop_image(image);
         free(image);
@@ -194,7 +201,7 @@ static void list_entries(const char *key, const char *place, void (*list)(const 
 
 void list_roots(void) {
     begin_answer(ANSWER_LISTED);
-    list_entries(KEY_ROOTS, ROOTS, list_root);
-    list_entries(KEY_IMAGES, RAM_IMAGES, list_image);
+    list_entries(KEY_ROOTS, roots_folder(), list_root);
+    list_entries(KEY_IMAGES, images_folder(), list_image);
     end_answer();
 }

@@ -6,6 +6,7 @@
 #include "files.h"
 #include "json.h"
 #include "output.h"
+#include "place.h"
 #include "processes.h"
 #include "protocol.h"
 #include "text.h"
@@ -82,6 +83,7 @@ int guard_run(int argc, char **argv) {
     /* `supervise`, which makes the folder, is started at the same time, to save a round trip. */
     for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
         nanosleep(&PAUSE, NULL);
+    refuse_taken(folder);
     /* Where the folder is gone again, the run was ended before it began. */
     if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
         fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
@@ -184,7 +186,8 @@ int guard_supervise(int argc, char **argv) {
     struct sigaction end = {.sa_handler = ask_to_end};
     sigaction(SIGTERM, &end, NULL);
     setsid();
-    if (!make_parents(folder, 1) || mkdir(folder, 0700) < 0)
+    char *around = parent_of(folder);
+    if (mkdirat(require_own_folder(around), name_of(folder), 0700) < 0)
         fail(EXIT_FAILED, "cannot make", folder, errno);
     begin_answer(ANSWER_READY);
     end_answer();

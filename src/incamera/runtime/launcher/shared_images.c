@@ -25,7 +25,7 @@
 static int lock_images(const char *apps, int how) {
     char *folder = join_path(apps, IMAGES), *path = join_path(folder, ".lock");
     make_parents(path, 1);
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (lock >= 0 && flock(lock, how) < 0 && errno == EWOULDBLOCK) {
         close(lock);
         lock = -1;

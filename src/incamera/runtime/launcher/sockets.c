@@ -2,6 +2,7 @@
 #include "files.h"
 #include "json.h"
 #include "output.h"
+#include "place.h"
 #include "protocol.h"
 #include "text.h"
 #include "verbs.h"
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct found {
     char *path;
@@ -24,7 +26,7 @@ static bool is_newer(const struct timespec *a, const struct timespec *b) {
 /* Keep the newest first. There are a few at most, and qsort would be a twentieth of the program. */
 static void add(char *path) {
     struct stat status;
-    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+    if (lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode) || status.st_uid != geteuid()) {
         free(path);
         return;
     }
@@ -36,9 +38,9 @@ static void add(char *path) {
     sockets[at] = (struct found){path, status.st_mtim};
 }
 
-/* Add what in FOLDER has a name that ends with END. */
+/* Add what in FOLDER, if it is ours, has a name that ends with END. */
 static void add_from(const char *folder, const char *end) {
-    DIR *entries = opendir(folder);
+    DIR *entries = is_own_folder(folder) ? opendir(folder) : NULL;
     for (struct dirent *entry; entries && (entry = readdir(entries));)
         if (ends_with(entry->d_name, end))
             add(join_path(folder, entry->d_name));
@@ -66,13 +68,15 @@ int guard_sockets(int argc, char **argv) {
         fail(EXIT_USAGE, "usage: incamera-guard sockets", NULL, 0);
     char *runs = parent_of(RUN_FOLDER);
     add_from_each(runs, name_of(RUN_FOLDER), ".socket");
-    add_from_each(AGENTS_FOLDER, "", "socket");
+    char *agents = own_path(AGENTS_FOLDER);
+    add_from_each(agents, "", "socket");
     begin_answer(ANSWER_SOCKETS);
     begin_list(KEY_PATHS);
     for (size_t i = 0; i < count; i++)
         answer_text(NULL, sockets[i].path);
     end_list();
     end_answer();
+    free(agents);
     free(runs);
     return 0;
 }

@@ -11,6 +11,7 @@ import time
 
 from incamera_agent.processes import find_process, read_text, send_signal
 from incamera_agent.server.live import remove
+from incamera_agent.server.places import choose_own_folder, open_own_file, open_own_folder
 from incamera_agent.wire.frames import Decoder, FrameError, encode
 from incamera_agent.wire.protocol import AGENTS_FOLDER, PROTOCOL, RUN_VARIABLE, SOCKET, Answer, Request
 
@@ -18,11 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict
 
+# More than what an agent writes about itself.
+_OWNER_BYTES = 1 << 16
 # How long an agent that is asked to leave may take; its app gets time to end in this, too.
 _LEAVE_SECONDS = 5.0
 # How long a take-over may take altogether: others may come in between, and an agent may be impossible to end.
 _TAKE_OVER_SECONDS = 20.0
-_OWNER_BYTES = 1 << 16
 
 
 class Busy(Exception):
@@ -34,10 +36,10 @@ class Busy(Exception):
 
 
 class AgentFolder:
-    """`ROOT/APP`, locked from `acquire` to `release`."""
+    """`ROOT/APP`, locked from `acquire` to `release`. Where another user has taken ROOT, a folder beside it is used."""
 
     def __init__(self, app: str, root: str = AGENTS_FOLDER) -> None:
-        self.folder = os.path.join(root, app)
+        self.folder = os.path.join(choose_own_folder(root), app)
         self.socket = os.path.join(self.folder, SOCKET)
         self._owner = os.path.join(self.folder, "owner.json")
         self._lock = -1
@@ -51,9 +53,7 @@ class AgentFolder:
         With *take_over*, an agent that holds it is ended first. Raises Busy when one does (or still does, after 20 s),
         and OSError.
         """
-        os.makedirs(self.folder, 0o700, exist_ok=True)
-        os.chmod(self.folder, 0o755)
-        self._lock = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open_lock()
         if not self._try_lock():
             if not take_over:
                 raise Busy(self._read_owner())
@@ -121,14 +121,18 @@ class AgentFolder:
         if current == os.fstat(self._lock).st_ino:
             return True
         os.close(self._lock)
-        os.makedirs(self.folder, 0o755, exist_ok=True)
-        self._lock = os.open(self.path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open_lock()
         return False
+
+    def _open_lock(self) -> None:
+        os.close(open_own_folder(self.folder, make=True))
+        self._lock = open_own_file(self.path("lock"), os.O_RDWR | os.O_CREAT)
 
     def _read_owner(self) -> Dict[str, Any]:
         try:
-            owner = json.loads(read_text(self._owner, limit=_OWNER_BYTES))
-        except (ValueError, RecursionError):
+            with open(open_own_file(self._owner, os.O_RDONLY), encoding="utf-8") as stream:
+                owner = json.loads(stream.read(_OWNER_BYTES))
+        except (OSError, ValueError, RecursionError):
             return {}
         return owner if isinstance(owner, dict) else {}
 
@@ -142,7 +146,9 @@ class AgentFolder:
             "start": process.start if process else 0,
             "run": os.environ.get(RUN_VARIABLE),
         }
-        with open(self.path("owner.new"), "w") as stream:
+        remove(self.path("owner.new"))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with open(open_own_file(self.path("owner.new"), flags, 0o644), "w") as stream:
             json.dump(owner, stream)
         os.replace(self.path("owner.new"), self._owner)
 

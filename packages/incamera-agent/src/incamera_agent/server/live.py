@@ -285,24 +285,30 @@ def _copy(source: str, target: str) -> None:
         os.chmod(target, stat.S_IMODE(os.stat(source).st_mode))
 
 
-def remove(path: str, *, only_empty: bool = False) -> None:
+def remove(path: str, *, only_empty: bool = False, within: Optional[int] = None) -> None:
     """Remove a file, or a folder with everything in it. Does nothing where there is none. Raises OSError.
 
-    With *only_empty*, a folder that is not empty is an error.
+    With *only_empty*, a folder that is not empty is an error. *within* is a descriptor of the folder that *path* is
+    relative to. No link is followed, whatever changes meanwhile.
     """
     try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            if only_empty:
-                os.rmdir(path)
-            else:
-                for folder, folders, names in os.walk(path, topdown=False):
-                    for name in [*names, *folders]:
-                        remove(os.path.join(folder, name), only_empty=True)
-                os.rmdir(path)
-        else:
-            os.unlink(path)
+        try:
+            os.unlink(path, dir_fd=within)
+        except IsADirectoryError:
+            if not only_empty:
+                _empty(path, within)
+            os.rmdir(path, dir_fd=within)
     except FileNotFoundError:
         return
+
+
+def _empty(path: str, within: Optional[int]) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
+    try:
+        for name in os.listdir(folder):
+            remove(name, within=folder)
+    finally:
+        os.close(folder)
 
 
 def new_sha256() -> Any:
