@@ -10,7 +10,7 @@ from incamera.runtime.launcher.protocol import FAT_TYPES, NETWORK_TYPES, OWN_SUF
 FOLDER = "incamera"
 """The name of our folder in a place. Where another user has taken it, the user's number is added (OWN_SUFFIX)."""
 
-# Functions for a script. $place is a place, $uid what `id -u` prints.
+# Functions for a script. $place is a place, $uid what `id -u` prints; it is asked for where it is not set.
 #
 #   there FILE       there is something of that name, be it a link that leads nowhere
 #   is_own FILE      no other user can have put it there, and none can write to it. Once that is so, it stays so where
@@ -23,7 +23,7 @@ there() {{ [ -e "$1" ] || [ -L "$1" ]; }}
 kept() {{ set -- $(ls -ld "$1" 2>/dev/null); case $1 in ?????-??-*) ;; *) false ;; esac; }}
 closed() {{
   set -- $(ls -ldn "$1" 2>/dev/null)
-  case "$1 $3" in d????-??-?*" 0" | d????-??-?*" $uid") ;; *) false ;; esac
+  case "$1 $3" in d????-??-?*" 0" | d????-??-?*" ${{uid:=$(id -u)}}") ;; *) false ;; esac
 }}
 ownerless() {{
   case " {FAT_TYPES} {NETWORK_TYPES} " in *" $(stat -f -c %t "$1" 2>/dev/null) "*) ;; *) false ;; esac

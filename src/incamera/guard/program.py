@@ -26,7 +26,7 @@ _UPLOAD_SECONDS = 120.0
 _REQUIRE_OWN = (
     OWN_FUNCTIONS
     + """
-place=$1 path=$2 uid=$(id -u)
+place=$1 path=$2 uid=
 go_down() {
   rest=${path#"$place"/} file=$place
   while [ "$rest" ]; do
