@@ -183,6 +183,19 @@ def test_verb_refuses_what_others_have_planted(verb: Verb, plant: Plant, camera:
     assert describe(camera.tmp) == planted
 
 
+def test_place_that_the_user_chose_may_belong_to_another(camera: Camera) -> None:
+    """Such as a colleague's folder that is a share. What is ours in it must be ours all the same."""
+    share = camera.tmp / "team" / "share"
+    share.mkdir(parents=True)
+    os.chown(share.parent, NOBODY, NOBODY)
+    os.chown(share, NOBODY, NOBODY)
+    words = ("receive", "/tmp/team/share/incamera", "doorbell", "4f1c")
+    assert camera.guard(*words, input=listing()).returncode == ExitCode.damaged
+    assert (share / "incamera" / "doorbell" / "4f1c.partial").exists()
+    os.chown(share / "incamera", NOBODY, NOBODY)
+    assert_refused(camera.guard(*words, input=listing()), "/tmp/team/share/incamera")
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 @pytest.mark.parametrize("verb", ELSEWHERE)
 def test_verb_goes_on_beside_what_others_have_planted(verb: Verb, plant: Plant, camera: Camera) -> None:

@@ -205,7 +205,7 @@ static void activate(const char *bundle, bool remake) {
     char *root = join_path(roots_folder(), name), *app = parent_of(bundle);
     if (!remake && answer_if_active(bundle, root))
         return;
-    refuse_taken(bundle);
+    refuse_taken(bundle, BUNDLE_DEPTH);
     size_t size = 0;
     char *path = join_path(bundle, "image"), *text = read_file(path, &size);
     if (!text && errno != ENOENT)

@@ -44,7 +44,7 @@ int guard_adopt(int argc, char **argv) {
         else
             fail(EXIT_USAGE, USAGE, 0);
     char *app = join_path(argv[0], argv[1]), *folder = join_path(app, argv[2]);
-    refuse_taken(app);
+    refuse_taken(app, APP_DEPTH);
     await_bundle(folder, looks);
     if (previous && fork() == 0) {
         char *words[] = {argv[0], argv[1], argv[2], previous};

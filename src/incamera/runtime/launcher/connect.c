@@ -50,7 +50,7 @@ int guard_connect(int argc, char **argv) {
         fail(EXIT_FAILED, "cannot connect to", argv[0], ENAMETOOLONG);
     strcpy(address.sun_path, argv[0]);
     char *around = parent_of(argv[0]);
-    refuse_taken(around);
+    refuse_taken(around, WHOLE_PATH);
     signal(SIGPIPE, SIG_IGN);
     int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (other < 0 || connect(other, (struct sockaddr *)&address, sizeof address) < 0)

@@ -30,7 +30,7 @@ static void require_ours(const char *path) {
 /* Make the folders that PATH is in, which must be ours all; returns the last one, opened. */
 static int open_parent(const char *path) {
     char *parent = parent_of(path);
-    int folder = require_own_folder(parent);
+    int folder = require_own_folder(parent, WHOLE_PATH);
     free(parent);
     return folder;
 }
@@ -72,7 +72,7 @@ int guard_remove_folder(int argc, char **argv) {
     if (argc != 1)
         fail(EXIT_USAGE, "usage: incamera-guard remove-folder", "PATH", 0);
     require_ours(argv[0]);
-    refuse_taken(argv[0]);
+    refuse_taken(argv[0], WHOLE_PATH);
     remove_tree(argv[0]);
     for (char *slash; (slash = strchr(argv[0] + sizeof OWN_FOLDER - 1, '/')) && (slash = strrchr(slash, '/'));) {
         *slash = 0;

@@ -34,7 +34,7 @@ int guard_mount(int argc, char **argv) {
     while (used < sizeof options - 1 && (got = read(0, options + used, sizeof options - 1 - used)) > 0)
         used += (size_t)got;
     options[strcspn(options, "\n")] = 0;
-    refuse_taken(argv[2]); /* a link to /etc would have the share in its place */
+    refuse_taken(argv[2], WHOLE_PATH); /* a link to /etc would have the share in its place */
     if (mkdir(argv[2], 0755) < 0 && errno != EEXIST)
         return answer(errno, "cannot make the folder", argv[2]);
     if (mount(argv[1], argv[2], argv[0], MS_NOSUID | MS_NODEV | MS_NOATIME, options) < 0)
@@ -50,7 +50,7 @@ int guard_allow_exec(int argc, char **argv) {
         unsigned long shown, flag;
     } kept[] = {{ST_RDONLY, MS_RDONLY},         {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV}, {ST_NOATIME, MS_NOATIME},
                 {ST_NODIRATIME, MS_NODIRATIME}, {ST_RELATIME, MS_RELATIME}};
-    refuse_taken(argv[0]);
+    refuse_taken(argv[0], WHOLE_PATH);
     struct statvfs status;
     if (statvfs(argv[0], &status) < 0)
         return answer(errno, "cannot look at", argv[0]);

@@ -48,11 +48,11 @@ static bool is_ours(int around, const struct stat *around_status, const struct s
 }
 
 /* Open the folder NAME in the folder AROUND. */
-static int enter(int around, const char *name, bool make) {
+static int enter(int around, const char *name, bool looks, bool make) {
     struct stat status, found;
     if (fstat(around, &status) < 0)
         return NO_FOLDER;
-    bool open_to_others = others_write(&status);
+    bool open_to_others = looks && others_write(&status);
     int how = O_PATH | O_DIRECTORY | O_CLOEXEC | (open_to_others ? O_NOFOLLOW : 0), folder = openat(around, name, how);
     if (folder < 0 && errno == ENOENT && make && (mkdirat(around, name, 0755) == 0 || errno == EEXIST))
         folder = openat(around, name, how);
@@ -66,7 +66,10 @@ static int enter(int around, const char *name, bool make) {
     return seen < 0 ? NO_FOLDER : TAKEN_FOLDER;
 }
 
-int open_own_folder(const char *path, bool make) {
+int open_own_folder(const char *path, int depth, bool make) {
+    const char *last = path + strlen(path);
+    while (last > path && (*--last != '/' || --depth))
+        ;
     char *walked = taken.path = join(path, "", ""), *end = walked;
     int folder = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     while (folder >= 0 && *end) {
@@ -77,7 +80,7 @@ int open_own_folder(const char *path, bool make) {
         char slash = *end;
         *end = 0;
         int around = folder;
-        folder = enter(around, name, make);
+        folder = enter(around, name, name - walked >= last - path, make);
         int error = errno;
         close(around);
         errno = error;
@@ -88,17 +91,17 @@ int open_own_folder(const char *path, bool make) {
 }
 
 /* What open_own_folder returns, for a look alone. */
-static int look(const char *path) {
-    int folder = open_own_folder(path, false);
+static int look(const char *path, int depth) {
+    int folder = open_own_folder(path, depth, false);
     if (folder >= 0)
         close(folder);
     return folder;
 }
 
-bool is_own_folder(const char *path) { return look(path) >= 0; }
+bool is_own_folder(const char *path) { return look(path, WHOLE_PATH) >= 0; }
 
-int require_own_folder(const char *path) {
-    int folder = open_own_folder(path, true);
+int require_own_folder(const char *path, int depth) {
+    int folder = open_own_folder(path, depth, true);
     if (folder == TAKEN_FOLDER)
         fail_taken();
     if (folder < 0)
@@ -106,8 +109,8 @@ int require_own_folder(const char *path) {
     return folder;
 }
 
-void refuse_taken(const char *path) {
-    if (look(path) == TAKEN_FOLDER)
+void refuse_taken(const char *path, int depth) {
+    if (look(path, depth) == TAKEN_FOLDER)
         fail_taken();
 }
 
@@ -136,7 +139,7 @@ char *own_path(const char *path) {
     char *first = join(path, "", ""), *number = number_text((long)geteuid());
     first[end] = 0;
     char *other = join(first, OWN_SUFFIX, number);
-    int found = look(first);
+    int found = look(first, WHOLE_PATH);
     bool evades = found == TAKEN_FOLDER || (found == NO_FOLDER && is_own_folder(other));
     char *chosen = join(evades ? other : first, path + end, "");
     free(other);

@@ -8,17 +8,21 @@
 enum { NO_FOLDER = -1, TAKEN_FOLDER = -2 };
 
 /* Open the folder PATH for functions such as openat. In a folder that others can write to, what is opened must be no link,
-   must be ours, and others must not be able to write to it. With MAKE, folders that are missing are made. */
-int open_own_folder(const char *path, bool make);
+   must be ours, and others must not be able to write to it. Only the last DEPTH names of PATH are looked at: the user has
+   chosen the place that they are in. With MAKE, folders that are missing are made. */
+int open_own_folder(const char *path, int depth, bool make);
 
 /* Is there such a folder? */
 bool is_own_folder(const char *path);
 
 /* Open it, and make what is missing; ends the program where that fails, with EXIT_TAKEN where another user has taken it. */
-int require_own_folder(const char *path);
+int require_own_folder(const char *path, int depth);
 
 /* End the program with EXIT_TAKEN where another user has taken PATH or a folder that it is in. */
-void refuse_taken(const char *path);
+void refuse_taken(const char *path, int depth);
+
+/* DEPTH of an app's folder and of a bundle in a place, and of a path of which all is looked at. */
+enum { APP_DEPTH = 2, BUNDLE_DEPTH = 3, WHOLE_PATH = 1000 };
 
 /* End the program: another user has taken what open_own_folder tried to open last. It names the owner. */
 _Noreturn void fail_taken(void);

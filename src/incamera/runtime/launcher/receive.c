@@ -168,7 +168,7 @@ int guard_receive(int argc, char **argv) {
     if (!parse_listing(&wanted, text, size))
         fail(EXIT_USAGE, "not a listing", NULL, 0);
 
-    close(require_own_folder(app));
+    close(require_own_folder(app, APP_DEPTH));
     utimensat(AT_FDCWD, "/proc/self/exe", NULL, 0); /* see remove_guards */
     take_lock(app, options.owner, options.take_over);
     if (options.keep || is_shared(apps))

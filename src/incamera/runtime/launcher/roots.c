@@ -32,7 +32,7 @@ void take_roots_lock(void) {
     const char *roots = roots_folder(), *folders[] = {roots, images_folder()};
     int lock = -1;
     for (int i = 0; i < 2; i++) {
-        int folder = open_own_folder(folders[i], true);
+        int folder = open_own_folder(folders[i], WHOLE_PATH, true);
         if (folder == TAKEN_FOLDER)
             fail_taken();
         if (folder < 0)

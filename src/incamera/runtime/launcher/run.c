@@ -83,7 +83,7 @@ int guard_run(int argc, char **argv) {
     /* `supervise`, which makes the folder, is started at the same time, to save a round trip. */
     for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
         nanosleep(&PAUSE, NULL);
-    refuse_taken(folder);
+    refuse_taken(folder, WHOLE_PATH);
     /* Where the folder is gone again, the run was ended before it began. */
     if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
         fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
@@ -187,7 +187,7 @@ int guard_supervise(int argc, char **argv) {
     sigaction(SIGTERM, &end, NULL);
     setsid();
     char *around = parent_of(folder);
-    if (mkdirat(require_own_folder(around), name_of(folder), 0700) < 0)
+    if (mkdirat(require_own_folder(around, WHOLE_PATH), name_of(folder), 0700) < 0)
         fail(EXIT_FAILED, "cannot make", folder, errno);
     begin_answer(ANSWER_READY);
     end_answer();

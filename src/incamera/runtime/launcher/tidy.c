@@ -162,7 +162,7 @@ int guard_tidy(int argc, char **argv) {
     if (pipe2(ends, O_CLOEXEC) < 0 || dup2(ends[0], 0) < 0)
         fail(EXIT_FAILED, "cannot make", "a pipe", errno);
     char *app = join_path(argv[0], argv[1]);
-    refuse_taken(app);
+    refuse_taken(app, APP_DEPTH);
     take_lock(app, "tidy", false);
     if (is_shared(argv[0]))
         take_lease(argv[0], argv[1], "tidy", false);
