@@ -5,7 +5,7 @@ What is read is bounded (`Limits`), in memory and in time. Damage anywhere is an
 
 from incamera.archives.ar import ArMember, read_ar_members
 from incamera.archives.folder import Listing, list_folder, open_inside, open_regular, read_inside
-from incamera.archives.limits import LIMITS, BadArchive, Limits, clean_path, shorten
+from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge, clean_path, shorten
 from incamera.archives.packed import GZIP_MAGIC, PackedStream, unpack_bytes
 from incamera.archives.tar import BLOCK, Kind, TarMember, TarReader
 from incamera.archives.zip import ZipReader, open_zip
@@ -22,6 +22,7 @@ __all__ = [
     "PackedStream",
     "TarMember",
     "TarReader",
+    "TooLarge",
     "ZipReader",
     "clean_path",
     "list_folder",

@@ -11,6 +11,10 @@ class BadArchive(ValueError):
     """The archive is damaged, or made to do harm. Callers raise an error of their own that names the file."""
 
 
+class TooLarge(BadArchive):
+    """The archive exceeds a limit."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What is refused in an archive: more than any package for a camera has.
@@ -35,21 +39,19 @@ class Limits:
     def check_count(self, count: int) -> None:
         """Raise BadArchive when *count* members are too many."""
         if count > self.members:
-            raise BadArchive(f"it has more than {self.members} members")
+            raise TooLarge(f"it has more than {self.members} members")
 
     def check_size(self, path: str, size: int) -> None:
         """Raise BadArchive when a member of *size* bytes is too large."""
         if size > self.member_bytes:
-            raise BadArchive(
-                f"{shorten(path)} would be {size // _MB} MB large, more than {self.member_bytes // _MB} MB"
-            )
+            raise TooLarge(f"{shorten(path)} would be {size // _MB} MB large, more than {self.member_bytes // _MB} MB")
 
     def check_total(self, size: int, packed: int) -> None:
         """Raise BadArchive when *size* bytes are too many for an archive of *packed* bytes."""
         if size > self.total_bytes:
-            raise BadArchive(f"it would be more than {self.total_bytes // _MB} MB unpacked")
+            raise TooLarge(f"it would be more than {self.total_bytes // _MB} MB unpacked")
         if size > self.free_bytes and size > self.ratio * packed:
-            raise BadArchive(f"it would unpack to more than {self.ratio} times its own size")
+            raise TooLarge(f"it would unpack to more than {self.ratio} times its own size")
 
     def check_path(self, path: str) -> None:
         """Raise BadArchive when *path* is too long or too deep for a file system."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from incamera.archives.limits import LIMITS, BadArchive, Limits, shorten
+from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge, shorten
 
 _CHUNK = 1024 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -101,7 +101,7 @@ class _Metered:
 
     def read(self, size: int = -1) -> bytes:
         if size > self._most:
-            raise BadArchive(f"its directory has more than {self._most} bytes")
+            raise TooLarge(f"its directory has more than {self._most} bytes")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 
 from incamera import proc
+from incamera.archives import BadArchive, TooLarge, open_zip
 from incamera.errors import BuildError, ConfigError
 from incamera.toolchain.build_folder import bytecode_cache
 
@@ -53,7 +54,8 @@ def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
 def install_wheels(
     store: Store, interpreter: BuildInterpreter, wheels: Mapping[str, Path], tree: Path, *, options: Sequence[str] = ()
 ) -> None:
-    """Install *wheels*, paths by file name, and their programs into the folder *tree*. Raises ToolFailed.
+    """Install *wheels*, paths by file name, and their programs into the folder *tree*. Raises ToolFailed, or
+    BuildError for a wheel that would unpack to too much.
 
     They are for the Python of *interpreter*, which runs pip, unless *options* of pip name another.
     """
@@ -63,6 +65,7 @@ def install_wheels(
         named = folder / "wheels"
         named.mkdir()
         for name, path in wheels.items():  # the store's names are hashes
+            _require_bounded(name, path)
             (named / name).symlink_to(path)
         fixed = ("--quiet", "--no-compile", "--only-binary", ":all:", "--target", str(tree))
         files = [str(named / name) for name in sorted(wheels)]
@@ -75,6 +78,17 @@ def install_wheels(
             env=proc.minimal_environment(**_SETTINGS, TMPDIR=str(folder)),
         )
     _make_writable(tree)
+
+
+def _require_bounded(name: str, wheel: Path) -> None:
+    """Raise BuildError when *wheel* would unpack to too much. What else is wrong with it, pip says."""
+    try:
+        with open_zip(wheel):
+            pass
+    except TooLarge as error:
+        raise BuildError(f"{name} is damaged: {error}") from error
+    except BadArchive:
+        return
 
 
 def _pip_program() -> str:

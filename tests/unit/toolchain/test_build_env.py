@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.archives.hostile import zip_of, zip_with_size
 
-from incamera.errors import ConfigError
+from incamera.errors import BuildError, ConfigError
 from incamera.store import Store
 from incamera.targets.host import Host
 from incamera.toolchain.build_env import install_wheels, normalise_requirements
@@ -47,3 +48,16 @@ def test_pip_reads_no_settings_of_the_user_and_asks_no_index(tmp_path: Path, mon
     assert "PIP_TARGET" not in environment
     assert "PIP_NO_INDEX=1\n" in environment
     assert (tmp_path / "arguments").read_text().endswith(f"/wheels/{name}\n")
+
+
+def test_wheel_that_unpacks_to_too_much_is_not_given_to_pip(tmp_path: Path) -> None:
+    interpreter = BuildInterpreter(HostTree(tmp_path / "missing", HOST), "3.11")
+    (tmp_path / "tree").mkdir()
+    for name, data in {
+        "large-1-py3-none-any.whl": zip_with_size("large/x", b"x", 0xFFFFFFF0),
+        "bomb-1-py3-none-any.whl": zip_of([(f"bomb/{number}", bytes(30_000_000)) for number in range(4)]),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(BuildError, match=name):
+            install_wheels(Store(tmp_path / "store"), interpreter, {name: tmp_path / name}, tmp_path / "tree")
+    assert list((tmp_path / "tree").iterdir()) == []
