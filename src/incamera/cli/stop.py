@@ -29,6 +29,7 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import find_project, load_project
+    from incamera.units import escape_controls
     from incamera.workflows.top import device_connection, stop_runs
 
     folder = Path(arguments.project)
@@ -40,7 +41,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"device": device, "ended": [{"pid": p.pid, "role": p.role, "app": p.app} for p in ended]})
     elif ended:
         names = [f"{p.command if p.role.of_app else p.role} ({p.pid})" for p in ended]
-        console.info(f"ended on {device}: {', '.join(names)}")
+        console.info(f"ended on {device}: {escape_controls(', '.join(names))}")
     else:
         console.info(f"no run of {'any app' if arguments.all or project is None else project.name} to end on {device}")
     return 0

@@ -26,7 +26,7 @@ from incamera.edit.streams import RunStreams
 from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera.project.watching import saved_at
-from incamera.units import format_bytes
+from incamera.units import escape_controls, format_bytes
 from incamera.waiting import in_daemon_thread
 from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
 
@@ -235,13 +235,12 @@ class EditSession:
         answer = (await self._agent.preload(imports)).message
         done, failed = answer.get("imports") or {}, answer.get("failed") or {}
         for name, reason in failed.items():
-            last = reason.strip().splitlines()
-            self._reporter.warn(
-                f"the fork server did not import {name}: {last[-1] if last else 'it ended the process'}"
-            )
+            last = (reason.strip().splitlines() or ["it ended the process"])[-1]
+            self._reporter.warn(f"the fork server did not import {escape_controls(name)}: {last}")
         if done:
             size = format_bytes(answer.get("rss") or 0)
-            self._reporter.info(f"fork server: {', '.join(done)} imported in {time.monotonic() - began:.1f} s, {size}")
+            names = escape_controls(", ".join(done))
+            self._reporter.info(f"fork server: {names} imported in {time.monotonic() - began:.1f} s, {size}")
 
     async def _update(self, paths: set[str], seen: float, wanted: Mapping[str, AppFile] | None = None) -> bool:
         """Bring a change of *paths* to the device. Returns whether the app must be built and deployed again."""
@@ -315,14 +314,14 @@ class EditSession:
         self._failed = False
         if answer.type == Answer.RELOADED:
             kept = answer.message.get("kept") or []
-            return "reloaded" + (f" (kept: {', '.join(kept)})" if kept else "")
+            return "reloaded" + (f" (kept: {escape_controls(', '.join(kept))})" if kept else "")
         self._ended.clear()
         if answer.type == Answer.RESTARTED:
             app.begin(answer.message["run"], self._edited.open_output(self._folder))
         await app.started()
         if not answer.message.get("warm", True):
             reason = answer.message.get("cold_reason") or "there is no fork server"
-            self._reporter.info(f"started a new Python instead of a fork: {reason}")
+            self._reporter.info(f"started a new Python instead of a fork: {escape_controls(reason)}")
         return "running; waiting for changes" if self._runs == 1 else "restarted" if reloads else "started"
 
     def _start_fields(self, arguments: list[str]) -> dict[str, Any]:

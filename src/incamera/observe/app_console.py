@@ -43,15 +43,15 @@ class Prompt:
             self._shown = None
 
     def show(self, message: str) -> None:
-        """Show *message*; from any thread."""
-        shown = self._shown
+        """Show *message*, which is one line; from any thread."""
+        message, shown = escape_controls(message), self._shown
         if shown is None:
             self._print(f"({message})")
             return
         import readline  # lazy: changes the terminal; only where lines are edited
 
         typed = readline.get_line_buffer()
-        write_all(1, f"\r\x1b[K({escape_controls(message)})\n{shown}{typed}".encode("utf-8", "surrogateescape"))
+        write_all(1, f"\r\x1b[K({message})\n{shown}{typed}".encode("utf-8", "surrogateescape"))
 
     def end(self) -> None:
         """Stop reading; from any thread."""
