@@ -74,10 +74,10 @@ class Connection:
     def guard(self, *, otherwise: str = "/tmp") -> Guard:
         """Return the guard for the device, in the first place that lets programs run, else in *otherwise*."""
         binary, installed = require_launcher(self.require_architecture()), self.session.transport.guard_path
-        for place in self.facts.places:
-            if place.writable and place.executable and place.folder:
-                return Guard(binary, place.path, installed, place.folder)
-        return Guard(binary, otherwise, installed)
+        place = self.facts.find_guard_place()
+        if place is None:
+            return Guard(binary, otherwise, installed)
+        return Guard(binary, place.path, installed, place.folder)
 
     def ensure_guard(self) -> str:
         """Upload the guard to the device unless it is there. Returns its path on the device."""
@@ -97,11 +97,11 @@ class Connection:
     def image_kinds(self, guard: Guard) -> tuple[str, ...]:
         """Return the compressions of squashfs images that the device can mount, such as `zstd`."""
         path = ensure_guard(self.session, guard)
-        return ensure_images_tried(self.session, self.facts, path, cache=self._cache("capabilities"))
+        return ensure_images_tried(self.session, self.facts, path, cache=self._capabilities())
 
     def measure_speeds(self) -> dict[str, Speed]:
         """Return the speed of each place by its path. It is measured once after each restart of the device."""
-        path, cache = self.ensure_guard(), self._cache("capabilities")
+        path, cache = self.ensure_guard(), self._capabilities()
         return {
             place.path: ensure_speed(self.session, self.facts, place, path, cache=cache) for place in self.facts.places
         }
@@ -109,6 +109,10 @@ class Connection:
     def read_libraries(self, sonames: Iterable[str]) -> LibraryTable:
         """Return the device's libraries among *sonames*, and its C library, whose version decides which loader runs."""
         return ensure_libraries(self.session, self.facts, {*sonames, "libc.so.6"}, cache=device_cache(self._context))
+
+    def _capabilities(self) -> Path:
+        # Only root can mount images.
+        return self._cache("capabilities" if self.facts.root else "capabilities-of-user")
 
     def _cache(self, what: str = "") -> Path:
         # Virtual cameras resumed from one saved state have the same boot ID, but different addresses.

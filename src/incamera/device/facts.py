@@ -98,6 +98,10 @@ class DeviceFacts:
         """Return the place of that kind, None where the device has none."""
         return next((place for place in self.places if place.kind is kind), None)
 
+    def find_guard_place(self) -> Place | None:
+        """Return the first place in which our program can be started, None where there is none."""
+        return next((place for place in self.places if place.writable and place.executable and place.folder), None)
+
     @property
     def fingerprint(self) -> str:
         """A digest of all that the loader rule depends on: it is the same for two devices with the same firmware."""

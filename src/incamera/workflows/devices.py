@@ -11,13 +11,13 @@ from incamera.connect.connection import connected
 from incamera.deployment.plan import find_verdict
 from incamera.device import registry
 from incamera.device.capabilities import Speed
+from incamera.targets.form import Form
 from incamera.transport.device import Device, parse_address
 from incamera.virtual.camera import list_cameras
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.device.facts import DeviceFacts, Place
-    from incamera.targets.form import Form
 
 
 def add_device(
@@ -71,6 +71,8 @@ def inspect_device(context: Context, name: str | None, *, speed: bool = True) ->
     """
     device = choose_device(context, name)
     with connected(context, device) as connection:
+        if connection.facts.find_guard_place() is None:  # each place's verdict says why
+            return DeviceReport(device=device, facts=connection.facts, forms=frozenset({Form.tree}), speeds={})
         forms = connection.forms()
         speeds: Mapping[str, Speed] = {}
         if speed:

@@ -149,6 +149,17 @@ def test_useless_place_is_named_with_the_reason(flag: str, words: str) -> None:
         decide(replace(FACTS, places=(RAM, card)), to=Kind.sdcard)
 
 
+def test_place_whose_names_other_users_have_taken_is_passed_over_and_named() -> None:
+    taken = replace(RAM, folder="", owner="mallory")
+    facts = replace(FACTS, places=(taken, FLASH))
+    assert decide(facts).place == FLASH
+    assert facts.find_guard_place() == FLASH
+    with pytest.raises(DeviceUnsuitable, match="/tmp has folders with incamera's names that belong to mallory"):
+        decide(replace(FACTS, places=(taken,)))
+    assert "mallory" in find_verdict(FACTS, taken, frozenset(Form))
+    assert replace(FACTS, places=(taken,)).find_guard_place() is None
+
+
 def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
     with pytest.raises(DeviceUnsuitable) as caught:
         decide(replace(FACTS, places=(RAM, FLASH)), size=190 * MEGABYTE)
