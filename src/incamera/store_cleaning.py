@@ -66,6 +66,10 @@ def clean(root: Path, limit: float) -> None:
         with suppress(FileNotFoundError):
             if blob.stat().st_mtime <= limit:
                 blob.unlink()
+    for log in (root / "logs").glob("*.log"):  # of builds; those of runs are folders
+        with suppress(FileNotFoundError):
+            if log.stat().st_mtime <= limit:
+                log.unlink()
     # Caches of tools, which these fill again.
     for cache in (root / "caches").glob("*/"):
         if cache.stat().st_mtime <= limit:

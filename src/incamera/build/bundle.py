@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.isolation import check_isolation
-from incamera.build.keys import project_wheel_key
+from incamera.build.keys import MOST_KEPT, project_wheel_key
 from incamera.build.runtime import collect_wheels
 from incamera.build.sdists import LockedRequirements
 from incamera.build.toolchain import ensure_toolchain
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from incamera.runtime.bytecode import ByteCompiler
     from incamera.targets.target import Target
     from incamera.tree import Entry
-
-# So many bundles, and wheels of projects, are kept: each change of an app makes a new one.
-_MOST = 50
 
 
 def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_digest: str) -> Path:
@@ -64,7 +61,7 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
                 check_isolation(context, project.build_isolation)
                 build_wheel(wheel_build, toolchain, tree)
 
-            found, step.cached = context.store.ensure_tree("wheels", key, build, most=_MOST)
+            found, step.cached = context.store.ensure_tree("wheels", key, build, most=MOST_KEPT)
         wheel = next(found.glob("*.whl"))
         step.note(wheel.name)
     return wheel
@@ -103,7 +100,7 @@ def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
         _write_manifest(parts, tree)
         return known
 
-    context.store.ensure_tree("bundles", key, build, most=_MOST)
+    context.store.ensure_tree("bundles", key, build, most=MOST_KEPT)
 
 
 def _add_app(parts: BundleParts, tree: Path) -> None:

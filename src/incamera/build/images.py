@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.build.deb_trees import ensure_deb_tree
+from incamera.build.keys import MOST_KEPT
 from incamera.digest import Sha256
 from incamera.runtime.bundle import MANIFEST
 from incamera.runtime.images import Image, app_entries, runtime_entries
@@ -74,7 +75,7 @@ def ensure_image(
         facts |= {"digest": digest, "bytes": out.stat().st_size, "unpacked": unpacked}
         (tree / _FACTS).write_text(json.dumps(facts), "utf-8")
 
-    tree, _ = context.store.ensure_tree("images", key, build)
+    tree, _ = context.store.ensure_tree("images", key, build, most=MOST_KEPT)
     try:
         facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
         facts["digest"] = Sha256(facts["digest"])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Increase these when wheels built from the same inputs change.
 _PROJECT_WHEEL_FORMAT = 1
 _SDIST_WHEEL_FORMAT = 1
+# So many trees of a kind are kept: each change of an app, or of its packages, makes new ones.
+MOST_KEPT = 50
 
 
 def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree, unpack_debs
-from incamera.build.keys import runtime_key
+from incamera.build.keys import MOST_KEPT, runtime_key
 from incamera.build.sdists import LockedRequirements, SdistBuild, ensure_built_wheel, fetch_distributions
 from incamera.build.trimming import DEBIAN, Restoring
 from incamera.debian.index import Deb
@@ -96,7 +96,9 @@ def ensure_runtime(
     key = runtime_key(project, lock, context.environment)
     with context.reporter.step("runtime") as step:
         build = _RuntimeBuild(context, project, lock, wheels, step)
-        _, step.cached = context.store.ensure_tree("runtimes", key, lambda tree: build.run(tree, interpreter()))
+        _, step.cached = context.store.ensure_tree(
+            "runtimes", key, lambda tree: build.run(tree, interpreter()), most=MOST_KEPT
+        )
         if step.cached:
             step.note("unchanged")
         else:
