@@ -1,7 +1,8 @@
 """Virtual cameras in tests: each is leased from a pool, and stopped as soon as it is returned.
 
 A test takes the fixture `camera`, which a module's or a package's tests share. It is one of DEFAULT_PROFILE, unless a
-mark on the test or its module names others: `@on(*PROFILES)`. Tests for `make test-all` alone are marked `matrix`;
+mark on the test or its module names others: `@on(*PROFILES)`. `axis-os-11-armv7hf+openssh` has another SSH server.
+Tests for `make test-all` alone are marked `matrix`;
 `@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])` does so for one of the cameras.
 """
 
@@ -19,6 +20,7 @@ import pytest
 from incamera.errors import DeviceError
 from incamera.targets.profile import load_profiles, require_profile
 from incamera.virtual.camera import list_cameras, stop_camera
+from incamera.virtual.ssh_server import SshServer
 from incamera.virtual.start import start_virtual
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("armv7hf", "aarch64")
 PROFILES = tuple(sorted(load_profiles()))
 DEFAULT_PROFILE = "axis-os-11-armv7hf"
+OPENSSH_PROFILE = f"{DEFAULT_PROFILE}+openssh"
 SMALL_PROFILE = "axis-os-10-aarch64"
 """The profile whose camera starts fastest and needs the least memory."""
 
@@ -50,7 +53,7 @@ class CameraPool:
     def lease(self, profile: str, *, name: str | None = None) -> Iterator[VirtualCamera]:
         """Start a camera, and stop whatever has its name at the end of the block."""
         assert len(self._leased) < self._limit, f"a camera of {profile} would be one too many: return {self._leased}"
-        camera = self._start(profile, name or f"test-{self._worker}-{profile}")
+        camera = self._start(profile, name or f"test-{self._worker}-{profile.replace('+', '-')}")
         self._leased.add(camera.name)
         try:
             yield camera
@@ -72,7 +75,14 @@ class CameraPool:
 
     def start(self, profile: str, name: str) -> VirtualCamera:
         """Start a camera that ends with this process at the latest."""
-        return start_virtual(self._context, require_profile(profile), name=name, owner_pid=os.getpid())
+        profile, _, server = profile.partition("+")
+        return start_virtual(
+            self._context,
+            require_profile(profile),
+            name=name,
+            owner_pid=os.getpid(),
+            ssh_server=SshServer(server or "dropbear"),
+        )
 
     def stop(self, name: str) -> None:
         """Stop the camera called *name*, if it runs."""
@@ -82,7 +92,7 @@ class CameraPool:
     def restart(self, camera: VirtualCamera) -> VirtualCamera:
         """Return a fresh camera of the same name and profile, on another port."""
         self.stop(camera.name)
-        return self.start(camera.profile, camera.name)
+        return self.start(f"{camera.profile}+{camera.ssh_server}", camera.name)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
 from ..waiting import wait_until
-from .cameras import inside, on
+from .cameras import OPENSSH_PROFILE, inside, on
 from .project import write_project
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
     from incamera_agent.wire.frames import Frame
 
-pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
+pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64", OPENSSH_PROFILE])
 
 MEBIBYTE = 1 << 20
 OURS = "ps | grep -c '[i]ncamera_agent'; ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null"

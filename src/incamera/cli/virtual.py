@@ -27,6 +27,12 @@ def add_parser(commands: Any) -> None:
         help="the camera and AXIS OS version to imitate (see `virtual profiles`)",
     )
     start.add_argument("--name", help="the camera's name (default: the profile's)")
+    start.add_argument(
+        "--ssh-server",
+        choices=("dropbear", "openssh"),
+        default="dropbear",
+        help="the camera's SSH server (default: dropbear)",
+    )
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
     stop.add_argument("names", nargs="*", metavar="NAME", help="the camera (default: the only one that runs)")
     stop.add_argument("--all", action="store_true", help="stop all of them")
@@ -42,10 +48,13 @@ def add_parser(commands: Any) -> None:
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.targets.profile import default_profile, require_profile
+    from incamera.virtual.ssh_server import SshServer
     from incamera.virtual.start import start_virtual
 
     profile = require_profile(arguments.profile) if arguments.profile else default_profile()
-    camera = start_virtual(Context.open(console), profile, name=arguments.name)
+    camera = start_virtual(
+        Context.open(console), profile, name=arguments.name, ssh_server=SshServer(arguments.ssh_server)
+    )
     if arguments.json:
         console.emit({**_describe(camera), "resumed": camera.resumed, "seconds": round(camera.seconds, 3)})
     else:
@@ -112,6 +121,12 @@ def _describe(camera: VirtualCamera) -> dict[str, Any]:
     return {
         "name": camera.name,
         "profile": camera.profile,
-        "ssh": {"host": camera.ssh_host, "port": camera.ssh_port, "user": camera.ssh_user, "key": str(camera.key)},
+        "ssh": {
+            "host": camera.ssh_host,
+            "port": camera.ssh_port,
+            "user": camera.ssh_user,
+            "key": str(camera.key),
+            "server": camera.ssh_server,
+        },
         "http": None,
     }

@@ -50,7 +50,9 @@ class SshTransport:
         return self._device
 
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
-        with _translating_errors(self._device):
+        # A server that lets one in and runs nothing is told from a connection that is lost.
+        lost = _lost if self._has_started else _closed_at_once
+        with _translating_errors(self._device, lost):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
             starting = self._connection.create_process(
@@ -60,12 +62,7 @@ class SshTransport:
                 term_type=terminal.kind if terminal else None,
                 term_size=(terminal.columns, terminal.rows) if terminal else (),
             )
-            try:
-                process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
-            except (asyncssh.Error, OSError):
-                if self._connection.is_closed() and not self._has_started:
-                    raise _closed_at_once(self._device) from None
-                raise
+            process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
             self._has_started = True
         return SshChannel(self._device, self._connection, process, self._marker.whole, terminal)
 
@@ -247,21 +244,6 @@ class SshChannel:
             return await read()
 
 
-@contextmanager
-def _translating_errors(device: Device) -> Iterator[None]:
-    try:
-        yield
-    except asyncssh.ChannelOpenError as error:
-        if "closed" not in error.reason.lower():
-            raise DeviceError(
-                f"the SSH server of {device} refuses to run so many programs at a time: {error.reason}",
-                hint=f"set MaxSessions in its settings to {CHANNELS} or more (OpenSSH's default is 10)",
-            ) from error
-        raise _lost(device) from error
-    except (asyncssh.Error, OSError) as error:
-        raise _lost(device) from error
-
-
 def _closed_at_once(device: Device) -> ConnectionLost:
     return ConnectionLost(
         f"{device} let you in, and closed the connection when it was to run the first program",
@@ -275,3 +257,18 @@ def _lost(device: Device) -> ConnectionLost:
         f"the connection to {device} was lost",
         hint="has it restarted, or left the network? In the camera, the guard ends what this connection was running",
     )
+
+
+@contextmanager
+def _translating_errors(device: Device, lost: Callable[[Device], ConnectionLost] = _lost) -> Iterator[None]:
+    try:
+        yield
+    except asyncssh.ChannelOpenError as error:
+        if "closed" not in error.reason.lower():
+            raise DeviceError(
+                f"the SSH server of {device} refuses to run so many programs at a time: {error.reason}",
+                hint=f"set MaxSessions in its settings to {CHANNELS} or more (OpenSSH's default is 10)",
+            ) from error
+        raise lost(device) from error
+    except (asyncssh.Error, OSError) as error:
+        raise lost(device) from error

@@ -22,6 +22,7 @@ from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.virtual.keys import ensure_keys
+from incamera.virtual.ssh_server import SshServer
 from incamera.virtual.state import Progress, VirtualTrees, ensure_state
 from incamera.virtual.supervisor import RECORD, SupervisorRequest
 from incamera.virtual.supervisor_client import start_supervisor
@@ -50,6 +51,7 @@ class VirtualCamera:
     ssh_host: str
     ssh_port: int
     ssh_user: str
+    ssh_server: str
     key: Path
     host_public_key: str
     pid: int
@@ -127,6 +129,7 @@ def start_camera(
             "profile": profile.name,
             "ssh_host": "127.0.0.1",
             "ssh_user": profile.user,
+            "ssh_server": (SshServer.openssh if trees.openssh else SshServer.dropbear).value,
             "key": str(keys.login),
             "host_public_key": keys.host_public,
             "resumed": not state.made,
@@ -208,6 +211,8 @@ def _load_record(path: Path) -> VirtualCamera:
 
 def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
+    if isinstance(record, dict):
+        record = {"ssh_server": SshServer.dropbear.value, **record}  # older versions had no other
     types = {"resumed": bool, "seconds": float, **dict.fromkeys(("ssh_port", "pid", "qemu_pid"), int)}
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):

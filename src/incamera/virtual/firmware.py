@@ -19,6 +19,7 @@ from incamera.virtual import cpio
 from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.reseed import reseed_program
+from incamera.virtual.ssh_server import dropbear_members, openssh_members
 
 if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
@@ -47,15 +48,25 @@ def open_firmware(folder: Path) -> Firmware:
     return Firmware(kernel=folder / "kernel", archive=folder / "initrd")
 
 
-def build_firmware(destination: Path, profile: Profile, *, userland: Path, kernel: Path, keys: CameraKeys) -> Firmware:
+def build_firmware(
+    destination: Path,
+    profile: Profile,
+    *,
+    userland: Path,
+    kernel: Path,
+    openssh: Path | None = None,
+    keys: CameraKeys,
+) -> Firmware:
     """Write the firmware of *profile* into the folder *destination*, and return it.
 
-    *userland* and *kernel* are trees of unpacked Debian packages. Raises BuildError when a file is missing in them.
+    *userland*, *kernel* and *openssh* are trees of unpacked Debian packages. Without *openssh*, its server
+    is dropbear. Raises BuildError when a file is missing in them.
     """
     firmware = open_firmware(destination)
     shutil.copyfile(_only(kernel / "boot", "vmlinuz-*"), firmware.kernel)
     members = [
         *_programs(userland),
+        *(openssh_members(openssh, userland, profile, keys) if openssh else dropbear_members(userland, keys)),
         *_libraries(userland, profile),
         *_modules(kernel),
         *_settings(profile, keys),
@@ -68,7 +79,6 @@ def build_firmware(destination: Path, profile: Profile, *, userland: Path, kerne
 
 def _programs(userland: Path) -> Iterator[cpio.Member]:
     yield cpio.file("bin/busybox", _read(userland / "usr/bin/busybox"), 0o755)
-    yield cpio.file("usr/sbin/dropbear", _read(userland / "usr/sbin/dropbear"), 0o755)
 
 
 def _libraries(userland: Path, profile: Profile) -> Iterator[cpio.Member]:
@@ -111,7 +121,8 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
         for place in profile.places
     )
     texts = {
-        "etc/passwd": f"{profile.user}:x:0:0:{profile.user}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        "etc/passwd": f"{profile.user}:x:0:0:{profile.user}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+        "sshd:x:101:65534:sshd:/run/sshd:/bin/false\n",
         "etc/group": "root:x:0:\nvideo:x:44:\nstorage:x:45:\nnogroup:x:65534:\n",
         "etc/shells": "/bin/sh\n",
         "etc/hosts": "127.0.0.1 localhost\n",
@@ -127,7 +138,6 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
     }
     for path, text in texts.items():
         yield cpio.file(path, text.encode())
-    yield cpio.file("etc/dropbear/ed25519", keys.host, 0o600)
     yield cpio.file(f"{home}/.ssh/authorized_keys", f"{keys.login_public}\n".encode(), 0o600)
     yield cpio.file("usr/sbin/reseed", reseed_program(profile.architecture), 0o755)
     yield cpio.file("usr/sbin/incamera-link", _data("link.sh").encode(), 0o755)

@@ -20,7 +20,7 @@ class CameraKeys:
     """The keys of a store's virtual cameras.
 
     `login`: the file of the private key to log in with, in OpenSSH's format.
-    `host`: the private host key, in dropbear's format.
+    `host`: the private host key, in dropbear's format; `openssh_host`: in OpenSSH's.
     `login_public`, `host_public`: the public keys as lines `ssh-ed25519 AAAA…`.
     """
 
@@ -28,6 +28,16 @@ class CameraKeys:
     login_public: str
     host: bytes
     host_public: str
+
+    @property
+    def openssh_host(self) -> bytes:
+        from cryptography.hazmat.primitives import serialization  # lazy: start-up; needed once for each firmware
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        seed = self.host[-64:-32]  # before the public key
+        return Ed25519PrivateKey.from_private_bytes(seed).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
 
 
 def ensure_keys(store: Store) -> CameraKeys:

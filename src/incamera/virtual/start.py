@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.virtual.camera import VirtualCamera, plan_virtual, start_camera
+from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
 
 if TYPE_CHECKING:
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def start_virtual(
-    context: Context, profile: Profile, *, name: str | None = None, owner_pid: int | None = None
+    context: Context,
+    profile: Profile,
+    *,
+    name: str | None = None,
+    owner_pid: int | None = None,
+    ssh_server: SshServer = SshServer.dropbear,
 ) -> VirtualCamera:
     """Start a virtual camera of *profile*, and report it as a step. See `start_camera`.
 
@@ -22,7 +28,7 @@ def start_virtual(
     UsageError.
     """
     with context.reporter.step("virtual") as step:
-        trees = ensure_virtual_trees(context, profile, step=step)
+        trees = ensure_virtual_trees(context, profile, ssh_server=ssh_server, step=step)
         camera = start_camera(profile, trees, context.store, name=name, owner_pid=owner_pid, warn=context.reporter.warn)
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
@@ -32,7 +38,9 @@ def start_virtual(
     return camera
 
 
-def ensure_virtual_trees(context: Context, profile: Profile, *, step: Step | None = None) -> VirtualTrees:
+def ensure_virtual_trees(
+    context: Context, profile: Profile, *, ssh_server: SshServer = SshServer.dropbear, step: Step | None = None
+) -> VirtualTrees:
     """Return the packages of a virtual camera of *profile*, unpacked; what the store does not have is downloaded.
 
     Raises FetchError, ResolveError.
@@ -42,4 +50,7 @@ def ensure_virtual_trees(context: Context, profile: Profile, *, step: Step | Non
         tools=ensure_deb_tree(context, "qemu", plan.tools, step=step),
         userland=ensure_deb_tree(context, "userland", plan.userland, step=step),
         kernel=ensure_deb_tree(context, "kernel", plan.kernel, step=step),
+        openssh=ensure_deb_tree(context, "openssh", openssh_packages(profile), step=step)
+        if ssh_server is SshServer.openssh
+        else None,
     )

@@ -43,11 +43,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualTrees:
-    """The Debian packages of a virtual camera, unpacked: QEMU for this host, the camera's user land, and its kernel."""
+    """The Debian packages of a virtual camera, unpacked: QEMU for this host, the camera's user land, and its kernel.
+
+    `openssh`: its SSH server, None when that is dropbear, which is in the user land.
+    """
 
     tools: Path
     userland: Path
     kernel: Path
+    openssh: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +76,7 @@ def ensure_state(
 
     def make_firmware(folder: Path) -> None:
         progress(f"build the firmware of {profile.name}")
-        build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, keys=keys)
+        build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, openssh=trees.openssh, keys=keys)
 
     firmware_folder, _ = store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
     firmware = open_firmware(firmware_folder)
@@ -167,7 +171,8 @@ def _data_files() -> list[Path]:
 
 def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys) -> str:
     scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
-    packages = [_tree_key(store, trees.userland), _tree_key(store, trees.kernel)]
+    trees_inside = filter(None, (trees.userland, trees.kernel, trees.openssh))
+    packages = [_tree_key(store, tree) for tree in trees_inside]
     secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
     # Without the settings that only QEMU gets: they do not change the firmware.
     inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())

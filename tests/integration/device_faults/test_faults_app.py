@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ...waiting import wait_until
-from ..cameras import inside
+from ..cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, on
 from ..command import Run, command_environment, running
 from .conftest import at_home, left_in
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
     from ..line import Line
+
+
+pytestmark = on(DEFAULT_PROFILE, matrix=[OPENSSH_PROFILE])
 
 
 def test_traceback_of_an_app_is_shown_without_an_error_of_ours(run_app: Run) -> None:

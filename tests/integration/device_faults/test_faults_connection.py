@@ -8,14 +8,22 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.transport import ssh
+
+from ..cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, on
 from ..command import assert_error
 from .conftest import at_home, fingerprint
 
 if TYPE_CHECKING:
+    import pytest
+
     from incamera.virtual.camera import VirtualCamera
 
     from ..command import Run
     from ..line import Line
+
+
+pytestmark = on(DEFAULT_PROFILE, matrix=[OPENSSH_PROFILE])
 
 
 def test_error_when_nothing_answers(app: Path, incamera: Run, tmp_path: Path) -> None:
@@ -27,10 +35,14 @@ def test_error_when_nothing_answers(app: Path, incamera: Run, tmp_path: Path) ->
     assert done.out == ""
 
 
-def test_error_when_a_device_does_not_speak(app: Path, incamera: Run, tmp_path: Path) -> None:
+def test_error_when_a_device_does_not_speak(
+    app: Path, incamera: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "WHOLE_SECONDS", 5.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        assert_error(incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path)), 4, "is it on")
+        done = incamera("deploy", "-C", app, "--device", address, env=at_home(tmp_path))
+        assert_error(done, 4, "sends no SSH banner within 5 s", "is that its SSH port")
 
 
 def test_error_for_an_unknown_name_or_host(app: Path, incamera: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ...waiting import wait_until
-from ..cameras import inside
+from ..cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, on
 from ..command import Run, assert_error, command_environment, running
 from ..project import add_data, write_project
 from .conftest import at_home
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
     from ..line import Line
+
+
+pytestmark = on(DEFAULT_PROFILE, matrix=[OPENSSH_PROFILE])
 
 
 def test_error_for_another_architecture_names_both(app: Path, incamera: Run, camera: VirtualCamera) -> None:

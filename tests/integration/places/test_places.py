@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ..cameras import inside, on
+from ..cameras import OPENSSH_PROFILE, inside, on
 from ..command import assert_error
 from ..project import write_project
 from .conftest import APP, CARD, PACKAGE, RAM, SHARE, SHARE_NAME, Deploy, edit, served
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..command import Run
 
-pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
+pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64", OPENSSH_PROFILE])
 
 
 def test_device_info_says_what_runs_from_each_place(incamera: Run, camera: VirtualCamera) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ..allow_list import ssh_allow_list  # noqa: F401 - a fixture
-from ..cameras import lease_camera, on
+from ..cameras import OPENSSH_PROFILE, lease_camera, on
 from ..command import Running, command_environment, running
 from ..project import write_project
 from .app import APP, HELPER, TESTS
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 camera = pytest.fixture(scope="package", name="camera")(lease_camera)
-with_aarch64 = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
+with_others = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64", OPENSSH_PROFILE])
 
 
 @pytest.fixture(scope="session")

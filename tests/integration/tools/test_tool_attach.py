@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.integration.terminal import Terminal
 
 from ..command import Run, command_environment
-from .conftest import with_aarch64
+from .conftest import with_others
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..command import Running
 
 
-@with_aarch64
+@with_others
 def test_console_evaluates_lines_from_standard_input(
     project: Path, camera: VirtualCamera, watched: Running, incamera: Run
 ) -> None:

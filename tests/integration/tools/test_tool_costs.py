@@ -14,13 +14,13 @@ from tests.integration.terminal import Terminal
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, Running, command_environment, running
-from .conftest import with_aarch64
+from .conftest import with_others
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 
-@with_aarch64
+@with_others
 def test_profile_of_the_start_names_phases_and_imports(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     done = incamera("run", "-C", project, "--device", camera.name, "--profile-startup", "--json")
     assert done.code == 0
@@ -37,7 +37,7 @@ def test_profile_of_the_start_names_phases_and_imports(project: Path, camera: Vi
     assert "import time:" not in done.err
 
 
-@with_aarch64
+@with_others
 def test_running_app_is_listed_measured_and_stopped(
     project: Path, camera: VirtualCamera, looping: Running, incamera: Run
 ) -> None:

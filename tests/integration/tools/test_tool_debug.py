@@ -13,7 +13,7 @@ from tests.integration.terminal import Terminal
 from ...waiting import wait_until
 from ..command import Run, command_environment, running
 from .app import HELPER, left_behind
-from .conftest import with_aarch64
+from .conftest import with_others
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@with_aarch64
+@with_others
 def test_debugger_stops_at_a_breakpoint_and_shows_variables(
     project: Path, camera: VirtualCamera, incamera: Run
 ) -> None:

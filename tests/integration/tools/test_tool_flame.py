@@ -12,7 +12,7 @@ import pytest
 
 from ..cameras import add_account
 from ..command import Run, Running, command_environment, running
-from .conftest import with_aarch64
+from .conftest import with_others
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -28,7 +28,7 @@ def draw(incamera: Run, device: str, folder: Path, *words: str, env: Mapping[str
     return [element.text or "" for element in root.iter() if element.tag.endswith("}title")]
 
 
-@with_aarch64
+@with_others
 def test_flame_graph_names_the_apps_functions(
     camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ..cameras import inside
 from ..project import write_project
 from .app import HELPER, left_behind
-from .conftest import with_aarch64
+from .conftest import with_others
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..command import Run
 
 
-@with_aarch64
+@with_others
 def test_pytest_runs_in_the_camera_and_reports_to_the_host(
     project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 import asyncssh
 import pytest
 
-from incamera.errors import ConfigError, DeviceRefused, DeviceUnreachable
+from incamera.errors import ConfigError, ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
 from incamera.transport import ssh
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.host_keys import UnknownHostKey
+from incamera.transport.protocols import Program
 from incamera.transport.ssh import connect
 
 pytestmark = pytest.mark.starts_processes
@@ -248,6 +249,58 @@ def test_configuration_without_keys_is_refused(home: Path) -> None:
     (home / ".ssh" / "config").write_text("PubkeyAuthentication no\n")
     with pytest.raises(ConfigError, match="PubkeyAuthentication no"):
         connect_to(1, home)
+
+
+# Servers that let one in and run nothing
+
+
+class ClosesAtOnce(TakesAll):
+    """As `PermitRootLogin forced-commands-only` for a key without a command."""
+
+    def auth_completed(self) -> None:
+        self.connection.abort()
+
+
+class OneSession(TakesAll):
+    """As `MaxSessions 1`."""
+
+    sessions = 0
+
+    def session_requested(self) -> Any:
+        self.sessions += 1
+        if self.sessions > 1:
+            return False
+
+        async def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
+            halves = str(process.command).split("printf %s%s ")[1].split(";")[0].split()
+            for output in (process.stdout, process.stderr):
+                output.write("".join(halves).encode())
+            await process.stdin.read()
+            process.exit(0)
+
+        return asyncssh.SSHServerProcess(answer, None, 3, False)
+
+
+def test_server_that_runs_nothing_is_told_from_a_lost_connection(home: Path) -> None:
+    with serving(ssh_server(ClosesAtOnce)) as port:
+        device = Device(name="cam", address=SshAddress(host="127.0.0.1", port=port))
+        with (
+            connect(device, known_hosts=home / "ours", environment={"HOME": str(home)}) as session,
+            pytest.raises(ConnectionLost, match="let you in, and closed the connection") as error,
+        ):
+            session.run(Program(("true",)))
+    assert "forced-commands-only" in str(error.value.hint)
+
+
+def test_server_that_runs_one_program_at_a_time_is_refused_when_it_is_checked(home: Path) -> None:
+    with serving(ssh_server(OneSession)) as port:
+        device = Device(name="cam", address=SshAddress(host="127.0.0.1", port=port))
+        with (
+            connect(device, known_hosts=home / "ours", environment={"HOME": str(home)}) as session,
+            pytest.raises(DeviceError, match="refuses to run so many programs at a time") as error,
+        ):
+            session.check_channels()
+    assert "MaxSessions" in str(error.value.hint)
 
 
 # The agent

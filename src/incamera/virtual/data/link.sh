@@ -12,8 +12,7 @@ while read -r word epoch name address random <&3; do
     echo "$random" >/dev/urandom
     reseed </dev/urandom || echo "cannot reseed the kernel's random numbers"
     # Started only now: started before, it would have read random numbers that the saved state contains.
-    # -W: the receive window, in bytes. With dropbear's default of 24 kB, the connection would often be idle.
-    dropbear -s -W 1048576 -r /etc/dropbear/ed25519 -P /run/dropbear.pid &
+    incamera-ssh &
     hostname "$name"
     ip link set eth0 address "$address"
     wait $!
