@@ -222,6 +222,10 @@ class _LibraryReader:
                 return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_newer_glib)
         elif library.versions:
             return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_later_one)
+        elif library.prefixes:
+            return PartlyKnown(
+                path, facts, read=read, time_bits=bits, may_export=lambda reference: library.may_export(reference.name)
+            )
         return Object(path, facts, read=read, camera=True, time_bits=bits)
 
     def _answer(self, library: ApiLibrary, version: str) -> Answer:

@@ -63,6 +63,23 @@ def test_missing_symbol_is_found_beside_a_camera_library(tmp_path: Path, name: s
     assert missing(report) == [(Kind.missing_symbol, name)]
 
 
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("FCGX_Later", "libfcgi.so.0"), ("jpeg_later", "libjpeg.so.62"), ("inflateLater", "libz.so.1")],
+)
+def test_function_that_a_stand_in_lacks_is_not_seen(tmp_path: Path, name: str, library: str) -> None:
+    """The camera's library is not Debian's: it may be newer, or built in another way."""
+    report = audit_package(tmp_path, needed=[library], imports=[name])
+    assert report.findings == ()
+    assert [limit for limit in report.limits if UNSEEN in limit and name in limit]
+    assert missing(audit_package(tmp_path, needed=[library], imports=["nobody_has_it"]))
+
+
+def test_openssl_of_an_unknown_version_hides_no_other_missing_symbol(tmp_path: Path) -> None:
+    report = audit_package(tmp_path, needed=["libssl.so.3", "libcrypto.so.1.1"], imports=["SSL_new", "nobody_has_it"])
+    assert missing(report) == [(Kind.missing_symbol, "nobody_has_it")]
+
+
 def test_symbol_in_a_version_of_glibc_is_checked_beside_a_camera_library(tmp_path: Path) -> None:
     needs = {"libc.so.6": ["GLIBC_2.34"]}
     wanted = {"right": ["dlopen@GLIBC_2.34"], "wrong": ["no_such@GLIBC_2.34"]}
