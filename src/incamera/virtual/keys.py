@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from incamera.store import Store
 
 _ALGORITHM = b"ssh-ed25519"
+_KEY_BYTES = 32
+# A host key in dropbear's format: two lengths, the algorithm, the private and the public key.
+_HOST_BYTES = 4 + len(_ALGORITHM) + 4 + 2 * _KEY_BYTES
+_PEM_END = "-----END OPENSSH PRIVATE KEY-----"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +45,13 @@ class CameraKeys:
 
 
 def ensure_keys(store: Store) -> CameraKeys:
-    """Return the store's keys; make them on first use. Raises StoreError when they cannot be written."""
+    """Return the store's keys; make them on first use, and when they are damaged. Raises StoreError."""
     folder = store.root / "keys"
     login, host = folder / "virtual_login", folder / "virtual_host"
-    if not _all_exist(login, host):
+    if not _are_whole(login, host):
         with store.lock("keys"), store.reporting_disk_errors():
             folder.mkdir(mode=0o700, exist_ok=True)
-            if not _all_exist(login, host):
+            if not _are_whole(login, host):
                 _make_keys(login, host)
     return CameraKeys(
         login=login,
@@ -57,8 +61,21 @@ def ensure_keys(store: Store) -> CameraKeys:
     )
 
 
-def _all_exist(login: Path, host: Path) -> bool:
-    return all(path.exists() for path in (login, host, _public(login), _public(host)))
+def _are_whole(login: Path, host: Path) -> bool:
+    """Whether each private key is there, and has the public key that is recorded beside it."""
+    try:
+        host_public = host.read_bytes()[-_KEY_BYTES:]
+        pem = login.read_text("ascii")
+        if not pem.rstrip().endswith(_PEM_END):  # cut off
+            return False
+        login_public = b64decode(_public(login).read_text("ascii").split()[1])
+        return (
+            len(host.read_bytes()) == _HOST_BYTES
+            and _public(host).read_text("ascii").strip() == public_line(host_public)
+            and login_public in b64decode("".join(pem.split("\n")[1:-2]))
+        )
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _public(path: Path) -> Path:

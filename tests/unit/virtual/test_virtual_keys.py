@@ -6,6 +6,7 @@ import struct
 from base64 import b64decode
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
@@ -55,3 +56,16 @@ def test_keys_are_made_again_when_one_file_is_missing(tmp_path: Path) -> None:
     again = ensure_keys(store)
     private = load_ssh_private_key(again.login.read_bytes(), None)
     assert private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() == again.login_public
+
+
+@pytest.mark.parametrize("name", ["virtual_login", "virtual_login.pub", "virtual_host", "virtual_host.pub"])
+@pytest.mark.parametrize("size", [0, 10, -10])
+def test_damaged_keys_are_made_again(tmp_path: Path, name: str, size: int) -> None:
+    store = Store(tmp_path)
+    keys = ensure_keys(store)
+    path = tmp_path / "keys" / name
+    path.write_bytes(path.read_bytes()[:size])
+    again = ensure_keys(store)
+    assert again.login_public != keys.login_public
+    assert ensure_keys(store) == again
+    assert again.login.stat().st_mode & 0o777 == 0o600
