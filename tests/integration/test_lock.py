@@ -228,7 +228,8 @@ def test_release_yanked_after_locking_still_builds(place: Place) -> None:
 
 def test_error_for_a_damaged_wheel_names_it(place: Place) -> None:
     lamp = place.index.add_wheel("lamp", "2.0")
-    lamp.content = b"PK\x03\x04 but no more"
+    # Unique, so that the store cannot have it: `lock` would then read the wheel itself.
+    lamp.content = b"PK\x03\x04 but no more" + os.urandom(8)
     lamp.sha256 = hashlib.sha256(lamp.content).hexdigest()
     place.write("lamp")
     assert place("lock").code == 0
