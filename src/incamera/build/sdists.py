@@ -55,8 +55,7 @@ def fetch_distributions(context: Context, lock: Lock) -> Mapping[LockedFile, Pat
         with step.progress(sum(file.size or 0 for file in missing)) as progress:
             blobs = fetch_files(files, context.http, context.store, progress=progress, indexes=open_indexes(context))
         for file, blob in blobs.items():
-            with context.store.reading_blob(blob, name=file.filename):
-                check_metadata(file, blob, context.store)
+            check_metadata(file, blob, context.store)
         step.note(f"{len(missing)} of {len(files)} wheels and sdists" if missing else "all in the store")
     return blobs
 
@@ -130,6 +129,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
 def unpacked_sdist(context: Context, sdist: SdistBuild) -> Iterator[Path]:
     """Yield a temporary folder with the files of *sdist*, as its recipe wants them. Raises FetchError, BuildError."""
     archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
+    check_metadata(sdist.file, archive, context.store)
     with context.store.temporary() as folder:
         with context.store.reading_blob(archive, name=sdist.file.filename):
             project = unpack_sdist(archive, folder / "source")

@@ -184,7 +184,8 @@ def check_metadata(file: Fetchable, path: Path, store: Store) -> None:
     cached = _load(file, store)
     if cached is None or cached["checked"]:
         return
-    own = _own_fields(path, file.filename)
+    with store.reading_blob(path, name=file.filename):
+        own = _own_fields(path, file.filename)
     for name, believed in cached["fields"].items():
         if _normal(believed) != _normal(own.get(name, [])):
             raise IntegrityError(
