@@ -36,6 +36,8 @@ _LIMIT = 8 * 1024 * 1024
 _FIELDS = {
     *("metadata-version", "name", "version", "requires-dist", "requires-python", "provides-extra", "dynamic"),
 }
+# So many differences between metadata are shown.
+_SHOWN_VALUES = 5
 _DEPENDENCY_FIELDS = {"requires-dist", "requires-python", "provides-extra"}
 
 
@@ -187,10 +189,11 @@ def check_metadata(file: Fetchable, path: Path, store: Store) -> None:
     with store.reading_blob(path, name=file.filename):
         own = _own_fields(path, file.filename)
     for name, believed in cached["fields"].items():
-        if _normal(believed) != _normal(own.get(name, [])):
+        index, actual = _normal(believed), _normal(own.get(name, []))
+        if index != actual:
             raise IntegrityError(
-                f"{file.filename} has other metadata than the package index said: {_describe(name, believed)} in the "
-                f"index, {_describe(name, own.get(name, []))} in the file",
+                f"{file.filename} has other metadata than the package index said: "
+                f"{_describe(name, index - actual)} in the index, {_describe(name, actual - index)} in the file",
                 hint="the index, or a proxy on the way, changes metadata: `incamera lock` chooses again, by those in "
                 "the file",
             )
@@ -209,9 +212,9 @@ def _normal(values: Sequence[str]) -> set[str]:
     return {re.sub(r"\s+", "", value) for value in values}
 
 
-def _describe(name: str, values: Sequence[str]) -> str:
-    title = name.title()
-    return f"{title}: {', '.join(values)}" if values else f"no {title}"
+def _describe(name: str, values: set[str]) -> str:
+    shown = sorted(values)[:_SHOWN_VALUES] + ["…"] * (len(values) > _SHOWN_VALUES)
+    return f"{name.title()}: {', '.join(shown)}" if values else f"no other {name.title()}"
 
 
 def _cached(file: Fetchable, store: Store, fetch: Callable[[], tuple[dict[str, Any], bool]]) -> dict[str, Any]:
