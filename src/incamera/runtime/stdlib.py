@@ -1,7 +1,10 @@
-"""Changes the modules of the standard library that expect an installed system, where a bundle is another one."""
+"""Changes Debian's modules that expect an installed system: some of the standard library, and of a few packages."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +32,13 @@ def stage_explanations(tree: Path, target: Target) -> list[str]:
 
 
 def adapt_module(tree: Path, file: str, target: Target) -> None:
-    """Change the module *file* of *tree*, if it is one that does not fit a bundle."""
+    """Change the module *file* of *tree*, which Debian's package has, if it is one that does not fit a bundle."""
+    if changes := _debian_paths().get(file.removeprefix(f"{layout.PACKAGES}/")):
+        text = (tree / file).read_text("utf-8")
+        for old, new in changes:
+            text = text.replace(old, new)
+        (tree / file).write_text(text, "utf-8")
+        return
     name = file.removeprefix(f"{layout.stdlib(target)}/")
     if name == "ctypes/util.py":
         with (tree / file).open("a", encoding="utf-8") as module:
@@ -37,6 +46,12 @@ def adapt_module(tree: Path, file: str, target: Target) -> None:
     elif name in ("sysconfig.py", "sysconfig/__init__.py"):
         text = (tree / file).read_text("utf-8")
         (tree / file).write_text(text.replace(_LAYOUT, _BUNDLE_LAYOUT), "utf-8")
+
+
+@cache
+def _debian_paths() -> Mapping[str, Sequence[tuple[str, str]]]:
+    changes: Mapping[str, Sequence[tuple[str, str]]] = tomllib.loads(_data("debian_paths.toml"))["changes"]
+    return changes
 
 
 def _data(name: str) -> str:

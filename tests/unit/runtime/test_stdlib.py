@@ -93,6 +93,27 @@ def test_sysconfig_names_the_folders_of_the_bundle(bundle: Path) -> None:
     assert "'deb_system'" in module.read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        (
+            "pytz/__init__.py",
+            "tzdata_zi = pathlib.Path(\"/usr/share/zoneinfo/tzdata.zi\")\nname = os.path.join('/usr','share',\n",
+            "os.path.join(sys.prefix, 'share',",
+        ),
+        ("certifi/core.py", "DEBIAN_CA_CERTS_PATH = '/etc/ssl/certs/ca-certificates.crt'\n", "/etc/ssl/cert.pem"),
+        ("dateutil/tz/tz.py", 'TZPATHS = ["/usr/share/zoneinfo",\n', '(sys.prefix, "share", "zoneinfo"), "/usr'),
+    ],
+)
+def test_debians_absolute_paths_are_those_of_the_bundle(bundle: Path, file: str, before: str, after: str) -> None:
+    module = bundle / "lib/python3/dist-packages" / file
+    module.parent.mkdir(parents=True)
+    module.write_text(before)
+    adapt_module(bundle, f"lib/python3/dist-packages/{file}", TARGET)
+    assert after in module.read_text()
+    compile(module.read_text().replace("'share',\n", "'share')").replace('zoneinfo",\n', 'zoneinfo"]'), file, "exec")
+
+
 def test_other_modules_stay_as_they_are(bundle: Path) -> None:
     for file in ("lib/python3.11/json.py", "lib/python3/dist-packages/ctypes/util.py"):
         (bundle / file).parent.mkdir(parents=True, exist_ok=True)
