@@ -13,6 +13,8 @@ from packaging.version import Version
 
 from incamera.errors import ConfigError
 
+_MAX_BYTES = 4_000_000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSystem:
@@ -31,9 +33,17 @@ def load_build_system(project: Path) -> BuildSystem:
             raise ConfigError(f"there is nothing to build in {project}: it has neither pyproject.toml nor setup.py")
         return BuildSystem()
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("build-system")
+        with path.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ConfigError(f"{path} is longer than {_MAX_BYTES} bytes")
+        table = tomllib.loads(text.decode("utf-8")).get("build-system")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: its values are nested too deeply") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     return BuildSystem() if table is None else _parse_build_system(path, table)
 
 

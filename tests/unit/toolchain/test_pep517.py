@@ -43,6 +43,8 @@ def test_project_with_only_setup_py_uses_setuptools(tmp_path: Path) -> None:
         ('[build-system]\nrequires = []\nbuild-backend = ["x"]', "build-backend must be a string"),
         ("build-system = 3", "must be a table"),
         ("[build-system", "pyproject.toml"),
+        pytest.param("x = " + "[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("#" * 4_000_001, "longer than 4000000 bytes", id="long"),
     ],
 )
 def test_invalid_build_system_is_explained(tmp_path: Path, text: str, says: str) -> None:
@@ -52,6 +54,9 @@ def test_invalid_build_system_is_explained(tmp_path: Path, text: str, says: str)
 
 def test_folder_without_a_project_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to build"):
+        load_build_system(tmp_path)
+    (tmp_path / "pyproject.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot read"):
         load_build_system(tmp_path)
 
 
