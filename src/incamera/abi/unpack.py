@@ -35,10 +35,13 @@ def unpack_wheel(stream: BinaryIO, folder: Path) -> None:
     """Unpack what is audited of the wheel in *stream* into *folder*. Raises BadArchive when it is damaged."""
     with open_zip(stream) as archive:
         for info in archive.infos:
-            if not _may_be_needed(info.filename):
-                continue
-            if _is_needed(info.filename, info.file_size, archive.beginning(info, len(ELF_MAGIC))):
-                _write(folder, clean_path(info.filename), archive.chunks(info))
+            content = archive.chunks(info)
+            beginning = next(content, b"")
+            if _may_be_needed(info.filename) and _is_needed(info.filename, info.file_size, beginning):
+                _write(folder, clean_path(info.filename), chain([beginning], content))
+            else:
+                for _ in content:  # its checksum is verified at its end
+                    pass
 
 
 def unpack_package(stream: BinaryIO, folder: Path) -> Iterator[tuple[str, str]]:

@@ -217,3 +217,15 @@ def test_signature_at_the_end_of_an_eap_belongs_to_it(tmp_path: Path) -> None:
         report = judge(tmp_path, "app.eap", data)
         assert report is not None
         assert (Kind.malformed not in {one.kind for one in report.errors}) is is_right
+
+
+@pytest.mark.parametrize("name", ["own/data.npy", "own/x.py", "own/own.so"])
+def test_damage_in_any_member_of_a_wheel_is_an_error(tmp_path: Path, name: str) -> None:
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(name, b"x" * 5000)
+    whole = bytearray(output.getvalue())
+    whole[2000] ^= 1
+    report = judge(tmp_path, WHEEL_NAME, bytes(whole))
+    assert report is not None
+    assert "CRC" in report.errors[0].provides
