@@ -211,7 +211,7 @@ def test_build_preprocesses_for_the_target_and_takes_its_version_from_the_user(
     setup = (
         "import os, subprocess\n"
         "made = subprocess.run(['cpp', '-P', '-'], input=b'__ARM_ARCH', capture_output=True, check=True).stdout\n"
-        "open('own.c', 'a').write(f'int architecture = {int(made)};\\n')\n"
+        "assert int(made) >= 7\n"
         "from setuptools import Extension, setup\n"
         "version = os.environ['SETUPTOOLS_SCM_PRETEND_VERSION']\n"
         "setup(version=version, ext_modules=[Extension('own', ['own.c'])])\n"
