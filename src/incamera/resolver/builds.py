@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,16 +61,22 @@ if TYPE_CHECKING:
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Subject:
-    """What is built: *name* for messages, *sdist* as in `LockedBuild`, its folder, and how it is built."""
+    """What is built: *name* for messages, *sdist* as in `LockedBuild`, and how it is built.
+
+    *content* is a digest of its files. *folder* returns where they are; an sdist is unpacked then, which takes long for
+    a large one. *variables* are the user's, *environment* returns all that the build gets.
+    """
 
     name: str
     sdist: str
-    folder: Path
+    content: str
+    folder: Callable[[], Path]
     options: BuildOptions
     source: str
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
+    environment: Callable[[], dict[str, str]]
     dev: tuple[str, ...] = ()
     log: Path | None = None
 
@@ -130,22 +138,50 @@ class BuildPlanner:
                 raise BuildError(f"the build of {file.project} requires {file.project} to be built first")
             self._planning.add(file.sha256)
             try:
-                log = log_path(self.context, build)
-                with explaining_failure(build, log), unpacked_sdist(self.context, build) as folder:
-                    variables = find_variables(build, folder)
-                    dev = recipe.sdist.dev
-                    subject = _Subject(build.name, file.sha256, folder, build.options, source, variables, dev, log)
-                    self._plan(subject, file.sha256)
+                self._plan_sdist(build)
             finally:
                 self._planning.discard(file.sha256)
         return build
 
+    def _plan_sdist(self, build: SdistBuild) -> None:
+        log = log_path(self.context, build)
+        with explaining_failure(build, log), ExitStack() as stack:
+
+            @cache
+            def folder() -> Path:
+                return stack.enter_context(unpacked_sdist(self.context, build))
+
+            self._plan(
+                _Subject(
+                    name=build.name,
+                    sdist=build.file.sha256,
+                    content=f"{build.file.sha256} {build.recipe.build_digest}",  # which edits files and has settings
+                    folder=folder,
+                    options=build.options,
+                    source=build.source,
+                    variables=build.variables,
+                    environment=lambda: find_variables(build, folder()),
+                    dev=build.recipe.sdist.dev,
+                    log=log,
+                )
+            )
+
     def plan_project(self) -> None:
         """Choose what the build of the project requires."""
         folder = self.project.folder
-        content = files_digest(folder, project_files(folder))
         variables = project_variables(self.context.environment)
-        self._plan(_Subject(self.project.name, "", folder, BuildOptions(), "sdist", variables), content)
+        self._plan(
+            _Subject(
+                name=self.project.name,
+                sdist="",
+                content=files_digest(folder, project_files(folder)),
+                folder=lambda: folder,
+                options=BuildOptions(),
+                source="sdist",
+                variables=variables,
+                environment=lambda: variables,
+            )
+        )
 
     def needed(self, sdists: Iterable[str]) -> tuple[LockedBuild, ...]:
         """Return the builds of *sdists*, of the project, and of what these require, sorted by name."""
@@ -158,20 +194,22 @@ class BuildPlanner:
                 queue += [file.sha256 for file in build.files]
         return tuple(sorted(found.values(), key=lambda build: (build.name, build.sdist)))
 
-    def _plan(self, subject: _Subject, content: str) -> None:
-        """Add the build of *subject*; *content* is a digest of its files."""
+    def _plan(self, subject: _Subject) -> None:
+        """Add the build of *subject*."""
         chooser = Chooser(self, subject.name, subject.sdist)
-        system = load_build_system(subject.folder)
-        given = subject.options.build_requires
-        named = system.requires if given is None else given
         root = (
             ensure_emulated_root(self.context, self.target, dev=subject.dev) if subject.source == "emulated" else None
         )
-        files = chooser.choose(named, root)
-        wanted = named
-        # A recipe's list is complete.
-        if given is None and not adds_no_requirements(system, subject.folder, _setuptools(files)):
-            wanted = self._ask_once(subject, content, files, lambda: self._ask(subject, chooser, root))
+        if subject.options.build_requires is not None:  # a recipe's list is complete
+            named = wanted = subject.options.build_requires
+            files = chooser.choose(named, root)
+        else:
+            named = self._once(["named", subject.content], lambda: load_build_system(subject.folder()).requires)
+            files = chooser.choose(named, root)
+            # What the back end adds may depend on its version.
+            inputs = [subject.content, str(self.target), self.project.compiler, subject.source]
+            more = [sorted(subject.variables.items()), [file.sha256 for file in files]]
+            wanted = self._once([*inputs, *more], lambda: self._ask(subject, chooser, root, files))
             if set(wanted) != set(named):
                 files = chooser.choose(wanted, root)
         self.builds.append(
@@ -180,29 +218,20 @@ class BuildPlanner:
             )
         )
 
-    def _ask_once(
-        self, subject: _Subject, content: str, files: Sequence[LockedFile], ask: Callable[[], tuple[str, ...]]
+    def _ask(
+        self, subject: _Subject, chooser: Chooser, root: EmulatedRoot | None, files: Sequence[LockedFile]
     ) -> tuple[str, ...]:
-        """Return what *ask* returned the last time for the same inputs."""
-        hashes = [file.sha256 for file in files]
-        variables = sorted(subject.environment.items())
-        inputs = [_FORMAT, content, str(self.target), self.project.compiler, subject.source, variables, hashes]
-        key = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-        wanted = self._load(key)
-        if wanted is None:
-            wanted = ask()
-            self._save(key, wanted)
-        return wanted
-
-    def _ask(self, subject: _Subject, chooser: Chooser, root: EmulatedRoot | None) -> tuple[str, ...]:
-        """Return what *subject* requires, with what its back end adds."""
-        context = self.context
+        """Return what *subject* requires, with what its back end adds. It gets *files*."""
+        context, folder = self.context, subject.folder()
+        system = load_build_system(folder)
+        if adds_no_requirements(system, folder, _setuptools(files)):
+            return system.requires
         check_isolation(context, self.project.build_isolation)
         build = WheelBuild(
-            project=subject.folder,
+            project=folder,
             store=context.store,
             requirements=chooser,
-            environment=subject.environment,
+            environment=subject.environment(),
             options=subject.options,
             log=subject.log,
         )
@@ -210,6 +239,15 @@ class BuildPlanner:
             return find_requirements_emulated(build, root)
         toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)
         return find_requirements(build, toolchain)
+
+    def _once(self, inputs: Sequence[object], find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """Return what *find* returned the last time for the same *inputs*."""
+        key = hashlib.sha256(json.dumps([_FORMAT, *inputs]).encode()).hexdigest()
+        found = self._load(key)
+        if found is None:
+            found = find()
+            self._save(key, found)
+        return found
 
     def _path(self, key: str) -> Path:
         return self.context.store.root / "caches" / "build-requires" / f"{key}.json"
