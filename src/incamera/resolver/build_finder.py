@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from incamera.errors import ConfigError
 from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
+from incamera.resolver.sources import allows_python
 from incamera.wheels.tags import wheel_rank
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ class BuildFinder:
     """Finds what satisfies the requirements of the build called *purpose* ("the build of numpy").
 
     *tags*, each with its rank, and *environment*, the values of PEP 508's variables, are those of the Python that runs
-    the build. *read_metadata* returns what a file of an index says of itself. *installed* maps names to versions; None
-    where only wheels will do. *preferred* maps names to the versions of an earlier lock, which are tried first.
+    the build. *read_metadata* returns what a file of an index says of itself. `installed` maps names to versions; None
+    where only wheels will do. `preferred` maps names to the versions of an earlier lock, which are tried first. `known`
+    has candidates by name, and is shared by finders for the same Python.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class BuildFinder:
         self.asker = purpose
         self.installed: Mapping[str, str] | None = None
         self.preferred: Mapping[str, str] = {}
+        self.known: dict[str, list[Candidate]] = {}
         self.why_not: dict[str, dict[str, str]] = {}
         self.hints: dict[str, str] = {}
         self._tags = tags
@@ -77,7 +79,13 @@ class BuildFinder:
     def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
         """Yield the candidates called *name* that satisfy *requirements*, the best first."""
         if name not in self._candidates:
-            self._candidates[name] = tuple(self._find_all(name))
+            if name not in self.known:
+                self.known[name] = self._find_all(name)
+            if self.installed is None and not self.known[name]:
+                self._explain_no_wheel(name, bool(self._indexes.find(name)))
+            preferred = self.preferred.get(name)
+            found = sorted(self.known[name], key=lambda candidate: str(candidate.version) != preferred)
+            self._candidates[name] = tuple(found)
         return fitting(self._candidates[name], requirements)
 
     def _find_all(self, name: str) -> list[Candidate]:
@@ -87,11 +95,9 @@ class BuildFinder:
             found += [
                 Candidate(name=name, version=file.version, source="emulated", file=file)
                 for file in files
-                if file.kind == "sdist" and self._allows_python(file)
+                if file.kind == "sdist" and allows_python(file, self._environment)
             ]
-        elif not found:
-            self._explain_no_wheel(name, bool(self._indexes.find(name)))
-        return sorted(found, key=lambda candidate: str(candidate.version) != self.preferred.get(name))
+        return found
 
     def _find_installed(self, name: str) -> Iterator[Candidate]:
         if self.installed is not None and name in self.installed:
@@ -105,7 +111,7 @@ class BuildFinder:
         best: dict[Version, tuple[tuple[int, int], IndexFile]] = {}
         for file in files:
             rank = wheel_rank(file.filename, self._tags) if file.kind == "wheel" else None
-            if rank is None or not self._allows_python(file):
+            if rank is None or not allows_python(file, self._environment):
                 continue
             if file.version not in best or rank < best[file.version][0]:
                 best[file.version] = (rank, file)
@@ -122,13 +128,6 @@ class BuildFinder:
                 "build requirements are installed from wheels only: put a wheel of it into an index of your own, and "
                 "name that in PIP_EXTRA_INDEX_URL"
             )
-
-    def _allows_python(self, file: IndexFile) -> bool:
-        try:
-            allowed = SpecifierSet(file.requires_python or "")
-        except InvalidSpecifier:
-            return True  # as pip does: a specifier that cannot be read rules nothing out
-        return allowed.contains(self._environment["python_full_version"], prereleases=True)
 
     def requirements_of(self, candidate: Candidate) -> tuple[TargetRequirement, ...]:
         """Return what *candidate* needs. Raises BuildError when its metadata cannot be had."""

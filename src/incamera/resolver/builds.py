@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
+    from incamera.resolver.candidates import Candidate
     from incamera.targets.target import Target
     from incamera.toolchain.interpreter import BuildInterpreter
     from incamera.wheels.index import PackageIndexes
@@ -106,6 +107,8 @@ class BuildPlanner:
         self.environment = environment
         self.earlier: Sequence[LockedBuild] = ()
         self.builds: list[LockedBuild] = []
+        # By the emulated root; None: for the build interpreter.
+        self.known: dict[Path | None, dict[str, list[Candidate]]] = {}
         self._planning: set[str] = set()
 
     def metadata(self, file: IndexFile, source: str | None = None) -> Metadata:
@@ -319,6 +322,7 @@ class Chooser:
                 lambda file: planner.metadata(file, "emulated"),
             )
             finder.installed = installed_versions(root.tree / "usr/lib/python3/dist-packages")
+        finder.known = planner.known.setdefault(None if root is None else root.tree, {})
         finder.preferred = dict(_versions(planner.earlier, self._name))
         return finder
 

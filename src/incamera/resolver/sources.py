@@ -56,7 +56,7 @@ class Sources:
         """Return the best wheel of each version among *files*, the newest version first."""
         best: dict[Version, tuple[tuple[int, int], IndexFile]] = {}
         for file in files:
-            if file.kind != "wheel" or not self._allows_python(file):
+            if file.kind != "wheel" or not allows_python(file, self._environment):
                 continue
             rank = wheel_rank(file.filename, self._tags)
             if rank is not None and (file.version not in best or rank < best[file.version][0]):
@@ -72,7 +72,11 @@ class Sources:
         source = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
         found: dict[Version, IndexFile] = {}
         for file in files:
-            if file.kind == "sdist" and self._allows_python(file) and tried.contains(file.version, prereleases=True):
+            if (
+                file.kind == "sdist"
+                and allows_python(file, self._environment)
+                and tried.contains(file.version, prereleases=True)
+            ):
                 found.setdefault(file.version, file)
         if files and not found:
             which = (
@@ -121,13 +125,15 @@ class Sources:
         machine = self._target.architecture.facts.wheel
         return f"none fits {machine} and Python {self._target.python}: {there if machines else 'none is for Linux'}"
 
-    def _allows_python(self, file: IndexFile) -> bool:
-        if file.requires_python is None:
-            return True
-        try:
-            return _specifier(file.requires_python).contains(self._environment["python_full_version"], prereleases=True)
-        except InvalidSpecifier:
-            return True  # as pip does: a specifier that cannot be read rules nothing out
+
+def allows_python(file: IndexFile, environment: Mapping[str, str]) -> bool:
+    """Return whether *file* is for the Python of *environment*, the values of PEP 508's variables."""
+    if file.requires_python is None:
+        return True
+    try:
+        return _specifier(file.requires_python).contains(environment["python_full_version"], prereleases=True)
+    except InvalidSpecifier:
+        return True  # as pip does: a specifier that cannot be read rules nothing out
 
 
 @cache
