@@ -29,7 +29,7 @@ _MESSAGES: Mapping[str, Mapping[str, str]] = {
         "agent": "text?",
     },
     Answer.PRELOADED: {"imports": "{seconds}?", "failed": "{words}?", "rss": "number?"},
-    Answer.OPENED: {"folder": "text", "files": "{text}"},
+    Answer.OPENED: {"folder": "text", "files": "{sha256}"},
     Answer.COMMITTED: {},
     Answer.REFUSED: {"path": "text", "message": "words?", "line": "number?", "column": "number?", "text": "words?"},
     Answer.STARTED: {"run": "text?", "warm": "flag?", "cold_reason": "text?"},

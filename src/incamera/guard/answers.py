@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from incamera.digest import Sha256
 from incamera.errors import DeviceError
 from incamera.runtime.launcher.protocol import ANSWERS, PARTS, Answer
 from incamera_agent.wire.frames import load_json
@@ -98,11 +99,13 @@ def _parse_part(value: object, type_: str) -> object:
 def parse_value(value: object, type_: str, parse_part: Callable[[object, str], object]) -> object:
     """Return *value* of a device's JSON if it is of the type *type_*. Raises ValueError otherwise.
 
-    Types are `text`, `flag`, `number` (a whole one of at most 64 bits), `seconds`, `X?` (or null), `[X]`, `{X}` (by
-    names), and others that *parse_part* knows.
+    Types are `text`, `flag`, `number` (a whole one of at most 64 bits), `seconds`, `sha256`, `X?` (or null), `[X]`,
+    `{X}` (by names), and others that *parse_part* knows.
     """
     if type_.endswith("?"):
         return None if value is None else parse_value(value, type_[:-1], parse_part)
+    if type_ == "sha256":
+        return Sha256(str(value))
     if type_.startswith("["):
         if isinstance(value, list):
             return tuple(parse_value(item, type_[1:-1], parse_part) for item in value)
