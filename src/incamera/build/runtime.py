@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree, unpack_debs
 from incamera.build.keys import MOST_KEPT, runtime_key
+from incamera.build.linked_data import unpack_linked_data
 from incamera.build.sdists import LockedRequirements, SdistBuild, ensure_built_wheel, fetch_distributions
 from incamera.build.trimming import DEBIAN, Restoring
 from incamera.debian.index import Deb
@@ -149,6 +150,7 @@ class _RuntimeBuild:
         debs = [Deb(**asdict(locked)) for locked in self.lock.debs]
         select = layout.plan_layout(self.lock.target, self.project.keep, self.dropped.add)
         unpack_debs(self.context, debs, tree, select, step=self.step, on_files=on_files)
+        unpack_linked_data(self.context, debs, tree, [file for file in owners if file.startswith(layout.PACKAGES)])
         return sorted(libraries)
 
     def _add_own_modules(self, tree: Path, compiler: ByteCompiler) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Part of each runtime's cache key: increase it when the same packages give another runtime.
-FORMAT = 15
+FORMAT = 16
 
 APP = "app"
 # The original file names of the libraries, {"libz.so.1": "libz.so.1.2.13"}, by which the loader rule compares versions.
@@ -57,6 +57,13 @@ def interpreter(target: Target) -> str:
 def _trim() -> dict[str, Any]:
     trim: dict[str, Any] = tomllib.loads((Path(__file__).parent / "data" / "trim.toml").read_text("utf-8"))
     return trim
+
+
+@cache
+def debian_paths() -> dict[str, Any]:
+    """Return the tables of debian_paths.toml."""
+    paths: dict[str, Any] = tomllib.loads((Path(__file__).parent / "data" / "debian_paths.toml").read_text("utf-8"))
+    return paths
 
 
 def always_included() -> list[str]:
@@ -108,6 +115,7 @@ def plan_layout(
         (re.compile(r"usr/lib/python3/dist-packages/(.+)"), rf"{PACKAGES}/\1"),
         (re.compile(rf"usr/lib/{gnu}/((?:[\w.+-]+/)?[\w.+-]+\.so(?:\.[\w.]+)?)"), rf"{STAGED_LIBRARIES}/\1"),
         (re.compile(r"usr/share/zoneinfo/(.+)"), r"share/zoneinfo/\1"),
+        (re.compile(rf"usr/share/((?:{'|'.join(map(re.escape, debian_paths()['data']))})/.+)"), r"share/\1"),
         (re.compile(rf"usr/(?:lib|share)/terminfo/(./(?:{_TERMINALS}))"), r"share/terminfo/\1"),
         (re.compile(r"usr/share/ca-certificates/mozilla/([^/]+\.crt)"), rf"{STAGED_CERTIFICATES}/\1"),
     ]

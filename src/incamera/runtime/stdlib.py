@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +30,7 @@ def stage_explanations(tree: Path, target: Target) -> list[str]:
 
 def adapt_module(tree: Path, file: str, target: Target) -> None:
     """Change the module *file* of *tree*, which Debian's package has, if it is one that does not fit a bundle."""
-    if changes := _debian_paths().get(file.removeprefix(f"{layout.PACKAGES}/")):
+    if changes := layout.debian_paths()["changes"].get(file.removeprefix(f"{layout.PACKAGES}/")):
         text = (tree / file).read_text("utf-8")
         for old, new in changes:
             text = text.replace(old, new)
@@ -46,12 +43,6 @@ def adapt_module(tree: Path, file: str, target: Target) -> None:
     elif name in ("sysconfig.py", "sysconfig/__init__.py"):
         text = (tree / file).read_text("utf-8")
         (tree / file).write_text(text.replace(_LAYOUT, _BUNDLE_LAYOUT), "utf-8")
-
-
-@cache
-def _debian_paths() -> Mapping[str, Sequence[tuple[str, str]]]:
-    changes: Mapping[str, Sequence[tuple[str, str]]] = tomllib.loads(_data("debian_paths.toml"))["changes"]
-    return changes
 
 
 def _data(name: str) -> str:

@@ -19,6 +19,7 @@ AARCH64 = Target.parse("aarch64-cp313")
         ("usr/lib/arm-linux-gnueabihf/blas/libblas.so.3", ".staged/lib/blas/libblas.so.3"),
         ("usr/lib/arm-linux-gnueabihf/ld-linux-armhf.so.3", ".staged/lib/ld-linux-armhf.so.3"),
         ("usr/share/zoneinfo/Europe/Stockholm", "share/zoneinfo/Europe/Stockholm"),
+        ("usr/share/matplotlib/mpl-data/matplotlibrc", "share/matplotlib/mpl-data/matplotlibrc"),
         ("usr/share/ca-certificates/mozilla/A.crt", ".staged/certificates/A.crt"),
         ("usr/lib/terminfo/x/xterm", "share/terminfo/x/xterm"),
         # Left out: other architectures, other Pythons, documentation, tests, caches, the patterns of trim.toml.

@@ -102,6 +102,11 @@ def test_sysconfig_names_the_folders_of_the_bundle(bundle: Path) -> None:
             "os.path.join(sys.prefix, 'share',",
         ),
         ("certifi/core.py", "DEBIAN_CA_CERTS_PATH = '/etc/ssl/certs/ca-certificates.crt'\n", "/etc/ssl/cert.pem"),
+        (
+            "matplotlib/__init__.py",
+            "def path():\n    return '/usr/share/matplotlib/mpl-data'\n",
+            "    return sys.prefix + '/share/matplotlib/mpl-data'\n",
+        ),
         ("dateutil/tz/tz.py", 'TZPATHS = ["/usr/share/zoneinfo",\n', '(sys.prefix, "share", "zoneinfo"), "/usr'),
     ],
 )
