@@ -6,31 +6,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.edit.session import EditedApp, Outcome
-from incamera.errors import ConnectionLost
+from incamera.errors import AgentError, ConnectionLost
 from incamera.project.settings import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.transport.device import Device, SshAddress
 from incamera.workflows import watch
+from incamera_agent.wire.protocol import ErrorKind
 
 from .edit_loop import Told
 
-if TYPE_CHECKING:
-    import pytest
+LOST = ConnectionLost("there was lost")
+BUSY = AgentError("plain is in use", kind=ErrorKind.BUSY)
 
 
-def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Watch with sessions that end so, the second and later ones with an agent. Returns which were to take over."""
     taken: list[bool] = []
     device = Device(name="there", address=SshAddress(host="192.0.2.1"))
 
     class Session:
-        """Loses its connection twice: before the agent answers, and after."""
-
         last_signal = 2
 
         def __init__(
@@ -40,8 +42,8 @@ def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytes
             self.owns_agent = len(taken) > 1
 
         def main(self) -> Outcome:
-            if len(taken) < 3:
-                raise ConnectionLost("there was lost")
+            if (error := outcomes[len(taken) - 1]) is not None:
+                raise error
             return Outcome.ended
 
         def handle_signal(self, number: int) -> None: ...
@@ -68,4 +70,19 @@ def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytes
     project = load_project(tmp_path / "project")
     request = DeployRequest(device=device, take_over=True)
     assert watch.watch_app(context, project, arguments=[], request=request) == 0
-    assert taken == [True, True, False]
+    return taken
+
+
+def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_sessions([LOST, LOST, None], tmp_path, monkeypatch) == [True, True, False]
+
+
+def test_a_reconnect_waits_until_the_camera_lets_go_of_the_lost_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(run_sessions([LOST, BUSY, BUSY, BUSY, BUSY, None], tmp_path, monkeypatch)) == 6
+
+
+def test_an_app_that_another_uses_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AgentError, match="in use"):
+        run_sessions([BUSY, None], tmp_path, monkeypatch)
