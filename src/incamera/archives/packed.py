@@ -14,7 +14,7 @@ GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
 _CHUNK = 256 * 1024
 _REST_BYTES = 64 * 1024
 # Of a decompressor for xz. The highest level, -9, needs 65 MB.
-_MEMORY_BYTES = 256 * 1024 * 1024
+_MEMORY_BYTES = 128 * 1024 * 1024
 
 
 class _Decompressor(Protocol):

@@ -70,7 +70,7 @@ TARGETS = {"damaged": damaged_files(), "invented": invented_files()}
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("times", [1, pytest.param(100, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("times", [1, pytest.param(40, marks=pytest.mark.matrix)])
 def test_elf_file_gives_facts_or_a_value_error(target: str, times: int) -> None:
     fixed = settings(
         derandomize=True,
