@@ -7,17 +7,17 @@ from collections.abc import Iterable
 _SHORT = 5
 
 
-def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool = False) -> list[str]:
     """Return up to *count* of *known* that are similar to *name*, the best first; none when none is similar.
 
-    A name that is much less similar than the best one is left out.
+    A name that is much less similar than the best one is left out. *among_many* says that *known* has thousands of
+    names: some of them differ from any short name in one letter by chance.
     """
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
 
-    known = list(known)
-    matches = difflib.get_close_matches(name, known, n=count, cutoff=0.75)
-    if not matches and len(name) < _SHORT:  # two letters swapped, as in `dve`, give a ratio of 0.67
-        matches = [other for other in known if sorted(other) == sorted(name)][:count]
+    # Two letters swapped in a short name, as in `dve`, or one replaced, give a ratio of 0.67.
+    cutoff = 0.6 if len(name) < _SHORT and not among_many else 0.75
+    matches = difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
     return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
 

@@ -313,6 +313,64 @@ def test_error_names_an_unknown_source(place: Place) -> None:
     assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')
 
 
+# What only the project's build back end knows
+
+_DYNAMIC = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "porch"
+dynamic = ["version", "dependencies", "optional-dependencies"]
+
+[tool.setuptools]
+py-modules = ["porch"]
+
+[tool.setuptools.dynamic]
+version = { attr = "porch.__version__" }
+dependencies = { file = "requirements.txt" }
+optional-dependencies.night = { file = "requirements-night.txt" }
+
+[tool.incamera]
+entry = "porch"
+"""
+
+
+def test_dependencies_come_from_the_back_end_where_they_are_dynamic(both: Place) -> None:
+    both.index.add_wheel("lamp", "2.0")
+    both.index.add_wheel("bulb", "1.5")
+    (both.folder / "app.py").unlink()
+    (both.folder / "porch.py").write_text('__version__ = "7.1"\n')
+    (both.folder / "requirements.txt").write_text("# what we need\nlamp; platform_machine == 'armv7l'\n")
+    (both.folder / "requirements-night.txt").write_text("bulb\n")
+    pyproject = both.folder / "pyproject.toml"
+    pyproject.write_text(_DYNAMIC)
+    tree = both.tree()
+    assert both.sources == {"lamp": "2.0 wheel"}
+    assert json.loads((tree / "bundle.json").read_text())["version"] == "7.1"
+    pyproject.write_text(_DYNAMIC + 'extras = ["night"]\n')
+    assert both("lock").code == 0
+    assert both.sources == {"lamp": "2.0 wheel", "bulb": "1.5 wheel"}
+    pyproject.write_text(_DYNAMIC + 'extras = ["nihgt"]\n')
+    assert_error(both("lock"), 3, 'the project has no extra "nihgt"', "night")
+    # A changed list of requirements makes the lock stale, an edit of the app does not.
+    pyproject.write_text(_DYNAMIC)
+    assert both("lock").code == 0
+    (both.folder / "porch.py").write_text('__version__ = "7.2"\n')
+    assert both("build").code == 0
+    (both.folder / "requirements.txt").write_text("bulb\n")
+    assert_error(both("build"), 3, "is stale", "incamera lock")
+
+
+def test_setup_py_without_a_build_system_is_built_with_setuptools(both: Place) -> None:
+    (both.folder / "lamp.c").write_text(_EXTENSION["lamp.c"])
+    (both.folder / "setup.py").write_text(_EXTENSION["setup.py"])
+    tree = both.tree()
+    assert (tree / "app/lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
+    assert (tree / "app/app.py").is_file()
+
+
 # What builds see
 
 

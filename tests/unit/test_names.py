@@ -15,7 +15,7 @@ DEVICES = ["axis-os-10-armv7hf", "axis-os-11-armv7hf", "axis-os-11-aarch64", "lo
         ("loby", DEVICES, ["lobby"]),
         ("target", ["targets", "test"], ["targets"]),
         ("dve", ["dev", "drop"], ["dev"]),
-        ("cv2", ["cvp", "cups", "six"], []),
+        ("cv2", ["cv1", "cups", "six"], ["cv1"]),
         ("zzz-no-such-package", ["click-package", "ament-package"], []),
         ("x", [], []),
     ],
@@ -27,3 +27,8 @@ def test_only_similar_names_are_suggested(name: str, known: list[str], expected:
 def test_hint_is_none_when_no_name_is_similar() -> None:
     assert did_you_mean("moon", ["ram", "share"]) is None
     assert did_you_mean("shar", ["ram", "share"]) == 'did you mean "share"?'
+
+
+def test_short_name_is_similar_to_none_of_thousands_by_one_letter_alone() -> None:
+    assert closest("cv2", ["cvp", "cups", "six"], among_many=True) == []
+    assert closest("nunpy", ["numpy", "nunit"], among_many=True) == ["numpy"]

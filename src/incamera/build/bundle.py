@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import parse_wheel_filename
+
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import MOST_KEPT, project_wheel_key
 from incamera.build.runtime import collect_wheels
@@ -81,6 +83,13 @@ class BundleParts:
     files: Sequence[str]
     wheel: Path | None
     interpreter: Interpreter
+
+    @property
+    def version(self) -> str:
+        """The project's version. Its build back end may know it better than pyproject.toml."""
+        if self.wheel is None:
+            return self.project.version
+        return str(parse_wheel_filename(self.wheel.name)[1])
 
 
 def make_bundle(context: Context, key: str, parts: BundleParts) -> None:
@@ -164,7 +173,7 @@ def _write_manifest(parts: BundleParts, tree: Path) -> None:
     bundles.write_manifest(
         tree,
         name=project.name,
-        version=project.version,
+        version=parts.version,
         target=lock.target,
         arguments=project.entry.to_arguments(),
         missing=[*load_missing(tree), *find_missing(tree, layout.APP)],

@@ -30,7 +30,8 @@ def parse_dependencies(
     dependencies = parse_requirements(project, "dependencies", "project.dependencies")
     own.refuse_itself(dependencies)
     texts = list(dependencies)
-    for extra in find_strings(settings, "extras", "tool.incamera.extras"):
+    dynamic = "optional-dependencies" in find_strings(project, "dynamic", "project.dynamic")
+    for extra in () if dynamic else find_strings(settings, "extras", "tool.incamera.extras"):
         texts += own.find(extra, "tool.incamera.extras")
     where = "tool.incamera.groups"
     texts += _resolve_groups(table, find_strings(settings, "groups", where), where)

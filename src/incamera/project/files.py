@@ -34,6 +34,16 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name in _LEFT_OUT or name.endswith(_LEFT_OUT_ENDINGS)
 
 
+def metadata_digest(folder: Path) -> str:
+    """Return a digest of the files from which build back ends take a project's dependencies.
+
+    They are known by their names, because a digest of all files would change with every edit.
+    """
+    patterns = ("pyproject.toml", "setup.py", "setup.cfg", "hatch_build.py", "*requirements*.txt", "requirements/*.txt")
+    paths = {path.relative_to(folder).as_posix() for pattern in patterns for path in folder.glob(pattern)}
+    return files_digest(folder, sorted(paths))
+
+
 def files_digest(folder: Path, paths: Iterable[str]) -> str:
     """Return the sha256 of the names, modes and contents of *paths* below *folder*.
 

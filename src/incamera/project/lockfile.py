@@ -26,6 +26,7 @@ from packaging.version import Version
 from incamera.digest import Sha256
 from incamera.disk import users_umask
 from incamera.errors import ConfigError, StoreError
+from incamera.project.files import metadata_digest
 from incamera.project.tables import (
     find_string,
     find_strings,
@@ -175,6 +176,8 @@ def lock_inputs(project: Project, target: Target) -> str:
     """Return a digest of the settings that a lock depends on. A lock with another digest is stale."""
     inputs: list[Any] = [_FORMAT, str(target), sorted(project.dependencies), sorted(project.debs)]
     inputs += [list(project.build_requires)] if project.has_build_system else []
+    if project.has_dynamic_dependencies:
+        inputs.append([sorted(project.extras), metadata_digest(project.folder)])
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
     if project.recipes is not None:
         inputs.append({path.name: path.read_text("utf-8") for path in sorted(project.recipes.glob("*.toml"))})

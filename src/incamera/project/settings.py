@@ -17,7 +17,7 @@ from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.preload import parse_modules
-from incamera.project.standard import check_standard_tables, parse_requires_python
+from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.suite import target_pythons
@@ -76,9 +76,10 @@ class Project:
     user wants. *recipes* is the folder with the project's own recipes. *to* is the kind of place for bundles on a
     device. *keep* are patterns of files that are not trimmed. *preload* are the modules that the fork server of `run
     --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
-    *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *test_groups*
-    are the dependency groups of the tests; None means `test`, if there is one. A project with a *variant* ("test") has
-    a lockfile of its own.
+    *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *dynamic* are
+    the keys of [project] that the back end fills in, *extras* the extras that the user chose. *test_groups* are the
+    dependency groups of the tests; None means `test`, if there is one. A project with a *variant* ("test") has a
+    lockfile of its own.
     """
 
     folder: Path
@@ -102,8 +103,15 @@ class Project:
     memory_limit: int | None = None
     build_isolation: str = ISOLATION[0]
     build_requires: tuple[str, ...] = ()
+    dynamic: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
+
+    @property
+    def has_dynamic_dependencies(self) -> bool:
+        """Whether only the build back end knows the dependencies, or the extras."""
+        return bool({"dependencies", "optional-dependencies", "requires-python"} & set(self.dynamic))
 
     @property
     def default_targets(self) -> tuple[Target, ...]:
@@ -184,6 +192,14 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
     check_standard_tables(table)
+    # A setup.py alone is a build system, too: PEP 517 names setuptools for it.
+    has_build_system = "build-system" in table or (folder / "setup.py").is_file()
+    dynamic = parse_dynamic(project)
+    if dynamic and not has_build_system:
+        raise ConfigError(
+            f'project.dynamic names "{dynamic[0]}", but there is no build back end that could fill it in',
+            hint="add a [build-system] table, or write the value in [project]",
+        )
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")
     compiler = find_string(settings, "compiler", "tool.incamera.compiler") or COMPILERS[0]
@@ -208,7 +224,9 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         debs=_parse_debs(find_strings(settings, "debs", "tool.incamera.debs")),
         compiler=compiler,
         keep=find_strings(runtime, "keep", "tool.incamera.runtime.keep"),
-        has_build_system="build-system" in table,
+        has_build_system=has_build_system,
+        dynamic=dynamic,
+        extras=find_strings(settings, "extras", "tool.incamera.extras"),
         build_requires=find_strings(find_table(table, "build-system"), "requires", "build-system.requires"),
         test_groups=find_strings(test, "groups", "tool.incamera.test.groups") if "groups" in test else None,
         preload=parse_modules(find_strings(settings, "preload", "tool.incamera.preload"), "tool.incamera.preload")

@@ -184,4 +184,5 @@ class CandidateFinder:
             return []
         found = self._debs.closest(f"python3-{name}")
         # All these names have the same beginning, so they are compared once more without it.
-        return closest(name, [match.removeprefix("python3-") for match in found if match.startswith("python3-")])
+        names = [match.removeprefix("python3-") for match in found if match.startswith("python3-")]
+        return closest(name, names, among_many=True)

@@ -19,6 +19,7 @@ from incamera.resolver.builds import BuildPlanner, locked_file
 from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
+from incamera.resolver.own_metadata import with_dynamic_metadata
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
@@ -51,11 +52,16 @@ def resolve_lock(
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
         context.reporter.warn(warning)
-    _require_full_python(project, target, debs)
     recipes = load_recipes(target.architecture, project.recipes)
     indexes = open_indexes(context, fresh=fresh)
     planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
     planner.earlier = builds
+    wanted = project
+    if project.has_build_system:
+        planner.plan_project()
+    if project.has_dynamic_dependencies:
+        wanted = with_dynamic_metadata(context, project, planner)
+    _require_full_python(wanted, target, planner.environment["python_full_version"])
     finder = CandidateFinder(
         target,
         debs,
@@ -65,18 +71,16 @@ def resolve_lock(
         sources=project.sources,
         preferred=preferred,
     )
-    resolved = resolve(project, finder)
-    _refuse_unknown_sources(project, [item.candidate.name for item in resolved])
+    resolved = resolve(wanted, finder)
+    _refuse_unknown_sources(wanted, [item.candidate.name for item in resolved])
     while wrong := find_wrong_debs(context, resolved, finder.names):
         finder.refuse_debs(wrong)
-        resolved = resolve(project, finder)
+        resolved = resolve(wanted, finder)
     sdists = [
         planner.sdist(item.candidate.file, item.candidate.source).file.sha256
         for item in resolved
         if item.candidate.source in ("sdist", "emulated") and item.candidate.file is not None
     ]
-    if project.has_build_system:
-        planner.plan_project()
     closure = _resolve_debs(project, finder, debs, recipes, resolved)
     for warning in describe_size(resolved, closure, debs, runtime_rules(target)):
         context.reporter.warn(warning)
@@ -89,9 +93,8 @@ def resolve_lock(
     )
 
 
-def _require_full_python(project: Project, target: Target, debs: PackageIndex) -> None:
+def _require_full_python(project: Project, target: Target, full: str) -> None:
     """Raises ConfigError when the project's requires-python excludes the patch release that Debian has."""
-    full = target_environment(target, debs)["python_full_version"]
     if not project.requires_python.contains(full, prereleases=True):
         raise ConfigError(
             f'project.requires-python is "{project.requires_python}", but {target} has Python {full}',

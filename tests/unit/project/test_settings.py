@@ -98,6 +98,7 @@ def test_an_entry_becomes_arguments_of_python(folder: Path, entry: str, argument
         (table(dynamic=["dependancies"]), 'project.dynamic: unknown key "dependancies"', '"dependencies"?'),
         (table(dynamic=["version"], version="1"), 'project.dynamic: "version" is in [project] as well', "remove"),
         (table(dynamic=["name"]), "project.dynamic", None),
+        (table(dynamic=["dependencies"]), 'project.dynamic names "dependencies", but there is no build back end', None),
         (table(requires_python="3.11+"), 'project.requires-python: "3.11+"', '">=3.11"'),
         (table(requires_python=3.11), "project.requires-python must be a string", None),
         (
