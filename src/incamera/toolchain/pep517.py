@@ -77,6 +77,8 @@ def find_requirements(build: WheelBuild, toolchain: Toolchain) -> tuple[str, ...
 def _building(build: WheelBuild, toolchain: Toolchain, keep: Path | None) -> Iterator[_Builder]:
     """Yield what calls the back end; afterwards, write the log and remove what no other build needs."""
     system = load_build_system(build.project)
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
     with (
         nullcontext(keep) if keep else build.store.temporary() as scratch,
         refusing_downloads(scratch if build.isolated else None) as refusals,
