@@ -371,6 +371,51 @@ def test_setup_py_without_a_build_system_is_built_with_setuptools(both: Place) -
     assert (tree / "app/app.py").is_file()
 
 
+# Wheels and folders of the user's own
+
+
+def test_folder_with_c_code_and_wheel_of_the_users_own_are_locked_and_built(both: Place) -> None:
+    beside = both.folder.parent
+    files = dict(_EXTENSION)
+    # Its version and dependencies come from the back end, and its own source from its own pyproject.toml.
+    files["pyproject.toml"] = (
+        _SETUPTOOLS + '[project]\nname = "lamp"\ndynamic = ["version"]\ndependencies = ["bulb"]\n'
+        '[tool.setuptools.dynamic]\nversion = { file = "VERSION" }\n'
+        '[tool.uv.sources]\nbulb = { path = "../bulb-2.0-py3-none-any.whl" }\n'
+    )
+    files["VERSION"] = "3.0\n"
+    (beside / "lamp").mkdir()
+    for name, content in files.items():
+        (beside / "lamp" / name).write_text(content)
+    bulb = both.index.add_wheel("bulb", "2.0", files={"bulb.py": "WATT = 2\n"})
+    both.index.projects.clear()
+    (beside / bulb.filename).write_bytes(bulb.content)
+    both.index.add_wheel("lamp", "9.0")
+    both.write(f"lamp @ {(beside / 'lamp').as_uri()}")
+    packages = both.tree() / "lib/python3/dist-packages"
+    assert (packages / "lamp.cpython-311-arm-linux-gnueabihf.so").is_file()
+    assert (packages / "bulb.py").read_text() == "WATT = 2\n"
+    assert both.sources == {"bulb": "2.0 wheel", "lamp": "3.0 sdist"}
+    locked = {item["name"]: item for item in both.lock["packages"]}
+    assert locked["lamp"]["directory"]["path"] == "../lamp"
+    assert locked["bulb"]["wheels"][0]["path"] == "../bulb-2.0-py3-none-any.whl"
+    assert str(beside) not in (both.folder / "pylock.armv7hf-cp311.toml").read_text()
+    done = both("build", "--json")
+    assert all(step["cached"] for step in json.loads(done.out)["steps"])
+
+    (beside / "lamp/VERSION").write_text("3.1\n")
+    assert_error(both("build"), 3, "stale", "incamera lock")
+    assert both("lock").code == 0
+    assert both.sources["lamp"] == "3.1 sdist"
+
+
+def test_wheel_of_the_users_own_that_does_not_fit_the_target_is_refused(place: Place) -> None:
+    name = "bulb-2.0-cp311-cp311-manylinux_2_17_x86_64.whl"
+    (place.folder.parent / name).write_bytes(b"never read")
+    place.write(f"bulb @ {(place.folder.parent / name).as_uri()}")
+    assert_error(place("lock"), 5, f"{name} does not fit armv7hf-cp311", "armv7l and Python 3.11")
+
+
 # What builds see
 
 

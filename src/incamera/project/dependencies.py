@@ -98,8 +98,11 @@ def load_test_requirements(folder: Path, *, groups: tuple[str, ...] | None) -> t
     return OwnExtras(find_table(table, "project")).expand(texts)
 
 
-def parse_requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    """Return the requirements in the list *key* of *table*; *where* is its name in messages. Raises ConfigError."""
+def parse_requirements(table: Mapping[str, Any], key: str, where: str, *, limits_only: bool = False) -> tuple[str, ...]:
+    """Return the requirements in the list *key* of *table*; *where* is its name in messages.
+
+    With *limits_only*, none may have a URL. Raises ConfigError.
+    """
     texts = find_strings(table, key, where)
     for position, text in enumerate(texts):
         try:
@@ -109,7 +112,11 @@ def parse_requirements(table: Mapping[str, Any], key: str, where: str) -> tuple[
                 f'{where}[{position}]: "{text}": {str(error).splitlines()[0]}',
                 hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
             ) from error
-        _refuse_url(requirement, f'{where}[{position}]: "{text}"')
+        if limits_only and requirement.url is not None:
+            raise ConfigError(
+                f'{where}[{position}]: "{text}" has a URL, but can only limit versions',
+                hint=f'write "{requirement.name} @ {requirement.url}" in dependencies',
+            )
     return texts
 
 
@@ -128,14 +135,4 @@ def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...], where: str
         raise ConfigError(f"dependency-groups: {errors.exceptions[0]}") from errors
     except (LookupError, ValueError, TypeError, InvalidRequirement) as error:
         raise ConfigError(f"dependency-groups: {error}") from error
-    for text in texts:
-        _refuse_url(Requirement(text), f'dependency-groups: "{text}"')
     return tuple(texts)
-
-
-def _refuse_url(requirement: Requirement, where: str) -> None:
-    if requirement.url is not None:
-        raise ConfigError(
-            f"{where} has a URL; packages come from a package index or from Debian",
-            hint=f'write "{requirement.name}"; if it must be that file, put it on a package index of your own',
-        )

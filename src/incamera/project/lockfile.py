@@ -14,11 +14,11 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
+from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageWheel, Pylock, PylockValidationError
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -27,6 +27,7 @@ from incamera.digest import Sha256
 from incamera.disk import users_umask
 from incamera.errors import ConfigError, StoreError
 from incamera.project.files import metadata_digest
+from incamera.project.local import local_digest, relative_path
 from incamera.project.tables import (
     find_string,
     find_strings,
@@ -74,13 +75,15 @@ class LockedDeb:
 class LockedFile:
     """A wheel or sdist of a package index. *url* is where it was found: other indexes may have it, too.
 
-    *size* is in bytes, None where the index gave none.
+    *size* is in bytes, None where the index gave none. *path* is that of a wheel or folder of the user's own, relative
+    to the lockfile; a folder was packed into an sdist. Nothing is read from it: pyproject.toml has to name it, too.
     """
 
     filename: str
     url: str
     sha256: Sha256
     size: int | None = None
+    path: str = ""
 
     @property
     def is_wheel(self) -> bool:
@@ -179,15 +182,24 @@ def lock_inputs(project: Project, target: Target) -> str:
     if project.has_dynamic_dependencies:
         inputs.append([sorted(project.extras), metadata_digest(project.folder)])
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
+    if project.local:
+        inputs.append({path: local_digest(project.folder / path) for path in _local_paths(project).values()})
     if project.recipes is not None:
         inputs.append({path.name: path.read_text("utf-8") for path in sorted(project.recipes.glob("*.toml"))})
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+
+
+def _local_paths(project: Project) -> dict[str, str]:
+    return {name: relative_path(path, project.folder) for name, path in project.local.items()}
 
 
 def find_lock(project: Project, target: Target) -> Lock | None:
     """Return the project's lock for *target*; None when there is none, or it is stale. Raises ConfigError."""
     lock = load_lock(project, target)
     if lock is None or lock.target != target or lock.inputs != lock_inputs(project, target):
+        return None
+    paths = _local_paths(project)
+    if any(item.file.path != paths.get(item.name, "") for item in lock.distributions if item.file is not None):
         return None
     built = [item for item in lock.distributions if item.recipe]
     planned = {build.sdist for build in lock.builds}
@@ -283,16 +295,21 @@ def _read_build(item: Mapping[str, Any], where: str) -> LockedBuild:
 def _read_file(package: Package, where: str) -> LockedFile:
     """Return the file of *package*: locks made by incamera have exactly one."""
     file: PackageWheel | PackageSdist | None
+    if package.directory is not None:
+        packed, where = find_table(package.tool or {}, "incamera", f"{where}.tool.incamera"), f"{where}.tool.incamera"
+        name, sha256 = require_string(packed, "name", f"{where}.name"), _require_sha256(packed, f"{where}.sha256")
+        size = require_integer(packed, "size", f"{where}.size")
+        return replace(_checked_file(name, "", sha256, size, where), path=package.directory.path)
     if package.wheels:
         file, where = package.wheels[0], f"{where}.wheels[0]"
     else:
         file, where = package.sdist, f"{where}.sdist"
     if file is None:
         raise ConfigError(f"{where} is missing")
-    if file.url is None:
+    if file.url is None and not file.path:
         raise ConfigError(f"{where}.url is missing")
     sha256 = _require_sha256(file.hashes, f"{where}.hashes.sha256")
-    return _checked_file(file.filename, file.url, sha256, file.size, where)
+    return replace(_checked_file(file.filename, file.url or "", sha256, file.size, where), path=file.path or "")
 
 
 def _checked_file(filename: str, url: str, sha256: Sha256, size: int | None, where: str) -> LockedFile:
@@ -381,7 +398,15 @@ def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Pac
     # Only packages in this list can be named as dependencies, and those from Debian are not in it.
     listed = {other.name for other in lock.distributions if other.file is not None}
     known = [{"name": name} for name in item.requires if name in listed]
-    values: dict[str, Any] = {"name": file.filename, "url": file.url, "size": file.size}
+    if file.path and not file.is_wheel:  # PEP 751 has no hash for a folder, and no version where it may change
+        return Package(
+            name=canonicalize_name(item.name),
+            dependencies=known or None,
+            directory=PackageDirectory(path=file.path),
+            tool={"incamera": {"name": file.filename, "size": file.size, "sha256": file.sha256}},
+        )
+    place = {"path": file.path} if file.path else {"url": file.url}
+    values: dict[str, Any] = {"name": file.filename, "size": file.size, **place}
     hashes = {"sha256": file.sha256}
     return Package(
         name=canonicalize_name(item.name),

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
+from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
 from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
@@ -77,9 +78,9 @@ class Project:
     device. *keep* are patterns of files that are not trimmed. *preload* are the modules that the fork server of `run
     --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
     *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *dynamic* are
-    the keys of [project] that the back end fills in, *extras* the extras that the user chose. *test_groups* are the
-    dependency groups of the tests; None means `test`, if there is one. A project with a *variant* ("test") has a
-    lockfile of its own.
+    the keys of [project] that the back end fills in, *extras* the extras that the user chose. *local* has the path of
+    each package that is a wheel or folder of the user's own. *test_groups* are the dependency groups of the tests; None
+    means `test`, if there is one. A project with a *variant* ("test") has a lockfile of its own.
     """
 
     folder: Path
@@ -105,6 +106,7 @@ class Project:
     build_requires: tuple[str, ...] = ()
     dynamic: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    local: Mapping[str, Path] = field(default_factory=dict)
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
 
@@ -200,6 +202,10 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             f'project.dynamic names "{dynamic[0]}", but there is no build back end that could fill it in',
             hint="add a [build-system] table, or write the value in [project]",
         )
+    dependencies, local = parse_local(
+        table, folder, parse_dependencies(table, project, settings), only_named="dependencies" not in dynamic
+    )
+    uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")
     compiler = find_string(settings, "compiler", "tool.incamera.compiler") or COMPILERS[0]
@@ -211,8 +217,12 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         folder=folder,
         name=parse_app_name(name),
         version=find_string(project, "version", "project.version") or "0",
-        dependencies=parse_dependencies(table, project, settings),
-        constraints=parse_requirements(settings, "constraints", "tool.incamera.constraints"),
+        dependencies=dependencies,
+        local=local,
+        constraints=(
+            *parse_requirements(settings, "constraints", "tool.incamera.constraints", limits_only=True),
+            *parse_requirements(uv, "constraint-dependencies", "tool.uv.constraint-dependencies", limits_only=True),
+        ),
         sources=_parse_sources(find_table(settings, "sources", "tool.incamera.sources")),
         recipes=_parse_recipes(find_string(settings, "recipes", "tool.incamera.recipes"), folder),
         entry=_parse_entry(find_string(settings, "entry", "tool.incamera.entry") or "app.py", folder),

@@ -24,6 +24,23 @@ _FOREIGN_DEPENDENCIES = {
     ("flit", "metadata", "requires"): "Flit",
     ("pixi", "pypi-dependencies"): "Pixi",
 }
+_INDEX = "name the index in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, and remove the key"
+_LIMIT = "limit versions with constraints in [tool.incamera], and remove the key"
+# Settings of other tools that change which packages are chosen, and what to do instead.
+_FOREIGN_SETTINGS = {
+    ("uv", "index"): f"{_INDEX}, or move it to uv.toml, which only uv reads",
+    ("uv", "index-url"): _INDEX,
+    ("uv", "extra-index-url"): _INDEX,
+    ("uv", "find-links"): "name each wheel in [tool.uv.sources] with path, and remove the key",
+    ("uv", "no-index"): "name an index of your own in PIP_INDEX_URL, and remove the key",
+    ("uv", "override-dependencies"): _LIMIT,
+    ("uv", "exclude-dependencies"): "remove the key: a recipe with [deb] without can leave out Debian packages",
+    ("uv", "build-constraint-dependencies"): "list build-requires in a recipe for that package, and remove the key",
+    ("uv", "dependency-metadata"): "correct the package's own metadata, and remove the key",
+    ("pdm", "source"): _INDEX,
+    ("pdm", "resolution", "overrides"): _LIMIT,
+    ("poetry", "source"): _INDEX,
+}
 
 
 def check_standard_tables(table: Mapping[str, Any]) -> None:
@@ -31,9 +48,27 @@ def check_standard_tables(table: Mapping[str, Any]) -> None:
     project = find_table(table, "project")
     refuse_unknown(project, _PROJECT_KEYS, "project")
     refuse_unknown(find_table(table, "build-system"), _BUILD_SYSTEM_KEYS, "build-system")
+    _refuse_foreign_settings(table)
     dynamic = parse_dynamic(project)
     if "dependencies" not in project and "dependencies" not in dynamic:
         _refuse_foreign_dependencies(table)
+
+
+def _refuse_foreign_settings(table: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what another tool would obey when it chooses packages."""
+    tools = find_table(table, "tool")
+    for path, remedy in _FOREIGN_SETTINGS.items():
+        found: Any = tools
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(found, list):  # an explicit index serves only the packages that name it
+            found = [item for item in found if not (isinstance(item, Mapping) and _is_explicit(item))]
+        if found:
+            raise ConfigError(f"tool.{'.'.join(path)} is not supported, and would be ignored", hint=remedy)
+
+
+def _is_explicit(index: Mapping[str, Any]) -> bool:
+    return index.get("explicit") is True or index.get("priority") == "explicit"
 
 
 def parse_dynamic(project: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from incamera.project.local import load_local
 from incamera.project.settings import AppName
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def plan_variant(project: Project, lock: Lock, variant: str, requirements: Seque
 
     What *lock*, the app's own, has stays exactly that: another version would be another app.
     """
+    requirements, local = load_local(project.folder, requirements)
     pins = [f"{item.name}=={item.version}" for item in lock.distributions]
     sources = {item.name: item.source for item in lock.distributions}
     return dataclasses.replace(
@@ -32,6 +34,7 @@ def plan_variant(project: Project, lock: Lock, variant: str, requirements: Seque
         name=variant_name(project, variant),
         variant=variant,
         dependencies=tuple(dict.fromkeys([*project.dependencies, *requirements])),
+        local={**project.local, **local},
         constraints=(*project.constraints, *pins),
         sources={**project.sources, **sources},
     )

@@ -329,7 +329,7 @@ class Chooser:
 
 def locked_file(file: IndexFile) -> LockedFile:
     """Return the entry of a lockfile for *file*."""
-    return LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size)
+    return LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size, path=file.path)
 
 
 def _versions(builds: Iterable[LockedBuild], name: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from incamera.errors import BuildError
 from incamera.names import closest
 from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
 from incamera.resolver.debian_names import DebianNames
@@ -77,10 +79,19 @@ class CandidateFinder:
 
     def parse_requirement(self, text: str) -> TargetRequirement | None:
         """Return what the requirement *text* asks for on the target; None when its marker rules it out."""
-        return self._evaluate(Requirement(text), frozenset())
+        requirement = Requirement(text)
+        self._refuse_address(requirement, "the project", frozenset())
+        return evaluate(requirement, self._environment, frozenset())
 
-    def _evaluate(self, requirement: Requirement, extras: frozenset[str]) -> TargetRequirement | None:
-        return evaluate(requirement, self._environment, extras)
+    def _refuse_address(self, requirement: Requirement, asker: str, extras: frozenset[str]) -> None:
+        """Raises BuildError when *requirement* has a URL that would be ignored."""
+        if requirement.url is None or evaluate(requirement, self._environment, extras) is None:
+            return
+        if self._sources.local(canonicalize_name(requirement.name)) is None:
+            raise BuildError(
+                f"{asker} requires {requirement.name} from {requirement.url}, and not from a package index",
+                hint=f'name a copy of it: [tool.uv.sources] {requirement.name} = {{ path = "…" }}',
+            )
 
     # Candidates
 
@@ -93,6 +104,9 @@ class CandidateFinder:
         if name in self._candidates:
             return self._candidates[name]
         recipe = self._recipes.find(name)
+        if (own := self._sources.local(name)) is not None:
+            self._candidates[name] = self._as_wanted(own, recipe)
+            return self._candidates[name]
         deb = self._sources.deb(name) if name not in self._wrong_debs else None
         if only_deb:  # no package index need be asked
             return (deb,) if deb else ()
@@ -119,6 +133,16 @@ class CandidateFinder:
             candidates = [*newer, *([deb] if deb else []), *older, *sdists]
         self._candidates[name] = self._with_preferred_first(name, candidates)
         return self._candidates[name]
+
+    def _as_wanted(self, own: Candidate, recipe: Recipe) -> tuple[Candidate, ...]:
+        """Return the only candidate for a wheel or folder of the user's own; none where another source is wanted."""
+        file = own.file
+        built = "emulated" if recipe.sdist.builder == "emulated" else "sdist"
+        source = self._wanted_sources.get(own.name, built if own.source == "sdist" else "wheel")
+        if file is not None and (source == "wheel") == (own.source == "wheel") and source != "deb":
+            return (own.with_source(source),)
+        self.why_not.setdefault(own.name, {})[source] = f"the project names {file.path if file else ''} for {own.name}"
+        return ()
 
     def _with_preferred_first(self, name: str, candidates: list[Candidate]) -> tuple[Candidate, ...]:
         if name in self._preferred:
@@ -156,6 +180,8 @@ class CandidateFinder:
         else:
             assert candidate.file is not None
             metadata = self._read_metadata(candidate.file, recipe)
+            for written in metadata.requires:
+                self._refuse_address(written, str(candidate), candidate.extras)
             yield from evaluated(metadata.requires, self._environment, candidate.extras)
             more = (recipe.wheel if candidate.source == "wheel" else recipe.sdist).requires
         for text in more if not candidate.extras else ():

@@ -52,6 +52,11 @@ class Sources:
         """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target."""
         return self._indexes.find(name, self._tags)
 
+    def local(self, name: str) -> Candidate | None:
+        """Return the wheel or folder of the user's own that is *name*; None when it comes from elsewhere."""
+        file = self._indexes.find_own(name)
+        return None if file is None else Candidate(name=name, version=file.version, source=file.kind, file=file)
+
     def wheels(self, name: str, files: Sequence[IndexFile]) -> list[Candidate]:
         """Return the best wheel of each version among *files*, the newest version first."""
         best: dict[Version, tuple[tuple[int, int], IndexFile]] = {}

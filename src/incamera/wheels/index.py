@@ -64,6 +64,7 @@ class PackageIndexes:
         self._lock = threading.Lock()
         self._pages: dict[str, Future[Page]] = {}
         self._down: dict[str, Unreachable] = {}
+        self._own: dict[str, IndexFile] = {}
         self._warned: set[str] = set()
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._threads = 0
@@ -80,16 +81,26 @@ class PackageIndexes:
         Raises FetchError when an index cannot be asked, and its page is not cached.
         """
         name = canonicalize_name(project)
+        if (own := self._own.get(name)) is not None:
+            return (own,) if version in (None, own.version) else ()
         future = self._claim(name)
         if future is not None:
             self._settle(name, future)
         return await_result(self._pages[name]).files(name, tags, version)
 
+    def add_own(self, file: IndexFile) -> None:
+        """Let *file*, a wheel or folder of the user's own, be the only file of its project: no index is asked."""
+        self._own[file.project] = file
+
+    def find_own(self, project: str) -> IndexFile | None:
+        """Return the file of *project* that was added with `add_own`; None where the indexes are asked."""
+        return self._own.get(canonicalize_name(project))
+
     def prefetch(self, projects: Iterable[str]) -> None:
         """Begin to fetch the pages of *projects*, a few at a time, without waiting. `find` raises the errors."""
         for project in projects:
             name = canonicalize_name(project)
-            if name not in self._pages:
+            if name not in self._pages and name not in self._own:
                 self._waiting.put(name)
         with self._lock:
             wanted = min(CONNECTIONS - self._threads, self._waiting.qsize())

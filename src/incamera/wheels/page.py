@@ -38,6 +38,7 @@ class IndexFile:
 
     *project* is normalized. *size* is in bytes. *yanked* is the reason, None when the file is not yanked. *metadata* is
     the sha256 of its metadata file (PEP 658): empty where the index gives no hash, None where there is no such file.
+    *path* is that of a wheel or folder of the user's own, which has no *url*: relative to the project's folder.
     """
 
     project: str
@@ -51,6 +52,7 @@ class IndexFile:
     yanked: str | None = None
     metadata: Sha256 | Literal[""] | None = None
     upload_time: str | None = None
+    path: str = ""
 
 
 class Page:

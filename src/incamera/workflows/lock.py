@@ -34,6 +34,10 @@ def ensure_lock(
         lock = find_lock(project, target)
         if lock is not None:
             step.cached = True
+            if project.local:
+                from incamera.build.local import ensure_local_files  # lazy: few projects have local packages
+
+                ensure_local_files(context, project, lock)
         else:
             before = load_lock(project, target)
             if before is not None and not renew:

@@ -37,6 +37,7 @@ class World:
         self.stanzas: list[str] = []
         self.recipes: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
+        self.own: dict[str, IndexFile] = {}
         self.deb("python3.11-minimal", "3.11.2-6+deb12u6")
 
     def file(self, filename: str, *requires: str, **facts: Any) -> None:
@@ -69,6 +70,14 @@ class World:
     def find(self, project: str, tags: Collection[object] | None = None) -> tuple[IndexFile, ...]:
         self.asked.append(project)
         return tuple(sorted(self.files.get(project, ()), key=lambda file: file.version, reverse=True))
+
+    def find_own(self, project: str) -> IndexFile | None:
+        return self.own.get(project)
+
+    def add_own(self, filename: str, *requires: str) -> None:
+        self.file(filename, *requires, path=f"../{filename}")
+        file = self.files[filename.split("-")[0]][-1]
+        self.own[file.project] = file
 
     def prefetch(self, projects: Iterable[str]) -> None: ...
 
@@ -112,6 +121,33 @@ def solve(
 
 def chosen(resolved: list[Resolved]) -> dict[str, str]:
     return {item.candidate.name: f"{item.candidate.version} {item.candidate.source}" for item in resolved}
+
+
+# Wheels and folders of the user's own
+
+
+def test_a_folder_of_the_users_own_is_the_only_candidate(world: World, tmp_path: Path) -> None:
+    world.add_own("lamp-1.0.tar.gz", "bulb")
+    world.wheel("lamp", "2.0")
+    world.wheel("bulb", "3.0")
+    world.deb("python3-lamp", "4.0-1")
+    world.recipes["lamp"] = {"sdist": {"versions": ">=2"}}
+    resolved = solve(world, tmp_path, "lamp")
+    assert chosen(resolved) == {"bulb": "3.0 wheel", "lamp": "1.0 sdist"}
+    assert chosen(solve(world, tmp_path, "lamp", sources={"lamp": "emulated"}))["lamp"] == "1.0 emulated"
+    with pytest.raises(ResolveError, match="lamp"):
+        solve(world, tmp_path, "lamp>=2")
+    with pytest.raises(ResolveError, match="lamp"):
+        solve(world, tmp_path, "lamp", sources={"lamp": "deb"})
+
+
+def test_an_address_in_the_metadata_of_a_package_is_never_ignored(world: World, tmp_path: Path) -> None:
+    world.wheel("lamp", "1.0", "bulb @ https://example.com/bulb-1.0.tar.gz")
+    world.wheel("bulb", "3.0")
+    with pytest.raises(ResolveError, match="lamp"):
+        solve(world, tmp_path, "lamp")
+    world.add_own("bulb-1.0-py3-none-any.whl")
+    assert chosen(solve(world, tmp_path, "lamp"))["bulb"] == "1.0 wheel"
 
 
 # The order of sources

@@ -1,0 +1,232 @@
+"""Packages that a project takes from a wheel or folder of the user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from incamera.digest import Sha256
+from incamera.errors import ConfigError
+from incamera.project.local import load_local
+from incamera.project.lockfile import Lock, LockedDistribution, LockedFile, find_lock, lock_inputs, write_lock
+from incamera.project.settings import Project, parse_project
+from incamera.targets.target import Target
+
+TARGET = Target.parse("armv7hf")
+
+
+@pytest.fixture
+def porch(tmp_path: Path) -> Path:
+    """The folder of a project, beside the folder of the package `lamp` and a wheel of `bulb`."""
+    for name in ("porch", "lamp"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "porch/app.py").touch()
+    (tmp_path / "lamp/pyproject.toml").write_text('[project]\nname = "Lamp"\nversion = "1.0"\n')
+    (tmp_path / "bulb-2.0-py3-none-any.whl").write_bytes(b"a wheel")
+    (tmp_path / "bulb-2.0.tar.gz").write_bytes(b"an sdist")
+    return tmp_path / "porch"
+
+
+def project(porch: Path, text: str, *dependencies: str) -> Project:
+    """Return the project with the TOML *text* after its [project] table, which begins with *dependencies*."""
+    table = tomllib.loads(f'[project]\nname = "porch"\ndependencies = {list(dependencies)}\n{text}')
+    return parse_project(table, porch)
+
+
+def test_uv_sources_name_a_folder_or_a_wheel_by_a_relative_path(porch: Path) -> None:
+    text = '[tool.uv.sources]\nLAMP = { path = "../lamp", editable = true }\n'
+    text += 'bulb = { path = "../bulb-2.0-py3-none-any.whl" }\nother = { git = "https://example.com/other" }\n'
+    found = project(porch, text, "lamp[night]>=1", "bulb")
+    assert found.local == {"lamp": porch.parent / "lamp", "bulb": porch.parent / "bulb-2.0-py3-none-any.whl"}
+    assert found.dependencies == ("lamp[night]>=1", "bulb")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dependencies = [\"lamp[night] @ URL ; sys_platform == 'linux'\"]\n",
+        "optional-dependencies.night = [\"lamp[night] @ URL ; sys_platform == 'linux'\"]\n"
+        '[tool.incamera]\nextras = ["night"]\n',
+        "[dependency-groups]\nnight = [\"lamp[night] @ URL ; sys_platform == 'linux'\"]\n"
+        '[tool.incamera]\ngroups = ["night"]\n',
+    ],
+    ids=["dependencies", "extra", "group"],
+)
+def test_direct_reference_names_a_folder(porch: Path, text: str) -> None:
+    for url in ((porch.parent / "lamp").as_uri(), "file:///${PROJECT_ROOT}/../lamp", "{root:uri}/../lamp"):
+        table = tomllib.loads(f'[project]\nname = "porch"\n{text}'.replace("URL", url))
+        found = parse_project(table, porch)
+        assert found.local == {"lamp": porch.parent / "lamp"}
+        assert found.dependencies == ('lamp[night]; sys_platform == "linux"',)
+
+
+def test_test_group_may_name_a_folder(porch: Path) -> None:
+    (porch / "pyproject.toml").write_text('[tool.uv.sources]\nlamp = { path = "../lamp" }\n')
+    assert load_local(porch, ["lamp", "pytest"]) == (("lamp", "pytest"), {"lamp": porch.parent / "lamp"})
+
+
+def test_folder_names_the_sources_of_its_own_dependencies(porch: Path) -> None:
+    text = '[project]\nname = "lamp"\nversion = "1"\noptional-dependencies.night = ["bulb"]\n'
+    text += '[tool.uv.sources]\nbulb = { path = "../bulb-2.0-py3-none-any.whl" }\n'
+    (porch.parent / "lamp/pyproject.toml").write_text(text)
+    found = project(porch, '[tool.uv.sources]\nlamp = { path = "../lamp" }', "lamp")
+    assert sorted(found.local) == ["bulb", "lamp"]
+
+
+def test_first_source_whose_marker_holds_in_cameras_is_taken(porch: Path) -> None:
+    text = """[tool.uv.sources]
+lamp = [
+  { git = "https://example.com/lamp", marker = "sys_platform == 'win32'" },
+  { path = "../other", extra = "day" },
+  { path = "../lamp", marker = "sys_platform != 'win32' and os_name == 'posix'" },
+]
+"""
+    assert project(porch, text, "lamp").local == {"lamp": porch.parent / "lamp"}
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "hint"),
+    [
+        ('{ git = "https://example.com/lamp" }', "tool.uv.sources.lamp.git", "clone"),
+        ('{ url = "https://example.com/lamp.whl" }', "tool.uv.sources.lamp.url", "download"),
+        ('{ index = "mine" }', "tool.uv.sources.lamp.index", "PIP_INDEX_URL"),
+        ("{ workspace = true }", "tool.uv.sources.lamp.workspace", "path"),
+        ('{ path = "../lamp", package = false }', "package = false", "remove the key"),
+        ('{ path = "../lamp", marker = "python_version > \'3\'" }', "may differ between targets", "sys_platform"),
+        ('{ path = "../lamp", subdirectory = "x" }', "tool.uv.sources.lamp.subdirectory", "path"),
+        ("[{ workspace = true, marker = \"os_name == 'posix'\" }]", "tool.uv.sources.lamp[0].workspace", "path"),
+        ('{ path = "../none" }', "there is no ", "correct the path"),
+        ('{ path = "../bulb-2.0.tar.gz" }', "neither a folder nor a wheel", "folders and wheels"),
+        ('{ path = "../bulb-2.0-py3-none-any.whl" }', "is the package bulb, not lamp", "name each package"),
+        ('{ path = ".." }', "neither pyproject.toml nor setup.py", "folder"),
+        ("7", "tool.uv.sources.lamp must be a table", "path"),
+    ],
+)
+def test_source_that_is_not_supported_is_refused_with_key_and_remedy(
+    porch: Path, source: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(porch, f"[tool.uv.sources]\nlamp = {source}\n", "lamp")
+    assert message in str(caught.value)
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://example.com/lamp-1.0-py3-none-any.whl", "is a URL (https)"),
+        ("git+https://example.com/lamp", "is a git repository"),
+        ("git+file:///srv/lamp", "is a git repository"),
+        ("file://server/lamp", "does not have an absolute path of this computer"),
+        ("file:../lamp", "does not have an absolute path of this computer"),
+        ("file:///srv/lamp#subdirectory=x", "has more than a path"),
+        ("file:///nowhere/lamp", "there is no /nowhere/lamp"),
+    ],
+)
+def test_direct_reference_that_is_not_supported_is_refused(porch: Path, url: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(porch, "", f"lamp @ {url}")
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[[tool.uv.index]]\nurl = "https://example.com/simple"\n', "tool.uv.index"),
+        ('[tool.uv]\nextra-index-url = ["https://example.com/simple"]\n', "tool.uv.extra-index-url"),
+        ('[tool.uv]\noverride-dependencies = ["bulb==1"]\n', "tool.uv.override-dependencies"),
+        ('[[tool.pdm.source]]\nurl = "https://example.com/simple"\n', "tool.pdm.source"),
+        ('[tool.pdm.resolution.overrides]\nbulb = "1"\n', "tool.pdm.resolution.overrides"),
+        ('[[tool.poetry.source]]\nname = "mine"\n', "tool.poetry.source"),
+        ('[tool.poetry.dependencies]\nlamp = { path = "../lamp" }\n', "tool.poetry.dependencies.lamp.path"),
+        ('[tool.poetry.group.night.dependencies]\nlamp = { git = "x" }\n', "tool.poetry.group.night.dependencies"),
+        ('[tool.pixi.pypi-dependencies]\nlamp = { path = "../lamp" }\n', "tool.pixi.pypi-dependencies.lamp.path"),
+    ],
+)
+def test_what_other_tools_would_obey_is_refused_with_its_key(porch: Path, text: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        project(porch, text, "lamp")
+    assert key in str(caught.value)
+    assert caught.value.hint
+
+
+def test_what_does_not_concern_the_packages_of_the_project_is_accepted(porch: Path) -> None:
+    text = '[[tool.uv.index]]\nname = "mine"\nurl = "https://example.com/simple"\nexplicit = true\n'
+    text += '[tool.uv]\ndev-dependencies = ["ruff"]\n[tool.uv.sources]\nruff = { index = "mine" }\n'
+    text = text.replace("[tool.uv]\ndev-dependencies", "[tool.uv.pip]\nx").replace('x = ["ruff"]', "strict = true")
+    text += '[tool.poetry.dependencies]\npython = ">=3.11"\nlamp = ">=1"\n'
+    assert project(porch, text, "lamp").local == {}
+
+
+def test_constraints_of_uv_are_obeyed(porch: Path) -> None:
+    found = project(porch, '[tool.uv]\nconstraint-dependencies = ["lamp<2"]\n', "lamp")
+    assert found.constraints == ("lamp<2",)
+
+
+def test_build_requirement_with_a_source_is_refused(porch: Path) -> None:
+    text = '[build-system]\nrequires = ["lamp"]\n[tool.uv.sources]\nlamp = { path = "../lamp" }\n'
+    with pytest.raises(ConfigError, match=r"tool\.uv\.sources\.lamp: what a build requires"):
+        project(porch, text)
+
+
+# The lockfile
+
+
+def locked(found: Project, path: str) -> Lock:
+    """Return a lock of *found*, which has lamp from the folder *path*, and bulb from a wheel beside it."""
+    lamp = LockedFile(filename="lamp-1.0.tar.gz", url="", sha256=Sha256("ab" * 32), size=7, path=path)
+    bulb = LockedFile(
+        filename="bulb-2.0-py3-none-any.whl",
+        url="",
+        sha256=Sha256("cd" * 32),
+        size=8,
+        path="../bulb-2.0-py3-none-any.whl",
+    )
+    distributions = (
+        LockedDistribution(name="bulb", version="2.0", source="wheel", why="", file=bulb),
+        LockedDistribution(name="lamp", version="1.0", source="sdist", why="", file=lamp, requires=("bulb",)),
+    )
+    return Lock(target=TARGET, inputs=lock_inputs(found, TARGET), distributions=distributions, debs=())
+
+
+@pytest.fixture
+def found(porch: Path) -> Project:
+    text = '[tool.uv.sources]\nlamp = { path = "../lamp" }\nbulb = { path = "../bulb-2.0-py3-none-any.whl" }\n'
+    return project(porch, text, "lamp", "bulb")
+
+
+def test_lockfile_has_paths_relative_to_itself_with_hashes(found: Project) -> None:
+    lock = locked(found, "../lamp")
+    text = write_lock(found, lock).read_text()
+    assert find_lock(found, TARGET) == lock
+    packages = {item["name"]: item for item in tomllib.loads(text)["packages"]}
+    assert packages["lamp"]["directory"] == {"path": "../lamp"}
+    assert packages["lamp"]["tool"]["incamera"]["sha256"] == "ab" * 32
+    [wheel] = packages["bulb"]["wheels"]
+    assert wheel["path"] == "../bulb-2.0-py3-none-any.whl"
+    assert "url" not in wheel
+
+
+@pytest.mark.parametrize("path", ["../../../etc", "/etc", "../lamp2"])
+def test_lock_with_another_path_than_pyproject_is_stale(found: Project, path: str) -> None:
+    write_lock(found, locked(found, path))
+    assert find_lock(found, TARGET) is None
+
+
+def test_lock_with_a_path_that_pyproject_does_not_name_is_stale(found: Project) -> None:
+    other = dataclasses.replace(found, local={})
+    lock = dataclasses.replace(locked(found, "../lamp"), inputs=lock_inputs(other, TARGET))
+    write_lock(other, lock)
+    assert find_lock(other, TARGET) is None
+
+
+def test_edit_in_a_local_folder_makes_the_lock_stale(found: Project, porch: Path) -> None:
+    write_lock(found, locked(found, "../lamp"))
+    (porch.parent / "lamp/.cache").write_text("left out")
+    assert find_lock(found, TARGET) is not None
+    (porch.parent / "lamp/lamp.py").write_text("BRIGHT = True\n")
+    assert find_lock(found, TARGET) is None
