@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
+from incamera.project.local import parse_local
 from incamera.project.tables import find_strings, find_table
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def load_test_requirements(folder: Path, *, groups: tuple[str, ...] | None) -> t
     if groups is None:
         groups = ("test",) if "test" in find_table(table, "dependency-groups") else ()
     texts = _resolve_groups(table, groups, "tool.incamera.test.groups")
-    return OwnExtras(find_table(table, "project")).expand(texts)
+    found = OwnExtras(find_table(table, "project")).expand(texts)
+    parse_local(table, folder, found)  # an address that is not supported is refused before anything is built
+    return found
 
 
 def parse_requirements(table: Mapping[str, Any], key: str, where: str, *, limits_only: bool = False) -> tuple[str, ...]:

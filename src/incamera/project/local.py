@@ -41,8 +41,9 @@ _MAX_DEPTH = 20
 
 
 def load_local(folder: Path, requirements: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Path]]:
-    """As `parse_local`, with the pyproject.toml in *folder*."""
-    return parse_local(_load_table(folder), folder, requirements)
+    """As `parse_local`, with the pyproject.toml in *folder*, if there is one."""
+    has_table = (folder / "pyproject.toml").is_file()
+    return parse_local(_load_table(folder) if has_table else {}, folder, requirements)
 
 
 def parse_local(

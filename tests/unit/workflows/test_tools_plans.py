@@ -53,7 +53,7 @@ def test_dependency_groups_name_the_requirements_of_tests(settings: str, wanted:
     ("settings", "message"),
     [
         ('[tool.incamera.test]\ngroups = ["unit"]\n', 'tool.incamera.test.groups: .* no dependency group "unit"'),
-        ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "has a URL"),
+        ('[dependency-groups]\ntest = ["x @ https://example.org/x.whl"]\n', "is a URL"),
     ],
 )
 def test_invalid_dependency_groups_are_named_in_the_error(settings: str, message: str, tmp_path: Path) -> None:
