@@ -202,9 +202,8 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             f'project.dynamic names "{dynamic[0]}", but there is no build back end that could fill it in',
             hint="add a [build-system] table, or write the value in [project]",
         )
-    dependencies, local = parse_local(
-        table, folder, parse_dependencies(table, project, settings), only_named="dependencies" not in dynamic
-    )
+    all_named = not {"dependencies", "optional-dependencies"} & set(dynamic)
+    dependencies, local = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
     uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")

@@ -230,3 +230,10 @@ def test_edit_in_a_local_folder_makes_the_lock_stale(found: Project, porch: Path
     assert find_lock(found, TARGET) is not None
     (porch.parent / "lamp/lamp.py").write_text("BRIGHT = True\n")
     assert find_lock(found, TARGET) is None
+
+
+def test_all_sources_count_where_only_the_back_end_knows_the_dependencies(porch: Path) -> None:
+    (porch / "setup.py").touch()
+    for key in ("dependencies", "optional-dependencies"):
+        text = f'[project]\nname = "porch"\ndynamic = ["{key}"]\n[tool.uv.sources]\nlamp = {{ path = "../lamp" }}\n'
+        assert sorted(parse_project(tomllib.loads(text), porch).local) == ["lamp"]
