@@ -18,7 +18,7 @@ from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
-from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python
+from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python, parse_version
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.suite import target_pythons
@@ -190,10 +190,10 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     runtime = find_table(settings, "runtime", "tool.incamera.runtime")
     refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
 
+    check_standard_tables(table)
     name = find_string(project, "name", "project.name")
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
-    check_standard_tables(table)
     # A setup.py alone is a build system, too: PEP 517 names setuptools for it.
     has_build_system = "build-system" in table or (folder / "setup.py").is_file()
     dynamic = parse_dynamic(project)
@@ -215,7 +215,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     return Project(
         folder=folder,
         name=parse_app_name(name),
-        version=find_string(project, "version", "project.version") or "0",
+        version=parse_version(project),
         dependencies=dependencies,
         local=local,
         constraints=(

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from incamera.errors import ConfigError
+from incamera.names import did_you_mean
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 
 # https://packaging.python.org/en/latest/specifications/pyproject-toml/
@@ -16,6 +18,7 @@ _PROJECT_KEYS = (
     *("maintainers", "keywords", "classifiers", "urls", "scripts", "gui-scripts", "entry-points", "dependencies"),
     *("optional-dependencies", "dynamic", "import-names", "import-namespaces"),
 )
+_TABLES = ("project", "build-system", "dependency-groups", "tool")
 _BUILD_SYSTEM_KEYS = ("requires", "build-backend", "backend-path")
 
 # Tables in which other tools keep dependencies that [project] does not have: key, and what the tool calls it.
@@ -45,6 +48,7 @@ _FOREIGN_SETTINGS = {
 
 def check_standard_tables(table: Mapping[str, Any]) -> None:
     """Raises ConfigError for what is misspelt, or would be ignored although the app needs it."""
+    _refuse_misspelt_tables(table)
     project = find_table(table, "project")
     refuse_unknown(project, _PROJECT_KEYS, "project")
     refuse_unknown(find_table(table, "build-system"), _BUILD_SYSTEM_KEYS, "build-system")
@@ -84,6 +88,16 @@ def parse_dynamic(project: Mapping[str, Any]) -> tuple[str, ...]:
     return keys
 
 
+def parse_version(project: Mapping[str, Any]) -> str:
+    """Return the project's version; 0 where it has none. Raises ConfigError."""
+    text = find_string(project, "version", "project.version") or "0"
+    try:
+        Version(text)
+    except InvalidVersion as error:
+        raise ConfigError(f'project.version: "{text}" is not a version', hint='write, for example, "1.0"') from error
+    return text
+
+
 def parse_requires_python(project: Mapping[str, Any]) -> SpecifierSet:
     """Return the Pythons that the project is for; those of an empty set are all. Raises ConfigError."""
     text = find_string(project, "requires-python", "project.requires-python") or ""
@@ -91,6 +105,20 @@ def parse_requires_python(project: Mapping[str, Any]) -> SpecifierSet:
         return SpecifierSet(text)
     except InvalidSpecifier as error:
         raise ConfigError(f'project.requires-python: "{text}": {error}', hint='write, for example, ">=3.11"') from error
+
+
+def _refuse_misspelt_tables(table: Mapping[str, Any]) -> None:
+    """Raises ConfigError for a table with nearly the name of one that is read. Others may be another tool's."""
+    for key in table:
+        if key not in _TABLES and (hint := did_you_mean(key, _TABLES)):
+            raise ConfigError(f'pyproject.toml: unknown table "{key}"', hint=hint)
+    if "incamera" in table:
+        raise ConfigError('pyproject.toml: unknown table "incamera"', hint="write [tool.incamera]")
+    tools = find_table(table, "tool")
+    if "incamera" not in tools:
+        for key in tools:
+            if did_you_mean(key, ("incamera",)):
+                raise ConfigError(f'tool: unknown table "{key}"', hint='did you mean "incamera"?')
 
 
 def _refuse_foreign_dependencies(table: Mapping[str, Any]) -> None:
