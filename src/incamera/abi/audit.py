@@ -184,6 +184,8 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
     for loaded in simulation.loads:
         load, process = loaded.load, loaded.process
         findings = list(linking.find_missing_libraries(load, process))
+        if not process.by_camera:
+            findings = list(dlopen.expect_loaded_before(findings, subject))
         foreign = list(linking.find_foreign_libc(load, process))
         if process.by_camera:
             findings += linking.find_missing_loader(process)
@@ -192,7 +194,7 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
         # A missing version has been reported; that its symbols are missing, too, says nothing more.
         if load.complete and not foreign and not any(one.severity is Severity.error for one in versions):
             undefined = process.undefined_symbols(load)
-            findings += linking.find_missing_symbols(undefined.missing)
+            findings += linking.find_missing_symbols(undefined.missing, subject)
             unseen.append(undefined)
         found += _as_warnings(findings) if loaded.optional else findings
     loads = [loaded.load for loaded in simulation.loads]

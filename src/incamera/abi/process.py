@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -100,7 +102,9 @@ class Process:
         self.started = Load(program) if program is not None else None
         if self.started is not None:
             self._load(self.started, self._names)
-        self._exports: frozenset[str] | None = None
+        # Most files need symbols of few of them, so each one's symbols are read when those before don't suffice.
+        self._unmerged = deque(self.started.objects if self.started is not None else ())
+        self._exports: set[str] = set()
         self._unresolved: dict[Object, list[Reference]] = {}
         self._libc = self._names.get("libc.so.6")
         if self._libc is None and (found := self.search("libc.so.6", ())[0]):
@@ -208,21 +212,12 @@ class Process:
 
     # Symbols
 
-    @property
-    def exports(self) -> frozenset[str]:
-        """The symbols that the program and its libraries export to all that is loaded later."""
-        if self._exports is None:
-            objects = self.started.objects if self.started is not None else []
-            self._exports = frozenset().union(*(item.symbols.exports for item in objects if item.symbols is not None))
-        return self._exports
-
     def undefined_symbols(self, load: Load) -> Undefined:
         """Return the symbols that files of the subject in *load* import, and that no file is known to export."""
-        exports = [item.symbols.exports for item in load.objects if item.symbols is not None]
         undefined = Undefined({}, {})
         for item in load.objects:
             for reference in self._undefined_at_start(item):
-                if any(is_exported(reference, others) for others in exports):
+                if any(one.symbols is not None and is_exported(reference, one.symbols.exports) for one in load.objects):
                     continue
                 perhaps = self._find_unclear(load, reference)
                 if perhaps is None:
@@ -244,11 +239,21 @@ class Process:
         """Return the symbols that *item* imports and that neither the program nor its libraries export."""
         if item not in self._unresolved:
             imports = item.symbols.imports if item.ours and item.symbols is not None else ()
-            self._unresolved[item] = [reference for reference in imports if not is_exported(reference, self.exports)]
+            self._unresolved[item] = self._without_exported(imports)
         return self._unresolved[item]
 
+    def _without_exported(self, references: Iterable[Reference]) -> list[Reference]:
+        """Return those of *references* that the program and its libraries don't export to all that is loaded later."""
+        rest = [reference for reference in references if not is_exported(reference, self._exports)]
+        while rest and self._unmerged:
+            symbols = self._unmerged.popleft().symbols
+            if symbols is not None:
+                self._exports |= symbols.exports
+                rest = [reference for reference in rest if not is_exported(reference, symbols.exports)]
+        return rest
 
-def is_exported(reference: Reference, exports: frozenset[str]) -> bool:
+
+def is_exported(reference: Reference, exports: AbstractSet[str]) -> bool:
     """Return whether *exports* has the symbol, in the version that *reference* asks for."""
     if not reference.version:
         return reference.name in exports

@@ -169,15 +169,15 @@ def dump_exports(exports: frozenset[str]) -> list[str]:
 
 def parse_exports(lines: Sequence[str]) -> frozenset[str]:
     """Return the exports in *lines*, which `dump_exports` made."""
-    found: set[str] = set()
-    for line in lines:
-        name, _, versions = line.partition(" ")
-        if " " not in versions and versions[:1] != "-":  # as nearly all are
-            found.add(name)
-            found.add(f"{name}@{versions}")
-            continue
-        for version in versions.split(" "):
-            if not version.startswith("-"):
-                found.add(name)
-            found.add(f"{name}@{version.removeprefix('-')}")
+    # Nearly all lines have one version, without a mark. Comprehensions over these take half the time of a loop.
+    plain = [line for line in lines if " -" not in line and line.count(" ") == 1]
+    found = {line.replace(" ", "@") for line in plain}
+    found.update([line.partition(" ")[0] for line in plain])
+    if len(plain) < len(lines):
+        for line in set(lines).difference(plain):
+            name, *versions = line.split(" ")
+            for version in versions or [""]:
+                if not version.startswith("-"):
+                    found.add(name)
+                found.add(f"{name}@{version.removeprefix('-')}")
     return frozenset(found)

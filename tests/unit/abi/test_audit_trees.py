@@ -294,6 +294,15 @@ def test_wheel_for_another_machine_is_an_error(tmp_path: Path) -> None:
     assert {one.file for one in audit(path).errors} == {path.name, "fast/libx.so"}
 
 
+@pytest.mark.parametrize(("tag", "errors"), [("cp310", 1), ("cp311", 1), ("cp312", 0), ("cp313", 0), ("cp314", 1)])
+def test_wheel_for_the_stable_abi_is_audited_with_the_oldest_python_that_it_fits(
+    tmp_path: Path, tag: str, errors: int
+) -> None:
+    module = make_elf(exports=["PyInit_core"], imports=["PyType_FromMetaclass"])  # new in Python 3.12
+    report = audit(wheel(tmp_path / f"fast-1-{tag}-abi3-linux_armv7l.whl", {"fast/core.abi3.so": module}))
+    assert [one.kind for one in report.errors] == [Kind.missing_symbol] * errors
+
+
 def test_wheel_tag_gives_the_python_version(tmp_path: Path) -> None:
     name = "core.cpython-313-arm-linux-gnueabihf.so"
     assert audit(wheel(tmp_path / "fast-1-cp313-cp313-linux_armv7l.whl", {f"fast/{name}": MODULE})).findings == ()

@@ -74,3 +74,45 @@ def test_computed_name_in_find_library_is_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["CDLL(", "CDLL('a\0b')", "ctypes.CDLL()", "CDLL(None)", "\xff CDLL", "CDLL = 1"])
 def test_code_without_a_library_name_has_no_findings(tmp_path: Path, source: str) -> None:
     assert not audit(tmp_path, "app/app.py", source).findings
+
+
+LOADS_BY_PATH = "import ctypes, os\nctypes.CDLL(os.path.join(os.path.dirname(__file__), 'libinner.so.1'))\n"
+MODULE = "package/_ext.cpython-311-arm-linux-gnueabihf.so"
+
+
+def audit_package(root: Path, loader: str, source: str, inner: str = "libinner.so.1") -> Report:
+    files: dict[str, bytes | str] = {
+        f"package/{inner}": make_elf(soname=inner),
+        MODULE: make_elf(exports=("PyInit__ext",), needed=("libinner.so.1",)),
+        "package/__init__.py": b"from . import _ext\n",
+    }
+    return audit_path(bundle(root, files | {loader: source.encode()}), load_policy("axis-os-10-armv7hf"))
+
+
+@pytest.mark.parametrize("loader", ["package/__init__.py", "package/_load.py"])
+@pytest.mark.parametrize("name", ["libinner.so.1", "libinner.so", "libs/libinner.so.1"])
+def test_library_that_python_code_loads_by_path_before_its_user_is_a_warning(
+    tmp_path: Path, loader: str, name: str
+) -> None:
+    report = audit_package(tmp_path, loader, LOADS_BY_PATH.replace("libinner.so.1", name))
+    (finding,) = report.findings
+    assert (finding.kind, finding.severity) == (Kind.missing_library, Severity.warning)
+    assert (finding.file, finding.needs) == (MODULE, "libinner.so.1")
+    assert finding.provides == f"package/libinner.so.1, if {loader} has loaded it before"
+
+
+@pytest.mark.parametrize(
+    ("loader", "source", "inner"),
+    [
+        ("package/__init__.py", "import ctypes\n# libinner is linked by _ext\n", "libinner.so.1"),
+        ("package/__init__.py", LOADS_BY_PATH.replace("libinner", "libouter"), "libinner.so.1"),
+        ("package/__init__.py", LOADS_BY_PATH, "libinner.so.2"),
+        ("other/__init__.py", LOADS_BY_PATH, "libinner.so.1"),
+        ("package/sub/__init__.py", LOADS_BY_PATH, "libinner.so.1"),
+    ],
+)
+def test_library_that_nothing_loads_before_its_user_is_missing(
+    tmp_path: Path, loader: str, source: str, inner: str
+) -> None:
+    (error,) = audit_package(tmp_path, loader, source, inner).errors
+    assert (error.kind, error.file, error.needs) == (Kind.missing_library, MODULE, "libinner.so.1")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ from incamera.abi.unpack import MAX_SOURCE_BYTES
 from incamera.archives import BadArchive
 
 if TYPE_CHECKING:
+    from incamera.abi.objects import Object
     from incamera.abi.process import Process
     from incamera.abi.subject import Subject
 
 # The app's own files are parsed. Packages have thousands of files, so theirs are only searched with a pattern.
 _LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
+_LOADS_FILE = re.compile(rb"(?:CDLL|PyDLL|LoadLibrary|dlopen)\s*\(")
 _CALL = re.compile(
     r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
     r"""\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
@@ -60,6 +63,44 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
     return findings, limits
 
 
+def expect_loaded_before(findings: Iterable[Finding], subject: Subject) -> Iterator[Finding]:
+    """Yield *findings*, with a warning instead of an error for a library that Python code has perhaps loaded before.
+
+    The loader knows a loaded library by its soname, so a module then needs no run path to it. That is expected of a
+    library in the subject that a Python file loads which is imported before the module: one in a folder above it.
+    """
+    for finding in findings:
+        library = finding.kind is Kind.missing_library and _find_soname(subject, finding.needs)
+        source = _find_loader(subject, finding.file, library.name) if library else None
+        if library and source:
+            yield dataclasses.replace(
+                finding,
+                severity=Severity.warning,
+                provides=f"{library.path}, if {source} has loaded it before",
+                remedy="load the library before the module that needs it, or link that with a run path to it ($ORIGIN)",
+            )
+        else:
+            yield finding
+
+
+def _find_soname(subject: Subject, name: str) -> Object | None:
+    items = (item for item in subject.objects.values() if not item.damage)
+    return next((item for item in items if name == (item.facts.soname or item.name)), None)
+
+
+def _find_loader(subject: Subject, module: str, library: str) -> str | None:
+    """Return the Python file that loads the file *library* by its path and is imported before *module*, if any."""
+    name = re.compile(rf"\b{re.escape(library.partition('.so')[0])}\b".encode())
+    for path in subject.sources:
+        folder, _, file = path.rpartition("/")
+        is_above = module.startswith(f"{folder}/" if folder else "") and file == "__init__.py"
+        if is_above or folder == module.rpartition("/")[0]:
+            data = _read_source(subject, path)
+            if _LOADS_FILE.search(data) and name.search(data):
+                return path
+    return None
+
+
 def _check_find_library(subject: Subject, process: Process, where: str, name: str) -> Iterator[Finding]:
     if subject.shape is Shape.package:  # a Python that is not ours
         yield Finding(
@@ -95,10 +136,7 @@ def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding
 
 def _calls(subject: Subject) -> Iterator[_Call]:
     for path in subject.sources:
-        try:
-            data = subject.read(path, limit=MAX_SOURCE_BYTES)
-        except (OSError, BadArchive):
-            continue
+        data = _read_source(subject, path)
         if not _LOADS_LIBRARIES.search(data):
             continue
         text = data.decode("utf-8", "replace")
@@ -106,6 +144,13 @@ def _calls(subject: Subject) -> Iterator[_Call]:
             yield from _parse_calls(path, text)
         else:
             yield from _search_calls(path, text)
+
+
+def _read_source(subject: Subject, path: str) -> bytes:
+    try:
+        return subject.read(path, limit=MAX_SOURCE_BYTES)
+    except (OSError, BadArchive):
+        return b""
 
 
 def _search_calls(path: str, text: str) -> Iterator[_Call]:

@@ -15,6 +15,7 @@ from incamera.abi.remedies import (
     Source,
     bring_library,
     build_against_camera,
+    build_for,
     container_of,
     leave_out,
     source_of,
@@ -233,7 +234,7 @@ def describe_unseen(undefined: Iterable[Undefined]) -> Iterator[str]:
         yield f"whether the camera's {library_name} has {listed}: its symbols have not been seen"
 
 
-def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]]) -> Iterator[Finding]:
+def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]], subject: Subject) -> Iterator[Finding]:
     """Yield an error for each file with *undefined* symbols."""
     for item, references in undefined.items():
         names = sorted({reference.name for reference in references})
@@ -245,7 +246,9 @@ def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]]) -> Ite
             file=item.path,
             needs=shown,
             provides="an interpreter without it" if from_python else "no such symbol in " + _describe_libraries(item),
-            remedy="build it for the target's Python: it was built for another one"
+            remedy=build_for(subject, "the target's Python", path=item.path)
+            if from_python and source_of(subject) is Source.wheel
+            else "build it for the target's Python: it was built for another one"
             if from_python
             else "link it with the library that defines it, in the version that it was built with",
         )

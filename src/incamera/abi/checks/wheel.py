@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from incamera.abi.checks.python import parse_module_name
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import parse_version
+from incamera.targets.suite import target_pythons
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
@@ -32,12 +33,20 @@ def wheel_tags(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, 
 
 
 def python_of(name: str) -> str | None:
-    """Return the Python version in a wheel's file *name* (`3.11`); None where it fits several."""
+    """Return the Python version in a wheel's file *name* (`3.11`); None where it fits several.
+
+    A wheel for the stable ABI fits that version and all later ones: then it is the oldest of a target that it fits.
+    """
     tags = wheel_tags(name)
-    if tags is None or "abi3" in tags[1] or len(tags[0]) != 1:
+    if tags is None or len(tags[0]) != 1:
         return None
     match = re.fullmatch(r"cp(\d)(\d+)", tags[0][0])
-    return f"{match[1]}.{match[2]}" if match else None
+    if not match:
+        return None
+    version = int(match[1]), int(match[2])
+    if "abi3" in tags[1]:
+        return next((python for python in target_pythons() if tuple(map(int, python.split("."))) >= version), None)
+    return f"{match[1]}.{match[2]}"
 
 
 def has_platform_tag(subject: Subject) -> bool:
