@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -202,18 +203,18 @@ class Console:
 
     def info(self, text: str) -> None:
         if not self.quiet:
-            self._messages.write(text, "\n")
+            self._messages.write(_indent(text), "\n")
 
     def warn(self, text: str) -> None:
-        self._messages.write(*self._style("warning:", "yellow", "bold"), f" {text}\n")
+        self._messages.write(*self._style("warning:", "yellow", "bold"), f" {_indent(text)}\n")
 
     def error(self, error: InCameraError) -> None:
         """Print an error: its message, the last lines that a failed program printed, and its hint."""
-        self._messages.write(*self._style("error:", "red", "bold"), f" {error}\n")
+        self._messages.write(*self._style("error:", "red", "bold"), f" {_indent(str(error))}\n")
         if tail := getattr(error, "tail", ""):
             self._messages.write(*self._style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"), "\n")
         if error.hint:
-            self._messages.write(*self._style("hint:", "cyan", "bold"), f" {error.hint}\n")
+            self._messages.write(*self._style("hint:", "cyan", "bold"), f" {_indent(error.hint)}\n")
 
     def traceback(self) -> None:
         """Print the traceback of the exception that is being handled."""
@@ -323,6 +324,11 @@ class Console:
         except UnicodeEncodeError:
             return False
         return True
+
+
+def _indent(message: str) -> str:
+    """Return *message* with its further lines indented: a stranger's text in it cannot pass for a message of ours."""
+    return re.sub(r"\n(?=\S)", "\n  ", message)
 
 
 def _escape_cells(cells: Sequence[str]) -> Sequence[str]:

@@ -308,6 +308,18 @@ def test_names_reach_a_terminal_without_their_sequences(monkeypatch: pytest.Monk
     assert "[red]x" in printed
 
 
+def test_text_of_a_stranger_cannot_pass_for_a_message() -> None:
+    console, _, messages = make()
+    forged = "wrong\nerror: forged\r\nhint: forged\n\n  already indented"
+    console.warn(forged)
+    console.info(forged)
+    console.error(ToolFailed(forged, hint=forged, tail=forged))
+    lines = messages.getvalue().splitlines()
+    assert [line for line in lines if "forged" in line and not line.startswith("  ")] == []
+    assert lines.count("  hint: forged") == 4
+    assert lines.count("  already indented") == 4
+
+
 def test_newline_in_a_cell_or_a_step_is_shown_as_text() -> None:
     console, output, messages = make()
     with console.step("a\nb") as step:
