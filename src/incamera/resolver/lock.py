@@ -19,8 +19,6 @@ from incamera.resolver.builds import BuildPlanner, locked_file
 from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.finder import CandidateFinder
-from incamera.resolver.local import use_local_files
-from incamera.resolver.own_metadata import with_dynamic_metadata
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
@@ -57,11 +55,16 @@ def resolve_lock(
     indexes = open_indexes(context, fresh=fresh)
     planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
     planner.earlier = builds
-    use_local_files(planner)
+    if project.local:
+        from incamera.resolver.local import use_local_files  # lazy: few projects have local packages
+
+        use_local_files(planner)
     wanted = project
     if project.has_build_system:
         planner.plan_project()
     if project.has_dynamic_dependencies:
+        from incamera.resolver.own_metadata import with_dynamic_metadata  # lazy: it imports what builds need
+
         wanted = with_dynamic_metadata(context, project, planner)
     _require_full_python(wanted, target, planner.environment["python_full_version"])
     finder = CandidateFinder(
