@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Protocol
 
-from incamera.archives.limits import LIMITS, BadArchive, Limits
+from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge
 
 GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
 
 _CHUNK = 256 * 1024
 _REST_BYTES = 64 * 1024
+# A page or a list is one stream, and an archive a few. Each costs time, even an empty one of 20 bytes.
+_MAX_STREAMS, _MAX_STREAMS_AT_ONCE = 10_000, 100
 # Of a decompressor for xz. The highest level, -9, needs 65 MB.
 _MEMORY_BYTES = 128 * 1024 * 1024
 
@@ -73,6 +75,7 @@ class PackedStream:
         self._limits = limits
         self._trailer = trailer
         self._unpacked = 0
+        self._streams = 1
         self._buffer = b""
         self._place = 0
         self._next = self._fetch()
@@ -158,6 +161,8 @@ class PackedStream:
             self._next = self._fetch()
             if not self._next:
                 return None
+        self._streams += 1
+        _check_streams(self._streams, _MAX_STREAMS)
         self._next = rest if len(rest) >= len(XZ_MAGIC) else rest + self._fetch()
         found = _choose(self._next)
         if found is None:
@@ -189,12 +194,18 @@ def unpack_bytes(data: bytes, *, limit: int) -> bytes:
         except (lzma.LZMAError, zlib.error) as error:
             raise BadArchive(f"its compressed content is damaged: {error}") from error
         left -= len(parts[-1])
+        _check_streams(len(parts), _MAX_STREAMS_AT_ONCE)
         if left < 0:
             raise BadArchive(f"it would be longer than {limit} bytes")
         if not decompressor.eof:
             raise BadArchive("its compressed content is cut off")
         rest = decompressor.unused_data.lstrip(b"\0")
     return b"".join(parts) if len(parts) > 1 else parts[0]
+
+
+def _check_streams(count: int, most: int) -> None:
+    if count > most:
+        raise TooLarge(f"it consists of more than {most} compressed streams")
 
 
 def _choose(beginning: bytes) -> _Decompressor | None:

@@ -25,6 +25,8 @@ _CHUNK = 256 * 1024
 # All extended headers of an archive together, in units of the limit of one.
 _ALL_HEADERS = 16
 _LATEST = 1 << 33  # seconds: the year 2242
+# What is read of a pax header. Of others there may be 100,000 in a header that is for all members.
+_KEYS = (b"path", b"linkpath", b"size", b"mtime")
 
 
 class Kind(Enum):
@@ -156,7 +158,7 @@ class TarReader:
         return data
 
     def _read_pax(self, size: int) -> dict[str, str]:
-        """Return the records of a pax header. Each is its own length, a space, `KEY=VALUE` and a line feed."""
+        """Return what is read of a pax header. A record is its own length, a space, `KEY=VALUE` and a line feed."""
         data = self._read_header(size)
         found: dict[str, str] = {}
         place = 0
@@ -169,7 +171,8 @@ class TarReader:
                 raise BadArchive("an extended header in it is malformed")
             if key.startswith(b"GNU.sparse."):
                 raise BadArchive("it has sparse files")
-            found[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+            if key in _KEYS:
+                found[key.decode()] = value.decode("utf-8", "surrogateescape")
             place = end
         return found
 

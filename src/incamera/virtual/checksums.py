@@ -25,15 +25,16 @@ def find_damaged(folder: Path) -> str | None:
     try:
         sums = json.loads((folder / _FILE).read_bytes())
         files = list(sums.items())
+        unlisted = {path.name for path in folder.iterdir()} - sums.keys()
     except (OSError, ValueError, AttributeError):
         return _FILE
     for name, recorded in files:
         try:
             if _checksum(folder / name) != recorded:
                 return str(name)
-        except OSError:  # missing, or the disk cannot read it
+        except (OSError, ValueError):  # missing, or no name of a file, or the disk cannot read it
             return str(name)
-    return None
+    return None if files and unlisted == {_FILE} else _FILE
 
 
 def _checksum(path: Path) -> list[int]:

@@ -66,6 +66,22 @@ def bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert time.process_time() - began < 30
 
 
+def test_header_for_all_members_takes_no_time_for_each() -> None:
+    """Of 80,000 keys, a copy for each of 20,000 members would take minutes."""
+    keys = b"".join(b"12 %06x=x\n" % number for number in range(80_000))
+    data = header(b"g", kind=b"g", size=len(keys)) + keys.ljust(-(-len(keys) // 512) * 512, b"\0")
+    data += b"".join(header(b"%d" % number) for number in range(20_000)) + bytes(1024)
+    assert sum(1 for _ in TarReader(PackedStream(io.BytesIO(gzip.compress(data))))) == 20_000
+
+
+def test_many_empty_streams_are_refused() -> None:
+    data = gzip.compress(b"") * 100_000
+    with pytest.raises(BadArchive, match="more than 100 compressed streams"):
+        unpack_bytes(data, limit=MB)
+    with pytest.raises(BadArchive, match="more than 10000 compressed streams"):
+        PackedStream(io.BytesIO(data)).read(1)
+
+
 @pytest.mark.parametrize("case", HOSTILE_PACKED)
 def test_hostile_sdist_is_refused_and_leaves_nothing(tmp_path: Path, case: str) -> None:
     data, words = HOSTILE_PACKED[case]

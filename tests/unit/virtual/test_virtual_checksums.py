@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,13 +56,22 @@ def test_a_damaged_file_is_found(state: Path, name: str, damage: Callable[[Path]
     assert find_damaged(state) == name
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"memory": 1}', '{"memory": [1000000, 5]}'])
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "{}", '{"memory": 1}', '{"memory": [1000000, 5]}', '{"a\\u0000": [1, 5]}']
+)
 def test_damaged_checksums_count_as_damage(state: Path, text: str | None) -> None:
     path = state / "checksums.json"
     path.unlink()
     if text is not None:
         path.write_text(text)
     assert find_damaged(state)
+
+
+def test_file_that_the_checksums_do_not_name_counts_as_damage(state: Path) -> None:
+    sums = json.loads((state / "checksums.json").read_bytes())
+    del sums["memory"]
+    (state / "checksums.json").write_text(json.dumps(sums))
+    assert find_damaged(state) == "checksums.json"
 
 
 def test_a_damaged_tree_is_removed_and_made_again(store: Store) -> None:
