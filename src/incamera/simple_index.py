@@ -132,11 +132,15 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
         url=without_login(urljoin(base, address)) if not address.startswith("https://") or "@" in address else address,
         sha256=_parse_hash(entry["hashes"].get("sha256"), filename, base),
         size=size if isinstance(size, int) and size >= 0 else None,
-        requires_python=entry.get("requires-python") or None,
+        requires_python=_text(entry.get("requires-python")),
         yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
         metadata=_metadata_hash(metadata, filename, base),
-        upload_time=entry.get("upload-time") or None,
+        upload_time=_text(entry.get("upload-time")),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _metadata_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""] | None:

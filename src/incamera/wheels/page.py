@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Raise it when the cached form changes: pages of an older form are then fetched again.
 FORMAT = 2
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
+_MAX_FILENAME = 255
 _SDIST = "sdist"
 _SDIST_ENDINGS = (".tar.gz", ".zip")
 
@@ -100,11 +101,11 @@ def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
     """Return JSON rows of the usable *files*, by the tags in the names of wheels (`cp311-cp311-linux_armv7l`).
 
     Left out are files without a sha256, which a lock needs, other kinds of files (eggs, installers), and files whose
-    name is not that of a distribution of *project*.
+    name is not that of a distribution of *project*, or longer than a file's may be.
     """
     groups: dict[str, list[list[object]]] = {}
     for file in files:
-        if not file.sha256 or not _FILENAME.fullmatch(file.filename):
+        if not file.sha256 or len(file.filename) > _MAX_FILENAME or not _FILENAME.fullmatch(file.filename):
             continue
         split = _split_wheel(file.filename, project) or _split_sdist(file.filename, project)
         if split is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # The oldest glibc with a manylinux policy for ARM (2.17) and for others, and the policies' older names (PEP 599).
 _OLDEST_MINOR = 17
 _OLDEST_MINORS = {"x86_64": 5}
+# The longest names of real wheels stand for some dozens. A name of 255 characters could stand for 100,000.
+_MAX_TAGS = 1000
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
@@ -54,6 +57,8 @@ def _platforms(machine: str, glibc: str) -> list[str]:
 @cache
 def split_tags(tags: str) -> frozenset[Tag]:
     """Return the tags in *tags* (`cp311-cp311-linux_armv7l.manylinux2014_armv7l`); none when it is malformed."""
+    if prod(part.count(".") + 1 for part in tags.split("-")) > _MAX_TAGS:
+        return frozenset()
     try:
         return frozenset(parse_tag(tags))
     except ValueError:  # old wheels have tags like `py36+-none-any`

@@ -83,6 +83,7 @@ def test_all_fields_of_a_file_are_cached(index: Index) -> None:
         "own-latest.tar.gz",
         "own-1.0-py3-none any-any.whl",
         "own-1.0-py3-\nnone-any.whl",
+        f"own-{'9' * 5000}-py3-none-any.whl",
         "own-1.0-py3-none-any\t.whl",
         "",
     ],
@@ -111,6 +112,13 @@ def test_names_of_old_files_are_parsed(index: Index, project: str, filename: str
 def test_a_file_without_a_sha256_is_left_out(index: Index) -> None:
     index.add("own-1.0.tar.gz", hashes={"md5": "0" * 32})
     assert index.open().find("own") == ()
+
+
+@pytest.mark.parametrize("value", [5, ["x"], {"x": 1}, ""])
+def test_a_text_of_another_type_counts_as_missing(index: Index, value: object) -> None:
+    more: dict[str, Any] = {"requires-python": value, "upload-time": value}
+    file = index.add("own-1.0.tar.gz", **more)
+    assert (file.requires_python, file.upload_time) == (None, None)
 
 
 @pytest.mark.parametrize(

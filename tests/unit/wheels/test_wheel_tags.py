@@ -85,3 +85,8 @@ def test_of_equal_tags_the_higher_build_number_ranks_first() -> None:
 @pytest.mark.parametrize("name", ["own-1-py36+-none-any.whl", "own.whl", "own-1-cp311-cp311-win32.whl", ""])
 def test_a_wheel_that_does_not_fit_has_no_rank(name: str) -> None:
     assert wheel_rank(name, ARMV7) is None
+
+
+def test_name_that_stands_for_too_many_tags_stands_for_none() -> None:
+    python, abi, platform = (".".join(f"{letter}{number}" for number in range(5000)) for letter in "abc")
+    assert split_tags(f"{python}-{abi}-{platform}") == frozenset()
