@@ -86,8 +86,8 @@ class Store:
         """
         self.root = root
         try:
+            fix_umask()  # for the folders above, too
             root.mkdir(PATH_ONLY, parents=True, exist_ok=True)
-            fix_umask()
             found = open_folders(root)
             for name in ("blobs", "trees", "tmp"):
                 tag = root / name / "CACHEDIR.TAG"

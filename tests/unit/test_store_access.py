@@ -25,7 +25,7 @@ from incamera.store import Store
 from incamera.transport.device import Device, SshAddress
 from incamera.virtual.keys import ensure_keys, write_secret
 root = Path(sys.argv[1])
-store = Store(root / "store")
+store = Store(root / "above/store")
 with store.writing_blob(Sha256.of(b"data"), name="thing") as blob:
     blob.write(b"data")
 def fill(tree):
@@ -63,7 +63,8 @@ def test_modes_in_the_store_do_not_depend_on_the_umask(tmp_path: Path) -> None:
         folder = tmp_path / umask
         folder.mkdir()
         subprocess.run([sys.executable, "-c", _FILL, folder, umask], check=True)
-        found[umask] = modes(folder / "store")
+        found[umask] = modes(folder / "above/store")
+        assert not stat.S_IMODE((folder / "above").stat().st_mode) & 0o022, "nobody else can rename the store"
         own = stat.S_IMODE((folder / "report.json").stat().st_mode)
         assert own == 0o666 & ~int(umask, 8), "the user's own files follow the umask"
     assert found["000"] == found["022"] == found["077"]
