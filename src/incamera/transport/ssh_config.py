@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -183,9 +184,7 @@ class _Evaluation:
         elif keyword in _LISTS:
             reading.lists.setdefault(keyword, arguments)
         elif keyword == "port":
-            if not arguments[0].isdigit() or not 0 < int(arguments[0]) < 65536:
-                raise ValueError(f'"{arguments[0]}" is not a port')
-            reading.values.setdefault(keyword, arguments[0])
+            reading.values.setdefault(keyword, _port(arguments[0]))
         elif keyword in ("proxyjump", "proxycommand"):
             # Each rules out the other: that which is set first counts.
             if not {"proxyjump", "proxycommand"} & reading.values.keys():
@@ -205,6 +204,17 @@ def _require(arguments: list[str]) -> list[str]:
     if not arguments or not arguments[0]:
         raise ValueError("the value is missing")
     return arguments
+
+
+def _port(text: str) -> str:
+    """Return the number of the port *text*, which may be the name of a service."""
+    try:
+        number = int(text) if re.fullmatch("[0-9]{1,5}", text) else socket.getservbyname(text, "tcp")
+    except (OSError, ValueError):  # a name that is not UTF-8 is a ValueError
+        number = 0
+    if not 0 < number < 65536:
+        raise ValueError(f'"{text}" is not a port')
+    return str(number)
 
 
 def _included(reading: _Reading, patterns: Sequence[str]) -> list[Path]:
@@ -309,7 +319,7 @@ def _tokens(reading: _Reading) -> dict[str, str]:
     port = str(reading.port or reading.values.get("port", 22))
     user, here = _user(reading) or "root", local_user(reading.place)
     jump = reading.values.get("proxyjump", "").rpartition(",")[2]
-    digest = hashlib.sha1(f"{local}{host}{port}{user}{jump}".encode(), usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(os.fsencode(f"{local}{host}{port}{user}{jump}"), usedforsecurity=False).hexdigest()
     return {
         "C": digest,
         "d": str(reading.place.home),

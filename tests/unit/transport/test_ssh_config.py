@@ -117,3 +117,26 @@ def test_hosts_are_found_by_name_and_by_pattern(tmp_path: Path) -> None:
 
 def test_words_are_split_as_openssh_does() -> None:
     assert split_arguments(r"""a "b c" 'd "e"' f\ g h#i "\"" # j""") == ["a", "b c", 'd "e"', "f g", "h#i", '"']
+
+
+@pytest.mark.parametrize(("port", "number"), [("ssh", 22), ("0022", 22), ("2222", 2222)])
+def test_port_may_be_the_name_of_a_service(
+    port: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getservbyname", lambda name, protocol: 22)
+    assert read_config(place(tmp_path, f"Port {port}\n"), "cam").port == number
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "nothing-is-called-so", "²", "9" * 5000])
+def test_what_is_no_port_is_refused(port: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a port"):
+        read_config(place(tmp_path, f"Port {port}\n"), "cam")
+
+
+def test_values_need_not_be_utf_8(tmp_path: Path) -> None:
+    where = place(tmp_path, "")
+    where.files[0].write_bytes(b"User \xe9\nHostKeyAlias \xff\n")
+    assert read_config(where, "cam").user == "\udce9"
+    where.files[0].write_bytes(b"Port \xe9\n")
+    with pytest.raises(ConfigError, match="is not a port"):
+        read_config(where, "cam")
