@@ -16,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from incamera.archives import shorten
 from incamera.disk import write_atomic
 from incamera.errors import BuildError, IntegrityError
 from incamera.http import NotFound, RangeNotSupported
@@ -38,6 +39,8 @@ _FIELDS = {
 }
 # So many differences between metadata are shown.
 _SHOWN_VALUES = 5
+# Longer ones are no requirements. Python refuses to make a number of more than 4300 digits.
+_MAX_REQUIREMENT = 4000
 _DEPENDENCY_FIELDS = {"requires-dist", "requires-python", "provides-extra"}
 
 
@@ -167,15 +170,21 @@ def _parse_fields(fields: dict[str, Any], filename: str) -> Metadata:
         return Metadata(
             name=canonicalize_name(name),
             version=Version(version),
-            requires=tuple(Requirement(" ".join(line.split())) for line in fields["requires-dist"]),
-            requires_python=SpecifierSet(python[0]) if python and python[0] else None,
+            requires=tuple(Requirement(_bounded(" ".join(line.split()))) for line in fields["requires-dist"]),
+            requires_python=SpecifierSet(_bounded(python[0])) if python and python[0] else None,
             extras=frozenset(canonicalize_name(extra) for extra in fields["provides-extra"]),
         )
-    except (InvalidVersion, InvalidRequirement, InvalidSpecifier) as error:
+    except (InvalidVersion, InvalidRequirement, InvalidSpecifier, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise BuildError(f"the metadata of {filename} are malformed: {reason}") from error
     except ValueError as error:
         raise BuildError(f"the metadata of {filename} lack a name or a version") from error
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _MAX_REQUIREMENT:
+        raise InvalidRequirement(f"{shorten(text)} has {len(text)} characters")
+    return text
 
 
 def check_metadata(file: Fetchable, path: Path, store: Store) -> None:

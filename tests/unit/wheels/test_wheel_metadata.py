@@ -312,3 +312,17 @@ def test_damaged_metadata_in_the_store_are_fetched_again(index: Index, make: Mak
     for damage in (b"", b"[]", b'{"format": 1}', b'{"format": -1, "fields": {}}', b'{"format": 1, "fields": 7}'):
         kept.write_bytes(damage)
         assert len(fetch_wheel_metadata(file, index.http, index.store).requires) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Requires-Dist: other>={'9' * 5000}",
+        f"Requires-Python: >={'9' * 5000}",
+        f"Requires-Dist: other; {'(' * 1900}os_name == 'x'{')' * 1900}",
+    ],
+)
+def test_requirement_that_is_endless_or_too_deep_is_refused(line: str) -> None:
+    text = f"Metadata-Version: 2.1\nName: own\nVersion: 1\n{line}\n"
+    with pytest.raises(BuildError, match=r"the metadata of own-1-py3-none-any\.whl are malformed"):
+        parse_metadata(text.encode(), "own-1-py3-none-any.whl")
