@@ -7,7 +7,7 @@ import posixpath
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from incamera.abi.objects import Object
 from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, unpack_package, unpack_wheel
-from incamera.archives import GZIP_MAGIC, BadArchive, list_folder, open_inside, open_regular, read_inside
+from incamera.archives import GZIP_MAGIC, BadArchive, FolderReader, list_folder, open_inside, open_regular, read_inside
 from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_loadable, read_symbols
 from incamera.errors import StoreError, UsageError
 from incamera.targets.architecture import Architecture
@@ -171,14 +171,15 @@ def read_folder(
     objects: dict[str, Object] = {}
     sources = []
     listing = list_folder(root)
-    for path in listing.files:
-        suffix = posixpath.splitext(path)[1]
-        if suffix == ".py":
-            sources.append(path)
-        elif suffix not in NOT_ELF:
-            found = read_object(root, path)
-            if found is not None:
-                objects[path] = found
+    with FolderReader(root) as reader:
+        for path in listing.files:
+            suffix = posixpath.splitext(path)[1]
+            if suffix == ".py":
+                sources.append(path)
+            elif suffix not in NOT_ELF:
+                found = read_object(root, path, reader.open)
+                if found is not None:
+                    objects[path] = found
     launcher: dict[str, str] = {}
     if shape is None:
         if "package.conf" in listing.files or "manifest.json" in listing.files:
@@ -203,11 +204,14 @@ def read_folder(
     )
 
 
-def read_object(root: Path, path: str) -> Object | None:
-    """Return the ELF file at *path* below *root*; None for another file, unless its name is that of a library."""
+def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | None = None) -> Object | None:
+    """Return the ELF file at *path* below *root*; None for another file, unless its name is that of a library.
+
+    *open_file* opens it, as `open_inside` does.
+    """
     name = path.rpartition("/")[2]
     try:
-        with open_inside(root, path) as stream:
+        with open_file(path) if open_file is not None else open_inside(root, path) as stream:
             beginning = stream.read(_SCRIPT_BYTES)
             if not beginning.startswith(ELF_MAGIC):
                 if not NAMED_AS_LIBRARY.fullmatch(name) or _LINKER_SCRIPT.match(beginning):

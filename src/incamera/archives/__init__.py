@@ -4,7 +4,7 @@ What is read is bounded (`Limits`), in memory and in time. Damage anywhere is an
 """
 
 from incamera.archives.ar import ArMember, read_ar_members
-from incamera.archives.folder import Listing, list_folder, open_inside, open_regular, read_inside
+from incamera.archives.folder import FolderReader, Listing, list_folder, open_inside, open_regular, read_inside
 from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge, clean_path, shorten
 from incamera.archives.packed import GZIP_MAGIC, PackedStream, unpack_bytes
 from incamera.archives.tar import BLOCK, Kind, TarMember, TarReader
@@ -16,6 +16,7 @@ __all__ = [
     "LIMITS",
     "ArMember",
     "BadArchive",
+    "FolderReader",
     "Kind",
     "Limits",
     "Listing",

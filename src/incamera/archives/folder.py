@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from incamera.archives.limits import BadArchive
 
@@ -49,14 +50,37 @@ def list_folder(root: Path) -> Listing:
     return found
 
 
-def open_inside(root: Path, path: str) -> BinaryIO:
-    """Return the open regular file *path* below *root*.
+class FolderReader:
+    """Opens files below *root*, each as `open_inside` does. It keeps the folder of the last one open for the next."""
 
-    No part of *path* may be a link. Raises OSError, or BadArchive for anything but a regular file.
-    """
-    *folders, name = path.split("/")
-    if not all(part not in ("", ".", "..") for part in (*folders, name)):
-        raise BadArchive(f"{path} leads outside")
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = ""
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def open(self, path: str) -> BinaryIO:
+        folder, _, name = path.rpartition("/")
+        parts = path.split("/")
+        if "" in parts or "." in parts or ".." in parts:
+            raise BadArchive(f"{path} leads outside")
+        if self._descriptor is None or folder != self._folder:
+            self.__exit__()
+            self._descriptor = _open_folder(self._root, parts[:-1])
+            self._folder = folder
+        # Opening a device can already do something.
+        _require_regular(os.stat(name, dir_fd=self._descriptor, follow_symlinks=False))
+        return _open_stream(os.open(name, _FILE, dir_fd=self._descriptor))
+
+
+def _open_folder(root: Path, folders: Sequence[str]) -> int:
     # The root itself is the user's own choice, and may be a link.
     parent = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
     try:
@@ -64,12 +88,19 @@ def open_inside(root: Path, path: str) -> BinaryIO:
             inner = os.open(folder, _FOLDER, dir_fd=parent)
             os.close(parent)
             parent = inner
-        # Opening a device can already do something.
-        _require_regular(os.stat(name, dir_fd=parent, follow_symlinks=False))
-        descriptor = os.open(name, _FILE, dir_fd=parent)
-    finally:
+    except BaseException:
         os.close(parent)
-    return _open_stream(descriptor)
+        raise
+    return parent
+
+
+def open_inside(root: Path, path: str) -> BinaryIO:
+    """Return the open regular file *path* below *root*.
+
+    No part of *path* may be a link. Raises OSError, or BadArchive for anything but a regular file.
+    """
+    with FolderReader(root) as reader:
+        return reader.open(path)
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -135,9 +135,8 @@ class Tables:
 
     def sections(self, wanted: int) -> Iterator[bytes]:
         """Yield the content of each section of the kind *wanted*."""
-        for section in self._sections():
-            if section.kind == wanted:
-                yield self._content(section)
+        for section in self._sections(wanted):
+            yield self._content(section)
 
     def section(self, wanted: str) -> bytes | None:
         """Return the content of the section called *wanted*; None when there is none."""
@@ -159,16 +158,16 @@ class Tables:
             (names[one.name : names.find(b"\0", one.name)].decode("latin-1"), one.address, one.size) for one in code
         ]
 
-    def _sections(self) -> Iterator[_Section]:
+    def _sections(self, wanted: int | None = None) -> Iterator[_Section]:
+        """Yield the sections; with *wanted*, those of that kind."""
         if not self.section_headers or self.section_header_size != (64 if self.is_64bit else 40):
             return
-        form = struct.Struct(self.byte_order + ("IIQQQQ" if self.is_64bit else "IIIIII"))
-        for number in range(self.section_count):
-            start = self.section_headers + number * self.section_header_size
-            if start + form.size > len(self.data):
-                return
-            name, kind, flags, address, offset, size = form.unpack_from(self.data, start)
-            yield _Section(name, kind, offset, size, flags, address)
+        form = struct.Struct(self.byte_order + ("IIQQQQ24x" if self.is_64bit else "IIIIII16x"))
+        count = min(self.section_count, max(0, len(self.data) - self.section_headers) // form.size)
+        table = self.data[self.section_headers : self.section_headers + count * form.size]
+        for name, kind, flags, address, offset, size in form.iter_unpack(table):
+            if wanted is None or kind == wanted:
+                yield _Section(name, kind, offset, size, flags, address)
 
     def _content(self, section: _Section) -> bytes:
         return b"" if section.kind == _NOBITS else self.data[section.offset : section.offset + section.size]

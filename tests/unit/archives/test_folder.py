@@ -13,7 +13,7 @@ from tests.unit.abi.elf_maker import make_elf
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report
 from incamera.abi.policy import load_policy
-from incamera.archives import BadArchive, list_folder, open_inside, open_regular, read_inside
+from incamera.archives import BadArchive, FolderReader, list_folder, open_inside, open_regular, read_inside
 from incamera.errors import UsageError
 
 POLICY = load_policy("axis-os-11-armv7hf")
@@ -126,3 +126,18 @@ def test_folder_nested_deeper_than_the_interpreter_can_recurse_is_read(tmp_path:
     finally:  # pytest would recurse
         for level in range(depth, 0, -1):
             (tmp_path / ("d/" * level)).rmdir()
+
+
+def test_reader_of_many_files_stays_inside_after_each_of_them(tmp_path: Path) -> None:
+    for folder in ("one", "one/two", "three"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text(folder)
+    (tmp_path / "link").symlink_to("one")
+    (tmp_path / "one" / "link").symlink_to("file")
+    with FolderReader(tmp_path) as reader:
+        for folder in ("one", "one", "one/two", "three", "one"):
+            with reader.open(f"{folder}/file") as stream:
+                assert stream.read() == folder.encode()
+            for name in ("link/file", "one/link", "one/../three/file", "one/absent", "one//file", "one/two"):
+                with pytest.raises((OSError, BadArchive)):
+                    reader.open(name)

@@ -258,8 +258,8 @@ def test_limits_count_what_is_unpacked_and_not_what_a_header_says() -> None:
 # How it stays so
 
 READS_ARCHIVES = re.compile(
-    r"\b(?:tarfile\.open|TarFile\(|ZipFile\([^)\n]*(?<!\"w\", zipfile\.ZIP_DEFLATED)(?<!\"w\")\)|extractall|"
-    r"decompressobj|LZMADecompressor|(?:zlib|lzma|gzip|bz2)\.(?:decompress|open)|unpack_archive|is_zipfile|is_tarfile)"
+    r"\b(?:tarfile\.open(?!\(mode=\"w)|TarFile\(|ZipFile\([^)\n]*(?<!\"w\", zipfile\.ZIP_DEFLATED)(?<!\"w\")\)|"
+    r"extractall|decompressobj|LZMADecompressor|(?:zlib|lzma|gzip|bz2)\.(?:decompress|open)|unpack_archive|is_zipfile|is_tarfile)"
 )
 
 
