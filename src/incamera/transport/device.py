@@ -36,6 +36,11 @@ class SshAddress:
         return f"{user}{host}{f':{self.port}' if self.port else ''}"
 
     @property
+    def for_ssh(self) -> str:
+        """The words that name it to `ssh` and `ssh-copy-id`: `-p 2222 root@cam`."""
+        return f"{f'-p {self.port} ' if self.port else ''}{f'{self.user}@' if self.user else ''}{self.host}"
+
+    @property
     def identity(self) -> str:
         """What tells this device from another of the same name: virtual cameras differ in their ports alone."""
         return str(self.port or _DEFAULT_PORT)

@@ -34,7 +34,8 @@ class UnknownHostKey(DeviceRefused):
     def __init__(self, key: HostKey, *, is_jump: bool = False) -> None:
         super().__init__(
             f"{key.device} is not known yet; its host key is {key.algorithm} {key.fingerprint}",
-            hint=f"if that is its key, say so: in a terminal incamera asks you, as `ssh {key.device.address.host}` does"
+            hint="if that is its key, say so: in a terminal incamera asks you, as "
+            f"`ssh {key.device.address.for_ssh}` does"
             if is_jump
             else "if that is the camera's key, say so: `incamera device add` asks you in a terminal, and takes "
             f"`--accept-key {key.fingerprint}` elsewhere",

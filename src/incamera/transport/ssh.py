@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -309,8 +309,7 @@ class _Attempt:
 
     def _copy_id(self, user: str) -> str:
         """Return the command that puts a key on the device."""
-        address = self.device.address
-        return f"ssh-copy-id {f'-p {address.port} ' if address.port else ''}{user}@{address.host}"
+        return f"ssh-copy-id {replace(self.device.address, user=user).for_ssh}"
 
 
 def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:

@@ -418,6 +418,15 @@ def test_unknown_key_of_a_jump_host_is_told_with_its_name(home: Path) -> None:
     assert error.value.key.address == f"[127.0.0.1]:{gate}"
 
 
+def test_unknown_key_of_a_jump_host_is_told_with_the_command_that_shows_it(home: Path) -> None:
+    with serving(ssh_server(Gate)) as gate:
+        (home / ".ssh" / "known_hosts").unlink()
+        (home / ".ssh" / "config").write_text(f"Host cam\n  ProxyJump me@127.0.0.1:{gate}\n")
+        with pytest.raises(UnknownHostKey) as error:
+            connect_to(0, home, host="cam")
+    assert f"`ssh -p {gate} me@127.0.0.1`" in str(error.value.hint)
+
+
 def test_jump_host_that_refuses_the_login_is_named(home: Path) -> None:
     with serving(ssh_server(Server)) as gate:
         (home / ".ssh" / "config").write_text(
