@@ -81,10 +81,15 @@ class MarkedReader:
         self.noise = bytearray()
         """What came before the marker; as long as there is none, all that was read."""
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether there is more noise than is read."""
+        return len(self.noise) > _NOISE_BYTES
+
     async def skip_noise(self) -> bool:
         """Read up to the marker. Returns whether there is one; of endless noise the rest is left unread."""
         searched = 0
-        while len(self.noise) <= _NOISE_BYTES and (data := await self._read(_CHUNK)):
+        while not self.is_endless and (data := await self._read(_CHUNK)):
             self.noise += data
             if (at := self.noise.find(self._marker, searched)) >= 0:
                 self._rest = bytes(self.noise[at + len(self._marker) :])

@@ -228,10 +228,13 @@ class SshChannel:
             async with asyncio.timeout(_START_SECONDS):
                 if await self._output.skip_noise():
                     return
-                await self._process.wait_closed()
-                if self._skipping_errors is not None:
-                    await self._skipping_errors
-                ended = f"ended with exit code {self._exit_code()}"
+                if self._output.is_endless:
+                    ended = "goes on printing"
+                else:
+                    await self._process.wait_closed()
+                    if self._skipping_errors is not None:
+                        await self._skipping_errors
+                    ended = f"ended with exit code {self._exit_code()}"
         raise not_started(self._device, bytes(self._output.noise + self._errors.noise), ended)
 
     async def _skip_error_noise(self) -> None:
