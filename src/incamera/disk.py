@@ -102,10 +102,27 @@ def remove_tree(path: Path) -> None:
 def _remove(path: Path) -> None:
     try:
         shutil.rmtree(path)
+    except RecursionError:  # a build has nested folders, maybe to do harm
+        _flatten(path)
+        shutil.rmtree(path)
     except PermissionError:
         for folder, _, _ in os.walk(path):
             Path(folder).chmod(0o700)
         shutil.rmtree(path)
+
+
+def _flatten(path: Path) -> None:
+    """Move all folders that are somewhere below *path* into it, however deep they are."""
+    prefix = os.urandom(8).hex()
+    waiting = [path]
+    count = 0
+    while waiting:
+        folder = waiting.pop()
+        for inner in list(folder.iterdir()):
+            if inner.is_dir() and not inner.is_symlink():
+                inner.chmod(0o700)
+                count += 1
+                waiting.append(inner.rename(path / f"{prefix}-{count}"))
 
 
 def disk_usage(path: Path) -> int:

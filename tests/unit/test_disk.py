@@ -59,3 +59,16 @@ def test_disk_usage_counts_a_file_with_two_hard_links_once(tmp_path: Path) -> No
 def test_file_of_the_user_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=re.escape(f"cannot write {tmp_path}/nowhere/out.html: No such file")):
         write_output(tmp_path / "nowhere" / "out.html", b"")
+
+
+def test_folder_that_is_nested_too_deep_for_recursion_is_removed(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "other/inner").mkdir(parents=True)
+    (top / "other/link").symlink_to(tmp_path)
+    (top / "deep").mkdir()
+    for _ in range(3000):
+        (outer := tmp_path / "outer").mkdir()
+        (top / "deep").rename(outer / "deep")
+        outer.rename(top / "deep")
+    remove_tree(top)
+    assert not list(tmp_path.iterdir())
