@@ -116,3 +116,14 @@ def test_the_tutorial_has_commands_to_check() -> None:
     assert commands("```sh\nA=b incamera run -- 3  # why\n```") == ["incamera run -- 3"]
     with pytest.raises(SystemExit):
         parse_arguments(["runn"])
+
+
+def test_each_row_of_the_security_page_names_a_test_that_there_is() -> None:
+    page = (REPOSITORY / "docs/explanation/security.md").read_text("utf-8")
+    tables = page.split("| what | what holds | test |\n")[1:]
+    rows = [row for table in tables for row in re.split(r"\n(?!\|)", table)[0].splitlines()[1:]]
+    assert rows
+    assert [row for row in rows if "`tests/" not in row] == []
+    for file, name in re.findall(r"`(tests/[\w/.]+\.py)(?:::(\w+))?", page):
+        text = (REPOSITORY / file).read_text("utf-8")
+        assert not name or f"def {name}(" in text, f"{file} has no {name}"
