@@ -120,7 +120,7 @@ void seal_files(const char *root, int folder, struct listing *wanted) {
     struct statvfs space;
     if (statvfs(root, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < SPACE_MARGIN)
         fail(EXIT_NO_SPACE, "no space left in", root, 0);
-    fail(EXIT_DAMAGED, "not all files came whole to", root, 0);
+    fail(EXIT_DAMAGED, "files are missing or damaged in", root, 0);
 }
 
 static bool make_link(const char *root, int folder, const struct entry *entry) {

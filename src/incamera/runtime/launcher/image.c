@@ -52,7 +52,7 @@ void parse_image(const char *path, char *text, struct image *image) {
             add_part(image, read_number(value), more + 1);
     }
     if (!is_complete(image))
-        fail(EXIT_IMAGE_DAMAGED, "not whole, deploy again:", path, 0);
+        fail(EXIT_IMAGE_DAMAGED, "its description is incomplete, deploy again:", path, 0);
 }
 
 _Noreturn void fail_reading(const char *path, int error) {

@@ -30,7 +30,7 @@ static char *find_root(char **own_name) {
     char *path = require_memory(malloc(PATH_MAX));
     ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
     if (size < 0)
-        fail(EXIT_NOT_FOUND, "cannot find my own place in", "/proc/self/exe", errno);
+        fail(EXIT_NOT_FOUND, "cannot read the path of this program from", "/proc/self/exe", errno);
     path[size] = 0;
     char *slash = strrchr(path, '/');
     *slash = 0;

@@ -353,7 +353,7 @@ static const char *try_image(const struct trial_image *trial, const char *folder
         bool same = text && size == TRIAL_SIZE;
         for (size_t i = 0; same && i < size; i++)
             same = text[i] == 'x';
-        problem = same ? NULL : "it reads wrongly";
+        problem = same ? NULL : "what is read from it is wrong";
         umount2(folder, MNT_DETACH);
     }
     close(file);

@@ -40,7 +40,7 @@ static void require_memory_for(uint64_t size) {
         return;
     char *needed = join("unpacked into RAM, the bundle takes ", megabytes(size), "; ");
     char *free_memory = join(megabytes(available), " are free, ", megabytes(reserve));
-    char *text = join(needed, free_memory, " of which are the camera's; /tmp has ");
+    char *text = join(needed, free_memory, " of them are kept for the camera; /tmp has ");
     fail(EXIT_NO_MEMORY, text, megabytes(room), 0);
 }
 
