@@ -190,7 +190,13 @@ def _listening() -> Iterator[Callable[[Serve], int]]:
     servers: list[asyncio.Server] = []
 
     def serve(handler: Serve) -> int:
-        start = asyncio.start_server(handler, "127.0.0.1", 0)
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        start = asyncio.start_server(handle, "127.0.0.1", 0)
         server = asyncio.run_coroutine_threadsafe(start, loop).result(10)
         servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
@@ -203,6 +209,8 @@ def _listening() -> Iterator[Callable[[Serve], int]]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(5):  # for what closes its transport
+            await asyncio.sleep(0)
 
     try:
         yield serve
