@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from incamera.disk import remove_tree
 from incamera.errors import BuildError
 
 # Folders that no build needs; and those with the output of builds, in the project's top folder only.
@@ -42,7 +43,7 @@ def update_copy(project: Path, copy: Path, *, record: Path) -> None:
         before: dict[str, list[int]] = json.loads(record.read_text("utf-8"))
     except (OSError, ValueError):
         before = {}
-        shutil.rmtree(copy, ignore_errors=True)
+        remove_tree(copy)
     # Without the record, an interrupted update makes the next one start from nothing.
     record.unlink(missing_ok=True)
     ignore, now = _ignored_names(project), {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
+from incamera.disk import remove_tree
 from incamera.elf import is_elf
-from incamera.errors import ToolFailed
+from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
@@ -98,7 +99,11 @@ def _building(build: WheelBuild, toolchain: Toolchain, keep: Path | None) -> Ite
 
 
 def _copy_libraries(project: Path, destination: Path) -> None:
-    for library in project.rglob("lib*.so*"):
+    try:
+        found = sorted(project.rglob("lib*.so*"))
+    except RecursionError:
+        raise BuildError("the build has nested folders too deep to look into", hint="do not use this package") from None
+    for library in found:
         # Meson's folder of objects and its list of symbols have such names, too.
         if library.is_file() and not library.is_symlink() and is_elf(library):
             shutil.copyfile(library, destination / library.name)
@@ -141,7 +146,7 @@ class _Builder:
         folder = self.scratch / "build"
         for made in folder.iterdir():  # by an earlier call, with fewer requirements
             if made.name not in ("project", "objects"):
-                made.unlink() if made.is_symlink() or made.is_file() else shutil.rmtree(made)
+                made.unlink() if made.is_symlink() or made.is_file() else remove_tree(made)
         if self._emulator is None and self._toolchain.ensure_emulator and names & _RUN_PROGRAMS:
             self._emulator = self._toolchain.ensure_emulator()
         prepared = prepare(self._toolchain, tree, folder, emulator=self._emulator)
@@ -241,4 +246,5 @@ class _Builder:
 def _remove_bytecode(toolchain: Toolchain, scratch: Path) -> None:
     # The byte-code cache is by path, and this temporary path is never used again.
     if toolchain.bytecode_cache is not None:
-        shutil.rmtree(toolchain.bytecode_cache / str(scratch.absolute())[1:], ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(toolchain.bytecode_cache / str(scratch.absolute())[1:])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from incamera.archives import BadArchive, open_inside
+from incamera.disk import remove_tree
 from incamera.errors import BuildError
 from incamera.toolchain.isolation import find_isolation_fault
 from incamera.toolchain.options import BuildOptions
@@ -61,7 +62,7 @@ def require_wheel(wheels: Path, name: object, backend: str, destination: Path) -
     Raises BuildError when there is none. The build could write to *wheels*, so a link in there is not followed.
     """
     filename = Path(str(name)).name
-    shutil.rmtree(destination, ignore_errors=True)
+    remove_tree(destination)
     destination.mkdir()
     try:
         with open_inside(wheels, filename) as source, (destination / filename).open("xb") as copy:

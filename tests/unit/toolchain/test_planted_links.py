@@ -100,3 +100,16 @@ def test_private_folders_are_new_for_each_command(tmp_path: Path, secret: Path) 
     (folders["/tmp"] / "link").symlink_to(secret.parent)
     assert list(make_private_folders(tmp_path)["/tmp"].iterdir()) == []
     assert secret.exists()
+
+
+def test_kept_copy_that_a_build_has_nested_too_deep_is_made_anew(tmp_path: Path) -> None:
+    project, copy, record = tmp_path / "project", tmp_path / "copy", tmp_path / "record"
+    project.mkdir()
+    (project / "one.py").write_text("one")
+    copy.mkdir()
+    for _ in range(2000):  # deeper than Python's recursion goes; os.makedirs would need a path that is too long
+        (outer := tmp_path / "outer").mkdir()
+        copy.rename(outer / "d")
+        outer.rename(copy)
+    update_copy(project, copy, record=record)
+    assert [path.name for path in copy.iterdir()] == ["one.py"]
