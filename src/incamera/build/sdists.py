@@ -267,7 +267,7 @@ def explaining_failure(sdist: SdistBuild, log: Path) -> Iterator[None]:
     except ToolFailed as failure:
         hint = f"{log} has the whole output; "
         if failure.hint is not None:
-            hint += failure.hint.replace("{name}", sdist.name)
+            hint += failure.hint
         elif sdist.source == "sdist":
             hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {sdist.name} = "emulated"'
         else:

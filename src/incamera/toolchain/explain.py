@@ -27,7 +27,7 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     return "\n".join([*chosen, *notes])
 
 
-# What a build's output says about what it lacks, and what to do. `{name}`: the distribution.
+# What a build's output says about what it lacks, and what to do: in an sdist, or in the project itself.
 _HINTS = (
     (
         re.compile(
@@ -40,12 +40,12 @@ _HINTS = (
     ),
     (
         re.compile(
-            r"gfortran|\bfortran compiler|No (?:module named )?.?numpy\.distutils\.fcompiler|\bflang\b"
+            r"gfortran|\bfortran'? compiler|No (?:module named )?.?numpy\.distutils\.fcompiler|\bflang\b"
             r"|CMAKE_Fortran_COMPILER|Unknown compiler\(s\):.*fortran",
             re.IGNORECASE,
         ),
-        "it needs a Fortran compiler, which cross builds do not have: take Debian's package of it, with "
-        '[tool.incamera.sources] {name} = "deb", or build it under emulation with a recipe that has '
+        "cross builds have no Fortran compiler, so a project cannot have Fortran sources. A package may come from "
+        'Debian ([tool.incamera.sources] NAME = "deb"), or be built under emulation with a recipe that has '
         'builder = "emulated", dev = ["gfortran"] and debs = ["libgfortran5"]',
     ),
 )

@@ -25,6 +25,7 @@ def test_missing_git_names_the_variables(line: str) -> None:
     "line",
     [
         "meson.build:3:0: ERROR: Unknown compiler(s): [['gfortran'], ['flang-new'], ['flang']]",
+        "../meson.build:1:0: ERROR: 'fortran' compiler binary not defined in cross file [binaries] section",
         "error: library flib has Fortran sources but no Fortran compiler found",
         "No CMAKE_Fortran_COMPILER could be found.",
         "sh: 1: gfortran: not found",
@@ -33,6 +34,7 @@ def test_missing_git_names_the_variables(line: str) -> None:
 def test_missing_fortran_names_the_other_sources(line: str) -> None:
     hint = find_hint(line) or ""
     assert '"deb"' in hint
+    assert "{" not in hint  # the project's own build has no package whose name could be filled in
     assert "gfortran" in hint
 
 
