@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -108,6 +109,15 @@ def test_build_has_no_network(tmp_path: Path) -> None:
         command = entry(tmp_path).command(reaching(here, "192.0.2.1/80"))
         inside = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (outside.stdout, inside.stdout) == ("reached\n", "")
+
+
+@pytest.mark.skipif(not Path("/usr/bin/perl").exists(), reason="this computer has no perl")
+def test_build_has_only_sockets_that_a_network_namespace_confines(tmp_path: Path) -> None:
+    # unix, inet, inet6, netlink; kernel cryptography, and the host of a virtual machine.
+    kinds = {1: 1, 2: 1, 10: 1, 16: 3, 38: 5, 40: 1}
+    script = " ".join(f'print socket(S, {kind}, {type_}, 0) ? "yes " : $!+0, " ";' for kind, type_ in kinds.items())
+    done = run(tmp_path, f"perl -e '{script}'")
+    assert done.stdout.split() == ["yes", "yes", "yes", "yes", str(errno.EAFNOSUPPORT), str(errno.EAFNOSUPPORT)]
 
 
 def test_build_has_no_terminal(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,7 +56,15 @@ _KEYCTL = {"x86_64": 250, "aarch64": 219}
 # openat2 faccessat2 fchmodat2. They are refused, so QEMU and the C library use older ones.
 _STATX = {"x86_64": 332, "aarch64": 291}
 _TOO_NEW = (435, 436, 437, 439, 452)
-_ENOSYS = 38
+# linux/audit.h, linux/seccomp.h. By machine: its architecture, its `socket`, and, for programs of its 32-bit variant,
+# the calls that make sockets: i386's socketcall and socket, Arm's socket.
+_IO_URING_SETUP, _X32 = 425, 0x40000000
+_SOCKET_CALLS = {
+    "x86_64": (0xC000003E, 41, (102, 359, _IO_URING_SETUP)),
+    "aarch64": (0xC00000B7, 198, (281, _IO_URING_SETUP)),
+}
+_CONFINED = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 
 # What the user with the number 0 could change or read there, whatever namespace it is in.
 _PROC_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -179,6 +187,41 @@ def _give_up_rights() -> None:
     for capability in range(_CAPABILITIES):
         _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for numbers that this kernel does not know
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    with suppress(OSError):  # a kernel without seccomp
+        _refuse_other_sockets()
+
+
+def _refuse_other_sockets() -> None:
+    """Let the command have sockets of those kinds only that a network namespace confines.
+
+    Those to the host of a virtual machine (AF_VSOCK) it does not.
+    """
+    audit_arch, socket_call, other_calls = _SOCKET_CALLS[platform.machine()]
+    # Offsets in struct seccomp_data: the call's number 0, the architecture 4, the first argument 16. A jump counts the
+    # instructions that it leaves out.
+    other = [(0x20, 0, 0, 0), *((0x15, len(other_calls) - n, 0, call) for n, call in enumerate(other_calls))]
+    other += [(0x06, 0, 0, _ALLOW), (0x06, 0, 0, _REFUSE | errno.ENOSYS)]
+    kinds = [(0x20, 0, 0, 16), *((0x15, len(_CONFINED) - n, 0, kind) for n, kind in enumerate(_CONFINED))]
+    kinds += [(0x06, 0, 0, _REFUSE | errno.EAFNOSUPPORT), (0x06, 0, 0, _ALLOW)]
+    native = [
+        (0x20, 0, 0, 0),
+        (0x35, 0, 1, _X32),  # the calls of x86-64's other ABI have other numbers
+        (0x06, 0, 0, _REFUSE | errno.ENOSYS),
+        (0x15, 0, 1, _IO_URING_SETUP),  # it can make sockets, too
+        (0x06, 0, 0, _REFUSE | errno.ENOSYS),
+        (0x15, 1, 0, socket_call),
+        (0x06, 0, 0, _ALLOW),
+        *kinds,
+    ]
+    _install_filter([(0x20, 0, 0, 4), (0x15, 0, len(native), audit_arch), *native, *other])
+
+
+def _install_filter(words: Sequence[tuple[int, int, int, int]]) -> None:
+    """Have the kernel run the BPF program *words* before each system call of this process and its children."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *word) for word in words))
+    program = struct.pack("HP", len(words), ctypes.addressof(code))
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0), "seccomp")
 
 
 def _mount_all(spec: Spec) -> None:
@@ -265,13 +308,9 @@ def _run_with_proot(spec: Spec) -> int:
 def _refuse_new_calls() -> None:
     """Install a seccomp filter that makes the system calls newer than proot return ENOSYS."""
     calls = (_STATX[platform.machine()], *_TOO_NEW)
-    # A BPF program: load the call's number, compare it with each, and jump to the last instruction; allow; ENOSYS.
+    # Load the call's number, compare it with each, and jump to the last instruction; allow; ENOSYS.
     words = [(0x20, 0, 0, 0), *((0x15, len(calls) - n, 0, call) for n, call in enumerate(calls))]
-    words += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050000 | _ENOSYS)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *word) for word in words))
-    program = struct.pack("HP", len(words), ctypes.addressof(code))
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0), "seccomp")
+    _install_filter([*words, (0x06, 0, 0, _ALLOW), (0x06, 0, 0, _REFUSE | errno.ENOSYS)])
 
 
 # Used by both
