@@ -180,7 +180,10 @@ def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
     text = page.decode("utf-8", "replace")
     if not re.search(r"<(!doctype|html|a|body|head)\b", text, re.IGNORECASE):
         raise _not_an_index(url)
-    Links().feed(text)
+    try:
+        Links().feed(text)
+    except (ValueError, AssertionError) as error:  # a base that is no address; a declaration such as <![x[
+        raise _not_an_index(url) from error
     for values in links:
         try:
             address = urljoin(base, (values["href"] or "").strip())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from incamera.errors import BuildError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -84,16 +86,26 @@ class Finder(Protocol):
     def closest(self, name: str) -> list[str]: ...
 
 
+def applies(requirement: Requirement, environment: Mapping[str, str], extras: Iterable[str]) -> bool:
+    """Return whether the marker of *requirement* is true in *environment*, without an extra or with one of *extras*.
+
+    Raises BuildError when it has no meaning, such as `os_name ~= "posix"`.
+    """
+    marker = requirement.marker
+    try:
+        return marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in (*extras, ""))
+    except (ValueError, LookupError) as error:
+        raise BuildError(f"{requirement} has a marker without a meaning: {error}") from error
+
+
 def evaluate(
     requirement: Requirement, environment: Mapping[str, str], extras: frozenset[str]
 ) -> TargetRequirement | None:
     """Return what *requirement* asks for where the marker variables have the values of *environment*.
 
-    None when its marker rules it out there.
+    None when its marker rules it out there. Raises BuildError when its marker has no meaning.
     """
-    if requirement.marker is not None and not any(
-        requirement.marker.evaluate({**environment, "extra": extra}) for extra in (*sorted(extras), "")
-    ):
+    if not applies(requirement, environment, extras):
         return None
     return TargetRequirement(
         name=canonicalize_name(requirement.name),

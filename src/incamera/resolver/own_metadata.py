@@ -12,6 +12,7 @@ from incamera.build.bundle import ensure_project_wheel
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
 from incamera.project.lockfile import Lock
+from incamera.resolver.candidates import applies
 from incamera.wheels.metadata import parse_metadata
 from incamera.wheels.remote import read_wheel_metadata
 
@@ -51,8 +52,7 @@ def _dependencies(metadata: Metadata, project: Project, environment: Mapping[str
     extras = {str(canonicalize_name(extra)) for extra in project.extras}
 
     def is_wanted(requirement: Requirement) -> bool:
-        marker = requirement.marker
-        return marker is None or any(marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
+        return applies(requirement, environment, extras)
 
     # An extra may name others of the project.
     while True:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from incamera.resolver.candidates import Candidate
@@ -137,7 +137,7 @@ def allows_python(file: IndexFile, environment: Mapping[str, str]) -> bool:
         return True
     try:
         return _specifier(file.requires_python).contains(environment["python_full_version"], prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:  # InvalidSpecifier, or a number of more than 4300 digits
         return True  # as pip does: a specifier that cannot be read rules nothing out
 
 

@@ -17,6 +17,9 @@ SCRIPT_START = """#!/bin/sh
 _NAME = re.compile(r"[\w.+-]*\w[\w.+-]*")
 _OBJECT = re.compile(r"(?P<module>\w+(?:\.\w+)*)\s*:\s*(?P<name>\w+(?:\.\w+)*)\s*(?:\[.*\])?")
 _MAX_BYTES = 1_000_000
+# The time that configparser and _NAME need grows with the square of a line's length.
+_MAX_LINE = 500
+_MAX_NAME_BYTES = 255
 _SCRIPT = """import os
 import sys
 
@@ -34,7 +37,8 @@ def write_scripts(tree: Path, folder: str, is_reserved: Callable[[str], bool]) -
     """
     for path in sorted((tree / folder).glob("*.*-info/entry_points.txt")):
         for name, value in _read_scripts(path).items():
-            if not _NAME.fullmatch(name) or is_reserved(f"bin/{name}"):
+            is_long = len(name.encode()) > _MAX_NAME_BYTES
+            if is_long or not _NAME.fullmatch(name) or is_reserved(f"bin/{name}"):
                 raise BuildError(f'{path.parent.name}: a script cannot be called "{name}"')
             match = _OBJECT.fullmatch(value.strip())
             target = tree / "bin" / name
@@ -53,7 +57,10 @@ def _read_scripts(path: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if any(len(line) > _MAX_LINE for line in text.splitlines()):
+            return {}
+        parser.read_string(text)
     except (configparser.Error, ValueError):
         return {}
     sections = [section for section in ("console_scripts", "gui_scripts") if parser.has_section(section)]
