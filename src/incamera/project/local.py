@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import InvalidMarker, Marker, UndefinedComparison
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
@@ -140,7 +140,12 @@ class _Found:
                 f'{where}.marker: "{text}" may differ between targets, and a source is the same for all',
                 hint="use only: " + ", ".join(_FIXED),
             )
-        return marker.evaluate(_FIXED)
+        try:
+            return marker.evaluate(_FIXED)
+        except UndefinedComparison as error:
+            raise ConfigError(
+                f'{where}.marker: "{text}" has no meaning: {error}', hint="compare names with == or !="
+            ) from error
 
     def _add(self, written: str, path: Path, where: str, depth: int) -> None:
         name = canonicalize_name(written)

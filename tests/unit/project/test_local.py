@@ -97,6 +97,7 @@ lamp = [
         ('{ path = "../lamp", package = false }', "package = false", "remove the key"),
         ('{ path = "../lamp", marker = "python_version > \'3\'" }', "may differ between targets", "sys_platform"),
         ('{ path = "../lamp", subdirectory = "x" }', "tool.uv.sources.lamp.subdirectory", "path"),
+        ('{ path = "../lamp", marker = "os_name ~= \'posix\'" }', "has no meaning", "=="),
         ("[{ workspace = true, marker = \"os_name == 'posix'\" }]", "tool.uv.sources.lamp[0].workspace", "path"),
         ('{ path = "../none" }', "there is no ", "correct the path"),
         ('{ path = "../bulb-2.0.tar.gz" }', "neither a folder nor a wheel", "folders and wheels"),
