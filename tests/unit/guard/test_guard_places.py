@@ -264,6 +264,7 @@ if os.fork() == 0:
     listener.bind(path)
     os.chown(path, uid, -1)
     os.seteuid(uid)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the caller waits for the end of all that have its standard error
     listener.listen()
     print(flush=True)
     listener.settimeout(20)
