@@ -192,6 +192,8 @@ static _Noreturn void follow(const struct image *image, int file, const char *fo
 /* Unmounting the last file system that uses a share waits for the share's server, which may be away for good. So a child
    does it, and is left behind once FOLDER is out of the tree. */
 static void unmount_in_child(const char *folder, int flags) {
+    if (!is_mounted(folder)) /* a child that we did not wait for would unmount what we mount there next */
+        return;
     pid_t child = fork();
     if (child < 0)
         fail(EXIT_FAILED, "no memory left", NULL, 0);
@@ -203,8 +205,11 @@ static void unmount_in_child(const char *folder, int flags) {
         _exit(0);
     }
     struct timespec pause = {.tv_nsec = 1000000};
-    for (int i = 0; i < UNMOUNT_MS && waitpid(child, NULL, WNOHANG) == 0 && is_mounted(folder); i++)
+    for (int i = 0; waitpid(child, NULL, WNOHANG) == 0 && is_mounted(folder); i++) {
+        if (i == UNMOUNT_MS) /* likewise */
+            kill(child, SIGKILL);
         nanosleep(&pause, NULL);
+    }
 }
 
 void detach_image(const char *folder) {
