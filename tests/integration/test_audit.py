@@ -150,7 +150,7 @@ def test_audit_of_a_package_depends_on_the_profile(incamera: Run, tmp_path: Path
 
 
 def test_audit_reports_one_step(tmp_path: Path, store: Store) -> None:
-    from incamera.workflows.audit import audit_file
+    from incamera.workflows.audit_file import audit_file
 
     reporter = QuietReporter()
     (tmp_path / "x.so").write_bytes(make_elf())

@@ -48,7 +48,6 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.workflows.audit import audit_file, audit_project
 
     if arguments.graph is not None and arguments.graph.suffix not in (".dot", ".html"):
         raise UsageError(
@@ -58,9 +57,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
     if arguments.path is not None:
+        from incamera.workflows.audit_file import audit_file  # lazy: start-up
+
         judged = [audit_file(context, Path(arguments.path), **against)]
     else:
         from incamera.project.settings import load_project  # lazy: start-up
+        from incamera.workflows.audit import audit_project
 
         judged = audit_project(context, load_project(Path(arguments.project)), **against)
     if arguments.graph is not None:

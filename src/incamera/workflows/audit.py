@@ -1,34 +1,26 @@
-"""audit: find out what in a bundle or another file would not load in a camera, without running it there."""
+"""audit: find out what in a project's bundles would not load in a camera, without running it there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from incamera.abi.audit import audit
 from incamera.abi.policy import load_policy, require_generation
-from incamera.abi.subject import guess_architecture, library_names, open_subject
 from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.deployment.fit import audit_bundle, device_policy
 from incamera.project.targets import choose_targets, target_for_device
 from incamera.targets.profile import default_profile, load_profiles
-from incamera.targets.target import Target
 from incamera.units import format_count
 from incamera.workflows.build import build_bundle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from incamera.abi.findings import Report
     from incamera.abi.policy import Policy
-    from incamera.abi.simulation import Simulation
     from incamera.context import Context
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
-
-Judged = tuple["Report", "Simulation"]
-"""The findings, and the simulation of the loader that they are based on."""
+    from incamera.targets.target import Target
+    from incamera.workflows.audit_file import Judged
 
 
 def audit_project(
@@ -48,23 +40,6 @@ def audit_project(
     for one in targets:
         bundle = build_bundle(context, project, one)
         judged.append(_judge(context, bundle, load_policy(profile or default_profile(one.architecture).name)))
-    return judged
-
-
-def audit_file(context: Context, path: Path, *, device: str | None, profile: str | None, target: str | None) -> Judged:
-    """Audit the wheel, .eap, folder or ELF file at *path*. Raises UsageError for anything else."""
-    chosen = Target.parse(target) if target else None
-    with context.reporter.step("audit") as step, open_subject(path) as subject:
-        if device is not None:
-            with connected(context, choose_device(context, device)) as connection:
-                table = connection.read_libraries(library_names(subject))
-                policy = device_policy(connection.facts, table, connection.require_architecture(), name=device)
-        elif profile is not None:
-            policy = load_policy(profile)
-        else:
-            policy = load_policy(default_profile(chosen.architecture if chosen else guess_architecture(subject)).name)
-        judged = audit(subject, policy, target=chosen)
-        step.note(f"{format_count(len(subject.objects), 'file')} against {policy.name}")
     return judged
 
 
