@@ -224,12 +224,35 @@ class Console:
 
     def confirm(self, question: str) -> bool:
         """Ask *question* on the terminal. Returns True for "y" or "yes", and False when there is no terminal."""
-        if not (self.interactive and sys.stdin.isatty()):
+        if not self.can_ask:
             return False
         self._messages.write(escape_controls(question), " [y/N] ")
         with suppress(UnicodeDecodeError):
             return sys.stdin.readline().strip().lower() in ("y", "yes")
         return False
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody at a terminal who can answer a question."""
+        return self.interactive and sys.stdin.isatty()
+
+    def choose(self, question: str, choices: Sequence[str]) -> int | None:
+        """Ask on the terminal which of *choices* is meant. Returns its position; None without a terminal or a choice.
+
+        The answer is the number of a choice, or its text.
+        """
+        if not self.can_ask:
+            return None
+        for number, choice in enumerate(choices, 1):
+            self._messages.write(f"  {number}  {escape_controls(choice)}\n")
+        self._messages.write(escape_controls(question), f" [1-{len(choices)}] ")
+        try:
+            answer = sys.stdin.readline().strip()
+        except UnicodeDecodeError:
+            return None
+        if answer in choices:
+            return choices.index(answer)
+        return int(answer) - 1 if answer.isdecimal() and 1 <= int(answer) <= len(choices) else None
 
     # Data
 

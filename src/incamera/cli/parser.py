@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
-    *("new", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
+    *("new", "init", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
     *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion"),
 )
 

@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 
 from incamera.errors import ConfigError
-from incamera.project.settings import parse_app_name
+from incamera.project.changes import FileChange, apply_changes
+from incamera.project.settings import AppName, parse_app_name
 
 # The template's file → the project's.
 _FILES = {
@@ -25,16 +26,25 @@ def create_project(folder: Path) -> list[Path]:
     name = parse_app_name(folder.name)
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} exists and is not empty", hint="choose another name, or empty the folder")
+            raise ConfigError(
+                f"{folder} exists and is not empty",
+                hint=f"`incamera init {folder.name}` makes a project of what is in it; or choose another name",
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        template = resources.files("incamera.project").joinpath("template")
-        paths = []
-        for source, destination in _FILES.items():
-            path = folder / destination
-            path.write_text(template.joinpath(source).read_text("utf-8").replace("@NAME@", name), "utf-8")
-            paths.append(path)
     except OSError as error:
         raise ConfigError(
             f"cannot make the project {folder}: {error.strerror}", hint="name a folder that you can write"
         ) from error
-    return paths
+    changes = plan_template(folder, name)
+    apply_changes(changes)
+    return [change.path for change in changes]
+
+
+def plan_template(folder: Path, name: AppName) -> list[FileChange]:
+    """Return the files of a new project called *name* that *folder* does not have."""
+    template = resources.files("incamera.project").joinpath("template")
+    return [
+        FileChange(folder / target, None, template.joinpath(source).read_text("utf-8").replace("@NAME@", name).encode())
+        for source, target in _FILES.items()
+        if not (folder / target).exists()
+    ]

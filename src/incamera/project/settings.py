@@ -121,14 +121,18 @@ class Project:
         targets = self.targets or tuple(Target.parse(name, python=self.python) for name in DEFAULT_TARGETS)
         return tuple(map(self.require_python, targets))
 
+    def allows_python(self, python: str) -> bool:
+        """Whether the project's requires-python allows some patch release of *python* ("3.11")."""
+        return any(self.requires_python.contains(f"{python}.{patch}") for patch in range(_PATCH_RELEASES))
+
     def require_python(self, target: Target) -> Target:
         """Return *target*. Raises ConfigError when the project's requires-python excludes its Python.
 
         That any patch release of it is allowed is enough here: only the resolver knows which one Debian has.
         """
-        if _allows(self.requires_python, target.python):
+        if self.allows_python(target.python):
             return target
-        fitting = [python for python in target_pythons() if _allows(self.requires_python, python)]
+        fitting = [python for python in target_pythons() if self.allows_python(python)]
         names = " and ".join(target_pythons())
         raise ConfigError(
             f'project.requires-python is "{self.requires_python}", but {target} has Python {target.python}',
@@ -246,10 +250,6 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
     )
-
-
-def _allows(specifier: SpecifierSet, python: str) -> bool:
-    return any(specifier.contains(f"{python}.{patch}") for patch in range(_PATCH_RELEASES))
 
 
 def parse_app_name(text: str) -> AppName:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ResolveError
+from incamera.project.import_names import distribution_of, is_standard_library
 from incamera.project.settings import SOURCES
 
 if TYPE_CHECKING:
@@ -100,14 +98,3 @@ def _hint(names: Sequence[str], finder: Finder) -> str:
         "ask for other versions, choose another source in [tool.incamera.sources], "
         'or another Python with python = "…" in [tool.incamera]'
     )
-
-
-def is_standard_library(name: str) -> bool:
-    """Whether the module that a distribution called *name* would have is part of Python."""
-    return name.replace("-", "_") in {module.lower() for module in sys.stdlib_module_names}
-
-
-def distribution_of(module: str) -> str | None:
-    """Return the distribution that has the well-known *module*, where the names differ; else None."""
-    text = resources.files("incamera.resolver").joinpath("data/import_names.toml").read_text("utf-8")
-    return tomllib.loads(text).get(module.lower())

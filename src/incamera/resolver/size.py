@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.debian.closure import resolve_closure
-from incamera.resolver.conflict import distribution_of
+from incamera.project.import_names import distribution_of
 from incamera.units import format_bytes
 
 if TYPE_CHECKING:

@@ -1,0 +1,369 @@
+"""Decide what a folder lacks to be a project of incamera. Nothing is written here, and none of its code is run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from incamera.errors import ConfigError, UsageError
+from incamera.project.adoption.entry import EntryChoice, find_entries, imported_modules, top_modules
+from incamera.project.adoption.names import find_name, name_of_folder
+from incamera.project.adoption.poetry import Converted, convert_poetry
+from incamera.project.adoption.requirements_txt import load_requirements, sources_of
+from incamera.project.adoption.setup_py import SetupFacts, has_setup_cfg, load_setup
+from incamera.project.changes import FileChange, read_bytes
+from incamera.project.import_names import known_distribution
+from incamera.project.settings import Project, parse_project
+from incamera.project.toml_text import TomlText
+from incamera.targets.suite import target_pythons
+from incamera.targets.target import DEFAULT_PYTHON
+
+_REQUIREMENTS = ("requirements.in", "requirements.txt")
+_BACK_END = "setuptools.build_meta"
+
+Choose = Callable[[Sequence[EntryChoice]], str | None]
+"""Asks the user which entry is meant; None when the user cannot be asked."""
+
+
+@dataclass(slots=True)
+class Adoption:
+    """What is added to a folder. *kind* says what it is today, *entry* what `incamera run` will start.
+
+    *notes* are for the user. Without *changes* there is nothing to do.
+    """
+
+    folder: Path
+    kind: str = ""
+    entry: str = ""
+    changes: list[FileChange] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan_adoption(folder: Path, *, entry: str | None, choose: Choose, environment: Mapping[str, str]) -> Adoption:
+    """Return what the project in *folder* lacks. *entry* is the one that the user named.
+
+    Raises ConfigError for what cannot be taken over, UsageError when the entry is not clear.
+    """
+    return _Planner(folder, environment).plan(entry, choose)
+
+
+def has_python(folder: Path) -> bool:
+    """Whether *folder* has something that `plan_adoption` can take over."""
+    if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", *_REQUIREMENTS)):
+        return True
+    return has_setup_cfg(folder) or bool(find_entries(folder, {}, has_build_system=False))
+
+
+class _Planner:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._path = folder / "pyproject.toml"
+        self._before = read_bytes(self._path)
+        try:
+            text = (self._before or b"").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{self._path}: {error}", hint="save it as UTF-8") from error
+        self._toml = TomlText(text, str(self._path))
+        self._found = Adoption(folder)
+        self._refused: list[str] = []
+        has_setup = (folder / "setup.py").is_file() or has_setup_cfg(folder)
+        self._setup = load_setup(folder) if has_setup else None
+
+    def plan(self, entry: str | None, choose: Choose) -> Adoption:
+        if entry is None and self._before is None and self._setup is None:
+            self._refuse_inner_project()
+        self._add_project()
+        if self._refused:
+            raise ConfigError(
+                "not all of it can be taken over, so nothing was changed:\n"
+                + "\n".join(f"  {line}" for line in self._refused),
+                hint="change or remove what is named, and try it again",
+            )
+        self._add_settings(entry, choose)
+        after = self._toml.text.encode()
+        project = self._check(after)
+        self._found.entry = " ".join(_entry_text(project))
+        if after != self._before:
+            self._found.changes.append(FileChange(self._path, self._before, after))
+        return self._found
+
+    def _refuse_inner_project(self) -> None:
+        """Raises UsageError when the project is not this folder, but one in it."""
+        found = [*self._folder.glob("*/pyproject.toml"), *self._folder.glob("*/setup.py")]
+        inner = sorted({path.parent.name for path in found})
+        if len(inner) == 1:
+            raise UsageError(
+                f"the project is in the folder {inner[0]} of {self._folder}",
+                hint=f"type `incamera init {inner[0]}`, or name the file to run with --entry",
+            )
+
+    # [project] and [build-system]
+
+    def _add_project(self) -> None:
+        toml = self._toml
+        poetry = toml.find("tool", "poetry")
+        if toml.find("project") is None:
+            if isinstance(poetry, Mapping):
+                self._found.kind = "a project of Poetry"
+                self._add_poetry(convert_poetry(toml.values, name_of_folder(self._folder)))
+            elif toml.find("tool", "flit", "metadata") is not None:
+                raise ConfigError(
+                    f"{self._path} has its metadata in [tool.flit.metadata], which Flit does not read beside [project]",
+                    hint="write them in [project], as Flit's own documentation shows, and remove [tool.flit.metadata]",
+                )
+            elif self._setup is not None:
+                self._found.kind = "a project of setuptools"
+                self._add_from_setup(self._setup)
+            else:
+                self._add_plain()
+            return
+        self._found.kind = "a project with pyproject.toml"
+        if toml.find("project", "name") is None:
+            toml.put(("project", "name"), find_name(self._folder) or name_of_folder(self._folder))
+        is_dynamic = "dependencies" in (toml.find("project", "dynamic") or ())
+        if toml.find("project", "dependencies") is None and not is_dynamic:
+            if isinstance(poetry, Mapping) and (poetry.get("dependencies") or poetry.get("group")):
+                self._add_poetry_dependencies(convert_poetry(toml.values, ""))
+            else:
+                dependencies, sources = self._requirements()
+                if dependencies:
+                    toml.put(("project", "dependencies"), dependencies)
+                    self._put_sources(sources)
+
+    def _add_poetry(self, found: Converted) -> None:
+        """Add the tables of *found* before all others. [tool.poetry] stays as it is."""
+        self._refused += found.refused
+        if self._refused:
+            return
+        tables: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [(("project",), found.project)]
+        tables += [(("project", "scripts"), found.scripts), (("project", "urls"), found.urls)]
+        tables += [(("project", "entry-points", group), entries) for group, entries in found.plugins.items()]
+        tables.append((("project", "optional-dependencies"), found.optional))
+        for path, values in reversed(tables):
+            if values or path == ("project",):
+                self._toml.add_table(path, values, first=True)
+        self._add_poetry_groups(found)
+
+    def _add_poetry_dependencies(self, found: Converted) -> None:
+        """Add the dependencies of Poetry to a [project] that has none."""
+        self._refused += found.refused
+        if self._refused:
+            return
+        self._toml.put(("project", "dependencies"), found.project["dependencies"])
+        if self._toml.find("project", "requires-python") is None and "requires-python" in found.project:
+            self._toml.put(("project", "requires-python"), found.project["requires-python"])
+        if found.optional and self._toml.find("project", "optional-dependencies") is None:
+            self._toml.add_table(("project", "optional-dependencies"), found.optional)
+        self._add_poetry_groups(found)
+
+    def _add_poetry_groups(self, found: Converted) -> None:
+        for group, texts in found.groups.items():
+            if self._toml.find("dependency-groups", group) is None:
+                self._toml.put(("dependency-groups", group), texts)
+        self._put_sources(found.sources)
+        self._found.notes.append(
+            "Poetry 2 and newer read [project], too, and ask for `poetry lock` now. "
+            "What [tool.poetry] says twice can be removed."
+        )
+
+    def _add_from_setup(self, setup: SetupFacts) -> None:
+        """Add a [project] that leaves to setup.py and setup.cfg what they say."""
+        self._refused += setup.refused
+        if setup.name is None:
+            self._refused.append('the name in setup.py is computed: write [project] with name = "…" in pyproject.toml')
+        if self._refused:
+            return
+        toml = self._toml
+        values: dict[str, Any] = {"name": setup.name}
+        if "version" not in setup.keys:
+            values["version"] = "0.0.0"
+        if setup.keys:
+            values["dynamic"] = sorted(setup.keys)
+        sources: Mapping[str, Any] = {}
+        if "dependencies" not in setup.keys:
+            values["dependencies"], sources = self._requirements()
+        if toml.find("build-system") is None:
+            build = {"requires": setup.requires, "build-backend": self._back_end()}
+            toml.add_table(("build-system",), build)
+        toml.add_table(("project",), values)
+        if not setup.has_modules and (modules := top_modules(self._folder)):
+            # With [project], setuptools would look for packages by itself.
+            toml.add_table(
+                ("tool", "setuptools"),
+                {"py-modules": modules},
+                comment="setup.py names no packages: these are the modules beside it.",
+            )
+        self._put_sources(sources)
+
+    def _back_end(self) -> str:
+        """Return the back end. This one lets setup.py import modules that lie beside it; the usual one does not."""
+        imported = imported_modules([self._folder / "setup.py"])
+        local = [name for name in imported if (self._folder / f"{name}.py").is_file() or (self._folder / name).is_dir()]
+        return f"{_BACK_END}:__legacy__" if local else _BACK_END
+
+    def _add_plain(self) -> None:
+        dependencies, sources = self._requirements()
+        if not self._found.kind:
+            self._found.kind = "a folder with Python files"
+        name = name_of_folder(self._folder)
+        values = {"name": name, "version": "0.1.0", "requires-python": ">=3.11", "dependencies": dependencies}
+        self._toml.add_table(("project",), values, first=True)
+        if self._before is None:  # no empty line at the end of a new file
+            self._toml = TomlText(self._toml.text.rstrip("\n") + "\n", str(self._path))
+        self._put_sources(sources)
+
+    # Dependencies
+
+    def _requirements(self) -> tuple[list[str], Mapping[str, Any]]:
+        """Return the dependencies of requirements.txt, with what the app imports, and where they come from."""
+        found: list[str] = []
+        sources: Mapping[str, Any] = {}
+        path = self._requirements_file()
+        if path is not None:
+            self._found.kind = self._found.kind or f"a folder with {path.name}"
+            read = load_requirements(path, self._folder, self._environment)
+            self._refused += read.refused
+            self._found.notes += read.notes
+            found = [text for text in read.requirements if not self._is_own(text)]
+            sources = sources_of(read.paths)
+            if read.constraints:
+                self._toml.put(("tool", "incamera", "constraints"), read.constraints)
+            for line in self._other_files(path):
+                self._found.notes.append(line)
+        return [*found, *self._imported(found)], sources
+
+    def _requirements_file(self) -> Path | None:
+        for folder in (self._folder, *self._parents()):
+            for name in _REQUIREMENTS:
+                if (folder / name).is_file():
+                    if folder != self._folder:
+                        self._found.notes.append(f"the dependencies are those of {folder / name}")
+                    return folder / name
+        return None
+
+    def _parents(self) -> list[Path]:
+        """Return the folder above, where that is no project: its requirements.txt is about this folder, then."""
+        parent = self._folder.parent
+        has_own = any((parent / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+        return [] if has_own or not (parent / ".git").exists() else [parent]
+
+    def _other_files(self, used: Path) -> list[str]:
+        others = sorted({*used.parent.glob("*requirements*.txt"), *used.parent.glob("requirements/*.txt")} - {used})
+        if used.name == "requirements.in":
+            others = [path for path in others if path.name != "requirements.txt"]
+        names = ", ".join(path.relative_to(used.parent).as_posix() for path in others)
+        return [f"not read: {names}. `incamera add --dev NAME` adds what only your computer needs"] if names else []
+
+    def _is_own(self, text: str) -> bool:
+        try:
+            return canonicalize_name(Requirement(text).name) == canonicalize_name(self._own_name())
+        except InvalidRequirement:
+            return False
+
+    def _own_name(self) -> str:
+        return (self._setup.name if self._setup else None) or find_name(self._folder) or name_of_folder(self._folder)
+
+    def _imported(self, dependencies: Sequence[str]) -> list[str]:
+        """Return the packages that the files import, and that *dependencies* lack, where their names are certain."""
+        files = [path for path in self._folder.glob("*.py") if path.stem in top_modules(self._folder)]
+        files += [path for path in self._folder.glob("*/*.py") if (path.parent / "__init__.py").is_file()]
+        named = {canonicalize_name(Requirement(text).name) for text in dependencies}
+        local = {*(path.stem for path in self._folder.glob("*.py")), *(path.name for path in self._folder.iterdir())}
+        extensions = self._setup_text()
+        added, unknown = [], []
+        for module in imported_modules(files):
+            in_setup = f'"{module}' in extensions or f"'{module}" in extensions
+            if in_setup or module in local or module == "incamera_agent":
+                continue
+            name = known_distribution(module)
+            if canonicalize_name(name or module) in named:
+                continue
+            if name is not None:
+                added.append(name)
+                self._found.notes.append(f"{name} is added because the code imports {module}")
+            else:
+                unknown.append(module)
+        if unknown:
+            self._found.notes.append(
+                f"the code imports {', '.join(unknown)}: if a package has it, type `incamera add NAME`"
+            )
+        return sorted(added)
+
+    def _setup_text(self) -> str:
+        path = self._folder / "setup.py"
+        return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+    def _put_sources(self, sources: Mapping[str, Any]) -> None:
+        for name, source in sources.items():
+            if self._toml.find("tool", "uv", "sources", name) is None:
+                self._toml.put(("tool", "uv", "sources", name), dict(source))
+
+    # [tool.incamera]
+
+    def _add_settings(self, entry: str | None, choose: Choose) -> None:
+        toml = self._toml
+        settings: dict[str, Any] = {}
+        known = toml.find("tool", "incamera", "entry")
+        has_default = toml.find("tool", "incamera") is not None and (self._folder / "app.py").is_file()
+        if entry is not None and entry != known:
+            settings["entry"] = entry
+        elif known is None and not has_default:
+            settings["entry"] = self._find_entry(choose)
+        if toml.find("tool", "incamera", "python") is None and (python := self._python()) is not None:
+            settings["python"] = python
+        if settings and toml.find("tool", "incamera") is None:
+            toml.add_table(("tool", "incamera"), settings)
+        else:
+            for key, value in settings.items():
+                toml.put(("tool", "incamera", key), value)
+
+    def _find_entry(self, choose: Choose) -> str:
+        scripts = dict(self._toml.find("project", "scripts") or {}) | (self._setup.scripts if self._setup else {})
+        is_built = self._toml.find("build-system") is not None or (self._folder / "setup.py").is_file()
+        found = find_entries(self._folder, scripts, has_build_system=is_built)
+        if len(found) == 1:
+            return found[0].entry
+        if not found:
+            raise UsageError(
+                f"{self._folder} has no script that could be the app",
+                hint="name it: `--entry app.py`, `--entry PACKAGE` or `--entry PACKAGE.MODULE:FUNCTION`",
+            )
+        if (chosen := choose(found)) is None:
+            lines = "".join(f"\n  {choice.entry} ({choice.why})" for choice in found)
+            raise UsageError(f"the app's entry may be:{lines}", hint=f"name it: `--entry {found[0].entry}`")
+        return chosen
+
+    def _python(self) -> str | None:
+        """Return the Python that the project's requires-python allows, where the default one is not."""
+        project = self._parse(self._toml.values, entry=None)
+        allowed = [python for python in target_pythons() if project.allows_python(python)]
+        return None if not allowed or DEFAULT_PYTHON in allowed else allowed[-1]
+
+    # The check of what comes out
+
+    def _check(self, after: bytes) -> Project:
+        """Return the project that *after* describes. Raises ConfigError for what incamera would refuse later."""
+        project = self._parse(tomllib.loads(after.decode()))
+        for target in project.default_targets:
+            project.require_python(target)
+        return project
+
+    def _parse(self, table: Mapping[str, Any], *, entry: str | None = "") -> Project:
+        if entry is None:  # not chosen yet; a module is not looked for
+            tool = table.get("tool", {})
+            table = {**table, "tool": {**tool, "incamera": {**tool.get("incamera", {}), "entry": "any"}}}
+        return parse_project(table, self._folder)
+
+
+def _entry_text(project: Project) -> list[str]:
+    entry = project.entry
+    if entry.file is not None:
+        return [entry.file]
+    return [f"{entry.module}:{entry.function}" if entry.function else str(entry.module)]
