@@ -136,11 +136,11 @@ def install_app(wheel: Path, target: Target, tree: Path) -> None:
 
 
 def _files_besides_wheel(parts: BundleParts, tree: Path) -> Sequence[str]:
-    """Return the project's files that are added to those of its wheel: the entry script or, in a test bundle, tests."""
+    """Return the project's files that are added to those of its wheel: what is started or, in a test bundle, tests."""
     if parts.project.variant == "test":
         # Tests may read any file beside them. The packages in src/ come from the wheel alone.
         return [file for file in parts.files if not file.startswith("src/") and not (tree / layout.APP / file).exists()]
-    return [parts.project.entry.file] if parts.project.entry.file else []
+    return parts.project.loose_files
 
 
 def _compile_app(tree: Path, compiler: ByteCompiler) -> list[str]:
@@ -175,7 +175,7 @@ def _write_manifest(parts: BundleParts, tree: Path) -> None:
         name=project.name,
         version=parts.version,
         target=lock.target,
-        arguments=project.entry.to_arguments(),
+        arguments=project.entry.to_arguments() if project.entry is not None else [],
         missing=[*load_missing(tree), *find_missing(tree, layout.APP)],
         distributions=[
             {"name": item.name, "version": item.version, "source": item.source, "why": item.why}

@@ -33,10 +33,12 @@ def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mappi
 
     *environment*, here and below, is the user's.
     """
-    settings = [bundle.FORMAT, project.name, project.version, project.entry.to_arguments(), project.compiler]
+    arguments = project.entry.to_arguments() if project.entry is not None else []
+    settings = [bundle.FORMAT, project.name, project.version, arguments, project.compiler]
     inputs: list[object] = [settings, runtime_key(project, lock, environment), app_digest]
     if project.has_build_system:
         inputs.append(project_wheel_key(project, lock, app_digest, environment))
+        inputs.append(project.loose_files)
     return _digest(inputs)
 
 

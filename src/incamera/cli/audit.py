@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.cli.parser import (
+    add_command,
+    add_project_option,
+    add_script_option,
+    add_target_option,
+    load_named_project,
+)
 from incamera.errors import UsageError
 from incamera.units import format_count
 
@@ -29,9 +35,10 @@ def add_parser(commands: Any) -> None:
         "path",
         nargs="?",
         metavar="PATH",
-        help="a wheel, an .eap, a folder, an ELF file (default: the project's bundle)",
+        help="a wheel, an .eap, a folder, an ELF file, a script (default: the project's bundle)",
     )
     add_project_option(parser)
+    add_script_option(parser)
     add_target_option(parser)
     against = parser.add_mutually_exclusive_group()
     against.add_argument(
@@ -56,15 +63,16 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         )
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
+    if arguments.path is not None and arguments.path.endswith(".py"):
+        arguments.script, arguments.path = arguments.path, None
     if arguments.path is not None:
         from incamera.workflows.audit_file import audit_file  # lazy: start-up
 
         judged = [audit_file(context, Path(arguments.path), **against)]
     else:
-        from incamera.project.settings import load_project  # lazy: start-up
-        from incamera.workflows.audit import audit_project
+        from incamera.workflows.audit import audit_project  # lazy: start-up
 
-        judged = audit_project(context, load_project(Path(arguments.project)), **against)
+        judged = audit_project(context, load_named_project(arguments, context), **against)
     if arguments.graph is not None:
         from incamera.abi.graph import render_dot, render_html  # lazy: start-up
         from incamera.disk import write_output

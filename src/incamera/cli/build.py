@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.cli.parser import (
+    add_command,
+    add_project_option,
+    add_script_option,
+    add_target_option,
+    load_named_project,
+)
 from incamera.targets.form import Form
 from incamera.units import format_bytes
 
@@ -27,6 +32,7 @@ def add_parser(commands: Any) -> None:
         "lockfile that does not match pyproject.toml is an error; `incamera lock` renews it.",
     )
     add_project_option(parser)
+    add_script_option(parser)
     add_target_option(parser)
     parser.add_argument(
         "--form",
@@ -38,12 +44,11 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.project.targets import choose_targets
     from incamera.workflows.build import build_bundle
 
     context = Context.open(console)
-    project = load_project(Path(arguments.project))
+    project = load_named_project(arguments, context)
     built = []
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_request
+from incamera.cli.parser import (
+    add_command,
+    add_deploying_options,
+    add_program_arguments,
+    load_named_program,
+    parse_request,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -32,20 +37,20 @@ def add_parser(commands: Any) -> None:
         "--write-launch", action="store_true", help="write a configuration for VS Code, .vscode/launch.json"
     )
     parser.add_argument("--show-launch", action="store_true", help="print that configuration and exit")
-    parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
+    add_program_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.workflows.debug import debug_app, launch_configuration
 
-    project = load_project(Path(arguments.project))
+    context = Context.open(console)
+    project = load_named_program(arguments, context)
     if arguments.show_launch:
         console.print(json.dumps(launch_configuration(project, arguments.port), indent=2))
         return 0
     return debug_app(
-        Context.open(console),
+        context,
         project,
         arguments=arguments.arguments,
         request=parse_request(arguments),

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_request
+from incamera.cli.parser import (
+    add_command,
+    add_deploying_options,
+    add_script_option,
+    load_named_project,
+    parse_request,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -23,6 +28,7 @@ def add_parser(commands: Any) -> None:
         "bundle replaces the old one in one step.",
     )
     add_deploying_options(parser)
+    add_script_option(parser)
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -32,12 +38,12 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.workflows.deploy import deploy_project
 
-    project = load_project(Path(arguments.project))
+    context = Context.open(console)
+    project = load_named_project(arguments, context)
     device, result = deploy_project(
-        Context.open(console),
+        context,
         project,
         request=replace(parse_request(arguments), verify=arguments.verify),
     )

@@ -30,6 +30,9 @@ def add_parser(commands: Any) -> None:
         "write pylock.TARGET.toml. Versions that are locked already are kept where they still fit.",
     )
     add_project_option(parser)
+    parser.add_argument(
+        "--script", metavar="FILE", help="lock the packages of this script, in files beside it (PEP 723)"
+    )
     add_target_option(parser)
     parser.add_argument(
         "--upgrade",
@@ -46,11 +49,15 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
+    from incamera.project.program import load_script_project
     from incamera.project.settings import load_project
     from incamera.project.targets import choose_targets
 
     context = Context.open(console)
-    project = load_project(Path(arguments.project))
+    if arguments.script is not None:
+        project = load_script_project(Path(arguments.script), None, context.reporter.warn)
+    else:
+        project = load_project(Path(arguments.project))
     targets = choose_targets(project, arguments.target)
     if arguments.explain is not None:
         if arguments.upgrade is not None:

@@ -8,10 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_project_option
+from incamera.cli.parser import add_command, add_project_option, add_script_option, load_named_project
 from incamera.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ def add_parser(commands: Any) -> None:
         "project are kept on this computer.",
     )
     add_project_option(parser)
+    add_script_option(parser)
     parser.add_argument("--list", action="store_true", help="list the runs that are kept")
     parser.add_argument("--run", type=int, metavar="N", help="show this run (default: the newest)")
     parser.add_argument(
@@ -42,11 +42,11 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs
 
-    folder = project_logs(Context.open(console), load_project(Path(arguments.project)))
+    context = Context.open(console)
+    folder = project_logs(context, load_named_project(arguments, context))
     if arguments.list:
         _show_runs(list_runs(folder), arguments.json, console)
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,12 @@ from incamera import __version__
 from incamera.names import did_you_mean
 
 if TYPE_CHECKING:
+    from incamera.context import Context
     from incamera.deployment.request import DeployRequest
+    from incamera.project.settings import Project
+
+# The folder of the store with the lockfiles of scripts.
+SCRIPTS = "scripts"
 
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
@@ -85,6 +90,18 @@ def add_project_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-C", "--project", metavar="DIR", default=".", help="the project's folder (default: this one)")
 
 
+def add_script_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--script", metavar="FILE", help="the script to work on, instead of the project")
+
+
+def load_named_project(arguments: argparse.Namespace, context: Context) -> Project:
+    """Return the project that --project names, or --script where it was added. Raises ConfigError."""
+    from incamera.project.program import Typed, load_program  # lazy: start-up
+
+    typed = Typed(program=arguments.script, project=arguments.project)
+    return load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
+
+
 def add_target_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="NAME", help="the target: armv7hf, aarch64-cp313, …")
 
@@ -151,15 +168,79 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = make_parser(known)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
         parser.error(f"{arguments[0]} must follow a command, as in `incamera run {arguments[0]}`")
+    if arguments[:1] and arguments[0] in ("run", "debug"):
+        return _parse_program(parser, arguments)
     if arguments[:1] == ["python"]:
         arguments = _mark_interpreter_arguments(parser, arguments)
     elif arguments[:1] == ["test"]:
         arguments = _mark_other_arguments(parser, arguments)
+    return _parse(parser, arguments)
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
     command, unknown = parser.parse_known_args(arguments)
     if unknown:
         # By the command's own parser, which knows the options that may be meant.
         command.parser.error(_UNRECOGNIZED + " ".join(unknown))
     return command
+
+
+def _parse_program(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parse the options before the program. What follows it is the program's, as with `python`."""
+    words, program = split_program(_options(parser, arguments[0]), arguments[1:])
+    command = _parse(parser, [arguments[0], *words])
+    command.program, command.arguments = program[:1][0] if program[:1] not in ([], ["--"]) else None, program[1:]
+    return command
+
+
+def split_program(own: Mapping[str, argparse.Action], words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options at the start of *words*, and the rest: a file, or `--`, and what follows it.
+
+    *own* are the command's options. After `-m MODULE`, the rest begins with `--`.
+    """
+    position = 0
+    while position < len(words):
+        word = words[position]
+        if word == "--" or word == "-" or not word.startswith("-"):
+            return list(words[:position]), list(words[position:])
+        takes_value = _takes_next(own, word)
+        position += 2 if takes_value else 1
+        if word.startswith("-m"):
+            return list(words[:position]), ["--", *words[position:]]
+    return list(words), []
+
+
+def _takes_next(own: Mapping[str, argparse.Action], word: str) -> bool:
+    """Whether the option *word* has its value in the next word: `--device`, `-C`, `-qC`, but not `-C.`."""
+    if word.startswith("--"):
+        return "=" not in word and word in own and own[word].nargs != 0
+    for place, letter in enumerate(word[1:], 2):
+        action = own.get(f"-{letter}")
+        if action is None or action.nargs != 0:
+            return action is not None and place == len(word)
+    return False
+
+
+def add_program_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what to run: a file or a module, and its arguments. `parse_arguments` fills in both positional ones."""
+    parser.add_argument("-m", dest="module", metavar="MODULE", help="run this module instead of the project's entry")
+    parser.add_argument(
+        "program",
+        nargs="?",
+        metavar="FILE.py",
+        help="run this file instead of the project's entry; options of incamera come before it",
+    )
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARGS", help="arguments for the program; those for the entry follow --"
+    )
+
+
+def load_named_program(arguments: argparse.Namespace, context: Context) -> Project:
+    """Return the project that the arguments of `add_program_arguments` and `add_project_option` name."""
+    from incamera.project.program import Typed, load_program  # lazy: start-up
+
+    typed = Typed(program=arguments.program, module=arguments.module, project=arguments.project)
+    return load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
 
 
 def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_request
+from incamera.cli.parser import (
+    add_command,
+    add_deploying_options,
+    add_script_option,
+    load_named_project,
+    parse_request,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -22,6 +27,7 @@ def add_parser(commands: Any) -> None:
         json=False,
     )
     add_deploying_options(parser)
+    add_script_option(parser)
     parser.add_argument(
         "--attach",
         action="store_true",
@@ -34,19 +40,19 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.workflows.run import run_python
 
-    project = load_project(Path(arguments.project))
+    context = Context.open(console)
+    project = load_named_project(arguments, context)
     if arguments.attach:
         from incamera.errors import UsageError  # lazy: start-up
         from incamera.workflows.attach import attach_console
 
         if arguments.arguments:
             raise UsageError("--attach takes no arguments for the interpreter: the app's interpreter runs already")
-        return attach_console(Context.open(console), project, device=arguments.device)
+        return attach_console(context, project, device=arguments.device)
     return run_python(
-        Context.open(console),
+        context,
         project,
         arguments=arguments.arguments,
         request=parse_request(arguments),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_deploying_options, parse_request
+from incamera.cli.parser import (
+    add_command,
+    add_deploying_options,
+    add_program_arguments,
+    load_named_program,
+    parse_request,
+)
 from incamera.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +25,10 @@ def add_parser(commands: Any) -> None:
         commands,
         "run",
         execute,
-        help="run the app in the camera, after updating what has changed",
-        description="Run the app in the camera. First, lock, build, audit and deploy update what has changed.",
+        help="run the app, a file or a module in the camera, after updating what has changed",
+        description="Run the project's app in the camera, or the file or module that is named. First, lock, build, "
+        "audit and deploy update what has changed. A script whose metadata block (`# /// script`) lists its "
+        "dependencies needs no project.",
         json=False,
     )
     parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera run -- --verbose"
@@ -44,29 +51,29 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="with --profile-startup, print the times as JSON; the app's output goes to standard error",
     )
-    parser.add_argument("arguments", nargs="*", metavar="ARGS", help="arguments for the app, after --")
+    add_program_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
     from incamera.workflows.run import run_app
 
-    project = load_project(Path(arguments.project))
     if arguments.json and not arguments.profile_startup:
         raise UsageError(
             "--json works only with --profile-startup", hint="everything else that `incamera run` prints is the app's"
         )
+    if arguments.memory_limit and not arguments.watch:
+        raise UsageError("--memory-limit works only with --watch", hint="incamera run --watch --memory-limit 200M")
+    context = Context.open(console)
+    project = load_named_program(arguments, context)
     if arguments.profile_startup:
         if arguments.watch:
             raise UsageError("--profile-startup and --watch cannot be used together: --watch starts the app by a fork")
-        return _profile(arguments, console, Context.open(console), project)
+        return _profile(arguments, console, context, project)
     if arguments.watch:
-        return _watch(arguments, Context.open(console), project)
-    if arguments.memory_limit:
-        raise UsageError("--memory-limit works only with --watch", hint="incamera run --watch --memory-limit 200M")
+        return _watch(arguments, context, project)
     return run_app(
-        Context.open(console),
+        context,
         project,
         arguments=arguments.arguments,
         request=parse_request(arguments),

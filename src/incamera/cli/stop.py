@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.cli.parser import add_command, add_device_option, add_project_option
+from incamera.cli.parser import (
+    add_command,
+    add_device_option,
+    add_project_option,
+    add_script_option,
+    load_named_project,
+)
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -22,19 +28,20 @@ def add_parser(commands: Any) -> None:
         "that were started from another computer.",
     )
     add_project_option(parser)
+    add_script_option(parser)
     add_device_option(parser)
     parser.add_argument("--all", action="store_true", help="end the runs of every app")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import find_project, load_project
+    from incamera.project.settings import find_project
     from incamera.units import escape_controls
     from incamera.workflows.top import device_connection, stop_runs
 
-    folder = Path(arguments.project)
-    project = find_project(folder) if arguments.all else load_project(folder)
-    with device_connection(Context.open(console), arguments.device, project) as connection:
+    context = Context.open(console)
+    project = find_project(Path(arguments.project)) if arguments.all else load_named_project(arguments, context)
+    with device_connection(context, arguments.device, project) as connection:
         ended = stop_runs(connection, None if arguments.all else project)
         device = str(connection.device)
     if arguments.json:

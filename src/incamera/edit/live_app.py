@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -46,7 +46,7 @@ def live_app(context: Context, project: Project, target: Target, app: Path) -> I
 
 class PlainApp:
     def __init__(self, project: Project) -> None:
-        self._snapshots = Snapshots(project.folder)
+        self._snapshots = Snapshots(project.folder, project.find_files)
 
     def read(self) -> dict[str, AppFile]:
         return self._snapshots.take()
@@ -68,7 +68,7 @@ class BuiltApp:
         self._context = context
         self._project = project
         self._target = target
-        self._snapshots = Snapshots(project.folder)
+        self._snapshots = Snapshots(project.folder, project.find_files)
         self._sources = self._snapshots.take()
         self._installed = _read_tree(app)
         self._folder = folder
@@ -79,7 +79,7 @@ class BuiltApp:
 
     def read(self) -> dict[str, AppFile]:
         sources = self._snapshots.take()
-        copies = find_copies(self._sources, self._installed, self._project.entry.file)
+        copies = find_copies(self._sources, self._installed, self._project.loose_files)
         changed = changed_paths(self._sources, sources)
         if all(path in copies and path in sources for path in changed):
             by_path = {copies[path]: sources[path] for path in copies if path in sources}
@@ -121,15 +121,19 @@ class BuiltApp:
             wheel = build_wheel(build, toolchain, wheels, keep=self._kept)
             app.mkdir()
             install_wheel(wheel, app)
-            if project.entry.file is not None:
-                (app / project.entry.file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(project.folder / project.entry.file, app / project.entry.file)
+            for file in project.loose_files:
+                (app / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(project.folder / file, app / file)
             step.note(wheel.name)
             return _read_tree(app)
 
 
-def find_copies(sources: Mapping[str, AppFile], installed: Mapping[str, AppFile], entry: str | None) -> dict[str, str]:
+def find_copies(
+    sources: Mapping[str, AppFile], installed: Mapping[str, AppFile], loose: Collection[str]
+) -> dict[str, str]:
     """Return which of the project's files are in the wheel as they are: the same bytes, below the same name.
+
+    Those in *loose* are beside the wheel.
 
     What a compiler reads is none of them, even where the wheel has it too.
     """
@@ -140,7 +144,7 @@ def find_copies(sources: Mapping[str, AppFile], installed: Mapping[str, AppFile]
             by_digest.setdefault(file.sha256, []).append(path)
     copies = {}
     for path, file in sources.items():
-        if path == entry:
+        if path in loose:
             copies[path] = path
             continue
         same = [other for other in by_digest.get(file.sha256, ()) if f"/{path}".endswith(f"/{other}")]

@@ -76,11 +76,16 @@ class EditedApp:
     user: str
     command: str
     take_over: bool
+    script: str | None = None
+
+    def is_setting(self, path: str) -> bool:
+        """Whether a change of *path* may ask for another runtime. A script has its settings in itself."""
+        return is_setting(path) or path == self.script
 
     def find_missing_entry(self, files: Mapping[str, object]) -> str | None:
         """Return the file that starts the app if *files* lack it."""
         first = next(iter(self.arguments()), "")
-        return first if first.endswith(".py") and first not in files else None
+        return first if first.endswith(".py") and first.removeprefix("./") not in files else None
 
 
 class EditSession:
@@ -247,7 +252,7 @@ class EditSession:
         edited = self._edited
         saved = saved_at([edited.project / path for path in paths], seen)
         try:
-            if any(map(is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
+            if any(map(edited.is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
                 self._reporter.info(f"{reason}: building and deploying again")
                 return True
             if wanted is None:

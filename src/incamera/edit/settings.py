@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.keys import runtime_key
 from incamera.project.lockfile import find_lock
-from incamera.project.settings import load_project
+from incamera.project.reload import reload_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ class SessionSettings:
 
     def find_staleness(self) -> str | None:
         """Return why the app must be built and deployed again, None if it need not. Raises ConfigError."""
-        now = load_project(self.project.folder)
+        now = reload_project(self.project)
         key = self._find_key(now)
         if key is None or key != self._key:
             return "dependencies changed"

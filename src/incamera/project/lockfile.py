@@ -164,7 +164,14 @@ def build_digest(builds: Iterable[LockedBuild], sdist: str) -> str:
 def lock_path(project: Project, target: Target) -> Path:
     """Return the path of the project's lockfile for *target*."""
     # PEP 751 allows no second dot in the name.
-    return project.folder / (f"pylock.{target}-{project.variant}.toml" if project.variant else f"pylock.{target}.toml")
+    name = f"{target}-{project.variant}" if project.variant else str(target)
+    if project.script is None:
+        return project.folder / f"pylock.{name}.toml"
+    stem = re.sub(r"[^A-Za-z0-9_-]", "-", project.script.removesuffix(".py"))
+    beside = project.folder / f"pylock.{stem}-{name}.toml"
+    if project.lock_folder is None or beside.exists():
+        return beside
+    return project.lock_folder / f"pylock.{name}.toml"
 
 
 def is_replaceable(project: Project, target: Target) -> bool:
@@ -445,6 +452,8 @@ def write_lock(project: Project, lock: Lock) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         try:
+            if project.lock_folder is not None and path.parent == project.lock_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
             with users_umask():
                 temporary.write_text(dump_lock(lock, f"=={lock.target.python}.*"), "utf-8")
             temporary.replace(path)

@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.dependencies import parse_dependencies, parse_requirements
+from incamera.project.entry import Entry, parse_entry
+from incamera.project.files import project_files
 from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
 from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python, parse_version
@@ -29,6 +31,8 @@ AppName = NewType("AppName", str)
 """The name of an app: valid as the name of a distribution, and normalized."""
 
 DEFAULT_TARGETS = ("armv7hf",)
+# What `incamera run` starts where pyproject.toml has no entry.
+DEFAULT_ENTRY = "app.py"
 COMPILERS = ("gcc", "zig")
 # Where builds cannot be isolated: warn, or refuse.
 ISOLATION = ("auto", "require")
@@ -40,8 +44,6 @@ _PATCH_RELEASES = 40
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-_FILE_ENTRY = re.compile(r"[\w./-]+\.py")
-_MODULE_ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
@@ -49,23 +51,6 @@ _KEYS = (
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """What `incamera run` starts: a file of the project (`app.py`), a module (`-m`), or a function of a module."""
-
-    file: str | None = None
-    module: str | None = None
-    function: str | None = None
-
-    def to_arguments(self) -> list[str]:
-        """Return the arguments for `python3` that start it in the app's folder."""
-        if self.file is not None:
-            return [self.file]
-        if self.function is None:
-            return ["-m", str(self.module)]
-        return ["-c", f"import sys; from {self.module} import {self.function}; sys.exit({self.function}())"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +65,9 @@ class Project:
     *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *dynamic* are
     the keys of [project] that the back end fills in, *extras* the extras that the user chose. *local* has the path of
     each package that is a wheel or folder of the user's own. *test_groups* are the dependency groups of the tests; None
-    means `test`, if there is one. A project with a *variant* ("test") has a lockfile of its own.
+    means `test`, if there is one. A project with a *variant* ("test") has a lockfile of its own. *entry* is None where
+    the project names none and has no app.py. *chosen* is what `incamera run FILE` runs in its place. *script* is the
+    name of the script that the project was made of, without a pyproject.toml; its lockfiles are in *lock_folder*.
     """
 
     folder: Path
@@ -90,7 +77,7 @@ class Project:
     constraints: tuple[str, ...]
     sources: Mapping[str, str]
     recipes: Path | None
-    entry: Entry
+    entry: Entry | None
     targets: tuple[Target, ...] | None
     python: str
     device: str | None
@@ -109,6 +96,33 @@ class Project:
     local: Mapping[str, Path] = field(default_factory=dict)
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
+    chosen: Entry | None = None
+    script: str | None = None
+    lock_folder: Path | None = None
+
+    @property
+    def loose_files(self) -> tuple[str, ...]:
+        """The files that are started. They are added to those of a wheel, which may not have them."""
+        return tuple(dict.fromkeys(entry.file for entry in (self.entry, self.chosen) if entry and entry.file))
+
+    def find_files(self) -> list[str]:
+        """Return the paths of the app's files: relative to the folder, with `/`, sorted."""
+        if self.script is None:
+            return project_files(self.folder)
+        from incamera.project.lone_script import script_files  # lazy: it imports this module
+
+        return script_files(self.folder, self.script)
+
+    def require_entry(self) -> Entry:
+        """Return what `incamera run` starts. Raises ConfigError when there is nothing to start."""
+        if (entry := self.chosen or self.entry) is not None:
+            return entry
+        files = sorted(path.name for path in self.folder.glob("*.py"))
+        raise ConfigError(
+            f"{self.folder} has no {DEFAULT_ENTRY}, and [tool.incamera] names no entry",
+            hint='name what to run with entry = "…" in [tool.incamera]'
+            + (f", or type `incamera run {files[0]}`" if files else ""),
+        )
 
     @property
     def has_dynamic_dependencies(self) -> bool:
@@ -123,7 +137,7 @@ class Project:
 
     def allows_python(self, python: str) -> bool:
         """Whether the project's requires-python allows some patch release of *python* ("3.11")."""
-        return any(self.requires_python.contains(f"{python}.{patch}") for patch in range(_PATCH_RELEASES))
+        return specifier_allows(self.requires_python, python)
 
     def require_python(self, target: Target) -> Target:
         """Return *target*. Raises ConfigError when the project's requires-python excludes its Python.
@@ -134,8 +148,9 @@ class Project:
             return target
         fitting = [python for python in target_pythons() if self.allows_python(python)]
         names = " and ".join(target_pythons())
+        key = "requires-python" if self.script else "project.requires-python"
         raise ConfigError(
-            f'project.requires-python is "{self.requires_python}", but {target} has Python {target.python}',
+            f'{key} is "{self.requires_python}", but {target} has Python {target.python}',
             hint=f'write python = "{fitting[-1]}" in [tool.incamera], or change requires-python'
             if fitting
             else f"change requires-python: cameras get Python {names}",
@@ -228,7 +243,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         ),
         sources=_parse_sources(find_table(settings, "sources", "tool.incamera.sources")),
         recipes=_parse_recipes(find_string(settings, "recipes", "tool.incamera.recipes"), folder),
-        entry=_parse_entry(find_string(settings, "entry", "tool.incamera.entry") or "app.py", folder),
+        entry=_find_entry(find_string(settings, "entry", "tool.incamera.entry"), folder),
         targets=_parse_targets(listed, python) if "targets" in settings else None,
         python=_check_python(python),
         requires_python=parse_requires_python(project),
@@ -252,6 +267,11 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     )
 
 
+def specifier_allows(specifier: SpecifierSet, python: str) -> bool:
+    """Whether *specifier* allows any release of *python*: `3.11`."""
+    return any(specifier.contains(f"{python}.{patch}") for patch in range(_PATCH_RELEASES))
+
+
 def parse_app_name(text: str) -> AppName:
     """Return *text*, normalized. Raises ConfigError when it cannot be the name of a project."""
     if not _NAME.fullmatch(text):
@@ -262,22 +282,10 @@ def parse_app_name(text: str) -> AppName:
     return AppName(canonicalize_name(text))
 
 
-def _parse_entry(text: str, folder: Path) -> Entry:
-    key = "tool.incamera.entry"
-    if _FILE_ENTRY.fullmatch(text):
-        if text.startswith("/") or ".." in text.split("/"):
-            raise ConfigError(
-                f'{key}: "{text}" lies outside the project', hint="name a file below the project's folder"
-            )
-        if not (folder / text).is_file():
-            files = [path.name for path in folder.glob("*.py")]
-            hint = did_you_mean(text, files) or 'name the file to run with entry = "…" in [tool.incamera]'
-            raise ConfigError(f'{key}: there is no file "{text}"', hint=hint)
-        return Entry(file=text)
-    if _MODULE_ENTRY.fullmatch(text):
-        module, _, function = text.partition(":")
-        return Entry(module=module, function=function or None)
-    raise ConfigError(f'{key}: cannot run "{text}"', hint='write "app.py", "package" or "package.module:function"')
+def _find_entry(text: str | None, folder: Path) -> Entry | None:
+    if text is not None:
+        return parse_entry(text)
+    return Entry(file=DEFAULT_ENTRY) if (folder / DEFAULT_ENTRY).is_file() else None
 
 
 def _parse_targets(names: tuple[str, ...], python: str) -> tuple[Target, ...]:

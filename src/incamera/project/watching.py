@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import watchfiles
@@ -28,9 +29,17 @@ _CHUNK = 1 << 20
 
 
 @contextmanager
-def watching(folder: Path, on_change: Callable[[frozenset[str]], None], warn: Callable[[str], None]) -> Iterator[None]:
+def watching(
+    folder: Path,
+    on_change: Callable[[frozenset[str]], None],
+    warn: Callable[[str], None],
+    *,
+    only: Callable[[str], bool] | None = None,
+    recursive: bool = True,
+) -> Iterator[None]:
     """Call *on_change* with the paths that change below *folder* while the block runs: relative to it, with `/`.
 
+    With *only*, paths for which it returns False are left out. Without *recursive*, only files in *folder* count.
     It is called in another thread. *warn* is called with a message when the kernel cannot report changes, so that the
     files are polled instead.
     """
@@ -39,7 +48,10 @@ def watching(folder: Path, on_change: Callable[[frozenset[str]], None], warn: Ca
 
     def watch() -> None:
         def wanted(_: watchfiles.Change, path: str) -> bool:
-            return concerns_app(os.path.relpath(path, folder)) and not (own_files and _identity(path) in own_files)
+            relative = os.path.relpath(path, folder)
+            if not concerns_app(relative) or (only is not None and not only(relative)):
+                return False
+            return not (own_files and _identity(path) in own_files)
 
         def listen(*, poll: bool | None) -> None:
             for changes in watchfiles.watch(
@@ -54,6 +66,7 @@ def watching(folder: Path, on_change: Callable[[frozenset[str]], None], warn: Ca
                 raise_interrupt=False,
                 force_polling=poll,
                 poll_delay_ms=_POLL_MILLISECONDS,
+                recursive=recursive,
                 ignore_permission_denied=True,
             ):
                 ready.set()
@@ -118,15 +131,16 @@ class AppFile:
 class Snapshots:
     """Reads the state of a project's files, again and again: of those that did not change only the status is read."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, find_files: Callable[[], list[str]] | None = None) -> None:
         self._folder = folder
+        self._find_files = find_files or partial(project_files, folder)
         self._known: dict[str, tuple[tuple[int, ...], AppFile]] = {}
         self._own_output = own_output()
 
     def take(self) -> dict[str, AppFile]:
         """Return the app's files by their paths. Raises ConfigError for one that cannot be read."""
         now: dict[str, tuple[tuple[int, ...], AppFile]] = {}
-        for path in project_files(self._folder):
+        for path in self._find_files():
             source = self._folder / path
             try:
                 status = source.stat()

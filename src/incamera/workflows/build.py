@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.background import Background
 from incamera.build.keys import bundle_key
-from incamera.project.files import files_digest, project_files
+from incamera.project.files import files_digest
 from incamera.runtime.bundle import load_bundle
 from incamera.tree import tree_digest
 from incamera.workflows.lock import ensure_lock
@@ -24,7 +24,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
 
     Raises ConfigError, ResolveError, FetchError, BuildError, ToolFailed.
     """
-    files = project_files(project.folder)
+    files = project.find_files()
     app_digest = files_digest(project.folder, files)
     # While the resolver works, the interpreter that byte-compiles is downloaded in the background.
     with Background(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, StoreError, UsageError
 from incamera.guard.verbs import copy_folder, remove_folder
+from incamera.project.entry_check import checked_entry
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program
@@ -58,6 +59,7 @@ def debug_app(
 
     With *wait*, the app starts when a debugger attaches. With *write_launch*, VS Code's launch.json is written first.
     """
+    entry = checked_entry(project)
     require_free(port)
     if write_launch:
         configuration = launch_configuration(project, port)
@@ -88,7 +90,7 @@ def debug_app(
                     + ("" if write_launch else "; --write-launch writes that into .vscode/launch.json")
                 )
             program = Program(
-                (f"{root}/bin/python3", *words, *project.entry.to_arguments(), *arguments),
+                (f"{root}/bin/python3", *words, *entry.to_arguments(), *arguments),
                 folder=folder,
                 environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError
+from incamera.project.entry_check import checked_entry
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 def run_app(context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
+    entry = checked_entry(project)
     with deployed(context, project, request) as done:
         root = done.result.root
-        words = (f"{root}/bin/python3", *project.entry.to_arguments(), *arguments)
+        words = (f"{root}/bin/python3", *entry.to_arguments(), *arguments)
         program = Program(words, folder=f"{root}/app")
         return run_shown(context, project, done, program, attach_as=project.name)
 
@@ -40,7 +42,7 @@ def run_python(
 
 def _require_in_wheel(project: Project, script: str) -> None:
     """Raises ConfigError for a script of the project that a wheel does not bring to the camera."""
-    if (project.folder / script).is_file() and script != project.entry.file:
+    if (project.folder / script).is_file() and script not in project.loose_files:
         raise ConfigError(
             f"{script} is not in the camera: with a [build-system], only the wheel's files are sent there",
             hint=f"type `incamera python - < {script}`, or move it into the package and type "

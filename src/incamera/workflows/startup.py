@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from incamera.device.run import run_app
 from incamera.device.streams import Streams
 from incamera.observe.startup import BOOT, Startup, StartupFilter
+from incamera.project.entry_check import checked_entry
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
@@ -63,7 +64,7 @@ def profile_startup(
     with deployed(replace(context, reporter=reporter), project, request) as done:
         before = time.monotonic() - began
         root = done.result.root
-        words = [*project.entry.to_arguments(), *arguments]
+        words = [*checked_entry(project).to_arguments(), *arguments]
         program = Program((f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words), folder=f"{root}/app")
         streams = Streams(stdout=2) if quiet_output else Streams()
         terminal = streams.find_terminal() is not None

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
@@ -28,8 +28,9 @@ from incamera.errors import (
     InCameraError,
 )
 from incamera.guard.supervise import GRACE_SECONDS, GUARD_TIMEOUT_SECONDS
+from incamera.project.entry_check import checked_entry
 from incamera.project.preload import choose_preload
-from incamera.project.settings import load_project
+from incamera.project.reload import reload_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed
@@ -58,9 +59,19 @@ def watch_app(
     memory_limit: int | None = None,
 ) -> int:
     """Run the app, and again whenever its files change. Returns 0 when the user ends it, 128 + N after signal N."""
+    checked_entry(project)
     inbox = Inbox()
-    with watching(project.folder, inbox.put, context.reporter.warn):
+    with watching(project.folder, inbox.put, context.reporter.warn, **_watch_options(project)):
         return _Loop(context, project, inbox, arguments, request or DeployRequest(), memory_limit).run()
+
+
+def _watch_options(project: Project) -> dict[str, Any]:
+    """Return the options with which `watching` reports no more than the files of *project*."""
+    if project.script is None:
+        return {}
+    # The folder may be anyone's home. A module that is imported later is one of those beside the script.
+    nested = any("/" in path for path in project.find_files())
+    return {"only": lambda path: path.endswith(".py") or path in project.find_files(), "recursive": nested}
 
 
 class _Loop:
@@ -128,7 +139,7 @@ class _Loop:
         # Changes from here on may be missing in the bundle that is built now.
         self._inbox.take()
         if self._device is not None:
-            self._project = load_project(self._project.folder)
+            self._project = reload_project(self._project)
         with (
             deployed(context, self._project, replace(self._request, device=device)) as done,
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
@@ -174,13 +185,13 @@ class _Loop:
             project=project.folder,
             live=live,
             imports=tuple(choose_preload(project.preload, names)),
-            arguments=lambda: [*settings.project.entry.to_arguments(), *self._arguments],
+            arguments=lambda: [*settings.project.require_entry().to_arguments(), *self._arguments],
             find_staleness=settings.find_staleness,
             open_output=lambda folder: kept_output(
                 context,
                 project,
                 RunLabel(
-                    words=["python3", *settings.project.entry.to_arguments(), *self._arguments],
+                    words=["python3", *settings.project.require_entry().to_arguments(), *self._arguments],
                     device=str(done.connection.device),
                 ),
                 folders=[folder, *done.app_folders],
@@ -189,6 +200,7 @@ class _Loop:
             memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
             user=local_owner(),
             command="incamera run --watch",
+            script=project.script,
             take_over=self._request.take_over,
         )
 

@@ -89,6 +89,27 @@ def test_arguments_after_two_dashes_go_to_the_app() -> None:
     assert parse_arguments(["run", "--device", "a", "--"]).arguments == []
 
 
+@pytest.mark.parametrize("command", ["run", "debug"])
+@pytest.mark.parametrize(
+    ("typed", "program", "module", "passed_on"),
+    [
+        ([], None, None, []),
+        (["other.py", "--device", "x", "--"], "other.py", None, ["--device", "x", "--"]),
+        (["-qC", "dir", "--device", "a", "other.py"], "other.py", None, []),
+        (["-Cdir", "--device=a", "-", "x"], "-", None, ["x"]),
+        (["-q", "-m", "bell.main", "--loud", "--", "x"], None, "bell.main", ["--loud", "--", "x"]),
+        (["-mbell", "x.py"], None, "bell", ["x.py"]),
+        (["--", "other.py", "-q"], None, None, ["other.py", "-q"]),
+        (["foo", "bar"], "foo", None, ["bar"]),
+    ],
+)
+def test_first_word_or_module_is_what_runs_and_the_rest_are_its_arguments(
+    command: str, typed: list[str], program: str | None, module: str | None, passed_on: list[str]
+) -> None:
+    arguments = parse_arguments([command, *typed])
+    assert (arguments.program, arguments.module, arguments.arguments) == (program, module, passed_on)
+
+
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
