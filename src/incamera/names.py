@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _SHORT = 5
+_MOST_LISTED = 8
 
 
 def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool = False) -> list[str]:
@@ -26,3 +27,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return `did you mean "x"?` with the closest of *known*, or None when none is similar."""
     matches = closest(name, known)
     return "did you mean " + " or ".join(f'"{match}"' for match in matches) + "?" if matches else None
+
+
+def listing(what: str, names: Collection[str]) -> str:
+    """Return `what: a, b, c`, with the first of *names*."""
+    shown = ", ".join(list(names)[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
+    return f"{what}: {shown or 'none'}"

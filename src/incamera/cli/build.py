@@ -44,11 +44,13 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
+    from incamera.project.entry_check import check_declared_entry
     from incamera.project.targets import choose_targets
     from incamera.workflows.build import build_bundle
 
     context = Context.open(console)
     project = load_named_project(arguments, context)
+    check_declared_entry(project)
     built = []
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incamera.build.keys import runtime_key
+from incamera.project.entry_check import checked_entry
 from incamera.project.lockfile import find_lock
 from incamera.project.reload import reload_project
 
@@ -28,6 +29,7 @@ class SessionSettings:
     def find_staleness(self) -> str | None:
         """Return why the app must be built and deployed again, None if it need not. Raises ConfigError."""
         now = reload_project(self.project)
+        checked_entry(now)
         key = self._find_key(now)
         if key is None or key != self._key:
             return "dependencies changed"

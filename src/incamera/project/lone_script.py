@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from incamera.errors import ConfigError
 from incamera.project.entry import Entry
-from incamera.project.files import project_files
-from incamera.project.settings import AppName, Project, specifier_allows, parse_project
+from incamera.project.settings import AppName, Project, parse_project, specifier_allows
 from incamera.project.tables import find_table, refuse_unknown
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON
@@ -32,8 +30,6 @@ _WITHOUT_MEANING = {
     "test": "make a project with `incamera new NAME` to have tests",
 }
 _LONGEST_NAME = 40
-# A script that imports more modules of its own folder is not looked at further.
-_MOST_MODULES = 500
 
 
 def script_name(path: Path) -> AppName:
@@ -95,38 +91,3 @@ def _choose_python(requires: object) -> str | None:
 def _without_table(message: str) -> str:
     """Return *message* about a pyproject.toml in the words of a script: its keys are in no [project]."""
     return message.replace("project.dependencies", "dependencies").replace("project.requires-python", "requires-python")
-
-
-def script_files(folder: Path, name: str) -> list[str]:
-    """Return the script *name* of *folder* and the modules and packages of that folder that it imports, sorted.
-
-    They are found by reading the imports. Nothing else of the folder belongs to the app: it may be anyone's home.
-    """
-    found = {name}
-    queue = [name]
-    while queue and len(found) < _MOST_MODULES:
-        for module in _imported(folder / queue.pop()):
-            if not (module.isidentifier() and module.isascii()):
-                continue
-            new = []
-            if (folder / f"{module}.py").is_file():
-                new = [f"{module}.py"]
-            elif (folder / module / "__init__.py").is_file():
-                new = [f"{module}/{path}" for path in project_files(folder / module)]
-            new = [path for path in new if path not in found]
-            found.update(new)
-            queue += [path for path in new if path.endswith(".py")]
-    return sorted(found)
-
-
-def _imported(path: Path) -> Iterator[str]:
-    """Yield the top-level names of the modules that the file *path* imports; none where it is no valid Python."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]

@@ -20,6 +20,7 @@ from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
 from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
+from incamera.project.script_files import script_files
 from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python, parse_version
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
@@ -107,11 +108,7 @@ class Project:
 
     def find_files(self) -> list[str]:
         """Return the paths of the app's files: relative to the folder, with `/`, sorted."""
-        if self.script is None:
-            return project_files(self.folder)
-        from incamera.project.lone_script import script_files  # lazy: it imports this module
-
-        return script_files(self.folder, self.script)
+        return project_files(self.folder) if self.script is None else script_files(self.folder, self.script)
 
     def require_entry(self) -> Entry:
         """Return what `incamera run` starts. Raises ConfigError when there is nothing to start."""

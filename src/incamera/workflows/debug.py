@@ -68,7 +68,7 @@ def debug_app(
     def with_debugger(project: Project, target: Target) -> Project:
         return plan_variant(project, ensure_lock(context, project, target), "debug", ["debugpy"])
 
-    with deployed(context, project, request, transform=with_debugger) as done:
+    with deployed(context, project, request, transform=with_debugger, starts=True) as done:
         session, root = done.session, done.result.root
         remote_port = _find_free_port(session)
 

@@ -14,6 +14,7 @@ from incamera.connect.shares import ensure_mounted
 from incamera.deployment.apply import Deployed, deploy_bundle
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
+from incamera.project.entry_check import check_declared_entry, check_in_bundle
 from incamera.project.targets import target_for_device
 from incamera.targets.form import Kind
 from incamera.targets.target import Target
@@ -32,12 +33,17 @@ Transform = Callable[["Project", Target], "Project"]
 
 @contextmanager
 def deployed(
-    context: Context, project: Project, request: DeployRequest | None = None, *, transform: Transform | None = None
+    context: Context,
+    project: Project,
+    request: DeployRequest | None = None,
+    *,
+    transform: Transform | None = None,
+    starts: bool = False,
 ) -> Iterator[Deployed]:
     """Build what is stale, deploy it, and keep the connection open for as long as the block lasts.
 
-    Raises DeviceUnsuitable when the audit finds that the bundle cannot run on the device. The request can switch the
-    audit off.
+    With *starts*, a bundle without the module that the project starts is refused before it is sent. Raises
+    DeviceUnsuitable when the audit finds that the bundle cannot run on the device; the request can switch it off.
     """
     request = request or DeployRequest()
     if request.place is None:
@@ -49,6 +55,8 @@ def deployed(
         architecture = connection.require_architecture()
         target = target_for_device(project, str(device), architecture, request.target)
         bundle = build_bundle(context, transform(project, target) if transform else project, target)
+        if starts:
+            check_in_bundle(project, [entry.path for entry in bundle.entries], bundle.path)
         table = connection.read_libraries(bundle.sonames)
         if request.audit:
             require_fit(context, bundle, connection.facts, table, device=str(device))
@@ -59,6 +67,7 @@ def deploy_project(
     context: Context, project: Project, request: DeployRequest | None = None
 ) -> tuple[Device, DeployResult]:
     """Build what is stale and deploy it. Returns the device and what was sent to it."""
+    check_declared_entry(project)
     with deployed(context, project, request) as done:
         return done.connection.device, done.result
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_app(context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
     entry = checked_entry(project)
-    with deployed(context, project, request) as done:
+    with deployed(context, project, request, starts=True) as done:
         root = done.result.root
         words = (f"{root}/bin/python3", *entry.to_arguments(), *arguments)
         program = Program(words, folder=f"{root}/app")

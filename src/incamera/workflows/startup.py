@@ -59,12 +59,13 @@ def profile_startup(
 
     With *quiet_output*, the app's standard output goes to standard error.
     """
+    entry = checked_entry(project)
     reporter = _Timing(context.reporter)
     began = time.monotonic()
-    with deployed(replace(context, reporter=reporter), project, request) as done:
+    with deployed(replace(context, reporter=reporter), project, request, starts=True) as done:
         before = time.monotonic() - began
         root = done.result.root
-        words = [*checked_entry(project).to_arguments(), *arguments]
+        words = [*entry.to_arguments(), *arguments]
         program = Program((f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words), folder=f"{root}/app")
         streams = Streams(stdout=2) if quiet_output else Streams()
         terminal = streams.find_terminal() is not None

@@ -141,7 +141,7 @@ class _Loop:
         if self._device is not None:
             self._project = reload_project(self._project)
         with (
-            deployed(context, self._project, replace(self._request, device=device)) as done,
+            deployed(context, self._project, replace(self._request, device=device), starts=True) as done,
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
         ):
             if self._lost:
