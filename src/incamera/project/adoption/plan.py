@@ -18,6 +18,7 @@ from incamera.project.adoption.poetry import Converted, convert_poetry
 from incamera.project.adoption.requirements_txt import load_requirements, sources_of
 from incamera.project.adoption.setup_py import SetupFacts, has_setup_cfg, load_setup
 from incamera.project.changes import FileChange, read_bytes
+from incamera.project.entry_check import checked_entry
 from incamera.project.import_names import known_distribution
 from incamera.project.settings import Project, parse_project
 from incamera.project.toml_text import TomlText
@@ -89,7 +90,7 @@ class _Planner:
         self._add_settings(entry, choose)
         after = self._toml.text.encode()
         project = self._check(after)
-        self._found.entry = " ".join(_entry_text(project))
+        self._found.entry = str(checked_entry(project))
         if after != self._before:
             self._found.changes.append(FileChange(self._path, self._before, after))
         return self._found
@@ -360,10 +361,3 @@ class _Planner:
             tool = table.get("tool", {})
             table = {**table, "tool": {**tool, "incamera": {**tool.get("incamera", {}), "entry": "any"}}}
         return parse_project(table, self._folder)
-
-
-def _entry_text(project: Project) -> list[str]:
-    entry = project.entry
-    if entry.file is not None:
-        return [entry.file]
-    return [f"{entry.module}:{entry.function}" if entry.function else str(entry.module)]
