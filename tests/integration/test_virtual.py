@@ -35,12 +35,12 @@ from incamera.virtual.start import ensure_virtual_trees, start_virtual
 
 from ..waiting import PATIENCE_SECONDS, wait_until
 from .cameras import SMALL_PROFILE, inside
+from .command import Run, assert_error
 from .reporter import QuietReporter
 
 if TYPE_CHECKING:
     from incamera.virtual.state import VirtualTrees
 
-    from .command import Run
 
 Start = Callable[..., VirtualCamera]
 
@@ -387,7 +387,13 @@ def test_commands_print_json(store: Store, incamera: Run) -> None:
         assert set(started["ssh"]) >= {"host", "port", "user"}
         assert "http" in started
         assert started["resumed"] is True
+        assert started["already"] is False
         assert started["seconds"] > 0
+        for words in ([], ["--name", "short-lived"]):
+            assert ask("virtual", "start", SMALL_PROFILE, *words) == started | {"already": True}
+        done = incamera("virtual", "start", SMALL_PROFILE, env=env)
+        assert (done.code, str(started["ssh"]["port"]) in done.out, "--new" in done.out) == (0, True, True)
+        assert_error(incamera("virtual", "start", "--name", "short-lived", env=env), 4, SMALL_PROFILE, "virtual stop")
         assert [camera["name"] for camera in ask("virtual", "list")["cameras"]] == ["short-lived"]
         (device,) = ask("device", "list")["devices"]
         assert (device["name"], device["virtual"]) == ("short-lived", True)

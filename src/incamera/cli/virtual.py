@@ -19,7 +19,7 @@ def add_parser(commands: Any) -> None:
         description="Virtual cameras, run by QEMU, reachable on this computer only.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
-    start = add_command(actions, "start", execute_start, help="start a virtual camera; it runs until it is stopped")
+    start = add_command(actions, "start", execute_start, help="start a virtual camera, which runs until it is stopped")
     start.add_argument(
         "profile",
         nargs="?",
@@ -27,10 +27,10 @@ def add_parser(commands: Any) -> None:
         help="the camera and AXIS OS version to imitate (see `virtual profiles`)",
     )
     start.add_argument("--name", help="the camera's name (default: the profile's)")
+    start.add_argument("--new", action="store_true", help="start one more, even if one of that profile runs")
     start.add_argument(
         "--ssh-server",
         choices=("dropbear", "openssh"),
-        default="dropbear",
         help="the camera's SSH server (default: dropbear)",
     )
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
@@ -49,17 +49,25 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.targets.profile import default_profile, require_profile
     from incamera.virtual.ssh_server import SshServer
-    from incamera.virtual.start import start_virtual
+    from incamera.virtual.start import ensure_camera, start_virtual
 
+    context = Context.open(console)
     profile = require_profile(arguments.profile) if arguments.profile else default_profile()
-    camera = start_virtual(
-        Context.open(console), profile, name=arguments.name, ssh_server=SshServer(arguments.ssh_server)
-    )
+    server = SshServer(arguments.ssh_server) if arguments.ssh_server else None
+    if arguments.new:
+        camera = start_virtual(context, profile, name=arguments.name, ssh_server=server or SshServer.dropbear)
+        already = False
+    else:
+        camera, already = ensure_camera(context, profile, name=arguments.name, ssh_server=server)
     if arguments.json:
-        console.emit({**_describe(camera), "resumed": camera.resumed, "seconds": round(camera.seconds, 3)})
+        how = {"already": already, "resumed": camera.resumed, "seconds": round(camera.seconds, 3)}
+        console.emit({**_describe(camera), **how})
     else:
         name = camera.name
-        console.print(f"{name} is running; use it with --device {name}, stop it with `incamera virtual stop {name}`")
+        state = f"is running already ({camera.profile}, {_login(camera)})" if already else "is running"
+        console.print(f"{name} {state}; use it with --device {name}, stop it with `incamera virtual stop {name}`")
+        if already and not arguments.name:
+            console.print("start one more with `incamera virtual start --new`")
     return 0
 
 
@@ -95,7 +103,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     elif not cameras:
         console.print("no virtual camera is running; start one with `incamera virtual start`")
     else:
-        rows = [(c.name, c.profile, f"{c.ssh_user}@{c.ssh_host}:{c.ssh_port}", str(c.pid)) for c in cameras]
+        rows = [(c.name, c.profile, _login(c), str(c.pid)) for c in cameras]
         console.table(("NAME", "PROFILE", "SSH", "PROCESS"), rows)
     return 0
 
@@ -115,6 +123,10 @@ def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.table(("PROFILE", "ARCHITECTURE", "AXIS OS", "GLIBC", ""), rows)
     return 0
+
+
+def _login(camera: VirtualCamera) -> str:
+    return f"{camera.ssh_user}@{camera.ssh_host}:{camera.ssh_port}"
 
 
 def _describe(camera: VirtualCamera) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from incamera.device.registry import require_device
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
 from incamera.virtual.camera import list_cameras
-from incamera.virtual.start import start_virtual
+from incamera.virtual.start import ensure_camera
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,8 +58,8 @@ def find_virtual(context: Context, name: str) -> VirtualCamera | None:
 
 def ensure_virtual(context: Context, profile: Profile) -> Device:
     """Return a running virtual camera of *profile*. One is started if none runs."""
-    running = [camera for camera in list_cameras(context.store) if camera.profile == profile.name]
-    return virtual_device(running[0] if running else start_virtual(context, profile))
+    camera, _ = ensure_camera(context, profile)
+    return virtual_device(camera)
 
 
 def virtual_device(camera: VirtualCamera) -> Device:

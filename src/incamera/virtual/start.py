@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree
-from incamera.virtual.camera import VirtualCamera, plan_virtual, start_camera
+from incamera.errors import DeviceError
+from incamera.virtual.camera import VirtualCamera, list_cameras, plan_virtual, start_camera
 from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
 
@@ -36,6 +37,38 @@ def start_virtual(
             step.note(f"{profile.name} is running already, so this one is called {camera.name}")
         step.note(f"{camera.name}: SSH on {camera.ssh_host}:{camera.ssh_port}, {how}")
     return camera
+
+
+def ensure_camera(
+    context: Context, profile: Profile, *, name: str | None = None, ssh_server: SshServer | None = None
+) -> tuple[VirtualCamera, bool]:
+    """Return a running virtual camera of *profile*, and whether it ran already; start one if none runs.
+
+    *name*: None for any name. *ssh_server*: None for any, dropbear where one is started. Two calls at the same time
+    start one camera. Raises DeviceError when a camera called *name* is another one, and what `start_virtual` raises.
+    """
+    with context.store.lock(f"virtual-start-{profile.name}"):
+        running = list_cameras(context.store)
+        if name is not None and (named := next((camera for camera in running if camera.name == name), None)):
+            _require_same(named, profile, ssh_server)
+            return named, True
+        servers = (ssh_server,) if ssh_server else tuple(SshServer)
+        same = [camera for camera in running if camera.profile == profile.name and camera.ssh_server in servers]
+        if name is None and same:
+            return min(same, key=lambda camera: (camera.name != profile.name, camera.name)), True
+        return start_virtual(context, profile, name=name, ssh_server=ssh_server or SshServer.dropbear), False
+
+
+def _require_same(camera: VirtualCamera, profile: Profile, ssh_server: SshServer | None) -> None:
+    name = camera.name
+    if camera.profile != profile.name:
+        what = f"is running already, of another profile: {camera.profile}, not {profile.name}"
+    elif ssh_server not in (None, camera.ssh_server):
+        what = f"is running already, with another SSH server: {camera.ssh_server}, not {ssh_server}"
+    else:
+        return
+    hint = f"stop it with `incamera virtual stop {name}`, or choose another name with --name"
+    raise DeviceError(f'a virtual camera called "{name}" {what}', hint=hint)
 
 
 def ensure_virtual_trees(
