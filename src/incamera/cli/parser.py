@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
+from incamera.cli.words import mark_interpreter_arguments, mark_other_arguments, singular, split_program
 from incamera.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -23,10 +24,38 @@ SCRIPTS = "scripts"
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
     *("new", "init", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
-    *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion"),
+    *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion", "help"),
 )
 
 _UNRECOGNIZED = "unrecognized arguments: "
+_MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
+# What other programs call a command or an action of ours.
+_SYNONYMS = {
+    "ls": ("list",),
+    "rm": ("remove",),
+    "delete": ("remove",),
+    "show": ("info", "list"),
+    "mount": ("attach",),
+    "umount": ("detach",),
+    "unmount": ("detach",),
+    "kill": ("stop",),
+    "shell": ("python",),
+    "repl": ("python",),
+    "exec": ("run",),
+    "watch": ("run",),
+    "create": ("new", "start"),
+    "sync": ("lock",),
+    "check": ("audit",),
+    "upload": ("deploy",),
+    "install": ("add", "deploy"),
+    "uninstall": ("remove",),
+    "clear": ("clean",),
+    "up": ("start",),
+    "down": ("stop",),
+    "connect": ("add",),
+    "log": ("logs",),
+    "compile": ("build",),
+}
 _WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
@@ -44,14 +73,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         typed, known = _mistyped(self, message)
-        hint = did_you_mean(typed, known) if typed else None
+        hint = _suggest(typed, known) if typed else None
+        if message.startswith(_MISSING) and (choices := _choices(self)):
+            self.print_help(sys.stderr)
+            hint = f"type, for example, `{self.prog} {'list' if 'list' in choices else choices[0]}`"
+        else:
+            self.print_usage(sys.stderr)
         message = _reword(self, message)
         if hint is None and message.startswith(_UNRECOGNIZED):
             hint = self.hint_unknown
+        if hint is None and typed.endswith(".py") and "--script" in known:
+            hint = f"to work on a script, type `{self.prog} --script {typed}`"
         from incamera.console import Console  # lazy: start-up; every other command line makes a console of its own
         from incamera.errors import UsageError
 
-        self.print_usage(sys.stderr)
         error = UsageError(message, hint=hint or f"`{self.prog} --help` shows what can be typed here")
         Console().error(error)
         sys.exit(error.exit_code)
@@ -164,6 +199,7 @@ def parse_request(arguments: argparse.Namespace) -> DeployRequest:
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the parsed *arguments*. Prints an error and raises SystemExit(2) when they are wrong."""
+    arguments = singular(arguments)
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
@@ -171,9 +207,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     if arguments[:1] and arguments[0] in ("run", "debug"):
         return _parse_program(parser, arguments)
     if arguments[:1] == ["python"]:
-        arguments = _mark_interpreter_arguments(parser, arguments)
+        arguments = mark_interpreter_arguments(_options(parser, "python"), arguments)
     elif arguments[:1] == ["test"]:
-        arguments = _mark_other_arguments(parser, arguments)
+        arguments = mark_other_arguments(_options(parser, "test"), arguments)
     return _parse(parser, arguments)
 
 
@@ -191,34 +227,6 @@ def _parse_program(parser: argparse.ArgumentParser, arguments: list[str]) -> arg
     command = _parse(parser, [arguments[0], *words])
     command.program, command.arguments = program[:1][0] if program[:1] not in ([], ["--"]) else None, program[1:]
     return command
-
-
-def split_program(own: Mapping[str, argparse.Action], words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the options at the start of *words*, and the rest: a file, or `--`, and what follows it.
-
-    *own* are the command's options. After `-m MODULE`, the rest begins with `--`.
-    """
-    position = 0
-    while position < len(words):
-        word = words[position]
-        if word == "--" or word == "-" or not word.startswith("-"):
-            return list(words[:position]), list(words[position:])
-        takes_value = _takes_next(own, word)
-        position += 2 if takes_value else 1
-        if word.startswith("-m"):
-            return list(words[:position]), ["--", *words[position:]]
-    return list(words), []
-
-
-def _takes_next(own: Mapping[str, argparse.Action], word: str) -> bool:
-    """Whether the option *word* has its value in the next word: `--device`, `-C`, `-qC`, but not `-C.`."""
-    if word.startswith("--"):
-        return "=" not in word and word in own and own[word].nargs != 0
-    for place, letter in enumerate(word[1:], 2):
-        action = own.get(f"-{letter}")
-        if action is None or action.nargs != 0:
-            return action is not None and place == len(word)
-    return False
 
 
 def add_program_arguments(parser: argparse.ArgumentParser) -> None:
@@ -243,38 +251,6 @@ def load_named_program(arguments: argparse.Namespace, context: Context) -> Proje
     return load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
 
 
-def _mark_interpreter_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """Put `--` before the first argument for the interpreter, so that `incamera python -c …` works."""
-    own = _options(parser, "python")
-    position = 1
-    while position < len(arguments) and arguments[position].partition("=")[0] in own:
-        action = own[arguments[position].partition("=")[0]]
-        position += 1 if action.nargs == 0 or "=" in arguments[position] else 2
-    if arguments[position : position + 1] == ["--"]:
-        return arguments
-    return [*arguments[:position], "--", *arguments[position:]]
-
-
-def _mark_other_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """Move incamera's own options to the front, and put `--` before the others, so that pytest's need no `--`."""
-    known = _options(parser, "test")
-    own = arguments[:1]
-    others: list[str] = []
-    rest = iter(arguments[1:])
-    for word in rest:
-        if word == "--":
-            others += rest
-        elif (action := known.get(word.partition("=")[0])) is None:
-            others.append(word)
-        else:
-            own.append(word)
-            if action.nargs != 0 and "=" not in word and (value := next(rest, None)) is not None:
-                own.append(value)
-            if word == "-q":  # makes pytest quiet too
-                others.append(word)
-    return [*own, "--", *others]
-
-
 def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return {option: action for action in commands.choices[command]._actions for option in action.option_strings}
@@ -284,6 +260,18 @@ def make_console(arguments: argparse.Namespace) -> Any:
     from incamera.console import Console  # lazy: start-up
 
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
+
+
+def _choices(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the commands, or the actions, that may follow what *parser* has read."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [name for group in groups for name in group.choices]
+
+
+def _suggest(typed: str, known: Sequence[str]) -> str | None:
+    """Return a hint with what may be meant: a similar word, or what other programs call *typed*."""
+    same = [name for name in _SYNONYMS.get(typed, ()) if name in known]
+    return f'did you mean "{same[0]}"?' if same else did_you_mean(typed, known)
 
 
 def _reword(parser: argparse.ArgumentParser, message: str) -> str:

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
-from incamera.names import did_you_mean
+from incamera.names import did_you_mean, listing
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
@@ -161,10 +161,9 @@ def find_project_folder(start: Path) -> Path | None:
 
 def load_project(start: Path) -> Project:
     """Return the project of the folder *start*, or of the nearest folder above it. Raises ConfigError."""
+    _require_folder(start)
     folder = find_project_folder(start.absolute())
     if folder is None:
-        if not start.is_dir():
-            raise ConfigError(f"there is no folder {start.absolute()}", hint="--project names the project's folder")
         raise ConfigError(
             f"there is no pyproject.toml in {start.absolute()} or above it",
             hint="go to the project's folder, name it with --project DIR, or make a project with `incamera new NAME`",
@@ -179,11 +178,34 @@ def load_project(start: Path) -> Project:
     return parse_project(table, folder)
 
 
+def _require_folder(start: Path) -> None:
+    """Raises ConfigError, with the projects that are near, when there is no folder *start*."""
+    if start.is_dir():
+        return
+    if start.exists():
+        raise ConfigError(f"{start} is not a folder", hint=f"--project names the project's folder: {start.parent}")
+    near = start.absolute().parent
+    while not near.is_dir():
+        near = near.parent
+    try:
+        folders = sorted(path.name for path in near.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        folders = []
+    projects = [name for name in folders if (near / name / "pyproject.toml").is_file()]
+    raise ConfigError(
+        f"there is no folder {start.absolute()}",
+        hint=did_you_mean(start.name, folders)
+        or listing(f"{'projects' if projects else 'folders'} in {near}", projects or folders),
+    )
+
+
 def find_project(start: Path) -> Project | None:
     """Return the project of the folder *start*; None when there is none, or none that incamera can use.
 
-    Raises ConfigError for a faulty pyproject.toml with a [tool.incamera] table: it may name the device to use.
+    Raises ConfigError for a faulty pyproject.toml with a [tool.incamera] table: it may name the device to use. Also
+    raises it when *start* is not a folder.
     """
+    _require_folder(start)
     try:
         return load_project(start)
     except ConfigError:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from incamera.__main__ import main
+from incamera.console import Console
+from incamera.context import Context
+from incamera.workflows.names import find_names
 
 
 @pytest.mark.starts_processes
@@ -36,3 +42,66 @@ def test_tab_completes(
     script = f"{capsys.readouterr().out}\n{ask}"
     answer = subprocess.run(["bash", "-c", script], cwd=tmp_path, text=True, capture_output=True, check=True)
     assert sorted(answer.stdout.split()) == offered
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["run", "--device", "lo"], ["lobby", "lodge"]),
+        (["device", "remove", "lob"], ["lobby"]),
+        (["build", "--target", "aarch64-"], ["aarch64-cp311", "aarch64-cp313"]),
+        (["audit", "--profile", "axis-os-10-arm"], ["axis-os-10-armv7hf"]),
+        (["lock", "--upgrade", "pi"], []),  # there is no lockfile
+        (["help", "comp"], ["completion"]),
+        (["run", "bl"], ["blink.py"]),
+        (["lock", "--script", "bl"], ["blink.py"]),
+    ],
+)
+def test_tab_completes_names_that_the_tool_knows(
+    words: list[str], offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "blink.py").touch()
+    (tmp_path / "store" / "devices").mkdir(parents=True)
+    for name in ("lobby", "lodge"):
+        with (tmp_path / "store" / "devices" / "devices.toml").open("a") as stream:
+            stream.write(f'[{name}.ssh]\nhost = "192.0.2.1"\n')
+    assert main(["completion", "bash"]) == 0
+    tool = f'incamera() {{ "{sys.executable}" -m incamera "$@"; }}'
+    line = " ".join(["incamera", *words])
+    ask = f'COMP_WORDS=({line}); COMP_CWORD={len(words)}; _shtab_incamera; echo "${{COMPREPLY[@]}}"'
+    script = f"{capsys.readouterr().out}\n{tool}\n{ask}"
+    environment = {**os.environ, "INCAMERA_STORE": str(tmp_path / "store")}
+    answer = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, text=True, capture_output=True, check=True, env=environment
+    )
+    assert (sorted(answer.stdout.split()), answer.stderr) == (offered, "")
+
+
+def test_packages_of_the_project_are_known(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "bell"\ndependencies = ["numpy>=1", "Pillow; os_name == \'posix\'"]\n'
+    )
+    context = Context.open(Console(), {"INCAMERA_STORE": str(tmp_path / "store")})
+    assert find_names(context, "packages", tmp_path) == ["Pillow", "numpy"]
+    (tmp_path / "pyproject.toml").write_text("[tool.incamera]\nfaulty = 1\n")
+    assert find_names(context, "packages", tmp_path) == []
+
+
+def test_fish_gets_commands_options_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "fish"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    def line(*parts: str) -> bool:
+        return any(all(part in line for part in parts) for line in lines)
+
+    assert line("'__incamera_at --exactly'", "-a run ")
+    assert line("'__incamera_at --exactly device'", "-a list ")
+    assert line("'__incamera_at run'", "-l device -r -a '(incamera completion --names devices 2>/dev/null)'")
+    assert line("'__incamera_at run'", "-l to -r -a 'ram ")
+    assert line("'__incamera_at run'", " -F -d 'run this file")
+    assert line("'__incamera_at run'", "-l watch -d 'reload")
+    assert line("'__incamera_at virtual start'", "-a '(incamera completion --names profiles 2>/dev/null)'")
+    assert not line("SUPPRESS")
+    # A quote in a description would end it.
+    assert all(re.sub(r"\\.", "", line).count("'") % 2 == 0 for line in lines)

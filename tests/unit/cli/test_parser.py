@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from incamera.__main__ import main
 from incamera.cli.parser import COMMANDS, make_console, make_parser, parse_arguments
 
 
@@ -35,7 +36,7 @@ def test_every_command_and_option_has_help(parser: argparse.ArgumentParser) -> N
 def test_every_command_can_be_quiet(parser: argparse.ArgumentParser) -> None:
     options = {option for action in parser._actions for option in action.option_strings}
     assert {"-q", "--quiet", "-h"} <= options
-    streams = ("python", "test", "debug", "completion")
+    streams = ("python", "test", "debug", "completion", "help")
     assert ("--json" in options) is not parser.prog.endswith(streams)
     assert not parser.allow_abbrev
 
@@ -117,6 +118,11 @@ def test_first_word_or_module_is_what_runs_and_the_rest_are_its_arguments(
         (["build", "--qiet"], 'did you mean "--quiet"?'),
         (["device", "lst"], 'did you mean "list"?'),
         (["store", "clean", "--dayz", "3"], 'did you mean "--days"?'),
+        (["device", "ls"], 'did you mean "list"?'),
+        (["shares", "rm"], 'did you mean "remove"?'),
+        (["shell"], 'did you mean "python"?'),
+        (["run", "--wach"], 'did you mean "--watch"?'),
+        (["build", "blink.py"], "`incamera build --script blink.py`"),
     ],
 )
 def test_mistyped_name_gets_the_closest_one_as_hint(
@@ -131,7 +137,7 @@ def test_mistyped_name_gets_the_closest_one_as_hint(
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [
-        ([], "`incamera --help`"),
+        ([], "`incamera new`"),
         (["xyzzy"], "`incamera --help`"),
         (["build", "--xyzzy"], "`incamera build --help`"),
         (["store", "clean", "--days", "soon"], "`incamera store clean --help`"),
@@ -149,6 +155,50 @@ def test_other_errors_hint_at_help_or_at_two_dashes(
     assert "error: " in message
     assert "did you mean" not in message
     assert hint in message.splitlines()[-1]
+
+
+@pytest.mark.parametrize("typed", [["device"], ["virtual"], ["store"], []])
+def test_group_without_an_action_lists_its_actions(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed)
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    actions = {"device": ("add", "list", "info"), "virtual": ("start", "stop"), "store": ("path", "clean")}
+    for action in actions[typed[0]] if typed else ("run", "device"):
+        assert f"\n    {action} " in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "prog"),
+    [
+        (["devices"], "incamera device list"),
+        (["devices", "--json"], "incamera device list"),
+        (["devices", "add", "lobby"], "incamera device add"),
+        (["shares"], "incamera share list"),
+        (["virtuals", "profiles"], "incamera virtual profiles"),
+    ],
+)
+def test_groups_may_be_typed_in_the_plural(typed: list[str], prog: str) -> None:
+    assert parse_arguments(typed).parser.prog == prog
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        ([], "usage: incamera "),
+        (["run"], "usage: incamera run "),
+        (["python"], "usage: incamera python "),
+        (["device"], "usage: incamera device "),
+        (["devices"], "usage: incamera device "),
+        (["device", "add"], "usage: incamera device add "),
+        (["run", "blink.py"], "usage: incamera run "),
+    ],
+)
+def test_help_describes_a_command(words: list[str], usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["help", *words])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(usage)
 
 
 def test_console_follows_json_and_quiet() -> None:

@@ -1,0 +1,31 @@
+"""`incamera help [COMMAND]`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, parse_arguments
+from incamera.cli.words import GROUPS
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "help",
+        execute,
+        help="describe a command",
+        description="Describe a command, as --help does, or list the commands.",
+        json=False,
+    )
+    parser.add_argument("words", nargs="*", metavar="COMMAND", help="the command: run, device, device add, …")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    words = [word.removesuffix("s") if word.removesuffix("s") in GROUPS else word for word in arguments.words]
+    words = words[: 2 if words[:1] and words[0] in GROUPS else 1]
+    parse_arguments([*words, "--help"])  # it prints the help, or what is wrong, and exits
+    return 0
