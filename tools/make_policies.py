@@ -26,7 +26,7 @@ from incamera.connect.connection import connected
 from incamera.console import Console
 from incamera.context import Context
 from incamera.device.libraries import describe_library, read_page_size
-from incamera.elf import dump_exports, is_elf
+from incamera.elf import dump_exports, is_elf, pack_exports
 from incamera.project.settings import load_project
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet
@@ -150,7 +150,7 @@ def pack_symbols(symbols: Mapping[str, list[str]]) -> bytes:
     Each is compressed by itself, since an audit needs the symbols of few libraries.
     """
     parts = {
-        name: lzma.compress("\n".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
+        name: lzma.compress(pack_exports(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
         for name, lines in symbols.items()
     }
     sizes = {name: len(part) for name, part in parts.items()}
@@ -169,7 +169,7 @@ def dump_symbols(symbols: Mapping[str, list[str]]) -> str:
 def load_symbols(path: Path) -> str:
     """Return the text of `dump_symbols` for the symbols that `write` wrote for *path*."""
     exports = load_exports(path.relative_to(DATA).as_posix())
-    return dump_symbols({name: dump_exports(symbols.exports) for name, symbols in exports.items()})
+    return dump_symbols({name: dump_exports(found) for name, found in exports.items()})
 
 
 def dump(document: Mapping[str, Any]) -> str:

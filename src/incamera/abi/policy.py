@@ -31,7 +31,7 @@ from incamera.abi.camera_api import (
 )
 from incamera.abi.loader_rule import LIBC_FAMILY, LibraryFacts, describe_libraries
 from incamera.abi.objects import Object, PartlyKnown
-from incamera.elf import ElfFacts, Reference, Symbols, parse_exports, parse_facts
+from incamera.elf import ElfFacts, Exports, Reference, Symbols, parse_facts, unpack_exports
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
@@ -201,8 +201,10 @@ class _LibraryReader:
         real_name = row["real_name"]
 
         def read() -> Symbols | None:
-            symbols = load_exports(source).get(real_name)
-            return symbols if symbols is None or len(kept) == len(row["defines"]) else _limited(symbols, kept)
+            exports = load_exports(source).get(real_name)
+            if exports is not None and len(kept) < len(row["defines"]):
+                exports = exports.of_versions({*kept, ""})
+            return _symbols_of(exports)
 
         def has_later_one(reference: Reference) -> bool:
             """Return whether the symbol has a version that is newer than the stand-in."""
@@ -214,7 +216,7 @@ class _LibraryReader:
         def has_newer_glib(reference: Reference) -> bool:
             newer = load_exports(self._glib[1])
             file = next((file for file in newer if file.startswith(row["name"])), None)
-            return file is not None and reference.name in newer[file].exports
+            return file is not None and reference.name in newer[file]
 
         path, bits = row["path"], row.get("time_bits")
         if _is_glib(row["name"]):
@@ -248,15 +250,8 @@ def _unseen_object(library: ApiLibrary, soname: str, architecture: Architecture,
     return PartlyKnown(f"/usr/lib/{soname}", facts, may_export=lambda reference: library.may_export(reference.name))
 
 
-def _limited(symbols: Symbols, versions: set[str]) -> Symbols:
-    """Return *symbols* without those of other versions than *versions*."""
-    allowed = {*versions, ""}
-    # In what `parse_exports` makes, a name without a version is there for one of its versions.
-    others = {export for export in symbols.exports if "@" in export and export.partition("@")[2] not in allowed}
-    names = {export.partition("@")[0] for export in others}
-    kept = symbols.exports - others
-    gone = {name for name in names if not any(f"{name}@{version}" in kept for version in allowed)}
-    return Symbols((), frozenset(), kept - gone)
+def _symbols_of(exports: Exports | None) -> Symbols | None:
+    return Symbols((), frozenset(), exports) if exports is not None else None
 
 
 def _is_glib(name: str) -> bool:
@@ -273,11 +268,11 @@ def make_policy(
     *,
     name: str,
     architecture: Architecture,
-    exports: Callable[[], Mapping[str, Symbols]],
+    exports: Callable[[], Mapping[str, Exports]],
 ) -> Policy:
     """Return the policy of the live device that *document* describes, in the format that tools/make_policies.py writes.
 
-    *exports* loads the symbols of its libraries by real file name.
+    *exports* loads what its libraries export, by real file name.
     """
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=True)
     return Policy(
@@ -307,18 +302,18 @@ def load_runtime(target: Target) -> Runtime:
 
 
 def _parse_libraries(
-    rows: Sequence[Mapping[str, Any]], exports: Callable[[], Mapping[str, Symbols]], *, camera: bool
+    rows: Sequence[Mapping[str, Any]], exports: Callable[[], Mapping[str, Exports]], *, camera: bool
 ) -> tuple[dict[str, Object], dict[str, str]]:
     libraries = {row["name"]: _make_object(row, exports, camera=camera) for row in rows}
     return libraries, {row["name"]: row["real_name"] for row in rows}
 
 
-def _make_object(row: Mapping[str, Any], exports: Callable[[], Mapping[str, Symbols]], *, camera: bool) -> Object:
+def _make_object(row: Mapping[str, Any], exports: Callable[[], Mapping[str, Exports]], *, camera: bool) -> Object:
     file = row["real_name"]
     return Object(
         row["path"],
         parse_facts(row),
-        read=lambda: exports().get(file),
+        read=lambda: _symbols_of(exports().get(file)),
         camera=camera,
         base=not camera,
         time_bits=row.get("time_bits"),
@@ -332,17 +327,16 @@ def read_document(name: str) -> Mapping[str, Any]:
     return document
 
 
-class _Exports(Mapping[str, Symbols]):
-    """The symbols of libraries by file name. Each library's are read when they are first used."""
+class _Libraries(Mapping[str, Exports]):
+    """What libraries export, by file name. Each library's exports are read when they are first used."""
 
     def __init__(self, parts: Mapping[str, bytes]) -> None:
         self._parts = parts
-        self._parsed: dict[str, Symbols] = {}
+        self._parsed: dict[str, Exports] = {}
 
-    def __getitem__(self, file: str) -> Symbols:
+    def __getitem__(self, file: str) -> Exports:
         if file not in self._parsed:
-            lines = lzma.decompress(self._parts[file]).decode().split("\n")
-            self._parsed[file] = Symbols((), frozenset(), parse_exports(lines))
+            self._parsed[file] = unpack_exports(lzma.decompress(self._parts[file]).decode())
         return self._parsed[file]
 
     def __iter__(self) -> Iterator[str]:
@@ -353,15 +347,15 @@ class _Exports(Mapping[str, Symbols]):
 
 
 @cache
-def load_exports(name: str) -> Mapping[str, Symbols]:
-    """Return the symbols by file name. tools/make_policies.py describes the format of the data."""
+def load_exports(name: str) -> Mapping[str, Exports]:
+    """Return the exports by file name. tools/make_policies.py describes the format of the data."""
     sizes, _, data = _data(f"{name}.symbols").read_bytes().partition(b"\n")
     parts = {}
     start = 0
     for file, size in json.loads(sizes).items():
         parts[file] = data[start : start + size]
         start += size
-    return _Exports(parts)
+    return _Libraries(parts)
 
 
 def _data(*names: str) -> Traversable:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -102,9 +101,8 @@ class Process:
         self.started = Load(program) if program is not None else None
         if self.started is not None:
             self._load(self.started, self._names)
-        # Most files need symbols of few of them, so each one's symbols are read when those before don't suffice.
-        self._unmerged = deque(self.started.objects if self.started is not None else ())
-        self._exports: set[str] = set()
+        self._exported: set[Reference] = set()
+        self._not_exported: set[Reference] = set()
         self._unresolved: dict[Object, list[Reference]] = {}
         self._libc = self._names.get("libc.so.6")
         if self._libc is None and (found := self.search("libc.so.6", ())[0]):
@@ -244,13 +242,18 @@ class Process:
 
     def _without_exported(self, references: Iterable[Reference]) -> list[Reference]:
         """Return those of *references* that the program and its libraries don't export to all that is loaded later."""
-        rest = [reference for reference in references if not is_exported(reference, self._exports)]
-        while rest and self._unmerged:
-            symbols = self._unmerged.popleft().symbols
+        rest = [reference for reference in references if reference not in self._exported]
+        unknown = [reference for reference in rest if reference not in self._not_exported]
+        # Most files need symbols of few of them, so each one's symbols are read when those before don't suffice.
+        for item in self.started.objects if self.started is not None else ():
+            if not unknown:
+                break
+            symbols = item.symbols
             if symbols is not None:
-                self._exports |= symbols.exports
-                rest = [reference for reference in rest if not is_exported(reference, symbols.exports)]
-        return rest
+                self._exported.update([one for one in unknown if is_exported(one, symbols.exports)])
+                unknown = [reference for reference in unknown if reference not in self._exported]
+        self._not_exported.update(unknown)
+        return [reference for reference in rest if reference in self._not_exported]
 
 
 def is_exported(reference: Reference, exports: AbstractSet[str]) -> bool:

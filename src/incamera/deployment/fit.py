@@ -12,7 +12,7 @@ from incamera.abi.findings import FORMAT, Report, parse_report
 from incamera.abi.policy import make_policy
 from incamera.abi.subject import read_folder
 from incamera.disk import write_cache
-from incamera.elf import ElfFacts, Symbols, parse_exports
+from incamera.elf import ElfFacts, Exports, parse_exports
 from incamera.errors import DeviceUnsuitable
 from incamera.units import format_count
 
@@ -71,8 +71,8 @@ def device_policy(facts: DeviceFacts, table: LibraryTable, architecture: Archite
     }
 
     @cache
-    def exports() -> dict[str, Symbols]:
-        return {file: Symbols((), frozenset(), parse_exports(lines)) for file, lines in table.load_exports().items()}
+    def exports() -> dict[str, Exports]:
+        return {file: parse_exports(lines) for file, lines in table.load_exports().items()}
 
     return make_policy(document, name=name, architecture=architecture, exports=exports)
 

@@ -1,14 +1,13 @@
 """Reads ELF files and returns what they say as values. The audit (`incamera.abi`) judges them."""
 
 from incamera.elf.attributes import ArmAttributes
+from incamera.elf.exports import Exports, dump_exports, pack_exports, parse_exports, unpack_exports
 from incamera.elf.facts import (
     ElfFacts,
     ElfType,
     Reference,
     Segment,
     Symbols,
-    dump_exports,
-    parse_exports,
     parse_facts,
 )
 from incamera.elf.file import (
@@ -31,12 +30,14 @@ __all__ = [
     "ArmAttributes",
     "ElfFacts",
     "ElfType",
+    "Exports",
     "Reference",
     "Segment",
     "Symbols",
     "clear_executable_stack",
     "dump_exports",
     "is_elf",
+    "pack_exports",
     "parse_elf",
     "parse_exports",
     "parse_facts",
@@ -48,4 +49,5 @@ __all__ = [
     "read_loading_parts",
     "read_needed",
     "read_symbols",
+    "unpack_exports",
 ]

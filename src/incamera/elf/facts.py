@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -144,7 +145,7 @@ class Symbols:
 
     imports: tuple[Reference, ...]
     weak: frozenset[str]
-    exports: frozenset[str]
+    exports: AbstractSet[str]
 
     @property
     def time_bits(self) -> int | None:
@@ -155,29 +156,3 @@ class Symbols:
                 uses_64 = uses_64 or _TIME64.fullmatch(name) is not None
                 uses_32 = uses_32 or name in _TIME32
         return None if uses_64 == uses_32 else 64 if uses_64 else 32
-
-
-def dump_exports(exports: frozenset[str]) -> list[str]:
-    """Return a line for each name, with its versions; a `-` marks a version that is found only when asked for."""
-    by_name: dict[str, list[str]] = {}
-    for export in sorted(exports):
-        name, at, version = export.partition("@")
-        if at:
-            by_name.setdefault(name, []).append(version if name in exports else f"-{version}")
-    return [f"{name} {' '.join(versions)}" for name, versions in by_name.items()]
-
-
-def parse_exports(lines: Sequence[str]) -> frozenset[str]:
-    """Return the exports in *lines*, which `dump_exports` made."""
-    # Nearly all lines have one version, without a mark. Comprehensions over these take half the time of a loop.
-    plain = [line for line in lines if " -" not in line and line.count(" ") == 1]
-    found = {line.replace(" ", "@") for line in plain}
-    found.update([line.partition(" ")[0] for line in plain])
-    if len(plain) < len(lines):
-        for line in set(lines).difference(plain):
-            name, *versions = line.split(" ")
-            for version in versions or [""]:
-                if not version.startswith("-"):
-                    found.add(name)
-                found.add(f"{name}@{version.removeprefix('-')}")
-    return frozenset(found)

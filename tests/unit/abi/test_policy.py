@@ -16,7 +16,7 @@ from incamera.abi.policy import (
     read_document,
     require_generation,
 )
-from incamera.elf import Reference, dump_exports, parse_exports
+from incamera.elf import Reference, dump_exports, pack_exports, parse_exports, unpack_exports
 from incamera.errors import ConfigError
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import load_profiles
@@ -185,7 +185,21 @@ def test_unknown_profile_is_refused_with_a_similar_name() -> None:
     assert "axis-os-11-armv7hf" in caught.value.hint
 
 
+EXPORTS = frozenset({"open", "open@V_1", "open@V_2", "shut", "shut@V_2", "old@V_1", "plain", "plain@"})
+
+
 def test_exports_survive_dump_and_parse() -> None:
-    exports = frozenset({"open", "open@V_1", "open@V_2", "old@V_1", "plain", "plain@"})
-    assert parse_exports(dump_exports(exports)) == exports
-    assert dump_exports(exports) == ["old -V_1", "open V_1 V_2", "plain "]
+    lines = dump_exports(EXPORTS)
+    assert lines == ["old -V_1", "open V_1 V_2", "plain ", "shut V_2"]
+    for found in (parse_exports(lines), unpack_exports(pack_exports(lines))):
+        assert set(found) == EXPORTS
+        assert len(found) == len(EXPORTS)
+        assert not {"old", "open@", "open@V_3", "plain@V_1", "V_1", "", "@"} & found
+    assert not unpack_exports(pack_exports([]))
+
+
+def test_exports_of_an_older_library_have_no_newer_versions() -> None:
+    found = unpack_exports("-V_1\told\n-V_1 V_2\tboth\nV_2\tnew\n\tplain")
+    assert "both" in found
+    older = found.of_versions({"V_1", ""})
+    assert set(older) == {"old@V_1", "both", "both@V_1", "plain", "plain@"}
