@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -42,6 +42,34 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None: ...
     def error(self, error: InCameraError) -> None: ...
     def confirm(self, question: str) -> bool: ...
+
+
+@dataclass(slots=True)
+class _SilentStep:
+    name: str
+    seconds: float = 0.0
+    cached: bool = False
+
+    def note(self, text: str) -> None: ...
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        yield lambda _: None
+
+
+class SilentReporter:
+    """Shows nothing, for what the user did not ask for, and answers every question with no."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        yield _SilentStep(name)
+
+    def info(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def error(self, error: InCameraError) -> None: ...
+
+    def confirm(self, question: str) -> bool:
+        return False
 
 
 @dataclass(frozen=True)

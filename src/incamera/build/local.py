@@ -15,14 +15,18 @@ from typing import IO, TYPE_CHECKING, Any
 
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from incamera.build.git_checkout import ensure_checkout
 from incamera.digest import Sha256
 from incamera.errors import ConfigError, IntegrityError
+from incamera.project.adoption.names import find_name
 from incamera.project.files import UNREADABLE_HINT, project_files
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.project.git_source import GitSource
     from incamera.project.lockfile import Lock
     from incamera.project.settings import Project
 
@@ -52,13 +56,28 @@ def ensure_local_files(context: Context, project: Project, lock: Lock) -> None:
     there than was locked.
     """
     for item in lock.distributions:
-        if item.file is None or not item.file.path or context.store.find_blob(item.file.sha256) is not None:
+        if item.file is None or not (item.file.path or item.file.is_git):
             continue
-        path = project.local[item.name]
+        if context.store.find_blob(item.file.sha256) is not None:
+            continue
+        path = project.local[item.name] if item.file.path else ensure_checkout(context, project.git[item.name])
         if store_local(context, item.name, path).sha256 != item.file.sha256:
             raise IntegrityError(
                 f"{path} is not what was locked as {item.name}", hint="renew the lockfile with `incamera lock`"
             )
+
+
+def require_package(folder: Path, name: str, source: GitSource) -> Path:
+    """Return *folder*, which came from *source*. Raises ConfigError when it is no package, or not *name*."""
+    if not any((folder / file).is_file() for file in ("pyproject.toml", "setup.py")):
+        raise ConfigError(
+            f"{source} has neither pyproject.toml nor setup.py, so it cannot be built",
+            hint="name the package's folder with subdirectory",
+        )
+    own = find_name(folder)
+    if own is not None and canonicalize_name(own) != name:
+        raise ConfigError(f"{source} is the package {own}, not {name}", hint="name each package as it is called")
+    return folder
 
 
 def store_local(context: Context, name: str, path: Path) -> LocalFile:

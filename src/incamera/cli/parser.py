@@ -23,7 +23,7 @@ SCRIPTS = "scripts"
 
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
-    *("new", "init", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
+    *("new", "init", "add", "remove", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
     *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion", "help"),
 )
 

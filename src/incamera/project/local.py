@@ -19,6 +19,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
+from incamera.project.git_source import GitSource, parse_git_source
 from incamera.project.tables import find_string, find_strings, find_table
 
 # Ways to say "the project's folder" in a URL, and the tools that know them.
@@ -27,7 +28,6 @@ _SUPPORTED = "supported are folders and wheels"
 _PATH_KEYS = ("path", "editable", "package", "marker", "extra", "group")
 # What a key of [tool.uv.sources] means that is not supported, and what to do about it.
 _REMEDIES = {
-    "git": "clone the repository at that commit, and name the folder with path",
     "url": "download the file, and name it with path",
     "index": "name that index in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, and remove the key",
     "workspace": 'name the member\'s folder: path = "../NAME"',
@@ -44,6 +44,24 @@ def load_local(folder: Path, requirements: Iterable[str]) -> tuple[tuple[str, ..
     """As `parse_local`, with the pyproject.toml in *folder*, if there is one."""
     has_table = (folder / "pyproject.toml").is_file()
     return parse_local(_load_table(folder) if has_table else {}, folder, requirements)
+
+
+def parse_git(
+    table: Mapping[str, Any], requirements: Iterable[str], *, only_named: bool = True
+) -> Mapping[str, GitSource]:
+    """Return the commit of each package of *requirements* that comes from a git repository, by normalized name.
+
+    *table* and *only_named* are as in `parse_local`, which has checked it.
+    """
+    named = {canonicalize_name(Requirement(text).name) for text in requirements}
+    chooser = _Found(table)
+    found = {}
+    for written, value in _uv_sources(table).items():
+        name = canonicalize_name(written)
+        where = f"tool.uv.sources.{written}"
+        if (name in named or not only_named) and (entry := chooser.choose(value, where)) is not None and "git" in entry:
+            found[str(name)] = parse_git_source(entry, where)
+    return dict(sorted(found.items()))
 
 
 def parse_local(
@@ -103,23 +121,34 @@ class _Found:
             else:
                 plain.append(text)
         named = {canonicalize_name(Requirement(text).name) for text in texts}
-        _refuse_foreign_sources(table, named)
+        _refuse_foreign_sources(table, named - sources.keys())
         for name, (written, value) in sources.items():
             where = f"{folder / 'pyproject.toml'}: " * bool(depth) + f"tool.uv.sources.{written}"
-            if (name in named or not only_named) and (path := self._choose(value, where)) is not None:
-                self._add(written, Path(os.path.normpath(folder / path)), where, depth)
+            if (name not in named and only_named) or (entry := self.choose(value, where)) is None:
+                continue
+            if "git" not in entry:
+                self._add(written, Path(os.path.normpath(folder / _require_path(entry, where))), where, depth)
+            elif depth:
+                raise ConfigError(
+                    f"{where} is a git repository, and the project does not name it",
+                    hint="add it to the project, too: `incamera add git+URL@COMMIT`",
+                )
+            else:
+                parse_git_source(entry, where)
         return tuple(dict.fromkeys(plain))
 
-    def _choose(self, value: object, where: str) -> str | None:
-        """Return the path that *value*, an entry of [tool.uv.sources], gives; None when it holds for other targets."""
+    def choose(self, value: object, where: str) -> Mapping[str, Any] | None:
+        """Return the table that holds of *value*, an entry of [tool.uv.sources]; None where it is for other targets."""
         entries = value if isinstance(value, list) else [value]
-        chosen = None
+        chosen: Mapping[str, Any] | None = None
         for number, entry in enumerate(entries):
             place = f"{where}[{number}]" if isinstance(value, list) else where
             if not isinstance(entry, Mapping):
                 raise ConfigError(f"{place} must be a table", hint='write, for example, { path = "../lamp" }')
             if chosen is None and self._holds(entry, place):
-                chosen = _require_path(entry, place)
+                if "git" not in entry:
+                    _require_path(entry, place)
+                chosen = entry
         return chosen
 
     def _holds(self, entry: Mapping[str, Any], where: str) -> bool:
@@ -182,7 +211,9 @@ def parse_file_url(url: str, folder: Path, where: str) -> Path:
         kind = "a git repository" if split.scheme.startswith("git") else f"a URL ({split.scheme or url})"
         raise ConfigError(
             f"{where} is {kind}; packages come from a package index, from Debian, or from a wheel or folder of yours",
-            hint='write the name alone; if it must be that file, download it and write "NAME @ file:///PATH"',
+            hint="`incamera add git+URL@COMMIT` adds a package from a git repository"
+            if split.scheme.startswith("git")
+            else 'write the name alone; if it must be that file, download it and write "NAME @ file:///PATH"',
         )
     if split.netloc not in ("", "localhost") or not split.path.startswith("/"):
         raise ConfigError(

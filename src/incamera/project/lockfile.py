@@ -18,7 +18,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.pylock import Package, PackageDirectory, PackageSdist, PackageWheel, Pylock, PylockValidationError
+from packaging.pylock import (
+    Package,
+    PackageDirectory,
+    PackageSdist,
+    PackageVcs,
+    PackageWheel,
+    Pylock,
+    PylockValidationError,
+)
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -27,6 +35,7 @@ from incamera.digest import Sha256
 from incamera.disk import users_umask
 from incamera.errors import ConfigError, StoreError
 from incamera.project.files import metadata_digest
+from incamera.project.git_source import GitSource, parse_git_address
 from incamera.project.local import local_digest, relative_path
 from incamera.project.tables import (
     find_string,
@@ -77,6 +86,7 @@ class LockedFile:
 
     *size* is in bytes, None where the index gave none. *path* is that of a wheel or folder of the user's own, relative
     to the lockfile; a folder was packed into an sdist. Nothing is read from it: pyproject.toml has to name it, too.
+    The same holds for a *url* that begins with `git+`: the folder of a commit was packed.
     """
 
     filename: str
@@ -88,6 +98,11 @@ class LockedFile:
     @property
     def is_wheel(self) -> bool:
         return self.filename.endswith(".whl")
+
+    @property
+    def is_git(self) -> bool:
+        """Whether it was packed from a commit of a git repository."""
+        return self.url.startswith("git+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +206,8 @@ def lock_inputs(project: Project, target: Target) -> str:
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
     if project.local:
         inputs.append({path: local_digest(project.folder / path) for path in _local_paths(project).values()})
+    if project.git:
+        inputs.append({name: str(source) for name, source in project.git.items()})
     if project.recipes is not None:
         inputs.append({path.name: path.read_text("utf-8") for path in sorted(project.recipes.glob("*.toml"))})
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
@@ -302,11 +319,16 @@ def _read_build(item: Mapping[str, Any], where: str) -> LockedBuild:
 def _read_file(package: Package, where: str) -> LockedFile:
     """Return the file of *package*: locks made by incamera have exactly one."""
     file: PackageWheel | PackageSdist | None
-    if package.directory is not None:
+    if package.directory is not None or package.vcs is not None:
         packed, where = find_table(package.tool or {}, "incamera", f"{where}.tool.incamera"), f"{where}.tool.incamera"
         name, sha256 = require_string(packed, "name", f"{where}.name"), _require_sha256(packed, f"{where}.sha256")
         size = require_integer(packed, "size", f"{where}.size")
-        return replace(_checked_file(name, "", sha256, size, where), path=package.directory.path)
+        if package.directory is not None:
+            return replace(_checked_file(name, "", sha256, size, where), path=package.directory.path)
+        assert package.vcs is not None
+        vcs = package.vcs
+        source = GitSource(url=vcs.url or "", commit=vcs.commit_id, subdirectory=vcs.subdirectory or "")
+        return _checked_file(name, str(source), sha256, size, where)
     if package.wheels:
         file, where = package.wheels[0], f"{where}.wheels[0]"
     else:
@@ -413,6 +435,17 @@ def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Pac
             tool={"incamera": {"name": file.filename, "size": file.size, "sha256": file.sha256}},
         )
     place = {"path": file.path} if file.path else {"url": file.url}
+    if file.is_git:
+        git = parse_git_address(file.url)
+        return Package(
+            name=canonicalize_name(item.name),
+            version=Version(item.version),
+            dependencies=known or None,
+            vcs=PackageVcs(
+                type="git", url=git.url, commit_id=git.revision or "", subdirectory=git.subdirectory or None
+            ),
+            tool={"incamera": {"name": file.filename, "size": file.size, "sha256": file.sha256}},
+        )
     values: dict[str, Any] = {"name": file.filename, "size": file.size, **place}
     hashes = {"sha256": file.sha256}
     return Package(

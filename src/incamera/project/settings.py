@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -18,15 +18,24 @@ from incamera.names import did_you_mean, listing
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
-from incamera.project.local import parse_local
+from incamera.project.local import parse_git, parse_local
 from incamera.project.preload import parse_modules
 from incamera.project.script_files import script_files
-from incamera.project.standard import check_standard_tables, parse_dynamic, parse_requires_python, parse_version
+from incamera.project.standard import (
+    check_standard_tables,
+    is_package,
+    parse_dynamic,
+    parse_requires_python,
+    parse_version,
+)
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON, Target
 from incamera.units import parse_bytes
+
+if TYPE_CHECKING:
+    from incamera.project.git_source import GitSource
 
 AppName = NewType("AppName", str)
 """The name of an app: valid as the name of a distribution, and normalized."""
@@ -65,10 +74,11 @@ class Project:
     --watch` imports; None means those that are slow to import. *memory_limit*, in bytes, is for runs of `run --watch`.
     *build_isolation* is one of `ISOLATION`, *build_requires* is the project's `build-system.requires`. *dynamic* are
     the keys of [project] that the back end fills in, *extras* the extras that the user chose. *local* has the path of
-    each package that is a wheel or folder of the user's own. *test_groups* are the dependency groups of the tests; None
-    means `test`, if there is one. A project with a *variant* ("test") has a lockfile of its own. *entry* is None where
-    the project names none and has no app.py. *chosen* is what `incamera run FILE` runs in its place. *script* is the
-    name of the script that the project was made of, without a pyproject.toml; its lockfiles are in *lock_folder*.
+    each package that is a wheel or folder of the user's own, *git* the commit of each that comes from a git repository.
+    *test_groups* are the dependency groups of the tests; None means `test`, if there is one. A project with a *variant*
+    ("test") has a lockfile of its own. *entry* is None where the project names none and has no app.py. *chosen* is what
+    `incamera run FILE` runs in its place. *script* is the name of the script that the project was made of, without a
+    pyproject.toml; its lockfiles are in *lock_folder*.
     """
 
     folder: Path
@@ -95,6 +105,7 @@ class Project:
     dynamic: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     local: Mapping[str, Path] = field(default_factory=dict)
+    git: Mapping[str, GitSource] = field(default_factory=dict)
     test_groups: tuple[str, ...] | None = None
     variant: str | None = None
     chosen: Entry | None = None
@@ -233,7 +244,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     if name is None:
         raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
     # A setup.py alone is a build system, too: PEP 517 names setuptools for it.
-    has_build_system = "build-system" in table or (folder / "setup.py").is_file()
+    has_build_system = is_package(table) and ("build-system" in table or (folder / "setup.py").is_file())
     dynamic = parse_dynamic(project)
     if dynamic and not has_build_system:
         raise ConfigError(
@@ -242,6 +253,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         )
     all_named = not {"dependencies", "optional-dependencies"} & set(dynamic)
     dependencies, local = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
+    git = parse_git(table, dependencies, only_named=all_named)
     uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")
@@ -256,6 +268,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         version=parse_version(project),
         dependencies=dependencies,
         local=local,
+        git=git,
         constraints=(
             *parse_requirements(settings, "constraints", "tool.incamera.constraints", limits_only=True),
             *parse_requirements(uv, "constraint-dependencies", "tool.uv.constraint-dependencies", limits_only=True),

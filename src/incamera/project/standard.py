@@ -88,6 +88,13 @@ def parse_dynamic(project: Mapping[str, Any]) -> tuple[str, ...]:
     return keys
 
 
+def is_package(table: Mapping[str, Any]) -> bool:
+    """Whether the project is built into a wheel: uv and Poetry can say that it is not, in spite of a [build-system]."""
+    tools = find_table(table, "tool")
+    uv, poetry = find_table(tools, "uv", "tool.uv"), find_table(tools, "poetry", "tool.poetry")
+    return uv.get("package") is not False and poetry.get("package-mode") is not False
+
+
 def parse_version(project: Mapping[str, Any]) -> str:
     """Return the project's version; 0 where it has none. Raises ConfigError."""
     text = find_string(project, "version", "project.version") or "0"

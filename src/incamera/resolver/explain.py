@@ -19,7 +19,7 @@ def explain_choice(item: Resolved, finder: CandidateFinder, project: Project) ->
     """Return one line that says what was chosen, and which requirements it satisfies."""
     candidate = item.candidate
     suite = finder.target.suite.name
-    own = candidate.file.path if candidate.file else ""
+    own = candidate.file.own_place if candidate.file else ""
     what = {
         "wheel": f"the wheel {own}" if own else f"a wheel fits: {candidate.file.filename}" if candidate.file else "",
         "deb": f"{candidate.deb.package} of Debian {suite}" if candidate.deb else "",
@@ -36,7 +36,7 @@ def explain_choice(item: Resolved, finder: CandidateFinder, project: Project) ->
 def explain_passed_over(item: Resolved, finder: CandidateFinder, project: Project) -> Iterator[str]:
     """Yield a line for each source before the chosen one: why nothing was taken from there."""
     candidate = item.candidate
-    if candidate.name in project.sources or (candidate.file is not None and candidate.file.path):
+    if candidate.name in project.sources or (candidate.file is not None and candidate.file.own_place):
         return
     why_not = finder.why_not.get(candidate.name, {})
     specifier = SpecifierSet()

@@ -141,7 +141,9 @@ class CandidateFinder:
         source = self._wanted_sources.get(own.name, built if own.source == "sdist" else "wheel")
         if file is not None and (source == "wheel") == (own.source == "wheel") and source != "deb":
             return (own.with_source(source),)
-        self.why_not.setdefault(own.name, {})[source] = f"the project names {file.path if file else ''} for {own.name}"
+        self.why_not.setdefault(own.name, {})[source] = (
+            f"the project names {file.own_place if file else ''} for {own.name}"
+        )
         return ()
 
     def _with_preferred_first(self, name: str, candidates: list[Candidate]) -> tuple[Candidate, ...]:

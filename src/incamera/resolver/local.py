@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from incamera.build.local import UNKNOWN, store_local
+from incamera.build.git_checkout import ensure_checkout
+from incamera.build.local import UNKNOWN, require_package, store_local
 from incamera.build.sdists import ensure_built_wheel
 from incamera.errors import BuildError, ResolveError
 from incamera.project.local import relative_path
@@ -29,17 +30,21 @@ def use_local_files(planner: BuildPlanner) -> None:
     """
     for name, path in planner.project.local.items():
         planner.indexes.add_own(_local_file(planner, name, path))
+    for name, source in planner.project.git.items():
+        folder = require_package(ensure_checkout(planner.context, source), name, source)
+        planner.indexes.add_own(_local_file(planner, name, folder, url=str(source)))
 
 
-def _local_file(planner: BuildPlanner, name: str, path: Path) -> IndexFile:
+def _local_file(planner: BuildPlanner, name: str, path: Path, url: str = "") -> IndexFile:
+    """Return the file of the distribution *name*, packed from *path*. *url* is that of the commit that it came from."""
     stored = store_local(planner.context, name, path)
     file = IndexFile(
         project=name,
         filename=stored.filename,
         version=stored.version or UNKNOWN,
         kind="wheel" if path.suffix == ".whl" and path.is_file() else "sdist",
-        url="",
-        path=relative_path(path, planner.project.folder),
+        url=url,
+        path="" if url else relative_path(path, planner.project.folder),
         sha256=stored.sha256,
         size=stored.size,
     )
@@ -69,7 +74,8 @@ def _with_built_version(planner: BuildPlanner, file: IndexFile) -> IndexFile:
     metadata = parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)
     if metadata.name != file.project:
         raise BuildError(
-            f"{file.path} is the package {metadata.name}, not {file.project}", hint="name it as it is called"
+            f"{file.path or file.url} is the package {metadata.name}, not {file.project}",
+            hint="name it as it is called",
         )
     filename = file.filename.replace(f"-{UNKNOWN}.tar.gz", f"-{metadata.version}.tar.gz")
     return replace(file, version=metadata.version, filename=filename)

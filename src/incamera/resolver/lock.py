@@ -55,7 +55,7 @@ def resolve_lock(
     indexes = open_indexes(context, fresh=fresh)
     planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
     planner.earlier = builds
-    if project.local:
+    if project.local or project.git:
         from incamera.resolver.local import use_local_files  # lazy: few projects have local packages
 
         use_local_files(planner)

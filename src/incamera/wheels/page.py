@@ -55,6 +55,11 @@ class IndexFile:
     upload_time: str | None = None
     path: str = ""
 
+    @property
+    def own_place(self) -> str:
+        """Where it comes from, when that is no package index: a path, or a commit of a git repository; else empty."""
+        return self.path or (self.url if self.url.startswith("git+") else "")
+
 
 class Page:
     """The files of a project in an index: a header, and JSON rows of the files, grouped by the tags in their names."""

@@ -34,7 +34,7 @@ def ensure_lock(
         lock = find_lock(project, target)
         if lock is not None:
             step.cached = True
-            if project.local:
+            if project.local or project.git:
                 from incamera.build.local import ensure_local_files  # lazy: few projects have local packages
 
                 ensure_local_files(context, project, lock)

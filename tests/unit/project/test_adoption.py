@@ -284,6 +284,8 @@ def test_requirements_files(tmp_path: Path) -> None:
         requirements__dot__txt="# head\nnumpy==1.26.4 --hash=sha256:aa \\\n  --hash=sha256:bb\n"
         "-r more/web.txt\n-c limits.txt\n"
         "-e ./lamp[view]\n-e .\npillow ; sys_platform == 'linux'  # why\n--require-hashes\n"
+        f"git+https://example.com/gong.git@{'01' * 20}#egg=gong\n"
+        f"bell @ git+https://example.com/bell.git@{'01' * 20}#subdirectory=py\n"
         "--index-url https://index.example/simple/\n",
         more__in__web__dot__txt="requests[socks]>=2\n-r ../requirements.txt\n",
         limits__dot__txt="urllib3<3\n",
@@ -298,9 +300,15 @@ def test_requirements_files(tmp_path: Path) -> None:
         "requests[socks]>=2",
         "Lamp_Lib[view]",
         "pillow ; sys_platform == 'linux'",
+        "gong",
+        "bell",
     ]
     assert found.constraints == ["urllib3<3"]
-    assert found.paths == {"lamp-lib": "lamp"}
+    assert found.sources == {
+        "lamp-lib": {"path": "lamp"},
+        "gong": {"git": "https://example.com/gong.git", "rev": "01" * 20},
+        "bell": {"git": "https://example.com/bell.git", "rev": "01" * 20, "subdirectory": "py"},
+    }
     assert any("hashes" in note for note in found.notes)
 
 
@@ -312,7 +320,7 @@ def test_requirements_files(tmp_path: Path) -> None:
         ("-f wheels", "-f"),
         ("--pre", "--pre"),
         ("--no-binary=:all:", "--no-binary"),
-        ("git+https://example.com/a.git@main#egg=a", "a is a git repository"),
+        ("git+https://example.com/a.git@main#egg=a", "a is in a git repository, and the line names no full commit"),
         ("a @ https://example.com/a-1-py3-none-any.whl", "a is a URL"),
         ("https://example.com/a.zip", "a URL of a file"),
         ("./nowhere", "there is no"),

@@ -90,7 +90,7 @@ lamp = [
 @pytest.mark.parametrize(
     ("source", "message", "hint"),
     [
-        ('{ git = "https://example.com/lamp" }', "tool.uv.sources.lamp.git", "clone"),
+        ('{ git = "https://example.com/lamp" }', "tool.uv.sources.lamp.rev", "incamera add"),
         ('{ url = "https://example.com/lamp.whl" }', "tool.uv.sources.lamp.url", "download"),
         ('{ index = "mine" }', "tool.uv.sources.lamp.index", "PIP_INDEX_URL"),
         ("{ workspace = true }", "tool.uv.sources.lamp.workspace", "path"),

@@ -15,11 +15,12 @@ from incamera.errors import ConfigError, UsageError
 from incamera.project.adoption.entry import EntryChoice, find_entries, imported_modules, top_modules
 from incamera.project.adoption.names import find_name, name_of_folder
 from incamera.project.adoption.poetry import Converted, convert_poetry
-from incamera.project.adoption.requirements_txt import load_requirements, sources_of
+from incamera.project.adoption.requirements_txt import load_requirements
 from incamera.project.adoption.setup_py import SetupFacts, has_setup_cfg, load_setup
 from incamera.project.changes import FileChange, read_bytes
 from incamera.project.entry_check import checked_entry
 from incamera.project.import_names import known_distribution
+from incamera.project.script import load_script
 from incamera.project.settings import Project, parse_project
 from incamera.project.toml_text import TomlText
 from incamera.targets.suite import target_pythons
@@ -203,6 +204,14 @@ class _Planner:
             )
         self._put_sources(sources)
 
+    def _script_block(self) -> Mapping[str, Any] | None:
+        """Return the metadata block of the only script that has one, where no requirements file says more."""
+        if self._requirements_file() is not None:
+            return None
+        scripts = [load_script(self._folder / f"{module}.py") for module in top_modules(self._folder)]
+        tables = [script.table for script in scripts if script.table is not None]
+        return tables[0] if len(tables) == 1 else None
+
     def _back_end(self) -> str:
         """Return the back end. This one lets setup.py import modules that lie beside it; the usual one does not."""
         imported = imported_modules([self._folder / "setup.py"])
@@ -210,11 +219,20 @@ class _Planner:
         return f"{_BACK_END}:__legacy__" if local else _BACK_END
 
     def _add_plain(self) -> None:
-        dependencies, sources = self._requirements()
-        if not self._found.kind:
-            self._found.kind = "a folder with Python files"
-        name = name_of_folder(self._folder)
-        values = {"name": name, "version": "0.1.0", "requires-python": ">=3.11", "dependencies": dependencies}
+        block = self._script_block()
+        if block is None:
+            dependencies, sources = self._requirements()
+            self._found.kind = self._found.kind or "a folder with Python files"
+        else:
+            self._found.kind, sources = "a script with a metadata block", {}
+            listed = [text for text in block.get("dependencies", []) if isinstance(text, str)]
+            dependencies = [*listed, *self._imported(listed)]
+        values = {
+            "name": name_of_folder(self._folder),
+            "version": "0.1.0",
+            "requires-python": (block or {}).get("requires-python", ">=3.11"),
+            "dependencies": dependencies,
+        }
         self._toml.add_table(("project",), values, first=True)
         if self._before is None:  # no empty line at the end of a new file
             self._toml = TomlText(self._toml.text.rstrip("\n") + "\n", str(self._path))
@@ -233,7 +251,7 @@ class _Planner:
             self._refused += read.refused
             self._found.notes += read.notes
             found = [text for text in read.requirements if not self._is_own(text)]
-            sources = sources_of(read.paths)
+            sources = read.sources
             if read.constraints:
                 self._toml.put(("tool", "incamera", "constraints"), read.constraints)
             for line in self._other_files(path):

@@ -13,6 +13,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from incamera.errors import ConfigError
 from incamera.project.adoption.names import find_name
+from incamera.project.git_source import GitSource, parse_git_address
 
 _MAX_BYTES = 1_000_000
 _MAX_FILES = 50
@@ -35,20 +36,19 @@ _REFUSED = {
 _NO_EFFECT = ("--require-hashes", "--prefer-binary", "--trusted-host", "--use-feature")
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-_EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
 @dataclass(slots=True)
 class RequirementsFile:
     """What a requirements file asks for.
 
-    *requirements* and *constraints* are as pyproject.toml has them; *paths* has the wheel or folder of each package
+    *requirements* and *constraints* are as pyproject.toml has them; *sources* is [tool.uv.sources], for each package
     that is one of the user's own. *notes* say what is left out without harm, *refused* are lines, each with a reason.
     """
 
     requirements: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
-    paths: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _read: set[Path] = field(default_factory=set)
@@ -164,8 +164,10 @@ def _read_option(found: RequirementsFile, line: str, path: Path, folder: Path, *
 
 def _add(found: RequirementsFile, text: str, path: Path, folder: Path, *, limits_only: bool) -> None:
     if text.startswith(("git+", "hg+", "svn+", "bzr+")):
-        name = _EGG.search(text)
-        raise _Refused(_vcs_remedy(text, name[1] if name else "NAME"))
+        if limits_only:
+            raise _Refused("a constraint can only limit versions")
+        _add_repository(found, text, None)
+        return
     if "://" in text and " @ " not in text and not text.startswith("file:"):
         raise _Refused("a URL of a file: download it, and name it with its path")
     if text.startswith(("file:", ".", "/", "~")) or ((path.parent / text.partition("[")[0]).exists() and "/" in text):
@@ -182,17 +184,31 @@ def _add(found: RequirementsFile, text: str, path: Path, folder: Path, *, limits
     elif requirement.url.startswith("file:"):
         found.requirements.append(text)
     elif requirement.url.startswith(("git+", "hg+")):
-        raise _Refused(_vcs_remedy(requirement.url, requirement.name))
+        _add_repository(found, requirement.url, requirement)
     else:
         raise _Refused(f"{requirement.name} is a URL: download the file, and name it with its path")
 
 
-def _vcs_remedy(url: str, name: str) -> str:
-    if url.startswith("git+"):
-        return (
-            f"{name} is a git repository: take the line out, and type `incamera add` with its URL and commit afterwards"
+def _add_repository(found: RequirementsFile, url: str, requirement: Requirement | None) -> None:
+    """Add the package in the repository at *url*, at a full commit. *requirement* names it; else the URL has to."""
+    if not url.startswith("git+"):
+        raise _Refused("a repository of another tool than git: clone it, and name the folder with its path")
+    try:
+        address = parse_git_address(url)
+    except ConfigError as error:
+        raise _Refused(f"{error}: {error.hint}") from None
+    name = requirement.name if requirement is not None else address.name
+    if name is None or address.commit is None:
+        lacks = "full commit" if name else "package"
+        raise _Refused(
+            f"{name or 'a package'} is in a git repository, and the line names no {lacks}: take it out, and type "
+            "`incamera add` with its URL afterwards"
         )
-    return f"{name} is a repository of another tool than git: clone it, and name the folder with its path"
+    source = GitSource(url=address.url, commit=address.commit, subdirectory=address.subdirectory)
+    found.sources[str(canonicalize_name(name))] = source.to_table()
+    if requirement is not None:
+        requirement.url = None
+    found.requirements.append(name if requirement is None else str(requirement))
 
 
 def _add_path(found: RequirementsFile, text: str, path: Path, folder: Path) -> None:
@@ -214,7 +230,7 @@ def _add_path(found: RequirementsFile, text: str, path: Path, folder: Path) -> N
     if name is None:
         raise _Refused(f'the name of the package in {where.strip()} is not known: write "NAME @ file://{target}"')
     found.requirements.append(f"{name}{extras}")
-    found.paths[str(canonicalize_name(name))] = _shown(target, folder, always=True)
+    found.sources[str(canonicalize_name(name))] = {"path": _shown(target, folder, always=True)}
 
 
 def _split(line: str) -> list[str]:
@@ -229,8 +245,3 @@ def _shown(path: Path, folder: Path, *, always: bool = False) -> str:
 
     relative = Path(os.path.relpath(path, folder.resolve())).as_posix()
     return relative if always or not relative.startswith("../../..") else str(path)
-
-
-def sources_of(paths: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return [tool.uv.sources] for packages that are the user's own files."""
-    return {name: {"path": path} for name, path in paths.items()}
