@@ -128,6 +128,7 @@ def _git(context: Context, words: list[str], purpose: str, more: Mapping[str, st
 
 def _environment(context: Context) -> dict[str, str]:
     passed = {key: value for key in _PASSED_ON if (value := context.environment.get(key))}
+    passed.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
     return minimal_environment(
         **passed, GIT_ALLOW_PROTOCOL="https:ssh:file", GIT_TERMINAL_PROMPT="0", GIT_LFS_SKIP_SMUDGE="1", LC_ALL="C"
     )

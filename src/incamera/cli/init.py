@@ -39,7 +39,7 @@ def add_init_options(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.init import InitRequest, apply_init, plan_init  # lazy: start-up
+    from incamera.workflows.init import NEW, InitRequest, apply_init, plan_init  # lazy: start-up
 
     def choose(choices: Sequence[EntryChoice]) -> str | None:
         position = console.choose("which of these is the app?", [choice.entry for choice in choices])
@@ -48,10 +48,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     folder = Path(arguments.folder)
     request = InitRequest(folder=folder.absolute(), entry=arguments.entry)
     found = plan_init(request, choose=choose, environment=os.environ)
-    asks = console.can_ask and not arguments.yes and not arguments.json
+    is_new = found.kind == NEW  # nothing of the user's is changed
+    asks = console.can_ask and not arguments.yes and not arguments.json and not is_new
 
     def confirm(diff: str) -> bool:
-        if not arguments.json:
+        if not arguments.json and (arguments.dry_run or not is_new):
             console.print(diff)
         for note in found.notes:
             console.info(note)

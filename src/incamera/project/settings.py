@@ -177,7 +177,7 @@ def load_project(start: Path) -> Project:
     if folder is None:
         raise ConfigError(
             f"there is no pyproject.toml in {start.absolute()} or above it",
-            hint="go to the project's folder, name it with --project DIR, or make a project with `incamera new NAME`",
+            hint="go to the project's folder, or type `incamera init` in a folder with an app, or `incamera new NAME`",
         )
     path = folder / "pyproject.toml"
     try:
@@ -242,7 +242,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     check_standard_tables(table)
     name = find_string(project, "name", "project.name")
     if name is None:
-        raise ConfigError("project.name is missing", hint='add a [project] table with name = "…"')
+        raise ConfigError("project.name is missing", hint="`incamera init` adds what the project lacks")
     # A setup.py alone is a build system, too: PEP 517 names setuptools for it.
     has_build_system = is_package(table) and ("build-system" in table or (folder / "setup.py").is_file())
     dynamic = parse_dynamic(project)

@@ -139,5 +139,5 @@ def _refuse_foreign_dependencies(table: Mapping[str, Any]) -> None:
             shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
             raise ConfigError(
                 f"tool.{'.'.join(path)} has dependencies ({shown}), but [project] has none",
-                hint=f"copy them to dependencies in [project], which {tool} reads, too",
+                hint=f"`incamera init` copies those of Poetry to [project]; {tool} reads it, too",
             )

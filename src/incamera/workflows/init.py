@@ -17,6 +17,9 @@ from incamera.project.settings import parse_app_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NEW = "a new project"
+"""The kind of a folder without anything of Python."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitRequest:
@@ -34,7 +37,7 @@ def plan_init(request: InitRequest, *, choose: Choose, environment: Mapping[str,
     if has_python(folder):
         return plan_adoption(folder, entry=request.entry, choose=choose, environment=environment)
     name = parse_app_name(name_of_folder(folder))
-    return Adoption(folder, kind="a new project", entry="app.py", changes=plan_template(folder, name))
+    return Adoption(folder, kind=NEW, entry="app.py", changes=plan_template(folder, name))
 
 
 def apply_init(found: Adoption, *, confirm: Callable[[str], bool]) -> bool:

@@ -225,6 +225,19 @@ def test_a_setup_py_for_c_modules_alone_gets_dependencies_that_can_be_added_to(t
         plan(tmp_path)
 
 
+def test_project_without_dependencies_gets_those_of_requirements_txt_and_what_setup_py_imports(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        pyproject__dot__toml='[project]\nname = "lamp"\nversion = "1"\n\n# the end\n[tool.other]\n',
+        requirements__dot__txt="tqdm\n",
+        setup__dot__py="from Cython.Build import *\nfrom setuptools import *\nsetup(ext_modules=cythonize('a.pyx'))\n",
+        app__dot__py=MAIN,
+    )
+    table = adopted(tmp_path)
+    assert table["project"] == {"name": "lamp", "version": "1", "dependencies": ["tqdm"]}
+    assert table["build-system"]["requires"] == ["setuptools", "cython"]
+
+
 def test_a_lone_script_gets_the_packages_whose_names_are_certain(tmp_path: Path) -> None:
     script = "import cv2, yaml, json\nimport own_thing\ntry:\n    import scipy\nexcept ImportError: ...\n"
     write(tmp_path, blink__dot__py=script)

@@ -104,7 +104,7 @@ def test_an_entry_becomes_arguments_of_python(folder: Path, entry: str, argument
         (
             {"project": {"name": "bell"}, "tool": {"poetry": {"dependencies": {"python": "^3.11", "numpy": "*"}}}},
             "tool.poetry.dependencies has dependencies (numpy), but [project] has none",
-            "copy them to dependencies in [project]",
+            "incamera init",
         ),
         (
             {"project": {"name": "bell"}, "tool": {"flit": {"metadata": {"requires": ["six"]}}}},

@@ -127,6 +127,8 @@ class _Planner:
                 self._add_plain()
             return
         self._found.kind = "a project with pyproject.toml"
+        if self._setup is not None and len(self._setup.requires) > 1 and toml.find("build-system") is None:
+            self._add_build_system(self._setup)
         if toml.find("project", "name") is None:
             toml.put(("project", "name"), find_name(self._folder) or name_of_folder(self._folder))
         is_dynamic = "dependencies" in (toml.find("project", "dynamic") or ())
@@ -192,8 +194,7 @@ class _Planner:
         if "dependencies" not in setup.keys:
             values["dependencies"], sources = self._requirements()
         if toml.find("build-system") is None:
-            build = {"requires": setup.requires, "build-backend": self._back_end()}
-            toml.add_table(("build-system",), build)
+            self._add_build_system(setup)
         toml.add_table(("project",), values)
         if not setup.has_modules and (modules := top_modules(self._folder)):
             # With [project], setuptools would look for packages by itself.
@@ -211,6 +212,10 @@ class _Planner:
         scripts = [load_script(self._folder / f"{module}.py") for module in top_modules(self._folder)]
         tables = [script.table for script in scripts if script.table is not None]
         return tables[0] if len(tables) == 1 else None
+
+    def _add_build_system(self, setup: SetupFacts) -> None:
+        """Add the table that says what setup.py imports: without it, a build has setuptools alone."""
+        self._toml.add_table(("build-system",), {"requires": setup.requires, "build-backend": self._back_end()})
 
     def _back_end(self) -> str:
         """Return the back end. This one lets setup.py import modules that lie beside it; the usual one does not."""
