@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The tests that resolve and build what the package index has.
 BUILDING_TESTS := $(addprefix tests/integration/test_,cross_build.py emulation.py lock.py packages.py)
 
-.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format requirements policies debian-names clean
+.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format docs requirements policies debian-names clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -60,6 +60,14 @@ test-latest: $(VENV)/.installed-dev
 	INCAMERA_TEST_INDEX=latest INCAMERA_TEST_STORE=$(CURDIR)/.incamera/latest-store \
 	  $(BIN)/pytest --all $(or $(PYTEST_ARGS),$(BUILDING_TESTS))
 
+# The documentation as a website: build/docs/index.html. A link or an anchor that leads nowhere is an error.
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky -c docs/site -b html . build/docs
+
+$(VENV)/.installed-docs: requirements/docs.txt $(VENV)/.installed
+	@$(PIP) install --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,6 +84,8 @@ requirements: $(VENV)/.installed-dev
 	  pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml requirements/build.in --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --group docs --constraint requirements/dev.txt --output-file requirements/docs.txt
 
 # Reads the libraries of the virtual cameras and of bare bundles anew, for the audit.
 policies: $(VENV)/.installed-dev

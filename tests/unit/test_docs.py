@@ -89,6 +89,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target.read_text("utf-8")), f"{link}: there is no such heading"
 
 
+def test_the_index_lists_each_page() -> None:
+    docs = REPOSITORY / "docs"
+    listed = {docs / target for target in re.findall(r"^- \[[^\]]+\]\(([^)#]+\.md)\)", (docs / "index.md").read_text("utf-8"), re.M)}
+    assert listed == {page for page in docs.rglob("*.md") if page.name != "index.md"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_commands_parse(page: Path) -> None:
     text = page.read_text("utf-8")
