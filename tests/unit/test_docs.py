@@ -91,7 +91,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_index_lists_each_page() -> None:
     docs = REPOSITORY / "docs"
-    listed = {docs / target for target in re.findall(r"^- \[[^\]]+\]\(([^)#]+\.md)\)", (docs / "index.md").read_text("utf-8"), re.M)}
+    text = (docs / "index.md").read_text("utf-8")
+    listed = {docs / target for target in re.findall(r"^- \[[^\]]+\]\(([^)#]+\.md)\)", text, re.MULTILINE)}
     assert listed == {page for page in docs.rglob("*.md") if page.name != "index.md"}
 
 
