@@ -64,6 +64,11 @@ async def settle(inbox: Inbox, changed: asyncio.Event, project: Path) -> set[str
             return paths
 
 
-def is_setting(path: str) -> bool:
-    """Tell whether a change of *path* may ask for another runtime."""
-    return path == "pyproject.toml" or path.startswith("pylock.") or path.endswith(".toml")
+def concerns_runtime(path: str, local: Iterable[str]) -> bool:
+    """Tell whether a change of *path* may ask for another runtime.
+
+    *local*: the paths of the project's local packages. All paths are relative to the project.
+    """
+    if path == "pyproject.toml" or path.startswith("pylock.") or path.endswith(".toml"):
+        return True
+    return any(path == package or path.startswith(f"{package}/") for package in local)

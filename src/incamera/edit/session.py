@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, make_agent_program, make_error
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
-from incamera.edit.changes import Inbox, is_setting, settle
+from incamera.edit.changes import Inbox, concerns_runtime, settle
 from incamera.edit.messages import (
     MemoryMessages,
     describe_end,
@@ -57,11 +57,11 @@ class EditedApp:
     """The app that an edit session keeps up to date, and what the session asks of its caller.
 
     `root` is the folder on the device from which the bundle runs, `project` the project's folder here. `imports` are
-    loaded by the fork server. `arguments` is called for each start, since the entry may change.
-    `find_staleness` returns why the deployed bundle no longer fits the settings, None if it does, or raises
-    InCameraError. `open_output` opens
-    the log of a run; its argument is the live folder on the device. `memory_limit` is in bytes. `user` and `command`
-    are shown to others who want the same app.
+    loaded by the fork server. `local` are the paths of the project's local packages, relative to it. `arguments` is
+    called for each start, since the entry may change. `find_staleness` returns why the deployed bundle no longer fits
+    the settings, None if it does, or raises InCameraError. `open_output` opens the log of a run; its argument is the
+    live folder on the device. `memory_limit` is in bytes. `user` and `command` are shown to others who want the same
+    app.
     """
 
     app: str
@@ -69,6 +69,7 @@ class EditedApp:
     project: Path
     live: LiveApp
     imports: tuple[str, ...]
+    local: tuple[str, ...]
     arguments: Callable[[], list[str]]
     find_staleness: Callable[[], str | None]
     open_output: Callable[[str], Any]
@@ -80,7 +81,7 @@ class EditedApp:
 
     def is_setting(self, path: str) -> bool:
         """Whether a change of *path* may ask for another runtime. A script has its settings in itself."""
-        return is_setting(path) or path == self.script
+        return concerns_runtime(path, self.local) or path == self.script
 
     def find_missing_entry(self, files: Mapping[str, object]) -> str | None:
         """Return the file that starts the app if *files* lack it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from incamera import proc
 from incamera.archives import BadArchive, read_inside
 from incamera.toolchain.cmake import write_toolchain_file
 from incamera.toolchain.compiler import Gcc, Zig, write_commands
+from incamera.toolchain.headers import find_headers
 from incamera.toolchain.host_programs import link_host_programs
 from incamera.toolchain.interpreter import BuildInterpreter, write_script
 from incamera.toolchain.meson import write_cross_file
@@ -50,7 +51,8 @@ class BuildFolder:
     """A folder that `prepare` has prepared.
 
     `python`: the Python of the build. `environment`: all environment variables of the build's processes.
-    `reads`: the folders outside that the build needs.
+    `reads`: the folders outside that the build needs. `headers`: the folders with headers that the compiler searches
+    last, and Python's, by name.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class BuildFolder:
     environment: Mapping[str, str]
     cross_file: Path
     reads: tuple[Path, ...] = ()
+    headers: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def project(self) -> Path:
@@ -105,7 +108,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     )
     allowed = [folder, toolchain.sysroot, requirements]
     compiler = toolchain.compiler.for_build(folder)
-    tools = write_commands(compiler, interpreter, target, folder, allowed=allowed)
+    headers = find_headers(requirements, sysroot, target.architecture.facts.gnu)
+    tools = write_commands(compiler, interpreter, target, folder, allowed=allowed, headers=list(headers.values()))
     archive = folder / f"linker-scripts/libpython{target.python}.a"
     # The versions of CMake that take no path of the library from the toolchain file search for it here: see cmake.py.
     (folder / "lib" / archive.name).symlink_to(archive)
@@ -133,7 +137,8 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     reads = [toolchain.sysroot, requirements, cache, interpreter.tree.root, *compiler.folders()]
     reads += emulator.folders() if emulator else ()
     outside = tuple(path for path in reads if not path.is_relative_to(folder))
-    return BuildFolder(folder, python, environment, cross_file, outside)
+    headers["python"] = sysroot / f"usr/include/python{target.python}"
+    return BuildFolder(folder, python, environment, cross_file, outside, headers)
 
 
 def build_variables() -> dict[str, str]:

@@ -160,10 +160,12 @@ def write_commands(
     folder: Path,
     *,
     allowed: Sequence[Path],
+    headers: Sequence[Path] = (),
 ) -> Mapping[str, Path]:
     """Write the tools' scripts to *folder*/bin, and return the path of each.
 
-    *allowed*: the folders that the compiler may read, besides its own. Raises BuildError when the compiler is missing.
+    *allowed*: the folders that the compiler may read, besides its own. *headers*: those of them that it searches last.
+    Raises BuildError when the compiler is missing.
     """
     gnu = target.architecture.facts.gnu
     commands = compiler.commands(target, folder)
@@ -171,6 +173,7 @@ def write_commands(
     libexec.mkdir()
     shutil.copyfile(driver.__file__, libexec / "incamera_driver.py")
     may_read = [str(path) for path in (*allowed, *compiler.folders())]
+    places = (may_read, [str(path) for path in headers], str(folder / "dropped.log"))
     write_linker_scripts(folder / "sysroot", target, folder / "linker-scripts")
     written = {}
     commands |= {"cpp": commands["cc"]}
@@ -180,10 +183,9 @@ def write_commands(
             main = "preprocess" if name == "cpp" else "main"
             words = [*command, f"-ffile-prefix-map={folder}=/incamera"]
             program = libexec / f"{name}.py"
-            log = str(folder / "dropped.log")
             program.write_text(
                 f"import sys\nsys.path.insert(0, {str(libexec)!r})\nimport incamera_driver\n"
-                f"sys.exit(incamera_driver.{main}({words!r}, {may_read!r}, {log!r}, sys.argv[1:]))\n",
+                f"sys.exit(incamera_driver.{main}({words!r}, {places!r}, sys.argv[1:]))\n",
                 "utf-8",
             )
             # -S -I: without site-packages and environment variables, Python starts within 10 ms. The byte-code is

@@ -15,6 +15,9 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # not from `typing`, whose import takes longer than all the rest
     from collections.abc import Iterator
+    from typing import TypeAlias
+
+    Places: TypeAlias = tuple[list[str], list[str], str]
 
 # Folders in these options are allowed if they belong to the project, the sysroot, the compiler or the build
 # requirements. Many packages' build scripts add others (/usr/include, /usr/local/lib), as for a native build.
@@ -76,6 +79,7 @@ class Filter:
         self.folder = folder
         self.kept: list[str] = []
         self.dropped: list[str] = []
+        self._named: set[str] = set()
         self._run_path_follows = False
 
     def filter(self, arguments: list[str]) -> list[str]:
@@ -84,6 +88,13 @@ class Filter:
         for word in words:
             self._take(word, words)
         return self.kept
+
+    def search_last(self, headers: list[str]) -> list[str]:
+        """Return options that make the compiler search the folders *headers* last, but for those it has been given.
+
+        (gcc would search a folder that it gets twice in the later place only.)
+        """
+        return [word for path in headers if os.path.realpath(path) not in self._named for word in ("-idirafter", path)]
 
     def _take(self, word: str, rest: Iterator[str]) -> None:
         if word.startswith("-Wl,"):
@@ -106,6 +117,7 @@ class Filter:
             # "=/usr/include" and "$SYSROOT/usr/include" are folders in the sysroot.
             if value.startswith(("=", "$SYSROOT")) or self._inside(value):
                 self.kept += [word, value] if separate else [word]
+                self._named.add(os.path.realpath(os.path.join(self.folder, value)))
             else:
                 self.dropped.append(f"{option} {value}" if separate else word)
         else:
@@ -192,7 +204,7 @@ def clean_environment(environment: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if not key.startswith(_REMOVED_VARIABLES)}
 
 
-def preprocess(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
+def preprocess(command: list[str], places: Places, arguments: list[str]) -> int:
     """Do what `main` does with the arguments of `cpp`: files of any name are C, and a second file is the output."""
     options: list[str] = []
     files: list[str] = []
@@ -208,17 +220,19 @@ def preprocess(command: list[str], allowed: list[str], log: str, arguments: list
     if not has_language and not (files and files[0].endswith(_SOURCES)):
         options += ["-x", "c"]
     output = ["-o", *files[1:2]] if len(files) > 1 and files[1] != "-" else []
-    return main(command, allowed, log, ["-E", *options, *(files[:1] or ["-"]), *output])
+    return main(command, places, ["-E", *options, *(files[:1] or ["-"]), *output])
 
 
 _SOURCES = (".c", ".h", ".i", ".cc", ".cpp", ".cxx", ".C", ".hh", ".hpp", ".hxx", ".ii", ".S")
 
 
-def main(command: list[str], allowed: list[str], log: str, arguments: list[str]) -> int:
-    """Replace this process by *command* with the filtered *arguments*; write those left out to the file *log*.
+def main(command: list[str], places: Places, arguments: list[str]) -> int:
+    """Replace this process by *command* with the filtered *arguments*.
 
-    Returns an exit code only when a file is refused.
+    *places*: the folders whose files may be used, the folders with headers that are searched last, and the file that
+    gets the arguments left out. Returns an exit code only when a file is refused.
     """
+    allowed, headers, log = places
     lines = Filter(allowed, os.getcwd())
     try:
         kept = lines.filter(arguments)
@@ -232,6 +246,6 @@ def main(command: list[str], allowed: list[str], log: str, arguments: list[str])
     if lines.dropped:
         with open(log, "a", encoding="utf-8") as stream:  # one short write, so lines of parallel compilers don't mix
             stream.write("".join(f"{what}\n" for what in lines.dropped))
-    words = [*command, *kept]
+    words = [*command, *kept, *lines.search_last(headers)]
     os.execve(words[0], words, clean_environment(dict(os.environ)))
     return 1

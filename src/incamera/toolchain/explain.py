@@ -30,6 +30,11 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
 # What a build's output says about what it lacks, and what to do: in an sdist, or in the project itself.
 _HINTS = (
     (
+        re.compile(r"No such file or directory: '/include"),
+        "builds have the headers of what they require in /include only where they can be isolated: "
+        "docs/explanation/isolation.md says what to do. The compiler finds these headers without it",
+    ),
+    (
         re.compile(
             r"setuptools[-_.]scm was unable to detect version|unable to detect version for|not a git repository"
             r"|access to an upstream git repo|Cannot find a valid version.*SCM|Unable to detect version",

@@ -16,6 +16,7 @@ from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
 from incamera.toolchain.explain import explain_output, find_hint
+from incamera.toolchain.headers import link_headers
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.isolation import Entry, make_private_folders, make_root, system_folders
 from incamera.toolchain.meson import with_cross_file
@@ -211,6 +212,8 @@ class _Builder:
         copied = Path(shutil.copy(script, self.scratch / "hooks.py"))  # the original may be in the user's home
         root = self.scratch / "root"
         make_root(root)
+        # Containers for cross builds collect headers here, so there are projects that search each of its folders.
+        link_headers(root / "include", folder.headers)
         private = make_private_folders(self.scratch)
         entry = Entry(
             root=root,

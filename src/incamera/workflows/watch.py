@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
@@ -29,6 +30,7 @@ from incamera.errors import (
 )
 from incamera.guard.supervise import GRACE_SECONDS, GUARD_TIMEOUT_SECONDS
 from incamera.project.entry_check import checked_entry
+from incamera.project.local import relative_path
 from incamera.project.preload import choose_preload
 from incamera.project.reload import reload_project
 from incamera.project.watching import watching
@@ -37,6 +39,8 @@ from incamera.workflows.deploy import deployed
 from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
     from incamera.edit.live_app import LiveApp
@@ -61,8 +65,44 @@ def watch_app(
     """Run the app, and again whenever its files change. Returns 0 when the user ends it, 128 + N after signal N."""
     checked_entry(project)
     inbox = Inbox()
-    with watching(project.folder, inbox.put, context.reporter.warn, **_watch_options(project)):
-        return _Loop(context, project, inbox, arguments, request or DeployRequest(), memory_limit).run()
+    with (
+        watching(project.folder, inbox.put, context.reporter.warn, **_watch_options(project)),
+        _LocalWatch(inbox, context.reporter.warn) as local_watch,
+    ):
+        return _Loop(context, project, inbox, local_watch, arguments, request or DeployRequest(), memory_limit).run()
+
+
+class _LocalWatch:
+    """Watches a project's local packages that lie outside of its folder."""
+
+    def __init__(self, inbox: Inbox, warn: Callable[[str], None]) -> None:
+        self._inbox = inbox
+        self._warn = warn
+        self._watched: tuple[Path, frozenset[Path]] | None = None
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def watch(self, project: Project) -> None:
+        """Watch the local packages of *project*, and no longer those of an earlier call."""
+        folder = project.folder
+        outside = frozenset(path for path in project.local.values() if not path.is_relative_to(folder))
+        if self._watched == (folder, outside):
+            return
+        self._stack.close()
+        self._watched = folder, outside
+        for path in outside:
+            # A wheel is replaced by another file, which only its folder reports.
+            place = path if path.is_dir() else path.parent
+            self._stack.enter_context(watching(place, partial(self._put, folder, path, place), self._warn))
+
+    def _put(self, folder: Path, package: Path, place: Path, changed: frozenset[str]) -> None:
+        paths = [place / path for path in changed]
+        self._inbox.put(relative_path(path, folder) for path in paths if path.is_relative_to(package))
 
 
 def _watch_options(project: Project) -> dict[str, Any]:
@@ -80,6 +120,7 @@ class _Loop:
         context: Context,
         project: Project,
         inbox: Inbox,
+        local_watch: _LocalWatch,
         arguments: Sequence[str],
         request: DeployRequest,
         memory_limit: int | None,
@@ -87,6 +128,7 @@ class _Loop:
         self._context = context
         self._project = project
         self._inbox = inbox
+        self._local_watch = local_watch
         self._arguments = arguments
         self._request = request
         self._memory_limit = memory_limit
@@ -140,6 +182,7 @@ class _Loop:
         self._inbox.take()
         if self._device is not None:
             self._project = reload_project(self._project)
+        self._local_watch.watch(self._project)
         with (
             deployed(context, self._project, replace(self._request, device=device), starts=True) as done,
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
@@ -186,6 +229,7 @@ class _Loop:
             live=live,
             imports=tuple(choose_preload(project.preload, names)),
             arguments=lambda: [*settings.project.require_entry().to_arguments(), *self._arguments],
+            local=tuple(relative_path(path, project.folder) for path in project.local.values()),
             find_staleness=settings.find_staleness,
             open_output=lambda folder: kept_output(
                 context,

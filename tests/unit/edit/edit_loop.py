@@ -116,6 +116,7 @@ class Loop:
             root=str(root),
             project=self.project,
             live=PlainApp(load_project(self.project)),
+            local=(),
             arguments=lambda: ["app.py"],
             find_staleness=options.pop("find_staleness", lambda: None),
             open_output=lambda folder: self._open_output(),

@@ -216,9 +216,12 @@ def test_a_setup_py_for_c_modules_alone_gets_dependencies_that_can_be_added_to(t
         tmp_path / "app",
         setup__dot__py=setup,
         app__dot__py="import fast\nimport numpy as np\n",
-        src__in__fast__dot__c="",
+        src__in__fast__dot__c="#include <stdio.h>\n",
+        wrappers__in__fast__dot__pyx="cimport cpython\ncimport numpy as np\n",
     )
     table = adopted(app)
+    # The sources name numpy's headers, which setup.py does not.
+    assert table["build-system"]["requires"] == ["setuptools", "numpy"]
     assert table["project"] == {"name": "hello", "version": "0.0.0", "dependencies": ["tqdm", "numpy"]}
     assert table["tool"] == {"setuptools": {"py-modules": ["app"]}, "incamera": {"entry": "app.py"}}
     with pytest.raises(UsageError, match="in the folder app"):

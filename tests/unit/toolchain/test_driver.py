@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.toolchain.driver import Filter, Refused, clean_environment, preprocess
+from incamera.toolchain.driver import Filter, Refused, clean_environment, main, preprocess
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_cpp_preprocesses_files_of_any_name_as_c(
     monkeypatch.chdir(build)
     started: list[list[str]] = []
     monkeypatch.setattr("os.execve", lambda program, words, environment: started.append(words))
-    preprocess(["/cc", "--sysroot=/s"], [str(build)], str(build / "log"), arguments.split())
+    preprocess(["/cc", "--sysroot=/s"], ([str(build)], [], str(build / "log")), arguments.split())
     assert started == [["/cc", "--sysroot=/s", *called.split()]]
 
 
@@ -151,5 +151,20 @@ def test_cpp_drops_folders_of_the_host(build: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(build)
     started: list[list[str]] = []
     monkeypatch.setattr("os.execve", lambda program, words, environment: started.append(words))
-    preprocess(["/cc"], [str(build)], str(build / "log"), ["-I/usr/include", "file.c"])
+    preprocess(["/cc"], ([str(build)], [], str(build / "log")), ["-I/usr/include", "file.c"])
     assert started == [["/cc", "-E", "file.c"]]
+
+
+def test_headers_of_requirements_are_searched_after_all_others(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(build)
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execve", lambda program, words, environment: started.append(words))
+    headers = [str(build / "lib"), str(build / "project/include")]
+    main(["/cc"], ([str(build)], headers, str(build / "log")), ["-c", "file.c"])
+    # gcc would search a folder that is named twice in the later place only.
+    main(["/cc"], ([str(build)], headers, str(build / "log")), ["-Iproject/../lib", "-c", "file.c"])
+    last = ["-idirafter", str(build / "project/include")]
+    assert started == [
+        ["/cc", "-c", "file.c", "-idirafter", str(build / "lib"), *last],
+        ["/cc", "-Iproject/../lib", "-c", "file.c", *last],
+    ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from incamera.errors import ConfigError
+from incamera.project.adoption.compiled import find_compiled_packages
 
 _MAX_BYTES = 1_000_000
 # Arguments of setup(), and the key of [project] that says the same.
@@ -87,6 +88,9 @@ def load_setup(folder: Path) -> SetupFacts:
         _read_setup_cfg(facts, _read(folder / "setup.cfg"), folder / "setup.cfg")
     if (folder / "setup.py").is_file():
         _read_setup_py(facts, _read(folder / "setup.py"), folder / "setup.py")
+    if facts.has_extensions:
+        # setup.py need not import numpy: a container has its headers in a folder.
+        facts.requires += [name for name in find_compiled_packages(folder) if name not in facts.requires]
     return facts
 
 
