@@ -51,15 +51,13 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
-    log: Path | None = None,
     hint: str | None = None,
 ) -> Result:
     """Run the program *argv* to its end and return what it printed. Its standard input is empty.
 
     *purpose* completes the error message "cannot …" ("compile numbers"). *env* is the complete environment; the default
-    is `minimal_environment()`. *timeout* is in seconds. *log* is a file that gets everything printed, standard error
-    included, even when the program fails.
-    Raises ToolFailed, with *hint* and the last lines printed, when it fails, cannot be started or takes too long.
+    is `minimal_environment()`. *timeout* is in seconds. Raises ToolFailed, with *hint* and the last lines printed, when
+    it fails, cannot be started or takes too long.
     """
     words = tuple(os.fspath(word) for word in argv)
     try:
@@ -68,28 +66,27 @@ def run(
                 stdout, stderr = child.communicate(timeout=timeout)
             except BaseException:
                 _end(child)
-                if log is not None:
-                    # Its own children may still hold its output open.
-                    with suppress(subprocess.TimeoutExpired):
-                        _write_log(log, words, *child.communicate(timeout=1))
                 raise
     except OSError as error:
         raise _not_started(purpose, words[0], error, hint) from error
     except subprocess.TimeoutExpired as error:
         raise ToolFailed(f"cannot {purpose}: {words[0]} took longer than {timeout:.0f} s", hint=hint) from error
-    if log is not None:
-        _write_log(log, words, stdout, stderr)
     if child.returncode:
-        tail = _tail(stderr.strip() or stdout.strip())
-        how = f"exit code {child.returncode}" if child.returncode > 0 else signal.Signals(-child.returncode).name
-        if hint is None and child.returncode in _DAMAGED:
-            hint = _DAMAGED_HINT
-        raise ToolFailed(f"cannot {purpose}: {Path(words[0]).name}: {how}", hint=hint, tail=tail)
+        raise failure(purpose, words[0], child.returncode, hint=hint, output=stderr.strip() or stdout.strip())
     return Result(stdout, stderr)
 
 
-def _write_log(log: Path, words: Sequence[str], stdout: bytes, stderr: bytes) -> None:
-    log.write_bytes(b"$ " + shlex.join(words).encode() + b"\n" + stdout + stderr)
+def failure(purpose: str, program: str, code: int, *, hint: str | None, output: bytes) -> ToolFailed:
+    """Return the error that *program* has ended with the exit *code*; a negative one is a signal's number."""
+    how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+    if hint is None and code in _DAMAGED:
+        hint = _DAMAGED_HINT
+    return ToolFailed(f"cannot {purpose}: {Path(program).name}: {how}", hint=hint, tail=_tail(output))
+
+
+def format_command(argv: Sequence[Argument]) -> bytes:
+    """Return the line of a log that says how a program was started."""
+    return b"$ " + shlex.join([os.fspath(word) for word in argv]).encode("utf-8", "surrogateescape") + b"\n"
 
 
 @contextmanager

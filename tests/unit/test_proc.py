@@ -95,18 +95,6 @@ def test_a_program_that_exceeds_the_timeout_is_ended(tmp_path: Path) -> None:
         wait_for_end(int(note.read_text()))
 
 
-def test_the_log_has_all_output_even_after_a_failure_or_timeout(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with pytest.raises(ToolFailed):
-        proc.run(python("print('said'); raise SystemExit(1)"), purpose="try", log=log)
-    first, *rest = log.read_text().splitlines()
-    assert first.startswith(f"$ {sys.executable} -c")
-    assert rest == ["said"]
-    with pytest.raises(ToolFailed, match="took longer"):
-        proc.run(["/bin/sh", "-c", "echo begun; exec sleep 60"], purpose="try", timeout=2, log=log)
-    assert "begun" in log.read_text()
-
-
 def test_a_running_program_is_ended_when_the_block_is_left() -> None:
     with proc.running(python("import time; time.sleep(600)"), purpose="try") as child:
         assert child.poll() is None

@@ -11,6 +11,7 @@ from packaging.utils import parse_wheel_filename
 
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import MOST_KEPT, project_wheel_key
+from incamera.build.logs import naming_log, project_log_path
 from incamera.build.runtime import collect_wheels
 from incamera.build.sdists import LockedRequirements
 from incamera.build.toolchain import ensure_toolchain
@@ -22,6 +23,7 @@ from incamera.runtime.bytecode import byte_compiler
 from incamera.runtime.libraries import find_missing
 from incamera.runtime.missing import load_missing
 from incamera.runtime.trimming import TRIMMED, load_trimmed, write_trimmed
+from incamera.toolchain.limits import default_limits
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
@@ -56,12 +58,15 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
                 store=context.store,
                 requirements=LockedRequirements(context, project, lock.builds, ""),
                 environment=project_variables(context.environment),
+                log=project_log_path(context, project, lock.target),
+                limits=default_limits(project.build_limits),
                 warn=context.reporter.warn,
             )
 
             def build(tree: Path) -> None:
                 check_isolation(context, project.build_isolation)
-                build_wheel(wheel_build, toolchain, tree)
+                with naming_log(project_log_path(context, project, lock.target)):
+                    build_wheel(wheel_build, toolchain, tree)
 
             found, step.cached = context.store.ensure_tree("wheels", key, build, most=MOST_KEPT)
         wheel = next(found.glob("*.whl"))

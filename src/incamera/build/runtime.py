@@ -24,6 +24,7 @@ from incamera.runtime.trimming import Dropped, write_trimmed
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
+from incamera.toolchain.limits import default_limits
 from incamera.wheels.install import Places, install_wheel
 from incamera.wheels.scripts import write_scripts
 
@@ -81,6 +82,7 @@ def collect_wheels(context: Context, project: Project, lock: Lock) -> Mapping[st
                 compiler=project.compiler,
                 requirements=LockedRequirements(context, project, lock.builds, item.file.sha256),
                 isolation=project.build_isolation,
+                limits=default_limits(project.build_limits),
             )
             built = ensure_built_wheel(context, sdist)
             wheels[built.name] = built

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from incamera.build.emulation import ensure_emulated_root, warn_of_emulation
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
+from incamera.build.logs import log_path
 from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree, open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.build.variables import sdist_variables, version_variables
@@ -23,6 +24,7 @@ from incamera.project.recipes import load_recipes
 from incamera.toolchain.build_env import normalise_requirements
 from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.interpreter import BuildInterpreter
+from incamera.toolchain.limits import Limits, default_limits
 from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import build_wheel
 from incamera.toolchain.plan import Compiler
@@ -65,7 +67,7 @@ class SdistBuild:
     """The sdist *file* of the distribution *name*, and how its wheel is built.
 
     `source`: "sdist" for a cross-built wheel, "emulated" for one built under emulation. `compiler`: "gcc" or "zig".
-    `requirements`: what its build requires. `isolation`: the project's setting.
+    `requirements`: what its build requires. `isolation`: the project's setting. `limits`: of its build.
     """
 
     target: Target
@@ -76,6 +78,7 @@ class SdistBuild:
     compiler: str
     requirements: LockedRequirements
     isolation: str
+    limits: Limits
 
     @property
     def key(self) -> str:
@@ -100,7 +103,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
     """
     if found := context.store.find_tree("built-wheels", sdist.key):
         return next(found.glob("*.whl"))
-    log = log_path(context, sdist)
+    log = sdist_log_path(context, sdist)
 
     def build(tree: Path) -> None:
         check_isolation(context, sdist.isolation)
@@ -114,6 +117,7 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
                 environment=find_variables(sdist, project),
                 options=sdist.options,
                 log=log,
+                limits=sdist.limits,
             )
             if sdist.source == "emulated":
                 _build_emulated(context, sdist, wheel_build, tree)
@@ -205,6 +209,7 @@ class LockedRequirements:
             compiler=project.compiler,
             requirements=LockedRequirements(self._context, project, self._builds, file.sha256),
             isolation=project.build_isolation,
+            limits=default_limits(project.build_limits),
         )
         return ensure_built_wheel(self._context, sdist)
 
@@ -252,11 +257,9 @@ def _build_emulated(context: Context, sdist: SdistBuild, wheel_build: WheelBuild
         step.note(f"{wheel.name}, under emulation")
 
 
-def log_path(context: Context, sdist: SdistBuild) -> Path:
-    """Return the path of the log of builds of *sdist*, in a folder that exists."""
-    folder = context.store.root / "logs"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{sdist.name}-{sdist.target}-{sdist.file.sha256[:8]}.log"
+def sdist_log_path(context: Context, sdist: SdistBuild) -> Path:
+    """Return the path of the log of builds of *sdist*."""
+    return log_path(context, sdist.name, sdist.target, sdist.file.sha256)
 
 
 @contextmanager

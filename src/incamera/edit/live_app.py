@@ -94,9 +94,11 @@ class BuiltApp:
 
     def _build(self) -> dict[str, AppFile]:
         from incamera.build.isolation import check_isolation  # lazy: only an app with a build system is built
+        from incamera.build.logs import naming_log, project_log_path
         from incamera.build.sdists import LockedRequirements
         from incamera.build.toolchain import ensure_toolchain
         from incamera.build.variables import project_variables
+        from incamera.toolchain.limits import default_limits
         from incamera.toolchain.pep517 import build_wheel
         from incamera.toolchain.plan import Compiler
         from incamera.toolchain.wheel_build import WheelBuild
@@ -111,14 +113,18 @@ class BuiltApp:
             wheels, app = self._folder / "wheels", self._folder / "app"
             for folder in (wheels, app):
                 remove_tree(folder)
+            log = project_log_path(context, project, self._target)
             build = WheelBuild(
                 project=project.folder,
                 store=context.store,
                 requirements=LockedRequirements(context, project, lock.builds if lock else (), ""),
                 environment=project_variables(context.environment),
+                log=log,
+                limits=default_limits(project.build_limits),
                 warn=context.reporter.warn,
             )
-            wheel = build_wheel(build, toolchain, wheels, keep=self._kept)
+            with naming_log(log):
+                wheel = build_wheel(build, toolchain, wheels, keep=self._kept)
             app.mkdir()
             install_wheel(wheel, app)
             for file in project.loose_files:

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
+from incamera.project.build_limits import parse_build_limits
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
@@ -58,6 +59,7 @@ _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
+    "build-limits",
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
@@ -79,6 +81,7 @@ class Project:
     ("test") has a lockfile of its own. *entry* is None where the project names none and has no app.py. *chosen* is what
     `incamera run FILE` runs in its place. *script* is the name of the script that the project was made of, without a
     pyproject.toml; its lockfiles are in *lock_folder*.
+    *build_limits* is as `parse_build_limits` returns it.
     """
 
     folder: Path
@@ -101,6 +104,7 @@ class Project:
     preload: tuple[str, ...] | None = None
     memory_limit: int | None = None
     build_isolation: str = ISOLATION[0]
+    build_limits: Mapping[str, float] = field(default_factory=dict)
     build_requires: tuple[str, ...] = ()
     dynamic: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
@@ -296,6 +300,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
+        build_limits=parse_build_limits(find_table(settings, "build-limits", "tool.incamera.build-limits")),
     )
 
 

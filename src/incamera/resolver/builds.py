@@ -16,12 +16,13 @@ from packaging.version import Version
 
 from incamera.build.emulation import ensure_emulated_root
 from incamera.build.isolation import check_isolation
+from incamera.build.logs import naming_log, project_log_path
 from incamera.build.sdists import (
     LockedRequirements,
     SdistBuild,
     explaining_failure,
     find_variables,
-    log_path,
+    sdist_log_path,
     unpacked_sdist,
 )
 from incamera.build.toolchain import ensure_toolchain
@@ -39,6 +40,7 @@ from incamera.toolchain.build_system import adds_no_requirements, load_build_sys
 from incamera.toolchain.emulated_requirements import installed_versions
 from incamera.toolchain.emulated_root import EmulatedRoot
 from incamera.toolchain.emulation import find_requirements_emulated
+from incamera.toolchain.limits import default_limits
 from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.pep517 import find_requirements
 from incamera.toolchain.plan import Compiler
@@ -135,6 +137,7 @@ class BuildPlanner:
             compiler=self.project.compiler,
             requirements=LockedRequirements(self.context, self.project, self.builds, file.sha256),
             isolation=self.project.build_isolation,
+            limits=default_limits(self.project.build_limits),
         )
         if not any(planned.sdist == file.sha256 for planned in self.builds):
             if file.sha256 in self._planning:
@@ -147,7 +150,7 @@ class BuildPlanner:
         return build
 
     def _plan_sdist(self, build: SdistBuild) -> None:
-        log = log_path(self.context, build)
+        log = sdist_log_path(self.context, build)
         with explaining_failure(build, log), ExitStack() as stack:
 
             @cache
@@ -173,18 +176,21 @@ class BuildPlanner:
         """Choose what the build of the project requires."""
         folder = self.project.folder
         variables = project_variables(self.context.environment)
-        self._plan(
-            _Subject(
-                name=self.project.name,
-                sdist="",
-                content=files_digest(folder, project_files(folder)),
-                folder=lambda: folder,
-                options=BuildOptions(),
-                source="sdist",
-                variables=variables,
-                environment=lambda: variables,
+        log = project_log_path(self.context, self.project, self.target)
+        with naming_log(log):
+            self._plan(
+                _Subject(
+                    name=self.project.name,
+                    sdist="",
+                    content=files_digest(folder, project_files(folder)),
+                    folder=lambda: folder,
+                    options=BuildOptions(),
+                    source="sdist",
+                    variables=variables,
+                    environment=lambda: variables,
+                    log=log,
+                )
             )
-        )
 
     def needed(self, sdists: Iterable[str]) -> tuple[LockedBuild, ...]:
         """Return the builds of *sdists*, of the project, and of what these require, sorted by name."""
@@ -237,6 +243,7 @@ class BuildPlanner:
             environment=subject.environment(),
             options=subject.options,
             log=subject.log,
+            limits=default_limits(self.project.build_limits),
         )
         if root is not None:
             return find_requirements_emulated(build, root)

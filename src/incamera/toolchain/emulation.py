@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera import proc
 from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
@@ -18,6 +17,7 @@ from incamera.toolchain.explain import explain_output, find_hint
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.isolation import make_private_folders
+from incamera.toolchain.limits import run_limited
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
@@ -85,6 +85,7 @@ class _Builder:
         self._root_folder = scratch / "root"
         # For tests of proot without namespaces.
         self._socket_folder = scratch if build.isolated and root.namespaces else None
+        self._limits = build.limits
         self._options = build.options
         self._user_variables = build.environment
         self._wanted = build.requirements
@@ -198,7 +199,14 @@ class _Builder:
                 refusals=refusals.socket,
             )
             purpose = f"build {self._root.target} wheel, emulated ({hook})"
-            proc.run(entry, purpose=purpose, env={}, cwd=self.folder, log=log)
+            run_limited(
+                entry,
+                purpose=purpose,
+                env={},
+                folders=(self.folder, self.scratch),
+                log=log,
+                limits=self._limits,
+            )
 
     def read_log(self) -> bytes:
         """Return everything that the hooks have printed."""

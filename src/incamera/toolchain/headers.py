@@ -69,7 +69,7 @@ def _find_dev_headers(sysroot: Path, gnu: str) -> list[Path]:
 
     (libeigen3-dev has its headers in usr/include/eigen3.)
     """
-    found = {}
+    found: dict[Path, None] = {}
     for place in (f"usr/lib/{gnu}/pkgconfig", "usr/lib/pkgconfig", "usr/share/pkgconfig"):
         for file in sorted((sysroot / place).glob("*.pc")):
             # Every build of a Python module names Python's own.

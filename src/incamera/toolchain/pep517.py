@@ -8,7 +8,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera import proc
 from incamera.disk import remove_tree
 from incamera.elf import is_elf
 from incamera.errors import BuildError, ToolFailed
@@ -19,6 +18,7 @@ from incamera.toolchain.explain import explain_output, find_hint
 from incamera.toolchain.headers import link_headers
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.isolation import Entry, make_private_folders, make_root, system_folders
+from incamera.toolchain.limits import run_limited
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import Setting, with_build_folder
@@ -179,12 +179,13 @@ class _Builder:
             environment |= {**own, **(more or {})}
             if self._build.isolated:
                 command, where, environment = self._isolate(command, where, environment, folder), self.scratch, {}
-            proc.run(
+            run_limited(
                 command,
                 purpose=f"build {self._toolchain.target} wheel ({hook})",
                 env=environment,
-                cwd=where,
+                folders=(where, self.scratch),
                 log=log,
+                limits=self._build.limits,
                 hint=self._build.hint,
             )
 

@@ -12,6 +12,7 @@ from incamera.archives import BadArchive, open_inside
 from incamera.disk import remove_tree
 from incamera.errors import BuildError
 from incamera.toolchain.isolation import find_isolation_fault
+from incamera.toolchain.limits import Limits, default_limits
 from incamera.toolchain.options import BuildOptions
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class WheelBuild:
     `log`: a file that gets everything the build prints.
     `hint`: what a user can do instead when the build fails.
     `isolated`: whether the build runs in a private root folder; by default where this computer allows it.
+    `limits`: what each call of its back end may use.
     `warn`: called with a text for each option that is left out, and each download that is refused.
     """
 
@@ -53,6 +55,7 @@ class WheelBuild:
     log: Path | None = None
     hint: str | None = None
     isolated: bool = field(default_factory=lambda: find_isolation_fault() is None)
+    limits: Limits = field(default_factory=default_limits)
     warn: Callable[[str], None] = lambda _: None
 
 
