@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The tests that resolve and build what the package index has.
 BUILDING_TESTS := $(addprefix tests/integration/test_,cross_build.py emulation.py lock.py packages.py)
 
-.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format docs requirements policies debian-names clean
+.PHONY: demo setup test test-all test-unit test-slow test-pins test-latest lint format docs dist requirements policies debian-names clean
 
 demo: setup
 	@$(BIN)/incamera run --project examples/numbers
@@ -77,9 +77,12 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# dist/ gets the sdist and the wheel of the commit; the same commit gives the same bytes.
+dist: $(VENV)/.installed
+	$(BIN)/python tools/make_dist.py dist
+
 # Pins every dependency by hash, for all platforms; names no index.
 requirements: $(VENV)/.installed-dev
-	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml requirements/build.in --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

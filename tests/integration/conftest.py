@@ -8,7 +8,7 @@ from .bundles import bundle_of, context, project_copy, store, target, toolchain_
 from .cameras import camera, cameras, choose_profiles
 from .command import incamera, incamera_process
 from .faulty_mirror import local_mirror, session_mirror
-from .pinned_index import package_index
+from .pinned_index import own_index, package_index
 
 if TYPE_CHECKING:
     import pytest
@@ -21,6 +21,7 @@ __all__ = [
     "incamera",
     "incamera_process",
     "local_mirror",
+    "own_index",
     "package_index",
     "project_copy",
     "session_mirror",

@@ -5,6 +5,8 @@ So a test builds with the same files on every day and on every machine. INCAMERA
 - `record` (`make test-pins`) passes on to the user's indexes, and writes what was fetched to `pins.toml`;
 - `add` does so too, and keeps what `pins.toml` has;
 - `latest` (`make test-latest`) leaves the user's indexes as they are.
+
+A second index, beside it, has what incamera itself requires: the files whose hashes are in requirements/run.txt.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ from incamera.store import Store
 from incamera.wheels.index import IndexFile, PackageIndexes
 from incamera.wheels.tags import split_tags
 
-from .paths import STORE
+from .paths import REPOSITORY, STORE
 
 PINS = Path(__file__).parent / "pins.toml"
+OWN_REQUIREMENTS = REPOSITORY / "requirements/run.txt"
 _JSON = "application/vnd.pypi.simple.v1+json"
 _FOREVER = 1e10
 # The computers that tests run on. What is pinned for one of them is pinned for the others, too.
@@ -111,6 +114,15 @@ class PinnedIndex:
         # Through here, so that we see which files are fetched.
         return [_entry(file, f"/files/{name}/{file.filename}", file.sha256) for file in files]
 
+    def own_page(self, name: str) -> bytes | None:
+        """Return the page of the project *name*, with the files that incamera itself is installed from."""
+        hashes = required_hashes(OWN_REQUIREMENTS).get(name, set())
+        files = [file for file in _by_filename(self._kept, name).values() if file.sha256 in hashes]
+        if not files:
+            files = [file for file in _by_filename(self._fresh, name).values() if file.sha256 in hashes]
+        entries = [_entry(file, file.url, file.sha256) for file in files]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": entries}).encode()
+
     def file(self, name: str, filename: str) -> bytes | None:
         """Return a file, or its metadata, from the user's index, and record it."""
         wanted = filename.removesuffix(".metadata")
@@ -129,6 +141,18 @@ class PinnedIndex:
 
     def close(self) -> None:
         self._folder.cleanup()
+
+
+def required_hashes(path: Path) -> dict[str, set[str]]:
+    """Return the sha256 of each project's files in *path*, a file of requirements for pip."""
+    found: dict[str, set[str]] = {}
+    name = ""
+    for line in path.read_text("utf-8").splitlines():
+        if line and not line.startswith((" ", "#")):
+            name = canonicalize_name(line.partition("==")[0])
+        elif "--hash=sha256:" in line:
+            found.setdefault(name, set()).add(line.partition("--hash=sha256:")[2].split()[0])
+    return found
 
 
 def _by_filename(indexes: PackageIndexes, name: str) -> dict[str, IndexFile]:
@@ -184,6 +208,8 @@ def serving(index: PinnedIndex) -> Iterator[str]:
             place, _, rest = unquote(self.path).strip("/").partition("/")
             if place == "simple":
                 body, kind = index.page(canonicalize_name(rest)), _JSON
+            elif place == "own":
+                body, kind = index.own_page(canonicalize_name(rest)), _JSON
             else:
                 body, kind = index.file(*rest.split("/", 1)), "application/octet-stream"
             if body is None:
@@ -218,6 +244,12 @@ def serving(index: PinnedIndex) -> Iterator[str]:
         finally:
             server.shutdown()
             index.close()
+
+
+@pytest.fixture(scope="session")
+def own_index(package_index: None) -> str:
+    """The address of the index that has what incamera itself requires."""
+    return os.environ["PIP_INDEX_URL"].removesuffix("/simple") + "/own"
 
 
 @pytest.fixture(scope="session", autouse=True)
