@@ -67,12 +67,12 @@ def watch_app(
     inbox = Inbox()
     with (
         watching(project.folder, inbox.put, context.reporter.warn, **_watch_options(project)),
-        _LocalWatch(inbox, context.reporter.warn) as local_watch,
+        LocalWatch(inbox, context.reporter.warn) as local_watch,
     ):
         return _Loop(context, project, inbox, local_watch, arguments, request or DeployRequest(), memory_limit).run()
 
 
-class _LocalWatch:
+class LocalWatch:
     """Watches a project's local packages that lie outside of its folder."""
 
     def __init__(self, inbox: Inbox, warn: Callable[[str], None]) -> None:
@@ -120,7 +120,7 @@ class _Loop:
         context: Context,
         project: Project,
         inbox: Inbox,
-        local_watch: _LocalWatch,
+        local_watch: LocalWatch,
         arguments: Sequence[str],
         request: DeployRequest,
         memory_limit: int | None,
