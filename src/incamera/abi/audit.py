@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.abi.checks import camera, dlopen, identity, linking, python, wheel
+from incamera.abi.checks import camera, dlopen, identity, imports, linking, python, wheel
 from incamera.abi.findings import Finding, Kind, Report, Severity
 from incamera.abi.simulation import Loaded, Simulation, simulate_loading
 from incamera.abi.subject import Shape, Subject, open_subject
@@ -179,13 +179,13 @@ def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool
 
 def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tuple[list[Finding], tuple[str, ...]]:
     """Check what the files need of one another, in each process. Returns also what could not be checked."""
-    found: list[Finding] = []
+    by_load: list[tuple[Loaded, list[Finding]]] = []
     unseen = []
     for loaded in simulation.loads:
         load, process = loaded.load, loaded.process
         findings = list(linking.find_missing_libraries(load, process))
         if not process.by_camera:
-            findings = list(dlopen.expect_loaded_before(findings, subject))
+            findings = list(dlopen.expect_loaded_before(findings, subject, load.root))
         foreign = list(linking.find_foreign_libc(load, process))
         if process.by_camera:
             findings += linking.find_missing_loader(process)
@@ -196,13 +196,31 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
             undefined = process.undefined_symbols(load)
             findings += linking.find_missing_symbols(undefined.missing, subject)
             unseen.append(undefined)
-        found += _as_warnings(findings) if loaded.optional else findings
+        by_load.append((loaded, _as_warnings(findings) if loaded.optional else findings))
+    found = list(_without_guarded(by_load, subject, simulation))
     loads = [loaded.load for loaded in simulation.loads]
     found += linking.find_private_copies([one.load for one in simulation.loads if one.process is simulation.process])
     found += linking.find_two_major_versions(loads)
     found += camera.find_time_mismatch(loads, policy)
     found += camera.find_unconfirmed_libraries(loads, subject, policy)
     return found, tuple(linking.describe_unseen(unseen))
+
+
+def _without_guarded(
+    by_load: Sequence[tuple[Loaded, list[Finding]]], subject: Subject, simulation: Simulation
+) -> Iterator[Finding]:
+    """Yield the findings, with warnings for modules whose every import in Python code continues without them."""
+    modules = {
+        loaded.load.root: python.module_path(loaded.load.root)
+        for loaded, findings in by_load
+        if loaded.process is simulation.process
+        and not loaded.at_start
+        and subject.shape is not Shape.package
+        and any(one.severity is Severity.error for one in findings)
+    }
+    guarded = imports.find_guarded(subject, modules.values())
+    for loaded, findings in by_load:
+        yield from _as_warnings(findings) if modules.get(loaded.load.root) in guarded else findings
 
 
 def _as_warnings(findings: Iterable[Finding]) -> list[Finding]:

@@ -83,3 +83,20 @@ def bring_library(subject: Subject, name: str) -> str:
 
 def leave_out(subject: Subject, what: str) -> str:
     return f"leave {what} out of {container_of(subject)}; the loader finds the camera's"
+
+
+def relink(subject: Subject, options: str, *, path: str = "") -> str:
+    """Return how to get the file at *path* linked with *options*. Who only has the finished file cannot link it."""
+    source = source_of(subject)
+    if source is Source.wheel:
+        return f"use another version of the wheel, or build one from the distribution's source, linked with {options}"
+    if source is Source.project and not path.startswith("app/"):
+        return f"use another version of its package, or a build of it that is linked with {options}"
+    return f"link it with {options}"
+
+
+def load_before(subject: Subject) -> str:
+    """Return what to do where a library is found only if it was loaded before."""
+    if source_of(subject) is Source.wheel:
+        return "import the package as its documentation says: its code loads the libraries in the right order"
+    return "load the library before the file that needs it, or link that with a run path to it ($ORIGIN)"

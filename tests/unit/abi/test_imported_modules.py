@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.abi.elf_maker import make_elf
@@ -136,3 +137,64 @@ def test_source_that_cannot_be_parsed_proves_nothing(tmp_path: Path) -> None:
     files = {f"core.cpython-39-{GNU}.so": MODULE, "use.py": b"import core ((", "other.py": b"\xff\xfe import core"}
     report = audit(wheel(tmp_path / "fast-1-py3-none-linux_armv7l.whl", files))
     assert severities(report) == [(Kind.wrong_python_version, W)]
+
+
+WORKER = f"jit/omppool.cpython-311-{GNU}.so"
+WITHOUT_LIBRARY = make_elf(exports=["PyInit_omppool"], needed=["libgomp-1.so.9"])
+GUARDED = [
+    {"jit/use.py": "try:\n    from . import omppool\nexcept ImportError:\n    pass"},
+    {"jit/use.py": "try:\n    from .omppool import go\nexcept (OSError, Exception) as error:\n    go = None"},
+    {"jit/use.py": "def start():\n    try:\n        from jit import omppool as lib\n    except:\n        lib = None"},
+    {"jit/use.py": "import contextlib\nwith contextlib.suppress(ImportError):\n    import jit.omppool"},
+    {
+        "jit/use.py": "if TYPE_CHECKING:\n    from . import omppool\ntry:\n    from . import omppool\n"
+        "except ImportError:\n    pass"
+    },
+    {
+        "jit/__init__.py": "try:\n    from . import parallel\nexcept ImportError:\n    parallel = None",
+        "jit/parallel.py": "from .pool import go",
+        "jit/pool.py": "from . import omppool",
+    },
+]
+UNGUARDED: list[dict[str, str]] = [
+    {},
+    {"jit/use.py": ""},
+    {"jit/use.py": "from . import omppool"},
+    {"jit/use.py": "def start():\n    from . import omppool"},
+    {"jit/use.py": "try:\n    from . import omppool\nexcept KeyError:\n    pass"},
+    {"jit/use.py": "try:\n    from . import omppool\nexcept ImportError:\n    print('bad')\n    raise"},
+    {"jit/use.py": "try:\n    pass\nexcept ImportError:\n    from . import omppool"},
+    {
+        "jit/use.py": "try:\n    from . import omppool\nexcept ImportError:\n    pass",
+        "jit/again.py": "from .omppool import go",
+    },
+    {
+        "jit/__init__.py": "from . import parallel\ntry:\n    from . import other\nexcept ImportError:\n    pass",
+        "jit/parallel.py": "from . import omppool",
+    },
+    {"jit/one.py": "from . import two", "jit/two.py": "from . import one, omppool"},
+]
+
+
+@pytest.mark.parametrize(("sources", "severity"), [(one, W) for one in GUARDED] + [(one, E) for one in UNGUARDED])
+def test_module_that_lacks_a_library_is_a_warning_where_each_import_handles_its_failure(
+    tmp_path: Path, sources: dict[str, str], severity: Severity
+) -> None:
+    """numba's omppool needs libgomp, which its wheel does not bring: numba continues without it."""
+    code = {path: source.encode() for path, source in sources.items()}
+    report = audit(wheel(tmp_path / WHEEL, {WORKER: WITHOUT_LIBRARY, **code}))
+    assert severities(report) == [(Kind.missing_library, severity)]
+    installed = {f"lib/python3/dist-packages/{path}": data for path, data in {WORKER: WITHOUT_LIBRARY, **code}.items()}
+    assert severities(audit(bundle(tmp_path / "bundle", installed))) == [(Kind.missing_library, severity)]
+
+
+@pytest.mark.parametrize(
+    "fault", [{"needed": ["libc.so.6"], "needs": {"libc.so.6": ["GLIBC_2.99"]}}, {"imports": ["nobody_has_it"]}]
+)
+def test_handled_import_makes_a_warning_of_all_that_the_loader_refuses(tmp_path: Path, fault: dict[str, Any]) -> None:
+    module = make_elf(exports=["PyInit_omppool"], **fault)
+    for number, sources in enumerate((GUARDED[0], UNGUARDED[2])):
+        code = {path: source.encode() for path, source in sources.items()}
+        (tmp_path / str(number)).mkdir()
+        report = audit(wheel(tmp_path / str(number) / WHEEL, {WORKER: module, **code}))
+        assert [one.severity for one in report.findings] == [(W, E)[number]]

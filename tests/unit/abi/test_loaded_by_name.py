@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.abi.elf_maker import make_elf
-from tests.unit.abi.trees import bundle
+from tests.unit.abi.trees import bundle, wheel
 
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report, Severity
@@ -116,3 +116,49 @@ def test_library_that_nothing_loads_before_its_user_is_missing(
 ) -> None:
     (error,) = audit_package(tmp_path, loader, source, inner).errors
     assert (error.kind, error.file, error.needs) == (Kind.missing_library, MODULE, "libinner.so.1")
+
+
+SDL, GFX = make_elf(soname="libSDL2-2.0.so.0"), make_elf(needed=["libSDL2-2.0.so.0"])
+
+
+def test_library_of_a_wheel_may_need_another_that_code_opens_before(tmp_path: Path) -> None:
+    """pysdl2-dll has libraries without run paths and without modules: pysdl2 opens SDL2 first, then what needs it."""
+    files = {"sdl2dll/dll/libSDL2-2.0.so": SDL, "sdl2dll/dll/libSDL2_gfx-1.0.so": GFX}
+    found = audit_path(wheel(tmp_path / "x-1-py3-none-linux_armv7l.whl", files), load_policy("axis-os-10-armv7hf"))
+    (finding,) = found.findings
+    assert (finding.severity, finding.needs) == (Severity.warning, "libSDL2-2.0.so.0")
+    assert finding.provides == "sdl2dll/dll/libSDL2-2.0.so, if Python code has loaded it before"
+    installed: dict[str, bytes | str] = {f"lib/python3/dist-packages/{path}": data for path, data in files.items()}
+    (finding,) = audit_path(bundle(tmp_path / "bundle", installed), load_policy("axis-os-10-armv7hf")).findings
+    assert finding.severity is Severity.warning
+
+
+def test_library_that_needs_one_which_nothing_brings_is_an_error(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "x-1-py3-none-linux_armv7l.whl", {"sdl2dll/dll/libSDL2_gfx-1.0.so": GFX})
+    assert [one.severity for one in audit_path(path, load_policy("axis-os-10-armv7hf")).findings] == [Severity.error]
+
+
+SCRIPT = 'import ctypes\nlibrary = ctypes.CDLL("libcuda.so.1")\nif __name__ == "__main__":\n    print(library)\n'
+SCRIPT_LIMIT = "libraries that scripts load which nothing imports: "
+
+
+@pytest.mark.parametrize(
+    ("path", "other", "is_script"),
+    [
+        ("lib/python3/dist-packages/onnx/tools/tune.py", "", True),
+        ("lib/python3/dist-packages/onnx/tools/tune.py", "from onnx.tools import tune\n", False),
+        ("lib/python3/dist-packages/onnx/tools/tune.py", "def later():\n    from .tools.tune import library\n", False),
+        ("app/app.py", "", False),
+    ],
+)
+def test_library_that_a_script_of_a_package_loads_is_a_limit(
+    tmp_path: Path, path: str, other: str, is_script: bool
+) -> None:
+    """onnxruntime has scripts for its developers, which ask for libcuda."""
+    files: dict[str, bytes | str] = {
+        path: SCRIPT.encode(),
+        "lib/python3/dist-packages/onnx/__init__.py": other.encode(),
+    }
+    report = audit_path(bundle(tmp_path, files), load_policy("axis-os-10-armv7hf"))
+    assert [one.needs for one in report.findings] == ([] if is_script else ["libcuda.so.1"])
+    assert (f"{SCRIPT_LIMIT}{path}" in report.limits) is is_script

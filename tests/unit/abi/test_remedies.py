@@ -87,6 +87,10 @@ def test_remedies_for_a_wheel_name_other_wheels(tmp_path: Path) -> None:
     by_file = {one.file: one.remedy for one in findings(audited_wheel(tmp_path))}
     assert "use a wheel for armv7hf" in by_file["fast/libstrange.so"]
     assert "wheel" in by_file["fast/libalone.so"]
+    advice_for_authors = [remedy for remedy in by_file.values() if remedy.startswith("link it")]
+    assert advice_for_authors == []
+    assert "tell its authors" in by_file["fast/libpath.so"]
+    assert "another version of the wheel" in by_file["fast/libstack.so"]
 
 
 def test_remedies_for_a_bundle_name_the_settings_of_its_project(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.abi.checks.imports import find_importers, module_of
+from incamera.abi.checks.python import is_module
 from incamera.abi.findings import Finding, Kind, Severity
-from incamera.abi.remedies import bring_library
+from incamera.abi.remedies import bring_library, load_before
 from incamera.abi.subject import Shape
 from incamera.abi.unpack import MAX_SOURCE_BYTES
 from incamera.archives import BadArchive
@@ -27,6 +29,7 @@ _CALL = re.compile(
     r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
     r"""\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
 )
+_MAIN_PROGRAM = re.compile(rb"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
 _LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
 # Names that portable packages look for on other systems; those of macOS' frameworks have a capital letter.
@@ -46,41 +49,66 @@ class _Call:
 
 def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Finding], list[str]]:
     """Return findings for libraries that are missing, and the limits of the check: names that the code computes."""
-    findings: list[Finding] = []
+    by_file: dict[str, list[Finding]] = {}
     computed = []
     for call in _calls(subject):
         where = f"{call.file}:{call.line}"
+        findings = by_file.setdefault(call.file, [])
         if call.name is None:
             computed.append(where)
         elif call.function == "find_library":
             findings += _check_find_library(subject, process, where, call.name)
         elif _SONAME.fullmatch(call.name) and process.search(call.name, ())[0] is None:
             findings.append(_missing(subject, where, call.name, f"nothing of that name {process.name}"))
+    scripts = _find_scripts(subject, [file for file, findings in by_file.items() if findings])
     limits = []
     if computed:
-        shown = ", ".join(computed[:_SHOWN]) + (f" and {len(computed) - _SHOWN} more" if len(computed) > _SHOWN else "")
-        limits.append(f"libraries whose names Python code computes: {shown}")
-    return findings, limits
+        limits.append(f"libraries whose names Python code computes: {_shown(computed)}")
+    if scripts:
+        limits.append(f"libraries that scripts load which nothing imports: {_shown(scripts)}")
+    return [one for file, findings in by_file.items() if file not in scripts for one in findings], limits
 
 
-def expect_loaded_before(findings: Iterable[Finding], subject: Subject) -> Iterator[Finding]:
+def _find_scripts(subject: Subject, files: Sequence[str]) -> list[str]:
+    """Return those of *files* that are scripts of a package: they run as the main program, and nothing imports them."""
+    scripts = [
+        file for file in files if not file.startswith(_APP) and _MAIN_PROGRAM.search(_read_source(subject, file))
+    ]
+    importers = find_importers(subject, [module_of(file) for file in scripts])
+    return [file for file in scripts if "/" in file and not importers[module_of(file)]]
+
+
+def _shown(places: Sequence[str]) -> str:
+    return ", ".join(places[:_SHOWN]) + (f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else "")
+
+
+def expect_loaded_before(findings: Iterable[Finding], subject: Subject, root: Object) -> Iterator[Finding]:
     """Yield *findings*, with a warning instead of an error for a library that Python code has perhaps loaded before.
 
-    The loader knows a loaded library by its soname, so a module then needs no run path to it. That is expected of a
-    library in the subject that a Python file loads which is imported before the module: one in a folder above it.
+    The loader knows a loaded library by its soname, so a file then needs no run path to it. That is expected of a
+    library in the subject when a Python file loads it which is imported before the module *root*: one in a folder above
+    it. It is also expected when *root* is no module: Python code opens such files by their paths, in an order of its
+    own.
     """
     for finding in findings:
         library = finding.kind is Kind.missing_library and _find_soname(subject, finding.needs)
-        source = _find_loader(subject, finding.file, library.name) if library else None
-        if library and source:
+        opened = library and _is_opened_by_package(root, subject)
+        source = _find_loader(subject, finding.file, library.name) if library and not opened else None
+        if library and (opened or source):
             yield dataclasses.replace(
                 finding,
                 severity=Severity.warning,
-                provides=f"{library.path}, if {source} has loaded it before",
-                remedy="load the library before the module that needs it, or link that with a run path to it ($ORIGIN)",
+                provides=f"{library.path}, if {source or 'Python code'} has loaded it before",
+                remedy=load_before(subject),
             )
         else:
             yield finding
+
+
+def _is_opened_by_package(item: Object, subject: Subject) -> bool:
+    """Return whether *item* is a library of a Python package, which the package's code opens by its path."""
+    from_package = subject.wheel is not None or (subject.shape is Shape.bundle and not item.path.startswith(_APP))
+    return from_package and item.folder not in subject.libraries and not is_module(item)
 
 
 def _find_soname(subject: Subject, name: str) -> Object | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.process import resolve_run_path
-from incamera.abi.remedies import Source, build_for, container_of, source_of
+from incamera.abi.remedies import Source, build_for, container_of, relink, source_of
 from incamera.abi.unpack import NAMED_AS_LIBRARY
 from incamera.elf import ElfFacts, ElfType
 
@@ -192,7 +192,11 @@ def find_page_size(item: Object, policy: Policy, process: Process) -> Iterator[F
                 file=item.path,
                 needs=f"pages of {segment.alignment} bytes",
                 provides=f"pages of {size} bytes",
-                remedy=f"link it with -Wl,-z,max-page-size={max(size, 65536 if item.facts.bits == 64 else size)}",
+                remedy=relink(
+                    process.subject,
+                    f"-Wl,-z,max-page-size={max(size, 65536 if item.facts.bits == 64 else size)}",
+                    path=item.path,
+                ),
             )
             return
 
@@ -215,7 +219,11 @@ def find_executable_stack(item: Object, process: Process, *, loaded_later: bool)
         file=item.path,
         needs="an executable stack",
         provides=f"{provides}, which " + ("refuses that" if refused else "still allows it; 2.41 does not"),
-        remedy="link it with -Wl,-z,noexecstack, and give its assembler files a section .note.GNU-stack",
+        remedy=relink(
+            process.subject,
+            "-Wl,-z,noexecstack, and its assembler files with a section .note.GNU-stack",
+            path=item.path,
+        ),
     )
 
 
@@ -242,5 +250,7 @@ def find_outside_run_path(item: Object, subject: Subject, policy: Policy) -> Ite
             file=item.path,
             needs="libraries searched in " + ", ".join(entry or "the current folder" for entry in outside),
             provides=f"folders of {container_of(subject)} and of the camera",
-            remedy="link it with -Wl,-rpath,'$ORIGIN', or without a run path",
+            remedy="nothing to do if the libraries are found (a missing-library says if not); tell its authors"
+            if source_of(subject) is Source.wheel
+            else "link it with -Wl,-rpath,'$ORIGIN', or without a run path",
         )

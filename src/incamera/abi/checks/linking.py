@@ -18,6 +18,7 @@ from incamera.abi.remedies import (
     build_for,
     container_of,
     leave_out,
+    relink,
     source_of,
 )
 from incamera.targets.suite import load_suites
@@ -59,7 +60,12 @@ def _remedy_for_library(name: str, process: Process) -> str:
             return f"use a camera with AXIS OS {since} or later: the library belongs to the firmware"
         return "use an older AXIS OS, or another interface: the library is no longer part of the firmware"
     if name.startswith("libpython"):
-        return "link it without libpython: the interpreter itself exports Python's functions"
+        own = source_of(process.subject) in (Source.project, Source.file)
+        return (
+            "link it without libpython: the interpreter itself exports Python's functions"
+            if own
+            else "use a build that is not linked with libpython: the interpreter itself exports Python's functions"
+        )
     return bring_library(process.subject, name)
 
 
@@ -109,7 +115,7 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
             if found is None and item.ours and library not in item.facts.needed:
                 loaded = loaded or _names_of(load, process)
                 if library not in loaded:
-                    yield _unneeded_finding(item, library)
+                    yield _unneeded_finding(item, library, process.subject)
             if found is None or found.damage:
                 continue
             if not found.facts.defines:
@@ -128,7 +134,7 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
                 file=item.path,
                 needs="packed relocations (DT_RELR)",
                 provides="a loader that requires the version GLIBC_ABI_DT_RELR in such a file",
-                remedy="link it with -Wl,-z,nopack-relative-relocs, or with a linker that adds GLIBC_ABI_DT_RELR",
+                remedy=relink(process.subject, "-Wl,-z,nopack-relative-relocs", path=item.path),
             )
 
 
@@ -138,14 +144,14 @@ def _names_of(load: Load, process: Process) -> set[str | None]:
     return {name for item in objects for name in (item.name, item.facts.soname)}
 
 
-def _unneeded_finding(item: Object, library: str) -> Finding:
+def _unneeded_finding(item: Object, library: str, subject: Subject) -> Finding:
     return Finding(
         kind=Kind.symbol_version,
         severity=Severity.error,
         file=item.path,
         needs=f"versions of {library}, which it does not ask the loader for (DT_NEEDED)",
         provides="a loader that ends the process when nothing else has loaded that library",
-        remedy=f"link it with {library}, or build it again",
+        remedy=relink(subject, library, path=item.path),
     )
 
 
@@ -250,7 +256,7 @@ def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]], subjec
             if from_python and source_of(subject) is Source.wheel
             else "build it for the target's Python: it was built for another one"
             if from_python
-            else "link it with the library that defines it, in the version that it was built with",
+            else relink(subject, "the library that defines it, in the version that it was built with", path=item.path),
         )
 
 

@@ -96,7 +96,7 @@ def find_module_faults(
     without_entry = [item for item in items if _lacks_entry_point(item, target)]
     if not foreign and not without_entry:
         return [], ()
-    imported = find_imported(subject, [_module_path(item) for item in (*foreign, *without_entry)])
+    imported = find_imported(subject, [module_path(item) for item in (*foreign, *without_entry)])
     findings = []
     libraries = []
     for item in foreign:
@@ -104,14 +104,14 @@ def find_module_faults(
         findings.append(_wrong_name(item, subject, target, certain and not _has_other_file(item, subject, target)))
     for item in without_entry:
         certain = _is_certainly_imported(item, subject, imported)
-        if certain or _is_module(item):
+        if certain or is_module(item):
             findings.append(_missing_entry_point(item, certain))
         else:
             libraries.append(item.path)
     return findings, tuple(libraries)
 
 
-def _module_path(item: Object) -> str:
+def module_path(item: Object) -> str:
     """Return the path of the module in *item* without its suffix: `fast/core`; for a package's file, its folder."""
     name = parse_module_name(item.name)
     stem = name.stem if name is not None else item.name
@@ -121,12 +121,12 @@ def _module_path(item: Object) -> str:
 
 
 def _is_certainly_imported(item: Object, subject: Subject, imported: set[str]) -> bool:
-    if _module_path(item) in imported:
+    if module_path(item) in imported:
         return True
-    return not subject.sources and _is_module(item)  # without Python code, modules are there to be imported
+    return not subject.sources and is_module(item)  # without Python code, modules are there to be imported
 
 
-def _is_module(item: Object) -> bool:
+def is_module(item: Object) -> bool:
     """Return whether the content of *item* is that of an extension module."""
     return item.symbols is None or any(name.startswith(_ENTRY_POINTS) for name in item.symbols.exports)
 
