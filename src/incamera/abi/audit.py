@@ -42,7 +42,7 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
     module_faults, libraries = _check_modules(subject, policy, target)
     link_faults, unseen = _check_links(subject, policy, simulation)
     findings = [
-        *_damaged_archives(subject),
+        *_damaged_or_empty(subject),
         *_check_files(subject, policy, target, simulation),
         *module_faults,
         *link_faults,
@@ -106,7 +106,7 @@ def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(set(findings), key=lambda item: (order.index(item.severity), item.kind, item.file, item.needs)))
 
 
-def _damaged_archives(subject: Subject) -> Iterator[Finding]:
+def _damaged_or_empty(subject: Subject) -> Iterator[Finding]:
     for name, problem in subject.damage.items():
         yield Finding(
             kind=Kind.malformed,
@@ -115,6 +115,17 @@ def _damaged_archives(subject: Subject) -> Iterator[Finding]:
             needs="a complete archive" if name.endswith((".whl", ".eap")) else "a file that can be loaded",
             provides=problem,
             remedy="download or build it again",
+        )
+    if subject.emptiness and not subject.damage:
+        yield Finding(
+            kind=Kind.malformed,
+            severity=Severity.error,
+            file=subject.name,
+            needs="the files of an app or a package",
+            provides=subject.emptiness,
+            remedy="build it again; `tar -tvf` lists what a package has"
+            if subject.shape is Shape.package
+            else "build it again, or name another folder",
         )
 
 

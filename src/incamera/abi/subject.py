@@ -7,7 +7,7 @@ import posixpath
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +26,8 @@ _LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)
 _SCRIPT_BYTES = 2000
 _UNREADABLE = ElfFacts(machine="", bits=0)
 _MAX_SETTINGS_BYTES = 1_000_000
+# Files that describe a package, and are no part of the app.
+_DESCRIPTIONS = frozenset({"package.conf", "manifest.json", "param.conf", "cgi.conf", "LICENSE"})
 
 
 class Shape(StrEnum):
@@ -62,6 +64,8 @@ class Subject:
     """The folder in which a camera installs the package; None when the package doesn't say."""
     damage: Mapping[str, str] = field(default_factory=dict)
     """The archives that cannot be read, and why. A damaged ELF file is in `objects`."""
+    emptiness: str = ""
+    """What there is instead of files that a camera could use; "" where there are such files."""
 
     def read(self, path: str, *, limit: int) -> bytes:
         """Return the content of the regular file *path*. Raises OSError, or BadArchive when longer than *limit*."""
@@ -137,13 +141,17 @@ def open_subject(path: Path) -> Iterator[Subject]:
 
 def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
     links: dict[str, str] = {}
+    files: list[str] = []
     damage = {}
     try:
         if shape is Shape.package:
             for path, target in unpack_package(stream, folder):
-                links[path] = target
+                if target is None:
+                    files.append(path)
+                else:
+                    links[path] = target
         else:
-            unpack_wheel(stream, folder)
+            files += unpack_wheel(stream, folder)
     except BadArchive as error:
         damage[name] = str(error)
     except OSError as error:
@@ -151,7 +159,7 @@ def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
             f"cannot unpack {name} into {folder}: {error.strerror}", hint="set TMPDIR to a folder on a larger disk"
         ) from error
     wheel = name if shape is Shape.loose else None
-    return read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage)
+    return read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage, files=files)
 
 
 def read_folder(
@@ -162,11 +170,13 @@ def read_folder(
     wheel: str | None = None,
     links: Mapping[str, str] | None = None,
     damage: Mapping[str, str] | None = None,
+    files: Sequence[str] | None = None,
 ) -> Subject:
     """Return the files in *root* as a subject. Without *shape*, it follows from the files.
 
     *wheel*: the file name of the wheel that they come from. *links*: symbolic links of the archive, which are not in
-    the folder. *damage*: the archives that could not be unpacked.
+    the folder. *damage*: the archives that could not be unpacked. *files*: all files of the archive, of which the
+    folder has those that are audited.
     """
     objects: dict[str, Object] = {}
     sources = []
@@ -201,7 +211,21 @@ def read_folder(
         wheel=wheel,
         installed=_installation_folder(root) if shape is Shape.package else None,
         damage={**listing.problems, **(damage or {})},
+        emptiness=_describe_emptiness(
+            shape, listing.files if files is None else files, {**listing.links, **(links or {})}
+        ),
     )
+
+
+def _describe_emptiness(shape: Shape, files: Sequence[str], links: Mapping[str, str]) -> str:
+    """Return what there is instead of files that a camera could use; "" where there are such files."""
+    described = [path.removeprefix("./") for path in files]
+    descriptions = [path for path in described if shape is Shape.package and path in _DESCRIPTIONS]
+    if len(descriptions) < len(files):
+        return ""
+    if descriptions:
+        return f"only {' and '.join(sorted(descriptions))}" + (" and links" if links else "")
+    return "only links" if links else "no files at all"
 
 
 def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | None = None) -> Object | None:

@@ -31,10 +31,15 @@ _ARMOUR = b"-----BEGIN PGP SIGNATURE-----"
 _TRAILER_BYTES = 16
 
 
-def unpack_wheel(stream: BinaryIO, folder: Path) -> None:
-    """Unpack what is audited of the wheel in *stream* into *folder*. Raises BadArchive when it is damaged."""
+def unpack_wheel(stream: BinaryIO, folder: Path) -> Iterator[str]:
+    """Unpack what is audited of the wheel in *stream* into *folder*, and yield the paths of all its files.
+
+    Raises BadArchive when it is damaged.
+    """
     with open_zip(stream) as archive:
         for info in archive.infos:
+            if not info.filename.endswith("/"):
+                yield info.filename
             content = archive.chunks(info)
             beginning = next(content, b"")
             if _may_be_needed(info.filename) and _is_needed(info.filename, info.file_size, beginning):
@@ -44,10 +49,11 @@ def unpack_wheel(stream: BinaryIO, folder: Path) -> None:
                     pass
 
 
-def unpack_package(stream: BinaryIO, folder: Path) -> Iterator[tuple[str, str]]:
-    """Unpack what is audited of the .eap in *stream* into *folder*, and yield its symbolic links with their targets.
+def unpack_package(stream: BinaryIO, folder: Path) -> Iterator[tuple[str, str | None]]:
+    """Unpack what is audited of the .eap in *stream* into *folder*.
 
-    No link is made. Raises BadArchive when it is damaged; what came before that is unpacked.
+    Yields the paths of all its files, with None, and those of its symbolic links, with their targets. No link is made.
+    Raises BadArchive when it is damaged; what came before that is unpacked.
     """
     if stream.read(2) != GZIP_MAGIC:
         raise BadArchive("it is not a gzip file")
@@ -69,7 +75,7 @@ class _PackageUnpacking:
         self._written: set[str] = set()
         self.wanted_by_links: dict[str, list[str]] = {}
 
-    def run(self, stream: BinaryIO) -> Iterator[tuple[str, str]]:
+    def run(self, stream: BinaryIO) -> Iterator[tuple[str, str | None]]:
         reader = TarReader(PackedStream(stream, trailer=_is_signature))
         for member in reader:
             if member.kind in (Kind.folder, Kind.other):
@@ -80,7 +86,9 @@ class _PackageUnpacking:
             if member.kind is Kind.link:
                 self._links[path] = member.link
                 yield path, member.link
-            elif member.kind is Kind.hard_link:
+                continue
+            yield path, None
+            if member.kind is Kind.hard_link:
                 yield from self._link(path, member.target)
             elif _may_be_needed(path):
                 beginning = reader.read(_CHUNK)

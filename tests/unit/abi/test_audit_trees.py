@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -405,3 +406,46 @@ def test_linker_scripts_and_object_files_are_ignored(tmp_path: Path) -> None:
     }
     report = audit(write(tmp_path, files))
     assert (report.findings, report.files) == ((), 0)
+
+
+# Nothing to audit
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "no files at all"),
+        ({"see": "/usr/bin/see", "lib/libx.so": "libx.so.1"}, "only links"),
+        ({"package.conf": b'APPNAME="see"\n'}, "only package.conf"),
+        (
+            {"./package.conf": b"", "manifest.json": b"{}", "LICENSE": b""},
+            "only LICENSE and manifest.json and package.conf",
+        ),
+        ({"package.conf": b"", "see": "gone"}, "only package.conf and links"),
+        ({"package.conf": b"", "see": b"#!/bin/sh\n"}, ""),
+        ({"package.conf": b"", "html/index.html": b"<html>"}, ""),
+    ],
+)
+def test_package_without_files_of_an_app_is_an_error(tmp_path: Path, files: dict[str, bytes | str], told: str) -> None:
+    report = audit(package(tmp_path / "see.eap", files))
+    assert [(one.kind, one.severity, one.provides) for one in report.findings] == (
+        [(Kind.malformed, E, told)] if told else []
+    )
+    if "package.conf" in files:
+        assert [one.provides for one in audit(write(tmp_path / "unpacked", files)).findings] == ([told] if told else [])
+
+
+def test_package_of_folders_alone_is_an_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "see.eap", "w:gz") as archive:
+        member = tarfile.TarInfo("lib")
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+    assert only(audit(tmp_path / "see.eap")).provides == "no files at all"
+
+
+def test_empty_folder_and_empty_wheel_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    assert only(audit(tmp_path / "empty")).provides == "no files at all"
+    assert only(audit(wheel(tmp_path / "x-1-py3-none-any.whl", {"x/": b""}))).provides == "no files at all"
+    pure = wheel(tmp_path / "y-1-py3-none-any.whl", {"y.py": b"", "y-1.dist-info/METADATA": b""})
+    assert audit(pure).findings == ()
