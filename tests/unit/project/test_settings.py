@@ -123,7 +123,7 @@ def test_an_entry_becomes_arguments_of_python(folder: Path, entry: str, argument
         ({**table(), "incamera": {}}, 'unknown table "incamera"', "[tool.incamera]"),
         ({"project": {"name": "bell"}, "tool": {"in-camera": {}}}, 'unknown table "in-camera"', '"incamera"?'),
         (table(version="one"), 'project.version: "one" is not a version', '"1.0"'),
-        ({"project": {}}, "project.name is missing", "[project]"),
+        ({"project": {}}, "project.name is missing", "incamera init"),
         ({"project": {"name": "-bell"}}, '"-bell" cannot be the name of a project', "letters"),
         ({"project": {"name": "bell"}, "tool": 3}, "tool must be a table", None),
     ],
