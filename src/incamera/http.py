@@ -22,6 +22,7 @@ from incamera.archives import BadArchive, unpack_bytes
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
 from incamera.proxies import basic_auth, find_proxy, proxy_headers, proxy_hint, without_login
+from incamera.units import format_count
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
@@ -290,16 +291,18 @@ class Http:
                 )
             length = response.headers.get("Content-Length", "")
             if size is not None and length.isdigit() and int(length) != size:
-                raise IntegrityError(f"{url} is {length} bytes long, but must have {size}", hint=_CHANGED_FILE)
+                long = format_count(int(length), "byte")
+                raise IntegrityError(f"{url} is {long} long, but must have {size}", hint=_CHANGED_FILE)
             # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
             for chunk in response.stream(_CHUNK, decode_content=False):
                 if size is not None and sink.size + len(chunk) > size:
-                    raise IntegrityError(f"{url} is longer than the {size} bytes that it must have", hint=_CHANGED_FILE)
+                    most = format_count(size, "byte")
+                    raise IntegrityError(f"{url} is longer than the {most} that it must have", hint=_CHANGED_FILE)
                 sink.write(chunk)
                 if progress is not None:
                     progress(len(chunk))
             if size is not None and sink.size < size:
-                raise _TemporaryError(f"only {sink.size} of {size} bytes arrived")
+                raise _TemporaryError(f"only {sink.size} of {format_count(size, 'byte')} arrived")
             complete = True
             return response
         finally:

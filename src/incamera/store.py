@@ -33,6 +33,7 @@ from incamera.disk import disk_usage, fix_umask, process_exists, remove_tree
 from incamera.errors import BuildError, IntegrityError, StoreError
 from incamera.store_access import PATH_ONLY, open_folders
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
+from incamera.units import format_count
 
 __all__ = ["BlobWriter", "Fault", "Store", "damaged", "explain_error", "find_store_path", "process_exists"]
 
@@ -199,7 +200,8 @@ class Store:
             except OSError as error:
                 raise damaged(f"{folder / entry.path} is missing or cannot be read: {error.strerror}") from error
             if not entry.link and status.st_size != entry.size:
-                raise damaged(f"{folder / entry.path} has {status.st_size} bytes, not {entry.size} as before")
+                size = format_count(status.st_size, "byte")
+                raise damaged(f"{folder / entry.path} has {size}, not {entry.size} as before")
         return entries
 
     def ensure_tree(

@@ -37,10 +37,12 @@ def format_bytes(count: int) -> str:
 
 
 def format_count(number: int, thing: str) -> str:
-    """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`, `2 processes`."""
+    """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`, `2 processes`, `2 libraries`."""
     if number == 1:
         return f"{number} {thing}"
-    return f"{number} {thing}{'es' if thing.endswith('s') else 's'}"
+    if thing.endswith("y") and thing[-2:-1] not in "aeiou":
+        return f"{number} {thing[:-1]}ies"
+    return f"{number} {thing}{'es' if thing.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
 def printable(text: str) -> str:

@@ -258,7 +258,7 @@ def _group(
     for members in groups.values():
         first = members[0]
         if len(members) > 1:
-            label = f"{first.folder or '.'}/ ({len(members)} files)"
+            label = f"{first.folder or '.'}/ ({format_count(len(members), 'file')})"
             node = _Node(_shorten(label), "file", [item.path for item in members])
         else:
             own = findings.get(first.path, ())

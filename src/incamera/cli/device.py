@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -108,7 +109,8 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
     console.print(
         f"{report.device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}"
     )
-    console.print(f"glibc {facts.libc or 'unknown'}, {len(facts.libraries)} libraries, logged in as {facts.user}")
+    libraries = format_count(len(facts.libraries), "library")
+    console.print(f"glibc {facts.libc or 'unknown'}, {libraries}, logged in as {facts.user}")
     console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
     console.print("bundles start from: " + ", ".join(sorted(report.forms)))
     rates = ("WRITE", "READ") if arguments.speed else ()

@@ -88,7 +88,7 @@ def _lock(
         counts = Counter(item.source for item in lock.distributions)
         counted = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
         counted = f"{format_count(len(lock.distributions), 'distribution')} ({counted}), " if counted else ""
-        console.print(f"{path.name}: {counted}{len(lock.debs)} debs, {len(changes) or 'none'} changed")
+        console.print(f"{path.name}: {counted}{format_count(len(lock.debs), 'deb')}, {len(changes) or 'none'} changed")
         for line in changes:
             console.print(f"  {line}")
     return 0

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from incamera.units import printable
+from incamera.units import format_count, printable
 
 if TYPE_CHECKING:
     from incamera.observe.stacks import Stack
@@ -62,7 +62,7 @@ def _draw(root: _Box, bottom: float) -> Iterator[str]:
         width = _WIDTH * box.count / root.count if root.count else _WIDTH
         if width < _LEAST:
             continue
-        samples = f"{box.count} {'sample' if box.count == 1 else 'samples'}"
+        samples = format_count(box.count, "sample")
         share = 100 * box.count / root.count if root.count else 100
         yield (
             f'<g data-x="{x:.3f}" data-width="{width:.3f}"><title>{escape(name)} ({samples}, {share:.1f} %)</title>'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.errors import ResolveError
 from incamera.project.import_names import distribution_of, is_standard_library
 from incamera.project.settings import SOURCES
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.resolver.candidates import Finder, TargetRequirement
@@ -42,7 +43,7 @@ def explain_conflict(causes: Iterable[Any], finder: Finder, constraints: Sequenc
         for name in names[:_SHOWN_NAMES]
     ]
     if len(names) > _SHOWN_NAMES:
-        lines.append(f"and {len(names) - _SHOWN_NAMES} more packages contradict each other")
+        lines.append(f"and {format_count(len(names) - _SHOWN_NAMES, 'other contradiction')}")
     shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
     text = f"cannot resolve {shown} for {finder.purpose}:"
     text += f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
@@ -56,7 +57,7 @@ def _describe_requirements(askers_by_text: Mapping[str, Sequence[str]]) -> str:
         more = f" and {len(unique) - 1} more" if len(unique) > 1 else ""
         shown.append(f"{unique[0]}{more} {'ask' if more else 'asks'} for {text}")
     if len(askers_by_text) > _SHOWN_REQUIREMENTS:
-        shown.append(f"and {len(askers_by_text) - _SHOWN_REQUIREMENTS} other requirements")
+        shown.append(f"and {format_count(len(askers_by_text) - _SHOWN_REQUIREMENTS, 'other requirement')}")
     return "; ".join(shown)
 
 

@@ -24,6 +24,7 @@ from incamera.transport.protocols import (
     write_error,
 )
 from incamera.transport.session import Session
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
@@ -97,7 +98,7 @@ class LocalTransport:
                 files[path] = await asyncio.to_thread(_read_file, check_path(path), left + 1)
                 left -= len(files[path])
             if left < 0:
-                raise too_large(self._device, f"{len(paths)} files", limit)
+                raise too_large(self._device, format_count(len(paths), "file"), limit)
         return files
 
     async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from incamera.errors import DeviceRefused
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,4 +173,4 @@ def too_many_keys(login: Login, where: str) -> DeviceRefused:
 
 
 def _count(tried: Sequence[str]) -> str:
-    return "1 key" if len(tried) == 1 else f"{len(tried)} keys"
+    return format_count(len(tried), "key")

@@ -13,6 +13,7 @@ from incamera.errors import DeviceError
 from incamera.transport.login_shell import escape
 from incamera.transport.protocols import Program, Script, check_path, missing, too_large, write_error
 from incamera.transport.session import OutputTooLong, run_bounded
+from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import ProgramResult, Transport
@@ -67,7 +68,7 @@ async def get_files(transport: Transport, paths: Sequence[str], *, limit: int) -
         except OutputTooLong:
             left = -1
         if left < 0:
-            raise too_large(transport.device, f"{len(paths)} files", limit)
+            raise too_large(transport.device, format_count(len(paths), "file"), limit)
     return files
 
 

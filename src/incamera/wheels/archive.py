@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from incamera.archives import Limits, ZipReader, open_zip
 from incamera.errors import BuildError
+from incamera.units import format_count
 from incamera.wheels.damage import reading_archive
 
 # A wheel whose files are larger is refused: no camera could hold it.
@@ -120,7 +121,7 @@ def _parse_record(data: bytes) -> dict[str, tuple[str, str]]:
         if not row:
             continue
         if len(row) != 3:
-            raise ValueError(f"its RECORD has a line of {len(row)} fields")
+            raise ValueError(f"its RECORD has a line of {format_count(len(row), 'field')}")
         path, recorded, _ = row
         algorithm, _, value = recorded.partition("=")
         if path.rpartition("/")[2] in UNRECORDED and not recorded:

@@ -9,6 +9,7 @@ from incamera.build.keys import bundle_key
 from incamera.project.files import files_digest
 from incamera.runtime.bundle import load_bundle
 from incamera.tree import tree_digest
+from incamera.units import format_count
 from incamera.workflows.lock import ensure_lock
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
             )
             make_bundle(context, key, parts)
             bundle = _load(context, key)
-            step.note(f"{bundle.digest[:16]}, {len(bundle.entries)} files, {bundle.tree_bytes / 1e6:.1f} MB")
+            counted = format_count(len(bundle.entries), "file")
+            step.note(f"{bundle.digest[:16]}, {counted}, {bundle.tree_bytes / 1e6:.1f} MB")
     return bundle
 
 

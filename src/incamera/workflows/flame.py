@@ -10,6 +10,7 @@ from incamera.errors import DeviceError, UsageError
 from incamera.observe.processes import take_sample
 from incamera.observe.roles import Role
 from incamera.observe.stacks import record_stacks
+from incamera.units import format_count
 from incamera.workflows.top import belongs_to
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def record_flame(
     with context.reporter.step("flame") as step:
         recording = record_stacks(session, guard, socket, seconds=seconds, rate=_RATE)
         summary = (
-            f"{recording.samples} samples of {process.command} (process {process.pid}) in {seconds} s: "
+            f"{format_count(recording.samples, 'sample')} of {process.command} (process {process.pid}) in {seconds} s: "
             "Python's frames only, waiting included"
         )
         step.note(summary)

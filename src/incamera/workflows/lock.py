@@ -102,4 +102,4 @@ def preferences(lock: Lock | None) -> Mapping[str, tuple[str, str]]:
 
 def _count(lock: Lock) -> str:
     files = sum(item.file is not None for item in lock.distributions)
-    return f"{len(lock.debs)} debs" + (f" and {format_count(files, 'distribution')}" if files else "")
+    return format_count(len(lock.debs), "deb") + (f" and {format_count(files, 'distribution')}" if files else "")
