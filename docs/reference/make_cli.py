@@ -19,7 +19,11 @@ Made by `make_cli.py` from the parser itself; don't edit it. What a command prin
 means, is in [json.md](json.md); what it reads from the environment, in [environment.md](environment.md).
 
 A command that runs something in the camera (`run`, `python`, `test`, `debug`) exits with its exit code. The app's own
-arguments follow `--`: `incamera run -- --threshold 3`. Those of `incamera python` and `incamera test` need no `--`.
+arguments follow `--`: `incamera run -- --threshold 3`. Those of a file or module that is named, of `incamera python`
+and of `incamera test` need no `--`: `incamera run other.py --threshold 3`.
+
+`incamera help COMMAND` describes a command. A group may be typed in the plural: `incamera devices` is
+`incamera device list`. `incamera completion SHELL` prints a script that completes commands, options and names.
 """
 
 

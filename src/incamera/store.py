@@ -6,6 +6,7 @@
 <root>/devices/                 devices and host keys, as the user added them. Never cleaned.
 <root>/virtual/                 running virtual cameras
 <root>/shares/                  network shares: their settings and passwords. Never cleaned.
+<root>/scripts/                 the lockfiles of scripts. Never cleaned.
 <root>/caches/                  what can be fetched or computed again
 <root>/keys/                    the keys of virtual cameras
 <root>/logs/                    what builds and runs have printed
