@@ -248,7 +248,22 @@ def load_named_program(arguments: argparse.Namespace, context: Context) -> Proje
     from incamera.project.program import Typed, load_program  # lazy: start-up
 
     typed = Typed(program=arguments.program, module=arguments.module, project=arguments.project)
-    return load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
+    project = load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
+    own = {option for action in arguments.parser._actions for option in action.option_strings}
+    if any(_long_option(word) in own for word in arguments.arguments):
+        from incamera.project.program import mentions  # lazy: start-up
+
+        for option in dict.fromkeys(map(_long_option, arguments.arguments)):
+            if option in own and arguments.program is not None and not mentions(typed, option):
+                context.reporter.warn(
+                    f"{option} goes to {arguments.program}, because it follows it; for incamera, type "
+                    f"`{arguments.parser.prog} {option} {arguments.program}`"
+                )
+    return project
+
+
+def _long_option(word: str) -> str:
+    return word.partition("=")[0] if word.startswith("--") and len(word) > 2 else ""
 
 
 def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:

@@ -45,6 +45,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.project.settings import load_project
     from incamera.workflows.test import TestRun, run_tests
 
+    if any(word.partition("=")[0] == "--script" for word in arguments.arguments):
+        from incamera.errors import UsageError  # lazy: start-up
+
+        raise UsageError("a script has no tests", hint="make a project of it: `incamera init` in its folder")
     return run_tests(
         Context.open(console),
         load_project(Path(arguments.project)),

@@ -11,7 +11,7 @@ from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.entry import Entry, is_module_name
 from incamera.project.lone_script import script_project
-from incamera.project.script import load_script
+from incamera.project.script import load_script, read_source
 from incamera.project.settings import find_project_folder, load_project
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def load_program(typed: Typed, locks: Path, warn: Callable[[str], None]) -> Proj
         return replace(load_project(Path(typed.project)), chosen=Entry(module=typed.module))
     if typed.program is None:
         return load_project(Path(typed.project))
+    if typed.program == STANDARD_INPUT:
+        raise UsageError(
+            "`run` does not read the program from standard input",
+            hint="`incamera python -` does, with the packages of the project, or of a script: `--script FILE`",
+        )
     if not typed.program.endswith(".py"):
         raise UsageError(
             f"`{typed.program}` is neither a Python file nor an option",
@@ -81,6 +86,11 @@ def find_file(typed: Typed) -> Path:
         )
         raise UsageError(f"there is no file {typed.program}", hint=hint or "correct the path")
     return path
+
+
+def mentions(typed: Typed, text: str) -> bool:
+    """Whether *text* is in the file that *typed* names, as an option that it reads is."""
+    return text in read_source(find_file(typed))
 
 
 def load_script_project(path: Path, locks: Path | None, warn: Callable[[str], None]) -> Project:

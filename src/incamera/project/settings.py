@@ -179,9 +179,12 @@ def load_project(start: Path) -> Project:
     _require_folder(start)
     folder = find_project_folder(start.absolute())
     if folder is None:
+        scripts = sorted(path.name for path in start.glob("*.py"))
         raise ConfigError(
             f"there is no pyproject.toml in {start.absolute()} or above it",
             hint="go to the project's folder, or type `incamera init` in a folder with an app, or `incamera new NAME`",
+            hint="go to the project's folder, name it with --project DIR, or make a project with `incamera new NAME`"
+            + (f"; one script runs without a project: `incamera run {scripts[0]}`" if scripts else ""),
         )
     path = folder / "pyproject.toml"
     try:

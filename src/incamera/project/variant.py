@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from incamera.project.local import load_local
+from incamera.project.local import load_local, parse_local
 from incamera.project.settings import AppName
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def plan_variant(project: Project, lock: Lock, variant: str, requirements: Seque
 
     What *lock*, the app's own, has stays exactly that: another version would be another app.
     """
-    requirements, local = load_local(project.folder, requirements)
+    if project.script is not None:  # a pyproject.toml beside a script says nothing about it
+        requirements, local = parse_local({}, project.folder, requirements)
+    else:
+        requirements, local = load_local(project.folder, requirements)
     pins = [f"{item.name}=={item.version}" for item in lock.distributions]
     sources = {item.name: item.source for item in lock.distributions}
     return dataclasses.replace(

@@ -111,7 +111,10 @@ def _watch_options(project: Project) -> dict[str, Any]:
         return {}
     # The folder may be anyone's home. A module that is imported later is one of those beside the script.
     nested = any("/" in path for path in project.find_files())
-    return {"only": lambda path: path.endswith(".py") or path in project.find_files(), "recursive": nested}
+    return {
+        "only": lambda path: (nested or path.endswith(".py")) and path in project.find_files(),
+        "recursive": nested,
+    }
 
 
 class _Loop:

@@ -1,11 +1,14 @@
 """The command line's parser: help, errors with hints, and arguments that go to Python, pytest or the app."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
 from incamera.__main__ import main
-from incamera.cli.parser import COMMANDS, make_console, make_parser, parse_arguments
+from incamera.cli.parser import COMMANDS, load_named_program, make_console, make_parser, parse_arguments
+from incamera.console import Console
+from incamera.context import Context
 
 
 def parsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
@@ -242,3 +245,42 @@ def test_errors_name_what_was_typed(typed: list[str], message: str, capsys: pyte
         parse_arguments(typed)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_options_of_ours_behind_a_file_that_does_not_know_them_are_warned_about(tmp_path: Path) -> None:
+    (tmp_path / "blink.py").write_text("parser.add_argument('--device')\n")
+    words = ["run", str(tmp_path / "blink.py"), "--watch", "--device=x", "--loud"]
+    console = Warnings()
+    context = Context.open(console, {"INCAMERA_STORE": str(tmp_path / "store")})
+    load_named_program(parse_arguments(words), context)
+    assert len(console.warnings) == 1
+    assert f"--watch goes to {tmp_path}/blink.py" in console.warnings[0]
+
+
+class Warnings(Console):
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.mark.parametrize("command", [["run"], ["build"], ["ps"], ["share", "attach"], ["stop", "--all"]])
+def test_missing_project_folder_is_refused_with_the_projects_that_are_there(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INCAMERA_STORE", str(tmp_path / "store"))
+    for name in ("bell", "chime", "notes"):
+        (tmp_path / name).mkdir()
+    for folder in (tmp_path, tmp_path / "bell", tmp_path / "chime"):
+        (folder / "pyproject.toml").write_text('[project]\nname = "bell"\n')
+    assert main([*command, "-C", str(tmp_path / "nowhere")]) == 3
+    assert f"projects in {tmp_path}: bell, chime" in capsys.readouterr().err
+    assert main([*command, "-C", str(tmp_path / "bel")]) == 3
+    assert 'did you mean "bell"?' in capsys.readouterr().err
+
+
+def test_script_has_no_tests(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--script", "blink.py"]) == 2
+    assert "a script has no tests" in capsys.readouterr().err

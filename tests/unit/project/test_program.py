@@ -136,6 +136,7 @@ def test_modules_beside_a_script_belong_to_it_when_it_imports_them(tmp_path: Pat
         ({"program": "foo"}, UsageError, "`foo` is neither a Python file", "`-- foo`"),
         ({"program": "othr.py"}, UsageError, "there is no file othr.py", 'did you mean "other.py"?'),
         ({"program": "tools/x.py"}, UsageError, "there is no file tools/x.py", "try.py"),
+        ({"program": "-"}, UsageError, "standard input", "`incamera python -`"),
         ({"module": "a-b"}, UsageError, '"a-b" is not the name of a module', "-m bell.main"),
         ({"program": "build/x.py"}, ConfigError, "build/x.py is not sent", "move it"),
         ({"program": "folder.py"}, ConfigError, "is a folder", None),
