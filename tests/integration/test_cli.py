@@ -188,7 +188,7 @@ def test_hint_names_what_was_mistyped(incamera: Run, words: list[str], hint: str
     assert done.out == ""
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", pytest.param("fish", marks=pytest.mark.matrix)])
 def test_shell_accepts_its_completion_script(context: Context, incamera: Run, shell: str) -> None:
     script = incamera("completion", shell).out
     assert "incamera" in script

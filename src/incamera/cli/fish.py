@@ -26,6 +26,7 @@ function __incamera_at
     test $count -eq 0; or test "$words[1..$count]" = "$argv"
 end
 complete -c incamera -f"""
+_FILES = " -F"
 
 
 def fish_script(parser: argparse.ArgumentParser, find_kind: FindKind) -> str:
@@ -35,8 +36,8 @@ def fish_script(parser: argparse.ArgumentParser, find_kind: FindKind) -> str:
 
 def _complete(parser: argparse.ArgumentParser, command: str, find_kind: FindKind) -> Iterator[str]:
     """Yield the lines for *command*, the words that *parser* parses the rest of, and for those that follow it."""
-    here = f"complete -c incamera -n '{' '.join(filter(None, ('__incamera_at', command)))}'"
-    exactly = f"complete -c incamera -n '{' '.join(filter(None, ('__incamera_at --exactly', command)))}'"
+    exactly = f"complete -c incamera -n '{f'__incamera_at --exactly {command}'.strip()}'"
+    here = f"complete -c incamera -n '__incamera_at {command}'" if command else exactly
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
@@ -48,7 +49,8 @@ def _complete(parser: argparse.ArgumentParser, command: str, find_kind: FindKind
             if action.option_strings and action.nargs == 0:
                 yield line + _description(action.help or "")
             elif values := _values(action, find_kind(command, action)):
-                yield line + (" -r" if action.option_strings else "") + values + _description(action.help or "")
+                takes = " -r" if values == _FILES else " -x"  # -x offers no files
+                yield line + (takes if action.option_strings else "") + values + _description(action.help or "")
             elif action.option_strings:
                 yield f"{line} -x{_description(action.help or '')}"
 
@@ -63,7 +65,7 @@ def _values(action: argparse.Action, kind: str | None) -> str:
         return f" -a '{' '.join(map(str, action.choices))}'"
     if kind is None:
         return ""
-    return " -F" if kind == "files" else f" -a '(incamera completion --names {kind} 2>/dev/null)'"
+    return _FILES if kind == "files" else f" -a '(incamera completion --names {kind} 2>/dev/null)'"
 
 
 def _description(text: str) -> str:

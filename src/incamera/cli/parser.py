@@ -82,8 +82,10 @@ class Parser(argparse.ArgumentParser):
         message = _reword(self, message)
         if hint is None and message.startswith(_UNRECOGNIZED):
             hint = self.hint_unknown
-        if hint is None and typed.endswith(".py") and "--script" in known:
+        if typed.endswith(".py") and "--script" in known:
             hint = f"to work on a script, type `{self.prog} --script {typed}`"
+        elif typed.endswith(".py") and "run" in known:
+            hint = f"to run it in the camera, type `{self.prog} run {typed}`"
         from incamera.console import Console  # lazy: start-up; every other command line makes a console of its own
         from incamera.errors import UsageError
 

@@ -97,8 +97,8 @@ def test_fish_gets_commands_options_and_names(capsys: pytest.CaptureFixture[str]
 
     assert line("'__incamera_at --exactly'", "-a run ")
     assert line("'__incamera_at --exactly device'", "-a list ")
-    assert line("'__incamera_at run'", "-l device -r -a '(incamera completion --names devices 2>/dev/null)'")
-    assert line("'__incamera_at run'", "-l to -r -a 'ram ")
+    assert line("'__incamera_at run'", "-l device -x -a '(incamera completion --names devices 2>/dev/null)'")
+    assert line("'__incamera_at run'", "-l to -x -a 'ram ")
     assert line("'__incamera_at run'", " -F -d 'run this file")
     assert line("'__incamera_at run'", "-l watch -d 'reload")
     assert line("'__incamera_at virtual start'", "-a '(incamera completion --names profiles 2>/dev/null)'")

@@ -126,6 +126,7 @@ def test_first_word_or_module_is_what_runs_and_the_rest_are_its_arguments(
         (["shell"], 'did you mean "python"?'),
         (["run", "--wach"], 'did you mean "--watch"?'),
         (["build", "blink.py"], "`incamera build --script blink.py`"),
+        (["blink.py"], "`incamera run blink.py`"),
     ],
 )
 def test_mistyped_name_gets_the_closest_one_as_hint(
