@@ -22,8 +22,8 @@ A command that runs something in the camera (`run`, `python`, `test`, `debug`) e
 arguments follow `--`: `incamera run -- --threshold 3`. Those of a file or module that is named, of `incamera python`
 and of `incamera test` need no `--`: `incamera run other.py --threshold 3`.
 
-`incamera help COMMAND` describes a command. A group may be typed in the plural: `incamera devices` is
-`incamera device list`. `incamera completion SHELL` prints a script that completes commands, options and names.
+`incamera help COMMAND` describes a command. A group may be typed in the plural: `devices` is
+`device list`. `incamera completion SHELL` prints a script that completes commands, options and names.
 """
 
 
