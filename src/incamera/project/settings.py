@@ -182,8 +182,7 @@ def load_project(start: Path) -> Project:
         scripts = sorted(path.name for path in start.glob("*.py"))
         raise ConfigError(
             f"there is no pyproject.toml in {start.absolute()} or above it",
-            hint="go to the project's folder, or type `incamera init` in a folder with an app, or `incamera new NAME`",
-            hint="go to the project's folder, name it with --project DIR, or make a project with `incamera new NAME`"
+            hint="go to the project's folder, or type `incamera init` in a folder with an app, or `incamera new NAME`"
             + (f"; one script runs without a project: `incamera run {scripts[0]}`" if scripts else ""),
         )
     path = folder / "pyproject.toml"
