@@ -1,8 +1,9 @@
-"""The edit loop in a virtual camera: from saving an edit to the app's first line of output.
+"""An edit in a virtual camera: from saving it to the app's first line of output, by `run --watch` and by `run`.
 
-The app imports numpy and goes on until it is stopped, as apps do. Baseline, in the same run and camera: a plain
-`incamera run` after the same edit, and the app started cold in the camera, without us. Then many edits in a row, and
-what grew by them; then a change of one file among two thousand.
+The app imports numpy and goes on until it is stopped, as apps do. Baseline, in the same run and camera: `incamera run
+--cold` after the same edit, and the app started cold in the camera, without us. Then `incamera run` with what the
+command before it has kept: after an edit, without one, and `incamera python -c pass`. Then many edits in a row with
+`run --watch`, and what grew by them; then a change of one file among two thousand.
 
 The store that is set (INCAMERA_STORE, else the user's own) is used; what fills it is not timed.
 """
@@ -69,10 +70,11 @@ def measure_in(folder: Path, device: str, arguments: argparse.Namespace) -> Sequ
     save(project, 0)
     say("build and deploy")
     run([INCAMERA, "deploy", "-C", str(project), "--device", device])
-    say("the known way round: `incamera run` after an edit, and a cold start in the camera")
-    plain = statistics.median(time_plain_run(project, device, number) for number in range(-3, 0))
+    say("the known way round: `incamera run --cold` after an edit, and a cold start in the camera")
+    plain = statistics.median(time_plain_run(project, device, number, "--cold") for number in range(-3, 0))
     cold = statistics.median(time_cold_start(project, device) for _ in range(3))
-    figures = []
+    figures = time_held_runs(project, device, arguments.rounds, baseline=f"{plain:.1f} s with `incamera run --cold`")
+    save(project, -1)
     with Watch(project, device) as watch:
         watch.await_line("edit -1")
         say(f"{arguments.rounds} edits, one after the other")
@@ -96,7 +98,7 @@ def measure_in(folder: Path, device: str, arguments: argparse.Namespace) -> Sequ
             figures.append(
                 Figure(name=f"growth of {what}", value=after[what] - was, unit="", goal=goal, baseline=f"{was} before")
             )
-        say("; ".join(f"{figure.name} {figure.value:g}" for figure in figures[3:]))
+        say("; ".join(f"{figure.name} {figure.value:g}" for figure in figures if figure.name.startswith("growth")))
         say("one file of two thousand")
         for number in range(2000):
             path = project / f"part{number % 40}" / f"module{number}.py"
@@ -126,12 +128,34 @@ def time_edit(watch: Watch, project: Path, number: int) -> tuple[float, float]:
     return seen, float(sent[1])
 
 
-def time_plain_run(project: Path, device: str, number: int) -> float:
-    saved = save(project, number)
-    with started(["run", "-C", str(project), "--device", device]) as child:
+def time_held_runs(project: Path, device: str, rounds: int, *, baseline: str) -> list[Figure]:
+    """Return the figures of commands that use what the one before them has kept."""
+    say("`incamera run` again and again, with what it keeps")
+    first = time_plain_run(project, device, 100)
+    edited = [time_plain_run(project, device, 101 + number) for number in range(rounds)]
+    same = [time_plain_run(project, device, None) for _ in range(rounds)]
+    words = ["python", "-C", str(project), "--device", device, "-c", "pass"]
+    bare = [run([INCAMERA, *words]).seconds for _ in range(rounds)]
+    run([INCAMERA, "connections", "close", device])
+    figures = [
+        Figure(name="`run` that keeps all for the next → first line", value=first, unit="s", baseline=baseline),
+        Figure(
+            name="next `run`, one file edited", value=statistics.median(edited), unit="s", goal=0.8, baseline=baseline
+        ),
+        Figure(name="next `run`, nothing edited", value=statistics.median(same), unit="s", goal=0.6),
+        Figure(name="next `python -c pass`", value=statistics.median(bare), unit="s", goal=0.5),
+    ]
+    say("; ".join(f"{figure.name} {figure.value:.2f} s" for figure in figures))
+    return figures
+
+
+def time_plain_run(project: Path, device: str, number: int | None, *options: str) -> float:
+    """Return the seconds from saving edit *number*, or from Enter without one, to the app's first line."""
+    saved = time.time() if number is None else save(project, number)
+    with started(["run", "-C", str(project), "--device", device, *options]) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            if f"edit {number} " in line:
+            if line.startswith("edit " if number is None else f"edit {number} "):
                 return time.time() - saved
     raise Failed("`incamera run` printed nothing")
 
@@ -140,7 +164,7 @@ def time_cold_start(project: Path, device: str) -> float:
     """Return how long Python and numpy take in the camera until the first line, told by the camera itself."""
     code = "import time; began = float(open('/proc/self/stat').read().rpartition(')')[2].split()[19]) / 100"
     code += "; import numpy; print(float(open('/proc/uptime').read().split()[0]) - began)"
-    return float(run([INCAMERA, "python", "-C", str(project), "--device", device, "-c", code]).output)
+    return float(run([INCAMERA, "python", "-C", str(project), "--device", device, "--cold", "-c", code]).output)
 
 
 def count(watch: Watch, device: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -18,6 +19,10 @@ UNIT = Path(__file__).parent / "unit"
 # the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# What is kept between two commands is tested by itself; all other tests start afresh, and leave nothing running.
+os.environ.setdefault("INCAMERA_COLD", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

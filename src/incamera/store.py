@@ -8,6 +8,7 @@
 <root>/shares/                  network shares: their settings and passwords. Never cleaned.
 <root>/scripts/                 the lockfiles of scripts. Never cleaned.
 <root>/caches/                  what can be fetched or computed again
+<root>/holder/                  the socket of the process that keeps connections open
 <root>/keys/                    the keys of virtual cameras
 <root>/logs/                    what builds and runs have printed
 <root>/locks/                   lock files, for several processes at once

@@ -15,7 +15,7 @@ from incamera.errors import StoreError
 PATH_ONLY = 0o711
 _PRIVATE = 0o700
 _NEEDED = ("blobs", "trees", "tmp", "locks")
-_MODES = dict.fromkeys(("caches", "devices", "keys", "locks", "logs", "shares", "virtual"), _PRIVATE)
+_MODES = dict.fromkeys(("caches", "devices", "holder", "keys", "locks", "logs", "shares", "virtual"), _PRIVATE)
 _MODES |= dict.fromkeys(("blobs", "trees", "tmp"), PATH_ONLY)
 _OTHERS_WRITE = 0o022
 

@@ -146,10 +146,12 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.connect.choose import devices_folder  # lazy: start-up
     from incamera.context import Context
     from incamera.device.registry import remove_device
+    from incamera.holder.client import close_connections
 
     context = Context.open(console)
     with context.store.reporting_disk_errors():
         remove_device(devices_folder(context), arguments.name)
+    close_connections(context.store.root, arguments.name)
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ SCRIPTS = "scripts"
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
     *("new", "init", "add", "remove", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
-    *("lock", "build", "audit", "deploy", "device", "virtual", "share", "store", "completion", "help"),
+    *("lock", "build", "audit", "deploy", "device", "connections", "virtual", "share", "store", "completion", "help"),
 )
 
 _UNRECOGNIZED = "unrecognized arguments: "
@@ -182,6 +183,22 @@ def add_deploying_options(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     add_place_options(parser)
     add_audit_option(parser)
+
+
+def add_cold_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cold",
+        action="store_true",
+        help="start afresh: use no connection that is kept open, and no process that waits in the camera",
+    )
+
+
+def open_context(arguments: argparse.Namespace, console: Any) -> Context:
+    """Return the context of a command that has the option --cold."""
+    from incamera.context import Context  # lazy: start-up
+    from incamera.holder.client import COLD_VARIABLE
+
+    return Context.open(console, {**os.environ, COLD_VARIABLE: "1"} if arguments.cold else None)
 
 
 def parse_request(arguments: argparse.Namespace) -> DeployRequest:

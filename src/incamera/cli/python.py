@@ -6,10 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import (
+    add_cold_option,
     add_command,
     add_deploying_options,
     add_script_option,
     load_named_project,
+    open_context,
     parse_request,
 )
 
@@ -28,6 +30,7 @@ def add_parser(commands: Any) -> None:
     )
     add_deploying_options(parser)
     add_script_option(parser)
+    add_cold_option(parser)
     parser.add_argument(
         "--attach",
         action="store_true",
@@ -39,10 +42,9 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context  # lazy: start-up
-    from incamera.workflows.run import run_python
+    from incamera.workflows.run import run_python  # lazy: start-up
 
-    context = Context.open(console)
+    context = open_context(arguments, console)
     project = load_named_project(arguments, context)
     if arguments.attach:
         from incamera.errors import UsageError  # lazy: start-up

@@ -6,10 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import (
+    add_cold_option,
     add_command,
     add_deploying_options,
     add_program_arguments,
     load_named_program,
+    open_context,
     parse_request,
 )
 from incamera.errors import UsageError
@@ -33,6 +35,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera run -- --verbose"
     add_deploying_options(parser)
+    add_cold_option(parser)
     parser.add_argument(
         "--watch",
         action="store_true",
@@ -55,8 +58,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context  # lazy: start-up
-    from incamera.workflows.run import run_app
+    from incamera.workflows.run import run_app  # lazy: start-up
 
     if arguments.json and not arguments.profile_startup:
         raise UsageError(
@@ -64,7 +66,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         )
     if arguments.memory_limit and not arguments.watch:
         raise UsageError("--memory-limit works only with --watch", hint="incamera run --watch --memory-limit 200M")
-    context = Context.open(console)
+    context = open_context(arguments, console)
     project = load_named_program(arguments, context)
     if arguments.profile_startup:
         if arguments.watch:

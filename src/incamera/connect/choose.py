@@ -8,7 +8,6 @@ from incamera.device.registry import require_device
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
 from incamera.virtual.camera import list_cameras
-from incamera.virtual.start import ensure_camera
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +50,22 @@ def choose_device(
     return require_device(devices_folder(context), name, others=dict.fromkeys(others), origin=origin)
 
 
+def find_device(context: Context, name: str | Device | None, *, project: Project) -> Device | None:
+    """Return the device that `choose_device` would choose, None where a virtual camera would have to be started.
+
+    Raises UsageError for an unknown name.
+    """
+    if isinstance(name, Device):
+        return name
+    name = name or context.environment.get("INCAMERA_DEVICE") or project.device
+    if name and find_virtual(context, name) is None and name not in load_profiles():
+        return choose_device(context, name, project=project)
+    cameras = list_cameras(context.store)
+    if name is None:
+        name = default_profile(project.default_targets[0].architecture).name
+    return next((virtual_device(camera) for camera in cameras if name in (camera.name, camera.profile)), None)
+
+
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:
     """Return the running virtual camera called *name*, None if there is none."""
     return next((camera for camera in list_cameras(context.store) if camera.name == name), None)
@@ -58,6 +73,8 @@ def find_virtual(context: Context, name: str) -> VirtualCamera | None:
 
 def ensure_virtual(context: Context, profile: Profile) -> Device:
     """Return a running virtual camera of *profile*. One is started if none runs."""
+    from incamera.virtual.start import ensure_camera  # lazy: it imports what builds a camera's firmware
+
     camera, _ = ensure_camera(context, profile)
     return virtual_device(camera)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,19 +16,20 @@ from incamera.device.probe import probe
 from incamera.device.registry import known_hosts_file
 from incamera.errors import DeviceRefused, DeviceUnsuitable
 from incamera.guard.program import Guard, ensure_guard
+from incamera.holder.client import is_cold, open_held
+from incamera.holder.dial import NoHolder
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
 from incamera.transport import host_keys
 from incamera.transport.host_keys import UnknownHostKey
-from incamera.transport.ssh import connect
+from incamera.transport.session import Session
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.device.facts import DeviceFacts
     from incamera.device.libraries import LibraryTable
     from incamera.transport.device import Device
-    from incamera.transport.session import Session
 
 _NEW_HOSTS = 8
 
@@ -137,6 +138,11 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
     with ExitStack() as stack:
 
         def open_session() -> Session:
+            if not is_cold(context.environment):
+                with suppress(NoHolder):
+                    return stack.enter_context(_held(context, device, known_hosts))
+            from incamera.transport.ssh import connect  # lazy: a held connection needs no SSH in this process
+
             return stack.enter_context(connect(device, known_hosts=known_hosts, environment=context.environment))
 
         # The jump hosts on the way, and the device itself, may each be new.
@@ -150,6 +156,13 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
         else:
             session = open_session()
         yield Connection(context, session)
+
+
+def _held(context: Context, device: Device, known_hosts: Path) -> Session:
+    """Return a session over a connection that the holder keeps. Raises NoHolder, ConfigError."""
+    return Session(
+        lambda: open_held(context.store.root, device, known_hosts=known_hosts, environment=context.environment)
+    )
 
 
 def _require_trust(context: Context, error: UnknownHostKey, fingerprint: str | None) -> None:

@@ -143,7 +143,7 @@ def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> st
     if place.kind in _FORMS:
         return "runs bundles as one mounted file" if Form.squashfs in forms else "runs bundles"
     if place.ram:
-        room = min(_spare_memory(facts), _spare_memory(facts) if place.free is None else place.free)
+        room = min(spare_memory(facts), spare_memory(facts) if place.free is None else place.free)
         return (
             f"runs bundles up to {format_bytes(room)}"
             if room > 0
@@ -185,9 +185,9 @@ def _find_problem(
             return f"cannot hold a {form}: the camera cannot {'mount' if form is Form.squashfs else 'unpack'} it"
     if place.free is not None and place.free < needed + SPACE_MARGIN:
         return f"has {_megabytes(place.free)} free"
-    if form is Form.archive and _spare_memory(facts) < size:
+    if form is Form.archive and spare_memory(facts) < size:
         return f"has room, but the bundle would be unpacked into RAM, {_describe_memory(facts)}"
-    if place.ram and needed and _spare_memory(facts) < needed:
+    if place.ram and needed and spare_memory(facts) < needed:
         return f"is RAM, {_describe_memory(facts)}"
     return None
 
@@ -200,7 +200,8 @@ def _reserved(facts: DeviceFacts) -> int:
     return max(RAM_RESERVE, facts.memory // RAM_RESERVE_PART)
 
 
-def _spare_memory(facts: DeviceFacts) -> int:
+def spare_memory(facts: DeviceFacts) -> int:
+    """Return how many bytes of the device's RAM may be taken: what it needs itself is left."""
     return facts.memory_available - _reserved(facts)
 
 

@@ -27,13 +27,18 @@ _LONGEST_MESSAGE = 4000
 ANSWER_SECONDS = 180.0
 
 
-def make_agent_program(root: str, *, app: str, user: str, command: str, take_over: bool = False) -> Program:
+def make_agent_program(
+    root: str, *, app: str, user: str, command: str, take_over: bool = False, kept: bool = False
+) -> Program:
     """Return the program that starts the agent of the bundle in *root* for *app*.
 
-    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app.
+    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app. A *kept*
+    agent holds none: it waits for the next run.
     """
-    words = agent_command(f"{root}/bin/python3", app=app, user=user, command=command, take_over=take_over)
-    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1"})
+    words = agent_command(f"{root}/bin/python3", app=app, user=user, command=command, take_over=take_over, kept=kept)
+    # A plain run without a terminal has this variable, and `sys.flags` shows it: a fork has the flags of the agent.
+    unbuffered = {"PYTHONUNBUFFERED": "1"} if kept else {}
+    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **unbuffered})
 
 
 async def ignore_frame(frame: Frame) -> None:

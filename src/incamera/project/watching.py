@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import watchfiles
-
 from incamera.errors import ConfigError
 from incamera.project.files import UNREADABLE_HINT, is_left_out, project_files
 
@@ -43,6 +41,8 @@ def watching(
     It is called in another thread. *warn* is called with a message when the kernel cannot report changes, so that the
     files are polled instead.
     """
+    import watchfiles  # lazy: it imports multiprocessing, and `run` only compares the files
+
     stop, ready = threading.Event(), threading.Event()
     own_files = own_output()
 

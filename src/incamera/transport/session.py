@@ -35,22 +35,13 @@ class OutputTooLong(DeviceError):
     """A program on the device printed more than anyone asked for."""
 
 
-class Session:
-    """One connection to a device, for as long as the `with` block lasts."""
+class LoopThread:
+    """An event loop in a thread of its own, for as long as the `with` block lasts."""
 
-    def __init__(self, open_transport: Callable[[], Coroutine[Any, Any, Transport]]) -> None:
+    def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="incamera-session", daemon=True)
         self._thread.start()
-        try:
-            self.transport = self.call(open_transport())
-        except BaseException:
-            self._stop_loop()
-            raise
-
-    @property
-    def device(self) -> Device:
-        return self.transport.device
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +50,9 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def close(self) -> None:
+        self._stop_loop()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run *coroutine* on the connection's loop and return its result. Ctrl-C cancels it, once it has cleaned up."""
@@ -71,6 +65,48 @@ class Session:
                 concurrent.futures.wait([future], timeout=5)
                 self._settle()
             raise
+
+    def _settle(self) -> None:
+        """Wait for cancelled tasks to clean up: the future is done as soon as it is cancelled."""
+
+        async def others() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and task.cancelling()]
+            if tasks:
+                await asyncio.wait(tasks, timeout=5)
+
+        asyncio.run_coroutine_threadsafe(others(), self._loop).result(timeout=6)
+
+    def _stop_loop(self) -> None:
+        async def finish() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._loop.shutdown_default_executor()
+
+        # A thread of the loop may wait for something that never comes. It ends with the process.
+        with suppress(concurrent.futures.TimeoutError):
+            asyncio.run_coroutine_threadsafe(finish(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+class Session(LoopThread):
+    """One connection to a device, for as long as the `with` block lasts."""
+
+    def __init__(self, open_transport: Callable[[], Coroutine[Any, Any, Transport]]) -> None:
+        super().__init__()
+        try:
+            self.transport = self.call(open_transport())
+        except BaseException:
+            self._stop_loop()
+            raise
+
+    @property
+    def device(self) -> Device:
+        return self.transport.device
 
     def run(self, program: Program, *, input: bytes = b"", timeout: float = _TIMEOUT_SECONDS) -> ProgramResult:
         """Run *program* to its end. Raises ConnectionLost, also when it takes longer than *timeout* seconds."""
@@ -125,32 +161,6 @@ class Session:
             self.call(self.transport.close())
         finally:
             self._stop_loop()
-
-    def _settle(self) -> None:
-        """Wait for cancelled tasks to clean up: the future is done as soon as it is cancelled."""
-
-        async def others() -> None:
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and task.cancelling()]
-            if tasks:
-                await asyncio.wait(tasks, timeout=5)
-
-        asyncio.run_coroutine_threadsafe(others(), self._loop).result(timeout=6)
-
-    def _stop_loop(self) -> None:
-        async def finish() -> None:
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._loop.shutdown_default_executor()
-
-        # A thread of the loop may wait for something that never comes. It ends with the process.
-        with suppress(concurrent.futures.TimeoutError):
-            asyncio.run_coroutine_threadsafe(finish(), self._loop).result(timeout=5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-        if not self._thread.is_alive():
-            self._loop.close()
 
 
 async def run_program(transport: Transport, program: Program, *, input: bytes = b"", timeout: float) -> ProgramResult:

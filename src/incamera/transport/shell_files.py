@@ -1,8 +1,12 @@
-"""Files of a device that offers nothing but a shell: read with `cat` and `tar`, written under a temporary name."""
+"""What a device that offers nothing but a shell is asked through it: files, and the addresses of the connection.
+
+Files are read with `cat` and `tar`, and written under a temporary name.
+"""
 
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING
 from incamera.archives import BLOCK, BadArchive, Kind, Limits, PackedStream, TarReader
 from incamera.errors import DeviceError
 from incamera.transport.login_shell import escape
-from incamera.transport.protocols import Program, Script, check_path, missing, too_large, write_error
+from incamera.transport.protocols import Addresses, Program, Script, check_path, missing, too_large, write_error
 from incamera.transport.session import OutputTooLong, run_bounded
 from incamera.units import format_count
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 _MISSING = 66
 # Dropbear, the SSH server of many cameras, refuses a command of more than 9000 bytes.
 _ARGUMENT_BYTES = 8000
+# The server tells its programs the client's address and port, then its own.
+_ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
 _GET = Script("get", f'[ -e "$1" ] || exit {_MISSING}; exec cat "$1"')
 # $2 is the size, which tells whether all of it came, $3 the mode. $$ keeps apart two hosts that do this at once.
 # With `set -C`, the file must be new: another user could have put a link there that leads to any file of ours.
@@ -35,6 +41,21 @@ sync "$t" 2>/dev/null || :
 mv -f "$t" "$1" || { rm -f "$t"; exit 1; }
 """,
 )
+
+
+async def get_addresses(transport: Transport) -> Addresses:
+    """What `Transport.addresses` does."""
+    result = await run_bounded(transport, _ADDRESSES.program())
+    host, _, device, _ = [*result.text.split(), "", "", "", ""][:4]
+    return Addresses(_check_address(host), _check_address(device))
+
+
+def _check_address(text: str) -> str:
+    """Return *text* if it is an IP address, else an empty string."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
 
 
 async def put_file(transport: Transport, path: str, data: bytes, *, executable: bool) -> None:

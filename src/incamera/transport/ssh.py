@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from incamera.transport.login import Login
     from incamera.transport.protocols import Transport
     from incamera.transport.ssh_config import SshConfig
+    from incamera.transport.ssh_transport import SshTransport
 
 # AXIS OS up to 11 lets root in; where another user is meant, the device or ~/.ssh/config says so.
 DEFAULT_USER = "root"
@@ -65,20 +66,38 @@ def connect(
     asked anything.
     """
     variables = os.environ if environment is None else environment
-    place = Place(home=Path(variables.get("HOME") or Path.home()), environment=variables)
     with ExitStack() as proxies:
-        attempt = _Attempt(device, known_hosts, place, timeout, proxies)
-        with Session(lambda: _open(attempt)) as session:
+
+        async def open_transport() -> Transport:
+            return await open_ssh(
+                device, known_hosts=known_hosts, environment=variables, proxies=proxies, timeout=timeout
+            )
+
+        with Session(open_transport) as session:
             yield session
 
 
-async def _open(attempt: _Attempt) -> Transport:
+async def open_ssh(
+    device: Device,
+    *,
+    known_hosts: Path,
+    environment: Mapping[str, str],
+    proxies: ExitStack,
+    timeout: float = CONNECT_SECONDS,
+) -> SshTransport:
+    """Connect to *device* as `connect` does. What runs as ProxyCommand ends when *proxies* is closed."""
     import asyncssh  # lazy: slow to import
 
     from incamera.transport.ssh_transport import SshTransport
 
     asyncssh.set_log_level("CRITICAL")  # its messages are not for users
-    return SshTransport(attempt.device, await attempt.connect())
+    attempt = _Attempt(device, known_hosts, find_place(environment), timeout, proxies)
+    return SshTransport(device, await attempt.connect())
+
+
+def find_place(environment: Mapping[str, str]) -> Place:
+    """Return where SSH's configuration is read for a user with *environment*."""
+    return Place(home=Path(environment.get("HOME") or Path.home()), environment=environment)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -14,8 +16,8 @@ import asyncssh
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
 from incamera.transport.login_shell import MarkedReader, Marker, not_started
-from incamera.transport.protocols import Addresses, Script, port_taken
-from incamera.transport.session import in_time, run_bounded
+from incamera.transport.protocols import Addresses, port_taken
+from incamera.transport.session import in_time
 from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
@@ -30,8 +32,15 @@ CHANNELS = 3
 _START_SECONDS = 40.0
 # How long the server may take to open a channel.
 _CHANNEL_SECONDS = 60.0
-# The server tells its programs the client's address and port, then its own.
-_ADDRESSES = Script("addresses", 'echo "$SSH_CONNECTION"')
+
+
+# Of the kernel's `struct tcp_info`: `tcpi_last_data_recv`, in milliseconds, behind 8 numbers of a byte and 11 of four.
+_LAST_RECEIVED, _LAST_RECEIVED_OFFSET = struct.Struct("I"), 52
+_TCP_INFO_BYTES = 56
+
+
+class NothingThere(DeviceError):
+    """Nothing on the device listens at a port."""
 
 
 class SshTransport:
@@ -88,9 +97,7 @@ class SshTransport:
         await asyncio.gather(*(self.addresses() for _ in range(CHANNELS)))
 
     async def addresses(self) -> Addresses:
-        result = await run_bounded(self, _ADDRESSES.program())
-        host, _, device, _ = [*result.text.split(), "", "", "", ""][:4]
-        return Addresses(_check_address(host), _check_address(device))
+        return await shell_files.get_addresses(self)
 
     async def forward(self, remote_port: int, *, local_port: int, until_ready: Ready) -> Forward:
         async def accept(host: str, client_port: int) -> bool:
@@ -98,38 +105,61 @@ class SshTransport:
                 return await until_ready()
             return False
 
+        # Tried beforehand: later, a refused connection would just end.
+        await self.try_port(remote_port)
         with _translating_errors(self._device):
-            # Tried beforehand: later, a refused connection would just end.
             try:
-                opening = self._connection.open_connection("127.0.0.1", remote_port)
-                _, writer = await in_time(self, opening, _CHANNEL_SECONDS)
-                writer.close()
+                listener = await self._connection.forward_local_port(
+                    "127.0.0.1", local_port, "127.0.0.1", remote_port, accept_handler=accept
+                )
+            except OSError as error:
+                raise port_taken(local_port, error) from error
+        return SshForward(listener)
+
+    async def dial(self, port: int) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """Return the streams of a connection to *port* of the device. Raises DeviceError, ConnectionLost."""
+        with _translating_errors(self._device):
+            try:
+                opening = self._connection.open_connection("127.0.0.1", port)
+                return await in_time(self, opening, _CHANNEL_SECONDS)
             except asyncssh.ChannelOpenError as error:
                 if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
                     raise DeviceError(
                         f"the SSH server of {self._device} does not allow TCP forwarding: {error.reason}",
                         hint="allow it in the server's settings",
                     ) from error
+                raise NothingThere(f"nothing on {self._device} listens at port {port}: {error.reason}") from error
+
+    async def try_port(self, port: int) -> None:
+        """Raises DeviceError where the device does not allow connections to its ports; none needs to answer."""
+        with suppress(NothingThere):
+            _, writer = await self.dial(port)
+            writer.close()
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self._connection.is_closed())
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is lost or closed."""
+        await self._connection.wait_closed()
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the device has sent nothing, as the kernel tells; 0 where it does not."""
+        connection = self._connection.get_extra_info("socket")
         try:
-            listener = await self._connection.forward_local_port(
-                "127.0.0.1", local_port, "127.0.0.1", remote_port, accept_handler=accept
-            )
-        except OSError as error:
-            raise port_taken(local_port, error) from error
-        return SshForward(listener)
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except (AttributeError, OSError):
+            return 0.0
+        if len(told) != _TCP_INFO_BYTES:
+            return 0.0
+        return float(_LAST_RECEIVED.unpack_from(told, _LAST_RECEIVED_OFFSET)[0]) / 1000
 
     async def close(self) -> None:
         self._connection.close()
         with suppress(TimeoutError, OSError):
             await asyncio.wait_for(self._connection.wait_closed(), 3)
-
-
-def _check_address(text: str) -> str:
-    """Return *text* if it is an IP address, else an empty string."""
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return ""
 
 
 class SshForward:

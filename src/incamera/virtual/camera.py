@@ -21,16 +21,14 @@ from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
-from incamera.virtual.keys import ensure_keys
 from incamera.virtual.ssh_server import SshServer
-from incamera.virtual.state import Progress, VirtualTrees, ensure_state
 from incamera.virtual.supervisor import RECORD, SupervisorRequest
-from incamera.virtual.supervisor_client import start_supervisor
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.profile import Profile
+    from incamera.virtual.state import Progress, VirtualTrees
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
@@ -119,6 +117,10 @@ def start_camera(
             f'"{name}" is not a valid name for a virtual camera',
             hint="use lower-case letters, digits, dots and hyphens",
         )
+    from incamera.virtual.keys import ensure_keys  # lazy: commands for a camera that runs only list the cameras
+    from incamera.virtual.state import ensure_state
+    from incamera.virtual.supervisor_client import start_supervisor
+
     keys = ensure_keys(store)
     state = ensure_state(store, profile, trees, keys, progress, warn)
     progress(f"start {profile.name}")

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from incamera.deployment.request import DeployRequest
 from incamera.errors import ConfigError
 from incamera.project.entry_check import checked_entry
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program
-from incamera.workflows.deploy import deployed
+from incamera.workflows.held import Command, run_and_hold, run_held
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
 
 
 def run_app(context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    entry = checked_entry(project)
-    with deployed(context, project, request, starts=True) as done:
-        root = done.result.root
-        words = (f"{root}/bin/python3", *entry.to_arguments(), *arguments)
-        program = Program(words, folder=f"{root}/app")
-        return run_shown(context, project, done, program, attach_as=project.name)
+    words = [*checked_entry(project).to_arguments(), *arguments]
+    return _run(context, project, Command(arguments=words), request or DeployRequest(), attach_as=project.name)
 
 
 def run_python(
@@ -33,11 +29,28 @@ def run_python(
     """Run the interpreter, which can import the app and its packages. Returns its exit code."""
     if arguments and project.has_build_system and not arguments[0].startswith("-"):
         _require_in_wheel(project, arguments[0])
-    with deployed(context, project, request) as done:
+    # Only the app's output is kept for `incamera logs`. The interpreter's may be large.
+    command = Command(arguments=list(arguments), keep=False, preload=False)
+    return _run(context, project, command, request or DeployRequest(), attach_as=None)
+
+
+def _run(context: Context, project: Project, command: Command, request: DeployRequest, *, attach_as: str | None) -> int:
+    can_fork = _can_fork(command.arguments)
+    if can_fork and (code := run_held(context, project, command, request)) is not None:
+        return code
+    from incamera.workflows.deploy import deployed  # lazy: an app that is forked is neither built nor deployed
+
+    with deployed(context, project, request, starts=attach_as is not None) as done:
+        if can_fork and (code := run_and_hold(context, project, command, request, done)) is not None:
+            return code
         root = done.result.root
-        program = Program((f"{root}/bin/python3", *arguments), folder=f"{root}/app")
-        # Only the app's output is kept for `incamera logs`. The interpreter's may be large.
-        return run_shown(context, project, done, program, keep=False)
+        program = Program((f"{root}/bin/python3", *command.arguments), folder=f"{root}/app")
+        return run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
+
+
+def _can_fork(arguments: Sequence[str]) -> bool:
+    """Return whether a fork can do what `python3 ARGUMENTS` does: options take effect only when Python starts."""
+    return bool(arguments) and (arguments[0] in ("-c", "-m") or not arguments[0].startswith("-"))
 
 
 def _require_in_wheel(project: Project, script: str) -> None:

@@ -10,20 +10,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncssh
 from tests.integration.ssh_server import SshServer
 
+from incamera.holder.client import close_connections, open_held
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.transport.protocols import Program
+from incamera.transport.session import Session
 from incamera.transport.ssh import connect
 
 from .fake import FakeProcess, FakeTransport, Run, open_fake
-
-if TYPE_CHECKING:
-    from incamera.transport.session import Session
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -153,6 +151,32 @@ def ssh_subject(folder: Path) -> Iterator[Subject]:
             )
     finally:
         server.stop()
+
+
+@contextmanager
+def held_subject(folder: Path) -> Iterator[Subject]:
+    host_key, client_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    server = SshServer(folder, host_key, client_key)
+    server.start()
+    device = server.device(host_key=host_key.export_public_key("openssh").decode())
+    store = folder.parent
+    try:
+        with (
+            Session(
+                lambda: open_held(store, device, known_hosts=folder / "known_hosts", environment={"HOME": str(folder)})
+            ) as session,
+            _listening() as serve,
+        ):
+            yield Subject(
+                session,
+                str(folder),
+                serve,
+                server.drop_connections,
+                lambda path: bool(Path(path).stat().st_mode & 0o111),
+            )
+    finally:
+        server.stop()
+        close_connections(store)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from .contract import (
     TELL,
     Subject,
     fake_subject,
+    held_subject,
     local_subject,
     python,
     ssh_subject,
@@ -43,11 +44,12 @@ MANY = 12
 NAMES = ("plain", "with space", 'it\'s "quoted"', "$HOME `x` \\", "line\nbreak", "-rf", "*", "ü")
 
 
-@pytest.fixture(params=["ssh", "local", "fake"])
+@pytest.fixture(params=["ssh", "held", "local", "fake"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     folder = tmp_path / "device"
     folder.mkdir()
-    with {"ssh": ssh_subject, "local": local_subject, "fake": fake_subject}[request.param](folder) as subject:
+    kinds = {"ssh": ssh_subject, "held": held_subject, "local": local_subject, "fake": fake_subject}
+    with kinds[request.param](folder) as subject:
         yield subject
 
 

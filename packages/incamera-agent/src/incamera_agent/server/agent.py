@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, Optional, Set
 
+    from incamera_agent.server.run import Run
     from incamera_agent.wire.frames import Message
 
 # More clients than that are turned away: each may make the agent keep a long request.
@@ -78,7 +79,7 @@ class Agent:
             self._host,
             on_control=consoles.on_control,
             on_event=consoles.on_event,
-            on_end=consoles.on_end,
+            on_end=self._handle_end,
             on_idle=self._finish,
         )
         consoles.supervisor = supervisor
@@ -94,7 +95,7 @@ class Agent:
             Request.DELETE: self._delete,
             Request.DISCARD: self._discard,
             Request.COMMIT: self._commit,
-            Request.START: supervisor.start,
+            Request.START: self._start,
             Request.STDIN: supervisor.write_input,
             Request.RESIZE: supervisor.resize,
             Request.SIGNAL: supervisor.signal,
@@ -163,10 +164,35 @@ class Agent:
                 self._drop(connection, EXIT_BUSY)
                 return
             self._acquired = True
-            self._listener = self._folder.listen()
-            self._loop.watch(self._listener, read=self._accept)
+            if not self._folder.kept:
+                self._listen()
         connection.greeted = True
         connection.answer(message, describe_agent())
+
+    def _listen(self) -> None:
+        if self._listener < 0:
+            self._folder.remove_socket()
+            self._listener = self._folder.listen()
+            self._loop.watch(self._listener, read=self._accept)
+
+    def _start(self, connection: Connection, message: Message, payload: bytes) -> None:
+        self._listen()
+        self._supervisor.start(connection, message, payload)
+
+    def _handle_end(self, run: Run) -> None:
+        self._consoles.on_end(run)
+        if self._folder.kept and not self._supervisor.runs:
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        """Let nobody attach until the next run: a kept agent waits for that, and has no app that could answer."""
+        if self._listener >= 0:
+            self._loop.watch(self._listener)
+            os.close(self._listener)
+            self._listener = -1
+            self._folder.remove_socket()
+        for client in list(self._clients):
+            self._drop(client, 0)
 
     def _drop(self, connection: Connection, exit_code: int) -> None:
         """Close *connection*; when it is the host's, end with *exit_code*."""

@@ -13,7 +13,15 @@ from incamera_agent.processes import find_process, read_text, send_signal
 from incamera_agent.server.live import remove
 from incamera_agent.server.places import choose_own_folder, open_own_file, open_own_folder
 from incamera_agent.wire.frames import Decoder, FrameError, encode
-from incamera_agent.wire.protocol import AGENTS_FOLDER, PROTOCOL, RUN_VARIABLE, SOCKET, Answer, Request
+from incamera_agent.wire.protocol import (
+    AGENTS_FOLDER,
+    PROTOCOL,
+    RUN_VARIABLE,
+    RUNS_FOLDER,
+    SOCKET,
+    Answer,
+    Request,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +44,18 @@ class Busy(Exception):
 
 
 class AgentFolder:
-    """`ROOT/APP`, locked from `acquire` to `release`. Where another user has taken ROOT, a folder beside it is used."""
+    """`ROOT/APP`, locked from `acquire` to `release`. Where another user has taken ROOT, a folder beside it is used.
 
-    def __init__(self, app: str, root: str = AGENTS_FOLDER) -> None:
+    That of a *kept* agent is in the folder of the agent's own run, so that it does not keep others from the app.
+    """
+
+    def __init__(self, app: str, root: str = AGENTS_FOLDER, *, kept: bool = False) -> None:
+        self.kept = kept
+        if kept:
+            root = os.path.join(RUNS_FOLDER, os.environ[RUN_VARIABLE])
         self.folder = os.path.join(choose_own_folder(root), app)
-        self.socket = os.path.join(self.folder, SOCKET)
+        # Where the guard looks for the sockets of runs.
+        self.socket = f"{self.folder}.socket" if kept else os.path.join(self.folder, SOCKET)
         self._owner = os.path.join(self.folder, "owner.json")
         self._lock = -1
 
@@ -92,10 +107,13 @@ class AgentFolder:
         listener.setblocking(False)
         return listener.detach()
 
+    def remove_socket(self) -> None:
+        remove(self.socket)
+
     def release(self) -> None:
         """Remove everything. The lock is last, so that the next to lock the folder finds it empty."""
-        for name in (SOCKET, "owner.json"):
-            remove(self.path(name))
+        self.remove_socket()
+        remove(self.path("owner.json"))
         for name in os.listdir(self.folder):
             if name != "lock":
                 remove(self.path(name))

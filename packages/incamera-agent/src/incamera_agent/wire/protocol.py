@@ -27,6 +27,8 @@ MAXIMUM_INPUT_BYTES = 1 << 20
 
 MODULE = "incamera_agent"
 AGENTS_FOLDER = "/tmp/incamera-agent"
+# A run has a folder of its own, of the run's name.
+RUNS_FOLDER = "/tmp"
 SOCKET = "socket"
 # The environment variable in which the launcher names the run.
 RUN_VARIABLE = "INCAMERA_RUN"
@@ -47,6 +49,7 @@ class Option:
     COMMAND = "--command"
     FOLDER = "--folder"
     TAKE_OVER = "--take-over"
+    KEPT = "--kept"
     FORK_SERVER = "--fork-server"
     COMPILE_CHECK = "--compile-check"
 
@@ -134,13 +137,16 @@ class EndReason:
     OUT_OF_MEMORY = "out-of-memory"
 
 
-def agent_command(python: str, *, app: str, user: str, command: str, take_over: bool = False) -> List[str]:
+def agent_command(
+    python: str, *, app: str, user: str, command: str, take_over: bool = False, kept: bool = False
+) -> List[str]:
     """Return the command line that starts the agent for *app* with the interpreter *python*.
 
-    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app.
+    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app. A *kept*
+    agent holds no app: it waits for the next run, in the folder of its own run.
     """
     words = [python, "-m", MODULE, Option.APP, app, Option.USER, user, Option.COMMAND, command]
-    return [*words, Option.TAKE_OVER] if take_over else words
+    return [*words, *([Option.TAKE_OVER] if take_over else []), *([Option.KEPT] if kept else [])]
 
 
 def signal_exit_code(number: int) -> int:

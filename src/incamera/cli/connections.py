@@ -1,0 +1,67 @@
+"""`incamera connections` and `incamera connections close`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "connections",
+        help="the connections that are kept open for the next command: list, close",
+        description="Connections to devices are kept open for ten minutes after their last use. So the next command "
+        "starts sooner.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
+    add_command(actions, "list", execute_list, help="list the connections that are kept open")
+    close = add_command(
+        actions,
+        "close",
+        execute_close,
+        help="end connections, and what waits in the camera for the next run",
+        description="End the connections that are kept open to a device, or all of them, and what waits in the camera "
+        "for the next run. Commands that use one of them lose it.",
+    )
+    close.add_argument("name", nargs="?", metavar="NAME", help="the device (default: all)")
+
+
+def execute_list(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.holder.client import list_connections
+
+    pid, connections = list_connections(Context.open(console).store.root)
+    if arguments.json:
+        console.emit({"pid": pid, "connections": connections})
+        return 0
+    import time  # lazy: start-up
+
+    for connection in connections:
+        idle = connection["idle_seconds"]
+        console.print(
+            f"{connection['device']}  {connection['address']}  since "
+            f"{time.strftime('%H:%M:%S', time.localtime(connection['since']))}, {connection['uses']} uses, "
+            + ("in use" if idle is None else f"idle for {idle:.0f} s")
+            + (f", waiting: {', '.join(connection['waiting'])}" if connection["waiting"] else "")
+        )
+    console.info(f"held by process {pid}" if connections else "no connection is kept open")
+    return 0
+
+
+def execute_close(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.holder.client import close_connections
+
+    closed = close_connections(Context.open(console).store.root, arguments.name)
+    if arguments.json:
+        console.emit({"closed": [connection["device"] for connection in closed]})
+    elif closed:
+        console.print(f"closed: {', '.join(connection['device'] for connection in closed)}")
+    else:
+        console.info(f"no connection to {arguments.name or 'any device'} is kept open")
+    return 0

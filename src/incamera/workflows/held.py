@@ -1,0 +1,298 @@
+"""run and python without a new connection and a new Python: by a fork of the agent that waits in the camera.
+
+`run_held` uses an agent that an earlier command has left. `run_and_hold` starts one after a deploy. What they need to
+know of each other is the agent's state, which the holder keeps with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from incamera.build.keys import runtime_key
+from incamera.connect.choose import devices_folder, find_device
+from incamera.deployment.plan import spare_memory
+from incamera.deployment.request import DeployRequest, local_owner
+from incamera.device.agent import make_agent_program
+from incamera.device.live_sync import Changes, plan_changes, state
+from incamera.device.registry import known_hosts_file
+from incamera.device.run import handling_signals
+from incamera.device.streams import Streams, raw_terminal
+from incamera.edit.held_run import CannotFork, ForkedApp, HeldRun
+from incamera.errors import DeviceError
+from incamera.holder.client import connection_key, is_cold
+from incamera.holder.lease import keep_agent, lease_agent
+from incamera.project.files import files_digest
+from incamera.project.lockfile import find_lock
+from incamera.project.preload import choose_preload
+from incamera.project.watching import Snapshots
+from incamera.runlog.output import RunLabel, kept_output
+from incamera.targets.target import Target
+from incamera.transport.session import LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from incamera.context import Context
+    from incamera.deployment.apply import Deployed
+    from incamera.holder.lease import LeasedAgent
+    from incamera.project.lockfile import Lock
+    from incamera.project.settings import Project
+    from incamera.project.watching import AppFile
+    from incamera.transport.device import Device
+
+# What must stay free in the camera beside the agent, and how much it may take, in bytes.
+_FREE_BYTES = 48 << 20
+_USED_BYTES = 160 << 20
+# A change of more than so many bytes is deployed: what the agent receives is kept in the camera's RAM.
+_CHANGED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldState:
+    """What an agent was started for, and where its app is. All paths are those on the device.
+
+    *settings* is a digest of what the deployed bundle was made with, other than the app's files. *files* are the states
+    of these (`live_sync.state`) in *folder*, which is *root*/app until they are edited. *imports* are in the fork
+    server.
+    """
+
+    root: str
+    destination: str
+    folder: str
+    target: str
+    settings: str
+    imports: tuple[str, ...]
+    files: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> HeldState | None:
+        try:
+            return cls(**{**table, "imports": tuple(table["imports"])})
+        except (KeyError, TypeError):
+            return None
+
+    @property
+    def bundle_folder(self) -> str:
+        return f"{self.root}/app"
+
+    @property
+    def app_folders(self) -> list[str]:
+        """The folders on the device that paths of the app's files may begin with."""
+        return list(dict.fromkeys([self.folder, self.bundle_folder, f"{self.destination}/app"]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What is run: `python3 ARGUMENTS`; *keep* its output for `incamera logs`, and *preload* the slow packages."""
+
+    arguments: Sequence[str]
+    keep: bool = True
+    preload: bool = True
+
+
+def run_held(context: Context, project: Project, command: Command, request: DeployRequest) -> int | None:
+    """Run *command* by the agent that waits for the project. Returns its exit code, None where a deploy is needed."""
+    device = find_device(context, request.device, project=project) if _may_hold(context, request) else None
+    if device is None:
+        return None
+    with LoopThread() as loop:
+        leased = loop.call(lease_agent(context.store.root, device, _agent_name(context, project, request, device)))
+        if leased is None:
+            return None
+        run = HeldRun(leased, Streams(), context.reporter)
+        held = HeldState.parse(leased.state)
+        loop.call(run.begin(greet=False))
+        with _giving_back(loop, run, leased) as give_back:
+            wanted = _read_app(context, project, held) if held else None
+            if held is None or wanted is None:
+                return None
+            # Those of a wheel have not changed: it would be another bundle.
+            changes = Changes((), ()) if project.has_build_system else plan_changes(wanted, held.files)
+            if not _is_small(wanted, changes):
+                return None
+            give_back(held)
+            try:
+                if imports := _missing_imports(project, held, command):
+                    loop.call(run.preload(imports))
+                    held = replace(held, imports=imports)
+                if changes:
+                    with context.reporter.step("update") as step:
+                        source = held.bundle_folder if held.folder == held.bundle_folder else None
+                        made = loop.call(run.update(source, wanted, changes))
+                        files = {path: state(file) for path, file in wanted.items()}
+                        held = replace(held, folder=made or held.folder, files=files)
+                        step.note(_describe(changes.paths))
+                give_back(held)
+                return _run(context, project, loop, run, held, command, device)
+            except CannotFork:
+                give_back(None)
+                return None
+
+
+def run_and_hold(
+    context: Context, project: Project, command: Command, request: DeployRequest, done: Deployed
+) -> int | None:
+    """Run *command* in the deployment *done* by an agent that waits afterwards. None where it must run without one."""
+    from incamera.holder.transport import HeldTransport  # lazy: an app that is started by the agent needs none
+
+    transport, loop, device = done.session.transport, done.session, done.connection.device
+    lock = find_lock(project, done.bundle.target)
+    if not isinstance(transport, HeldTransport) or lock is None or not _may_hold(context, request):
+        return None
+    if spare_memory(done.connection.facts) < _FREE_BYTES:
+        return None
+    root = done.result.root
+    program = make_agent_program(root, app=project.name, user=local_owner(), command="incamera run", kept=True)
+    asked = {
+        "name": _agent_name(context, project, request, device),
+        "app": project.name,
+        "guard": done.guard.remote_path,
+        "used_limit": _USED_BYTES,
+        "free_limit": _FREE_BYTES,
+    }
+    app = "app/"
+    held = HeldState(
+        root=root,
+        destination=done.result.destination,
+        folder=f"{root}/app",
+        target=str(done.bundle.target),
+        settings=_settings(context, project, lock),
+        imports=(),
+        files={
+            entry.path.removeprefix(app): str(entry.sha256) + ("x" if entry.executable else "")
+            for entry in done.bundle.entries
+            if entry.path.startswith(app) and entry.sha256 and not entry.path.endswith(".pyc")
+        },
+    )
+    try:
+        leased = loop.call(keep_agent(transport, program, asked))
+    except DeviceError:
+        return None
+    if leased is None:
+        return None
+    run = HeldRun(leased, Streams(), context.reporter)
+    with _giving_back(loop, run, leased) as give_back:
+        try:
+            loop.call(run.begin(greet=True))
+            imports = _missing_imports(project, held, command, lock)
+            if imports:
+                loop.call(run.preload(imports))
+                held = replace(held, imports=imports)
+            give_back(held)
+            return _run(context, project, loop, run, held, command, device)
+        except CannotFork:
+            give_back(None)
+            return None
+
+
+@contextmanager
+def _giving_back(loop: LoopThread, run: HeldRun, leased: LeasedAgent) -> Iterator[Callable[[HeldState | None], None]]:
+    """Yield a function that sets the state with which the agent waits after the block.
+
+    None ends the agent, as an error does.
+    """
+    last: HeldState | None = HeldState.parse(leased.state)
+
+    def set_state(held: HeldState | None) -> None:
+        nonlocal last
+        last = held
+
+    try:
+        yield set_state
+    except BaseException:
+        last = None
+        raise
+    finally:
+        with suppress(DeviceError):
+            loop.call(run.close() if last is None else run.give_back(asdict(last)))
+
+
+def _run(
+    context: Context,
+    project: Project,
+    loop: LoopThread,
+    run: HeldRun,
+    held: HeldState,
+    command: Command,
+    device: Device,
+) -> int:
+    streams = Streams()
+    terminal = streams.find_terminal() is not None
+    label = RunLabel(words=["python3", *command.arguments], device=str(device)) if command.keep else None
+    app = ForkedApp(
+        arguments=command.arguments,
+        folder=held.folder,
+        open_output=lambda folder: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
+    )
+    with raw_terminal(streams.stdin) if terminal else nullcontext(), handling_signals(run.handle_signal):
+        return loop.call(run.run(app))
+
+
+def _may_hold(context: Context, request: DeployRequest) -> bool:
+    return not is_cold(context.environment) and not request.take_over and not request.verify
+
+
+def _agent_name(context: Context, project: Project, request: DeployRequest, device: Device) -> str:
+    """Return what names the agent: the device and how it is reached, the project, and what was asked of the deploy."""
+    known_hosts = known_hosts_file(devices_folder(context))
+    what = [
+        connection_key(device, known_hosts=known_hosts, environment=context.environment),
+        [str(project.folder), project.name, str(project.script)],
+        [request.target, request.audit, request.place, request.form],
+    ]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _settings(context: Context, project: Project, lock: Lock) -> str:
+    """Return a digest of what a bundle of *project* is made of, without the app's files where those can be edited.
+
+    The entry is passed with each start; the version comes with pyproject.toml, which is sent like any file.
+    """
+    what = [runtime_key(project, lock, context.environment)]
+    if project.has_build_system:
+        what += [repr(project), files_digest(project.folder, project.find_files())]
+    else:
+        what.append(repr(replace(project, entry=None, chosen=None, version="")))
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def _read_app(context: Context, project: Project, held: HeldState) -> Mapping[str, AppFile] | None:
+    """Return the app's files, None where the deployed bundle does not fit the project any more."""
+    target = Target.parse(held.target)
+    if project.targets and target not in project.targets:
+        return None
+    lock = find_lock(project, target)
+    if lock is None or _settings(context, project, lock) != held.settings:
+        return None
+    if project.has_build_system:
+        return {}  # they have not changed
+    return Snapshots(project.folder, project.find_files).take()
+
+
+def _is_small(wanted: Mapping[str, AppFile], changes: Changes) -> bool:
+    """Return whether a change can be sent to the agent: no machine code, which is audited, and not very large."""
+    size = 0
+    for path in changes.put:
+        with suppress(OSError), wanted[path].source.open("rb") as stream:
+            if stream.read(4) == b"\x7fELF":
+                return False
+            size += wanted[path].source.stat().st_size
+    return size <= _CHANGED_BYTES
+
+
+def _missing_imports(project: Project, held: HeldState, command: Command, lock: Lock | None = None) -> tuple[str, ...]:
+    """Return what the fork server is to import, empty where it has that already."""
+    lock = lock or find_lock(project, Target.parse(held.target))
+    if not command.preload or lock is None:
+        return ()
+    imports = tuple(choose_preload(project.preload, [item.name for item in lock.distributions]))
+    return imports if imports != held.imports else ()
+
+
+def _describe(paths: Sequence[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"

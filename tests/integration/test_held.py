@@ -1,0 +1,225 @@
+"""What is kept between two commands: the connection, and the agent that waits in the camera and forks the app."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.holder.client import close_connections, list_connections
+
+from ..waiting import wait_until
+from .cameras import inside
+from .command import COMMAND_SECONDS, Finished, Run, command_environment, running
+from .paths import STORE
+from .project import write_project
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+HELD = {"INCAMERA_COLD": "0"}
+AGENTS = "ps | grep '[i]ncamera_agent' | wc -l"
+FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
+
+# Prints all that an app can see of how it was started, and what its children see.
+TELL = """\
+import atexit, json, multiprocessing, os, resource, signal, sys, threading
+
+def child(queue):
+    queue.put([sys.argv, __name__, sys.flags.unbuffered, os.getcwd()])
+
+def tell():
+    pipes = {}
+    for method in ("fork", "spawn", "forkserver"):
+        context = multiprocessing.get_context(method)
+        queue = context.SimpleQueue()
+        process = context.Process(target=child, args=(queue,))
+        process.start()
+        pipes[method] = queue.get()
+        process.join()
+        pipes[method].append(process.exitcode)
+    return {
+        "argv": sys.argv,
+        "environment": dict(sorted(os.environ.items())),
+        "folder": os.getcwd(),
+        "file": __file__,
+        "main": [__name__, __spec__ and __spec__.name, __doc__, sorted(vars(sys.modules["__main__"]))[:6]],
+        "path": sys.path,
+        "flags": str(sys.flags),
+        "executable": [sys.executable, sys.prefix, sys.orig_argv],
+        "descriptors": [number for number in range(200) if is_open(number)],
+        "terminal": [os.isatty(number) for number in range(3)],
+        "streams": [str((s.name, s.mode, s.encoding, s.errors, s.line_buffering, s.write_through))
+                    for s in (sys.stdin, sys.stdout, sys.stderr)],
+        "signals": {int(number): str(signal.getsignal(number)) for number in signal.valid_signals()},
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "limits": {name: resource.getrlimit(getattr(resource, name))
+                   for name in dir(resource) if name.startswith("RLIMIT_")},
+        "priority": [os.nice(0), os.sched_getscheduler(0), sorted(os.sched_getaffinity(0))],
+        "umask": os.umask(0o022),
+        "user": [os.getresuid(), os.getresgid(), os.getgroups()],
+        "leader": [os.getpid() == os.getsid(0), os.getpid() == os.getpgrp()],
+        "threads": [thread.name for thread in threading.enumerate()],
+        "thread": threading.current_thread() is threading.main_thread(),
+        "children": pipes,
+    }
+
+def is_open(number):
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return not os.get_inheritable(number) or number < 3
+
+if __name__ == "__main__":
+    atexit.register(lambda: print("exit functions run"))
+    print(json.dumps(tell()))
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_left(camera: VirtualCamera) -> Iterator[None]:
+    yield
+    close_connections(STORE, camera.name)
+    wait_until(lambda: inside(camera, AGENTS).strip() == "0", "no agent waits in the camera")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "held", app='import sys\nprint("first", sys.argv[1:])\n', name="held")
+
+
+def run(incamera: Run, project: Path, camera: VirtualCamera, *words: str, command: str = "run") -> Finished:
+    done = incamera(command, "-C", project, "--device", camera.name, *words, env=HELD)
+    assert done.code == 0, done.err
+    return done
+
+
+def waits(camera: VirtualCamera) -> str:
+    """Return which agents wait in the camera, by the time of their start."""
+    return inside(camera, "for p in /proc/[0-9]*; do grep -q -- --kept $p/cmdline 2>/dev/null && echo $p; done")
+
+
+def test_second_run_is_a_fork_with_the_edited_files(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    assert "first ['a b']" in run(incamera, project, camera, "--", "a b").out
+    agent = waits(camera)
+    (project / "app.py").write_text("import other\n")
+    (project / "other.py").write_text('print("second")\n')
+    done = run(incamera, project, camera)
+    assert (done.out, "deploy" in done.err) == ("second\n", False)
+    (project / "other.py").unlink()
+    (project / "app.py").write_text("print('third')\ntry:\n    import other\nexcept ImportError:\n    print('gone')\n")
+    assert run(incamera, project, camera).out == "third\ngone\n"
+    assert run(incamera, project, camera, "-c", "print(6 * 7)", command="python").out == "42\n"
+    assert waits(camera) == agent != ""
+    listed = incamera("ps", "-C", project, "--device", camera.name, "--json", env=HELD)
+    assert {"agent", "fork server"} <= {process["role"] for process in json.loads(listed.out)["processes"]}
+
+
+def test_app_sees_no_difference(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
+    project = write_project(tmp_path / "told", app=TELL, name="told")
+    cold = _told(incamera("run", "--cold", "-C", project, "--device", camera.name, "--", "x y", env=HELD))
+    held = [_told(run(incamera, project, camera, "--", "x y")) for _ in range(2)]
+    assert held == [cold, cold]
+
+
+def _told(done: Finished) -> dict[str, Any]:
+    line, end = done.out.splitlines()
+    assert end == "exit functions run"
+    told: dict[str, Any] = json.loads(line)
+    for name in ("INCAMERA_RUN", "SSH_CLIENT", "SSH_CONNECTION"):
+        told["environment"].pop(name)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("app", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 11)", 139), ("1 / 0", 1)]
+)
+def test_exit_code_is_the_apps_own(camera: VirtualCamera, project: Path, incamera: Run, app: str, code: int) -> None:
+    run(incamera, project, camera)
+    (project / "app.py").write_text(f"{app}\n")
+    done = incamera("run", "-C", project, "--device", camera.name, env=HELD)
+    assert done.code == code
+    if code == 1:
+        assert f'File "{project}/app.py", line 1' in done.err
+        assert "incamera_agent" not in done.err
+
+
+def test_file_that_is_no_python_fails_as_python_does(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    run(incamera, project, camera)
+    (project / "app.py").write_text("print(\n")
+    done = incamera("run", "-C", project, "--device", camera.name, env=HELD)
+    assert done.code == 1
+    assert "SyntaxError" in done.err
+
+
+def test_ctrl_c_stop_and_sigkill_end_the_app(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    run(incamera, project, camera)
+    (project / "app.py").write_text(f'print("up", flush=True)\n{FOREVER}')
+    words = ("run", "-C", project, "--device", camera.name)
+    with running(*words, env=command_environment(HELD)) as command:
+        command.await_output("up")
+        command.press_ctrl_c()
+        assert command.finish() == 130
+        assert "KeyboardInterrupt" in command.text
+    with running(*words, env=command_environment(HELD)) as command:
+        command.await_output("up")
+        assert incamera("stop", "-C", project, "--device", camera.name, env=HELD).code == 0
+        assert command.finish() == 143
+    with running(*words, env=command_environment(HELD)) as command:
+        command.await_output("up")
+        command.process.kill()
+        command.finish()
+    wait_until(lambda: inside(camera, "ps | grep '[a]pp.py' | wc -l").strip() == "0", "the app ends", COMMAND_SECONDS)
+
+
+def test_second_shell_runs_beside_the_first_and_can_attach(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    (project / "app.py").write_text(f'number = 41\nprint("up", flush=True)\n{FOREVER}')
+    with running("run", "-C", project, "--device", camera.name, env=command_environment(HELD)) as command:
+        command.await_output("up")
+        assert run(incamera, project, camera, "-c", "print('beside')", command="python").out == "beside\n"
+        done = incamera("python", "--attach", "-C", project, "--device", camera.name, input="number + 1\n", env=HELD)
+        assert done.out == "42\n"
+        command.press_ctrl_c()
+        command.finish()
+    assert "up" in incamera("logs", "-C", project, env=HELD).out
+
+
+def test_forked_app_has_the_users_terminal(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    run(incamera, project, camera)
+    (project / "app.py").write_text(
+        "import os\nprint(os.get_terminal_size(), os.isatty(0))\nprint(input('name? ')[::-1])\n"
+    )
+    words = ("run", "-C", project, "--device", camera.name)
+    with Terminal(*words, env={**command_environment(HELD), "TERM": "xterm"}) as user:
+        user.await_text("columns=100, lines=30) True")
+        user.await_text("name? ")
+        user.type("amor\n")
+        user.await_text("roma")
+        assert user.finish() == 0
+
+
+def test_killed_holder_leaves_nothing_in_the_camera(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    run(incamera, project, camera)
+    assert waits(camera)
+    pid, _ = list_connections(STORE)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert "first" in run(incamera, project, camera, "--cold").out
+    wait_until(lambda: not waits(camera), "the agent has ended", COMMAND_SECONDS)
+    assert "first" in run(incamera, project, camera).out
+
+
+def test_connections_are_listed_and_closed(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    run(incamera, project, camera)
+    listed = json.loads(incamera("connections", "list", "--json", env=HELD).out)
+    (kept,) = [one for one in listed["connections"] if one["device"] == camera.name]
+    assert kept["waiting"] == ["held"]
+    assert incamera("connections", "close", camera.name, env=HELD).out == f"closed: {camera.name}\n"
+    wait_until(lambda: not waits(camera), "the agent has ended", COMMAND_SECONDS)
