@@ -36,13 +36,14 @@ def format_bytes(count: int) -> str:
     return f"{size:.1f} GB"
 
 
-def format_count(number: int, thing: str) -> str:
+def format_count(number: float, thing: str) -> str:
     """Return *number* and *thing*, in the plural where need be: `1 file`, `2 files`, `2 processes`, `2 libraries`."""
-    if number == 1:
-        return f"{number} {thing}"
+    shown = str(number) if isinstance(number, int) else f"{number:.3g}"
+    if shown == "1":
+        return f"{shown} {thing}"
     if thing.endswith("y") and thing[-2:-1] not in "aeiou":
-        return f"{number} {thing[:-1]}ies"
-    return f"{number} {thing}{'es' if thing.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+        return f"{shown} {thing[:-1]}ies"
+    return f"{shown} {thing}{'es' if thing.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
 
 
 def printable(text: str) -> str:

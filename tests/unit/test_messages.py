@@ -27,9 +27,11 @@ _COUNTED = re.compile(
         (2, "library", "2 libraries"),
         (2, "key", "2 keys"),
         (2, "switch", "2 switches"),
+        (1.0, "hour", "1 hour"),
+        (1.5, "hour", "1.5 hours"),
     ],
 )
-def test_count_and_thing_agree(number: int, thing: str, text: str) -> None:
+def test_count_and_thing_agree(number: float, thing: str, text: str) -> None:
     assert format_count(number, thing) == text
 
 

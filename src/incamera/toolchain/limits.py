@@ -25,7 +25,7 @@ from typing import IO, Self
 
 from incamera import proc
 from incamera.errors import ToolFailed
-from incamera.units import format_bytes
+from incamera.units import format_bytes, format_count
 
 _POLL_SECONDS = 0.1
 # A longer time between two polls is one in which we did not run either: the computer slept, or the user pressed Ctrl-Z.
@@ -221,7 +221,7 @@ class _Watch:
             tasks += count
             if tasks > limits.tasks:
                 return _Reached(
-                    f"it started more than {limits.tasks} processes and threads",
+                    f"it started more processes and threads than {limits.tasks}",
                     "let its build start fewer at one time",
                 )
         return self._check_time(processes, step) or self._check_memory(processes, now) or self._check_disk(now)
@@ -236,14 +236,14 @@ class _Watch:
         self._ran += step
         if self._ran > limits.seconds:
             hours = limits.seconds / 3600
-            return _Reached(f"it took longer than {hours:.3g} hours", _hint("hours", f"{2 * hours:.3g}"))
+            return _Reached(f"it took longer than {format_count(hours, 'hour')}", _hint("hours", f"{2 * hours:.3g}"))
         spent = sum(map(_processor_seconds, processes))
         used, self._processor_seconds = max(0.0, spent - self._processor_seconds), spent
         self._idle = max(0.0, self._idle + step - used / _LEAST_LOAD)
         if self._idle > limits.idle_seconds:
-            minutes = f"{limits.idle_seconds / 60:.3g}"
+            minutes = format_count(limits.idle_seconds / 60, "minute")
             return _Reached(
-                f"it did nothing for {minutes} minutes",
+                f"it did nothing for {minutes}",
                 "its log may say what it waits for. " + _hint("hours", "1"),
             )
         return None
@@ -279,7 +279,7 @@ class _Watch:
         if self._size > self._limits.disk:
             return self._reached_disk()
         if files > self._limits.files:
-            return _Reached(f"it wrote more than {self._limits.files} files", "let its build write fewer")
+            return _Reached(f"it wrote more than {format_count(self._limits.files, 'file')}", "let its build write fewer")
         return None
 
     def _reached_disk(self) -> _Reached:
