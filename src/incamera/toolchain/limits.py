@@ -279,7 +279,8 @@ class _Watch:
         if self._size > self._limits.disk:
             return self._reached_disk()
         if files > self._limits.files:
-            return _Reached(f"it wrote more than {format_count(self._limits.files, 'file')}", "let its build write fewer")
+            most = format_count(self._limits.files, "file")
+            return _Reached(f"it wrote more than {most}", "let its build write fewer")
         return None
 
     def _reached_disk(self) -> _Reached:

@@ -103,7 +103,7 @@ OUTPUT = "while True: print('y' * 1000)"
         pytest.param(
             {"memory": 100_000_000}, MEMORY_OF_MANY, "used more than 100.0 MB", "memory = ", id="memory-of-many"
         ),
-        pytest.param({"tasks": 40}, PROCESSES, "more than 40 processes", "start fewer", id="processes"),
+        pytest.param({"tasks": 40}, PROCESSES, "more processes and threads than 40", "start fewer", id="processes"),
         pytest.param({"tasks": 40}, THREADS, "more processes and threads than 40", "start fewer", id="threads"),
         pytest.param({"disk": 20_000_000}, FILE, "wrote more than 20.0 MB", 'disk = "40.0 MB"', id="file"),
         pytest.param({"disk": 20_000_000}, FILES, "wrote more than 20.0 MB", "disk = ", id="files"),
