@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from incamera.build.deb_trees import load_index, unpack_debs
 from incamera.console import Console
 from incamera.context import Context
+from incamera.project.import_names import distribution_of
 from incamera.targets.suite import load_suites
 
 DATA = Path(__file__).parents[1] / "src" / "incamera" / "resolver" / "data" / "debian_names"
@@ -36,13 +37,16 @@ def main() -> None:
 
 
 def convert(text: str) -> str:
-    """Return one line for each distribution: its normalized name, and its package unless that is python3-NAME."""
-    lines = set()
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2:
-            name, package = canonicalize_name(words[0]), words[1]
-            lines.add(name if package == f"python3-{name}" else f"{name} {package}")
+    """Return one line for each distribution: its normalized name, and its package unless that is python3-NAME.
+
+    A module that the list has besides the distribution it belongs to (PIL) is left out.
+    """
+    found = {(canonicalize_name(words[0]), words[1]) for line in text.splitlines() if len(words := line.split()) == 2}
+    lines = {
+        name if package == f"python3-{name}" else f"{name} {package}"
+        for name, package in found
+        if (distribution_of(name), package) not in found
+    }
     return "".join(f"{line}\n" for line in sorted(lines))
 
 

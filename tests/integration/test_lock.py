@@ -129,6 +129,24 @@ def test_lock_of_the_same_dependencies_has_the_same_bytes(place: Place) -> None:
     assert len(texts) == 1
 
 
+def test_lock_does_not_depend_on_what_the_store_has(place: Place, tmp_path: Path) -> None:
+    place.index.add_wheel("lamp", "2.0", "bulb", 'fast; extra == "speed"')
+    place.index.add_wheel("bulb", "1.5")
+    place.write("lamp[tempo]", "pyyaml")
+    store = tmp_path / "store"
+    caches = store / "caches"
+    texts = []
+    for damage in (b"", b"", b"lamp", b"Package: libc6"):
+        for path in [*caches.glob("index/*/*.page"), *caches.glob("debian-indexes/*")] if damage else []:
+            path.write_bytes(path.read_bytes().replace(damage, damage.swapcase()))
+        (place.folder / "pylock.armv7hf-cp311.toml").unlink(missing_ok=True)
+        done = place("lock", env={"INCAMERA_STORE": str(store)})
+        assert done.code == 0, done.err
+        assert 'lamp 2.0 has no extra "tempo"' in done.err
+        texts.append((place.folder / "pylock.armv7hf-cp311.toml").read_text())
+    assert len(set(texts)) == 1
+
+
 def test_upgrade_changes_only_what_is_named(place: Place) -> None:
     for name in ("lamp", "bulb"):
         place.index.add_wheel(name, "1.0")
@@ -138,9 +156,14 @@ def test_upgrade_changes_only_what_is_named(place: Place) -> None:
         place.index.add_wheel(name, "2.0")
     assert "none changed" in place("lock").out
     one = place("lock", "--upgrade", "lamp")
-    assert "lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
+    assert "updated lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
     assert place.sources == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}
     assert "bulb 1.0 (wheel) → 2.0 (wheel)" in place("lock", "--upgrade").out
+    place.write("bulb")
+    changed = json.loads(place("lock", "--json").out)["locks"][0]["changed"]
+    assert changed == [{"name": "lamp", "before": "2.0 (wheel)", "after": None}]
+    place.write("lamp", "bulb")
+    assert "added lamp 2.0 (wheel)" in place("lock").out
     assert_error(place("lock", "--upgrade", "lmap"), 2, "lmap is not in the lock", 'did you mean "lamp"?')
 
 

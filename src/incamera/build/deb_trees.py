@@ -18,6 +18,7 @@ from incamera.targets.suite import Suite, require_suite
 if TYPE_CHECKING:
     from incamera.context import Context, Step
     from incamera.debian.index import Deb, PackageIndex
+    from incamera.debian.release import Release
     from incamera.targets.packages import DebSet
 
 # Increase it when trees made from the same packages change.
@@ -28,13 +29,14 @@ _DOCUMENTATION = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "
 
 _index_lock = Lock()
 _indexes: dict[tuple[str, str, str], PackageIndex] = {}
+_releases: dict[str, Release] = {}
 
 
 def load_index(context: Context, suite: Suite, architecture: str) -> PackageIndex:
     """Return the package index of *suite* for a Debian *architecture*; each is loaded once in a process."""
     key = (str(context.mirror), suite.name, architecture)
     if key not in _indexes:
-        index = load_indexes(suite, architecture, context.mirror, context.http, context.store)
+        index = load_indexes(suite, architecture, context.mirror, context.http, context.store, releases=_releases)
         with _index_lock:
             _indexes[key] = index
     return _indexes[key]

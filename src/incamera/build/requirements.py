@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 _FORMAT = 4
 
 
-def open_indexes(context: Context, *, fresh: bool = False) -> PackageIndexes:
-    """Return the package indexes of the user's pip settings. With *fresh*, cached pages are not used."""
-    age = {"max_age": 0.0} if fresh else {}
+def open_indexes(context: Context, *, fresh: bool | Collection[str] = False) -> PackageIndexes:
+    """Return the package indexes of the user's pip settings.
+
+    With *fresh*, cached pages are not used: no page, or not those of these projects.
+    """
     urls = find_index_urls(context.environment)
-    return PackageIndexes(urls, context.http, context.store, warn=context.reporter.warn, **age)
+    return PackageIndexes(urls, context.http, context.store, fresh=fresh, warn=context.reporter.warn)
 
 
 def ensure_requirement_tree(context: Context, interpreter: BuildInterpreter, files: Sequence[LockedFile]) -> Path:

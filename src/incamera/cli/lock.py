@@ -15,7 +15,7 @@ from incamera.units import format_count
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.context import Context
-    from incamera.project.lockfile import Lock
+    from incamera.project.lockfile import Change, Lock
     from incamera.project.settings import Project
     from incamera.targets.target import Target
 
@@ -73,14 +73,12 @@ def _lock(
 
     from incamera.project.lockfile import lock_path
     from incamera.project.settings import SOURCES
-    from incamera.workflows.lock import make_lock
+    from incamera.workflows.lock import make_locks
 
     names = [str(canonicalize_name(name)) for name in arguments.upgrade or []]
     everything = arguments.upgrade == []
-    results = [
-        (lock_path(project, target), *make_lock(context, project, target, upgrade=everything, names=names))
-        for target in targets
-    ]
+    made = make_locks(context, project, targets, upgrade=everything, names=names)
+    results = [(lock_path(project, target), *result) for target, result in zip(targets, made, strict=True)]
     if arguments.json:
         console.emit({"locks": [_document(path, lock, changes) for path, lock, changes in results]})
         return 0
@@ -94,7 +92,7 @@ def _lock(
     return 0
 
 
-def _document(path: Path, lock: Lock, changes: Sequence[str]) -> Mapping[str, Any]:
+def _document(path: Path, lock: Lock, changes: Sequence[Change]) -> Mapping[str, Any]:
     files = [item.file for item in lock.distributions if item.file is not None]
     return {
         "target": str(lock.target),
@@ -105,7 +103,8 @@ def _document(path: Path, lock: Lock, changes: Sequence[str]) -> Mapping[str, An
             for item in lock.distributions
         ],
         "download_bytes": sum(deb.size for deb in lock.debs) + sum(file.size or 0 for file in files),
-        "changes": list(changes),
+        "changes": [str(change) for change in changes],
+        "changed": [{"name": change.name, "before": change.before, "after": change.after} for change in changes],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,11 @@ def is_standard_library(name: str) -> bool:
 def distribution_of(module: str) -> str | None:
     """Return the distribution that has the well-known *module*, where the names differ; else None."""
     return _load("import_names.toml").get(module.lower())
+
+
+def successor_of(name: str) -> str | None:
+    """Return the distribution that took the place of the deprecated *name*; None when it is not deprecated."""
+    return _load("deprecated_names.toml").get(name)
 
 
 def known_distribution(module: str) -> str | None:
@@ -34,5 +40,6 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
+@cache
 def _load(name: str) -> Mapping[str, Any]:
     return tomllib.loads(resources.files("incamera.project").joinpath("data", name).read_text("utf-8"))

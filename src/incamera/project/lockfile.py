@@ -501,14 +501,30 @@ def write_lock(project: Project, lock: Lock) -> Path:
     return path
 
 
-def describe_changes(before: Lock | None, after: Lock) -> Sequence[str]:
-    """Return a line for each package that was added, removed or changed its version between *before* and *after*."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A package whose version or source is another one: *before* is None where it is new, *after* where it is gone."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"added {self.name} {self.after}"
+        if self.after is None:
+            return f"removed {self.name} {self.before}"
+        return f"updated {self.name} {self.before} → {self.after}"
+
+
+def find_changes(before: Lock | None, after: Lock) -> Sequence[Change]:
+    """Return what was added, removed or updated between *before* and *after*, sorted by name."""
     old, new = (_contents(before) if before else {}), _contents(after)
-    lines = []
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            lines.append(f"{name} {old.get(name, '(new)')} → {new.get(name, '(gone)')}")
-    return lines
+    return [
+        Change(name=name, before=old.get(name), after=new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _contents(lock: Lock) -> dict[str, str]:

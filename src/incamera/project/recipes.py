@@ -145,9 +145,6 @@ class Recipes:
         self._recipes = {
             name: parse_recipe(table, name, architecture, where=where) for name, (where, table) in tables.items()
         }
-        self.digest = hashlib.sha256(
-            json.dumps({name: asdict(recipe) for name, recipe in self._recipes.items()}, sort_keys=True).encode()
-        ).hexdigest()
 
     def find(self, name: str) -> Recipe:
         """Return the recipe for *name* (normalized); one with all defaults when there is none."""

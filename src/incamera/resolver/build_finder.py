@@ -45,6 +45,7 @@ class BuildFinder:
     ) -> None:
         self.purpose = purpose
         self.asker = purpose
+        self.remedy = "ask for other versions in build-system.requires"
         self.installed: Mapping[str, str] | None = None
         self.preferred: Mapping[str, str] = {}
         self.known: dict[str, list[Candidate]] = {}

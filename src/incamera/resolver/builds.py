@@ -329,6 +329,11 @@ class Chooser:
                 lambda file: planner.metadata(file, "emulated"),
             )
             finder.installed = installed_versions(root.tree / "usr/lib/python3/dist-packages")
+        if self._sdist:
+            finder.remedy = (
+                f"choose another version of {self._name}, or name other build requirements in a recipe for it "
+                "([sdist] build-requires)"
+            )
         finder.known = planner.known.setdefault(None if root is None else root.tree, {})
         finder.preferred = dict(_versions(planner.earlier, self._name))
         return finder

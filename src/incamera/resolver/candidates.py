@@ -78,6 +78,10 @@ class Finder(Protocol):
     def asker(self) -> str:
         """Who asks for the first requirements, in messages ("the project")."""
 
+    @property
+    def remedy(self) -> str:
+        """What to do about requirements that contradict each other, where nothing better is known."""
+
     def parse_requirement(self, text: str) -> TargetRequirement | None: ...
     def prefetch(self, names: Sequence[str]) -> None: ...
     def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]: ...
@@ -138,18 +142,25 @@ def fitting(candidates: Iterable[Candidate], requirements: Sequence[TargetRequir
         specifier &= requirement.specifier
     exact = any(requirement.is_exact for requirement in requirements)
     sources = {requirement.source for requirement in requirements if requirement.source is not None}
-    found = [
-        candidate
-        for candidate in candidates
-        if sources <= {candidate.source} and specifier.contains(candidate.version, prereleases=True)
-    ]
-    final = [candidate for candidate in found if not candidate.version.is_prerelease or specifier.prereleases]
     sdists = 0
-    for candidate in final or found:
+
+    def is_usable(candidate: Candidate) -> bool:
+        nonlocal sdists
         if candidate.file is not None and candidate.file.yanked is not None and not exact:
-            continue
+            return False
         if candidate.source in ("sdist", "emulated"):
             sdists += 1
-            if sdists > _MAX_SDISTS:
-                continue
-        yield candidate
+        return sdists <= _MAX_SDISTS or candidate.source not in ("sdist", "emulated")
+
+    early = []
+    has_final = False
+    for candidate in candidates:
+        if not (sources <= {candidate.source} and specifier.contains(candidate.version, prereleases=True)):
+            continue
+        if candidate.version.is_prerelease and not specifier.prereleases:
+            early.append(candidate)
+            continue
+        has_final = True
+        if is_usable(candidate):
+            yield candidate
+    yield from () if has_final else filter(is_usable, early)

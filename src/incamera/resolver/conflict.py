@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ResolveError
-from incamera.project.import_names import distribution_of, is_standard_library
+from incamera.project.import_names import distribution_of, is_standard_library, successor_of
 from incamera.project.settings import SOURCES
 from incamera.units import format_count
 
@@ -87,7 +87,7 @@ def _hint(names: Sequence[str], finder: Finder) -> str:
             continue
         if is_standard_library(name):
             return f"{name} is in Python's standard library: remove it from the dependencies"
-        if distribution := distribution_of(name):
+        if distribution := distribution_of(name) or successor_of(name):
             return f"the package is called {distribution}"
     if hints := [finder.hints[name] for name in names if finder.hints.get(name)]:
         return hints[0]
@@ -95,7 +95,4 @@ def _hint(names: Sequence[str], finder: Finder) -> str:
         return "did you mean " + " or ".join(closest) + "?"
     if any(finder.is_unknown(name) for name in names):
         return "check the name in the dependencies, and that the package index is the right one"
-    return (
-        "ask for other versions, choose another source in [tool.incamera.sources], "
-        'or another Python with python = "…" in [tool.incamera]'
-    )
+    return finder.remedy

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
 from incamera.names import closest
+from incamera.project.import_names import successor_of
 from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
 from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
@@ -71,6 +72,13 @@ class CandidateFinder:
     def asker(self) -> str:
         return "the project"
 
+    @property
+    def remedy(self) -> str:
+        return (
+            "ask for other versions, choose another source in [tool.incamera.sources], "
+            'or another Python with python = "…" in [tool.incamera]'
+        )
+
     def prefetch(self, names: Sequence[str]) -> None:
         """Begin to fetch the index pages of *names*, without waiting for them."""
         self._indexes.prefetch(
@@ -115,6 +123,8 @@ class CandidateFinder:
         files = [] if source == "deb" else self._sources.files(name)
         wheels = self._sources.wheels(name, files)
         sdists = self._sources.sdists(name, files, recipe)
+        if sdists and not wheels and (other := successor_of(name)) and name not in self._wanted_sources:
+            why_not["sdist"], sdists = f"{name} is a deprecated name of {other}, and installs nothing", []
         if not wheels and source != "deb":
             why_not["wheel"] = self._sources.explain_no_wheel(name)
         candidates: list[Candidate] = []
@@ -199,6 +209,12 @@ class CandidateFinder:
             for name in names
             if name.startswith("python3-") and name not in left_out and self._debs.find(name) and name != deb.package
         ]
+
+    def extras_of(self, candidate: Candidate) -> frozenset[str]:
+        """Return the extras that *candidate* has; a Debian package has none. Raises BuildError."""
+        if candidate.file is None:
+            return frozenset()
+        return self._read_metadata(candidate.file, self._recipes.find(candidate.name)).extras
 
     def is_unknown(self, name: str) -> bool:
         """Return whether neither a package index nor Debian has *name*."""

@@ -18,7 +18,9 @@ from incamera.project.recipes import load_recipes
 from incamera.resolver.builds import BuildPlanner, locked_file
 from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
+from incamera.resolver.extras import describe_unknown_extras
 from incamera.resolver.finder import CandidateFinder
+from incamera.resolver.misnomers import describe_misnomers
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.resolver.solve import Resolved
     from incamera.targets.target import Target
+    from incamera.wheels.index import PackageIndexes
 
 
 def resolve_lock(
@@ -40,19 +43,19 @@ def resolve_lock(
     *,
     preferred: Mapping[str, tuple[str, str]] | None = None,
     builds: Sequence[LockedBuild] = (),
-    fresh: bool = False,
+    indexes: PackageIndexes | None = None,
 ) -> Lock:
     """Return a new lock of *project* for *target*.
 
     *preferred* maps names to the version and source that are kept where they fit, as are the versions in *builds*.
-    With *fresh*, cached index pages are not used. Raises ResolveError when no versions fit each other, FetchError when
-    an index or mirror cannot be reached.
+    *indexes* are those of the user's settings, where they are open already. Raises ResolveError when no versions fit
+    each other, FetchError when an index or mirror cannot be reached.
     """
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     for warning in debs.warnings:
         context.reporter.warn(warning)
     recipes = load_recipes(target.architecture, project.recipes)
-    indexes = open_indexes(context, fresh=fresh)
+    indexes = open_indexes(context) if indexes is None else indexes.for_target()
     planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
     planner.earlier = builds
     if project.local or project.git:
@@ -81,6 +84,8 @@ def resolve_lock(
     while wrong := find_wrong_debs(context, resolved, finder.names):
         finder.refuse_debs(wrong)
         resolved = resolve(wanted, finder)
+    for warning in (*describe_unknown_extras(resolved, finder), *describe_misnomers(resolved)):
+        context.reporter.warn(warning)
     sdists = [
         planner.sdist(item.candidate.file, item.candidate.source).file.sha256
         for item in resolved

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -35,10 +35,7 @@ def with_dynamic_metadata(context: Context, project: Project, planner: BuildPlan
     digest = files_digest(project.folder, project_files(project.folder))
     wheel = ensure_project_wheel(context, project, lock, digest)
     metadata = parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)
-    for extra in project.extras:
-        if canonicalize_name(extra) not in metadata.extras:
-            known = ", ".join(sorted(metadata.extras)) or "none"
-            raise ConfigError(f'tool.incamera.extras: the project has no extra "{extra}"', hint=f"its extras: {known}")
+    _refuse_unknown_extras(project.extras, metadata, "tool.incamera.extras")
     found = _dependencies(metadata, project, planner.environment)
     # Those of groups come from pyproject.toml in any case.
     return dataclasses.replace(
@@ -46,6 +43,13 @@ def with_dynamic_metadata(context: Context, project: Project, planner: BuildPlan
         dependencies=tuple(dict.fromkeys([*found, *project.dependencies])),
         requires_python=project.requires_python & (metadata.requires_python or project.requires_python),
     )
+
+
+def _refuse_unknown_extras(extras: Iterable[str], metadata: Metadata, where: str) -> None:
+    for extra in sorted(extras):
+        if canonicalize_name(extra) not in metadata.extras:
+            known = ", ".join(sorted(metadata.extras)) or "none"
+            raise ConfigError(f'{where}: the project has no extra "{extra}"', hint=f"its extras: {known}")
 
 
 def _dependencies(metadata: Metadata, project: Project, environment: Mapping[str, str]) -> list[str]:
@@ -61,6 +65,7 @@ def _dependencies(metadata: Metadata, project: Project, environment: Mapping[str
         more = {str(canonicalize_name(extra)) for requirement in own for extra in requirement.extras} - extras
         if not more:
             break
+        _refuse_unknown_extras(more, metadata, f"the dependencies of {project.name}")
         extras |= more
     found = []
     for requirement in wanted:

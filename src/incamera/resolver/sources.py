@@ -80,7 +80,7 @@ class Sources:
             if (
                 file.kind == "sdist"
                 and allows_python(file, self._environment)
-                and tried.contains(file.version, prereleases=True)
+                and (not recipe.sdist.versions or tried.contains(file.version, prereleases=True))
             ):
                 found.setdefault(file.version, file)
         if files and not found:
@@ -117,30 +117,24 @@ class Sources:
 
     def explain_no_wheel(self, name: str) -> str:
         """Return why none of *name*'s wheels fits the target."""
-        files = self._indexes.find(name)
-        if not files:
-            return "no package index has it"
-        wheels = [file for file in files if file.kind == "wheel"]
-        if not wheels:
-            return "the index has no wheels, only sdists"
-        newest = [file for file in wheels if file.version == wheels[0].version]
-        platforms = {part for file in newest for part in file.filename[:-4].rpartition("-")[2].split(".")}
-        machines = sorted({match[1] for platform in platforms if (match := _LINUX.fullmatch(platform))})
-        there = f"those of {wheels[0].version} for Linux are for {', '.join(machines)}"
+        newest = self._indexes.find_newest_wheels(name)
+        if newest is None:
+            return "the index has no wheels, only sdists" if self.files(name) else "no package index has it"
+        machines = sorted({match[1] for platform in newest.platforms if (match := _LINUX.fullmatch(platform))})
+        there = f"those of {newest.version} for Linux are for {', '.join(machines)}"
         machine = self._target.architecture.facts.wheel
         return f"none fits {machine} and Python {self._target.python}: {there if machines else 'none is for Linux'}"
 
 
 def allows_python(file: IndexFile, environment: Mapping[str, str]) -> bool:
     """Return whether *file* is for the Python of *environment*, the values of PEP 508's variables."""
-    if file.requires_python is None:
-        return True
-    try:
-        return _specifier(file.requires_python).contains(environment["python_full_version"], prereleases=True)
-    except ValueError:  # InvalidSpecifier, or a number of more than 4300 digits
-        return True  # as pip does: a specifier that cannot be read rules nothing out
+    return file.requires_python is None or _allows(file.requires_python, environment["python_full_version"])
 
 
 @cache
-def _specifier(text: str) -> SpecifierSet:
-    return SpecifierSet(text)
+def _allows(requires_python: str, full: str) -> bool:
+    # Most files of a project have the same text here, and comparing takes longer than all else done with a file.
+    try:
+        return SpecifierSet(requires_python).contains(full, prereleases=True)
+    except ValueError:  # InvalidSpecifier, or a number of more than 4300 digits
+        return True  # as pip does: a specifier that cannot be read rules nothing out

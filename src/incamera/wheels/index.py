@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import queue
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from packaging.utils import canonicalize_name
 
@@ -20,9 +21,11 @@ from incamera.errors import FetchError, IntegrityError
 from incamera.http import CONNECTIONS, NotFound, Unreachable
 from incamera.simple_index import ACCEPT, parse_project_page
 from incamera.waiting import await_result
-from incamera.wheels.page import FORMAT, IndexFile, Page, group_files, load_page
+from incamera.wheels.page import FORMAT, DamagedPage, IndexFile, NewestWheels, Page, group_files, load_page, make_page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from packaging.tags import Tag
     from packaging.version import Version
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IndexFile", "PackageIndexes"]
 
+T = TypeVar("T")
 _MAX_AGE_SECONDS = 600  # what PyPI allows for its pages (Cache-Control)
 _PROJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -49,15 +53,18 @@ class PackageIndexes:
         store: Store,
         *,
         max_age: float = _MAX_AGE_SECONDS,
+        fresh: bool | Collection[str] = False,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         """A cached page that is younger than *max_age* seconds is not fetched again.
 
+        With *fresh*, it is: every page, or those of the projects in *fresh*.
         *warn* is called with a message when an index is down, so that older pages are used.
         """
         self.urls = tuple(http.remember_login(url.rstrip("/")) for url in urls)
         self._http = http
         self._max_age = max_age
+        self._fresh = fresh
         self._warn = warn
         self._folder = store.root / "caches" / "index"
         self._store = store
@@ -83,10 +90,34 @@ class PackageIndexes:
         name = canonicalize_name(project)
         if (own := self._own.get(name)) is not None:
             return (own,) if version in (None, own.version) else ()
+        return self._read(name, lambda page: page.files(name, tags, version))
+
+    def find_newest_wheels(self, project: str) -> NewestWheels | None:
+        """Return of which version the newest wheels of *project* are, and for which platforms; None without wheels."""
+        return self._read(canonicalize_name(project), lambda page: page.newest_wheels)
+
+    def _read(self, name: str, read: Callable[[Page], T]) -> T:
+        """Return what *read* finds in the page of *name*; fetch it again when the cached page proves to be damaged."""
         future = self._claim(name)
         if future is not None:
             self._settle(name, future)
-        return await_result(self._pages[name]).files(name, tags, version)
+        try:
+            return read(await_result(self._pages[name]))
+        except DamagedPage:
+            with suppress(OSError):
+                for url in self.urls:
+                    self._path(url, name).unlink(missing_ok=True)
+            page = self._load(name)
+            self._pages[name] = Future()
+            self._pages[name].set_result(page)
+            return read(page)
+
+    def for_target(self) -> PackageIndexes:
+        """Return the same indexes, with the same pages, for files of the user's own that are another target's."""
+        shared = copy.copy(self)
+        shared._own = {}
+        shared._waiting, shared._threads = queue.SimpleQueue(), 0
+        return shared
 
     def add_own(self, file: IndexFile) -> None:
         """Let *file*, a wheel or folder of the user's own, be the only file of its project: no index is asked."""
@@ -139,18 +170,21 @@ class PackageIndexes:
             page = self._load_from(url, name)
             if not page.is_missing:
                 return page
-        return Page({"missing": True}, {})
+        return make_page({"missing": True}, {})
+
+    def _path(self, url: str, name: str) -> Path:
+        return self._folder / hashlib.sha256(url.encode()).hexdigest()[:16] / f"{name}.page"
 
     def _load_from(self, url: str, name: str) -> Page:
-        folder = self._folder / hashlib.sha256(url.encode()).hexdigest()[:16]
-        path = folder / f"{name}.page"
+        path = self._path(url, name)
         known = load_page(path)
-        if known is not None and 0 <= time.time() - known.asked < self._max_age:
+        is_fresh = self._fresh if isinstance(self._fresh, bool) else name in self._fresh
+        if known is not None and not is_fresh and 0 <= time.time() - known.asked < self._max_age:
             return known
         try:
             page = self._ask(url, name, known)
         except NotFound:
-            page = Page({"missing": True}, {})
+            page = make_page({"missing": True}, {})
         except FetchError as error:
             if known is not None and not isinstance(error, IntegrityError):
                 self._warn_once(url, error)
@@ -190,4 +224,4 @@ class PackageIndexes:
         if answer.status == 304 and known is not None:
             return known
         header = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
-        return Page(header, group_files(name, parse_project_page(answer.body, answer.url)))
+        return make_page(header, group_files(name, parse_project_page(answer.body, answer.url)))

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -170,7 +171,7 @@ def _parse_fields(fields: dict[str, Any], filename: str) -> Metadata:
         return Metadata(
             name=canonicalize_name(name),
             version=Version(version),
-            requires=tuple(Requirement(_bounded(" ".join(line.split()))) for line in fields["requires-dist"]),
+            requires=tuple(_requirement(" ".join(line.split())) for line in fields["requires-dist"]),
             requires_python=SpecifierSet(_bounded(python[0])) if python and python[0] else None,
             extras=frozenset(canonicalize_name(extra) for extra in fields["provides-extra"]),
         )
@@ -179,6 +180,12 @@ def _parse_fields(fields: dict[str, Any], filename: str) -> Metadata:
         raise BuildError(f"the metadata of {filename} are malformed: {reason}") from error
     except ValueError as error:
         raise BuildError(f"the metadata of {filename} lack a name or a version") from error
+
+
+@lru_cache(maxsize=8192)
+def _requirement(text: str) -> Requirement:
+    """Return the requirement *text*: the same one for all targets, which only read it."""
+    return Requirement(_bounded(text))
 
 
 def _bounded(text: str) -> str:

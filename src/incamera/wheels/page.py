@@ -6,16 +6,18 @@ PyPI's page of a project with many releases has 15,000 files and 7 MB, of which 
 from __future__ import annotations
 
 import json
+import mmap
 import re
 import zlib
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from incamera.digest import Sha256
 from incamera.wheels.tags import split_tags
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.simple_index import PageFile
 
 # Raise it when the cached form changes: pages of an older form are then fetched again.
-FORMAT = 2
+FORMAT = 3
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _MAX_FILENAME = 255
 _SDIST = "sdist"
@@ -61,12 +63,33 @@ class IndexFile:
         return self.path or (self.url if self.url.startswith("git+") else "")
 
 
-class Page:
-    """The files of a project in an index: a header, and JSON rows of the files, grouped by the tags in their names."""
+Row = list[Any]
+"""Version, file name, URL, sha256, size, requires-python, yanked, the sha256 of the metadata, time of upload."""
 
-    def __init__(self, header: dict[str, Any], groups: Mapping[str, bytes]) -> None:
+
+class DamagedPage(Exception):
+    """A part of a cached page does not have the checksum that its header gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewestWheels:
+    """The newest *version* of a project that has wheels, and the *platforms* in their names, sorted."""
+
+    version: str
+    platforms: tuple[str, ...]
+
+
+class Page:
+    """The files of a project in an index: a header, and JSON rows of the files, grouped by the tags in their names.
+
+    Of a page from the store, only the groups that are asked for are read. Each is parsed once, also when the page is
+    asked for several targets.
+    """
+
+    def __init__(self, header: dict[str, Any], body: _Body) -> None:
         self.header = header
-        self._groups = groups
+        self._body = body
+        self._files: dict[str, list[IndexFile]] = {}
 
     @property
     def is_missing(self) -> bool:
@@ -78,37 +101,170 @@ class Page:
         """When the page was fetched, in seconds as `time.time` counts them."""
         return float(self.header["asked"])
 
+    @property
+    def newest_wheels(self) -> NewestWheels | None:
+        """The newest version that has wheels; None where no version has."""
+        newest = self._body.newest
+        return None if newest is None else NewestWheels(str(newest[0]), tuple(newest[1]))
+
     def dump(self) -> bytes:
         """Return the page in the form that `load_page` reads."""
-        body = b"\n".join(tags.encode() + b"\t" + rows for tags, rows in self._groups.items())
-        return json.dumps({**self.header, "check": zlib.crc32(body)}).encode() + b"\n" + body
+        directory = self._body.directory()
+        header = {**self.header, "directory": directory, "check": _check(directory)}
+        return json.dumps(header).encode() + b"\n" + self._body.whole()
 
     def files(self, project: str, tags: Collection[Tag] | None, version: Version | None) -> tuple[IndexFile, ...]:
-        """Return the files, the newest version first: those that fit *tags* and *version*, unless these are None."""
-        by_version: dict[str, list[tuple[str, list[Any]]]] = {}
-        for group, rows in self._groups.items():
+        """Return the files, the newest version first: those that fit *tags* and *version*, unless these are None.
+
+        Raises DamagedPage.
+        """
+        groups: Iterable[str] = self._body.groups
+        if version is not None:
+            spellings = self._body.spellings()
+            numbers = {number for text in spellings if parse_version(text) == version for number in spellings[text]}
+            groups = [group for number, group in enumerate(groups) if number in numbers]
+        # Each version is compared once, not once for each of its files, which would take most of the time.
+        by_version: dict[Version, list[IndexFile]] = {}
+        for group in groups:
             if tags is None or group == _SDIST or any(tag in tags for tag in split_tags(group)):
-                for row in json.loads(rows):
-                    by_version.setdefault(row[0], []).append((group, row))
-        # Each version is parsed and compared once, not once for each of its files, which would take most of the time.
-        spellings: dict[Version, list[str]] = {}
-        for spelling in by_version:
-            with suppress(InvalidVersion):  # from before PEP 440: no requirement can name it
-                spellings.setdefault(Version(spelling), []).append(spelling)
+                for file in self._parsed(project, group):
+                    if version is None or file.version == version:
+                        by_version.setdefault(file.version, []).append(file)
         found: list[IndexFile] = []
-        for parsed in sorted(spellings, reverse=True) if version is None else {version} & spellings.keys():
-            entries = [entry for spelling in spellings[parsed] for entry in by_version[spelling]]
-            found += [_index_file(project, parsed, group, row) for group, row in sorted(entries, key=_filename)]
+        for key in sorted(by_version, reverse=True):
+            found += sorted(by_version[key], key=_filename)
         return tuple(found)
 
+    def _parsed(self, project: str, group: str) -> list[IndexFile]:
+        if group not in self._files:
+            rows = self._body.rows(group)
+            versions = [(parse_version(row[0]), row) for row in rows]
+            # None: from before PEP 440, so that no requirement can name it.
+            self._files[group] = [_index_file(project, found, group, row) for found, row in versions if found]
+        return self._files[group]
 
-def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
-    """Return JSON rows of the usable *files*, by the tags in the names of wheels (`cp311-cp311-linux_armv7l`).
+
+class _Body:
+    """The groups of a page, as bytes: first where each version's files are, then the rows of each group.
+
+    *parts* gives the size and the checksum of each, *newest* the version and the platforms of the newest wheels.
+    """
+
+    def __init__(
+        self,
+        data: bytes | mmap.mmap,
+        begin: int,
+        groups: Sequence[str],
+        parts: Sequence[tuple[int, int]],
+        newest: tuple[str, Sequence[str]] | None,
+    ) -> None:
+        self.groups = groups
+        self.newest = newest
+        self._data = data
+        self._begin = begin
+        self._parts = parts
+        self._starts = list(accumulate((size for size, _ in parts), initial=begin))
+        self._numbers = {group: number for number, group in enumerate(groups, 1)}
+
+    @classmethod
+    def of(cls, groups: Mapping[str, Sequence[Row]]) -> Self:
+        """Return the body for the rows of *groups*."""
+        spellings: dict[str, list[int]] = {}
+        for number, rows in enumerate(groups.values()):
+            for spelling in dict.fromkeys(row[0] for row in rows):
+                spellings.setdefault(spelling, []).append(number)
+        parts = [json.dumps(part, separators=(",", ":")).encode() for part in (spellings, *groups.values())]
+        checked = [(len(part), zlib.crc32(part)) for part in parts]
+        return cls(b"".join(parts), 0, list(groups), checked, _find_newest_wheels(list(groups), spellings))
+
+    @classmethod
+    def load(cls, data: mmap.mmap, begin: int, directory: Any) -> Self | None:
+        """Return the body that begins at *begin* of *data*; None when its size is wrong."""
+        groups, parts, newest = directory
+        found = cls(data, begin, groups, parts, newest)
+        return found if found._starts[-1] == len(data) else None
+
+    def directory(self) -> list[Any]:
+        """Return what `load` needs besides the data."""
+        return [list(self.groups), [list(part) for part in self._parts], self.newest and list(self.newest)]
+
+    def whole(self) -> bytes:
+        return self._data[self._begin :]
+
+    def spellings(self) -> dict[str, list[int]]:
+        """Return the versions, as the names of files spell them, each with the numbers of its groups."""
+        found: dict[str, list[int]] = json.loads(self._read(0))
+        return found
+
+    def rows(self, group: str) -> list[Row]:
+        found: list[Row] = json.loads(self._read(self._numbers[group]))
+        return found
+
+    def _read(self, number: int) -> bytes:
+        size, check = self._parts[number]
+        part = self._data[self._starts[number] : self._starts[number] + size]
+        if zlib.crc32(part) != check:
+            raise DamagedPage
+        return part
+
+
+def make_page(header: dict[str, Any], groups: Mapping[str, Sequence[Row]]) -> Page:
+    """Return the page with the rows of *groups*, which `group_files` returns."""
+    return Page(header, _Body.of(groups))
+
+
+def load_page(path: Path) -> Page | None:
+    """Return the page cached in *path*; None when there is none, or it is damaged or of another format.
+
+    A damaged group is noticed when it is read.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = json.loads(stream.readline())
+            directory = header.pop("directory")
+            if header["format"] != FORMAT or header.pop("check") != _check(directory):
+                return None
+            float(header["asked"])
+            body = _Body.load(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream.tell(), directory)
+        return None if body is None else Page(header, body)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check(directory: Sequence[Any]) -> int:
+    return zlib.crc32(json.dumps(directory).encode())
+
+
+@lru_cache(maxsize=65536)
+def parse_version(spelling: str) -> Version | None:
+    """Return the version that the name of a file spells so; None when it is none."""
+    try:
+        return Version(spelling)
+    except ValueError:  # InvalidVersion, or a number of more than 4300 digits
+        return None
+
+
+def _find_newest_wheels(groups: Sequence[str], spellings: Mapping[str, Sequence[int]]) -> tuple[str, list[str]] | None:
+    newest: Version | None = None
+    wheels: set[str] = set()
+    for spelling, numbers in spellings.items():
+        tags = [groups[number] for number in numbers if groups[number] != _SDIST]
+        version = parse_version(spelling)
+        if not tags or version is None or (newest is not None and version < newest):
+            continue
+        wheels = {*tags} if version != newest else wheels | {*tags}
+        newest = version
+    platforms = sorted({platform for tags in wheels for platform in tags.rpartition("-")[2].split(".")})
+    return None if newest is None else (str(newest), platforms)
+
+
+def group_files(project: str, files: Iterable[PageFile]) -> dict[str, list[Row]]:
+    """Return a row for each of the usable *files*, by the tags in the names of wheels (`cp311-cp311-linux_armv7l`).
 
     Left out are files without a sha256, which a lock needs, other kinds of files (eggs, installers), and files whose
     name is not that of a distribution of *project*, or longer than a file's may be.
     """
-    groups: dict[str, list[list[object]]] = {}
+    groups: dict[str, list[Row]] = {}
     for file in files:
         if not file.sha256 or len(file.filename) > _MAX_FILENAME or not _FILENAME.fullmatch(file.filename):
             continue
@@ -116,9 +272,9 @@ def group_files(project: str, files: Iterable[PageFile]) -> dict[str, bytes]:
         if split is None:
             continue
         group, version = split
-        row: list[object] = [version, file.filename, file.url, file.sha256, file.size]
+        row: Row = [version, file.filename, file.url, file.sha256, file.size]
         groups.setdefault(group, []).append([*row, file.requires_python, file.yanked, file.metadata, file.upload_time])
-    return {group: json.dumps(rows, separators=(",", ":")).encode() for group, rows in groups.items()}
+    return groups
 
 
 def _split_wheel(filename: str, project: str) -> tuple[str, str] | None:
@@ -148,11 +304,11 @@ def _is_name_of(name: str, project: str) -> bool:
     return name.replace("_", "-") == project or canonicalize_name(name) == project
 
 
-def _filename(entry: tuple[str, list[Any]]) -> str:
-    return str(entry[1][1])
+def _filename(file: IndexFile) -> str:
+    return file.filename
 
 
-def _index_file(project: str, version: Version, group: str, row: list[Any]) -> IndexFile:
+def _index_file(project: str, version: Version, group: str, row: Row) -> IndexFile:
     _, filename, url, sha256, size, requires_python, yanked, metadata, upload_time = row
     return IndexFile(
         project=project,
@@ -167,17 +323,3 @@ def _index_file(project: str, version: Version, group: str, row: list[Any]) -> I
         metadata=Sha256(metadata) if metadata else metadata,
         upload_time=upload_time,
     )
-
-
-def load_page(path: Path) -> Page | None:
-    """Return the page cached in *path*; None when there is none, or it is damaged or of another format."""
-    try:
-        first, _, body = path.read_bytes().partition(b"\n")
-        header = json.loads(first)
-        if header["format"] != FORMAT or header["check"] != zlib.crc32(body):
-            return None
-        float(header["asked"])
-        groups = (line.partition(b"\t") for line in body.split(b"\n") if line)
-        return Page(header, {tags.decode(): rows for tags, _, rows in groups})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
-from incamera.project.lockfile import describe_changes, find_lock, is_replaceable, load_lock, lock_path, write_lock
+from incamera.project.lockfile import find_changes, find_lock, is_replaceable, load_lock, lock_path, write_lock
 from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Lock, LockedDistribution
+    from incamera.project.lockfile import Change, Lock, LockedDistribution
     from incamera.project.settings import Project
     from incamera.targets.target import Target
+    from incamera.wheels.index import PackageIndexes
 
 
 def ensure_lock(
@@ -56,14 +57,25 @@ def ensure_lock(
     return lock
 
 
-def make_lock(
-    context: Context, project: Project, target: Target, *, upgrade: bool = False, names: Iterable[str] = ()
-) -> tuple[Lock, Sequence[str]]:
-    """Choose all packages again and write the lockfile. Returns the lock, and a line for each change.
+def make_locks(
+    context: Context, project: Project, targets: Sequence[Target], *, upgrade: bool = False, names: Iterable[str] = ()
+) -> list[tuple[Lock, Sequence[Change]]]:
+    """Choose all packages for *targets* again and write the lockfiles. Returns each lock, and what has changed.
 
     Locked versions are kept where they still fit, except those of *names*; with *upgrade*, none is kept. Debian
     packages are always the newest, because the archive has no others.
     """
+    from incamera.build.requirements import open_indexes  # lazy: an idle build resolves nothing
+
+    named = frozenset(names)
+    indexes = open_indexes(context, fresh=upgrade or named)
+    return [_make_lock(context, project, target, indexes, None if upgrade else named) for target in targets]
+
+
+def _make_lock(
+    context: Context, project: Project, target: Target, indexes: PackageIndexes, upgraded: Collection[str] | None
+) -> tuple[Lock, Sequence[Change]]:
+    """As `make_locks`, for one target. *upgraded* are the packages whose versions are not kept; None: all."""
     from incamera.resolver.lock import resolve_lock  # lazy: an idle build resolves nothing
 
     try:
@@ -72,18 +84,17 @@ def make_lock(
         if not is_replaceable(project, target):
             raise
         before = None
-    names = set(names)
-    for name in sorted(names):
+    for name in sorted(upgraded or ()):
         if before is not None:
             require_distribution(before, name)
-    preferred = {} if upgrade else {n: choice for n, choice in preferences(before).items() if n not in names}
+    kept = before if upgraded is not None else None
+    preferred = {name: choice for name, choice in preferences(kept).items() if name not in (upgraded or ())}
+    builds = [build for build in kept.builds if build.name not in (upgraded or ())] if kept else []
     with context.reporter.step("lock") as step:
-        builds = [build for build in before.builds if build.name not in names] if before and not upgrade else []
-        fresh = upgrade or bool(names)
-        lock = resolve_lock(context, project, target, preferred=preferred, builds=builds, fresh=fresh)
+        lock = resolve_lock(context, project, target, preferred=preferred, builds=builds, indexes=indexes)
         write_lock(project, lock)
         step.note(f"{_count(lock)} for {target}")
-    return lock, describe_changes(before, lock)
+    return lock, find_changes(before, lock)
 
 
 def require_distribution(lock: Lock, name: str) -> LockedDistribution:

@@ -20,7 +20,7 @@ from incamera.errors import FetchError, IntegrityError
 from incamera.resolver.sources import allows_python
 from incamera.simple_index import parse_project_page
 from incamera.targets.target import Target
-from incamera.wheels.page import FORMAT, Page, group_files, load_page
+from incamera.wheels.page import FORMAT, Page, group_files, load_page, make_page
 from incamera.wheels.tags import supported_tags, wheel_rank
 
 URL = "https://index.example/simple/own/"
@@ -102,7 +102,7 @@ def check_page(data: bytes) -> None:
         assert isinstance(file.metadata, Sha256) or not file.metadata
         assert file.size is None or file.size >= 0
         assert "@" not in urlsplit(file.url).netloc
-    page = Page({"format": FORMAT, "asked": 1.0}, group_files("own", files))
+    page = make_page({"format": FORMAT, "asked": 1.0}, group_files("own", files))
     found = page.files("own", None, None)
     assert all("/" not in file.filename and file.filename.isascii() for file in found)
     assert set(page.files("own", TAGS, None)) <= set(found)
@@ -119,12 +119,12 @@ def check_cached(folder: Path, data: bytes) -> None:
 
 def whole_page() -> Page:
     files = parse_project_page(json.dumps(JSON).encode(), URL)
-    return Page({"format": FORMAT, "asked": 1.0}, group_files("own", files))
+    return make_page({"format": FORMAT, "asked": 1.0}, group_files("own", files))
 
 
 def test_the_pages_that_are_damaged_are_valid(tmp_path: Path) -> None:
     for data in (json.dumps(JSON).encode(), HTML.encode()):
-        page = Page({"format": FORMAT, "asked": 1.0}, group_files("own", parse_project_page(data, URL)))
+        page = make_page({"format": FORMAT, "asked": 1.0}, group_files("own", parse_project_page(data, URL)))
         assert len(page.files("own", None, None)) == 3
         (tmp_path / "own.page").write_bytes(page.dump())
         loaded = load_page(tmp_path / "own.page")
@@ -141,7 +141,7 @@ def test_html_that_python_cannot_parse_is_not_a_page(piece: str) -> None:
 def test_python_version_with_thousands_of_digits_rules_nothing_out() -> None:
     [entry] = JSON["files"][:1]
     data = json.dumps({"files": [{**entry, "requires-python": ">=" + "1" * 5000}]}).encode()
-    [file] = Page({}, group_files("own", parse_project_page(data, URL))).files("own", None, None)
+    [file] = make_page({}, group_files("own", parse_project_page(data, URL))).files("own", None, None)
     assert allows_python(file, {"python_full_version": "3.11.2"})
 
 

@@ -24,7 +24,7 @@ from incamera.targets.target import Target
 from incamera.wheels.archive import open_wheel
 from incamera.wheels.install import Places, install_wheel
 from incamera.wheels.metadata import parse_metadata
-from incamera.wheels.page import Page, group_files
+from incamera.wheels.page import group_files, make_page
 from incamera.wheels.remote import read_wheel_metadata
 from incamera.wheels.scripts import write_scripts
 from incamera.wheels.tags import supported_tags, wheel_rank
@@ -149,7 +149,7 @@ def check_wheel_file(text: bytes) -> None:
 
 def check_filename(filename: str) -> None:
     file = PageFile(filename=filename, url="https://index.example/x", sha256=Sha256("ab" * 32))
-    for found in Page({}, group_files("own", [file])).files("own", None, None):
+    for found in make_page({}, group_files("own", [file])).files("own", None, None):
         assert found.filename == filename
         assert "/" not in filename
         assert found.project == "own"

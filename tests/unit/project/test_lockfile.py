@@ -17,7 +17,7 @@ from incamera.project.lockfile import (
     LockedDistribution,
     LockedFile,
     build_digest,
-    describe_changes,
+    find_changes,
     find_lock,
     is_replaceable,
     load_lock,
@@ -131,7 +131,11 @@ def test_equal_locks_give_equal_files(project: Project) -> None:
 def test_changes_are_described_by_package(project: Project) -> None:
     before = a_lock(project)
     after = replace(before, debs=(replace(DEB, version="1:1.24.2-2"), replace(DEB, package="libnew")))
-    assert describe_changes(before, after) == ["libnew (new) → 1:1.24.2-1", "python3-numpy 1:1.24.2-1 → 1:1.24.2-2"]
+    assert [str(change) for change in find_changes(before, after)] == [
+        "added libnew 1:1.24.2-1",
+        "updated python3-numpy 1:1.24.2-1 → 1:1.24.2-2",
+    ]
+    assert "removed libnew 1:1.24.2-1" in map(str, find_changes(after, before))
 
 
 def test_changes_of_what_builds_require_are_described(project: Project) -> None:
@@ -139,7 +143,7 @@ def test_changes_of_what_builds_require_are_described(project: Project) -> None:
     (build,) = after.builds
     newer = replace(build.files[0], filename="tool-2.0-py3-none-any.whl")
     before = replace(after, builds=(replace(build, files=(newer,)),))
-    assert describe_changes(before, after) == ["tool, for the build of lamp, 2.0 → 1.0"]
+    assert list(map(str, find_changes(before, after))) == ["updated tool, for the build of lamp, 2.0 → 1.0"]
 
 
 def test_the_file_is_named_after_the_target(project: Project) -> None:

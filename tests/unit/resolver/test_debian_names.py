@@ -56,7 +56,8 @@ def test_each_distribution_has_its_package(world: World, name: str, package: str
 
 def test_table_lists_names_and_those_packages_that_are_named_differently() -> None:
     text = "pytz python3-tz\nZope.Event python3-zope.event\nnumpy python3-numpy\n\nodd\nnumpy python3-numpy\n"
-    assert convert(text) == "numpy\npytz python3-tz\nzope-event python3-zope.event\n"
+    text += "PIL python3-pil\nPillow python3-pil\n"
+    assert convert(text) == "numpy\npillow python3-pil\npytz python3-tz\nzope-event python3-zope.event\n"
 
 
 def test_two_requirements_of_one_distribution_by_two_names_take_one_package(world: World, tmp_path: Path) -> None:
@@ -77,7 +78,12 @@ def test_dependency_with_a_dot_in_its_name_comes_from_debian(world: World, tmp_p
 
 @pytest.mark.parametrize(
     ("name", "package", "holds"),
-    [("serial", "python3-serial", "pyserial"), ("jwt", "python3-jwt", "pyjwt"), ("attr", "python3-attr", "attrs")],
+    [
+        ("pil", "python3-pil", "pillow"),
+        ("serial", "python3-serial", "pyserial"),
+        ("jwt", "python3-jwt", "pyjwt"),
+        ("attr", "python3-attr", "attrs"),
+    ],
 )
 def test_package_of_another_distribution_is_not_taken(
     world: World, tmp_path: Path, name: str, package: str, holds: str

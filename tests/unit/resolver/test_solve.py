@@ -17,11 +17,13 @@ from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
 from incamera.project.settings import parse_project
 from incamera.resolver.explain import explain_choice, explain_passed_over
+from incamera.resolver.extras import describe_unknown_extras
 from incamera.resolver.finder import CandidateFinder
+from incamera.resolver.misnomers import describe_misnomers
 from incamera.resolver.solve import Resolved, resolve
 from incamera.targets.target import Target
 from incamera.wheels.metadata import Metadata
-from incamera.wheels.page import IndexFile
+from incamera.wheels.page import IndexFile, NewestWheels
 
 ARMV7 = Target.parse("armv7hf")
 AARCH64 = Target.parse("aarch64")
@@ -70,6 +72,14 @@ class World:
     def find(self, project: str, tags: Collection[object] | None = None) -> tuple[IndexFile, ...]:
         self.asked.append(project)
         return tuple(sorted(self.files.get(project, ()), key=lambda file: file.version, reverse=True))
+
+    def find_newest_wheels(self, project: str) -> NewestWheels | None:
+        wheels = [file for file in self.find(project) if file.kind == "wheel"]
+        if not wheels:
+            return None
+        newest = [file for file in wheels if file.version == wheels[0].version]
+        platforms = {part for file in newest for part in file.filename[:-4].rpartition("-")[2].split(".")}
+        return NewestWheels(str(wheels[0].version), tuple(sorted(platforms)))
 
     def find_own(self, project: str) -> IndexFile | None:
         return self.own.get(project)
@@ -285,6 +295,53 @@ def test_unknown_name_gets_the_hint_that_fits(world: World, tmp_path: Path, name
     with pytest.raises(ResolveError) as caught:
         solve(world, tmp_path, name)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("sklearn", "scikit-learn"), ("pytorch", "torch"), ("pycrypto", "pycryptodome")]
+)
+def test_deprecated_name_is_refused_without_a_build(world: World, tmp_path: Path, name: str, other: str) -> None:
+    for version in range(9):
+        world.sdist(name, f"0.{version}", "broken")
+    with pytest.raises(ResolveError, match=f"no sdist: {name} is a deprecated name of {other}") as caught:
+        solve(world, tmp_path, name)
+    assert caught.value.hint == f"the package is called {other}"
+
+
+def test_own_package_with_a_deprecated_name_is_taken(world: World, tmp_path: Path) -> None:
+    world.wheel("sklearn", "1.0")
+    assert chosen(solve(world, tmp_path, "sklearn")) == {"sklearn": "1.0 wheel"}
+
+
+def test_name_of_a_module_gets_a_warning_when_it_is_another_package(world: World, tmp_path: Path) -> None:
+    world.wheel("serial", "0.1")
+    world.wheel("bs4", "0.2", "beautifulsoup4")
+    world.wheel("beautifulsoup4", "4.12")
+    world.wheel("asks", "1", "jwt")
+    world.wheel("jwt", "1")
+    assert list(describe_misnomers(solve(world, tmp_path, "serial", "bs4", "asks"))) == [
+        "serial 0.1 is not the package that serial usually means: that is called pyserial"
+    ]
+
+
+def test_extra_that_does_not_exist_gets_a_warning(world: World, tmp_path: Path) -> None:
+    world.wheel("server", "1", 'fast; extra == "speed"')  # not declared, but used
+    world.wheel("fast", "1")
+    world.wheel("asks", "1", "server[odd]")
+    world.deb("python3-lamp", "2.0-1")
+    world.add_own("own-1.0.tar.gz")
+    wanted = ("server[speed, Un_Known]", "asks", "lamp[light]", "own[view]")
+    finder = world.finder()
+    (tmp_path / "app.py").touch()
+    table = {"project": {"name": "bell", "dependencies": list(wanted)}}
+    resolved = resolve(parse_project(table, tmp_path), finder)
+    assert sorted(describe_unknown_extras(resolved, finder)) == [
+        'asks 1 asks for server[odd], but server 1 has no extra "odd"',
+        'the project asks for lamp[light], but lamp 2.0 has no extra "light": '
+        "it comes from Debian, whose packages have none",
+        'the project asks for own[view], but own 1.0 has no extra "view"',
+        'the project asks for server[Un_Known,speed], but server 1 has no extra "un-known"',
+    ]
 
 
 def test_a_recipe_replaces_dependencies_of_a_debian_package(world: World, tmp_path: Path) -> None:

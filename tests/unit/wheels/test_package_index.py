@@ -329,3 +329,52 @@ def test_a_damaged_cached_page_is_fetched_again(index: Index) -> None:
         path.write_bytes(damaged)
         assert names(index.open().find("own")) == ["own-1.0.tar.gz"]
         assert path.read_bytes().partition(b"\n")[2] == whole.partition(b"\n")[2]
+
+
+def test_damage_that_is_found_while_reading_is_repaired_for_all_who_ask(index: Index) -> None:
+    index.add("own-1.0.tar.gz")
+    index.add("own-1.0-py3-none-any.whl")
+    [path] = (index.store.root / "caches/index").glob("*/own.page")
+    path.write_bytes(path.read_bytes().replace(b"own-1.0-py3", b"own-1.9-py3"))
+    indexes = index.open()
+    for _ in range(2):
+        assert names(indexes.find("own", TAGS)) == ["own-1.0-py3-none-any.whl", "own-1.0.tar.gz"]
+    assert names(index.open().find("own")) == ["own-1.0-py3-none-any.whl", "own-1.0.tar.gz"]
+    assert len(index.web.requests) == 1
+
+
+def test_only_the_named_projects_are_asked_for_again(index: Index) -> None:
+    for project in ("own", "other"):
+        index.add(f"{project}-1.0.tar.gz", project=project)
+    indexes = index.open(fresh={"other"})
+    assert [len(indexes.find(project)) for project in ("own", "other")] == [1, 1]
+    assert index.web.requests == ["/simple/other/"]
+
+
+def test_targets_share_pages_but_not_files_of_the_users_own(index: Index) -> None:
+    file = index.add("own-1.0.tar.gz")
+    indexes = index.open(max_age=0)
+    one, other = indexes.for_target(), indexes.for_target()
+    one.add_own(file)
+    assert (one.find_own("own"), other.find_own("own"), indexes.find_own("own")) == (file, None, None)
+    other.prefetch(["own"])
+    assert names(other.find("own")) == names(indexes.for_target().find("own")) == ["own-1.0.tar.gz"]
+    assert len(index.web.requests) == 1
+
+
+def test_platforms_of_the_newest_wheels_are_known(index: Index) -> None:
+    assert index.open().find_newest_wheels("own") is None
+    index.add("own-3.tar.gz")
+    assert index.open().find_newest_wheels("own") is None
+    for filename in (
+        "own-1.10-cp311-cp311-win32.whl",
+        "own-1.10.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+        "own-1.9-py3-none-any.whl",
+        "own-junk-py3-none-any.whl",
+    ):
+        index.add(filename)
+    for _ in range(2):
+        newest = index.open().find_newest_wheels("own")
+        assert newest is not None
+        assert newest.version.removesuffix(".0") == "1.10"
+        assert newest.platforms == ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "win32")
