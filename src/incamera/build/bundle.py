@@ -33,7 +33,7 @@ from incamera.wheels.scripts import write_scripts
 if TYPE_CHECKING:
     from incamera.build.runtime import Interpreter
     from incamera.context import Context
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
     from incamera.runtime.bytecode import ByteCompiler
     from incamera.targets.target import Target

@@ -16,7 +16,7 @@ from incamera.runtime.agent import agent_digest
 from incamera.runtime.launcher import require_launcher
 
 if TYPE_CHECKING:
-    from incamera.project.lockfile import Lock, LockedFile
+    from incamera.project.locked import Lock, LockedFile
     from incamera.project.recipes import Recipe
     from incamera.project.settings import Project
     from incamera.targets.target import Target

@@ -27,7 +27,7 @@ from incamera.project.files import UNREADABLE_HINT, project_files
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.project.git_source import GitSource
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
 
 _CHUNK = 1 << 20

@@ -20,7 +20,7 @@ from incamera.wheels.metadata import check_metadata
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.digest import Sha256
-    from incamera.project.lockfile import LockedFile
+    from incamera.project.locked import LockedFile
     from incamera.toolchain.emulated_root import EmulatedRoot
     from incamera.toolchain.interpreter import BuildInterpreter
 

@@ -30,7 +30,7 @@ from incamera.wheels.scripts import write_scripts
 
 if TYPE_CHECKING:
     from incamera.context import Context, Step
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
     from incamera.runtime.missing import Missing
     from incamera.targets.target import Target

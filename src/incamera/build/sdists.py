@@ -19,7 +19,7 @@ from incamera.build.toolchain import ensure_toolchain
 from incamera.build.variables import sdist_variables, version_variables
 from incamera.elf import read_elf
 from incamera.errors import BuildError, ConfigError, ToolFailed
-from incamera.project.lockfile import build_digest
+from incamera.project.locked import build_digest
 from incamera.project.recipes import load_recipes
 from incamera.toolchain.build_env import normalise_requirements
 from incamera.toolchain.emulation import build_wheel_emulated
@@ -36,7 +36,7 @@ from incamera.wheels.repair import repair_wheel
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Lock, LockedBuild, LockedFile
+    from incamera.project.locked import Lock, LockedBuild, LockedFile
     from incamera.project.recipes import Recipe
     from incamera.project.settings import Project
     from incamera.targets.target import Target

@@ -15,7 +15,7 @@ from incamera.wheels.install import Places, install_wheel
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.runtime.trimming import Unit
 
 DEBIAN = "Debian's "

@@ -15,7 +15,8 @@ from incamera.units import format_count
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.context import Context
-    from incamera.project.lockfile import Change, Lock
+    from incamera.project.lock_changes import Change
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
     from incamera.targets.target import Target
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from incamera.project.lockfile import Lock, LockedDistribution
+    from incamera.project.locked import Lock, LockedDistribution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

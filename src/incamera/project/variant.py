@@ -10,7 +10,7 @@ from incamera.project.local import load_local, parse_local
 from incamera.project.settings import AppName
 
 if TYPE_CHECKING:
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
 
 VARIANTS = ("test", "debug")

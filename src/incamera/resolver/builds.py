@@ -30,7 +30,7 @@ from incamera.build.variables import project_variables
 from incamera.disk import write_atomic
 from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
-from incamera.project.lockfile import LockedBuild, LockedFile
+from incamera.project.locked import LockedBuild, LockedFile
 from incamera.resolver.build_finder import BuildFinder
 from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve_requirements

@@ -13,7 +13,8 @@ from incamera.build.requirements import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
-from incamera.project.lockfile import Lock, LockedBuild, LockedDeb, LockedDistribution, lock_inputs
+from incamera.project.locked import Lock, LockedBuild, LockedDeb, LockedDistribution
+from incamera.project.lockfile import lock_inputs
 from incamera.project.recipes import load_recipes
 from incamera.resolver.builds import BuildPlanner, locked_file
 from incamera.resolver.deb_contents import find_wrong_debs

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from incamera.build.bundle import ensure_project_wheel
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
-from incamera.project.lockfile import Lock
+from incamera.project.locked import Lock
 from incamera.resolver.candidates import applies
 from incamera.wheels.metadata import parse_metadata
 from incamera.wheels.remote import read_wheel_metadata

@@ -20,7 +20,8 @@ from incamera.project.changes import FileChange, apply_changes, read_bytes
 from incamera.project.dependency_edit import add_requirement, needs_bound, remove_requirement, set_bound, written
 from incamera.project.git_source import GitSource
 from incamera.project.lock_cost import LockCost, compare_locks
-from incamera.project.lockfile import dump_lock, find_lock, load_lock, lock_inputs, lock_path
+from incamera.project.lock_dumping import dump_lock
+from incamera.project.lockfile import find_lock, load_lock, lock_inputs, lock_path
 from incamera.project.settings import load_project, parse_project
 from incamera.project.targets import choose_targets
 from incamera.project.toml_text import TomlText
@@ -30,7 +31,7 @@ from incamera.workflows.lock import preferences
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
 
 

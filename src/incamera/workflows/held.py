@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
     from incamera.holder.lease import LeasedAgent
-    from incamera.project.lockfile import Lock
+    from incamera.project.locked import Lock
     from incamera.project.settings import Project
     from incamera.project.watching import AppFile
     from incamera.transport.device import Device

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
-from incamera.project.lockfile import find_changes, find_lock, is_replaceable, load_lock, lock_path, write_lock
+from incamera.project.lockfile import find_lock, is_replaceable, load_lock, lock_path, write_lock
 from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.project.lockfile import Change, Lock, LockedDistribution
+    from incamera.project.lock_changes import Change
+    from incamera.project.locked import Lock, LockedDistribution
     from incamera.project.settings import Project
     from incamera.targets.target import Target
     from incamera.wheels.index import PackageIndexes
@@ -76,7 +77,8 @@ def _make_lock(
     context: Context, project: Project, target: Target, indexes: PackageIndexes, upgraded: Collection[str] | None
 ) -> tuple[Lock, Sequence[Change]]:
     """As `make_locks`, for one target. *upgraded* are the packages whose versions are not kept; None: all."""
-    from incamera.resolver.lock import resolve_lock  # lazy: an idle build resolves nothing
+    from incamera.project.lock_changes import find_changes  # lazy: an idle build changes nothing
+    from incamera.resolver.lock import resolve_lock
 
     try:
         before = load_lock(project, target)

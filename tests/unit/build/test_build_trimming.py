@@ -14,7 +14,7 @@ from incamera.build.trimming import DEBIAN, Restoring
 from incamera.context import Context
 from incamera.digest import Sha256
 from incamera.errors import BuildError
-from incamera.project.lockfile import Lock, LockedDeb
+from incamera.project.locked import Lock, LockedDeb
 from incamera.runtime.layout import APP, PACKAGES
 from incamera.runtime.trimming import Unit
 from incamera.targets.target import Target

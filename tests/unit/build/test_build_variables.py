@@ -10,7 +10,7 @@ import pytest
 from incamera.build.keys import bundle_key, project_wheel_key, runtime_key
 from incamera.build.variables import project_variables, sdist_variables, version_variables
 from incamera.digest import Sha256
-from incamera.project.lockfile import Lock, LockedBuild, LockedDistribution, LockedFile
+from incamera.project.locked import Lock, LockedBuild, LockedDistribution, LockedFile
 from incamera.project.settings import Project, parse_project
 from incamera.targets.target import Target
 

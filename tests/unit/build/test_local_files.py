@@ -12,7 +12,7 @@ import pytest
 from incamera.build.local import ensure_local_files, store_local
 from incamera.context import Context
 from incamera.errors import IntegrityError
-from incamera.project.lockfile import Lock, LockedDistribution, LockedFile
+from incamera.project.locked import Lock, LockedDistribution, LockedFile
 from incamera.project.settings import parse_project
 from incamera.store import Store
 from incamera.targets.target import Target

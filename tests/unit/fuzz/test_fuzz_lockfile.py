@@ -14,7 +14,7 @@ from tests.unit.fuzz.documents import damaged_bytes, damaged_values
 
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
-from incamera.project.lockfile import parse_lock
+from incamera.project.lock_parsing import parse_lock
 
 LOCK = b"""\
 lock-version = "1.0"

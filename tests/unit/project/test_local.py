@@ -11,7 +11,8 @@ import pytest
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
 from incamera.project.local import load_local
-from incamera.project.lockfile import Lock, LockedDistribution, LockedFile, find_lock, lock_inputs, write_lock
+from incamera.project.locked import Lock, LockedDistribution, LockedFile
+from incamera.project.lockfile import find_lock, lock_inputs, write_lock
 from incamera.project.settings import Project, parse_project
 from incamera.targets.target import Target
 

@@ -9,22 +9,10 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
-from incamera.project.lockfile import (
-    ForeignLock,
-    Lock,
-    LockedBuild,
-    LockedDeb,
-    LockedDistribution,
-    LockedFile,
-    build_digest,
-    find_changes,
-    find_lock,
-    is_replaceable,
-    load_lock,
-    lock_inputs,
-    lock_path,
-    write_lock,
-)
+from incamera.project.lock_changes import find_changes
+from incamera.project.lock_parsing import ForeignLock
+from incamera.project.locked import Lock, LockedBuild, LockedDeb, LockedDistribution, LockedFile, build_digest
+from incamera.project.lockfile import find_lock, is_replaceable, load_lock, lock_inputs, lock_path, write_lock
 from incamera.project.recipes import load_recipes
 from incamera.project.settings import Project, parse_project
 
