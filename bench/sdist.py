@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 from builds import fresh_requirements
 from compilers import QuietReporter
 from incamera.build.emulation import ensure_emulated_root
-from incamera.build.requirements import open_indexes
+from incamera.build.indexes import open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.context import Context
 from incamera.store import Store, find_store_path

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.build.deb_trees import load_index
-from incamera.build.requirements import open_indexes
+from incamera.build.indexes import open_indexes
 from incamera.context import Context
 from incamera.project.recipes import load_recipes
 from incamera.project.settings import parse_project

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.version import Version
 
-from incamera.build.requirements import open_indexes
+from incamera.build.indexes import open_indexes
 from incamera.build.toolchain import ensure_toolchain
 from incamera.errors import BuildError, ToolFailed
 from incamera.targets.host import require_host

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.simple_index import find_index_urls
+from incamera.build.indexes import open_indexes
 from incamera.toolchain.build_env import KIND, install_wheels
 from incamera.toolchain.build_folder import bytecode_cache, fill_bytecode_cache
 from incamera.toolchain.cmake import complete_modules
 from incamera.toolchain.emulated_requirements import install_target_wheels
 from incamera.toolchain.numpy_headers import generalise_headers
 from incamera.wheels.fetch import fetch_files
-from incamera.wheels.index import PackageIndexes
 from incamera.wheels.metadata import check_metadata
 
 if TYPE_CHECKING:
@@ -26,15 +25,6 @@ if TYPE_CHECKING:
 
 # Increase it when trees made from the same files change.
 _FORMAT = 4
-
-
-def open_indexes(context: Context, *, fresh: bool | Collection[str] = False) -> PackageIndexes:
-    """Return the package indexes of the user's pip settings.
-
-    With *fresh*, cached pages are not used: no page, or not those of these projects.
-    """
-    urls = find_index_urls(context.environment)
-    return PackageIndexes(urls, context.http, context.store, fresh=fresh, warn=context.reporter.warn)
 
 
 def ensure_requirement_tree(context: Context, interpreter: BuildInterpreter, files: Sequence[LockedFile]) -> Path:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from incamera.build.emulation import ensure_emulated_root, warn_of_emulation
+from incamera.build.indexes import open_indexes
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
 from incamera.build.logs import log_path
-from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree, open_indexes
+from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree
 from incamera.build.toolchain import ensure_toolchain
 from incamera.build.variables import sdist_variables, version_variables
 from incamera.elf import read_elf

@@ -32,6 +32,7 @@ from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
 from incamera.project.locked import LockedBuild, LockedFile
 from incamera.resolver.build_finder import BuildFinder
+from incamera.resolver.candidates import locked_file
 from incamera.resolver.metadata import require_metadata
 from incamera.resolver.solve import resolve_requirements
 from incamera.targets.host import require_host
@@ -337,11 +338,6 @@ class Chooser:
         finder.known = planner.known.setdefault(None if root is None else root.tree, {})
         finder.preferred = dict(_versions(planner.earlier, self._name))
         return finder
-
-
-def locked_file(file: IndexFile) -> LockedFile:
-    """Return the entry of a lockfile for *file*."""
-    return LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size, path=file.path)
 
 
 def _versions(builds: Iterable[LockedBuild], name: str) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
+from incamera.project.locked import LockedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -164,3 +165,8 @@ def fitting(candidates: Iterable[Candidate], requirements: Sequence[TargetRequir
         if is_usable(candidate):
             yield candidate
     yield from () if has_final else filter(is_usable, early)
+
+
+def locked_file(file: IndexFile) -> LockedFile:
+    """Return the entry of a lockfile for *file*."""
+    return LockedFile(filename=file.filename, url=file.url, sha256=file.sha256, size=file.size, path=file.path)

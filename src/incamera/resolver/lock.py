@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.build.deb_trees import load_index
-from incamera.build.requirements import open_indexes
+from incamera.build.indexes import open_indexes
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.project.locked import Lock, LockedBuild, LockedDeb, LockedDistribution
 from incamera.project.lockfile import lock_inputs
 from incamera.project.recipes import load_recipes
-from incamera.resolver.builds import BuildPlanner, locked_file
+from incamera.resolver.candidates import locked_file
 from incamera.resolver.deb_contents import find_wrong_debs
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.extras import describe_unknown_extras
@@ -25,16 +26,20 @@ from incamera.resolver.misnomers import describe_misnomers
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
+from incamera.wheels.metadata import fetch_wheel_metadata
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.debian.closure import ClosureRules
     from incamera.debian.index import Deb, PackageIndex
-    from incamera.project.recipes import Recipes
+    from incamera.project.recipes import Recipe, Recipes
     from incamera.project.settings import Project
+    from incamera.resolver.builds import BuildPlanner
     from incamera.resolver.solve import Resolved
     from incamera.targets.target import Target
     from incamera.wheels.index import PackageIndexes
+    from incamera.wheels.metadata import Metadata
+    from incamera.wheels.page import IndexFile
 
 
 def resolve_lock(
@@ -57,26 +62,38 @@ def resolve_lock(
         context.reporter.warn(warning)
     recipes = load_recipes(target.architecture, project.recipes)
     indexes = open_indexes(context) if indexes is None else indexes.for_target()
-    planner = BuildPlanner(context, project, target, indexes, recipes, environment=target_environment(target, debs))
-    planner.earlier = builds
+    environment = target_environment(target, debs)
+
+    @cache
+    def planner() -> BuildPlanner:
+        from incamera.resolver.builds import BuildPlanner  # lazy: most locks have no builds, which need much
+
+        made = BuildPlanner(context, project, target, indexes, recipes, environment=environment)
+        made.earlier = builds
+        return made
+
+    def read_metadata(file: IndexFile, _: Recipe) -> Metadata:
+        is_wheel = file.kind == "wheel"
+        return fetch_wheel_metadata(file, context.http, context.store) if is_wheel else planner().metadata(file)
+
     if project.local or project.git:
         from incamera.resolver.local import use_local_files  # lazy: few projects have local packages
 
-        use_local_files(planner)
+        use_local_files(planner())
     wanted = project
     if project.has_build_system:
-        planner.plan_project()
+        planner().plan_project()
     if project.has_dynamic_dependencies:
         from incamera.resolver.own_metadata import with_dynamic_metadata  # lazy: it imports what builds need
 
-        wanted = with_dynamic_metadata(context, project, planner)
-    _require_full_python(wanted, target, planner.environment["python_full_version"])
+        wanted = with_dynamic_metadata(context, project, planner())
+    _require_full_python(wanted, target, environment["python_full_version"])
     finder = CandidateFinder(
         target,
         debs,
         indexes,
         recipes,
-        read_metadata=lambda file, _: planner.metadata(file),
+        read_metadata=read_metadata,
         sources=project.sources,
         preferred=preferred,
     )
@@ -88,7 +105,7 @@ def resolve_lock(
     for warning in (*describe_unknown_extras(resolved, finder), *describe_misnomers(resolved)):
         context.reporter.warn(warning)
     sdists = [
-        planner.sdist(item.candidate.file, item.candidate.source).file.sha256
+        planner().sdist(item.candidate.file, item.candidate.source).file.sha256
         for item in resolved
         if item.candidate.source in ("sdist", "emulated") and item.candidate.file is not None
     ]
@@ -100,7 +117,7 @@ def resolve_lock(
         inputs=lock_inputs(project, target),
         distributions=tuple(_locked_distribution(item, finder, project, recipes) for item in resolved),
         debs=tuple(_locked_deb(deb) for deb in closure),
-        builds=planner.needed(sdists),
+        builds=planner().needed(sdists) if sdists or project.has_build_system else (),
     )
 
 

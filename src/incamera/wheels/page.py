@@ -221,8 +221,8 @@ def load_page(path: Path) -> Page | None:
     try:
         with path.open("rb") as stream:
             header = json.loads(stream.readline())
-            directory = header.pop("directory")
-            if header["format"] != FORMAT or header.pop("check") != _check(directory):
+            directory = header["directory"]
+            if header["format"] != FORMAT or header["check"] != _check(directory):
                 return None
             float(header["asked"])
             body = _Body.load(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream.tell(), directory)

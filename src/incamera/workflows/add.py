@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from incamera.build.git_checkout import ensure_checkout, resolve_commit
-from incamera.build.requirements import open_indexes
+from incamera.build.indexes import open_indexes
 from incamera.context import SilentReporter
 from incamera.errors import ConfigError, InCameraError, ResolveError
 from incamera.project.additions import Addition, parse_addition

@@ -66,7 +66,7 @@ def make_locks(
     Locked versions are kept where they still fit, except those of *names*; with *upgrade*, none is kept. Debian
     packages are always the newest, because the archive has no others.
     """
-    from incamera.build.requirements import open_indexes  # lazy: an idle build resolves nothing
+    from incamera.build.indexes import open_indexes  # lazy: an idle build resolves nothing
 
     named = frozenset(names)
     indexes = open_indexes(context, fresh=upgrade or named)

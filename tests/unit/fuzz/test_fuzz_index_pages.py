@@ -20,7 +20,7 @@ from incamera.errors import FetchError, IntegrityError
 from incamera.resolver.sources import allows_python
 from incamera.simple_index import parse_project_page
 from incamera.targets.target import Target
-from incamera.wheels.page import FORMAT, Page, group_files, load_page, make_page
+from incamera.wheels.page import FORMAT, DamagedPage, Page, group_files, load_page, make_page
 from incamera.wheels.tags import supported_tags, wheel_rank
 
 URL = "https://index.example/simple/own/"
@@ -115,6 +115,9 @@ def check_cached(folder: Path, data: bytes) -> None:
     (folder / "own.page").write_bytes(data)
     page = load_page(folder / "own.page")
     assert page is None or page.asked == 1
+    if page is not None:
+        with suppress(DamagedPage):
+            assert page.files("own", None, None) == whole_page().files("own", None, None)
 
 
 def whole_page() -> Page:
