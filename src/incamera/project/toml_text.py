@@ -63,10 +63,10 @@ class TomlText:
         current = self.find(*path)
 
         def change(found: Any) -> None:
-            if current is not None:
-                found[key] = value
-                return
             item = _inline(value)
+            if current is not None:
+                found[key] = item
+                return
             last = list(found)[-1] if len(found) else None
             container = getattr(found, "value", None)
             # Below the last key, and not below comments that belong to the next table.

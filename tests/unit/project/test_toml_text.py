@@ -107,3 +107,9 @@ def test_unusual_tables_are_edited_right_or_refused(text: str) -> None:
 def test_dumped_values_are_read_back(value: object) -> None:
     # TOML has no lone surrogates; `st.text` makes none.
     assert tomllib.loads(f"key = {dump_value(value)}")["key"] == value
+
+
+def test_a_value_that_is_replaced_keeps_its_place_and_comment() -> None:
+    toml = TomlText('[tool.uv.sources]\nlamp = { git = "x", rev = "1" }  # ours\nbell = { path = "b" }\n')
+    toml.put(("tool", "uv", "sources", "lamp"), {"git": "x", "rev": "2"})
+    assert toml.text == '[tool.uv.sources]\nlamp = { git = "x", rev = "2" }  # ours\nbell = { path = "b" }\n'
