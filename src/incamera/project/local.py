@@ -98,6 +98,7 @@ class _Found:
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.paths: dict[str, Path] = {}
+        self._git: set[str] = set()
         settings = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
         self._chosen = {
             key: {canonicalize_name(name) for name in find_strings(settings, f"{key}s", f"tool.incamera.{key}s")}
@@ -109,6 +110,9 @@ class _Found:
     ) -> tuple[str, ...]:
         sources = {str(canonicalize_name(name)): (name, value) for name, value in _uv_sources(table).items()}
         _refuse_for_build(table, sources)
+        named = {canonicalize_name(Requirement(text).name) for text in texts}
+        if not depth:
+            self._git = {name for name in named & sources.keys() if _has_key(sources[name][1], "git")}
         plain = []
         for text in texts:
             requirement = Requirement(text)
@@ -120,7 +124,6 @@ class _Found:
                 plain.append(str(requirement))
             else:
                 plain.append(text)
-        named = {canonicalize_name(Requirement(text).name) for text in texts}
         _refuse_foreign_sources(table, named - sources.keys())
         for name, (written, value) in sources.items():
             where = f"{folder / 'pyproject.toml'}: " * bool(depth) + f"tool.uv.sources.{written}"
@@ -128,13 +131,13 @@ class _Found:
                 continue
             if "git" not in entry:
                 self._add(written, Path(os.path.normpath(folder / _require_path(entry, where))), where, depth)
-            elif depth:
+            elif not depth:
+                parse_git_source(entry, where)
+            elif name not in self._git:  # the commit that the project names is taken
                 raise ConfigError(
                     f"{where} is a git repository, and the project does not name it",
                     hint="add it to the project, too: `incamera add git+URL@COMMIT`",
                 )
-            else:
-                parse_git_source(entry, where)
         return tuple(dict.fromkeys(plain))
 
     def choose(self, value: object, where: str) -> Mapping[str, Any] | None:

@@ -116,6 +116,16 @@ def test_source_that_is_not_supported_is_refused_with_key_and_remedy(
     assert hint in str(caught.value.hint)
 
 
+def test_git_repository_that_a_folder_names_must_be_named_by_the_project(porch: Path) -> None:
+    entry = f'bulb = {{ git = "https://example.com/bulb", rev = "{"01" * 20}" }}\n'
+    lamp = porch.parent / "lamp/pyproject.toml"
+    lamp.write_text(f'[project]\nname = "lamp"\ndependencies = ["bulb"]\n[tool.uv.sources]\n{entry}')
+    text = '[tool.uv.sources]\nlamp = { path = "../lamp" }\n'
+    with pytest.raises(ConfigError, match=r"tool\.uv\.sources\.bulb is a git repository"):
+        project(porch, text, "lamp")
+    assert project(porch, text + entry, "lamp", "bulb").git.keys() == {"bulb"}
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
