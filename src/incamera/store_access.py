@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -24,10 +25,12 @@ def open_folders(root: Path) -> dict[str, os.stat_result]:
     """Make the folders of the store that are missing, and set their modes. Returns what is in the store, by name.
 
     Raises StoreError when another user owns one, or can write to it: he could have replaced a program. Nothing is kept
-    in an empty folder that others can write to, so that is only closed. Raises OSError.
+    in an empty folder that others can write to, so that is only closed. Raises StoreError also when one is a file or a
+    link to nothing, and OSError.
     """
     status = root.stat()
     found = _statuses(root)
+    _require_folders(root, found)
     trees = _statuses(root / "trees") if "trees" in found else {}
     _require_own({"": status}, root, root, allowed=0 if found else _OTHERS_WRITE)
     _require_own(found, root, root)
@@ -48,9 +51,25 @@ def _statuses(folder: Path) -> dict[str, os.stat_result]:
     statuses = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):
+            try:
                 statuses[entry.name] = entry.stat()
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # it went, or is a link that leads nowhere
+                    raise
     return statuses
+
+
+def _require_folders(root: Path, found: Mapping[str, os.stat_result]) -> None:
+    for name in _MODES:
+        path = root / name
+        if name in found:
+            problem = "" if stat.S_ISDIR(found[name].st_mode) else "is a file, not a folder"
+        else:
+            problem = "is a link that leads nowhere" if path.is_symlink() else ""
+        if problem:
+            raise StoreError(
+                f"the store {root} is damaged: {path} {problem}", hint="move it away, and the folder is made again"
+            )
 
 
 def _set_mode(path: Path, mode: int, status: os.stat_result) -> None:

@@ -116,3 +116,34 @@ def test_a_store_of_an_older_version_is_closed(tmp_path: Path) -> None:
         0o700,
         0o711,
     ]
+
+
+@pytest.mark.parametrize("name", ["tmp", "trees", "blobs", "locks", "caches", "devices", "keys"])
+@pytest.mark.parametrize("what", ["file", "link to nothing", "link to itself", "link to a file"])
+def test_store_with_something_in_place_of_a_folder_is_refused_with_its_name(
+    tmp_path: Path, name: str, what: str
+) -> None:
+    root = tmp_path / "store"
+    Store(root)
+    path = root / name
+    if path.exists():
+        path.rename(tmp_path / "old")
+    if what == "file":
+        path.write_text("")
+    else:
+        path.symlink_to({"link to nothing": "gone", "link to itself": name}.get(what, tmp_path / "note"))
+        (tmp_path / "note").write_text("")
+    with pytest.raises(StoreError, match="is a file" if what == "file" else "file|link that leads nowhere") as error:
+        Store(root)
+    assert str(path) in str(error.value)
+    assert "move it away" in str(error.value.hint)
+    path.unlink()
+    assert Store(root).root == root
+
+
+def test_folder_of_the_store_may_be_a_link_to_a_folder(tmp_path: Path) -> None:
+    """As for one that takes much room, on another disk."""
+    Store(tmp_path / "store")
+    (tmp_path / "store" / "trees").rename(tmp_path / "large")
+    (tmp_path / "store" / "trees").symlink_to(tmp_path / "large")
+    assert Store(tmp_path / "store").root == tmp_path / "store"
