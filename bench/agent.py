@@ -106,7 +106,9 @@ def _start_bare(done: Deployed) -> tuple[float, float]:
     async def start(session: Session) -> tuple[float, bytes]:
         began = time.perf_counter()
         channel = await session.transport.start(Program((f"{done.result.root}/bin/python3", "-c", BARE)))
-        told = await channel.read_line()
+        told = b""
+        while not told.endswith(b"\n") and (data := await channel.read(100)):
+            told += data
         seconds = time.perf_counter() - began
         await channel.wait()
         await channel.close()

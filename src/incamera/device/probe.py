@@ -139,9 +139,9 @@ def probe(session: Session, *, cache: Path | None = None, without: Sequence[str]
     if known is not None and "".join(answer.get("user", [known.user])) != known.user:
         known = None  # another user may write to other places
         answer = _ask(session, None, without)
-    facts = parse_probe(answer, known=known)
+    facts = parse_probe(answer, known=known, device=str(session.device))
     if known is not None and facts.boot == known.boot and _mounts(facts) != _mounts(known):
-        facts = parse_probe(_ask(session, None, without))  # the trials were of other mounts
+        facts = parse_probe(_ask(session, None, without), device=str(session.device))  # the trials were of other mounts
     if cache is not None and facts != known:
         _save(cache, facts)
     return facts
@@ -169,15 +169,20 @@ def parse_sections(text: str) -> dict[str, list[str]]:
     return sections
 
 
-def parse_probe(sections: Mapping[str, list[str]], *, known: DeviceFacts | None = None) -> DeviceFacts:
-    """Return the facts that the script printed. After "same" the rest is that of *known*. Raises DeviceError."""
+def parse_probe(
+    sections: Mapping[str, list[str]], *, known: DeviceFacts | None = None, device: str = "the device"
+) -> DeviceFacts:
+    """Return the facts that the script printed. After "same" the rest is that of *known*.
+
+    Raises DeviceError, which names the *device*.
+    """
     try:
         return _parse_probe(sections, known)
     except KeyError:
-        raise DeviceError("the device's shell did not understand the probe", hint="is it a camera?") from None
+        raise DeviceError(f"the shell on {device} did not understand the probe", hint="is it a camera?") from None
     except (ValueError, IndexError) as error:
         raise DeviceError(
-            f"the device did not answer the probe as a camera does: {error}", hint="is it a camera?"
+            f"{device} did not answer the probe as a camera does: {error}", hint="is it a camera?"
         ) from None
 
 

@@ -169,25 +169,12 @@ class LocalChannel:
                 stderr=pipe,
             )
         )
-        self._line = b""
 
     async def read(self, limit: int) -> bytes:
-        if self._line:
-            data, self._line = self._line[:limit], self._line[limit:]
-            return data
         return await self._in_thread(_read, self._process.stdout, limit)
 
     async def read_error(self, limit: int) -> bytes:
         return await self._in_thread(_read, self._process.stderr, limit)
-
-    async def read_line(self) -> bytes:
-        while b"\n" not in self._line:
-            data = await self._in_thread(_read, self._process.stdout, _CHUNK)
-            if not data:
-                break
-            self._line += data
-        line, end, self._line = self._line.partition(b"\n")
-        return line + end
 
     async def write(self, data: bytes) -> None:
         await self._in_thread(_write, self._process.stdin, data)

@@ -104,12 +104,6 @@ class MarkedReader:
             return data
         return await self._read(limit)
 
-    async def read_line(self, read_line: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return one line; *read_line* does so for what was not read yet."""
-        start, newline, rest = self._rest.partition(b"\n")
-        self._rest = rest
-        return start + newline if newline else start + await read_line()
-
 
 def not_started(device: Device, noise: bytes, ended: str) -> NotStarted:
     """Return the error for a login shell that printed *noise* and then *ended* in some way."""

@@ -108,9 +108,6 @@ class Channel(Protocol):
     async def read_error(self, limit: int) -> bytes:
         """Return up to *limit* bytes of the standard error as soon as there are any; b"" at its end."""
 
-    async def read_line(self) -> bytes:
-        """Return one line of the standard output with its end, or what there is before the end of the output."""
-
     async def write(self, data: bytes) -> None:
         """Send *data* to the standard input; waits until the device takes it. Ignored once the program has ended."""
 

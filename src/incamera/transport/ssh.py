@@ -126,6 +126,7 @@ class _Attempt:
         address = self.device.address
         config = await asyncio.to_thread(read_config, self.place, address.host, user=address.user, port=address.port)
         user = address.user or config.user or DEFAULT_USER
+        _require_names(user, config.host, configured=config.user if not address.user else None)
         configured = config.values.get("connecttimeout", "")
         self.timeout = float(configured) if configured.isdigit() else self.timeout
         if not config.flag("pubkeyauthentication", default=True):
@@ -157,8 +158,9 @@ class _Attempt:
             def kbdint_auth_requested(self) -> None:
                 login.methods.append("keyboard-interactive")
 
-        tunnel = await self._open_tunnel(config)
+        tunnel = None
         try:
+            tunnel = await self._open_tunnel(config)
             with self._explaining(checker, login, user, config):
                 connection = await self._in_time(
                     asyncssh.connect(
@@ -184,6 +186,7 @@ class _Attempt:
         finally:
             if login.keys.agent is not None:
                 login.keys.agent.close()
+                await login.keys.agent.wait_closed()
 
     async def _open_tunnel(self, config: SshConfig) -> asyncssh.SSHClientConnection | None:
         """Connect to the last of the jump hosts, which is reached through those before it."""
@@ -329,6 +332,35 @@ class _Attempt:
     def _copy_id(self, user: str) -> str:
         """Return the command that puts a key on the device."""
         return f"ssh-copy-id {replace(self.device.address, user=user).for_ssh}"
+
+
+def _require_names(user: str, host: str, *, configured: str | None) -> None:
+    """Raise ConfigError unless the names of the *user* and the *host* are such that SSH can send them.
+
+    *configured* is the user that ~/.ssh/config names; None where the device's address does.
+    """
+    from asyncssh.saslprep import saslprep  # lazy: slow to import
+
+    try:
+        saslprep(user).encode()
+    except ValueError:
+        source = "of ~/.ssh/config" if configured else "of the device"
+        raise ConfigError(
+            f'the user "{_shown(user)}" {source} cannot be sent: SSH needs UTF-8 without control characters',
+            hint="correct the line `User` there" if configured else "name the device with another user (USER@HOST)",
+        ) from None
+    try:
+        host.encode("idna")
+    except ValueError:
+        raise ConfigError(
+            f'"{_shown(host)}" cannot be the name of a host',
+            hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
+        ) from None
+
+
+def _shown(text: str) -> str:
+    """Return *text*, which may come from a file that is not UTF-8, with what is not UTF-8 escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:

@@ -206,9 +206,6 @@ class SshChannel:
             await asyncio.shield(self._skipping_errors)
         return await self._guarded(lambda: self._errors.read(limit))
 
-    async def read_line(self) -> bytes:
-        return await self._guarded(lambda: self._output.read_line(self._process.stdout.readline))
-
     async def write(self, data: bytes) -> None:
         # A start-up file of the login shell that reads would get what is for the program.
         await self._begun()

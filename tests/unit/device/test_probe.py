@@ -204,3 +204,11 @@ def test_place_that_does_not_answer_is_left_out_though_no_signal_ends_df(tmp_pat
     finally:
         for pid in (home / "asked").read_text().split():
             os.kill(int(pid), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "told", ["", "sh: syntax error", TOLD.replace("== machine", "== other"), TOLD.replace("401000", "²³")]
+)
+def test_device_that_does_not_answer_as_a_camera_is_named(told: str) -> None:
+    with pytest.raises(DeviceError, match="doorbell"):
+        parse_probe(parse_sections(told), device="doorbell")

@@ -17,7 +17,7 @@ from tests.integration.ssh_server import SshServer
 from incamera.holder.client import close_connections, open_held
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
-from incamera.transport.protocols import Program
+from incamera.transport.protocols import Channel, Program
 from incamera.transport.session import Session
 from incamera.transport.ssh import connect
 
@@ -40,6 +40,14 @@ SLEEP = "import time; print('asleep', flush=True); time.sleep(1000)"
 def python(source: str, *arguments: str, **more: object) -> Program:
     """Return the program that runs one of the sources above."""
     return Program((sys.executable, "-ISc", source, *arguments), **more)  # type: ignore[arg-type]
+
+
+async def read_line(channel: Channel) -> bytes:
+    """Return one line of the standard output, or what there is before its end."""
+    line = b""
+    while not line.endswith(b"\n") and (data := await channel.read(1)):
+        line += data
+    return line
 
 
 async def _tell(process: FakeProcess) -> int:

@@ -228,9 +228,6 @@ class FakeChannel:
     async def read_error(self, limit: int) -> bytes:
         return await self._process.stderr.read(limit)
 
-    async def read_line(self) -> bytes:
-        return await self._process.stdout.read_line()
-
     async def write(self, data: bytes) -> None:
         await self._process.stdin.write(data)
 

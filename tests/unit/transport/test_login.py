@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+from tests.waiting import wait_until
 
 from incamera.errors import ConfigError, ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
 from incamera.transport import ssh
@@ -307,13 +308,15 @@ def test_server_that_runs_one_program_at_a_time_is_refused_when_it_is_checked(ho
 
 
 @contextmanager
-def agent(folder: Path, keys: list[asyncssh.SSHKey]) -> Iterator[str]:
-    """Run an SSH agent that has *keys*. Yields its socket."""
+def agent(folder: Path, keys: list[asyncssh.SSHKey], events: list[str] | None = None) -> Iterator[str]:
+    """Run an SSH agent that has *keys*. Yields its socket. *events* gets "opened" and "closed" for each connection."""
+    happened: list[str] = events if events is not None else []
 
     def string(data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + data
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        happened.append("opened")
         try:
             while True:
                 (length,) = struct.unpack(">I", await reader.readexactly(4))
@@ -328,6 +331,7 @@ def agent(folder: Path, keys: list[asyncssh.SSHKey]) -> Iterator[str]:
                     key = next(key for key in keys if key.public_data == blob)
                     writer.write(string(b"\x0e" + string(key.sign(rest[4 : 4 + size], b"ssh-ed25519"))))
         except asyncio.IncompleteReadError:
+            happened.append("closed")
             writer.close()
 
     path = str(folder / "agent")
@@ -434,6 +438,52 @@ def test_jump_host_that_refuses_the_login_is_named(home: Path) -> None:
         )
         with pytest.raises(DeviceRefused, match=r"the jump host gate .*does not let me in"):
             connect_to(0, home, host="cam")
+
+
+def test_failing_jump_host_leaves_no_connection_to_the_agent_open(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    clients: list[asyncssh.SSHAgentClient] = []  # held, so that nothing but our code closes them
+    connect_agent = asyncssh.connect_agent
+
+    async def connect_and_hold(path: str) -> asyncssh.SSHAgentClient:
+        clients.append(await connect_agent(path))
+        return clients[-1]
+
+    monkeypatch.setattr(asyncssh, "connect_agent", connect_and_hold)
+    (home / ".ssh" / "config").write_text("Host cam\n  ProxyJump gate\nHost gate\n  HostName 127.0.0.1\n  Port 1\n")
+    with agent(tmp_path, [write_key(tmp_path / "mine")], events) as path:
+        with pytest.raises(DeviceUnreachable, match="the jump host gate"):
+            connect_to(0, home, host="cam", SSH_AUTH_SOCK=path)
+        wait_until(lambda: events.count("closed") == 2, lambda: f"both connections are closed: {events}", 20)
+    assert events.count("opened") == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (b"User \xe9\n", r"the user \"\\xe9\" of ~/.ssh/config cannot be sent"),
+        (b"User a\x07b\n", "the user .* of ~/.ssh/config cannot be sent"),
+        (b"Host cam\n  ProxyJump gate\nHost gate\n  User \xff\n", r"the user \"\\xff\" of ~/.ssh/config"),
+        (b"HostName \xe9\n", r"\"\\xe9\" cannot be the name of a host"),
+        (b"HostName a..b\n", r"\"a..b\" cannot be the name of a host"),
+    ],
+)
+def test_name_that_ssh_cannot_send_is_refused_with_its_place(home: Path, config: bytes, told: str) -> None:
+    (home / ".ssh" / "config").write_bytes(config)
+    with pytest.raises(ConfigError, match=told) as error:
+        connect_to(0, home, host="cam")
+    assert error.value.hint
+
+
+def test_odd_user_of_a_device_is_refused(home: Path) -> None:
+    device = Device(name="cam", address=SshAddress(host="127.0.0.1", user="\udce9"))
+    with (
+        pytest.raises(ConfigError, match="of the device cannot be sent"),
+        connect(device, known_hosts=home / "ours", environment={"HOME": str(home)}),
+    ):
+        pass
 
 
 def test_host_that_is_its_own_jump_host_is_refused(home: Path) -> None:

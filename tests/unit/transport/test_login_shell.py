@@ -20,6 +20,8 @@ from incamera.transport.login_shell import Marker, NotStarted
 from incamera.transport.protocols import Program, Terminal
 from incamera.transport.ssh import connect
 
+from .contract import read_line
+
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
@@ -77,7 +79,7 @@ def test_what_a_login_shell_prints_is_not_the_programs(noise: str, tmp_path: Pat
             program = Program(("sh", "-c", "read -r name; echo hello $name"))
             channel = await session.transport.start(program, terminal=Terminal("xterm", 80, 24))
             await channel.write(b"you\n")
-            return await channel.read_line(), await channel.read_line(), await channel.wait()
+            return await read_line(channel), await read_line(channel), await channel.wait()
 
         assert session.call(greet()) == (b"you\r\n", b"hello you\r\n", 0)
 

@@ -33,6 +33,7 @@ from .contract import (
     held_subject,
     local_subject,
     python,
+    read_line,
     ssh_subject,
 )
 
@@ -101,9 +102,9 @@ def test_output_arrives_while_the_program_runs(subject: Subject) -> None:
     async def talk() -> tuple[bytes, bytes, bytes, int]:
         channel = await subject.session.transport.start(python(TALK))
         try:
-            ready = await channel.read_line()
+            ready = await read_line(channel)
             await channel.write(b"hello\n")
-            return ready, await channel.read_line(), await channel.read_line(), await channel.wait()
+            return ready, await read_line(channel), await read_line(channel), await channel.wait()
         finally:
             await channel.close()
 
@@ -138,7 +139,7 @@ def test_many_programs_run_at_a_time(subject: Subject) -> None:
 def test_channel_of_a_closed_connection_is_lost(subject: Subject) -> None:
     async def read() -> int:
         channel = await subject.session.transport.start(python(SLEEP))
-        await channel.read_line()
+        await read_line(channel)
         await subject.session.transport.close()
         try:
             # Its output may just end: whether the program has, too, its exit code tells.
@@ -298,7 +299,7 @@ def test_taken_port_is_named(subject: Subject) -> None:
 def test_lost_connection_is_noticed(subject: Subject) -> None:
     async def sleep() -> bytes:
         channel = await subject.session.transport.start(python(SLEEP))
-        return await channel.read_line()
+        return await read_line(channel)
 
     assert subject.session.call(sleep()) == b"asleep\n"
     subject.lose()
