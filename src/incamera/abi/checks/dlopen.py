@@ -29,6 +29,7 @@ _CALL = re.compile(
     r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
     r"""\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
 )
+_IN_PACKAGES = re.compile(r".+-packages/[^/]+/")
 _MAIN_PROGRAM = re.compile(rb"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
 _LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
@@ -70,12 +71,20 @@ def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Findin
 
 
 def _find_scripts(subject: Subject, files: Sequence[str]) -> list[str]:
-    """Return those of *files* that are scripts of a package: they run as the main program, and nothing imports them."""
-    scripts = [
-        file for file in files if not file.startswith(_APP) and _MAIN_PROGRAM.search(_read_source(subject, file))
-    ]
-    importers = find_importers(subject, [module_of(file) for file in scripts])
-    return [file for file in scripts if "/" in file and not importers[module_of(file)]]
+    """Return those of *files* that are scripts of a package: they run as the main program, and nothing imports them.
+
+    Other packages do not import them, so only the app and the package itself are searched for imports.
+    """
+    scripts = []
+    for file in files:
+        if file.startswith(_APP) or not _MAIN_PROGRAM.search(_read_source(subject, file)):
+            continue
+        package = _IN_PACKAGES.match(file)
+        own = (package[0], _APP) if package else ""
+        among = [one for one in subject.sources if one.startswith(own)]
+        if "/" in file and not find_importers(subject, [module_of(file)], among=among)[module_of(file)]:
+            scripts.append(file)
+    return scripts
 
 
 def _shown(places: Sequence[str]) -> str:

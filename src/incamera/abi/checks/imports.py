@@ -66,14 +66,19 @@ def _is_guarded(module: str, importers: Mapping[str, Mapping[str, bool]], above:
     )
 
 
-def find_importers(subject: Subject, modules: Iterable[str]) -> dict[str, dict[str, bool]]:
-    """Return, for each of *modules*, the Python files that import it, and whether each import there may fail."""
+def find_importers(
+    subject: Subject, modules: Iterable[str], *, among: Iterable[str] | None = None
+) -> dict[str, dict[str, bool]]:
+    """Return, for each of *modules*, the Python files that import it, and whether each import there may fail.
+
+    *among* are the files that are searched; None for all.
+    """
     found: dict[str, dict[str, bool]] = {module: {} for module in modules}
     if not found:
         return found
     pattern = _pattern(found)
     sources = set(subject.sources)
-    for path in subject.sources:
+    for path in subject.sources if among is None else among:
         tree = _parse(subject, path, pattern)
         for node, handled in _all_imports(tree.body, False) if tree is not None else ():
             for folder, names in _imported(node, posixpath.dirname(path)):
