@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,17 @@ def test_script_runs_from_an_empty_folder(tmp_path: Path, camera: VirtualCamera,
     locked = incamera("lock", "--script", "blink.py", cwd=tmp_path)
     assert locked.code == 0, locked.err
     assert (tmp_path / "pylock.blink-armv7hf-cp311.toml").is_file()
+
+
+def test_package_is_added_to_a_script_that_has_no_block(tmp_path: Path, incamera: Run) -> None:
+    (tmp_path / "blink.py").write_text("import annotated_types\n")
+    done = incamera("add", "--script", "blink.py", "annotated-types", cwd=tmp_path)
+    assert done.code == 0, done.err
+    text = (tmp_path / "blink.py").read_text()
+    assert text == '# /// script\n# dependencies = ["annotated-types>=0.8"]\n# ///\n\nimport annotated_types\n'
+    (built,) = json.loads(incamera("build", "--script", "blink.py", "--json", cwd=tmp_path).out)["distributions"]
+    assert built["name"] == "annotated-types"
+    assert [path.name for path in tmp_path.iterdir()] == ["blink.py"]
 
 
 def test_files_and_modules_of_a_project_run_instead_of_its_entry(

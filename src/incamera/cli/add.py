@@ -49,6 +49,9 @@ def add_edit_options(parser: argparse.ArgumentParser) -> None:
         help="the dependency group `dev`: for your computer, not for the camera",
     )
     group.add_argument("--group", metavar="GROUP", help="this dependency group")
+    group.add_argument(
+        "--script", metavar="FILE", type=Path, help="the metadata block of this script, instead of a project"
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -61,6 +64,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         group=arguments.group,
         source=arguments.source,
         target=arguments.target,
+        script=arguments.script,
     )
     show(console, add_packages(Context.open(console), request), arguments, "added")
     return 0

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
 
-# The folder of the store with the lockfiles of scripts.
-SCRIPTS = "scripts"
-
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
     *("new", "init", "add", "remove", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
@@ -135,6 +132,7 @@ def add_script_option(parser: argparse.ArgumentParser) -> None:
 def load_named_project(arguments: argparse.Namespace, context: Context) -> Project:
     """Return the project that --project names, or --script where it was added. Raises ConfigError."""
     from incamera.project.program import Typed, load_program  # lazy: start-up
+    from incamera.project.settings import SCRIPTS
 
     typed = Typed(program=arguments.script, project=arguments.project)
     return load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)
@@ -265,6 +263,7 @@ def add_program_arguments(parser: argparse.ArgumentParser) -> None:
 def load_named_program(arguments: argparse.Namespace, context: Context) -> Project:
     """Return the project that the arguments of `add_program_arguments` and `add_project_option` name."""
     from incamera.project.program import Typed, load_program  # lazy: start-up
+    from incamera.project.settings import SCRIPTS
 
     typed = Typed(program=arguments.program, module=arguments.module, project=arguments.project)
     project = load_program(typed, context.store.root / SCRIPTS, context.reporter.warn)

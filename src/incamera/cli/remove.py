@@ -35,6 +35,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         start=Path(arguments.project),
         group=arguments.group,
         target=arguments.target,
+        script=arguments.script,
     )
     show(console, remove_packages(Context.open(console), request), arguments, "removed")
     return 0

@@ -42,6 +42,8 @@ AppName = NewType("AppName", str)
 """The name of an app: valid as the name of a distribution, and normalized."""
 
 DEFAULT_TARGETS = ("armv7hf",)
+# The folder of the store with the lockfiles of scripts.
+SCRIPTS = "scripts"
 # What `incamera run` starts where pyproject.toml has no entry.
 DEFAULT_ENTRY = "app.py"
 COMPILERS = ("gcc", "zig")

@@ -22,7 +22,8 @@ from incamera.project.git_source import GitSource
 from incamera.project.lock_cost import LockCost, compare_locks
 from incamera.project.lock_dumping import dump_lock
 from incamera.project.lockfile import find_lock, load_lock, lock_inputs, lock_path
-from incamera.project.settings import load_project, parse_project
+from incamera.project.script_edit import ScriptEdit
+from incamera.project.settings import SCRIPTS, load_project, parse_project
 from incamera.project.targets import choose_targets
 from incamera.project.toml_text import TomlText
 from incamera.resolver.lock import resolve_lock
@@ -40,7 +41,8 @@ class EditRequest:
     """What the user asks of `add` or `remove`.
 
     *texts* are what was typed, *start* the folder of the project, *group* the dependency group, *source* the source to
-    take the packages from, *target* the one target to lock for; None for the project's.
+    take the packages from, *target* the one target to lock for; None for the project's. *script* is the script to
+    edit, in place of a project.
     """
 
     texts: tuple[str, ...]
@@ -48,6 +50,7 @@ class EditRequest:
     group: str | None = None
     source: str | None = None
     target: str | None = None
+    script: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,11 +104,18 @@ class _Edit:
     def __init__(self, context: Context, request: EditRequest) -> None:
         self._context = context
         self._request = request
-        self._before = load_project(request.start)
+        self._script = None
+        self.toml: TomlText
+        if request.script is not None:
+            self._script = ScriptEdit(request.script, context.store.root / SCRIPTS)
+            self._before = self._script.project
+            self._path, self._bytes, self.toml = request.script, self._script.before, self._script.toml
+        else:
+            self._before = load_project(request.start)
+            self._path = self._before.folder / "pyproject.toml"
+            self._bytes = read_bytes(self._path) or b""
+            self.toml = TomlText(self._bytes.decode("utf-8"), str(self._path))
         self.folder = self._before.folder
-        self._path = self.folder / "pyproject.toml"
-        self._bytes = read_bytes(self._path) or b""
-        self.toml = TomlText(self._bytes.decode("utf-8"), str(self._path))
         self._baselines: dict[Target, Lock | None] = {}
 
     @property
@@ -120,7 +130,7 @@ class _Edit:
 
     @property
     def project(self) -> Project:
-        return parse_project(self.toml.values, self.folder)
+        return self._script.project if self._script else parse_project(self.toml.values, self.folder)
 
     def resolve(self, earlier: dict[Target, Lock] | None = None) -> dict[Target, Lock]:
         """Return a new lock for each target. Versions of *earlier*, or of the lockfiles, are kept where they fit."""
@@ -146,7 +156,7 @@ class _Edit:
     def _targets(self, project: Project) -> Sequence[Target]:
         """Return the project's targets, and those that it has lockfiles for: they would be stale otherwise."""
         chosen = list(choose_targets(project, self._request.target))
-        if self._request.target is None and project.targets is None:
+        if self._request.target is None and project.targets is None and project.script is None:
             for path in sorted(self.folder.glob("pylock.*.toml")):
                 with suppress(ConfigError):  # the lockfile of a variant, or of another tool
                     target = Target.parse(path.name.split(".")[1])
@@ -171,7 +181,8 @@ class _Edit:
 
     def write(self, locks: dict[Target, Lock], requirements: Sequence[str]) -> Edited:
         project = self.project
-        changes = [FileChange(self._path, self._bytes, self.toml.text.encode())]
+        after = self._script.after if self._script else self.toml.text.encode()
+        changes = [FileChange(self._path, self._bytes, after)]
         for target, lock in locks.items():
             lock = dataclasses.replace(lock, inputs=lock_inputs(project, target))
             path = lock_path(project, target)
