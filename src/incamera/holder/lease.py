@@ -46,9 +46,6 @@ class LeasedAgent:
         await self._closed.wait()
         return b""
 
-    async def read_line(self) -> bytes:
-        raise NotImplementedError
-
     async def write(self, data: bytes) -> None:
         try:
             await self._stream.send({"type": "data"}, data)

@@ -182,13 +182,6 @@ class HeldChannel:
     async def read_error(self, limit: int) -> bytes:
         return await self._read("stderr", limit)
 
-    async def read_line(self) -> bytes:
-        async with self._news:
-            buffer = self._buffers["stdout"]
-            await self._news.wait_for(lambda: b"\n" in buffer or self._is_at_end("stdout"))
-            self._raise_if_lost("stdout")
-            return self._take("stdout", buffer.find(b"\n") + 1 or len(buffer))
-
     async def write(self, data: bytes) -> None:
         try:
             for start in range(0, len(data), _CHUNK):
