@@ -35,8 +35,10 @@ _DISK_SECONDS = 2.0
 _LOG_HEAD, _LOG_TAIL = 8 << 20, 8 << 20
 _SHOWN_LINES = 25
 _LEAST_TASKS = 4096
-# What uses less of a processor does nothing.
-_LEAST_LOAD = 0.01
+# What uses less of a processor, and does not wait for one or for a disk, does nothing. (On a computer with much else to
+# do, a build may get very little.)
+_LEAST_LOAD = 0.001
+_WAITING = b"RD"
 # How far the number of processes for the kernel lies above ours, so that we notice first.
 _MARGIN = 1.25
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -237,8 +239,11 @@ class _Watch:
         if self._ran > limits.seconds:
             hours = limits.seconds / 3600
             return _Reached(f"it took longer than {format_count(hours, 'hour')}", _hint("hours", f"{2 * hours:.3g}"))
-        spent = sum(map(_processor_seconds, processes))
+        states = [_state(pid) for pid in processes]
+        spent = sum(seconds for _, seconds in states)
         used, self._processor_seconds = max(0.0, spent - self._processor_seconds), spent
+        if any(letter in _WAITING for letter, _ in states):
+            self._idle = 0.0
         self._idle = max(0.0, self._idle + step - used / _LEAST_LOAD)
         if self._idle > limits.idle_seconds:
             minutes = format_count(limits.idle_seconds / 60, "minute")
@@ -371,13 +376,13 @@ def _walk(pid: int) -> Iterator[tuple[int, int]]:
         yield found, threads
 
 
-def _processor_seconds(pid: int) -> float:
-    """Return the time that the process *pid*, and its children that have ended, have used processors."""
+def _state(pid: int) -> tuple[bytes, float]:
+    """Return the state of the process *pid* as a letter, and the processor time of it and its ended children."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return sum(map(int, fields[11:15])) / _TICKS
-    except (OSError, ValueError):
-        return 0
+        return fields[0], sum(map(int, fields[11:15])) / _TICKS
+    except (OSError, ValueError, IndexError):
+        return b"X", 0.0
 
 
 def _resident_bytes(pid: int) -> int:

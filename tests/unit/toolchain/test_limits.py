@@ -89,7 +89,7 @@ THREADS = "import threading, time\nfor _ in range(200): threading.Thread(target=
 FILE = "out = open('big', 'wb')\nwhile True:\n    out.write(bytes(1_000_000))"
 FILES = "n = 0\nwhile True:\n    open(f'{n}', 'wb').write(bytes(900_000)); n += 1"
 SPARSE = "open('big', 'wb').truncate(10**13)"
-SLEEP = "import time\nwhile True:\n    time.sleep(0.05)"
+SLEEP = "import time\ntime.sleep(600)"
 SPIN = "while True: pass"
 OUTPUT = "while True: print('y' * 1000)"
 
