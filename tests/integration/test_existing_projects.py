@@ -53,7 +53,7 @@ REQUIREMENTS = {
 @pytest.mark.parametrize(
     ("files", "kept"),
     [
-        pytest.param(UV, "pyproject.toml", id="uv"),
+        pytest.param(UV, "pyproject.toml", id="uv", marks=pytest.mark.matrix),
         pytest.param(POETRY, "pyproject.toml", id="poetry"),
         pytest.param(REQUIREMENTS, "requirements.txt", id="requirements", marks=pytest.mark.matrix),
     ],

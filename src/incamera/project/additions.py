@@ -64,8 +64,11 @@ def parse_addition(text: str, project: Path, working: Path) -> Addition | GitAdd
     if text.startswith("git+"):
         address = parse_git_address(text)
         return GitAddition(address=address, requirement=Requirement(address.name) if address.name else None)
-    if _is_path(text, working):
-        return _local(text, project, working)
+    try:
+        if _is_path(text, working):
+            return _local(text, project, working)
+    except (OSError, RuntimeError) as error:  # a name that no file can have, or ~ of an unknown user
+        raise UsageError(f'"{text}" is not a path: {error}', hint="type the path of a folder or a wheel") from error
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from incamera.errors import ConfigError, UsageError
 from incamera.project.adoption.constraints import convert_constraint, python_marker
@@ -344,6 +348,8 @@ def test_requirements_files(tmp_path: Path) -> None:
         ("numpy = 1", "numpy = 1"),
         ("a==${VERSION}", "variables"),
         ("a --config-settings=x", "--config-settings"),
+        ("/\0", "this is neither"),
+        ("~no-such-user/a", "this is neither"),
         ("--surprise", "--surprise: the option is not known"),
     ],
 )
@@ -362,6 +368,67 @@ def test_the_source_of_a_compiled_requirements_file_is_preferred(tmp_path: Path)
         tmp_path, requirements__dot__in="numpy\n", requirements__dot__txt="numpy==1.26.4\nlib==1\n", app__dot__py=MAIN
     )
     assert adopted(tmp_path)["project"]["dependencies"] == ["numpy"]
+
+
+# Whatever the files have in them
+
+
+_WORDS = st.sampled_from(
+    [
+        "project",
+        "tool",
+        "poetry",
+        "dependencies",
+        "name",
+        "version",
+        "extras",
+        "group",
+        "dev",
+        "scripts",
+        "python",
+        "numpy",
+        "dynamic",
+        "authors",
+        "urls",
+        "plugins",
+        "uv",
+        "sources",
+        "git",
+        "path",
+        "rev",
+        "incamera",
+        "entry",
+        "markers",
+    ]
+)
+_LEAVES = st.text(max_size=5) | st.integers(0, 9) | st.booleans() | st.sampled_from(["^1", "lamp:main", ">=3", "*"])
+_TABLES = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_WORDS, inner, max_size=4), max_leaves=20
+)
+
+
+@pytest.mark.parametrize("path", [(), ("project",), ("tool",), ("tool", "poetry"), ("tool", "incamera")])
+@given(values=st.dictionaries(_WORDS, _TABLES, max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_any_table_is_taken_over_or_refused(tmp_path: Path, path: tuple[str, ...], values: dict[str, Any]) -> None:
+    for key in reversed(path):
+        values = {key: values}
+    (tmp_path / "pyproject.toml").write_text(tomli_w.dumps(values), "utf-8")
+    (tmp_path / "app.py").touch()
+    with contextlib.suppress(ConfigError, UsageError):
+        plan(tmp_path, "app.py")
+
+
+@given(
+    lines=st.lists(
+        st.text(max_size=12) | st.sampled_from(["-r ", "-e ", "a @ git+", "--hash=", "./", "\\", "[", "git+"])
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+def test_any_requirements_file_is_read_or_refused(tmp_path: Path, lines: list[str]) -> None:
+    (tmp_path / "requirements.txt").write_text("\n".join(lines), "utf-8")
+    with contextlib.suppress(ConfigError):
+        load_requirements(tmp_path / "requirements.txt", tmp_path, {})
 
 
 # Changes

@@ -96,7 +96,7 @@ def test_a_folder_and_a_wheel_are_named_relative_to_the_project(tmp_path: Path) 
     assert (str(folder.requirement), folder.source) == ("lamp[view]", {"path": "../lamp"})
     wheel = parsed("Bell-1.0-py3-none-any.whl", project, project / "dist")
     assert (wheel.name, wheel.source) == ("bell", {"path": "dist/Bell-1.0-py3-none-any.whl"})
-    for typed in ("../nowhere", ".", "./dist/nothing.tar.gz"):
+    for typed in ("../nowhere", ".", "./dist/nothing.tar.gz", "~no-such-user/lamp", f"./{'a' * 300}"):
         with pytest.raises(UsageError):
             parse_addition(typed, project, project)
 

@@ -22,12 +22,18 @@ from incamera.project.entry_check import checked_entry
 from incamera.project.import_names import known_distribution
 from incamera.project.script import load_script
 from incamera.project.settings import Project, parse_project
+from incamera.project.tables import find_string, find_strings, find_table
 from incamera.project.toml_text import TomlText
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON
 
 _REQUIREMENTS = ("requirements.in", "requirements.txt")
 _BACK_END = "setuptools.build_meta"
+# What must be a table where it is there.
+_TABLES = (
+    *(("project",), ("project", "optional-dependencies"), ("build-system",), ("dependency-groups",)),
+    *(("tool", "incamera"), ("tool", "uv", "sources"), ("tool", "poetry"), ("tool", "flit"), ("tool", "setuptools")),
+)
 
 Choose = Callable[[Sequence[EntryChoice]], str | None]
 """Asks the user which entry is meant; None when the user cannot be asked."""
@@ -62,6 +68,20 @@ def has_python(folder: Path) -> bool:
     return has_setup_cfg(folder) or bool(find_entries(folder, {}, has_build_system=False))
 
 
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Raises ConfigError when what is read or edited here is no table, or no list, in a pyproject.toml."""
+    for path in _TABLES:
+        table: Mapping[str, Any] = values
+        for number, key in enumerate(path, 1):
+            table = find_table(table, key, ".".join(path[:number]))
+    project = find_table(values, "project")
+    find_string(project, "name", "project.name")
+    find_strings(project, "dynamic", "project.dynamic")
+    scripts = find_table(project, "scripts", "project.scripts")
+    for name in scripts:
+        find_string(scripts, name, f"project.scripts.{name}")
+
+
 class _Planner:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -73,6 +93,7 @@ class _Planner:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{self._path}: {error}", hint="save it as UTF-8") from error
         self._toml = TomlText(text, str(self._path))
+        _check_types(self._toml.values)
         self._found = Adoption(folder)
         self._refused: list[str] = []
         has_setup = (folder / "setup.py").is_file() or has_setup_cfg(folder)

@@ -12,10 +12,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.project.adoption.constraints import convert_constraint, python_marker
+from incamera.project.tables import find_string, find_strings, find_table
 
 _AUTHOR = re.compile(r"\s*([^<]*?)\s*(?:<([^>]+)>)?\s*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_COPIED = ("description", "keywords", "classifiers")
 _URLS = ("homepage", "repository", "documentation")
 _KEYS = frozenset(
     {"version", "extras", "optional", "python", "platform", "markers", "path", "develop", "git", "rev", "subdirectory"}
@@ -65,24 +65,26 @@ def convert_poetry(table: Mapping[str, Any], default_name: str) -> Converted:
 
 
 def _convert_metadata(found: Converted, poetry: Mapping[str, Any]) -> None:
-    for key in _COPIED:
-        if poetry.get(key):
-            found.project[key] = poetry[key]
+    if description := find_string(poetry, "description", "tool.poetry.description"):
+        found.project["description"] = description
+    for key in ("keywords", "classifiers"):
+        if texts := find_strings(poetry, key, f"tool.poetry.{key}"):
+            found.project[key] = list(texts)
     for key in ("authors", "maintainers"):
-        people = [_person(text) for text in poetry.get(key, []) if isinstance(text, str)]
-        if people:
+        if people := [_person(text) for text in find_strings(poetry, key, f"tool.poetry.{key}")]:
             found.project[key] = people
-    if isinstance(poetry.get("license"), str):
-        found.project["license"] = {"text": poetry["license"]}
+    if licence := find_string(poetry, "license", "tool.poetry.license"):
+        found.project["license"] = {"text": licence}
     readme = poetry.get("readme")
     if isinstance(readme, str):
         found.project["readme"] = readme
     elif readme:
         found.refused.append("tool.poetry.readme is a list: [project] can name one file only; name one")
     for key in _URLS:
-        if isinstance(poetry.get(key), str):
-            found.urls[key.capitalize()] = poetry[key]
-    found.urls |= {str(key): str(value) for key, value in dict(poetry.get("urls", {})).items()}
+        if url := find_string(poetry, key, f"tool.poetry.{key}"):
+            found.urls[key.capitalize()] = url
+    urls = find_table(poetry, "urls", "tool.poetry.urls")
+    found.urls |= {key: find_string(urls, key, f"tool.poetry.urls.{key}") or "" for key in urls}
 
 
 def _person(text: str) -> dict[str, str]:
@@ -93,7 +95,7 @@ def _person(text: str) -> dict[str, str]:
 
 def _convert_dependencies(found: Converted, poetry: Mapping[str, Any]) -> None:
     where = "tool.poetry.dependencies"
-    dependencies = dict(poetry.get("dependencies", {}))
+    dependencies = dict(find_table(poetry, "dependencies", where))
     python = dependencies.pop("python", None)
     if isinstance(python, str):
         try:
@@ -109,18 +111,23 @@ def _convert_dependencies(found: Converted, poetry: Mapping[str, Any]) -> None:
         for text, is_optional in _requirements(found, name, value, where):
             (optional.setdefault(canonicalize_name(name), []) if is_optional else required).append(text)
     found.project["dependencies"] = required
-    for extra, names in dict(poetry.get("extras", {})).items():
+    extras = find_table(poetry, "extras", "tool.poetry.extras")
+    for extra in extras:
         texts = found.optional.setdefault(extra, [])
-        for name in names:
-            if (known := optional.get(canonicalize_name(str(name)))) is not None:
+        for name in find_strings(extras, extra, f"tool.poetry.extras.{extra}"):
+            wanted = canonicalize_name(name)
+            if (known := optional.get(wanted)) is not None:
                 texts += known
-            elif not any(Requirement(text).name == name for text in required):
+            elif not any(canonicalize_name(Requirement(text).name) == wanted for text in required):
                 found.refused.append(f'tool.poetry.extras.{extra} names "{name}", which is not in {where}')
-    groups = {"dev": poetry["dev-dependencies"]} if poetry.get("dev-dependencies") else {}
     tables = {"dev": "tool.poetry.dev-dependencies"}
-    for group, value in dict(poetry.get("group", {})).items():
-        groups[group] = {**groups.get(group, {}), **dict(value.get("dependencies", {}))}
+    older = find_table(poetry, "dev-dependencies", tables["dev"])
+    groups = {"dev": dict(older)} if older else {}
+    named = find_table(poetry, "group", "tool.poetry.group")
+    for group in named:
         tables[group] = f"tool.poetry.group.{group}.dependencies"
+        inner = find_table(find_table(named, group, f"tool.poetry.group.{group}"), "dependencies", tables[group])
+        groups[group] = {**groups.get(group, {}), **inner}
     for group, entries in groups.items():
         found.groups[group] = [
             text for name, value in entries.items() for text, _ in _requirements(found, name, value, tables[group])
@@ -154,7 +161,8 @@ def _requirement(name: str, settings: Mapping[str, Any]) -> str:
     for key in settings:
         if key not in _KEYS and key not in _REMEDIES:
             raise ValueError(f"{key} cannot be taken over: remove the key")
-    extras = f"[{','.join(settings['extras'])}]" if settings.get("extras") else ""
+    names = find_strings(settings, "extras", f"{name}.extras")
+    extras = f"[{','.join(names)}]" if names else ""
     text = f"{name}{extras}{convert_constraint(str(settings.get('version', '*')))}"
     markers = [python_marker(str(settings["python"]))] if settings.get("python", "*") != "*" else []
     if settings.get("platform"):
@@ -178,7 +186,7 @@ def _source(settings: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _convert_scripts(found: Converted, poetry: Mapping[str, Any]) -> None:
-    for name, value in dict(poetry.get("scripts", {})).items():
+    for name, value in find_table(poetry, "scripts", "tool.poetry.scripts").items():
         reference = value if isinstance(value, str) else None
         if isinstance(value, Mapping) and value.get("type", "console") == "console" and not value.get("extras"):
             reference = value.get("reference") or value.get("callable")
@@ -186,5 +194,9 @@ def _convert_scripts(found: Converted, poetry: Mapping[str, Any]) -> None:
             found.scripts[name] = reference
         else:
             found.refused.append(f"tool.poetry.scripts.{name} is not a function: [project.scripts] can name only such")
-    for group, entries in dict(poetry.get("plugins", {})).items():
-        found.plugins[group] = {str(name): str(value) for name, value in dict(entries).items()}
+    plugins = find_table(poetry, "plugins", "tool.poetry.plugins")
+    for group in plugins:
+        entries = find_table(plugins, group, f"tool.poetry.plugins.{group}")
+        found.plugins[group] = {
+            name: find_string(entries, name, f"tool.poetry.plugins.{group}.{name}") or "" for name in entries
+        }

@@ -90,6 +90,8 @@ def _read(found: RequirementsFile, path: Path, folder: Path, *, limits_only: boo
             _read_line(found, line, path, folder, limits_only=limits_only)
         except _Refused as error:
             found.refused.append(f"{where}: {error}")
+        except (OSError, RuntimeError, ValueError):  # a name that no file can have, or ~ of an unknown user
+            found.refused.append(f"{where}: this is neither a requirement nor a path")
 
 
 class _Refused(Exception):
