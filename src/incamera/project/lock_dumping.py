@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -30,7 +30,7 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
                 "target": str(lock.target),
                 "inputs": lock.inputs,
                 "distributions": [_dump_distribution(item) for item in lock.distributions],
-                "debs": [asdict(deb) for deb in lock.debs],
+                "debs": [{field.name: getattr(deb, field.name) for field in fields(deb)} for deb in lock.debs],
                 **({"builds": [_dump_build(build) for build in lock.builds]} if lock.builds else {}),
             }
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from incamera.project.files import files_digest, project_files
 from incamera.project.locked import LockedBuild, LockedFile
 from incamera.resolver.build_finder import BuildFinder
 from incamera.resolver.candidates import locked_file
-from incamera.resolver.metadata import require_metadata
+from incamera.resolver.metadata import read_requires, require_metadata
 from incamera.resolver.solve import resolve_requirements
 from incamera.targets.host import require_host
 from incamera.toolchain.build_env import normalise_requirements
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from incamera.wheels.page import IndexFile
 
 # Raise it when the cached form of what a back end adds changes.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,15 @@ class BuildPlanner:
     def metadata(self, file: IndexFile, source: str | None = None) -> Metadata:
         """Return the metadata of *file*, a wheel or an sdist. *source* as in `sdist`. Raises BuildError, FetchError."""
         recipe = self.recipes.find(file.project)
-        return require_metadata(self.context, self.indexes, file, recipe, lambda: self.sdist(file, source))
+        return require_metadata(
+            self.context,
+            self.indexes,
+            file,
+            recipe,
+            # Unpacking a large sdist takes long.
+            requires=lambda: self._once(["written", file.sha256], lambda: read_requires(self.context, file)),
+            plan=lambda: self.sdist(file, source),
+        )
 
     def sdist(self, file: IndexFile, source: str | None = None) -> SdistBuild:
         """Return how the sdist *file* is built, with what that requires chosen.
@@ -266,13 +275,18 @@ class BuildPlanner:
     def _load(self, key: str) -> tuple[str, ...] | None:
         try:
             cached = json.loads(self._path(key).read_bytes())
-            return tuple(map(str, cached)) if isinstance(cached, list) else None
-        except (OSError, ValueError):
+            return tuple(map(str, cached["requires"])) if cached["check"] == _check(cached["requires"]) else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _save(self, key: str, wanted: Sequence[str]) -> None:
+        entry = {"requires": list(wanted), "check": _check(list(wanted))}
         with self.context.store.reporting_disk_errors():
-            write_atomic(self._path(key), json.dumps(list(wanted)).encode())
+            write_atomic(self._path(key), json.dumps(entry).encode())
+
+
+def _check(requires: object) -> int:
+    return zlib.crc32(json.dumps(requires).encode())
 
 
 class Chooser:

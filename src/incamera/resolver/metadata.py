@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.build.sdists import ensure_built_wheel
@@ -23,16 +23,25 @@ if TYPE_CHECKING:
 
 
 def require_metadata(
-    context: Context, indexes: PackageIndexes, file: IndexFile, recipe: Recipe, plan: Callable[[], SdistBuild]
+    context: Context,
+    indexes: PackageIndexes,
+    file: IndexFile,
+    recipe: Recipe,
+    *,
+    requires: Callable[[], Sequence[str]],
+    plan: Callable[[], SdistBuild],
 ) -> Metadata:
-    """Return the metadata of *file*, a wheel or an sdist. If it must be built for that, *plan* says how.
+    """Return the metadata of *file*, a wheel or an sdist.
+
+    For an sdist, *requires* returns what its pyproject.toml says that its build requires; if it must be built to know
+    the metadata, *plan* says how.
 
     Raises BuildError when they are malformed or the sdist cannot be built, FetchError when they cannot be fetched.
     """
     if file.kind == "wheel":
         return fetch_wheel_metadata(file, context.http, context.store)
     if not recipe.sdist.versions:  # no recipe says that it can be built
-        _require_buildable(context, file)
+        refuse_rust(requires(), package=f"{file.project} {file.version}")
     # Nearly all wheels of a release have the same metadata, so a wheel for another machine serves, too.
     for other in indexes.find(file.project, version=file.version):
         if other.kind == "wheel":
@@ -41,13 +50,13 @@ def require_metadata(
     return static if static is not None else _built_metadata(context, plan())
 
 
-def _require_buildable(context: Context, file: IndexFile) -> None:
-    """Raises BuildError when the sdist needs a build system that incamera does not support, such as Rust's."""
+def read_requires(context: Context, file: IndexFile) -> tuple[str, ...]:
+    """Return what the pyproject.toml of the sdist *file* says that its build requires. It is downloaded for that."""
     blob = fetch_files([file], context.http, context.store)[file]
     with context.store.temporary() as folder:
         with context.store.reading_blob(blob, name=file.filename):
             project = unpack_sdist(blob, folder)
-        refuse_rust(load_build_system(project).requires, package=f"{file.project} {file.version}")
+        return load_build_system(project).requires
 
 
 def _built_metadata(context: Context, sdist: SdistBuild) -> Metadata:

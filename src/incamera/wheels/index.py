@@ -131,7 +131,7 @@ class PackageIndexes:
         """Begin to fetch the pages of *projects*, a few at a time, without waiting. `find` raises the errors."""
         for project in projects:
             name = canonicalize_name(project)
-            if name not in self._pages and name not in self._own:
+            if name not in self._pages and name not in self._own and not self._take_kept(name):
                 self._waiting.put(name)
         with self._lock:
             wanted = min(CONNECTIONS - self._threads, self._waiting.qsize())
@@ -139,6 +139,16 @@ class PackageIndexes:
         for _ in range(wanted):
             # Not an executor: the interpreter waits for its threads when it exits, however long they take.
             threading.Thread(target=self._serve, name="index", daemon=True).start()
+
+    def _take_kept(self, name: str) -> bool:
+        """Use the page that the store has of *name*. Returns whether it is young enough; a thread would cost more."""
+        kept = load_page(self._path(self.urls[0], name)) if _PROJECT.fullmatch(name) else None
+        if kept is None or kept.is_missing or not self._is_young(kept, name):
+            return False
+        future = self._claim(name)
+        if future is not None:
+            future.set_result(kept)
+        return True
 
     def _serve(self) -> None:
         while True:
@@ -175,11 +185,15 @@ class PackageIndexes:
     def _path(self, url: str, name: str) -> Path:
         return self._folder / hashlib.sha256(url.encode()).hexdigest()[:16] / f"{name}.page"
 
+    def _is_young(self, page: Page, name: str) -> bool:
+        """Return whether *page*, from the store, need not be fetched again."""
+        is_fresh = self._fresh if isinstance(self._fresh, bool) else name in self._fresh
+        return not is_fresh and 0 <= time.time() - page.asked < self._max_age
+
     def _load_from(self, url: str, name: str) -> Page:
         path = self._path(url, name)
         known = load_page(path)
-        is_fresh = self._fresh if isinstance(self._fresh, bool) else name in self._fresh
-        if known is not None and not is_fresh and 0 <= time.time() - known.asked < self._max_age:
+        if known is not None and self._is_young(known, name):
             return known
         try:
             page = self._ask(url, name, known)

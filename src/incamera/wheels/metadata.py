@@ -7,6 +7,7 @@ import email.policy
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from incamera.wheels.index import IndexFile
 
 # Raise it when the cached form changes.
-_FORMAT = 2
+_FORMAT = 3
 _LIMIT = 8 * 1024 * 1024
 _FIELDS = {
     *("metadata-version", "name", "version", "requires-dist", "requires-python", "provides-extra", "dynamic"),
@@ -251,7 +252,9 @@ def _load(file: Fetchable, store: Store) -> dict[str, Any] | None:
     """Return what the cache has of *file*; None when it has nothing, or that is damaged."""
     try:
         cached = json.loads(_cache_path(file, store).read_bytes())
-        if cached["format"] == _FORMAT and isinstance(cached["checked"], bool) and _is_sound(cached["fields"]):
+        fields, checked = cached["fields"], cached["checked"]
+        is_whole = cached["format"] == _FORMAT and cached["check"] == _check(fields, checked)
+        if is_whole and isinstance(checked, bool) and _is_sound(fields):
             return dict(cached)
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -268,8 +271,13 @@ def _is_sound(fields: object) -> bool:
     )
 
 
+def _check(fields: object, checked: object) -> int:
+    return zlib.crc32(json.dumps([fields, checked]).encode())
+
+
 def _save(file: Fetchable, store: Store, fields: dict[str, Any], *, checked: bool) -> None:
-    text = json.dumps({"format": _FORMAT, "checked": checked, "fields": fields})
+    check = _check(fields, checked)
+    text = json.dumps({"format": _FORMAT, "check": check, "checked": checked, "fields": fields})
     with store.reporting_disk_errors():
         write_atomic(_cache_path(file, store), text.encode())
 
