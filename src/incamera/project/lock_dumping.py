@@ -25,18 +25,17 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
         requires_python=SpecifierSet(requires_python),
         created_by=CREATED_BY,
         packages=[_make_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
-        tool={
-            "incamera": {
-                "target": str(lock.target),
-                "inputs": lock.inputs,
-                "distributions": [_dump_distribution(item) for item in lock.distributions],
-                "debs": [{field.name: getattr(deb, field.name) for field in fields(deb)} for deb in lock.debs],
-                **({"builds": [_dump_build(build) for build in lock.builds]} if lock.builds else {}),
-            }
-        },
     )
     pylock.validate()
-    return tomli_w.dumps(pylock.to_dict())
+    ours = {
+        "target": str(lock.target),
+        "inputs": lock.inputs,
+        "distributions": [_dump_distribution(item) for item in lock.distributions],
+        "debs": [{field.name: getattr(deb, field.name) for field in fields(deb)} for deb in lock.debs],
+        **({"builds": [_dump_build(build) for build in lock.builds]} if lock.builds else {}),
+    }
+    # Added here, because Pylock would copy each value of it, several times.
+    return tomli_w.dumps({**pylock.to_dict(), "tool": {"incamera": ours}})
 
 
 def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Package:
