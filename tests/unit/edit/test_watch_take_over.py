@@ -49,7 +49,7 @@ def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: 
         def handle_signal(self, number: int) -> None: ...
 
     @contextmanager
-    def deployed(context: Context, project: object, request: DeployRequest) -> Iterator[Any]:
+    def deployed(context: Context, project: object, request: DeployRequest, *, starts: bool) -> Iterator[Any]:
         assert request.take_over is (len(taken) < 2)
         yield SimpleNamespace(
             connection=SimpleNamespace(device=device),

@@ -70,7 +70,7 @@ def test_blocks_are_those_that_the_grammar_of_the_specification_finds(lines: lis
         return
     block, _ = find_block(text, "blink.py")
     contents = [
-        "".join(line[2:] if line.startswith("# ") else line[1:] for line in match["content"].splitlines(keepends=True))
+        "".join((line[2:] if line.startswith("# ") else line[1:]) + "\n" for line in match["content"][:-1].split("\n"))
         for match in expected
     ]
     assert ([block.content + "\n"] if block else []) == contents
