@@ -263,13 +263,17 @@ class Store:
             # By our process id, another process knows later that the folder is left over.
             import tempfile  # lazy: an idle build writes nothing
 
-            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
-        held = _cleaning().hold_folder(folder)
+        folder, held = None, None
         try:
+            with self.reporting_disk_errors():
+                folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+            held = _cleaning().hold_folder(folder)
             yield folder
         finally:
-            with suppress(OSError):  # must not hide an error of the block; what is left is removed at the next start
-                remove_tree(folder)
+            if folder is not None:
+                # This must not hide an error of the block. What is left is removed at the next start.
+                with suppress(OSError):
+                    remove_tree(folder)
             if held is not None:
                 os.close(held)
 
