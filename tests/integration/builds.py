@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from incamera.store import Store
 
 
-def wheel_build(*, store: Store, **values: Any) -> WheelBuild:
-    return WheelBuild(store=store, requirements=fresh_requirements(store), **values)
+def wheel_build(*, store: Store, target: str = "armv7hf", **values: Any) -> WheelBuild:
+    return WheelBuild(store=store, requirements=fresh_requirements(store, Target.parse(target)), **values)
 
 
-def fresh_requirements(store: Store) -> Chooser:
-    context, target = Context(store, QuietReporter()), Target.parse("armv7hf")
+def fresh_requirements(store: Store, target: Target) -> Chooser:
+    context = Context(store, QuietReporter())
     project = parse_project({"project": {"name": "tests"}, "tool": {"incamera": {"entry": "tests"}}}, Path())
     debs = load_index(context, target.suite, target.architecture.facts.debian)
     planner = BuildPlanner(

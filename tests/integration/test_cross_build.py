@@ -123,7 +123,9 @@ def test_cmake_finds_the_python_of_the_target(
         build_requires=tuple(cmake if name == "cmake" else name for name in requires),
     )
     wheel = build_wheel(
-        wheel_build(project=project, store=store, options=options), toolchain_with(parsed, "zlib1g-dev"), tmp_path
+        wheel_build(project=project, store=store, target=target, options=options),
+        toolchain_with(parsed, "zlib1g-dev"),
+        tmp_path,
     )
     suffix = f".cpython-{parsed.python.replace('.', '')}-{parsed.architecture.facts.gnu}.so"
     names = {f"one{suffix}", f"classic{suffix}"}

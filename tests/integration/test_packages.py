@@ -67,6 +67,9 @@ NOT_ON = {
 }
 # One from each source, for `make test`: a wheel with a module, a Debian package, an sdist with a module.
 SAMPLE = {"armv7hf": ("lxml", "pyyaml", "msgspec")}
+# pytest sets a fixture up anew unless its parameter is the same object as before, so each of these is made once.
+SAMPLES = [f"{architecture} sample" for architecture in SAMPLE]
+ALL_GROUPS = [f"{architecture} {group}" for architecture in ARCHITECTURES for group in (*GROUPS, "strangers")]
 
 
 def packages_of(architecture: str, group: str) -> list[str]:
@@ -106,16 +109,11 @@ def deployed_group(
 @pytest.mark.parametrize(
     ("deployed_group", "name"),
     [
+        *(pytest.param(group, name) for group in SAMPLES for name in packages_of(*group.split())),
         *(
-            pytest.param(f"{architecture} sample", name)
-            for architecture in SAMPLE
-            for name in packages_of(architecture, "sample")
-        ),
-        *(
-            pytest.param(f"{architecture} {group}", name, marks=pytest.mark.matrix)
-            for architecture in ARCHITECTURES
-            for group in (*GROUPS, "strangers")
-            for name in packages_of(architecture, group)
+            pytest.param(group, name, marks=pytest.mark.matrix)
+            for group in ALL_GROUPS
+            for name in packages_of(*group.split())
         ),
     ],
     indirect=["deployed_group"],

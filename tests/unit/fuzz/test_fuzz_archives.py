@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import tempfile
 import tracemalloc
 import zipfile
@@ -118,7 +119,8 @@ def in_folder(check: Callable[[Path, bytes], None]) -> Callable[[bytes], None]:
             check(folder, data)
             assert {path.name for path in folder.iterdir()} <= {"archive", "out"}
             for path in folder.rglob("*"):
-                assert path.resolve().is_relative_to(folder.resolve())
+                # `Path.resolve` fails at a link that leads to itself.
+                assert Path(os.path.realpath(path)).is_relative_to(folder.resolve())
 
     return run
 
