@@ -30,12 +30,17 @@ def is_allowed(program: Program) -> bool:
 @pytest.fixture(autouse=True, scope="package")
 def ssh_allow_list() -> Iterator[None]:
     """Fail when the tool, in this process, runs anything else on a camera."""
-    start = SshTransport.start
+    start, start_fed = SshTransport.start, SshTransport.start_fed
 
     async def checked(self: SshTransport, program: Program, *, terminal: Terminal | None = None) -> Channel:
         assert is_allowed(program), f"this is not on the architecture page: {program.arguments}"
         return await start(self, program, terminal=terminal)
 
+    async def checked_fed(self: SshTransport, program: Program, data: bytes, *, whole: bool) -> tuple[Channel, bool]:
+        assert is_allowed(program), f"this is not on the architecture page: {program.arguments}"
+        return await start_fed(self, program, data, whole=whole)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SshTransport, "start", checked)
+        patch.setattr(SshTransport, "start_fed", checked_fed)
         yield

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from ..waiting import PATIENCE_SECONDS
 
 
 class Line:
-    """Forwards connections from `port` on loopback to *port*. `sent` counts the bytes that went there."""
+    """Forwards connections from `port` on loopback to *port*, each piece so many seconds later.
 
-    def __init__(self, port: int) -> None:
+    `sent` counts the bytes that went there, `turns` how often something came back after something was sent.
+    """
+
+    def __init__(self, port: int, *, delay: float = 0.0) -> None:
         self._to = port
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -23,7 +27,9 @@ class Line:
         self._frozen = threading.Event()
         self._flowing = threading.Event()
         self._flowing.set()
-        self.sent = 0
+        self.sent = self.turns = 0
+        self._delay = delay
+        self._spoke = False
         self._start(self._accept)
 
     def cut_after(self, count: int | None) -> None:
@@ -76,6 +82,12 @@ class Line:
                 self._flowing.wait()
                 if self._frozen.is_set():
                     return
+                if counted:
+                    self._spoke = True
+                time.sleep(self._delay)
+                if not counted:
+                    self.turns += self._spoke
+                    self._spoke = False
                 if counted:
                     self.sent += len(data)
                     if self._cut_at is not None and self.sent > self._cut_at:

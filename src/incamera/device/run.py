@@ -103,7 +103,7 @@ class _Run:
         self._loop = asyncio.get_running_loop()
         for number in self._early:
             self._act_on(number)
-        app = self._app = await supervised.start(terminal=self._terminal)
+        app = self._app = await supervised.start(terminal=self._terminal, has_input=self._streams.has_input())
         keyboard = asyncio.create_task(self._feed(app))
         try:
             output = asyncio.gather(

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from incamera.transport.protocols import Terminal
 
@@ -30,6 +31,13 @@ class Streams:
             return None
         columns, rows = self.terminal_size()
         return Terminal(os.environ.get("TERM") or "vt100", columns, rows)
+
+    def has_input(self) -> bool:
+        """Return whether something may come on standard input: not where it is /dev/null."""
+        try:
+            return not os.path.samestat(os.fstat(self.stdin), Path(os.devnull).stat())
+        except OSError:
+            return True
 
     def terminal_size(self) -> tuple[int, int]:
         """Return the terminal's columns and rows. Raises OSError where standard output is none."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SILENCE_MS, Exited, Ready, Verb
-from incamera.transport.protocols import Program
+from incamera.transport.protocols import Program, start_fed
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
 if TYPE_CHECKING:
@@ -53,16 +53,20 @@ class SupervisedRun:
             program, arguments=(guard, Verb.run, folder, "--", *program.arguments), environment=environment
         )
 
-    async def start(self, *, terminal: Terminal | None = None) -> Channel:
-        """Start the run and return the channel of its program."""
+    async def start(self, *, terminal: Terminal | None = None, has_input: bool = True) -> Channel:
+        """Start the run and return the channel of its program, which gets no input unless it *has_input*."""
         # Both start at once, which saves a round trip. The one that comes first on the device waits for the other.
         self._supervisor, self.app = await asyncio.gather(
             self._transport.start(self._guard_program),
-            self._transport.start(self._app_program, terminal=terminal),
+            self._transport.start(self._app_program, terminal=terminal) if has_input else self._start_without_input(),
         )
         self.watch = asyncio.create_task(self._watch(self._supervisor))
         self.beat = asyncio.create_task(self._beat(self._supervisor))
         return self.app
+
+    async def _start_without_input(self) -> Channel:
+        channel, _ = await start_fed(self._transport, self._app_program, b"", whole=True)
+        return channel
 
     def order(self, line: bytes) -> None:
         """Send an order to the guard: `signal INT`, `end`."""

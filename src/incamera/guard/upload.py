@@ -25,7 +25,7 @@ from incamera.runtime.launcher.protocol import (
     Waiting,
     Wanted,
 )
-from incamera.transport.protocols import Program
+from incamera.transport.protocols import Program, start_fed
 from incamera.transport.session import in_time
 
 if TYPE_CHECKING:
@@ -142,13 +142,15 @@ class Upload:
 
     async def _receive(self, shipment: Shipment, activate: bool, *, name: str | None = None) -> _Received:
         program = self._program(shipment, name or shipment.name, activate)
+        entries = dump_listing(shipment.entries)
+        listing = b"%d\n" % len(entries) + entries
         for attempt in (1, 2):
-            channel = await self._transport.start(program)
+            channel, is_fed = await start_fed(self._transport, program, listing, whole=False)
             error = bytearray()
             # Read all the time: a `tar` that prints many errors would wait for a reader.
             reading = asyncio.create_task(keep_last_errors(channel, error))
             try:
-                received = await self._talk(channel, shipment)
+                received = await self._talk(channel, shipment, b"" if is_fed else listing)
                 code = await self._in_time(channel.wait())
                 if code:
                     await asyncio.wait([reading], timeout=_ERROR_SECONDS)
@@ -171,11 +173,14 @@ class Upload:
             )
         return received
 
-    async def _talk(self, channel: Channel, shipment: Shipment) -> _Received | None:
-        """Send *shipment*. Returns None where the guard has not said that it is complete."""
+    async def _talk(self, channel: Channel, shipment: Shipment, listing: bytes) -> _Received | None:
+        """Send *shipment*, whose *listing* may have been sent already.
+
+        Returns None where the guard has not said that it is complete.
+        """
         answers, received = AnswerReader(channel, self._transport.device), None
-        listing = dump_listing(shipment.entries)
-        await self._in_time(channel.write(b"%d\n" % len(listing) + listing))
+        if listing:
+            await self._in_time(channel.write(listing))
         while isinstance(answer := await self._in_time(answers.next()), Waiting):
             if self._on_wait is not None:
                 self._on_wait(answer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from incamera.errors import DeviceRefused
+from incamera.transport.quick_login import digest_of
 from incamera.units import format_count
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ class Keys:
     """Files with a passphrase, whose keys no agent has."""
     unreadable: dict[Path, str] = field(default_factory=dict)
     agent: asyncssh.SSHAgentClient | None = None
+
+    def put_first(self, digest: str | None) -> asyncssh.SSHKeyPair | None:
+        """Have the key of that digest be offered first. Returns it, None if it is not among them."""
+        pair = next((pair for pair in self.pairs if digest_of(pair) == digest), None) if digest else None
+        if pair is not None:
+            self.pairs.remove(pair)
+            self.pairs.insert(0, pair)
+        return pair
 
 
 async def load_keys(config: SshConfig, only: Sequence[Path], agent_socket: str | None) -> Keys:
@@ -97,6 +106,8 @@ class Login:
         """What the server takes instead of a key."""
         self.takes_keys = False
         self.tried: list[str] = []
+        self.last: asyncssh.SSHKeyPair | None = None
+        """The key that was tried last: after a login, the one that the server took."""
         self.accepted: list[str] = []
         """The keys of `tried` that the server knows, and whose owner it refused nevertheless."""
         self._left: Iterator[asyncssh.SSHKeyPair] = iter(keys.pairs)
@@ -109,6 +120,7 @@ class Login:
             return None
         name = pair.get_comment() or pair.get_algorithm()
         self.tried.append(name)
+        self.last = pair
         # A key is used to sign only when the server has said that it would take it.
         for method in ("sign", "sign_async"):
             if sign := getattr(pair, method, None):

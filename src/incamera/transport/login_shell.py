@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Much more than any greeting has; a shell that prints without end is not read any further.
 _NOISE_BYTES = 1 << 20
 _CHUNK = 1 << 16
+_LINE_BYTES = 1000
 _SHOWN_CHARACTERS = 300
 # The bytes that a single-quoted word may not have: csh knows "!" and the newline even there, fish the backslash.
 # Others are printable everywhere.
@@ -42,10 +43,16 @@ class Marker:
         # A shell that shows the commands it runs, as after `set -x`, shows the halves, but not the whole.
         self.whole = "".join(self._halves).encode()
 
-    def command(self, program: Program, *, terminal: bool) -> str:
-        """Return the command that has any login shell start *program*, behind the marker on each of its outputs."""
+    def command(self, program: Program, *, terminal: bool, tries_input: bool = False) -> str:
+        """Return the command that has any login shell start *program*, behind the marker on each of its outputs.
+
+        With *tries_input*, the first line of the input is shown behind the marker: start-up files of the login shell
+        that read would have taken it.
+        """
         mark = f"printf %s%s {' '.join(self._halves)}"
         both = f"{mark};" if terminal else f"{mark}; {mark} >&2;"  # a terminal is both outputs at once
+        if tries_input:
+            both += ' read -r line; echo "$line";'
         return f"exec /bin/sh -c {_quote(f'{both} {_to_shell(program)}')}"
 
 
@@ -97,6 +104,15 @@ class MarkedReader:
                 return True
             searched = max(0, len(self.noise) - len(self._marker))
         return False
+
+    async def read_short_line(self) -> bytes:
+        """Return the line that comes next, with its end; less where the output ends before it, or the line is long."""
+        while b"\n" not in self._rest[:_LINE_BYTES] and len(self._rest) < _LINE_BYTES:
+            if not (data := await self._read(_CHUNK)):
+                break
+            self._rest += data
+        start, newline, self._rest = self._rest.partition(b"\n")
+        return start[:_LINE_BYTES] + newline
 
     async def read(self, limit: int) -> bytes:
         if self._rest:

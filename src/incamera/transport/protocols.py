@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from incamera.errors import DeviceError, DeviceUnsuitable, UsageError
 from incamera_agent.wire.protocol import signal_exit_code
@@ -206,6 +206,24 @@ class Transport(Protocol):
         """Raises DeviceError unless the device runs as many programs at a time as a run needs."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class FeedsEarly(Protocol):
+    """What a transport may offer besides: input is sent with the program, without waiting for it to start."""
+
+    async def start_fed(self, program: Program, data: bytes, *, whole: bool) -> tuple[Channel, bool]:
+        """Start *program*, of whose standard input *data* is the beginning, with *whole* all of it.
+
+        Returns its channel, and whether the input has been sent. Otherwise it can be written as always.
+        """
+
+
+async def start_fed(transport: Transport, program: Program, data: bytes, *, whole: bool) -> tuple[Channel, bool]:
+    """What `FeedsEarly.start_fed` does, over any transport."""
+    if isinstance(transport, FeedsEarly):
+        return await transport.start_fed(program, data, whole=whole)
+    return await transport.start(program), False
 
 
 # What every transport says in the same words

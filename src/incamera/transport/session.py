@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.transport.protocols import Addresses, Program, ProgramResult, Ready, Transport
+from incamera.transport.protocols import Addresses, Program, ProgramResult, Ready, Transport, start_fed
 from incamera.waiting import await_result
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ async def run_bounded(
 
     Of the standard error only the end is kept.
     """
-    channel = await transport.start(program)
-    feeding = asyncio.create_task(_feed(channel, input))
+    channel, is_fed = await start_fed(transport, program, input, whole=True)
+    feeding = asyncio.create_task(_feed(channel, b"" if is_fed else input))
     stdout = asyncio.create_task(_collect(transport, program, channel, limit))
     stderr = asyncio.create_task(_collect_errors(channel))
     try:

@@ -119,9 +119,8 @@ class _Attempt:
     connection: asyncssh.SSHClientConnection | None = None
 
     async def connect(self) -> asyncssh.SSHClientConnection:
-        import asyncssh  # lazy: slow to import
-
-        from incamera.transport.login import Login, load_keys
+        from incamera.transport.login import Login, load_keys  # lazy: asyncssh is slow to import
+        from incamera.transport.quick_login import KnownLogins, digest_of, is_quick
 
         address = self.device.address
         config = await asyncio.to_thread(read_config, self.place, address.host, user=address.user, port=address.port)
@@ -136,12 +135,60 @@ class _Attempt:
             )
         checker = HostKeyChecker(self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0)
         agent = self.place.environment.get("SSH_AUTH_SOCK")
-        login = Login(await load_keys(config, address.keys, agent))
+        keys = await load_keys(config, address.keys, agent)
+        logins = KnownLogins(self.known_hosts.with_name("logins.json"))
+        server = f"{user}@{config.host}:{config.port}"
+        known = keys.put_first(logins.find(server))
+        tunnel = None
+        try:
+            tunnel = await self._open_tunnel(config)
+            login = Login(keys)
+            try:
+                connection = await self._log_in(config, user, checker, login, tunnel, quickly=known)
+            except (DeviceRefused, DeviceUnreachable):
+                if known is None or checker.refusal is not None or not self._has_answered:
+                    raise
+                # The key may have been removed there. The login that asks first tells why it is refused.
+                logins.keep(server, None)
+                login = Login(keys)
+                connection = await self._log_in(config, user, checker, login, tunnel)
+            if login.last is not None and is_quick(connection):
+                logins.keep(server, digest_of(login.last))
+            if tunnel is not None:
+                connection.set_tunnel(tunnel)  # which ends with it
+            return connection
+        except BaseException:
+            if tunnel is not None:
+                tunnel.close()
+            raise
+        finally:
+            if keys.agent is not None:
+                keys.agent.close()
+                await keys.agent.wait_closed()
+
+    async def _log_in(
+        self,
+        config: SshConfig,
+        user: str,
+        checker: HostKeyChecker,
+        login: Login,
+        tunnel: asyncssh.SSHClientConnection | None,
+        *,
+        quickly: asyncssh.SSHKeyPair | None = None,
+    ) -> asyncssh.SSHClientConnection:
+        """Connect and log in once. With *quickly*, the key that the server took last, few answers are waited for."""
+        import asyncssh  # lazy: slow to import
+
+        from incamera.transport.quick_login import hasten
+
         attempt = self
+        self.made, self.connection = asyncio.Event(), None
 
         class Client(asyncssh.SSHClient):
             def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
                 attempt.connection = conn
+                if quickly is not None:
+                    hasten(conn, quickly)
                 attempt.made.set()
 
             def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
@@ -158,35 +205,26 @@ class _Attempt:
             def kbdint_auth_requested(self) -> None:
                 login.methods.append("keyboard-interactive")
 
-        tunnel = None
-        try:
-            tunnel = await self._open_tunnel(config)
-            with self._explaining(checker, login, user, config):
-                connection = await self._in_time(
-                    asyncssh.connect(
-                        config.host,
-                        config.port,
-                        username=user,
-                        client_factory=Client,
-                        tunnel=tunnel or (),
-                        sock=self._start_proxy(config),
-                        known_hosts=lambda host, addr, port: checker.match(
-                            host, addr, None if config.host_key_alias else port
-                        ),
-                        **_arguments(config, checker),
-                    )
+        with self._explaining(checker, login, user, config):
+            return await self._in_time(
+                asyncssh.connect(
+                    config.host,
+                    config.port,
+                    username=user,
+                    client_factory=Client,
+                    tunnel=tunnel or (),
+                    sock=self._start_proxy(config),
+                    known_hosts=lambda host, addr, port: checker.match(
+                        host, addr, None if config.host_key_alias else port
+                    ),
+                    **_arguments(config, checker),
                 )
-            if tunnel is not None:
-                connection.set_tunnel(tunnel)  # which ends with it
-            return connection
-        except BaseException:
-            if tunnel is not None:
-                tunnel.close()
-            raise
-        finally:
-            if login.keys.agent is not None:
-                login.keys.agent.close()
-                await login.keys.agent.wait_closed()
+            )
+
+    @property
+    def _has_answered(self) -> bool:
+        """Whether the server has told that it is one."""
+        return self.connection is not None and self.connection.get_extra_info("server_version") is not None
 
     async def _open_tunnel(self, config: SshConfig) -> asyncssh.SSHClientConnection | None:
         """Connect to the last of the jump hosts, which is reached through those before it."""

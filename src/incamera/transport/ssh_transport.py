@@ -15,6 +15,7 @@ import asyncssh
 
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
+from incamera.transport.early_channels import EarlyChannels
 from incamera.transport.login_shell import MarkedReader, Marker, not_started
 from incamera.transport.protocols import Addresses, port_taken
 from incamera.transport.session import in_time
@@ -32,8 +33,10 @@ CHANNELS = 3
 _START_SECONDS = 40.0
 # How long the server may take to open a channel.
 _CHANNEL_SECONDS = 60.0
-
-
+# What the kernel keeps of what is written faster than it is sent.
+_UNSENT_BYTES = 128 * 1024
+# A line that is sent to the first program of a connection, to see who reads it.
+_TRIAL = b"incamera\n"
 # Of the kernel's `struct tcp_info`: `tcpi_last_data_recv`, in milliseconds, behind 8 numbers of a byte and 11 of four.
 _LAST_RECEIVED, _LAST_RECEIVED_OFFSET = struct.Struct("I"), 52
 _TCP_INFO_BYTES = 56
@@ -53,27 +56,53 @@ class SshTransport:
         self._connection = connection
         self._marker = Marker()
         self._has_started = False
+        _limit_buffer(connection)
+        self._channels = EarlyChannels(connection)
+        self._channels.prepare()
+        self._leaves_input: bool | None = None
+        """Whether the login shell's start-up files leave the input to the program. None: that was not tried yet."""
 
     @property
     def device(self) -> Device:
         return self._device
 
     async def start(self, program: Program, *, terminal: Terminal | None = None) -> Channel:
+        return await self._start(program, b"", whole=False, terminal=terminal)
+
+    async def start_fed(self, program: Program, data: bytes, *, whole: bool) -> tuple[Channel, bool]:
+        # The end of the input does no harm where something else reads it, too.
+        tries = whole and not data and self._leaves_input is None
+        if not (self._leaves_input or (whole and not data)):
+            return await self.start(program), False
+        if tries:
+            data = _TRIAL
+        return await self._start(program, data, whole=whole, tries_input=tries), True
+
+    async def _start(
+        self,
+        program: Program,
+        data: bytes,
+        *,
+        whole: bool,
+        terminal: Terminal | None = None,
+        tries_input: bool = False,
+    ) -> Channel:
         # A server that lets one in and runs nothing is told from a connection that is lost.
         lost = _lost if self._has_started else _closed_at_once
         with _translating_errors(self._device, lost):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
-            starting = self._connection.create_process(
-                self._marker.command(program, terminal=terminal is not None),
-                encoding=None,
-                request_pty=terminal is not None,
-                term_type=terminal.kind if terminal else None,
-                term_size=(terminal.columns, terminal.rows) if terminal else (),
-            )
-            process: asyncssh.SSHClientProcess[bytes] = await in_time(self, starting, _CHANNEL_SECONDS)
+            command = self._marker.command(program, terminal=terminal is not None, tries_input=tries_input)
+            starting = self._channels.run(command, data, whole=whole, terminal=terminal)
+            process = await in_time(self, starting, _CHANNEL_SECONDS)
             self._has_started = True
-        return SshChannel(self._device, self._connection, process, self._marker.whole, terminal)
+        # With a terminal, start-up files may do what they do not do without.
+        waits = terminal is not None or not self._leaves_input
+        noted = self._note_input if tries_input else None
+        return SshChannel(self._device, self._connection, process, self._marker.whole, terminal, waits, noted)
+
+    def _note_input(self, line: bytes) -> None:
+        self._leaves_input = line == _TRIAL
 
     @property
     def is_local(self) -> bool:
@@ -186,8 +215,12 @@ class SshChannel:
         process: asyncssh.SSHClientProcess[bytes],
         marker: bytes,
         terminal: Terminal | None,
+        waits: bool,
+        note_input: Callable[[bytes], None] | None,
     ) -> None:
         self._device = device
+        self._waits = waits
+        self._note_input = note_input
         self._connection = connection
         self._process = process
         self._output = MarkedReader(process.stdout.read, marker)
@@ -207,8 +240,7 @@ class SshChannel:
         return await self._guarded(lambda: self._errors.read(limit))
 
     async def write(self, data: bytes) -> None:
-        # A start-up file of the login shell that reads would get what is for the program.
-        await self._begun()
+        await self._begun_to_read()
         with _translating_errors(self._device):
             try:
                 self._process.stdin.write(data)
@@ -219,7 +251,7 @@ class SshChannel:
                 # The command has ended without reading all: its exit code tells more than this.
 
     async def write_eof(self) -> None:
-        await self._begun()
+        await self._begun_to_read()
         with _translating_errors(self._device), suppress(BrokenPipeError):
             self._process.stdin.write_eof()
 
@@ -244,6 +276,11 @@ class SshChannel:
     async def close(self) -> None:
         self._process.close()
 
+    async def _begun_to_read(self) -> None:
+        # A start-up file of the login shell that reads would get what is for the program.
+        if self._waits:
+            await self._begun()
+
     async def _begun(self) -> None:
         """Wait until the login shell has started the program. Raises NotStarted, ConnectionLost."""
         # Shared by those who read and write: one that is cancelled does not stop the others.
@@ -254,6 +291,8 @@ class SshChannel:
         with _translating_errors(self._device), suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 if await self._output.skip_noise():
+                    if self._note_input is not None:
+                        self._note_input(await self._output.read_short_line())
                     return
                 if self._output.is_endless:
                     ended = "goes on printing"
@@ -272,6 +311,13 @@ class SshChannel:
         await self._begun()
         with _translating_errors(self._device):
             return await read()
+
+
+def _limit_buffer(connection: asyncssh.SSHClientConnection) -> None:
+    """Have the kernel keep little that it cannot send yet, so that writing takes as long as the line does."""
+    with suppress(AttributeError, OSError):
+        sock = connection.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _closed_at_once(device: Device) -> ConnectionLost:

@@ -147,7 +147,7 @@ def ssh_subject(folder: Path) -> Iterator[Subject]:
     device = server.device(host_key=host_key.export_public_key("openssh").decode())
     try:
         with (
-            connect(device, known_hosts=folder / "known_hosts", environment={"HOME": str(folder)}) as session,
+            connect(device, known_hosts=folder.parent / "known_hosts", environment={"HOME": str(folder)}) as session,
             _listening() as serve,
         ):
             yield Subject(

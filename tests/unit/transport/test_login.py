@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import sys
@@ -15,7 +16,8 @@ from typing import Any
 
 import asyncssh
 import pytest
-from tests.waiting import wait_until
+from tests.integration.line import Line
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.errors import ConfigError, ConnectionLost, DeviceError, DeviceRefused, DeviceUnreachable
 from incamera.transport import ssh
@@ -266,20 +268,37 @@ class OneSession(TakesAll):
     """As `MaxSessions 1`."""
 
     sessions = 0
+    is_freed_at_the_end = False
 
     def session_requested(self) -> Any:
-        self.sessions += 1
-        if self.sessions > 1:
+        if self.sessions:
             return False
+        self.sessions = 1
 
         async def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
-            halves = str(process.command).split("printf %s%s ")[1].split(";")[0].split()
+            halves = re.search(r"printf %+s%+s (\S+) (\w+)", str(process.command))
             for output in (process.stdout, process.stderr):
-                output.write("".join(halves).encode())
+                output.write("".join(halves.groups() if halves else ()))
             await process.stdin.read()
+            if self.is_freed_at_the_end:
+                self.sessions = 0
             process.exit(0)
 
         return asyncssh.SSHServerProcess(answer, None, 3, False)
+
+
+class OneAtATime(OneSession):
+    """As `MaxSessions 1` of OpenSSH: one that is open counts, also before it runs anything."""
+
+    is_freed_at_the_end = True
+
+
+def test_programs_run_one_after_the_other_where_the_server_allows_no_more(home: Path) -> None:
+    with serving(ssh_server(OneAtATime)) as port:
+        device = Device(name="cam", address=SshAddress(host="127.0.0.1", port=port))
+        with connect(device, known_hosts=home / "ours", environment={"HOME": str(home)}) as session:
+            for _ in range(4):
+                assert session.run(Program(("true",)), timeout=PATIENCE_SECONDS).exit_code == 0
 
 
 def test_server_that_runs_nothing_is_told_from_a_lost_connection(home: Path) -> None:
@@ -385,6 +404,86 @@ def test_key_that_the_configuration_names_is_offered_first(home: Path, tmp_path:
         with pytest.raises(DeviceRefused, match=r"any of your keys \(id_ed25519\)"):
             connect_to(port, home, SSH_AUTH_SOCK=path)
         assert len(offered) == 1
+
+
+# The key that a server took last
+
+
+class Chooses(Server):
+    """Takes the keys in `taken`. `asked_for` has the key of each request."""
+
+    taken: set[bytes]
+    asked_for: list[bytes]
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        self.asked_for.append(key.public_data)
+        return key.public_data in self.taken
+
+
+def chooses(*taken: asyncssh.SSHKey) -> type[Chooses]:
+    attributes = {"taken": {key.public_data for key in taken}, "asked_for": []}
+    return type("Chooses", (Chooses,), attributes)
+
+
+def test_second_login_offers_the_key_that_was_taken_and_nothing_else(home: Path, tmp_path: Path) -> None:
+    keys = [asyncssh.generate_private_key("ssh-ed25519", comment=f"key {number}") for number in range(4)]
+    server = chooses(keys[3])
+    with agent(tmp_path, keys) as path, serving(ssh_server(server)) as port:
+        connect_to(port, home, SSH_AUTH_SOCK=path)
+        # Each is asked for; the right one is asked for, and then signs.
+        assert server.asked_for == [*(key.public_data for key in keys), keys[3].public_data]
+        server.asked_for.clear()
+        connect_to(port, home, SSH_AUTH_SOCK=path)
+        assert server.asked_for == [keys[3].public_data]
+
+
+def test_another_key_is_tried_when_the_server_does_not_take_the_last_one_any_more(home: Path, tmp_path: Path) -> None:
+    keys = [asyncssh.generate_private_key("ssh-ed25519", comment=f"key {number}") for number in range(2)]
+    server = chooses(keys[0])
+    with agent(tmp_path, keys) as path, serving(ssh_server(server)) as port:
+        for key in keys * 2:
+            server.taken = {key.public_data}
+            connect_to(port, home, SSH_AUTH_SOCK=path)
+
+
+def test_refusal_of_a_key_that_was_taken_before_is_told_as_at_the_first_login(home: Path) -> None:
+    server = chooses(asyncssh.read_private_key(str(home / ".ssh" / "id_ed25519")))
+    with serving(ssh_server(server)) as port:
+        connect_to(port, home)
+        server.taken = set()
+        with pytest.raises(DeviceRefused, match=r"with any of your keys \(id_ed25519\)"):
+            connect_to(port, home)
+
+
+def test_changed_host_key_is_refused_also_where_the_last_login_is_known(home: Path) -> None:
+    with serving(ssh_server(TakesAll)) as port:
+        connect_to(port, home)
+        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+        (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {other}")
+        with pytest.raises(DeviceRefused, match="known_hosts, line 1"):
+            connect_to(port, home)
+
+
+@pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
+def test_second_login_needs_fewer_turns(algorithm: str, home: Path) -> None:
+    key = asyncssh.generate_private_key(algorithm)
+    key.write_private_key(str(home / ".ssh" / "id_ed25519"))
+    key.write_public_key(str(home / ".ssh" / "id_ed25519.pub"))
+    with serving(ssh_server(TakesAll)) as port, line_to(port) as line:
+        turns = []
+        for _ in range(2):
+            line.turns = 0
+            connect_to(line.port, home)
+            turns.append(line.turns)
+    first, second = turns
+    assert second <= first - (1 if algorithm == "ssh-rsa" else 2)
+
+
+@contextmanager
+def line_to(port: int) -> Iterator[Line]:
+    line = Line(port, delay=0.03)
+    yield line
+    line.close()
 
 
 # Jump hosts
