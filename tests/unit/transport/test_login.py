@@ -275,7 +275,7 @@ class OneSession(TakesAll):
             return False
         self.sessions = 1
 
-        async def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        async def answer(process: asyncssh.SSHServerProcess[str]) -> None:
             halves = re.search(r"printf %+s%+s (\S+) (\w+)", str(process.command))
             for output in (process.stdout, process.stderr):
                 output.write("".join(halves.groups() if halves else ()))
