@@ -1,7 +1,8 @@
 """What a command costs over a real network: request–answer turns, and seconds, from Enter to the prompt.
 
 A relay on loopback stands between this computer and a virtual camera: 5 ms and 100 Mbit/s, 30 ms and 20 Mbit/s, 120 ms
-and 2 Mbit/s with 1 % of the packets lost. Times are round-trip times, and a lost packet holds up what follows for as
+and 2 Mbit/s with 1 % of the packets lost. Each command makes a connection of its own (`--cold`), or finds one that the
+last command has left. Times are round-trip times, and a lost packet holds up what follows for as
 long as TCP takes to repeat it. A turn is a change of direction, from host → camera to camera → host: `slow_line.py`
 defines it. Beside each command stands, from the same run, a bare `ssh CAMERA true`, beside the first deploy
 `tar | gzip -1 | ssh CAMERA 'gunzip | tar'` and a check of each file's digest there.
@@ -30,6 +31,8 @@ from slow_line import NETWORKS, SlowLine, slow_line
 
 # The most turns, over a connection that is made for the command.
 _GOALS = {"python -c pass": 12, "run, unchanged": 12, "run after an edit": 14, "run --watch, an edit": 2}
+_KEPT_GOAL = 3
+_KEPT = ", kept connection"
 _SLOW_MBIT = 10
 _DEPLOY_MEGABYTES = 16
 _RUNS = "print('edit {number}')\n"
@@ -78,6 +81,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         raise CannotMeasure(
             f"no network is called {arguments.only}: there are {[network.name for network in NETWORKS]}"
         )
+    os.environ["INCAMERA_COLD"] = "1"
     os.environ["INCAMERA_STORE"] = str(find_store_path(os.environ))
     figures: list[Figure] = []
     with temporary_folder() as folder, camera(arguments) as details:
@@ -95,7 +99,7 @@ def measure_way(folder: Path, way: Way, arguments: argparse.Namespace) -> Iterat
     network, rounds = way.line.network.name, arguments.rounds
 
     def figures(what: str, cost: Cost, baseline: str) -> Iterator[Figure]:
-        goal = _GOALS.get(what)
+        goal = _KEPT_GOAL if what.endswith(_KEPT) else _GOALS.get(what)
         yield Figure(name=f"{what} ({network}), turns", value=cost.turns, unit="", goal=goal, baseline=baseline)
         yield Figure(name=f"{what} ({network}), seconds", value=cost.seconds, unit="s")
         say(f"{network}: {what}: {cost.turns:g} turns, {cost.seconds:.2f} s")
@@ -109,15 +113,23 @@ def measure_way(folder: Path, way: Way, arguments: argparse.Namespace) -> Iterat
     app = project / "app.py"
     app.write_text(_RUNS.format(number=0))
     words = ("-C", project)
-    way.incamera("run", *words)
-    yield from figures("python -c pass", typical(rounds, lambda _: way.incamera("python", *words, "-c", "pass")), told)
-    yield from figures("run, unchanged", typical(rounds, lambda _: way.incamera("run", *words)), told)
+    number = 0
 
-    def edited(number: int) -> Cost:
+    def edited(_: int) -> Cost:
+        nonlocal number
+        number += 1
         app.write_text(_RUNS.format(number=number))
         return way.incamera("run", *words)
 
-    yield from figures("run after an edit", typical(rounds, edited), told)
+    for kept, cold in (("", "1"), (_KEPT, "0")):
+        os.environ["INCAMERA_COLD"] = cold
+        way.incamera("run", *words)
+        python = typical(rounds, lambda _: way.incamera("python", *words, "-c", "pass"))
+        yield from figures(f"python -c pass{kept}", python, told)
+        yield from figures(f"run, unchanged{kept}", typical(rounds, lambda _: way.incamera("run", *words)), told)
+        yield from figures(f"run after an edit{kept}", typical(rounds, edited), told)
+    run([INCAMERA, "connections", "close"])
+    os.environ["INCAMERA_COLD"] = "1"
     app.write_text(_STAYS.format(number=0))
     with Watch(project, way.host) as watch:
         watch.await_line("edit 0 ")
