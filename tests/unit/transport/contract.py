@@ -171,7 +171,9 @@ def held_subject(folder: Path) -> Iterator[Subject]:
     try:
         with (
             Session(
-                lambda: open_held(store, device, known_hosts=folder / "known_hosts", environment={"HOME": str(folder)})
+                lambda: open_held(
+                    store, device, known_hosts=folder.parent / "known_hosts", environment={"HOME": str(folder)}
+                )
             ) as session,
             _listening() as serve,
         ):
