@@ -19,11 +19,19 @@ from tools.make_dist import make_dist
 
 from .command import COMMAND_SECONDS, command_environment
 from .paths import REPOSITORY
-from .project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
+BLINK = """\
+# /// script
+# dependencies = ["tqdm"]
+# ///
+import os
+from tqdm import tqdm
+
+print(f"{os.uname().machine[:3]}: {sum(1 for _ in tqdm(range(3), disable=True))} frames")
+"""
 PACKAGES = {"incamera": "src/incamera", "incamera_agent": "packages/incamera-agent/src/incamera_agent"}
 
 
@@ -116,20 +124,21 @@ def install_with_uv(wheel: Path, folder: Path, index: str) -> Path:
 
 
 @pytest.mark.parametrize("install", [install_with_uv, pytest.param(install_with_pip, marks=pytest.mark.matrix)])
-def test_installed_tool_runs_an_app(
+def test_installed_tool_runs_a_script(
     dist: tuple[Path, Path], own_index: str, camera: VirtualCamera, tmp_path: Path, install: object
 ) -> None:
     assert callable(install)
     program = install(dist[1], tmp_path, own_index)
-    project = write_project(tmp_path / "elsewhere", app="import sys\nprint('in camera:', sys.version_info[:2])\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/blink.py").write_text(BLINK)
     environment = {key: value for key, value in command_environment().items() if not key.startswith("PYTHON")}
     done = subprocess.run(
-        [program, "run", "--device", camera.name],
-        cwd=project,
+        [program, "run", "--device", camera.name, "blink.py"],
+        cwd=tmp_path / "elsewhere",
         env=environment | {"PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
         timeout=COMMAND_SECONDS,
     )
-    assert (done.returncode, done.stdout) == (0, "in camera: (3, 11)\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "arm: 3 frames\n"), done.stderr
