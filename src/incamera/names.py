@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 _SHORT = 5
 _MOST_LISTED = 8
@@ -18,7 +18,7 @@ def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool
 
     # Two letters swapped in a short name, as in `dve`, or one replaced, give a ratio of 0.67.
     cutoff = 0.6 if len(name) < _SHORT and not among_many else 0.75
-    matches = difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
+    matches = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=count, cutoff=cutoff)
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
     return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
 
@@ -29,7 +29,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return "did you mean " + " or ".join(f'"{match}"' for match in matches) + "?" if matches else None
 
 
-def listing(what: str, names: Collection[str]) -> str:
+def listing(what: str, names: Iterable[str]) -> str:
     """Return `what: a, b, c`, with the first of *names*."""
-    shown = ", ".join(list(names)[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
+    unique = list(dict.fromkeys(names))
+    shown = ", ".join(unique[:_MOST_LISTED]) + (", …" if len(unique) > _MOST_LISTED else "")
     return f"{what}: {shown or 'none'}"

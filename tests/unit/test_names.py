@@ -32,3 +32,7 @@ def test_hint_is_none_when_no_name_is_similar() -> None:
 def test_short_name_is_similar_to_none_of_thousands_by_one_letter_alone() -> None:
     assert closest("cv2", ["cvp", "cups", "six"], among_many=True) == []
     assert closest("nunpy", ["numpy", "nunit"], among_many=True) == ["numpy"]
+
+
+def test_a_name_that_is_known_twice_is_suggested_once() -> None:
+    assert did_you_mean("bel", ["bell", "bell"]) == 'did you mean "bell"?'
