@@ -62,7 +62,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit(_document(found, written=written))
     elif not found.changes:
-        console.print("nothing to do: `incamera run` works here as it is")
+        console.print(f"nothing to do: `{next_command(folder)}` works as it is")
     elif arguments.dry_run:
         console.print("nothing was changed: this was a dry run")
     elif not written:

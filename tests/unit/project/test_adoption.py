@@ -256,6 +256,31 @@ def test_a_lone_script_gets_the_packages_whose_names_are_certain(tmp_path: Path)
     assert any("own_thing" in note for note in found.notes)
 
 
+def test_the_block_of_a_script_is_taken_over(tmp_path: Path) -> None:
+    block = (
+        '# /// script\n# dependencies = ["lamp", "numpy<2"]\n# requires-python = ">=3.13"\n'
+        '# [tool.incamera]\n# debs = ["libzbar0"]\n# [tool.uv.sources]\n# lamp = { path = "lib" }\n# ///\n'
+    )
+    write(tmp_path, blink__dot__py=f"{block}import lamp\nimport numpy\n", lib__in__setup__dot__py="")
+    table = adopted(tmp_path, "blink.py")
+    assert table["project"]["dependencies"] == ["lamp", "numpy<2"]
+    assert table["project"]["requires-python"] == ">=3.13"
+    assert table["tool"] == {
+        "incamera": {"debs": ["libzbar0"], "entry": "blink.py", "python": "3.13"},
+        "uv": {"sources": {"lamp": {"path": "lib"}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [('dependencies = ["numpy = 1"]', "numpy = 1"), ('tool.uv.exclude-newer = "2026-01-01"', "exclude")],
+)
+def test_what_is_wrong_in_the_block_of_a_script_is_named(tmp_path: Path, line: str, named: str) -> None:
+    write(tmp_path, blink__dot__py=f"# /// script\n# {line}\n# ///\n")
+    with pytest.raises(ConfigError, match=named):
+        plan(tmp_path)
+
+
 # The entry
 
 
@@ -368,6 +393,13 @@ def test_the_source_of_a_compiled_requirements_file_is_preferred(tmp_path: Path)
         tmp_path, requirements__dot__in="numpy\n", requirements__dot__txt="numpy==1.26.4\nlib==1\n", app__dot__py=MAIN
     )
     assert adopted(tmp_path)["project"]["dependencies"] == ["numpy"]
+
+
+def test_a_folder_with_the_name_of_a_package_that_it_needs_gets_another_name(tmp_path: Path) -> None:
+    folder = tmp_path / "tqdm"
+    write(folder, requirements__dot__txt="tqdm\n", app__dot__py=MAIN)
+    assert adopted(folder)["project"]["name"] == "tqdm-app"
+    assert adopted(folder)["project"]["dependencies"] == ["tqdm"]
 
 
 # Whatever the files have in them

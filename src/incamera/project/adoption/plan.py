@@ -8,18 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError, UsageError
+from incamera.project.adoption.dependencies import (
+    REQUIREMENTS,
+    find_imported,
+    find_requirements_file,
+    other_requirements_files,
+)
 from incamera.project.adoption.entry import EntryChoice, find_entries, imported_modules, top_modules
 from incamera.project.adoption.names import find_name, name_of_folder
 from incamera.project.adoption.poetry import Converted, convert_poetry
 from incamera.project.adoption.requirements_txt import load_requirements
 from incamera.project.adoption.setup_py import SetupFacts, has_setup_cfg, load_setup
 from incamera.project.changes import FileChange, read_bytes
+from incamera.project.dependencies import parse_requirements
 from incamera.project.entry_check import checked_entry
-from incamera.project.import_names import known_distribution
 from incamera.project.script import load_script
 from incamera.project.settings import Project, parse_project
 from incamera.project.tables import find_string, find_strings, find_table
@@ -27,7 +33,6 @@ from incamera.project.toml_text import TomlText
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON
 
-_REQUIREMENTS = ("requirements.in", "requirements.txt")
 _BACK_END = "setuptools.build_meta"
 # What must be a table where it is there.
 _TABLES = (
@@ -63,9 +68,14 @@ def plan_adoption(folder: Path, *, entry: str | None, choose: Choose, environmen
 
 def has_python(folder: Path) -> bool:
     """Whether *folder* has something that `plan_adoption` can take over."""
-    if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", *_REQUIREMENTS)):
+    if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", *REQUIREMENTS)):
         return True
     return has_setup_cfg(folder) or bool(find_entries(folder, {}, has_build_system=False))
+
+
+def _is_called(text: str, name: str) -> bool:
+    """Whether the requirement *text* is about the package *name*."""
+    return canonicalize_name(Requirement(text).name) == canonicalize_name(name)
 
 
 def _check_types(values: Mapping[str, Any]) -> None:
@@ -228,7 +238,7 @@ class _Planner:
 
     def _script_block(self) -> Mapping[str, Any] | None:
         """Return the metadata block of the only script that has one, where no requirements file says more."""
-        if self._requirements_file() is not None:
+        if find_requirements_file(self._folder) is not None:
             return None
         scripts = [load_script(self._folder / f"{module}.py") for module in top_modules(self._folder)]
         tables = [script.table for script in scripts if script.table is not None]
@@ -250,13 +260,17 @@ class _Planner:
             dependencies, sources = self._requirements()
             self._found.kind = self._found.kind or "a folder with Python files"
         else:
-            self._found.kind, sources = "a script with a metadata block", {}
-            listed = [text for text in block.get("dependencies", []) if isinstance(text, str)]
+            self._found.kind = "a script with a metadata block"
+            listed = parse_requirements(block, "dependencies", "dependencies of the script")
             dependencies = [*listed, *self._imported(listed)]
+            sources = self._add_script_settings(find_table(block, "tool"))
+        name = name_of_folder(self._folder)
+        if any(_is_called(text, name) for text in dependencies):  # a project cannot need itself
+            name = f"{name}-app"
         values = {
-            "name": name_of_folder(self._folder),
+            "name": name,
             "version": "0.1.0",
-            "requires-python": (block or {}).get("requires-python", ">=3.11"),
+            "requires-python": find_string(block or {}, "requires-python", "requires-python of the script") or ">=3.11",
             "dependencies": dependencies,
         }
         self._toml.add_table(("project",), values, first=True)
@@ -264,86 +278,47 @@ class _Planner:
             self._toml = TomlText(self._toml.text.rstrip("\n") + "\n", str(self._path))
         self._put_sources(sources)
 
+    def _add_script_settings(self, tools: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add what the [tool] table of a script's block says of incamera, and return [tool.uv.sources] of it."""
+        for key, value in find_table(tools, "incamera", "tool.incamera").items():
+            self._toml.put(("tool", "incamera", key), value)
+        uv = find_table(tools, "uv", "tool.uv")
+        self._refused += [f"tool.uv.{key} of the script's block" for key in uv if key != "sources"]
+        return find_table(uv, "sources", "tool.uv.sources")
+
     # Dependencies
 
     def _requirements(self) -> tuple[list[str], Mapping[str, Any]]:
         """Return the dependencies of requirements.txt, with what the app imports, and where they come from."""
-        found: list[str] = []
-        sources: Mapping[str, Any] = {}
-        path = self._requirements_file()
-        if path is not None:
-            self._found.kind = self._found.kind or f"a folder with {path.name}"
-            read = load_requirements(path, self._folder, self._environment)
-            self._refused += read.refused
-            self._found.notes += read.notes
-            found = [text for text in read.requirements if not self._is_own(text)]
-            sources = read.sources
-            if read.constraints:
-                self._toml.put(("tool", "incamera", "constraints"), read.constraints)
-            for line in self._other_files(path):
-                self._found.notes.append(line)
-        return [*found, *self._imported(found)], sources
-
-    def _requirements_file(self) -> Path | None:
-        for folder in (self._folder, *self._parents()):
-            for name in _REQUIREMENTS:
-                if (folder / name).is_file():
-                    if folder != self._folder:
-                        self._found.notes.append(f"the dependencies are those of {folder / name}")
-                    return folder / name
-        return None
-
-    def _parents(self) -> list[Path]:
-        """Return the folder above, where that is no project: its requirements.txt is about this folder, then."""
-        parent = self._folder.parent
-        has_own = any((parent / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
-        return [] if has_own or not (parent / ".git").exists() else [parent]
-
-    def _other_files(self, used: Path) -> list[str]:
-        others = sorted({*used.parent.glob("*requirements*.txt"), *used.parent.glob("requirements/*.txt")} - {used})
-        if used.name == "requirements.in":
-            others = [path for path in others if path.name != "requirements.txt"]
-        names = ", ".join(path.relative_to(used.parent).as_posix() for path in others)
-        return [f"not read: {names}. `incamera add --dev NAME` adds what only your computer needs"] if names else []
-
-    def _is_own(self, text: str) -> bool:
-        try:
-            return canonicalize_name(Requirement(text).name) == canonicalize_name(self._own_name())
-        except InvalidRequirement:
-            return False
-
-    def _own_name(self) -> str:
-        return (self._setup.name if self._setup else None) or find_name(self._folder) or name_of_folder(self._folder)
+        path = find_requirements_file(self._folder)
+        if path is None:
+            return self._imported([]), {}
+        self._found.kind = self._found.kind or f"a folder with {path.name}"
+        if path.parent != self._folder:
+            self._found.notes.append(f"the dependencies are those of {path}")
+        read = load_requirements(path, self._folder, self._environment)
+        self._refused += read.refused
+        self._found.notes += read.notes
+        if read.constraints:
+            self._toml.put(("tool", "incamera", "constraints"), read.constraints)
+        if others := other_requirements_files(path):
+            self._found.notes.append(
+                f"not read: {', '.join(others)}. `incamera add --dev NAME` adds what only your computer needs"
+            )
+        own = (self._setup.name if self._setup else None) or find_name(self._folder)
+        found = [text for text in read.requirements if own is None or not _is_called(text, own)]
+        return [*found, *self._imported(found)], read.sources
 
     def _imported(self, dependencies: Sequence[str]) -> list[str]:
         """Return the packages that the files import, and that *dependencies* lack, where their names are certain."""
-        files = [path for path in self._folder.glob("*.py") if path.stem in top_modules(self._folder)]
-        files += [path for path in self._folder.glob("*/*.py") if (path.parent / "__init__.py").is_file()]
-        named = {canonicalize_name(Requirement(text).name) for text in dependencies}
-        local = {*(path.stem for path in self._folder.glob("*.py")), *(path.name for path in self._folder.iterdir())}
-        extensions = self._setup_text()
-        added, unknown = [], []
-        for module in imported_modules(files):
-            in_setup = f'"{module}' in extensions or f"'{module}" in extensions
-            if in_setup or module in local or module == "incamera_agent":
-                continue
-            name = known_distribution(module)
-            if canonicalize_name(name or module) in named:
-                continue
-            if name is not None:
-                added.append(name)
-                self._found.notes.append(f"{name} is added because the code imports {module}")
-            else:
-                unknown.append(module)
+        added, unknown = find_imported(self._folder, dependencies)
+        for name, module in added.items():
+            self._found.notes.append(f"{name} is added because the code imports {module}")
         if unknown:
             self._found.notes.append(
                 f"the code imports {', '.join(unknown)}: if a package has it, type `incamera add NAME`"
             )
-        return sorted(added)
-
-    def _setup_text(self) -> str:
-        path = self._folder / "setup.py"
-        return path.read_text("utf-8", "replace") if path.is_file() else ""
+        return list(added)
 
     def _put_sources(self, sources: Mapping[str, Any]) -> None:
         for name, source in sources.items():
