@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison
@@ -19,8 +19,10 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
-from incamera.project.git_source import GitSource, parse_git_source
 from incamera.project.tables import find_string, find_strings, find_table
+
+if TYPE_CHECKING:
+    from incamera.project.git_source import GitSource
 
 # Ways to say "the project's folder" in a URL, and the tools that know them.
 _ROOTS = ("${PROJECT_ROOT}", "{root:uri}")  # PDM, Hatch
@@ -60,6 +62,8 @@ def parse_git(
         name = canonicalize_name(written)
         where = f"tool.uv.sources.{written}"
         if (name in named or not only_named) and (entry := chooser.choose(value, where)) is not None and "git" in entry:
+            from incamera.project.git_source import parse_git_source  # lazy: few projects have packages from git
+
             found[str(name)] = parse_git_source(entry, where)
     return dict(sorted(found.items()))
 
@@ -132,6 +136,8 @@ class _Found:
             if "git" not in entry:
                 self._add(written, Path(os.path.normpath(folder / _require_path(entry, where))), where, depth)
             elif not depth:
+                from incamera.project.git_source import parse_git_source  # lazy: few projects have packages from git
+
                 parse_git_source(entry, where)
             elif name not in self._git:  # the commit that the project names is taken
                 raise ConfigError(

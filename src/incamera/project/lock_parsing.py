@@ -12,7 +12,6 @@ from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, Pylock
 
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
-from incamera.project.git_source import GitSource
 from incamera.project.locked import Lock, LockedBuild, LockedDeb, LockedDistribution, LockedFile
 from incamera.project.tables import (
     find_string,
@@ -101,6 +100,8 @@ def _read_file(package: Package, where: str) -> LockedFile:
             return replace(_checked_file(name, "", sha256, size, where), path=package.directory.path)
         assert package.vcs is not None
         vcs = package.vcs
+        from incamera.project.git_source import GitSource  # lazy: few locks have packages from git
+
         source = GitSource(url=vcs.url or "", commit=vcs.commit_id, subdirectory=vcs.subdirectory or "")
         return _checked_file(name, str(source), sha256, size, where)
     if package.wheels:
