@@ -68,8 +68,8 @@ class Way:
         work()
         return Cost(self.line.turns, time.perf_counter() - began, self.line.sent / 1e6)
 
-    def incamera(self, *words: str | Path) -> Cost:
-        return self.cost(lambda: run([INCAMERA, *map(str, words), "--device", self.host]))
+    def incamera(self, verb: str, *words: str | Path) -> Cost:
+        return self.cost(lambda: run([INCAMERA, verb, "--device", self.host, *map(str, words)]))
 
     def ssh(self, command: str) -> Cost:
         return self.cost(lambda: run([*self.login, command]))
