@@ -252,7 +252,7 @@ def test_a_wheel_without_a_required_file_is_refused(make: Make, write: Write, fo
         (b"own.py,sha256=,1\n", "no valid hash for own.py"),
         (b"own.py,sha256\n", "2 fields"),
         (b"\xff\xfe", "codec"),
-        (b'"own.py,sha256=x,1\n', "1 fields"),
+        (b'"own.py,sha256=x,1\n', "1 field"),
         (
             b"own.py,sha256=" + b"A" * 43 + b",10\n" + b"%b/METADATA,sha256=x,1\n%b/WHEEL,sha256=x,1\n",
             "own.py does not have the hash",
