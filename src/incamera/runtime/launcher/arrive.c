@@ -58,21 +58,8 @@ bool has_program(const char *name) {
     return found;
 }
 
-/* The program that unpacks an archive, and the pipe that feeds it. */
-struct unpacking {
-    pid_t tar;
-    int pipe;
-    bool fed; /* false when it takes no more: tar may be content before the last zeros */
-};
-
-/* Start what unpacks in FOLDER an archive that begins with these bytes. */
-static struct unpacking start_tar(const char *folder, const char *begin, size_t size) {
-    static const char gzip[] = {'\x1f', '\x8b'}, xz[] = {'\xfd', '7', 'z', 'X', 'Z'};
-    const char *command = "tar -x -o -f -";
-    if (size >= sizeof gzip && !memcmp(begin, gzip, sizeof gzip))
-        command = "gunzip | tar -x -o -f -";
-    else if (size >= sizeof xz && !memcmp(begin, xz, sizeof xz))
-        command = "unxz | tar -x -o -f -";
+/* Feed what comes on standard input to `tar`, to be unpacked in FOLDER. */
+void unpack(const char *folder, bool gzip) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         fail(EXIT_FAILED, "cannot start", "tar", errno);
@@ -85,67 +72,32 @@ static struct unpacking start_tar(const char *folder, const char *begin, size_t 
         if (chdir(folder) < 0)
             fail(EXIT_FAILED, "cannot enter", folder, errno);
         signal(SIGPIPE, SIG_DFL);
-        execlp("sh", "sh", "-c", command, NULL);
+        if (gzip)
+            execlp("sh", "sh", "-c", "gunzip | tar -x -o -f -", NULL);
+        else
+            execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
         fail(EXIT_NOT_FOUND, "cannot start", "tar", errno);
     }
     close(ends[0]);
-    return (struct unpacking){tar, ends[1], true};
-}
-
-static void await_tar(struct unpacking *archive) {
-    close(archive->pipe);
-    while (waitpid(archive->tar, NULL, 0) < 0 && errno == EINTR)
-        ;
-    archive->tar = 0;
-    /* The exit code of tar is not used: busybox's tar succeeds for an archive that was cut off. The files are checked instead. */
-}
-
-/* Read SIZE bytes of standard input, or what comes before its end. A host that says nothing for too long is SILENT. */
-static size_t take(char *data, size_t size, bool *silent) {
-    size_t used = 0;
-    while (used < size) {
+    static char buffer[1 << 16];
+    bool fed = true, silent = false;
+    for (;;) {
         struct pollfd input = {.fd = 0, .events = POLLIN};
         int ready = poll(&input, 1, SILENCE_MS);
         if (ready < 0 && errno == EINTR)
             continue;
-        *silent = ready == 0;
-        ssize_t got = ready > 0 ? read(0, data + used, size - used) : 0;
-        if (got < 0 && errno == EINTR)
-            continue;
+        silent = ready == 0;
+        ssize_t got = ready > 0 ? read(0, buffer, sizeof buffer) : 0;
         if (got <= 0)
             break;
-        used += (size_t)got;
+        fed = fed && write_all(ends[1], buffer, (size_t)got); /* tar may be content before the last zeros */
     }
-    return used;
-}
-
-/* Archives come in pieces, each behind its length: four bytes, the highest first. A length of 0 ends an archive. The next one
-   may be compressed in another way. */
-void unpack(const char *folder) {
-    static char buffer[1 << 16];
-    struct unpacking archive = {0};
-    bool silent = false;
-    unsigned char head[4];
-    while (take((char *)head, sizeof head, &silent) == sizeof head) {
-        uint32_t left = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
-        if (!left && archive.tar)
-            await_tar(&archive);
-        while (left) {
-            size_t size = left < sizeof buffer ? left : sizeof buffer, got = take(buffer, size, &silent);
-            if (got && !archive.tar)
-                archive = start_tar(folder, buffer, got);
-            archive.fed = archive.fed && write_all(archive.pipe, buffer, got);
-            if (got < size)
-                break;
-            left -= (uint32_t)got;
-        }
-        if (left)
-            break;
-    }
-    if (archive.tar && silent)
-        kill(archive.tar, SIGTERM);
-    if (archive.tar)
-        await_tar(&archive);
+    close(ends[1]);
+    if (silent)
+        kill(tar, SIGTERM);
+    while (waitpid(tar, NULL, 0) < 0 && errno == EINTR)
+        ;
+    /* The exit code of tar is not used: busybox's tar succeeds for an archive that was cut off. The files are checked instead. */
 }
 
 void seal_files(const char *root, int folder, struct listing *wanted) {

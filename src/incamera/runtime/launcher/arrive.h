@@ -13,8 +13,8 @@ size_t read_size_line(void);
 /* Is there a program of that name in PATH? */
 bool has_program(const char *name);
 
-/* Unpack the archives that come on standard input in FOLDER. */
-void unpack(const char *folder);
+/* Unpack the archive that comes on standard input in FOLDER. */
+void unpack(const char *folder, bool gzip);
 
 /* Check the files that came to ROOT, which is opened as FOLDER, and give each its rights and its time. */
 void seal_files(const char *root, int folder, struct listing *wanted);

@@ -342,14 +342,14 @@ class Waiting(Answer):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted(Answer):
-    """receive: what the device lacks. The host sends the rest of the image, then archives."""
+    """receive: what the device lacks. The host sends the rest of the image, then an archive."""
 
     missing: tuple[tuple[int, ...], ...]
     """The first and the last number of consecutive entries in the listing."""
     free: int | None
     """The free space in bytes. None where that is not known."""
-    packings: tuple[str, ...]
-    """How archives can be compressed so that they are unpacked here: gzip, xz."""
+    gzip: bool
+    """Whether the archive shall be compressed."""
     image_from: int | None
     """The first byte of the image that is missing. None: the image is not missing."""
 
@@ -402,6 +402,6 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "exited": (Exited, {}),
     "ended": (Ended, {"count": "number", "left": "number"}),
     "waiting": (Waiting, {"owner": "text", "app": "text", "seconds": "number"}),
-    "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "packings": "[text]", "image_from": "number?"}),
+    "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "gzip": "flag", "image_from": "number?"}),
     "complete": (Complete, {"previous": "text", "repaired": "flag"}),
 }
