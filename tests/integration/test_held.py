@@ -32,7 +32,7 @@ TELL = """\
 import atexit, json, multiprocessing, os, resource, signal, sys, threading
 
 def child(queue):
-    queue.put([sys.argv, __name__, sys.flags.unbuffered, os.getcwd()])
+    queue.put([sys.argv, __name__, os.getcwd(), sys.path])
 
 def tell():
     pipes = {}

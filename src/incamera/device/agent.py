@@ -36,9 +36,7 @@ def make_agent_program(
     agent holds none: it waits for the next run.
     """
     words = agent_command(f"{root}/bin/python3", app=app, user=user, command=command, take_over=take_over, kept=kept)
-    # A plain run without a terminal has this variable, and `sys.flags` shows it: a fork has the flags of the agent.
-    unbuffered = {"PYTHONUNBUFFERED": "1"} if kept else {}
-    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **unbuffered})
+    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1"})
 
 
 async def ignore_frame(frame: Frame) -> None:
