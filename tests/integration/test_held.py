@@ -103,7 +103,7 @@ def run(incamera: Run, project: Path, camera: VirtualCamera, *words: str, comman
 
 def waits(camera: VirtualCamera) -> str:
     """Return which agents wait in the camera, by the time of their start."""
-    return inside(camera, "for p in /proc/[0-9]*; do grep -q -- --kept $p/cmdline 2>/dev/null && echo $p; done")
+    return inside(camera, "for p in /proc/[0-9]*; do grep -q -- '[-]-kept' $p/cmdline 2>/dev/null && echo $p; done")
 
 
 def test_second_run_is_a_fork_with_the_edited_files(camera: VirtualCamera, project: Path, incamera: Run) -> None:
