@@ -31,7 +31,7 @@ COLD_VARIABLE = "INCAMERA_COLD"
 
 def is_cold(environment: Mapping[str, str]) -> bool:
     """Return whether the user wants no kept connection."""
-    return environment.get(COLD_VARIABLE, "1") not in ("", "0")
+    return environment.get(COLD_VARIABLE, "0") not in ("", "0")
 
 
 async def open_held(store: Path, device: Device, *, known_hosts: Path, environment: Mapping[str, str]) -> HeldTransport:

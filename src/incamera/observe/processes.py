@@ -103,7 +103,10 @@ def end_runs(session: Session, guard: str, processes: Sequence[Process], *, grac
     if not processes:
         return []
     agents = [process.pid for process in processes if process.role is Role.agent]
-    return verbs.end_processes(session, guard, [process.pid for process in processes], agents=agents, grace=grace)
+    with_agent = {process.run for process in processes if process.role is Role.agent}
+    # A fork server ends with its agent. If it ended first, the agent would have to kill the app.
+    ended = [p.pid for p in processes if p.role is not Role.fork_server or p.run not in with_agent]
+    return verbs.end_processes(session, guard, ended, agents=agents, grace=grace)
 
 
 def describe_sample(answer: protocol.Sample) -> Sample:
