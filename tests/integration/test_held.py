@@ -122,6 +122,7 @@ def test_second_run_is_a_fork_with_the_edited_files(camera: VirtualCamera, proje
     assert {"agent", "fork server"} <= {process["role"] for process in json.loads(listed.out)["processes"]}
 
 
+@pytest.mark.matrix
 def test_app_sees_no_difference(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
     project = write_project(tmp_path / "told", app=TELL, name="told")
     cold = _told(incamera("run", "--cold", "-C", project, "--device", camera.name, "--", "x y", env=HELD))
@@ -130,6 +131,7 @@ def test_app_sees_no_difference(camera: VirtualCamera, tmp_path: Path, incamera:
 
 
 def _told(done: Finished) -> dict[str, Any]:
+    assert done.code == 0, done.err
     line, end = done.out.splitlines()
     assert end == "exit functions run"
     told: dict[str, Any] = json.loads(line)
