@@ -34,7 +34,7 @@ int guard_adopt(int argc, char **argv) {
         fail(EXIT_USAGE, USAGE, 0);
     for (int i = 3; i < argc; i++)
         if (!strcmp(argv[i], "looks") && i + 1 < argc)
-            looks = strtol(argv[++i], NULL, 10);
+            looks = (long)require_number(argv[++i], 3600, "not a number of looks:");
         else if (!strcmp(argv[i], "previous") && i + 1 < argc)
             previous = argv[++i];
         else if (!strcmp(argv[i], "activate"))

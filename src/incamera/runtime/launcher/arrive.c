@@ -20,6 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A list takes some 120 bytes for each file. */
+#define LARGEST_LISTING (64 << 20)
+
 char *read_input(size_t size) {
     char *data = require_memory(malloc(size + 1));
     for (size_t used = 0; used < size;) {
@@ -40,8 +43,10 @@ size_t read_size_line(void) {
         char *byte = read_input(1);
         line[used] = *byte;
         free(byte);
-        if (line[used] == '\n')
-            return strtoul(line, NULL, 10);
+        if (line[used] == '\n') {
+            line[used] = 0;
+            return (size_t)require_number(line, LARGEST_LISTING, "not the size of a list of files:");
+        }
     }
     fail(EXIT_USAGE, "no size came", NULL, 0);
 }

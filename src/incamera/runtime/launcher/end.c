@@ -20,10 +20,10 @@ struct target {
 };
 
 static struct target parse_target(const char *text) {
-    char *end;
-    long pid = strtol(text, &end, 10);
-    bool agent = !strcmp(end, ":USR1");
-    if (pid < 2 || (*end && !agent))
+    int64_t pid;
+    const char *end = parse_number(text, INT32_MAX, &pid);
+    bool agent = end && !strcmp(end, ":USR1");
+    if (!end || pid < 2 || (*end && !agent))
         fail(EXIT_USAGE, "not a process:", text, 0);
     return (struct target){(pid_t)pid, agent ? SIGUSR1 : SIGTERM};
 }
@@ -46,6 +46,7 @@ static void await_ends(const struct target *targets, size_t count, long millisec
 int guard_end(int argc, char **argv) {
     if (argc < 2)
         fail(EXIT_USAGE, "usage: incamera-guard end", "GRACE_MS PID[:USR1]...", 0);
+    long grace = (long)require_number(argv[0], LONGEST_WAIT_MS, "not a number of milliseconds:");
     size_t count = (size_t)argc - 1;
     struct target *targets = require_memory(calloc(count, sizeof *targets));
     for (size_t i = 0; i < count; i++)
@@ -54,7 +55,7 @@ int guard_end(int argc, char **argv) {
         kill(targets[i].pid, targets[i].signal);
     for (size_t i = 0; i < count; i++)
         kill(targets[i].pid, SIGCONT); /* a stopped process reacts to no other signal */
-    await_ends(targets, count, strtol(argv[0], NULL, 10));
+    await_ends(targets, count, grace);
     for (size_t i = 0; i < count; i++)
         if (is_alive(targets[i].pid))
             kill(targets[i].pid, SIGKILL);

@@ -11,7 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static uint64_t read_number(const char *text) { return strtoull(text, NULL, 10); }
+static uint64_t read_number(const char *text) {
+    int64_t number;
+    return parse_number(text, INT64_MAX, &number) ? (uint64_t)number : 0;
+}
 
 static void add_range(struct image *image, uint64_t start, uint64_t end) {
     image->ranges = require_memory(realloc(image->ranges, (image->range_count + 1) * sizeof *image->ranges));
@@ -45,7 +48,7 @@ void parse_image(const char *path, char *text, struct image *image) {
         else if (!strcmp(key, "unpacked"))
             image->unpacked = read_number(value);
         else if (!strcmp(key, "read") && more)
-            add_range(image, read_number(value), read_number(more));
+            add_range(image, read_number(value), read_number(more + 1));
         else if (!strcmp(key, "check"))
             image->check = (uint32_t)read_number(value);
         else if (!strcmp(key, "unpack") && more)

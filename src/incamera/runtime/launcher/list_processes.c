@@ -120,9 +120,11 @@ static bool answer_sample(void) {
 
 /* guard processes [every MS]: once, or until nobody reads the answers. */
 int guard_processes(int argc, char **argv) {
-    long pause = argc == 2 && !strcmp(argv[0], "every") ? strtol(argv[1], NULL, 10) : 0;
-    if (argc && pause <= 0)
+    if (argc && (argc != 2 || strcmp(argv[0], "every")))
         fail(EXIT_USAGE, "usage: incamera-guard processes", "[every MILLISECONDS]", 0);
+    long pause = argc ? (long)require_number(argv[1], LONGEST_WAIT_MS, "not a number of milliseconds:") : 0;
+    if (argc && !pause)
+        fail(EXIT_USAGE, "not a number of milliseconds:", argv[1], 0);
     const struct timespec time = {.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000};
     while (answer_sample() && pause)
         nanosleep(&time, NULL);

@@ -45,10 +45,12 @@ bool parse_listing(struct listing *listing, char *text, size_t size) {
         entry->missing = entry->sealed = false;
         entry->target = next;
         char *kind = strsep(&at, " "), *bytes = strsep(&at, " "), *sha256 = strsep(&at, " ");
-        if (!at || !sha256 || !is_kind(kind) || !is_safe(at))
+        int64_t number;
+        const char *more = bytes ? parse_number(bytes, LARGEST_FILE, &number) : NULL;
+        if (!at || !sha256 || !is_kind(kind) || !is_safe(at) || !more || *more)
             return false;
         entry->kind = *kind;
-        entry->size = (off_t)strtoll(bytes, NULL, 10);
+        entry->size = (off_t)number;
         entry->sha256 = sha256;
         entry->path = at;
         if (entry->kind != ENTRY_LINK && strlen(sha256) != 64)

@@ -51,7 +51,7 @@ static char *read_holder(int lock) {
 }
 
 static void write_holder(int lock, const char *owner) {
-    char *pid = number_text(getpid()), *now = number_text((long)time(NULL));
+    char *pid = number_text(getpid()), *now = number_text(time(NULL));
     char *numbers = join(pid, " ", now), *text = join(numbers, " ", owner);
     if (ftruncate(lock, 0) == 0)
         pwrite(lock, text, strlen(text), 0);
@@ -63,13 +63,15 @@ static void write_holder(int lock, const char *owner) {
 
 /* End the deploy that holds the lock. Its words tell it apart from a later process with the same number. */
 static void end_holder(const char *holder) {
-    pid_t pid = atoi(holder);
+    int64_t pid;
+    if (!parse_number(holder, INT32_MAX, &pid))
+        return;
     char *number = number_text(pid), *path = join("/proc/", number, "/cmdline");
     size_t size = 0;
     char *words = pid > 1 ? read_file(path, &size) : NULL;
     const char *second = words && strlen(words) + 1 < size ? words + strlen(words) + 1 : "";
     if (words && strstr(words, GUARD) && !strcmp(second, "receive"))
-        kill(pid, SIGTERM);
+        kill((pid_t)pid, SIGTERM);
     free(words);
     free(path);
     free(number);
@@ -85,7 +87,9 @@ void take_lock(const char *folder, const char *owner, bool take_over) {
         if (holder && take_over && waited % 2000 == 0)
             end_holder(holder);
         char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
-        long seconds = since ? (long)time(NULL) - strtol(since, NULL, 10) : 0;
+        int64_t began, now = time(NULL);
+        /* The other deploy wrote it, or another user: it may be anything. */
+        long seconds = since && parse_number(since + 1, now, &began) ? (long)(now - began) : 0;
         if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", "", seconds))
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }

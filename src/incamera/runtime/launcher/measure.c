@@ -43,10 +43,10 @@ static void answer_speed(const char *key, long bytes, long began) {
 int guard_measure(int argc, char **argv) {
     if (argc != 2)
         fail(EXIT_USAGE, "usage: incamera-guard measure FOLDER BYTES", NULL, 0);
-    long wanted = strtol(argv[1], NULL, 10), written = 0, got = 0;
+    long wanted = (long)require_number(argv[1], 1 << 30, "not a number of bytes to try with:"), written = 0, got = 0;
     /* Always the same name for a user, so that the next one removes what a power cut leaves behind. It is made anew: another user
        may have put a link there, or a second name of any file of ours. */
-    char *number = number_text((long)geteuid()), *folder = join_path(argv[0], ".incamera-measure" OWN_SUFFIX);
+    char *number = number_text(geteuid()), *folder = join_path(argv[0], ".incamera-measure" OWN_SUFFIX);
     char *path = join(folder, number, "");
     unlink(path);
     unsigned char *data = require_memory(malloc(PIECE));

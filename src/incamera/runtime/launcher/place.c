@@ -130,13 +130,13 @@ static char *user_name(const char *number) {
 _Noreturn void fail_taken(void) {
     if (taken.status.st_uid == geteuid() && S_ISDIR(taken.status.st_mode))
         fail(EXIT_TAKEN, "others can write to", taken.path, 0);
-    char *owner = user_name(number_text((long)taken.status.st_uid));
+    char *owner = user_name(number_text(taken.status.st_uid));
     fail(EXIT_TAKEN, "another user has taken", join(taken.path, ": owner ", owner), 0);
 }
 
 char *own_path(const char *path) {
     size_t end = sizeof OWN_FOLDER - 1 + strcspn(path + sizeof OWN_FOLDER - 1, "/");
-    char *first = join(path, "", ""), *number = number_text((long)geteuid());
+    char *first = join(path, "", ""), *number = number_text(geteuid());
     first[end] = 0;
     char *other = join(first, OWN_SUFFIX, number);
     int found = look(first, WHOLE_PATH);

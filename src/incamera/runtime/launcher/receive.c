@@ -130,7 +130,7 @@ static bool read_options(int argc, char **argv, struct options *options) {
         else if ((!strcmp(argv[i], "image") || !strcmp(argv[i], "tree")) && i + 2 < argc && is_safe(argv[i + 1])) {
             options->image.folder = *argv[i] == 't';
             options->image.file = argv[++i];
-            options->image.size = (off_t)strtoll(argv[++i], NULL, 10);
+            options->image.size = (off_t)require_number(argv[++i], LARGEST_FILE, "not the size of an image:");
             options->image.count = (size_t)options->image.size;
         } else
             return false;

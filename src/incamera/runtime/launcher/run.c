@@ -105,12 +105,14 @@ static pid_t read_leader(const char *folder) {
         return 0;
     }
     *start++ = 0;
-    pid_t pid = atoi(text);
+    int64_t pid;
+    if (!parse_number(text, INT32_MAX, &pid))
+        pid = 0;
     char *described = describe_self(text);
     bool other = strcmp(described, "0\n") && strcmp(described, start);
     free(described);
     free(text);
-    return other ? -1 : pid;
+    return other ? -1 : (pid_t)pid;
 }
 
 static bool has_exited(const char *folder) {
@@ -165,7 +167,7 @@ static void end_run(char *folder, const char *id, long grace) {
 static long milliseconds_option(int argc, char **argv, const char *name, long otherwise) {
     for (int i = 1; i + 1 < argc; i++)
         if (!strcmp(argv[i], name))
-            return strtol(argv[i + 1], NULL, 10);
+            return (long)require_number(argv[i + 1], LONGEST_WAIT_MS, "not a number of milliseconds:");
     return otherwise;
 }
 

@@ -23,13 +23,31 @@ char *join(const char *first, const char *second, const char *third) {
 
 char *join_path(const char *folder, const char *name) { return join(folder, "/", name); }
 
-char *number_text(long number) {
+char *number_text(int64_t number) {
     char digits[24], *start = digits + sizeof digits - 1;
     *start = 0;
     do
         *--start = (char)('0' + number % 10);
     while (number /= 10);
     return join(start, "", "");
+}
+
+const char *parse_number(const char *text, int64_t most, int64_t *number) {
+    const char *at = text;
+    for (*number = 0; *at >= '0' && *at <= '9'; at++) {
+        if (*number > (most - (*at - '0')) / 10)
+            return NULL;
+        *number = *number * 10 + (*at - '0');
+    }
+    return at > text ? at : NULL;
+}
+
+int64_t require_number(const char *text, int64_t most, const char *wrong) {
+    int64_t number;
+    const char *end = parse_number(text, most, &number);
+    if (!end || *end)
+        fail(EXIT_USAGE, wrong, text, 0);
+    return number;
 }
 
 bool ends_with(const char *text, const char *end) {

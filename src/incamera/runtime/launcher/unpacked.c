@@ -23,7 +23,7 @@
 #define MEGABYTE (1u << 20)
 
 static char *megabytes(uint64_t size) {
-    char *number = number_text((long)(size / MEGABYTE)), *text = join(number, " MB", "");
+    char *number = number_text((int64_t)(size / MEGABYTE)), *text = join(number, " MB", "");
     free(number);
     return text;
 }
@@ -36,7 +36,7 @@ static void require_memory_for(uint64_t size) {
         reserve = RAM_RESERVE;
     struct statvfs space;
     uint64_t room = statvfs("/tmp", &space) == 0 && space.f_blocks ? (uint64_t)space.f_bavail * space.f_frsize : available;
-    if (size + reserve <= available && size <= room)
+    if (available >= reserve && size <= available - reserve && size <= room)
         return;
     char *needed = join("unpacked into RAM, the bundle takes ", megabytes(size), "; ");
     char *free_memory = join(megabytes(available), " are free, ", megabytes(reserve));
