@@ -200,7 +200,7 @@ def test_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
 
 def test_app_without_memory_is_reported_and_the_next_one_runs(watch: Watch) -> None:
     watch.save("app.py", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * (4 << 20)))\n")
-    watch.await_("was ended by the camera, which has no memory left")
+    watch.await_("was killed by the camera's kernel, because no memory was left")
     watch.save("app.py", f"print('modest')\n{FOREVER}")
     watch.await_("modest")
 

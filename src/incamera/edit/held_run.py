@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, make_error
 from incamera.device.live_sync import Refused, send_changes
-from incamera.edit.messages import exit_code
+from incamera.edit.messages import describe_kill, exit_code
 from incamera.edit.streams import RunStreams
 from incamera.errors import AgentError, DeviceError
 from incamera.guard.supervise import GRACE_SECONDS
@@ -61,6 +61,8 @@ class HeldRun:
         self._is_stopped = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._agent: Agent
+        self.killed: str | None = None
+        """What killed the app, unless it was we or nothing; known when it has ended."""
 
     # Called from the main thread, in a signal handler
 
@@ -182,6 +184,7 @@ class HeldRun:
         elif frame.type == Event.EXITED and message.get("run") == self._name:
             code = exit_code(message)
             await self._app.ended(code)
+            self.killed = describe_kill(message)
             self._ended.set_result(code)
         elif frame.type == Event.CONSUMED:
             self._app.on_consumed(message["size"])

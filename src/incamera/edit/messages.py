@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # Bytes left on the device below which we warn.
 _LOW_MEMORY = 16 << 20
 _LONGEST_LINE = 1000
+# With these a program is told to end.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+# The exit codes that stand for a signal.
+_KILLED = range(signal_exit_code(1), signal_exit_code(signal.NSIG))
 
 
 def exit_code(message: Mapping[str, Any]) -> int:
@@ -31,19 +35,37 @@ def describe_end(message: Mapping[str, Any]) -> str:
     number, reason = message.get("signal"), message.get("reason")
     if reason == EndReason.MEMORY_LIMIT:
         how = "has reached its memory limit and was ended"
-    elif reason == EndReason.OUT_OF_MEMORY:
-        how = "was ended by the camera, which has no memory left"
     elif number:
-        try:
-            how = f"was ended by {signal.Signals(number).name}"
-        except ValueError:
-            how = f"was ended by signal {number}"
+        how = f"was killed by {_describe_killer(number, reason)}"
     else:
         how = f"has ended with exit code {exit_code(message)}"
     details = [f"after {seconds:.1f} s"] if isinstance(seconds, int | float) else []
     details += [f"at most {format_bytes(peak)}"] if peak else []
     details += [f"ended {format_count(killed, 'process')} that it had left behind"] if killed else []
     return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
+
+
+def describe_kill(message: Mapping[str, Any]) -> str | None:
+    """Return what killed the app, in a plain run; None where it ended by itself or was told to end."""
+    number, peak = message.get("signal"), message.get("peak")
+    if not number or number in _ENDING or message.get("reason") == EndReason.STOPPED:
+        return None
+    used = f"; it used at most {format_bytes(peak)}" if peak else ""
+    return f"the app was killed by {_describe_killer(number, message.get('reason'))}{used}"
+
+
+def describe_killed_code(code: int) -> str | None:
+    """Return what killed an app whose exit code alone is known; None where no signal did."""
+    return describe_kill({"signal": code - signal_exit_code(0)}) if code in _KILLED else None
+
+
+def _describe_killer(number: int, reason: object) -> str:
+    if reason == EndReason.OUT_OF_MEMORY:
+        return "the camera's kernel, because no memory was left"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def describe_update(changes: Changes, what: str, sending: float, starting: float) -> str:

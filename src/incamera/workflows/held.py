@@ -230,7 +230,10 @@ def _run(
         open_output=lambda folder: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
     )
     with raw_terminal(streams.stdin) if terminal else nullcontext(), handling_signals(run.handle_signal):
-        return loop.call(run.run(app))
+        code = loop.call(run.run(app))
+    if run.killed:
+        context.reporter.warn(run.killed)
+    return code
 
 
 def _may_hold(context: Context, request: DeployRequest) -> bool:

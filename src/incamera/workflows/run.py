@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from incamera.deployment.request import DeployRequest
+from incamera.edit.messages import describe_killed_code
 from incamera.errors import ConfigError
 from incamera.project.entry_check import checked_entry
 from incamera.runlog.output import run_shown
@@ -45,7 +46,10 @@ def _run(context: Context, project: Project, command: Command, request: DeployRe
             return code
         root = done.result.root
         program = Program((f"{root}/bin/python3", *command.arguments), folder=f"{root}/app")
-        return run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
+        code = run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
+    if killed := describe_killed_code(code):
+        context.reporter.warn(killed)
+    return code
 
 
 def _can_fork(arguments: Sequence[str]) -> bool:

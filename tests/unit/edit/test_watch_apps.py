@@ -37,7 +37,7 @@ def test_an_ended_app_is_reported_and_starts_again_after_a_change(edit_loop: Cal
     loop.start()
     loop.await_("the app has ended with exit code 7")
     loop.save("app.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
-    loop.await_("was ended by SIGKILL")
+    loop.await_("was killed by SIGKILL")
     loop.save("app.py", 'raise ValueError("wrong")\n')
     loop.await_("ValueError: wrong")
     loop.await_("the app has ended with exit code 1")

@@ -9,7 +9,7 @@ import pytest
 
 from incamera.device.live_sync import Changes, Refused
 from incamera.edit.live_app import find_copies
-from incamera.edit.messages import describe_end, describe_refusal, describe_update
+from incamera.edit.messages import describe_end, describe_kill, describe_killed_code, describe_refusal, describe_update
 from incamera.errors import AgentError, ConfigError
 from incamera.project.files import project_files
 from incamera.project.preload import choose_preload, load_slow_imports
@@ -154,13 +154,24 @@ def test_messages_for_an_update_and_for_an_ended_run() -> None:
     assert describe_update(Changes(("a.py", "b.py"), ("c.py",)), "started", 0, 0).startswith("a.py and 2 more: ")
     ended = {"code": None, "signal": 9, "seconds": 2.0, "peak": 20_000_000, "killed": 1, "reason": None}
     assert describe_end(ended) == (
-        "the app was ended by SIGKILL (after 2.0 s, at most 20.0 MB, ended 1 process that it had left behind); "
+        "the app was killed by SIGKILL (after 2.0 s, at most 20.0 MB, ended 1 process that it had left behind); "
         "waiting for changes"
     )
     assert "memory limit" in describe_end({**ended, "reason": "memory-limit"})
     assert "ended 2 processes that it" in describe_end({**ended, "killed": 2})
-    assert "no memory left" in describe_end({**ended, "reason": "out-of-memory"})
+    assert "no memory was left (after 2.0 s, at most 20.0 MB" in describe_end({**ended, "reason": "out-of-memory"})
     assert "has ended with exit code 3" in describe_end({"code": 3, "signal": None})
+
+
+def test_a_plain_run_tells_what_killed_the_app_and_nothing_of_what_the_user_did() -> None:
+    assert describe_kill({"signal": 9, "reason": "out-of-memory", "peak": 20_000_000}) == (
+        "the app was killed by the camera's kernel, because no memory was left; it used at most 20.0 MB"
+    )
+    assert describe_kill({"signal": 2}) is None
+    assert describe_kill({"signal": 9, "reason": "stopped"}) is None
+    assert describe_kill({"code": 3, "signal": None}) is None
+    assert describe_killed_code(139) == "the app was killed by SIGSEGV"
+    assert describe_killed_code(128) is describe_killed_code(255) is describe_killed_code(130) is None
 
 
 def test_a_busy_app_is_reported_with_its_user_and_time() -> None:

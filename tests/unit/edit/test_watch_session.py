@@ -54,6 +54,16 @@ def test_a_syntax_error_is_shown_and_the_old_app_goes_on(edit_loop: Callable[...
     assert loop.out.count(b"up") == 1
 
 
+def test_a_crash_in_c_code_shows_the_python_stack_and_the_signal(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    loop.save("app.py", "import ctypes\n\ndef read_frame():\n    ctypes.string_at(0)\n\nread_frame()\n")
+    loop.start()
+    loop.await_("the app was killed by SIGSEGV")
+    loop.await_("in read_frame")
+    loop.save("app.py", FOREVER)
+    loop.await_("started in")
+
+
 def test_a_half_written_file_starts_nothing(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("app.py", f'print("first")\n{FOREVER}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import faulthandler
 import fcntl
 import importlib
 import importlib.machinery
@@ -39,6 +40,8 @@ def main(request: Message, files: List[int]) -> int:
     os.setsid()
     connection = _take_files(files, terminal=bool(request["terminal"]))
     set_oom_score(APP_OOM_SCORE)
+    # A crash in C code shows the Python stack. That of one thread: the others are not to blame, and one is ours.
+    faulthandler.enable(2, all_threads=False)
     apply_environment(request["environment"])
     if "TZ" in request["environment"]:
         time.tzset()

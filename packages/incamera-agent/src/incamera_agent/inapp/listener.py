@@ -9,6 +9,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import _socket
 import _thread
+import faulthandler
 import os
 import select
 import sys
@@ -160,6 +161,8 @@ def begin(setting: str) -> None:
     Whatever fails, the app runs all the same.
     """
     main_thread = _thread.get_ident()
+    # As in a fork of the agent (forkserver/child.py).
+    faulthandler.enable(2, all_threads=False)
     try:
         if setting.isdigit():
             _listen_to_agent(raise_descriptor(int(setting)), main_thread)
