@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ import pytest
 
 from incamera.__main__ import main
 
+from ..schemas import check_output
 from ..waiting import PATIENCE_SECONDS, wait_until
 from .paths import STORE
 
@@ -72,10 +73,17 @@ def run_here(
                 code = end.code if isinstance(end.code, int) else 1
             sys.stdout.flush()
             sys.stderr.flush()
-            return Finished(code, _read(out), _read(err))
+            return _checked(arguments, Finished(code, _read(out), _read(err)))
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _checked(arguments: Sequence[str | Path], done: Finished) -> Finished:
+    """Return *done*. Fails the test if the command printed JSON in another form than its schema describes."""
+    if "--json" in arguments and done.out:
+        check_output([str(word) for word in arguments], done.out)
+    return done
 
 
 @contextlib.contextmanager
@@ -151,7 +159,7 @@ def incamera_process() -> Run:
             timeout=timeout,
             check=False,
         )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        return _checked(arguments, Finished(done.returncode, done.stdout, done.stderr))
 
     return run
 
@@ -239,6 +247,7 @@ def running(
             if process.poll() is None:
                 process.kill()
                 command.finish()
+        _checked(arguments, Finished(process.returncode, command.out.decode("utf-8", "replace"), command.text))
 
 
 def processes_that_mention(text: str) -> list[str]:
