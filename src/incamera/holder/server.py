@@ -41,6 +41,8 @@ class Holder:
         self.ended = asyncio.Event()
         self._retired = False
         self._clients = 0
+        self._running: dict[str, set[asyncio.Task[Any]]] = {}
+        """What runs programs for the command that uses a connection as this token."""
         self._needed = time.monotonic()
         self._handlers: Mapping[str, Callable[[Stream, Message], Awaitable[None]]] = {
             "open": self._open,
@@ -106,11 +108,12 @@ class Holder:
             known_hosts=Path(message["known_hosts"]),
             environment=dict(message["environment"]),
         )
+        token = link.token
         try:
             await stream.send(
                 {
                     "type": "opened",
-                    "number": link.token,
+                    "number": token,
                     "is_local": link.transport.is_local,
                     "is_reused": is_reused,
                 }
@@ -124,12 +127,20 @@ class Holder:
                     task.cancel()
                 await asyncio.gather(gone, left, return_exceptions=True)
         finally:
+            # They are ended here: one that is sent more than it takes does not notice that its client has gone.
+            for task in self._running.pop(token, ()):
+                task.cancel()
             await self._links.release(link)
 
     async def _start(self, stream: Stream, message: Message) -> None:
         """Run a program for the client."""
         link = self._links.require(message["connection"])
         program, terminal = decode_program(message)
+        task = asyncio.current_task()
+        assert task is not None
+        running = self._running.setdefault(link.token, set())
+        running.add(task)
+        task.add_done_callback(running.discard)
         channel = await link.transport.start(program, terminal=terminal)
         try:
             await stream.send({"type": "started"})

@@ -48,6 +48,14 @@ class EarlyChannel(asyncssh.SSHClientChannel[bytes]):
     ) -> asyncssh.SSHClientProcess[bytes]:
         """What `EarlyChannels.run` does."""
         self._input, self._is_whole = data, whole
+        try:
+            return await self._start(command, terminal)
+        except BaseException:
+            # Nobody else can: a program that has started would wait for its input for as long as the connection lasts.
+            self.abort()
+            raise
+
+    async def _start(self, command: str, terminal: Terminal | None) -> asyncssh.SSHClientProcess[bytes]:
         process = await self.create(
             asyncssh.SSHClientProcess,
             command,

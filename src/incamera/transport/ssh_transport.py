@@ -274,7 +274,9 @@ class SshChannel:
         return self._process.exit_status
 
     async def close(self) -> None:
-        self._process.close()
+        # What was written and does not fit the program's window yet is discarded: a program that does not read would
+        # never see the end of its input otherwise.
+        self._process.channel.abort()
 
     async def _begun_to_read(self) -> None:
         # A start-up file of the login shell that reads would get what is for the program.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from incamera.transport.session import Session
 
 if TYPE_CHECKING:
     from incamera.transport.device import Device
+    from incamera.transport.protocols import Transport
 
 ECHO = Program(("echo", "here"))
 
@@ -103,6 +105,31 @@ def test_holder_keeps_nothing_of_the_command_that_started_it(camera: Camera) -> 
         ours = {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
         assert not {name for name in targets & ours if name.startswith(("pipe:", "socket:", "/dev/pts"))}
     assert str(camera.server.key_file) not in (holder / "cmdline").read_text()
+
+
+def test_program_that_is_sent_more_than_it_reads_sees_the_end_when_the_command_ends(
+    camera: Camera, tmp_path: Path
+) -> None:
+    begun, go, ended = tmp_path / "begun", tmp_path / "go", tmp_path / "ended"
+    script = f"touch {begun}; while [ ! -e {go} ]; do sleep 0.05; done; cat >/dev/null; touch {ended}"
+
+    megabytes = 0
+
+    async def send_too_much(transport: Transport) -> None:
+        nonlocal megabytes
+        channel = await transport.start(Program(("sh", "-c", script)))
+        while True:
+            await channel.write(bytes(1 << 20))
+            megabytes += 1
+
+    with camera.session() as session:
+        sending = asyncio.run_coroutine_threadsafe(send_too_much(session.transport), session._loop)
+        wait_until(lambda: begun.exists() and megabytes > 3, "the program has more input than it takes")
+        sending.cancel()
+    with camera.session():
+        go.touch()
+        wait_until(ended.exists, "the program's input has ended")
+    assert camera.logins == 1
 
 
 def test_killed_holder_costs_a_new_connection_and_nothing_else(camera: Camera) -> None:
