@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.debian.fetch import fetch_debs
 from incamera.debian.index import load_indexes
+from incamera.debian.rejected import forget_rejected
 from incamera.debian.unpack import unpack_deb
 from incamera.targets.suite import Suite, require_suite
 
@@ -40,6 +41,11 @@ def load_index(context: Context, suite: Suite, architecture: str) -> PackageInde
         with _index_lock:
             _indexes[key] = index
     return _indexes[key]
+
+
+def ask_mirrors_again(context: Context) -> None:
+    """Let `load_index` fetch the indexes that it has rejected before, too."""
+    forget_rejected(context.store)
 
 
 def ensure_deb_tree(

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from incamera.archives import BadArchive, unpack_bytes
+from incamera.debian.rejected import is_rejected, is_updating, remember_rejected
 from incamera.debian.relation import Relation, parse_relations
 from incamera.debian.release import IndexFile, Release, fetch_release
 from incamera.debian.rollback import refuse_older
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 # Of an index whose size the release file does not give. Debian's largest has 60 MB.
 _MAX_INDEX_BYTES = 256 * 1024 * 1024
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
-# A mirror whose release file is older than this is not in the middle of an update: mirrors update several times a day.
-_UPDATE_LASTS = timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +202,10 @@ class _NoIndex(FetchError):
     """The mirror has the suite, but not the index that the suite's release file names."""
 
 
+class _Rejected(NotFound):
+    """The mirror could not give the index before."""
+
+
 class _WrongIndex(IntegrityError):
     """The mirror's index does not have the hash that the release file gives."""
 
@@ -234,14 +236,22 @@ class _IndexLoader:
                 stanzas = open_stanzas(
                     self.store.root / "caches" / "debian-indexes",
                     release.files[path].sha256,
-                    partial(self._text, f"{base}/dists/{suite}", path, release),
+                    partial(self._text, base, suite, path, release),
                 )
                 self.releases[key] = release
                 return stanzas
+            except _Rejected as error:
+                self.releases[key] = release
+                raise _NoIndex(
+                    f"the mirror {base} is still inconsistent. `incamera lock --upgrade` asks it again"
+                ) from error
             except (NotFound, IntegrityError) as error:
                 # During an update a mirror has the new release file before, or after, the indexes that it names.
-                if seconds is None or datetime.now(UTC) - release.date > _UPDATE_LASTS:
+                if seconds is None or not is_updating(release):
                     kind: type[FetchError] = _WrongIndex if isinstance(error, IntegrityError) else _NoIndex
+                    if kind is _NoIndex and archive == "security":  # which is then left out
+                        sha256 = release.files[path].sha256
+                        remember_rejected(self.store, base, sha256, updating=is_updating(release))
                     raise kind(
                         f"the mirror {base} is inconsistent: {error}",
                         hint="it may be in the middle of an update: try again in some minutes, "
@@ -256,18 +266,20 @@ class _IndexLoader:
             refuse_older(release, base, suite, self.store)
         return release
 
-    def _text(self, folder: str, path: str, release: Release) -> bytes:
-        """Return the decompressed index *path* below *folder*."""
-        data = self._fetch(folder, path, release)
+    def _text(self, base: str, suite: str, path: str, release: Release) -> bytes:
+        """Return the decompressed index *path* of *suite*."""
+        data = self._fetch(base, suite, path, release)
         unpacked_file = release.files.get(path.rpartition(".")[0])
         return _unpack_index(data, path, unpacked_file.size if unpacked_file else _MAX_INDEX_BYTES)
 
-    def _fetch(self, folder: str, path: str, release: Release) -> bytes:
-        """Return the index *path* below *folder*, compressed as it is in the archive; from the store if it is there."""
+    def _fetch(self, base: str, suite: str, path: str, release: Release) -> bytes:
+        """Return the index *path* of *suite*, compressed as it is in the archive; from the store if it is there."""
         wanted = release.files[path]
         if found := self.store.find_blob(wanted.sha256):
             return found.read_bytes()
-        folder, _, plain = f"{folder}/{path}".rpartition("/")
+        if is_rejected(self.store, base, wanted.sha256):
+            raise _Rejected("it lacked the index before")
+        folder, _, plain = f"{base}/dists/{suite}/{path}".rpartition("/")
         if release.by_hash:
             # Some mirrors lack the by-hash folders. The file with the plain name may then be of another day.
             with suppress(NotFound):

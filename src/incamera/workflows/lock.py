@@ -66,8 +66,11 @@ def make_locks(
     Locked versions are kept where they still fit, except those of *names*; with *upgrade*, none is kept. Debian
     packages are always the newest, because the archive has no others.
     """
-    from incamera.build.indexes import open_indexes  # lazy: an idle build resolves nothing
+    from incamera.build.deb_trees import ask_mirrors_again  # lazy: an idle build resolves nothing
+    from incamera.build.indexes import open_indexes
 
+    if upgrade:
+        ask_mirrors_again(context)
     named = frozenset(names)
     indexes = open_indexes(context, fresh=upgrade or named)
     return [_make_lock(context, project, target, indexes, None if upgrade else named) for target in targets]

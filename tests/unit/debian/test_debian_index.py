@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.debian.index import PackageIndex, load_indexes
+from incamera.debian.rejected import forget_rejected
 from incamera.errors import FetchError, IntegrityError
 
 if TYPE_CHECKING:
@@ -228,6 +229,57 @@ def test_a_security_archive_without_its_index_is_left_out_with_a_warning(
     assert [deb.version for deb in index.find("a")] == ["1"]
     [warning] = index.warnings
     assert "security updates for testing are left out" in warning
+
+
+def without_security_index(archive: Archive) -> str:
+    """Publish *archive* with an older security index than its release file names. Returns the path of that index."""
+    archive.add("a", "1")
+    archive.age(days=2)
+    archive.publish(by_hash=False)
+    path = f"{archive.suite_path('security')}/main/binary-armhf/Packages.gz"
+    old = archive.web.pages[path]
+    archive.add("a", "2", archive="security")
+    archive.publish(by_hash=False)
+    archive.web.pages[path] = old
+    return path
+
+
+def test_a_security_index_that_was_rejected_is_not_fetched_again_until_that_is_wanted(
+    archive: Archive, http: Http, store: Store
+) -> None:
+    path = without_security_index(archive)
+    [first] = load(archive, http, store).warnings
+    assert "must have" in first
+    asked = archive.web.requests.count(path)
+    assert asked == 1
+    [again] = load(archive, http, store).warnings
+    assert "security updates for testing are left out" in again
+    assert "incamera lock --upgrade" in again
+    assert archive.web.requests.count(path) == asked
+    forget_rejected(store)
+    archive.publish()
+    index = load(archive, http, store)
+    assert index.warnings == ()
+    assert index.find("a")[0].version == "2"
+
+
+def test_a_new_release_file_has_a_rejected_security_index_fetched(archive: Archive, http: Http, store: Store) -> None:
+    without_security_index(archive)
+    load(archive, http, store)
+    archive.add("a", "3", archive="security")
+    archive.age(days=-1)
+    archive.publish()
+    assert load(archive, http, store).find("a")[0].version == "3"
+
+
+def test_a_main_index_that_is_missing_is_fetched_each_time(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.age(days=2)
+    archive.publish(by_hash=False, plain=False)
+    with pytest.raises(FetchError, match="is inconsistent"):
+        load(archive, http, store)
+    archive.publish()
+    assert load(archive, http, store).find("a")
 
 
 def test_a_security_index_with_another_hash_is_refused(archive: Archive, http: Http, store: Store) -> None:

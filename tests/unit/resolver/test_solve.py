@@ -298,7 +298,7 @@ def test_unknown_name_gets_the_hint_that_fits(world: World, tmp_path: Path, name
 
 
 @pytest.mark.parametrize(
-    ("name", "other"), [("sklearn", "scikit-learn"), ("pytorch", "torch"), ("pycrypto", "pycryptodome")]
+    ("name", "other"), [("sklearn", "scikit-learn"), ("pytorch", "torch"), ("beautifulsoup", "beautifulsoup4")]
 )
 def test_deprecated_name_is_refused_without_a_build(world: World, tmp_path: Path, name: str, other: str) -> None:
     for version in range(9):
