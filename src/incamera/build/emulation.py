@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.targets.host import require_host
 from incamera.toolchain.emulated_root import EmulatedRoot, complete_tree, plan_emulated_root, select_emulator
-from incamera.toolchain.emulation import TIMES_SLOWER, estimate_seconds
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 from incamera.toolchain.plan import Compiler, plan_toolchain
 
@@ -54,6 +53,8 @@ def ensure_emulated_root(context: Context, target: Target, dev: Sequence[str] = 
 
 def warn_of_emulation(context: Context, name: str, source: Path, target: Target) -> None:
     """Warn that *name* is built under emulation, and how long that takes; its sdist is unpacked in *source*."""
+    from incamera.toolchain.emulation import TIMES_SLOWER, estimate_seconds  # lazy: most locks build nothing
+
     minutes = max(1, round(estimate_seconds(source) / 60))
     context.reporter.warn(
         f"{name} is built under emulation for {target}, because it can't be cross-built or because you chose "

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from incamera.build.indexes import open_indexes
 from incamera.toolchain.build_env import KIND, install_wheels
-from incamera.toolchain.build_folder import bytecode_cache, fill_bytecode_cache
-from incamera.toolchain.cmake import complete_modules
 from incamera.toolchain.emulated_requirements import install_target_wheels
 from incamera.toolchain.numpy_headers import generalise_headers
 from incamera.wheels.fetch import fetch_files
@@ -31,6 +29,8 @@ def ensure_requirement_tree(context: Context, interpreter: BuildInterpreter, fil
     """Return a tree with the wheels *files* installed for *interpreter*. Raises FetchError, ToolFailed."""
 
     def install(tree: Path) -> None:
+        from incamera.toolchain.cmake import complete_modules  # lazy: most trees exist
+
         install_wheels(context.store, interpreter, _fetch(context, files), tree)
         generalise_headers(tree)
         complete_modules(tree)
@@ -38,6 +38,8 @@ def ensure_requirement_tree(context: Context, interpreter: BuildInterpreter, fil
     key = _key((file.sha256 for file in files), interpreter.python, interpreter.tree.host.machine)
     tree, _ = context.store.ensure_tree(KIND, key, install)
     if files:
+        from incamera.toolchain.build_folder import bytecode_cache, fill_bytecode_cache  # lazy: most trees exist
+
         fill_bytecode_cache(bytecode_cache(context.store.root, interpreter), interpreter, tree)
     return tree
 

@@ -16,24 +16,18 @@ from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
 from incamera.build.logs import log_path
 from incamera.build.requirements import ensure_requirement_tree, ensure_target_requirement_tree
-from incamera.build.toolchain import ensure_toolchain
 from incamera.build.variables import sdist_variables, version_variables
-from incamera.elf import read_elf
 from incamera.errors import BuildError, ConfigError, ToolFailed
 from incamera.project.locked import build_digest
 from incamera.project.recipes import load_recipes
 from incamera.toolchain.build_env import normalise_requirements
-from incamera.toolchain.emulation import build_wheel_emulated
 from incamera.toolchain.interpreter import BuildInterpreter
 from incamera.toolchain.limits import Limits, default_limits
 from incamera.toolchain.options import BuildOptions
-from incamera.toolchain.pep517 import build_wheel
-from incamera.toolchain.plan import Compiler
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.toolchain.wheel_build import WheelBuild
 from incamera.wheels.fetch import fetch_files, project_of
 from incamera.wheels.metadata import check_metadata
-from incamera.wheels.repair import repair_wheel
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -230,6 +224,12 @@ def _apply_edits(project: Path, recipe: Recipe) -> None:
 
 def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, tree: Path) -> None:
     """Cross-build the wheel, add the libraries that it needs, and put it into *tree*."""
+    from incamera.build.toolchain import ensure_toolchain  # lazy: most locks and builds find the wheel in the store
+    from incamera.elf import read_elf
+    from incamera.toolchain.pep517 import build_wheel
+    from incamera.toolchain.plan import Compiler
+    from incamera.wheels.repair import repair_wheel
+
     recipe = sdist.recipe
     toolchain = ensure_toolchain(context, sdist.target, Compiler.parse(sdist.compiler), dev=recipe.sdist.dev)
     with context.reporter.step("build") as step, context.store.temporary() as scratch:
@@ -251,6 +251,8 @@ def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, t
 
 def _build_emulated(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, tree: Path) -> None:
     """Build the wheel under emulation, and put it into *tree*."""
+    from incamera.toolchain.emulation import build_wheel_emulated  # lazy: most locks and builds find the wheel
+
     warn_of_emulation(context, sdist.recipe.name, wheel_build.project, sdist.target)
     root = ensure_emulated_root(context, sdist.target, dev=sdist.recipe.sdist.dev)
     with context.reporter.step("build") as step:

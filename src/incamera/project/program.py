@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.entry import Entry, is_module_name
-from incamera.project.lone_script import script_project
-from incamera.project.script import load_script, read_source
 from incamera.project.settings import find_project_folder, load_project
 
 if TYPE_CHECKING:
@@ -65,6 +63,9 @@ def load_program(typed: Typed, locks: Path, warn: Callable[[str], None]) -> Proj
             hint=f"to run a file, type its name with .py; to run a module, type `-m {typed.program}`; to pass it to "
             f"the app as an argument, type `-- {typed.program}`",
         )
+    from incamera.project.lone_script import script_project  # lazy: most commands run no script
+    from incamera.project.script import load_script
+
     path = find_file(typed)
     script = load_script(path)
     for doubt in script.doubts:
@@ -90,11 +91,16 @@ def find_file(typed: Typed) -> Path:
 
 def mentions(typed: Typed, text: str) -> bool:
     """Whether *text* is in the file that *typed* names, as an option that it reads is."""
+    from incamera.project.script import read_source  # lazy: most commands run no script
+
     return text in read_source(find_file(typed))
 
 
 def load_script_project(path: Path, locks: Path | None, warn: Callable[[str], None]) -> Project:
     """Return the script *path* as a project of its own, with its metadata block or without one. Raises ConfigError."""
+    from incamera.project.lone_script import script_project  # lazy: most commands run no script
+    from incamera.project.script import load_script
+
     script = load_script(path)
     for doubt in script.doubts:
         warn(doubt)
@@ -103,6 +109,8 @@ def load_script_project(path: Path, locks: Path | None, warn: Callable[[str], No
 
 def _load_around(typed: Typed, script: Script, locks: Path) -> Project:
     """Return the project around *script*, which has no block; the script alone where there is none."""
+    from incamera.project.lone_script import script_project  # lazy: most commands run no script
+
     path = script.path.parent.resolve() / script.path.name
     if typed.is_named:
         project = load_project(Path(typed.project))

@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from incamera.errors import ConfigError
-from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
+from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting, with_first
 from incamera.resolver.sources import allows_python
 from incamera.wheels.tags import wheel_rank
 
@@ -84,9 +84,9 @@ class BuildFinder:
                 self.known[name] = self._find_all(name)
             if self.installed is None and not self.known[name]:
                 self._explain_no_wheel(name, bool(self._indexes.find(name)))
+            known = self.known[name]
             preferred = self.preferred.get(name)
-            found = sorted(self.known[name], key=lambda candidate: str(candidate.version) != preferred)
-            self._candidates[name] = tuple(found)
+            self._candidates[name] = tuple(known if preferred is None else with_first(preferred, known, known))
         return fitting(self._candidates[name], requirements)
 
     def _find_all(self, name: str) -> list[Candidate]:

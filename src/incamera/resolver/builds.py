@@ -26,7 +26,6 @@ from incamera.build.sdists import (
     sdist_log_path,
     unpacked_sdist,
 )
-from incamera.build.toolchain import ensure_toolchain
 from incamera.build.variables import project_variables
 from incamera.disk import write_atomic
 from incamera.errors import BuildError
@@ -41,11 +40,8 @@ from incamera.toolchain.build_env import normalise_requirements
 from incamera.toolchain.build_system import adds_no_requirements, load_build_system
 from incamera.toolchain.emulated_requirements import installed_versions
 from incamera.toolchain.emulated_root import EmulatedRoot
-from incamera.toolchain.emulation import find_requirements_emulated
 from incamera.toolchain.limits import default_limits
 from incamera.toolchain.options import BuildOptions
-from incamera.toolchain.pep517 import find_requirements
-from incamera.toolchain.plan import Compiler
 from incamera.toolchain.wheel_build import WheelBuild
 from incamera.wheels.fetch import project_of
 from incamera.wheels.metadata import fetch_wheel_metadata
@@ -256,7 +252,13 @@ class BuildPlanner:
             limits=default_limits(self.project.build_limits),
         )
         if root is not None:
+            from incamera.toolchain.emulation import find_requirements_emulated  # lazy: the answer is mostly known
+
             return find_requirements_emulated(build, root)
+        from incamera.build.toolchain import ensure_toolchain  # lazy: the answer is mostly known
+        from incamera.toolchain.pep517 import find_requirements
+        from incamera.toolchain.plan import Compiler
+
         toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)
         return find_requirements(build, toolchain)
 

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
 from incamera.project.locked import LockedFile
+from incamera.wheels.page import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -165,6 +166,14 @@ def fitting(candidates: Iterable[Candidate], requirements: Sequence[TargetRequir
         if is_usable(candidate):
             yield candidate
     yield from () if has_final else filter(is_usable, early)
+
+
+def with_first(version: str, wanted: Iterable[Candidate], candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return *candidates* with those of *wanted* first that have *version*, as a lockfile has it."""
+    parsed = parse_version(version)
+    first = [item for item in wanted if item.version == parsed and str(item.version) == version]
+    others = [item for item in candidates if all(item is not other for other in first)]
+    return [*first, *others]
 
 
 def locked_file(file: IndexFile) -> LockedFile:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from incamera.errors import BuildError
 from incamera.names import closest
 from incamera.project.import_names import successor_of
-from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting
+from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting, with_first
 from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
 from incamera.resolver.suites import runtime_data, target_environment
@@ -158,7 +158,8 @@ class CandidateFinder:
 
     def _with_preferred_first(self, name: str, candidates: list[Candidate]) -> tuple[Candidate, ...]:
         if name in self._preferred:
-            candidates.sort(key=lambda candidate: (str(candidate.version), candidate.source) != self._preferred[name])
+            version, source = self._preferred[name]
+            candidates = with_first(version, [item for item in candidates if item.source == source], candidates)
         return tuple(candidates)
 
     def refuse_debs(self, reasons: Mapping[str, str]) -> None:

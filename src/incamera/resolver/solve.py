@@ -87,6 +87,8 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         self._finder = finder
         self._constraints = constraints
         self._order = {name: number for number, name in enumerate(roots)}
+        # By their ids, which stay theirs while the objects are kept here. Comparing them would take as long as asking.
+        self._satisfied: dict[tuple[int, int], tuple[bool, TargetRequirement, Candidate]] = {}
 
     def identify(self, requirement_or_candidate: TargetRequirement | Candidate) -> tuple[str, frozenset[str]]:
         return requirement_or_candidate.name, requirement_or_candidate.extras
@@ -138,8 +140,13 @@ class _Provider(AbstractProvider):  # type: ignore[type-arg]
         return matches
 
     def is_satisfied_by(self, requirement: TargetRequirement, candidate: Candidate) -> bool:
-        fits = requirement.specifier.contains(candidate.version, prereleases=True)
-        return fits and requirement.source in (None, candidate.source)
+        # resolvelib asks for all that is pinned in each of its rounds.
+        key = (id(requirement), id(candidate))
+        if key not in self._satisfied:
+            fits = requirement.specifier.contains(candidate.version, prereleases=True)
+            is_satisfied = fits and requirement.source in (None, candidate.source)
+            self._satisfied[key] = (is_satisfied, requirement, candidate)
+        return self._satisfied[key][0]
 
     def get_dependencies(self, candidate: Candidate) -> Iterable[TargetRequirement]:
         requirements = list(self._finder.requirements_of(candidate))

@@ -17,7 +17,6 @@ from packaging.requirements import InvalidRequirement, Requirement
 from incamera import proc
 from incamera.archives import BadArchive, TooLarge, open_zip
 from incamera.errors import BuildError, ConfigError
-from incamera.toolchain.build_folder import bytecode_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +60,8 @@ def install_wheels(
     """
     if not wheels:
         return
+    from incamera.toolchain.build_folder import bytecode_cache  # lazy: most locks install nothing
+
     with store.temporary() as folder:
         named = folder / "wheels"
         named.mkdir()

@@ -238,4 +238,9 @@ class PackageIndexes:
         if answer.status == 304 and known is not None:
             return known
         header = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
+        # Some indexes send the same page again, whatever is asked for. Parsing it takes far longer than this.
+        header["digest"] = hashlib.sha256(f"{answer.url}\n".encode() + answer.body).hexdigest()
+        if known is not None and known.header.get("digest") == header["digest"]:
+            known.header |= header
+            return known
         return make_page(header, group_files(name, parse_project_page(answer.body, answer.url)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.abi.elf_maker import make_elf
 
-NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.build", "context")
+NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.build", "context", "project.program")
 FOR_WORK = (
     "asyncio",
     "ssl",
@@ -18,6 +18,8 @@ FOR_WORK = (
     "incamera.elf",
     "incamera.proc",
     "incamera.project.recipes",
+    "incamera.project.script",
+    "incamera.project.lone_script",
     "importlib.resources",
 )
 
@@ -27,6 +29,13 @@ FOR_WORK = (
 def test_idle_build_does_not_import(module: str) -> None:
     imports = ", ".join(f"incamera.{name}" for name in NEEDED)
     script = f"import sys, {imports}; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+@pytest.mark.starts_processes
+def test_planning_builds_that_are_known_imports_nothing_that_builds() -> None:
+    builders = "{'incamera.toolchain.pep517', 'incamera.toolchain.emulation', 'incamera.wheels.repair'}"
+    script = f"import sys, incamera.resolver.builds; sys.exit(bool({builders} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 

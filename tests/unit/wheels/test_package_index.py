@@ -190,6 +190,18 @@ def test_an_old_page_without_etag_is_requested_with_its_last_modified(index: Ind
     assert web.headers[1]["if-modified-since"] == "Sat, 01 Jan 2022 00:00:00 GMT"
 
 
+def test_a_page_that_is_sent_again_unchanged_is_not_parsed_again(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.add("own-1.0-py3-none-any.whl")
+    before = index.open().find("own")
+    with monkeypatch.context() as patch:
+        patch.setattr("incamera.wheels.index.parse_project_page", lambda *_: pytest.fail("it is parsed"))
+        assert index.open(max_age=0).find("own") == before
+    assert index.open().find("own") == before
+    assert len(index.web.requests) == 1  # it counts as new
+    index.add("own-1.1-py3-none-any.whl")
+    assert len(index.open(max_age=0).find("own")) == 2
+
+
 def test_when_an_index_is_down_cached_pages_are_used_with_one_warning(index: Index, web: Web) -> None:
     for project in ("own", "other"):
         index.add(f"{project}-1.0.tar.gz", project=project)
