@@ -18,6 +18,7 @@ from .cameras import inside
 from .command import COMMAND_SECONDS, Finished, Run, command_environment, running
 from .paths import STORE
 from .project import write_project
+from .telling import TELL
 from .terminal import Terminal
 
 if TYPE_CHECKING:
@@ -26,61 +27,6 @@ if TYPE_CHECKING:
 HELD = {"INCAMERA_COLD": "0"}
 AGENTS = "ps | grep '[i]ncamera_agent' | wc -l"
 FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
-
-# Prints all that an app can see of how it was started, and what its children see.
-TELL = """\
-import atexit, json, multiprocessing, os, resource, signal, sys, threading
-
-def child(queue):
-    queue.put([sys.argv, __name__, os.getcwd(), sys.path])
-
-def tell():
-    pipes = {}
-    for method in ("fork", "spawn", "forkserver"):
-        context = multiprocessing.get_context(method)
-        queue = context.SimpleQueue()
-        process = context.Process(target=child, args=(queue,))
-        process.start()
-        pipes[method] = queue.get()
-        process.join()
-        pipes[method].append(process.exitcode)
-    return {
-        "argv": sys.argv,
-        "environment": dict(sorted(os.environ.items())),
-        "folder": os.getcwd(),
-        "file": __file__,
-        "main": [__name__, __spec__ and __spec__.name, __doc__, sorted(vars(sys.modules["__main__"]))[:6]],
-        "path": sys.path,
-        "flags": str(sys.flags),
-        "executable": [sys.executable, sys.prefix, sys.orig_argv],
-        "descriptors": [number for number in range(200) if is_open(number)],
-        "terminal": [os.isatty(number) for number in range(3)],
-        "streams": [str((s.name, s.mode, s.encoding, s.errors, s.line_buffering, s.write_through))
-                    for s in (sys.stdin, sys.stdout, sys.stderr)],
-        "signals": {int(number): str(signal.getsignal(number)) for number in signal.valid_signals()},
-        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-        "limits": {name: resource.getrlimit(getattr(resource, name))
-                   for name in dir(resource) if name.startswith("RLIMIT_")},
-        "priority": [os.nice(0), os.sched_getscheduler(0), sorted(os.sched_getaffinity(0))],
-        "umask": os.umask(0o022),
-        "user": [os.getresuid(), os.getresgid(), os.getgroups()],
-        "leader": [os.getpid() == os.getsid(0), os.getpid() == os.getpgrp()],
-        "threads": [thread.name for thread in threading.enumerate()],
-        "thread": threading.current_thread() is threading.main_thread(),
-        "children": pipes,
-    }
-
-def is_open(number):
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return not os.get_inheritable(number) or number < 3
-
-if __name__ == "__main__":
-    atexit.register(lambda: print("exit functions run"))
-    print(json.dumps(tell()))
-"""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -57,12 +57,18 @@ class HeldRun:
         self._interrupts = 0
         self._early: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._started = False
+        self._has_started = False
+        self._takes_signals = False
         self._is_stopped = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._agent: Agent
         self.killed: str | None = None
         """What killed the app, unless it was we or nothing; known when it has ended."""
+
+    @property
+    def may_start_again(self) -> bool:
+        """Whether the app has surely not run, and nobody has stopped it."""
+        return not (self._has_started or self._is_stopped)
 
     # Called from the main thread, in a signal handler
 
@@ -110,18 +116,20 @@ class HeldRun:
         self._app.begin(self._name, app.open_output(app.folder))
         fields: dict[str, Any] = {"run": self._name, "arguments": list(app.arguments), "folder": app.folder}
         # Without a terminal Python would buffer its output.
-        fields["environment"] = {"PYTHONUNBUFFERED": None if self._terminal else "1"}
+        fields["environment"] = {"PWD": app.folder, "PYTHONUNBUFFERED": None if self._terminal else "1"}
         if self._terminal is not None:
             columns, rows = self._streams.terminal_size()
             fields["terminal"] = {"kind": self._terminal.kind, "columns": columns, "rows": rows}
+        self._has_started = True
         try:
             await self._agent.request(Request.START, **fields)
         except AgentError as error:
             if error.kind not in (ErrorKind.START, ErrorKind.REQUEST):
                 raise
             await self._app.ended(None)
+            self._has_started = False
             raise CannotFork from error
-        self._started = True
+        self._takes_signals = True
         for number in self._early:
             self._act_on(number)
         await self._app.started()
@@ -160,9 +168,9 @@ class HeldRun:
         self._app.close()
 
     def _act_on(self, number: int) -> None:
-        if not self._started:
+        if not self._takes_signals:
             self._early.append(number)
-        if not self._started or self._ended.done():
+        if not self._takes_signals or self._ended.done():
             return
         if number == signal.SIGWINCH:
             if self._terminal is not None:

@@ -101,7 +101,10 @@ def run_held(context: Context, project: Project, command: Command, request: Depl
     if device is None:
         return None
     with LoopThread() as loop:
-        leased = loop.call(lease_agent(context.store.root, device, _agent_name(context, project, request, device)))
+        try:
+            leased = loop.call(lease_agent(context.store.root, device, _agent_name(context, project, request, device)))
+        except DeviceError:  # it has just ended
+            return None
         if leased is None:
             return None
         run = HeldRun(leased, Streams(), context.reporter)
@@ -129,7 +132,9 @@ def run_held(context: Context, project: Project, command: Command, request: Depl
                         step.note(_describe(changes.paths))
                 give_back(held)
                 return _run(context, project, loop, run, held, command, device)
-            except CannotFork:
+            except (CannotFork, DeviceError):
+                if not run.may_start_again:
+                    raise
                 give_back(None)
                 return None
 
@@ -148,6 +153,8 @@ def run_and_hold(
         return None
     root = done.result.root
     program = make_agent_program(root, app=project.name, user=local_owner(), command="incamera run", kept=True)
+    # The login's shell enters the folder, as for a cold run: forks inherit the same PWD and OLDPWD.
+    program = replace(program, folder=f"{root}/app")
     asked = {
         "name": _agent_name(context, project, request, device),
         "app": project.name,
@@ -185,7 +192,9 @@ def run_and_hold(
                 held = replace(held, imports=imports)
             give_back(held)
             return _run(context, project, loop, run, held, command, device)
-        except CannotFork:
+        except (CannotFork, DeviceError):
+            if not run.may_start_again:
+                raise
             give_back(None)
             return None
 

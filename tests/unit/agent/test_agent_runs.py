@@ -184,6 +184,14 @@ def test_terminal_has_its_kind_and_size_and_passes_on_ctrl_c(agent: AgentProcess
     assert b"KeyboardInterrupt" in agent.output["stdout"]
 
 
+@pytest.mark.parametrize("words", [["app.py"], ["-B", "app.py"]], ids=["forked", "cold"])
+def test_ssh_tty_names_the_terminal_as_in_a_login(agent: AgentProcess, words: list[str]) -> None:
+    source = "import os\nprint(os.environ.get('SSH_TTY') == os.ttyname(0))\n"
+    terminal = {"kind": "xterm", "columns": 91, "rows": 17}
+    agent.run(source, *words, terminal=terminal, environment={"SSH_CONNECTION": "192.0.2.1 22 192.0.2.2 22"})
+    assert agent.output["stdout"] == b"True\r\n"
+
+
 def test_app_gets_sigwinch_when_its_terminal_is_resized(agent: AgentProcess) -> None:
     agent.change(
         {

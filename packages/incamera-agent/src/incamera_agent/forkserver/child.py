@@ -16,7 +16,7 @@ import types
 
 from incamera_agent.forkserver.control import Control
 from incamera_agent.forkserver.modules import search_path
-from incamera_agent.forkserver.spec import apply_environment, split_options
+from incamera_agent.forkserver.spec import apply_environment, name_terminal, split_options
 from incamera_agent.forkserver.title import set_title
 from incamera_agent.processes import APP_OOM_SCORE, set_oom_score
 from incamera_agent.reload import kept
@@ -43,6 +43,8 @@ def main(request: Message, files: List[int]) -> int:
     # A crash in C code shows the Python stack. That of one thread: the others are not to blame, and one is ours.
     faulthandler.enable(2, all_threads=False)
     apply_environment(request["environment"])
+    if request["terminal"]:
+        name_terminal()
     if "TZ" in request["environment"]:
         time.tzset()
     os.chdir(request["folder"])

@@ -68,3 +68,9 @@ def apply_environment(environment: Mapping[str, Optional[str]]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def name_terminal() -> None:
+    """Have SSH_TTY name the terminal at standard input, as an SSH server does that gives a program one."""
+    if "SSH_CONNECTION" in os.environ:
+        os.environ["SSH_TTY"] = os.ttyname(0)

@@ -448,6 +448,8 @@ def _start_cold(loop: EventLoop, order: Message, files: List[int]) -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         processes.set_oom_score(processes.APP_OOM_SCORE)
         spec.apply_environment({**order["environment"], ATTACH_VARIABLE: str(_CONTROL_DESCRIPTOR)})
+        if order["terminal"]:
+            spec.name_terminal()
         os.chdir(order["folder"])
         os.execv(sys.executable, [sys.executable, *order["arguments"]])  # the launcher, in a bundle
     except OSError as error:

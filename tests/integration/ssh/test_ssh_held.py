@@ -1,0 +1,173 @@
+"""A fork of the agent that waits is, to the app, what a start of its own is: over a real server, with a real holder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incamera.device.agent import make_agent_program
+from incamera.device.run import run_app
+from incamera.edit.held_run import ForkedApp, HeldRun
+from incamera.errors import ConnectionLost
+from incamera.guard.program import Guard, ensure_guard
+from incamera.holder.client import close_connections, list_connections, open_held
+from incamera.holder.lease import keep_agent, lease_agent
+from incamera.runlog.output import RunOutput
+from incamera.transport.protocols import Program
+from incamera.transport.session import Session
+
+from ...waiting import wait_until
+from ..reporter import QuietReporter
+from ..telling import TELL
+
+if TYPE_CHECKING:
+    from incamera.holder.lease import LeasedAgent
+
+    from ..ssh_server import SshServer
+    from .conftest import Ends
+
+WORDS = ["app.py", "x y"]
+ROOT = Path(__file__).parents[3]
+# What the bundle's launcher does, as far as it matters here.
+PYTHON = f"""\
+#!/bin/sh
+unset INCAMERA_SUBREAPER
+export PYTHONPATH={ROOT / "packages/incamera-agent/src"} PYTHONDONTWRITEBYTECODE=1
+exec {sys.executable} "$@"
+"""
+
+
+class PlainFilter:
+    has_pending = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder like a bundle on the device, with an app that tells all it sees."""
+    (tmp_path / "bundle/bin").mkdir(parents=True)
+    (tmp_path / "bundle/app").mkdir()
+    (tmp_path / "bundle/app/app.py").write_text(TELL)
+    (tmp_path / "bundle/bin/python3").write_text(PYTHON)
+    (tmp_path / "bundle/bin/python3").chmod(0o755)
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "store").mkdir()
+    yield tmp_path / "store"
+    close_connections(tmp_path / "store")
+
+
+@pytest.fixture
+def open_session(server: SshServer, store: Path, environment: dict[str, str]) -> Iterator[Callable[[], Session]]:
+    """Makes connections that the holder keeps."""
+    device = server.device(host_key=server.host_key.export_public_key("openssh").decode().strip())
+    sessions: list[Session] = []
+
+    def connect() -> Session:
+        known_hosts = store / "known_hosts"
+        sessions.append(Session(lambda: open_held(store, device, known_hosts=known_hosts, environment=environment)))
+        return sessions[-1]
+
+    yield connect
+    for session in sessions:
+        session.close()
+
+
+def start_agent(session: Session, guard: Guard, root: Path) -> LeasedAgent:
+    path = ensure_guard(session, guard)
+    program = make_agent_program(str(root), app="told", user="tests", command="incamera run", kept=True)
+    asked = {"name": "told", "app": "told", "guard": path, "used_limit": 1 << 40, "free_limit": 0}
+    program = replace(program, folder=f"{root}/app")
+    leased = session.call(keep_agent(session.transport, program, asked))  # type: ignore[arg-type]
+    assert leased is not None
+    return leased
+
+
+def run_forked(session: Session, leased: LeasedAgent, folder: Path, ends: Ends, *, greet: bool) -> int:
+    run = HeldRun(leased, ends.streams, QuietReporter())
+    session.call(run.begin(greet=greet))
+    filters = RunOutput(stdout=PlainFilter(), stderr=PlainFilter(), paths=None)  # type: ignore[arg-type]
+    app = ForkedApp(arguments=WORDS, folder=str(folder), open_output=lambda _folder: nullcontext(filters))
+    code = session.call(run.run(app))
+    session.call(run.give_back({}))
+    return code
+
+
+def take_told(ends: Ends) -> dict[str, Any]:
+    wait_until(lambda: ends.out.endswith(b"exit functions run\n") or b"Traceback" in ends.err, "the app tells")
+    assert not ends.err, ends.err.decode()
+    told: dict[str, Any] = json.loads(ends.out.splitlines()[0])
+    ends.out.clear()
+    assert told["environment"].pop("INCAMERA_RUN")
+    return told
+
+
+def test_app_sees_no_difference(
+    open_session: Callable[[], Session], guard: Guard, root: Path, store: Path, ends: Ends
+) -> None:
+    session = open_session()
+    ends.close_input()
+    path = ensure_guard(session, guard)
+    program = Program((f"{root}/bin/python3", *WORDS), folder=f"{root}/app")
+    assert run_app(session, path, program, streams=ends.streams) == 0
+    cold = take_told(ends)
+    assert run_forked(session, start_agent(session, guard, root), root / "app", ends, greet=True) == 0
+    assert take_told(ends) == cold
+    leased = session.call(lease_agent(store, session.device, "told"))
+    assert leased is not None
+    assert run_forked(session, leased, root / "app", ends, greet=False) == 0
+    assert take_told(ends) == cold
+
+
+def test_edited_app_sees_another_folder_and_no_other_difference(
+    open_session: Callable[[], Session], guard: Guard, root: Path, ends: Ends
+) -> None:
+    session = open_session()
+    ends.close_input()
+    agent, edited = start_agent(session, guard, root), root / "live"
+    shutil.copytree(root / "app", edited)
+    path = ensure_guard(session, guard)
+    program = Program((f"{root}/bin/python3", *WORDS), folder=str(edited))
+    assert run_app(session, path, program, streams=ends.streams) == 0
+    cold = take_told(ends)
+    assert run_forked(session, agent, edited, ends, greet=True) == 0
+    assert take_told(ends) == cold
+
+
+def test_killed_holder_costs_a_connection(
+    open_session: Callable[[], Session], guard: Guard, root: Path, store: Path, ends: Ends
+) -> None:
+    session = open_session()
+    ends.close_input()
+    (root / "app/app.py").write_text("import os\nprint(os.getppid())\n")
+    assert run_forked(session, start_agent(session, guard, root), root / "app", ends, greet=True) == 0
+    wait_until(lambda: ends.out.endswith(b"\n"), "the app tells")
+    fork_server = int(ends.out)
+    number, _ = list_connections(store)
+    assert number is not None
+    os.kill(number, signal.SIGKILL)
+    with pytest.raises(ConnectionLost):
+        session.run(Program(("true",)))
+    wait_until(lambda: not Path(f"/proc/{fork_server}").exists(), "the fork server ends")
+    assert open_session().run(Program(("echo", "again"))).stdout == b"again\n"
+    other, connections = list_connections(store)
+    assert other not in (None, number)
+    assert len(connections) == 1
