@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.build.keys import runtime_key
 from incamera.connect.choose import devices_folder, find_device
-from incamera.deployment.plan import spare_memory
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.device.agent import make_agent_program
 from incamera.device.live_sync import Changes, plan_changes, state
@@ -143,7 +142,8 @@ def run_and_hold(
     context: Context, project: Project, command: Command, request: DeployRequest, done: Deployed
 ) -> int | None:
     """Run *command* in the deployment *done* by an agent that waits afterwards. None where it must run without one."""
-    from incamera.holder.transport import HeldTransport  # lazy: an app that is started by the agent needs none
+    from incamera.deployment.plan import spare_memory  # lazy: an app that is started by the agent needs neither
+    from incamera.holder.transport import HeldTransport
 
     transport, loop, device = done.session.transport, done.session, done.connection.device
     lock = find_lock(project, done.bundle.target)
