@@ -59,13 +59,14 @@ class PlainFilter:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder like a bundle on the device, with an app that tells all it sees."""
+    """A folder like a bundle on the device, with an app that tells all it sees. It is found behind a link, as there."""
     (tmp_path / "bundle/bin").mkdir(parents=True)
     (tmp_path / "bundle/app").mkdir()
     (tmp_path / "bundle/app/app.py").write_text(TELL)
     (tmp_path / "bundle/bin/python3").write_text(PYTHON)
     (tmp_path / "bundle/bin/python3").chmod(0o755)
-    return tmp_path / "bundle"
+    (tmp_path / "root").symlink_to("bundle")
+    return tmp_path / "root"
 
 
 @pytest.fixture

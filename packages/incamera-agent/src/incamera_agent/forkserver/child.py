@@ -54,7 +54,8 @@ def main(request: Message, files: List[int]) -> int:
 
     control = Control(connection, request)
     control.start()
-    return _run(control, request["folder"], request["arguments"])
+    # Python finds its folder out like this: behind a link, it is another path.
+    return _run(control, os.getcwd(), request["arguments"])
 
 
 def _run(control: Control, folder: str, arguments: List[str]) -> int:
