@@ -166,6 +166,7 @@ def test_killed_holder_leaves_nothing_in_the_camera(camera: VirtualCamera, proje
 
 
 def test_connections_are_listed_and_closed(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    close_connections(STORE, camera.name)  # an agent waits for each of the projects of the tests before
     run(incamera, project, camera)
     listed = json.loads(incamera("connections", "list", "--json", env=HELD).out)
     (kept,) = [one for one in listed["connections"] if one["device"] == camera.name]
