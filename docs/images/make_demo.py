@@ -82,15 +82,15 @@ class Screen:
         return "\n".join("".join(text for text, _ in line).rstrip() for line in self.lines)
 
 
-def record(command: list[str]) -> Screen:
-    """Run *command* to its end in a terminal, shown as it goes. Exits when it fails."""
+def record(command: list[str], folder: Path = REPOSITORY, columns: int = COLUMNS) -> Screen:
+    """Run *command* to its end in *folder* in a terminal, shown as it goes. Exits when it fails."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.chdir(REPOSITORY)
+        os.chdir(folder)
         os.environ["TERM"] = "xterm-256color"
         os.environ.pop("NO_COLOR", None)
         os.execvp(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     output = bytearray()
     while True:
         try:
@@ -105,7 +105,7 @@ def record(command: list[str]) -> Screen:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code:
         sys.exit(f"{shlex.join(command)}: exit code {code}")
-    screen = Screen(COLUMNS)
+    screen = Screen(columns)
     screen.feed(output.decode())
     return screen
 
@@ -120,25 +120,30 @@ def find_private(text: str) -> list[str]:
     return [name for name in names if len(name) > 3 and name in text]
 
 
+def draw(screens: list[tuple[list[str], Screen]], output: Path, columns: int = COLUMNS) -> None:
+    """Write the commands, and what each left on its screen, into *output*. Exits when that holds private names."""
+    if private := [name for _, screen in screens for name in find_private(screen.to_plain())]:
+        sys.exit(f"not drawn: the output holds {private}")
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(width=columns, record=True, file=nowhere, force_terminal=True, highlight=False)
+        for command, screen in screens:
+            console.print(Text("$ " + shlex.join(command), style="bold"))
+            console.print(Text.from_ansi(screen.to_ansi()))
+        # Without the fonts that rich would load from the web: whoever looks has a monospaced one.
+        code_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        # Not every viewer keeps the spaces that a line begins with unless told so.
+        code_format = code_format.replace("<svg ", '<svg xml:space="preserve" ', 1)
+        svg = console.export_svg(title="incamera", unique_id=output.stem, code_format=code_format)
+    svg = "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
+    output.write_text(svg, "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--output", type=Path, default=HERE / "demo.svg")
     parser.add_argument("command", nargs="*", default=["make", "demo"])
     arguments = parser.parse_args()
-    screen = record(arguments.command)
-    if private := find_private(screen.to_plain()):
-        sys.exit(f"not drawn: the output holds {private}")
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(width=COLUMNS, record=True, file=nowhere, force_terminal=True, highlight=False)
-        console.print(Text("$ " + shlex.join(arguments.command), style="bold"))
-        console.print(Text.from_ansi(screen.to_ansi()))
-        # Without the fonts that rich would load from the web: whoever looks has a monospaced one.
-        code_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-        # Not every viewer keeps the spaces that a line begins with unless told so.
-        code_format = code_format.replace("<svg ", '<svg xml:space="preserve" ', 1)
-        svg = console.export_svg(title="incamera", unique_id="demo", code_format=code_format)
-    svg = "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"
-    arguments.output.write_text(svg, "utf-8")
+    draw([(arguments.command, record(arguments.command))], arguments.output)
 
 
 if __name__ == "__main__":

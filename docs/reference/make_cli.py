@@ -24,6 +24,8 @@ and of `incamera test` need no `--`: `incamera run other.py --threshold 3`.
 
 `incamera help COMMAND` describes a command. A group may be typed in the plural: `devices` is
 `device list`. `incamera completion SHELL` prints a script that completes commands, options and names.
+
+![What incamera help prints: its commands, one a line](../images/help.svg)
 """
 
 
