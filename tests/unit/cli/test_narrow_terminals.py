@@ -1,0 +1,50 @@
+"""What a command prints suits where it goes: a narrow terminal, a pipe, no colours, ASCII."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from incamera.cli.parser import parse_arguments
+from incamera.console import Console
+
+
+class Terminal(io.TextIOWrapper):
+    def isatty(self) -> bool:
+        return True
+
+
+def show(
+    words: list[str], *, terminal: bool, encoding: str = "utf-8", environment: dict[str, str] | None = None
+) -> str:
+    """Return what the command *words* prints on standard output."""
+    raw = io.BytesIO()
+    kind = Terminal if terminal else io.TextIOWrapper
+    output, messages = kind(raw, encoding=encoding), kind(io.BytesIO(), encoding=encoding)
+    console = Console(output=output, messages=messages, environment=environment or {"TERM": "xterm"})
+    arguments = parse_arguments(words)
+    assert arguments.execute(arguments, console) == 0
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_list_of_profiles_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = show(["virtual", "profiles"], terminal=True, environment={"TERM": "xterm", "NO_COLOR": "1"})
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= columns
+    assert "axis-os-11-aarch64" in text
+
+
+def test_table_in_a_pipe_has_one_line_per_row_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = show(["virtual", "profiles"], terminal=False, encoding="ascii")
+    assert "\x1b" not in text
+    assert [line.split()[0] for line in text.splitlines()][:2] == ["PROFILE", "axis-os-10-armv7hf"]
+    assert all(line.count("axis-os-") <= 1 for line in text.splitlines())
+
+
+def test_table_on_a_terminal_has_a_bold_head_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert show(["virtual", "profiles"], terminal=True).startswith("\x1b[1mPROFILE")
