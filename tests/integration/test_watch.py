@@ -211,7 +211,7 @@ def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     watch.await_("alone")
     watch.save("pyproject.toml", settings.replace("= []", '= ["no-such-distribution-anywhere"]'))
     watch.await_("cannot resolve no-such-distribution-anywhere")
-    watch.await_("waiting for changes")
+    watch.await_("the app keeps running unchanged")
     (watch.project / "app.py").write_text(f"import attr\nprint('with', attr.__name__)\n{FOREVER}")
     watch.save("pyproject.toml", settings.replace("= []", '= ["attrs"]'))
     watch.await_("with attr")

@@ -56,6 +56,7 @@ class Agent:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._error_text = b""
+        self._writing = asyncio.Lock()
         self.closed = asyncio.get_running_loop().create_future()
         """Done, with the reason as its result, when the connection is over."""
         self._reader = asyncio.create_task(self._read())
@@ -66,7 +67,7 @@ class Agent:
     async def send(self, type: str, payload: bytes = b"", **fields: Any) -> None:
         """Send a frame that has no answer."""
         self._require_open()
-        await self._channel.write(_encode({"type": type, **fields}, payload))
+        await self._write(_encode({"type": type, **fields}, payload))
 
     async def request(self, type: str, *, seconds: float = ANSWER_SECONDS, **fields: Any) -> Frame:
         """Send a request and return its answer. Raises AgentError when that is an error, or when there is none."""
@@ -76,7 +77,7 @@ class Agent:
         future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            await self._channel.write(data)
+            await self._write(data)
             async with asyncio.timeout(seconds):
                 frame = await future
         except TimeoutError:
@@ -87,6 +88,10 @@ class Agent:
         if frame.type == Answer.ERROR:
             raise make_error(frame)
         return frame
+
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:  # a frame must not begin within another
+            await self._channel.write(data)
 
     async def close(self) -> None:
         """Stop reading. The channel stays open: its owner closes it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,33 +69,30 @@ def state(file: AppFile) -> str:
     return file.sha256 + ("x" if file.executable else "")
 
 
-async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Changes) -> Sent | Refused:
-    """Send *changes* as one batch. Raises ChangedMeanwhile (then nothing was applied), AgentError, ConnectionLost."""
+async def send_changes(
+    agent: Agent,
+    wanted: Mapping[str, AppFile],
+    changes: Changes,
+    *,
+    arrived: Collection[str] = (),
+    held: Callable[[], Sequence[str]] = tuple,
+) -> Sent | Refused:
+    """Send *changes* as one batch. Raises ChangedMeanwhile (then nothing was applied), AgentError, ConnectionLost.
+
+    The files *arrived* are there already and belong to the batch; those that *held* returns are on their way and don't.
+    """
     size = 0
+    new = [path for path in changes.put if path not in arrived]
     try:
         for path in changes.delete:
             await agent.send(Request.DELETE, path=path)
-        for path in changes.put:
-            file = wanted[path]
-            offset = 0
-            for piece, more in _pieces(file.source, file.sha256):
-                await agent.send(
-                    Request.PUT,
-                    piece,
-                    path=path,
-                    mode=0o755 if file.executable else 0o644,
-                    sha256=file.sha256,
-                    offset=offset,
-                    more=more,
-                )
-                offset += len(piece)
-                if more:
-                    await asyncio.sleep(0)
-            size += offset
+        for path in new:
+            size += max([sent async for sent in put_file(agent, path, wanted[path])])
     except (ChangedMeanwhile, OSError) as error:
-        await agent.send(Request.DISCARD)
+        for path in (*new, *changes.delete):
+            await agent.send(Request.DISCARD, path=path)
         raise ChangedMeanwhile from error
-    asked = asyncio.create_task(agent.request(Request.COMMIT))
+    asked = asyncio.create_task(agent.request(Request.COMMIT, held=list(held())))
     await asyncio.sleep(0)
     sent_at = time.monotonic()
     answer = (await asked).message
@@ -110,14 +107,26 @@ async def send_changes(agent: Agent, wanted: Mapping[str, AppFile], changes: Cha
     return Sent(sent_at=sent_at, size=size)
 
 
-def _pieces(path: Path, sha256: str) -> Iterator[tuple[bytes, bool]]:
+async def put_file(agent: Agent, path: str, file: AppFile, *, piece_bytes: int = PIECE_BYTES) -> AsyncIterator[int]:
+    """Send *file* in pieces; yield after each how many bytes were sent. Raises ChangedMeanwhile, OSError."""
+    offset = 0
+    for piece, more in _pieces(file.source, file.sha256, piece_bytes):
+        mode = 0o755 if file.executable else 0o644
+        await agent.send(Request.PUT, piece, path=path, mode=mode, sha256=file.sha256, offset=offset, more=more)
+        offset += len(piece)
+        if more:
+            await asyncio.sleep(0)
+        yield offset
+
+
+def _pieces(path: Path, sha256: str, size: int) -> Iterator[tuple[bytes, bool]]:
     """Yield the bytes of *path* in pieces, each with whether more follow. Raises ChangedMeanwhile."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        piece = stream.read(PIECE_BYTES)
+        piece = stream.read(size)
         while True:
             digest.update(piece)
-            following = stream.read(PIECE_BYTES)
+            following = stream.read(size)
             if not following and digest.hexdigest() != sha256:
                 raise ChangedMeanwhile
             yield piece, bool(following)

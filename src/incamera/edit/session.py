@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.agent import Agent, make_agent_program, make_error
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, concerns_runtime, settle
+from incamera.edit.large_files import LargeFiles, saved_before
 from incamera.edit.messages import (
     MemoryMessages,
     describe_end,
@@ -23,7 +24,7 @@ from incamera.edit.messages import (
     exit_code,
 )
 from incamera.edit.streams import RunStreams
-from incamera.errors import AgentError, BuildError, DeviceError, InCameraError
+from incamera.errors import AgentError, BuildError, ConnectionLost, DeviceError, InCameraError
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera.project.watching import saved_at
 from incamera.units import escape_controls, format_bytes
@@ -59,7 +60,8 @@ class EditedApp:
     `root` is the folder on the device from which the bundle runs, `project` the project's folder here. `imports` are
     loaded by the fork server. `local` are the paths of the project's local packages, relative to it. `arguments` is
     called for each start, since the entry may change. `find_staleness` returns why the deployed bundle no longer fits
-    the settings, None if it does, or raises InCameraError. `open_output` opens the log of a run; its argument is the
+    the settings, None if it does, or raises InCameraError; `make_replacement` then makes the bundle to deploy next, or
+    raises InCameraError. `open_output` opens the log of a run; its argument is the
     live folder on the device. `memory_limit` is in bytes. `user` and `command` are shown to others who want the same
     app.
     """
@@ -72,6 +74,7 @@ class EditedApp:
     local: tuple[str, ...]
     arguments: Callable[[], list[str]]
     find_staleness: Callable[[], str | None]
+    make_replacement: Callable[[], object]
     open_output: Callable[[str], Any]
     memory_limit: int | None
     user: str
@@ -111,6 +114,7 @@ class EditSession:
         self._on_device: dict[str, str] = {}
         self._runs = 0
         self._memory = MemoryMessages(reporter)
+        self._large: LargeFiles
         self._leaving = False
         self._starting = False
         self._failed = False
@@ -180,6 +184,8 @@ class EditSession:
             self._leaving = True
             for task in (work, stopped, *self._tasks):
                 task.cancel()
+            if hasattr(self, "_large"):
+                await self._large.close()
             await asyncio.gather(work, stopped, *self._tasks, return_exceptions=True)
             if not self._agent.closed.done():
                 with suppress(DeviceError):
@@ -221,6 +227,7 @@ class EditSession:
         # The agent reports the files' bytes only; their executable bits are as they were deployed.
         same = {path: state(file) for path, file in wanted.items() if there.get(path) == file.sha256}
         self._on_device = {**there, **same}
+        self._large = LargeFiles(agent, self._reporter, self._changed.set)
         self._background(self._app.feed())
         if await self._update({"pyproject.toml"}, time.time(), wanted):
             return Outcome.stale
@@ -229,6 +236,7 @@ class EditSession:
             await self._changed.wait()
             seen = time.time()
             paths = await settle(self._inbox, self._changed, edited.project)
+            paths |= self._large.arrived.keys()
             if paths and await self._update(paths, seen):
                 return Outcome.stale
 
@@ -255,21 +263,35 @@ class EditSession:
         try:
             if any(map(edited.is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
                 self._reporter.info(f"{reason}: building and deploying again")
+                if self._runs:  # the old app runs on until what replaces it is built and fits the camera
+                    await in_daemon_thread(edited.make_replacement)
                 return True
             if wanted is None:
                 wanted = await in_daemon_thread(edited.live.read)
+        except ConnectionLost:
+            raise
         except InCameraError as error:
             self._reporter.error(error)
+            self._reporter.info(self._describe_state())
             return False
         if (entry := edited.find_missing_entry(wanted)) is not None:
             self._reporter.warn(f"{entry}, which starts the app, is gone; {self._describe_state()}")
             return False
         changes = plan_changes(wanted, self._on_device)
+        planned = changes.put
+        changes = await self._large.take_out(wanted, changes, wait=not self._runs)
+        if not changes and planned:
+            return False
         if not changes and self._runs and not self._failed:
             self._reporter.info(f"{describe_paths(sorted(paths))}: the camera has it already")
             return False
+        arrived = {path: self._large.arrived.pop(path) for path in changes.put if path in self._large.arrived}
         try:
-            result = await send_changes(self._agent, wanted, changes) if changes else Sent(sent_at=time.monotonic())
+            result = (
+                await send_changes(self._agent, wanted, changes, arrived=arrived, held=lambda: self._large.held)
+                if changes
+                else Sent(sent_at=time.monotonic())
+            )
         except ChangedMeanwhile:
             self._inbox.put(paths)
             return False
@@ -287,7 +309,12 @@ class EditSession:
             self._reporter.error(BuildError(describe_refusal(result, wanted)))
             self._reporter.info(self._describe_state())
             return False
-        self._on_device = {path: state(file) for path, file in wanted.items()}
+        out = set(planned) - set(changes.put)
+        self._on_device = {
+            **{path: state(file) for path, file in wanted.items() if path not in out},
+            **{path: self._on_device[path] for path in out & self._on_device.keys()},
+        }
+        saved = saved_before(saved, arrived.values())
         sending = result.sent_at - time.monotonic() + time.time() - saved
         if what := await self._start_or_reload():
             starting = time.monotonic() - result.sent_at

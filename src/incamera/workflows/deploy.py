@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from incamera.connect.connection import Connection
     from incamera.context import Context
     from incamera.deployment.deploy import DeployResult
+    from incamera.device.libraries import LibraryTable
     from incamera.project.settings import Project
+    from incamera.runtime.bundle import Bundle
     from incamera.transport.device import Device
 
 Transform = Callable[["Project", Target], "Project"]
@@ -52,15 +54,32 @@ def deployed(
     with connected(context, device) as connection:
         if request.place is Kind.share:
             _ensure_share(context, connection)
-        architecture = connection.require_architecture()
-        target = target_for_device(project, str(device), architecture, request.target)
-        bundle = build_bundle(context, transform(project, target) if transform else project, target)
-        if starts:
-            check_in_bundle(project, [entry.path for entry in bundle.entries], bundle.path)
-        table = connection.read_libraries(bundle.sonames)
-        if request.audit:
-            require_fit(context, bundle, connection.facts, table, device=str(device))
+        bundle, table = make_fitting(context, project, connection, request, transform=transform, starts=starts)
         yield deploy_bundle(context, connection, table, bundle, request)
+
+
+def make_fitting(
+    context: Context,
+    project: Project,
+    connection: Connection,
+    request: DeployRequest,
+    *,
+    transform: Transform | None = None,
+    starts: bool = True,
+) -> tuple[Bundle, LibraryTable]:
+    """Build what is stale for the device of *connection* and audit it, as `deployed` does, without sending it.
+
+    Returns the bundle, and the device's libraries.
+    """
+    device = str(connection.device)
+    target = target_for_device(project, device, connection.require_architecture(), request.target)
+    bundle = build_bundle(context, transform(project, target) if transform else project, target)
+    if starts:
+        check_in_bundle(project, [entry.path for entry in bundle.entries], bundle.path)
+    table = connection.read_libraries(bundle.sonames)
+    if request.audit:
+        require_fit(context, bundle, connection.facts, table, device=device)
+    return bundle, table
 
 
 def deploy_project(

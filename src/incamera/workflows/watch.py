@@ -35,7 +35,7 @@ from incamera.project.preload import choose_preload
 from incamera.project.reload import reload_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunLabel, kept_output
-from incamera.workflows.deploy import deployed
+from incamera.workflows.deploy import deployed, make_fitting
 from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
 
 if TYPE_CHECKING:
@@ -234,6 +234,9 @@ class _Loop:
             arguments=lambda: [*settings.project.require_entry().to_arguments(), *self._arguments],
             local=tuple(relative_path(path, project.folder) for path in project.local.values()),
             find_staleness=settings.find_staleness,
+            make_replacement=lambda: make_fitting(
+                context, reload_project(project), done.connection, replace(self._request, device=done.connection.device)
+            ),
             open_output=lambda folder: kept_output(
                 context,
                 project,

@@ -123,7 +123,7 @@ def test_batch_with_a_damaged_file_is_not_applied(
         try:
             live.put({"path": "big", "mode": 0o644, "sha256": digest("one"), **piece}, b"one")
         except Refused as error:
-            live.break_batch(str(error))
+            live.break_batch(None, str(error))
     answer = commit(live)
     assert (answer["type"], answer["kind"]) == ("error", "put")
     assert "big" in answer["message"]

@@ -119,6 +119,7 @@ class Loop:
             local=(),
             arguments=lambda: ["app.py"],
             find_staleness=options.pop("find_staleness", lambda: None),
+            make_replacement=options.pop("make_replacement", lambda: None),
             open_output=lambda folder: self._open_output(),
             user="anna@desk",
             command="test",

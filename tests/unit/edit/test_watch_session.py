@@ -6,11 +6,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from unittest.mock import AsyncMock
 
 import pytest
 
 from incamera.edit.session import Outcome
-from incamera.errors import AgentError, InCameraError
+from incamera.errors import AgentError, InCameraError, ResolveError
 
 from .edit_loop import FOREVER, Loop, processes_of
 
@@ -140,6 +141,35 @@ def test_a_change_too_large_for_the_camera_is_reported_and_the_app_goes_on(edit_
     loop.await_("second False")
 
 
+def test_a_large_file_does_not_hold_up_an_edit_and_arrives(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    app = "import os, time\nwhile True:\n    size = os.path.getsize('big.bin') if os.path.exists('big.bin') else 0\n"
+    loop.save("app.py", app + "    print('one', size, flush=True)\n    time.sleep(0.05)\n")
+    loop.start()
+    loop.await_("one 0")
+    loop.save("big.part", bytes(40 << 20))
+    (loop.project / "big.part").rename(loop.project / "big.bin")
+    loop.save("app.py", app + "    print('two', size, flush=True)\n    time.sleep(0.05)\n")
+    loop.await_("two ")
+    loop.await_(f"two {40 << 20}")
+    loop.await_("big.bin: sent in")
+
+
+def test_a_file_larger_than_the_cameras_ram_is_refused_once_and_edits_go_on(
+    edit_loop: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = edit_loop()
+    loop.save("app.py", f"print('one')\n{FOREVER}")
+    loop.start()
+    loop.await_("running")
+    monkeypatch.setattr(loop._session._large, "_measure_free", AsyncMock(return_value=40_000_000))
+    loop.save("film.bin", bytes(12_000_000))
+    loop.await_("film.bin has 12.0 MB, and the camera has 40.0 MB of RAM free, of which 33.6 MB stay free")
+    loop.save("app.py", f"print('two')\n{FOREVER}")
+    loop.await_("two")
+    assert sum("film.bin has" in text for text in loop.told.texts) == 1
+
+
 def test_a_change_that_was_applied_in_part_is_sent_whole_again(edit_loop: Callable[..., Loop]) -> None:
     loop = edit_loop()
     loop.save("a.txt", "old")
@@ -187,6 +217,25 @@ def test_changed_dependencies_end_the_session_as_stale(edit_loop: Callable[..., 
     loop.save("pyproject.toml", '[project]\nname = "plain"\nversion = "1"\ndependencies = ["attrs"]\n')
     loop.await_("dependencies changed: building and deploying again")
     assert loop.finish() is Outcome.stale
+
+
+def test_dependencies_that_cannot_be_built_leave_the_old_app_running(edit_loop: Callable[..., Loop]) -> None:
+    reasons: list[str] = []
+
+    def fail() -> None:
+        raise ResolveError("there is no package called nummpy")
+
+    loop = edit_loop(find_staleness=lambda: reasons[0] if reasons else None, make_replacement=fail)
+    loop.save("app.py", "import time\nwhile True:\n    print('tick')\n    time.sleep(0.05)\n")
+    loop.start()
+    loop.await_("running")
+    reasons.append("dependencies changed")
+    loop.save("pyproject.toml", '[project]\nname = "plain"\nversion = "1"\ndependencies = ["nummpy"]\n')
+    loop.await_("there is no package called nummpy")
+    loop.await_("the app keeps running unchanged")
+    ticks = loop.out.count(b"tick")
+    loop.eventually(lambda: loop.out.count(b"tick") > ticks + 3, "more ticks of the old app")
+    assert loop.outcome is None
 
 
 def test_ctrl_c_during_a_reload_starts_nothing(edit_loop: Callable[..., Loop]) -> None:

@@ -271,7 +271,7 @@ class Agent:
             live.put(message, payload)
         except (Refused, RequestError, OSError) as error:
             text = f"{message.get('path')}: {getattr(error, 'strerror', None) or error}"[:1000]
-            live.break_batch(text)
+            live.break_batch(message.get("path"), text)
             raise RequestError(ErrorKind.PUT, text) from None
 
     def _delete(self, _connection: Connection, message: Message, _payload: bytes) -> None:
@@ -279,14 +279,15 @@ class Agent:
         try:
             live.delete(message.get("path"))
         except Refused as error:
-            live.break_batch(str(error))
+            live.break_batch(message.get("path"), str(error))
             raise RequestError(ErrorKind.PUT, str(error)) from None
 
-    def _discard(self, _connection: Connection, _message: Message, _payload: bytes) -> None:
+    def _discard(self, _connection: Connection, message: Message, _payload: bytes) -> None:
         if self._live is not None:
-            self._live.discard()
+            self._live.discard(message.get("path"))
 
     def _commit(self, connection: Connection, message: Message, _payload: bytes) -> None:
-        pid = self._require_live().commit(lambda answer: connection.answer(message, answer))
+        held = frozenset(path for path in message.get("held") or () if isinstance(path, str))
+        pid = self._require_live().commit(lambda answer: connection.answer(message, answer), held)
         if pid is not None:
             self._supervisor.checks.add(pid)

@@ -15,7 +15,7 @@ from incamera_agent.wire.protocol import Answer, ErrorKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Optional, Set
+    from typing import Any, Callable, Dict, FrozenSet, Optional, Set
 
     from incamera_agent.wire.frames import Message
     from incamera_agent.wire.loop import EventLoop
@@ -65,7 +65,7 @@ class LiveFolder:
         self._staged: Dict[str, Staged] = {}
         self._arriving: Set[str] = set()
         self._deleted: Set[str] = set()
-        self._broken: Optional[str] = None
+        self._broken: Dict[str, str] = {}
         self._count = 0
 
     def fill(self, source: str, *, hashed: bool) -> Dict[str, Optional[str]]:
@@ -134,26 +134,39 @@ class LiveFolder:
         self._require_room()
         self._deleted.add(path)
 
-    def break_batch(self, reason: str) -> None:
-        """Have the next `commit` apply nothing of the batch."""
-        self._broken = self._broken or reason
+    def break_batch(self, path: object, reason: str) -> None:
+        """Have the next `commit` that does not hold *path* apply nothing of the batch."""
+        name = path if isinstance(path, str) else ""
+        self._broken.setdefault(name, reason)
+        if name in self._staged:
+            self._unstage(name)
 
-    def discard(self) -> None:
-        """Forget the batch."""
-        for path in list(self._staged):
-            self._unstage(path)
-        self._deleted.clear()
-        self._broken = None
+    def discard(self, path: Optional[str] = None) -> None:
+        """Forget what is staged for *path*; for all, if none is named."""
+        for name in list(self._staged) if path is None else [path]:
+            if name in self._staged:
+                self._unstage(name)
+        if path is None:
+            self._deleted.clear()
+            self._broken.clear()
+        else:
+            self._deleted.discard(path)
+            self._broken.pop(path, None)
 
-    def commit(self, on_end: Callable[[Message], None]) -> Optional[int]:
+    def commit(self, on_end: Callable[[Message], None], held: FrozenSet[str] = frozenset()) -> Optional[int]:
         """Check what is staged and put it in place; *on_end* is called with the answer, perhaps at once.
 
-        Return the number of the process that checks, or None when there is nothing to check.
+        The files *held* stay staged for a later commit. Return the number of the process that checks, or None when
+        there is nothing to check.
         """
         started = time.monotonic()
-        staged, deleted, broken = self._staged, self._deleted, self._broken
-        self._staged, self._deleted, self._broken = {}, set(), None
-        self._arriving.clear()
+        staged = {path: file for path, file in self._staged.items() if path not in held}
+        broken = next((reason for path, reason in self._broken.items() if path not in held), None)
+        deleted = self._deleted
+        self._staged = {path: file for path, file in self._staged.items() if path in held}
+        self._broken = {path: reason for path, reason in self._broken.items() if path in held}
+        self._deleted = set()
+        self._arriving &= held
 
         def give_up(answer: Message) -> None:
             for file in staged.values():
