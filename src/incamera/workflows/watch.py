@@ -191,7 +191,8 @@ class _Loop:
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
         ):
             if self._lost:
-                context.reporter.info(f"{done.connection.device} is back")
+                gone = time.monotonic() - self._lost_at
+                context.reporter.info(f"{done.connection.device} is back after {gone:.0f} s")
             self._device, self._lost = done.connection.device, False
             streams = Streams()
             began = time.monotonic()
@@ -262,14 +263,20 @@ class _Loop:
     def _await_camera(self, error: DeviceError) -> bool:
         """Report *error* once, and wait before the next attempt. Returns False when the user presses Ctrl-C."""
         if not self._lost:
-            self._context.reporter.warn(f"{error}: trying again until it answers; Ctrl-C ends this")
+            since = time.strftime("%H:%M:%S")
+            self._context.reporter.warn(
+                f"{error} (since {since}): trying to connect to {self._device} again, after {_PAUSES[0]:.0f} s first "
+                f"and every {_PAUSES[-1]:.0f} s later, until it answers; Ctrl-C ends this"
+            )
             self._lost, self._attempt = True, 0
-            self._released_at = time.monotonic() + GUARD_TIMEOUT_SECONDS + 2 * GRACE_SECONDS
+            self._lost_at = time.monotonic()
+            self._released_at = self._lost_at + GUARD_TIMEOUT_SECONDS + 2 * GRACE_SECONDS
         pause = _PAUSES[min(self._attempt, len(_PAUSES) - 1)]
         self._attempt += 1
         return _uninterrupted(lambda: time.sleep(pause))
 
     _attempt = 0
+    _lost_at = 0.0
 
     def _await_change(self) -> bool:
         self._context.reporter.info("waiting for changes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.edit.session import EditedApp, Outcome
-from incamera.errors import AgentError, ConnectionLost
+from incamera.errors import AgentError, ConnectionLost, DeviceUnreachable
 from incamera.project.settings import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
@@ -27,7 +28,14 @@ LOST = ConnectionLost("there was lost")
 BUSY = AgentError("plain is in use", kind=ErrorKind.BUSY)
 
 
-def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def run_sessions(
+    outcomes: list[Exception | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    told: Told | None = None,
+    unreachable: list[DeviceUnreachable] | None = None,
+) -> list[bool]:
     """Watch with sessions that end so, the second and later ones with an agent. Returns which were to take over."""
     taken: list[bool] = []
     device = Device(name="there", address=SshAddress(host="192.0.2.1"))
@@ -50,6 +58,8 @@ def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: 
 
     @contextmanager
     def deployed(context: Context, project: object, request: DeployRequest, *, starts: bool) -> Iterator[Any]:
+        if taken and unreachable:
+            raise unreachable.pop()
         assert request.take_over is (len(taken) < 2)
         yield SimpleNamespace(
             connection=SimpleNamespace(device=device),
@@ -66,7 +76,7 @@ def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: 
     (tmp_path / "project").mkdir()
     (tmp_path / "project/pyproject.toml").write_text('[project]\nname = "plain"\nversion = "1"\n')
     (tmp_path / "project/app.py").write_text("print('on')\n")
-    context = Context(Store(tmp_path / "store"), Told())
+    context = Context(Store(tmp_path / "store"), told or Told())
     project = load_project(tmp_path / "project")
     request = DeployRequest(device=device, take_over=True)
     assert watch.watch_app(context, project, arguments=[], request=request) == 0
@@ -75,6 +85,18 @@ def run_sessions(outcomes: list[Exception | None], tmp_path: Path, monkeypatch: 
 
 def test_a_reconnect_does_not_take_over_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_sessions([LOST, LOST, None], tmp_path, monkeypatch) == [True, True, False]
+
+
+def test_a_camera_that_is_gone_is_reported_once_with_the_time_and_what_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    refusals = [DeviceUnreachable("there does not answer")] * 3
+    run_sessions([LOST, None], tmp_path, monkeypatch, told=told, unreachable=refusals)
+    gone = [text for text in told.texts if "trying to connect" in text]
+    assert len(gone) == 1
+    assert re.search(r"there was lost \(since \d\d:\d\d:\d\d\): trying to connect to there again", gone[0])
+    assert len([text for text in told.texts if text.startswith("there is back after ")]) == 1
 
 
 def test_a_reconnect_waits_until_the_camera_lets_go_of_the_lost_session(
