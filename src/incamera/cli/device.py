@@ -1,4 +1,4 @@
-"""`incamera device add|list|info|remove`"""
+"""`incamera device add|list|info|remove|clean`"""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def add_parser(commands: Any) -> None:
     )
     remove = add_command(actions, "remove", execute_remove, help="remove a camera and its host key from the list")
     remove.add_argument("name", metavar="NAME", help="the camera")
+    clean = add_command(
+        actions,
+        "clean",
+        execute_clean,
+        help="show what incamera has left in a camera, and remove it",
+        description="Show what incamera has left in a camera, and remove it. What runs stays, and so does the apps' "
+        "data, unless --data is given.",
+    )
+    clean.add_argument(
+        "name", metavar="NAME", nargs="?", help="the camera (default: INCAMERA_DEVICE, else a virtual camera)"
+    )
+    clean.add_argument("--app", metavar="APP", help="only what is of this app")
+    clean.add_argument("--data", action="store_true", help="also remove what apps keep in their data folders")
+    clean.add_argument("--dry-run", action="store_true", help="show it only")
+    clean.add_argument("-y", "--yes", action="store_true", help="do not ask first")
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
@@ -129,6 +144,64 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
             for place in facts.places
         ],
     )
+    return 0
+
+
+def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
+    import time  # lazy: start-up
+
+    from incamera.context import Context
+    from incamera.errors import UsageError
+    from incamera.units import format_bytes
+    from incamera.workflows.clean import find_items, remove_items, total
+    from incamera.workflows.top import device_connection
+
+    with device_connection(Context.open(console), arguments.name, None) as connection:
+        items = find_items(connection, app=arguments.app, data=arguments.data)
+        device = str(connection.device)
+        goes = [item for item in items if not item.kept]
+        if items and not arguments.json:
+            console.table(
+                ("WHAT", "APP", "PATH", "SIZE", "CHANGED", ""),
+                [
+                    (
+                        item.kind,
+                        item.app or "-",
+                        item.path,
+                        format_bytes(item.size),
+                        time.strftime("%Y-%m-%d %H:%M", time.localtime(min(item.changed, 1 << 40))),
+                        f"stays: {item.kept}" if item.kept else "",
+                    )
+                    for item in items
+                ],
+            )
+        question = f"remove {format_count(len(goes), 'folder')}, {format_bytes(total(goes))}, from {device}?"
+        removed = []
+        if goes and not arguments.dry_run:
+            if not arguments.yes and not console.can_ask:
+                raise UsageError("nobody can be asked here", hint="--yes removes it, --dry-run shows it only")
+            if arguments.yes or console.confirm(question):
+                removed = remove_items(connection, items)
+    if arguments.json:
+        gone = {item.path for item in removed}
+        rows = [
+            {
+                "kind": item.kind,
+                "app": item.app or None,
+                "place": item.place,
+                "path": item.path,
+                "bytes": item.size,
+                "changed": item.changed,
+                "kept": item.kept or None,
+                "removed": item.path in gone,
+            }
+            for item in items
+        ]
+        console.emit({"device": device, "items": rows, "removed_bytes": total(removed)})
+    elif removed:
+        console.info(f"removed {format_bytes(total(removed))} from {device}")
+    elif not goes:
+        console.info(f"nothing to remove from {device}")
     return 0
 
 

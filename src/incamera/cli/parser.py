@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # In the order of --help. Each name is also that of a module in this package.
 COMMANDS = (
     *("new", "init", "add", "remove", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
+    *("cp", "ls", "rm", "cat"),
     *("lock", "build", "audit", "deploy", "device", "connections", "virtual", "share", "store", "completion", "help"),
 )
 

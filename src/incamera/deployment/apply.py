@@ -15,6 +15,7 @@ from incamera.errors import DeviceError
 from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
 from incamera.guard.upload import Route
 from incamera.guard.verbs import allow_exec
+from incamera.runtime.launcher.protocol import DATA_VARIABLE
 from incamera.targets.form import Form
 from incamera.units import format_bytes, format_count
 
@@ -39,10 +40,17 @@ class Deployed:
     bundle: Bundle
     guard: Guard
     result: DeployResult
+    data: str = ""
+    """The folder on the device in which the app keeps its data. Empty: no place can be written."""
 
     @property
     def session(self) -> Session:
         return self.connection.session
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that every run of the app has."""
+        return {DATA_VARIABLE: self.data} if self.data else {}
 
     @property
     def app_folders(self) -> list[str]:

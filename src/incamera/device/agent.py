@@ -28,7 +28,14 @@ ANSWER_SECONDS = 180.0
 
 
 def make_agent_program(
-    root: str, *, app: str, user: str, command: str, take_over: bool = False, kept: bool = False
+    root: str,
+    *,
+    app: str,
+    user: str,
+    command: str,
+    take_over: bool = False,
+    kept: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Program:
     """Return the program that starts the agent of the bundle in *root* for *app*.
 
@@ -36,7 +43,7 @@ def make_agent_program(
     agent holds none: it waits for the next run.
     """
     words = agent_command(f"{root}/bin/python3", app=app, user=user, command=command, take_over=take_over, kept=kept)
-    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1"})
+    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **(environment or {})})
 
 
 async def ignore_frame(frame: Frame) -> None:

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,8 @@ class EditedApp:
     called for each start, since the entry may change. `find_staleness` returns why the deployed bundle no longer fits
     the settings, None if it does, or raises InCameraError; `make_replacement` then makes the bundle to deploy next, or
     raises InCameraError. `open_output` opens the log of a run; its argument is the
-    live folder on the device. `memory_limit` is in bytes. `user` and `command` are shown to others who want the same
-    app.
+    live folder on the device. `memory_limit` is in bytes. `environment` is that of each run. `user` and `command` are
+    shown to others who want the same app.
     """
 
     app: str
@@ -81,6 +81,7 @@ class EditedApp:
     command: str
     take_over: bool
     script: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def is_setting(self, path: str) -> bool:
         """Whether a change of *path* may ask for another runtime. A script has its settings in itself."""
@@ -199,7 +200,12 @@ class EditSession:
     def _program(self) -> Program:
         edited = self._edited
         return make_agent_program(
-            edited.root, app=edited.app, user=edited.user, command=edited.command, take_over=edited.take_over
+            edited.root,
+            app=edited.app,
+            user=edited.user,
+            command=edited.command,
+            take_over=edited.take_over,
+            environment=edited.environment,
         )
 
     async def _interrupt(self) -> None:

@@ -48,6 +48,14 @@ class AnswerReader:
         del self._data[: end + 1]
         return read_answer(line, self._device)
 
+    async def read_raw(self, limit: int) -> bytes:
+        """Return up to *limit* bytes of what follows the last answer, which are no answers; b"" at the end."""
+        if not self._data:
+            return await self._channel.read(limit)
+        data = bytes(self._data[:limit])
+        del self._data[:limit]
+        return data
+
 
 async def keep_last_errors(channel: Channel, kept: bytearray) -> None:
     """Read the guard's standard error, so that it never waits for a reader, and keep the end in *kept*."""

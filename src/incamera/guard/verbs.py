@@ -152,6 +152,11 @@ def remove_folder(session: Session, guard: str, path: str) -> None:
     _run(session, Program((guard, Verb.remove_folder, _check_own(path))), f"remove {path}", _LIST_SECONDS)
 
 
+def deactivate(session: Session, guard: str) -> None:
+    """Undo what was mounted or unpacked for bundles that no process runs from. Raises DeviceError, ConnectionLost."""
+    _run(session, Program((guard, Verb.deactivate)), "deactivate bundles", _ACTIVATE_SECONDS)
+
+
 def _check_own(path: str) -> str:
     """Return *path*. Raises ValueError unless it is a folder of ours: the guard makes and removes no other."""
     if not path.startswith(OWN_FOLDER) or path == OWN_FOLDER or "/." in path or "//" in path or path.endswith("/"):

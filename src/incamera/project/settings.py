@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
 from incamera.project.build_limits import parse_build_limits
+from incamera.project.data_folder import DataPlace, parse_data
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
@@ -61,7 +62,7 @@ _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
-    "build-limits",
+    *("build-limits", "data"),
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
@@ -83,7 +84,8 @@ class Project:
     ("test") has a lockfile of its own. *entry* is None where the project names none and has no app.py. *chosen* is what
     `incamera run FILE` runs in its place. *script* is the name of the script that the project was made of, without a
     pyproject.toml; its lockfiles are in *lock_folder*.
-    *build_limits* is as `parse_build_limits` returns it.
+    *build_limits* is as `parse_build_limits` returns it. *data* is where the app keeps its data; None means RAM, or
+    what else can be written.
     """
 
     folder: Path
@@ -117,6 +119,7 @@ class Project:
     chosen: Entry | None = None
     script: str | None = None
     lock_folder: Path | None = None
+    data: DataPlace | None = None
 
     @property
     def loose_files(self) -> tuple[str, ...]:
@@ -304,6 +307,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
+        data=parse_data(find_string(settings, "data", "tool.incamera.data")),
         build_limits=parse_build_limits(find_table(settings, "build-limits", "tool.incamera.build-limits")),
     )
 

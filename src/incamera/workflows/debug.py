@@ -92,7 +92,11 @@ def debug_app(
             program = Program(
                 (f"{root}/bin/python3", *words, *entry.to_arguments(), *arguments),
                 folder=folder,
-                environment={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+                environment={
+                    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    **done.environment,
+                },
             )
             context.reporter.info(
                 f"attach a debugger to 127.0.0.1:{port}"

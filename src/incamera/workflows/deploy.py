@@ -12,6 +12,7 @@ from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.connect.shares import ensure_mounted
 from incamera.deployment.apply import Deployed, deploy_bundle
+from incamera.deployment.data import plan_data
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
 from incamera.project.entry_check import check_declared_entry, check_in_bundle
@@ -52,10 +53,11 @@ def deployed(
         request = replace(request, place=project.to)
     device = _choose(context, project, request)
     with connected(context, device) as connection:
-        if request.place is Kind.share:
+        if Kind.share in (request.place, project.data.kind if project.data else None):
             _ensure_share(context, connection)
+        data = plan_data(context.reporter, connection, project)
         bundle, table = make_fitting(context, project, connection, request, transform=transform, starts=starts)
-        yield deploy_bundle(context, connection, table, bundle, request)
+        yield replace(deploy_bundle(context, connection, table, bundle, request), data=data)
 
 
 def make_fitting(

@@ -152,7 +152,14 @@ def run_and_hold(
     if spare_memory(done.connection.facts) < _FREE_BYTES:
         return None
     root = done.result.root
-    program = make_agent_program(root, app=project.name, user=local_owner(), command="incamera run", kept=True)
+    program = make_agent_program(
+        root,
+        app=project.name,
+        user=local_owner(),
+        command="incamera run",
+        kept=True,
+        environment=done.environment,
+    )
     # The login's shell enters the folder, as for a cold run: forks inherit the same PWD and OLDPWD.
     program = replace(program, folder=f"{root}/app")
     asked = {

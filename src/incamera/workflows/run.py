@@ -45,7 +45,8 @@ def _run(context: Context, project: Project, command: Command, request: DeployRe
         if can_fork and (code := run_and_hold(context, project, command, request, done)) is not None:
             return code
         root = done.result.root
-        program = Program((f"{root}/bin/python3", *command.arguments), folder=f"{root}/app")
+        words = (f"{root}/bin/python3", *command.arguments)
+        program = Program(words, folder=f"{root}/app", environment=done.environment)
         code = run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
     if killed := describe_killed_code(code):
         context.reporter.warn(killed)

@@ -66,7 +66,8 @@ def profile_startup(
         before = time.monotonic() - began
         root = done.result.root
         words = [*entry.to_arguments(), *arguments]
-        program = Program((f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words), folder=f"{root}/app")
+        arguments = (f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words)
+        program = Program(arguments, folder=f"{root}/app", environment=done.environment)
         streams = Streams(stdout=2) if quiet_output else Streams()
         terminal = streams.find_terminal() is not None
         startup = Startup(opened=time.monotonic())

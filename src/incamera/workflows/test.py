@@ -77,6 +77,8 @@ def run_tests(
         root = done.result.root
         environment = {name: context.environment[name] for name in _PASSED_ON if name in context.environment}
         environment |= {
+            # Not the app's own data: tests may remove what they find.
+            **{name: f"{path}-test" for name, path in done.environment.items()},
             "PYTHONDONTWRITEBYTECODE": "1",  # pytest would put byte-code of the tests beside them
             "TMPDIR": scratch,
             "COVERAGE_FILE": f"{scratch}/.coverage",

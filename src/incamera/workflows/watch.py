@@ -252,6 +252,7 @@ class _Loop:
             user=local_owner(),
             command="incamera run --watch",
             script=project.script,
+            environment=done.environment,
             take_over=self._request.take_over,
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.runtime.launcher import protocol as launcher_protocol
+from incamera_agent import data
 from incamera_agent.wire import protocol
 
 from .agent_process import SOURCE, plain_environment
@@ -27,7 +28,8 @@ HOST = SOURCE.parents[2] / "src" / "incamera"
 ALLOWED: Mapping[str, list[str]] = {
     "processes": [],
     "reload": [],
-    "incamera_agent": ["reload"],  # __init__.py: the version, and what apps import
+    "data": [],
+    "incamera_agent": ["data", "reload"],  # __init__.py: the version, and what apps import
     "wire": ["incamera_agent"],
     "inapp": ["wire"],
     "forkserver": ["processes", "reload", "wire", "inapp"],
@@ -171,6 +173,7 @@ def test_host_imports_the_wire_and_nothing_else_of_the_agent() -> None:
 
 def test_agent_and_launcher_use_the_same_environment_variable_for_the_run() -> None:
     assert protocol.RUN_VARIABLE == launcher_protocol.RUN_VARIABLE
+    assert data.DATA_VARIABLE == launcher_protocol.DATA_VARIABLE
 
 
 # What is loaded when

@@ -39,7 +39,7 @@ def test_every_command_and_option_has_help(parser: argparse.ArgumentParser) -> N
 def test_every_command_can_be_quiet(parser: argparse.ArgumentParser) -> None:
     options = {option for action in parser._actions for option in action.option_strings}
     assert {"-q", "--quiet", "-h"} <= options
-    streams = ("python", "test", "debug", "completion", "help")
+    streams = ("python", "test", "debug", "completion", "help", "cat")
     assert ("--json" in options) is not parser.prog.endswith(streams)
     assert not parser.allow_abbrev
 

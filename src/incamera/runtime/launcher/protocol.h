@@ -37,6 +37,9 @@ enum exit_code {
 #define OWN_SUFFIX "-u" /* With the number of our user: the end of a folder's name where another user has taken the name without it. */
 #define RUN_VARIABLE "INCAMERA_RUN" /* The environment variable that names the run a process belongs to. */
 #define SUBREAPER_VARIABLE "INCAMERA_SUBREAPER" /* The environment variable that makes Python adopt orphans. */
+#define DATA_VARIABLE "INCAMERA_DATA" /* The environment variable with the folder in which an app keeps its data. */
+#define DATA_FOLDERS ".data" /* The folder of the apps' data, beside those of the apps. */
+#define PARTIAL_PREFIX ".incamera-part-" /* What the name of a file begins with that has not arrived whole; the start of its digest follows. */
 #define NETWORK_TYPES "ff534d42 fe534d42 517b 6969 65735546 1021997" /* File systems of shares, as statfs numbers them: SMB by any of its names, NFS, FUSE, 9P. */
 #define FAT_TYPES "4d44 2011bab0" /* File systems that have no owners: FAT and exFAT. */
 #define STAMP 946684800 /* The time of change that a checked file gets, in seconds since 1970. */
@@ -69,7 +72,11 @@ enum exit_code {
     X("sockets", guard_sockets) \
     X("make-folder", guard_make_folder) \
     X("copy-folder", guard_copy_folder) \
-    X("remove-folder", guard_remove_folder)
+    X("remove-folder", guard_remove_folder) \
+    X("look", guard_look) \
+    X("read", guard_read) \
+    X("write", guard_write) \
+    X("erase", guard_erase)
 
 /* The kinds of entries in a listing. */
 enum {
@@ -87,6 +94,11 @@ enum {
 #define ANSWER_MOUNTED "mounted"
 #define ANSWER_SAMPLE "sample"
 #define ANSWER_COPIED "copied"
+#define ANSWER_FOUND "found"
+#define ANSWER_SENDING "sending"
+#define ANSWER_SENT "sent"
+#define ANSWER_RESUMED "resumed"
+#define ANSWER_WRITTEN "written"
 #define ANSWER_LEFT "left"
 #define ANSWER_SOCKETS "sockets"
 #define ANSWER_READY "ready"
@@ -101,6 +113,7 @@ enum {
 #define KEY_BUNDLE "bundle"
 #define KEY_CHANGED "changed"
 #define KEY_COUNT "count"
+#define KEY_DIGEST "digest"
 #define KEY_ERROR "error"
 #define KEY_FILES "files"
 #define KEY_FOLDER "folder"
@@ -110,8 +123,10 @@ enum {
 #define KEY_IMAGES "images"
 #define KEY_LEFT "left"
 #define KEY_MISSING "missing"
+#define KEY_MODE "mode"
 #define KEY_MOUNTED "mounted"
 #define KEY_NAME "name"
+#define KEY_OFFSET "offset"
 #define KEY_OWNER "owner"
 #define KEY_PARENT "parent"
 #define KEY_PASSING "passing"
@@ -130,11 +145,14 @@ enum {
 #define KEY_ROOTS "roots"
 #define KEY_RUN "run"
 #define KEY_SECONDS "seconds"
+#define KEY_SIZE "size"
 #define KEY_SQUASHFS "squashfs"
 #define KEY_STATE "state"
+#define KEY_STORED "stored"
 #define KEY_THREADS "threads"
 #define KEY_TICKS "ticks"
 #define KEY_TOTAL "total"
+#define KEY_TYPE "type"
 #define KEY_UPTIME "uptime"
 #define KEY_USED "used"
 #define KEY_WRITE "write"

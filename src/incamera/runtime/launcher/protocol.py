@@ -99,6 +99,14 @@ class Verb(StrEnum):
     """Copy a folder there, as hard links."""
     remove_folder = "remove-folder"
     """Remove a folder there."""
+    look = "look"
+    """List what is in a folder of an app."""
+    read = "read"
+    """Send a file of an app."""
+    write = "write"
+    """Receive a file into a folder of an app."""
+    erase = "erase"
+    """Remove a file or a folder of an app."""
 
 
 IMAGES: Final = ".images"
@@ -127,6 +135,12 @@ RUN_VARIABLE: Final = "INCAMERA_RUN"
 """The environment variable that names the run a process belongs to."""
 SUBREAPER_VARIABLE: Final = "INCAMERA_SUBREAPER"
 """The environment variable that makes Python adopt orphans."""
+DATA_VARIABLE: Final = "INCAMERA_DATA"
+"""The environment variable with the folder in which an app keeps its data."""
+DATA_FOLDERS: Final = ".data"
+"""The folder of the apps' data, beside those of the apps."""
+PARTIAL_PREFIX: Final = ".incamera-part-"
+"""What the name of a file begins with that has not arrived whole; the start of its digest follows."""
 NETWORK_TYPES: Final = "ff534d42 fe534d42 517b 6969 65735546 1021997"
 """File systems of shares, as statfs numbers them: SMB by any of its names, NFS, FUSE, 9P."""
 FAT_TYPES: Final = "4d44 2011bab0"
@@ -293,6 +307,60 @@ class Copied(Answer):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Found(Answer):
+    """look: one entry of a folder."""
+
+    path: str
+    """Its path below what was asked for. Empty: that itself."""
+    type: str
+    """f for a file, d for a folder, l for a link, o for anything else."""
+    size: int
+    """The bytes in the file."""
+    stored: int
+    """The bytes that it takes on the disk."""
+    changed: int
+    """When it was changed last, in seconds since 1970."""
+    mode: int
+    """Who may do what with it, as chmod has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sending(Answer):
+    """read: the bytes of the file follow."""
+
+    size: int
+    """How many bytes the file has."""
+    offset: int
+    """The first byte that follows."""
+    mode: int
+    """Who may do what with it, as chmod has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent(Answer):
+    """read: all of the file was sent."""
+
+    digest: str
+    """The sha256 of the whole file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed(Answer):
+    """write: the bytes of the file may be sent."""
+
+    offset: int
+    """The first byte that is missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written(Answer):
+    """write: the file is there, whole."""
+
+    digest: str
+    """The sha256 of the whole file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Left(Answer):
     """end: which processes could not be ended."""
 
@@ -396,6 +464,21 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "mounted": (Mounted, {"error": "number", "problem": "text?"}),
     "sample": (Sample, {"uptime": "number", "total": "number", "free": "number", "processes": "[process]"}),
     "copied": (Copied, {"path": "text"}),
+    "found": (
+        Found,
+        {
+            "path": "text",
+            "type": "text",
+            "size": "number",
+            "stored": "number",
+            "changed": "number",
+            "mode": "number",
+        },
+    ),
+    "sending": (Sending, {"size": "number", "offset": "number", "mode": "number"}),
+    "sent": (Sent, {"digest": "text"}),
+    "resumed": (Resumed, {"offset": "number"}),
+    "written": (Written, {"digest": "text"}),
     "left": (Left, {"processes": "[number]"}),
     "sockets": (Sockets, {"paths": "[text]"}),
     "ready": (Ready, {}),

@@ -3,6 +3,7 @@
    Both are started over one connection, each on a channel of its own. `supervise` reads a heartbeat from the host. When that
    stops, for any reason, it ends every process of the run. So nothing depends on how the SSH server treats the
    children of a lost connection. */
+#include "data_folder.h"
 #include "files.h"
 #include "json.h"
 #include "output.h"
@@ -89,6 +90,7 @@ int guard_run(int argc, char **argv) {
         fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
 
     setenv(RUN_VARIABLE, run_id(folder), 1);
+    make_data_folder();
     execvp(argv[2], argv + 2);
     fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot start", argv[2], errno);
 }

@@ -27,5 +27,9 @@ int guard_sockets(int argc, char **argv);       /* sockets.c */
 int guard_make_folder(int argc, char **argv);   /* folders.c */
 int guard_copy_folder(int argc, char **argv);   /* folders.c */
 int guard_remove_folder(int argc, char **argv); /* folders.c */
+int guard_look(int argc, char **argv);          /* transfer.c */
+int guard_read(int argc, char **argv);          /* transfer.c */
+int guard_write(int argc, char **argv);         /* transfer.c */
+int guard_erase(int argc, char **argv);         /* transfer.c */
 
 #endif

@@ -1,0 +1,156 @@
+"""device clean: what incamera has left in a camera, and the removal of what nothing uses."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from incamera.guard.transfer import erase, look
+from incamera.guard.verbs import deactivate, remove_folder
+from incamera.observe.processes import take_sample
+from incamera.project.variant import VARIANTS
+from incamera.runtime.launcher.protocol import DATA_FOLDERS, GUARDS, IMAGES, OWN_FOLDER, RAM_IMAGES, ROOTS
+from incamera.transport.protocols import FileMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from incamera.connect.connection import Connection
+    from incamera.runtime.launcher.protocol import Found
+    from incamera.transport.session import Session
+
+
+class Left(StrEnum):
+    """The kinds of what is left in a camera."""
+
+    bundles = "bundles"
+    data = "data"
+    runtimes = "runtimes"
+    programs = "programs"
+    """Guards: they receive and supervise."""
+    session = "session"
+    """A folder of a run, a test or a debugger that has not been removed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """Something of ours: *path* in the place *place*, of the app *app* (empty: of all). *size* is in bytes.
+
+    *changed* is the camera's time of the last change, in seconds since 1970. *kept* says why it is not removed; empty
+    when it is.
+    """
+
+    kind: Left
+    app: str
+    place: str
+    path: str
+    size: int
+    changed: int
+    kept: str = ""
+
+
+def find_items(connection: Connection, *, app: str | None, data: bool) -> list[Item]:
+    """Return what is in the camera, of *app* or of all apps. With *data*, data folders are to be removed, too."""
+    session, guard = connection.session, connection.ensure_guard()
+    running = {process.app for process in take_sample(session, guard).processes if process.role.of_run}
+    items: list[Item] = []
+    for place in connection.facts.places:
+        if place.folder and "silent" not in place.flags:
+            items += _in_place(session, guard, place.path, f"{place.path}/{place.folder}")
+    items += _sessions(session, guard)
+    chosen = [item for item in items if app is None or _is_of(item.app, app)]
+    marked = [replace(item, kept=_reason(item, running, data)) for item in chosen]
+    # A runtime, and the guard, may be needed by any app that stays.
+    apps_stay = {item.place for item in marked if item.kind is Left.bundles and item.kept}
+    return [
+        replace(item, kept="an app that stays may need it")
+        if not item.kept and item.kind in (Left.runtimes, Left.programs) and item.place in apps_stay
+        else item
+        for item in marked
+    ]
+
+
+def remove_items(connection: Connection, items: Iterable[Item]) -> list[Item]:
+    """Remove those of *items* that nothing keeps. Returns them. Raises DeviceError."""
+    session, guard = connection.session, connection.ensure_guard()
+    removed = [item for item in items if not item.kept]
+    if not removed:
+        return []
+    deactivate(session, guard)
+    # The guard that does it goes last.
+    for item in sorted(removed, key=lambda item: item.kind is Left.programs):
+        if item.kind is Left.session:
+            remove_folder(session, guard, item.path)
+        else:
+            erase(session, guard, item.path, "")
+    return removed
+
+
+def _is_of(name: str, app: str) -> bool:
+    return name in (app, *(f"{app}-{variant}" for variant in VARIANTS))
+
+
+def _reason(item: Item, running: set[str], data: bool) -> str:
+    if item.kind is Left.data and not data:
+        return "data: --data removes it"
+    if item.app in running:
+        return "runs"
+    if not item.app and running:
+        return "something runs"
+    return ""
+
+
+def _in_place(session: Session, guard: str, place: str, folder: str) -> list[Item]:
+    try:
+        entries = look(session, guard, folder, "", deep=True)
+    except FileMissing:
+        return []
+    groups: dict[tuple[Left, str, str], list[Found]] = defaultdict(list)
+    for entry in entries[1:]:
+        first, _, rest = entry.path.partition("/")
+        if first == DATA_FOLDERS:
+            if rest:
+                name = rest.partition("/")[0]
+                groups[Left.data, name, f"{folder}/{first}/{name}"].append(entry)
+        elif first == IMAGES:
+            groups[Left.runtimes, "", f"{folder}/{first}"].append(entry)
+        elif first == GUARDS:
+            groups[Left.programs, "", f"{folder}/{first}"].append(entry)
+        elif entry.type == "d" or rest:
+            groups[Left.bundles, first, f"{folder}/{first}"].append(entry)
+    return [
+        Item(
+            kind=kind,
+            app=app,
+            place=place,
+            path=path,
+            size=sum(entry.stored for entry in found),
+            changed=max(entry.changed for entry in found),
+        )
+        for (kind, app, path), found in groups.items()
+    ]
+
+
+def _sessions(session: Session, guard: str) -> list[Item]:
+    """Return the folders of runs, tests and debuggers. What has been activated there is not one of them."""
+    tmp, _, prefix = OWN_FOLDER.rpartition("/")
+    active = tuple(path.rpartition("/")[2] for path in (ROOTS, RAM_IMAGES))
+    return [
+        Item(
+            kind=Left.session,
+            app="",
+            place=tmp,
+            path=f"{tmp}/{entry.path}",
+            size=sum(inner.stored for inner in look(session, guard, f"{tmp}/{entry.path}", "", deep=True)),
+            changed=entry.changed,
+        )
+        for entry in look(session, guard, "/", tmp.strip("/"))
+        if entry.type == "d" and entry.path.startswith(prefix) and not entry.path.startswith(active)
+    ]
+
+
+def total(items: Sequence[Item]) -> int:
+    """Return how many bytes *items* take."""
+    return sum(item.size for item in items)
