@@ -11,7 +11,7 @@ from incamera.guard.transfer import erase, look
 from incamera.guard.verbs import deactivate, remove_folder
 from incamera.observe.processes import take_sample
 from incamera.project.variant import VARIANTS
-from incamera.runtime.launcher.protocol import DATA_FOLDERS, GUARDS, IMAGES, OWN_FOLDER, RAM_IMAGES, ROOTS
+from incamera.runtime.launcher.protocol import DATA_FOLDERS, GUARDS, IMAGES, OWN_FOLDER, RAM_IMAGES, ROOTS, Verb
 from incamera.transport.protocols import FileMissing
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ class Item:
 def find_items(connection: Connection, *, app: str | None, data: bool) -> list[Item]:
     """Return what is in the camera, of *app* or of all apps. With *data*, data folders are to be removed, too."""
     session, guard = connection.session, connection.ensure_guard()
-    running = {process.app for process in take_sample(session, guard).processes if process.role.of_run}
+    processes = take_sample(session, guard).processes
+    running = {process.app for process in processes if process.role.of_run}
+    # A deploy that is under way: receive APPS APP.
+    deploys = (process.words for process in processes if process.words[1:2] == (Verb.receive,))
+    running |= {name for words in deploys for name in words[3:4]}
     items: list[Item] = []
     for place in connection.facts.places:
         if place.folder and "silent" not in place.flags:
