@@ -11,7 +11,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +21,18 @@ from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
-from incamera.virtual.qemu import Disk
 from incamera.virtual.ssh_server import SshServer
-from incamera.virtual.supervisor import POWER_CUT, RECORD, RESTART
-from incamera.virtual.supervisor_request import PAUSE_AFTER_SECONDS, SupervisorRequest
+from incamera.virtual.supervisor import RECORD, SupervisorRequest
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.profile import Profile
-    from incamera.virtual.state import VirtualTrees, Warn
+    from incamera.virtual.state import Progress, VirtualTrees
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
 _STOP_TIMEOUT_SECONDS = 6
-# Shutting down takes 20 s at most, waking up 30 s.
-_RESTART_TIMEOUT_SECONDS = 60
-_RESTART_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +42,6 @@ class VirtualCamera:
     `key`: the file of the private key to log in with. `pid`: that of its supervisor process.
     `resumed`: it was resumed from a saved state, and not booted first.
     `seconds`: how long it took from the call of `start_camera` until the SSH server answered.
-    `paused`: it stands still until the next connection, since nobody used it. `used_by`: what kept it from being paused
-    without a connection, a process or a mounted share. `restarts`: how often it has restarted.
     """
 
     name: str
@@ -63,9 +56,6 @@ class VirtualCamera:
     qemu_pid: int
     resumed: bool
     seconds: float
-    paused: bool = False
-    used_by: str | None = None
-    restarts: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,14 +99,14 @@ def start_camera(
     *,
     name: str | None = None,
     owner_pid: int | None = None,
-    warn: Warn = lambda _: None,
-    pause_after: float = PAUSE_AFTER_SECONDS,
+    progress: Progress = lambda _: None,
+    warn: Progress = lambda _: None,
 ) -> VirtualCamera:
     """Start a virtual camera, and return it once its SSH server answers.
 
     It keeps running when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name,
-    with a number when that is taken. *warn* is called with a text about damage that was repaired. The camera is paused
-    when nobody has used it for *pause_after* seconds.
+    with a number when that is taken. *progress* is called with a text for each step, *warn* with one about
+    damage that was repaired.
 
     Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
     when a file is missing in the trees.
@@ -132,10 +122,10 @@ def start_camera(
     from incamera.virtual.supervisor_client import start_supervisor
 
     keys = ensure_keys(store)
-    state = ensure_state(store, profile, trees, keys, warn)
+    state = ensure_state(store, profile, trees, keys, progress, warn)
+    progress(f"start {profile.name}")
     with _reserve(store, name, profile.name) as (folder, lock):
         mac = _mac(folder)
-        store.keep_trees([*state.machine, str(state.memory)], as_long_as=folder)
         record = {
             "name": folder.name,
             "profile": profile.name,
@@ -150,14 +140,13 @@ def start_camera(
             machine=state.machine,
             folder=folder,
             state=state.memory,
-            disks=_make_overlays(folder, state.disks),
+            disks=state.disks,
             save=False,
             host_name="axis-" + mac.replace(":", ""),
             mac=mac,
             owner=owner_pid,
             record=record,
             started=started,
-            pause_after=pause_after,
         )
         purpose = f"start the virtual camera {folder.name}"
         with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
@@ -192,8 +181,10 @@ def stop_camera(store: Store, name: str) -> None:
     Raises DeviceError when no such camera is running.
     """
     camera = require_camera(store, name)
-    supervisor = _open_supervisor(camera)
-    if supervisor is None:
+    try:
+        # Its lock was held just now, so the process of that number is still the supervisor.
+        supervisor = os.pidfd_open(camera.pid)
+    except ProcessLookupError:
         return
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -205,54 +196,6 @@ def stop_camera(store: Store, name: str) -> None:
         os.close(supervisor)
     with store.lock("virtual"):
         _prune(store)
-
-
-def restart_camera(store: Store, name: str, *, power_cut: bool = False) -> VirtualCamera:
-    """Restart the camera called *name*, and return it once its SSH server answers.
-
-    Its flash and card stay, its RAM is empty. With *power_cut* it is not shut down first, so that only what was synced
-    stays. Raises DeviceError when no such camera is running, or it does not come back.
-    """
-    camera = require_camera(store, name)
-    if camera.restarts < 0:
-        hint = f"end it with `incamera virtual stop {name}`, and start another"
-        raise DeviceError(f"{name} was started by an older version, which cannot restart it", hint=hint)
-    supervisor = _open_supervisor(camera)
-    if supervisor is None:
-        return require_camera(store, name)  # which raises
-    try:
-        signal.pidfd_send_signal(supervisor, POWER_CUT if power_cut else RESTART)
-        deadline = time.monotonic() + _RESTART_TIMEOUT_SECONDS
-        while (again := require_camera(store, name)).restarts == camera.restarts:
-            if time.monotonic() > deadline:
-                hint = f"`incamera virtual stop {name}` ends it"
-                raise DeviceError(f"{name} did not restart within {_RESTART_TIMEOUT_SECONDS} s", hint=hint)
-            # Returns at once when the supervisor has ended.
-            select.select([supervisor], [], [], _RESTART_PAUSE_SECONDS)
-    finally:
-        os.close(supervisor)
-    return again
-
-
-def _open_supervisor(camera: VirtualCamera) -> int | None:
-    """Return a descriptor of the camera's supervisor process, None when it has ended."""
-    try:
-        # Its lock was held just now, so the process of that number is still the supervisor.
-        return os.pidfd_open(camera.pid)
-    except ProcessLookupError:
-        return None
-
-
-def _make_overlays(folder: Path, disks: Iterable[Disk]) -> tuple[Disk, ...]:
-    """Write disks into *folder* that begin with the content of *disks*, and return them."""
-    from incamera.virtual.qcow2 import empty_overlay  # lazy: commands for a camera that runs only list the cameras
-
-    overlays = []
-    for disk in disks:
-        path = folder / disk.path.name
-        path.write_bytes(empty_overlay(disk.path))
-        overlays.append(Disk(serial=disk.serial, path=path, base=disk.path))
-    return tuple(overlays)
 
 
 def _folder(store: Store) -> Path:
@@ -271,10 +214,8 @@ def _load_record(path: Path) -> VirtualCamera:
 def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
     if isinstance(record, dict):
-        older = {"ssh_server": SshServer.dropbear.value, "paused": False, "used_by": None, "restarts": -1}
-        record = {**older, **record}
-    numbers = dict.fromkeys(("ssh_port", "pid", "qemu_pid", "restarts"), int)
-    types = {"resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, **numbers}
+        record = {"ssh_server": SshServer.dropbear.value, **record}  # older versions had no other
+    types = {"resumed": bool, "seconds": float, **dict.fromkeys(("ssh_port", "pid", "qemu_pid"), int)}
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):
         raise DeviceError("the virtual camera's supervisor did not describe a camera")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import select
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +31,7 @@ class Monitor:
         self._connection = connection
         self._wait = wait
         self._buffer = b""
-        self._events: dict[str, dict[str, Any]] = {}
+        self._events: set[str] = set()
         self._receive()  # the greeting
         self.execute("qmp_capabilities")
 
@@ -75,40 +74,18 @@ class Monitor:
         while name not in self._events:
             self._receive()
 
-    def fileno(self) -> int:
-        return self._connection.fileno()
-
-    def take_events(self) -> None:
-        """Take the events that have arrived; it does not wait. Raises QemuCrashed when QEMU has closed the monitor."""
-        try:
-            while select.select([self._connection], [], [], 0)[0]:
-                self._read()
-        finally:
-            while b"\n" in self._buffer:
-                self._parse_line()
-
-    def find_event(self, name: str) -> dict[str, Any] | None:
-        """Return the data of the newest event *name* that was taken, None if there was none."""
-        return self._events.get(name)
-
     def _receive(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:
             self._wait(self._connection.fileno())
-            self._read()
-        return self._parse_line()
-
-    def _read(self) -> None:
-        try:
-            data = self._connection.recv(65536)
-        except ConnectionError:
-            data = b""
-        if not data:
-            raise QemuCrashed("QEMU closed its monitor")
-        self._buffer += data
-        if len(self._buffer) > _LONGEST_LINE:
-            raise DeviceError("QEMU's monitor sends an answer without an end")
-
-    def _parse_line(self) -> dict[str, Any]:
+            try:
+                data = self._connection.recv(65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                raise QemuCrashed("QEMU closed its monitor")
+            self._buffer += data
+            if len(self._buffer) > _LONGEST_LINE:
+                raise DeviceError("QEMU's monitor sends an answer without an end")
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             answer = load_json(line)
@@ -117,8 +94,7 @@ class Monitor:
         if not isinstance(answer, dict):
             raise DeviceError("QEMU's monitor sent an answer that is not an object")
         if isinstance(event := answer.get("event"), str) and len(self._events) < _MOST_EVENTS:
-            data = answer.get("data")
-            self._events[event] = data if isinstance(data, dict) else {}
+            self._events.add(event)
         return answer
 
 

@@ -23,11 +23,11 @@ FORWARDS_FILE = "services"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disk:
-    """A disk of the camera, which finds it by its `serial`. `base`: the disk of a saved state, which it begins with."""
+    """A disk of the camera, which finds it by its `serial`. Writes to a `scratch` disk are lost when QEMU ends."""
 
     serial: str
     path: Path
-    base: Path | None = None
+    scratch: bool
 
 
 def require_program(tools: Path, profile: Profile) -> Path:
@@ -77,12 +77,7 @@ def plan_host_options(*, console: int, link: int, monitor: int, disks: list[Disk
         *("-chardev", f"socket,id=link,fd={link}"),
     ]
     for disk in disks:
-        options = "detect-zeroes=unmap,discard=unmap"
-        if disk.base is not None:
-            # A camera does not outlive this computer, so nothing need be written to its real disk. But QEMU may crash:
-            # so no write may wait in QEMU. Linux's vfat asks for no flush, not even in `sync`.
-            cache = "cache.writeback=off,cache.no-flush=on"
-            options = f"{cache},backing.driver=qcow2,backing.file.filename={_escape(disk.base)}"
+        options = "snapshot=on,cache=unsafe" if disk.scratch else "detect-zeroes=unmap,discard=unmap"
         words += ["-drive", f"if=none,id={disk.serial},format=qcow2,file={_escape(disk.path)},{options}"]
         words += ["-device", f"virtio-blk-device,drive={disk.serial},serial={disk.serial}"]
     return words

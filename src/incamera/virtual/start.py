@@ -9,7 +9,6 @@ from incamera.errors import DeviceError
 from incamera.virtual.camera import VirtualCamera, list_cameras, plan_virtual, start_camera
 from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
-from incamera.virtual.supervisor_request import PAUSE_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from incamera.context import Context, Step
@@ -23,7 +22,6 @@ def start_virtual(
     name: str | None = None,
     owner_pid: int | None = None,
     ssh_server: SshServer = SshServer.dropbear,
-    pause_after: float = PAUSE_AFTER_SECONDS,
 ) -> VirtualCamera:
     """Start a virtual camera of *profile*, and report it as a step. See `start_camera`.
 
@@ -32,15 +30,7 @@ def start_virtual(
     """
     with context.reporter.step("virtual") as step:
         trees = ensure_virtual_trees(context, profile, ssh_server=ssh_server, step=step)
-        camera = start_camera(
-            profile,
-            trees,
-            context.store,
-            name=name,
-            owner_pid=owner_pid,
-            warn=context.reporter.warn,
-            pause_after=pause_after,
-        )
+        camera = start_camera(profile, trees, context.store, name=name, owner_pid=owner_pid, warn=context.reporter.warn)
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
         if name is None and camera.name != profile.name:
