@@ -202,6 +202,8 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
         console.info(f"removed {format_bytes(total(removed))} from {device}")
     elif not goes:
         console.info(f"nothing to remove from {device}")
+        if any("run" in item.kept for item in items):
+            console.info("`incamera ps` shows what runs; `incamera connections close` ends what waits for the next run")
     return 0
 
 
