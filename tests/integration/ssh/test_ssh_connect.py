@@ -114,6 +114,8 @@ def test_refused_connection_is_device_unreachable(server: SshServer, opened: Cal
         pass
 
 
+# It takes the 30 s that a login may take.
+@pytest.mark.matrix
 def test_silent_device_is_device_unreachable(server: SshServer, line: Line, opened: Callable[..., Any]) -> None:
     line.freeze()
     with pytest.raises(DeviceUnreachable), opened(server.device(port=line.port), timeout=0.5):

@@ -85,7 +85,7 @@ def maker(camera: VirtualCamera, tmp_path: Path) -> dict[str, str]:
     return add_account(camera, "maker", tmp_path / "maker")
 
 
-@pytest.mark.parametrize("watch", [["--watch"], []])
+@pytest.mark.parametrize("watch", [pytest.param(["--watch"], marks=pytest.mark.matrix), []])
 def test_flame_graph_needs_no_root(
     watch: list[str], maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
 ) -> None:
