@@ -162,6 +162,10 @@ ELSEWHERE: dict[Verb, tuple[str, tuple[str, ...]]] = {
 """The same: these go on with another name."""
 
 NO_PATH = {
+    Verb.look: "test_guard_transfer.py",
+    Verb.read: "test_guard_transfer.py",
+    Verb.write: "test_guard_transfer.py",
+    Verb.erase: "test_guard_transfer.py",
     Verb.verify: "reads",
     Verb.processes: "reads /proc",
     Verb.end: "takes numbers of processes",
