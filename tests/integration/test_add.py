@@ -191,3 +191,15 @@ def test_a_tag_of_a_git_repository_is_pinned_to_its_commit(building: Place, repo
     assert_error(place("add", f"git+{repository.as_uri()}@nowhere"), 5, "no branch and no tag nowhere")
     assert_error(place("add", f"git+{repository.as_uri()}@{'0' * 40}#subdirectory=py"), 5, "0000")
     assert place.files() == before
+
+
+def test_a_requirement_may_name_the_commit(building: Place, repository: Path) -> None:
+    commit = git(repository, "rev-parse", "v1.0^{commit}")
+    path = building.folder / "pyproject.toml"
+    table = path.read_text()
+    direct = f"gong @ git+{repository.as_uri()}@{commit}#subdirectory=py"
+    path.write_text(table.replace("dependencies = []", f'dependencies = ["{direct}"]'))
+    assert path.read_text() != table
+    assert building("lock").code == 0
+    (package,) = tomllib.loads((building.folder / "pylock.armv7hf-cp311.toml").read_text())["packages"]
+    assert package["vcs"]["commit-id"] == commit

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from incamera.errors import ConfigError
 from incamera.project.tables import find_string
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 # Others, such as `ext::`, would start programs; http and git are neither encrypted nor do they say who answers.
 _SCHEMES = ("https", "ssh", "file")
@@ -83,6 +86,21 @@ def parse_git_address(text: str) -> GitAddress:
     )
 
 
+def parse_git_reference(requirement: Requirement, where: str) -> GitSource:
+    """Return the source that *requirement* names: `lamp @ git+https://…@COMMIT`. *where* is its name in messages.
+
+    Raises ConfigError, also where no full commit is named.
+    """
+    address = parse_git_address(requirement.url or "")
+    if address.commit is None:
+        named = f"{address.revision} may be another commit tomorrow" if address.revision else "it names no commit"
+        raise ConfigError(
+            f"{where}: {named}",
+            hint=f"write the commit after @: {_how_to_find(address.url, address.revision)}",
+        )
+    return GitSource(url=address.url, commit=address.commit, subdirectory=address.subdirectory)
+
+
 def parse_git_source(entry: Mapping[str, Any], where: str) -> GitSource:
     """Return the source that *entry*, of [tool.uv.sources], names. *where* is its name in messages.
 
@@ -92,7 +110,7 @@ def parse_git_source(entry: Mapping[str, Any], where: str) -> GitSource:
         if key in entry:
             raise ConfigError(
                 f"{where}.{key} may be another commit tomorrow",
-                hint="name the commit with rev; `incamera add git+URL@REVISION` finds and writes it",
+                hint=f"name the commit with rev: {_how_to_find(entry.get('git'), entry[key])}",
             )
     for key in entry:
         if key not in _KEYS:
@@ -101,13 +119,17 @@ def parse_git_source(entry: Mapping[str, Any], where: str) -> GitSource:
     if not is_commit(commit):
         raise ConfigError(
             f"{where}.rev must be a full commit, 40 hexadecimal digits",
-            hint="`incamera add git+URL@REVISION` finds and writes the commit of a branch or a tag",
+            hint=_how_to_find(entry.get("git"), commit or None),
         )
     return GitSource(
         url=check_url(find_string(entry, "git", f"{where}.git") or ""),
         commit=commit,
         subdirectory=_check_subdirectory(find_string(entry, "subdirectory", f"{where}.subdirectory") or ""),
     )
+
+
+def _how_to_find(url: object, revision: object) -> str:
+    return f"`git ls-remote {check_url(str(url or ''))} {revision or 'HEAD'}` shows it"
 
 
 def check_url(url: str) -> str:

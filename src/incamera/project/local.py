@@ -9,6 +9,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -42,43 +43,35 @@ _FIXED = {"os_name": "posix", "sys_platform": "linux", "platform_system": "Linux
 _MAX_DEPTH = 20
 
 
-def load_local(folder: Path, requirements: Iterable[str]) -> tuple[tuple[str, ...], Mapping[str, Path]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnSources:
+    """The *requirements* of a project without URLs, and where those packages come from that no package index has.
+
+    *paths* are files and folders, *git* are commits of repositories; both by normalized name.
+    """
+
+    requirements: tuple[str, ...]
+    paths: Mapping[str, Path]
+    git: Mapping[str, GitSource]
+
+
+def load_local(folder: Path, requirements: Iterable[str]) -> OwnSources:
     """As `parse_local`, with the pyproject.toml in *folder*, if there is one."""
     has_table = (folder / "pyproject.toml").is_file()
     return parse_local(_load_table(folder) if has_table else {}, folder, requirements)
 
 
-def parse_git(
-    table: Mapping[str, Any], requirements: Iterable[str], *, only_named: bool = True
-) -> Mapping[str, GitSource]:
-    """Return the commit of each package of *requirements* that comes from a git repository, by normalized name.
-
-    *table* and *only_named* are as in `parse_local`, which has checked it.
-    """
-    named = {canonicalize_name(Requirement(text).name) for text in requirements}
-    chooser = _Found(table)
-    found = {}
-    for written, value in _uv_sources(table).items():
-        name = canonicalize_name(written)
-        where = f"tool.uv.sources.{written}"
-        if (name in named or not only_named) and (entry := chooser.choose(value, where)) is not None and "git" in entry:
-            from incamera.project.git_source import parse_git_source  # lazy: few projects have packages from git
-
-            found[str(name)] = parse_git_source(entry, where)
-    return dict(sorted(found.items()))
-
-
 def parse_local(
     table: Mapping[str, Any], folder: Path, requirements: Iterable[str], *, only_named: bool = True
-) -> tuple[tuple[str, ...], Mapping[str, Path]]:
-    """Return *requirements* without URLs, and the path of each package that comes from a file or a folder.
+) -> OwnSources:
+    """Return where the packages of *requirements* come from: URLs in them, and [tool.uv.sources], name their sources.
 
     *table* is the pyproject.toml in *folder*. Without *only_named*, all that it has in [tool.uv.sources] counts.
     Raises ConfigError for a source that is not supported, and for one that does not exist or is another package.
     """
     found = _Found(table)
     texts = found.collect(table, folder, list(requirements), only_named=only_named)
-    return texts, dict(sorted(found.paths.items()))
+    return OwnSources(requirements=texts, paths=dict(sorted(found.paths.items())), git=dict(sorted(found.git.items())))
 
 
 def local_digest(path: Path) -> str:
@@ -102,7 +95,7 @@ class _Found:
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.paths: dict[str, Path] = {}
-        self._git: set[str] = set()
+        self.git: dict[str, GitSource] = {}
         settings = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
         self._chosen = {
             key: {canonicalize_name(name) for name in find_strings(settings, f"{key}s", f"tool.incamera.{key}s")}
@@ -115,35 +108,37 @@ class _Found:
         sources = {str(canonicalize_name(name)): (name, value) for name, value in _uv_sources(table).items()}
         _refuse_for_build(table, sources)
         named = {canonicalize_name(Requirement(text).name) for text in texts}
-        if not depth:
-            self._git = {name for name in named & sources.keys() if _has_key(sources[name][1], "git")}
+        prefix = f"{folder / 'pyproject.toml'}: " * bool(depth)
         plain = []
+        paths = []
         for text in texts:
             requirement = Requirement(text)
-            if requirement.url is not None:
-                where = f'"{text}"'
-                self._add(requirement.name, parse_file_url(requirement.url, folder, where), where, depth)
-                requirement.url = None
-                sources.pop(canonicalize_name(requirement.name), None)
-                plain.append(str(requirement))
-            else:
+            if requirement.url is None:
                 plain.append(text)
+                continue
+            where = f'{prefix}"{text}"'
+            if requirement.url.startswith("git+"):
+                from incamera.project.git_source import parse_git_reference  # lazy: few projects have packages from git
+
+                self._add_git(requirement.name, parse_git_reference(requirement, where), where, depth)
+            else:
+                paths.append((requirement.name, parse_file_url(requirement.url, folder, where), where))
+            requirement.url = None
+            sources.pop(canonicalize_name(requirement.name), None)
+            plain.append(str(requirement))
         _refuse_foreign_sources(table, named - sources.keys())
         for name, (written, value) in sources.items():
-            where = f"{folder / 'pyproject.toml'}: " * bool(depth) + f"tool.uv.sources.{written}"
+            where = f"{prefix}tool.uv.sources.{written}"
             if (name not in named and only_named) or (entry := self.choose(value, where)) is None:
                 continue
-            if "git" not in entry:
-                self._add(written, Path(os.path.normpath(folder / _require_path(entry, where))), where, depth)
-            elif not depth:
+            if "git" in entry:
                 from incamera.project.git_source import parse_git_source  # lazy: few projects have packages from git
 
-                parse_git_source(entry, where)
-            elif name not in self._git:  # the commit that the project names is taken
-                raise ConfigError(
-                    f"{where} is a git repository, and the project does not name it",
-                    hint="add it to the project, too: `incamera add git+URL@COMMIT`",
-                )
+                self._add_git(written, parse_git_source(entry, where), where, depth)
+            else:
+                paths.append((written, Path(os.path.normpath(folder / _require_path(entry, where))), where))
+        for name, path, where in paths:  # the last: their own sources may name repositories that the project names
+            self._add(name, path, where, depth)
         return tuple(dict.fromkeys(plain))
 
     def choose(self, value: object, where: str) -> Mapping[str, Any] | None:
@@ -185,6 +180,19 @@ class _Found:
                 f'{where}.marker: "{text}" has no meaning: {error}', hint="compare names with == or !="
             ) from error
 
+    def _add_git(self, written: str, source: GitSource, where: str, depth: int) -> None:
+        name = str(canonicalize_name(written))
+        if depth:  # the commit that the project names is taken
+            if name not in self.git:
+                raise ConfigError(
+                    f"{where} is a git repository, and the project does not name it",
+                    hint=f'write it into the project, too: dependencies = ["{written} @ {source}"]',
+                )
+        elif self.git.setdefault(name, source) != source:
+            raise ConfigError(
+                f"{where}: {name} is {source} here and {self.git[name]} elsewhere", hint="name one of them only"
+            )
+
     def _add(self, written: str, path: Path, where: str, depth: int) -> None:
         name = canonicalize_name(written)
         if (other := self.paths.get(name)) is not None:
@@ -217,11 +225,11 @@ def parse_file_url(url: str, folder: Path, where: str) -> Path:
         url = url.replace(f"file:///{root}", folder.as_uri()).replace(root, folder.as_uri())
     split = urlsplit(url)
     if split.scheme != "file":
-        kind = "a git repository" if split.scheme.startswith("git") else f"a URL ({split.scheme or url})"
         raise ConfigError(
-            f"{where} is {kind}; packages come from a package index, from Debian, or from a wheel or folder of yours",
-            hint="`incamera add git+URL@COMMIT` adds a package from a git repository"
-            if split.scheme.startswith("git")
+            f"{where} is a URL ({split.scheme or url}); packages come from a package index, from Debian, from a git "
+            "repository, or from a wheel or folder of yours",
+            hint="write git+ before the URL of a repository: git+https://HOST/PATH@COMMIT"
+            if split.scheme.startswith("git") or split.path.endswith(".git")
             else 'write the name alone; if it must be that file, download it and write "NAME @ file:///PATH"',
         )
     if split.netloc not in ("", "localhost") or not split.path.startswith("/"):

@@ -20,7 +20,7 @@ from incamera.project.data_folder import DataPlace, parse_data
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.files import project_files
-from incamera.project.local import parse_git, parse_local
+from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
 from incamera.project.script_files import script_files
 from incamera.project.standard import (
@@ -263,8 +263,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             hint="add a [build-system] table, or write the value in [project]",
         )
     all_named = not {"dependencies", "optional-dependencies"} & set(dynamic)
-    dependencies, local = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
-    git = parse_git(table, dependencies, only_named=all_named)
+    own = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
     uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
     listed = find_strings(settings, "targets", "tool.incamera.targets")
@@ -277,9 +276,9 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         folder=folder,
         name=parse_app_name(name),
         version=parse_version(project),
-        dependencies=dependencies,
-        local=local,
-        git=git,
+        dependencies=own.requirements,
+        local=own.paths,
+        git=own.git,
         constraints=(
             *parse_requirements(settings, "constraints", "tool.incamera.constraints", limits_only=True),
             *parse_requirements(uv, "constraint-dependencies", "tool.uv.constraint-dependencies", limits_only=True),

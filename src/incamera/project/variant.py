@@ -27,17 +27,18 @@ def plan_variant(project: Project, lock: Lock, variant: str, requirements: Seque
     What *lock*, the app's own, has stays exactly that: another version would be another app.
     """
     if project.script is not None:  # a pyproject.toml beside a script says nothing about it
-        requirements, local = parse_local({}, project.folder, requirements)
+        own = parse_local({}, project.folder, requirements)
     else:
-        requirements, local = load_local(project.folder, requirements)
+        own = load_local(project.folder, requirements)
     pins = [f"{item.name}=={item.version}" for item in lock.distributions]
     sources = {item.name: item.source for item in lock.distributions}
     return dataclasses.replace(
         project,
         name=variant_name(project, variant),
         variant=variant,
-        dependencies=tuple(dict.fromkeys([*project.dependencies, *requirements])),
-        local={**project.local, **local},
+        dependencies=tuple(dict.fromkeys([*project.dependencies, *own.requirements])),
+        local={**project.local, **own.paths},
+        git={**project.git, **own.git},
         constraints=(*project.constraints, *pins),
         sources={**project.sources, **sources},
     )

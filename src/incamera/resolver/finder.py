@@ -98,7 +98,9 @@ class CandidateFinder:
         if self._sources.local(canonicalize_name(requirement.name)) is None:
             raise BuildError(
                 f"{asker} requires {requirement.name} from {requirement.url}, and not from a package index",
-                hint=f'name a copy of it: [tool.uv.sources] {requirement.name} = {{ path = "…" }}',
+                hint=f"`incamera add '{requirement.name} @ {requirement.url}'` takes it from there"
+                if requirement.url.startswith("git+")
+                else f'name a copy of it: [tool.uv.sources] {requirement.name} = {{ path = "…" }}',
             )
 
     # Candidates

@@ -61,7 +61,7 @@ def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequ
                 f"cannot {purpose}: {answer['error']}{tail}",
                 hint=answer.get("hint")
                 or "try again; if it fails again, `incamera store verify` finds damaged files, and "
-                "`incamera store clean` removes the saved state",
+                "`incamera store clean --all` has everything made again",
             )
         yield Supervisor(child, answer)
     except BaseException:

@@ -66,7 +66,8 @@ def test_direct_reference_names_a_folder(porch: Path, text: str) -> None:
 
 def test_test_group_may_name_a_folder(porch: Path) -> None:
     (porch / "pyproject.toml").write_text('[tool.uv.sources]\nlamp = { path = "../lamp" }\n')
-    assert load_local(porch, ["lamp", "pytest"]) == (("lamp", "pytest"), {"lamp": porch.parent / "lamp"})
+    found = load_local(porch, ["lamp", "pytest"])
+    assert (found.requirements, found.paths) == (("lamp", "pytest"), {"lamp": porch.parent / "lamp"})
 
 
 def test_folder_names_the_sources_of_its_own_dependencies(porch: Path) -> None:
@@ -91,7 +92,11 @@ lamp = [
 @pytest.mark.parametrize(
     ("source", "message", "hint"),
     [
-        ('{ git = "https://example.com/lamp" }', "tool.uv.sources.lamp.rev", "incamera add"),
+        (
+            '{ git = "https://example.com/lamp" }',
+            "tool.uv.sources.lamp.rev",
+            "git ls-remote https://example.com/lamp HEAD",
+        ),
         ('{ url = "https://example.com/lamp.whl" }', "tool.uv.sources.lamp.url", "download"),
         ('{ index = "mine" }', "tool.uv.sources.lamp.index", "PIP_INDEX_URL"),
         ("{ workspace = true }", "tool.uv.sources.lamp.workspace", "path"),
@@ -126,12 +131,47 @@ def test_git_repository_that_a_folder_names_must_be_named_by_the_project(porch: 
     assert project(porch, text + entry, "lamp", "bulb").git.keys() == {"bulb"}
 
 
+@pytest.mark.parametrize("wrapped", ["project", "group", "tests"])
+def test_requirement_may_name_a_commit(porch: Path, wrapped: str) -> None:
+    source = f"git+https://example.com/bulb@{'01' * 20}#subdirectory=py"
+    text = f'["bulb[night] @ {source}"]\n'
+    uv_sources = '[tool.uv.sources]\nbulb = { path = "../none" }\n'
+    if wrapped == "project":
+        found = project(porch, f"optional-dependencies.a = {text}{uv_sources}[tool.incamera]\nextras = ['a']\n")
+        requirements, git = found.dependencies, found.git
+    elif wrapped == "group":
+        found = project(porch, f"[dependency-groups]\na = {text}{uv_sources}[tool.incamera]\ngroups = ['a']\n")
+        requirements, git = found.dependencies, found.git
+    else:
+        own = load_local(porch, [f"bulb[night] @ {source}"])
+        requirements, git = own.requirements, own.git
+    assert requirements == ("bulb[night]",)
+    assert {name: str(found) for name, found in git.items()} == {"bulb": source}
+
+
+def test_folder_may_name_a_commit_that_the_project_names_too(porch: Path) -> None:
+    bulb = f"bulb @ git+https://example.com/bulb@{'01' * 20}"
+    (porch.parent / "lamp/pyproject.toml").write_text(f'[project]\nname = "lamp"\ndependencies = ["{bulb}"]\n')
+    sources = '[tool.uv.sources]\nlamp = { path = "../lamp" }\n'
+    with pytest.raises(ConfigError, match="the project does not name it") as caught:
+        project(porch, sources, "lamp")
+    assert f'dependencies = ["{bulb}"]' in str(caught.value.hint)
+    assert project(porch, sources, "lamp", bulb).git.keys() == {"bulb"}
+
+
+def test_one_package_from_two_commits_is_refused(porch: Path) -> None:
+    urls = [f"bulb @ git+https://example.com/bulb@{digits * 20}" for digits in ("01", "02")]
+    with pytest.raises(ConfigError, match="elsewhere"):
+        project(porch, "", *urls)
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
         ("https://example.com/lamp-1.0-py3-none-any.whl", "is a URL (https)"),
-        ("git+https://example.com/lamp", "is a git repository"),
-        ("git+file:///srv/lamp", "is a git repository"),
+        ("git+https://example.com/lamp", "names no commit"),
+        ("git+file:///srv/lamp@main", "main may be another commit tomorrow"),
+        ("git://example.com/lamp", "is a URL (git)"),
         ("file://server/lamp", "does not have an absolute path of this computer"),
         ("file:../lamp", "does not have an absolute path of this computer"),
         ("file:///srv/lamp#subdirectory=x", "has more than a path"),
