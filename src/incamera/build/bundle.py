@@ -60,6 +60,7 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
                 environment=project_variables(context.environment),
                 log=project_log_path(context, project, lock.target),
                 limits=default_limits(project.build_limits),
+                leaves_out=project.app_files().is_excluded,
                 warn=context.reporter.warn,
             )
 

@@ -69,6 +69,9 @@ def concerns_runtime(path: str, local: Iterable[str]) -> bool:
 
     *local*: the paths of the project's local packages. All paths are relative to the project.
     """
-    if path == "pyproject.toml" or path.startswith("pylock.") or path.endswith(".toml"):
-        return True
-    return any(path == package or path.startswith(f"{package}/") for package in local)
+    return path == "pyproject.toml" or path.startswith("pylock.") or path.endswith(".toml") or is_below(path, local)
+
+
+def is_below(path: str, folders: Iterable[str]) -> bool:
+    """Whether *path* is one of *folders*, or in one."""
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)

@@ -31,12 +31,19 @@ _CODE = (".py", ".so")
 
 
 class LargeFiles:
-    """Those of one edit session. *on_arrival* is called when a file has arrived and can be committed."""
+    """Those of one edit session.
 
-    def __init__(self, agent: Agent, reporter: Reporter, on_arrival: Callable[[], None]) -> None:
+    *on_arrival* is called when a file has arrived and can be committed. *leave_out* returns how the user leaves a file
+    out.
+    """
+
+    def __init__(
+        self, agent: Agent, reporter: Reporter, on_arrival: Callable[[], None], leave_out: Callable[[str], str]
+    ) -> None:
         self._agent = agent
         self._reporter = reporter
         self._on_arrival = on_arrival
+        self._leave_out = leave_out
         self._refused: set[str] = set()
         self._waiting: dict[str, tuple[AppFile, int]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -89,7 +96,7 @@ class LargeFiles:
                 continue
             refused.add(path)
             if path not in self._refused:
-                self._reporter.error(_too_large(path, size, free))
+                self._reporter.error(_too_large(path, size, free, hint=self._leave_out(path)))
         self._refused |= refused
         return refused
 
@@ -148,12 +155,12 @@ def _size(file: AppFile) -> int:
     return 0
 
 
-def _too_large(path: str, size: int, free: int) -> AgentError:
+def _too_large(path: str, size: int, free: int, *, hint: str) -> AgentError:
     return AgentError(
         f"{path} has {format_bytes(size)}, and the camera has {format_bytes(free)} of RAM free, of which "
         f"{format_bytes(_RESERVE_BYTES)} stay free: it is not sent",
         kind="put",
-        hint="move it out of the project, or into a folder whose name begins with a dot: that is not part of the app",
+        hint=hint,
     )
 
 

@@ -46,7 +46,9 @@ def live_app(context: Context, project: Project, target: Target, app: Path) -> I
 
 class PlainApp:
     def __init__(self, project: Project) -> None:
-        self._snapshots = Snapshots(project.folder, project.find_files)
+        files = project.app_files()  # it knows its patterns the next time
+        find_files = project.find_files if project.script is not None else lambda: files.find().files
+        self._snapshots = Snapshots(project.folder, find_files)
 
     def read(self) -> dict[str, AppFile]:
         return self._snapshots.take()
@@ -121,6 +123,7 @@ class BuiltApp:
                 environment=project_variables(context.environment),
                 log=log,
                 limits=default_limits(project.build_limits),
+                leaves_out=project.app_files().is_excluded,
                 warn=context.reporter.warn,
             )
             with naming_log(log):

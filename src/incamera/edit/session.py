@@ -26,6 +26,7 @@ from incamera.edit.messages import (
 from incamera.edit.streams import RunStreams
 from incamera.errors import AgentError, BuildError, ConnectionLost, DeviceError, InCameraError
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
+from incamera.project.app_files import GITIGNORE
 from incamera.project.watching import saved_at
 from incamera.units import escape_controls, format_bytes
 from incamera.waiting import in_daemon_thread
@@ -61,9 +62,9 @@ class EditedApp:
     loaded by the fork server. `local` are the paths of the project's local packages, relative to it. `arguments` is
     called for each start, since the entry may change. `find_staleness` returns why the deployed bundle no longer fits
     the settings, None if it does, or raises InCameraError; `make_replacement` then makes the bundle to deploy next, or
-    raises InCameraError. `open_output` opens the log of a run; its argument is the
-    live folder on the device. `memory_limit` is in bytes. `environment` is that of each run. `user` and `command` are
-    shown to others who want the same app.
+    raises InCameraError. `leave_out` returns how the user leaves a file out of the app. `open_output` opens the log of
+    a run; its argument is the live folder on the device. `memory_limit` is in bytes. `environment` is that of each run.
+    `user` and `command` are shown to others who want the same app.
     """
 
     app: str
@@ -75,6 +76,7 @@ class EditedApp:
     arguments: Callable[[], list[str]]
     find_staleness: Callable[[], str | None]
     make_replacement: Callable[[], object]
+    leave_out: Callable[[str], str]
     open_output: Callable[[str], Any]
     memory_limit: int | None
     user: str
@@ -233,7 +235,7 @@ class EditSession:
         # The agent reports the files' bytes only; their executable bits are as they were deployed.
         same = {path: state(file) for path, file in wanted.items() if there.get(path) == file.sha256}
         self._on_device = {**there, **same}
-        self._large = LargeFiles(agent, self._reporter, self._changed.set)
+        self._large = LargeFiles(agent, self._reporter, self._changed.set, self._edited.leave_out)
         self._background(self._app.feed())
         if await self._update({"pyproject.toml"}, time.time(), wanted):
             return Outcome.stale
@@ -289,7 +291,8 @@ class EditSession:
         if not changes and planned:
             return False
         if not changes and self._runs and not self._failed:
-            self._reporter.info(f"{describe_paths(sorted(paths))}: the camera has it already")
+            if files := sorted(path for path in paths if not path.endswith(GITIGNORE)):
+                self._reporter.info(f"{describe_paths(files)}: the camera has it already")
             return False
         arrived = {path: self._large.arrived.pop(path) for path in changes.put if path in self._large.arrived}
         try:

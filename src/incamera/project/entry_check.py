@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from incamera.errors import ConfigError
 from incamera.names import closest, did_you_mean, listing
 from incamera.project.files import is_left_out
+from incamera.project.left_out import describe_reason, describe_remedy
 
 if TYPE_CHECKING:
     from incamera.project.entry import Entry
@@ -108,6 +109,8 @@ def _find_source(project: Project, entry: Entry, key: str) -> Path | None:
         _check_top(project, module, roots, key)
         return None
     path = root.joinpath(*parts)
+    if not project.has_build_system and project.script is None:
+        _check_sent(project, parts, key)
     if path.with_name(f"{parts[-1]}.py").is_file():
         return path.with_name(f"{parts[-1]}.py")
     if path.is_dir():
@@ -125,6 +128,17 @@ def _find_source(project: Project, entry: Entry, key: str) -> Path | None:
         f'{key}: there is no module "{module}"',
         hint=did_you_mean(module, known) or listing("modules", known),
     )
+
+
+def _check_sent(project: Project, parts: list[str], key: str) -> None:
+    """Raises ConfigError when .gitignore or `exclude` leaves the module *parts* of the project out."""
+    files, module = project.app_files(), "/".join(parts)
+    for path in (f"{module}.py", f"{module}/__init__.py", f"{module}/__main__.py"):
+        if (project.folder / path).is_file() and (item := files.explain(path)) is not None:
+            raise ConfigError(
+                f"{key}: {path} is not sent to the camera, because of {describe_reason(item)}",
+                hint=describe_remedy(item),
+            )
 
 
 def _check_top(project: Project, module: str, roots: list[Path], key: str) -> None:

@@ -34,6 +34,13 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name in _LEFT_OUT or name.endswith(_LEFT_OUT_ENDINGS)
 
 
+def is_reachable(folder: Path, path: str) -> bool:
+    """Whether the app may have the file *path* of *folder*: its name allows that, and no link leads there."""
+    parts = Path(path).parts
+    links = (folder.joinpath(*parts[:number]).is_symlink() for number in range(1, len(parts)))
+    return not any(map(is_left_out, parts)) and not any(links)
+
+
 def metadata_digest(folder: Path) -> str:
     """Return a digest of the files from which build back ends take a project's dependencies.
 

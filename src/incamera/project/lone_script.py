@@ -27,6 +27,7 @@ _WITHOUT_MEANING = {
     "entry": "the script itself is what runs",
     "extras": "list what is needed in dependencies",
     "groups": "list what is needed in dependencies",
+    "exclude": "only the script and the modules that it imports are sent",
     "test": "make a project with `incamera new NAME` to have tests",
 }
 _LONGEST_NAME = 40

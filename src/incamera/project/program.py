@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.entry import Entry, is_module_name
+from incamera.project.files import is_reachable
 from incamera.project.settings import find_project_folder, load_project
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _load_around(typed: Typed, script: Script, locks: Path) -> Project:
             hint="move it into the project, or leave out --project",
         )
     file = path.relative_to(project.folder.resolve()).as_posix()
-    if not project.has_build_system and file not in project.find_files():
+    if not project.has_build_system and not is_reachable(project.folder, file):
         raise ConfigError(
             f"{file} is not sent to the camera: files and folders of such names do not belong to the app",
             hint="move it: what is left out are names that begin with a dot, and build, dist, venv and the like",

@@ -15,11 +15,11 @@ from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
+from incamera.project.app_files import AppFiles, check_patterns
 from incamera.project.build_limits import parse_build_limits
 from incamera.project.data_folder import DataPlace, parse_data
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
-from incamera.project.files import project_files
 from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
 from incamera.project.script_files import script_files
@@ -62,7 +62,7 @@ _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
-    *("build-limits", "data"),
+    *("build-limits", "data", "exclude"),
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
@@ -85,7 +85,7 @@ class Project:
     `incamera run FILE` runs in its place. *script* is the name of the script that the project was made of, without a
     pyproject.toml; its lockfiles are in *lock_folder*.
     *build_limits* is as `parse_build_limits` returns it. *data* is where the app keeps its data; None means RAM, or
-    what else can be written.
+    what else can be written. *exclude* are patterns of files that do not belong to the app.
     """
 
     folder: Path
@@ -120,6 +120,7 @@ class Project:
     script: str | None = None
     lock_folder: Path | None = None
     data: DataPlace | None = None
+    exclude: tuple[str, ...] = ()
 
     @property
     def loose_files(self) -> tuple[str, ...]:
@@ -128,7 +129,15 @@ class Project:
 
     def find_files(self) -> list[str]:
         """Return the paths of the app's files: relative to the folder, with `/`, sorted."""
-        return project_files(self.folder) if self.script is None else script_files(self.folder, self.script)
+        return self.app_files().find().files if self.script is None else script_files(self.folder, self.script)
+
+    def app_files(self) -> AppFiles:
+        """Return what finds the files of a project that is no script.
+
+        With a build system, its back end decides what the wheel holds, and may need what git ignores.
+        """
+        gitignore = not self.has_build_system
+        return AppFiles(self.folder, exclude=self.exclude, gitignore=gitignore, always=self.loose_files)
 
     def require_entry(self) -> Entry:
         """Return what `incamera run` starts. Raises ConfigError when there is nothing to start."""
@@ -307,6 +316,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
         data=parse_data(find_string(settings, "data", "tool.incamera.data")),
+        exclude=check_patterns(find_strings(settings, "exclude", "tool.incamera.exclude"), "tool.incamera.exclude"),
         build_limits=parse_build_limits(find_table(settings, "build-limits", "tool.incamera.build-limits")),
     )
 

@@ -32,12 +32,13 @@ def watching(
     on_change: Callable[[frozenset[str]], None],
     warn: Callable[[str], None],
     *,
-    only: Callable[[str], bool] | None = None,
+    wanted: Callable[[str], bool] | None = None,
     recursive: bool = True,
 ) -> Iterator[None]:
     """Call *on_change* with the paths that change below *folder* while the block runs: relative to it, with `/`.
 
-    With *only*, paths for which it returns False are left out. Without *recursive*, only files in *folder* count.
+    Paths for which *wanted* returns False are left out; without it, those that no app has (`concerns_app`). Without
+    *recursive*, only files in *folder* count.
     It is called in another thread. *warn* is called with a message when the kernel cannot report changes, so that the
     files are polled instead.
     """
@@ -47,16 +48,15 @@ def watching(
     own_files = own_output()
 
     def watch() -> None:
-        def wanted(_: watchfiles.Change, path: str) -> bool:
-            relative = os.path.relpath(path, folder)
-            if not concerns_app(relative) or (only is not None and not only(relative)):
+        def matters(_: watchfiles.Change, path: str) -> bool:
+            if not (wanted or concerns_app)(Path(os.path.relpath(path, folder)).as_posix()):
                 return False
             return not (own_files and _identity(path) in own_files)
 
         def listen(*, poll: bool | None) -> None:
             for changes in watchfiles.watch(
                 folder,
-                watch_filter=wanted,
+                watch_filter=matters,
                 debounce=_DEBOUNCE_MILLISECONDS,
                 step=_STEP_MILLISECONDS,
                 rust_timeout=_POLL_MILLISECONDS,

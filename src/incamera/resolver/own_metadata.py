@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.build.bundle import ensure_project_wheel
 from incamera.errors import ConfigError
-from incamera.project.files import files_digest, project_files
+from incamera.project.files import files_digest
 from incamera.project.locked import Lock
 from incamera.resolver.candidates import applies
 from incamera.wheels.metadata import parse_metadata
@@ -32,7 +32,7 @@ def with_dynamic_metadata(context: Context, project: Project, planner: BuildPlan
     ConfigError for an extra that the project does not have, BuildError, ToolFailed.
     """
     lock = Lock(target=planner.target, inputs="", distributions=(), debs=(), builds=planner.needed(()))
-    digest = files_digest(project.folder, project_files(project.folder))
+    digest = files_digest(project.folder, project.find_files())
     wheel = ensure_project_wheel(context, project, lock, digest)
     metadata = parse_metadata(read_wheel_metadata(wheel, wheel.name), wheel.name)
     _refuse_unknown_extras(project.extras, metadata, "tool.incamera.extras")

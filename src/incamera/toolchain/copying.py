@@ -21,19 +21,22 @@ _NEVER_COPIED = frozenset(
 _NOT_COPIED_FROM_TOP = frozenset({"build", "dist", "wheelhouse"})
 
 
-def copy_project(project: Path, copy: Path) -> None:
+def copy_project(project: Path, copy: Path, leaves_out: Callable[[str], bool] = lambda _: False) -> None:
     """Copy the files of *project* that a build may need to the folder *copy*. An sdist is copied completely.
 
+    *leaves_out* is called with paths of the project, those of folders with `/` at the end.
     Raises BuildError when a file cannot be copied.
     """
     try:
-        shutil.copytree(project, copy, ignore=_ignored_names(project), ignore_dangling_symlinks=True)
+        shutil.copytree(project, copy, ignore=_ignored_names(project, leaves_out), ignore_dangling_symlinks=True)
     except shutil.Error as error:
         source, _, reason = error.args[0][0]
         raise BuildError(f"cannot copy {source}: {reason}") from error
 
 
-def update_copy(project: Path, copy: Path, *, record: Path) -> None:
+def update_copy(
+    project: Path, copy: Path, leaves_out: Callable[[str], bool] = lambda _: False, *, record: Path
+) -> None:
     """Update *copy* to what `copy_project` would make. Only changed files are written; files from builds stay.
 
     *record*: a file that lists what was copied. A changed file gets the current time, even if its own is older: it must
@@ -46,7 +49,7 @@ def update_copy(project: Path, copy: Path, *, record: Path) -> None:
         remove_tree(copy)
     # Without the record, an interrupted update makes the next one start from nothing.
     record.unlink(missing_ok=True)
-    ignore, now = _ignored_names(project), {}
+    ignore, now = _ignored_names(project, leaves_out), {}
     try:
         for parent, folders, files in os.walk(project):
             ignored = set(ignore(parent, [*folders, *files]))
@@ -79,13 +82,14 @@ def _remove_link(path: Path) -> None:
         path.unlink()
 
 
-def _ignored_names(project: Path) -> Callable[[str, list[str]], list[str]]:
+def _ignored_names(project: Path, leaves_out: Callable[[str], bool]) -> Callable[[str, list[str]], list[str]]:
     is_sdist = (project / "PKG-INFO").exists()
 
     def ignore(folder: str, names: list[str]) -> list[str]:
         if is_sdist:
             return []
         at_top = Path(folder) == project
+        prefix = "" if at_top else f"{Path(folder).relative_to(project).as_posix()}/"
         return [
             name
             for name in names
@@ -94,6 +98,7 @@ def _ignored_names(project: Path) -> Callable[[str, list[str]], list[str]]:
             or name.endswith(".egg-info")
             # Extension modules that were built in place for this computer.
             or (".cpython-" in name and name.endswith(".so"))
+            or leaves_out(prefix + name + ("/" if Path(folder, name).is_dir() else ""))
         ]
 
     return ignore

@@ -86,9 +86,9 @@ def _building(build: WheelBuild, toolchain: Toolchain, keep: Path | None) -> Ite
         refusing_downloads(scratch if build.isolated else None) as refusals,
     ):
         if keep:
-            update_copy(build.project, scratch / "build/project", record=scratch / "copied.json")
+            update_copy(build.project, scratch / "build/project", build.leaves_out, record=scratch / "copied.json")
         else:
-            copy_project(build.project, scratch / "build/project")
+            copy_project(build.project, scratch / "build/project", build.leaves_out)
         builder = _Builder(build, system, toolchain, scratch, refusals, keep_objects=keep is not None)
         try:
             yield builder

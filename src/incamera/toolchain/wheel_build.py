@@ -44,6 +44,7 @@ class WheelBuild:
     `hint`: what a user can do instead when the build fails.
     `isolated`: whether the build runs in a private root folder; by default where this computer allows it.
     `limits`: what each call of its back end may use.
+    `leaves_out`: whether the build does not get a path of the project; that of a folder ends with `/`.
     `warn`: called with a text for each option that is left out, and each download that is refused.
     """
 
@@ -56,6 +57,7 @@ class WheelBuild:
     hint: str | None = None
     isolated: bool = field(default_factory=lambda: find_isolation_fault() is None)
     limits: Limits = field(default_factory=default_limits)
+    leaves_out: Callable[[str], bool] = lambda _: False
     warn: Callable[[str], None] = lambda _: None
 
 

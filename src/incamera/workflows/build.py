@@ -39,6 +39,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
             return bundle
         from incamera.build.bundle import BundleParts, ensure_project_wheel, make_bundle  # lazy: idle builds make none
         from incamera.build.runtime import ensure_runtime, ensure_wheels
+        from incamera.workflows.left_out import report_left_out
 
         interpreter.start()
         wheels = ensure_wheels(context, project, lock)
@@ -57,6 +58,8 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
             bundle = _load(context, key)
             counted = format_count(len(bundle.entries), "file")
             step.note(f"{bundle.digest[:16]}, {counted}, {bundle.tree_bytes / 1e6:.1f} MB")
+    if not project.has_build_system and project.script is None:
+        report_left_out(context, project)
     return bundle
 
 

@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.device.run import handling_signals
 from incamera.device.streams import Streams, raw_terminal
-from incamera.edit.changes import Inbox
+from incamera.edit.changes import Inbox, is_below
 from incamera.edit.live_app import live_app
 from incamera.edit.session import EditedApp, EditSession, Outcome
 from incamera.edit.settings import SessionSettings
 from incamera.errors import (
     AgentError,
+    ConfigError,
     ConnectionLost,
     DeviceError,
     DeviceRefused,
@@ -30,10 +31,11 @@ from incamera.errors import (
 )
 from incamera.guard.supervise import GRACE_SECONDS, GUARD_TIMEOUT_SECONDS
 from incamera.project.entry_check import checked_entry
+from incamera.project.left_out import describe_exclusion
 from incamera.project.local import relative_path
 from incamera.project.preload import choose_preload
 from incamera.project.reload import reload_project
-from incamera.project.watching import watching
+from incamera.project.watching import concerns_app, watching
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deployed, make_fitting
 from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
@@ -65,11 +67,15 @@ def watch_app(
     """Run the app, and again whenever its files change. Returns 0 when the user ends it, 128 + N after signal N."""
     checked_entry(project)
     inbox = Inbox()
+    watched = Watched(project)
     with (
-        watching(project.folder, inbox.put, context.reporter.warn, **_watch_options(project)),
+        watching(project.folder, inbox.put, context.reporter.warn, wanted=watched, recursive=watched.recursive),
         LocalWatch(inbox, context.reporter.warn) as local_watch,
     ):
-        return _Loop(context, project, inbox, local_watch, arguments, request or DeployRequest(), memory_limit).run()
+        loop = _Loop(
+            context, project, inbox, (watched, local_watch), arguments, request or DeployRequest(), memory_limit
+        )
+        return loop.run()
 
 
 class LocalWatch:
@@ -105,16 +111,32 @@ class LocalWatch:
         self._inbox.put(relative_path(path, folder) for path in paths if path.is_relative_to(package))
 
 
-def _watch_options(project: Project) -> dict[str, Any]:
-    """Return the options with which `watching` reports no more than the files of *project*."""
-    if project.script is None:
-        return {}
-    # The folder may be anyone's home. A module that is imported later is one of those beside the script.
-    nested = any("/" in path for path in project.find_files())
-    return {
-        "only": lambda path: (nested or path.endswith(".py")) and path in project.find_files(),
-        "recursive": nested,
-    }
+class Watched:
+    """Tells which paths of a project's folder matter to the app. It is called in the thread that watches."""
+
+    def __init__(self, project: Project) -> None:
+        # The folder of a script may be anyone's home. A module that is imported later is one of those beside it.
+        self.recursive = project.script is None or any("/" in path for path in project.find_files())
+        self.watch(project)
+
+    def watch(self, project: Project) -> None:
+        """Take the settings of *project* from now on."""
+        self._project, self._files = project, project.app_files()
+
+    def __call__(self, path: str) -> bool:
+        project = self._project
+        if project.script is not None:
+            return (self.recursive or path.endswith(".py")) and path in project.find_files()
+        if not concerns_app(path):
+            return self._files.concerns(path)  # only a .gitignore
+        # What asks for another runtime matters whatever git ignores.
+        local = (relative_path(package, project.folder) for package in project.local.values())
+        if path == "pyproject.toml" or path.startswith("pylock.") or is_below(path, local):
+            return True
+        try:
+            return self._files.concerns(path)
+        except ConfigError:  # the next look at the files reports it
+            return True
 
 
 class _Loop:
@@ -123,7 +145,7 @@ class _Loop:
         context: Context,
         project: Project,
         inbox: Inbox,
-        local_watch: LocalWatch,
+        watches: tuple[Watched, LocalWatch],
         arguments: Sequence[str],
         request: DeployRequest,
         memory_limit: int | None,
@@ -131,7 +153,7 @@ class _Loop:
         self._context = context
         self._project = project
         self._inbox = inbox
-        self._local_watch = local_watch
+        self._watches = watches
         self._arguments = arguments
         self._request = request
         self._memory_limit = memory_limit
@@ -185,7 +207,8 @@ class _Loop:
         self._inbox.take()
         if self._device is not None:
             self._project = reload_project(self._project)
-        self._local_watch.watch(self._project)
+        for watch in self._watches:
+            watch.watch(self._project)
         with (
             deployed(context, self._project, replace(self._request, device=device), starts=True) as done,
             live_app(context, self._project, done.bundle.target, done.bundle.path / "app") as live,
@@ -238,6 +261,7 @@ class _Loop:
             make_replacement=lambda: make_fitting(
                 context, reload_project(project), done.connection, replace(self._request, device=done.connection.device)
             ),
+            leave_out=partial(describe_leaving_out, project),
             open_output=lambda folder: kept_output(
                 context,
                 project,
@@ -292,6 +316,13 @@ class _Loop:
             time.sleep(0.3)  # an editor may save in several steps
 
         return _uninterrupted(wait)
+
+
+def describe_leaving_out(project: Project, path: str) -> str:
+    """Return what to do to not have the file *path* of the app in the camera."""
+    if project.script is not None:
+        return "move it out of the folder of the package that the script imports"
+    return describe_exclusion(path, is_built=project.has_build_system)
 
 
 def explain_busy(error: AgentError) -> AgentError:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from incamera.runlog.output import RunOutput
 from incamera.runtime.launcher import require_launcher
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
+from incamera.workflows.watch import Watched, describe_leaving_out
 
 if TYPE_CHECKING:
     from incamera.errors import InCameraError
@@ -51,6 +53,7 @@ class Told:
 
     def error(self, error: InCameraError) -> None:
         self.texts.append(f"error: {error}")
+        self.texts += [f"hint: {error.hint}"] if error.hint else []
 
     def confirm(self, question: str) -> bool:
         return False
@@ -120,6 +123,7 @@ class Loop:
             arguments=lambda: ["app.py"],
             find_staleness=options.pop("find_staleness", lambda: None),
             make_replacement=options.pop("make_replacement", lambda: None),
+            leave_out=partial(describe_leaving_out, load_project(self.project)),
             open_output=lambda folder: self._open_output(),
             user="anna@desk",
             command="test",
@@ -136,7 +140,7 @@ class Loop:
         def run() -> None:
             with (
                 open_local(Device(name="here", address=SshAddress(host="127.0.0.1"))) as session,
-                watching(self.project, inbox.put, self.told.warn),
+                watching(self.project, inbox.put, self.told.warn, wanted=Watched(load_project(self.project))),
             ):
                 self._session = EditSession(
                     session.transport, str(guard), edited, inbox, Streams(typed, out, out), reporter=self.told

@@ -168,6 +168,27 @@ def test_a_file_larger_than_the_cameras_ram_is_refused_once_and_edits_go_on(
     loop.save("app.py", f"print('two')\n{FOREVER}")
     loop.await_("two")
     assert sum("film.bin has" in text for text in loop.told.texts) == 1
+    assert 'hint: leave it out: exclude = ["film.bin"] in [tool.incamera]' in loop.told.texts
+
+
+def test_what_git_ignores_is_not_sent_and_a_changed_gitignore_takes_effect(edit_loop: Callable[..., Loop]) -> None:
+    loop = edit_loop()
+    app = (
+        "import os, time\nwhile True:\n    files = sorted(name for name in os.listdir() if name[0] != '_')\n"
+        "    print(files, {0}, flush=True)\n    time.sleep(0.05)\n"
+    )
+    loop.save(".gitignore", "*.log\n")
+    loop.save("a.log", "x")
+    loop.save("b.txt", "x")
+    loop.save("app.py", app.format(1))
+    loop.start()
+    loop.await_("['app.py', 'b.txt', 'pyproject.toml'] 1")
+    loop.save("a.log", "more")
+    loop.save("app.py", app.format(2))
+    loop.await_("['app.py', 'b.txt', 'pyproject.toml'] 2")
+    loop.save(".gitignore", "*.txt\n")
+    loop.await_("['a.log', 'app.py', 'pyproject.toml'] 2")
+    assert not [text for text in loop.told.texts if "has it already" in text]
 
 
 def test_a_change_that_was_applied_in_part_is_sent_whole_again(edit_loop: Callable[..., Loop]) -> None:

@@ -49,6 +49,20 @@ def test_update_writes_only_changed_files_and_keeps_objects(project: Path, tmp_p
     assert (copy / "src/two.c").stat().st_mtime == 1
 
 
+def test_what_is_left_out_is_in_neither_copy(project: Path, tmp_path: Path) -> None:
+    update_copy(project, tmp_path / "kept/copy", record=tmp_path / "kept/record")
+    asked: set[str] = set()
+
+    def leaves_out(path: str) -> bool:
+        asked.add(path)
+        return path == "src/two.c"
+
+    copy_project(project, tmp_path / "fresh", leaves_out)
+    update_copy(project, tmp_path / "kept/copy", leaves_out, record=tmp_path / "kept/record")
+    assert files(tmp_path / "kept/copy") == files(tmp_path / "fresh") == ["pyproject.toml", "src/one.c"]
+    assert asked == {"pyproject.toml", "src/", "src/one.c", "src/two.c"}
+
+
 def test_interrupted_copy_is_made_again(project: Path, tmp_path: Path) -> None:
     copy, record = tmp_path / "copy", tmp_path / "record"
     update_copy(project, copy, record=record)
