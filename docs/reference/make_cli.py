@@ -59,8 +59,9 @@ def _repeat(name: str, nargs: int | str | None) -> str:
 
 
 def describe(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    positions = [action for action in parser._actions if not action.option_strings]
-    options = [action for action in parser._actions if action.option_strings and action.dest != "help"]
+    actions = [action for action in parser._actions if action.help != argparse.SUPPRESS and action.dest != "help"]
+    positions = [action for action in actions if not action.option_strings]
+    options = [action for action in actions if action.option_strings]
     yield f"## `{name}`\n"
     yield f"{parser.description}\n"
     words = [name, "[OPTIONS]" if options else "", *map(describe_position, positions)]

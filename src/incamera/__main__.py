@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     from incamera.cli.parser import make_console, parse_arguments  # lazy: start-up
-    from incamera.console import OutputClosed, escaping_errors
+    from incamera.console_streams import OutputClosed, escaping_errors
     from incamera.errors import InCameraError
 
     command = parse_arguments(arguments)

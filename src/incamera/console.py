@@ -3,9 +3,10 @@
 Progress bars and colours appear only on a terminal, and no colours when NO_COLOR is set. Colours only repeat what the
 text says.
 
-Names and texts come from strangers: cameras, package indexes, archives. A control character in them is shown as text
-(`\\x1b`), whoever prints it, because `_Stream.write` lets no other escape sequences through than ours (`_Sequence`).
-What an app prints does not come here, except for the stored lines that `app_line` prints as they are.
+On a terminal, messages are wrapped between words, and never within `quoted` words, which may be copied.
+
+Names and texts come from strangers: cameras, package indexes, archives. `console_streams` shows control characters in
+them as text. What an app prints does not come here, except for the stored lines that `app_line` prints as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,100 +21,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
-from incamera.errors import StoreError
-from incamera.units import escape_controls
+from incamera.console_streams import CLEAR_LINE, RETURN, Escape, RichFile, Stream
+from incamera.units import escape_controls, wrap_words
 
 if TYPE_CHECKING:
     from incamera.errors import InCameraError
     from incamera.http import Progress
 
-_STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-
-
-class OutputClosed(Exception):
-    """The program that reads our output has closed the pipe, as `| head` does."""
-
-
-class _Sequence(str):
-    """An escape sequence of ours, or a carriage return: text that a terminal obeys."""
-
-    __slots__ = ()
-
-
-_RETURN = _Sequence("\r")
-_CLEAR_LINE = _Sequence("\x1b[2K")
-
-
-class _Stream:
-    """An output stream that writes each text at once.
-
-    *errors* says how characters are written that its encoding lacks, as in `str.encode`.
-    """
-
-    def __init__(self, stream: TextIO, errors: str) -> None:
-        self.stream = stream
-        self.encoding = stream.encoding or "utf-8"
-        self._errors = errors
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
-
-    def write(self, *parts: str) -> None:
-        """Write *parts*: each `_Sequence` as it is, and text with its control characters shown as text.
-
-        Newlines and tabs stay. Raises OutputClosed, or StoreError when it cannot be written, as on a full disk.
-        """
-        self.write_raw(
-            "".join(part if isinstance(part, _Sequence) else escape_controls(part, keep="\n\t") for part in parts)
-        )
-
-    def write_raw(self, text: str) -> None:
-        """Write *text* as it is: for the app's own output, and for Rich, which is given escaped texts."""
-        text = text.encode(self.encoding, self._errors).decode(self.encoding)
-        try:
-            self.stream.write(text)
-            self.stream.flush()
-        except BrokenPipeError:
-            raise OutputClosed from None
-        except OSError as error:
-            raise StoreError(f"cannot print: {error.strerror}") from error
-
-
-class _EscapingStream:
-    """Standard error for everything else in this process: what Python, `logging` or a library prints there."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(escape_controls(text, keep="\n\t"))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextmanager
-def escaping_errors() -> Iterator[None]:
-    """Show control characters as text in what others than the console print on standard error in the block."""
-    before = sys.stderr
-    sys.stderr = cast("TextIO", _EscapingStream(before))
-    try:
-        yield
-    finally:
-        sys.stderr = before
-
-
-class _RichFile:
-    """A `_Stream` as the file that Rich writes to."""
-
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-        self.encoding = stream.encoding
-        self.write = stream.write_raw
-        self.isatty = stream.isatty
-
-    def flush(self) -> None:
-        """Do nothing: each text is written at once."""
+# Colours that can be read on a light and on a dark background: yellow and cyan vanish on white, blue on black.
+_STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "magenta": "35"}
 
 
 @dataclass(slots=True)
@@ -157,8 +72,8 @@ class Console:
         self.quiet = quiet
         self.steps: list[ConsoleStep] = []
         # Data stays unambiguous; a message is read by people.
-        self._output = _Stream(output or sys.stdout, "backslashreplace")
-        self._messages = _Stream(messages or sys.stderr, "replace")
+        self._output = Stream(output or sys.stdout, "backslashreplace")
+        self._messages = Stream(messages or sys.stderr, "replace")
         self.interactive = self._messages.isatty() and environment.get("TERM") != "dumb"
         self._colour = self.interactive and not environment.get("NO_COLOR")
         self._colours_output = self._output.isatty() and self._colour
@@ -172,18 +87,19 @@ class Console:
         self.steps.append(step)
         began = time.perf_counter()
         if self.interactive and not self.quiet:
-            self._messages.write(f"  {escape_controls(name)} …", _RETURN)
+            self._messages.write(f"  {escape_controls(name)} …", RETURN)
         try:
             yield step
         finally:
             step.seconds = time.perf_counter() - began
             if self.interactive and not self.quiet:
-                self._messages.write(_CLEAR_LINE)
+                self._messages.write(CLEAR_LINE)
         if not self.quiet:
             note = escape_controls(", ".join(step.notes)).rstrip()
-            mark = self._style("✓", "green") if self._can_encode("✓") else ("+",)
-            line = f" {escape_controls(name):<10} {step.seconds:6.1f} s"
-            self._messages.write(*mark, line, *(("  ", *self._style(note, "dim")) if note else ()), "\n")
+            mark = "✓" if self._can_encode("✓") else "+"
+            head = f"{mark} {escape_controls(name):<10} {step.seconds:6.1f} s" + "  " * bool(note)
+            rest = self._wrap(self._messages, head + note)[len(head.rstrip()) :]
+            self._messages.write(*self._style(mark, "green"), head[1:].rstrip(), *self._style(rest, "dim"), "\n")
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Progress]:
@@ -196,25 +112,35 @@ class Console:
 
         description = TextColumn("  {task.description}", markup=False)
         columns = (description, BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        rich = RichConsole(file=cast("IO[str]", _RichFile(self._messages)), no_color=not self._colour)
+        rich = RichConsole(file=cast("IO[str]", RichFile(self._messages)), no_color=not self._colour)
         with Progress(*columns, console=rich, transient=True) as bars:
             task = bars.add_task(escape_controls(label), total=total)
             yield lambda count: bars.advance(task, count)
 
     def info(self, text: str) -> None:
         if not self.quiet:
-            self._messages.write(_indent(text), "\n")
+            self._messages.write(self._wrap(self._messages, _indent(text)), "\n")
 
     def warn(self, text: str) -> None:
-        self._messages.write(*self._style("warning:", "yellow", "bold"), f" {_indent(text)}\n")
+        self._message("warning:", text, "magenta", "bold")
 
     def error(self, error: InCameraError) -> None:
         """Print an error: its message, the last lines that a failed program printed, and its hint."""
-        self._messages.write(*self._style("error:", "red", "bold"), f" {_indent(str(error))}\n")
+        self._message("error:", str(error), "red", "bold")
         if tail := getattr(error, "tail", ""):
             self._messages.write(*self._style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"), "\n")
         if error.hint:
-            self._messages.write(*self._style("hint:", "cyan", "bold"), f" {_indent(error.hint)}\n")
+            self._message("hint:", error.hint, "bold")
+
+    def _message(self, prefix: str, text: str, *styles: str) -> None:
+        wrapped = self._wrap(self._messages, f"{prefix} {_indent(text)}")
+        self._messages.write(*self._style(prefix, *styles), wrapped[len(prefix) :], "\n")
+
+    def _wrap(self, stream: Stream, text: str) -> str:
+        """Return *text* as *stream* shows it: on a terminal, lines that are too long are wrapped."""
+        if not stream.isatty():
+            return text
+        return wrap_words(escape_controls(text, keep="\n\t"), stream.columns)
 
     def traceback(self) -> None:
         """Print the traceback of the exception that is being handled."""
@@ -272,10 +198,14 @@ class Console:
         """Print a line on standard output."""
         self._output.write(text, "\n")
 
+    def paragraph(self, text: str) -> None:
+        """Print a line on standard output. On a terminal that is too narrow for it, it is wrapped."""
+        self._output.write(self._wrap(self._output, text), "\n")
+
     def app_line(self, time: str, text: str, *, is_error: bool) -> None:
         """Print a stored line of an app's output, as the app printed it, after the *time* of the line."""
-        line = _Sequence(f"{time} {text}".rstrip())
-        self._output.write(*self._style(line, "yellow") if is_error and self._colours_output else (line,), "\n")
+        line = Escape(f"{time} {text}".rstrip())
+        self._output.write(*self._style(line, "magenta") if is_error and self._colours_output else (line,), "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table on standard output, with columns padded by spaces.
@@ -285,7 +215,7 @@ class Console:
         columns, rows = _escape_cells(columns), [_escape_cells(row) for row in rows]
         widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
         if self._output.isatty():
-            terminal_width = shutil.get_terminal_size().columns
+            terminal_width = self._output.columns
             if sum(widths) + 2 * (len(widths) - 1) > terminal_width:
                 self._print_paragraphs(columns, rows, terminal_width)
                 return
@@ -294,13 +224,15 @@ class Console:
             self._output.write(*self._head(line) if number == 0 else (line,), "\n")
 
     def _print_paragraphs(self, columns: Sequence[str], rows: Sequence[Sequence[str]], terminal_width: int) -> None:
-        import textwrap  # lazy: start-up; few terminals are too narrow
-
         for head, *cells in rows:
             self._output.write(*self._head(head), "\n")
-            parts = [f"{name.lower()} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell]
-            for line in textwrap.wrap(", ".join(parts), max(terminal_width - 2, 20), break_on_hyphens=False):
-                self._output.write(f"  {line}\n")
+            parts = [
+                f"{name.lower()}: {cell}" if name else cell
+                for name, cell in zip(columns[1:], cells, strict=True)
+                if cell
+            ]
+            if parts:
+                self._output.write(wrap_words("  " + ", ".join(parts), terminal_width), "\n")
 
     @contextmanager
     def live_table(self) -> Iterator[Callable[[str, Sequence[str], Sequence[Sequence[str]]], None]]:
@@ -320,7 +252,7 @@ class Console:
         from rich.live import Live
         from rich.text import Text
 
-        rich = RichConsole(file=cast("IO[str]", _RichFile(self._output)), no_color=not self._colours_output)
+        rich = RichConsole(file=cast("IO[str]", RichFile(self._output)), no_color=not self._colours_output)
         header = "bold" if self._colours_output else ""
         with Live(console=rich, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
@@ -336,7 +268,7 @@ class Console:
         """Return what to write for *text* in the styles *names*: it alone where colours are off."""
         if not self._colour or not text:
             return (text,)
-        return _Sequence(f"\x1b[{';'.join(_STYLES[name] for name in names)}m"), text, _Sequence("\x1b[0m")
+        return Escape(f"\x1b[{';'.join(_STYLES[name] for name in names)}m"), text, Escape("\x1b[0m")
 
     def _head(self, text: str) -> tuple[str, ...]:
         return self._style(text, "bold") if self._colours_output else (text,)

@@ -12,6 +12,8 @@ _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     r"\U000e0000-\U000e007f]"
 )
+# A word with the spaces before it; words in backquotes, with what sticks to them, are one.
+_WORDS = re.compile(r"\s*(?:[^\s`]*`[^`]*`[^\s`]*|\S+)")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -44,6 +46,37 @@ def format_count(number: float, thing: str) -> str:
     if thing.endswith("y") and thing[-2:-1] not in "aeiou":
         return f"{shown} {thing[:-1]}ies"
     return f"{shown} {thing}{'es' if thing.endswith(('s', 'x', 'ch', 'sh')) else 's'}"
+
+
+def format_age(seconds: float) -> str:
+    """Return *seconds* in the largest unit that fits: `5 s`, `3 min`, `2 h`, `1 day`, `40 days`."""
+    for unit, size in (("day", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return format_count(int(seconds // size), unit) if unit == "day" else f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def wrap_words(text: str, width: int) -> str:
+    """Return *text* with line breaks in place of spaces, so that no line has more than *width* characters.
+
+    Words stay whole, and so do those within backquotes, which may be commands to copy; such a line may be longer. A
+    line that goes on is indented by two more spaces than its beginning.
+    """
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= width:
+            lines.append(line)
+            continue
+        start = line[: len(line) - len(line.lstrip(" "))]
+        current = ""
+        for word in _WORDS.findall(line):
+            if current and len(current) + len(word) > width:
+                lines.append(current)
+                current = f"{start}  {word.lstrip()}"
+            else:
+                current += word
+        lines.append(current)
+    return "\n".join(lines)
 
 
 def printable(text: str) -> str:

@@ -11,9 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from incamera.console import Console, OutputClosed, escaping_errors
+from incamera.console import Console
+from incamera.console_streams import OutputClosed, escaping_errors
 from incamera.errors import ConfigError, StoreError, ToolFailed
-from incamera.units import escape_controls, format_bytes
+from incamera.units import escape_controls, format_age, format_bytes
 
 
 class Terminal(io.StringIO):
@@ -192,14 +193,43 @@ def test_table_too_wide_for_the_terminal_is_printed_as_paragraphs(monkeypatch: p
     )
     for wide, text in (
         ("60", "KIND   PLACE                            EXEC\n"),
-        ("40", "ram\n  place /tmp, exec yes\nshare\n  place /var/spool/storage/NetworkShare\n"),
-        ("24", "ram\n  place /tmp, exec yes\nshare\n  place /var/spool/stora\n  ge/NetworkShare\n"),
+        ("40", "ram\n  place: /tmp, exec: yes\nshare\n  place: /var/spool/storage/NetworkShare\n"),
+        (
+            "24",
+            "ram\n  place: /tmp, exec: yes\nshare\n  place:\n    /var/spool/storage/NetworkShare\n",
+        ),  # can be copied
     ):
         monkeypatch.setenv("COLUMNS", wide)
         console, output, _ = make(terminal=True, environment={"TERM": "xterm", "NO_COLOR": "1"})
         console.table(columns, rows)
         assert output.getvalue().startswith(text)
-        assert max(map(len, output.getvalue().splitlines())) <= int(wide)
+
+
+def test_messages_are_wrapped_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    error = ConfigError("the project has no entry, and nothing else to run", hint="type `incamera run -- --name anna`")
+    for terminal in (True, False):
+        console, output, messages = make(terminal=terminal, environment={"TERM": "xterm", "NO_COLOR": "1"})
+        console.error(error)
+        console.paragraph("missing-library: ask for a wheel that has it")
+        assert output.getvalue() == (
+            "missing-library: ask for a\n  wheel that has it\n"
+            if terminal
+            else "missing-library: ask for a wheel that has it\n"
+        )
+        assert messages.getvalue() == (
+            "error: the project has no\n  entry, and nothing else to\n  run\n"
+            "hint: type\n  `incamera run -- --name anna`\n"
+            if terminal
+            else f"error: {error}\nhint: {error.hint}\n"
+        )
+
+
+def test_colours_of_a_message_end_where_its_first_word_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    console, _, messages = make(terminal=True, environment={"TERM": "xterm"})
+    console.warn("\x1b[2Jthe camera's name is long")
+    assert messages.getvalue().splitlines()[0] == "\x1b[35;1mwarning:\x1b[0m \\x1b[2Jthe"
 
 
 def screen(text: str) -> list[str]:
@@ -362,3 +392,11 @@ def test_what_libraries_print_on_standard_error_is_escaped_too(monkeypatch: pyte
         sys.stderr.write(f"{HOSTILE}\n")
     assert messages.getvalue() == f"{SHOWN}\n" * 2
     assert sys.stderr is messages
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (59.4, "59 s"), (61, "1 min"), (7200, "2 h"), (86_400, "1 day"), (9e5, "10 days")],
+)
+def test_ages_are_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text

@@ -9,7 +9,7 @@ import pytest
 
 from incamera import __version__, errors
 from incamera.__main__ import BUG, INTERRUPTED, OUTPUT_CLOSED, main
-from incamera.console import OutputClosed
+from incamera.console_streams import OutputClosed
 from incamera.errors import InCameraError
 
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, InCameraError)]

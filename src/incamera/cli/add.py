@@ -77,10 +77,10 @@ def show(console: Console, edited: Edited, arguments: argparse.Namespace, verb: 
         return
     place = f"the group {arguments.group}" if arguments.group else "dependencies"
     if not edited.files:
-        console.print(f"nothing to do: {', '.join(edited.requirements)} is there already")
+        console.paragraph(f"nothing to do: {', '.join(edited.requirements)} is there already")
         return
     preposition = "from" if verb == "removed" else "to"
-    console.print(f"{verb} {', '.join(edited.requirements)} {preposition} {place}")
+    console.paragraph(f"{verb} {', '.join(edited.requirements)} {preposition} {place}")
     for cost in edited.costs:
         _show_cost(console, cost)
 
@@ -90,7 +90,7 @@ def _show_cost(console: Console, cost: Any) -> None:
     more += [format_count(len(cost.libraries), "Debian package")] if cost.libraries else []
     text = f"{' and '.join(more)} more, {format_bytes(cost.bytes)} to download" if more else "no package more"
     gone = f"; no longer needed: {', '.join(cost.removed)}" if cost.removed else ""
-    console.print(f"{cost.target}: {text}{gone}")
+    console.paragraph(f"{cost.target}: {text}{gone}")
     if cost.added:
         rows = [[item.name, item.version, item.source, format_bytes(item.bytes)] for item in cost.added]
         console.table(["PACKAGE", "VERSION", "SOURCE", "SIZE"], rows)
@@ -98,9 +98,9 @@ def _show_cost(console: Console, cost: Any) -> None:
         names = [item.name for item in cost.libraries[:_SHOWN]]
         others = len(cost.libraries) - len(names)
         size = sum(item.bytes for item in cost.libraries)
-        console.print(f"with {', '.join(names)}{f' and {others} more' if others else ''} ({format_bytes(size)})")
+        console.paragraph(f"with {', '.join(names)}{f' and {others} more' if others else ''} ({format_bytes(size)})")
     for line in cost.changed:
-        console.print(f"changed {line}")
+        console.paragraph(f"changed {line}")
 
 
 def _document(edited: Edited) -> dict[str, Any]:

@@ -92,16 +92,16 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 def _print_report(console: Console, report: Report) -> None:
     if report.findings:
         rows = [[item.severity, item.kind, item.file, item.needs, item.provides] for item in report.findings]
-        console.table(["", "kind", "file", "needs", "there is"], rows)
+        console.table(["", "KIND", "FILE", "NEEDS", "THERE IS"], rows)
         console.print("")
         for kind, remedy in dict.fromkeys((item.kind, item.remedy) for item in report.findings):
-            console.print(f"{kind}: {remedy}")
+            console.paragraph(f"{kind}: {remedy}")
         console.print("")
     errors, warnings = len(report.errors), len(report.findings) - len(report.errors)
     found = (
         f"{format_count(errors, 'error')}, {format_count(warnings, 'warning')}" if report.findings else "nothing found"
     )
-    console.print(f"{report.subject} on {report.policy}: {found} in {format_count(report.files, 'file')}")
-    console.print(f"loader: {report.loader}")
+    console.paragraph(f"{report.subject} on {report.policy}: {found} in {format_count(report.files, 'file')}")
+    console.paragraph(f"loader: {report.loader}")
     for limit in report.limits:
-        console.print(f"not checked: {limit}")
+        console.paragraph(f"not checked: {limit}")

@@ -60,9 +60,11 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         built.append((bundle, image, steps))
     if not arguments.json:
         for bundle, image, _ in built:
-            console.print(f"{bundle.target}: {bundle.digest[:16]}, {format_bytes(bundle.tree_bytes)}, {bundle.path}")
+            console.paragraph(
+                f"{bundle.target}: {bundle.digest[:16]}, {format_bytes(bundle.tree_bytes)}, {bundle.path}"
+            )
             if image is not None:
-                console.print(f"{bundle.target}: {image.form}, {format_bytes(image.bytes)}, {image.path}")
+                console.paragraph(f"{bundle.target}: {image.form}, {format_bytes(image.bytes)}, {image.path}")
         return 0
     from incamera.runtime.trimming import load_trimmed  # lazy: start-up
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "connections",
-        help="the connections that are kept open for the next command: list, close",
+        help="connections that are kept open for the next command",
         description="Connections to devices are kept open for ten minutes after their last use. So the next command "
         "starts sooner.",
     )
@@ -41,13 +41,22 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
         return 0
     import time  # lazy: start-up
 
-    for connection in connections:
-        idle = connection["idle_seconds"]
-        console.print(
-            f"{connection['device']}  {connection['address']}  since "
-            f"{time.strftime('%H:%M:%S', time.localtime(connection['since']))}, {connection['uses']} uses, "
-            + ("in use" if idle is None else f"idle for {idle:.0f} s")
-            + (f", waiting: {', '.join(connection['waiting'])}" if connection["waiting"] else "")
+    from incamera.units import format_age
+
+    if connections:
+        console.table(
+            ("DEVICE", "ADDRESS", "OPEN FOR", "USES", "IDLE FOR", "WAITING APPS"),
+            [
+                (
+                    connection["device"],
+                    connection["address"],
+                    format_age(time.time() - connection["since"]),
+                    str(connection["uses"]),
+                    "in use" if (idle := connection["idle_seconds"]) is None else format_age(idle),
+                    ", ".join(connection["waiting"]) or "-",
+                )
+                for connection in connections
+            ],
         )
     console.info(f"held by process {pid}" if connections else "no connection is kept open")
     return 0
@@ -61,7 +70,7 @@ def execute_close(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"closed": [connection["device"] for connection in closed]})
     elif closed:
-        console.print(f"closed: {', '.join(connection['device'] for connection in closed)}")
+        console.paragraph(f"closed: {', '.join(connection['device'] for connection in closed)}")
     else:
         console.info(f"no connection to {arguments.name or 'any device'} is kept open")
     return 0

@@ -61,5 +61,5 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             }
         )
     else:
-        console.print(f"{device}:{result.destination}")
+        console.paragraph(f"{device}:{result.destination}")
     return 0

@@ -69,7 +69,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"device": device.name, "facts": facts.to_json()})
     else:
-        console.print(f"{device.name}: {facts.architecture}, {facts.system}, glibc {facts.libc or 'unknown'}")
+        console.paragraph(f"{device.name}: {facts.architecture}, {facts.system}, glibc {facts.libc or 'unknown'}")
     return 0
 
 
@@ -91,7 +91,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.emit({"devices": rows})
     elif not devices:
-        console.print("no devices; add one with `incamera device add NAME`, or use a virtual camera")
+        console.paragraph("no devices; add one with `incamera device add NAME`, or use a virtual camera")
     else:
         console.table(
             ("NAME", "ADDRESS", "KIND"),
@@ -121,13 +121,13 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
         forms = sorted(report.forms)
         console.emit({"device": report.device.name, "facts": facts.to_json(), "forms": forms, "places": places})
         return 0
-    console.print(
+    console.paragraph(
         f"{report.device.name} ({facts.hostname}): {facts.architecture}, Linux {facts.kernel}, {facts.system}"
     )
     libraries = format_count(len(facts.libraries), "library")
-    console.print(f"glibc {facts.libc or 'unknown'}, {libraries}, logged in as {facts.user}")
-    console.print(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
-    console.print("bundles start from: " + ", ".join(sorted(report.forms)))
+    console.paragraph(f"glibc {facts.libc or 'unknown'}, {libraries}, logged in as {facts.user}")
+    console.paragraph(f"RAM {format_bytes(facts.memory)}, {format_bytes(facts.memory_available)} of it free")
+    console.paragraph("bundles start from: " + ", ".join(sorted(report.forms)))
     rates = ("WRITE", "READ") if arguments.speed else ()
     console.table(
         ("KIND", "PLACE", "FILE SYSTEM", "FREE", *rates, "EXEC", "VERDICT"),
@@ -152,7 +152,7 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
 
     from incamera.context import Context
     from incamera.errors import UsageError
-    from incamera.units import format_bytes
+    from incamera.units import format_age, format_bytes
     from incamera.workflows.clean import find_items, remove_items, total
     from incamera.workflows.top import device_connection
 
@@ -161,20 +161,24 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
         device = str(connection.device)
         goes = [item for item in items if not item.kept]
         if items and not arguments.json:
+            now = time.time()
             console.table(
-                ("WHAT", "APP", "PATH", "SIZE", "CHANGED", ""),
+                ("FOLDER", "WHAT", "APP", "SIZE", "AGE", ""),
                 [
                     (
+                        item.path,
                         item.kind,
                         item.app or "-",
-                        item.path,
                         format_bytes(item.size),
-                        time.strftime("%Y-%m-%d %H:%M", time.localtime(min(item.changed, 1 << 40))),
+                        format_age(now - item.changed),
                         f"stays: {item.kept}" if item.kept else "",
                     )
-                    for item in items
+                    for item in sorted(items, key=lambda item: (item.place, item.kind, item.path))
                 ],
             )
+            for place in sorted({item.place for item in items}):
+                there = [item for item in items if item.place == place]
+                console.print(f"{place}: {format_count(len(there), 'folder')}, {format_bytes(total(there))}")
         question = f"remove {format_count(len(goes), 'folder')}, {format_bytes(total(goes))}, from {device}?"
         removed = []
         if goes and not arguments.dry_run:
@@ -230,5 +234,5 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:
-        console.print(f"removed {arguments.name} and its host key")
+        console.paragraph(f"removed {arguments.name} and its host key")
     return 0

@@ -21,7 +21,7 @@ def add_parser(commands: Any) -> None:
         commands,
         "init",
         execute,
-        help="add to the project that you have what it lacks to run in a camera",
+        help="add to your own project what it lacks to run in a camera",
         description="Add to a folder what it lacks to run in a camera. It may be a project of uv, Poetry, PDM, Hatch, "
         "Flit or setuptools, or have a requirements.txt or a script. The changes are shown first; on a terminal, you "
         "are asked. Nothing else in your files is changed.",
@@ -62,15 +62,15 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit(_document(found, written=written))
     elif not found.changes:
-        console.print(f"nothing to do: `{next_command(folder)}` works as it is")
+        console.paragraph(f"nothing to do: `{next_command(folder)}` works as it is")
     elif arguments.dry_run:
-        console.print("nothing was changed: this was a dry run")
+        console.paragraph("nothing was changed: this was a dry run")
     elif not written:
-        console.print("nothing was changed")
+        console.paragraph("nothing was changed")
     else:
         names = ", ".join(change.path.name for change in found.changes)
         verb = "made" if all(change.before is None for change in found.changes) else "changed"
-        console.print(f"{verb} {names}: {found.kind}, its entry is {found.entry}")
+        console.paragraph(f"{verb} {names}: {found.kind}, its entry is {found.entry}")
         console.print(f"now type: {next_command(folder)}")
     return 0 if written or arguments.dry_run else 1
 

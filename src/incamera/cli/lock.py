@@ -87,9 +87,11 @@ def _lock(
         counts = Counter(item.source for item in lock.distributions)
         counted = ", ".join(f"{counts[source]} {source}" for source in SOURCES if counts[source])
         counted = f"{format_count(len(lock.distributions), 'distribution')} ({counted}), " if counted else ""
-        console.print(f"{path.name}: {counted}{format_count(len(lock.debs), 'deb')}, {len(changes) or 'none'} changed")
+        console.paragraph(
+            f"{path.name}: {counted}{format_count(len(lock.debs), 'deb')}, {len(changes) or 'none'} changed"
+        )
         for line in changes:
-            console.print(f"  {line}")
+            console.paragraph(f"  {line}")
     return 0
 
 
@@ -137,10 +139,10 @@ def _explain(
         )
         return 0
     for target, item in found:
-        console.print(f"{name} {item.version} for {target}: source {item.source}")
-        console.print(f"  {item.why}")
+        console.paragraph(f"{name} {item.version} for {target}: source {item.source}")
+        console.paragraph(f"  {item.why}")
         for line in item.passed_over:
-            console.print(f"  not {line}")
+            console.paragraph(f"  not {line}")
         if item.requires:
-            console.print(f"  needs {', '.join(item.requires)}")
+            console.paragraph(f"  needs {', '.join(item.requires)}")
     return 0

@@ -97,7 +97,7 @@ def _show_runs(runs: list[Run], as_json: bool, console: Console) -> None:
         for run in runs
     ]
     if rows:
-        console.table(("run", "began", "device", "ended", "command"), rows)
+        console.table(("RUN", "BEGAN", "DEVICE", "ENDED", "COMMAND"), rows)
     else:
         console.info("there is no log of this project yet; `incamera run` runs the app and keeps a log")
 

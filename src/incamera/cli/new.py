@@ -42,6 +42,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"project": str(folder.absolute()), "files": [str(path) for path in paths]})
     else:
-        console.print(f"made {folder} with " + ", ".join(path.name for path in paths))
+        console.paragraph(f"made {folder} with " + ", ".join(path.name for path in paths))
         console.print(f"now type: {init.next_command(folder)}")
     return 0

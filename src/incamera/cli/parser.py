@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from incamera.deployment.request import DeployRequest
     from incamera.project.settings import Project
 
-# In the order of --help. Each name is also that of a module in this package.
-COMMANDS = (
-    *("new", "init", "add", "remove", "run", "python", "test", "debug", "logs", "top", "ps", "stop"),
-    *("cp", "ls", "rm", "cat"),
-    *("lock", "build", "audit", "deploy", "device", "connections", "virtual", "share", "store", "completion", "help"),
-)
+# As --help groups and orders them. Each name of a command is also that of a module in this package.
+_TOPICS = {
+    "make a project": ("new", "init", "add", "remove"),
+    "run it in the camera": ("run", "python", "test", "debug"),
+    "look at what runs": ("logs", "top", "ps", "stop"),
+    "its files in the camera": ("cp", "ls", "rm", "cat"),
+    "the steps of `run`, one by one": ("lock", "build", "audit", "deploy"),
+    "cameras": ("device", "virtual", "share", "connections"),
+    "incamera itself": ("store", "completion", "help"),
+}
+COMMANDS = tuple(name for names in _TOPICS.values() for name in names)
 
 _UNRECOGNIZED = "unrecognized arguments: "
 _MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
@@ -66,6 +71,14 @@ class Parser(argparse.ArgumentParser):
 
     hint_unknown: str | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._positionals.title = "arguments"
+
+    def add_subparsers(self, **options: Any) -> Any:
+        self._positionals.title = "actions"
+        return super().add_subparsers(**options)
+
     def _print_message(self, message: str, file: Any = None) -> None:
         encoding = getattr(file, "encoding", None) or "utf-8"
         super()._print_message(message.encode(encoding, "replace").decode(encoding), file)
@@ -75,7 +88,8 @@ class Parser(argparse.ArgumentParser):
         hint = _suggest(typed, known) if typed else None
         if message.startswith(_MISSING) and (choices := _choices(self)):
             self.print_help(sys.stderr)
-            hint = f"type, for example, `{self.prog} {'list' if 'list' in choices else choices[0]}`"
+            example = next((name for name in ("list", "help") if name in choices), choices[0])
+            hint = f"type, for example, `{self.prog} {example}`"
         else:
             self.print_usage(sys.stderr)
         message = _reword(self, message)
@@ -93,15 +107,36 @@ class Parser(argparse.ArgumentParser):
         sys.exit(error.exit_code)
 
 
+class _MainParser(Parser):
+    """The parser of the whole command line, whose help groups the commands by topic."""
+
+    def format_help(self) -> str:
+        helps = {choice.dest: choice for action in self._actions for choice in getattr(action, "_choices_actions", ())}
+        formatter = self._get_formatter()
+        formatter.add_usage(self.usage, self._actions, self._mutually_exclusive_groups)
+        formatter.add_text(self.description)
+        for topic, names in _TOPICS.items():
+            formatter.start_section(topic)
+            formatter.add_arguments([helps[name] for name in names if name in helps])
+            formatter.end_section()
+        formatter.start_section("options")
+        formatter.add_arguments([action for action in self._actions if action.option_strings])
+        formatter.end_section()
+        formatter.add_text(self.epilog)
+        return formatter.format_help()
+
+
 def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """Return the parser with the subparsers of the commands *names*. Fewer of them take less time at start-up."""
-    parser = Parser(
+    parser = _MainParser(
         prog="incamera",
         description="Python, in camera: write an app on your computer; seconds later it runs inside an Axis camera.",
-        epilog="`incamera COMMAND --help` describes a command. Without a camera of your own, a virtual one is used.",
+        epilog="`incamera help COMMAND` describes a command. Without a camera of your own, a virtual one is used.",
         allow_abbrev=False,
     )
-    parser.add_argument("-V", "--version", action="version", version=f"incamera {__version__}")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"incamera {__version__}", help="show the version and exit"
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for name in names:
         import_module(f"incamera.cli.{name}").add_parser(commands)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_device_option, add_project_option
-from incamera.units import format_bytes
+from incamera.units import format_age, format_bytes
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -54,8 +54,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         console.info(f"no process that incamera started runs on {device}")
     else:
         table = [
-            [str(p.pid), p.app or "–", p.role, f"{sample.uptime - p.began:.0f} s", format_bytes(p.resident), p.command]
+            [str(p.pid), p.app or "–", p.role, format_age(sample.uptime - p.began), format_bytes(p.resident), p.command]
             for p in processes
         ]
-        console.table(("pid", "app", "role", "since", "memory", "command"), table)
+        console.table(("PID", "APP", "ROLE", "AGE", "MEMORY", "COMMAND"), table)
     return 0

@@ -108,7 +108,7 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
             console.emit(_describe(share))
         else:
             password = f"{shares_folder(context) / share.name}.toml"
-            console.print(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
+            console.paragraph(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
             console.info(f"to mount it: incamera share attach {share.name} --device NAME; Ctrl-C ends the server")
         try:
             while True:
@@ -127,7 +127,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit(_describe(share))
     else:
-        console.print(f"{share.name}: {share.url} is {share.folder}")
+        console.paragraph(f"{share.name}: {share.url} is {share.folder}")
     return 0
 
 
@@ -155,7 +155,7 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
         )
     else:
         how = "mounted" if attached.fresh else "already has"
-        console.print(f"{attached.device} {how} {attached.share.folder} at {attached.place}")
+        console.paragraph(f"{attached.device} {how} {attached.share.folder} at {attached.place}")
     return 0
 
 
@@ -175,7 +175,7 @@ def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"device": device, "unmounted": source})
     else:
-        console.print(f"{device} has unmounted {source}" if source else f"{device} has no network share mounted")
+        console.paragraph(f"{device} has unmounted {source}" if source else f"{device} has no network share mounted")
     return 0
 
 
@@ -187,7 +187,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"shares": [{**_describe(share), "answers": answers} for share, answers in shares]})
     elif not shares:
-        console.print("no shares; serve a folder with `incamera share serve`")
+        console.paragraph("no shares; serve a folder with `incamera share serve`")
     else:
         rows = [(s.name, s.url, str(s.folder), "yes" if answers else "no") for s, answers in shares]
         console.table(("SHARE", "ADDRESS", "FOLDER", "ANSWERS"), rows)
@@ -202,7 +202,7 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:
-        console.print(f"removed {arguments.name}; its folder is kept")
+        console.paragraph(f"removed {arguments.name}; its folder is kept")
     return 0
 
 

@@ -58,8 +58,8 @@ def execute_verify(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"checked": count, "faults": [{"name": fault.name, "problem": fault.problem} for fault in faults]})
     else:
         for fault in faults:
-            console.print(f"removed {fault.name}: {fault.problem}")
-        console.print(f"{count} checked, {len(faults)} faulty")
+            console.paragraph(f"removed {fault.name}: {fault.problem}")
+        console.paragraph(f"{count} checked, {len(faults)} faulty")
     return 1 if faults else 0
 
 
@@ -71,7 +71,7 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"freed_bytes": freed})
     else:
-        console.print(f"freed {format_bytes(freed)}")
+        console.paragraph(f"freed {format_bytes(freed)}")
     return 0
 
 

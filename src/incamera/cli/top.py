@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from incamera.observe.processes import Sample
     from incamera.project.settings import Project
 
-_COLUMNS = ("pid", "app", "role", "CPU %", "memory", "own share", "peak", "threads", "files", "command")
+_COLUMNS = ("PID", "APP", "ROLE", "CPU %", "MEMORY", "OWN SHARE", "PEAK", "THREADS", "FILES", "COMMAND")
 
 
 def add_parser(commands: Any) -> None:

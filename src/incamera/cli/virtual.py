@@ -65,9 +65,9 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     else:
         name = camera.name
         state = f"is running already ({camera.profile}, {_login(camera)})" if already else "is running"
-        console.print(f"{name} {state}; use it with --device {name}, stop it with `incamera virtual stop {name}`")
+        console.paragraph(f"{name} {state}; use it with --device {name}, stop it with `incamera virtual stop {name}`")
         if already and not arguments.name:
-            console.print("start one more with `incamera virtual start --new`")
+            console.paragraph("start one more with `incamera virtual start --new`")
     return 0
 
 
@@ -89,7 +89,7 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"stopped": names})
     else:
-        console.print("stopped " + ", ".join(names) if names else "no virtual camera was running")
+        console.paragraph("stopped " + ", ".join(names) if names else "no virtual camera was running")
     return 0
 
 
@@ -101,7 +101,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"cameras": [_describe(camera) for camera in cameras]})
     elif not cameras:
-        console.print("no virtual camera is running; start one with `incamera virtual start`")
+        console.paragraph("no virtual camera is running; start one with `incamera virtual start`")
     else:
         rows = [(c.name, c.profile, _login(c), str(c.pid)) for c in cameras]
         console.table(("NAME", "PROFILE", "SSH", "PROCESS"), rows)
