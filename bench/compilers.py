@@ -48,6 +48,10 @@ class QuietStep:
     def progress(self, total: int) -> Iterator[Progress]:
         yield lambda _: None
 
+    @contextmanager
+    def phase(self, doing: str, done: str, total: int = 0) -> Iterator[Progress]:
+        yield lambda _: None
+
 
 class QuietReporter:
     @contextmanager

@@ -25,6 +25,10 @@ class _Step:
     def progress(self, total: int) -> Iterator[Progress]:
         yield lambda _: None
 
+    @contextmanager
+    def phase(self, doing: str, done: str, total: int = 0) -> Iterator[Progress]:
+        yield lambda _: None
+
 
 class SilentReporter:
     @contextmanager

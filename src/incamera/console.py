@@ -15,12 +15,13 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
+from incamera.console_steps import ConsoleStep, ticking
 from incamera.console_streams import CLEAR_LINE, RETURN, Escape, RichFile, Stream
 from incamera.units import escape_controls, wrap_words
 
@@ -32,23 +33,9 @@ if TYPE_CHECKING:
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "magenta": "35"}
 
 
-@dataclass(slots=True)
-class ConsoleStep:
-    """A step of a command, which a line reports when it has ended. See `context.Step`."""
-
-    name: str
-    console: Console
-    seconds: float = 0.0
-    cached: bool = False
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        with self.console.progress(self.name, total) as advance:
-            yield advance
+# How often a step that takes long tells how far it is: on a terminal, and elsewhere.
+_TELL_SECONDS = 1.0
+_TELL_ELSEWHERE_SECONDS = 10.0
 
 
 class Console:
@@ -83,13 +70,14 @@ class Console:
     @contextmanager
     def step(self, name: str) -> Iterator[ConsoleStep]:
         """Show the step *name* while the block runs. When the block succeeds, print how long it took."""
-        step = ConsoleStep(name, self)
+        step = ConsoleStep(name, self.progress if self.interactive and not self.quiet else None)
         self.steps.append(step)
         began = time.perf_counter()
         if self.interactive and not self.quiet:
             self._messages.write(f"  {escape_controls(name)} …", RETURN)
         try:
-            yield step
+            with self._telling(step):
+                yield step
         finally:
             step.seconds = time.perf_counter() - began
             if self.interactive and not self.quiet:
@@ -100,6 +88,24 @@ class Console:
             head = f"{mark} {escape_controls(name):<10} {step.seconds:6.1f} s" + "  " * bool(note)
             rest = self._wrap(self._messages, head + note)[len(head.rstrip()) :]
             self._messages.write(*self._style(mark, "green"), head[1:].rstrip(), *self._style(rest, "dim"), "\n")
+
+    def _telling(self, step: ConsoleStep) -> AbstractContextManager[None]:
+        """Tell what *step* does, again and again while the block runs: on a terminal in the step's own line.
+
+        A step beside an app that prints on the terminal leaves that alone. It runs in another thread than the main one.
+        """
+        if self.quiet or (self.interactive and threading.current_thread() is not threading.main_thread()):
+            return nullcontext()
+
+        def tell() -> None:
+            name, text = escape_controls(step.name), escape_controls(step.describe())
+            if not self.interactive:
+                self._messages.write(f"  {name}: {text}\n")
+            elif not step.has_bar:
+                line = f"  {name} … {text}"[: max(self._messages.columns - 1, 20)]
+                self._messages.write(CLEAR_LINE, line, RETURN)
+
+        return ticking(tell, _TELL_SECONDS if self.interactive else _TELL_ELSEWHERE_SECONDS)
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Progress]:
@@ -119,7 +125,7 @@ class Console:
 
     def info(self, text: str) -> None:
         if not self.quiet:
-            self._messages.write(self._wrap(self._messages, _indent(text)), "\n")
+            self._messages.write(*self._over_step(), self._wrap(self._messages, _indent(text)), "\n")
 
     def warn(self, text: str) -> None:
         self._message("warning:", text, "magenta", "bold")
@@ -134,7 +140,12 @@ class Console:
 
     def _message(self, prefix: str, text: str, *styles: str) -> None:
         wrapped = self._wrap(self._messages, f"{prefix} {_indent(text)}")
-        self._messages.write(*self._style(prefix, *styles), wrapped[len(prefix) :], "\n")
+        self._messages.write(*self._over_step(), *self._style(prefix, *styles), wrapped[len(prefix) :], "\n")
+
+    def _over_step(self) -> tuple[str, ...]:
+        """Return what clears the line of the step that is running, if one may be shown."""
+        shown = self.interactive and not self.quiet and any(not step.seconds for step in self.steps[-3:])
+        return (CLEAR_LINE,) if shown else ()
 
     def _wrap(self, stream: Stream, text: str) -> str:
         """Return *text* as *stream* shows it: on a terminal, lines that are too long are wrapped."""

@@ -31,7 +31,13 @@ class Step(Protocol):
         """Show *text*, a few words about the result, beside the step's name."""
 
     def progress(self, total: int) -> AbstractContextManager[Progress]:
-        """Show a progress bar of *total* bytes while the block runs."""
+        """Show how much of *total* bytes is done while the block runs."""
+
+    def phase(self, doing: str, done: str, total: int = 0) -> AbstractContextManager[Progress]:
+        """Show that the step is *doing* something while the block runs: "sending", and how much of *total* bytes.
+
+        *done* says that in the step's line, with its time if it took long: "sent".
+        """
 
 
 class Reporter(Protocol):
@@ -54,6 +60,10 @@ class _SilentStep:
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Progress]:
+        yield lambda _: None
+
+    @contextmanager
+    def phase(self, doing: str, done: str, total: int = 0) -> Iterator[Progress]:
         yield lambda _: None
 
 

@@ -6,10 +6,13 @@ import logging
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
+from tests.waiting import wait_until
 
 from incamera.console import Console
 from incamera.console_streams import OutputClosed, escaping_errors
@@ -50,6 +53,47 @@ def test_step_is_printed_when_it_has_succeeded() -> None:
     assert output.getvalue() == ""
     assert [(kept.name, kept.cached) for kept in console.steps] == [("lock", False)]
     assert console.steps[0].seconds > 0
+
+
+def test_long_step_tells_how_far_it_is_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.console._TELL_ELSEWHERE_SECONDS", 0.01)
+    monkeypatch.setattr("incamera.console_steps._LEAST_SECONDS", 0.0)
+    console, _, messages = make()
+
+    def await_line(pattern: str) -> None:
+        wait_until(lambda: re.search(f"^  deploy: {pattern}$", messages.getvalue(), re.MULTILINE), "a line")
+
+    with console.step("deploy") as step:
+        await_line(r"\d+ s")
+        with step.phase("sending", "sent", 30_000_000) as advance:
+            advance(12_000_000)
+            await_line(r"sending, 12\.0 MB of 30\.0 MB, \d+ s")
+        with step.phase("checking", "checked"):
+            await_line(r"checking, \d+ s")
+    assert re.search(r"deploy +\d+\.\d s  sent in \d+\.\d s, checked in \d+\.\d s\n$", messages.getvalue())
+
+
+def test_long_step_tells_how_far_it_is_in_its_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.console._TELL_SECONDS", 0.01)
+    console, _, messages = make(terminal=True)
+    with console.step("deploy") as step, step.phase("checking", "checked"):
+        wait_until(lambda: "\x1b[2K  deploy … checking, 0 s\r" in messages.getvalue(), "a line")
+        console.info("by the way")
+        assert "\x1b[2Kby the way\n" in messages.getvalue()
+
+
+def test_step_beside_an_app_leaves_the_line_on_the_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.console._TELL_SECONDS", 0.01)
+    console, _, messages = make(terminal=True)
+
+    def build() -> None:
+        with console.step("build"):
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    assert messages.getvalue().count("\x1b[2K") == 1
 
 
 def test_failed_step_is_not_printed() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,13 @@ def ensure_image(
 
     def build(tree: Path) -> None:
         out = tree / _FILE
-        if form is Form.squashfs:
-            facts = _make_squashfs(bundle, compression, ensure_mksquashfs(context, step), out)
-        else:
-            facts = _make_archive(bundle, out)
+        program = ensure_mksquashfs(context, step) if form is Form.squashfs else []
+        counted = 0 if program else unpacked  # mksquashfs does not tell how far it is
+        with step.phase("making the image", "image made", counted) if step else nullcontext(lambda _: None) as advance:
+            if form is Form.squashfs:
+                facts = _make_squashfs(bundle, compression, program, out)
+            else:
+                facts = _make_archive(bundle, out, advance)
         with out.open("rb") as stream:
             digest = Sha256.of_stream(stream)
         facts |= {"digest": digest, "bytes": out.stat().st_size, "unpacked": unpacked}
@@ -126,10 +130,10 @@ def _take_until(limit: int, files: Iterable[tuple[str, int]]) -> Iterator[tuple[
         yield file, size
 
 
-def _make_archive(bundle: Bundle, out: Path) -> dict[str, object]:
+def _make_archive(bundle: Bundle, out: Path, advance: Callable[[int], None]) -> dict[str, object]:
     entries = runtime_entries(bundle.entries)
     order = plan_order(bundle.path, entries, bundle.target)
-    make_archive(bundle.path, entries, order.hot, out)
+    make_archive(bundle.path, entries, order.hot, out, advance)
     return {}
 
 

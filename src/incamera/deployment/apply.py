@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from incamera.deployment.deploy import deploy
 from incamera.deployment.host_route import host_route
@@ -13,7 +13,7 @@ from incamera.deployment.request import DeployRequest, local_owner
 from incamera.deployment.shipment import plan_shipment_for
 from incamera.errors import DeviceError
 from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
-from incamera.guard.upload import Route
+from incamera.guard.upload import Observer, Route, Stage
 from incamera.guard.verbs import allow_exec
 from incamera.runtime.launcher.protocol import DATA_VARIABLE
 from incamera.targets.form import Form
@@ -144,19 +144,9 @@ def apply_deploy(
             )
 
     def send(route: Route) -> DeployResult:
-        with ExitStack() as bar:
-            advance: Advance | None = None
-            shown = 0
-
-            def progress(done: int, total: int) -> None:
-                nonlocal advance, shown
-                # The device says first which files it has. Then the number of bytes to send is known.
-                if advance is None:
-                    advance = bar.enter_context(step.progress(total))
-                advance(done - shown)
-                shown = done
-
-            return deploy(session, shipment, guard, route=route, progress=progress, on_wait=on_wait)
+        with _Shown(step, plan.form) as shown:
+            observer = Observer(on_progress=shown.on_progress, on_stage=shown.on_stage, on_wait=on_wait)
+            return deploy(session, shipment, guard, route=route, observer=observer)
 
     with host_route(context, connection, plan, route) as direct:
         if direct is not None:
@@ -167,3 +157,41 @@ def apply_deploy(
             except NotSeen as error:
                 context.reporter.warn(f"{error}: sending it over the connection instead")
     return send(route)
+
+
+class _Shown:
+    """Shows how far an upload is, and afterwards what the device does with it."""
+
+    def __init__(self, step: Step, form: Form) -> None:
+        self._step = step
+        self._form = form
+        self._phase = ExitStack()
+        self._advance: Advance | None = None
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._phase.close()
+
+    def on_progress(self, done: int, total: int) -> None:
+        # The device says first which files it has. Then the number of bytes to send is known.
+        if self._advance is None:
+            self._advance = self._begin("sending", "sent", total)
+            self._done = 0
+        self._advance(done - self._done)
+        self._done = done
+
+    def on_stage(self, stage: Stage) -> None:
+        self._advance = None
+        if stage is Stage.checking:
+            self._begin("checking in the camera", "checked")
+        elif self._form is Form.archive:
+            self._begin("unpacking in the camera", "unpacked")
+        else:
+            self._begin("activating in the camera", "activated")
+
+    def _begin(self, doing: str, done: str, total: int = 0) -> Advance:
+        self._phase.close()
+        return self._phase.enter_context(self._step.phase(doing, done, total))

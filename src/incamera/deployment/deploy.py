@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import UsageError
 from incamera.guard.places import FOLDER
 from incamera.guard.program import Guard, bring_guard
-from incamera.guard.upload import OnWait, Progress, Route, Upload
+from incamera.guard.upload import Observer, Route, Upload
 from incamera.guard.verbs import Adoption, adopt
 from incamera.targets.form import Form
 
@@ -55,19 +55,18 @@ def deploy(
     guard: Guard,
     *,
     route: Route | None = None,
-    progress: Progress | None = None,
-    on_wait: OnWait | None = None,
+    observer: Observer | None = None,
 ) -> DeployResult:
     """Send *shipment* to a place of the device and make it the app's `current` bundle.
 
-    The place is the guard's, unless *route* names another. *progress* is called with the bytes sent and the total.
+    The place is the guard's, unless *route* names another.
     Raises NoRoom, NotSeen, CannotActivate, DeviceError, ConnectionLost; the earlier bundle then stays active.
     """
     if "/" in shipment.app or shipment.app.startswith(".") or not shipment.app:
         raise UsageError(f'"{shipment.app}" cannot be the name of an app: it is the name of a folder in the camera')
     route = route or Route(place=guard.place, own_folder=guard.folder)
     started = time.monotonic()
-    upload = Upload(route.through or session, guard, route, progress, on_wait)
+    upload = Upload(route.through or session, guard, route, observer or Observer())
     if route.through is None:
         root = upload.send(shipment, activate=True)
     else:

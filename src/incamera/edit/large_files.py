@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.live_sync import ChangedMeanwhile, put_file, state
@@ -15,6 +15,8 @@ from incamera.units import escape_controls, format_bytes
 from incamera_agent.wire.protocol import Request
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.context import Reporter
     from incamera.device.agent import Agent
     from incamera.device.live_sync import Changes
@@ -30,20 +32,30 @@ _FIRST_PROGRESS_SECONDS, _PROGRESS_SECONDS = 2.0, 10.0
 _CODE = (".py", ".so")
 
 
-class LargeFiles:
-    """Those of one edit session.
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the user is told of a file of the app that is in the folder *project*.
 
-    *on_arrival* is called when a file has arrived and can be committed. *leave_out* returns how the user leaves a file
-    out.
+    *leave_out* returns what to do to leave it out.
     """
 
-    def __init__(
-        self, agent: Agent, reporter: Reporter, on_arrival: Callable[[], None], leave_out: Callable[[str], str]
-    ) -> None:
+    project: Path
+    leave_out: Callable[[str], str]
+
+    def name(self, path: str, file: AppFile) -> str:
+        """Return the path in the project where the file is one of it, and *path*, that in the app, where it is made."""
+        own = file.source.is_relative_to(self.project)
+        return escape_controls(file.source.relative_to(self.project).as_posix() if own else path)
+
+
+class LargeFiles:
+    """Those of one edit session. *on_arrival* is called when a file has arrived and can be committed."""
+
+    def __init__(self, agent: Agent, reporter: Reporter, on_arrival: Callable[[], None], naming: Naming) -> None:
         self._agent = agent
         self._reporter = reporter
         self._on_arrival = on_arrival
-        self._leave_out = leave_out
+        self._naming = naming
         self._refused: set[str] = set()
         self._waiting: dict[str, tuple[AppFile, int]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -69,7 +81,7 @@ class LargeFiles:
         out = {path for path in large if path in self._waiting or (path == self._sending and self._task is not None)}
         new = {path: size for path, size in large.items() if path not in out and path not in self.arrived}
         if new:
-            out |= await self._refuse(new)
+            out |= await self._refuse(new, wanted)
         if not wait:
             for path in sorted(new.keys() - out, key=lambda path: new[path]):
                 if not path.endswith(_CODE):
@@ -83,7 +95,7 @@ class LargeFiles:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _refuse(self, sizes: Mapping[str, int]) -> set[str]:
+    async def _refuse(self, sizes: Mapping[str, int], wanted: Mapping[str, AppFile]) -> set[str]:
         """Return which files of *sizes* do not fit into the camera's RAM, and tell that of each once."""
         free = await self._measure_free()
         if not free:  # the kernel does not say; the agent refuses what does not fit
@@ -96,7 +108,8 @@ class LargeFiles:
                 continue
             refused.add(path)
             if path not in self._refused:
-                self._reporter.error(_too_large(path, size, free, hint=self._leave_out(path)))
+                name = self._naming.name(path, wanted[path])
+                self._reporter.error(_too_large(name, size, free, hint=self._naming.leave_out(name)))
         self._refused |= refused
         return refused
 
@@ -115,10 +128,10 @@ class LargeFiles:
             self._stale = True
             await asyncio.gather(self._task, return_exceptions=True)  # not cancelled: that might cut a frame
 
-    async def _drop(self, path: str) -> None:
+    async def _drop(self, path: str, name: str) -> None:
         await self._agent.send(Request.DISCARD, path=path)
         if self._told:  # else nobody knows that it was on its way
-            self._reporter.info(f"{escape_controls(path)} has changed while it was sent: dropped")
+            self._reporter.info(f"{name} has changed while it was sent: dropped")
 
     def _go_on(self) -> None:
         if self._task is None and self._waiting:
@@ -128,7 +141,7 @@ class LargeFiles:
             self._task = asyncio.create_task(self._send(self._sending, self._file, size))
 
     async def _send(self, path: str, file: AppFile, size: int) -> None:
-        began = time.monotonic()
+        name, began = self._naming.name(path, file), time.monotonic()
         tell_at = began + _FIRST_PROGRESS_SECONDS
         try:
             async for sent in put_file(self._agent, path, file, piece_bytes=_PIECE_BYTES):
@@ -137,9 +150,9 @@ class LargeFiles:
                 if time.monotonic() >= tell_at:
                     tell_at = time.monotonic() + _PROGRESS_SECONDS
                     self._told = True
-                    self._reporter.info(f"{escape_controls(path)}: {format_bytes(sent)} of {format_bytes(size)} sent")
+                    self._reporter.info(f"{name}: {format_bytes(sent)} of {format_bytes(size)} sent")
         except (ChangedMeanwhile, OSError):
-            await self._drop(path)
+            await self._drop(path, name)
         except Exception:  # of the connection, which the session notices
             return
         else:
@@ -155,9 +168,9 @@ def _size(file: AppFile) -> int:
     return 0
 
 
-def _too_large(path: str, size: int, free: int, *, hint: str) -> AgentError:
+def _too_large(name: str, size: int, free: int, *, hint: str) -> AgentError:
     return AgentError(
-        f"{path} has {format_bytes(size)}, and the camera has {format_bytes(free)} of RAM free, of which "
+        f"{name} has {format_bytes(size)}, and the camera has {format_bytes(free)} of RAM free, of which "
         f"{format_bytes(_RESERVE_BYTES)} stay free: it is not sent",
         kind="put",
         hint=hint,

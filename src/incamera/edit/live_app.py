@@ -27,6 +27,9 @@ _COMPILED = (
 
 
 class LiveApp(Protocol):
+    edited: list[str]
+    """The project's files that changed before the app was read the last time, where the app has others than these."""
+
     def read(self) -> dict[str, AppFile]:
         """Return the app's files by their paths in the camera. Raises InCameraError."""
 
@@ -49,6 +52,7 @@ class PlainApp:
         files = project.app_files()  # it knows its patterns the next time
         find_files = project.find_files if project.script is not None else lambda: files.find().files
         self._snapshots = Snapshots(project.folder, find_files)
+        self.edited: list[str] = []
 
     def read(self) -> dict[str, AppFile]:
         return self._snapshots.take()
@@ -71,7 +75,8 @@ class BuiltApp:
         self._project = project
         self._target = target
         self._snapshots = Snapshots(project.folder, project.find_files)
-        self._sources = self._snapshots.take()
+        self._sources = self._last = self._snapshots.take()
+        self.edited: list[str] = []
         self._installed = _read_tree(app)
         self._folder = folder
         self._name = hashlib.sha256(
@@ -85,10 +90,12 @@ class BuiltApp:
         changed = changed_paths(self._sources, sources)
         if all(path in copies and path in sources for path in changed):
             by_path = {copies[path]: sources[path] for path in copies if path in sources}
-            return {**self._installed, **by_path}
-        self._installed = self._build()
-        self._sources = sources
-        return dict(self._installed)
+            app = {**self._installed, **by_path}
+        else:
+            self._installed = app = self._build()
+            self._sources = sources
+        self.edited, self._last = changed_paths(self._last, sources), sources
+        return dict(app)
 
     def prepare(self) -> None:
         if not self._kept.exists():

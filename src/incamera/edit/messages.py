@@ -11,7 +11,7 @@ from incamera_agent.wire.protocol import EndReason, signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.context import Reporter
-    from incamera.device.live_sync import Changes, Refused
+    from incamera.device.live_sync import Refused
     from incamera.project.watching import AppFile
 
 
@@ -68,9 +68,9 @@ def _describe_killer(number: int, reason: object) -> str:
         return f"signal {number}"
 
 
-def describe_update(changes: Changes, what: str, sending: float, starting: float) -> str:
-    """Return the message for a change that was sent in *sending* seconds and took effect in *starting* seconds."""
-    return f"{describe_paths(changes.paths)}: sent in {sending:.2f} s, {what} in {starting:.2f} s"
+def describe_update(paths: Sequence[str], what: str, sending: float, starting: float) -> str:
+    """Return the message for a change of *paths* that was sent in *sending* seconds and took effect in *starting*."""
+    return f"{describe_paths(paths)}: sent in {sending:.2f} s, {what} in {starting:.2f} s"
 
 
 def describe_paths(paths: Sequence[str]) -> str:

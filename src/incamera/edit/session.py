@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.device.agent import Agent, make_agent_program, make_error
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, concerns_runtime, settle
-from incamera.edit.large_files import LargeFiles, saved_before
+from incamera.edit.large_files import LargeFiles, Naming, saved_before
 from incamera.edit.messages import (
     MemoryMessages,
     describe_end,
@@ -235,7 +235,8 @@ class EditSession:
         # The agent reports the files' bytes only; their executable bits are as they were deployed.
         same = {path: state(file) for path, file in wanted.items() if there.get(path) == file.sha256}
         self._on_device = {**there, **same}
-        self._large = LargeFiles(agent, self._reporter, self._changed.set, self._edited.leave_out)
+        naming = Naming(self._edited.project, self._edited.leave_out)
+        self._large = LargeFiles(agent, self._reporter, self._changed.set, naming)
         self._background(self._app.feed())
         if await self._update({"pyproject.toml"}, time.time(), wanted):
             return Outcome.stale
@@ -327,7 +328,8 @@ class EditSession:
         sending = result.sent_at - time.monotonic() + time.time() - saved
         if what := await self._start_or_reload():
             starting = time.monotonic() - result.sent_at
-            self._reporter.info(describe_update(changes, what, sending, starting) if self._runs > 1 else what)
+            names = edited.live.edited or changes.paths
+            self._reporter.info(describe_update(names, what, sending, starting) if self._runs > 1 else what)
         return False
 
     def _describe_state(self) -> str:

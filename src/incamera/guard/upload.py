@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,11 +34,27 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with the bytes sent so far and the bytes to send in all."""
 
-OnWait = Callable[[Waiting], None]
-"""Called each second while another deploy is under way."""
+
+class Stage(StrEnum):
+    """What the device does after the last byte was sent."""
+
+    checking = "checking"
+    activating = "activating"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observer:
+    """What is called during an upload, in the connection's thread.
+
+    *on_progress* gets the bytes sent so far and the bytes to send in all, *on_stage* what the device does next.
+    *on_wait* is called each second while another deploy is under way.
+    """
+
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+    on_stage: Callable[[Stage], None] = lambda stage: None
+    on_wait: Callable[[Waiting], None] = lambda waiting: None
+
 
 # A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
 # more than it saves.
@@ -89,15 +106,12 @@ class Upload:
     that was the newest one before, and `repaired` says whether something there was damaged and has been replaced.
     """
 
-    def __init__(
-        self, session: Session, guard: Guard, route: Route, progress: Progress | None, on_wait: OnWait | None
-    ) -> None:
+    def __init__(self, session: Session, guard: Guard, route: Route, observer: Observer) -> None:
         self._session = session
         self._transport = session.transport
         self._guard = guard
         self._route = route
-        self._progress = progress
-        self._on_wait = on_wait
+        self._observer = observer
         self._local = route.through is not None
         self.sent = self.size = 0
         self.previous = ""
@@ -182,13 +196,13 @@ class Upload:
         if listing:
             await self._in_time(channel.write(listing))
         while isinstance(answer := await self._in_time(answers.next()), Waiting):
-            if self._on_wait is not None:
-                self._on_wait(answer)
+            self._observer.on_wait(answer)
         wanted = isinstance(answer, Wanted)
         if isinstance(answer, Wanted):
             await self._send_wanted(channel, shipment, answer)
         await channel.write_eof()
         if wanted:
+            self._observer.on_stage(Stage.checking)
             answer = await self._in_time(answers.next())
         for _ in range(_MOST_ANSWERS):
             if answer is None:
@@ -196,6 +210,7 @@ class Upload:
             if isinstance(answer, Complete):
                 self.previous, self.repaired = answer.previous, self.repaired or answer.repaired
                 received = _Received()
+                self._observer.on_stage(Stage.activating)
             elif isinstance(answer, Activated):
                 received = _Received(root=answer.root)
             answer = await self._in_time(answers.next())
@@ -227,8 +242,7 @@ class Upload:
                 sent = await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk
                 await self._in_time(channel.write(sent))
                 done += len(chunk)
-                if self._progress is not None:
-                    self._progress(min(self.size + done, self.size + needed), self.size + needed)
+                self._observer.on_progress(min(self.size + done, self.size + needed), self.size + needed)
             if compressor is not None:
                 await channel.write(compressor.flush())
         self.sent += len(missing) + sends_image

@@ -15,6 +15,7 @@ from incamera.deployment.deploy import deploy
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnsuitable
 from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import Shipment, plan_shipment
+from incamera.guard.upload import Observer
 from incamera.tree import list_tree
 
 from ...waiting import PATIENCE_SECONDS
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 def test_only_changes_are_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
     progress: list[tuple[int, int]] = []
-    first = deploy(session, shipment, guard, progress=lambda done, total: progress.append((done, total)))
+    observer = Observer(on_progress=lambda done, total: progress.append((done, total)))
+    first = deploy(session, shipment, guard, observer=observer)
     assert (first.files_sent, first.files_unchanged) == (51, 0)
     assert progress[-1] == (first.bytes_sent, first.bytes_sent)
     assert list_tree(Path(first.destination), {})[1:] == sorted(shipment.entries, key=lambda e: e.path.encode())

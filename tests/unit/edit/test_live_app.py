@@ -92,3 +92,16 @@ def test_a_build_of_one_session_leaves_the_files_of_another_alone(tmp_path: Path
     assert not built.exists()
     assert not list((tmp_path / "store" / "tmp").glob("*-*"))
     assert [path.name for path in (tmp_path / "store/caches/edited").glob("*/*")] == ["scratch"]
+
+
+def test_what_changed_is_named_by_the_project_and_not_by_the_wheel(tmp_path: Path, project: Project) -> None:
+    context = Context(Store(tmp_path / "store"), Reporter(), {})
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    with live_app(context, project, Target.parse("armv7hf"), bundle) as live:
+        (project.folder / "made.txt").write_text("one")
+        assert "made/data.bin" in live.read()
+        assert live.edited == ["made.txt"]
+        (project.folder / "other.txt").write_text("two")
+        live.read()
+        assert live.edited == ["other.txt"]

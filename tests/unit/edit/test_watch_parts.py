@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.device.live_sync import Changes, Refused
+from incamera.device.live_sync import Refused
 from incamera.edit.live_app import find_copies
 from incamera.edit.messages import describe_end, describe_kill, describe_killed_code, describe_refusal, describe_update
 from incamera.errors import AgentError, ConfigError
@@ -147,11 +147,8 @@ def test_a_syntax_error_is_described_as_python_prints_it() -> None:
 
 
 def test_messages_for_an_update_and_for_an_ended_run() -> None:
-    assert (
-        describe_update(Changes(("app.py",), ()), "restarted", 0.1, 0.2)
-        == "app.py: sent in 0.10 s, restarted in 0.20 s"
-    )
-    assert describe_update(Changes(("a.py", "b.py"), ("c.py",)), "started", 0, 0).startswith("a.py and 2 more: ")
+    assert describe_update(["app.py"], "restarted", 0.1, 0.2) == "app.py: sent in 0.10 s, restarted in 0.20 s"
+    assert describe_update(["a.py", "b.py", "c.py"], "started", 0, 0).startswith("a.py and 2 more: ")
     ended = {"code": None, "signal": 9, "seconds": 2.0, "peak": 20_000_000, "killed": 1, "reason": None}
     assert describe_end(ended) == (
         "the app was killed by SIGKILL (after 2.0 s, at most 20.0 MB, ended 1 process that it had left behind); "

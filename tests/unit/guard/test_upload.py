@@ -15,7 +15,7 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.guard.failures import CannotActivate, explain
 from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
-from incamera.guard.upload import Route
+from incamera.guard.upload import Observer, Route, Stage
 from incamera.runtime.launcher.protocol import ExitCode
 from incamera.targets.form import Form
 from incamera.transport.device import Device, SshAddress
@@ -33,13 +33,13 @@ READ_LISTING = 'read size; head -c "$size" >/dev/null\n'
 def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
     """Deploys with a guard that is a shell script."""
 
-    def deploy_with(script: str, image: ShippedImage | None = None) -> DeployResult:
+    def deploy_with(script: str, image: ShippedImage | None = None, observer: Observer | None = None) -> DeployResult:
         guard = tmp_path / "incamera-guard-fake"
         guard.write_text("#!/bin/sh\n" + READ_LISTING + script)
         guard.chmod(0o755)
         shipment = plan_shipment("doorbell", bundle, list_tree(bundle), image=image)
         with open_local(DEVICE) as session:
-            return deploy(session, shipment, Guard(guard, str(tmp_path / "place")))
+            return deploy(session, shipment, Guard(guard, str(tmp_path / "place")), observer=observer)
 
     return deploy_with
 
@@ -109,6 +109,18 @@ def test_bundle_is_activated_anew_after_its_runtime_was_repaired(
     )
     assert done.root == "/root"
     assert " activate remake tree " in (tmp_path / "asked").read_text()
+
+
+def test_what_the_camera_does_after_the_last_byte_is_observed(deploy_with: Callable[..., DeployResult]) -> None:
+    seen: list[object] = []
+
+    def on_progress(done: int, total: int) -> None:
+        seen.append(done == total)
+
+    activated = {"kind": "activated", "root": "/root"}
+    script = f"{say(WANTED)}\ncat >/dev/null\n{say(COMPLETE, activated)}"
+    deploy_with(script, observer=Observer(on_progress=on_progress, on_stage=seen.append))
+    assert seen == [True, Stage.checking, Stage.activating]
 
 
 def test_many_errors_of_the_guard_do_not_block_it(deploy_with: Callable[..., DeployResult]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,17 @@ _LEVEL = 9
 _CHUNK = 1 << 20
 
 
-def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], out: Path) -> None:
-    """Pack *entries* of the tree *source* into *out*, those in *order* first. Equal entries give equal bytes."""
+def make_archive(
+    source: Path,
+    entries: Iterable[Entry],
+    order: Sequence[str],
+    out: Path,
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Pack *entries* of the tree *source* into *out*, those in *order* first. Equal entries give equal bytes.
+
+    *advance* is called with the number of bytes that were packed since the last time.
+    """
     ranks = {path: rank for rank, path in enumerate(order)}
     ordered = sorted(entries, key=lambda entry: (ranks.get(entry.path, len(ranks)), entry.raw_path))
     packer = zlib.compressobj(_LEVEL, wbits=31)
@@ -39,6 +48,7 @@ def make_archive(source: Path, entries: Iterable[Entry], order: Sequence[str], o
             with (source / entry.path).open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     write(chunk)
+                    advance(len(chunk))
             write(bytes(-entry.size % tarfile.BLOCKSIZE))
         write(bytes(2 * tarfile.BLOCKSIZE))
         stream.write(packer.flush())
