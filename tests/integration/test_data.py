@@ -32,6 +32,15 @@ def test_data_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Pa
         (project / "app.py").write_text(APP.replace("NAME", f'"{name}"'))
         done = incamera("run", "-C", project, "--device", camera.name, env={"INCAMERA_COLD": cold})
         assert done.out == f"{name} {number} /usr/local/packages/incamera/.data/keeper 0o700\n", done.err
+    run = ("run", "-C", project, "--device", camera.name)
+    (project / "app.py").write_text(
+        "import incamera_agent as a\nopen(a.data_folder() / 'big', 'wb').write(bytes(2**21))\n"
+    )
+    assert incamera(*run, env={"INCAMERA_COLD": "0"}).code == 0
+    done = incamera(*run, env={"INCAMERA_COLD": "0"})  # by the agent that waits, without a deploy
+    assert done.code == 4
+    assert "the app's data on" in done.err
+    assert "2.1 MB; tool.incamera.data allows 1.0 MB" in done.err
 
 
 def test_files_are_copied_listed_printed_removed_and_cleaned(

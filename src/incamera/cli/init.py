@@ -13,7 +13,7 @@ from incamera.cli.parser import add_command
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.project.adoption.entry import EntryChoice
-    from incamera.project.adoption.plan import Adoption
+    from incamera.project.adoption.project_tables import Adoption
 
 
 def add_parser(commands: Any) -> None:

@@ -13,11 +13,11 @@ from incamera.errors import ToolFailed
 from incamera.toolchain.build_folder import build_variables
 from incamera.toolchain.build_system import BuildSystem, load_build_system
 from incamera.toolchain.copying import copy_project
-from incamera.toolchain.explain import explain_output, find_hint
+from incamera.toolchain.explain import explain_limited, explain_output, find_hint
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.isolation import make_private_folders
-from incamera.toolchain.limits import run_limited
+from incamera.toolchain.limits import LimitReached, run_limited
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
@@ -214,7 +214,8 @@ class _Builder:
 
     def _explain(self, failure: ToolFailed) -> ToolFailed:
         printed = self._logs[-1].read_text("utf-8", "replace") if self._logs[-1].exists() else failure.tail
-        tail = explain_output(printed.replace(f"{_BUILD}/project/", "").splitlines()[1:], ())
+        lines = printed.replace(f"{_BUILD}/project/", "").splitlines()[1:]
+        tail = explain_limited(lines) if isinstance(failure, LimitReached) else explain_output(lines, ())
         return ToolFailed(str(failure), hint=failure.hint or find_hint(printed), tail=tail)
 
 

@@ -27,6 +27,12 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     return "\n".join([*chosen, *notes])
 
 
+def explain_limited(lines: Sequence[str]) -> str:
+    """Return the last of *lines*, the output of a build that reached a limit, without the tracebacks of its end."""
+    end = next((number for number, line in enumerate(lines) if line.startswith("Traceback (")), len(lines))
+    return "\n".join(lines[max(0, end - _SHOWN_LINES) : end])
+
+
 # What a build's output says about what it lacks, and what to do: in an sdist, or in the project itself.
 _HINTS = (
     (

@@ -48,6 +48,10 @@ _CHUNK = 1 << 16
 _LONGEST_END = 10.0
 
 
+class LimitReached(ToolFailed):
+    """A build was ended because it took more than it may."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What one step of a build may use.
@@ -103,8 +107,8 @@ def run_limited(
 ) -> None:
     """Run a build's command *argv* to its end, and write what it prints to *log*, of which the middle may be left out.
 
-    *folders*: where it runs, and the one that it may fill. Raises ToolFailed when it fails, or when it reaches one of
-    *limits*: no process of it is left then.
+    *folders*: where it runs, and the one that it may fill. Raises ToolFailed when it fails, LimitReached when it
+    reaches one of *limits*: no process of it is left then.
     """
     cwd, folder = folders
     with (
@@ -122,11 +126,11 @@ def run_limited(
             raise
         if reached is not None:
             _end_tree(child.pid)
-            raise ToolFailed(f"cannot {purpose}: {reached.what}", hint=reached.hint)
+            raise LimitReached(f"cannot {purpose}: {reached.what}", hint=reached.hint)
         if child.returncode == 0:
             return
         if reached := watch.check_largest_file():
-            raise ToolFailed(f"cannot {purpose}: {reached.what}", hint=reached.hint)
+            raise LimitReached(f"cannot {purpose}: {reached.what}", hint=reached.hint)
         raise proc.failure(purpose, str(argv[0]), child.returncode, hint=hint, output=output.end())
 
 

@@ -14,11 +14,11 @@ from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project, update_copy
-from incamera.toolchain.explain import explain_output, find_hint
+from incamera.toolchain.explain import explain_limited, explain_output, find_hint
 from incamera.toolchain.headers import link_headers
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.isolation import Entry, make_private_folders, make_root, system_folders
-from incamera.toolchain.limits import run_limited
+from incamera.toolchain.limits import LimitReached, run_limited
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import Setting, with_build_folder
@@ -235,7 +235,9 @@ class _Builder:
         log = self._logs[-1]
         printed = log.read_text("utf-8", "replace") if log.exists() else failure.tail
         printed = printed.replace(f"{folder.root}/project/", "").replace("/incamera/project/", "")
-        tail = explain_output(printed.splitlines()[1:], folder.dropped)
+        lines = printed.splitlines()[1:]
+        limited = isinstance(failure, LimitReached)
+        tail = explain_limited(lines) if limited else explain_output(lines, folder.dropped)
         if not self.refusals.wanted:
             return ToolFailed(str(failure), hint=failure.hint or find_hint(printed), tail=tail)
         wanted = ", ".join(self.refusals.wanted)

@@ -117,6 +117,7 @@ def run_held(context: Context, project: Project, command: Command, request: Depl
             changes = Changes((), ()) if project.has_build_system else plan_changes(wanted, held.files)
             if not _is_small(wanted, changes):
                 return None
+            _check_data(context, project, device)
             give_back(held)
             try:
                 if imports := _missing_imports(project, held, command):
@@ -250,6 +251,17 @@ def _run(
     if run.killed:
         context.reporter.warn(run.killed)
     return code
+
+
+def _check_data(context: Context, project: Project, device: Device) -> None:
+    """Do what a deploy does about the app's data, where it may not grow without limit. Raises DeviceUnsuitable."""
+    if project.data is None or project.data.limit is None:
+        return
+    from incamera.connect.connection import connected  # lazy: an app without a limit needs no other connection
+    from incamera.deployment.data import plan_data
+
+    with connected(context, device) as connection:
+        plan_data(context.reporter, connection, project)
 
 
 def _may_hold(context: Context, request: DeployRequest) -> bool:

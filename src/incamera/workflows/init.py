@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError
 from incamera.project.adoption.names import name_of_folder
-from incamera.project.adoption.plan import Adoption, Choose, has_python, plan_adoption
+from incamera.project.adoption.plan import Choose, has_python, plan_adoption
+from incamera.project.adoption.project_tables import Adoption
 from incamera.project.changes import apply_changes, describe
 from incamera.project.new import plan_template
 from incamera.project.settings import parse_app_name

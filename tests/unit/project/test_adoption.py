@@ -6,7 +6,7 @@ import contextlib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import tomli_w
@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from incamera.errors import ConfigError, UsageError
 from incamera.project.adoption.constraints import convert_constraint, python_marker
 from incamera.project.adoption.entry import EntryChoice, find_entries
-from incamera.project.adoption.plan import Adoption, plan_adoption
+from incamera.project.adoption.plan import plan_adoption
 from incamera.project.adoption.requirements_txt import load_requirements
 from incamera.project.changes import FileChange, apply_changes, describe
+
+if TYPE_CHECKING:
+    from incamera.project.adoption.project_tables import Adoption
 
 MAIN = 'if __name__ == "__main__":\n    print(1)\n'
 

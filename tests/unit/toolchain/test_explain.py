@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from incamera.toolchain.explain import find_hint
+from incamera.toolchain.explain import explain_limited, find_hint
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,15 @@ def test_missing_fortran_names_the_other_sources(line: str) -> None:
 
 def test_compilers_error_has_no_such_hint() -> None:
     assert find_hint("lamp.c:1:2: error: #error no lamp") is None
+
+
+def test_end_of_a_limited_build_is_shown_without_its_traceback() -> None:
+    lines = [
+        "compiling lamp.c",
+        "Traceback (most recent call last):",
+        '  File "own.py"',
+        "OSError: [Errno 27] File too large",
+    ]
+    assert explain_limited(lines) == "compiling lamp.c"
+    assert explain_limited(lines[1:]) == ""
+    assert explain_limited(lines[:1]) == "compiling lamp.c"
