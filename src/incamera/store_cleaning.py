@@ -21,6 +21,7 @@ _WRITTEN = (
     *("caches/guards", "caches/index", "caches/metadata"),
     *("devices", "releases", "shares", "virtual"),
 )
+_LOCKS_SECONDS = 30 * 24 * 3600
 _TEMPORARY = re.compile(r"([0-9]+)-")
 
 
@@ -58,7 +59,10 @@ def tidy(root: Path) -> None:
 
 
 def clean(root: Path, limit: float) -> None:
-    """Remove trees, blobs and caches that were not used since *limit*, in seconds as `time.time` counts them."""
+    """Remove trees, blobs and caches that were not used since *limit*, in seconds as `time.time` counts them.
+
+    The lockfiles of scripts are kept for 30 days at least: they cannot be made again, only others in their place.
+    """
     remove_left_over(root)
     tidy(root)
     for listing in sorted((root / "trees").glob("*/*.json")):
@@ -71,6 +75,12 @@ def clean(root: Path, limit: float) -> None:
         with suppress(FileNotFoundError):
             if log.stat().st_mtime <= limit:
                 log.unlink()
+    for folder in (root / "scripts").glob("*/"):
+        with suppress(OSError):
+            if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) <= min(
+                limit, time.time() - _LOCKS_SECONDS
+            ):
+                remove_tree(folder)
     # Caches of tools, which these fill again.
     for cache in (root / "caches").glob("*/"):
         if cache.stat().st_mtime <= limit:

@@ -162,3 +162,21 @@ def test_a_file_that_is_being_written_by_this_process_is_kept(store: Store) -> N
     with store.temporary():
         pass
     assert unfinished.exists()
+
+
+def test_lockfiles_of_scripts_are_removed_when_they_were_not_used_for_30_days(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    locks = []
+    for name, days in (("new", 29), ("old", 31)):
+        lock = store.root / "scripts" / name / "pylock.armv7hf-cp311.toml"
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+        for path in (lock, lock.parent):
+            os.utime(path, (0, time.time() - days * 24 * 3600))
+        locks.append(lock)
+    new, old = locks
+    store.clean(unused_for_seconds=60 * 24 * 3600)
+    assert old.exists()
+    store.clean(unused_for_seconds=-1)  # --all
+    assert new.exists()
+    assert not old.parent.exists()

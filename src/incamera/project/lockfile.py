@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,9 @@ def load_lock(project: Project, target: Target) -> Lock | None:
     try:
         with path.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
+            if path.parent == project.lock_folder:
+                with suppress(OSError):
+                    os.utime(stream.fileno())  # `store clean` removes what was not used for long
     except FileNotFoundError:
         return None
     except OSError as error:

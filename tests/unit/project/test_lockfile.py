@@ -1,5 +1,6 @@
 """The lockfile: valid PEP 751, complete, and stale when the settings have changed."""
 
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_damaged_lockfile_is_replaced_only_if_incamera_made_it(project: Project)
     assert is_replaceable(project, target)
     path.write_text("notes of mine, which are not TOML")
     assert not is_replaceable(project, target)
+
+
+def test_lockfile_in_the_store_is_marked_as_used_when_it_is_read(project: Project, tmp_path: Path) -> None:
+    script = replace(project, script="bell.py", lock_folder=tmp_path / "scripts/bell")
+    for used, owner in ((True, script), (False, project)):
+        path = write_lock(owner, a_lock(owner))
+        os.utime(path, (1, 1))
+        assert find_lock(owner, a_lock(owner).target) is not None
+        assert (path.stat().st_mtime > 1) is used
