@@ -10,6 +10,8 @@ from .project import write_project
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
     from incamera.virtual.camera import VirtualCamera
 
     from .command import Run
@@ -26,7 +28,9 @@ print(NAME, number, folder, oct(folder.stat().st_mode & 0o777))
 """
 
 
-def test_data_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
+def test_data_stays_across_edits_and_deploys(
+    camera: VirtualCamera, tmp_path: Path, incamera: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = write_project(tmp_path / "keeper", app="", name="keeper", settings='data = "flash:1M"')
     for number, (name, cold) in enumerate([("one", "1"), ("two", "0"), ("three", "0"), ("four", "1")], start=1):
         (project / "app.py").write_text(APP.replace("NAME", f'"{name}"'))
@@ -37,6 +41,10 @@ def test_data_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Pa
         "import incamera_agent as a\nopen(a.data_folder() / 'big', 'wb').write(bytes(2**21))\n"
     )
     assert incamera(*run, env={"INCAMERA_COLD": "0"}).code == 0
+    monkeypatch.chdir(project)
+    word = f"{camera.name}:data/b"
+    asked = incamera("completion", "--names", "camera-file", "--word", word, env={"INCAMERA_COLD": "0"})
+    assert asked.out == f"{word}ig\n"
     done = incamera(*run, env={"INCAMERA_COLD": "0"})  # by the agent that waits, without a deploy
     assert done.code == 4
     assert "the app's data on" in done.err

@@ -18,6 +18,8 @@ _NAMES = {
     ("", "target"): "targets",
     ("", "profile"): "profiles",
     ("device info", "name"): "devices",
+    ("device clean", "name"): "devices",
+    ("connections close", "name"): "devices",
     ("device remove", "name"): "own-devices",
     ("virtual stop", "names"): "virtual",
     ("share attach", "name"): "shares",
@@ -27,7 +29,43 @@ _NAMES = {
     ("remove", "names"): "packages",
     ("remove", "packages"): "packages",
     ("help", "words"): "commands",
+    ("ls", "path"): "camera-file",
+    ("rm", "paths"): "camera-file",
+    ("cat", "paths"): "camera-file",
+    ("cp", "sources"): "any-file",
+    ("cp", "destination"): "any-file",
 }
+# A camera that does not answer must not hold up the shell. shtab takes `_file` in a name for "completes files".
+_ASK_CAMERA = "timeout 2 incamera completion --names camera-file --word"
+_BASH = (
+    f'_incamera_camera_file() {{ {_ASK_CAMERA} "$1" 2>/dev/null; }}',
+    '_incamera_any_file() { if [[ $1 == *:* ]]; then _incamera_camera_file "$1"; else compgen -f -- "$1"; fi; }',
+)
+_ZSH = (
+    f'_incamera_camera_file() {{ local -a names=(${{(f)"$({_ASK_CAMERA} "$PREFIX" 2>/dev/null)"}}); '
+    "compadd -S '' -a names; }",
+    "_incamera_any_file() { if [[ $PREFIX == *:* ]]; then _incamera_camera_file; else _files; fi; }",
+)
+# bash splits `:data/x` at the colon, unlike incamera: join it, and offer only what follows the colon.
+_JOINING_COLONS = """
+_incamera() {
+  local line="${COMP_LINE:0:COMP_POINT}" word head
+  local -a words
+  read -ra words <<< "$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  word="${words[${#words[@]} - 1]}"
+  if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    COMP_WORDS=("${words[@]}")
+    COMP_CWORD=$((${#words[@]} - 1))
+    _shtab_incamera
+    head="${word%"${word##*:}"}"
+    COMPREPLY=("${COMPREPLY[@]#"$head"}")
+  else
+    _shtab_incamera
+  fi
+  if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]]; then compopt -o nospace; fi
+}
+complete -o bashdefault -F _incamera incamera"""
 KINDS = tuple(dict.fromkeys(_NAMES.values()))
 
 
@@ -43,6 +81,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("shell", nargs="?", choices=("bash", "zsh", "fish", "tcsh"), help="the shell to complete in")
     parser.add_argument("--names", choices=KINDS, help=argparse.SUPPRESS)
+    parser.add_argument("--word", default="", help=argparse.SUPPRESS)
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
@@ -55,7 +94,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         from incamera.context import Context  # lazy: start-up
         from incamera.workflows.names import find_names
 
-        for name in find_names(Context.open(console), arguments.names, Path.cwd()):
+        for name in find_names(Context.open(console), arguments.names, Path.cwd(), arguments.word):
             console.print(name)
         return 0
     if arguments.shell is None:
@@ -72,7 +111,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     _mark_arguments(parser)
     # It takes a text for each shell, too, other than its types say.
-    console.print(shtab.complete(parser, shell=arguments.shell, preamble=_preamble()))  # type: ignore[arg-type]
+    script = shtab.complete(parser, shell=arguments.shell, preamble=_preamble())  # type: ignore[arg-type]
+    console.print(script + (_JOINING_COLONS if arguments.shell == "bash" else ""))
     return 0
 
 
@@ -80,9 +120,11 @@ def find_kind(command: str, action: argparse.Action) -> str | None:
     """Return what completes the argument *action* of *command*: one of KINDS, "files", or None for nothing."""
     if action.choices is not None:
         return None
+    if kind := _NAMES.get((command, action.dest)):
+        return kind
     if action.type is Path or action.metavar in _PATHS:
         return "files"
-    return _NAMES.get((command, action.dest)) or _NAMES.get(("", action.dest))
+    return _NAMES.get(("", action.dest))
 
 
 def _mark_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,10 +148,10 @@ def _function(kind: str) -> str:
 
 def _preamble() -> dict[str, str]:
     """Return, by shell, the functions that complete names: they ask the tool, which must not print an error."""
-    ask = "incamera completion --names {kind} 2>/dev/null"
-    bash = [f'{_function(kind)}() {{ compgen -W "$({ask.format(kind=kind)})" -- "$1"; }}' for kind in KINDS]
-    zsh = [
-        f'{_function(kind)}() {{ local -a names=("${{(@f)$({ask.format(kind=kind)})}}"); compadd -a names; }}'
-        for kind in KINDS
-    ]
+    bash, zsh = list(_BASH), list(_ZSH)
+    for kind in KINDS:
+        if kind not in ("camera-file", "any-file"):
+            ask = f"incamera completion --names {kind} 2>/dev/null"
+            bash.append(f'{_function(kind)}() {{ compgen -W "$({ask})" -- "$1"; }}')
+            zsh.append(f'{_function(kind)}() {{ local -a names=(${{(f)"$({ask})"}}); compadd -a names; }}')
     return {"bash": "\n".join(bash), "zsh": "\n".join(zsh)}

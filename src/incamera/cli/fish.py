@@ -65,6 +65,9 @@ def _values(action: argparse.Action, kind: str | None) -> str:
         return f" -a '{' '.join(map(str, action.choices))}'"
     if kind is None:
         return ""
+    if kind in ("camera-file", "any-file"):
+        ask = "timeout 2 incamera completion --names camera-file --word (commandline -ct) 2>/dev/null"
+        return (_FILES if kind == "any-file" else "") + f" -a '({ask})'"
     return _FILES if kind == "files" else f" -a '(incamera completion --names {kind} 2>/dev/null)'"
 
 

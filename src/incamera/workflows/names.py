@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from incamera.context import Context
 
 
-def find_names(context: Context, kind: str, folder: Path) -> list[str]:
-    """Return the names of *kind* that can be typed in *folder*, sorted; none where they cannot be found out."""
+def find_names(context: Context, kind: str, folder: Path, word: str = "") -> list[str]:
+    """Return the names of *kind* that can be typed in *folder*, sorted; none where they cannot be found out.
+
+    For paths in a camera, *word* is the beginning that has been typed.
+    """
     try:
+        if kind in ("camera-file", "any-file"):
+            return sorted(_camera_files(context, folder, word))
         return sorted(set(_FINDERS[kind](context, folder)))
     except InCameraError:  # the command itself reports it
         return []
@@ -57,6 +62,34 @@ def _locked(context: Context, folder: Path) -> Iterable[str]:
     project = find_project(folder)
     locks = [load_lock(project, target) for target in project.default_targets] if project is not None else []
     return [item.name for lock in locks if lock is not None for item in lock.distributions]
+
+
+def _camera_files(context: Context, folder: Path, word: str) -> Iterable[str]:
+    """Return the paths in a camera that begin with *word*; none unless a connection to it is kept open.
+
+    A new connection could take long, ask a question or start a virtual camera.
+    """
+    from incamera.connect.choose import find_device  # lazy: other names need no connection
+    from incamera.connect.connection import connected
+    from incamera.holder.client import list_connections
+    from incamera.workflows.files import Files, parse_remote
+
+    remote = parse_remote(word)
+    if remote is None:
+        starts = [":data/", *(f"{name}:data/" for name in _own_devices(context, folder))]
+        return [start for start in starts if start.startswith(word)]
+    start = word[: len(word) - len(remote.path)]
+    if "/" not in remote.path:
+        return [f"{start}data/"] if "data".startswith(remote.path) else []
+    project = find_project(folder)
+    device = find_device(context, remote.device, project=project) if project is not None else None
+    _, kept = list_connections(context.store.root)
+    if device is None or str(device) not in [connection["device"] for connection in kept]:
+        return []
+    with connected(context, device) as connection:
+        entries = Files(connection, project, anywhere=False).look(remote.path.rpartition("/")[0])[1:]
+    found = [f"{start}{entry.shown}{'/' * entry.is_folder}" for entry in entries]
+    return [name for name in found if name.startswith(word)]
 
 
 _FINDERS: Mapping[str, Callable[[Context, Path], Iterable[str]]] = {

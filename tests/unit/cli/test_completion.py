@@ -78,6 +78,50 @@ def test_tab_completes_names_that_the_tool_knows(
     assert (sorted(answer.stdout.split()), answer.stderr) == (offered, "")
 
 
+@pytest.mark.starts_processes
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("incamera ls ", [":data/", "lobby:data/"]),
+        ("incamera ls :", ["data/"]),
+        ("incamera cat lobby:da", ["data/"]),
+        ("incamera rm :data/x", []),  # no connection to the camera is kept open
+        ("incamera cp :d", ["data/"]),
+        ("incamera cp bl", ["blink.py"]),
+        ("incamera cp blink.py :d", ["data/"]),
+    ],
+)
+def test_tab_completes_paths_in_the_camera(
+    line: str, offered: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "blink.py").touch()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "bell"\n')
+    (tmp_path / "store" / "devices").mkdir(parents=True)
+    (tmp_path / "store" / "devices" / "devices.toml").write_text('[lobby.ssh]\nhost = "192.0.2.1"\n')
+    tool = tmp_path / "bin" / "incamera"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m incamera "$@"\n')
+    tool.chmod(0o755)
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out.replace("compopt", ": compopt")  # which only completion itself may call
+    words = " ".join(f"'{word}'" for word in re.findall(r"[^\s:]+|:|(?<=\s)$", line))  # as bash splits it
+    ask = f"COMP_LINE='{line}' COMP_POINT={len(line)} COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))"
+    environment = {
+        **os.environ,
+        "INCAMERA_STORE": str(tmp_path / "store"),
+        "PATH": f"{tool.parent}:{os.environ['PATH']}",
+    }
+    answer = subprocess.run(
+        ["bash", "-c", f'{script}\n{ask}\n_incamera; printf "%s\\n" "${{COMPREPLY[@]}}"'],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=True,
+        env=environment,
+    )
+    assert (sorted(answer.stdout.split()), answer.stderr) == (offered, "")
+
+
 def test_packages_of_the_project_are_known(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "bell"\ndependencies = ["numpy>=1", "Pillow; os_name == \'posix\'"]\n'
