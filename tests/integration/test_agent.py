@@ -199,6 +199,7 @@ def test_edit_that_is_not_python_is_refused_and_the_app_goes_on(client: Client) 
     assert client.stop()["reason"] == "stopped"
 
 
+@pytest.mark.matrix
 def test_app_that_takes_all_memory_ends_alone_with_the_reason(client: Client, camera: VirtualCamera) -> None:
     client.change(app=EATER)
     client.start()
@@ -213,6 +214,7 @@ def test_app_that_takes_all_memory_ends_alone_with_the_reason(client: Client, ca
     assert inside(camera, "echo on").strip() == "on"
 
 
+@pytest.mark.matrix
 def test_memory_limit_ends_the_app(client: Client) -> None:
     client.change(app=EATER)
     client.start(memory_limit=80 * MEBIBYTE)

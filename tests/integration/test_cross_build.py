@@ -106,7 +106,7 @@ def test_back_end_builds_modules_of_the_target(
 @pytest.mark.parametrize(
     ("cmake", "policies", "target"),
     [
-        (OLDEST_CMAKE, "3.15", "armv7hf-cp311"),
+        pytest.param(OLDEST_CMAKE, "3.15", "armv7hf-cp311", marks=pytest.mark.matrix),
         pytest.param("cmake==3.18.4.post1", "3.18", "aarch64-cp313", marks=pytest.mark.matrix),
         pytest.param("cmake", "4.0", "armv7hf-cp313", marks=pytest.mark.matrix),
         ("cmake", "4.4", "aarch64-cp311"),

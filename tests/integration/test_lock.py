@@ -288,6 +288,7 @@ def test_sdist_is_built_once_for_all_projects(both: Place) -> None:
     assert {step["name"]: step["cached"] for step in json.loads(done.out)["steps"]}["runtime"]
 
 
+@pytest.mark.matrix
 def test_setting_asks_for_an_emulated_build(both: Place) -> None:
     # Also where the metadata are known only after a build. Perl is there for autoconf and its like.
     setup = "import os, subprocess\nassert os.getcwd() == '/build/project'\n"

@@ -109,7 +109,9 @@ def one_camera(store: Store, start: Start) -> Iterator[VirtualCamera]:
 # A saved state
 
 
-@pytest.mark.parametrize("architecture", Architecture)
+@pytest.mark.parametrize(
+    "architecture", [Architecture.armv7hf, pytest.param(Architecture.aarch64, marks=pytest.mark.matrix)]
+)
 def test_two_cameras_of_one_state_share_neither_identity_nor_disks(
     store: Store, start: Start, architecture: Architecture
 ) -> None:

@@ -53,6 +53,7 @@ def test_second_account_deploys_runs_and_looks_beside_the_first(
     assert inside(camera, "find /tmp/incamera /tmp/incamera-roots -user maker") == ""
 
 
+@pytest.mark.matrix
 def test_names_that_are_taken_are_no_dead_end(app: Path, incamera: Run, camera: VirtualCamera, important: None) -> None:
     words = ("deploy", "--json", "-C", app, "--device", camera.name)
     names = "incamera incamera-roots"

@@ -118,7 +118,15 @@ def test_second_ctrl_c_kills_the_app(app: Path, camera: VirtualCamera) -> None:
     wait_until(lambda: left_in(camera, "stubborn") == "", "nothing is left")
 
 
-@pytest.mark.parametrize("how", ["cut", "frozen", "kill-9", "terminated"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut",
+        pytest.param("frozen", marks=pytest.mark.matrix),
+        "kill-9",
+        pytest.param("terminated", marks=pytest.mark.matrix),
+    ],
+)
 def test_app_ends_when_its_connection_ends(app: Path, camera: VirtualCamera, home: Path, line: Line, how: str) -> None:
     words = ("run", "-q", "-C", app, "--device", "cut", "--", "sleep")
     with running(*words, env=command_environment(at_home(home))) as command:

@@ -118,7 +118,10 @@ def test_deploy_sends_only_what_was_edited(tmp_path: Path, incamera: Run, camera
     inside(camera, "rm -rf /tmp/incamera/edited /usr/local/packages/incamera/edited")
 
 
-@pytest.mark.parametrize("how", ["cut", "ctrl-c", "kill-9"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param("cut", marks=pytest.mark.matrix), pytest.param("ctrl-c", marks=pytest.mark.matrix), "kill-9"],
+)
 def test_deploy_after_an_interrupted_one_sends_only_the_rest(
     tmp_path: Path, incamera: Run, camera: VirtualCamera, home: Path, line: Line, how: str
 ) -> None:

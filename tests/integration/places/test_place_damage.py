@@ -48,6 +48,7 @@ def test_deploy_repairs_an_image_on_a_card(
     assert incamera(*words).out == f"from {repaired['root']}\n"
 
 
+@pytest.mark.matrix
 def test_deploy_repairs_an_image_and_an_app_on_a_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_deploy_through_the_camera_waits_for_the_host(
     wait_until(lambda: not holder(shared), "the lock file is removed")
 
 
+@pytest.mark.matrix
 def test_stale_lock_is_removed(incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path) -> None:
     # The lock file of a host that was switched off: nobody renews it.
     (shared / "incamera").mkdir(exist_ok=True)

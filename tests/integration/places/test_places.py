@@ -52,7 +52,7 @@ def test_device_info_says_what_runs_from_each_place(incamera: Run, camera: Virtu
     assert re.search(rf"sdcard +{CARD} +vfat .*no +runs bundles", table)
 
 
-@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 @pytest.mark.parametrize(("to", "place", "form"), [("ram", RAM, "tree"), ("sdcard", CARD, "squashfs")])
 def test_bundle_runs_from_the_place_given_with_to(
     incamera: Run, project: Path, camera: VirtualCamera, to: str, place: str, form: str
@@ -120,7 +120,9 @@ def ext4_card(camera: VirtualCamera) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ext4_card")
-@pytest.mark.parametrize(("form", "flag"), [("squashfs", "noexec"), ("tree", "exec")])
+@pytest.mark.parametrize(
+    ("form", "flag"), [("squashfs", "noexec"), pytest.param("tree", "exec", marks=pytest.mark.matrix)]
+)
 def test_bundle_runs_from_a_card_with_ext4(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, form: str, flag: str
 ) -> None:

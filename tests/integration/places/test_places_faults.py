@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ...waiting import wait_until
 from ..cameras import inside
 from ..command import Run, assert_error, command_environment, running
@@ -53,6 +55,7 @@ def test_error_for_a_read_only_card_names_it(incamera: Run, project: Path, camer
     assert incamera(*words).code == 0
 
 
+@pytest.mark.matrix
 def test_second_deploy_waits_for_the_first_unless_it_takes_over(
     incamera: Run, camera: VirtualCamera, tmp_path: Path, other_host: tuple[Line, dict[str, str]]
 ) -> None:

@@ -46,6 +46,7 @@ def test_flame_graph_names_the_apps_functions(
         command.finish()
 
 
+@pytest.mark.matrix
 def test_flame_graph_of_a_fork_shows_only_the_app(
     camera: VirtualCamera, watched: Running, incamera: Run, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_pytest_runs_in_the_camera_and_reports_to_the_host(
     assert changed == ""
 
 
+@pytest.mark.matrix
 def test_coverage_can_be_combined_with_that_of_the_host(
     project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:
@@ -69,7 +70,9 @@ def test_coverage_can_be_combined_with_that_of_the_host(
     assert lines.index('    raise ValueError("on purpose")') + 1 in missing
 
 
-@pytest.mark.parametrize(("words", "code"), [(["-k", "nothing"], 5), (["--no-such-option"], 4)])
+@pytest.mark.parametrize(
+    ("words", "code"), [(["-k", "nothing"], 5), pytest.param(["--no-such-option"], 4, marks=pytest.mark.matrix)]
+)
 def test_options_and_exit_codes_are_those_of_pytest(
     words: list[str], code: int, project: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
