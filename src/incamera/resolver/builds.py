@@ -37,7 +37,7 @@ from incamera.resolver.metadata import read_requires, require_metadata
 from incamera.resolver.solve import resolve_requirements
 from incamera.targets.host import require_host
 from incamera.toolchain.build_env import normalise_requirements
-from incamera.toolchain.build_system import adds_no_requirements, load_build_system
+from incamera.toolchain.build_system import known_additions, load_build_system
 from incamera.toolchain.emulated_requirements import installed_versions
 from incamera.toolchain.emulated_root import EmulatedRoot
 from incamera.toolchain.limits import default_limits
@@ -239,8 +239,12 @@ class BuildPlanner:
         """Return what *subject* requires, with what its back end adds. It gets *files*."""
         context, folder = self.context, subject.folder()
         system = load_build_system(folder)
-        if adds_no_requirements(system, folder, _setuptools(files)):
-            return system.requires
+        variables = {*subject.environment(), *subject.options.environment}
+        added = known_additions(system, folder, _setuptools(files), variables)
+        # The project's own back end is asked again by its build, and must not name what the lock has not. An emulated
+        # build finds other programs.
+        if added == () or (added is not None and subject.sdist and root is None):
+            return (*system.requires, *added)
         check_isolation(context, self.project.build_isolation)
         build = WheelBuild(
             project=folder,

