@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 BUG = 70
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
+
+_OBJECTS_PER_COLLECTION = 20_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    # Imports make many objects that stay. The collector would look through them again and again.
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     from incamera.cli.parser import make_console, parse_arguments  # lazy: start-up
     from incamera.console_streams import OutputClosed, escaping_errors
     from incamera.errors import InCameraError

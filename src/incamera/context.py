@@ -52,6 +52,8 @@ class Reporter(Protocol):
 
 @dataclass(slots=True)
 class _SilentStep:
+    """A step that is not shown."""
+
     name: str
     seconds: float = 0.0
     cached: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,6 +84,8 @@ def remove_tree(path: Path) -> None:
 
     Another process may add or remove files in the meantime: it is tried again for some seconds.
     """
+    import shutil  # lazy: start-up; an idle build removes nothing
+
     for pause in (0.05, 0.2, 1.0, 3.0):
         try:
             _remove(path)
@@ -100,6 +101,8 @@ def remove_tree(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
+    import shutil  # lazy: start-up; an idle build removes nothing
+
     try:
         shutil.rmtree(path)
     except RecursionError:  # a build has nested folders, maybe to do harm

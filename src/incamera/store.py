@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -384,6 +385,10 @@ def find_store_path(environment: Mapping[str, str]) -> Path:
     """Return the folder of the store: INCAMERA_STORE, or one in the user's data folder."""
     if path := environment.get("INCAMERA_STORE"):
         return Path(path).expanduser().absolute()
-    import platformdirs  # lazy: start-up; not needed where INCAMERA_STORE is set
+    if sys.platform == "linux":
+        # As platformdirs does it. That takes longer to import than an idle build needs for its own work.
+        data = environment.get("XDG_DATA_HOME", "").strip()
+        return (Path(data) if data else Path("~/.local/share").expanduser()) / "incamera"
+    import platformdirs  # lazy: start-up; not needed on Linux, nor where INCAMERA_STORE is set
 
     return platformdirs.user_data_path("incamera", appauthor=False)

@@ -10,15 +10,13 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from incamera.digest import Sha256
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """A file (*sha256*, *size* in bytes, *executable*) or a symbolic link (*link*: its target).
 
     *path* is relative to the root of the tree, with `/`.
@@ -67,9 +65,12 @@ def read_entry(root: Path, path: str) -> Entry:
 def tree_digest(entries: Iterable[Entry]) -> Sha256:
     """Return the sha256 of a tree with these *entries*, in whatever order they come."""
     digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.raw_path):
+    lines = []
+    for entry in entries:
         kind = f"l {entry.link}" if entry.link else f"{'x' if entry.executable else 'f'} {entry.sha256}"
-        digest.update(entry.raw_path + f"\0{kind}\n".encode("utf-8", "surrogateescape"))
+        lines.append((entry.raw_path, f"\0{kind}\n".encode("utf-8", "surrogateescape")))
+    for raw_path, line in sorted(lines):
+        digest.update(raw_path + line)
     return Sha256(digest.hexdigest())
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from incamera.waiting import await_result
-
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from incamera.context import Context
 
 # How long an interrupted command waits for the background thread to clean up.
@@ -28,9 +27,7 @@ class Background(Generic[T]):
     def __init__(self, context: Context, work: Callable[[], T]) -> None:
         self._context = context
         self._work = work
-        self._future: Future[T] = Future()
-        # A daemon thread: the interpreter would wait for the threads of an executor when it exits.
-        self._thread = Thread(target=self._run, name="background", daemon=True)
+        self._started: tuple[Thread, Future[T]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -38,26 +35,38 @@ class Background(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.ident is None:
+        if self._started is None:
             return
+        thread, _ = self._started
         if isinstance(error, KeyboardInterrupt):
             self._context.http.stop()
-            self._thread.join(_GRACE_SECONDS)
+            thread.join(_GRACE_SECONDS)
         else:
-            self._thread.join()
+            thread.join()
 
     def start(self) -> None:
         """Start the work, unless it has been started."""
-        if self._thread.ident is None:
-            self._thread.start()
+        self._ensure_started()
 
     def result(self) -> T:
         """Wait for the work, and return its result. Raises what the work raised."""
-        self.start()
-        return await_result(self._future)
+        from incamera.waiting import await_result  # lazy: an idle build starts nothing in the background
 
-    def _run(self) -> None:
+        return await_result(self._ensure_started())
+
+    def _ensure_started(self) -> Future[T]:
+        if self._started is None:
+            from concurrent.futures import Future  # lazy: an idle build starts nothing in the background
+
+            future: Future[T] = Future()
+            # A daemon thread: the interpreter would wait for the threads of an executor when it exits.
+            thread = Thread(target=self._run, args=(future,), name="background", daemon=True)
+            thread.start()
+            self._started = thread, future
+        return self._started[1]
+
+    def _run(self, future: Future[T]) -> None:
         try:
-            self._future.set_result(self._work())
+            future.set_result(self._work())
         except BaseException as error:
-            self._future.set_exception(error)
+            future.set_exception(error)

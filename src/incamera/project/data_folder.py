@@ -22,10 +22,8 @@ class DataPlace:
     limit: int | None = None
 
 
-def parse_data(text: str | None) -> DataPlace | None:
-    """Return what PLACE[:LIMIT] says, None for None. Raises ConfigError."""
-    if text is None:
-        return None
+def parse_data(text: str) -> DataPlace:
+    """Return what PLACE[:LIMIT] says. Raises ConfigError."""
     name, colon, limit = text.partition(":")
     names = (*PLACES, *_ALIASES)
     if name not in names:

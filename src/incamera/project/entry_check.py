@@ -32,7 +32,7 @@ _NOT_PACKAGED = frozenset(
     )
 )
 # In front of a module's path in a bundle: the app's folder, the standard library's, and those of packages.
-_ROOTS = re.compile(r"^(?:app/|lib/python3(?:\.\d+)?/(?:(?:site|dist)-packages/)?)")
+_ROOTS = r"^(?:app/|lib/python3(?:\.\d+)?/(?:(?:site|dist)-packages/)?)"
 
 
 def checked_entry(project: Project) -> Entry:
@@ -59,7 +59,7 @@ def check_in_bundle(project: Project, paths: Collection[str], bundle: Path) -> N
         return
     key = "tool.incamera.entry" if project.chosen is None else "incamera run"
     module = entry.module.replace(".", "/")
-    by_name = {_ROOTS.sub("", path): path for path in paths}
+    by_name = {re.sub(_ROOTS, "", path): path for path in paths}
     package = next((f"{module}/__init__{end}" for end in (".py", ".pyc") if f"{module}/__init__{end}" in by_name), None)
     found = next((name for name in (f"{module}.py", f"{module}.pyc") if name in by_name), package)
     if found is None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockValidationError
+from packaging.utils import is_normalized_name, parse_sdist_filename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
@@ -46,11 +47,11 @@ def parse_lock(text: str, name: str) -> Lock:
                 f"{name} was made by {creator}, but incamera keeps its own lockfile under that name",
                 hint="rename or remove that file: incamera does not overwrite it",
             )
-        pylock = Pylock.from_dict(table)
-        settings = find_table(pylock.tool or {}, "incamera", "tool.incamera")
+        _check_standard_keys(table)
+        settings = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
         files = {
-            str(package.name): _read_file(package, f"packages[{number}]")
-            for number, package in enumerate(pylock.packages)
+            _require_name(package, where): _read_file(package, where)
+            for where, package in find_tables(table, "packages", "packages")
         }
         return Lock(
             target=Target.parse(require_string(settings, "target", "tool.incamera.target")),
@@ -67,8 +68,26 @@ def parse_lock(text: str, name: str) -> Lock:
     except ForeignLock:
         raise
     # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
-    except (ConfigError, PylockValidationError, RecursionError, ValueError) as error:
+    except (ConfigError, RecursionError, ValueError) as error:
         raise damaged_lock(name, error) from error
+
+
+# By hand, and not with packaging.pylock: an idle build reads the lock, and that module takes longer to import than the
+# lock takes to read.
+def _check_standard_keys(table: Mapping[str, Any]) -> None:
+    version = require_string(table, "lock-version", "lock-version")
+    if not version.startswith("1."):
+        raise ConfigError(f'lock-version "{version}" is not supported')
+    require_string(table, "created-by", "created-by")
+    if "packages" not in table:
+        raise ConfigError("packages is missing")
+
+
+def _require_name(package: Mapping[str, Any], where: str) -> str:
+    name = require_string(package, "name", f"{where}.name")
+    if not is_normalized_name(name):
+        raise ConfigError(f'{where}.name: "{name}" is not normalized')
+    return name
 
 
 def _read_build(item: Mapping[str, Any], where: str) -> LockedBuild:
@@ -89,31 +108,57 @@ def _read_build(item: Mapping[str, Any], where: str) -> LockedBuild:
     )
 
 
-def _read_file(package: Package, where: str) -> LockedFile:
+def _read_file(package: Mapping[str, Any], where: str) -> LockedFile:
     """Return the file of *package*: locks made by incamera have exactly one."""
-    file: PackageWheel | PackageSdist | None
-    if package.directory is not None or package.vcs is not None:
-        packed, where = find_table(package.tool or {}, "incamera", f"{where}.tool.incamera"), f"{where}.tool.incamera"
-        name, sha256 = require_string(packed, "name", f"{where}.name"), _require_sha256(packed, f"{where}.sha256")
-        size = require_integer(packed, "size", f"{where}.size")
-        if package.directory is not None:
-            return replace(_checked_file(name, "", sha256, size, where), path=package.directory.path)
-        assert package.vcs is not None
-        vcs = package.vcs
-        from incamera.project.git_source import GitSource  # lazy: few locks have packages from git
-
-        source = GitSource(url=vcs.url or "", commit=vcs.commit_id, subdirectory=vcs.subdirectory or "")
-        return _checked_file(name, str(source), sha256, size, where)
-    if package.wheels:
-        file, where = package.wheels[0], f"{where}.wheels[0]"
-    else:
-        file, where = package.sdist, f"{where}.sdist"
-    if file is None:
-        raise ConfigError(f"{where} is missing")
-    if file.url is None and not file.path:
+    kinds = [key for key in ("wheels", "sdist", "directory", "vcs") if package.get(key)]
+    if len(kinds) != 1:
+        raise ConfigError(f"{where} must have one of: wheels, sdist, directory, vcs")
+    if kinds[0] in ("directory", "vcs"):
+        return _read_packed(package, where)
+    wheels = find_tables(package, "wheels", f"{where}.wheels")
+    where, file = wheels[0] if wheels else (f"{where}.sdist", find_table(package, "sdist", f"{where}.sdist"))
+    filename = require_string(file, "name", f"{where}.name")
+    url, path = (find_string(file, key, f"{where}.{key}") or "" for key in ("url", "path"))
+    if not url and not path:
         raise ConfigError(f"{where}.url is missing")
-    sha256 = _require_sha256(file.hashes, f"{where}.hashes.sha256")
-    return replace(_checked_file(file.filename, file.url or "", sha256, file.size, where), path=file.path or "")
+    sha256 = _require_sha256(find_table(file, "hashes", f"{where}.hashes"), f"{where}.hashes.sha256")
+    size = require_integer(file, "size", f"{where}.size") if "size" in file else None
+    read = replace(_checked_file(filename, url, sha256, size, where), path=path)
+    _require_fitting_name(package, read, where)
+    return read
+
+
+def _read_packed(package: Mapping[str, Any], where: str) -> LockedFile:
+    """Return the sdist that was packed from the folder or the commit of *package*."""
+    place = f"{where}.tool.incamera"
+    packed = find_table(find_table(package, "tool", f"{where}.tool"), "incamera", place)
+    name, sha256 = require_string(packed, "name", f"{place}.name"), _require_sha256(packed, f"{place}.sha256")
+    size = require_integer(packed, "size", f"{place}.size")
+    if "directory" in package:
+        folder = find_table(package, "directory", f"{where}.directory")
+        path = require_string(folder, "path", f"{where}.directory.path")
+        return replace(_checked_file(name, "", sha256, size, place), path=path)
+    from incamera.project.git_source import GitSource  # lazy: few locks have packages from git
+
+    vcs = find_table(package, "vcs", f"{where}.vcs")
+    source = GitSource(
+        url=require_string(vcs, "url", f"{where}.vcs.url"),
+        commit=require_string(vcs, "commit-id", f"{where}.vcs.commit-id"),
+        subdirectory=find_string(vcs, "subdirectory", f"{where}.vcs.subdirectory") or "",
+    )
+    return _checked_file(name, str(source), sha256, size, place)
+
+
+def _require_fitting_name(package: Mapping[str, Any], file: LockedFile, where: str) -> None:
+    """Raises ConfigError when the name of *file* is that of another project or version than *package*."""
+    text = find_string(package, "version", "version")
+    parsed = parse_wheel_filename(file.filename)[:2] if file.is_wheel else parse_sdist_filename(file.filename)
+    try:
+        fits = parsed[0] == package["name"] and (text is None or parsed[1] == Version(text))
+    except InvalidVersion as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if not fits:
+        raise ConfigError(f'{where}.name: "{file.filename}" is not a file of {package["name"]} {text or ""}'.rstrip())
 
 
 def _checked_file(filename: str, url: str, sha256: Sha256, size: int | None, where: str) -> LockedFile:

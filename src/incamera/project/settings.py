@@ -17,7 +17,6 @@ from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
 from incamera.project.app_files import AppFiles, check_patterns
 from incamera.project.build_limits import parse_build_limits
-from incamera.project.data_folder import DataPlace, parse_data
 from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.local import parse_local
@@ -37,6 +36,7 @@ from incamera.targets.target import DEFAULT_PYTHON, Target
 from incamera.units import parse_bytes
 
 if TYPE_CHECKING:
+    from incamera.project.data_folder import DataPlace
     from incamera.project.git_source import GitSource
 
 AppName = NewType("AppName", str)
@@ -315,7 +315,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
-        data=parse_data(find_string(settings, "data", "tool.incamera.data")),
+        data=_parse_data(find_string(settings, "data", "tool.incamera.data")),
         exclude=check_patterns(find_strings(settings, "exclude", "tool.incamera.exclude"), "tool.incamera.exclude"),
         build_limits=parse_build_limits(find_table(settings, "build-limits", "tool.incamera.build-limits")),
     )
@@ -367,6 +367,14 @@ def _parse_place(text: str | None) -> Kind | None:
         hint = did_you_mean(text, PLACES) or "choose one of: " + ", ".join(PLACES)
         raise ConfigError(f'tool.incamera.to: unknown place "{text}"', hint=hint)
     return Kind(text) if text is not None else None
+
+
+def _parse_data(text: str | None) -> DataPlace | None:
+    if text is None:
+        return None
+    from incamera.project.data_folder import parse_data  # lazy: few projects say where their data is kept
+
+    return parse_data(text)
 
 
 def _parse_isolation(text: str | None) -> str:

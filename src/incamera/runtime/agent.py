@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +24,8 @@ STARTER_TEXT = (
 
 def stage_agent(tree: Path) -> list[str]:
     """Copy the agent into the runtime in *tree*. Returns its modules' paths in *tree*, for byte-compiling."""
+    import shutil  # lazy: start-up; an idle build stages nothing
+
     modules = _find_modules()
     for name, file in modules.items():
         target = tree / PACKAGES / MODULE / name
@@ -42,11 +44,20 @@ def agent_digest() -> str:
     """Return a hash of the agent's source, for cache keys. Read once in a process."""
     digest = hashlib.sha256(f"{_FORMAT} {STARTER_TEXT}".encode())
     for name, file in _find_modules().items():
-        content = file.read_bytes()
+        with open(file, "rb") as stream:  # noqa: PTH123
+            content = stream.read()
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def _find_modules() -> dict[str, Path]:
+def _find_modules() -> dict[str, str]:
     """Return each module's path within the package, and its file."""
-    return {file.relative_to(PACKAGE).as_posix(): file for file in sorted(PACKAGE.rglob("*.py"))}
+    modules = {}
+    # Not with pathlib: every command that builds needs the digest of all modules.
+    for folder, _, files in os.walk(PACKAGE):
+        prefix = folder.removeprefix(str(PACKAGE)).lstrip(os.sep).replace(os.sep, "/")
+        for file in files:
+            if file.endswith(".py"):
+                modules[f"{prefix}/{file}".lstrip("/")] = os.path.join(folder, file)  # noqa: PTH118
+    # In the order of their parts, as paths are sorted.
+    return dict(sorted(modules.items(), key=lambda item: item[0].split("/")))

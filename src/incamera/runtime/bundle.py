@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +88,15 @@ def link_file(source: Path, destination: Path) -> None:
     try:
         destination.hardlink_to(source)
     except OSError:
+        import shutil  # lazy: start-up; an idle build copies nothing
+
         shutil.copy2(source, destination)
 
 
 def add_app(tree: Path, project: Path, files: Sequence[str]) -> None:
     """Copy *files* of the folder *project* into the app's folder of the bundle in *tree*, and make them read-only."""
+    import shutil  # lazy: start-up; an idle build copies nothing
+
     app = tree / APP
     app.mkdir(exist_ok=True)
     for file in files:

@@ -98,7 +98,7 @@ def test_simultaneous_deploys_wait_for_each_other(
 
 
 def test_missing_space_is_an_error_before_anything_is_sent(session: Session, guard: Guard, shipment: Shipment) -> None:
-    huge = replace(shipment, entries=(replace(shipment.entries[0], path="huge", size=1 << 60), *shipment.entries))
+    huge = replace(shipment, entries=(shipment.entries[0]._replace(path="huge", size=1 << 60), *shipment.entries))
     with pytest.raises(DeviceUnsuitable, match=r"MB free, the bundle needs .* MB more"):
         deploy(session, huge, guard)
 
