@@ -11,7 +11,7 @@ import re
 from io import BufferedReader
 from typing import Self
 
-_DIGITS = re.compile("[0-9a-f]{64}")
+_is_digest = re.compile("[0-9a-f]{64}").fullmatch
 _SHOWN = 80
 
 
@@ -21,9 +21,12 @@ class Sha256(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        # Pages of package indexes have a hundred thousand of them.
+        if type(text) is str and _is_digest(text):
+            return str.__new__(cls, text)
         if isinstance(text, cls):
             return text
-        if not isinstance(text, str) or _DIGITS.fullmatch(text) is None:
+        if not isinstance(text, str) or _is_digest(text) is None:
             raise ValueError(f"{ascii(text)[:_SHOWN]} is not a sha256, which has 64 hexadecimal digits")
         return super().__new__(cls, text)
 

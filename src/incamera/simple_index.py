@@ -7,9 +7,8 @@ import html.parser
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from incamera.digest import Sha256
@@ -19,8 +18,7 @@ PYPI = "https://pypi.org/simple"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PageFile:
+class PageFile(NamedTuple):
     """One file on a project's page.
 
     *sha256* is empty where the index gives none. *size* is in bytes. *yanked* is the reason, or None when the file is
@@ -123,19 +121,23 @@ def _parse_json(page: bytes, url: str) -> Iterator[PageFile]:
 
 
 def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
-    address, size, yanked = str(entry["url"]), entry.get("size"), entry.get("yanked", False)
-    metadata = entry.get("core-metadata", entry.get("dist-info-metadata", False))
+    find = entry.get
+    address, size, yanked = str(entry["url"]), find("size"), find("yanked")
+    metadata = find("core-metadata") or find("dist-info-metadata")
     filename = str(entry["filename"])
-    return PageFile(
-        filename=filename,
+    if not address.startswith("https://") or "@" in address:
         # Most URLs are absolute, and joining takes as long as all the rest of parsing.
-        url=without_login(urljoin(base, address)) if not address.startswith("https://") or "@" in address else address,
-        sha256=_parse_hash(entry["hashes"].get("sha256"), filename, base),
-        size=size if isinstance(size, int) and size >= 0 else None,
-        requires_python=_text(entry.get("requires-python")),
-        yanked=(yanked if isinstance(yanked, str) else "") if yanked else None,
-        metadata=_metadata_hash(metadata, filename, base),
-        upload_time=_text(entry.get("upload-time")),
+        address = without_login(urljoin(base, address))
+    # In the order of the fields, because names would take longer.
+    return PageFile(
+        filename,
+        address,
+        _parse_hash(entry["hashes"].get("sha256"), filename, base),
+        size if isinstance(size, int) and size >= 0 else None,
+        _text(find("requires-python")),
+        (yanked if isinstance(yanked, str) else "") if yanked else None,
+        _metadata_hash(metadata, filename, base) if metadata else None,
+        _text(find("upload-time")),
     )
 
 
@@ -154,7 +156,7 @@ def _parse_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""]
     if not value:
         return ""
     try:
-        return Sha256(str(value).lower())
+        return Sha256(value if type(value) is str and value.islower() else str(value).lower())
     except ValueError as error:
         raise IntegrityError(
             f"{without_login(page)} gives a wrong hash for {filename}: {error}",

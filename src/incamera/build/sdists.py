@@ -125,13 +125,16 @@ def ensure_built_wheel(context: Context, sdist: SdistBuild) -> Path:
 
 
 @contextmanager
-def unpacked_sdist(context: Context, sdist: SdistBuild) -> Iterator[Path]:
-    """Yield a temporary folder with the files of *sdist*, as its recipe wants them. Raises FetchError, BuildError."""
+def unpacked_sdist(context: Context, sdist: SdistBuild, *, only_top: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder with the files of *sdist*, as its recipe wants them. Raises FetchError, BuildError.
+
+    *only_top* is as in `unpack_sdist`; where the recipe edits files, all are there.
+    """
     archive = fetch_files([sdist.file], context.http, context.store)[sdist.file]
     check_metadata(sdist.file, archive, context.store)
     with context.store.temporary() as folder:
         with context.store.reading_blob(archive, name=sdist.file.filename):
-            project = unpack_sdist(archive, folder / "source")
+            project = unpack_sdist(archive, folder / "source", only_top=only_top and not sdist.recipe.sdist.edits)
         _apply_edits(project, sdist.recipe)
         yield project
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,10 +24,10 @@ from incamera.build.sdists import (
     unpacked_sdist,
 )
 from incamera.build.variables import project_variables
-from incamera.disk import write_atomic
 from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
 from incamera.project.locked import LockedBuild, LockedFile
+from incamera.resolver.build_answers import Answers
 from incamera.resolver.build_finder import BuildFinder
 from incamera.resolver.candidates import locked_file
 from incamera.resolver.metadata import read_requires, require_metadata
@@ -58,22 +55,21 @@ if TYPE_CHECKING:
     from incamera.wheels.metadata import Metadata
     from incamera.wheels.page import IndexFile
 
-# Raise it when the cached form of what a back end adds changes.
-_FORMAT = 2
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Subject:
     """What is built: *name* for messages, *sdist* as in `LockedBuild`, and how it is built.
 
     *content* is a digest of its files. *folder* returns where they are; an sdist is unpacked then, which takes long for
-    a large one. *variables* are the user's, *environment* returns all that the build gets.
+    a large one. *top* returns a folder that has at least those that lie in no folder. *variables* are the user's,
+    *environment* returns all that the build gets.
     """
 
     name: str
     sdist: str
     content: str
     folder: Callable[[], Path]
+    top: Callable[[], Path]
     options: BuildOptions
     source: str
     variables: Mapping[str, str]
@@ -109,6 +105,7 @@ class BuildPlanner:
         self.builds: list[LockedBuild] = []
         # By the emulated root; None: for the build interpreter.
         self.known: dict[Path | None, dict[str, list[Candidate]]] = {}
+        self._answers = Answers(context.store)
         self._planning: set[str] = set()
 
     def metadata(self, file: IndexFile, source: str | None = None) -> Metadata:
@@ -120,7 +117,7 @@ class BuildPlanner:
             file,
             recipe,
             # Unpacking a large sdist takes long.
-            requires=lambda: self._once(["written", file.sha256], lambda: read_requires(self.context, file)),
+            requires=lambda: self._answers.once(["written", file.sha256], lambda: read_requires(self.context, file)),
             plan=lambda: self.sdist(file, source),
         )
 
@@ -163,16 +160,21 @@ class BuildPlanner:
             def folder() -> Path:
                 return stack.enter_context(unpacked_sdist(self.context, build))
 
+            @cache
+            def top() -> Path:
+                return stack.enter_context(unpacked_sdist(self.context, build, only_top=True))
+
             self._plan(
                 _Subject(
                     name=build.name,
                     sdist=build.file.sha256,
                     content=f"{build.file.sha256} {build.recipe.build_digest}",  # which edits files and has settings
                     folder=folder,
+                    top=top,
                     options=build.options,
                     source=build.source,
                     variables=build.variables,
-                    environment=lambda: find_variables(build, folder()),
+                    environment=lambda: find_variables(build, top()),
                     dev=build.recipe.sdist.dev,
                     log=log,
                 )
@@ -190,6 +192,7 @@ class BuildPlanner:
                     sdist="",
                     content=files_digest(folder, project_files(folder)),
                     folder=lambda: folder,
+                    top=lambda: folder,
                     options=BuildOptions(),
                     source="sdist",
                     variables=variables,
@@ -219,12 +222,12 @@ class BuildPlanner:
             named = wanted = subject.options.build_requires
             files = chooser.choose(named, root)
         else:
-            named = self._once(["named", subject.content], lambda: load_build_system(subject.folder()).requires)
+            named = self._answers.once(["named", subject.content], lambda: load_build_system(subject.top()).requires)
             files = chooser.choose(named, root)
             # What the back end adds may depend on its version.
             inputs = [subject.content, str(self.target), self.project.compiler, subject.source]
             more = [sorted(subject.variables.items()), [file.sha256 for file in files]]
-            wanted = self._once([*inputs, *more], lambda: self._ask(subject, chooser, root, files))
+            wanted = self._answers.once([*inputs, *more], lambda: self._ask(subject, chooser, root, files))
             if set(wanted) != set(named):
                 files = chooser.choose(wanted, root)
         self.builds.append(
@@ -237,17 +240,16 @@ class BuildPlanner:
         self, subject: _Subject, chooser: Chooser, root: EmulatedRoot | None, files: Sequence[LockedFile]
     ) -> tuple[str, ...]:
         """Return what *subject* requires, with what its back end adds. It gets *files*."""
-        context, folder = self.context, subject.folder()
-        system = load_build_system(folder)
+        context, system = self.context, load_build_system(subject.top())
         variables = {*subject.environment(), *subject.options.environment}
-        added = known_additions(system, folder, _setuptools(files), variables)
+        added = known_additions(system, subject.top(), _setuptools(files), variables)
         # The project's own back end is asked again by its build, and must not name what the lock has not. An emulated
         # build finds other programs.
         if added == () or (added is not None and subject.sdist and root is None):
             return (*system.requires, *added)
         check_isolation(context, self.project.build_isolation)
         build = WheelBuild(
-            project=folder,
+            project=subject.folder(),
             store=context.store,
             requirements=chooser,
             environment=subject.environment(),
@@ -265,34 +267,6 @@ class BuildPlanner:
 
         toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)
         return find_requirements(build, toolchain)
-
-    def _once(self, inputs: Sequence[object], find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Return what *find* returned the last time for the same *inputs*."""
-        key = hashlib.sha256(json.dumps([_FORMAT, *inputs]).encode()).hexdigest()
-        found = self._load(key)
-        if found is None:
-            found = find()
-            self._save(key, found)
-        return found
-
-    def _path(self, key: str) -> Path:
-        return self.context.store.root / "caches" / "build-requires" / f"{key}.json"
-
-    def _load(self, key: str) -> tuple[str, ...] | None:
-        try:
-            cached = json.loads(self._path(key).read_bytes())
-            return tuple(map(str, cached["requires"])) if cached["check"] == _check(cached["requires"]) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _save(self, key: str, wanted: Sequence[str]) -> None:
-        entry = {"requires": list(wanted), "check": _check(list(wanted))}
-        with self.context.store.reporting_disk_errors():
-            write_atomic(self._path(key), json.dumps(entry).encode())
-
-
-def _check(requires: object) -> int:
-    return zlib.crc32(json.dumps(requires).encode())
 
 
 class Chooser:

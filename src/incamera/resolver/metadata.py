@@ -55,7 +55,7 @@ def read_requires(context: Context, file: IndexFile) -> tuple[str, ...]:
     blob = fetch_files([file], context.http, context.store)[file]
     with context.store.temporary() as folder:
         with context.store.reading_blob(blob, name=file.filename):
-            project = unpack_sdist(blob, folder)
+            project = unpack_sdist(blob, folder, only_top=True)
         return load_build_system(project).requires
 
 

@@ -30,11 +30,12 @@ class _Member:
     content: Iterable[bytes] = ()
 
 
-def unpack_sdist(archive: Path, folder: Path) -> Path:
+def unpack_sdist(archive: Path, folder: Path, *, only_top: bool = False) -> Path:
     """Unpack *archive*, a .tar.gz or .zip of any name, into *folder*, and return the project's folder in it.
 
-    Times are kept, since build scripts compare them. Raises BuildError for a damaged archive, one that exceeds
-    `archives.LIMITS`, and one with a file or link outside of its folder; *folder* is then as it was.
+    Times are kept, since build scripts compare them. With *only_top*, only the files that lie in the project's folder
+    itself are unpacked, which is much faster for a large project. Raises BuildError for a damaged archive, one that
+    exceeds `archives.LIMITS`, and one with a file or link outside of its folder; *folder* is then as it was.
     """
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,9 +43,12 @@ def unpack_sdist(archive: Path, folder: Path) -> Path:
     try:
         with _reporting_damage(archive), archive.open("rb") as stream:
             # All of it is read once before anything is written: most of what is wrong with an archive shows then.
-            for _ in _members(stream):
-                pass
-            _Unpacking(archive, folder).run(_members(stream))
+            top = [member for member in _members(stream) if member.path.count("/") <= 1]
+            # A link may lead to a file further down.
+            only_top = only_top and all(member.kind is Kind.file for member in top)
+            members = _members(stream)
+            kept = (member for member in members if member.path.count("/") <= 1) if only_top else members
+            _Unpacking(archive, folder).run(kept)
         tops = sorted(folder.iterdir())
         if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
             raise BuildError(

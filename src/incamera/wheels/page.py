@@ -32,6 +32,7 @@ FORMAT = 3
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _MAX_FILENAME = 255
 _SDIST = "sdist"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _SDIST_ENDINGS = (".tar.gz", ".zip")
 
 
@@ -173,7 +174,7 @@ class _Body:
         for number, rows in enumerate(groups.values()):
             for spelling in dict.fromkeys(row[0] for row in rows):
                 spellings.setdefault(spelling, []).append(number)
-        parts = [json.dumps(part, separators=(",", ":")).encode() for part in (spellings, *groups.values())]
+        parts = [_ENCODER.encode(part).encode() for part in (spellings, *groups.values())]
         checked = [(len(part), zlib.crc32(part)) for part in parts]
         return cls(b"".join(parts), 0, list(groups), checked, _find_newest_wheels(list(groups), spellings))
 
@@ -265,15 +266,18 @@ def group_files(project: str, files: Iterable[PageFile]) -> dict[str, list[Row]]
     name is not that of a distribution of *project*, or longer than a file's may be.
     """
     groups: dict[str, list[Row]] = {}
-    for file in files:
-        if not file.sha256 or len(file.filename) > _MAX_FILENAME or not _FILENAME.fullmatch(file.filename):
+    for filename, *more in files:
+        if not more[1] or len(filename) > _MAX_FILENAME or not _FILENAME.fullmatch(filename):
             continue
-        split = _split_wheel(file.filename, project) or _split_sdist(file.filename, project)
+        split = _split_wheel(filename, project) or _split_sdist(filename, project)
         if split is None:
             continue
         group, version = split
-        row: Row = [version, file.filename, file.url, file.sha256, file.size]
-        groups.setdefault(group, []).append([*row, file.requires_python, file.yanked, file.metadata, file.upload_time])
+        row: Row = [version, filename, *more]
+        if group in groups:
+            groups[group].append(row)
+        else:
+            groups[group] = [row]
     return groups
 
 
@@ -300,6 +304,7 @@ def _split_sdist(filename: str, project: str) -> tuple[str, str] | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def _is_name_of(name: str, project: str) -> bool:
     return name.replace("_", "-") == project or canonicalize_name(name) == project
 

@@ -59,6 +59,24 @@ def test_files_links_modes_and_times_are_kept(tmp_path: Path) -> None:
     assert (project / "configure").stat().st_mtime == 1_600_000_000
 
 
+def test_only_the_files_of_the_projects_folder_itself_are_unpacked_on_request(tmp_path: Path) -> None:
+    members = [tar_member("own-1/pyproject.toml"), tar_member("own-1/src/lamp.c")]
+    archive = make_tar(tmp_path / "own-1.tar.gz", members)
+    project = unpack_sdist(archive, tmp_path / "out", only_top=True)
+    assert [path.name for path in project.iterdir()] == ["pyproject.toml"]
+    # A link may lead to a file further down, so all of them are needed.
+    linked = [*members, tar_member("own-1/setup.cfg", kind=tarfile.SYMTYPE, link="src/lamp.c")]
+    project = unpack_sdist(make_tar(tmp_path / "linked.tar.gz", linked), tmp_path / "all", only_top=True)
+    assert (project / "setup.cfg").read_bytes() == b"x"
+
+
+def test_damage_further_down_is_found_though_only_the_top_is_unpacked(tmp_path: Path) -> None:
+    archive = make_tar(tmp_path / "own-1.tar.gz", [tar_member("own-1/setup.py"), tar_member("own-1/../../x")])
+    with pytest.raises(BuildError):
+        unpack_sdist(archive, tmp_path / "out", only_top=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_zip_is_recognised_by_its_content(tmp_path: Path) -> None:
     project = unpack_sdist(make_zip(tmp_path / "5f3a", ["own-1/pyproject.toml"]), tmp_path / "out")
     assert (project / "pyproject.toml").read_text() == "x"
