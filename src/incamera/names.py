@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _SHORT = 5
+_MEDIUM = 7
 _MOST_LISTED = 8
 
 
@@ -17,7 +18,8 @@ def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
 
     # Two letters swapped in a short name, as in `dve`, or one replaced, give a ratio of 0.67.
-    cutoff = 0.6 if len(name) < _SHORT and not among_many else 0.75
+    # So does a wrong ending of a word as short as `entry`, a little more.
+    cutoff = 0.75 if among_many or len(name) > _MEDIUM else 0.6 if len(name) < _SHORT else 0.7
     matches = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=count, cutoff=cutoff)
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
     return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]

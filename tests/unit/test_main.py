@@ -120,4 +120,6 @@ def test_wrong_usage_ends_with_2(arguments: list[str], monkeypatch: pytest.Monke
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert messages.getvalue().startswith("usage: incamera")
+    text = messages.getvalue()
+    assert text.startswith("error: " if arguments[-1:] in (["nonsense"], ["--nonsense"]) else "usage: incamera")
+    assert text.count("error: ") == 1

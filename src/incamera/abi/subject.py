@@ -120,7 +120,8 @@ def open_subject(path: Path) -> Iterator[Subject]:
     try:
         stream = open_regular(path)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        hint = "correct the path" if isinstance(error, FileNotFoundError) else "make it readable"
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     except BadArchive as error:
         raise UsageError(f"cannot audit {path}: {error}") from error
     with stream:

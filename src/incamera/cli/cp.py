@@ -50,7 +50,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             count = copy_from(context, files, [remote.path for remote in remotes], Path(arguments.destination))
             device = str(files.session.device)
     else:
-        with open_files(arguments, console, destination.device) as (context, files):
+        require_remote([arguments.destination])
+        with open_files(arguments, console, destination.device, start=True) as (context, files):
             count = copy_to(context, files, [Path(word) for word in arguments.sources], destination.path)
             device = str(files.session.device)
     if arguments.json:

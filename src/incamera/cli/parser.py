@@ -60,6 +60,9 @@ _SYNONYMS = {
     "log": ("logs",),
     "compile": ("build",),
 }
+_REQUIRED = "the following arguments are required: "
+_NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
+_WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 _WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
@@ -90,11 +93,13 @@ class Parser(argparse.ArgumentParser):
             self.print_help(sys.stderr)
             example = next((name for name in ("list", "help") if name in choices), choices[0])
             hint = f"type, for example, `{self.prog} {example}`"
-        else:
+        elif message.startswith(_REQUIRED) or _NO_VALUE.match(message):
             self.print_usage(sys.stderr)
-        message = _reword(self, message)
+        if hint is None and not _WRONG_COMMAND.match(message) and (match := _WRONG_VALUE.match(message)):
+            hint = "choose one of: " + match[3].replace("'", "")
         if hint is None and message.startswith(_UNRECOGNIZED):
             hint = self.hint_unknown
+        message = _reword(self, message)
         if typed.endswith(".py") and "--script" in known:
             hint = f"to work on a script, type `{self.prog} --script {typed}`"
         elif typed.endswith(".py") and "run" in known:
@@ -256,7 +261,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
-        parser.error(f"{arguments[0]} must follow a command, as in `incamera run {arguments[0]}`")
+        at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
+        words = ["run", *arguments] if at is None else [arguments[at], *arguments[:at], *arguments[at + 1 :]]
+        parser.error(f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`")
     if arguments[:1] and arguments[0] in ("run", "debug"):
         return _parse_program(parser, arguments)
     if arguments[:1] == ["python"]:
@@ -347,8 +354,18 @@ def _reword(parser: argparse.ArgumentParser, message: str) -> str:
     """Return argparse's *message* in plain words."""
     if match := _WRONG_COMMAND.match(message):
         return f"there is no command `{parser.prog} {match[1]}`"
-    message = message.replace("the following arguments are required: COMMAND", "a command is missing")
-    message = message.replace("the following arguments are required: ACTION", "an action is missing")
+    if match := _WRONG_VALUE.match(message):
+        return f'{match[1]} cannot be "{match[2]}"'
+    if match := _NO_VALUE.match(message):
+        return f"the value of {match[1]} is missing"
+    if message.startswith(_UNRECOGNIZED):
+        word = message.removeprefix(_UNRECOGNIZED).split()[0]
+        return f"there is no option {word}" if word.startswith("-") else f'"{word}" is one argument too many'
+    if message.startswith(_REQUIRED):
+        missing = message.removeprefix(_REQUIRED).split(", ")
+        one = {"COMMAND": "a command", "ACTION": "an action"}.get(missing[0], missing[0])
+        return f"{one} is missing" if len(missing) == 1 else f"{' and '.join(missing)} are missing"
+    message = re.sub(r"^argument (?:.*/)?(\S+): ", r"\1: ", message)
     message = message.replace("invalid int value: ", "not a whole number: ")
     return message.replace("invalid float value: ", "not a number: ")
 
@@ -360,5 +377,8 @@ def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[
         return message.split("invalid choice: '")[1].split("'")[0], choices
     if message.startswith(_UNRECOGNIZED):
         word = message.removeprefix(_UNRECOGNIZED).split()[0].partition("=")[0]
-        return word, [option for action in parser._actions for option in action.option_strings]
+        options = [option for action in parser._actions for option in action.option_strings]
+        if len(word) == 2 and (meant := next((option for option in options if option.startswith(f"-{word}")), None)):
+            return meant, options  # `-d` for `--device`
+        return word, options
     return "", []

@@ -31,17 +31,24 @@ def add_remote_options(parser: argparse.ArgumentParser) -> None:
 
 def require_remote(words: Sequence[str]) -> list[Remote]:
     """Return the paths *words*, which all are in one camera. Raises UsageError."""
-    from incamera.workflows.files import Remote, parse_remote  # lazy: start-up
+    from incamera.workflows.files import Remote, parse_remote, split_path  # lazy: start-up
 
     remotes = [parse_remote(word) or Remote(None, word) for word in words]
+    for remote in remotes:
+        split_path(remote.path)
     if len({remote.device for remote in remotes}) > 1:
         raise UsageError("these paths are in different cameras", hint="type one command for each camera")
     return remotes
 
 
 @contextmanager
-def open_files(arguments: argparse.Namespace, console: Console, device: str | None) -> Iterator[tuple[Context, Files]]:
-    """Connect to the camera *device*, or to the one that the options name, for as long as the block lasts."""
+def open_files(
+    arguments: argparse.Namespace, console: Console, device: str | None, *, start: bool = False
+) -> Iterator[tuple[Context, Files]]:
+    """Connect to the camera *device*, or to the one that the options name, for as long as the block lasts.
+
+    With *start*, a virtual camera is started where one is meant and none runs.
+    """
     from incamera.context import Context  # lazy: start-up
     from incamera.project.settings import find_project, load_project
     from incamera.workflows.files import Files
@@ -52,5 +59,5 @@ def open_files(arguments: argparse.Namespace, console: Console, device: str | No
     context = Context.open(console)
     load = find_project if arguments.anywhere else load_project
     project = load(Path(arguments.project))
-    with device_connection(context, device or arguments.device, project) as connection:
+    with device_connection(context, device or arguments.device, project, start=start) as connection:
         yield context, Files(connection, project, anywhere=arguments.anywhere)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from incamera.device.registry import require_device
+from incamera.device.registry import load_devices, require_device
+from incamera.errors import UsageError
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
 from incamera.virtual.camera import list_cameras
@@ -50,19 +51,41 @@ def choose_device(
     return require_device(devices_folder(context), name, others=dict.fromkeys(others), origin=origin)
 
 
-def find_device(context: Context, name: str | Device | None, *, project: Project) -> Device | None:
+def require_running(context: Context, name: str | None, *, project: Project | None = None) -> Device:
+    """Return the device that `choose_device` would choose. No virtual camera is started: a new one has nothing in it.
+
+    Raises UsageError for an unknown name, and where a virtual camera would have to be started.
+    """
+    if (device := find_device(context, name, project=project)) is not None:
+        return device
+    others = [*(camera.name for camera in list_cameras(context.store)), *sorted(load_devices(devices_folder(context)))]
+    raise UsageError(
+        f"the virtual camera {_meant(context, name, project) or _default_of(project).name} is not running",
+        hint=f"choose one with --device: {', '.join(others)}" if others else "`incamera run` starts it",
+    )
+
+
+def _default_of(project: Project | None) -> Profile:
+    """Return the profile of the virtual camera that is used where no device is named."""
+    return default_profile(project.default_targets[0].architecture) if project else default_profile()
+
+
+def _meant(context: Context, name: str | None, project: Project | None) -> str | None:
+    return name or context.environment.get("INCAMERA_DEVICE") or (project.device if project else None)
+
+
+def find_device(context: Context, name: str | Device | None, *, project: Project | None) -> Device | None:
     """Return the device that `choose_device` would choose, None where a virtual camera would have to be started.
 
     Raises UsageError for an unknown name.
     """
     if isinstance(name, Device):
         return name
-    name = name or context.environment.get("INCAMERA_DEVICE") or project.device
+    name = _meant(context, name, project)
     if name and find_virtual(context, name) is None and name not in load_profiles():
         return choose_device(context, name, project=project)
+    name = name or _default_of(project).name
     cameras = list_cameras(context.store)
-    if name is None:
-        name = default_profile(project.default_targets[0].architecture).name
     return next((virtual_device(camera) for camera in cameras if name in (camera.name, camera.profile)), None)
 
 

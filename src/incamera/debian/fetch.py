@@ -31,9 +31,9 @@ def fetch_debs(
     """Return the path of each deb in the store; fetch those that it does not have, the largest first.
 
     *on_ready* is called with each deb as it is there, in threads of its own, so that unpacking overlaps with
-    downloading. *progress* is called by one thread at a time. *connections* is how many are fetched at a time. The
-    first error, KeyboardInterrupt included, stops all others. Raises FetchError, or IntegrityError for a deb whose size
-    or sha256 is wrong, or StoreError.
+    downloading. *progress* is called by one thread at a time, for what is fetched. *connections* is how many are
+    fetched at a time. The first error, KeyboardInterrupt included, stops all others. Raises FetchError, or
+    IntegrityError for a deb whose size or sha256 is wrong, or StoreError.
     """
 
     def ensure(deb: Deb, transfer: Transfer) -> Path:
@@ -46,7 +46,6 @@ def fetch_debs(
 def _ensure(deb: Deb, mirror: Mirror, http: Http, store: Store, transfer: Transfer) -> Path:
     found = store.find_blob(deb.sha256)
     if found is not None and found.stat().st_size == deb.size:
-        transfer.progress(deb.size)
         return found
     url = f"{mirror.base(deb.archive)}/{deb.filename}"
     try:

@@ -73,7 +73,7 @@ def parse_addition(text: str, project: Path, working: Path) -> Addition | GitAdd
         requirement = Requirement(text)
     except InvalidRequirement as error:
         raise UsageError(
-            f'"{text}": {str(error).splitlines()[0]}',
+            f'"{text}" is not a requirement',
             hint="type a name, `'numpy>=1.24'`, `./FOLDER`, `./FILE.whl`, or `git+URL@COMMIT`",
         ) from error
     if requirement.url is not None and requirement.url.startswith("git+"):

@@ -112,7 +112,7 @@ def parse_requirements(table: Mapping[str, Any], key: str, where: str, *, limits
             requirement = Requirement(text)
         except InvalidRequirement as error:
             raise ConfigError(
-                f'{where}[{position}]: "{text}": {str(error).splitlines()[0]}',
+                f'{where}[{position}]: "{text}" is not a requirement',
                 hint='write, for example, "numpy", "numpy>=1.24" or "numpy>=1.24,<2"',
             ) from error
         if limits_only and requirement.url is not None:

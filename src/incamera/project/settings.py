@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -224,7 +225,7 @@ def _require_folder(start: Path) -> None:
         folders = []
     projects = [name for name in folders if (near / name / "pyproject.toml").is_file()]
     raise ConfigError(
-        f"there is no folder {start.absolute()}",
+        f"there is no folder {os.path.normpath(start.absolute())}",
         hint=did_you_mean(start.name, folders)
         or listing(f"{'projects' if projects else 'folders'} in {near}", projects or folders),
     )

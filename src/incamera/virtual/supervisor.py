@@ -67,7 +67,7 @@ class SupervisorRequest:
     owner: int | None = None
     record: dict[str, Any] | None = None
     started: float = 0
-    timeout: float = 30
+    timeout: float = 90
 
     def dump(self) -> bytes:
         """Return the request as a line of JSON, which `parse` reads."""

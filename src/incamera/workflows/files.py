@@ -46,6 +46,21 @@ def parse_remote(word: str) -> Remote | None:
     return Remote(match[1], match[2]) if match else None
 
 
+def split_path(path: str) -> list[str]:
+    """Return the names in *path*, which is a path on any device. Raises UsageError for one that none can have."""
+    if "\0" in path:
+        raise UsageError("a path cannot have a NUL in it")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise UsageError(f"{path} has `..` in it", hint="write the path without it")
+    if not path.startswith("/") and parts[:1] != [DATA]:
+        raise UsageError(
+            f':{path} is no path in a camera: it begins with "data/", the app\'s data, or with a slash',
+            hint=f"type `:{DATA}/{'/'.join(parts)}`" if parts else f"type `:{DATA}`",
+        )
+    return parts
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteEntry:
     """A file, folder or link on a device. *shown* is its path as the user would type it, behind the colon."""
@@ -84,31 +99,29 @@ class Files:
 
     def locate(self, path: str) -> tuple[str, RemoteFile]:
         """Return the path that is shown for *path*, and where it is. Raises UsageError for one outside of the app's."""
-        if "\0" in path:
-            raise UsageError("a path cannot have a NUL in it")
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        if ".." in parts:
-            raise UsageError(f"{path} has `..` in it", hint="write the path without it")
+        parts = split_path(path)
         shown = "/".join(parts) if not path.startswith("/") else "/" + "/".join(parts)
         for start, root in self._roots.items():
             if shown == start or shown.startswith(f"{start}/"):
                 return shown, RemoteFile(root, shown[len(start) + 1 :])
-        if path.startswith("/"):
-            if self._anywhere:
-                return shown, RemoteFile("/", "/".join(parts))
-            raise UsageError(
-                f"{path} is outside of the app's folders on {self._device}",
-                hint="--anywhere allows that; `:data/…` is the app's data folder",
-            )
+        if path.startswith("/") and self._anywhere:
+            return shown, RemoteFile("/", "/".join(parts))
         raise UsageError(
-            f':{path} is no path of the app on {self._device}: it begins with "data/", or is absolute',
-            hint=f"type `:data/{shown}`" if shown else "type `:data`",
+            f"{path} is outside of the app's folders on {self._device}",
+            hint="--anywhere allows that; `:data/…` is the app's data folder",
         )
 
     def look(self, path: str, *, deep: bool = False) -> list[RemoteEntry]:
         """Return *path* itself, and what is in it. The data folder that no run has made yet is empty."""
         shown, file = self.locate(path)
-        found = look(self.session, self.guard, file.root, file.path, deep=deep)
+        try:
+            found = look(self.session, self.guard, file.root, file.path, deep=deep)
+        except FileMissing as error:
+            if shown != DATA:
+                raise
+            raise FileMissing(
+                f"the app has no data folder on {self._device} yet", hint="it gets one when it runs: `incamera run`"
+            ) from error
         return [
             RemoteEntry(
                 file=RemoteFile(file.root, _join(file.path, entry.path)), shown=_join(shown, entry.path), found=entry

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from incamera.connect.choose import choose_device
+from incamera.connect.choose import choose_device, require_running
 from incamera.connect.connection import connected
 from incamera.errors import DeviceError
 from incamera.observe.processes import end_runs, take_sample, watch
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def device_connection(context: Context, device: str | None, project: Project | None) -> Iterator[Connection]:
-    """Connect to the device that a command is about, for as long as the block lasts."""
-    with connected(context, choose_device(context, device, project=project)) as connection:
+def device_connection(
+    context: Context, device: str | None, project: Project | None, *, start: bool = False
+) -> Iterator[Connection]:
+    """Connect to the device that a command is about, for as long as the block lasts.
+
+    With *start*, a virtual camera is started where one is meant and none runs. Raises UsageError otherwise.
+    """
+    choose = choose_device if start else require_running
+    with connected(context, choose(context, device, project=project)) as connection:
         yield connection
 
 

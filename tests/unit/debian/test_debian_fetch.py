@@ -48,7 +48,9 @@ def test_all_debs_are_fetched_once_and_then_found_in_the_store(archive: Archive,
     assert paths.keys() == set(debs)
     assert sum(progress) == sum(deb.size for deb in debs)
     assert len(archive.web.requests) == 21
-    assert fetch_debs(debs, archive.mirror, http, store) == paths
+    progress.clear()
+    assert fetch_debs(debs, archive.mirror, http, store, progress=progress.append) == paths
+    assert progress == []  # nothing was fetched
     assert len(archive.web.requests) == 21
     assert fetch_debs([], archive.mirror, http, store) == {}
 
