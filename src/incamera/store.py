@@ -261,22 +261,26 @@ class Store:
         """Yield an empty folder on the store's file system, which is removed when the block ends, even by an error."""
         with self.reporting_disk_errors():
             self._tidy_daily()
-            # By our process id, another process knows later that the folder is left over.
-            import tempfile  # lazy: an idle build writes nothing
+            # By our process id, another process knows later that the folder is left over. The name is chosen first, so
+            # that a folder is removed even if Ctrl-C comes as it is made.
+            import secrets  # lazy: an idle build writes nothing
 
-        folder, held = None, None
+        folder = self.root / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}"
+        held = None
         try:
             with self.reporting_disk_errors():
-                folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+                folder.mkdir(0o700)
             held = _cleaning().hold_folder(folder)
             yield folder
         finally:
-            if folder is not None:
-                # This must not hide an error of the block. What is left is removed at the next start.
-                with suppress(OSError):
-                    remove_tree(folder)
-            if held is not None:
-                os.close(held)
+            try:
+                _remove_temporary(folder)
+            except KeyboardInterrupt:
+                _remove_temporary(folder)
+                raise
+            finally:
+                if held is not None:
+                    os.close(held)
 
     def _tidy_daily(self) -> None:
         if 0 <= time.time() - self._tidied < _TIDY_EVERY_SECONDS:
@@ -365,6 +369,12 @@ def explain_error(error: OSError, environment: Mapping[str, str]) -> StoreError 
     if not isinstance(error.filename, str | os.PathLike) or not Path(error.filename).is_relative_to(root):
         return None
     return _disk_error(error, root) or damaged(f"{error.filename}: {error.strerror}")
+
+
+def _remove_temporary(folder: Path) -> None:
+    """Remove *folder*. What cannot be removed must not hide the block's own error; the next start removes it."""
+    with suppress(OSError):
+        remove_tree(folder)
 
 
 def _disk_error(error: OSError, root: Path) -> StoreError | None:

@@ -299,6 +299,24 @@ def test_clean_keeps_a_tree_that_is_being_built(store: Store) -> None:
     assert not half.exists()
 
 
+def test_ctrl_c_while_a_temporary_folder_is_removed_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressed: list[Path] = []
+
+    def interrupted(folder: Path) -> None:
+        if not pressed:
+            pressed.append(folder)
+            raise KeyboardInterrupt
+        remove_tree(folder)
+
+    monkeypatch.setattr("incamera.store.remove_tree", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.temporary() as folder:
+        (folder / "file").write_text("half")
+    assert pressed
+    assert not temporary_folders(store)
+
+
 def test_an_error_while_removing_a_temporary_folder_does_not_hide_the_first_error(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

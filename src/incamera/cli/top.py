@@ -154,7 +154,7 @@ def _table(processes: Sequence[dict[str, Any]]) -> tuple[Sequence[str], Sequence
     if len({process["app"] for process in processes} - {""}) > 1:
         return _COLUMNS, rows
     # The headline names the only app, so its column is left out.
-    place = _COLUMNS.index("app")
+    place = _COLUMNS.index("APP")
     columns, *rows = [[*row[:place], *row[place + 1 :]] for row in (_COLUMNS, *rows)]
     return columns, rows
 
