@@ -174,3 +174,29 @@ def test_connections_are_listed_and_closed(camera: VirtualCamera, project: Path,
     assert kept["waiting"] == ["held"]
     assert incamera("connections", "close", camera.name, env=HELD).out == f"closed: {camera.name}\n"
     wait_until(lambda: not waits(camera), "the agent has ended", COMMAND_SECONDS)
+
+
+def test_working_folder_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
+    app = 'import os\nprint("{}", os.getcwd(), os.path.exists("mine"), open("words.txt").read(), flush=True)\n'
+    project = write_project(
+        tmp_path / "stays", app=f'{app.format("deployed")}open("mine", "w").close()\n', name="stays"
+    )
+
+    def edit(name: str) -> None:
+        (project / "app.py").write_text(app.format(name))
+        (project / "words.txt").write_text(f"words of {name}")
+
+    (project / "words.txt").write_text("words of deployed")
+    _, folder, *told = run(incamera, project, camera).out.split()
+    assert (folder, told) == ("/tmp/incamera/.work/stays/app", ["False", "words", "of", "deployed"])
+    assert run(incamera, project, camera).out == f"deployed {folder} True words of deployed\n"
+    for name, words in (("edited", []), ("edited again", []), ("deployed again", ["--cold"]), ("edited last", [])):
+        edit(name)
+        assert run(incamera, project, camera, *words).out == f"{name} {folder} True words of {name}\n"
+    watch = ("run", "--watch", "-C", project, "--device", camera.name)
+    with running(*watch, env=command_environment(HELD)) as command:
+        command.await_output(f"edited last {folder} True")
+        edit("watched")
+        command.await_output(f"watched {folder} True words of watched")
+        command.press_ctrl_c()
+        command.finish()

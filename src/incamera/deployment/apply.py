@@ -15,7 +15,7 @@ from incamera.errors import DeviceError
 from incamera.guard.failures import CannotActivate, NoRoom, NotSeen
 from incamera.guard.upload import Observer, Route, Stage
 from incamera.guard.verbs import allow_exec
-from incamera.runtime.launcher.protocol import DATA_VARIABLE
+from incamera.runtime.launcher.protocol import DATA_VARIABLE, WORK_APP, WORK_VARIABLE
 from incamera.targets.form import Form
 from incamera.units import format_bytes, format_count
 
@@ -42,6 +42,8 @@ class Deployed:
     result: DeployResult
     data: str = ""
     """The folder on the device in which the app keeps its data. Empty: no place can be written."""
+    work: str = ""
+    """The folder on the device for the app's working folder. Empty: it works in the bundle."""
 
     @property
     def session(self) -> Session:
@@ -49,13 +51,19 @@ class Deployed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that every run of the app has."""
+        """The variables that every program of the app has: the app itself, its tests."""
         return {DATA_VARIABLE: self.data} if self.data else {}
+
+    @property
+    def app_environment(self) -> dict[str, str]:
+        """The variables with which the app is started in its working folder."""
+        return self.environment | ({WORK_VARIABLE: self.work} if self.work else {})
 
     @property
     def app_folders(self) -> list[str]:
         """The folders on the device that paths of the app's files may begin with, as in tracebacks."""
-        return [f"{self.result.root}/app", f"{self.result.destination}/app"]
+        work = [f"{self.work}/{WORK_APP}"] if self.work else []
+        return [*work, f"{self.result.root}/app", f"{self.result.destination}/app"]
 
 
 def deploy_bundle(

@@ -1,4 +1,4 @@
-"""The folder on a device in which an app keeps its data: where it is, and whether there is room."""
+"""The folders on a device in which an app works and keeps its data: where they are, and whether there is room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from incamera.deployment.plan import spare_memory
 from incamera.errors import DeviceUnsuitable
 from incamera.guard.transfer import look
-from incamera.runtime.launcher.protocol import DATA_FOLDERS, SPACE_MARGIN
+from incamera.runtime.launcher.protocol import DATA_FOLDERS, SPACE_MARGIN, WORK_FOLDERS
 from incamera.targets.form import PLACES, Kind
 from incamera.transport.protocols import FileMissing
 from incamera.units import format_bytes
@@ -29,6 +29,18 @@ _OTHER = "choose another place with data in [tool.incamera]"
 def data_root(place: Place, app: str) -> str:
     """Return the data folder of *app* in *place*."""
     return f"{place.path}/{place.folder}/{DATA_FOLDERS}/{app}"
+
+
+def work_root(place: Place, app: str) -> str:
+    """Return the folder in *place* that has the working folder of *app*, and a link to the files that it shows."""
+    return f"{place.path}/{place.folder}/{WORK_FOLDERS}/{app}"
+
+
+def plan_work(facts: DeviceFacts, app: str) -> str:
+    """Return the folder for the working folder of *app*: in RAM, so that no deploy changes it. Empty: there is none."""
+    usable = (place for place in facts.places if place.ram and place.writable and place.folder)
+    place = next(usable, None)
+    return work_root(place, app) if place else ""
 
 
 def find_data_place(facts: DeviceFacts, wanted: DataPlace | None, *, device: str) -> Place | None:

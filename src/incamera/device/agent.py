@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from incamera import __version__
 from incamera.device.agent_messages import broken_protocol, check_answer, check_message
 from incamera.errors import AgentError, DeviceError
-from incamera.runtime.launcher.protocol import SUBREAPER_VARIABLE
+from incamera.runtime.launcher.protocol import SUBREAPER_VARIABLE, WORK_VARIABLE
 from incamera.transport.protocols import Program
 from incamera_agent.wire.frames import Decoder, Frame, FrameError, encode
 from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request, agent_command
@@ -37,13 +37,22 @@ def make_agent_program(
     kept: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Program:
-    """Return the program that starts the agent of the bundle in *root* for *app*.
+    """Return the program that starts the agent of the bundle in *root* for *app*, in the bundle's folder of the app.
 
     *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app. A *kept*
-    agent holds none: it waits for the next run.
+    agent holds none: it waits for the next run. Where *environment* names a working folder, apps run in that.
     """
-    words = agent_command(f"{root}/bin/python3", app=app, user=user, command=command, take_over=take_over, kept=kept)
-    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **(environment or {})})
+    environment = environment or {}
+    words = agent_command(
+        f"{root}/bin/python3",
+        app=app,
+        user=user,
+        command=command,
+        take_over=take_over,
+        kept=kept,
+        work=environment.get(WORK_VARIABLE, ""),
+    )
+    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **environment}, folder=f"{root}/app")
 
 
 async def ignore_frame(frame: Frame) -> None:

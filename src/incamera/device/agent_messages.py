@@ -36,7 +36,7 @@ _MESSAGES: Mapping[str, Mapping[str, str]] = {
     Answer.RESTARTED: {"run": "text", "warm": "flag?", "cold_reason": "text?"},
     Answer.RELOADED: {"run": "text?", "kept": "[text]?"},
     Answer.MEMORY: {"fork_server": "number?", "run": "number?", "free": "number?"},
-    Answer.ATTACHED: {"session": "number", "folder": "text?"},
+    Answer.ATTACHED: {"session": "number", "folder": "text?", "files": "text?"},
     Answer.EVALUATED: {"more": "flag?"},
     Answer.COMPLETIONS: {"matches": "[text]?"},
     Answer.STACKS: {"threads": "[thread]"},

@@ -90,8 +90,8 @@ class Attached:
         self.output_filter: OutputFilter | None = None
         self.over = False
         """The app has ended and will not start again."""
-        self.folder = ""
-        """The folder of the app's own files on the device."""
+        self.folders: list[str] = []
+        """The folders on the device that paths of the app's files may begin with."""
         session.call(self._open())
 
     def evaluate(self, source: str) -> bool:
@@ -165,7 +165,7 @@ class Attached:
     async def _attach(self) -> int:
         frame = await self._agent.request(Request.ATTACH)
         self._number = frame.message["session"]
-        self.folder = frame.message.get("folder") or ""
+        self.folders = [frame.message.get(name) or "" for name in ("folder", "files")]
         self._ended.clear()
         if self._lost:
             self._lost = False

@@ -36,13 +36,12 @@ class CannotFork(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForkedApp:
-    """What a fork of the agent is to run: `python3 ARGUMENTS` in *folder*; *imports* are in the fork server before."""
+    """What a fork of the agent is to run: `python3 ARGUMENTS` in *folder*, or in the agent's working folder."""
 
     arguments: Sequence[str]
-    folder: str
-    imports: Sequence[str] = ()
-    open_output: Callable[[str], Any]
-    """Opens the log of the run. Its argument is the folder in which the app runs."""
+    folder: str | None
+    open_output: Callable[[], Any]
+    """Opens the log of the run."""
 
 
 class HeldRun:
@@ -113,10 +112,10 @@ class HeldRun:
     async def run(self, app: ForkedApp) -> int:
         """Run *app* to its end. Returns its exit code. Raises CannotFork, ConnectionLost, AgentError."""
         self._loop = asyncio.get_running_loop()
-        self._app.begin(self._name, app.open_output(app.folder))
+        self._app.begin(self._name, app.open_output())
         fields: dict[str, Any] = {"run": self._name, "arguments": list(app.arguments), "folder": app.folder}
         # Without a terminal Python would buffer its output.
-        fields["environment"] = {"PWD": app.folder, "PYTHONUNBUFFERED": None if self._terminal else "1"}
+        fields["environment"] = {"PYTHONUNBUFFERED": None if self._terminal else "1"}
         if self._terminal is not None:
             columns, rows = self._streams.terminal_size()
             fields["terminal"] = {"kind": self._terminal.kind, "columns": columns, "rows": rows}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from incamera.guard import verbs
 from incamera.observe.roles import Role, find_role, is_guard
-from incamera.runtime.launcher.protocol import RUN_FOLDER
+from incamera.runtime.launcher.protocol import RUN_FOLDER, WORK_FOLDERS
 from incamera_agent.wire.protocol import MODULE, Option
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 # Linux counts processor time in these, whatever the processor (USER_HZ).
 _TICKS_PER_SECOND = 100
 _LOADER = re.compile(r"(?:.*/)?ld-linux[^/]*\.so\.\d+")
-_APP = re.compile(r"/incamera(?:-u\d+)?/([^/]+)/[^/]+/app(?:/|$)|/incamera-(?:agent|debug)(?:-u\d+)?/([^/]+)/")
+_APP = re.compile(
+    rf"/incamera(?:-u\d+)?/(?:{re.escape(WORK_FOLDERS)}/([^/]+)|([^/]+)/[^/]+)/app(?:/|$)"
+    r"|/incamera-(?:agent|debug)(?:-u\d+)?/([^/]+)/"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,7 +182,7 @@ def _app_of(folder: str, words: Sequence[str]) -> str:
         return words[words.index(Option.APP) + 1]
     for text in (folder, *words):
         if match := _APP.search(text):
-            return match[1] or match[2]
+            return match[1] or match[2] or match[3]
     return ""
 
 

@@ -30,7 +30,7 @@ _BECOMING = f"{_AGENT}forkserver/child.py"
 # Below these folders a file's path tells what one imports it by.
 _FOLDERS = re.compile(
     r".*/lib/python3(?:\.\d+)?/(?:dist-packages/|site-packages/)?"
-    r"|.*?/incamera(?:-u\d+)?/[^/]+/[^/]+/app/|.*?/incamera-roots(?:-u\d+)?/[^/]+/app/"
+    r"|.*?/incamera(?:-u\d+)?/(?:\.work/[^/]+|[^/]+/[^/]+)/app/|.*?/incamera-roots(?:-u\d+)?/[^/]+/app/"
     r"|.*?/incamera-(?:agent|debug)(?:-u\d+)?/[^/]+/(?:live|app)/"
 )
 

@@ -31,7 +31,7 @@ def attach_console(context: Context, project: Project, *, device: str | None) ->
         socket = _require_attach_socket(session, guard, project)
         prompt = Prompt(context.reporter.info)
         attached = Attached(session, guard, socket, output=1, on_news=prompt.show, on_end=prompt.end)
-        paths = host_paths(project.folder, [attached.folder], has_build_system=project.has_build_system)
+        paths = host_paths(project.folder, attached.folders, has_build_system=project.has_build_system)
         attached.output_filter = PathRewriter(paths)
         try:
             if sys.stdin.isatty():

@@ -11,7 +11,16 @@ from incamera.guard.transfer import erase, look
 from incamera.guard.verbs import deactivate, remove_folder
 from incamera.observe.processes import take_sample
 from incamera.project.variant import VARIANTS
-from incamera.runtime.launcher.protocol import DATA_FOLDERS, GUARDS, IMAGES, OWN_FOLDER, RAM_IMAGES, ROOTS, Verb
+from incamera.runtime.launcher.protocol import (
+    DATA_FOLDERS,
+    GUARDS,
+    IMAGES,
+    OWN_FOLDER,
+    RAM_IMAGES,
+    ROOTS,
+    WORK_FOLDERS,
+    Verb,
+)
 from incamera.transport.protocols import FileMissing
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ class Left(StrEnum):
 
     bundles = "bundles"
     data = "data"
+    work = "working folders"
     runtimes = "runtimes"
     programs = "programs"
     """Guards: they receive and supervise."""
@@ -114,10 +124,11 @@ def _in_place(session: Session, guard: str, place: str, folder: str) -> list[Ite
     groups: dict[tuple[Left, str, str], list[Found]] = defaultdict(list)
     for entry in entries[1:]:
         first, _, rest = entry.path.partition("/")
-        if first == DATA_FOLDERS:
+        if first in (DATA_FOLDERS, WORK_FOLDERS):
             if rest:
                 name = rest.partition("/")[0]
-                groups[Left.data, name, f"{folder}/{first}/{name}"].append(entry)
+                kind = Left.data if first == DATA_FOLDERS else Left.work
+                groups[kind, name, f"{folder}/{first}/{name}"].append(entry)
         elif first == IMAGES:
             groups[Left.runtimes, "", f"{folder}/{first}"].append(entry)
         elif first == GUARDS:

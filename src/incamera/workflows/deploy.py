@@ -12,7 +12,7 @@ from incamera.connect.choose import choose_device
 from incamera.connect.connection import connected
 from incamera.connect.shares import ensure_mounted
 from incamera.deployment.apply import Deployed, deploy_bundle
-from incamera.deployment.data import plan_data
+from incamera.deployment.data import plan_data, plan_work
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
 from incamera.project.entry_check import check_declared_entry, check_in_bundle
@@ -57,7 +57,8 @@ def deployed(
             _ensure_share(context, connection)
         data = plan_data(context.reporter, connection, project)
         bundle, table = make_fitting(context, project, connection, request, transform=transform, starts=starts)
-        yield replace(deploy_bundle(context, connection, table, bundle, request), data=data)
+        done = deploy_bundle(context, connection, table, bundle, request)
+        yield replace(done, data=data, work=plan_work(connection.facts, project.name))
 
 
 def make_fitting(

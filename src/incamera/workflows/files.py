@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.deployment.data import data_root, find_data_place
+from incamera.deployment.data import data_root, find_data_place, work_root
 from incamera.errors import DeviceError, UsageError
 from incamera.guard.transfer import RemoteFile, erase, is_safe_path, look, read, write
 from incamera.transport.protocols import FileMissing
@@ -94,7 +94,8 @@ class Files:
                 self._roots[DATA] = data_root(place, project.name)
             for place in facts.places:
                 if place.folder:
-                    for path in (data_root(place, project.name), f"{place.path}/{place.folder}/{project.name}"):
+                    bundles = f"{place.path}/{place.folder}/{project.name}"
+                    for path in (data_root(place, project.name), work_root(place, project.name), bundles):
                         self._roots[path] = path
 
     def locate(self, path: str) -> tuple[str, RemoteFile]:

@@ -30,6 +30,7 @@ from incamera.project.lockfile import find_lock
 from incamera.project.preload import choose_preload
 from incamera.project.watching import Snapshots
 from incamera.runlog.output import RunLabel, kept_output
+from incamera.runtime.launcher.protocol import WORK_APP
 from incamera.targets.target import Target
 from incamera.transport.session import LoopThread
 
@@ -56,12 +57,13 @@ class HeldState:
     """What an agent was started for, and where its app is. All paths are those on the device.
 
     *settings* is a digest of what the deployed bundle was made with, other than the app's files. *files* are the states
-    of these (`live_sync.state`) in *folder*, which is *root*/app until they are edited. *imports* are in the fork
-    server.
+    of these (`live_sync.state`) in *folder*, which is *root*/app until they are edited. *work* is the working folder,
+    which shows them. *imports* are in the fork server.
     """
 
     root: str
     destination: str
+    work: str
     folder: str
     target: str
     settings: str
@@ -82,7 +84,7 @@ class HeldState:
     @property
     def app_folders(self) -> list[str]:
         """The folders on the device that paths of the app's files may begin with."""
-        return list(dict.fromkeys([self.folder, self.bundle_folder, f"{self.destination}/app"]))
+        return list(dict.fromkeys([self.work, self.folder, self.bundle_folder, f"{self.destination}/app"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,10 +161,8 @@ def run_and_hold(
         user=local_owner(),
         command="incamera run",
         kept=True,
-        environment=done.environment,
+        environment=done.app_environment,
     )
-    # The login's shell enters the folder, as for a cold run: forks inherit the same PWD and OLDPWD.
-    program = replace(program, folder=f"{root}/app")
     asked = {
         "name": _agent_name(context, project, request, device),
         "app": project.name,
@@ -174,6 +174,7 @@ def run_and_hold(
     held = HeldState(
         root=root,
         destination=done.result.destination,
+        work=f"{done.work}/{WORK_APP}" if done.work else "",
         folder=f"{root}/app",
         target=str(done.bundle.target),
         settings=_settings(context, project, lock),
@@ -243,8 +244,8 @@ def _run(
     label = RunLabel(words=["python3", *command.arguments], device=str(device)) if command.keep else None
     app = ForkedApp(
         arguments=command.arguments,
-        folder=held.folder,
-        open_output=lambda folder: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
+        folder=None if held.work else held.folder,
+        open_output=lambda: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
     )
     with raw_terminal(streams.stdin) if terminal else nullcontext(), handling_signals(run.handle_signal):
         code = loop.call(run.run(app))

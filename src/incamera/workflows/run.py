@@ -46,7 +46,7 @@ def _run(context: Context, project: Project, command: Command, request: DeployRe
             return code
         root = done.result.root
         words = (f"{root}/bin/python3", *command.arguments)
-        program = Program(words, folder=f"{root}/app", environment=done.environment)
+        program = Program(words, folder=f"{root}/app", environment=done.app_environment)
         code = run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
     if killed := describe_killed_code(code):
         context.reporter.warn(killed)

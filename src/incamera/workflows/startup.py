@@ -67,7 +67,7 @@ def profile_startup(
         root = done.result.root
         words = [*entry.to_arguments(), *arguments]
         arguments = (f"{root}/bin/python3", "-X", "importtime", "-c", BOOT, *words)
-        program = Program(arguments, folder=f"{root}/app", environment=done.environment)
+        program = Program(arguments, folder=f"{root}/app", environment=done.app_environment)
         streams = Streams(stdout=2) if quiet_output else Streams()
         terminal = streams.find_terminal() is not None
         startup = Startup(opened=time.monotonic())

@@ -276,7 +276,7 @@ class _Loop:
             user=local_owner(),
             command="incamera run --watch",
             script=project.script,
-            environment=done.environment,
+            environment=done.app_environment,
             take_over=self._request.take_over,
         )
 

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,6 @@ def start_agent(session: Session, guard: Guard, root: Path) -> LeasedAgent:
     path = ensure_guard(session, guard)
     program = make_agent_program(str(root), app="told", user="tests", command="incamera run", kept=True)
     asked = {"name": "told", "app": "told", "guard": path, "used_limit": 1 << 40, "free_limit": 0}
-    program = replace(program, folder=f"{root}/app")
     leased = session.call(keep_agent(session.transport, program, asked))  # type: ignore[arg-type]
     assert leased is not None
     return leased
@@ -106,7 +104,7 @@ def run_forked(session: Session, leased: LeasedAgent, folder: Path, ends: Ends, 
     run = HeldRun(leased, ends.streams, QuietReporter())
     session.call(run.begin(greet=greet))
     filters = RunOutput(stdout=PlainFilter(), stderr=PlainFilter(), paths=None)  # type: ignore[arg-type]
-    app = ForkedApp(arguments=WORDS, folder=str(folder), open_output=lambda _folder: nullcontext(filters))
+    app = ForkedApp(arguments=WORDS, folder=str(folder), open_output=lambda: nullcontext(filters))
     code = session.call(run.run(app))
     session.call(run.give_back({}))
     return code

@@ -121,6 +121,7 @@ class AgentProcess(Client):
         environment: Mapping[str, str] | None = None,
         words: Sequence[str] = (),
         name: str = "app",
+        start_in: Path | None = None,
     ) -> None:
         self.folder = folder
         self.app = app
@@ -130,7 +131,7 @@ class AgentProcess(Client):
         options = ["--app", name, "--user", "anna@desk", "--command", "a test", "--folder", str(folder), *words]
         command = [sys.executable, "-c", _ADOPTING, python, "-m", "incamera_agent", *options]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment, cwd=folder.parent
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment, cwd=start_in or folder.parent
         )
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None

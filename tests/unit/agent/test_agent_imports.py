@@ -64,6 +64,7 @@ LOADED_BY_THE_AGENT = [
     "incamera_agent.server.run",
     "incamera_agent.server.streams",
     "incamera_agent.server.supervisor",
+    "incamera_agent.server.work",
 ]
 LOADED_BY_A_FORK = [
     "incamera_agent.reload",
@@ -171,9 +172,10 @@ def test_host_imports_the_wire_and_nothing_else_of_the_agent() -> None:
         assert all(name.startswith(wire) for name in found), f"{path} imports {found}"
 
 
-def test_agent_and_launcher_use_the_same_environment_variable_for_the_run() -> None:
+def test_agent_and_launcher_use_the_same_names() -> None:
     assert protocol.RUN_VARIABLE == launcher_protocol.RUN_VARIABLE
     assert data.DATA_VARIABLE == launcher_protocol.DATA_VARIABLE
+    assert (protocol.WORK_FILES, protocol.WORK_APP) == (launcher_protocol.WORK_FILES, launcher_protocol.WORK_APP)
 
 
 # What is loaded when

@@ -143,6 +143,7 @@ WALK: dict[Verb, tuple[str, tuple[str, ...], bytes]] = {
     Verb.activate: ("incamera", ("/tmp/incamera/doorbell/4f1c",), b""),
     Verb.run: ("incamera-run-1", ("/tmp/incamera-run-1", "--", "touch", f"{SEEN}/victim/run"), b""),
     Verb.supervise: ("incamera-run-1", ("/tmp/incamera-run-1/inner",), b"end\n"),
+    Verb.show: ("incamera", (f"{SEEN}/place/incamera/doorbell/4f1c/app", "/tmp/incamera/.work/doorbell"), b""),
     Verb.make_folder: ("incamera-test", ("/tmp/incamera-test/one-1",), b""),
     Verb.remove_folder: ("incamera-debug", ("/tmp/incamera-debug/doorbell/app",), b""),
     Verb.connect: ("incamera-run-1", ("/tmp/incamera-run-1/doorbell.socket",), b""),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -240,6 +242,36 @@ def test_second_deploy_waits_for_the_first(bundle: Path, tmp_path: Path, receive
         second.send_listing()
         assert second.read_answer() == Waiting(owner="", app="", seconds=0)
     assert isinstance(second.read_answer(), Wanted)
+
+
+# Holds the lock as a deploy that is over and removes old bundles: so slowly that it never ends.
+_TIDYING = """
+import fcntl, os, time
+lock = open(".lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+lock.write(f"{os.getpid()} {int(time.time())} tidy")
+lock.flush()
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def test_deploy_does_not_wait_for_one_that_only_tidies(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    folder = tmp_path / "apps" / "doorbell"
+    folder.mkdir(parents=True)
+    (folder / "receive").write_text(_TIDYING)
+    words = ["incamera-guard-1", "receive"]
+    with subprocess.Popen(words, executable=sys.executable, cwd=folder, stdout=subprocess.PIPE) as tidying:
+        assert tidying.stdout is not None
+        tidying.stdout.readline()
+        second = receiver(ship(bundle))
+        second.offer()
+        assert second.finish() == 0
+        assert tidying.wait(PATIENCE_SECONDS) == -signal.SIGTERM
+    told = [answer for answer in second.answers if isinstance(answer, Waiting)]
+    assert len(told) <= 1  # a second one would be shown to the user
 
 
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "lib/../../out", ".."])

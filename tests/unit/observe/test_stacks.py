@@ -59,6 +59,7 @@ def test_stacks_are_counted_over_all_threads() -> None:
     [
         ("/tmp/incamera/app/4f1c/app/app/main.py", "app/main.py"),
         ("/tmp/incamera-roots/4f1c/app/main.py", "main.py"),
+        ("/tmp/incamera/.work/app/app/app/main.py", "app/main.py"),
         ("/tmp/incamera-roots/4f1c/lib/python3.11/json/decoder.py", "json/decoder.py"),
         ("/tmp/incamera/bell/4f1c/lib/python3/dist-packages/numpy/lib/npyio.py", "numpy/lib/npyio.py"),
         ("<frozen runpy>", "<frozen runpy>"),

@@ -21,6 +21,8 @@
 #define LOCK_WAIT_MS 120000
 #define LOCK_PAUSE_MS 20
 
+static int lock = -1;
+
 bool must_wait(int *waited, int pause, const char *owner, const char *app, long seconds) {
     if (*waited >= LOCK_WAIT_MS)
         return false;
@@ -40,7 +42,7 @@ bool must_wait(int *waited, int pause, const char *owner, const char *app, long 
 }
 
 /* The process that holds the lock, as it wrote itself: "PID SECONDS OWNER"; or NULL. */
-static char *read_holder(int lock) {
+static char *read_holder(void) {
     static char text[256];
     ssize_t size = pread(lock, text, sizeof text - 1, 0);
     if (size <= 0)
@@ -50,7 +52,7 @@ static char *read_holder(int lock) {
     return strchr(text, ' ') ? text : NULL;
 }
 
-static void write_holder(int lock, const char *owner) {
+static void write_holder(const char *owner) {
     char *pid = number_text(getpid()), *now = number_text(time(NULL));
     char *numbers = join(pid, " ", now), *text = join(numbers, " ", owner);
     if (ftruncate(lock, 0) == 0)
@@ -61,7 +63,10 @@ static void write_holder(int lock, const char *owner) {
     free(pid);
 }
 
-/* End the deploy that holds the lock. Its words tell it apart from a later process with the same number. */
+/* Is old stuff removed by the process that holds the lock? It was a deploy, and its host does not wait for that. */
+static bool is_tidying(const char *holder) { return ends_with(holder, " " TIDYING); }
+
+/* End the process that holds the lock. Its words tell it apart from a later process with the same number. */
 static void end_holder(const char *holder) {
     int64_t pid;
     if (!parse_number(holder, INT32_MAX, &pid))
@@ -70,7 +75,7 @@ static void end_holder(const char *holder) {
     size_t size = 0;
     char *words = pid > 1 ? read_file(path, &size) : NULL;
     const char *second = words && strlen(words) + 1 < size ? words + strlen(words) + 1 : "";
-    if (words && strstr(words, GUARD) && !strcmp(second, "receive"))
+    if (words && strstr(words, GUARD) && (!strcmp(second, "receive") || !strcmp(second, "tidy")))
         kill((pid_t)pid, SIGTERM);
     free(words);
     free(path);
@@ -79,12 +84,15 @@ static void end_holder(const char *holder) {
 
 void take_lock(const char *folder, const char *owner, bool take_over) {
     char *path = join_path(folder, ".lock"), *holder;
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644), waited = 0;
+    int waited = 0;
+    lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (lock < 0)
         fail_at_place("cannot write", path, errno);
     while (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        holder = read_holder(lock);
-        if (holder && take_over && waited % 2000 == 0)
+        holder = read_holder();
+        /* What is left of its work, the next one does: it must not hold up a deploy. */
+        bool tidying = holder && is_tidying(holder) && strcmp(owner, TIDYING);
+        if (holder && ((take_over && waited % 2000 == 0) || (tidying && waited % 100 == 0)))
             end_holder(holder);
         char *since = holder ? strchr(holder, ' ') : NULL, *name = since ? strchr(since + 1, ' ') : NULL;
         int64_t began, now = time(NULL);
@@ -93,6 +101,11 @@ void take_lock(const char *folder, const char *owner, bool take_over) {
         if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", "", seconds))
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }
-    write_holder(lock, owner);
+    write_holder(owner);
     free(path); /* the lock itself is let go when we end */
+}
+
+void keep_lock_to_tidy(void) {
+    signal(SIGTERM, SIG_DFL);
+    write_holder(TIDYING);
 }

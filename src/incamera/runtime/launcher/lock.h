@@ -11,4 +11,10 @@ void take_lock(const char *folder, const char *owner, bool take_over);
    ms; returns false when that is too long. Where the host's end of standard input is closed, the program ends. */
 bool must_wait(int *waited, int pause, const char *owner, const char *app, long seconds);
 
+/* The owner of a lock whose deploy is over: it removes what is not needed any more. Another deploy ends that. */
+#define TIDYING "tidy"
+
+/* Go on with the lock that was taken, to tidy. */
+void keep_lock_to_tidy(void);
+
 #endif

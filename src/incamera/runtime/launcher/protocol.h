@@ -38,6 +38,10 @@ enum exit_code {
 #define RUN_VARIABLE "INCAMERA_RUN" /* The environment variable that names the run a process belongs to. */
 #define SUBREAPER_VARIABLE "INCAMERA_SUBREAPER" /* The environment variable that makes Python adopt orphans. */
 #define DATA_VARIABLE "INCAMERA_DATA" /* The environment variable with the folder in which an app keeps its data. */
+#define WORK_VARIABLE "INCAMERA_WORK" /* The environment variable that names the folder of an app's working folder. The guard removes it. */
+#define WORK_FOLDERS ".work" /* The folder of the apps' working folders, beside those of the apps. */
+#define WORK_FILES "files" /* In it, for each app: a link to the folder of the app's files. */
+#define WORK_APP "app" /* Beside that: the folder that the app works in. */
 #define DATA_FOLDERS ".data" /* The folder of the apps' data, beside those of the apps. */
 #define PARTIAL_PREFIX ".incamera-part-" /* What the name of a file begins with that has not arrived whole; the start of its digest follows. */
 #define NETWORK_TYPES "ff534d42 fe534d42 517b 6969 65735546 1021997" /* File systems of shares, as statfs numbers them: SMB by any of its names, NFS, FUSE, 9P. */
@@ -71,6 +75,7 @@ enum exit_code {
     X("end", guard_end) \
     X("sockets", guard_sockets) \
     X("make-folder", guard_make_folder) \
+    X("show", guard_show) \
     X("copy-folder", guard_copy_folder) \
     X("remove-folder", guard_remove_folder) \
     X("look", guard_look) \

@@ -204,13 +204,14 @@ int guard_receive(int argc, char **argv) {
     repaired = repaired || image->damaged;
     answer_complete(previous, repaired);
     close(images); /* the bundle names its image now */
-    /* The host need not wait for the rest. The lock is inherited, and let go when that is done. */
+    /* The host need not wait for the rest. The lock is inherited, and let go when that is done, or another deploy comes. */
     if (options.keep || is_image || fork() > 0) {
         if (options.activate)
             become_activate(final, repaired || options.remake);
         return 0;
     }
     let_go_of_host();
+    keep_lock_to_tidy();
     remove_old(app, name, *previous ? previous : NULL);
     remove_images(apps);
     remove_guards();

@@ -12,6 +12,7 @@
 #include "protocol.h"
 #include "text.h"
 #include "verbs.h"
+#include "work_folder.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -91,6 +92,7 @@ int guard_run(int argc, char **argv) {
 
     setenv(RUN_VARIABLE, run_id(folder), 1);
     make_data_folder();
+    enter_work_folder();
     execvp(argv[2], argv + 2);
     fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot start", argv[2], errno);
 }

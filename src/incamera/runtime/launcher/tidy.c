@@ -163,9 +163,9 @@ int guard_tidy(int argc, char **argv) {
         fail(EXIT_FAILED, "cannot make", "a pipe", errno);
     char *app = join_path(argv[0], argv[1]);
     refuse_taken(app, APP_DEPTH);
-    take_lock(app, "tidy", false);
+    take_lock(app, TIDYING, false);
     if (is_shared(argv[0]))
-        take_lease(argv[0], argv[1], "tidy", false);
+        take_lease(argv[0], argv[1], TIDYING, false);
     /* A share's client may show what was the newest a moment ago. */
     const char *newest = read_current(app);
     if (strcmp(newest, argv[2]) && (argc < 4 || strcmp(newest, argv[3])))

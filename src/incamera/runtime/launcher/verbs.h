@@ -30,6 +30,7 @@ int guard_remove_folder(int argc, char **argv); /* folders.c */
 int guard_look(int argc, char **argv);          /* transfer.c */
 int guard_read(int argc, char **argv);          /* transfer.c */
 int guard_write(int argc, char **argv);         /* transfer.c */
+int guard_show(int argc, char **argv);          /* work_folder.c */
 int guard_erase(int argc, char **argv);         /* transfer.c */
 
 #endif

@@ -20,6 +20,7 @@ from incamera_agent.forkserver.spec import apply_environment, name_terminal, spl
 from incamera_agent.forkserver.title import set_title
 from incamera_agent.processes import APP_OOM_SCORE, set_oom_score
 from incamera_agent.reload import kept
+from incamera_agent.wire.protocol import find_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def main(request: Message, files: List[int]) -> int:
 
 def _run(control: Control, folder: str, arguments: List[str]) -> int:
     """Execute the app, and again after each reload."""
+    files = find_files(folder)
     while True:
         kept.start_app()
         raised: Optional[BaseException] = None
@@ -77,7 +79,7 @@ def _run(control: Control, folder: str, arguments: List[str]) -> int:
             _skip_agent_frames(raised)
             sys.excepthook(type(raised), raised, raised.__traceback__)
         raised = None
-        arguments = control.prepare_reload(folder)
+        arguments = control.prepare_reload(folder, files)
 
 
 def execute(folder: str, arguments: List[str]) -> None:
@@ -106,7 +108,7 @@ def execute(folder: str, arguments: List[str]) -> None:
         exec(_clean_errors(lambda: compile(rest[1], "<string>", "exec", dont_inherit=True)), space)
     else:
         path = os.path.join(folder, rest[0])
-        _set_path(os.path.dirname(os.path.abspath(path)))
+        _set_path(os.path.dirname(os.path.realpath(path)))
         space.update(__file__=path, __cached__=None, __loader__=importlib.machinery.SourceFileLoader("__main__", path))
         exec(_clean_errors(lambda: _load_code(path)), space)
 

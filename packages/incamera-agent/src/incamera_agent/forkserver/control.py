@@ -61,8 +61,11 @@ class Control:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in others)
 
-    def prepare_reload(self, folder: str) -> List[str]:
-        """Make the process ready for the new code in *folder*; return the arguments to run it with."""
+    def prepare_reload(self, folder: str, files: str) -> List[str]:
+        """Make the process ready for the new code in *folder*; return the arguments to run it with.
+
+        *files* is the folder whose files *folder* shows, if it is a working folder.
+        """
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
@@ -73,7 +76,8 @@ class Control:
             self._arguments = request["arguments"]
         apply_environment(request.get("environment") or {})
         os.chdir(folder)
-        forget_modules(folder)
+        for place in filter(None, (folder, files)):
+            forget_modules(place)
         if kept.on_import is None:
             kept.on_import = self._report_import
         answer = {"type": Answer.RELOADED, "number": request["number"], "kept": list(kept.objects)}

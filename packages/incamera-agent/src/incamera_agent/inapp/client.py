@@ -52,14 +52,14 @@ class Client:
     """One client of the attach socket.
 
     *own_threads* are the identifiers of the agent's threads in this process, *main_thread* that of the app's main
-    thread. *folder* is where the app was started.
+    thread. *folder* is where the app was started, *files* the folder whose files it shows, if it is a working folder.
     """
 
-    def __init__(self, connection: int, own_threads: Set[int], main_thread: int, folder: str) -> None:
+    def __init__(self, connection: int, own_threads: Set[int], main_thread: int, folder: str, files: str) -> None:
         self._connection = connection
         self._own_threads = own_threads
         self._inspector = Inspector(connection, own_threads, main_thread)
-        self._folder = folder
+        self._folder = {"folder": folder, "files": files}
         self._sessions = 0
         self._greeted = False
 
@@ -105,7 +105,7 @@ class Client:
             self._sessions += 1
             self._inspector.answer({"type": Request.ATTACH, "session": self._sessions})
             answer = {"type": Answer.ATTACHED, "session": self._sessions, "run": _RUN, "pid": os.getpid()}
-            self._inspector.send({**copy_address(message), **answer, "folder": self._folder})
+            self._inspector.send({**copy_address(message), **answer, **self._folder})
         elif not self._inspector.answer(message):
             self._refuse(message, f"{kind} is for the host that owns the app")
         return True

@@ -11,6 +11,7 @@ from incamera_agent.server.folder import AgentFolder, Busy, public_owner
 from incamera_agent.server.live import LiveFolder, Refused
 from incamera_agent.server.requests import parse_open
 from incamera_agent.server.supervisor import Supervisor
+from incamera_agent.server.work import find_work_folder
 from incamera_agent.wire.connection import Connection, RequestError
 from incamera_agent.wire.loop import EventLoop
 from incamera_agent.wire.protocol import (
@@ -67,10 +68,10 @@ class Agent:
         self._acquired = False
         self._live: Optional[LiveFolder] = None
 
-    def serve(self, incoming: int, outgoing: int) -> int:
+    def serve(self, incoming: int, outgoing: int, work: str = "") -> int:
         """Serve the host over *incoming* and *outgoing* until it leaves; return the exit code.
 
-        Raises Become in forks.
+        Apps run in the working folder of *work*, if that is named. Raises Become in forks.
         """
         self._host = Connection(self._loop, incoming, outgoing, self._handle, self._handle_close)
         consoles = Consoles(self._host)
@@ -83,6 +84,9 @@ class Agent:
             on_idle=self._finish,
         )
         consoles.supervisor = supervisor
+        supervisor.work = find_work_folder(work)
+        if work and supervisor.work is None:
+            supervisor.folder = os.getcwd()
         self._consoles = consoles
         self._supervisor = supervisor
         self._handlers: Dict[str, Callable[[Connection, Message, bytes], None]] = {
@@ -254,10 +258,12 @@ class Agent:
     def _open(self, connection: Connection, message: Message, _payload: bytes) -> None:
         source, named, hashed = parse_open(message)
         folder = named or self._folder.path("live")
-        live = LiveFolder(self._loop, folder, f"{folder}.new")
+        live = LiveFolder(self._loop, folder, f"{folder}.new", self._supervisor.work)
         files = live.fill(source, hashed=hashed)
         self._live = live
         self._supervisor.folder = folder
+        if self._supervisor.work is not None:
+            self._supervisor.work.source = folder
         connection.answer(message, {"type": Answer.OPENED, "folder": folder, "files": files})
 
     def _require_live(self) -> LiveFolder:

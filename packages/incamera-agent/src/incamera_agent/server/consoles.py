@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incamera_agent.wire.connection import RequestError
-from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
+from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request, find_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ class Consoles:
         self._count = session
         self._sessions[session] = (connection, run)
         answer = {"type": Answer.ATTACHED, "session": session, "run": run.name, "pid": run.pid}
-        connection.answer(message, {**answer, "folder": run.request["folder"]})
+        folder = run.request["folder"]
+        connection.answer(message, {**answer, "folder": folder, "files": find_files(folder)})
 
     def detach(self, connection: Connection, message: Message, _payload: bytes) -> None:
         self._require_session(connection, message)

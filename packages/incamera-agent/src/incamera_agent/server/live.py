@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, FrozenSet, Optional, Set
 
+    from incamera_agent.server.work import WorkFolder
     from incamera_agent.wire.frames import Message
     from incamera_agent.wire.loop import EventLoop
 
@@ -56,10 +57,11 @@ class Staged:
 
 
 class LiveFolder:
-    """*folder*, and *staging* beside it for what has been received and is not yet visible."""
+    """*folder*, and *staging* beside it for what has been received and is not yet visible. *work* shows its files."""
 
-    def __init__(self, loop: EventLoop, folder: str, staging: str) -> None:
+    def __init__(self, loop: EventLoop, folder: str, staging: str, work: Optional[WorkFolder] = None) -> None:
         self.folder = folder
+        self._work = work
         self._loop = loop
         self._staging = staging
         self._staged: Dict[str, Staged] = {}
@@ -177,6 +179,8 @@ class LiveFolder:
             if found is not None:
                 give_up({"type": Answer.REFUSED, **found})
                 return
+            if self._work is not None:
+                self._work.note(staged, deleted)
             try:
                 self._apply(staged, deleted)
             except OSError as error:

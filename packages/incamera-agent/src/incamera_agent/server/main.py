@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional
 
-USAGE = f"usage: python3 -m {MODULE} --app NAME --user TEXT --command TEXT [--folder FOLDER] [--take-over] [--kept]"
+USAGE = f"usage: python3 -m {MODULE} --app NAME --user TEXT --command TEXT [OPTIONS]"
 
 
 def main(words: List[str]) -> int:
@@ -39,13 +39,13 @@ def main(words: List[str]) -> int:
 
 def parse(words: List[str]) -> Optional[Dict[str, str]]:
     """Return the options by name, None for a wrong command line. By hand: argparse takes more memory than the agent."""
-    options = {Option.FOLDER: AGENTS_FOLDER, Option.TAKE_OVER: "", Option.KEPT: ""}
+    options = {Option.FOLDER: AGENTS_FOLDER, Option.TAKE_OVER: "", Option.KEPT: "", Option.WORK: ""}
     rest = list(words)
     while rest:
         name = rest.pop(0)
         if name in (Option.TAKE_OVER, Option.KEPT):
             options[name] = "yes"
-        elif name in (Option.APP, Option.USER, Option.COMMAND, Option.FOLDER) and rest:
+        elif name in (Option.APP, Option.USER, Option.COMMAND, Option.FOLDER, Option.WORK) and rest:
             options[name] = rest.pop(0)
         else:
             return None
@@ -64,4 +64,4 @@ def _serve(options: Dict[str, str]) -> int:
     os.close(null)
     folder = AgentFolder(options[Option.APP], options[Option.FOLDER], kept=bool(options[Option.KEPT]))
     agent = Agent(folder, options[Option.USER], options[Option.COMMAND], take_over=bool(options[Option.TAKE_OVER]))
-    return agent.serve(incoming, outgoing)
+    return agent.serve(incoming, outgoing, options[Option.WORK])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Set
 
     from incamera_agent.server.forkserver import ForkServer
+    from incamera_agent.server.work import WorkFolder
     from incamera_agent.wire.connection import Connection
     from incamera_agent.wire.frames import Message
     from incamera_agent.wire.loop import EventLoop
@@ -68,7 +69,8 @@ class Supervisor:
         self.checks: Set[int] = set()
         """Processes that compile changes (compile_check.py)."""
         self.folder: Optional[str] = None
-        """Where apps run: the live folder, once there is one."""
+        """The live folder, once there is one: apps run there, unless there is a working folder that shows it."""
+        self.work: Optional[WorkFolder] = None
         self.leaving = False
         self._loop = loop
         self._host = host
@@ -114,9 +116,9 @@ class Supervisor:
         if len(self.runs) >= _MAXIMUM_RUNS:
             raise RequestError(ErrorKind.START, f"{_MAXIMUM_RUNS} runs are under way")
         if request["folder"] is None:
-            if self.folder is None:
+            request["folder"] = self.work.folder if self.work is not None else self.folder
+            if request["folder"] is None:
                 raise RequestError(ErrorKind.START, "no live folder is open, and no other folder is named")
-            request["folder"] = self.folder
         self._start(request, {"type": Answer.STARTED, "run": name})
 
     def write_input(self, _connection: Connection, message: Message, payload: bytes) -> None:
@@ -166,6 +168,7 @@ class Supervisor:
         ):
             if run.reload_request is None:
                 run.reload_timer = self._loop.call_later(grace, lambda: self._give_up_reload(run, grace))
+            self._show_files(request)
             run.reload_request = request
             run.reload_count += 1
             order = {name: message.get(name) for name in ("arguments", "environment")}
@@ -198,7 +201,10 @@ class Supervisor:
         if self.leaving:
             raise RequestError(ErrorKind.START, "the agent is ending")
         name = request["run"]
+        self._show_files(request)
         environment = dict(request["environment"])
+        if "PWD" in os.environ:  # the agent was started by a shell, as an app without an agent is
+            environment.setdefault("PWD", request["folder"])
         if request["terminal"]:
             environment.setdefault("TERM", request["terminal"].get("kind") or "vt100")
         run = Run(self._loop, self._host, request, owns_orphan=self._owns_orphan, on_exit=self._handle_exit)
@@ -237,6 +243,10 @@ class Supervisor:
         finally:
             for file in files:
                 os.close(file)
+
+    def _show_files(self, request: Message) -> None:
+        if self.work is not None and request["folder"] == self.work.folder:
+            self.work.show()
 
     def _remember(self, request: Message) -> None:
         self._last_requests.pop(request["run"], None)

@@ -32,6 +32,9 @@ RUNS_FOLDER = "/tmp"
 SOCKET = "socket"
 # The environment variable in which the launcher names the run.
 RUN_VARIABLE = "INCAMERA_RUN"
+# What is in an app's folder below the working folders: a link to the app's files, and the folder that it works in.
+WORK_FILES = "files"
+WORK_APP = "app"
 # An app that is started with this variable can be attached to. Its value is the path of the attach socket, or the
 # number of an open descriptor.
 ATTACH_VARIABLE = "INCAMERA_ATTACH"
@@ -50,6 +53,7 @@ class Option:
     FOLDER = "--folder"
     TAKE_OVER = "--take-over"
     KEPT = "--kept"
+    WORK = "--work"
     FORK_SERVER = "--fork-server"
     COMPILE_CHECK = "--compile-check"
 
@@ -138,15 +142,26 @@ class EndReason:
 
 
 def agent_command(
-    python: str, *, app: str, user: str, command: str, take_over: bool = False, kept: bool = False
+    python: str, *, app: str, user: str, command: str, take_over: bool = False, kept: bool = False, work: str = ""
 ) -> List[str]:
     """Return the command line that starts the agent for *app* with the interpreter *python*.
 
     *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app. A *kept*
-    agent holds no app: it waits for the next run, in the folder of its own run.
+    agent holds no app: it waits for the next run, in the folder of its own run. Apps run in the working folder of
+    *work*, if that is named.
     """
     words = [python, "-m", MODULE, Option.APP, app, Option.USER, user, Option.COMMAND, command]
+    words += [Option.WORK, work] if work else []
     return [*words, *([Option.TAKE_OVER] if take_over else []), *([Option.KEPT] if kept else [])]
+
+
+def find_files(folder: str) -> str:
+    """Return the folder whose files the working folder *folder* shows. Empty where it is no working folder."""
+    around, _, name = folder.rpartition("/")
+    try:
+        return os.readlink(f"{around}/{WORK_FILES}") if name == WORK_APP else ""
+    except OSError:
+        return ""
 
 
 def signal_exit_code(number: int) -> int:
