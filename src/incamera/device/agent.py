@@ -129,9 +129,9 @@ class Agent:
         """Have the fork server import the modules *imports*. The answer has `imports`, `failed` and `rss`."""
         return await self.request(Request.PRELOAD, imports=list(imports))
 
-    async def open(self, source: str) -> tuple[str, dict[str, str]]:
-        """Make the live folder a copy of *source*. Return its path, and the SHA-256 of each of its files."""
-        fields: dict[str, Any] = {"folder": None, "from": source}
+    async def open(self, source: str, *, hash: bool = True) -> tuple[str, dict[str, str]]:
+        """Make the live folder a copy of *source*. Return its path, and the SHA-256 of its files unless not *hash*."""
+        fields: dict[str, Any] = {"folder": None, "from": source, "hash": hash}
         frame = await self.request(Request.OPEN, **fields)
         return frame.message["folder"], dict(frame.message["files"])
 

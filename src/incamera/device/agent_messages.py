@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The fields of each message, with types as in `guard.answers.parse_value`, and `words` for a text of any characters.
 # A field that may be null may be missing.
 _MESSAGES: Mapping[str, Mapping[str, str]] = {
-    Answer.HELLO: {"protocol": "number?", "agent": "text?"},
+    Answer.HELLO: {"protocol": "number?", "agent": "text?", "live": "text?"},
     Answer.ERROR: {
         "kind": "text?",
         "message": "words?",
@@ -29,7 +29,7 @@ _MESSAGES: Mapping[str, Mapping[str, str]] = {
         "agent": "text?",
     },
     Answer.PRELOADED: {"imports": "{seconds}?", "failed": "{words}?", "rss": "number?"},
-    Answer.OPENED: {"folder": "text", "files": "{sha256}"},
+    Answer.OPENED: {"folder": "text", "files": "{sha256?}"},
     Answer.COMMITTED: {},
     Answer.REFUSED: {"path": "text", "message": "words?", "line": "number?", "column": "number?", "text": "words?"},
     Answer.STARTED: {"run": "text?", "warm": "flag?", "cold_reason": "text?"},

@@ -76,10 +76,12 @@ async def send_changes(
     *,
     arrived: Collection[str] = (),
     held: Callable[[], Sequence[str]] = tuple,
+    then: Callable[[], object] = lambda: None,
 ) -> Sent | Refused:
     """Send *changes* as one batch. Raises ChangedMeanwhile (then nothing was applied), AgentError, ConnectionLost.
 
     The files *arrived* are there already and belong to the batch; those that *held* returns are on their way and don't.
+    *then* is called when all is sent, and nothing is answered yet.
     """
     size = 0
     new = [path for path in changes.put if path not in arrived]
@@ -95,6 +97,7 @@ async def send_changes(
     asked = asyncio.create_task(agent.request(Request.COMMIT, held=list(held())))
     await asyncio.sleep(0)
     sent_at = time.monotonic()
+    then()
     answer = (await asked).message
     if answer["type"] == Answer.REFUSED:
         return Refused(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.agent import Agent, make_error
-from incamera.device.live_sync import Refused, send_changes
+from incamera.device.live_sync import ChangedMeanwhile, Refused, send_changes
 from incamera.edit.messages import describe_kill, exit_code
 from incamera.edit.streams import RunStreams
 from incamera.errors import AgentError, DeviceError
@@ -36,12 +36,23 @@ class CannotFork(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForkedApp:
-    """What a fork of the agent is to run: `python3 ARGUMENTS` in *folder*, or in the agent's working folder."""
+    """What a fork of the agent is to run: `python3 ARGUMENTS` in *folder*, or in the agent's working folder.
+
+    *open_output* opens the log of the run.
+    """
 
     arguments: Sequence[str]
     folder: str | None
     open_output: Callable[[], Any]
-    """Opens the log of the run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """*changes* for the live folder, which is made of the folder *source* first if that is named."""
+
+    source: str | None
+    wanted: Mapping[str, AppFile]
+    changes: Changes
 
 
 class HeldRun:
@@ -60,6 +71,7 @@ class HeldRun:
         self._takes_signals = False
         self._is_stopped = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._starting: asyncio.Task[Frame] | None = None
         self._agent: Agent
         self.killed: str | None = None
         """What killed the app, unless it was we or nothing; known when it has ended."""
@@ -79,40 +91,52 @@ class HeldRun:
 
     # On the connection's event loop
 
-    async def begin(self, *, greet: bool) -> None:
-        """Begin to talk to the agent; *greet* one that has just been started. Raises AgentError, ConnectionLost."""
+    async def begin(self, *, greet: bool) -> str:
+        """Begin to talk to the agent; *greet* one that has just been started: returns the path of its live folder.
+
+        Raises AgentError, ConnectionLost.
+        """
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._agent = Agent(self._leased, self._on_frame)
         self._app = RunStreams(self._agent, self._streams, self._terminal)
-        if greet:
-            await self._agent.hello()
+        return (await self._agent.hello()).message.get("live") or "" if greet else ""
 
     async def preload(self, imports: Sequence[str]) -> int:
         """Have the fork server import modules. Returns its memory in bytes. Raises AgentError, ConnectionLost."""
         return int((await self._agent.preload(imports)).message.get("rss") or 0)
 
-    async def update(self, source: str | None, wanted: Mapping[str, AppFile], changes: Changes) -> str | None:
-        """Bring *changes* into the live folder, which is made of the folder *source* first if that is named.
+    async def start(self, app: ForkedApp, edit: Edit | None = None) -> None:
+        """Have the agent apply *edit* and start *app*; what the app prints is shown by `finish`.
 
-        Returns the live folder if it was made. Raises CannotFork when a file is not valid Python: the interpreter says
-        what is wrong with it.
+        All is sent without waiting for an answer, which saves turns: the agent does not start the app when it could not
+        apply the edit. Raises CannotFork when a file is not valid Python (the interpreter says what is wrong with it),
+        ConnectionLost, AgentError.
         """
-        folder = None
+        opening: asyncio.Task[tuple[str, Any]] | None = None
+        if edit is not None and edit.source is not None:
+            opening = asyncio.create_task(self._agent.open(edit.source, hash=False))
+            await asyncio.sleep(0)
+        self._is_applied = asyncio.Event()
+        self._app.begin(self._name, app.open_output())
         try:
-            if source is not None:
-                folder, _ = await self._agent.open(source)
-            if isinstance(await send_changes(self._agent, wanted, changes), Refused):
+            if edit is None:
+                self._post_start(app)
+                return
+            sent = await send_changes(
+                self._agent, edit.wanted, edit.changes, then=lambda: self._post_start(app, after_commit=True)
+            )
+            if isinstance(sent, Refused):
                 raise CannotFork
-        except AgentError as error:
-            if error.kind not in (ErrorKind.PUT, ErrorKind.COMMIT, ErrorKind.OPEN):
+        except (AgentError, ChangedMeanwhile, CannotFork) as error:
+            await self._not_started()
+            if isinstance(error, AgentError) and error.kind not in (ErrorKind.PUT, ErrorKind.COMMIT, ErrorKind.OPEN):
                 raise
             raise CannotFork from error  # the camera has no room for it in RAM, perhaps
-        return folder
+        finally:
+            if opening is not None:
+                await asyncio.gather(opening, return_exceptions=True)
 
-    async def run(self, app: ForkedApp) -> int:
-        """Run *app* to its end. Returns its exit code. Raises CannotFork, ConnectionLost, AgentError."""
-        self._loop = asyncio.get_running_loop()
-        self._app.begin(self._name, app.open_output())
+    def _post_start(self, app: ForkedApp, **more: Any) -> None:
         fields: dict[str, Any] = {"run": self._name, "arguments": list(app.arguments), "folder": app.folder}
         # Without a terminal Python would buffer its output.
         fields["environment"] = {"PYTHONUNBUFFERED": None if self._terminal else "1"}
@@ -120,19 +144,32 @@ class HeldRun:
             columns, rows = self._streams.terminal_size()
             fields["terminal"] = {"kind": self._terminal.kind, "columns": columns, "rows": rows}
         self._has_started = True
+        self._starting = asyncio.create_task(self._agent.request(Request.START, **fields, **more))
+        if not self._streams.has_input():
+            # Its end is sent behind the start. Input itself waits until the app has started: it can be read only once.
+            self._background(self._agent.send(Request.STDIN, run=self._name))
+
+    async def finish(self) -> int:
+        """Show what the app prints until its end. Returns its exit code.
+
+        Raises CannotFork, ConnectionLost, AgentError.
+        """
+        assert self._starting is not None
+        self._loop = asyncio.get_running_loop()
+        self._is_applied.set()
         try:
-            await self._agent.request(Request.START, **fields)
+            await self._starting
         except AgentError as error:
             if error.kind not in (ErrorKind.START, ErrorKind.REQUEST):
                 raise
-            await self._app.ended(None)
-            self._has_started = False
+            await self._not_started()
             raise CannotFork from error
         self._takes_signals = True
         for number in self._early:
             self._act_on(number)
         await self._app.started()
-        self._background(self._app.feed())
+        if self._streams.has_input():
+            self._background(self._app.feed())
         closed: asyncio.Future[Any] = self._agent.closed
         await asyncio.wait({self._ended, closed}, return_when=asyncio.FIRST_COMPLETED)
         if self._ended.done():
@@ -144,6 +181,13 @@ class HeldRun:
         if self._is_stopped:
             return signal_exit_code(signal.SIGTERM)
         raise reason
+
+    async def _not_started(self) -> None:
+        """Forget a start that the agent refuses."""
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._app.ended(None)
+        self._has_started = False
 
     async def give_back(self, state: Mapping[str, Any]) -> None:
         """Let the agent wait for the next run; *state* is for the command that uses it then."""
@@ -161,9 +205,10 @@ class HeldRun:
         await self._leased.close()
 
     async def _stop(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._starting] if self._starting else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._app.close()
 
     def _act_on(self, number: int) -> None:
@@ -187,6 +232,7 @@ class HeldRun:
     async def _on_frame(self, frame: Frame) -> None:
         message = frame.message
         if frame.type in (Event.STDOUT, Event.STDERR):
+            await self._is_applied.wait()  # until then, our own line about the edit is on the screen
             await self._app.show(frame.type, frame.payload)
         elif frame.type == Event.EXITED and message.get("run") == self._name:
             code = exit_code(message)

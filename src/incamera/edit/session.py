@@ -120,6 +120,7 @@ class EditSession:
         self._large: LargeFiles
         self._leaving = False
         self._starting = False
+        self._reloading: asyncio.Task[Frame] | None = None
         self._failed = False
         self.owns_agent = False
         """Whether the agent on the device answers to this session alone."""
@@ -185,6 +186,8 @@ class EditSession:
             raise AgentError("the agent's guard has ended", kind="ended")
         finally:
             self._leaving = True
+            if self._reloading is not None:
+                self._tasks.add(self._reloading)
             for task in (work, stopped, *self._tasks):
                 task.cancel()
             if hasattr(self, "_large"):
@@ -297,15 +300,21 @@ class EditSession:
             return False
         arrived = {path: self._large.arrived.pop(path) for path in changes.put if path in self._large.arrived}
         try:
-            result = (
-                await send_changes(self._agent, wanted, changes, arrived=arrived, held=lambda: self._large.held)
-                if changes
-                else Sent(sent_at=time.monotonic())
-            )
+            result: Sent | Refused = Sent(sent_at=time.monotonic())
+            if changes:
+                result = await send_changes(
+                    self._agent,
+                    wanted,
+                    changes,
+                    arrived=arrived,
+                    held=lambda: self._large.held,
+                    then=self._post_reload,
+                )
         except ChangedMeanwhile:
             self._inbox.put(paths)
             return False
         except AgentError as error:
+            await self._take_back_reload()
             if error.kind not in (ErrorKind.PUT, ErrorKind.COMMIT):
                 raise
             if error.kind == ErrorKind.COMMIT:  # some of it may be there
@@ -316,6 +325,7 @@ class EditSession:
             self._reporter.info(self._describe_state())
             return False
         if isinstance(result, Refused):
+            await self._take_back_reload()
             self._reporter.error(BuildError(describe_refusal(result, wanted)))
             self._reporter.info(self._describe_state())
             return False
@@ -332,17 +342,37 @@ class EditSession:
             self._reporter.info(describe_update(names, what, sending, starting) if self._runs > 1 else what)
         return False
 
+    def _post_reload(self) -> None:
+        """Ask for the new code, if an app runs, without waiting until the agent has it in place: it does that first."""
+        if self._app.run is not None:
+            self._starting = True
+            self._reloading = asyncio.create_task(
+                self._agent.request(
+                    Request.RELOAD, run=self._app.run, arguments=self._edited.arguments(), after_commit=True
+                )
+            )
+
+    async def _take_back_reload(self) -> None:
+        """Forget a reload that the agent refuses, since it could not put the new code in place."""
+        reloading, self._reloading = self._reloading, None
+        if reloading is not None:
+            await asyncio.gather(reloading, return_exceptions=True)
+            self._starting = False
+
     def _describe_state(self) -> str:
         return "the app keeps running unchanged" if self._app.run is not None else "waiting for changes"
 
     async def _start_or_reload(self) -> str | None:
         """Start the app, or have it load the new code. Returns what was done, None after reporting a failure."""
         app, arguments = self._app, self._edited.arguments()
+        reloading, self._reloading = self._reloading, None
         self._runs += 1
-        reloads = app.run is not None
+        reloads = app.run is not None or reloading is not None
         self._failed = self._starting = True
         try:
-            if reloads:
+            if reloading is not None:
+                answer = await reloading
+            elif reloads:
                 answer = await self._agent.request(Request.RELOAD, run=app.run, arguments=arguments)
             else:
                 app.begin(str(self._runs), self._edited.open_output(self._folder))

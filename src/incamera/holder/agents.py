@@ -38,7 +38,7 @@ class Limits:
     free: int
 
     def allow(self, message: Message) -> bool:
-        """Return whether the agent may wait, after its answer to `memory`."""
+        """Return whether the agent may wait, after its message `memory` while nothing runs."""
         used = sum(value for name in ("agent", "fork_server") if isinstance(value := message.get(name), int))
         free = message.get("free")
         return used <= self.used and not (isinstance(free, int) and free < self.free)
@@ -59,6 +59,7 @@ class KeptAgent:
     used: float = field(default_factory=time.monotonic)
     asked: float = 0.0
     ended: bool = False
+    is_too_large: bool = False
     errors: bytearray = field(default_factory=bytearray)
 
     async def send(self, message: Message) -> None:
@@ -113,7 +114,8 @@ class Agents:
                 if frame.type == "release":
                     agent.state = dict(frame.message["state"])
                     agent.client, agent.used = None, time.monotonic()
-                    await self._ask_memory(agent)
+                    if agent.is_too_large:
+                        await self.end(agent)
                     return
                 await agent.channel.write(frame.payload)
         except DeviceError as error:
@@ -169,8 +171,12 @@ class Agents:
         await self.end(agent)
 
     async def _take(self, agent: KeptAgent, frame: Frame) -> None:
+        # It says so unasked when a run has ended, perhaps before the command has given it back.
+        if frame.type == Answer.MEMORY and frame.message.get("run") is None:
+            agent.asked = time.monotonic()
+            agent.is_too_large = not agent.limits.allow(frame.message)
         if agent.client is not None:
             with suppress(OSError):  # `lend` notices that it has gone
                 await agent.client.send({"type": "data"}, encode(frame.message, frame.payload))
-        elif frame.type == Answer.MEMORY and not agent.limits.allow(frame.message):
+        elif agent.is_too_large:
             await self.end(agent)

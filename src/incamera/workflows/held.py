@@ -21,7 +21,7 @@ from incamera.device.live_sync import Changes, plan_changes, state
 from incamera.device.registry import known_hosts_file
 from incamera.device.run import handling_signals
 from incamera.device.streams import Streams, raw_terminal
-from incamera.edit.held_run import CannotFork, ForkedApp, HeldRun
+from incamera.edit.held_run import CannotFork, Edit, ForkedApp, HeldRun
 from incamera.errors import DeviceError
 from incamera.holder.client import connection_key, is_cold
 from incamera.holder.lease import keep_agent, lease_agent
@@ -57,14 +57,15 @@ class HeldState:
     """What an agent was started for, and where its app is. All paths are those on the device.
 
     *settings* is a digest of what the deployed bundle was made with, other than the app's files. *files* are the states
-    of these (`live_sync.state`) in *folder*, which is *root*/app until they are edited. *work* is the working folder,
+    of these (`live_sync.state`) in *root*/app, and in *live* once they *are_edited*. *work* is the working folder,
     which shows them. *imports* are in the fork server.
     """
 
     root: str
     destination: str
     work: str
-    folder: str
+    live: str
+    are_edited: bool
     target: str
     settings: str
     imports: tuple[str, ...]
@@ -84,7 +85,7 @@ class HeldState:
     @property
     def app_folders(self) -> list[str]:
         """The folders on the device that paths of the app's files may begin with."""
-        return list(dict.fromkeys([self.work, self.folder, self.bundle_folder, f"{self.destination}/app"]))
+        return list(dict.fromkeys([self.work, self.live, self.bundle_folder, f"{self.destination}/app"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,15 +126,19 @@ def run_held(context: Context, project: Project, command: Command, request: Depl
                 if imports := _missing_imports(project, held, command):
                     loop.call(run.preload(imports))
                     held = replace(held, imports=imports)
+                app = _app(context, project, held, command, device)
                 if changes:
                     with context.reporter.step("update") as step:
-                        source = held.bundle_folder if held.folder == held.bundle_folder else None
-                        made = loop.call(run.update(source, wanted, changes))
+                        source = None if held.are_edited else held.bundle_folder
+                        edit = Edit(source=source, wanted=wanted, changes=changes)
+                        loop.call(run.start(replace(app, folder=None), edit))
                         files = {path: state(file) for path, file in wanted.items()}
-                        held = replace(held, folder=made or held.folder, files=files)
+                        held = replace(held, are_edited=True, files=files)
                         step.note(_describe(changes.paths))
+                else:
+                    loop.call(run.start(app))
                 give_back(held)
-                return _run(context, project, loop, run, held, command, device)
+                return _finish(context, loop, run)
             except (CannotFork, DeviceError):
                 if not run.may_start_again:
                     raise
@@ -175,7 +180,8 @@ def run_and_hold(
         root=root,
         destination=done.result.destination,
         work=f"{done.work}/{WORK_APP}" if done.work else "",
-        folder=f"{root}/app",
+        live="",
+        are_edited=False,
         target=str(done.bundle.target),
         settings=_settings(context, project, lock),
         imports=(),
@@ -194,13 +200,14 @@ def run_and_hold(
     run = HeldRun(leased, Streams(), context.reporter)
     with _giving_back(loop, run, leased) as give_back:
         try:
-            loop.call(run.begin(greet=True))
+            held = replace(held, live=loop.call(run.begin(greet=True)))
             imports = _missing_imports(project, held, command, lock)
             if imports:
                 loop.call(run.preload(imports))
                 held = replace(held, imports=imports)
             give_back(held)
-            return _run(context, project, loop, run, held, command, device)
+            loop.call(run.start(_app(context, project, held, command, device)))
+            return _finish(context, loop, run)
         except (CannotFork, DeviceError):
             if not run.may_start_again:
                 raise
@@ -230,25 +237,21 @@ def _giving_back(loop: LoopThread, run: HeldRun, leased: LeasedAgent) -> Iterato
             loop.call(run.close() if last is None else run.give_back(asdict(last)))
 
 
-def _run(
-    context: Context,
-    project: Project,
-    loop: LoopThread,
-    run: HeldRun,
-    held: HeldState,
-    command: Command,
-    device: Device,
-) -> int:
-    streams = Streams()
-    terminal = streams.find_terminal() is not None
+def _app(context: Context, project: Project, held: HeldState, command: Command, device: Device) -> ForkedApp:
+    terminal = Streams().find_terminal() is not None
     label = RunLabel(words=["python3", *command.arguments], device=str(device)) if command.keep else None
-    app = ForkedApp(
+    return ForkedApp(
         arguments=command.arguments,
-        folder=None if held.work else held.folder,
+        folder=None if held.work or held.are_edited else held.bundle_folder,
         open_output=lambda: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
     )
+
+
+def _finish(context: Context, loop: LoopThread, run: HeldRun) -> int:
+    streams = Streams()
+    terminal = streams.find_terminal() is not None
     with raw_terminal(streams.stdin) if terminal else nullcontext(), handling_signals(run.handle_signal):
-        code = loop.call(run.run(app))
+        code = loop.call(run.finish())
     if run.killed:
         context.reporter.warn(run.killed)
     return code

@@ -105,7 +105,8 @@ def run_forked(session: Session, leased: LeasedAgent, folder: Path, ends: Ends, 
     session.call(run.begin(greet=greet))
     filters = RunOutput(stdout=PlainFilter(), stderr=PlainFilter(), paths=None)  # type: ignore[arg-type]
     app = ForkedApp(arguments=WORDS, folder=str(folder), open_output=lambda: nullcontext(filters))
-    code = session.call(run.run(app))
+    session.call(run.start(app))
+    code = session.call(run.finish())
     session.call(run.give_back({}))
     return code
 

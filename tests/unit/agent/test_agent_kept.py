@@ -55,3 +55,11 @@ def test_agent_that_waits_has_a_socket_only_while_something_runs(
     agent.wait_for("exited")
     wait_until(lambda: not socket.exists(), "nobody can attach any more")
     assert agent.run("print('on')")["code"] == 0
+
+
+def test_agent_that_waits_tells_its_memory_when_a_run_has_ended(kept: Callable[[], tuple[AgentProcess, Path]]) -> None:
+    agent, _ = kept()
+    agent.run("print('on')")
+    memory = agent.wait_for("memory")
+    assert memory["run"] is None
+    assert memory["agent"] > 0

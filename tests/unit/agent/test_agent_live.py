@@ -269,3 +269,48 @@ def test_unfinished_file_of_a_host_that_leaves_changes_nothing(start_agent: Call
     assert {path.name: path.read_bytes() for path in agent.live.iterdir()} == before
     assert agent.close() == 0
     assert not agent.folder.exists()
+
+
+# Requests that the host sends behind a commit, without waiting for its answer
+
+
+def send_behind_change(agent: AgentProcess, files: dict[str, str | bytes | None]) -> None:
+    agent.send_change(files)
+    agent.send("start", run="r", id=7, arguments=["app.py"], environment={}, terminal=None, after_commit=True)
+    agent.send("stdin", b"typed", run="r")
+    agent.send("stdin", run="r")
+
+
+@pytest.mark.starts_processes
+def test_start_behind_a_commit_runs_the_new_code_and_gets_the_input_behind_it(agent: AgentProcess) -> None:
+    agent.begin()
+    send_behind_change(agent, {"app.py": "import sys\nprint('new', sys.stdin.read())\n"})
+    assert agent.wait_for("committed")["changed"] == 1
+    assert agent.wait_for("exited")["code"] == 0
+    assert agent.output["stdout"] == b"new typed\n"
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("change", [{"app.py": "print(\n"}, {"app.py": "print('new')\n", "../outside": "x"}])
+def test_start_behind_a_commit_that_fails_is_refused(
+    agent: AgentProcess, change: dict[str, str | bytes | None]
+) -> None:
+    agent.begin()
+    agent.change({"app.py": "print('old')\n"})
+    send_behind_change(agent, change)
+    while (error := agent.wait_for("error")).get("id") != 7:
+        pass
+    assert (error["kind"], error["message"]) == ("start", "the change before it was not applied")
+    agent.start()
+    agent.wait_for("exited")
+    assert agent.output["stdout"] == b"old\n"
+
+
+@pytest.mark.starts_processes
+def test_what_waits_behind_a_commit_is_bounded(agent: AgentProcess) -> None:
+    agent.begin()
+    agent.send_change({f"module{number}.py": "NUMBER = 1\n" * 500 for number in range(40)})
+    agent.send("start", run="r", arguments=["app.py"], environment={}, terminal=None, after_commit=True)
+    for _ in range(5):
+        agent.send("put", bytes(1 << 19), path="large", mode=0o644, sha256=None)
+    assert agent.wait_for("error")["kind"] == "flood"

@@ -64,7 +64,7 @@ def run_sessions(
         yield SimpleNamespace(
             connection=SimpleNamespace(device=device),
             app_folders=[],
-            environment={},
+            app_environment={},
             session=SimpleNamespace(transport=None, call=lambda outcome: outcome),
             guard=SimpleNamespace(remote_path="guard"),
             bundle=SimpleNamespace(target=Target.parse("armv7hf-cp311"), path=tmp_path, distributions=[]),

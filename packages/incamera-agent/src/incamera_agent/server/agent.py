@@ -17,6 +17,7 @@ from incamera_agent.wire.loop import EventLoop
 from incamera_agent.wire.protocol import (
     EXIT_BUSY,
     EXIT_PROTOCOL,
+    MAXIMUM_INPUT_BYTES,
     PROTOCOL,
     Answer,
     ErrorKind,
@@ -27,7 +28,7 @@ from incamera_agent.wire.protocol import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Optional, Set
+    from typing import Callable, Dict, List, Optional, Set, Tuple
 
     from incamera_agent.server.run import Run
     from incamera_agent.wire.frames import Message
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 _MAXIMUM_CLIENTS = 16
 # What is kept of the names that a client gives itself.
 _OWNER_CHARACTERS = 200
+# The name of the live folder.
+_LIVE = "live"
 # What a client of the socket may ask. The host may ask everything.
 _CLIENT_REQUESTS = frozenset(
     {
@@ -67,6 +70,10 @@ class Agent:
         self._listener = -1
         self._acquired = False
         self._live: Optional[LiveFolder] = None
+        self._commits: Set[object] = set()
+        self._last_commit_failed = False
+        self._waiting: List[Tuple[Message, bytes]] = []
+        """What the host has sent since a start that waits for the commits under way."""
 
     def serve(self, incoming: int, outgoing: int, work: str = "") -> int:
         """Serve the host over *incoming* and *outgoing* until it leaves; return the exit code.
@@ -127,6 +134,13 @@ class Agent:
     def _handle(self, connection: Connection, message: Message, payload: bytes) -> None:
         kind = message["type"]
         try:
+            if connection is self._host and (self._waiting or (self._commits and message.get("after_commit"))):
+                if sum(len(data) for _, data in self._waiting) > MAXIMUM_INPUT_BYTES:
+                    raise RequestError(ErrorKind.FLOOD, "too much has been sent behind a start that waits")
+                self._waiting.append((message, payload))
+                return
+            if message.get("after_commit") and self._last_commit_failed:
+                raise RequestError(ErrorKind.START, "the change before it was not applied")
             if not connection.greeted and kind != Request.HELLO:
                 raise RequestError(ErrorKind.PROTOCOL, "hello comes first")
             if connection is not self._host and kind not in _CLIENT_REQUESTS:
@@ -171,7 +185,8 @@ class Agent:
             if not self._folder.kept:
                 self._listen()
         connection.greeted = True
-        connection.answer(message, describe_agent())
+        ours = {"live": self._folder.path(_LIVE)} if connection is self._host else {}
+        connection.answer(message, {**describe_agent(), **ours})
 
     def _listen(self) -> None:
         if self._listener < 0:
@@ -187,6 +202,12 @@ class Agent:
         self._consoles.on_end(run)
         if self._folder.kept and not self._supervisor.runs:
             self._close_socket()
+            self._loop.call_later(0.0, self._report_memory)
+
+    def _report_memory(self) -> None:
+        """Tell the host, unasked, what the agent takes while it waits."""
+        if not self._supervisor.runs:
+            self._supervisor.report_memory(self._host, {}, b"")
 
     def _close_socket(self) -> None:
         """Let nobody attach until the next run: a kept agent waits for that, and has no app that could answer."""
@@ -257,7 +278,7 @@ class Agent:
 
     def _open(self, connection: Connection, message: Message, _payload: bytes) -> None:
         source, named, hashed = parse_open(message)
-        folder = named or self._folder.path("live")
+        folder = named or self._folder.path(_LIVE)
         live = LiveFolder(self._loop, folder, f"{folder}.new", self._supervisor.work)
         files = live.fill(source, hashed=hashed)
         self._live = live
@@ -294,6 +315,22 @@ class Agent:
 
     def _commit(self, connection: Connection, message: Message, _payload: bytes) -> None:
         held = frozenset(path for path in message.get("held") or () if isinstance(path, str))
-        pid = self._require_live().commit(lambda answer: connection.answer(message, answer), held)
+        self._last_commit_failed = True  # where it raises an error
+
+        def end(answer: Message) -> None:
+            connection.answer(message, answer)
+            self._commits.discard(commit)
+            self._last_commit_failed = answer["type"] != Answer.COMMITTED
+            waiting, self._waiting = self._waiting, []
+            for frame in waiting:
+                self._handle(connection, *frame)
+
+        live, commit = self._require_live(), object()
+        self._commits.add(commit)
+        try:
+            pid = live.commit(end, held)
+        except OSError:
+            self._commits.discard(commit)
+            raise
         if pid is not None:
             self._supervisor.checks.add(pid)
