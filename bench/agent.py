@@ -20,7 +20,8 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
-from incamera.device.agent import Agent, make_agent_program
+from incamera.device.agent import Agent
+from incamera.device.agent_program import make_agent_program
 from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project
 from incamera.targets.form import Kind

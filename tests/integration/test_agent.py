@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from incamera.deployment.request import DeployRequest
-from incamera.device.agent import Agent, make_agent_program
+from incamera.device.agent import Agent
+from incamera.device.agent_program import make_agent_program
 from incamera.errors import AgentError, ConnectionLost
 from incamera.guard.supervise import SupervisedRun
 from incamera.project.settings import load_project

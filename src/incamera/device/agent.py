@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from incamera import __version__
 from incamera.device.agent_messages import broken_protocol, check_answer, check_message
 from incamera.errors import AgentError, DeviceError
-from incamera.runtime.launcher.protocol import SUBREAPER_VARIABLE, WORK_VARIABLE
-from incamera.transport.protocols import Program
 from incamera_agent.wire.frames import Decoder, Frame, FrameError, encode
-from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request, agent_command
+from incamera_agent.wire.protocol import PROTOCOL, Answer, ErrorKind, Request
 
 if TYPE_CHECKING:
     from incamera.transport.protocols import Channel
@@ -25,34 +23,6 @@ _ERROR_TEXT_BYTES = 4096
 _LONGEST_MESSAGE = 4000
 # To import a heavy package takes a minute where the processor is emulated and the storage is slow.
 ANSWER_SECONDS = 180.0
-
-
-def make_agent_program(
-    root: str,
-    *,
-    app: str,
-    user: str,
-    command: str,
-    take_over: bool = False,
-    kept: bool = False,
-    environment: Mapping[str, str] | None = None,
-) -> Program:
-    """Return the program that starts the agent of the bundle in *root* for *app*, in the bundle's folder of the app.
-
-    *user* (as in `anna@desk`) and *command* (as in `incamera run --watch`) tell other hosts who holds the app. A *kept*
-    agent holds none: it waits for the next run. Where *environment* names a working folder, apps run in that.
-    """
-    environment = environment or {}
-    words = agent_command(
-        f"{root}/bin/python3",
-        app=app,
-        user=user,
-        command=command,
-        take_over=take_over,
-        kept=kept,
-        work=environment.get(WORK_VARIABLE, ""),
-    )
-    return Program(tuple(words), environment={SUBREAPER_VARIABLE: "1", **environment}, folder=f"{root}/app")
 
 
 async def ignore_frame(frame: Frame) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from incamera.errors import AgentError
-from incamera.guard.answers import parse_value
+from incamera.guard.values import parse_value
 from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request
 
 if TYPE_CHECKING:

@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import dataclasses
 import signal
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from incamera.device.signals import handling_signals
 from incamera.device.streams import Streams, copy_input, raw_terminal, write_all
 from incamera.guard.supervise import GRACE_SECONDS, SupervisedRun
 from incamera_agent.wire.protocol import signal_exit_code
@@ -170,27 +168,3 @@ class _Run:
         """Pass what is typed or piped to us to the app."""
         await copy_input(self._streams.stdin, app.write)
         await app.write_eof()
-
-
-@contextmanager
-def handling_signals(handle_signal: Callable[[int], None]) -> Iterator[None]:
-    """Call *handle_signal* with the number of each SIGINT, SIGTERM, SIGHUP and SIGWINCH until the block is left.
-
-    A signal that this process was started to ignore stays ignored: SIGHUP under `nohup`, SIGINT in a background job.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        handle_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -15,7 +15,6 @@ from incamera.device.live_sync import ChangedMeanwhile, Refused, send_changes
 from incamera.edit.messages import describe_kill, exit_code
 from incamera.edit.streams import RunStreams
 from incamera.errors import AgentError, DeviceError
-from incamera.guard.supervise import GRACE_SECONDS
 from incamera_agent.wire.protocol import Answer, ErrorKind, Event, Request, signal_exit_code
 
 if TYPE_CHECKING:
@@ -224,7 +223,7 @@ class HeldRun:
             self._interrupts += 1
             self._send(Request.SIGNAL, name="INT" if self._interrupts == 1 else "KILL")
         else:
-            self._send(Request.STOP, grace=GRACE_SECONDS)
+            self._send(Request.STOP)
 
     def _send(self, type: str, **fields: Any) -> None:
         self._background(self._agent.send(type, run=self._name, **fields))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from incamera.device.agent import Agent, make_agent_program, make_error
+from incamera.device.agent import Agent, make_error
+from incamera.device.agent_program import make_agent_program
 from incamera.device.live_sync import ChangedMeanwhile, Refused, Sent, plan_changes, send_changes, state
 from incamera.edit.changes import Inbox, concerns_runtime, settle
 from incamera.edit.large_files import LargeFiles, Naming, saved_before

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from incamera.digest import Sha256
 from incamera.errors import DeviceError
+from incamera.guard.values import parse_value
 from incamera.runtime.launcher.protocol import ANSWERS, PARTS, Answer
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from incamera.transport.device import Device
     from incamera.transport.protocols import Channel
 
 # The longest answer lists the missing files of a bundle: some 10 bytes for each one or two of them.
 LONGEST_LINE = 1 << 20
-_LARGEST = 1 << 64
 _CHUNK = 1 << 16
 _ERROR_BYTES = 4096
 
@@ -102,46 +100,3 @@ def _parse_fields(document: object, types: Mapping[str, str]) -> dict[str, Any]:
 def _parse_part(value: object, type_: str) -> object:
     class_, types = PARTS[type_]
     return class_(**_parse_fields(value, types))
-
-
-def parse_value(value: object, type_: str, parse_part: Callable[[object, str], object]) -> object:
-    """Return *value* of a device's JSON if it is of the type *type_*. Raises ValueError otherwise.
-
-    Types are `text`, `flag`, `number` (a whole one of at most 64 bits), `seconds`, `sha256`, `X?` (or null), `[X]`,
-    `{X}` (by names), and others that *parse_part* knows.
-    """
-    if type_.endswith("?"):
-        return None if value is None else parse_value(value, type_[:-1], parse_part)
-    if type_ == "sha256":
-        return Sha256(str(value))
-    if type_.startswith("["):
-        if isinstance(value, list):
-            return tuple(parse_value(item, type_[1:-1], parse_part) for item in value)
-    elif type_.startswith("{"):
-        if isinstance(value, dict):
-            return {_parse_text(name): parse_value(item, type_[1:-1], parse_part) for name, item in value.items()}
-    elif (check := _CHECKS.get(type_)) is None:
-        return parse_part(value, type_)
-    elif check(value):
-        return value
-    raise ValueError(f"{type(value).__name__} in place of {type_}")
-
-
-def _parse_text(text: str) -> str:
-    """Return *text*. Raises ValueError unless it can be a path: the guard has surrogates for bytes not in UTF-8."""
-    if "\0" in text:
-        raise ValueError("a text with a NUL")
-    text.encode("utf-8", "surrogateescape")
-    return text
-
-
-def _is_number(value: object) -> bool:
-    return type(value) is int and 0 <= value < _LARGEST
-
-
-_CHECKS: Mapping[str, Callable[[object], bool]] = {
-    "text": lambda value: isinstance(value, str) and _parse_text(value) is value,
-    "flag": lambda value: isinstance(value, bool),
-    "number": _is_number,
-    "seconds": lambda value: _is_number(value) or (isinstance(value, float) and math.isfinite(value) and value >= 0),
-}

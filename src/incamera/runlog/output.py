@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.device.run import run_app
 from incamera.device.streams import Streams
 from incamera.device.tracebacks import OutputFilter, PathRewriter, host_paths
 from incamera.runlog.log import RunLog, log_folder
@@ -93,6 +92,8 @@ def run_shown(
 
     With *attach_as* `incamera attach` finds the run by that name. Without *keep* the run gets no log.
     """
+    from incamera.device.run import run_app  # lazy: an app that is forked is not started like this
+
     streams = Streams()
     with kept_output(
         context,

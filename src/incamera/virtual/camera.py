@@ -21,8 +21,7 @@ from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
-from incamera.virtual.ssh_server import SshServer
-from incamera.virtual.supervisor import RECORD, SupervisorRequest
+from incamera.virtual.qemu import RECORD
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
@@ -118,7 +117,9 @@ def start_camera(
             hint="use lower-case letters, digits, dots and hyphens",
         )
     from incamera.virtual.keys import ensure_keys  # lazy: commands for a camera that runs only list the cameras
+    from incamera.virtual.ssh_server import SshServer
     from incamera.virtual.state import ensure_state
+    from incamera.virtual.supervisor import SupervisorRequest
     from incamera.virtual.supervisor_client import start_supervisor
 
     keys = ensure_keys(store)
@@ -214,7 +215,7 @@ def _load_record(path: Path) -> VirtualCamera:
 def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
     if isinstance(record, dict):
-        record = {"ssh_server": SshServer.dropbear.value, **record}  # older versions had no other
+        record = {"ssh_server": "dropbear", **record}  # older versions had no other
     types = {"resumed": bool, "seconds": float, **dict.fromkeys(("ssh_port", "pid", "qemu_pid"), int)}
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):

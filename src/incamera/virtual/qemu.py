@@ -19,6 +19,8 @@ FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
 # The file in the camera's folder that says where those ports are forwarded to (`forwarding.py`).
 FORWARDS_FILE = "services"
+# The file there that describes the running camera.
+RECORD = "camera.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,9 +31,8 @@ from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent, minimal_environment, start_tied
 from incamera.virtual.console_log import ConsoleLog
 from incamera.virtual.monitor import Monitor, QemuCrashed, parse_forwarded_port
-from incamera.virtual.qemu import FORWARDS_FILE, Disk, plan_host_options
+from incamera.virtual.qemu import FORWARDS_FILE, RECORD, Disk, plan_host_options
 
-RECORD = "camera.json"
 _SSH_PORT = 22
 _RELAY = str(Path(__file__).with_name("relay.py"))
 _QUIT_TIMEOUT_SECONDS = 3

@@ -8,39 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from incamera.build.keys import runtime_key
 from incamera.connect.choose import devices_folder, find_device
 from incamera.deployment.request import DeployRequest, local_owner
-from incamera.device.agent import make_agent_program
 from incamera.device.live_sync import Changes, plan_changes, state
 from incamera.device.registry import known_hosts_file
-from incamera.device.run import handling_signals
+from incamera.device.signals import handling_signals
 from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.held_run import CannotFork, Edit, ForkedApp, HeldRun
 from incamera.errors import DeviceError
 from incamera.holder.client import connection_key, is_cold
 from incamera.holder.lease import keep_agent, lease_agent
-from incamera.project.files import files_digest
-from incamera.project.lockfile import find_lock
-from incamera.project.preload import choose_preload
 from incamera.project.watching import Snapshots
 from incamera.runlog.output import RunLabel, kept_output
-from incamera.runtime.launcher.protocol import WORK_APP
-from incamera.targets.target import Target
 from incamera.transport.session import LoopThread
+from incamera.workflows.held_state import HeldState, digest_settings, make_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
     from incamera.holder.lease import LeasedAgent
-    from incamera.project.locked import Lock
     from incamera.project.settings import Project
     from incamera.project.watching import AppFile
     from incamera.transport.device import Device
@@ -50,42 +43,6 @@ _FREE_BYTES = 48 << 20
 _USED_BYTES = 160 << 20
 # A change of more than so many bytes is deployed: what the agent receives is kept in the camera's RAM.
 _CHANGED_BYTES = 16 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldState:
-    """What an agent was started for, and where its app is. All paths are those on the device.
-
-    *settings* is a digest of what the deployed bundle was made with, other than the app's files. *files* are the states
-    of these (`live_sync.state`) in *root*/app, and in *live* once they *are_edited*. *work* is the working folder,
-    which shows them. *imports* are in the fork server.
-    """
-
-    root: str
-    destination: str
-    work: str
-    live: str
-    are_edited: bool
-    target: str
-    settings: str
-    imports: tuple[str, ...]
-    files: Mapping[str, str]
-
-    @classmethod
-    def parse(cls, table: Mapping[str, Any]) -> HeldState | None:
-        try:
-            return cls(**{**table, "imports": tuple(table["imports"])})
-        except (KeyError, TypeError):
-            return None
-
-    @property
-    def bundle_folder(self) -> str:
-        return f"{self.root}/app"
-
-    @property
-    def app_folders(self) -> list[str]:
-        """The folders on the device that paths of the app's files may begin with."""
-        return list(dict.fromkeys([self.work, self.live, self.bundle_folder, f"{self.destination}/app"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +80,7 @@ def run_held(context: Context, project: Project, command: Command, request: Depl
             _check_data(context, project, device)
             give_back(held)
             try:
-                if imports := _missing_imports(project, held, command):
-                    loop.call(run.preload(imports))
-                    held = replace(held, imports=imports)
+                held = _preload(loop, run, held, command)
                 app = _app(context, project, held, command, device)
                 if changes:
                     with context.reporter.step("update") as step:
@@ -150,11 +105,15 @@ def run_and_hold(
     context: Context, project: Project, command: Command, request: DeployRequest, done: Deployed
 ) -> int | None:
     """Run *command* in the deployment *done* by an agent that waits afterwards. None where it must run without one."""
-    from incamera.deployment.plan import spare_memory  # lazy: an app that is started by the agent needs neither
+    from incamera.deployment.plan import spare_memory  # lazy: an app that is started by the agent needs none of these
+    from incamera.device.agent_program import make_agent_program
     from incamera.holder.transport import HeldTransport
+    from incamera.project.lockfile import find_lock, lock_path
+    from incamera.project.preload import choose_preload
+    from incamera.runtime.launcher.protocol import WORK_APP
 
     transport, loop, device = done.session.transport, done.session, done.connection.device
-    lock = find_lock(project, done.bundle.target)
+    lock, lockfile = find_lock(project, done.bundle.target), lock_path(project, done.bundle.target)
     if not isinstance(transport, HeldTransport) or lock is None or not _may_hold(context, request):
         return None
     if spare_memory(done.connection.facts) < _FREE_BYTES:
@@ -183,7 +142,10 @@ def run_and_hold(
         live="",
         are_edited=False,
         target=str(done.bundle.target),
-        settings=_settings(context, project, lock),
+        lockfile=str(lockfile),
+        settings=digest_settings(context, project, lock),
+        stamp=make_stamp(context, project, lockfile),
+        preload=tuple(choose_preload(project.preload, [item.name for item in lock.distributions])),
         imports=(),
         files={
             entry.path.removeprefix(app): str(entry.sha256) + ("x" if entry.executable else "")
@@ -201,10 +163,7 @@ def run_and_hold(
     with _giving_back(loop, run, leased) as give_back:
         try:
             held = replace(held, live=loop.call(run.begin(greet=True)))
-            imports = _missing_imports(project, held, command, lock)
-            if imports:
-                loop.call(run.preload(imports))
-                held = replace(held, imports=imports)
+            held = _preload(loop, run, held, command)
             give_back(held)
             loop.call(run.start(_app(context, project, held, command, device)))
             return _finish(context, loop, run)
@@ -235,6 +194,14 @@ def _giving_back(loop: LoopThread, run: HeldRun, leased: LeasedAgent) -> Iterato
     finally:
         with suppress(DeviceError):
             loop.call(run.close() if last is None else run.give_back(asdict(last)))
+
+
+def _preload(loop: LoopThread, run: HeldRun, held: HeldState, command: Command) -> HeldState:
+    """Have the fork server import what *command* needs, if it has not."""
+    if not command.preload or held.preload == held.imports:
+        return held
+    loop.call(run.preload(held.preload))
+    return replace(held, imports=held.preload)
 
 
 def _app(context: Context, project: Project, held: HeldState, command: Command, device: Device) -> ForkedApp:
@@ -283,26 +250,9 @@ def _agent_name(context: Context, project: Project, request: DeployRequest, devi
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _settings(context: Context, project: Project, lock: Lock) -> str:
-    """Return a digest of what a bundle of *project* is made of, without the app's files where those can be edited.
-
-    The entry is passed with each start; the version comes with pyproject.toml, which is sent like any file.
-    """
-    what = [runtime_key(project, lock, context.environment)]
-    if project.has_build_system:
-        what += [repr(project), files_digest(project.folder, project.find_files())]
-    else:
-        what.append(repr(replace(project, entry=None, chosen=None, version="")))
-    return hashlib.sha256(repr(what).encode()).hexdigest()
-
-
 def _read_app(context: Context, project: Project, held: HeldState) -> Mapping[str, AppFile] | None:
     """Return the app's files, None where the deployed bundle does not fit the project any more."""
-    target = Target.parse(held.target)
-    if project.targets and target not in project.targets:
-        return None
-    lock = find_lock(project, target)
-    if lock is None or _settings(context, project, lock) != held.settings:
+    if not held.fits(context, project):
         return None
     if project.has_build_system:
         return {}  # they have not changed
@@ -318,15 +268,6 @@ def _is_small(wanted: Mapping[str, AppFile], changes: Changes) -> bool:
                 return False
             size += wanted[path].source.stat().st_size
     return size <= _CHANGED_BYTES
-
-
-def _missing_imports(project: Project, held: HeldState, command: Command, lock: Lock | None = None) -> tuple[str, ...]:
-    """Return what the fork server is to import, empty where it has that already."""
-    lock = lock or find_lock(project, Target.parse(held.target))
-    if not command.preload or lock is None:
-        return ()
-    imports = tuple(choose_preload(project.preload, [item.name for item in lock.distributions]))
-    return imports if imports != held.imports else ()
 
 
 def _describe(paths: Sequence[str]) -> str:

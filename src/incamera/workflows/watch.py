@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from incamera.connect.choose import find_virtual, virtual_device
 from incamera.deployment.request import DeployRequest, local_owner
-from incamera.device.run import handling_signals
+from incamera.device.signals import handling_signals
 from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox, is_below
 from incamera.edit.live_app import live_app

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.device.agent import make_agent_program
+from incamera.device.agent_program import make_agent_program
 from incamera.device.run import run_app
 from incamera.edit.held_run import ForkedApp, HeldRun
 from incamera.errors import ConnectionLost

@@ -56,7 +56,6 @@ def test_messages_of_an_agent_pass(message: dict[str, Any]) -> None:
         {"type": "opened", "folder": "/a"},
         {"type": "opened", "folder": "/a\0b", "files": {}},
         {"type": "opened", "folder": "/a\ud800", "files": {}},
-        {"type": "opened", "folder": "/a", "files": {"a": None}},
         {"type": "opened", "folder": "/a", "files": {"a": "../" * 21 + "x"}},
         {"type": "opened", "folder": "/a", "files": [["a", "00"]]},
         {"type": "refused", "message": "m"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ class Session:
     def run(self, program: Program, *, input: bytes, timeout: float) -> ProgramResult:
         self.asked.append(" ".join(program.arguments))
         answer = next((a for a in self.answers if KINDS[type(a)] == WANTED[program.arguments[1]]), None)
-        line = json.dumps({"kind": KINDS[type(answer)], **asdict(answer)}) if answer else ""
+        line = json.dumps({"kind": KINDS[type(answer)], **vars(answer)}) if answer else ""
         return ProgramResult(self.code, line.encode(), b"")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from incamera.device.run import handling_signals
+from incamera.device.signals import handling_signals
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +22,13 @@ def process(pid: int, *arguments: str, **more: object) -> protocol.Process:
         "threads": 1, "began": pid, "resident": 4 * KB, "peak": None, "proportional": None, "files": 3,
     }  # fmt: skip
     return protocol.Process(**values | more)  # type: ignore[arg-type]
+
+
+T = TypeVar("T", bound=object)
+
+
+def replace(answer: T, **values: object) -> T:
+    return type(answer)(**{**vars(answer), **values})
 
 
 PYTHON = process(

@@ -60,9 +60,10 @@ def as_python(table: Table) -> Iterator[str]:
     yield "from __future__ import annotations"
     yield ""
     yield "from collections.abc import Mapping"
-    yield "from dataclasses import dataclass"
     yield "from enum import IntEnum, StrEnum"
     yield "from typing import Final"
+    yield ""
+    yield "from incamera.runtime.launcher.answer_fields import Fields"
     yield "\n"
     yield "class ExitCode(IntEnum):"
     yield '    """How the guard and the launcher end, when they do not succeed."""'
@@ -84,11 +85,9 @@ def as_python(table: Table) -> Iterator[str]:
     for name, letter in table["entries"].items():
         yield f"{name}: Final = {json.dumps(letter)}"
     yield "\n"
-    yield "class Answer:"
+    yield "class Answer(Fields):"
     yield '    """What a verb of the guard prints: one JSON object of one of the kinds below."""'
-    yield ""
-    yield "    __slots__ = ()"
-    for section, bases in (("parts", ""), ("answers", "(Answer)")):
+    for section, bases in (("parts", "(Fields)"), ("answers", "(Answer)")):
         for kind, part in table[section].items():
             yield "\n"
             yield from as_class(kind, part, bases)
@@ -113,7 +112,6 @@ def as_python(table: Table) -> Iterator[str]:
 
 
 def as_class(kind: str, part: Table, bases: str) -> Iterator[str]:
-    yield "@dataclass(frozen=True, kw_only=True, slots=True)"
     yield f"class {class_name(kind)}{bases}:"
     yield f'    """{part["about"]}"""'
     for number, (name, (type_, meaning)) in enumerate(fields(part).items()):

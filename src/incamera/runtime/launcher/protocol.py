@@ -6,9 +6,10 @@ Made by make_protocol.py of protocol.toml: change that, and run `python make_pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
+
+from incamera.runtime.launcher.answer_fields import Fields
 
 
 class ExitCode(IntEnum):
@@ -174,14 +175,11 @@ ENTRY_EXECUTABLE: Final = "x"
 ENTRY_LINK: Final = "l"
 
 
-class Answer:
+class Answer(Fields):
     """What a verb of the guard prints: one JSON object of one of the kinds below."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedRoot:
+class ListedRoot(Fields):
     """A folder of links."""
 
     name: str
@@ -192,8 +190,7 @@ class ListedRoot:
     """Whether a process runs from it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedImage:
+class ListedImage(Fields):
     """A runtime that was mounted or unpacked."""
 
     name: str
@@ -204,8 +201,7 @@ class ListedImage:
     """Whether a process uses it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Process:
+class Process(Fields):
     """A process of a run, or a guard."""
 
     pid: int
@@ -236,7 +232,6 @@ class Process:
     """How many descriptors it has open."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Activated(Answer):
     """activate, receive, adopt: the bundle can be started."""
 
@@ -244,7 +239,6 @@ class Activated(Answer):
     """The folder that it runs from."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Listed(Answer):
     """list: what has been activated."""
 
@@ -254,7 +248,6 @@ class Listed(Answer):
     """The runtimes in RAM_IMAGES."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Tried(Answer):
     """try-images: which images the kernel mounts."""
 
@@ -266,7 +259,6 @@ class Tried(Answer):
     """Whether that may be different in a minute."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Measured(Answer):
     """measure: how fast a place is."""
 
@@ -276,7 +268,6 @@ class Measured(Answer):
     """Bytes a second. None: it could not be read."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Verified(Answer):
     """verify: how a bundle differs from its listing."""
 
@@ -284,7 +275,6 @@ class Verified(Answer):
     """The paths of files and links that differ."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Mounted(Answer):
     """mount, unmount, allow-exec: how it ended."""
 
@@ -294,7 +284,6 @@ class Mounted(Answer):
     """What went wrong."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample(Answer):
     """processes: what runs for us at one moment."""
 
@@ -308,7 +297,6 @@ class Sample(Answer):
     """In no order."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Copied(Answer):
     """copy-folder: the copy is complete."""
 
@@ -316,7 +304,6 @@ class Copied(Answer):
     """Where it is: another path than was asked for where another user has taken that."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Found(Answer):
     """look: one entry of a folder."""
 
@@ -334,7 +321,6 @@ class Found(Answer):
     """Who may do what with it, as chmod has it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sending(Answer):
     """read: the bytes of the file follow."""
 
@@ -346,7 +332,6 @@ class Sending(Answer):
     """Who may do what with it, as chmod has it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sent(Answer):
     """read: all of the file was sent."""
 
@@ -354,7 +339,6 @@ class Sent(Answer):
     """The sha256 of the whole file."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Resumed(Answer):
     """write: the bytes of the file may be sent."""
 
@@ -362,7 +346,6 @@ class Resumed(Answer):
     """The first byte that is missing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Written(Answer):
     """write: the file is there, whole."""
 
@@ -370,7 +353,6 @@ class Written(Answer):
     """The sha256 of the whole file."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Left(Answer):
     """end: which processes could not be ended."""
 
@@ -378,7 +360,6 @@ class Left(Answer):
     """Their numbers."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Sockets(Answer):
     """sockets: where running apps answer."""
 
@@ -386,17 +367,14 @@ class Sockets(Answer):
     """The newest first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Ready(Answer):
     """supervise: from now on the run is ended when its host is gone."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Exited(Answer):
     """supervise: the run's first process has ended. Its children may go on."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Ended(Answer):
     """supervise: the run has been ended."""
 
@@ -406,7 +384,6 @@ class Ended(Answer):
     """How many of them are left."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting(Answer):
     """receive: another deploy is under way. Comes once a second."""
 
@@ -418,7 +395,6 @@ class Waiting(Answer):
     """How long the other deploy has been under way."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted(Answer):
     """receive: what the device lacks. The host sends the rest of the image, then an archive."""
 
@@ -432,7 +408,6 @@ class Wanted(Answer):
     """The first byte of the image that is missing. None: the image is not missing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Complete(Answer):
     """receive: all of the bundle is there."""
 
