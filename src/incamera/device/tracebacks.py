@@ -17,6 +17,13 @@ _END = re.compile(rb"[\"'():,<>\x1b\r\n]")
 _LONGEST = 4096
 
 
+# faulthandler's line in front of a stack, and the frame from which on it is the agent's own.
+_CRASH = re.compile(rb"\(most recent call first\):\r?\n")
+_CRASH_BYTES = len(b"(most recent call first):\r\n")
+_FRAME = b'  File "'
+_OURS = re.compile(rb'  File "[^"]*/incamera_agent/forkserver/child\.py", line \d+ in ')
+
+
 class OutputFilter(Protocol):
     """A filter for output on its way to the user."""
 
@@ -112,3 +119,70 @@ class PathRewriter:
             if any(prefix.startswith(data[-count:]) for prefix in self._prefixes):
                 return count
         return 0
+
+
+class CrashTrimmer:
+    """An `OutputFilter` that leaves out the agent's frames where faulthandler prints the stack of a forked app.
+
+    They are below those of the app. Nothing is held back but the unfinished lines of such a stack.
+    """
+
+    def __init__(self) -> None:
+        self._pending = self._before = b""
+        self._in_stack = False
+        self._is_ours = False
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._pending)
+
+    def feed(self, data: bytes) -> bytes:
+        data, self._pending = self._pending + data, b""
+        shown, position = [], 0
+        while position < len(data):
+            if not self._in_stack:
+                # The line in front may have come in pieces.
+                known = self._before + data[position:]
+                match = _CRASH.search(known)
+                stop = position + match.end() - len(self._before) if match else len(data)
+                shown.append(data[position:stop])
+                self._in_stack, self._is_ours, position = match is not None, False, stop
+                self._before = b"" if match else known[-_CRASH_BYTES:]
+                continue
+            end = data.find(b"\n", position) + 1
+            line = data[position : end or len(data)]
+            if not end and len(line) < _LONGEST:
+                self._pending = line
+                break
+            shown.append(self._take(line))
+            position += len(line)
+        return b"".join(shown)
+
+    def finish(self) -> bytes:
+        pending, self._pending = self._pending, b""
+        return self._take(pending)
+
+    def _take(self, line: bytes) -> bytes:
+        if not line.startswith(_FRAME):
+            self._in_stack = False
+        elif _OURS.match(line):
+            self._is_ours = True
+        return b"" if self._in_stack and self._is_ours else line
+
+
+class FilterChain:
+    """An `OutputFilter` made of two: what *first* lets through goes to *second*."""
+
+    def __init__(self, first: OutputFilter, second: OutputFilter) -> None:
+        self._first = first
+        self._second = second
+
+    @property
+    def has_pending(self) -> bool:
+        return self._first.has_pending or self._second.has_pending
+
+    def feed(self, data: bytes) -> bytes:
+        return self._second.feed(self._first.feed(data))
+
+    def finish(self) -> bytes:
+        return self._second.feed(self._first.finish()) + self._second.finish()

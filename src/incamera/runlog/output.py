@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.device.streams import Streams
-from incamera.device.tracebacks import OutputFilter, PathRewriter, host_paths
+from incamera.device.tracebacks import CrashTrimmer, FilterChain, PathRewriter, host_paths
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
-    from incamera.device.tracebacks import HostPaths
+    from incamera.device.tracebacks import HostPaths, OutputFilter
     from incamera.project.settings import Project
     from incamera.transport.protocols import Program
 
@@ -57,10 +57,10 @@ def kept_output(
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
     log = _open_log(context, project, label) if label else None
-    rewriter = PathRewriter(paths) if terminal or rewrite_stdout else None
+    rewriter = FilterChain(CrashTrimmer(), PathRewriter(paths)) if terminal or rewrite_stdout else None
     output = RunOutput(
         stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter),
-        stderr=_LogFilter(log, "stderr", PathRewriter(paths)),
+        stderr=_LogFilter(log, "stderr", FilterChain(CrashTrimmer(), PathRewriter(paths))),
         paths=paths,
     )
     try:
@@ -122,7 +122,7 @@ def project_logs(context: Context, project: Project) -> Path:
 class _LogFilter:
     """Writes what passes through it into *log*, after *rewriter* has changed the paths in it."""
 
-    def __init__(self, log: RunLog | None, stream: str, rewriter: PathRewriter | None) -> None:
+    def __init__(self, log: RunLog | None, stream: str, rewriter: OutputFilter | None) -> None:
         self._log = log
         self._stream = stream
         self._rewriter = rewriter

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incamera.device.tracebacks import HostPaths, PathRewriter, host_paths
+from incamera.device.tracebacks import CrashTrimmer, HostPaths, PathRewriter, host_paths
 
 FOLDER = "/tmp/incamera/bell/4f1c/app"
 LIVE = "/tmp/incamera-agent/bell/live"
@@ -98,3 +98,37 @@ def test_path_that_only_begins_in_the_apps_folder_is_not_replaced(tmp_path: Path
     paths = host_paths(project, [FOLDER], has_build_system=False)
     for path in (f"{FOLDER}/{secret}", f"{FOLDER}/../secret", f"{FOLDER}//{secret}"):
         assert paths.find(path) is None
+
+
+AGENT = "/tmp/incamera-roots/4f1c/lib/python3/dist-packages/incamera_agent"
+CRASH = f"""said before
+Fatal Python error: Segmentation fault
+
+Current thread 0xb6f0 (most recent call first):
+  File "{FOLDER}/app.py", line 3 in crash
+  File "{FOLDER}/app.py", line 5 in <module>
+  File "{AGENT}/forkserver/child.py", line 105 in execute
+  File "{AGENT}/server/main.py", line 33 in main
+  File "<frozen runpy>", line 88 in _run_code
+
+Extension modules: numpy (total: 1)
+  File "said after"
+"""
+OURS = [line for line in CRASH.splitlines(keepends=True) if "incamera_agent" in line or "runpy" in line]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_stack_of_a_crash_ends_with_the_app(piece: int, end: str) -> None:
+    trimmer, data = CrashTrimmer(), CRASH.replace("\n", end).encode()
+    shown = b"".join(trimmer.feed(data[start : start + piece]) for start in range(0, len(data), piece))
+    expected = "".join(line for line in CRASH.splitlines(keepends=True) if line not in OURS)
+    assert (shown + trimmer.finish()).decode() == expected.replace("\n", end)
+
+
+@given(
+    st.lists(st.binary(max_size=30) | st.sampled_from([b"(most recent call first):\n", b'  File "x", line 1 in f\n']))
+)
+def test_output_without_the_agents_frames_is_shown_as_it_is(pieces: list[bytes]) -> None:
+    trimmer = CrashTrimmer()
+    assert b"".join(map(trimmer.feed, pieces)) + trimmer.finish() == b"".join(pieces)
