@@ -16,6 +16,19 @@ from incamera.errors import StoreError
 from incamera.units import escape_controls
 
 _DEFAULT_COLUMNS = 80
+# What ASCII and other small encodings have in place of characters of our messages.
+_PLAIN = str.maketrans({"…": "...", "–": "-", "→": "->", "‘": "'", "’": "'", "“": '"', "”": '"'})
+
+
+def encodable(text: str, encoding: str, errors: str) -> str:
+    """Return *text* with only characters that *encoding* has. *errors* is as in `str.encode`."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        if errors == "replace":
+            text = text.translate(_PLAIN)
+        return text.encode(encoding, errors).decode(encoding)
+    return text
 
 
 class OutputClosed(Exception):
@@ -66,7 +79,7 @@ class Stream:
 
     def write_raw(self, text: str) -> None:
         """Write *text* as it is: for the app's own output, and for Rich, which is given escaped texts."""
-        text = text.encode(self.encoding, self._errors).decode(self.encoding)
+        text = encodable(text, self.encoding, self._errors)
         try:
             self.stream.write(text)
             self.stream.flush()

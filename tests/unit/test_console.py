@@ -444,3 +444,10 @@ def test_what_libraries_print_on_standard_error_is_escaped_too(monkeypatch: pyte
 )
 def test_ages_are_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
     assert format_age(seconds) == text
+
+
+def test_messages_in_ascii_have_words_for_what_ascii_lacks() -> None:
+    messages = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(output=io.StringIO(), messages=messages).info("lock … done – with ü")
+    messages.seek(0)
+    assert messages.read() == "lock ... done - with ?\n"

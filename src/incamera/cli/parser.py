@@ -83,8 +83,9 @@ class Parser(argparse.ArgumentParser):
         return super().add_subparsers(**options)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        encoding = getattr(file, "encoding", None) or "utf-8"
-        super()._print_message(message.encode(encoding, "replace").decode(encoding), file)
+        from incamera.console_streams import encodable  # lazy: start-up; only for help
+
+        super()._print_message(encodable(message, getattr(file, "encoding", None) or "utf-8", "replace"), file)
 
     def error(self, message: str) -> Any:
         typed, known = _mistyped(self, message)
