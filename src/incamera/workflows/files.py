@@ -5,19 +5,20 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.deployment.data import data_root, find_data_place, work_root
-from incamera.errors import DeviceError, UsageError
+from incamera.errors import DeviceError, DeviceUnsuitable, UsageError
 from incamera.guard.transfer import RemoteFile, erase, is_safe_path, look, read, write
 from incamera.transport.protocols import FileMissing
-from incamera.units import escape_controls, format_count
-from incamera.workflows.local_files import FileSink, FileSource, StreamSink
+from incamera.units import escape_controls, format_bytes, format_count
+from incamera.workflows.local_files import FileSink, FileSource, StreamSink, require_room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from incamera.connect.connection import Connection
     from incamera.context import Context
@@ -87,7 +88,7 @@ class Files:
         self._device = str(connection.device)
         self._anywhere = anywhere
         self._roots: dict[str, str] = {}
-        facts = connection.facts
+        facts = self._facts = connection.facts
         if project is not None:
             place = find_data_place(facts, project.data, device=self._device)
             if place is not None:
@@ -111,6 +112,27 @@ class Files:
             f"{path} is outside of the app's folders on {self._device}",
             hint="--anywhere allows that; `:data/…` is the app's data folder",
         )
+
+    def require_room(self, sizes: Mapping[RemoteFile, int]) -> None:
+        """Raises DeviceUnsuitable when the place of the files has no room for all of them. *sizes* are in bytes."""
+        root, needed = next(iter(sizes)).root, sum(sizes.values())
+        place = next((place for place in self._facts.places if root.startswith(f"{place.path}/")), None)
+        if place is None or place.free is None:
+            return
+        free = min(place.free, self._facts.memory_available) if place.ram else place.free
+        if needed <= free:
+            return
+        with suppress(FileMissing):  # what is there is replaced, and a part that an interrupted copy has left is used
+            names = {file.path for file in sizes}
+            for entry in look(self.session, self.guard, root, "", deep=True):
+                if entry.path in names or entry.path.rpartition("/")[2].startswith(_PARTIAL):
+                    needed -= entry.stored
+        if needed > free:
+            raise DeviceUnsuitable(
+                f"{place.path} on {self._device} has room for {format_bytes(free)}; the copy needs "
+                f"{format_bytes(needed)} there",
+                hint="remove something there (`incamera rm`, `incamera device clean`), or copy to another place",
+            )
 
     def look(self, path: str, *, deep: bool = False) -> list[RemoteEntry]:
         """Return *path* itself, and what is in it. The data folder that no run has made yet is empty."""
@@ -204,12 +226,20 @@ def copy_from(context: Context, files: Files, paths: Sequence[str], destination:
     total = sum(entry.found.size for entry, _ in plan)
     count = sum(not entry.is_folder for entry, _ in plan)
     with context.reporter.step("copy") as step, step.progress(total) as advance:
+        device = files.session.device.identity
+        sinks = [
+            FileSink(path, f"{device}:{entry.file.root}/{entry.file.path}", advance)
+            for entry, path in plan
+            if not entry.is_folder
+        ]
+        stored = sum(min(entry.found.stored, entry.found.size) for entry, _ in plan if not entry.is_folder)
+        require_room(destination, stored - sum(sink.there for sink in sinks))
+        waiting = iter(sinks)
         for entry, path in plan:
             if entry.is_folder:
                 _make_folder(path)
             else:
-                key = f"{files.session.device.identity}:{entry.file.root}/{entry.file.path}"
-                with FileSink(path, key, advance) as sink:
+                with next(waiting) as sink:
                     read(files.session, files.guard, entry.file, sink)
         step.note(format_count(count, "file"))
     return count
@@ -230,16 +260,18 @@ def copy_to(context: Context, files: Files, paths: Sequence[Path], destination: 
         if not path.exists():
             raise UsageError(f"there is no {path}")
         plan += [(file, _join(start, rest)) for file, rest in _walk(context, path)]
-    sources = [(FileSource(path), target) for path, target in plan]
-    with (
-        context.reporter.step("copy") as step,
-        step.progress(sum(source.size for source, _ in sources)) as advance,
-    ):
-        for source, target in sources:
+    sources: list[tuple[FileSource, RemoteFile]] = []
+    for path, target in plan:
+        _, file = files.locate(target)
+        if not is_safe_path(file.path) or not file.path:
+            raise UsageError(f":{target} is a folder", hint="name a file in it")
+        sources.append((FileSource(path), file))
+    sizes = {file: source.size for source, file in sources}
+    if sizes:
+        files.require_room(sizes)
+    with context.reporter.step("copy") as step, step.progress(sum(sizes.values())) as advance:
+        for source, file in sources:
             source.advance = advance
-            _, file = files.locate(target)
-            if not is_safe_path(file.path) or not file.path:
-                raise UsageError(f":{target} is a folder", hint="name a file in it")
             with source:
                 write(files.session, files.guard, file, source)
         step.note(format_count(len(sources), "file"))

@@ -51,6 +51,15 @@ class FileSink:
             self._file.close()
 
     @property
+    def there(self) -> int:
+        """How many bytes on the disk the copy replaces, or goes on from."""
+        found = 0
+        for path in (self._path, self._partial):
+            with suppress(OSError):
+                found += path.lstat().st_blocks * 512
+        return found
+
+    @property
     def held(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
@@ -104,6 +113,17 @@ class FileSink:
             self._file.close()
         if not keep:
             self._partial.unlink(missing_ok=True)
+
+
+def require_room(destination: Path, needed: int) -> None:
+    """Raises StoreError when the disk of *destination*, which may not exist yet, has no room for *needed* bytes."""
+    folder = next(path for path in (destination.absolute(), *destination.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StoreError(
+            f"{folder} has room for {format_bytes(free)}; the copy needs {format_bytes(needed)} there",
+            hint="free some space, or copy to a folder on another disk",
+        )
 
 
 class StreamSink:

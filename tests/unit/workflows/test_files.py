@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from incamera.device.facts import Place
-from incamera.errors import DeviceError, UsageError
+from incamera.errors import DeviceError, DeviceUnsuitable, StoreError, UsageError
 from incamera.guard.transfer import RemoteFile, is_safe_path
 from incamera.workflows.files import Files, Remote, _checked_name, _matches, parse_remote
+from incamera.workflows.local_files import require_room
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.connect.connection import Connection
     from incamera.project.settings import Project
 
@@ -22,7 +25,10 @@ DATA = "/tmp/incamera/.data/doorbell"
 
 def files(*, anywhere: bool = False) -> Files:
     connection = SimpleNamespace(
-        session=None, device="cam", facts=SimpleNamespace(places=(RAM,)), ensure_guard=lambda: "/guard"
+        session=None,
+        device="cam",
+        facts=SimpleNamespace(places=(RAM,), memory_available=1 << 30),
+        ensure_guard=lambda: "/guard",
     )
     project: Any = SimpleNamespace(name="doorbell", data=None)
     return Files(cast("Connection", connection), cast("Project", project), anywhere=anywhere)
@@ -94,3 +100,20 @@ def test_pattern_matches_one_level_and_no_hidden_names() -> None:
     assert not _matches("data/b/a.csv", ["data", "*.csv"])
     assert not _matches("data/.a.csv", ["data", "*.csv"])
     assert _matches("data/b/a.csv", ["data", "*", "*.csv"])
+
+
+def test_copy_that_does_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[SimpleNamespace] = []
+    monkeypatch.setattr("incamera.workflows.files.look", lambda *_, **__: there)
+    target = files()
+    sizes = {RemoteFile(DATA, name): 600 << 20 for name in ("a", "b")}
+    with pytest.raises(DeviceUnsuitable, match=r"/tmp on cam has room for 1\.1 GB; the copy needs 1\.3 GB there"):
+        target.require_room(sizes)
+    there += [SimpleNamespace(path="a", stored=300 << 20), SimpleNamespace(path=".incamera-part-0", stored=1 << 20)]
+    target.require_room(sizes)  # what is replaced needs no room
+
+
+def test_full_disk_here_is_told_before_anything_is_copied(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=rf"{tmp_path} has room for .*; the copy needs 1000000\.0 GB there"):
+        require_room(tmp_path / "new" / "folder", 10**15)
+    require_room(tmp_path / "new" / "folder", 1)
