@@ -115,10 +115,12 @@ class Console:
             return
         from rich.console import Console as RichConsole  # lazy: start-up; most commands show no progress bar
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.theme import Theme
 
         description = TextColumn("  {task.description}", markup=False)
         columns = (description, BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        rich = RichConsole(file=cast("IO[str]", RichFile(self._messages)), no_color=not self._colour)
+        theme = Theme({"progress.download": "none", "progress.remaining": "none"})  # green and cyan vanish on white
+        rich = RichConsole(file=cast("IO[str]", RichFile(self._messages)), no_color=not self._colour, theme=theme)
         with Progress(*columns, console=rich, transient=True) as bars:
             task = bars.add_task(escape_controls(label), total=total)
             yield lambda count: bars.advance(task, count)

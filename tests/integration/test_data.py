@@ -75,6 +75,8 @@ def test_files_are_copied_listed_printed_removed_and_cleaned(
         ("data/in/deep/c.bin", "file", 256_000),
     }
     assert call("cat", ":data/in/*.csv") == "1,2\n"
+    call("cp", ":data/in/*.csv", f"{tmp_path}/made/")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["a b.csv"]
     call("cp", ":data/in", tmp_path / "out")
     assert (tmp_path / "out" / "deep" / "c.bin").read_bytes() == (tmp_path / "in" / "deep" / "c.bin").read_bytes()
     assert "--anywhere" in incamera("cat", *where, ":/etc/passwd").err

@@ -47,7 +47,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if destination is None:
         remotes = require_remote(arguments.sources)
         with open_files(arguments, console, remotes[0].device) as (context, files):
-            count = copy_from(context, files, [remote.path for remote in remotes], Path(arguments.destination))
+            count = copy_from(context, files, [remote.path for remote in remotes], arguments.destination)
             device = str(files.session.device)
     else:
         require_remote([arguments.destination])

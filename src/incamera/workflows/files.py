@@ -206,12 +206,18 @@ def print_files(files: Files, paths: Sequence[str], output: int) -> None:
             read(files.session, files.guard, entry.file, StreamSink(output))
 
 
-def copy_from(context: Context, files: Files, paths: Sequence[str], destination: Path) -> int:
-    """Copy files and folders of the device to *destination*. Returns how many files were copied."""
+def copy_from(context: Context, files: Files, paths: Sequence[str], typed: str) -> int:
+    """Copy files and folders of the device to *typed* on this computer. Returns how many files were copied.
+
+    What ends with a slash is a folder, which is made where there is none.
+    """
     entries = [entry for path in paths for entry in files.expand(path)]
+    destination = Path(typed)
+    if typed.endswith("/"):
+        _make_folder(destination)
     into = destination.is_dir()
     if not into and len(entries) > 1:
-        raise UsageError(f"{destination} is not a folder", hint="several files are copied into a folder: make it first")
+        raise UsageError(f"{destination} is not a folder", hint=f"type `{destination}/`, which makes it")
     plan: list[tuple[RemoteEntry, Path]] = []
     for entry in entries:
         start = destination / _checked_name(entry.name) if into else destination
