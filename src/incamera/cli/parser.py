@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
-from incamera.cli.words import mark_interpreter_arguments, mark_other_arguments, singular, split_program
-from incamera.names import did_you_mean
+from incamera.cli.words import UNRECOGNIZED, mark_interpreter_arguments, mark_other_arguments, singular, split_program
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -30,40 +28,6 @@ _TOPICS = {
     "incamera itself": ("store", "completion", "help"),
 }
 COMMANDS = tuple(name for names in _TOPICS.values() for name in names)
-
-_UNRECOGNIZED = "unrecognized arguments: "
-_MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
-# What other programs call a command or an action of ours.
-_SYNONYMS = {
-    "ls": ("list",),
-    "rm": ("remove",),
-    "delete": ("remove",),
-    "show": ("info", "list"),
-    "mount": ("attach",),
-    "umount": ("detach",),
-    "unmount": ("detach",),
-    "kill": ("stop",),
-    "shell": ("python",),
-    "repl": ("python",),
-    "exec": ("run",),
-    "watch": ("run",),
-    "create": ("new", "start"),
-    "sync": ("lock",),
-    "check": ("audit",),
-    "upload": ("deploy",),
-    "install": ("add", "deploy"),
-    "uninstall": ("remove",),
-    "clear": ("clean",),
-    "up": ("start",),
-    "down": ("stop",),
-    "connect": ("add",),
-    "log": ("logs",),
-    "compile": ("build",),
-}
-_REQUIRED = "the following arguments are required: "
-_NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
-_WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
-_WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,27 +52,14 @@ class Parser(argparse.ArgumentParser):
         super()._print_message(encodable(message, getattr(file, "encoding", None) or "utf-8", "replace"), file)
 
     def error(self, message: str) -> Any:
-        typed, known = _mistyped(self, message)
-        hint = _suggest(typed, known) if typed else None
-        if message.startswith(_MISSING) and (choices := _choices(self)):
-            self.print_help(sys.stderr)
-            example = next((name for name in ("list", "help") if name in choices), choices[0])
-            hint = f"type, for example, `{self.prog} {example}`"
-        elif message.startswith(_REQUIRED) or _NO_VALUE.match(message):
-            self.print_usage(sys.stderr)
-        if hint is None and not _WRONG_COMMAND.match(message) and (match := _WRONG_VALUE.match(message)):
-            hint = "choose one of: " + match[3].replace("'", "")
-        if hint is None and message.startswith(_UNRECOGNIZED):
-            hint = self.hint_unknown
-        message = _reword(self, message)
-        if typed.endswith(".py") and "--script" in known:
-            hint = f"to work on a script, type `{self.prog} --script {typed}`"
-        elif typed.endswith(".py") and "run" in known:
-            hint = f"to run it in the camera, type `{self.prog} run {typed}`"
-        from incamera.console import Console  # lazy: start-up; every other command line makes a console of its own
+        from incamera.cli.mistakes import explain  # lazy: start-up; other command lines need none of it
+        from incamera.console import Console
         from incamera.errors import UsageError
 
-        error = UsageError(message, hint=hint or f"`{self.prog} --help` shows what can be typed here")
+        mistake = explain(self, message, hint_unknown=self.hint_unknown)
+        if mistake.shows:
+            self.print_help(sys.stderr) if mistake.shows == "help" else self.print_usage(sys.stderr)
+        error = UsageError(mistake.message, hint=mistake.hint)
         Console().error(error)
         sys.exit(error.exit_code)
 
@@ -278,7 +229,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Na
     command, unknown = parser.parse_known_args(arguments)
     if unknown:
         # By the command's own parser, which knows the options that may be meant.
-        command.parser.error(_UNRECOGNIZED + " ".join(unknown))
+        command.parser.error(UNRECOGNIZED + " ".join(unknown))
     return command
 
 
@@ -337,49 +288,3 @@ def make_console(arguments: argparse.Namespace) -> Any:
     from incamera.console import Console  # lazy: start-up
 
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
-
-
-def _choices(parser: argparse.ArgumentParser) -> list[str]:
-    """Return the commands, or the actions, that may follow what *parser* has read."""
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return [name for group in groups for name in group.choices]
-
-
-def _suggest(typed: str, known: Sequence[str]) -> str | None:
-    """Return a hint with what may be meant: a similar word, or what other programs call *typed*."""
-    same = [name for name in _SYNONYMS.get(typed, ()) if name in known]
-    return f'did you mean "{same[0]}"?' if same else did_you_mean(typed, known)
-
-
-def _reword(parser: argparse.ArgumentParser, message: str) -> str:
-    """Return argparse's *message* in plain words."""
-    if match := _WRONG_COMMAND.match(message):
-        return f"there is no command `{parser.prog} {match[1]}`"
-    if match := _WRONG_VALUE.match(message):
-        return f'{match[1]} cannot be "{match[2]}"'
-    if match := _NO_VALUE.match(message):
-        return f"the value of {match[1]} is missing"
-    if message.startswith(_UNRECOGNIZED):
-        word = message.removeprefix(_UNRECOGNIZED).split()[0]
-        return f"there is no option {word}" if word.startswith("-") else f'"{word}" is one argument too many'
-    if message.startswith(_REQUIRED):
-        missing = message.removeprefix(_REQUIRED).split(", ")
-        one = {"COMMAND": "a command", "ACTION": "an action"}.get(missing[0], missing[0])
-        return f"{one} is missing" if len(missing) == 1 else f"{' and '.join(missing)} are missing"
-    message = re.sub(r"^argument (?:.*/)?(\S+): ", r"\1: ", message)
-    message = message.replace("invalid int value: ", "not a whole number: ")
-    return message.replace("invalid float value: ", "not a number: ")
-
-
-def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
-    """Return the word that argparse's *message* complains about, and the words that are known in its place."""
-    if "invalid choice: '" in message:
-        choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
-        return message.split("invalid choice: '")[1].split("'")[0], choices
-    if message.startswith(_UNRECOGNIZED):
-        word = message.removeprefix(_UNRECOGNIZED).split()[0].partition("=")[0]
-        options = [option for action in parser._actions for option in action.option_strings]
-        if len(word) == 2 and (meant := next((option for option in options if option.startswith(f"-{word}")), None)):
-            return meant, options  # `-d` for `--device`
-        return word, options
-    return "", []

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 GROUPS = ("device", "virtual", "share", "store")
 _LISTED = ("device", "virtual", "share")
 
+# How argparse begins this message.
+UNRECOGNIZED = "unrecognized arguments: "
+
 Options = Mapping[str, argparse.Action]
 """The options of a command, by what can be typed."""
 

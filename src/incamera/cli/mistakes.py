@@ -1,0 +1,125 @@
+"""What is wrong with a command line, in plain words, and what may have been meant: argparse's messages, explained."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from incamera.cli.words import UNRECOGNIZED
+from incamera.names import did_you_mean
+
+_MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
+# What other programs call a command or an action of ours.
+_SYNONYMS = {
+    "ls": ("list",),
+    "rm": ("remove",),
+    "delete": ("remove",),
+    "show": ("info", "list"),
+    "mount": ("attach",),
+    "umount": ("detach",),
+    "unmount": ("detach",),
+    "kill": ("stop",),
+    "shell": ("python",),
+    "repl": ("python",),
+    "exec": ("run",),
+    "watch": ("run",),
+    "create": ("new", "start"),
+    "sync": ("lock",),
+    "check": ("audit",),
+    "upload": ("deploy",),
+    "install": ("add", "deploy"),
+    "uninstall": ("remove",),
+    "clear": ("clean",),
+    "up": ("start",),
+    "down": ("stop",),
+    "connect": ("add",),
+    "log": ("logs",),
+    "compile": ("build",),
+}
+_REQUIRED = "the following arguments are required: "
+_NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
+_WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
+_WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mistake:
+    """A *message* and a *hint* for the user. *shows* is what to print above them: "help", "usage" or ""."""
+
+    message: str
+    hint: str
+    shows: str
+
+
+def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str | None) -> Mistake:
+    """Return what argparse's *message* about *parser* means.
+
+    *hint_unknown* is the hint for an option that is unknown and similar to no other.
+    """
+    typed, known = _mistyped(parser, message)
+    hint = _suggest(typed, known) if typed else None
+    shows = ""
+    if message.startswith(_MISSING) and (choices := _choices(parser)):
+        shows = "help"
+        example = next((name for name in ("list", "help") if name in choices), choices[0])
+        hint = f"type, for example, `{parser.prog} {example}`"
+    elif message.startswith(_REQUIRED) or _NO_VALUE.match(message):
+        shows = "usage"
+    if hint is None and not _WRONG_COMMAND.match(message) and (match := _WRONG_VALUE.match(message)):
+        hint = "choose one of: " + match[3].replace("'", "")
+    if hint is None and message.startswith(UNRECOGNIZED):
+        hint = hint_unknown
+    if typed.endswith(".py") and "--script" in known:
+        hint = f"to work on a script, type `{parser.prog} --script {typed}`"
+    elif typed.endswith(".py") and "run" in known:
+        hint = f"to run it in the camera, type `{parser.prog} run {typed}`"
+    hint = hint or f"`{parser.prog} --help` shows what can be typed here"
+    return Mistake(message=_reword(parser, message), hint=hint, shows=shows)
+
+
+def _choices(parser: argparse.ArgumentParser) -> list[str]:
+    """Return the commands, or the actions, that may follow what *parser* has read."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [name for group in groups for name in group.choices]
+
+
+def _suggest(typed: str, known: Sequence[str]) -> str | None:
+    """Return a hint with what may be meant: a similar word, or what other programs call *typed*."""
+    same = [name for name in _SYNONYMS.get(typed, ()) if name in known]
+    return f'did you mean "{same[0]}"?' if same else did_you_mean(typed, known)
+
+
+def _reword(parser: argparse.ArgumentParser, message: str) -> str:
+    """Return argparse's *message* in plain words."""
+    if match := _WRONG_COMMAND.match(message):
+        return f"there is no command `{parser.prog} {match[1]}`"
+    if match := _WRONG_VALUE.match(message):
+        return f'{match[1]} cannot be "{match[2]}"'
+    if match := _NO_VALUE.match(message):
+        return f"the value of {match[1]} is missing"
+    if message.startswith(UNRECOGNIZED):
+        word = message.removeprefix(UNRECOGNIZED).split()[0]
+        return f"there is no option {word}" if word.startswith("-") else f'"{word}" is one argument too many'
+    if message.startswith(_REQUIRED):
+        missing = message.removeprefix(_REQUIRED).split(", ")
+        one = {"COMMAND": "a command", "ACTION": "an action"}.get(missing[0], missing[0])
+        return f"{one} is missing" if len(missing) == 1 else f"{' and '.join(missing)} are missing"
+    message = re.sub(r"^argument (?:.*/)?(\S+): ", r"\1: ", message)
+    message = message.replace("invalid int value: ", "not a whole number: ")
+    return message.replace("invalid float value: ", "not a number: ")
+
+
+def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:
+    """Return the word that argparse's *message* complains about, and the words that are known in its place."""
+    if "invalid choice: '" in message:
+        choices = [str(choice) for action in parser._actions for choice in action.choices or ()]
+        return message.split("invalid choice: '")[1].split("'")[0], choices
+    if message.startswith(UNRECOGNIZED):
+        word = message.removeprefix(UNRECOGNIZED).split()[0].partition("=")[0]
+        options = [option for action in parser._actions for option in action.option_strings]
+        if len(word) == 2 and (meant := next((option for option in options if option.startswith(f"-{word}")), None)):
+            return meant, options  # `-d` for `--device`
+        return word, options
+    return "", []
