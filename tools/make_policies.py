@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import lzma
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ from incamera.context import Context
 from incamera.device.libraries import describe_library, read_page_size
 from incamera.elf import dump_exports, is_elf, pack_exports
 from incamera.project.settings import load_project
+from incamera.resolver.suites import runtime_data
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet
 from incamera.targets.profile import Profile, load_profiles
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 GLIB = "glib-2.74"
+# Those of the packages that `resolver/data/runtime.toml` lists under `binary`.
+WHEEL_LIBRARIES = frozenset({"libstdc++.so.6", "libgcc_s.so.1", "libatomic.so.1", "libz.so.1"})
 DATA = Path(__file__).parents[1] / "src" / "incamera" / "abi" / "data"
 
 
@@ -117,8 +120,32 @@ def describe_runtime(context: Context, target: Target) -> tuple[dict[str, Any], 
             real_name = names.get(file.name, file.name)
             symbols[real_name] = row.pop("exports")
             rows.append({"name": file.name, "path": path, "real_name": real_name} | row)
-    document = {"source": f"a bundle for {target} without any packages", "program": rows[0], "libraries": rows[1:]}
-    return document, symbols
+    more, more_symbols = describe_wheel_libraries(context, target, known={row["name"] for row in rows})
+    document = {
+        "source": f"a bundle for {target} without any packages",
+        "program": rows[0],
+        "wheel_libraries": more,
+        "libraries": rows[1:],
+    }
+    return document, symbols | more_symbols
+
+
+def describe_wheel_libraries(
+    context: Context, target: Target, known: Collection[str]
+) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
+    """Return the rows and the symbols of the libraries besides *known* that binary wheels bring into a bundle."""
+    facts = target.architecture.facts
+    debs = DebSet(suite=target.suite.name, architecture=facts.debian, roots=tuple(runtime_data()["binary"]))
+    tree = ensure_deb_tree(context, "audit-wheel-libraries", debs)
+    rows = []
+    symbols = {}
+    for path in sorted((tree / "usr/lib" / facts.gnu).glob("lib*.so.*")):
+        row = describe_library(path.read_bytes()) if path.is_symlink() else None
+        if row is not None and row["soname"] == path.name and path.name not in known and path.name in WHEEL_LIBRARIES:
+            real_name = path.resolve().name
+            symbols[real_name] = row.pop("exports")
+            rows.append({"name": path.name, "path": f"lib/{path.name}", "real_name": real_name} | row)
+    return rows, symbols
 
 
 def describe_glib(context: Context, architecture: Architecture) -> tuple[dict[str, Any], dict[str, list[str]]]:

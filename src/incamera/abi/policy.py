@@ -109,11 +109,15 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What every bundle of *target* has: the interpreter and the libraries in `lib/`."""
+    """What every bundle of *target* has: the interpreter and the libraries in `lib/`.
+
+    *wheel_libraries* are those that are added when a binary wheel needs them, as manylinux expects them everywhere.
+    """
 
     target: Target
     program: Object
     libraries: Mapping[str, Object]
+    wheel_libraries: Mapping[str, Object]
     real_names: Mapping[str, str]
 
 
@@ -206,12 +210,15 @@ class _LibraryReader:
                 exports = exports.of_versions({*kept, ""})
             return _symbols_of(exports)
 
-        def has_later_one(reference: Reference) -> bool:
-            """Return whether the symbol has a version that is newer than the stand-in."""
+        def may_have(reference: Reference) -> bool:
+            """Return whether the symbol has a version that is newer than the stand-in, or of which nothing is known."""
+            answer = self._answer(library, reference.version) if reference.version else Answer.no
+            if answer is Answer.unclear:
+                return True
             newest = next(one for one in read_document(source)["libraries"] if one["name"] == library.soname)
             numbers = [number_of(one) for one in newest["defines"] if family_of(one) == family_of(reference.version)]
             is_later = bool(numbers) and number_of(reference.version) > max(numbers)
-            return is_later and self._answer(library, reference.version) is not Answer.no
+            return is_later and answer is not Answer.no
 
         def has_newer_glib(reference: Reference) -> bool:
             newer = load_exports(self._glib[1])
@@ -223,7 +230,7 @@ class _LibraryReader:
             if len(self._glib) > 1:
                 return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_newer_glib)
         elif library.versions:
-            return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=has_later_one)
+            return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=may_have)
         elif library.prefixes:
             return PartlyKnown(
                 path, facts, read=read, time_bits=bits, may_export=lambda reference: library.may_export(reference.name)
@@ -297,8 +304,14 @@ def load_runtime(target: Target) -> Runtime:
         raise ConfigError(f"incamera has no audit data for {target}: which libraries its bundles bring") from None
     exports = partial(load_exports, f"runtimes/{target}")
     libraries, real_names = _parse_libraries(document["libraries"], exports, camera=False)
-    program = _make_object(document["program"], exports, camera=False)
-    return Runtime(target=target, program=program, libraries=libraries, real_names=real_names)
+    more, more_names = _parse_libraries(document["wheel_libraries"], exports, camera=False)
+    return Runtime(
+        target=target,
+        program=_make_object(document["program"], exports, camera=False),
+        libraries=libraries,
+        wheel_libraries=more,
+        real_names=real_names | more_names,
+    )
 
 
 def _parse_libraries(

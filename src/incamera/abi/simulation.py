@@ -119,9 +119,10 @@ def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[P
         folders = [SearchFolder(partial(subject.find, folder), folder) for folder in subject.libraries]
     else:
         runtime = load_runtime(target)
-        ours = describe_libraries({name: item.facts for name, item in runtime.libraries.items()}, runtime.real_names)
+        libraries = {**runtime.libraries, **(runtime.wheel_libraries if subject.wheel is not None else {})}
+        ours = describe_libraries({name: item.facts for name, item in libraries.items()}, runtime.real_names)
         program = runtime.program
-        folders = [SearchFolder(runtime.libraries.get)]
+        folders = [SearchFolder(libraries.get)]
     plan = plan_loader(
         ours,
         policy.facts(),

@@ -139,7 +139,7 @@ def _is_needed(path: str, size: int, beginning: bytes) -> bool:
         return size <= MAX_SOURCE_BYTES
     if beginning.startswith(ELF_MAGIC) or NAMED_AS_LIBRARY.fullmatch(path.rpartition("/")[2]):
         return True
-    return path.endswith("/WHEEL") or path.removeprefix("./") in _DESCRIPTIONS
+    return path.endswith(("/WHEEL", ".dist-info/METADATA")) or path.removeprefix("./") in _DESCRIPTIONS
 
 
 def _refuse_below_link(path: str, links: Mapping[str, str]) -> None:

@@ -90,6 +90,13 @@ def test_symbol_in_a_version_of_glibc_is_checked_beside_a_camera_library(tmp_pat
     assert found == {"right": [], "wrong": [(Kind.missing_symbol, "no_such")]}
 
 
+def test_symbol_of_a_version_that_is_not_known_for_the_camera_is_a_doubt_and_no_error(tmp_path: Path) -> None:
+    needs = {"libstdc++.so.6": ["CXXABI_TM_1"]}
+    report = audit_package(tmp_path, needed=["libstdc++.so.6"], imports=["memory@CXXABI_TM_1"], needs=needs)
+    assert missing(report) == []
+    assert [(one.kind, one.needs) for one in report.findings] == [(Kind.symbol_version, "CXXABI_TM_1")]
+
+
 def test_camera_library_brings_glib_into_the_process(tmp_path: Path) -> None:
     assert audit_package(tmp_path, needed=[VDO], imports=["vdo_map_new", "g_object_unref"]).findings == ()
     assert missing(audit_package(tmp_path, needed=["liblarod.so.1"], imports=["g_object_unref"]))

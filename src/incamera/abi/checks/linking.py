@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.abi.camera_api import Answer, find_api, parse_track
+from incamera.abi.checks.wheel import required_by_wheel
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY, parse_version, public_versions
 from incamera.abi.remedies import (
@@ -40,6 +41,11 @@ def find_missing_libraries(load: Load, process: Process) -> Iterator[Finding]:
     for (item, name), found in load.found.items():
         if found is None:
             skipped = load.skipped.get((item, name))
+            # Libraries of a system have a number in their names, those in Python packages often none.
+            others = required_by_wheel(process.subject) if name.endswith(".so") and not skipped else []
+            if others:
+                yield _expect_from_others(item, name, others)
+                continue
             yield Finding(
                 kind=Kind.missing_library,
                 severity=Severity.error,
@@ -48,6 +54,18 @@ def find_missing_libraries(load: Load, process: Process) -> Iterator[Finding]:
                 provides=f"{skipped.path}, for another machine" if skipped else f"nothing of that name {process.name}",
                 remedy=_remedy_for_library(name, process),
             )
+
+
+def _expect_from_others(item: Object, name: str, others: Sequence[str]) -> Finding:
+    shown = ", ".join(others[:_SHOWN]) + (" …" if len(others) > _SHOWN else "")
+    return Finding(
+        kind=Kind.missing_library,
+        severity=Severity.warning,
+        file=item.path,
+        needs=name,
+        provides=f"nothing of that name in the wheel; perhaps a package that it requires has it: {shown}",
+        remedy="audit the bundle of a project that depends on the wheel: it has those packages, too",
+    )
 
 
 def _remedy_for_library(name: str, process: Process) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from incamera.abi.checks.python import parse_module_name
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import parse_version
+from incamera.archives import BadArchive
 from incamera.targets.suite import target_pythons
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from incamera.abi.subject import Subject
 
 _MANYLINUX = re.compile(r"manylinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<machine>\w+)")
+_REQUIRES = re.compile(r"^Requires-Dist: *([A-Za-z0-9._-]+)(.*)$", re.MULTILINE)
+_EXTRA = re.compile(r";.*\bextra\b")
+_MAX_METADATA_BYTES = 4_000_000
 _OLD_NAMES = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _MACHINES = {
     "armv7l": "EM_ARM", "armv6l": "EM_ARM", "aarch64": "EM_AARCH64", "x86_64": "EM_X86_64", "i686": "EM_386",
@@ -53,6 +57,19 @@ def has_platform_tag(subject: Subject) -> bool:
     """Return whether *subject* is a wheel for certain machines only."""
     tags = wheel_tags(subject.wheel) if subject.wheel else None
     return tags is not None and "any" not in tags[2]
+
+
+def required_by_wheel(subject: Subject) -> list[str]:
+    """Return the names of the distributions that *subject* requires in any case; none where it is no wheel."""
+    if subject.wheel is None:
+        return []
+    path = next((path.relative_to(subject.root) for path in subject.root.glob("*.dist-info/METADATA")), None)
+    try:
+        text = subject.read(path.as_posix(), limit=_MAX_METADATA_BYTES) if path is not None else b""
+    except (OSError, BadArchive):
+        return []
+    headers = text.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
+    return [match[1] for match in _REQUIRES.finditer(headers) if not _EXTRA.search(match[2])]
 
 
 def find_wrong_tags(subject: Subject, policy: Policy) -> Iterator[Finding]:
