@@ -34,7 +34,7 @@ OPENSSH_PROFILE = f"{DEFAULT_PROFILE}+openssh"
 SMALL_PROFILE = "axis-os-10-aarch64"
 """The profile whose camera starts fastest and needs the least memory."""
 
-# A camera takes 350 to 1000 MB of memory and 8 % of a processor even when nothing happens in it.
+# A camera takes 200 to 600 MB of memory.
 _CAMERAS_ALIVE = 2
 # Longer than any test's command takes on a loaded machine.
 _COMMAND_SECONDS = 300.0

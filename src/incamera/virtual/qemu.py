@@ -17,6 +17,9 @@ PORT_NAME = "incamera"
 # The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
 FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
+# Room for the code that QEMU has translated: when it is full, QEMU begins anew. By default, it takes up to 1 GiB. A start
+# of Python with numpy needs some 90 MB of it the first time, and 10 MB each time after that.
+_TRANSLATED_MEGABYTES = 192
 # The file in the camera's folder that says where those ports are forwarded to (`forwarding.py`).
 FORWARDS_FILE = "services"
 # The file there that describes the running camera.
@@ -54,11 +57,13 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
         str(require_program(tools, profile)),
         *("-L", f"{tools}/usr/share/qemu", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", profile.machine, "-cpu", profile.cpu, "-smp", str(profile.processors)),
-        *("-m", f"{profile.memory_megabytes}M", "-accel", "tcg,thread=multi", "-rtc", "base=utc,clock=host"),
+        *("-m", f"{profile.memory_megabytes}M", "-rtc", "base=utc,clock=host"),
         *("-kernel", str(firmware.kernel), "-initrd", str(firmware.archive)),
         *("-append", "console=ttyAMA0 loglevel=4 panic=-1"),
         *("-device", "virtio-serial-device", "-device", f"virtserialport,chardev=link,name={PORT_NAME}"),
         *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00"),
+        # The camera tells which memory it has freed, and QEMU gives it back to this computer.
+        *("-device", "virtio-balloon-device,free-page-reporting=on"),
     ]
 
 
@@ -73,6 +78,7 @@ def plan_host_options(*, console: int, link: int, monitor: int, disks: list[Disk
     for port in FORWARDED_PORTS:
         network += f",guestfwd=tcp:{HOST_ADDRESS}:{port}-cmd:{_escape(relay)} {port}"
     words = [
+        *("-accel", f"tcg,thread=multi,tb-size={_TRANSLATED_MEGABYTES}"),
         *("-netdev", network),
         *("-chardev", f"socket,id=console,fd={console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),

@@ -17,7 +17,7 @@ mount -t devpts -o mode=0620,ptmxmode=0666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 ln -snf /proc/self/fd /dev/fd
 
-for module in virtio_mmio virtio_net virtio_blk virtio_console loop; do
+for module in virtio_mmio virtio_net virtio_blk virtio_console virtio_balloon loop; do
     modprobe "$module" || fail "modprobe $module"
 done
 ip link set lo up
