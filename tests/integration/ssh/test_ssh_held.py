@@ -8,24 +8,27 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from incamera.device.agent_program import make_agent_program
+from incamera.device.live_sync import Changes
 from incamera.device.run import run_app
-from incamera.edit.held_run import ForkedApp, HeldRun
+from incamera.edit.held_run import Edit, ForkedApp, HeldRun
 from incamera.errors import ConnectionLost
 from incamera.guard.program import Guard, ensure_guard
 from incamera.holder.client import close_connections, list_connections, open_held
 from incamera.holder.lease import keep_agent, lease_agent
+from incamera.project.watching import AppFile, file_digest
 from incamera.runlog.output import RunOutput
 from incamera.transport.protocols import Program
 from incamera.transport.session import Session
 
 from ...waiting import wait_until
+from ..line import Line
 from ..reporter import QuietReporter
 from ..telling import TELL
 
@@ -100,12 +103,15 @@ def start_agent(session: Session, guard: Guard, root: Path) -> LeasedAgent:
     return leased
 
 
-def run_forked(session: Session, leased: LeasedAgent, folder: Path, ends: Ends, *, greet: bool) -> int:
+def run_forked(
+    session: Session, leased: LeasedAgent, folder: Path, ends: Ends, *, greet: bool, edit: Edit | None = None
+) -> int:
     run = HeldRun(leased, ends.streams, QuietReporter())
     session.call(run.begin(greet=greet))
     filters = RunOutput(stdout=PlainFilter(), stderr=PlainFilter(), paths=None)  # type: ignore[arg-type]
-    app = ForkedApp(arguments=WORDS, folder=str(folder), open_output=lambda: nullcontext(filters))
-    session.call(run.start(app))
+    where = None if edit else str(folder)
+    app = ForkedApp(arguments=WORDS, folder=where, open_output=lambda: nullcontext(filters))
+    session.call(run.start(app, edit))
     code = session.call(run.finish())
     session.call(run.give_back({}))
     return code
@@ -150,6 +156,31 @@ def test_edited_app_sees_another_folder_and_no_other_difference(
     cold = take_told(ends)
     assert run_forked(session, agent, edited, ends, greet=True) == 0
     assert take_told(ends) == cold
+
+
+def test_run_after_an_edit_takes_three_turns_at_most(
+    server: SshServer, guard: Guard, root: Path, store: Path, ends: Ends, environment: dict[str, str], tmp_path: Path
+) -> None:
+    edited = tmp_path / "edited.py"
+    edited.write_text("print('edited')\n")
+    (root / "app/app.py").write_text("print('deployed')\n")
+    with closing(Line(server.port, delay=0.2)) as line:  # so that what is sent together stays together
+        host_key = server.host_key.export_public_key("openssh").decode().strip()
+        device = server.device(port=line.port, host_key=host_key)
+        known_hosts = store / "known_hosts"
+        with Session(lambda: open_held(store, device, known_hosts=known_hosts, environment=environment)) as session:
+            run_forked(session, start_agent(session, guard, root), root / "app", ends, greet=True)
+            edit = Edit(
+                source=f"{root}/app",
+                wanted={"app.py": AppFile(edited, file_digest(edited), False)},
+                changes=Changes(put=("app.py",), delete=()),
+            )
+            leased = session.call(lease_agent(store, device, "told"))
+            assert leased is not None
+            before = line.turns
+            assert run_forked(session, leased, root / "app", ends, greet=False, edit=edit) == 0
+            assert line.turns - before <= 3  # one of them may be a heartbeat
+    wait_until(lambda: ends.out == b"deployed\nedited\n", "both runs have printed")
 
 
 def test_killed_holder_costs_a_connection(
