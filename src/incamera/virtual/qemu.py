@@ -17,8 +17,8 @@ PORT_NAME = "incamera"
 # The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
 FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
-# Room for the code that QEMU has translated: when it is full, QEMU begins anew. By default, it takes up to 1 GiB. A start
-# of Python with numpy needs some 90 MB of it the first time, and 10 MB each time after that.
+# Room for the code that QEMU has translated: when it is full, QEMU begins anew. By default, it takes up to 1 GiB.
+# A start of Python with numpy needs some 90 MB of it the first time, and 10 MB each time after that.
 _TRANSLATED_MEGABYTES = 192
 # The file in the camera's folder that says where those ports are forwarded to (`forwarding.py`).
 FORWARDS_FILE = "services"
