@@ -83,7 +83,7 @@ class Console:
             if self.interactive and not self.quiet:
                 self._messages.write(CLEAR_LINE)
         if not self.quiet:
-            note = escape_controls(", ".join(step.notes)).rstrip()
+            note = escape_controls(step.summary).rstrip()
             mark = "✓" if self._can_encode("✓") else "+"
             head = f"{mark} {escape_controls(name):<10} {step.seconds:6.1f} s" + "  " * bool(note)
             rest = self._wrap(self._messages, head + note)[len(head.rstrip()) :]

@@ -35,6 +35,13 @@ class ConsoleStep:
     _doing: str = ""
     _done: int = 0
     _total: int = 0
+    _times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The notes, and how long each phase took in all."""
+        times = [f"{done} in {spent:.1f} s" for done, spent in self._times.items() if spent >= _LEAST_SECONDS]
+        return ", ".join([*self.notes, *times])
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -53,8 +60,7 @@ class ConsoleStep:
                 yield advance
         finally:
             self._doing = outer
-        if (seconds := time.monotonic() - began) >= _LEAST_SECONDS:
-            self.note(f"{done} in {seconds:.1f} s")
+        self._times[done] = self._times.get(done, 0.0) + time.monotonic() - began
 
     @contextmanager
     def _counting(self, label: str, total: int) -> Iterator[Progress]:

@@ -70,7 +70,11 @@ def test_long_step_tells_how_far_it_is_without_a_terminal(monkeypatch: pytest.Mo
             await_line(r"sending, 12\.0 MB of 30\.0 MB, \d+ s")
         with step.phase("checking", "checked"):
             await_line(r"checking, \d+ s")
-    assert re.search(r"deploy +\d+\.\d s  sent in \d+\.\d s, checked in \d+\.\d s\n$", messages.getvalue())
+        with step.phase("checking", "checked"):  # its times are added
+            pass
+        step.note("7 files")
+    times = r"deploy +\d+\.\d s  7 files, sent in \d+\.\d s, checked in \d+\.\d s\n$"
+    assert re.search(times, messages.getvalue())
 
 
 def test_long_step_tells_how_far_it_is_in_its_line_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
