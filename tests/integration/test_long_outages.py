@@ -73,7 +73,7 @@ def test_outages_of_nine_seconds_end_nothing_and_a_loss_is_reported(
         assert "was lost" not in command.text
         assert lose(line, command) < REPORTED_SECONDS
         if options:
-            assert "trying again" in command.text
+            assert "trying to connect to far again" in command.text
             command.press_ctrl_c()
             command.finish()
         else:
