@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
-from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SILENCE_MS, Exited, Ready, Verb
+from incamera.runtime.launcher.protocol import GRACE_MS, RUN_FOLDER, SILENCE_MS, Ended, Exited, Ready, Verb
 from incamera.transport.protocols import Program, start_fed
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
@@ -42,6 +42,8 @@ class SupervisedRun:
         self._orders: asyncio.Queue[bytes] = asyncio.Queue()
         self.exited = asyncio.Event()
         """Set when the run's first process has ended. Its children may still run, and keep its channel open."""
+        self.ended: Ended | None = None
+        """What the guard said at the end, None as long as it has not."""
         folder = f"{RUN_FOLDER}{secrets.token_hex(8)}"
         environment = dict(program.environment)
         if attach_as is not None:
@@ -102,6 +104,8 @@ class SupervisedRun:
                 ready = ready or isinstance(answer, Ready)
                 if isinstance(answer, Exited):
                     self.exited.set()
+                if isinstance(answer, Ended):
+                    self.ended = answer
             if not ready:
                 await asyncio.wait([reading], timeout=_ERROR_SECONDS)
         finally:

@@ -87,8 +87,12 @@ def dump_listing(entries: Iterable[Entry]) -> bytes:
     return "".join(records).encode("utf-8", "surrogateescape")
 
 
+# What follows the last member of a tar archive.
+ARCHIVE_END = bytes(2 * tarfile.BLOCKSIZE)
+
+
 def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
-    """Yield a tar archive of the entries numbered *missing*, in chunks."""
+    """Yield a tar archive of the entries numbered *missing*, in chunks, without ARCHIVE_END."""
     buffer = bytearray()
     for number in missing:
         entry = shipment.entries[number]
@@ -104,7 +108,6 @@ def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
                 yield bytes(buffer)
                 buffer.clear()
         buffer += bytes(-entry.size % tarfile.BLOCKSIZE)
-    buffer += bytes(2 * tarfile.BLOCKSIZE)
     yield bytes(buffer)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.guard.failures import NoRoom, explain
+from incamera.guard.packing import Line, group, send_packed
 from incamera.guard.places import FOLDER
 from incamera.guard.program import Guard, bring_guard
-from incamera.guard.sync import Shipment, dump_listing, pack, read_image
+from incamera.guard.sync import ARCHIVE_END, Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import (
     IMAGES,
     SPACE_MARGIN,
@@ -30,7 +30,7 @@ from incamera.transport.protocols import Program, start_fed
 from incamera.transport.session import in_time
 
 if TYPE_CHECKING:
-    from incamera.transport.protocols import Channel, Transport
+    from incamera.transport.protocols import Channel
     from incamera.transport.session import Session
 
 T = TypeVar("T")
@@ -56,9 +56,6 @@ class Observer:
     on_wait: Callable[[Waiting], None] = lambda waiting: None
 
 
-# A camera's processor takes longer to decrypt a byte than to unpack one; more than the least compression costs the host
-# more than it saves.
-_LEVEL = 1
 # How often a runtime is sent that others have removed meanwhile.
 _ATTEMPTS = 2
 # There are two after the bundle has arrived.
@@ -142,7 +139,7 @@ class Upload:
     def _program(self, shipment: Shipment, name: str, activate: bool) -> Program:
         route, image = self._route, shipment.image
         words = [f"{route.folder or route.place}/{route.own_folder}", shipment.app, name]
-        words += ["plain", "keep"] if self._local else _encoding(self._transport)
+        words += ["keep"] if self._local else []
         words += [word for word, wanted in (("verify", route.verify), ("take-over", route.take_over)) if wanted]
         words += ["owner", route.owner.replace("\n", " ")] if route.owner else []
         if image is not None:
@@ -220,12 +217,10 @@ class Upload:
         """Send what the device lacks. Raises NoRoom before anything is sent."""
         missing = self._missing_numbers(shipment, wanted)
         needed = sum(shipment.entries[number].size for number in missing)
-        pieces: list[Iterator[bytes]] = [pack(shipment, missing)] if missing else []
         image, offset = shipment.image, wanted.image_from
         sends_image = image is not None and offset is not None and offset < image.size
         if image is not None and offset is not None and sends_image:
             needed += image.size - offset
-            pieces.insert(0, read_image(image, offset))
         if wanted.free is not None and needed + SPACE_MARGIN > wanted.free:
             raise NoRoom(
                 f"{self._route.place} on {self._transport.device} has {wanted.free / 1e6:.1f} MB free, "
@@ -233,18 +228,27 @@ class Upload:
                 hint="remove something there, or choose another place with --to. What ran before is untouched",
             )
         done = 0
-        for number, piece in enumerate(pieces, start=1):
-            # Only the archive is compressed: an image is as small as it gets.
-            archive = bool(missing) and number == len(pieces)
-            compressor = zlib.compressobj(_LEVEL, wbits=31) if wanted.gzip and archive else None
-            # Files are read in a thread, so that the connection's other channels go on.
-            while chunk := await asyncio.to_thread(_next, piece):
-                sent = await asyncio.to_thread(compressor.compress, chunk) if compressor else chunk
-                await self._in_time(channel.write(sent))
-                done += len(chunk)
-                self._observer.on_progress(min(self.size + done, self.size + needed), self.size + needed)
-            if compressor is not None:
-                await channel.write(compressor.flush())
+
+        def advance(size: int) -> None:
+            nonlocal done
+            done += size
+            self._observer.on_progress(min(self.size + done, self.size + needed), self.size + needed)
+
+        async def write(data: bytes) -> None:
+            await self._in_time(channel.write(data))
+
+        if image is not None and offset is not None and sends_image:
+            # It is as small as it gets. It is read in a thread, so that the connection's other channels go on.
+            pieces = read_image(image, offset)
+            while chunk := await asyncio.to_thread(next, pieces, b""):
+                await write(chunk)
+                advance(len(chunk))
+        if missing:
+            # To a camera on this computer, bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s
+            # plain, 8.3 s or more compressed.
+            line = Line(frozenset(wanted.packings), is_local=self._local or self._transport.is_local)
+            archives = (pack(shipment, numbers) for numbers in group(missing, [item.size for item in shipment.entries]))
+            await send_packed(archives, ARCHIVE_END, line, write, advance)
         self.sent += len(missing) + sends_image
         self.size += needed
 
@@ -263,15 +267,3 @@ class Upload:
                 )
             numbers.extend(range(run[0], run[1] + 1))
         return numbers
-
-
-def _encoding(transport: Transport) -> list[str]:
-    """Return the argument for how the archive is sent: compressed over a network, but not to a camera on this computer.
-
-    There bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s plain, 8.3 s or more compressed.
-    """
-    return ["plain"] if transport.is_local else []
-
-
-def _next(chunks: Iterator[bytes]) -> bytes:
-    return next(chunks, b"")

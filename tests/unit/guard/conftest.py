@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import platform
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS
 
 from incamera.guard.answers import parse_answer
-from incamera.guard.sync import Shipment, dump_listing, pack, plan_shipment, read_image
+from incamera.guard.packing import Packing, end_archive, frame, make_compressor
+from incamera.guard.sync import ARCHIVE_END, Shipment, dump_listing, pack, plan_shipment, read_image
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.launcher.protocol import Answer, Complete, Verb, Waiting, Wanted
 from incamera.tree import list_tree
@@ -58,7 +58,7 @@ class Receiver:
             words = (*words, "tree" if image.entries else "image", image.file, str(size))
         self.code: int | None = None
         self.missing: list[int] | None = None
-        self.gzip = False
+        self.packings: tuple[str, ...] = ()
         self.image_from: int | None = None
         self.answers: list[Answer] = []
         self.process = subprocess.Popen(
@@ -74,7 +74,7 @@ class Receiver:
         answer = self.await_turn()
         if isinstance(answer, Wanted):
             self.missing = [number for first, last in answer.missing for number in range(first, last + 1)]
-            self.gzip, self.image_from = answer.gzip, answer.image_from
+            self.packings, self.image_from = answer.packings, answer.image_from
             assert answer.free
             return [self.shipment.entries[number].path for number in self.missing]
         assert answer is None or isinstance(answer, Complete)
@@ -101,12 +101,19 @@ class Receiver:
             pass
         return answer
 
-    def send(self, *, cut: int | None = None) -> int:
-        """Send what is missing (only *cut* bytes of it, if given). Returns the exit code."""
+    def send(self, *, cut: int | None = None, packings: Sequence[Packing] = (Packing.none,)) -> int:
+        """Send what is missing (only *cut* bytes of it, if given), each group of files with the next of *packings*.
+
+        Returns the exit code.
+        """
         assert self.process.stdin is not None
-        archive = b"".join(pack(self.shipment, self.missing)) if self.missing else b""
-        if self.gzip:
-            archive = gzip.compress(archive, 0)
+        archive = b""
+        missing = self.missing or []
+        for number, packing in enumerate(packings):
+            part = missing[number :: len(packings)]
+            compressor = make_compressor(packing)
+            data = compressor.compress(b"".join(pack(self.shipment, part)) + ARCHIVE_END) + compressor.flush()
+            archive += b"".join(frame(data)) + end_archive() if part else b""
         if self.image_from is not None and self.shipment.image is not None:
             archive = b"".join(read_image(self.shipment.image, self.image_from)) + archive
         with suppress(BrokenPipeError):

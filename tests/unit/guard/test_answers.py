@@ -63,7 +63,7 @@ def test_answer_becomes_a_value() -> None:
         b'{"kind": "mounted", "error": 18446744073709551616, "problem": null}',
         b'{"kind": "verified", "changed": "path"}',
         b'{"kind": "verified", "changed": [1]}',
-        b'{"kind": "wanted", "missing": [[0], 1], "free": null, "gzip": false, "image_from": null}',
+        b'{"kind": "wanted", "missing": [[0], 1], "free": null, "packings": [], "image_from": null}',
         b'{"kind": "listed", "roots": [{"name": "a"}], "images": []}',
         b"[" * 100_000,
         b"\xff",

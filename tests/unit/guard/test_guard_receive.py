@@ -18,6 +18,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.digest import Sha256
 from incamera.guard.answers import parse_answer
+from incamera.guard.packing import Packing
 from incamera.guard.sync import Shipment
 from incamera.runtime.launcher.protocol import ExitCode, Verified, Waiting, Wanted
 from incamera.tree import Entry, list_tree
@@ -123,6 +124,44 @@ def test_cut_connection_leaves_the_old_bundle_and_the_next_deploy_resumes(
     wait_until(
         lambda: not [name for name in bundles(tmp_path) if name.endswith(".partial")], "the partial bundle is removed"
     )
+
+
+def test_archives_may_be_packed_in_different_ways(bundle: Path, tmp_path: Path, receiver: Start, ship: Ship) -> None:
+    for number in range(8):
+        (bundle / "lib" / f"part{number}").write_bytes(os.urandom(100_000) + bytes(50_000))
+    first = receiver(ship(bundle))
+    assert first.offer()
+    assert set(first.packings) == {"gzip", "xz"}
+    assert first.send(packings=(Packing.xz, Packing.none, Packing.more, Packing.xz)) == 0
+    assert listed(current(tmp_path)) == list_tree(bundle)
+
+
+def test_unxz_that_does_not_unpack_is_not_used(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle / "lib" / "large").write_bytes(os.urandom(1_200_000))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "unxz").write_text("#!/bin/sh\necho unxz: applet not found\n")
+    (programs / "unxz").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    first = receiver(ship(bundle))
+    assert first.offer()
+    assert first.packings == ("gzip",)
+    assert first.send(packings=(Packing.more,)) == 0
+
+
+@pytest.mark.parametrize("packing", [Packing.fast, Packing.xz])
+def test_packed_archive_that_is_cut_off_is_resumed(
+    packing: Packing, bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    (bundle / "lib" / "zz").write_bytes(os.urandom(400_000))
+    shipment = ship(bundle)
+    first = receiver(shipment)
+    assert first.offer()
+    assert first.send(cut=300_000, packings=(packing,)) == ExitCode.damaged
+    assert "lib/zz" in (deploy(receiver, shipment) or [])
+    assert listed(current(tmp_path)) == list_tree(bundle)
 
 
 def test_files_of_an_interrupted_deploy_are_used_by_the_next_bundle(

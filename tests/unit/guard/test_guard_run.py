@@ -104,7 +104,8 @@ def test_guard_becomes_the_app(run: Run) -> None:
     assert read_line(app) == str(app.pid), "it leads a session of its own"
     assert app.wait(PATIENCE_SECONDS) == 3
     assert run.read_answer() == Exited()
-    assert run.end() == Ended(count=0, left=0)
+    ended = run.end()
+    assert (ended.count, ended.left) == (0, 0)
 
 
 def test_app_waits_for_its_supervisor(run: Run) -> None:
@@ -148,8 +149,20 @@ def test_daemon_of_the_app_is_ended(run: Run) -> None:
     app = run.start("setsid sleep 1000 >/dev/null & echo $!")
     pid = int(read_line(app))
     app.wait(PATIENCE_SECONDS)
-    assert run.end() == Ended(count=1, left=0)
+    ended = run.end()
+    assert (ended.count, ended.left) == (1, 0)
     wait_until(lambda: not is_running(pid), "the child has ended")
+
+
+def test_guard_tells_the_most_memory_that_the_app_has_used(run: Run) -> None:
+    run.supervise()
+    code = "import time; data = bytearray(60_000_000); del data; print('used', flush=True); time.sleep(2)"
+    app = run.start(f'exec {sys.executable} -c "{code}"')
+    assert read_line(app) == "used"
+    app.wait(PATIENCE_SECONDS)
+    ended = run.end()
+    assert 60_000_000 < ended.peak < 120_000_000
+    assert not ended.out_of_memory
 
 
 def test_silent_host_ends_the_run(run: Run) -> None:

@@ -156,7 +156,7 @@ def test_no_listing_makes_receiving_use_memory_wrongly(sanitized_guard: Path, tm
         listing = damage(REAL["L"], chance)
         sent = damage(b"%d\n" % len(listing) + listing, chance) if number % 3 else b"%d\n" % len(listing) + listing
         ran = subprocess.run(
-            [sanitized_guard, "receive", tmp_path / "apps", "app", f"n{number}", "plain", "keep"],
+            [sanitized_guard, "receive", tmp_path / "apps", "app", f"n{number}", "keep"],
             input=sent,
             capture_output=True,
             timeout=60,

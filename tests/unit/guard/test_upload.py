@@ -44,7 +44,7 @@ def deploy_with(bundle: Path, tmp_path: Path) -> Callable[..., DeployResult]:
     return deploy_with
 
 
-WANTED = {"kind": "wanted", "missing": [[0, 0]], "free": 1 << 30, "gzip": False, "image_from": None}
+WANTED = {"kind": "wanted", "missing": [[0, 0]], "free": 1 << 30, "packings": [], "image_from": None}
 COMPLETE = {"kind": "complete", "previous": "", "repaired": False}
 
 

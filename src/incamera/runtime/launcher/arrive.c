@@ -3,6 +3,7 @@
 #include "arrive.h"
 #include "files.h"
 #include "output.h"
+#include "processes.h"
 #include "protocol.h"
 #include "reuse.h"
 #include "text.h"
@@ -63,8 +64,56 @@ bool has_program(const char *name) {
     return found;
 }
 
-/* Feed what comes on standard input to `tar`, to be unpacked in FOLDER. */
-void unpack(const char *folder, bool gzip) {
+/* "incamera\n", packed as `xz --check=crc32` does it. */
+static const unsigned char XZ_SAMPLE[] = {
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x01, 0x69, 0x22, 0xde, 0x36, 0x02, 0x00, 0x21, 0x01, 0x00, 0x00,
+    0x00, 0x00, 0x37, 0x27, 0x97, 0xd6, 0x01, 0x00, 0x08, 0x69, 0x6e, 0x63, 0x61, 0x6d, 0x65, 0x72, 0x61, 0x0a,
+    0x00, 0x00, 0x00, 0x00, 0x54, 0xa0, 0x42, 0x0c, 0x00, 0x01, 0x1d, 0x09, 0x93, 0x61, 0x36, 0xa6, 0x90, 0x42,
+    0x99, 0x0d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x59, 0x5a,
+};
+
+bool unpacks_xz(void) {
+    int in[2], out[2];
+    if (!has_program("unxz") || pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+        return false;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        execlp("unxz", "unxz", NULL);
+        _exit(EXIT_NOT_FOUND);
+    }
+    close(in[0]);
+    close(out[1]);
+    if (child > 0)
+        write_all(in[1], (const char *)XZ_SAMPLE, sizeof XZ_SAMPLE);
+    close(in[1]);
+    char text[16];
+    size_t used = 0;
+    ssize_t got;
+    while (used < sizeof text && ((got = read(out[0], text + used, sizeof text - used)) > 0 || (got < 0 && errno == EINTR)))
+        used += got > 0 ? (size_t)got : 0;
+    close(out[0]);
+    if (child > 0)
+        await_child(child);
+    return used == 9 && !memcmp(text, "incamera\n", used);
+}
+
+/* The program that unpacks an archive, and the pipe that feeds it. */
+struct unpacking {
+    pid_t tar;
+    int pipe;
+    bool fed; /* false when it takes no more: tar may be content before the last zeros */
+};
+
+/* Start what unpacks in FOLDER an archive that begins with these bytes. */
+static struct unpacking start_tar(const char *folder, const char *begin, size_t size) {
+    static const char gzip[] = {'\x1f', '\x8b'}, xz[] = {'\xfd', '7', 'z', 'X', 'Z'};
+    const char *command = "tar -x -o -f -";
+    if (size >= sizeof gzip && !memcmp(begin, gzip, sizeof gzip))
+        command = "gunzip | tar -x -o -f -";
+    else if (size >= sizeof xz && !memcmp(begin, xz, sizeof xz))
+        command = "unxz | tar -x -o -f -";
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         fail(EXIT_FAILED, "cannot start", "tar", errno);
@@ -77,32 +126,66 @@ void unpack(const char *folder, bool gzip) {
         if (chdir(folder) < 0)
             fail(EXIT_FAILED, "cannot enter", folder, errno);
         signal(SIGPIPE, SIG_DFL);
-        if (gzip)
-            execlp("sh", "sh", "-c", "gunzip | tar -x -o -f -", NULL);
-        else
-            execlp("tar", "tar", "-x", "-o", "-f", "-", NULL);
+        execlp("sh", "sh", "-c", command, NULL);
         fail(EXIT_NOT_FOUND, "cannot start", "tar", errno);
     }
     close(ends[0]);
-    static char buffer[1 << 16];
-    bool fed = true, silent = false;
-    for (;;) {
+    return (struct unpacking){tar, ends[1], true};
+}
+
+static void await_tar(struct unpacking *archive) {
+    close(archive->pipe);
+    await_child(archive->tar);
+    archive->tar = 0;
+    /* The exit code of tar is not used: busybox's tar succeeds for an archive that was cut off. The files are checked instead. */
+}
+
+/* Read SIZE bytes of standard input, or what comes before its end. A host that says nothing for too long is SILENT. */
+static size_t take(char *data, size_t size, bool *silent) {
+    size_t used = 0;
+    while (used < size) {
         struct pollfd input = {.fd = 0, .events = POLLIN};
         int ready = poll(&input, 1, SILENCE_MS);
         if (ready < 0 && errno == EINTR)
             continue;
-        silent = ready == 0;
-        ssize_t got = ready > 0 ? read(0, buffer, sizeof buffer) : 0;
+        *silent = ready == 0;
+        ssize_t got = ready > 0 ? read(0, data + used, size - used) : 0;
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0)
             break;
-        fed = fed && write_all(ends[1], buffer, (size_t)got); /* tar may be content before the last zeros */
+        used += (size_t)got;
     }
-    close(ends[1]);
-    if (silent)
-        kill(tar, SIGTERM);
-    while (waitpid(tar, NULL, 0) < 0 && errno == EINTR)
-        ;
-    /* The exit code of tar is not used: busybox's tar succeeds for an archive that was cut off. The files are checked instead. */
+    return used;
+}
+
+/* Archives come in pieces, each behind its length: four bytes, the highest first. A length of 0 ends an archive. The next one
+   may be compressed in another way. */
+void unpack(const char *folder) {
+    static char buffer[1 << 16];
+    struct unpacking archive = {0};
+    bool silent = false;
+    unsigned char head[4];
+    while (take((char *)head, sizeof head, &silent) == sizeof head) {
+        uint32_t left = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
+        if (!left && archive.tar)
+            await_tar(&archive);
+        while (left) {
+            size_t size = left < sizeof buffer ? left : sizeof buffer, got = take(buffer, size, &silent);
+            if (got && !archive.tar)
+                archive = start_tar(folder, buffer, got);
+            archive.fed = archive.fed && write_all(archive.pipe, buffer, got);
+            if (got < size)
+                break;
+            left -= (uint32_t)got;
+        }
+        if (left)
+            break;
+    }
+    if (archive.tar && silent)
+        kill(archive.tar, SIGTERM);
+    if (archive.tar)
+        await_tar(&archive);
 }
 
 void seal_files(const char *root, int folder, struct listing *wanted) {

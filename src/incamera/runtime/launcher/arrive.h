@@ -13,8 +13,11 @@ size_t read_size_line(void);
 /* Is there a program of that name in PATH? */
 bool has_program(const char *name);
 
-/* Unpack the archive that comes on standard input in FOLDER. */
-void unpack(const char *folder, bool gzip);
+/* Can this device unpack xz? It is tried: there may be an `unxz` that lacks something. */
+bool unpacks_xz(void);
+
+/* Unpack the archives that come on standard input in FOLDER. */
+void unpack(const char *folder);
 
 /* Check the files that came to ROOT, which is opened as FOLDER, and give each its rights and its time. */
 void seal_files(const char *root, int folder, struct listing *wanted);

@@ -130,12 +130,14 @@ bool is_alive(pid_t pid) {
     return alive;
 }
 
-uint64_t read_memory(const char *key) {
-    char *text = read_file("/proc/meminfo", NULL), *line = text ? strstr(text, key) : NULL;
-    uint64_t size = line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
+uint64_t read_count(const char *path, const char *key) {
+    char *text = read_file(path, NULL), *line = text ? strstr(text, key) : NULL;
+    uint64_t count = line ? strtoull(line + strlen(key), NULL, 10) : 0;
     free(text);
-    return size;
+    return count;
 }
+
+uint64_t read_memory(const char *key) { return read_count("/proc/meminfo", key) * 1024; }
 
 int await_child(pid_t child) {
     int status = 0;

@@ -27,6 +27,9 @@ char *read_proc(const char *pid, const char *name, size_t *size);
    either. Returns how many there are. */
 int signal_run(const char *id, pid_t leader, int signal);
 
+/* The number behind KEY, such as "MemTotal:", in the file PATH of /proc; 0 where there is none. */
+uint64_t read_count(const char *path, const char *key);
+
 /* What /proc/meminfo says of KEY, such as "MemTotal:", in bytes. */
 uint64_t read_memory(const char *key);
 

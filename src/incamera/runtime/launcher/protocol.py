@@ -382,6 +382,10 @@ class Ended(Answer):
     """How many processes were ended."""
     left: int
     """How many of them are left."""
+    peak: int
+    """The most memory, in bytes, that the run's first process was seen to use. 0: not known."""
+    out_of_memory: bool
+    """Whether the kernel has killed a process for lack of memory meanwhile."""
 
 
 class Waiting(Answer):
@@ -396,14 +400,14 @@ class Waiting(Answer):
 
 
 class Wanted(Answer):
-    """receive: what the device lacks. The host sends the rest of the image, then an archive."""
+    """receive: what the device lacks. The host sends the rest of the image, then archives."""
 
     missing: tuple[tuple[int, ...], ...]
     """The first and the last number of consecutive entries in the listing."""
     free: int | None
     """The free space in bytes. None where that is not known."""
-    gzip: bool
-    """Whether the archive shall be compressed."""
+    packings: tuple[str, ...]
+    """How archives can be compressed so that they are unpacked here: gzip, xz."""
     image_from: int | None
     """The first byte of the image that is missing. None: the image is not missing."""
 
@@ -468,8 +472,8 @@ ANSWERS: Final[Mapping[str, tuple[type[Answer], Mapping[str, str]]]] = {
     "sockets": (Sockets, {"paths": "[text]"}),
     "ready": (Ready, {}),
     "exited": (Exited, {}),
-    "ended": (Ended, {"count": "number", "left": "number"}),
+    "ended": (Ended, {"count": "number", "left": "number", "peak": "number", "out_of_memory": "flag"}),
     "waiting": (Waiting, {"owner": "text", "app": "text", "seconds": "number"}),
-    "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "gzip": "flag", "image_from": "number?"}),
+    "wanted": (Wanted, {"missing": "[[number]]", "free": "number?", "packings": "[text]", "image_from": "number?"}),
     "complete": (Complete, {"previous": "text", "repaired": "flag"}),
 }

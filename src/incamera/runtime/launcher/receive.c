@@ -26,6 +26,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+/* A line does not show that it is slow before so many bytes were sent. */
+#define WORTH_XZ (1 << 20)
+
 /* Runs of missing entries, as pairs of numbers: most often all entries between two links are missing. */
 static void answer_missing(const struct listing *wanted) {
     begin_list(KEY_MISSING);
@@ -41,14 +44,17 @@ static void answer_missing(const struct listing *wanted) {
     end_list();
 }
 
-/* Tell the host what is missing, and take it from standard input: the rest of the image, then files in an archive. */
-static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct shared_image *image, bool plain) {
+/* Tell the host what is missing, and take it from standard input: the rest of the image, then files in archives. */
+static void receive_rest(const char *apps, const char *partial, struct listing *wanted, struct shared_image *image) {
     bool missing = false;
+    uint64_t needed = 0;
     for (size_t i = 0; i < wanted->count; i++)
-        missing = missing || wanted->entries[i].missing;
+        if (wanted->entries[i].missing) {
+            missing = true;
+            needed += (uint64_t)wanted->entries[i].size;
+        }
     if (image->file && !has_image(apps, image))
         open_image(apps, image);
-    bool gzip = missing && !plain && has_program("gunzip");
     struct statvfs space;
     begin_answer(ANSWER_WANTED);
     answer_missing(wanted);
@@ -56,7 +62,12 @@ static void receive_rest(const char *apps, const char *partial, struct listing *
         answer_number(KEY_FREE, (uint64_t)space.f_bavail * space.f_frsize);
     else
         answer_null(KEY_FREE);
-    answer_flag(KEY_GZIP, gzip);
+    begin_list(KEY_PACKINGS);
+    if (has_program("gunzip"))
+        answer_text(NULL, "gzip");
+    if (needed >= WORTH_XZ && unpacks_xz())
+        answer_text(NULL, "xz");
+    end_list();
     if (image->descriptor >= 0)
         answer_number(KEY_IMAGE_FROM, (uint64_t)image->offset);
     else
@@ -65,7 +76,7 @@ static void receive_rest(const char *apps, const char *partial, struct listing *
     if (image->descriptor >= 0)
         receive_image(image);
     if (missing)
-        unpack(partial, gzip);
+        unpack(partial);
 }
 
 static void start_partial(const char *apps, const char *partial, struct listing *wanted, const char *raw, size_t size,
@@ -111,14 +122,14 @@ static _Noreturn void become_activate(const char *folder, bool remake) {
 }
 
 struct options {
-    bool plain, keep, verify, take_over, activate, remake;
+    bool keep, verify, take_over, activate, remake;
     const char *owner;
     struct shared_image image;
 };
 
 static bool read_options(int argc, char **argv, struct options *options) {
-    static const char *const names[] = {"plain", "keep", "verify", "take-over", "activate", "remake"};
-    bool *const flags[] = {&options->plain, &options->keep, &options->verify, &options->take_over, &options->activate, &options->remake};
+    static const char *const names[] = {"keep", "verify", "take-over", "activate", "remake"};
+    bool *const flags[] = {&options->keep, &options->verify, &options->take_over, &options->activate, &options->remake};
     for (int i = 0; i < argc; i++) {
         size_t flag = 0;
         while (flag < sizeof names / sizeof *names && strcmp(argv[i], names[flag]))
@@ -138,12 +149,11 @@ static bool read_options(int argc, char **argv, struct options *options) {
     return true;
 }
 
-#define USAGE "APPS APP NAME [plain] [keep] [verify] [take-over] [activate] [remake] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
+#define USAGE "APPS APP NAME [keep] [verify] [take-over] [activate] [remake] [owner NAME] [image FILE SIZE | tree FILE ENTRIES]"
 
 /* guard receive: standard input brings the size of a listing, the listing, and then, when the missing files are known, the
-   rest of the image and a tar archive with the files.
+   rest of the image and tar archives with the files.
 
-   plain       the archive is not compressed. Otherwise it is, unless there is nothing here to unpack it with.
    keep        old bundles are left to `tidy`: for folders that another computer runs from
    verify      every file that is here is read; otherwise its size and time must do
    take-over   another deploy that is under way is ended
@@ -191,7 +201,7 @@ int guard_receive(int argc, char **argv) {
     }
     if (!whole)
         start_partial(apps, partial, &wanted, raw, size, image->trusted);
-    receive_rest(apps, partial, &wanted, image, options.plain);
+    receive_rest(apps, partial, &wanted, image);
     if (!whole) {
         seal_files(partial, wanted.folder, &wanted);
         make_links(partial, wanted.folder, &wanted);

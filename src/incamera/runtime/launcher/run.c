@@ -141,7 +141,22 @@ static bool pass_signal(const char *folder, const char *id, const char *name) {
     return true;
 }
 
-static void end_run(char *folder, const char *id, long grace) {
+/* How many processes the kernel has killed for lack of memory. */
+static uint64_t count_memory_kills(void) { return read_count("/proc/vmstat", "\noom_kill "); }
+
+/* The most memory that the run's first process has used so far, in bytes; 0 when it has ended. */
+static uint64_t measure_peak(const char *folder) {
+    pid_t leader = read_leader(folder);
+    if (leader <= 0)
+        return 0;
+    char *number = number_text(leader), *start = join("/proc/", number, "/status");
+    uint64_t peak = read_count(start, "VmHWM:") * 1024;
+    free(start);
+    free(number);
+    return peak;
+}
+
+static void end_run(char *folder, const char *id, long grace, uint64_t peak, uint64_t memory_kills) {
     /* Under another name first: a `run` that is just beginning either has left its number there, or fails now. */
     char *ended = join(folder, ".ended", "");
     if (rename(folder, ended) == 0)
@@ -165,6 +180,8 @@ static void end_run(char *folder, const char *id, long grace) {
     begin_answer(ANSWER_ENDED);
     answer_number(KEY_COUNT, (uint64_t)ended_count);
     answer_number(KEY_LEFT, (uint64_t)left);
+    answer_number(KEY_PEAK, peak);
+    answer_flag(KEY_OUT_OF_MEMORY, count_memory_kills() > memory_kills);
     end_answer();
 }
 
@@ -200,6 +217,7 @@ int guard_supervise(int argc, char **argv) {
 
     char line[64], pending[16] = "";
     size_t used = 0;
+    uint64_t peak = 0, memory_kills = count_memory_kills();
     long deadline = now() + timeout;
     bool exited = false;
     for (bool going = true; going && !asked_to_end;) {
@@ -208,6 +226,10 @@ int guard_supervise(int argc, char **argv) {
             break;
         if (*pending && pass_signal(folder, id, pending))
             *pending = 0;
+        if (!exited) { /* who ends leaves no figures behind: look while it runs */
+            uint64_t used_now = measure_peak(folder);
+            peak = used_now > peak ? used_now : peak;
+        }
         if (!exited && (exited = has_exited(folder))) {
             begin_answer(ANSWER_EXITED);
             end_answer();
@@ -238,6 +260,6 @@ int guard_supervise(int argc, char **argv) {
                 strcpy(pending, line + 7);
         }
     }
-    end_run(folder, id, grace);
+    end_run(folder, id, grace, peak, memory_kills);
     return 0;
 }

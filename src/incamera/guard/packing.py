@@ -1,0 +1,257 @@
+"""How files are packed on their way to a device: archives in pieces, compressed as the line is fast.
+
+A fast line carries bytes faster than a camera unpacks them, and over a slow one each byte counts. How fast it is shows
+only while something is sent. So one archive may be followed by another that is compressed in another way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import lzma
+import struct
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+# What `unxz` needs in the device's memory.
+_XZ_DICTIONARY = 8 << 20
+_XZ_PRESET = 6
+# In bytes a second. A camera that is slow itself takes more than the first; a line that does not is worth packing with
+# xz. This computer packs with gzip's level 6 faster than the second.
+_XZ_BELOW = 400_000
+_MORE_BELOW = 3_000_000
+# A rate varies. A packing stays until the line is so many times as fast.
+_HYSTERESIS = 1.5
+# What the buffers on the way take at once says nothing about the line.
+_IGNORED_BYTES = 192 * 1024
+# Over so many bytes the rate is measured, at the beginning over fewer.
+_MEASURED_BYTES = 384 * 1024
+_LEAST_MEASURED_BYTES = 64 * 1024
+# After so long it is clear whether a packing pays.
+_TRIAL_SECONDS = 5.0
+_TOLERANCE = 1.1
+# Files that are packed in the same way at least. Until the rate is known, these are small files.
+_GROUP_BYTES = 256 * 1024
+_SMALL_BYTES = 128 * 1024
+_FIRST_BYTES = 2 << 20
+# Packed and not sent yet.
+_WAITING_PIECES = 4
+_PIECE = 64 * 1024
+_END = struct.pack(">I", 0)
+
+
+class Packing(StrEnum):
+    """How an archive is compressed. The device tells which of `gzip` and `xz` it can unpack."""
+
+    none = ""
+    fast = "gzip -1"
+    more = "gzip -6"
+    xz = "xz"
+
+    @property
+    def program(self) -> str:
+        return self.value.partition(" ")[0]
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class _Plain:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def make_compressor(packing: Packing) -> _Compressor:
+    """Return a new compressor; its output is what the device's programs unpack."""
+    if packing is Packing.xz:
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": _XZ_PRESET, "dict_size": _XZ_DICTIONARY}]
+        return lzma.LZMACompressor(filters=filters, check=lzma.CHECK_CRC32)
+    if packing is Packing.none:
+        return _Plain()
+    return zlib.compressobj(1 if packing is Packing.fast else 6, wbits=31)
+
+
+def frame(data: bytes) -> Iterator[bytes]:
+    """Yield *data* in pieces, each behind its length. An empty one ends an archive: see `end_archive`."""
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
+        yield struct.pack(">I", len(piece)) + piece
+
+
+def end_archive() -> bytes:
+    """Return what follows the last piece of an archive."""
+    return _END
+
+
+@dataclass(slots=True)
+class Line:
+    """What is known of the line to the device, and the packing that fits.
+
+    *programs* are those of `gzip` and `xz` that the device can unpack. A line *is_local* if it seems to lead to a
+    camera on this computer, where bytes cost nothing; it may be a tunnel to one elsewhere.
+    """
+
+    programs: frozenset[str]
+    is_local: bool = False
+    current: Packing = Packing.none
+    clock: Callable[[], float] = time.monotonic
+    _sent: int = 0
+    _parts: list[tuple[int, float]] = field(default_factory=list)
+    _given_up: set[Packing] = field(default_factory=set)
+    # Since the packing was changed: when that was, the seconds in which the line was waited for, and those that the
+    # packing before would have taken for the same files, at the rate that there was.
+    _since: float = 0.0
+    _blocked: float = 0.0
+    _otherwise: float = 0.0
+    _before: Packing = Packing.none
+    _rate_before: float = 0.0
+
+    def note_sent(self, size: int, seconds: float) -> None:
+        """Note that *size* bytes were sent, and that the line was waited for so long."""
+        self._sent += size
+        self._blocked += seconds
+        if self._sent > _IGNORED_BYTES:
+            self._parts.append((size, seconds))
+        while sum(part for part, _ in self._parts[1:]) > _MEASURED_BYTES:
+            del self._parts[0]
+
+    def note_packed(self, chunk: bytes) -> None:
+        """Note what is packed, to know how long the packing before would have taken."""
+        if self.current in (Packing.xz, Packing.more) and self._rate_before:
+            if self._before is Packing.none:
+                self._otherwise += len(chunk) / self._rate_before
+            elif self.current is Packing.xz:  # the levels of gzip are unpacked alike
+                self._otherwise += len(zlib.compress(chunk, 1)) / self._rate_before
+
+    @property
+    def rate(self) -> float | None:
+        """In bytes a second; None as long as it is not known."""
+        size = sum(part for part, _ in self._parts)
+        return size / max(sum(seconds for _, seconds in self._parts), 1e-6) if size >= _LEAST_MEASURED_BYTES else None
+
+    def choose(self) -> Packing:
+        """Return how to pack what comes next."""
+        if self._is_slower():
+            self._given_up |= {self.current, Packing.xz}  # which takes both computers the longest
+        wanted = self._wanted(self.rate)
+        if wanted is not self.current:
+            self._before, self._rate_before = self.current, self.rate or 0.0
+            self._since, self._blocked, self._otherwise = self.clock(), 0.0, 0.0
+        self.current = wanted
+        return wanted
+
+    def _wanted(self, rate: float | None) -> Packing:
+        for packing, below in ((Packing.xz, _XZ_BELOW), (Packing.more, _MORE_BELOW)):
+            limit = below * (_HYSTERESIS if self.current is packing else 1)
+            if rate is not None and rate < limit and self._may_be(packing):
+                return packing
+        return Packing.none if self.is_local or not self._may_be(Packing.fast) else Packing.fast
+
+    def _may_be(self, packing: Packing) -> bool:
+        return packing.program in self.programs and packing not in self._given_up
+
+    def _is_slower(self) -> bool:
+        """Whether the packing has taken longer than the one before would have: a computer at either end is too slow."""
+        elapsed = self.clock() - self._since
+        if self.current not in (Packing.xz, Packing.more) or elapsed < _TRIAL_SECONDS:
+            return False
+        return 0 < self._otherwise * _TOLERANCE < elapsed or self._blocked < elapsed / 4
+
+
+def group(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Yield *numbers* of entries, which have *sizes*, in groups of files that are packed in the same way.
+
+    Small files come first: a large one would hold up another packing until its end.
+    """
+    first: list[int] = []
+    size = 0
+    for number in numbers:
+        if sizes[number] <= _SMALL_BYTES and size < _FIRST_BYTES:
+            first.append(number)
+            size += sizes[number]
+    yield from _grouped(first, sizes)
+    early = set(first)
+    yield from _grouped([number for number in numbers if number not in early], sizes)
+
+
+def _grouped(numbers: Collection[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    members: list[int] = []
+    size = 0
+    for number in numbers:
+        members.append(number)
+        size += sizes[number]
+        if size >= _GROUP_BYTES:
+            yield members
+            members, size = [], 0
+    if members:
+        yield members
+
+
+async def send_packed(
+    groups: Iterable[Iterator[bytes]],
+    ending: bytes,
+    line: Line,
+    write: Callable[[bytes], Awaitable[None]],
+    on_sent: Callable[[int], None],
+) -> None:
+    """Send archives of *groups*, each of them the members of some files; *ending* is the end of an archive.
+
+    They are packed while others are on their way. *on_sent* is called with the bytes that were sent, before packing.
+    """
+    pieces: asyncio.Queue[tuple[bytes, int] | None] = asyncio.Queue(_WAITING_PIECES)
+
+    async def pack_all() -> None:
+        compressor: _Compressor | None = None
+        try:
+            packing = line.current
+            for members in groups:
+                chosen = line.choose()
+                if compressor is None or chosen is not packing:
+                    if compressor is not None:
+                        await pieces.put((_finish(compressor, ending), 0))
+                    packing, compressor = chosen, make_compressor(chosen)
+                # Files are read in a thread, so that the connection's other channels go on.
+                while chunk := await asyncio.to_thread(next, members, b""):
+                    data = await asyncio.to_thread(_compress, compressor, chunk, line)
+                    await pieces.put((data, len(chunk)))
+                if line.rate is None:
+                    await pieces.join()
+            if compressor is not None:
+                await pieces.put((await asyncio.to_thread(_finish, compressor, ending), 0))
+        finally:
+            if not (task := asyncio.current_task()) or not task.cancelling():
+                await pieces.put(None)
+
+    packing_all = asyncio.create_task(pack_all())
+    try:
+        while (piece := await pieces.get()) is not None:
+            data, size = piece
+            if data:
+                began = line.clock()
+                await write(data)
+                line.note_sent(len(data), line.clock() - began)
+            if size:
+                on_sent(size)
+            pieces.task_done()
+        await packing_all
+    finally:
+        packing_all.cancel()
+        await asyncio.gather(packing_all, return_exceptions=True)
+
+
+def _compress(compressor: _Compressor, chunk: bytes, line: Line) -> bytes:
+    line.note_packed(chunk)
+    return b"".join(frame(compressor.compress(chunk)))
+
+
+def _finish(compressor: _Compressor, ending: bytes) -> bytes:
+    return b"".join(frame(compressor.compress(ending) + compressor.flush())) + end_archive()

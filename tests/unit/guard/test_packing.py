@@ -1,0 +1,190 @@
+"""How a deploy is packed: by what the line carries, and while other files are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import lzma
+import os
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import BuildError
+from incamera.guard.packing import Line, Packing, group, send_packed
+from incamera.guard.sync import ARCHIVE_END, pack, plan_shipment
+from incamera.tree import list_tree
+
+BOTH = frozenset({"gzip", "xz"})
+KILOBYTE = 1024
+
+
+def line_of(bytes_a_second: float, *, programs: frozenset[str] = BOTH, is_local: bool = False) -> Line:
+    """Return a line over which a megabyte was sent at such a rate."""
+    line = Line(programs, is_local)
+    line.choose()
+    send_over(line, bytes_a_second)
+    return line
+
+
+def send_over(line: Line, bytes_a_second: float) -> None:
+    for _ in range(64):
+        line.note_sent(16 * KILOBYTE, 16 * KILOBYTE / bytes_a_second)
+
+
+@pytest.mark.parametrize(
+    ("mbit", "programs", "packing"),
+    [
+        (2, BOTH, Packing.xz),
+        (20, BOTH, Packing.more),
+        (100, BOTH, Packing.fast),
+        (2, frozenset({"gzip"}), Packing.more),
+        (2, frozenset(), Packing.none),
+        (100, frozenset(), Packing.none),
+    ],
+)
+def test_packing_follows_the_rate_of_the_line(mbit: float, programs: frozenset[str], packing: Packing) -> None:
+    assert line_of(mbit * 1e6 / 8, programs=programs).choose() is packing
+
+
+def test_what_the_buffers_take_at_once_does_not_count() -> None:
+    line = Line(BOTH)
+    line.note_sent(128 * KILOBYTE, 5.0)
+    assert line.choose() is Packing.fast
+    send_over(line, 16e6)
+    assert line.choose() is Packing.fast
+
+
+def test_line_that_became_faster_gets_gzip_again() -> None:
+    line = line_of(250_000)
+    assert line.choose() is Packing.xz
+    send_over(line, 500_000)
+    assert line.choose() is Packing.xz, "it is not much faster"
+    send_over(line, 12_500_000)
+    assert line.choose() is Packing.fast
+
+
+def at(line: Line, seconds: float) -> None:
+    line.clock = lambda: seconds
+
+
+@pytest.mark.parametrize(("blocked", "packing"), [(55.0, Packing.xz), (5.0, Packing.more)])
+def test_xz_is_given_up_where_this_computer_packs_more_slowly_than_the_line_sends(
+    blocked: float, packing: Packing
+) -> None:
+    line = line_of(250_000)
+    at(line, 100)
+    assert line.choose() is Packing.xz
+    line.note_packed(os.urandom(20_000_000))  # 80 s with gzip
+    line.note_sent(100 * KILOBYTE, blocked)
+    at(line, 160)
+    assert line.choose() is packing
+
+
+def test_xz_is_given_up_where_the_camera_unpacks_it_more_slowly_than_gzip() -> None:
+    line = line_of(250_000)
+    at(line, 100)
+    assert line.choose() is Packing.xz
+    line.note_packed(os.urandom(1_000_000))  # 4 s with gzip
+    line.note_sent(800 * KILOBYTE, 12.0)
+    at(line, 112)
+    assert line.choose() is Packing.more
+    at(line, 200)
+    line.note_sent(100 * KILOBYTE, 80.0)
+    assert line.choose() is Packing.more, "it is not tried again"
+
+
+def test_line_on_this_computer_is_packed_only_where_it_turns_out_slow_and_that_pays() -> None:
+    assert line_of(7e6, is_local=True).choose() is Packing.none
+    line = line_of(1e6, is_local=True)
+    at(line, 100)
+    assert line.choose() is Packing.more
+    line.note_packed(bytes(6_000_000))  # 6 s plain
+    line.note_sent(800 * KILOBYTE, 12.0)
+    at(line, 112)
+    assert line.choose() is Packing.none
+
+
+def test_small_files_go_first_until_the_rate_is_known() -> None:
+    sizes = [9_000_000, *[100_000] * 30, 5_000_000]
+    groups = list(group(range(len(sizes)), sizes))
+    assert groups[0] == [1, 2, 3]
+    assert sorted(number for numbers in groups for number in numbers) == list(range(len(sizes)))
+    assert sum(sizes[number] for numbers in groups[: groups.index([0])] for number in numbers) <= 2_200_000
+
+
+def unpack(data: bytes) -> tuple[list[str], dict[str, bytes]]:
+    """Return the packings of the archives in *data*, and all their files."""
+    archives, at = [bytearray()], 0
+    while at < len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        archives[-1] += data[at + 4 : at + 4 + size]
+        at += 4 + size
+        if not size:
+            archives.append(bytearray())
+    assert not archives.pop(), "the last archive is ended"
+    kinds: list[str] = []
+    files: dict[str, bytes] = {}
+    for archive in archives:
+        kind = {b"\x1f\x8b": "gzip", b"\xfd7": "xz"}.get(bytes(archive[:2]), "")
+        plain = {"gzip": lambda data: zlib.decompress(data, 31), "xz": lzma.decompress, "": bytes}[kind](bytes(archive))
+        kinds.append(kind)
+        with tarfile.open(fileobj=io.BytesIO(plain)) as members:
+            files |= {member.name: stream.read() for member in members if (stream := members.extractfile(member))}
+    return kinds, files
+
+
+Send = Callable[[Line, float], tuple[bytes, int]]
+
+
+@pytest.fixture
+def send(tmp_path: Path) -> Send:
+    root = tmp_path / "bundle"
+    root.mkdir()
+    for number in range(6):
+        (root / f"{number}").write_bytes(os.urandom(700_001))
+    shipment = plan_shipment("app", root, list_tree(root))
+
+    def send(line: Line, rate: float) -> tuple[bytes, int]:
+        """Send over a line of so many bytes a second. Returns what came, and the bytes that were told."""
+        came, told, now = bytearray(), 0, 0.0
+
+        async def write(data: bytes) -> None:
+            nonlocal came, now
+            came += data
+            now += len(data) / rate
+
+        def on_sent(size: int) -> None:
+            nonlocal told
+            told += size
+
+        line.clock = lambda: now
+        groups = (pack(shipment, numbers) for numbers in group(range(6), [700_001] * 6))
+        asyncio.run(send_packed(groups, ARCHIVE_END, line, write, on_sent))
+        return bytes(came), told
+
+    return send
+
+
+def test_slow_line_gets_the_rest_in_xz(send: Send) -> None:
+    came, told = send(Line(BOTH), 200_000)
+    kinds, files = unpack(came)
+    assert kinds == ["gzip", "xz"]
+    assert {name: len(data) for name, data in files.items()} == {str(number): 700_001 for number in range(6)}
+    assert told > 6 * 700_001
+
+
+def test_fast_line_gets_one_archive(send: Send) -> None:
+    kinds, files = unpack(send(Line(frozenset()), 1e8)[0])
+    assert kinds == [""]
+    assert len(files) == 6
+
+
+def test_file_that_cannot_be_read_ends_the_transfer(send: Send, tmp_path: Path) -> None:
+    (tmp_path / "bundle" / "5").write_bytes(b"short")
+    with pytest.raises(BuildError, match="shorter than when the bundle was made"):
+        send(Line(BOTH), 1e8)
