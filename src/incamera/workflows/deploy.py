@@ -49,19 +49,11 @@ def deployed(
     DeviceUnsuitable when the audit finds that the bundle cannot run on the device; the request can switch it off.
     """
     request = request or DeployRequest()
-    if request.place is None:
-        request = replace(request, place=project.to)
-    device = _choose(context, project, request)
-    with connected(context, device) as connection:
-        if Kind.share in (request.place, project.data.kind if project.data else None):
-            _ensure_share(context, connection)
-        data = plan_data(context.reporter, connection, project)
-        bundle, table = make_fitting(context, project, connection, request, transform=transform, starts=starts)
-        done = deploy_bundle(context, connection, table, bundle, request)
-        yield replace(done, data=data, work=plan_work(connection.facts, project.name))
+    with connected(context, _choose(context, project, request)) as connection:
+        yield deploy_over(context, project, connection, request, transform=transform, starts=starts)
 
 
-def make_fitting(
+def deploy_over(
     context: Context,
     project: Project,
     connection: Connection,
@@ -69,11 +61,28 @@ def make_fitting(
     *,
     transform: Transform | None = None,
     starts: bool = True,
-) -> tuple[Bundle, LibraryTable]:
-    """Build what is stale for the device of *connection* and audit it, as `deployed` does, without sending it.
+) -> Deployed:
+    """Build what is stale and deploy it over *connection*, as `deployed` does. What runs there goes on."""
+    if request.place is None:
+        request = replace(request, place=project.to)
+    if Kind.share in (request.place, project.data.kind if project.data else None):
+        _ensure_share(context, connection)
+    data = plan_data(context.reporter, connection, project)
+    bundle, table = _make_fitting(context, project, connection, request, transform=transform, starts=starts)
+    done = deploy_bundle(context, connection, table, bundle, request)
+    return replace(done, data=data, work=plan_work(connection.facts, project.name))
 
-    Returns the bundle, and the device's libraries.
-    """
+
+def _make_fitting(
+    context: Context,
+    project: Project,
+    connection: Connection,
+    request: DeployRequest,
+    *,
+    transform: Transform | None,
+    starts: bool,
+) -> tuple[Bundle, LibraryTable]:
+    """Build what is stale for the device of *connection*, and audit it. Returns it, and the device's libraries."""
     device = str(connection.device)
     target = target_for_device(project, device, connection.require_architecture(), request.target)
     bundle = build_bundle(context, transform(project, target) if transform else project, target)
