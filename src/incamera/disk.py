@@ -1,4 +1,4 @@
-"""Write files atomically, with modes that do not depend on the umask; remove and measure folders."""
+"""Write files atomically, with modes that do not depend on the umask; remove, measure and search folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -153,3 +153,12 @@ def process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def find_by_end(path: str, place: Callable[[str], Path | None]) -> Path | None:
+    """Return the file that *place* returns for the longest end of *path* for which there is one."""
+    parts = path.split("/")
+    for start in range(1, len(parts)):
+        if ".." not in parts and (found := place("/".join(parts[start:]))) is not None and found.is_file():
+            return found
+    return None

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher import require_crash_module, require_launcher
 from incamera.targets.host import require_host
 from incamera.toolchain.zig import ensure_zig, zig_cache
 
@@ -24,4 +24,5 @@ def test_binary_is_what_the_sources_make(context: Context, tmp_path: Path) -> No
         [*words, "--output", str(tmp_path), "armv7hf"], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "armv7hf/launcher").read_bytes() == require_launcher("armv7hf").read_bytes()
+    for path in (require_launcher("armv7hf"), require_crash_module("armv7hf")):
+        assert (tmp_path / "armv7hf" / path.name).read_bytes() == path.read_bytes()

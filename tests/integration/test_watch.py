@@ -207,7 +207,9 @@ def test_app_without_memory_is_reported_and_the_next_one_runs(watch: Watch) -> N
 
 def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     settings = (watch.project / "pyproject.toml").read_text()
-    watch.save("app.py", f"print('alone')\n{FOREVER}")
+    looks = "def bundles():\n    return {name for name in os.listdir('/tmp/incamera/shared') if len(name) == 16}\n"
+    waits = "while bundles() <= first:\n    time.sleep(0.002)\nprint('sees another bundle', flush=True)\n"
+    watch.save("app.py", f"import os, time\n{looks}first = bundles()\nprint('alone')\n{waits}{FOREVER}")
     watch.await_("alone")
     watch.save("pyproject.toml", settings.replace("= []", '= ["no-such-distribution-anywhere"]'))
     watch.await_("cannot resolve no-such-distribution-anywhere")
@@ -215,6 +217,7 @@ def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     (watch.project / "app.py").write_text(f"import attr\nprint('with', attr.__name__)\n{FOREVER}")
     watch.save("pyproject.toml", settings.replace("= []", '= ["attrs"]'))
     watch.await_("with attr")
+    watch.await_("sees another bundle")  # what ran before has run until the bundle was in the camera
 
 
 def test_second_host_is_refused_with_the_name_of_the_first(watch: Watch, incamera_process: Run) -> None:
@@ -292,3 +295,6 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
         watch.await_("retrun")
         watch.save("src/compiled/one.c", module.format(name="one", answer=3))
         watch.await_("second answers 3 1")
+        assert b"src/compiled/one.c: sent in" in watch.command.err
+        watch.save("src/compiled/one.c", module.format(name="one", answer="*(volatile int *)8"))
+        watch.await_("the app was killed by SIGSEGV in src/compiled/one.c, line 2")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from incamera.build.variables import project_variables, sdist_variables
 from incamera.runtime import bundle, layout
 from incamera.runtime.agent import agent_digest
-from incamera.runtime.launcher import require_launcher
+from incamera.runtime.launcher import require_crash_module, require_launcher
 
 if TYPE_CHECKING:
     from incamera.project.locked import Lock, LockedFile
@@ -44,7 +44,8 @@ def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mappi
 
 def runtime_key(project: Project, lock: Lock, environment: Mapping[str, str]) -> str:
     """Return the key of the runtime of *lock*, with the settings of *project*."""
-    launcher = require_launcher(lock.target.architecture).read_bytes()
+    programs = [require(lock.target.architecture) for require in (require_launcher, require_crash_module)]
+    launcher = b"".join(program.read_bytes() for program in programs)
     inputs: list[object] = [layout.FORMAT, str(lock.target), lock.digest, sorted(project.keep), sorted(project.debs)]
     inputs.append(agent_digest())
     built = [item for item in lock.distributions if item.source in ("sdist", "emulated")]

@@ -158,7 +158,9 @@ class _RuntimeBuild:
     def _add_own_modules(self, tree: Path, compiler: ByteCompiler) -> None:
         keep_source = layout.plan_sources(self.lock.target, self.project.keep)
         compiler.submit(tree, stdlib.stage_explanations(tree, self.lock.target), keep_source=keep_source)
-        compiler.submit(tree, stage_agent(tree), small=True)  # docstrings would cost the camera memory
+        compiler.submit(
+            tree, stage_agent(tree, self.lock.target.architecture), small=True
+        )  # docstrings would cost the camera memory
 
     def _install_wheels(self, tree: Path, compiler: ByteCompiler, owners: dict[str, str]) -> list[str]:
         """Install the wheels. Returns the paths of their files. *owners* maps the paths of other files to packages."""

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from incamera.device.signals import handling_signals
@@ -16,6 +17,7 @@ from incamera_agent.wire.protocol import signal_exit_code
 
 if TYPE_CHECKING:
     from incamera.device.tracebacks import OutputFilter
+    from incamera.runtime.launcher.protocol import Ended
     from incamera.transport.protocols import Channel, Program, Terminal
     from incamera.transport.session import Session
 
@@ -26,7 +28,22 @@ _LINGER_SECONDS = 1.0
 _HOLD_SECONDS = 0.05
 
 
-def run_app(
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended: its exit code, 128 + N after signal N.
+
+    *peak* is the most memory in bytes that the guard saw its first process use, 0 where it saw none. *out_of_memory*
+    says that the kernel killed a process for lack of memory meanwhile. *crash* is where in C code it crashed, if that
+    is known: "in src/fast.c, line 12".
+    """
+
+    code: int
+    peak: int = 0
+    out_of_memory: bool = False
+    crash: str = ""
+
+
+def run_to_end(
     session: Session,
     guard: str,
     program: Program,
@@ -34,8 +51,8 @@ def run_app(
     attach_as: str | None = None,
     streams: Streams | None = None,
     filters: tuple[OutputFilter, OutputFilter] | None = None,
-) -> int:
-    """Run *program* to its end and return its exit code (128 + N after signal N).
+) -> RunEnd:
+    """Run *program* to its end and return how it ended.
 
     *guard* is the guard's path on the device (`guard.ensure_guard`), *attach_as* the name of its attach socket. With a
     terminal at both ends the app gets one too. Ctrl-C interrupts the app, a second one kills it. *filters* change
@@ -54,7 +71,16 @@ def run_app(
         filters or (None, None),
     )
     with raw_terminal(streams.stdin) if terminal else contextlib.nullcontext(), handling_signals(run.handle_signal):
-        return session.call(run.main())
+        code = session.call(run.main())
+    ended = run.ended
+    return RunEnd(code) if ended is None else RunEnd(code, ended.peak, ended.out_of_memory)
+
+
+def run_app(
+    session: Session, guard: str, program: Program, *, attach_as: str | None = None, streams: Streams | None = None
+) -> int:
+    """Return the exit code of *program*, as `run_to_end` runs it."""
+    return run_to_end(session, guard, program, attach_as=attach_as, streams=streams).code
 
 
 class _Run:
@@ -75,6 +101,10 @@ class _Run:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._app: Channel | None = None
         self._early: list[int] = []
+
+    @property
+    def ended(self) -> Ended | None:
+        return self._supervised.ended
 
     # Called from the main thread, in a signal handler.
 

@@ -236,7 +236,7 @@ class HeldRun:
         elif frame.type == Event.EXITED and message.get("run") == self._name:
             code = exit_code(message)
             await self._app.ended(code)
-            self.killed = describe_kill(message)
+            self.killed = describe_kill(message, self._app.crash)
             self._ended.set_result(code)
         elif frame.type == Event.CONSUMED:
             self._app.on_consumed(message["size"])

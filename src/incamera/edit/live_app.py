@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from incamera.disk import remove_tree
+from incamera.disk import find_by_end, remove_tree
 from incamera.project.lockfile import load_lock
 from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
 
@@ -33,6 +33,9 @@ class LiveApp(Protocol):
     def read(self) -> dict[str, AppFile]:
         """Return the app's files by their paths in the camera. Raises InCameraError."""
 
+    def find(self, path: str) -> Path | None:
+        """Return the file here that the camera has as *path*, None for none."""
+
     def prepare(self) -> None:
         """Do now, while nobody waits, what would make the first change slow."""
 
@@ -49,6 +52,7 @@ def live_app(context: Context, project: Project, target: Target, app: Path) -> I
 
 class PlainApp:
     def __init__(self, project: Project) -> None:
+        self._folder = project.folder
         files = project.app_files()  # it knows its patterns the next time
         find_files = project.find_files if project.script is not None else lambda: files.find().files
         self._snapshots = Snapshots(project.folder, find_files)
@@ -56,6 +60,9 @@ class PlainApp:
 
     def read(self) -> dict[str, AppFile]:
         return self._snapshots.take()
+
+    def find(self, path: str) -> Path | None:
+        return find_by_end(path, self._folder.joinpath)
 
     def prepare(self) -> None:
         pass
@@ -96,6 +103,9 @@ class BuiltApp:
             self._sources = sources
         self.edited, self._last = changed_paths(self._last, sources), sources
         return dict(app)
+
+    def find(self, path: str) -> Path | None:
+        return find_by_end(path, lambda end: self._installed[end].source if end in self._installed else None)
 
     def prepare(self) -> None:
         if not self._kept.exists():

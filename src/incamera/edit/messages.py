@@ -12,6 +12,7 @@ from incamera_agent.wire.protocol import EndReason, signal_exit_code
 if TYPE_CHECKING:
     from incamera.context import Reporter
     from incamera.device.live_sync import Refused
+    from incamera.device.run import RunEnd
     from incamera.project.watching import AppFile
 
 
@@ -29,14 +30,14 @@ def exit_code(message: Mapping[str, Any]) -> int:
     return signal_exit_code(number) if number else code or 0
 
 
-def describe_end(message: Mapping[str, Any]) -> str:
-    """Return the message for a run that ended by itself."""
+def describe_end(message: Mapping[str, Any], crash: str = "") -> str:
+    """Return the message for a run that ended by itself. *crash* is where in C code it crashed, "" if unknown."""
     seconds, peak, killed = message.get("seconds"), message.get("peak"), message.get("killed")
     number, reason = message.get("signal"), message.get("reason")
     if reason == EndReason.MEMORY_LIMIT:
         how = "has reached its memory limit and was ended"
     elif number:
-        how = f"was killed by {_describe_killer(number, reason)}"
+        how = f"was killed by {_describe_killer(number, reason)}{_after(crash)}"
     else:
         how = f"has ended with exit code {exit_code(message)}"
     details = [f"after {seconds:.1f} s"] if isinstance(seconds, int | float) else []
@@ -45,18 +46,30 @@ def describe_end(message: Mapping[str, Any]) -> str:
     return f"the app {how} ({', '.join(details)}); waiting for changes" if details else f"the app {how}"
 
 
-def describe_kill(message: Mapping[str, Any]) -> str | None:
+def describe_kill(message: Mapping[str, Any], crash: str = "") -> str | None:
     """Return what killed the app, in a plain run; None where it ended by itself or was told to end."""
     number, peak = message.get("signal"), message.get("peak")
     if not number or number in _ENDING or message.get("reason") == EndReason.STOPPED:
         return None
     used = f"; it used at most {format_bytes(peak)}" if peak else ""
-    return f"the app was killed by {_describe_killer(number, message.get('reason'))}{used}"
+    return f"the app was killed by {_describe_killer(number, message.get('reason'))}{_after(crash)}{used}"
 
 
-def describe_killed_code(code: int) -> str | None:
-    """Return what killed an app whose exit code alone is known; None where no signal did."""
-    return describe_kill({"signal": code - signal_exit_code(0)}) if code in _KILLED else None
+def _after(crash: str) -> str:
+    return f" {crash}" if crash else ""
+
+
+def describe_killed_run(end: RunEnd) -> str | None:
+    """Return what killed an app that ran without the agent; None where it ended by itself or was told to end.
+
+    The guard looks at the app's memory twice a second, so the app may have used more.
+    """
+    number = end.code - signal_exit_code(0)
+    if end.code not in _KILLED or number in _ENDING:
+        return None
+    reason = EndReason.OUT_OF_MEMORY if end.out_of_memory and number == signal.SIGKILL else None
+    used = f"; it used {format_bytes(end.peak)} or more" if end.peak else ""
+    return f"the app was killed by {_describe_killer(number, reason)}{_after(end.crash)}{used}"
 
 
 def _describe_killer(number: int, reason: object) -> str:

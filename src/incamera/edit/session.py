@@ -276,7 +276,7 @@ class EditSession:
         try:
             if any(map(edited.is_setting, paths)) and (reason := await in_daemon_thread(edited.find_staleness)):
                 self._reporter.info(f"{reason}: building and deploying again")
-                if self._runs:  # the old app runs on until what replaces it is built and fits the camera
+                if self._runs:  # the old app runs on until what replaces it is in the camera
                     await in_daemon_thread(edited.make_replacement)
                 return True
             if wanted is None:
@@ -416,7 +416,7 @@ class EditSession:
             await self._app.ended(exit_code(message))
             self._ended.set()
             if not self._leaving:
-                self._reporter.info(describe_end(message))
+                self._reporter.info(describe_end(message, self._app.crash))
         elif frame.type == Event.CONSUMED:
             self._app.on_consumed(message["size"])
         elif frame.type == Answer.MEMORY:

@@ -37,6 +37,8 @@ class RunStreams:
         self._input_ended = False
         self._accepts_input = False
         self.run: str | None = None
+        self.crash = ""
+        """Where in C code the last run has crashed, "" if it has not, or that is not known."""
 
     def begin(self, run: str, output: Any) -> None:
         """Switch to the streams of *run*. *output* is a context manager that yields its `RunOutput`."""
@@ -60,6 +62,7 @@ class RunStreams:
         self._in_flight = 0
         if self._output is not None:
             self._output.exit_code = code
+            self.crash = self._output.find_crash()
         self._opened.close()
         self._output = None
         self._has_room.set()

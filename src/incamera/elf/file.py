@@ -51,7 +51,7 @@ def is_elf(path: Path) -> bool:
 
 def read_elf(file: Path | BinaryIO) -> ElfFacts:
     """Return the facts of the ELF file *file*. Raises ValueError when it is not a valid ELF file."""
-    with _opened(file) as tables:
+    with opened(file) as tables:
         return facts_of(tables)
 
 
@@ -60,7 +60,7 @@ def read_loadable(file: Path | BinaryIO) -> tuple[ElfFacts, str]:
 
     Raises ValueError when it is not a valid ELF file.
     """
-    with _opened(file) as tables:
+    with opened(file) as tables:
         facts = facts_of(tables)
         try:
             with _damage_as_value_error():
@@ -84,13 +84,13 @@ def parse_identity(data: bytes) -> tuple[str, int]:
 
 def read_needed(path: Path) -> tuple[str, ...]:
     """Return the libraries that the ELF file at *path* needs (DT_NEEDED), faster than `read_elf`. Raises ValueError."""
-    with _opened(path) as tables:
+    with opened(path) as tables:
         return tables.strings_of(_NEEDED)
 
 
 def read_symbols(file: Path | BinaryIO) -> Symbols:
     """Return the imported and exported symbols of the ELF file *file*. Raises ValueError when it is not valid."""
-    with _opened(file) as tables:
+    with opened(file) as tables:
         return symbols_of(tables)
 
 
@@ -113,7 +113,7 @@ def clear_executable_stack(path: Path) -> bool:
     OpenBLAS for armhf is one), and glibc from 2.41 on refuses to load such a library into a running program.
     Raises ValueError when it is not a valid ELF file.
     """
-    with _opened(path) as tables:
+    with opened(path) as tables:
         flag_offsets = [
             tables.program_headers + number * tables.program_header_size + (4 if tables.is_64bit else 24)
             for number, header in enumerate(tables.headers)
@@ -135,7 +135,7 @@ def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
     These are its tables and its writable data, but not its code, which is read page by page later. Returns () where
     the two can't be told apart. Raises ValueError when it is not a valid ELF file.
     """
-    with _opened(path) as tables:
+    with opened(path) as tables:
         code = [each for each in tables.segments if each.flags & _EXECUTABLE]
         data = [each for each in tables.segments if each.flags & _WRITABLE and each.file_size]
         if not code or not data:
@@ -159,9 +159,9 @@ def read_loading_parts(path: Path) -> tuple[tuple[int, int], ...]:
 
 
 @contextmanager
-def _opened(file: Path | BinaryIO) -> Iterator[Tables]:
+def opened(file: Path | BinaryIO) -> Iterator[Tables]:
     if isinstance(file, Path):
-        with file.open("rb") as stream, _opened(stream) as tables:
+        with file.open("rb") as stream, opened(stream) as tables:
             yield tables
         return
     with _damage_as_value_error(), mmap(file.fileno(), 0, access=ACCESS_READ) as data:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.device.streams import Streams
 from incamera.device.tracebacks import CrashTrimmer, FilterChain, PathRewriter, host_paths
+from incamera.runlog.crash import FindFile, Tail, finder_in
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.deployment.apply import Deployed
+    from incamera.device.run import RunEnd
     from incamera.device.tracebacks import HostPaths, OutputFilter
     from incamera.project.settings import Project
     from incamera.transport.protocols import Program
@@ -31,12 +33,16 @@ class RunLabel:
 
 @dataclass(slots=True)
 class RunOutput:
-    """The filters for both streams of a run. Set `exit_code` when it is known: it goes into the run's log."""
+    """The filters for both streams of a run. Set `exit_code` when it is known: it goes into the run's log.
+
+    *find_crash* returns where in C code the app has crashed, "" where it has not, or that is not known.
+    """
 
     stdout: OutputFilter
     stderr: OutputFilter
     paths: HostPaths
     exit_code: int | None = None
+    find_crash: Callable[[], str] = lambda: ""
 
 
 @contextmanager
@@ -48,20 +54,24 @@ def kept_output(
     folders: Sequence[str],
     terminal: bool,
     rewrite_stdout: bool = False,
+    find_file: FindFile = lambda _: None,
 ) -> Iterator[RunOutput]:
     """Give the filters for a run's output, which write it into a log named *label* until the block ends.
 
     With *label* None there is no log. The filters also turn the device's paths in the output into the host's; *folders*
     are those on the device that hold the app's own files. Standard output may be data for a program, so the paths in
-    it are changed only for a *terminal* and with *rewrite_stdout*. Warns when the log cannot be written.
+    it are changed only for a *terminal* and with *rewrite_stdout*. *find_file* finds what a crash was in. Warns when
+    the log cannot be written.
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
     log = _open_log(context, project, label) if label else None
     rewriter = FilterChain(CrashTrimmer(), PathRewriter(paths)) if terminal or rewrite_stdout else None
+    tail = Tail()  # a terminal has one stream for both
     output = RunOutput(
-        stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter),
-        stderr=_LogFilter(log, "stderr", FilterChain(CrashTrimmer(), PathRewriter(paths))),
+        stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter, tail if terminal else None),
+        stderr=_LogFilter(log, "stderr", FilterChain(CrashTrimmer(), PathRewriter(paths)), tail),
         paths=paths,
+        find_crash=lambda: tail.describe_crash(find_file, project.folder),
     )
     try:
         yield output
@@ -87,12 +97,12 @@ def run_shown(
     attach_as: str | None = None,
     keep: bool = True,
     rewrite_stdout: bool = False,
-) -> int:
-    """Run *program* in the deployment *done*, show its output with the host's paths, and return its exit code.
+) -> RunEnd:
+    """Run *program* in the deployment *done*, show its output with the host's paths, and return how it ended.
 
     With *attach_as* `incamera attach` finds the run by that name. Without *keep* the run gets no log.
     """
-    from incamera.device.run import run_app  # lazy: an app that is forked is not started like this
+    from incamera.device.run import run_to_end  # lazy: an app that is forked is not started like this
 
     streams = Streams()
     with kept_output(
@@ -102,8 +112,9 @@ def run_shown(
         folders=[program.folder or "", *done.app_folders],
         terminal=streams.find_terminal() is not None,
         rewrite_stdout=rewrite_stdout,
+        find_file=finder_in(done.bundle.path),
     ) as output:
-        output.exit_code = run_app(
+        end = run_to_end(
             done.session,
             done.guard.remote_path,
             program,
@@ -111,7 +122,8 @@ def run_shown(
             streams=streams,
             filters=(output.stdout, output.stderr),
         )
-        return output.exit_code
+        output.exit_code = end.code
+        return replace(end, crash=output.find_crash())
 
 
 def project_logs(context: Context, project: Project) -> Path:
@@ -120,9 +132,10 @@ def project_logs(context: Context, project: Project) -> Path:
 
 
 class _LogFilter:
-    """Writes what passes through it into *log*, after *rewriter* has changed the paths in it."""
+    """Writes what passes through it into *log*, after *rewriter* has changed the paths in it. *tail* gets it before."""
 
-    def __init__(self, log: RunLog | None, stream: str, rewriter: OutputFilter | None) -> None:
+    def __init__(self, log: RunLog | None, stream: str, rewriter: OutputFilter | None, tail: Tail | None) -> None:
+        self._tail = tail
         self._log = log
         self._stream = stream
         self._rewriter = rewriter
@@ -132,6 +145,8 @@ class _LogFilter:
         return self._rewriter is not None and self._rewriter.has_pending
 
     def feed(self, data: bytes) -> bytes:
+        if self._tail is not None:
+            self._tail.feed(data)
         return self._log_output(self._rewriter.feed(data) if self._rewriter else data)
 
     def finish(self) -> bytes:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import incamera_agent
+from incamera.runtime.launcher import require_crash_module
 from incamera.runtime.layout import PACKAGES
 from incamera_agent.wire.protocol import ATTACH_VARIABLE, MODULE
 
@@ -22,11 +23,13 @@ STARTER_TEXT = (
 )
 
 
-def stage_agent(tree: Path) -> list[str]:
+def stage_agent(tree: Path, architecture: str) -> list[str]:
     """Copy the agent into the runtime in *tree*. Returns its modules' paths in *tree*, for byte-compiling."""
     import shutil  # lazy: start-up; an idle build stages nothing
 
     modules = _find_modules()
+    (tree / PACKAGES / MODULE).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(require_crash_module(architecture), tree / PACKAGES / MODULE / CRASH_MODULE)
     for name, file in modules.items():
         target = tree / PACKAGES / MODULE / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -35,8 +38,10 @@ def stage_agent(tree: Path) -> list[str]:
     return [f"{PACKAGES}/{MODULE}/{name}" for name in modules]
 
 
+# For every Python of the runtimes.
+CRASH_MODULE = "_crash.abi3.so"
 # Increase this when equal sources are staged or compiled in another way.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incamera.disk import find_by_end
 from incamera.errors import StoreError
 from incamera.runtime.layout import APP, LIBRARIES, LIBRARY_NAMES
 from incamera.runtime.missing import Missing
@@ -65,6 +66,14 @@ class Bundle:
         except ValueError as error:
             raise _damaged(self.path, error) from error
         return names
+
+
+def find_in_bundle(bundle: Path, path: str) -> Path | None:
+    """Return the file of the folder *bundle* that a device has as *path*, None for any other path.
+
+    Where on the device a bundle's parts are depends on its form, so they are known by the ends of their paths.
+    """
+    return find_by_end(path, bundle.joinpath) or find_by_end(path, (bundle / APP).joinpath)
 
 
 def link_tree(source: Path, destination: Path) -> None:

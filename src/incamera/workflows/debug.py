@@ -104,7 +104,7 @@ def debug_app(
                 + f" (in VS Code: F5, “{CONFIGURATION}”"
                 + (")" if write_launch else ", which `incamera debug --write-launch` writes)")
             )
-            return run_shown(context, project, done, program)
+            return run_shown(context, project, done, program).code
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.connect.choose import devices_folder, find_device
@@ -24,6 +25,7 @@ from incamera.errors import DeviceError
 from incamera.holder.client import connection_key, is_cold
 from incamera.holder.lease import keep_agent, lease_agent
 from incamera.project.watching import Snapshots
+from incamera.runlog.crash import finder_in
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.transport.session import LoopThread
 from incamera.workflows.held_state import HeldState, digest_settings, make_stamp
@@ -138,6 +140,7 @@ def run_and_hold(
     held = HeldState(
         root=root,
         destination=done.result.destination,
+        bundle=str(done.bundle.path),
         work=f"{done.work}/{WORK_APP}" if done.work else "",
         live="",
         are_edited=False,
@@ -210,7 +213,14 @@ def _app(context: Context, project: Project, held: HeldState, command: Command, 
     return ForkedApp(
         arguments=command.arguments,
         folder=None if held.work or held.are_edited else held.bundle_folder,
-        open_output=lambda: kept_output(context, project, label, folders=held.app_folders, terminal=terminal),
+        open_output=lambda: kept_output(
+            context,
+            project,
+            label,
+            folders=held.app_folders,
+            terminal=terminal,
+            find_file=finder_in(Path(held.bundle)),
+        ),
     )
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeldState:
-    """What an agent was started for, and where its app is. All paths but *lockfile* are those on the device.
+    """What an agent was started for, and where its app is. All paths but *lockfile* and *bundle* are those on
+    the device.
 
     *settings* is a digest of what the deployed bundle was made with, other than the app's files; *stamp* tells quickly
     that it cannot have changed (`make_stamp`). *files* are the states of the app's files (`live_sync.state`) in
@@ -30,6 +31,7 @@ class HeldState:
 
     root: str
     destination: str
+    bundle: str
     work: str
     live: str
     are_edited: bool

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from incamera.deployment.request import DeployRequest
-from incamera.edit.messages import describe_killed_code
+from incamera.edit.messages import describe_killed_run
 from incamera.errors import ConfigError
 from incamera.project.entry_check import checked_entry
 from incamera.runlog.output import run_shown
@@ -47,10 +47,10 @@ def _run(context: Context, project: Project, command: Command, request: DeployRe
         root = done.result.root
         words = (f"{root}/bin/python3", *command.arguments)
         program = Program(words, folder=f"{root}/app", environment=done.app_environment)
-        code = run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
-    if killed := describe_killed_code(code):
+        end = run_shown(context, project, done, program, attach_as=attach_as, keep=command.keep)
+    if killed := describe_killed_run(end):
         context.reporter.warn(killed)
-    return code
+    return end.code
 
 
 def _can_fork(arguments: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from incamera.device.run import run_app
+from incamera.device.run import run_to_end
 from incamera.device.streams import Streams
 from incamera.observe.startup import BOOT, Startup, StartupFilter
 from incamera.project.entry_check import checked_entry
@@ -82,7 +82,7 @@ def profile_startup(
                 StartupFilter(startup, output.stdout, is_output=True),
                 StartupFilter(startup, output.stderr, is_output=False),
             )
-            code = run_app(done.session, done.guard.remote_path, program, streams=streams, filters=filters)
+            code = run_to_end(done.session, done.guard.remote_path, program, streams=streams, filters=filters).code
             output.exit_code = code
         ended = time.monotonic()
     startup.finish()

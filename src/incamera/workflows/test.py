@@ -91,7 +91,7 @@ def run_tests(
             folder=f"{root}/app",
             environment=environment,
         )
-        code = run_shown(context, project, done, program, rewrite_stdout=True)
+        code = run_shown(context, project, done, program, rewrite_stdout=True).code
         paths = host_paths(project.folder, done.app_folders, has_build_system=project.has_build_system)
         if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
             _write(run.junit, rewrite_text(data, paths))

@@ -36,8 +36,9 @@ from incamera.project.local import relative_path
 from incamera.project.preload import choose_preload
 from incamera.project.reload import reload_project
 from incamera.project.watching import concerns_app, watching
+from incamera.runlog.crash import finder_in
 from incamera.runlog.output import RunLabel, kept_output
-from incamera.workflows.deploy import deployed, make_fitting
+from incamera.workflows.deploy import deploy_over, deployed
 from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ class _Loop:
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> EditedApp:
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
+        in_bundle = finder_in(done.bundle.path)
         settings = SessionSettings(project, done.bundle.target, context.environment)
         return EditedApp(
             app=project.name,
@@ -258,9 +260,7 @@ class _Loop:
             arguments=lambda: [*settings.project.require_entry().to_arguments(), *self._arguments],
             local=tuple(relative_path(path, project.folder) for path in project.local.values()),
             find_staleness=settings.find_staleness,
-            make_replacement=lambda: make_fitting(
-                context, reload_project(project), done.connection, replace(self._request, device=done.connection.device)
-            ),
+            make_replacement=lambda: deploy_over(context, reload_project(project), done.connection, self._request),
             leave_out=partial(describe_leaving_out, project),
             open_output=lambda folder: kept_output(
                 context,
@@ -271,6 +271,7 @@ class _Loop:
                 ),
                 folders=[folder, *done.app_folders],
                 terminal=terminal,
+                find_file=lambda path: live.find(path) or in_bundle(path),
             ),
             memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
             user=local_owner(),

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from incamera.device.live_sync import Refused
+from incamera.device.run import RunEnd
 from incamera.edit.live_app import find_copies
-from incamera.edit.messages import describe_end, describe_kill, describe_killed_code, describe_refusal, describe_update
+from incamera.edit.messages import describe_end, describe_kill, describe_killed_run, describe_refusal, describe_update
 from incamera.errors import AgentError, ConfigError
 from incamera.project.files import project_files
 from incamera.project.preload import choose_preload, load_slow_imports
@@ -167,8 +168,12 @@ def test_a_plain_run_tells_what_killed_the_app_and_nothing_of_what_the_user_did(
     assert describe_kill({"signal": 2}) is None
     assert describe_kill({"signal": 9, "reason": "stopped"}) is None
     assert describe_kill({"code": 3, "signal": None}) is None
-    assert describe_killed_code(139) == "the app was killed by SIGSEGV"
-    assert describe_killed_code(128) is describe_killed_code(255) is describe_killed_code(130) is None
+    assert describe_killed_run(RunEnd(139)) == "the app was killed by SIGSEGV"
+    assert describe_killed_run(RunEnd(137, 20_000_000, out_of_memory=True)) == (
+        "the app was killed by the camera's kernel, because no memory was left; it used 20.0 MB or more"
+    )
+    assert describe_killed_run(RunEnd(137, 20_000_000)) == "the app was killed by SIGKILL; it used 20.0 MB or more"
+    assert [code for code in (0, 1, 128, 130, 143, 255) if describe_killed_run(RunEnd(code))] == []
 
 
 def test_a_busy_app_is_reported_with_its_user_and_time() -> None:

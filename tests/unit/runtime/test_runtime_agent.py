@@ -16,7 +16,7 @@ MODULES = {file.relative_to(SOURCE).as_posix(): file for file in sorted(SOURCE.r
 
 
 def test_every_module_is_copied_into_the_runtime(tmp_path: Path) -> None:
-    staged = stage_agent(tmp_path)
+    staged = stage_agent(tmp_path, "armv7hf")
     assert staged == [f"lib/python3/dist-packages/incamera_agent/{name}" for name in MODULES]
     for path, module in zip(staged, MODULES.values(), strict=True):
         assert (tmp_path / path).read_bytes() == module.read_bytes()

@@ -31,6 +31,7 @@ def held(project: Path) -> HeldState:
     return HeldState(
         root="/r",
         destination="/d",
+        bundle="/b",
         work="/w/app",
         live="/l",
         are_edited=False,

@@ -1,4 +1,4 @@
-"""Build the launcher for every architecture, byte for byte the same wherever it is done.
+"""Build the launcher and the module `_crash` for every architecture, byte for byte the same wherever it is done.
 
     python build.py [--output FOLDER] [--zig PATH]
 
@@ -28,16 +28,29 @@ FLAGS = (
     *("-ffunction-sections", "-fdata-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
     *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--gc-sections", "-Wl,--build-id=none"),
 )
+# `_crash` is loaded into Python, and so uses the C library that is there: one as old as any camera's.
+MODULE_TARGETS = {
+    "armv7hf": ("arm-linux-gnueabihf.2.28", "-mcpu=cortex_a9"),
+    "aarch64": ("aarch64-linux-gnu.2.28", "-mcpu=cortex_a53"),
+    "x86_64": ("x86_64-linux-gnu.2.28", "-mcpu=x86_64"),
+}
+MODULE_FLAGS = (
+    *("-std=gnu11", "-Os", "-shared", "-fPIC", "-s", "-Wall", "-Wextra", "-Wmissing-prototypes", "-Werror"),
+    *("-fvisibility=hidden", "-fno-stack-protector", "-fno-sanitize=all", "-Wl,--build-id=none"),
+)
 
 
 def build(architecture: str, output: Path, zig: list[str], cache: Path) -> None:
-    target, cpu = TARGETS[architecture]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    sources = sorted(path.name for path in HERE.glob("*.c"))
+    """Write both binaries for *architecture* into the folder *output*."""
+    output.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
-    command = [*zig, "cc", "-target", target, cpu, *FLAGS, "-o", str(output), *sources]
-    subprocess.run(command, cwd=HERE, env=environment, check=True)
-    output.chmod(0o755)
+    for name, (target, cpu), flags, sources in (
+        ("launcher", TARGETS[architecture], FLAGS, sorted(path.name for path in HERE.glob("*.c"))),
+        ("crash.so", MODULE_TARGETS[architecture], MODULE_FLAGS, ["crash/crash.c"]),
+    ):
+        command = [*zig, "cc", "-target", target, cpu, *flags, "-o", str(output / name), *sources]
+        subprocess.run(command, cwd=HERE, env=environment, check=True)
+        (output / name).chmod(0o755)
 
 
 def main() -> int:
@@ -56,7 +69,7 @@ def main() -> int:
         for architecture in arguments.architectures:
             build(
                 architecture,
-                arguments.output.absolute() / architecture / "launcher",
+                arguments.output.absolute() / architecture,
                 zig,
                 arguments.cache or Path(cache),
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import faulthandler
 import fcntl
 import importlib
 import importlib.machinery
@@ -18,6 +17,7 @@ from incamera_agent.forkserver.control import Control
 from incamera_agent.forkserver.modules import search_path
 from incamera_agent.forkserver.spec import apply_environment, name_terminal, split_options
 from incamera_agent.forkserver.title import set_title
+from incamera_agent.inapp.listener import watch_for_crashes
 from incamera_agent.processes import APP_OOM_SCORE, set_oom_score
 from incamera_agent.reload import kept
 from incamera_agent.wire.protocol import find_files
@@ -41,8 +41,7 @@ def main(request: Message, files: List[int]) -> int:
     os.setsid()
     connection = _take_files(files, terminal=bool(request["terminal"]))
     set_oom_score(APP_OOM_SCORE)
-    # A crash in C code shows the Python stack. That of one thread: the others are not to blame, and one is ours.
-    faulthandler.enable(2, all_threads=False)
+    watch_for_crashes()
     apply_environment(request["environment"])
     if request["terminal"]:
         name_terminal()

@@ -154,6 +154,18 @@ class Listener:
             self._start_thread()
 
 
+def watch_for_crashes() -> None:
+    """Have a crash in C code print where it was, and the Python stack.
+
+    That of one thread: the others are not to blame, and one is ours.
+    """
+    faulthandler.enable(2, all_threads=False)
+    try:
+        __import__("incamera_agent._crash")  # a compiled module, which only a camera's runtime has
+    except ImportError:
+        pass
+
+
 def begin(setting: str) -> None:
     """Make the app attachable. Python calls this when it starts, from the runtime's `.pth` file.
 
@@ -161,8 +173,7 @@ def begin(setting: str) -> None:
     Whatever fails, the app runs all the same.
     """
     main_thread = _thread.get_ident()
-    # As in a fork of the agent (forkserver/child.py).
-    faulthandler.enable(2, all_threads=False)
+    watch_for_crashes()
     try:
         if setting.isdigit():
             _listen_to_agent(raise_descriptor(int(setting)), main_thread)
