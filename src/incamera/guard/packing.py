@@ -107,6 +107,8 @@ class Line:
     _sent: int = 0
     _parts: list[tuple[int, float]] = field(default_factory=list)
     _given_up: set[Packing] = field(default_factory=set)
+    # Whether gzip has paid on a line that seemed to be on this computer. So it is the line that is slow.
+    _is_tunnel: bool = False
     # Since the packing was changed: when that was, the seconds in which the line was waited for, and those that the
     # packing before would have taken for the same files, at the rate that there was.
     _since: float = 0.0
@@ -142,6 +144,8 @@ class Line:
         """Return how to pack what comes next."""
         if self._is_slower():
             self._given_up |= {self.current, Packing.xz}  # which takes both computers the longest
+        elif self.current is Packing.more and self._before is Packing.none and self._is_tried():
+            self._is_tunnel = True
         wanted = self._wanted(self.rate)
         if wanted is not self.current:
             self._before, self._rate_before = self.current, self.rate or 0.0
@@ -152,17 +156,21 @@ class Line:
     def _wanted(self, rate: float | None) -> Packing:
         for packing, below in ((Packing.xz, _XZ_BELOW), (Packing.more, _MORE_BELOW)):
             limit = below * (_HYSTERESIS if self.current is packing else 1)
-            if rate is not None and rate < limit and self._may_be(packing):
+            may_be = self._may_be(packing) and (packing is Packing.more or not self.is_local or self._is_tunnel)
+            if rate is not None and rate < limit and may_be:
                 return packing
         return Packing.none if self.is_local or not self._may_be(Packing.fast) else Packing.fast
 
     def _may_be(self, packing: Packing) -> bool:
         return packing.program in self.programs and packing not in self._given_up
 
+    def _is_tried(self) -> bool:
+        return self.clock() - self._since >= _TRIAL_SECONDS
+
     def _is_slower(self) -> bool:
         """Whether the packing has taken longer than the one before would have: a computer at either end is too slow."""
         elapsed = self.clock() - self._since
-        if self.current not in (Packing.xz, Packing.more) or elapsed < _TRIAL_SECONDS:
+        if self.current not in (Packing.xz, Packing.more) or not self._is_tried():
             return False
         return 0 < self._otherwise * _TOLERANCE < elapsed or self._blocked < elapsed / 4
 

@@ -109,6 +109,18 @@ def test_line_on_this_computer_is_packed_only_where_it_turns_out_slow_and_that_p
     assert line.choose() is Packing.none
 
 
+def test_tunnel_on_this_computer_gets_xz_when_gzip_has_paid() -> None:
+    line = line_of(250_000, is_local=True)
+    at(line, 100)
+    assert line.choose() is Packing.more
+    at(line, 103)
+    assert line.choose() is Packing.more
+    line.note_packed(bytes(4_000_000))  # 16 s plain
+    line.note_sent(1_500 * KILOBYTE, 6.0)
+    at(line, 106)
+    assert line.choose() is Packing.xz
+
+
 def test_small_files_go_first_until_the_rate_is_known() -> None:
     sizes = [9_000_000, *[100_000] * 30, 5_000_000]
     groups = list(group(range(len(sizes)), sizes))
