@@ -105,25 +105,32 @@ class Line:
     current: Packing = Packing.none
     clock: Callable[[], float] = time.monotonic
     _sent: int = 0
-    _parts: list[tuple[int, float]] = field(default_factory=list)
+    # Of what was sent last: bytes, the seconds in which the line was waited for, and all seconds.
+    _parts: list[tuple[int, float, float]] = field(default_factory=list)
+    _noted_at: float | None = None
     _given_up: set[Packing] = field(default_factory=set)
     # Whether gzip has paid on a line that seemed to be on this computer. So it is the line that is slow.
     _is_tunnel: bool = False
-    # Since the packing was changed: when that was, the seconds in which the line was waited for, and those that the
-    # packing before would have taken for the same files, at the rate that there was.
+    # When the packing was changed, and the seconds that the one before would have taken for the same files since then,
+    # at the rate that there was.
     _since: float = 0.0
-    _blocked: float = 0.0
     _otherwise: float = 0.0
+    # When it was last looked whether the line is waited for, and for how long it has been since then.
+    _looked_at: float = 0.0
+    _blocked: float = 0.0
     _before: Packing = Packing.none
     _rate_before: float = 0.0
 
     def note_sent(self, size: int, seconds: float) -> None:
         """Note that *size* bytes were sent, and that the line was waited for so long."""
+        now = self.clock()
+        all_seconds = seconds if self._noted_at is None else max(seconds, now - self._noted_at)
+        self._noted_at = now
         self._sent += size
         self._blocked += seconds
         if self._sent > _IGNORED_BYTES:
-            self._parts.append((size, seconds))
-        while sum(part for part, _ in self._parts[1:]) > _MEASURED_BYTES:
+            self._parts.append((size, seconds, all_seconds))
+        while sum(part for part, *_ in self._parts[1:]) > _MEASURED_BYTES:
             del self._parts[0]
 
     def note_packed(self, chunk: bytes) -> None:
@@ -136,9 +143,10 @@ class Line:
 
     @property
     def rate(self) -> float | None:
-        """In bytes a second; None as long as it is not known."""
-        size = sum(part for part, _ in self._parts)
-        return size / max(sum(seconds for _, seconds in self._parts), 1e-6) if size >= _LEAST_MEASURED_BYTES else None
+        """In bytes a second; None as long as it is not known. Too high where the line waits for what is packed."""
+        size = sum(part for part, *_ in self._parts)
+        blocked = sum(seconds for _, seconds, _ in self._parts)
+        return size / max(blocked, 1e-6) if size >= _LEAST_MEASURED_BYTES else None
 
     def choose(self) -> Packing:
         """Return how to pack what comes next."""
@@ -149,11 +157,16 @@ class Line:
         wanted = self._wanted(self.rate)
         if wanted is not self.current:
             self._before, self._rate_before = self.current, self.rate or 0.0
-            self._since, self._blocked, self._otherwise = self.clock(), 0.0, 0.0
+            self._since = self._looked_at = self.clock()
+            self._blocked = self._otherwise = 0.0
         self.current = wanted
         return wanted
 
     def _wanted(self, rate: float | None) -> Packing:
+        if self.current in (Packing.xz, Packing.more) and self.current not in self._given_up:
+            blocked, seconds = (sum(part[number] for part in self._parts) for number in (1, 2))
+            if blocked < seconds / 2:  # packing takes the time, which says nothing about the line
+                return self.current
         for packing, below in ((Packing.xz, _XZ_BELOW), (Packing.more, _MORE_BELOW)):
             limit = below * (_HYSTERESIS if self.current is packing else 1)
             may_be = self._may_be(packing) and (packing is Packing.more or not self.is_local or self._is_tunnel)
@@ -169,10 +182,14 @@ class Line:
 
     def _is_slower(self) -> bool:
         """Whether the packing has taken longer than the one before would have: a computer at either end is too slow."""
-        elapsed = self.clock() - self._since
         if self.current not in (Packing.xz, Packing.more) or not self._is_tried():
             return False
-        return 0 < self._otherwise * _TOLERANCE < elapsed or self._blocked < elapsed / 4
+        waits, interval = self._blocked, self.clock() - self._looked_at
+        if interval >= _TRIAL_SECONDS:
+            self._blocked, self._looked_at = 0.0, self.clock()
+            if waits < interval / 4:
+                return True
+        return 0 < self._otherwise * _TOLERANCE < self.clock() - self._since
 
 
 def group(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:

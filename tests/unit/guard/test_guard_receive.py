@@ -142,7 +142,7 @@ def test_unxz_that_does_not_unpack_is_not_used(
     (bundle / "lib" / "large").write_bytes(os.urandom(1_200_000))
     programs = tmp_path / "programs"
     programs.mkdir()
-    (programs / "unxz").write_text("#!/bin/sh\necho unxz: applet not found\n")
+    (programs / "unxz").write_text("#!/bin/sh\necho unxz: applet not found >&2; exit 127\n")
     (programs / "unxz").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     first = receiver(ship(bundle))

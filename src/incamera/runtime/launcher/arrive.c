@@ -73,30 +73,20 @@ static const unsigned char XZ_SAMPLE[] = {
 };
 
 bool unpacks_xz(void) {
-    int in[2], out[2];
-    if (!has_program("unxz") || pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
+    write_all(ends[1], (const char *)XZ_SAMPLE, sizeof XZ_SAMPLE);
+    close(ends[1]);
     pid_t child = fork();
     if (child == 0) {
-        dup2(in[0], 0);
-        dup2(out[1], 1);
+        dup2(ends[0], 0);
+        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
         execlp("unxz", "unxz", NULL);
         _exit(EXIT_NOT_FOUND);
     }
-    close(in[0]);
-    close(out[1]);
-    if (child > 0)
-        write_all(in[1], (const char *)XZ_SAMPLE, sizeof XZ_SAMPLE);
-    close(in[1]);
-    char text[16];
-    size_t used = 0;
-    ssize_t got;
-    while (used < sizeof text && ((got = read(out[0], text + used, sizeof text - used)) > 0 || (got < 0 && errno == EINTR)))
-        used += got > 0 ? (size_t)got : 0;
-    close(out[0]);
-    if (child > 0)
-        await_child(child);
-    return used == 9 && !memcmp(text, "incamera\n", used);
+    close(ends[0]);
+    return child > 0 && await_child(child) == 0;
 }
 
 /* The program that unpacks an archive, and the pipe that feeds it. */
