@@ -38,7 +38,7 @@ def test_data_stays_across_edits_and_deploys(
         assert done.out == f"{name} {number} /usr/local/packages/incamera/.data/keeper 0o700\n", done.err
     run = ("run", "-C", project, "--device", camera.name)
     (project / "app.py").write_text(
-        "import incamera_agent as a\nopen(a.data_folder() / 'big', 'wb').write(bytes(2**21))\n"
+        "import incamera_agent as a, os\nopen(os.path.join(a.data_folder(), 'big'), 'wb').write(bytes(2**21))\n"
     )
     assert incamera(*run, env={"INCAMERA_COLD": "0"}).code == 0
     monkeypatch.chdir(project)
