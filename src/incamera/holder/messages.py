@@ -66,11 +66,11 @@ class Stream:
         self.writer.write(encode(message, payload))
 
     async def finish(self) -> None:
-        """Close the connection once the other end has done so: it has done then what it was told."""
+        """Close the connection once the other end has done so: it has read then all that it was told."""
         with suppress(OSError, TimeoutError):
             self.writer.write_eof()
             async with asyncio.timeout(_FINISH_SECONDS):
-                while await self.read() is not None:
+                while await self._reader.read(BUFFER_BYTES):
                     pass
         self.close()
 

@@ -68,9 +68,12 @@ class Holder:
             handler = self._handlers.get(frame.type)
             if handler is not None:
                 await handler(stream, frame.message)
+            # A client that writes to a closed socket would not read what it has been sent.
+            await stream.finish()
         except InCameraError as error:
             with suppress(OSError):
                 await stream.send(encode_error(error))
+                await stream.finish()
         except (OSError, TimeoutError, ValueError, KeyError, TypeError):
             pass
         finally:
