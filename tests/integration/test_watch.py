@@ -259,6 +259,7 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
         for name in ("one", "two"):
             file.write(
                 f'[[tool.setuptools.ext-modules]]\nname = "compiled.{name}"\nsources = ["src/compiled/{name}.c"]\n'
+                'extra-compile-args = ["-g"]\n'
             )
     main = (
         "import os, time\nfrom compiled import one, two\n"
