@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if (destination is None) != all(sources) or (destination is not None and any(sources)):
         raise UsageError(
             "copy from the camera to this computer, or from this computer to the camera",
-            hint="a path in the camera begins with a colon: incamera cp :data/night.csv .",
+            hint="a path in the camera begins with a colon: `incamera cp :data/night.csv .`",
         )
     if destination is None:
         remotes = require_remote(arguments.sources)

@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         "`incamera run`.",
         json=False,
     )
-    parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera debug -- --verbose"
+    parser.epilog = parser.hint_unknown = "arguments for the app follow `--`: `incamera debug -- --verbose`"
     add_deploying_options(parser)
     parser.add_argument("--port", type=int, default=5678, metavar="N", help="the port to attach to (default: 5678)")
     parser.add_argument("--no-wait", action="store_true", help="start the app at once, before a debugger attaches")

@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
         "dependencies needs no project.",
         json=False,
     )
-    parser.epilog = parser.hint_unknown = "Arguments for the app follow `--`: incamera run -- --verbose"
+    parser.epilog = parser.hint_unknown = "arguments for the app follow `--`: `incamera run -- --verbose`"
     add_deploying_options(parser)
     add_cold_option(parser)
     parser.add_argument(
@@ -65,7 +65,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             "--json works only with --profile-startup", hint="everything else that `incamera run` prints is the app's"
         )
     if arguments.memory_limit and not arguments.watch:
-        raise UsageError("--memory-limit works only with --watch", hint="incamera run --watch --memory-limit 200M")
+        raise UsageError(
+            "--memory-limit works only with --watch", hint="type `incamera run --watch --memory-limit 200M`"
+        )
     context = open_context(arguments, console)
     project = load_named_program(arguments, context)
     if arguments.profile_startup:

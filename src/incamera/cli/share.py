@@ -109,7 +109,7 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
         else:
             password = f"{shares_folder(context) / share.name}.toml"
             console.paragraph(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
-            console.info(f"to mount it: incamera share attach {share.name} --device NAME; Ctrl-C ends the server")
+            console.info(f"to mount it: `incamera share attach {share.name} --device NAME`; Ctrl-C ends the server")
         try:
             while True:
                 require_alive()

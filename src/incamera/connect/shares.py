@@ -64,7 +64,7 @@ def attach_share(context: Context, connection: Connection, share: Share) -> Atta
             raise DeviceError(
                 f"{device} has {source} mounted at {PLACE} already",
                 hint="incamera on this computer did not mount it; "
-                f"to unmount it: incamera share detach --device {device}",
+                f"to unmount it: `incamera share detach --device {device}`",
             )
         _unmount(connection)
     began = time.monotonic()
@@ -80,7 +80,7 @@ def attach_share(context: Context, connection: Connection, share: Share) -> Atta
         _unmount(connection)
         raise DeviceUnsuitable(
             f"{device} mounted {share.url}, but that is not the folder {share.folder} of this computer",
-            hint=f"check the share's --address and --path, then add it again: incamera share add {share.name} …",
+            hint=f"check the share's --address and --path, then add it again: `incamera share add {share.name} …`",
         )
     remember_attached(context, device, share.name)
     return replace(attached, fresh=True)
@@ -130,13 +130,13 @@ def _find_server(context: Context, share: Share, device: str, addresses: Address
     if share.is_loopback:
         raise UsageError(
             f"{share.name} is served on {share.address}, which only this computer and virtual cameras can reach",
-            hint=f"serve it on this computer's address in the camera's network: incamera share serve --name "
-            f"{share.name} --address {addresses.host or 'ADDRESS'}",
+            hint=f"serve it on this computer's address in the camera's network: `incamera share serve --name "
+            f"{share.name} --address {addresses.host or 'ADDRESS'}`",
         )
     if share.on_all_addresses and not addresses.host:
         raise UsageError(
             f"{device} does not report from which address this computer connects to it",
-            hint=f"name it: incamera share serve --name {share.name} --address ADDRESS",
+            hint=f"name it: `incamera share serve --name {share.name} --address ADDRESS`",
         )
     return (addresses.host if share.on_all_addresses else share.address), share.port
 
@@ -146,7 +146,7 @@ def _ensure_guard(connection: Connection) -> str:
     if not connection.facts.root:
         raise DeviceRefused(
             f"only root may mount on {connection.device}, but the login is {connection.facts.user}",
-            hint="let AXIS OS mount the share: incamera share attach --api http://CAMERA",
+            hint="let AXIS OS mount the share: `incamera share attach --api http://CAMERA`",
         )
     return connection.ensure_guard()
 

@@ -52,7 +52,7 @@ def require_fit(context: Context, bundle: Bundle, facts: DeviceFacts, table: Lib
         more = f" ({len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
         raise DeviceUnsuitable(
             f"{bundle.name} cannot run on {device}: {first.file} needs {first.needs}, there is {first.provides}{more}",
-            hint=f"{first.remedy}. All findings: incamera audit --device {device}. To deploy regardless: --no-audit",
+            hint=f"{first.remedy}. All findings: `incamera audit --device {device}`. To deploy regardless: --no-audit",
         )
 
 

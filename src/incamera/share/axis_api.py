@@ -137,7 +137,7 @@ class NetworkShareApi:
         if bound is not None and bound.name != share.name:
             raise DeviceError(
                 f"{self.url} has mounted another share: {bound.name} ({bound.address})",
-                hint=f"if nobody needs it, unmount it: incamera share detach --api {self.url}",
+                hint=f"if nobody needs it, unmount it: `incamera share detach --api {self.url}`",
             )
         same = bound is not None and (bound.address, bound.path) == (address, share.path)
         if same and self.status() == "OK":

@@ -17,8 +17,8 @@ _REACH = "check that the camera can reach port 445 of the share's address, and t
 # Hints by the camera's error number.
 _HINTS = {
     "230": "remove a share that is not needed in the camera's own web pages",
-    "300": "the camera has mounted another share; unmount it: incamera share detach --api",
-    "700": "give the server's IP address: incamera share add … --address",
+    "300": "the camera has mounted another share; unmount it: `incamera share detach --api`",
+    "700": "give the server's IP address: `incamera share add … --address`",
     "710": _REACH,
     "740": "the share's user must be allowed to write there",
     "760": _REACH,

@@ -80,7 +80,7 @@ def serving(
             if (code := process.poll()) is not None:
                 raise DeviceError(
                     f"the server of {share.name} has ended with exit code {code}:\n{_tail(log)}",
-                    hint="start it again: incamera share serve",
+                    hint="start it again: `incamera share serve`",
                 )
 
         with _started(share, server_plan, log) as process:

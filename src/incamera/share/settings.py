@@ -38,7 +38,7 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
     if known is not None and not known.served:
         raise UsageError(
             f"{name} is a share of another server, {known.url}",
-            hint=f"choose another --name, or remove that share: incamera share remove {name}",
+            hint=f"choose another --name, or remove that share: `incamera share remove {name}`",
         )
     folder = settings.folder or (known.folder if known else folders / name)
     address = settings.address or (known.address if known else "127.0.0.1")
@@ -66,7 +66,7 @@ def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSett
     if known is not None and known.served:
         raise UsageError(
             f"{name} is a share that `incamera share serve` serves",
-            hint=f"choose another name, or remove that share: incamera share remove {name}",
+            hint=f"choose another name, or remove that share: `incamera share remove {name}`",
         )
     folder = settings.folder or (known.folder if known else None)
     address = settings.address or (known.address if known else None)

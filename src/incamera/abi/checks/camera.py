@@ -48,7 +48,7 @@ def find_unconfirmed_libraries(loads: Sequence[Load], subject: Subject, policy: 
                 file=item.path,
                 needs=name,
                 provides=doubt,
-                remedy="check with a camera: incamera audit --device NAME"
+                remedy="check with a camera: `incamera audit --device NAME`"
                 + ("" if firmware else f"; or {bring_library(subject, name)}"),
             )
 
