@@ -169,7 +169,7 @@ def test_host_imports_the_wire_and_nothing_else_of_the_agent() -> None:
         found = [name for name in imports_of(path) if name.partition(".")[0] == "incamera_agent"]
         if path == HOST / "runtime" / "agent.py":  # which copies the package
             found.remove("incamera_agent")
-        assert all(name.startswith(wire) for name in found), f"{path} imports {found}"
+        assert all(f"{name}.".startswith(wire) for name in found), f"{path} imports {found}"
 
 
 def test_agent_and_launcher_use_the_same_names() -> None:
