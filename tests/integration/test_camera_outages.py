@@ -24,6 +24,7 @@ __all__ = ["other_host", "project"]
 camera = pytest.fixture(name="camera")(lease_camera)
 
 
+@pytest.mark.matrix
 def test_run_fails_with_a_pulled_card_and_the_camera_goes_on(
     incamera: Run, project: Path, camera: VirtualCamera
 ) -> None:

@@ -133,6 +133,7 @@ def test_error_for_an_agent_of_another_version_names_both(
     assert traces(camera) == ""
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("protocol", "version"), [(0, "0.0.9"), pytest.param(2, "9.9", marks=pytest.mark.matrix)])
 def test_error_for_a_camera_that_another_version_uses_names_both(
     camera: VirtualCamera, tmp_path: Path, incamera: Run, incamera_process: Run, protocol: int, version: str

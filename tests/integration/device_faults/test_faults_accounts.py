@@ -37,6 +37,7 @@ def important(camera: VirtualCamera) -> Iterator[None]:
     assert after == before
 
 
+@pytest.mark.matrix
 def test_second_account_deploys_runs_and_looks_beside_the_first(
     app: Path, maker: dict[str, str], incamera: Run, camera: VirtualCamera
 ) -> None:

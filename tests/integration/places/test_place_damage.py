@@ -34,6 +34,7 @@ def test_deploy_repairs_a_runtime_in_ram(incamera: Run, deploy: Deploy, project:
     assert deploy(camera, "--to", "ram")["files_sent"] == 0
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("damage", [pytest.param("rm", marks=pytest.mark.matrix), "truncate -s 1000000"])
 def test_deploy_repairs_an_image_on_a_card(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, damage: str

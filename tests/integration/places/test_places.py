@@ -91,6 +91,7 @@ def test_settings_name_the_place(incamera: Run, camera: VirtualCamera, tmp_path:
     inside(camera, f"rm -rf {CARD}/incamera/settled")
 
 
+@pytest.mark.matrix
 def test_edit_of_a_tree_on_a_card_without_links_copies_nothing_else(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera
 ) -> None:
@@ -119,6 +120,7 @@ def ext4_card(camera: VirtualCamera) -> Iterator[None]:
     inside(camera, f"disk={mount}; umount {CARD} && mkdosfs $disk && mount -t vfat -o {options} $disk {CARD}")
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("ext4_card")
 @pytest.mark.parametrize(
     ("form", "flag"), [("squashfs", "noexec"), pytest.param("tree", "exec", marks=pytest.mark.matrix)]
@@ -136,6 +138,7 @@ def test_bundle_runs_from_a_card_with_ext4(
     assert ("noexec" in mounted) == (flag == "noexec")
 
 
+@pytest.mark.matrix
 def test_host_writes_into_its_own_folder_when_the_camera_has_it_as_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:

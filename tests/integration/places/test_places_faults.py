@@ -41,6 +41,7 @@ def test_deploy_tries_the_next_place_when_one_is_full(incamera: Run, camera: Vir
         inside(camera, f"umount {PACKAGE}; rm -rf {RAM}/incamera/grown")
 
 
+@pytest.mark.matrix
 def test_error_for_a_read_only_card_names_it(incamera: Run, project: Path, camera: VirtualCamera) -> None:
     words = ("deploy", "-C", project, "--device", camera.name, "--to", "sdcard")
     # While an image on it is mounted, a card cannot be remounted read-only.

@@ -83,6 +83,7 @@ def test_killed_server_loses_nothing(context: Context, camera: VirtualCamera, fo
     forget_share(context, NAME)
 
 
+@pytest.mark.matrix
 def test_detach_works_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         mount(context, camera, share)
@@ -104,6 +105,7 @@ def test_unmounted_share_is_mounted_again(context: Context, camera: VirtualCamer
         detach(context, camera.name)
 
 
+@pytest.mark.matrix
 def test_share_of_another_folder_is_mounted_again(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     with serve(context, tmp_path / "one") as share:
         mount(context, camera, share)
@@ -149,6 +151,7 @@ def test_app_goes_on_when_the_server_is_back(
             detach(context, camera.name)
 
 
+@pytest.mark.matrix
 def test_deploy_goes_on_when_the_server_is_back(
     context: Context, camera: VirtualCamera, folder: Path, tmp_path: Path, incamera: Callable[..., Finished]
 ) -> None:

@@ -86,6 +86,7 @@ def maker(camera: VirtualCamera, tmp_path: Path) -> dict[str, str]:
     return add_account(camera, "maker", tmp_path / "maker")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("watch", [pytest.param(["--watch"], marks=pytest.mark.matrix), []])
 def test_flame_graph_needs_no_root(
     watch: list[str], maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path

@@ -70,6 +70,7 @@ def test_coverage_can_be_combined_with_that_of_the_host(
     assert lines.index('    raise ValueError("on purpose")') + 1 in missing
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("words", "code"), [(["-k", "nothing"], 5), pytest.param(["--no-such-option"], 4, marks=pytest.mark.matrix)]
 )
@@ -90,6 +91,7 @@ def test_test_lock_has_the_apps_versions_and_pytest(project: Path, camera: Virtu
     assert "pytest" in {package.name for package in tests.packages}
 
 
+@pytest.mark.matrix
 def test_tests_of_a_project_with_a_build_back_end_are_beside_its_wheel(
     tmp_path: Path, camera: VirtualCamera, incamera: Run
 ) -> None:
