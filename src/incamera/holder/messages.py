@@ -77,6 +77,12 @@ class Stream:
     def close(self) -> None:
         self.writer.close()
 
+    async def abort(self) -> None:
+        """Close the connection at once; what has not been sent is dropped."""
+        self.writer.transport.abort()
+        with suppress(OSError):
+            await self.writer.wait_closed()
+
 
 def encode_device(device: Device) -> dict[str, Any]:
     return {"name": device.name, "address": device.address.to_table()}

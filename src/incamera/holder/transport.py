@@ -248,7 +248,7 @@ class HeldChannel:
                 error = decode_error(frame.message)
                 failure = error if isinstance(error, DeviceError) else DeviceError(str(error), hint=error.hint)
                 break
-        self._stream.close()
+        await self._stream.abort()  # the program takes no more input
         await self._finish(failure)
 
     async def _finish(self, failure: DeviceError | None) -> None:

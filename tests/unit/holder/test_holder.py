@@ -134,7 +134,7 @@ def test_program_that_is_sent_more_than_it_reads_sees_the_end_when_the_command_e
 
 def test_result_of_a_program_that_ends_without_reading_its_input_is_known(camera: Camera) -> None:
     with camera.session() as session:
-        for size in (0, 1, 1 << 16, 1 << 20, 1 << 22) * 4:
+        for size in (0, 1, 1 << 10, 1 << 16) * 5:
             assert session.run(Program(("sh", "-c", "echo told; exit 7")), input=bytes(size)).exit_code == 7
 
 
