@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shlex
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from incamera.errors import ConfigError, UsageError
+from incamera.names import did_you_mean
 from incamera.share.server import require_free_port, require_writable
 from incamera.share.values import Protocol, Share, require_name, require_port, require_user
 
@@ -40,13 +43,16 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
             f"{name} is a share of another server, {known.url}",
             hint=f"choose another --name, or remove that share: `incamera share remove {name}`",
         )
-    folder = settings.folder or (known.folder if known else folders / name)
+    own = folders / name
+    folder = (settings.folder or (known.folder if known else own)).expanduser().absolute()
+    if folder != own:
+        _require_folder(folder)
     address = settings.address or (known.address if known else "127.0.0.1")
     port = require_port(settings.port) or (known.port if known else None)
     password = read_password(settings.password_file) or (known.password if known else secrets.token_urlsafe(16))
     return Share(
         name=name,
-        folder=require_writable(folder.expanduser().absolute()),
+        folder=require_writable(folder),
         protocol=Protocol.smb,
         address=address,
         port=port or _find_port(address, {share.port for share in shares.values()}),
@@ -55,6 +61,19 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
         password=password,
         served=True,
     )
+
+
+def _require_folder(folder: Path) -> None:
+    """Raise UsageError, with the folders of similar names, where there is no *folder*."""
+    if folder.is_dir():
+        return
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder} is not a folder", hint="name a folder to serve")
+    make = f"make it: `mkdir -p {shlex.quote(str(folder))}`"
+    parent = folder.parent
+    names = [path.name for path in parent.iterdir() if path.is_dir()] if os.access(parent, os.R_OK | os.X_OK) else []
+    similar = did_you_mean(folder.name, names)
+    raise UsageError(f"there is no folder {folder}", hint=f"{similar} Or {make}" if similar else make)
 
 
 def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSettings) -> Share:

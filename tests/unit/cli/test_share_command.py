@@ -81,6 +81,7 @@ def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
         (["add", "nas", "--address", "192.0.2.5"], "needs the --folder"),
         (["add", "nas", "--folder", ".", "--address", "192.0.2.5", "--password-file", "missing"], "No such file"),
         (["serve", ".", "--port", "0"], "0 is not a port"),
+        (["serve", "missing"], "there is no folder"),
         (["serve", ".", "--address", "192.0.2.1"], "no such address"),
     ],
 )
@@ -105,6 +106,18 @@ def test_share_that_this_computer_serves_is_not_replaced_by_one_of_another_serve
     assert main(["share", "add", "lab", "--folder", str(tmp_path), "--address", "192.0.2.5"]) == 2
     assert "`incamera share serve` serves" in capsys.readouterr().err
     assert load_shares(store / "shares") == {"lab": share}
+
+
+def test_mistyped_folder_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "footage").mkdir()
+    assert main(["share", "serve", str(tmp_path / "fotage"), "-q"]) == 2
+    assert 'did you mean "footage"? Or make it: `mkdir -p ' in capsys.readouterr().err
+    assert main(["share", "serve", str(tmp_path / "no" / "where"), "-q"]) == 2
+    assert "similar" not in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["share", "serve", str(tmp_path / "file"), "-q"]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "footage", "store"}
 
 
 @pytest.mark.parametrize("action", ["attach", "detach"])
