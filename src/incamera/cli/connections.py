@@ -66,9 +66,19 @@ def execute_close(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.holder.client import close_connections
 
-    closed = close_connections(Context.open(console).store.root, arguments.name)
+    killed: list[int] = []
+
+    def tell(pid: int) -> None:
+        killed.append(pid)
+        console.warn(f"process {pid}, which kept connections open, did not answer: killed it, and so ended them all")
+
+    closed = close_connections(Context.open(console).store.root, arguments.name, on_killed=tell)
     if arguments.json:
-        console.emit({"closed": [connection["device"] for connection in closed]})
+        console.emit(
+            {"closed": [connection["device"] for connection in closed], "killed": killed[0] if killed else None}
+        )
+    elif killed:
+        return 0
     elif closed:
         console.paragraph(f"closed: {', '.join(connection['device'] for connection in closed)}")
     else:

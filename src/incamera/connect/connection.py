@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from incamera.device.registry import known_hosts_file
 from incamera.errors import DeviceRefused, DeviceUnsuitable
 from incamera.guard.program import Guard, ensure_guard
 from incamera.holder.client import is_cold, open_held
-from incamera.holder.dial import NoHolder
+from incamera.holder.dial import HolderSilent, NoHolder
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.architecture import Architecture
 from incamera.targets.form import Form, Kind
@@ -139,8 +139,15 @@ def connected(context: Context, device: Device, *, accept_key: str | None = None
 
         def open_session() -> Session:
             if not is_cold(context.environment):
-                with suppress(NoHolder):
+                try:
                     return stack.enter_context(_held(context, device, known_hosts))
+                except HolderSilent as error:
+                    context.reporter.warn(
+                        f"process {error.pid}, which keeps connections open, does not answer: connecting without it; "
+                        "`incamera connections close` ends it"
+                    )
+                except NoHolder:
+                    pass
             from incamera.transport.ssh import connect  # lazy: a held connection needs no SSH in this process
 
             return stack.enter_context(connect(device, known_hosts=known_hosts, environment=context.environment))

@@ -6,17 +6,18 @@ import asyncio
 import hashlib
 import json
 import os
-import socket
+import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import DeviceUnreachable, StoreError, ToolFailed
-from incamera.holder.dial import NoHolder, dial
+from incamera.holder.dial import ANSWER_SECONDS, HolderSilent, NoHolder, dial
 from incamera.holder.messages import Stream, decode_error, encode_device, lost
-from incamera.holder.place import LOG, Place
+from incamera.holder.place import LOG, Place, peer_process
 from incamera.proc import start_service
 from incamera.transport.ssh import find_place
 from incamera.transport.ssh_config import read_config
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from incamera_agent.wire.frames import Message
 
 COLD_VARIABLE = "INCAMERA_COLD"
+SERVER_MODULE = "incamera.holder.server"
+# To end an agent and a connection, the holder waits for the camera, which may be gone: SSH notices that within 20 s.
+CLOSE_SECONDS = 60.0
+_KILL_SECONDS = 5.0
 
 
 def is_cold(environment: Mapping[str, str]) -> bool:
@@ -82,7 +87,7 @@ async def _ask_first(place: Place, device: Device, request: Message) -> tuple[St
 def start_holder(place: Place) -> None:
     """Start a holder, and wait until it listens. Raises NoHolder."""
     store = place.path.parent
-    argv = [sys.executable, "-P", "-m", "incamera.holder.server", str(store)]
+    argv = [sys.executable, "-P", "-m", SERVER_MODULE, str(store)]
     try:
         os.close(place.open_file(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
         child = start_service(argv, purpose="keep connections open", log=place.path / LOG)
@@ -131,41 +136,89 @@ def _state(path: Path) -> list[int]:
 # Without an event loop
 
 
-def ask(store: Path, message: Message) -> Message | None:
-    """Return the holder's answer to *message*, None where no holder runs. Raises StoreError."""
+def ask(store: Path, message: Message, *, seconds: float = ANSWER_SECONDS) -> Message | None:
+    """Return the holder's answer to *message*, None where no holder runs. Raises StoreError, HolderSilent."""
     if not (store / "holder").is_dir():
         return None
     place = Place(store)
     try:
-        connection = place.connect()
-        return None if connection is None else _ask(connection, message)
+        return asyncio.run(_ask(place, message, seconds))
     finally:
         place.close()
 
 
-def _ask(connection: socket.socket, message: Message) -> Message | None:
-    async def talk() -> Message | None:
-        connection.setblocking(False)
-        stream = Stream(*await asyncio.open_connection(sock=connection))
-        try:
-            await stream.send(message)
+async def _ask(place: Place, message: Message, seconds: float) -> Message | None:
+    try:
+        stream = await dial(place)
+    except OSError:
+        return None
+    except NoHolder as error:
+        if isinstance(error.__cause__, StoreError):
+            raise error.__cause__ from None
+        raise
+    try:
+        await stream.send(message)
+        async with asyncio.timeout(seconds):
             answer = await stream.read()
-            return answer.message if answer else None
-        except OSError:
-            return None
-        finally:
-            stream.close()
-
-    return asyncio.run(talk())
+        return answer.message if answer else None
+    except TimeoutError:
+        raise HolderSilent(peer_process(stream.writer.get_extra_info("socket"))) from None
+    except OSError:
+        return None
+    finally:
+        stream.close()
 
 
 def list_connections(store: Path) -> tuple[int | None, list[dict[str, Any]]]:
-    """Return the holder's process number, None where none runs, and the connections that it holds."""
-    answer = ask(store, {"type": "list"}) or {}
+    """Return the holder's process number, None where none runs, and the connections that it holds.
+
+    Raises StoreError where it does not answer.
+    """
+    try:
+        answer = ask(store, {"type": "list"}) or {}
+    except HolderSilent as error:
+        raise StoreError(
+            f"process {error.pid}, which keeps connections open, does not answer",
+            hint="end it: `incamera connections close`",
+        ) from error
     return answer.get("pid"), list(answer.get("connections") or [])
 
 
-def close_connections(store: Path, device: str | None = None) -> list[dict[str, Any]]:
-    """End the connections to *device*, or all. Returns those that were ended."""
-    answer = ask(store, {"type": "close", "device": device}) or {}
+def close_connections(
+    store: Path, device: str | None = None, *, on_killed: Callable[[int], None] = lambda pid: None
+) -> list[dict[str, Any]]:
+    """End the connections to *device*, or all. Returns those that were ended.
+
+    A holder that does not answer is killed, and with it all connections; *on_killed* is called with its process number.
+    Raises StoreError where it cannot be killed.
+    """
+    try:
+        answer = ask(store, {"type": "close", "device": device}, seconds=CLOSE_SECONDS) or {}
+    except HolderSilent as error:
+        _kill(error.pid)
+        on_killed(error.pid)
+        return []
     return list(answer.get("connections") or [])
+
+
+def _kill(pid: int) -> None:
+    """End the holder with the number *pid*. Raises StoreError."""
+    deadline = time.monotonic() + _KILL_SECONDS
+    with suppress(ProcessLookupError, PermissionError):
+        if _is_holder(pid):
+            os.kill(pid, signal.SIGKILL)
+    while _is_holder(pid):
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"process {pid}, which keeps connections open, does not answer, and cannot be ended",
+                hint=f"`ps -p {pid}` shows what it waits for",
+            )
+        time.sleep(0.02)
+
+
+def _is_holder(pid: int) -> bool:
+    """Return whether a process *pid* runs which is a holder; another may have its number by now."""
+    try:
+        return SERVER_MODULE.encode() in Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False

@@ -81,9 +81,18 @@ def _code_state() -> str:
 
 def peer_user(connection: socket.socket) -> int:
     """Return the number of the user whose process is at the other end."""
+    return _peer(connection)[1]
+
+
+def peer_process(connection: socket.socket) -> int:
+    """Return the number of the process that listens at the other end."""
+    return _peer(connection)[0]
+
+
+def _peer(connection: socket.socket) -> tuple[int, int, int]:
     size = struct.calcsize("3i")
-    _pid, user, _group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(user)
+    pid, user, group = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return pid, user, group
 
 
 def _not_ours(path: Path, reason: str) -> StoreError:

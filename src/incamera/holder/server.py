@@ -61,6 +61,7 @@ class Holder:
         try:
             if peer_user(writer.get_extra_info("socket")) != os.geteuid():
                 return
+            await stream.send({"type": "hello"})  # see `dial`: it tells that this process runs
             async with asyncio.timeout(_FIRST_SECONDS):
                 frame = await stream.read()
             if frame is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ import pytest
 from tests.integration.ssh_server import SshServer
 from tests.waiting import wait_until
 
+from incamera.__main__ import main
 from incamera.disk import process_exists
 from incamera.errors import StoreError
 from incamera.holder.client import close_connections, list_connections, open_held
+from incamera.holder.dial import NoHolder
 from incamera.holder.place import Place
 from incamera.transport.protocols import Program
 from incamera.transport.session import Session
@@ -179,6 +182,44 @@ def test_connection_to_another_device_is_not_closed(camera: Camera) -> None:
         pass
     assert close_connections(camera.store, "other") == []
     assert len(list_connections(camera.store)[1]) == 1
+
+
+@pytest.fixture
+def stopped(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A holder that has been stopped, and so answers nothing: its process number."""
+    with camera.session():
+        pass
+    pid = camera.holder
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr("incamera.holder.dial.ANSWER_SECONDS", 0.5)
+    monkeypatch.setenv("INCAMERA_STORE", str(camera.store))
+    yield pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_close_kills_a_holder_that_does_not_answer(
+    camera: Camera, stopped: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["connections", "list"]) == 6
+    assert f"process {stopped}, which keeps connections open, does not answer" in capsys.readouterr().err
+    assert main(["connections", "close", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"schema": 1, "closed": [], "killed": stopped}
+    assert f"process {stopped}" in shown.err
+    assert list_connections(camera.store) == (None, [])
+
+
+def test_holder_that_does_not_answer_is_not_waited_for(camera: Camera, stopped: int) -> None:
+    with pytest.raises(NoHolder), camera.session():
+        pass
+
+
+def test_process_that_is_no_holder_is_not_killed(camera: Camera, stopped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.holder.client.SERVER_MODULE", "another.program")
+    killed: list[int] = []
+    assert close_connections(camera.store, on_killed=killed.append) == []
+    assert process_exists(stopped)
 
 
 # Who may use it
