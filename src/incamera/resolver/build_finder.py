@@ -7,15 +7,24 @@ and Debian packages of the emulated root count as installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from incamera.errors import ConfigError
-from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting, with_first
+from incamera.resolver.candidates import (
+    Candidate,
+    TargetRequirement,
+    evaluate,
+    evaluated,
+    fitting,
+    kept_first,
+    with_first,
+)
 from incamera.resolver.sources import allows_python
+from incamera.wheels.page import parse_version
 from incamera.wheels.tags import wheel_rank
 
 if TYPE_CHECKING:
@@ -79,6 +88,27 @@ class BuildFinder:
 
     def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
         """Yield the candidates called *name* that satisfy *requirements*, the best first."""
+        return fitting(self._in_order(name), requirements)
+
+    def _in_order(self, name: str) -> Iterable[Candidate]:
+        if (
+            name not in self._candidates
+            and name not in self.known
+            and (kept := self._find_kept_wheel(name)) is not None
+        ):
+            return kept_first(kept, lambda: self._known_candidates(name))
+        return self._known_candidates(name)
+
+    def _find_kept_wheel(self, name: str) -> Candidate | None:
+        """Return the first of all candidates called *name* where that is the wheel of the earlier lock; else None."""
+        preferred = self.preferred.get(name)
+        version = None if preferred is None or self.installed is not None else parse_version(preferred)
+        if version is None:
+            return None
+        found = self._wheels(name, self._indexes.find(name, self._tags, version=version))
+        return next((wheel for wheel in found if str(wheel.version) == preferred), None)
+
+    def _known_candidates(self, name: str) -> tuple[Candidate, ...]:
         if name not in self._candidates:
             if name not in self.known:
                 self.known[name] = self._find_all(name)
@@ -87,7 +117,7 @@ class BuildFinder:
             known = self.known[name]
             preferred = self.preferred.get(name)
             self._candidates[name] = tuple(known if preferred is None else with_first(preferred, known, known))
-        return fitting(self._candidates[name], requirements)
+        return self._candidates[name]
 
     def _find_all(self, name: str) -> list[Candidate]:
         files = self._indexes.find(name, self._tags)

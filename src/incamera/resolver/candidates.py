@@ -13,7 +13,7 @@ from incamera.project.locked import LockedFile
 from incamera.wheels.page import parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from packaging.requirements import Requirement
     from packaging.version import Version
@@ -174,6 +174,12 @@ def with_first(version: str, wanted: Iterable[Candidate], candidates: Iterable[C
     first = [item for item in wanted if item.version == parsed and str(item.version) == version]
     others = [item for item in candidates if all(item is not other for other in first)]
     return [*first, *others]
+
+
+def kept_first(kept: Candidate, find_all: Callable[[], Iterable[Candidate]]) -> Iterator[Candidate]:
+    """Yield *kept*, then what else *find_all* returns. That is called only when *kept* does not do."""
+    yield kept
+    yield from (other for other in find_all() if other != kept)
 
 
 def locked_file(file: IndexFile) -> LockedFile:

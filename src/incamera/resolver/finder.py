@@ -6,7 +6,7 @@ older than Debian's package comes after it: the last wheel that was once built f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -15,10 +15,19 @@ from packaging.utils import canonicalize_name
 from incamera.errors import BuildError
 from incamera.names import closest
 from incamera.project.import_names import successor_of
-from incamera.resolver.candidates import Candidate, TargetRequirement, evaluate, evaluated, fitting, with_first
+from incamera.resolver.candidates import (
+    Candidate,
+    TargetRequirement,
+    evaluate,
+    evaluated,
+    fitting,
+    kept_first,
+    with_first,
+)
 from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
 from incamera.resolver.suites import runtime_data, target_environment
+from incamera.wheels.page import parse_version
 
 if TYPE_CHECKING:
     from incamera.debian.index import Deb, PackageIndex
@@ -59,6 +68,7 @@ class CandidateFinder:
         self._sources = Sources(target, debs, indexes, self._environment, self.names)
         self._wrong_debs: set[str] = set()
         self._candidates: dict[str, tuple[Candidate, ...]] = {}
+        self._kept_wheels: dict[str, Candidate | None] = {}
         self._requirements: dict[Candidate, tuple[TargetRequirement, ...]] = {}
         self.why_not = self._sources.why_not
         # By name: what to do about a release that cannot be used.
@@ -107,8 +117,27 @@ class CandidateFinder:
 
     def find(self, name: str, requirements: Sequence[TargetRequirement]) -> Iterator[Candidate]:
         """Yield the candidates called *name* that satisfy *requirements*, the best first."""
-        every = self._find_all(name, only_deb=any(requirement.source == "deb" for requirement in requirements))
-        return fitting(every, requirements)
+        only_deb = any(requirement.source == "deb" for requirement in requirements)
+        return fitting(self._in_order(name, only_deb=only_deb), requirements)
+
+    def _in_order(self, name: str, *, only_deb: bool) -> Iterable[Candidate]:
+        if name not in self._candidates and not only_deb and (kept := self._find_kept_wheel(name)) is not None:
+            # Most of a warm lock's time would go into parsing pages, and into versions that nobody asks for.
+            return kept_first(kept, lambda: self._find_all(name, only_deb=False))
+        return self._find_all(name, only_deb=only_deb)
+
+    def _find_kept_wheel(self, name: str) -> Candidate | None:
+        """Return the first of all candidates called *name* where that is the wheel of the earlier lock; else None."""
+        if name not in self._kept_wheels:
+            version, source = self._preferred.get(name, ("", ""))
+            wanted = self._wanted_sources.get(name)
+            refused = wanted is None and bool(self._recipes.find(name).wheel.refuse)
+            found: list[Candidate] = []
+            if source == "wheel" and wanted in (None, source) and not refused and self._sources.local(name) is None:
+                parsed = parse_version(version)
+                found = [] if parsed is None else self._sources.wheels(name, self._sources.files(name, parsed))
+            self._kept_wheels[name] = next((wheel for wheel in found if str(wheel.version) == version), None)
+        return self._kept_wheels[name]
 
     def _find_all(self, name: str, *, only_deb: bool) -> tuple[Candidate, ...]:
         if name in self._candidates:

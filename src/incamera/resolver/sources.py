@@ -48,9 +48,9 @@ class Sources:
         # By name, then by source: why it has no candidate. For messages and `lock --explain`.
         self.why_not: dict[str, dict[str, str]] = {}
 
-    def files(self, name: str) -> Sequence[IndexFile]:
-        """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target."""
-        return self._indexes.find(name, self._tags)
+    def files(self, name: str, version: Version | None = None) -> Sequence[IndexFile]:
+        """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target; of *version* only."""
+        return self._indexes.find(name, self._tags, version=version)
 
     def local(self, name: str) -> Candidate | None:
         """Return the wheel or folder of the user's own that is *name*; None when it comes from elsewhere."""

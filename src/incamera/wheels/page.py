@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import Version
 
 from incamera.digest import Sha256
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.simple_index import PageFile
 
 # Raise it when the cached form changes: pages of an older form are then fetched again.
-FORMAT = 3
+FORMAT = 4
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _MAX_FILENAME = 255
 _SDIST = "sdist"
@@ -110,9 +110,9 @@ class Page:
 
     def dump(self) -> bytes:
         """Return the page in the form that `load_page` reads."""
-        directory = self._body.directory()
-        header = {**self.header, "directory": directory, "check": _check(directory)}
-        return json.dumps(header).encode() + b"\n" + self._body.whole()
+        directory = json.dumps(self._body.directory()).encode() + b"\n"
+        header = {**self.header, "check": zlib.crc32(directory)}
+        return json.dumps(header).encode() + b"\n" + directory + self._body.whole()
 
     def files(self, project: str, tags: Collection[Tag] | None, version: Version | None) -> tuple[IndexFile, ...]:
         """Return the files, the newest version first: those that fit *tags* and *version*, unless these are None.
@@ -121,9 +121,7 @@ class Page:
         """
         groups: Iterable[str] = self._body.groups
         if version is not None:
-            spellings = self._body.spellings()
-            numbers = {number for text in spellings if parse_version(text) == version for number in spellings[text]}
-            groups = [group for number, group in enumerate(groups) if number in numbers]
+            groups = [self._body.groups[number] for number in self._body.numbers_of(version)]
         # Each version is compared once, not once for each of its files, which would take most of the time.
         by_version: dict[Version, list[IndexFile]] = {}
         for group in groups:
@@ -146,7 +144,7 @@ class Page:
 
 
 class _Body:
-    """The groups of a page, as bytes: first where each version's files are, then the rows of each group.
+    """The groups of a page, as bytes: first the numbers of each version's groups, then the rows of each group.
 
     *parts* gives the size and the checksum of each, *newest* the version and the platforms of the newest wheels.
     """
@@ -174,7 +172,12 @@ class _Body:
         for number, rows in enumerate(groups.values()):
             for spelling in dict.fromkeys(row[0] for row in rows):
                 spellings.setdefault(spelling, []).append(number)
-        parts = [_ENCODER.encode(part).encode() for part in (spellings, *groups.values())]
+        versions: dict[str, set[int]] = {}
+        for spelling, numbers in spellings.items():
+            if (version := parse_version(spelling)) is not None:
+                versions.setdefault(canonicalize_version(version), set()).update(numbers)
+        numbered = {version: sorted(numbers) for version, numbers in versions.items()}
+        parts = [_ENCODER.encode(part).encode() for part in (numbered, *groups.values())]
         checked = [(len(part), zlib.crc32(part)) for part in parts]
         return cls(b"".join(parts), 0, list(groups), checked, _find_newest_wheels(list(groups), spellings))
 
@@ -192,9 +195,9 @@ class _Body:
     def whole(self) -> bytes:
         return self._data[self._begin :]
 
-    def spellings(self) -> dict[str, list[int]]:
-        """Return the versions, as the names of files spell them, each with the numbers of its groups."""
-        found: dict[str, list[int]] = json.loads(self._read(0))
+    def numbers_of(self, version: Version) -> list[int]:
+        """Return the numbers of the groups that have files of *version*."""
+        found: list[int] = json.loads(self._read(0)).get(canonicalize_version(version), [])
         return found
 
     def rows(self, group: str) -> list[Row]:
@@ -222,18 +225,15 @@ def load_page(path: Path) -> Page | None:
     try:
         with path.open("rb") as stream:
             header = json.loads(stream.readline())
-            directory = header["directory"]
-            if header["format"] != FORMAT or header["check"] != _check(directory):
+            directory = stream.readline()
+            if header["format"] != FORMAT or header["check"] != zlib.crc32(directory):
                 return None
             float(header["asked"])
-            body = _Body.load(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream.tell(), directory)
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            body = _Body.load(data, stream.tell(), json.loads(directory))
         return None if body is None else Page(header, body)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _check(directory: Sequence[Any]) -> int:
-    return zlib.crc32(json.dumps(directory).encode())
 
 
 @lru_cache(maxsize=65536)

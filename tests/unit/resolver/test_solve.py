@@ -69,9 +69,12 @@ class World:
 
     # The part of PackageIndexes that the finder uses
 
-    def find(self, project: str, tags: Collection[object] | None = None) -> tuple[IndexFile, ...]:
+    def find(
+        self, project: str, tags: Collection[object] | None = None, *, version: Version | None = None
+    ) -> tuple[IndexFile, ...]:
         self.asked.append(project)
-        return tuple(sorted(self.files.get(project, ()), key=lambda file: file.version, reverse=True))
+        files = [file for file in self.files.get(project, ()) if version in (None, file.version)]
+        return tuple(sorted(files, key=lambda file: file.version, reverse=True))
 
     def find_newest_wheels(self, project: str) -> NewestWheels | None:
         wheels = [file for file in self.find(project) if file.kind == "wheel"]
@@ -426,6 +429,53 @@ def test_the_locked_version_stays_while_it_fits(world: World, tmp_path: Path) ->
     locked = {"tool": ("2", "wheel")}
     assert chosen(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "2 wheel"}
     assert chosen(solve(world, tmp_path, "tool>2", preferred=locked)) == {"tool": "3 wheel"}
+
+
+@pytest.mark.parametrize(
+    ("dependency", "version", "expected"),
+    [
+        ("tool", "2", "2 wheel"),
+        ("tool", "2.0", "3 wheel"),  # the index spells it differently now
+        ("tool", "1", "3 wheel"),  # yanked since it was locked
+        ("tool==1", "1", "1 wheel"),
+        ("tool", "4rc1", "3 wheel"),  # only taken when it is asked for
+        ("tool>=4rc1", "4rc1", "4rc1 wheel"),
+        ("tool", "9", "3 wheel"),  # no longer in the index
+        ("tool", "broken", "3 wheel"),
+        ("tool!=2", "2", "3 wheel"),
+    ],
+)
+def test_a_locked_wheel_that_cannot_stay_is_replaced_by_the_best(
+    world: World, tmp_path: Path, dependency: str, version: str, expected: str
+) -> None:
+    for other in ("4rc1", "3", "2"):
+        world.wheel("tool", other)
+    world.wheel("tool", "1", yanked="broken")
+    locked = {"tool": (version, "wheel")}
+    assert chosen(solve(world, tmp_path, dependency, preferred=locked)) == {"tool": expected}
+
+
+def test_a_locked_wheel_is_not_kept_where_another_source_is_wanted(world: World, tmp_path: Path) -> None:
+    locked = {"tool": ("1", "wheel")}
+    world.wheel("tool", "1")
+    world.deb("python3-tool", "2-1")
+    assert chosen(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "1 wheel"}
+    assert chosen(solve(world, tmp_path, "tool", preferred=locked, sources={"tool": "deb"})) == {"tool": "2 deb"}
+    world.recipes["tool"] = {"wheel": {"refuse": "it crashes"}}
+    assert chosen(solve(world, tmp_path, "tool", preferred=locked)) == {"tool": "2 deb"}
+    assert chosen(solve(world, tmp_path, "tool", preferred=locked, sources={"tool": "wheel"})) == {"tool": "1 wheel"}
+
+
+def test_a_conflict_names_all_versions_though_one_is_locked(world: World, tmp_path: Path) -> None:
+    for version in ("3", "2"):
+        world.wheel("tool", version)
+    messages = []
+    for preferred in (None, {"tool": ("2", "wheel")}):
+        with pytest.raises(ResolveError) as caught:
+            solve(world, tmp_path, "tool<2", preferred=preferred)
+        messages.append(str(caught.value).replace("2, 3", "3, 2"))
+    assert messages[0] == messages[1]
+    assert "wheel 3, 2; no deb" in messages[0]
 
 
 def test_a_release_with_malformed_metadata_is_skipped(world: World, tmp_path: Path) -> None:
