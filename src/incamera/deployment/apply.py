@@ -139,12 +139,12 @@ def apply_deploy(
         take_over=request.take_over,
         verify=request.verify,
     )
-    waits = 0
+    is_told = False
 
     def on_wait(other: Waiting) -> None:
-        nonlocal waits
-        waits += 1
-        if waits == 2:  # after a second: the other deploy is doing more than clearing up
+        nonlocal is_told
+        if not is_told:
+            is_told = True
             owner, app = other.owner or "another user", other.app or bundle.name
             context.reporter.info(
                 f"{owner} has been deploying {app} to {session.device}:{place} for {other.seconds} s: waiting; "

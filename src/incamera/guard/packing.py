@@ -23,18 +23,19 @@ _XZ_PRESET = 6
 # xz. This computer packs with gzip's level 6 faster than the second.
 _XZ_BELOW = 400_000
 _MORE_BELOW = 3_000_000
-# A rate varies. A packing stays until the line is so many times as fast.
-_HYSTERESIS = 1.5
-# What the buffers on the way take at once says nothing about the line.
-_IGNORED_BYTES = 192 * 1024
-# Over so many bytes the rate is measured, at the beginning over fewer.
-_MEASURED_BYTES = 384 * 1024
-_LEAST_MEASURED_BYTES = 64 * 1024
+# The buffers on the way take megabytes at once, which says nothing about the line. They are full when sending was held
+# up for so long. From then on, the line takes what leaves them.
+_FULL_SECONDS = 0.1
+# Over so many seconds the rate is measured, at the beginning over fewer, and over a few bytes at least.
+_MEASURED_SECONDS = 2.0
+_LEAST_SECONDS = 0.4
+_LEAST_BYTES = 64 * 1024
 # After so long it is clear whether a packing pays.
-_TRIAL_SECONDS = 5.0
+_TRIAL_SECONDS = 3.0
 _TOLERANCE = 1.1
-# Files that are packed in the same way at least. Until the rate is known, these are small files.
+# Files that are packed in the same way at least. Until the rate is known, these are small files and small groups.
 _GROUP_BYTES = 256 * 1024
+_FIRST_GROUP_BYTES = 128 * 1024
 _SMALL_BYTES = 128 * 1024
 _FIRST_BYTES = 2 << 20
 # Packed and not sent yet.
@@ -98,14 +99,21 @@ class Line:
 
     *programs* are those of `gzip` and `xz` that the device can unpack. A line *is_local* if it seems to lead to a
     camera on this computer, where bytes cost nothing; it may be a tunnel to one elsewhere.
+
+    A slower line gets a stronger packing. A weaker one follows only where the stronger one does not pay, and then for
+    good. So there are a few changes at most.
     """
 
     programs: frozenset[str]
     is_local: bool = False
     current: Packing = Packing.none
     clock: Callable[[], float] = time.monotonic
+    # The programs that the device has to unpack with.
+    used: frozenset[str] = frozenset()
+    # How long the line was waited for until the buffers on the way were full.
+    _filling: float = 0.0
     _sent: int = 0
-    # Of what was sent last: bytes, the seconds in which the line was waited for, and all seconds.
+    # Of what was sent last, since then: bytes, the seconds in which the line was waited for, and all seconds.
     _parts: list[tuple[int, float, float]] = field(default_factory=list)
     _noted_at: float | None = None
     _given_up: set[Packing] = field(default_factory=set)
@@ -128,9 +136,11 @@ class Line:
         self._noted_at = now
         self._sent += size
         self._blocked += seconds
-        if self._sent > _IGNORED_BYTES:
-            self._parts.append((size, seconds, all_seconds))
-        while sum(part for part, *_ in self._parts[1:]) > _MEASURED_BYTES:
+        if self._filling < _FULL_SECONDS:
+            self._filling += seconds
+            return
+        self._parts.append((size, seconds, all_seconds))
+        while sum(seconds for *_, seconds in self._parts[1:]) > _MEASURED_SECONDS:
             del self._parts[0]
 
     def note_packed(self, chunk: bytes) -> None:
@@ -143,34 +153,40 @@ class Line:
 
     @property
     def rate(self) -> float | None:
-        """In bytes a second; None as long as it is not known. Too high where the line waits for what is packed."""
-        size = sum(part for part, *_ in self._parts)
-        blocked = sum(seconds for _, seconds, _ in self._parts)
-        return size / max(blocked, 1e-6) if size >= _LEAST_MEASURED_BYTES else None
+        """In bytes a second; None where it is not known, since the line has hardly been waited for."""
+        size, blocked, seconds = (sum(part[number] for part in self._parts) for number in range(3))
+        if size < _LEAST_BYTES or seconds < _LEAST_SECONDS or blocked < seconds / 2:
+            return None
+        return size / seconds
+
+    @property
+    def is_new(self) -> bool:
+        """Whether so little was sent that the rate may become known with the next files."""
+        return self.rate is None and self._sent < _FIRST_BYTES
 
     def choose(self) -> Packing:
         """Return how to pack what comes next."""
-        if self._is_slower():
+        is_slower = self._is_slower()
+        if is_slower:
             self._given_up |= {self.current, Packing.xz}  # which takes both computers the longest
         elif self.current is Packing.more and self._before is Packing.none and self._is_tried():
             self._is_tunnel = True
-        wanted = self._wanted(self.rate)
+        wanted = self._wanted()
         if wanted is not self.current:
-            self._before, self._rate_before = self.current, self.rate or 0.0
+            if not is_slower:  # else the next one is compared with the same
+                self._before, self._rate_before = self.current, self.rate or self._rate_before
             self._since = self._looked_at = self.clock()
             self._blocked = self._otherwise = 0.0
+            self._parts.clear()
         self.current = wanted
+        self.used |= {wanted.program} - {""}
         return wanted
 
-    def _wanted(self, rate: float | None) -> Packing:
-        if self.current in (Packing.xz, Packing.more) and self.current not in self._given_up:
-            blocked, seconds = (sum(part[number] for part in self._parts) for number in (1, 2))
-            if blocked < seconds / 2:  # packing takes the time, which says nothing about the line
-                return self.current
+    def _wanted(self) -> Packing:
+        rate = self.rate or self._rate_before
         for packing, below in ((Packing.xz, _XZ_BELOW), (Packing.more, _MORE_BELOW)):
-            limit = below * (_HYSTERESIS if self.current is packing else 1)
-            may_be = self._may_be(packing) and (packing is Packing.more or not self.is_local or self._is_tunnel)
-            if rate is not None and rate < limit and may_be:
+            may_be = packing is Packing.more or not self.is_local or self._is_tunnel
+            if self._may_be(packing) and (packing is self.current or (may_be and 0 < rate < below)):
                 return packing
         return Packing.none if self.is_local or not self._may_be(Packing.fast) else Packing.fast
 
@@ -203,18 +219,18 @@ def group(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
         if sizes[number] <= _SMALL_BYTES and size < _FIRST_BYTES:
             first.append(number)
             size += sizes[number]
-    yield from _grouped(first, sizes)
+    yield from _grouped(first, sizes, _FIRST_GROUP_BYTES)
     early = set(first)
-    yield from _grouped([number for number in numbers if number not in early], sizes)
+    yield from _grouped([number for number in numbers if number not in early], sizes, _GROUP_BYTES)
 
 
-def _grouped(numbers: Collection[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+def _grouped(numbers: Collection[int], sizes: Sequence[int], least: int) -> Iterator[list[int]]:
     members: list[int] = []
     size = 0
     for number in numbers:
         members.append(number)
         size += sizes[number]
-        if size >= _GROUP_BYTES:
+        if size >= least:
             yield members
             members, size = [], 0
     if members:
@@ -248,7 +264,7 @@ async def send_packed(
                 while chunk := await asyncio.to_thread(next, members, b""):
                     data = await asyncio.to_thread(_compress, compressor, chunk, line)
                     await pieces.put((data, len(chunk)))
-                if line.rate is None:
+                if line.is_new:
                     await pieces.join()
             if compressor is not None:
                 await pieces.put((await asyncio.to_thread(_finish, compressor, ending), 0))
@@ -260,10 +276,11 @@ async def send_packed(
     try:
         while (piece := await pieces.get()) is not None:
             data, size = piece
-            if data:
+            for start in range(0, len(data), _PIECE):
+                part = data[start : start + _PIECE]
                 began = line.clock()
-                await write(data)
-                line.note_sent(len(data), line.clock() - began)
+                await write(part)
+                line.note_sent(len(part), line.clock() - began)
             if size:
                 on_sent(size)
             pieces.task_done()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,7 +49,7 @@ class Observer:
     """What is called during an upload, in the connection's thread.
 
     *on_progress* gets the bytes sent so far and the bytes to send in all, *on_stage* what the device does next.
-    *on_wait* is called each second while another deploy is under way.
+    *on_wait* is called each second while another deploy is under way, for the first time after a second.
     """
 
     on_progress: Callable[[int, int], None] = lambda done, total: None
@@ -60,6 +61,8 @@ class Observer:
 _ATTEMPTS = 2
 # There are two after the bundle has arrived.
 _MOST_ANSWERS = 16
+# A deploy waits for a moment where another one is just ending, or clears up: that is not worth a word.
+_SHORT_WAIT_SECONDS = 0.9
 # How long the guard may say nothing. To read or unpack a bundle on a slow card takes minutes.
 _SILENCE_SECONDS = 600.0
 # How long the end of the guard's standard error is awaited when the guard has ended.
@@ -110,6 +113,11 @@ class Upload:
         self._route = route
         self._observer = observer
         self._local = route.through is not None
+        self._unpacks: frozenset[str] = frozenset()
+        """What the device had to unpack, which may be why files are damaged there."""
+        self._is_unpacked = False
+        """Files go unpacked, since packed ones did not arrive."""
+        self._is_brought = False
         self.sent = self.size = 0
         self.previous = ""
         self.repaired = False
@@ -155,7 +163,8 @@ class Upload:
         program = self._program(shipment, name or shipment.name, activate)
         entries = dump_listing(shipment.entries)
         listing = b"%d\n" % len(entries) + entries
-        for attempt in (1, 2):
+        self._unpacks = frozenset()
+        while True:
             channel, is_fed = await start_fed(self._transport, program, listing, whole=False)
             error = bytearray()
             # Read all the time: a `tar` that prints many errors would wait for a reader.
@@ -168,8 +177,13 @@ class Upload:
             finally:
                 reading.cancel()
                 await channel.close()
-            if code == ExitCode.no_guard and attempt == 1 and not self._local:
+            if code == ExitCode.no_guard and not self._is_brought and not self._local:
+                self._is_brought = True
                 await bring_guard(self._transport, self._guard)
+                continue
+            if code == ExitCode.damaged and self._unpacks:
+                # A program that unpacks a sample may still fail, for want of memory for example. What came is kept.
+                self._is_unpacked, self._unpacks = True, frozenset()
                 continue
             break
         if code == ExitCode.image_missing:
@@ -192,8 +206,11 @@ class Upload:
         answers, received = AnswerReader(channel, self._transport.device), None
         if listing:
             await self._in_time(channel.write(listing))
+        since: float | None = None
         while isinstance(answer := await self._in_time(answers.next()), Waiting):
-            self._observer.on_wait(answer)
+            since = time.monotonic() if since is None else since
+            if time.monotonic() - since >= _SHORT_WAIT_SECONDS:
+                self._observer.on_wait(answer)
         wanted = isinstance(answer, Wanted)
         if isinstance(answer, Wanted):
             await self._send_wanted(channel, shipment, answer)
@@ -246,9 +263,11 @@ class Upload:
         if missing:
             # To a camera on this computer, bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s
             # plain, 8.3 s or more compressed.
-            line = Line(frozenset(wanted.packings), is_local=self._local or self._transport.is_local)
+            programs = frozenset() if self._is_unpacked else frozenset(wanted.packings)
+            line = Line(programs, is_local=self._local or self._transport.is_local)
             archives = (pack(shipment, numbers) for numbers in group(missing, [item.size for item in shipment.entries]))
             await send_packed(archives, ARCHIVE_END, line, write, advance)
+            self._unpacks = line.used
         self.sent += len(missing) + sends_image
         self.size += needed
 

@@ -225,3 +225,44 @@ def test_locked_roots_are_not_taken_for_another_deploy() -> None:
     assert not isinstance(error, CannotActivate)
     assert "at work for a minute in /tmp/incamera-roots" in str(error)
     assert "restart" in str(error.hint)
+
+
+# What the camera cannot unpack, and other deploys
+
+
+def test_files_that_do_not_arrive_packed_are_sent_unpacked(
+    tmp_path: Path, deploy_with: Callable[..., DeployResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive in pieces begins behind the length of the first, and gzip's with 1f 8b."""
+    came = tmp_path / "came"
+    wanted = say({**WANTED, "packings": ["gzip"]})
+    script = f"""{wanted}
+head -c 6 | tail -c 2 | od -An -tx1 >>{came}; cat >/dev/null
+[ "$(wc -l <{came})" = 2 ] || {{ echo no memory >&2; exit {ExitCode.damaged:d}; }}
+{say(COMPLETE)}"""
+    monkeypatch.setattr(LocalTransport, "is_local", False)
+    deploy_with(script)
+    first, second = came.read_text().splitlines()
+    assert first.split() == ["1f", "8b"]
+    assert second.split() != first.split()
+
+
+def test_damaged_files_that_were_not_packed_are_not_sent_again(
+    tmp_path: Path, deploy_with: Callable[..., DeployResult]
+) -> None:
+    script = f"{say(WANTED)}\ncat >/dev/null; echo . >>{tmp_path}/came; exit {ExitCode.damaged:d}"
+    with pytest.raises(DeviceError, match="did not arrive complete"):
+        deploy_with(script)
+    assert (tmp_path / "came").read_text() == ".\n"
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(0.0, False), (1.2, True)])
+def test_another_deploy_is_told_of_once_it_has_been_waited_for(
+    seconds: float, is_told: bool, deploy_with: Callable[..., DeployResult]
+) -> None:
+    """A lock and a lease that are about to be let go make two answers at once."""
+    waiting = say({"kind": "waiting", "owner": "anna@desk", "app": "", "seconds": 2})
+    seen: list[object] = []
+    script = f"{waiting}\nsleep {seconds}\n{waiting}\n{say(COMPLETE)}"
+    deploy_with(script, observer=Observer(on_wait=lambda other: seen.append(other.owner)))
+    assert seen == ["anna@desk"] * is_told
