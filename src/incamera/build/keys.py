@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Increase these when wheels built from the same inputs change.
-_PROJECT_WHEEL_FORMAT = 1
-_SDIST_WHEEL_FORMAT = 1
+_PROJECT_WHEEL_FORMAT = 2
+_SDIST_WHEEL_FORMAT = 2
 # So many trees of a kind are kept: each change of an app, or of its packages, makes new ones.
 MOST_KEPT = 50
 

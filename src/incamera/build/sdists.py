@@ -229,6 +229,7 @@ def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, t
     """Cross-build the wheel, add the libraries that it needs, and put it into *tree*."""
     from incamera.build.toolchain import ensure_toolchain  # lazy: most locks and builds find the wheel in the store
     from incamera.elf import read_elf
+    from incamera.elf.debug import DEBUG_FOLDER
     from incamera.toolchain.pep517 import build_wheel
     from incamera.toolchain.plan import Compiler
     from incamera.wheels.repair import repair_wheel
@@ -249,6 +250,8 @@ def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, t
             patchelf=host.argv(host.root / "usr/bin/patchelf"),
             drop=recipe.sdist.drop,
         )
+        if (scratch / DEBUG_FOLDER).exists():
+            (scratch / DEBUG_FOLDER).replace(tree / DEBUG_FOLDER)
         step.note(repaired.name)
 
 

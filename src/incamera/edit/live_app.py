@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from incamera.disk import find_by_end, remove_tree
+from incamera.elf.debug import DEBUG_FOLDER
 from incamera.project.lockfile import load_lock
 from incamera.project.watching import AppFile, Snapshots, changed_paths, file_digest
 
@@ -29,6 +30,8 @@ _COMPILED = (
 class LiveApp(Protocol):
     edited: list[str]
     """The project's files that changed before the app was read the last time, where the app has others than these."""
+    debug_folders: Sequence[Path]
+    """The folders with debug information of what was built while it was edited."""
 
     def read(self) -> dict[str, AppFile]:
         """Return the app's files by their paths in the camera. Raises InCameraError."""
@@ -57,6 +60,7 @@ class PlainApp:
         find_files = project.find_files if project.script is not None else lambda: files.find().files
         self._snapshots = Snapshots(project.folder, find_files)
         self.edited: list[str] = []
+        self.debug_folders: Sequence[Path] = ()
 
     def read(self) -> dict[str, AppFile]:
         return self._snapshots.take()
@@ -86,6 +90,7 @@ class BuiltApp:
         self.edited: list[str] = []
         self._installed = _read_tree(app)
         self._folder = folder
+        self.debug_folders: Sequence[Path] = (folder / "wheels" / DEBUG_FOLDER,)
         self._name = hashlib.sha256(
             f"{_FORMAT} {project.folder} {target}".encode("utf-8", "surrogateescape")
         ).hexdigest()[:16]

@@ -63,7 +63,7 @@ def read_loadable(file: Path | BinaryIO) -> tuple[ElfFacts, str]:
     with opened(file) as tables:
         facts = facts_of(tables)
         try:
-            with _damage_as_value_error():
+            with damage_as_value_error():
                 check_loading(tables)
         except ValueError as error:
             return facts, str(error)
@@ -72,7 +72,7 @@ def read_loadable(file: Path | BinaryIO) -> tuple[ElfFacts, str]:
 
 def parse_elf(data: bytes) -> ElfFacts:
     """Like `read_elf`, from bytes in memory."""
-    with _damage_as_value_error():
+    with damage_as_value_error():
         return facts_of(Tables(data))
 
 
@@ -96,13 +96,13 @@ def read_symbols(file: Path | BinaryIO) -> Symbols:
 
 def parse_symbols(data: bytes) -> Symbols:
     """Like `read_symbols`, from bytes in memory."""
-    with _damage_as_value_error():
+    with damage_as_value_error():
         return symbols_of(Tables(data))
 
 
 def parse_section(data: bytes, name: str) -> bytes | None:
     """Return the content of an ELF file's section *name*, None when it has no such section. Raises ValueError."""
-    with _damage_as_value_error():
+    with damage_as_value_error():
         return Tables(data).section(name)
 
 
@@ -164,12 +164,13 @@ def opened(file: Path | BinaryIO) -> Iterator[Tables]:
         with file.open("rb") as stream, opened(stream) as tables:
             yield tables
         return
-    with _damage_as_value_error(), mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+    with damage_as_value_error(), mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         yield Tables(data)
 
 
 @contextmanager
-def _damage_as_value_error() -> Iterator[None]:
+def damage_as_value_error() -> Iterator[None]:
+    """Raise what reading a damaged file raises as a ValueError."""
     try:
         yield
     except (struct.error, LookupError, UnicodeDecodeError, OverflowError) as error:

@@ -25,18 +25,22 @@ class Line(NamedTuple):
     line: int
 
 
-def find_line(path: Path, offset: int) -> Line | None:
+def find_line(path: Path, offset: int, debug: Path | None = None) -> Line | None:
     """Return the line that the code at *offset*, in bytes, of the ELF file *path* was compiled from.
 
-    Returns None where the file has no debug information, or none about that place. Raises ValueError for a file that is
-    damaged, OSError.
+    *debug* is the file with its debug information, if it has none itself. Returns None where there is none, or none
+    about that place. Raises ValueError for a file that is damaged, OSError.
     """
     with opened(path) as tables:
         code = next((one for one in tables.segments if one.offset <= offset < one.offset + one.file_size), None)
+    return _find_line(debug or path, offset - code.offset + code.address) if code is not None else None
+
+
+def _find_line(path: Path, address: int) -> Line | None:
+    with opened(path) as tables:
         program = tables.section(".debug_line")
-        if code is None or not program:
+        if not program:
             return None
-        address = offset - code.offset + code.address
         strings = {_LINE_STRP: tables.section(".debug_line_str") or b"", _STRP: tables.section(".debug_str") or b""}
         start = 0
         for _ in range(_MOST_UNITS):

@@ -66,7 +66,7 @@ class Tables:
             count,
             self.section_header_size,
             self.section_count,
-            self._section_names,
+            self.section_names,
         ) = struct.unpack_from(self.byte_order + form, data, 16)
         if version != 1:
             raise ValueError(f"not a valid ELF file: its version is {version}, not 1")
@@ -138,12 +138,16 @@ class Tables:
         for section in self._sections(wanted):
             yield self._content(section)
 
+    def section_places(self, wanted: int) -> list[tuple[int, int]]:
+        """Return where in the file each section of the kind *wanted* is: its offset and size."""
+        return [(one.offset, one.size) for one in self._sections(wanted)]
+
     def section(self, wanted: str) -> bytes | None:
         """Return the content of the section called *wanted*; None when there is none."""
         sections = list(self._sections())
-        if self._section_names >= len(sections):
+        if self.section_names >= len(sections):
             return None
-        names = self._content(sections[self._section_names])
+        names = self._content(sections[self.section_names])
         for section in sections:
             if names[section.name : names.find(b"\0", section.name)] == wanted.encode():
                 return self._content(section)
@@ -153,7 +157,7 @@ class Tables:
         """Return name, address and size of each section of code; nothing for a file without section headers."""
         sections = list(self._sections())
         code = [one for one in sections if one.flags & _EXECUTES]
-        names = self._content(sections[self._section_names]) if code and self._section_names < len(sections) else b""
+        names = self._content(sections[self.section_names]) if code and self.section_names < len(sections) else b""
         return [
             (names[one.name : names.find(b"\0", one.name)].decode("latin-1"), one.address, one.size) for one in code
         ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from incamera.units import escape_controls
@@ -11,22 +12,38 @@ from incamera.units import escape_controls
 # As `crash.c` prints it: a file, and an offset in it; then the same of the code that called it.
 _PLACE = rb"(/[^\r\n]{1,4095}?)\+0x([0-9a-f]{1,16})"
 _TOLD = re.compile(rb"C code (?:called from|at) %s(?:, called from %s)?\r?\n" % (_PLACE, _PLACE))
+# What the toolchain calls the folder in which a project is built.
+_BUILT_IN = "/incamera/project/"
 # Of what an app has printed last, so much is looked at. Python's stack follows the line.
 _LONGEST = 1 << 15
 
-FindFile = Callable[[str], Path | None]
-"""Returns the file of this computer that a path in the camera was sent from, None for any other path."""
+
+@dataclass(frozen=True, slots=True)
+class SentFiles:
+    """The files of this computer that were sent to a camera.
+
+    *find* returns the one that a path in the camera was sent from, None for any other path. *find_debug* returns the
+    folders with debug information that the camera does not have.
+    """
+
+    find: Callable[[str], Path | None]
+    find_debug: Callable[[], Iterable[Path]]
 
 
-def finder_in(bundle: Path) -> FindFile:
-    """Return what finds the files of the bundle in the folder *bundle*."""
+def sent_files(store: Path, bundle: Path) -> SentFiles:
+    """Return the files of the bundle in the folder *bundle*; its binaries were built by the store in *store*."""
 
     def find(path: str) -> Path | None:
         from incamera.runtime.bundle import find_in_bundle  # lazy: few runs crash
 
         return find_in_bundle(bundle, path)
 
-    return find
+    def find_debug() -> Iterable[Path]:
+        from incamera.elf.debug import DEBUG_FOLDER  # lazy: few runs crash
+
+        return store.glob(f"trees/*wheels/*/{DEBUG_FOLDER}")
+
+    return SentFiles(find, find_debug)
 
 
 class Tail:
@@ -38,7 +55,7 @@ class Tail:
     def feed(self, data: bytes) -> None:
         self._data = (self._data + data)[-_LONGEST:]
 
-    def describe_crash(self, find_file: FindFile, project: Path) -> str:
+    def describe_crash(self, sent: SentFiles, project: Path) -> str:
         """Return where in C code the app in the folder *project* has crashed; "" where that is not known."""
         told = list(_TOLD.finditer(self._data))
         if not told:
@@ -49,29 +66,33 @@ class Tail:
             for group, offset in (groups[:2], groups[2:])
             if group is not None
         ]
-        return _describe(places, find_file, project)
+        return _describe(places, sent, project)
 
 
-def _describe(places: Sequence[tuple[str, int]], find_file: FindFile, project: Path) -> str:
+def _describe(places: Sequence[tuple[str, int]], sent: SentFiles, project: Path) -> str:
     """Return the first of *places* whose line is known, else the first that is a file of the bundle."""
-    from incamera.elf.lines import find_line  # lazy: few runs crash
+    from incamera.elf.debug import find_debug_file  # lazy: few runs crash
+    from incamera.elf.lines import find_line
 
-    files = [(path, file, offset) for path, offset in places if (file := find_file(path)) is not None]
-    for _, file, offset in files:
+    files = [(file, offset) for path, offset in places if (file := sent.find(path)) is not None]
+    for file, offset in files:
         try:
-            line = find_line(file, offset)
+            line = find_line(file, offset, find_debug_file(file, sent.find_debug()))
         except (ValueError, OSError):
             continue
         if line is not None:
             return f"in {escape_controls(_own_path(line.file, project))}, line {line.line}"
-    return f"in C code of {escape_controls(files[0][1].name)}" if files else ""
+    return f"in C code of {escape_controls(files[0][0].name)}" if files else ""
 
 
 def _own_path(path: str, project: Path) -> str:
-    """Return *path* relative to *project* if the build had it from there: builds happen in copies of the project."""
+    """Return *path* relative to *project* if the build had it from there: builds happen in copies of the project.
+
+    A file that the build has made, as Cython does, is not in *project*.
+    """
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     for start in range(len(parts)):
         own = "/".join(parts[start:])
         if (project / own).is_file():
             return own
-    return path
+    return path.removeprefix(_BUILT_IN)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.streams import Streams
 from incamera.device.tracebacks import CrashTrimmer, FilterChain, PathRewriter, host_paths
-from incamera.runlog.crash import FindFile, Tail, finder_in
+from incamera.runlog.crash import SentFiles, Tail, sent_files
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def kept_output(
     folders: Sequence[str],
     terminal: bool,
     rewrite_stdout: bool = False,
-    find_file: FindFile = lambda _: None,
+    sent: SentFiles | None = None,
 ) -> Iterator[RunOutput]:
     """Give the filters for a run's output, which write it into a log named *label* until the block ends.
 
     With *label* None there is no log. The filters also turn the device's paths in the output into the host's; *folders*
     are those on the device that hold the app's own files. Standard output may be data for a program, so the paths in
-    it are changed only for a *terminal* and with *rewrite_stdout*. *find_file* finds what a crash was in. Warns when
+    it are changed only for a *terminal* and with *rewrite_stdout*. *sent* has what a crash was in. Warns when
     the log cannot be written.
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
@@ -71,7 +71,7 @@ def kept_output(
         stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter, tail if terminal else None),
         stderr=_LogFilter(log, "stderr", FilterChain(CrashTrimmer(), PathRewriter(paths)), tail),
         paths=paths,
-        find_crash=lambda: tail.describe_crash(find_file, project.folder),
+        find_crash=lambda: tail.describe_crash(sent, project.folder) if sent else "",
     )
     try:
         yield output
@@ -112,7 +112,7 @@ def run_shown(
         folders=[program.folder or "", *done.app_folders],
         terminal=streams.find_terminal() is not None,
         rewrite_stdout=rewrite_stdout,
-        find_file=finder_in(done.bundle.path),
+        sent=sent_files(context.store.root, done.bundle.path),
     ) as output:
         end = run_to_end(
             done.session,

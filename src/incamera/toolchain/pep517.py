@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.disk import remove_tree
 from incamera.elf import is_elf
+from incamera.elf.debug import DEBUG_FOLDER
 from incamera.errors import BuildError, ToolFailed
 from incamera.toolchain.build_folder import BuildFolder, Toolchain, prepare
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
@@ -25,7 +26,7 @@ from incamera.toolchain.options import Setting, with_build_folder
 from incamera.toolchain.rust import refuse_rust
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel
-from incamera.toolchain.wheel_paths import remove_build_path
+from incamera.toolchain.wheel_paths import clean_wheel, strip_elf
 
 if TYPE_CHECKING:
     from incamera.toolchain.emulator import Emulator
@@ -43,6 +44,8 @@ def build_wheel(
     keep: Path | None = None,
 ) -> Path:
     """Build a project for the toolchain's target, and return the wheel in the folder *destination*.
+
+    The wheel's binaries are stripped. What debug information they had is in a folder beside the wheel.
 
     *libraries*: a folder that gets a copy of each shared library that the build makes.
     *keep*: a folder in which the build happens, and which stays. The next build in it compiles only what has changed.
@@ -62,9 +65,10 @@ def build_wheel(
             build.warn(f"the build tried to download {wanted}, which is refused, and continued without it")
         wheel = require_wheel(builder.wheels, name, builder.system.backend, builder.scratch / "wheel")
         check_wheel(wheel, toolchain.target)
-        remove_build_path(wheel, folder.root)
+        debug = destination / DEBUG_FOLDER
+        clean_wheel(wheel, folder.root, debug)
         if libraries is not None:
-            _copy_libraries(folder.project, libraries)
+            _copy_libraries(folder.project, libraries, debug)
         return deliver_wheel(wheel, destination)
 
 
@@ -99,7 +103,7 @@ def _building(build: WheelBuild, toolchain: Toolchain, keep: Path | None) -> Ite
                 _remove_bytecode(toolchain, scratch)
 
 
-def _copy_libraries(project: Path, destination: Path) -> None:
+def _copy_libraries(project: Path, destination: Path, debug: Path) -> None:
     try:
         found = sorted(project.rglob("lib*.so*"))
     except RecursionError:
@@ -107,7 +111,7 @@ def _copy_libraries(project: Path, destination: Path) -> None:
     for library in found:
         # Meson's folder of objects and its list of symbols have such names, too.
         if library.is_file() and not library.is_symlink() and is_elf(library):
-            shutil.copyfile(library, destination / library.name)
+            (destination / library.name).write_bytes(strip_elf(library.read_bytes(), debug))
 
 
 class _Builder:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from incamera.targets.target import Target
 
-# The project's own flags come after these. No -g, and -s: without debug sections, which the camera does not need.
+# The project's own flags come after these. No -g, which takes time: a project may ask for it. wheel_paths.py strips.
 _CFLAGS = "-O2 -DNDEBUG -fwrapv -Wall"
-LDFLAGS = "-Wl,-O1 -s"
+LDFLAGS = "-Wl,-O1,--build-id=sha1"
 
 # Makes os.uname() and sysconfig describe the target. A .pth file loads it at every start of Python.
 _CROSS_MODULE = '''\

@@ -1,6 +1,7 @@
-"""Removes the path of the build folder from a wheel: it differs from build to build.
+"""Removes from a wheel that was built what the camera does not need: the build's path, and debug information.
 
-Compilers map the path (-ffile-prefix-map). But projects write it to other files, as numpy to `__config__.py`.
+The path of the build folder differs from build to build. Compilers map it (-ffile-prefix-map), but projects write it to
+other files, as numpy to `__config__.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from incamera.archives import BadArchive, open_zip
 from incamera.elf import ELF_MAGIC
+from incamera.elf.debug import strip, write_debug_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from incamera.archives import ZipReader
@@ -24,26 +26,43 @@ if TYPE_CHECKING:
 _REPLACEMENT = b"/incamera"
 
 
-def remove_build_path(wheel: Path, folder: Path) -> None:
-    """Replace the path *folder* in the files of *wheel* by `/incamera`, except in ELF files.
+def clean_wheel(wheel: Path, folder: Path, debug: Path) -> None:
+    """Replace the path *folder* in the files of *wheel* by `/incamera`, and strip its ELF files.
 
-    A file that is not a wheel stays as it is.
+    The folder *debug* gets their debug information. A file that is not a wheel stays as it is.
     """
     names = sorted({str(folder).encode(), str(folder.resolve()).encode()}, key=len, reverse=True)
     try:
         with open_zip(wheel) as archive:
             changed = {}
             for info in archive.infos:
-                if archive.beginning(info, len(ELF_MAGIC)) != ELF_MAGIC:
-                    data = archive.read(info)
-                    if any(name in data for name in names):
-                        for name in names:
-                            data = data.replace(name, _REPLACEMENT)
-                        changed[info.filename] = data
+                data = archive.read(info)
+                clean = strip_elf(data, debug) if data.startswith(ELF_MAGIC) else _remove_paths(data, names)
+                if clean is not data:
+                    changed[info.filename] = clean
             if changed:
                 _rewrite(wheel, archive, changed)
     except BadArchive:
         return
+
+
+def strip_elf(data: bytes, debug: Path) -> bytes:
+    """Return the ELF file *data* without debug information, which the folder *debug* gets."""
+    try:
+        stripped = strip(data)
+    except ValueError:
+        return data  # the audit says what is wrong with it
+    if stripped is None:
+        return data
+    write_debug_file(debug, stripped)
+    return stripped.data
+
+
+def _remove_paths(data: bytes, names: Sequence[bytes]) -> bytes:
+    for name in names:
+        if name in data:
+            data = data.replace(name, _REPLACEMENT)
+    return data
 
 
 def _rewrite(wheel: Path, archive: ZipReader, changed: Mapping[str, bytes]) -> None:

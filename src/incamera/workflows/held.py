@@ -25,7 +25,7 @@ from incamera.errors import DeviceError
 from incamera.holder.client import connection_key, is_cold
 from incamera.holder.lease import keep_agent, lease_agent
 from incamera.project.watching import Snapshots
-from incamera.runlog.crash import finder_in
+from incamera.runlog.crash import sent_files
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.transport.session import LoopThread
 from incamera.workflows.held_state import HeldState, digest_settings, make_stamp
@@ -219,7 +219,7 @@ def _app(context: Context, project: Project, held: HeldState, command: Command, 
             label,
             folders=held.app_folders,
             terminal=terminal,
-            find_file=finder_in(Path(held.bundle)),
+            sent=sent_files(context.store.root, Path(held.bundle)),
         ),
     )
 

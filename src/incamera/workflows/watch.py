@@ -36,7 +36,7 @@ from incamera.project.local import relative_path
 from incamera.project.preload import choose_preload
 from incamera.project.reload import reload_project
 from incamera.project.watching import concerns_app, watching
-from incamera.runlog.crash import finder_in
+from incamera.runlog.crash import SentFiles, sent_files
 from incamera.runlog.output import RunLabel, kept_output
 from incamera.workflows.deploy import deploy_over, deployed
 from incamera_agent.wire.protocol import ErrorKind, signal_exit_code
@@ -249,7 +249,7 @@ class _Loop:
     def _edited(self, done: Deployed, live: LiveApp, *, terminal: bool) -> EditedApp:
         context, project = self._context, self._project
         names = [item["name"] for item in done.bundle.distributions]
-        in_bundle = finder_in(done.bundle.path)
+        deployed = sent_files(context.store.root, done.bundle.path)
         settings = SessionSettings(project, done.bundle.target, context.environment)
         return EditedApp(
             app=project.name,
@@ -271,7 +271,10 @@ class _Loop:
                 ),
                 folders=[folder, *done.app_folders],
                 terminal=terminal,
-                find_file=lambda path: live.find(path) or in_bundle(path),
+                sent=SentFiles(
+                    find=lambda path: live.find(path) or deployed.find(path),
+                    find_debug=lambda: [*live.debug_folders, *deployed.find_debug()],
+                ),
             ),
             memory_limit=self._memory_limit if self._memory_limit is not None else project.memory_limit,
             user=local_owner(),

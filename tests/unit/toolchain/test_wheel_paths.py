@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from incamera.toolchain.wheel_paths import remove_build_path
+from incamera.elf.debug import find_debug_file
+from incamera.toolchain.wheel_paths import clean_wheel
+
+DEBUG = Path(__file__).parents[2] / "data" / "debug"
 
 
 def digest(data: bytes) -> str:
@@ -33,7 +36,7 @@ def test_build_path_is_replaced_and_record_is_updated(tmp_path: Path) -> None:
         folder = tmp_path / name / "build"
         folder.mkdir(parents=True)
         wheels.append(make_wheel(tmp_path / name / "own-1-py3-none-any.whl", folder))
-        remove_build_path(wheels[-1], folder)
+        clean_wheel(wheels[-1], folder, tmp_path / name / "debug")
     with zipfile.ZipFile(wheels[0]) as archive:
         config = archive.read("own/config.py")
         assert config == b"prefix = '/incamera/sysroot/usr'\n"
@@ -43,7 +46,7 @@ def test_build_path_is_replaced_and_record_is_updated(tmp_path: Path) -> None:
         assert record[-1] == "own-1.dist-info/RECORD,,"
         info = archive.getinfo("own/config.py")
         assert (info.date_time, info.external_attr >> 16) == ((2020, 2, 2, 2, 2, 2), 0o755)
-        # ELF files are not changed, since their offsets must stay.
+        # The paths in ELF files are not changed, since offsets must stay.
         assert str(tmp_path).encode() in archive.read("own/core.so")
         parts = [archive.read(name) for name in archive.namelist() if not name.endswith((".so", "RECORD"))]
     with zipfile.ZipFile(wheels[1]) as other:
@@ -58,5 +61,22 @@ def test_wheel_without_the_build_path_is_not_changed(tmp_path: Path, data: bytes
     else:
         wheel.write_bytes(data)
     before = wheel.read_bytes()
-    remove_build_path(wheel, tmp_path / "build")
+    clean_wheel(wheel, tmp_path / "build", tmp_path / "debug")
     assert wheel.read_bytes() == before
+
+
+def test_binaries_are_stripped_and_the_debug_information_is_beside_the_wheel(tmp_path: Path) -> None:
+    whole = (DEBUG / "x86_64.so").read_bytes()
+    wheel = tmp_path / "own-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("own/fast.so", whole)
+        archive.writestr("own-1.dist-info/RECORD", f"own/fast.so,{digest(whole)},{len(whole)}\n")
+    clean_wheel(wheel, tmp_path / "build", tmp_path / "debug")
+    with zipfile.ZipFile(wheel) as archive:
+        stripped = archive.read("own/fast.so")
+        assert archive.read("own-1.dist-info/RECORD").decode() == f"own/fast.so,{digest(stripped)},{len(stripped)}\n"
+    assert len(stripped) < len(whole)
+    (tmp_path / "fast.so").write_bytes(stripped)
+    debug = find_debug_file(tmp_path / "fast.so", [tmp_path / "elsewhere", tmp_path / "debug"])
+    assert debug is not None
+    assert len(debug.read_bytes()) == len(whole)
