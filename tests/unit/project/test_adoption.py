@@ -323,6 +323,13 @@ def test_one_script_is_the_entry_and_two_are_a_question(tmp_path: Path) -> None:
     assert [choice.entry for choice in asked] == ["lamp:main", "lamp:other"]
 
 
+def test_scripts_of_a_package_that_nothing_installs_are_named_as_such(tmp_path: Path) -> None:
+    text = '[project]\nname = "lamp"\n[project.scripts]\na = "lamp.cli:main"\n'
+    write(tmp_path, pyproject__dot__toml=text, src__in__lamp__in__cli__dot__py="def main(): ...\n")
+    with pytest.raises(UsageError, match=r"no \[build-system\]"):
+        plan(tmp_path)
+
+
 # requirements.txt
 
 

@@ -135,6 +135,11 @@ class _Planner:
         if len(found) == 1:
             return found[0].entry
         if not found:
+            if scripts and not is_built:
+                raise UsageError(
+                    f"the scripts of {self._path} are not installed: it has no [build-system]",
+                    hint="add one, as your build back end's manual shows, or name a file with --entry",
+                )
             raise UsageError(
                 f"{self._folder} has no script that could be the app",
                 hint="name it: `--entry app.py`, `--entry PACKAGE` or `--entry PACKAGE.MODULE:FUNCTION`",
