@@ -33,9 +33,10 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 # Two test processes side by side. The order is random; PYTEST_ARGS="-p randomly --randomly-seed=SEED" repeats one.
 # A crash of one ends the run: pytest-xdist would replace the process, and could then wait for ever for its tests.
 test: lint
-	$(BIN)/pytest $(ORDER) $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
+	$(BIN)/pytest $(ORDER) $(PARALLEL) $(PYTEST_ARGS)
 
-# Every combination of architecture, profile and package, for a release: `make test` has one of each kind.
+# Every combination of architecture, profile and package, for a release: `make test` has one of each kind. Coverage is
+# measured here alone: it makes the unit tests take three times as long.
 test-all: lint
 	$(BIN)/pytest $(ORDER) --all $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
 
