@@ -117,8 +117,8 @@ static void read_processes(const char *text, size_t size) {
 static void read_lock(const char *folder, const char *text, size_t size) {
     save(folder, "lock", text, size);
     char *path = join_path(folder, "lock");
-    int lock = open(path, O_RDONLY | O_CLOEXEC);
-    const char *holder = read_holder(lock);
+    lock = open(path, O_RDONLY | O_CLOEXEC);
+    const char *holder = read_holder();
     close(lock);
     free(path);
     answer_word(holder);
