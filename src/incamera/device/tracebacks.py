@@ -134,7 +134,9 @@ class CrashTrimmer:
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._pending)
+        """Whether a line is held back that may be a prompt. The rest of a frame comes, however slow the camera is."""
+        pending = self._pending
+        return bool(pending) and not (pending.startswith(_FRAME) or _FRAME.startswith(pending))
 
     def feed(self, data: bytes) -> bytes:
         data, self._pending = self._pending + data, b""

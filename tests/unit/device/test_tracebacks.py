@@ -126,6 +126,23 @@ def test_stack_of_a_crash_ends_with_the_app(piece: int, end: str) -> None:
     assert (shown + trimmer.finish()).decode() == expected.replace("\n", end)
 
 
+@pytest.mark.parametrize("piece", [3, 7, 100])
+def test_frame_of_a_crash_that_comes_in_pieces_is_not_shown_before_its_end(piece: int) -> None:
+    trimmer, data, shown = CrashTrimmer(), CRASH.encode(), b""
+    for start in range(0, len(data), piece):
+        shown += trimmer.feed(data[start : start + piece])
+        if trimmer.has_pending:  # and nothing more comes for a while
+            shown += trimmer.finish()
+    assert b"incamera_agent" not in shown + trimmer.finish()
+
+
+def test_prompt_after_a_stack_is_shown_at_once() -> None:
+    trimmer = CrashTrimmer()
+    trimmer.feed(b'(most recent call first):\n  File "app.py", line 1 in f\n> ')
+    assert trimmer.has_pending
+    assert trimmer.finish() == b"> "
+
+
 @given(
     st.lists(st.binary(max_size=30) | st.sampled_from([b"(most recent call first):\n", b'  File "x", line 1 in f\n']))
 )
