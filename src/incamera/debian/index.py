@@ -7,7 +7,7 @@ decompressed in 0.2 s instead of 0.6 s.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -115,12 +115,10 @@ class PackageIndex:
     def names(self, prefix: str) -> list[str]:
         """Return the names of all packages that begin with *prefix*, sorted."""
         key = prefix.encode()
-        found = {
-            name
-            for stanzas in self._archives.values()
-            for name in stanzas.names[bisect_left(stanzas.names, key) :]
-            if name.startswith(key)
-        }
+        found: set[bytes] = set()
+        for stanzas in self._archives.values():
+            end = bisect_right(stanzas.names, key, key=lambda name: name[: len(key)])
+            found.update(stanzas.names[bisect_left(stanzas.names, key) : end])
         return sorted(name.decode("utf-8", "replace") for name in found)
 
     def closest(self, name: str) -> list[str]:

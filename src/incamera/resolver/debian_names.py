@@ -7,11 +7,11 @@ that it lacks, the package is guessed, and what the package holds is looked up b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, is_normalized_name
 
 if TYPE_CHECKING:
     from incamera.debian.index import PackageIndex
@@ -39,7 +39,7 @@ class DebianNames:
     def package_of(self, name: str) -> str:
         """Return the name of the package that holds the distribution *name*, if the suite has one."""
         named = self._by_recipe.get(name)
-        known = [named] if named else _packages_in(_table(self._suite), name)
+        known = (named,) if named else _packages_in(_table(self._suite), name)
         return next((package for package in known if self._debs.find(package)), None) or self._guess(name)
 
     def distribution_of(self, package: str) -> str:
@@ -73,8 +73,8 @@ class DebianNames:
         if self._debs.find(guess):
             return guess
         if self._guesses is None:  # python3-zope.event
-            found = self._debs.names(_PREFIX)
-            self._guesses = {canonicalize_name(found): found for found in found}
+            found = (name for name in self._debs.names(_PREFIX) if not is_normalized_name(name))
+            self._guesses = {canonicalize_name(name): name for name in found}
         return self._guesses.get(guess, guess)
 
 
@@ -89,7 +89,8 @@ def _table(suite: str) -> str:
     return f"\n{text.strip()}\n"
 
 
-def _packages_in(table: str, name: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def _packages_in(table: str, name: str) -> tuple[str, ...]:
     """Return the packages of the distribution *name*, in the table's order."""
     found = []
     place = table.find(f"\n{name}")
@@ -101,7 +102,7 @@ def _packages_in(table: str, name: str) -> list[str]:
         elif table[rest] == " ":
             found.append(table[rest + 1 : end])
         place = table.find(f"\n{name}", end)
-    return found
+    return tuple(found)
 
 
 def _names_in(table: str, package: str) -> list[str]:

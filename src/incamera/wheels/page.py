@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.simple_index import PageFile
 
 # Raise it when the cached form changes: pages of an older form are then fetched again.
-FORMAT = 4
+FORMAT = 5
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _MAX_FILENAME = 255
 _SDIST = "sdist"
@@ -90,6 +90,7 @@ class Page:
     def __init__(self, header: dict[str, Any], body: _Body) -> None:
         self.header = header
         self._body = body
+        self._loaded: dict[str, list[Row]] = {}
         self._files: dict[str, list[IndexFile]] = {}
 
     @property
@@ -119,16 +120,15 @@ class Page:
 
         Raises DamagedPage.
         """
-        groups: Iterable[str] = self._body.groups
         if version is not None:
-            groups = [self._body.groups[number] for number in self._body.numbers_of(version)]
+            places = [(self._body.groups[group], numbers) for group, *numbers in self._body.places_of(version)]
+            rows = [(group, self._rows(group)[n]) for group, numbers in places if _fits(group, tags) for n in numbers]
+            return tuple(sorted(filter(None, (_index_file(project, *row) for row in rows)), key=_filename))
         # Each version is compared once, not once for each of its files, which would take most of the time.
         by_version: dict[Version, list[IndexFile]] = {}
-        for group in groups:
-            if tags is None or group == _SDIST or any(tag in tags for tag in split_tags(group)):
-                for file in self._parsed(project, group):
-                    if version is None or file.version == version:
-                        by_version.setdefault(file.version, []).append(file)
+        for group in self._body.groups:
+            for file in self._parsed(project, group) if _fits(group, tags) else ():
+                by_version.setdefault(file.version, []).append(file)
         found: list[IndexFile] = []
         for key in sorted(by_version, reverse=True):
             found += sorted(by_version[key], key=_filename)
@@ -136,15 +136,18 @@ class Page:
 
     def _parsed(self, project: str, group: str) -> list[IndexFile]:
         if group not in self._files:
-            rows = self._body.rows(group)
-            versions = [(parse_version(row[0]), row) for row in rows]
-            # None: from before PEP 440, so that no requirement can name it.
-            self._files[group] = [_index_file(project, found, group, row) for found, row in versions if found]
+            files = (_index_file(project, group, row) for row in self._rows(group))
+            self._files[group] = [file for file in files if file is not None]
         return self._files[group]
+
+    def _rows(self, group: str) -> list[Row]:
+        if group not in self._loaded:
+            self._loaded[group] = self._body.rows(group)
+        return self._loaded[group]
 
 
 class _Body:
-    """The groups of a page, as bytes: first the numbers of each version's groups, then the rows of each group.
+    """The groups of a page, as bytes: first where each version's rows are, then the rows of each group.
 
     *parts* gives the size and the checksum of each, *newest* the version and the platforms of the newest wheels.
     """
@@ -168,16 +171,11 @@ class _Body:
     @classmethod
     def of(cls, groups: Mapping[str, Sequence[Row]]) -> Self:
         """Return the body for the rows of *groups*."""
-        spellings: dict[str, list[int]] = {}
-        for number, rows in enumerate(groups.values()):
-            for spelling in dict.fromkeys(row[0] for row in rows):
-                spellings.setdefault(spelling, []).append(number)
-        versions: dict[str, set[int]] = {}
-        for spelling, numbers in spellings.items():
-            if (version := parse_version(spelling)) is not None:
-                versions.setdefault(canonicalize_version(version), set()).update(numbers)
-        numbered = {version: sorted(numbers) for version, numbers in versions.items()}
-        parts = [_ENCODER.encode(part).encode() for part in (numbered, *groups.values())]
+        spellings: dict[str, dict[int, list[int]]] = {}
+        for group, rows in enumerate(groups.values()):
+            for number, row in enumerate(rows):
+                spellings.setdefault(row[0], {}).setdefault(group, []).append(number)
+        parts = [_places(spellings), *(_ENCODER.encode(rows).encode() for rows in groups.values())]
         checked = [(len(part), zlib.crc32(part)) for part in parts]
         return cls(b"".join(parts), 0, list(groups), checked, _find_newest_wheels(list(groups), spellings))
 
@@ -195,9 +193,14 @@ class _Body:
     def whole(self) -> bytes:
         return self._data[self._begin :]
 
-    def numbers_of(self, version: Version) -> list[int]:
-        """Return the numbers of the groups that have files of *version*."""
-        found: list[int] = json.loads(self._read(0)).get(canonicalize_version(version), [])
+    def places_of(self, version: Version) -> list[list[int]]:
+        """Return the number of each group that has rows of *version*, followed by the numbers of these."""
+        table = self._read(0)
+        key = f"\n{canonicalize_version(version)} ".encode()
+        begin = table.find(key) + len(key)
+        if begin < len(key):
+            return []
+        found: list[list[int]] = json.loads(table[begin : table.index(b"\n", begin)])
         return found
 
     def rows(self, group: str) -> list[Row]:
@@ -245,7 +248,24 @@ def parse_version(spelling: str) -> Version | None:
         return None
 
 
-def _find_newest_wheels(groups: Sequence[str], spellings: Mapping[str, Sequence[int]]) -> tuple[str, list[str]] | None:
+def _places(spellings: Mapping[str, Mapping[int, Sequence[int]]]) -> bytes:
+    """Return a line for each version: in which groups its rows are, and which they are. It is searched, not parsed.
+
+    A version may be spelled in several ways: 1.0 is 1.
+    """
+    places: dict[str, dict[int, list[int]]] = {}
+    for spelling, groups in spellings.items():
+        if (version := parse_version(spelling)) is not None:
+            known = places.setdefault(canonicalize_version(version), {})
+            for group, numbers in groups.items():
+                known[group] = sorted([*known.get(group, ()), *numbers])
+    lines = ((version, [[group, *found[group]] for group in sorted(found)]) for version, found in places.items())
+    return "".join(["\n", *(f"{version} {_ENCODER.encode(found)}\n" for version, found in lines)]).encode()
+
+
+def _find_newest_wheels(
+    groups: Sequence[str], spellings: Mapping[str, Collection[int]]
+) -> tuple[str, list[str]] | None:
     newest: Version | None = None
     wheels: set[str] = set()
     for spelling, numbers in spellings.items():
@@ -313,8 +333,16 @@ def _filename(file: IndexFile) -> str:
     return file.filename
 
 
-def _index_file(project: str, version: Version, group: str, row: Row) -> IndexFile:
-    _, filename, url, sha256, size, requires_python, yanked, metadata, upload_time = row
+def _fits(group: str, tags: Collection[Tag] | None) -> bool:
+    return tags is None or group == _SDIST or any(tag in tags for tag in split_tags(group))
+
+
+def _index_file(project: str, group: str, row: Row) -> IndexFile | None:
+    """Return the file of *row*; None where its version is from before PEP 440: no requirement can name that."""
+    spelling, filename, url, sha256, size, requires_python, yanked, metadata, upload_time = row
+    version = parse_version(spelling)
+    if version is None:
+        return None
     return IndexFile(
         project=project,
         filename=filename,
