@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from incamera.build.emulation import ensure_emulated_root, warn_of_emulation
 from incamera.build.indexes import open_indexes
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import sdist_wheel_key
@@ -257,7 +256,11 @@ def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, t
 
 def _build_emulated(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, tree: Path) -> None:
     """Build the wheel under emulation, and put it into *tree*."""
-    from incamera.toolchain.emulation import build_wheel_emulated  # lazy: most locks and builds find the wheel
+    from incamera.build.emulation import (  # lazy: most locks and builds find the wheel
+        ensure_emulated_root,
+        warn_of_emulation,
+    )
+    from incamera.toolchain.emulation import build_wheel_emulated
 
     warn_of_emulation(context, sdist.recipe.name, wheel_build.project, sdist.target)
     root = ensure_emulated_root(context, sdist.target, dev=sdist.recipe.sdist.dev)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from incamera.build.emulation import ensure_emulated_root
 from incamera.build.isolation import check_isolation
 from incamera.build.logs import naming_log, project_log_path
 from incamera.build.sdists import (
@@ -35,8 +34,6 @@ from incamera.resolver.solve import resolve_requirements
 from incamera.targets.host import require_host
 from incamera.toolchain.build_env import normalise_requirements
 from incamera.toolchain.build_system import known_additions, load_build_system
-from incamera.toolchain.emulated_requirements import installed_versions
-from incamera.toolchain.emulated_root import EmulatedRoot
 from incamera.toolchain.limits import default_limits
 from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.wheel_build import WheelBuild
@@ -50,6 +47,7 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.resolver.candidates import Candidate
     from incamera.targets.target import Target
+    from incamera.toolchain.emulated_root import EmulatedRoot
     from incamera.toolchain.interpreter import BuildInterpreter
     from incamera.wheels.index import PackageIndexes
     from incamera.wheels.metadata import Metadata
@@ -215,9 +213,11 @@ class BuildPlanner:
     def _plan(self, subject: _Subject) -> None:
         """Add the build of *subject*."""
         chooser = Chooser(self, subject.name, subject.sdist)
-        root = (
-            ensure_emulated_root(self.context, self.target, dev=subject.dev) if subject.source == "emulated" else None
-        )
+        root = None
+        if subject.source == "emulated":
+            from incamera.build.emulation import ensure_emulated_root  # lazy: few builds are emulated
+
+            root = ensure_emulated_root(self.context, self.target, dev=subject.dev)
         if subject.options.build_requires is not None:  # a recipe's list is complete
             named = wanted = subject.options.build_requires
             files = chooser.choose(named, root)
@@ -283,6 +283,8 @@ class Chooser:
 
     def install(self, requirements: Sequence[str], place: BuildInterpreter | EmulatedRoot) -> Path:
         """Return a tree with the newest versions that fit. Raises ConfigError, ResolveError, FetchError, ToolFailed."""
+        from incamera.toolchain.emulated_root import EmulatedRoot  # lazy: a warm lock installs nothing
+
         planner = self._planner
         files = self.choose(requirements, place if isinstance(place, EmulatedRoot) else None)
         build = LockedBuild(
@@ -323,6 +325,8 @@ class Chooser:
                 planner.indexes,
                 lambda file: planner.metadata(file, "emulated"),
             )
+            from incamera.toolchain.emulated_requirements import installed_versions  # lazy: few builds are emulated
+
             finder.installed = installed_versions(root.tree / "usr/lib/python3/dist-packages")
         if self._sdist:
             finder.remedy = (
