@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
+from incamera.build.camera_sdk import find_camera_use
 from incamera.build.isolation import check_isolation
 from incamera.build.keys import MOST_KEPT, project_wheel_key
 from incamera.build.logs import naming_log, project_log_path
@@ -48,7 +49,8 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
     key = project_wheel_key(project, lock, app_digest, context.environment)
     found = context.store.find_tree("wheels", key)
     if found is None:
-        toolchain = ensure_toolchain(context, lock.target, Compiler.parse(project.compiler))
+        camera = find_camera_use(project.folder)
+        toolchain = ensure_toolchain(context, lock.target, Compiler.parse(project.compiler), camera=camera)
     with context.reporter.step("build") as step:
         if found is not None:
             step.cached = True

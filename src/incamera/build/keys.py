@@ -14,6 +14,7 @@ from incamera.build.variables import project_variables, sdist_variables
 from incamera.runtime import bundle, layout
 from incamera.runtime.agent import agent_digest
 from incamera.runtime.launcher import require_crash_module, require_launcher
+from incamera.sdk.digest import sdk_digest
 
 if TYPE_CHECKING:
     from incamera.project.locked import Lock, LockedFile
@@ -68,13 +69,14 @@ def sdist_wheel_key(target: Target, source: str, file: LockedFile, recipe: Recip
 
     *build* is the compiler, a digest of what the build requires, and the user's variables that it gets.
     """
-    return _digest([_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, *build])
+    inputs = [_SDIST_WHEEL_FORMAT, str(target), source, file.sha256, recipe.build_digest, *build]
+    return _digest([*inputs, sdk_digest()] if file.is_own else inputs)
 
 
 def project_wheel_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:
     """Return the key of the project's own wheel; *app_digest* is a digest of the project's files."""
     inputs = [_PROJECT_WHEEL_FORMAT, str(lock.target), project.compiler, app_digest, lock.build_digest("")]
-    return _digest([*inputs, project_variables(environment)])
+    return _digest([*inputs, project_variables(environment), sdk_digest()])
 
 
 def _digest(inputs: object, more: bytes = b"") -> str:

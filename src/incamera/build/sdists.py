@@ -75,6 +75,11 @@ class SdistBuild:
     limits: Limits
 
     @property
+    def is_own(self) -> bool:
+        """Whether it comes from the user, and not from a package index."""
+        return self.file.is_own
+
+    @property
     def key(self) -> str:
         build = [self.compiler, self.requirements.digest, self.variables]
         return sdist_wheel_key(self.target, self.source, self.file, self.recipe, build)
@@ -226,15 +231,17 @@ def _apply_edits(project: Path, recipe: Recipe) -> None:
 
 def _build_cross(context: Context, sdist: SdistBuild, wheel_build: WheelBuild, tree: Path) -> None:
     """Cross-build the wheel, add the libraries that it needs, and put it into *tree*."""
-    from incamera.build.toolchain import ensure_toolchain  # lazy: most locks and builds find the wheel in the store
+    from incamera.build.camera_sdk import NO_USE, find_camera_use  # lazy: most builds find the wheel in the store
+    from incamera.build.toolchain import ensure_toolchain
     from incamera.elf import read_elf
     from incamera.elf.debug import DEBUG_FOLDER
     from incamera.toolchain.pep517 import build_wheel
     from incamera.toolchain.plan import Compiler
     from incamera.wheels.repair import repair_wheel
 
-    recipe = sdist.recipe
-    toolchain = ensure_toolchain(context, sdist.target, Compiler.parse(sdist.compiler), dev=recipe.sdist.dev)
+    recipe, compiler = sdist.recipe, Compiler.parse(sdist.compiler)
+    camera = find_camera_use(wheel_build.project) if sdist.is_own else NO_USE
+    toolchain = ensure_toolchain(context, sdist.target, compiler, dev=recipe.sdist.dev, camera=camera)
     with context.reporter.step("build") as step, context.store.temporary() as scratch:
         libraries = scratch / "libraries"
         libraries.mkdir()

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.build.camera_sdk import NO_USE, CameraUse, ensure_sdk
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.targets.host import require_host
 from incamera.toolchain.alternatives import link_alternatives
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 
-def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: Sequence[str] = ()) -> Toolchain:
+def ensure_toolchain(
+    context: Context, target: Target, compiler: Compiler, dev: Sequence[str] = (), camera: CameraUse = NO_USE
+) -> Toolchain:
     """Return the toolchain for *target*; what the store does not have of it is downloaded.
 
-    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`). Raises FetchError,
-    ResolveError.
+    *dev*: Debian packages with the headers and libraries that a build needs (`libjpeg-dev`). *camera*: what it uses of
+    the camera's libraries. Raises FetchError, ResolveError.
     """
     host = require_host()
+    dev = (*dev, *camera.dev)
     plan = plan_toolchain(target, compiler, host, dev)
     with context.reporter.step("toolchain") as step:
         before = _TreeCount(context)
@@ -62,6 +66,7 @@ def ensure_toolchain(context: Context, target: Target, compiler: Compiler, dev: 
         sysroot=sysroot,
         bytecode_cache=cache,
         ensure_emulator=partial(ensure_emulator, context, target),
+        camera=ensure_sdk(context, target) if camera.libraries else None,
     )
 
 

@@ -117,7 +117,8 @@ class BuiltApp:
             self._build()
 
     def _build(self) -> dict[str, AppFile]:
-        from incamera.build.isolation import check_isolation  # lazy: only an app with a build system is built
+        from incamera.build.camera_sdk import find_camera_use  # lazy: only an app with a build system is built
+        from incamera.build.isolation import check_isolation
         from incamera.build.logs import naming_log, project_log_path
         from incamera.build.sdists import LockedRequirements
         from incamera.build.toolchain import ensure_toolchain
@@ -131,7 +132,8 @@ class BuiltApp:
         context, project = self._context, self._project
         lock = load_lock(project, self._target)
         check_isolation(context, project.build_isolation)
-        toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler))
+        camera = find_camera_use(project.folder)
+        toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler), camera=camera)
         # Until all is read: what is prepared and what a change asks for may be built at once.
         with context.store.lock(f"edited-{self._name}"), context.reporter.step("build") as step:
             wheels, app = self._folder / "wheels", self._folder / "app"

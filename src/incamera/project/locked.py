@@ -46,6 +46,11 @@ class LockedFile:
         return self.filename.endswith(".whl")
 
     @property
+    def is_own(self) -> bool:
+        """Whether it comes from the user, and not from a package index."""
+        return bool(self.path) or self.is_git
+
+    @property
     def is_git(self) -> bool:
         """Whether it was packed from a commit of a git repository."""
         return self.url.startswith("git+")

@@ -49,6 +49,8 @@ SCRIPTS = "scripts"
 # What `incamera run` starts where pyproject.toml has no entry.
 DEFAULT_ENTRY = "app.py"
 COMPILERS = ("gcc", "zig")
+# Where the headers of the camera's libraries come from.
+SDKS = ("builtin",)
 # Where builds cannot be isolated: warn, or refuse.
 ISOLATION = ("auto", "require")
 # The sources of a package, in the order in which they are tried.
@@ -63,7 +65,7 @@ _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
-    *("build-limits", "data", "exclude"),
+    *("build-limits", "data", "exclude", "sdk"),
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
@@ -273,6 +275,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             hint="add a [build-system] table, or write the value in [project]",
         )
     all_named = not {"dependencies", "optional-dependencies"} & set(dynamic)
+    _check_sdk(find_string(settings, "sdk", "tool.incamera.sdk"))
     own = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
     uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
@@ -376,6 +379,14 @@ def _parse_data(text: str | None) -> DataPlace | None:
     from incamera.project.data_folder import parse_data  # lazy: few projects say where their data is kept
 
     return parse_data(text)
+
+
+def _check_sdk(text: str | None) -> None:
+    if text is not None and text not in SDKS:
+        raise ConfigError(
+            f'tool.incamera.sdk: unknown value "{text}"',
+            hint="the only value is \"builtin\", the default: incamera's own headers of the camera's libraries",
+        )
 
 
 def _parse_isolation(text: str | None) -> str:

@@ -60,7 +60,7 @@ class _Subject:
 
     *content* is a digest of its files. *folder* returns where they are; an sdist is unpacked then, which takes long for
     a large one. *top* returns a folder that has at least those that lie in no folder. *variables* are the user's,
-    *environment* returns all that the build gets.
+    *environment* returns all that the build gets. *own*: it comes from the user, and not from a package index.
     """
 
     name: str
@@ -74,6 +74,7 @@ class _Subject:
     environment: Callable[[], dict[str, str]]
     dev: tuple[str, ...] = ()
     log: Path | None = None
+    own: bool = False
 
 
 class BuildPlanner:
@@ -175,6 +176,7 @@ class BuildPlanner:
                     environment=lambda: find_variables(build, top()),
                     dev=build.recipe.sdist.dev,
                     log=log,
+                    own=build.is_own,
                 )
             )
 
@@ -196,6 +198,7 @@ class BuildPlanner:
                     variables=variables,
                     environment=lambda: variables,
                     log=log,
+                    own=True,
                 )
             )
 
@@ -261,11 +264,14 @@ class BuildPlanner:
             from incamera.toolchain.emulation import find_requirements_emulated  # lazy: the answer is mostly known
 
             return find_requirements_emulated(build, root)
-        from incamera.build.toolchain import ensure_toolchain  # lazy: the answer is mostly known
+        from incamera.build.camera_sdk import NO_USE, find_camera_use  # lazy: the answer is mostly known
+        from incamera.build.toolchain import ensure_toolchain
         from incamera.toolchain.pep517 import find_requirements
         from incamera.toolchain.plan import Compiler
 
-        toolchain = ensure_toolchain(context, self.target, Compiler.parse(self.project.compiler), dev=subject.dev)
+        compiler = Compiler.parse(self.project.compiler)
+        camera = find_camera_use(build.project) if subject.own else NO_USE
+        toolchain = ensure_toolchain(context, self.target, compiler, dev=subject.dev, camera=camera)
         return find_requirements(build, toolchain)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # 1980-01-01, the earliest time in a zip archive, and so in a wheel.
 _EARLIEST = "315532800"
+# The folder of the sysroot with what is needed to use the camera's libraries. Their pkg-config files have this path.
+CAMERA = "camera"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,7 @@ class Toolchain:
     `sysroot`: unpacked Debian packages of the target; all files are below `usr/`.
     `bytecode_cache`: a folder for the interpreter's byte-code; None for a temporary one.
     `ensure_emulator`: returns the emulator for builds that run programs of the target; None when there is none.
+    `camera`: a folder with `include`, `lib` and `pkgconfig` of the camera's libraries; None when the build uses none.
     """
 
     target: Target
@@ -44,6 +47,7 @@ class Toolchain:
     sysroot: Path
     bytecode_cache: Path | None = None
     ensure_emulator: Callable[[], Emulator] | None = None
+    camera: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,14 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     allowed = [folder, toolchain.sysroot, requirements]
     compiler = toolchain.compiler.for_build(folder)
     headers = find_headers(requirements, sysroot, target.architecture.facts.gnu)
+    if toolchain.camera is not None:
+        (sysroot / CAMERA).symlink_to(toolchain.camera)
+        allowed.append(toolchain.camera)
+        headers[CAMERA] = sysroot / CAMERA / "include"
     tools = write_commands(compiler, interpreter, target, folder, allowed=allowed, headers=list(headers.values()))
+    if toolchain.camera is not None:  # this folder is searched for libraries
+        for library in (toolchain.camera / "lib").iterdir():
+            (folder / "linker-scripts" / library.name).symlink_to(library)
     archive = folder / f"linker-scripts/libpython{target.python}.a"
     # The versions of CMake that take no path of the library from the toolchain file search for it here: see cmake.py.
     (folder / "lib" / archive.name).symlink_to(archive)
@@ -136,6 +147,7 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
     }
     reads = [toolchain.sysroot, requirements, cache, interpreter.tree.root, *compiler.folders()]
     reads += emulator.folders() if emulator else ()
+    reads += [toolchain.camera] if toolchain.camera is not None else ()
     outside = tuple(path for path in reads if not path.is_relative_to(folder))
     headers["python"] = sysroot / f"usr/include/python{target.python}"
     return BuildFolder(folder, python, environment, cross_file, outside, headers)
@@ -157,6 +169,8 @@ def build_variables() -> dict[str, str]:
 def _write_pkg_config(toolchain: Toolchain, folder: Path, sysroot: Path) -> None:
     gnu = toolchain.target.architecture.facts.gnu
     folders = f"{sysroot}/usr/lib/{gnu}/pkgconfig:{sysroot}/usr/lib/pkgconfig:{sysroot}/usr/share/pkgconfig"
+    if toolchain.camera is not None:
+        folders += f":{sysroot}/{CAMERA}/pkgconfig"
     tree = toolchain.interpreter.tree
     program = tree.root / "usr/bin/pkgconf"
     lines = (

@@ -1,0 +1,47 @@
+/*
+ * Errors of AXParameter. AXParameter, in the camera since AXIS OS 9.80. Made by incamera from
+ * data/axparameter.toml.
+ */
+#ifndef INCAMERA_AXSDK_AX_PARAMETER_ERROR_H
+#define INCAMERA_AXSDK_AX_PARAMETER_ERROR_H
+
+#include "../incamera-axis-os.h"
+#include <glib.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AX_PARAMETER_ERROR (ax_parameter_error_quark())
+
+enum {
+    AX_PARAMETER_INVALID_ARG_ERROR = 0,
+    AX_PARAMETER_FILE_FD_ERROR = 1,
+    AX_PARAMETER_FILE_LOCK_ERROR = 2,
+    AX_PARAMETER_FILE_OPEN_ERROR = 3,
+    AX_PARAMETER_FILE_FORMAT_ERROR = 4,
+    AX_PARAMETER_FILE_CREATE_ERROR = 5,
+    AX_PARAMETER_FILE_WRITE_ERROR = 6,
+    AX_PARAMETER_FILE_LINK_ERROR = 7,
+    AX_PARAMETER_PARAM_LIST_ERROR = 8,
+    AX_PARAMETER_PARAM_GET_ERROR = 9,
+    AX_PARAMETER_PARAM_PATH_ERROR = 10,
+    AX_PARAMETER_PARAM_SYNC_ERROR = 11,
+    AX_PARAMETER_PARAM_EXIST_ERROR = 12,
+    AX_PARAMETER_PARAM_ADDED_ERROR = 13,
+    AX_PARAMETER_PARAM_READ_GROUP_ERROR = 14,
+    AX_PARAMETER_PARAM_SET_ERROR = 15,
+    AX_PARAMETER_DBUS_SETUP_ERROR = 16,
+    AX_PARAMETER_FILE_UNLINK_ERROR = 17,
+    AX_PARAMETER_FILE_PATH_ERROR = 18,
+    AX_PARAMETER_FILE_SYNC_ERROR = 19,
+    AX_PARAMETER_FILE_RENAME_ERROR = 20,
+};
+
+GQuark ax_parameter_error_quark(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
