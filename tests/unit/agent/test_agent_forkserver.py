@@ -21,6 +21,10 @@ pytestmark = pytest.mark.starts_processes
 
 PACKAGES = {
     "good": "import time\ntime.sleep(0.05)\nprint('good was here')\n",
+    "holding": (
+        "import atexit\nclass Held:\n    def __del__(self): print('package freed')\n"
+        "held = Held()\natexit.register(print, 'package ends')\n"
+    ),
     "missing_part": "import nonsuch\n",
     "raising": "raise RuntimeError('no device')\n",
     "leaving": "import sys\nsys.exit(3)\n",
@@ -70,6 +74,19 @@ def test_packages_are_imported_once_and_their_times_reported(agent_with_packages
     for _ in range(2):
         agent.run("import sys; print('good' in sys.modules); import good; sys.stdout.flush()")
     assert agent.output["stdout"] == b"True\nTrue\n"
+
+
+def test_end_of_a_run_frees_what_the_app_has_made_and_no_package(agent_with_packages: AgentProcess) -> None:
+    agent = agent_with_packages
+    agent.ask("preload", "preloaded", imports=["holding"])
+    agent.run(
+        "import atexit, json\nclass Own:\n    def __del__(self): print('own freed', json.dumps(1))\n"
+        "own = Own()\ncycle = [Own()]\ncycle.append(cycle)\n"
+        "def end():\n    import holding\n    print('ends', type(holding.held).__name__)\n"
+        "atexit.register(end)\n"
+    )
+    lines = agent.output["stdout"].decode().splitlines()
+    assert lines == ["ends Held", "package ends", "own freed 1", "own freed 1"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ LOADED_BY_A_FORK = [
     "incamera_agent.forkserver.process",
     "incamera_agent.forkserver.child",
     "incamera_agent.forkserver.control",
+    "incamera_agent.forkserver.ending",
 ]
 # Each would cost the agent memory, or every start of an app time.
 AVOIDED = [

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from incamera_agent.forkserver import child
+from incamera_agent.forkserver import child, ending
 from incamera_agent.forkserver.become import Become
 from incamera_agent.forkserver.spec import apply_environment
 from incamera_agent.forkserver.title import set_title
@@ -49,6 +49,7 @@ def main(line: int, output: int, imports: List[str], environment: Mapping[str, O
     os.setsid()  # a signal to the agent's process group is not meant for the fork server
     set_oom_score(_OOM_SCORE)
     apply_environment(environment)
+    ending.register()
     for name in imports:
         packets.send(line, {"type": "importing", "name": name})
         result = _import(name)
@@ -61,6 +62,7 @@ def main(line: int, output: int, imports: List[str], environment: Mapping[str, O
     # The garbage collector writes to every object that it visits, and a fork then has to copy the page: let it leave
     # alone what is there now.
     gc.collect()
+    ending.keep_modules()
     gc.freeze()
     packets.send(line, {"type": "ready", "rss": resident_bytes(os.getpid())})
     _ForkServer(line).loop.run()
