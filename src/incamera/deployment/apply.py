@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from incamera.runtime.launcher.protocol import Waiting
     from incamera.transport.session import Session
 
+# What the guard calls itself where a deploy is over and its host does not wait for it: see `lock.h`.
+_TIDYING = "tidy"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
@@ -145,11 +148,7 @@ def apply_deploy(
         nonlocal is_told
         if not is_told:
             is_told = True
-            owner, app = other.owner or "another user", other.app or bundle.name
-            context.reporter.info(
-                f"{owner} has been deploying {app} to {session.device}:{place} for {other.seconds} s: waiting; "
-                "--take-over would end that deploy"
-            )
+            context.reporter.info(describe_wait(other, bundle.name, f"{session.device}:{place}"))
 
     def send(route: Route) -> DeployResult:
         with _Shown(step, plan.form) as shown:
@@ -165,6 +164,16 @@ def apply_deploy(
             except NotSeen as error:
                 context.reporter.warn(f"{error}: sending it over the connection instead")
     return send(route)
+
+
+def describe_wait(other: Waiting, app: str, where: str) -> str:
+    """Return the message for a deploy of *app* that waits for the *other* one at *where*."""
+    if other.owner == _TIDYING:
+        return f"an earlier deploy still removes old files from {where}: waiting"
+    return (
+        f"{other.owner or 'another user'} has been deploying {other.app or app} to {where} for {other.seconds} s: "
+        "waiting; --take-over would end that deploy"
+    )
 
 
 class _Shown:
