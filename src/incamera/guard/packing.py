@@ -37,7 +37,7 @@ _TOLERANCE = 1.1
 _GROUP_BYTES = 256 * 1024
 _FIRST_GROUP_BYTES = 128 * 1024
 _SMALL_BYTES = 128 * 1024
-_FIRST_BYTES = 2 << 20
+_FIRST_BYTES = 4 << 20
 # Packed and not sent yet.
 _WAITING_PIECES = 4
 _PIECE = 64 * 1024
@@ -175,12 +175,16 @@ class Line:
         if wanted is not self.current:
             if not is_slower:  # else the next one is compared with the same
                 self._before, self._rate_before = self.current, self.rate or self._rate_before
-            self._since = self._looked_at = self.clock()
-            self._blocked = self._otherwise = 0.0
             self._parts.clear()
+            self.begin()
         self.current = wanted
         self.used |= {wanted.program} - {""}
         return wanted
+
+    def begin(self) -> None:
+        """Note that what follows is packed in the way that was chosen last: all that came before has been sent."""
+        self._since = self._looked_at = self.clock()
+        self._blocked = self._otherwise = 0.0
 
     def _wanted(self) -> Packing:
         rate = self.rate or self._rate_before
@@ -259,6 +263,8 @@ async def send_packed(
                 if compressor is None or chosen is not packing:
                     if compressor is not None:
                         await pieces.put((_finish(compressor, ending), 0))
+                        await pieces.join()  # else it would count as the time of the new one
+                        line.begin()
                     packing, compressor = chosen, make_compressor(chosen)
                 # Files are read in a thread, so that the connection's other channels go on.
                 while chunk := await asyncio.to_thread(next, members, b""):

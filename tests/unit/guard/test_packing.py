@@ -55,7 +55,7 @@ def test_packing_follows_the_rate_of_the_line(mbit: float, programs: frozenset[s
 
 def test_what_the_buffers_take_at_once_does_not_count() -> None:
     line = Line(BOTH)
-    for _ in range(40):
+    for _ in range(80):
         line.note_sent(64 * KILOBYTE, 0.0001)
     assert line.choose() is Packing.fast
     assert line.is_new is False, "what is packed need not wait for what is sent"
@@ -141,7 +141,7 @@ def test_small_files_go_first_until_the_rate_is_known() -> None:
     groups = list(group(range(len(sizes)), sizes))
     assert groups[0] == [1, 2]
     assert sorted(number for numbers in groups for number in numbers) == list(range(len(sizes)))
-    assert sum(sizes[number] for numbers in groups[: groups.index([0])] for number in numbers) <= 2_200_000
+    assert sum(sizes[number] for numbers in groups[: groups.index([0])] for number in numbers) <= 4_400_000
 
 
 def unpack(data: bytes) -> tuple[list[str], dict[str, bytes]]:
@@ -205,15 +205,18 @@ def test_slow_line_gets_the_rest_in_xz(send: Send) -> None:
     assert told > 6 * 700_001
 
 
-def test_slow_tunnel_on_this_computer_gets_little_unpacked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("buffers", [100_000, 2_500_000])
+def test_slow_tunnel_on_this_computer_is_noticed(tmp_path: Path, buffers: int) -> None:
     """Its own end takes all that its buffers hold at once. The way to the camera is slow."""
     root = tmp_path / "bundle"
     root.mkdir()
-    for number in range(14):
-        (root / f"{number}").write_bytes(os.urandom(50_000).hex().encode())
+    count = 14 + buffers // 100_000
+    text = os.urandom(50_000).hex().encode()
+    for number in range(count):
+        (root / f"{number}").write_bytes(text[number * 100 :] + text[: number * 100])
     shipment = plan_shipment("app", root, list_tree(root))
     came, now, drained = bytearray(), 0.0, 0.0
-    buffers, rate = 100_000, 40_000
+    rate = 40_000
 
     async def write(data: bytes) -> None:
         nonlocal now, drained
@@ -222,11 +225,11 @@ def test_slow_tunnel_on_this_computer_gets_little_unpacked(tmp_path: Path) -> No
         now = max(now, drained / rate)
 
     line = Line(BOTH, is_local=True, clock=lambda: now)
-    groups = (pack(shipment, numbers) for numbers in group(range(14), [100_000] * 14))
+    groups = (pack(shipment, numbers) for numbers in group(range(count), [100_000] * count))
     asyncio.run(send_packed(groups, ARCHIVE_END, line, write, lambda size: None))
     kinds, files = unpack(bytes(came))
     assert kinds == ["", "gzip", "xz"]
-    assert len(files) == 14
+    assert len(files) == count
     assert line.used == BOTH
 
 
