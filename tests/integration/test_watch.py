@@ -259,6 +259,7 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
         for name in ("one", "two"):
             file.write(
                 f'[[tool.setuptools.ext-modules]]\nname = "compiled.{name}"\nsources = ["src/compiled/{name}.c"]\n'
+                'extra-compile-args = ["-g"]\n'
             )
     main = (
         "import os, time\nfrom compiled import one, two\n"
@@ -297,4 +298,4 @@ PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}
         watch.await_("second answers 3 1")
         assert b"src/compiled/one.c: sent in" in watch.command.err
         watch.save("src/compiled/one.c", module.format(name="one", answer="*(volatile int *)8"))
-        watch.await_("the app was killed by SIGSEGV in C code of one.cpython-311-arm-linux-gnueabihf.so")
+        watch.await_("the app was killed by SIGSEGV in src/compiled/one.c, line 2")
