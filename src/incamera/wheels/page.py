@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from incamera.simple_index import PageFile
 
 # Raise it when the cached form changes: pages of an older form are then fetched again.
-FORMAT = 5
+FORMAT = 6
 _FILENAME = re.compile(r"[\w.+!-]+", re.ASCII)
 _MAX_FILENAME = 255
 _SDIST = "sdist"
+_PLAIN_VERSION = re.compile(r"(?:0|[1-9]\d{0,17})(?:\.(?:0|[1-9]\d{0,17}))*", re.ASCII)
+_TRAILING_ZEROS = re.compile(r"(?:\.0)+\Z")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _SDIST_ENDINGS = (".tar.gz", ".zip")
 
@@ -121,8 +123,8 @@ class Page:
         Raises DamagedPage.
         """
         if version is not None:
-            places = [(self._body.groups[group], numbers) for group, *numbers in self._body.places_of(version)]
-            rows = [(group, self._rows(group)[n]) for group, numbers in places if _fits(group, tags) for n in numbers]
+            places = ((self._body.groups[group], number) for group, number in self._body.places_of(version))
+            rows = [(group, self._rows(group)[number]) for group, number in places if _fits(group, tags)]
             return tuple(sorted(filter(None, (_index_file(project, *row) for row in rows)), key=_filename))
         # Each version is compared once, not once for each of its files, which would take most of the time.
         by_version: dict[Version, list[IndexFile]] = {}
@@ -171,10 +173,10 @@ class _Body:
     @classmethod
     def of(cls, groups: Mapping[str, Sequence[Row]]) -> Self:
         """Return the body for the rows of *groups*."""
-        spellings: dict[str, dict[int, list[int]]] = {}
+        spellings: dict[str, list[int]] = {}
         for group, rows in enumerate(groups.values()):
             for number, row in enumerate(rows):
-                spellings.setdefault(row[0], {}).setdefault(group, []).append(number)
+                spellings.setdefault(row[0], []).extend((group, number))
         parts = [_places(spellings), *(_ENCODER.encode(rows).encode() for rows in groups.values())]
         checked = [(len(part), zlib.crc32(part)) for part in parts]
         return cls(b"".join(parts), 0, list(groups), checked, _find_newest_wheels(list(groups), spellings))
@@ -193,15 +195,15 @@ class _Body:
     def whole(self) -> bytes:
         return self._data[self._begin :]
 
-    def places_of(self, version: Version) -> list[list[int]]:
-        """Return the number of each group that has rows of *version*, followed by the numbers of these."""
+    def places_of(self, version: Version) -> Iterable[tuple[int, int]]:
+        """Return the place of each row of *version*: the numbers of its group, and of the row in that."""
         table = self._read(0)
         key = f"\n{canonicalize_version(version)} ".encode()
         begin = table.find(key) + len(key)
         if begin < len(key):
             return []
-        found: list[list[int]] = json.loads(table[begin : table.index(b"\n", begin)])
-        return found
+        numbers = json.loads(table[begin : table.index(b"\n", begin)])
+        return zip(numbers[::2], numbers[1::2], strict=True)
 
     def rows(self, group: str) -> list[Row]:
         found: list[Row] = json.loads(self._read(self._numbers[group]))
@@ -248,28 +250,26 @@ def parse_version(spelling: str) -> Version | None:
         return None
 
 
-def _places(spellings: Mapping[str, Mapping[int, Sequence[int]]]) -> bytes:
-    """Return a line for each version: in which groups its rows are, and which they are. It is searched, not parsed.
+def _places(spellings: Mapping[str, Sequence[int]]) -> bytes:
+    """Return a line for each version with the places of its rows, as *spellings* has them. It is searched, not parsed.
 
     A version may be spelled in several ways: 1.0 is 1.
     """
-    places: dict[str, dict[int, list[int]]] = {}
-    for spelling, groups in spellings.items():
-        if (version := parse_version(spelling)) is not None:
-            known = places.setdefault(canonicalize_version(version), {})
-            for group, numbers in groups.items():
-                known[group] = sorted([*known.get(group, ()), *numbers])
-    lines = ((version, [[group, *found[group]] for group in sorted(found)]) for version, found in places.items())
-    return "".join(["\n", *(f"{version} {_ENCODER.encode(found)}\n" for version, found in lines)]).encode()
+    places: dict[str, list[int]] = {}
+    for spelling, numbers in spellings.items():
+        if _PLAIN_VERSION.fullmatch(spelling):  # most are, and parsing takes far longer
+            places.setdefault(_TRAILING_ZEROS.sub("", spelling), []).extend(numbers)
+        elif (version := parse_version(spelling)) is not None:
+            places.setdefault(canonicalize_version(version), []).extend(numbers)
+    # A list of numbers looks the same in Python and in JSON.
+    return "".join(["\n", *(f"{version} {numbers}\n" for version, numbers in places.items())]).encode()
 
 
-def _find_newest_wheels(
-    groups: Sequence[str], spellings: Mapping[str, Collection[int]]
-) -> tuple[str, list[str]] | None:
+def _find_newest_wheels(groups: Sequence[str], spellings: Mapping[str, Sequence[int]]) -> tuple[str, list[str]] | None:
     newest: Version | None = None
     wheels: set[str] = set()
     for spelling, numbers in spellings.items():
-        tags = [groups[number] for number in numbers if groups[number] != _SDIST]
+        tags = [groups[group] for group in numbers[::2] if groups[group] != _SDIST]
         version = parse_version(spelling)
         if not tags or version is None or (newest is not None and version < newest):
             continue

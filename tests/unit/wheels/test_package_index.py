@@ -50,6 +50,24 @@ def test_files_are_found_newest_version_first_and_filtered_by_tags(index: Index)
     assert len(index.web.requests) == 1
 
 
+def test_files_of_a_version_are_found_however_their_names_spell_it(index: Index) -> None:
+    for filename in (
+        "own-1.0-py3-none-any.whl",
+        "own-1.0.0-py3-none-any.whl",
+        "own-1.0.tar.gz",
+        "own-1.0.1.tar.gz",
+        "own-0.0.tar.gz",
+        "own-2.0RC1.tar.gz",
+    ):
+        index.add(filename)
+    wanted = ["own-1.0-py3-none-any.whl", "own-1.0.0-py3-none-any.whl", "own-1.0.tar.gz"]
+    for _ in range(2):  # once from the index, once from the store
+        assert names(index.open().find("own", TAGS, version=Version("1"))) == wanted
+        assert names(index.open().find("own", version=Version("1.0.1.0"))) == ["own-1.0.1.tar.gz"]
+        assert names(index.open().find("own", version=Version("0"))) == ["own-0.0.tar.gz"]
+        assert names(index.open().find("own", version=Version("2rc1"))) == ["own-2.0RC1.tar.gz"]
+
+
 def test_all_fields_of_a_file_are_cached(index: Index) -> None:
     more: dict[str, Any] = {"requires-python": ">=3.9", "yanked": "", "core-metadata": True, "upload-time": "2024"}
     index.add("own-1.0-py3-none-any.whl", b"12", **more)
