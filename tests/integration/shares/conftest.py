@@ -58,6 +58,7 @@ def serve(context: Context, folder: Path, name: str = NAME, **more: object) -> I
     """Serve *folder* for the block, on a port that stays ours when the server ends; then remove the share."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         settings = {"port": free.getsockname()[1], **more}
+    folder.mkdir(exist_ok=True)
     try:
         with served(context, name, ShareSettings(folder=folder, **settings)) as (share, _):
             yield share
@@ -116,6 +117,7 @@ def waits_for_share(camera: VirtualCamera) -> bool:
 @contextmanager
 def serving_command(folder: Path) -> Iterator[Running]:
     """`incamera share serve` in a process of its own."""
+    folder.mkdir(exist_ok=True)
     with running("share", "serve", folder, "--name", NAME, env=command_environment()) as command:
         command.await_output(str(folder))
         yield command

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.errors import DeviceError, StoreError
+from incamera.errors import DeviceError, UsageError
 from incamera.share.mounts import PLACE
 from incamera.share.registry import save_share, shares_folder
 from incamera.share.server import is_reachable
@@ -41,7 +41,8 @@ def test_second_server_of_a_share_is_refused(context: Context, folder: Path) -> 
 
 def test_file_cannot_be_served_as_a_folder(context: Context, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write to"), serve(context, tmp_path / "file"):
+    settings = ShareSettings(folder=tmp_path / "file")
+    with pytest.raises(UsageError, match="is not a folder"), served(context, NAME, settings):
         pass
     assert not (shares_folder(context) / f"{NAME}.toml").exists()
 
