@@ -13,8 +13,9 @@ def test_tests_of_a_package_that_share_a_camera_are_one_group() -> None:
 
 
 def test_modules_of_the_integration_folder_are_groups_of_their_own() -> None:
-    assert find_group("tests/integration/test_cli.py::test_a") == find_group("tests/integration/test_cli.py::test_b[x]")
-    assert find_group("tests/integration/test_cli.py::test_a") != find_group("tests/integration/test_lock.py::test_a")
+    a, b = (find_group(f"tests/integration/test_lock.py::test_{name}") for name in ("a", "b[x]"))
+    assert a == b
+    assert a != find_group("tests/integration/test_images.py::test_a")
 
 
 def test_modules_that_use_the_holder_of_the_store_are_one_group() -> None:

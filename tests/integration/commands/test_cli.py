@@ -22,10 +22,10 @@ from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import HostTree
 
-from .cameras import inside
-from .command import Finished, Run, command_environment
-from .project import write_project
-from .terminal import Terminal
+from ..cameras import inside
+from ..command import Finished, Run, command_environment
+from ..project import write_project
+from ..terminal import Terminal
 
 if TYPE_CHECKING:
     from incamera.context import Context

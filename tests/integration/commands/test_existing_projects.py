@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .command import assert_error, command_environment
-from .terminal import Terminal
+from ..command import assert_error, command_environment
+from ..terminal import Terminal
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
 # What `uv init lamp` and `uv add idna` of uv 0.9 make.
 UV = {

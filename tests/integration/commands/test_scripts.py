@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .command import COMMAND_SECONDS, Run, assert_error, command_environment, running
-from .project import write_project
+from ..command import COMMAND_SECONDS, Run, assert_error, command_environment, running
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from tools.make_dist import make_dist
 
-from .command import COMMAND_SECONDS, command_environment
-from .paths import REPOSITORY
+from ..command import COMMAND_SECONDS, command_environment
+from ..paths import REPOSITORY
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
-PROJECTS = Path(__file__).parent / "projects"
+PROJECTS = Path(__file__).parents[1] / "projects"
 
 
 def test_prototype_made_for_a_container_runs_unchanged(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:

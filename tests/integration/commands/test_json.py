@@ -6,15 +6,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from .command import Finished, command_environment, running
-from .project import write_project
+from ..command import Finished, command_environment, running
+from ..project import write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
 
 def read(done: Finished) -> dict[str, Any]:

@@ -14,18 +14,18 @@ from incamera.context import Context
 from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.trees import package
 
-from .cameras import PROFILES, on
-from .project import write_project
-from .reporter import QuietReporter
+from ..cameras import PROFILES, on
+from ..project import write_project
+from ..reporter import QuietReporter
 
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.target import Target
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
-DATA = Path(__file__).parents[2] / "src" / "incamera" / "abi" / "data"
+DATA = Path(__file__).parents[3] / "src" / "incamera" / "abi" / "data"
 MODULE = "fast.cpython-311-arm-linux-gnueabihf.so"
 TOO_NEW = make_elf(needed=["libc.so.6"], needs={"libc.so.6": ["GLIBC_2.99"]}, exports=["PyInit_fast"])
 STALE = "the data of the audit is out of date: run `make policies`"
