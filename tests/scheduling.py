@@ -7,8 +7,6 @@ from pathlib import PurePosixPath
 
 from xdist.scheduler import LoadScopeScheduling
 
-# They use the store's only holder, which one of them kills.
-_SHARING_A_HOLDER = {"test_data.py": "test_held.py"}
 _PROFILE = re.compile(r"axis-os-\d+-\w+")
 
 
@@ -29,6 +27,5 @@ def find_group(node_id: str) -> str:
     folder, name = PurePosixPath(path).parent, PurePosixPath(path).name
     if "integration" not in folder.parts:
         return node_id
-    name = _SHARING_A_HOLDER.get(name, name)
     owner = name if folder.name == "integration" else str(folder)
     return " ".join([owner, *sorted(set(_PROFILE.findall(rest)))])

@@ -12,7 +12,7 @@ from .cameras import CameraPool, inside, lease_camera
 from .command import Run, assert_error, command_environment, running
 from .places.conftest import APP, CARD, edit, other_host, project
 from .project import add_data, write_project
-from .test_watch import FOREVER, traces, watched
+from .watch.test_watch import FOREVER, traces, watched
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

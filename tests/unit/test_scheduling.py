@@ -18,10 +18,5 @@ def test_modules_of_the_integration_folder_are_groups_of_their_own() -> None:
     assert a != find_group("tests/integration/test_images.py::test_a")
 
 
-def test_modules_that_use_the_holder_of_the_store_are_one_group() -> None:
-    data = find_group("tests/integration/test_data.py::test_a[axis-os-11-armv7hf]")
-    assert data == find_group("tests/integration/test_held.py::test_b[axis-os-11-armv7hf-1]")
-
-
 def test_each_unit_test_is_a_group_of_its_own() -> None:
     assert find_group("tests/unit/test_names.py::test_a") != find_group("tests/unit/test_names.py::test_b")

@@ -13,13 +13,13 @@ import pytest
 
 from incamera.holder.client import close_connections, list_connections
 
-from ..waiting import wait_until
-from .cameras import inside
-from .command import COMMAND_SECONDS, Finished, Run, command_environment, running
-from .paths import STORE
-from .project import write_project
-from .telling import TELL
-from .terminal import Terminal
+from ...waiting import wait_until
+from ..cameras import inside
+from ..command import COMMAND_SECONDS, Finished, Run, command_environment, running
+from ..paths import STORE
+from ..project import write_project
+from ..telling import TELL
+from ..terminal import Terminal
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

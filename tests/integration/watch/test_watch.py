@@ -13,11 +13,11 @@ import pytest
 
 from incamera.edit.changes import LONGEST_SECONDS, QUIET_SECONDS, UNFINISHED_SECONDS
 
-from ..waiting import wait_until
-from .cameras import inside, on
-from .command import COMMAND_SECONDS, Run, Running, command_environment, running
-from .paths import STORE
-from .project import write_project
+from ...waiting import wait_until
+from ..cameras import inside, on
+from ..command import COMMAND_SECONDS, Run, Running, command_environment, running
+from ..paths import STORE
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera

@@ -11,11 +11,11 @@ import pytest
 
 from incamera import __version__
 
-from ..waiting import wait_until
-from .command import Run, command_environment, running
-from .paths import REPOSITORY
-from .project import write_project
-from .terminal import Terminal
+from ...waiting import wait_until
+from ..command import Run, command_environment, running
+from ..paths import REPOSITORY
+from ..project import write_project
+from ..terminal import Terminal
 from .test_watch import FOREVER, traces, watched
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from incamera.project.settings import load_project
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 
-from ..waiting import wait_until
-from .cameras import OPENSSH_PROFILE, inside, on
-from .project import write_project
+from ...waiting import wait_until
+from ..cameras import OPENSSH_PROFILE, inside, on
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.context import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from .project import write_project
+from ..project import write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
 APP = """\
 import os, pathlib
