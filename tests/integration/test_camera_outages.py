@@ -38,6 +38,7 @@ def test_run_fails_with_a_pulled_card_and_the_camera_goes_on(
     assert incamera("run", "-q", *words[:-1], "ram").out.startswith("from ")
 
 
+@pytest.mark.matrix
 def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
     incamera: Run,
     camera: VirtualCamera,

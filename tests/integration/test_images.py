@@ -280,6 +280,7 @@ def test_damaged_image_is_refused_and_the_next_deploy_sends_it_again(fresh: Came
     assert fresh.run("--form", form).out == "here\n"
 
 
+@pytest.mark.matrix
 def test_activation_succeeds_after_an_interrupted_one(fresh: Camera) -> None:
     done = fresh.deploy("--form", "archive")
     fresh.guard("deactivate")

@@ -59,6 +59,7 @@ def holder(shared: Path) -> str:
 TREE = ("--to", "share", "--form", "tree")  # always goes over SSH
 
 
+@pytest.mark.matrix
 def test_host_waits_for_a_deploy_through_the_camera_unless_it_takes_over(
     incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, other_host: tuple[Line, dict[str, str]]
 ) -> None:
