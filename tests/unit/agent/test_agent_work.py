@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,9 @@ def agent(tmp_path: Path, work: Path) -> Iterator[AgentProcess]:
     subprocess.run([bundle / "bin/incamera-guard", "show", bundle / "app", work], check=True)
     python = str(bundle / "bin/python3")
     options = ["--work", str(work), "--kept"]
-    environment = {"INCAMERA_RUN": "run-1", "PWD": str(work / "app")}
+    # The folder of a kept agent is that of its run, below /tmp.
+    run = tempfile.mkdtemp(prefix="incamera-run-")
+    environment = {"INCAMERA_RUN": Path(run).name, "PWD": str(work / "app")}
     agent = AgentProcess(
         tmp_path / "agents",
         bundle / "app",
@@ -53,6 +56,7 @@ def agent(tmp_path: Path, work: Path) -> Iterator[AgentProcess]:
     )
     yield agent
     agent.close()
+    shutil.rmtree(run, ignore_errors=True)
 
 
 def tell(agent: AgentProcess) -> list[str]:

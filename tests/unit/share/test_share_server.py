@@ -157,7 +157,9 @@ def context(tmp_path: Path) -> Context:
 def test_settings_not_given_stay_as_they_were(context: Context, tmp_path: Path, free: int) -> None:
     file = tmp_path / "password"
     file.write_text("geheim\nsecond line\n")
-    first = _plan(context, "lab", ShareSettings(folder=tmp_path / "lab", port=free, user="cam", password_file=file))
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    first = _plan(context, "lab", ShareSettings(folder=folder, port=free, user="cam", password_file=file))
     assert (first.port, first.user, first.password) == (free, "cam", "geheim")
     save_share(shares_folder(context), first)
     assert _plan(context, "lab", ShareSettings()) == first
