@@ -4,8 +4,8 @@
 
 `glib-2.74` are the libraries of the GLib that AXIS OS 11.11 has, from the Debian suite with the same version.
 
-Run it (`make policies`) when a profile, a suite or the runtime changes. tests/integration/commands/test_audit.py compares the
-data with the cameras and the runtimes.
+Run it (`make policies`) when a profile, a suite or the runtime changes.
+tests/integration/commands/test_audit.py compares the data with the cameras and the runtimes.
 """
 
 from __future__ import annotations
