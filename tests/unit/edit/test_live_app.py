@@ -71,7 +71,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         return wheel
 
     monkeypatch.setattr("incamera.toolchain.pep517.build_wheel", build_wheel)
-    monkeypatch.setattr("incamera.build.toolchain.ensure_toolchain", lambda *arguments: None)
+    monkeypatch.setattr("incamera.build.toolchain.ensure_toolchain", lambda *arguments, **named: None)
     for module in ("build.isolation", "toolchain.wheel_build"):
         monkeypatch.setattr(f"incamera.{module}.find_isolation_fault", lambda: None)
     return load_project(folder)
