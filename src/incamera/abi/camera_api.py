@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.abi.loader_rule import LIBC_FAMILY, parse_version
+
+if TYPE_CHECKING:
+    from incamera.sdk.tables import Function
 
 Track = tuple[int, ...]
 
@@ -55,6 +58,7 @@ class ApiLibrary:
     exact: bool = False
     prefixes: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    table: str = ""
 
     def presence(self, track: Track) -> Answer:
         """Return whether cameras of *track* have it."""
@@ -86,9 +90,27 @@ class ApiLibrary:
         later = [highest for since, highest in known if since > track]
         return Answer.unclear if later and number < later[0] and not self.exact else Answer.no
 
-    def may_export(self, name: str) -> bool:
-        """Return whether it may have a function *name*. Which functions it has is not known."""
-        return not self.prefixes or name.startswith(self.prefixes)
+    def may_export(self, name: str, track: Track) -> bool:
+        """Return whether it may have a function *name* in *track*. Which functions it has is not known for certain."""
+        if self.prefixes and not name.startswith(self.prefixes):
+            return False
+        function = self._find_function(name)
+        if function is None:
+            return True
+        # No source tells whether what lies between has the function.
+        return track > parse_track(function.after) if function.after else track >= parse_track(function.since)
+
+    def function_since(self, name: str) -> str:
+        """Return the first AXIS OS that has its function *name*: "12.8"; "" when no source tells."""
+        function = self._find_function(name)
+        return function.since if function is not None else ""
+
+    def _find_function(self, name: str) -> Function | None:
+        if not self.table:
+            return None
+        from incamera.sdk.tables import load_library  # lazy: most files that are audited use no such library
+
+        return next((one for one in load_library(self.table).functions if one.name == name), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +197,7 @@ def _parse_library(soname: str, table: Mapping[str, Any]) -> ApiLibrary:
         exact=table.get("exact", False),
         prefixes=tuple(table.get("prefixes", ())),
         needs=tuple(table.get("needs", ())),
+        table=table.get("table", ""),
     )
 
 

@@ -233,7 +233,11 @@ class _LibraryReader:
             return PartlyKnown(path, facts, read=read, time_bits=bits, may_export=may_have)
         elif library.prefixes:
             return PartlyKnown(
-                path, facts, read=read, time_bits=bits, may_export=lambda reference: library.may_export(reference.name)
+                path,
+                facts,
+                read=read,
+                time_bits=bits,
+                may_export=lambda reference: library.may_export(reference.name, self._track),
             )
         return Object(path, facts, read=read, camera=True, time_bits=bits)
 
@@ -254,7 +258,9 @@ def _unseen_object(library: ApiLibrary, soname: str, architecture: Architecture,
         needed=library.needs,
         defines=library.highest(track),
     )
-    return PartlyKnown(f"/usr/lib/{soname}", facts, may_export=lambda reference: library.may_export(reference.name))
+    return PartlyKnown(
+        f"/usr/lib/{soname}", facts, may_export=lambda reference: library.may_export(reference.name, track)
+    )
 
 
 def _symbols_of(exports: Exports | None) -> Symbols | None:

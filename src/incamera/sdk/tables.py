@@ -123,10 +123,12 @@ class Library:
 @cache
 def load_libraries() -> Mapping[str, Library]:
     """Return the camera's libraries by name. Raises BadTable."""
-    return {name: _load(name) for name in LIBRARIES}
+    return {name: load_library(name) for name in LIBRARIES}
 
 
-def _load(name: str) -> Library:
+@cache
+def load_library(name: str) -> Library:
+    """Return the library *name* of `LIBRARIES`. Raises BadTable."""
     return parse_library(name, tomllib.loads((DATA / f"{name}.toml").read_text("utf-8")))
 
 

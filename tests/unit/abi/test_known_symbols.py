@@ -112,3 +112,14 @@ def test_symbols_of_a_bundles_modules_are_checked_beside_a_camera_library(tmp_pa
     module = make_elf(needed=[VDO], imports=["vdo_map_new", "PyLong_FromLong", "Py_no_such"], exports=["PyInit_see"])
     report = audit_path(bundle(tmp_path, {"app/see.abi3.so": module}), load_policy("axis-os-11-armv7hf"))
     assert missing(report) == [(Kind.missing_symbol, "Py_no_such")]
+
+
+def test_function_that_is_newer_than_the_camera_is_named_with_its_axis_os(tmp_path: Path) -> None:
+    def audit(profile: str) -> Report:
+        imports = ["larodConnect", "larodExportModel"]
+        return audit_package(tmp_path, needed=["liblarod.so.1"], imports=imports, profile=profile)
+
+    [finding] = audit("axis-os-11-armv7hf").errors
+    assert (finding.kind, finding.needs) == (Kind.missing_symbol, "larodExportModel")
+    assert "AXIS OS 12.11 has it" in finding.remedy
+    assert not audit("axis-os-12-armv7hf").errors

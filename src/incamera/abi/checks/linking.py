@@ -264,6 +264,16 @@ def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]], subjec
         names = sorted({reference.name for reference in references})
         shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         from_python = all(name.startswith(("Py", "_Py")) for name in names)
+        if newest := _newest_axis_os(item, names):
+            yield Finding(
+                kind=Kind.missing_symbol,
+                severity=Severity.error,
+                file=item.path,
+                needs=shown,
+                provides=f"an AXIS OS without it, in {_describe_libraries(item)}",
+                remedy=f"AXIS OS {newest} has it: for older cameras, do without it, or look it up with dlsym()",
+            )
+            continue
         yield Finding(
             kind=Kind.missing_symbol,
             severity=Severity.error,
@@ -276,6 +286,13 @@ def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]], subjec
             if from_python
             else relink(subject, "the library that defines it, in the version that it was built with", path=item.path),
         )
+
+
+def _newest_axis_os(item: Object, names: Sequence[str]) -> str:
+    """Return the first AXIS OS that has all of *names*, functions of the camera's libraries; "" if some are no such."""
+    libraries = [library for soname in item.facts.needed if (library := find_api(soname)) is not None]
+    tracks = [max((one.function_since(name) for one in libraries), default="") for name in names]
+    return max(tracks, key=parse_track) if tracks and all(tracks) else ""
 
 
 def _describe_libraries(item: Object) -> str:
