@@ -24,7 +24,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -331,6 +331,10 @@ class Store:
         before = disk_usage(self.root)
         _cleaning().clean(self.root, time.time() - unused_for_seconds)
         return max(0, before - disk_usage(self.root))
+
+    def keep_trees(self, words: Iterable[str], *, as_long_as: Path) -> None:
+        """Let `clean` spare the trees whose paths are in *words*, until a camera's folder, *as_long_as*, goes."""
+        _cleaning().keep_trees(self.root, words, as_long_as)
 
     def discard_damaged(self, kind: str, key: str, find_damaged: Callable[[Path], str | None]) -> str | None:
         """Remove the tree *key* if *find_damaged* returns what of it is damaged. Returns that, or None."""

@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _WRITTEN = (
     *("devices", "releases", "shares", "virtual"),
 )
 _LOCKS_SECONDS = 30 * 24 * 3600
+# In the folder of a running virtual camera: the trees it needs, a line `KIND/KEY` for each.
+_CAMERA_TREES = "trees"
 _TEMPORARY = re.compile(r"([0-9]+)-")
 
 
@@ -97,10 +99,24 @@ def keep_newest(root: Path, kind: str, most: int, *, unused_for_seconds: float) 
 
 
 def remove_if_free(root: Path, kind: str, key: str, is_unwanted: Callable[[Path], bool]) -> None:
-    """Remove the tree *key* when no process builds it just now, and *is_unwanted* says so of its list of entries."""
+    """Remove the tree *key* when *is_unwanted* says so of its list of entries.
+
+    It is kept while a process builds it, or a virtual camera that runs needs it for a restart.
+    """
     with suppress(OSError), lock_if_free(root, f"{kind}-{key}") as is_free:
-        if is_free and is_unwanted(root / "trees" / kind / f"{key}.json"):
+        if is_free and is_unwanted(root / "trees" / kind / f"{key}.json") and not _is_used(root, f"{kind}/{key}"):
             remove_kept(root, kind, key)
+
+
+def keep_trees(root: Path, words: Iterable[str], camera: Path) -> None:
+    """Write into the folder of a *camera* which trees *words* name: they are kept as long as that folder is there."""
+    pattern = re.escape(str(root / "trees")) + "/([^/:,]+/[^/:,]+)"
+    trees = {tree for word in words for tree in re.findall(pattern, word)}
+    (camera / _CAMERA_TREES).write_text("".join(f"{tree}\n" for tree in sorted(trees)))
+
+
+def _is_used(root: Path, tree: str) -> bool:
+    return any(tree in uses.read_text().splitlines() for uses in (root / "virtual").glob(f"*/{_CAMERA_TREES}"))
 
 
 def remove_kept(root: Path, kind: str, key: str) -> None:

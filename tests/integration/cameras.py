@@ -148,6 +148,14 @@ def inside(camera: VirtualCamera, command: str, *, terminal: str | None = None) 
     return asyncio.run(asyncio.wait_for(session(), _COMMAND_SECONDS))
 
 
+def inside_to_the_end(camera: VirtualCamera, command: str) -> None:
+    """Run *command* in *camera*. The connection may be lost at any moment, since the camera ends."""
+    import asyncssh
+
+    with contextlib.suppress(OSError, asyncssh.Error):
+        inside(camera, command)
+
+
 def add_account(camera: VirtualCamera, name: str, home: Path) -> dict[str, str]:
     """Add the account *name*, which is not root, to *camera*, and write *home* so that the camera is called so too.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.virtual.camera import restart_camera
+
 from ..waiting import wait_until
 from .cameras import CameraPool, inside, lease_camera
 from .command import Run, assert_error, command_environment, running
@@ -15,6 +17,7 @@ from .project import add_data, write_project
 from .watch.test_watch import FOREVER, traces, watched
 
 if TYPE_CHECKING:
+    from incamera.store import Store
     from incamera.virtual.camera import VirtualCamera
 
     from .line import Line
@@ -64,15 +67,15 @@ def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
     assert done.out.startswith("from ")
 
 
-def test_watch_waits_for_a_camera_that_restarts(camera: VirtualCamera, cameras: CameraPool, tmp_path: Path) -> None:
+def test_watch_waits_for_a_camera_that_restarts(camera: VirtualCamera, store: Store, tmp_path: Path) -> None:
     project = write_project(tmp_path / "restarts", app=f"print('up')\n{FOREVER}", name="restarts")
     with watched(project, camera) as watch:
         watch.await_("up")
         watch.save("unseen.txt", "x")
-        cameras.stop(camera.name)
+        again = restart_camera(store, camera.name)
         watch.await_("was lost (since")
         watch.save("app.py", f"print('up again')\n{FOREVER}")
-        again = cameras.start(camera.profile, camera.name)
         watch.await_("is back")
         watch.await_("up again")
+    assert again.ssh_port == camera.ssh_port
     assert traces(again) == ""

@@ -156,6 +156,17 @@ def test_only_so_many_trees_of_a_kind_are_kept(store: Store) -> None:
     assert {path.name for path in (store.root / "trees/kind").glob("*/")} == {"0", "4", "5"}
 
 
+def test_what_a_running_camera_needs_for_a_restart_is_kept(store: Store) -> None:
+    for key in ("used", "unused"):
+        store.ensure_tree("kind", key, lambda tree: (tree / "file").touch())
+    camera = store.root / "virtual" / "porch"
+    camera.mkdir(parents=True)
+    store.keep_trees(["-L", f"{store.root}/trees/kind/used/usr/lib:/elsewhere"], as_long_as=camera)
+    store.clean(unused_for_seconds=-1)
+    assert store.find_tree("kind", "used")
+    assert not store.find_tree("kind", "unused")
+
+
 def test_a_file_that_is_being_written_by_this_process_is_kept(store: Store) -> None:
     unfinished = store.root / f"caches/index/.page.{os.getpid()}-abc"
     write_atomic(unfinished, b"")

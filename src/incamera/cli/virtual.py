@@ -1,4 +1,4 @@
-"""`incamera virtual start|stop|list|profiles`"""
+"""`incamera virtual start|stop|restart|list|profiles`"""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 
+_SEVERAL = "several virtual cameras are running"
+
+
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "virtual",
-        help="virtual cameras: start, stop, list",
+        help="virtual cameras: start, stop, restart, list",
         description="Virtual cameras, run by QEMU, reachable on this computer only.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
@@ -36,6 +39,11 @@ def add_parser(commands: Any) -> None:
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
     stop.add_argument("names", nargs="*", metavar="NAME", help="the camera (default: the only one that runs)")
     stop.add_argument("--all", action="store_true", help="stop all of them")
+    restart = add_command(
+        actions, "restart", execute_restart, help="restart a virtual camera; its flash and SD card stay"
+    )
+    restart.add_argument("name", nargs="?", metavar="NAME", help="the camera (default: the only one that runs)")
+    restart.add_argument("--hard", action="store_true", help="as a power cut does: only what was synced stays")
     add_command(actions, "list", execute_list, help="list the running virtual cameras")
     add_command(
         actions,
@@ -81,7 +89,7 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     names = running if arguments.all else arguments.names or running
     if not arguments.all and not arguments.names and len(running) > 1:
         raise UsageError(
-            "several virtual cameras are running: " + ", ".join(running),
+            f"{_SEVERAL}: {', '.join(running)}",
             hint=f"name one, as in `incamera virtual stop {running[0]}`, or stop all of them with --all",
         )
     for name in names:
@@ -90,6 +98,26 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"stopped": names})
     else:
         console.paragraph("stopped " + ", ".join(names) if names else "no virtual camera was running")
+    return 0
+
+
+def execute_restart(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.errors import DeviceError, UsageError
+    from incamera.virtual.camera import list_cameras, restart_camera
+
+    store = Context.open(console).store
+    running = [camera.name for camera in list_cameras(store)]
+    if not arguments.name and len(running) > 1:
+        hint = f"name one, as in `incamera virtual restart {running[0]}`"
+        raise UsageError(f"{_SEVERAL}: {', '.join(running)}", hint=hint)
+    if not arguments.name and not running:
+        raise DeviceError("no virtual camera is running", hint="start one with `incamera virtual start`")
+    camera = restart_camera(store, arguments.name or running[0], power_cut=arguments.hard)
+    if arguments.json:
+        console.emit({**_describe(camera), "restarts": camera.restarts})
+    else:
+        console.print(f"{camera.name} has restarted; its flash and SD card are as they were, its RAM is empty")
     return 0
 
 
@@ -103,8 +131,8 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     elif not cameras:
         console.paragraph("no virtual camera is running; start one with `incamera virtual start`")
     else:
-        rows = [(c.name, c.profile, _login(c), str(c.pid)) for c in cameras]
-        console.table(("NAME", "PROFILE", "SSH", "PROCESS"), rows)
+        rows = [(c.name, c.profile, _state(c), _login(c), str(c.pid)) for c in cameras]
+        console.table(("NAME", "PROFILE", "STATE", "SSH", "PROCESS"), rows)
     return 0
 
 
@@ -125,6 +153,10 @@ def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _state(camera: VirtualCamera) -> str:
+    return "paused" if camera.paused else "running"
+
+
 def _login(camera: VirtualCamera) -> str:
     return f"{camera.ssh_user}@{camera.ssh_host}:{camera.ssh_port}"
 
@@ -133,6 +165,8 @@ def _describe(camera: VirtualCamera) -> dict[str, Any]:
     return {
         "name": camera.name,
         "profile": camera.profile,
+        "state": _state(camera),
+        "used_by": camera.used_by,
         "ssh": {
             "host": camera.ssh_host,
             "port": camera.ssh_port,

@@ -21,17 +21,20 @@ from incamera.errors import DeviceError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
-from incamera.virtual.qemu import RECORD
+from incamera.virtual.agreed import PAUSE_AFTER_SECONDS, POWER_CUT, RECORD, RESTART
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.profile import Profile
-    from incamera.virtual.state import Progress, VirtualTrees
+    from incamera.virtual.state import VirtualTrees, Warn
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
 _STOP_TIMEOUT_SECONDS = 6
+# Shutting down takes 20 s at most, waking up 90 s.
+_RESTART_TIMEOUT_SECONDS = 120
+_RESTART_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +44,8 @@ class VirtualCamera:
     `key`: the file of the private key to log in with. `pid`: that of its supervisor process.
     `resumed`: it was resumed from a saved state, and not booted first.
     `seconds`: how long it took from the call of `start_camera` until the SSH server answered.
+    `paused`: it stands still until the next connection, since nobody used it. `used_by`: what kept it from being paused
+    without a connection, a process or a mounted share. `restarts`: how often it has restarted.
     """
 
     name: str
@@ -55,6 +60,9 @@ class VirtualCamera:
     qemu_pid: int
     resumed: bool
     seconds: float
+    paused: bool = False
+    used_by: str | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,14 +106,14 @@ def start_camera(
     *,
     name: str | None = None,
     owner_pid: int | None = None,
-    progress: Progress = lambda _: None,
-    warn: Progress = lambda _: None,
+    warn: Warn = lambda _: None,
+    pause_after: float = PAUSE_AFTER_SECONDS,
 ) -> VirtualCamera:
     """Start a virtual camera, and return it once its SSH server answers.
 
     It keeps running when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name,
-    with a number when that is taken. *progress* is called with a text for each step, *warn* with one about
-    damage that was repaired.
+    with a number when that is taken. *warn* is called with a text about damage that was repaired. The camera is paused
+    when nobody has used it for *pause_after* seconds.
 
     Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
     when a file is missing in the trees.
@@ -118,15 +126,15 @@ def start_camera(
         )
     from incamera.virtual.keys import ensure_keys  # lazy: commands for a camera that runs only list the cameras
     from incamera.virtual.ssh_server import SshServer
-    from incamera.virtual.state import ensure_state
-    from incamera.virtual.supervisor import SupervisorRequest
+    from incamera.virtual.state import ensure_state, make_overlays
     from incamera.virtual.supervisor_client import start_supervisor
+    from incamera.virtual.supervisor_request import SupervisorRequest
 
     keys = ensure_keys(store)
-    state = ensure_state(store, profile, trees, keys, progress, warn)
-    progress(f"start {profile.name}")
+    state = ensure_state(store, profile, trees, keys, warn)
     with _reserve(store, name, profile.name) as (folder, lock):
         mac = _mac(folder)
+        store.keep_trees([*state.machine, str(state.memory)], as_long_as=folder)
         record = {
             "name": folder.name,
             "profile": profile.name,
@@ -141,13 +149,14 @@ def start_camera(
             machine=state.machine,
             folder=folder,
             state=state.memory,
-            disks=state.disks,
+            disks=make_overlays(folder, state.disks),
             save=False,
             host_name="axis-" + mac.replace(":", ""),
             mac=mac,
             owner=owner_pid,
             record=record,
             started=started,
+            pause_after=pause_after,
         )
         purpose = f"start the virtual camera {folder.name}"
         with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
@@ -182,10 +191,8 @@ def stop_camera(store: Store, name: str) -> None:
     Raises DeviceError when no such camera is running.
     """
     camera = require_camera(store, name)
-    try:
-        # Its lock was held just now, so the process of that number is still the supervisor.
-        supervisor = os.pidfd_open(camera.pid)
-    except ProcessLookupError:
+    supervisor = _open_supervisor(camera)
+    if supervisor is None:
         return
     try:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -197,6 +204,42 @@ def stop_camera(store: Store, name: str) -> None:
         os.close(supervisor)
     with store.lock("virtual"):
         _prune(store)
+
+
+def restart_camera(store: Store, name: str, *, power_cut: bool = False) -> VirtualCamera:
+    """Restart the camera called *name*, and return it once its SSH server answers.
+
+    Its flash and card stay, its RAM is empty. With *power_cut* it is not shut down first, so that only what was synced
+    stays. Raises DeviceError when no such camera is running, or it does not come back.
+    """
+    camera = require_camera(store, name)
+    if camera.restarts < 0:
+        hint = f"end it with `incamera virtual stop {name}`, and start another"
+        raise DeviceError(f"{name} was started by an older version, which cannot restart it", hint=hint)
+    supervisor = _open_supervisor(camera)
+    if supervisor is None:
+        return require_camera(store, name)  # which raises
+    try:
+        signal.pidfd_send_signal(supervisor, POWER_CUT if power_cut else RESTART)
+        deadline = time.monotonic() + _RESTART_TIMEOUT_SECONDS
+        while (again := require_camera(store, name)).restarts == camera.restarts:
+            if time.monotonic() > deadline:
+                hint = f"`incamera virtual stop {name}` ends it"
+                raise DeviceError(f"{name} did not restart within {_RESTART_TIMEOUT_SECONDS} s", hint=hint)
+            # Returns at once when the supervisor has ended.
+            select.select([supervisor], [], [], _RESTART_PAUSE_SECONDS)
+    finally:
+        os.close(supervisor)
+    return again
+
+
+def _open_supervisor(camera: VirtualCamera) -> int | None:
+    """Return a descriptor of the camera's supervisor process, None when it has ended."""
+    try:
+        # Its lock was held just now, so the process of that number is still the supervisor.
+        return os.pidfd_open(camera.pid)
+    except ProcessLookupError:
+        return None
 
 
 def _folder(store: Store) -> Path:
@@ -215,8 +258,10 @@ def _load_record(path: Path) -> VirtualCamera:
 def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
     if isinstance(record, dict):
-        record = {"ssh_server": "dropbear", **record}  # older versions had no other
-    types = {"resumed": bool, "seconds": float, **dict.fromkeys(("ssh_port", "pid", "qemu_pid"), int)}
+        older = {"ssh_server": "dropbear", "paused": False, "used_by": None, "restarts": -1}
+        record = {**older, **record}
+    numbers = dict.fromkeys(("ssh_port", "pid", "qemu_pid", "restarts"), int)
+    types = {"resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, **numbers}
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):
         raise DeviceError("the virtual camera's supervisor did not describe a camera")

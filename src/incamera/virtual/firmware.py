@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from incamera.errors import BuildError
 from incamera.targets.profile import PlaceKind, Profile
 from incamera.virtual import cpio
+from incamera.virtual.guest_programs import clock_program, reseed_program
 from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
-from incamera.virtual.reseed import reseed_program
 from incamera.virtual.ssh_server import dropbear_members, openssh_members
 
 if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
 
 # Part of each firmware's cache key: increase it when the same trees give another firmware.
-VERSION = 1
+VERSION = 2
 
 # The libraries that a camera has in /lib; the others are in /usr/lib. Neither has sub-folders.
 _IN_LIB = (
@@ -140,6 +140,8 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
         yield cpio.file(path, text.encode())
     yield cpio.file(f"{home}/.ssh/authorized_keys", f"{keys.login_public}\n".encode(), 0o600)
     yield cpio.file("usr/sbin/reseed", reseed_program(profile.architecture), 0o755)
+    yield cpio.file("usr/sbin/set-clock", clock_program(profile.architecture), 0o755)
+    yield cpio.file("usr/sbin/incamera-disks", _data("disks.sh").encode())
     yield cpio.file("usr/sbin/incamera-link", _data("link.sh").encode(), 0o755)
     yield cpio.file("init", _data("boot.sh").encode(), 0o755)
     yield cpio.character_device("dev/console", 5, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,8 @@ class Monitor:
         self._connection = connection
         self._wait = wait
         self._buffer = b""
-        self._events: set[str] = set()
+        self._number = 0
+        self._events: dict[str, dict[str, Any]] = {}
         self._receive()  # the greeting
         self.execute("qmp_capabilities")
 
@@ -40,7 +42,8 @@ class Monitor:
 
         *descriptor* is sent with the command.
         """
-        message = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
+        self._number += 1
+        message = json.dumps({"execute": command, "arguments": arguments, "id": self._number}).encode() + b"\n"
         try:
             if descriptor is None:
                 self._connection.sendall(message)
@@ -50,6 +53,8 @@ class Monitor:
             raise QemuCrashed("QEMU closed its monitor") from None
         while True:
             answer = self._receive()
+            if answer.get("id", self._number) != self._number:
+                continue  # the late answer to an earlier command
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:
@@ -74,18 +79,40 @@ class Monitor:
         while name not in self._events:
             self._receive()
 
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def take_events(self) -> None:
+        """Take the events that have arrived; it does not wait. Raises QemuCrashed when QEMU has closed the monitor."""
+        try:
+            while select.select([self._connection], [], [], 0)[0]:
+                self._read()
+        finally:
+            while b"\n" in self._buffer:
+                self._parse_line()
+
+    def find_event(self, name: str) -> dict[str, Any] | None:
+        """Return the data of the newest event *name* that was taken, None if there was none."""
+        return self._events.get(name)
+
     def _receive(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:
             self._wait(self._connection.fileno())
-            try:
-                data = self._connection.recv(65536)
-            except ConnectionError:
-                data = b""
-            if not data:
-                raise QemuCrashed("QEMU closed its monitor")
-            self._buffer += data
-            if len(self._buffer) > _LONGEST_LINE:
-                raise DeviceError("QEMU's monitor sends an answer without an end")
+            self._read()
+        return self._parse_line()
+
+    def _read(self) -> None:
+        try:
+            data = self._connection.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            raise QemuCrashed("QEMU closed its monitor")
+        self._buffer += data
+        if len(self._buffer) > _LONGEST_LINE:
+            raise DeviceError("QEMU's monitor sends an answer without an end")
+
+    def _parse_line(self) -> dict[str, Any]:
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
             answer = load_json(line)
@@ -94,7 +121,8 @@ class Monitor:
         if not isinstance(answer, dict):
             raise DeviceError("QEMU's monitor sent an answer that is not an object")
         if isinstance(event := answer.get("event"), str) and len(self._events) < _MOST_EVENTS:
-            self._events.add(event)
+            data = answer.get("data")
+            self._events[event] = data if isinstance(data, dict) else {}
         return answer
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _HEADER_BYTES = 104
+_SIZE_OFFSET = 24
 
 
 def empty_disk(megabytes: int) -> bytes:
@@ -25,3 +27,11 @@ def empty_disk(megabytes: int) -> bytes:
     refcounts = struct.pack(">4H", 1, 1, 1, 1)
     parts = (header, refcount_table, refcounts, bytes(l1_entries))
     return b"".join(part.ljust(_CLUSTER, b"\0") for part in parts)
+
+
+def empty_overlay(base: Path) -> bytes:
+    """Return an empty image of the same size as the qcow2 image *base*, for a disk that begins with its content."""
+    with base.open("rb") as stream:
+        stream.seek(_SIZE_OFFSET)
+        (size,) = struct.unpack(">Q", stream.read(8))
+    return empty_disk(size // (1024 * 1024))

@@ -22,17 +22,15 @@ HOST_ADDRESS = "10.0.2.100"
 _TRANSLATED_MEGABYTES = 192
 # The file in the camera's folder that says where those ports are forwarded to (`forwarding.py`).
 FORWARDS_FILE = "services"
-# The file there that describes the running camera.
-RECORD = "camera.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disk:
-    """A disk of the camera, which finds it by its `serial`. Writes to a `scratch` disk are lost when QEMU ends."""
+    """A disk of the camera, which finds it by its `serial`. `base`: the disk of a saved state, which it begins with."""
 
     serial: str
     path: Path
-    scratch: bool
+    base: Path | None = None
 
 
 def require_program(tools: Path, profile: Profile) -> Path:
@@ -61,7 +59,9 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
         *("-kernel", str(firmware.kernel), "-initrd", str(firmware.archive)),
         *("-append", "console=ttyAMA0 loglevel=4 panic=-1"),
         *("-device", "virtio-serial-device", "-device", f"virtserialport,chardev=link,name={PORT_NAME}"),
-        *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00"),
+        # With guest_announce, QEMU 7.2 crashes when a resumed camera reboots or switches itself off. Then nobody knows
+        # which of the two it was.
+        *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00,guest_announce=off"),
         # The camera tells which memory it has freed, and QEMU gives it back to this computer.
         *("-device", "virtio-balloon-device,free-page-reporting=on"),
     ]
@@ -85,7 +85,12 @@ def plan_host_options(*, console: int, link: int, monitor: int, disks: list[Disk
         *("-chardev", f"socket,id=link,fd={link}"),
     ]
     for disk in disks:
-        options = "snapshot=on,cache=unsafe" if disk.scratch else "detect-zeroes=unmap,discard=unmap"
+        options = "detect-zeroes=unmap,discard=unmap"
+        if disk.base is not None:
+            # A camera does not outlive this computer, so nothing need be written to its real disk. But QEMU may crash:
+            # so no write may wait in QEMU. Linux's vfat asks for no flush, not even in `sync`.
+            cache = "cache.writeback=off,cache.no-flush=on"
+            options = f"{cache},backing.driver=qcow2,backing.file.filename={_escape(disk.base)}"
         words += ["-drive", f"if=none,id={disk.serial},format=qcow2,file={_escape(disk.path)},{options}"]
         words += ["-device", f"virtio-blk-device,drive={disk.serial},serial={disk.serial}"]
     return words

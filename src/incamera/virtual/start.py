@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.errors import DeviceError
+from incamera.virtual.agreed import PAUSE_AFTER_SECONDS
 from incamera.virtual.camera import VirtualCamera, list_cameras, plan_virtual, start_camera
 from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
@@ -22,6 +23,7 @@ def start_virtual(
     name: str | None = None,
     owner_pid: int | None = None,
     ssh_server: SshServer = SshServer.dropbear,
+    pause_after: float = PAUSE_AFTER_SECONDS,
 ) -> VirtualCamera:
     """Start a virtual camera of *profile*, and report it as a step. See `start_camera`.
 
@@ -30,7 +32,15 @@ def start_virtual(
     """
     with context.reporter.step("virtual") as step:
         trees = ensure_virtual_trees(context, profile, ssh_server=ssh_server, step=step)
-        camera = start_camera(profile, trees, context.store, name=name, owner_pid=owner_pid, warn=context.reporter.warn)
+        camera = start_camera(
+            profile,
+            trees,
+            context.store,
+            name=name,
+            owner_pid=owner_pid,
+            warn=context.reporter.warn,
+            pause_after=pause_after,
+        )
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
         if name is None and camera.name != profile.name:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,10 +21,10 @@ from incamera.virtual import firmware as firmware_module
 from incamera.virtual.checksums import find_damaged, write_checksums
 from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.monitor import QemuCrashed
-from incamera.virtual.qcow2 import empty_disk
+from incamera.virtual.qcow2 import empty_disk, empty_overlay
 from incamera.virtual.qemu import Disk, plan_machine
-from incamera.virtual.supervisor import SupervisorRequest
 from incamera.virtual.supervisor_client import start_supervisor
+from incamera.virtual.supervisor_request import SupervisorRequest
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 FIRMWARE_KIND = "virtual-firmware"
 STATE_KIND = "virtual-state"
 # Part of each state's cache key: increase it when the same command line and firmware give another state.
-VERSION = 2
+VERSION = 3
 # A few seconds when the computer is idle; a minute and more beside other work that takes all processors.
 _BOOT_TIMEOUT_SECONDS = 180
 
-# Called with a text for the user at the beginning of each step.
-Progress = Callable[[str], None]
+# Called with a text for the user.
+Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +65,7 @@ class SavedState:
     made: bool
 
 
-def ensure_state(
-    store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys, progress: Progress, warn: Progress
-) -> SavedState:
+def ensure_state(store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys, warn: Warn) -> SavedState:
     """Return the saved state of *profile*; if there is none, build the firmware, boot it and save its state.
 
     A state with a damaged file is removed and made again; *warn* is called with a text about it.
@@ -76,7 +74,6 @@ def ensure_state(
     firmware_key = _firmware_key(store, profile, trees, keys)
 
     def make_firmware(folder: Path) -> None:
-        progress(f"build the firmware of {profile.name}")
         build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, openssh=trees.openssh, keys=keys)
 
     firmware_folder, _ = store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
@@ -88,12 +85,10 @@ def ensure_state(
     state_key = _digest([VERSION, firmware_key, _tree_key(store, trees.tools), words])
 
     def make_state(folder: Path) -> None:
-        progress(f"boot {profile.name} for the first time")
         try:
             _boot_and_save(folder, profile, machine)
         except QemuCrashed:
             # QEMU sometimes crashes on a busy host with few processors, but rarely twice.
-            progress(f"boot {profile.name} again, since QEMU has crashed")
             for path in folder.iterdir():
                 path.unlink()
             shutil.rmtree(folder.parent / "logs")
@@ -107,9 +102,7 @@ def ensure_state(
         warn(f"the firmware of {profile.name} is damaged ({damaged}): it is built again")
         store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
     folder, found = store.ensure_tree(STATE_KIND, state_key, make_state)
-    return SavedState(
-        machine=tuple(machine), memory=folder / "memory", disks=_disks(folder, profile, scratch=True), made=not found
-    )
+    return SavedState(machine=tuple(machine), memory=folder / "memory", disks=_disks(folder, profile), made=not found)
 
 
 def _find_damaged(store: Store, folder: Path, *, whole: bool) -> str | None:
@@ -136,7 +129,7 @@ def _find_damaged(store: Store, folder: Path, *, whole: bool) -> str | None:
 
 
 def _boot_and_save(folder: Path, profile: Profile, machine: list[str]) -> None:
-    disks = _disks(folder, profile, scratch=False)
+    disks = _disks(folder, profile)
     sizes = {place.kind.value: place.megabytes for place in profile.places}
     for disk in disks:
         disk.path.write_bytes(empty_disk(sizes[disk.serial]))
@@ -157,9 +150,19 @@ def _boot_and_save(folder: Path, profile: Profile, machine: list[str]) -> None:
             raise DeviceError(f"cannot boot the virtual camera {profile.name}: no state was saved")
 
 
-def _disks(folder: Path, profile: Profile, *, scratch: bool) -> tuple[Disk, ...]:
+def make_overlays(folder: Path, disks: Iterable[Disk]) -> tuple[Disk, ...]:
+    """Write disks into *folder* that begin with the content of *disks*, and return them."""
+    overlays = []
+    for disk in disks:
+        path = folder / disk.path.name
+        path.write_bytes(empty_overlay(disk.path))
+        overlays.append(Disk(serial=disk.serial, path=path, base=disk.path))
+    return tuple(overlays)
+
+
+def _disks(folder: Path, profile: Profile) -> tuple[Disk, ...]:
     return tuple(
-        Disk(serial=place.kind.value, path=folder / f"{place.kind}.qcow2", scratch=scratch)
+        Disk(serial=place.kind.value, path=folder / f"{place.kind}.qcow2")
         for place in profile.places
         if place.kind.has_disk
     )

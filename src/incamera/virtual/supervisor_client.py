@@ -17,7 +17,7 @@ from incamera.virtual.supervisor import read_end
 from incamera_agent.wire.frames import load_json
 
 if TYPE_CHECKING:
-    from incamera.virtual.supervisor import SupervisorRequest
+    from incamera.virtual.supervisor_request import SupervisorRequest
 
 _LONGEST_ANSWER = 1 << 20
 

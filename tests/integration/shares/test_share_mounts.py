@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from ..command import Finished
 
+# What the supervisor is told that asks whether a camera without a connection is in use.
+FIND_USE = """eval "$(sed -n '/^note_processes/,/^}/p; /^find_use/,/^}/p' /usr/sbin/incamera-link)"
+note_processes; find_use; echo $use"""
+
 pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
 
@@ -32,6 +36,7 @@ def test_camera_reads_and_writes_the_hosts_folder(context: Context, camera: Virt
         (folder / "from-host").write_text("hello camera")
         assert mount(context, camera, share).fresh
         assert inside(camera, f"cat {PLACE}/from-host") == "hello camera"
+        assert inside(camera, FIND_USE) == f"mount {PLACE}\n"
         script = f"cd {PLACE} && printf '#!/bin/sh\\necho it runs' >script && chmod +x script && ln -s script link"
         assert inside(camera, f"{script} && ./link") == "it runs\n"
         assert (folder / "script").read_text().startswith("#!/bin/sh")
@@ -43,6 +48,7 @@ def test_camera_reads_and_writes_the_hosts_folder(context: Context, camera: Virt
         assert find_host_folder(context, camera.name) == folder.resolve()
         assert not mount(context, camera, share).fresh
         assert detach(context, camera.name)[1] is not None
+    assert inside(camera, FIND_USE) == "nothing\n"
     assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
     assert find_host_folder(context, camera.name) is None
     assert detach(context, camera.name)[1] is None
@@ -57,6 +63,7 @@ def test_camera_mounts_an_nfs_share(context: Context, camera: VirtualCamera, tmp
         assert inside(camera, f"grep ' {PLACE} nfs4 ' /proc/mounts | grep -c vers=4.2; cat {PLACE}/from-host") == (
             "1\nhello camera"
         )
+        assert inside(camera, FIND_USE) == f"mount {PLACE}\n"
         inside(camera, f"cd {PLACE} && echo back >from-camera && ln -s from-camera link")
         assert (folder / "from-camera").read_text() == "back\n"
         assert (folder / "link").is_symlink()

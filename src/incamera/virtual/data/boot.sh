@@ -2,6 +2,7 @@
 # Process 1 of a virtual camera, until it starts BusyBox's init. The file /etc/places lists the folders to mount.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 /bin/busybox --install -s
+. /usr/sbin/incamera-disks
 
 # Ends QEMU. The process that started it then shows the console's output.
 fail() {
@@ -25,28 +26,18 @@ ip address add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 ip route add default via 10.0.2.2
 
-# Prints the disk whose serial number is $1. The order of the disks can differ from boot to boot.
-find_disk() {
-    for disk in /sys/block/vd*; do
-        if [ "$(cat "$disk/serial")" = "$1" ]; then echo "/dev/${disk##*/}"; fi
-    done
-}
-
 while read -r kind filesystem path options; do
     mkdir -p "$path"
     case $kind in
         ram) mount -t "$filesystem" -o "$options" "$filesystem" "$path" || fail "mount $path" ;;
-        flash | sdcard)
-            disk=$(find_disk "$kind")
-            case $filesystem in
-                ext4) mke2fs "$disk" ;;
-                vfat) mkdosfs "$disk" ;;
-            esac >/dev/null
-            mount -t "$filesystem" -o "$options" "$disk" "$path" || fail "mount $path"
-            ;;
     esac
 done </etc/places
-rmdir /usr/local/packages/lost+found
+
+# The saved state must know nothing of the disks: a restarted camera is resumed from it, with disks that have changed.
+# So the disks are formatted now, but mounted only by link.sh. Mounting them here loads the modules of the file systems.
+each_disk format_disk || fail "format $path"
+each_disk unmount_disk || fail "unmount $path"
+release_disks || fail "release the disks"
 
 # Drops the caches, so that the saved state does not contain the files read so far.
 sync

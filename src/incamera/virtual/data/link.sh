@@ -1,20 +1,67 @@
 #!/bin/sh
-# The camera's end of the virtio port to its host. The host saves the camera's state when it reads `ready`. After every
-# resume it sends `wake <epoch> <host name> <MAC address> <random bytes in hexadecimal>`, and waits for `awake`.
+# The camera's end of the virtio port to its host. The host saves the camera's state when it reads `ready`. Then it sends
+# requests, lines `WORD NUMBER ARGUMENTS`, and waits for `NUMBER ANSWER`. The answer to the first, `wake`, is `awake`.
+# A time is a `struct timespec`, in the notation of printf.
+. /usr/sbin/incamera-disks
+
 for port in /sys/class/virtio-ports/*; do
     if [ "$(cat "$port/name")" = incamera ]; then device=/dev/${port##*/}; fi
 done
 exec 3<>"$device"
 echo ready >&3
-while read -r word epoch name address random <&3; do
-    [ "$word" = wake ] || continue
-    date -s "@$epoch" >/dev/null
-    echo "$random" >/dev/urandom
-    reseed </dev/urandom || echo "cannot reseed the kernel's random numbers"
-    # Started only now: started before, it would have read random numbers that the saved state contains.
-    incamera-ssh &
-    hostname "$name"
-    ip link set eth0 address "$address"
-    wait $!
-    echo awake >&3
+
+# Neither function starts a process, which it would find.
+# Sets $own to the user-space processes. A kernel thread has no program.
+note_processes() {
+    own=" "
+    for program in /proc/[0-9]*/exe; do
+        if [ -e "$program" ]; then own="$own$program "; fi
+    done
+}
+
+# Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke.
+find_use() {
+    use=nothing
+    while read -r _ folder filesystem _; do
+        case $filesystem in
+            cifs | nfs*) use="mount $folder" ;;
+        esac
+    done </proc/mounts
+    for program in /proc/[0-9]*/exe; do
+        case $own in
+            *" $program "*) ;;
+            *)
+                process=${program%/exe}
+                if [ -e "$program" ] && read -r name <"$process/comm"; then use="process ${process#/proc/} ($name)"; fi
+                ;;
+        esac
+    done
+}
+
+while read -r word number time name address random <&3; do
+    case $word in
+        wake)
+            printf "$time" | set-clock
+            echo "$random" >/dev/urandom
+            reseed </dev/urandom || echo "cannot reseed the kernel's random numbers"
+            # Started only now: started before, it would have read random numbers that the saved state contains.
+            incamera-ssh &
+            hostname "$name"
+            ip link set eth0 address "$address"
+            take_disks
+            each_disk mount_or_format_disk
+            wait $!
+            note_processes
+            echo "$number awake" >&3
+            ;;
+        clock)
+            printf "$time" | set-clock
+            echo "$number set" >&3
+            ;;
+        use)
+            find_use
+            echo "$number $use" >&3
+            ;;
+        reboot) reboot ;;
+    esac
 done

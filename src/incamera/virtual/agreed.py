@@ -1,0 +1,12 @@
+"""What the supervisor of a virtual camera and its clients agree on."""
+
+from __future__ import annotations
+
+import signal
+
+# The file in the camera's folder that describes the running camera.
+RECORD = "camera.json"
+# The signals that have the supervisor restart the camera, as `reboot` does and as a power cut.
+RESTART, POWER_CUT = signal.SIGUSR1, signal.SIGUSR2
+# How long nobody has to use a camera until it is paused.
+PAUSE_AFTER_SECONDS = 60.0
