@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,20 +62,34 @@ def run(folder: BuildFolder, cwd: Path, *command: str) -> str:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(
-    ("compiler", "standard"),
-    [("cc", "c11"), pytest.param("c++", "c++17", marks=pytest.mark.matrix)],
-)
+@pytest.mark.parametrize(("compiler", "standard"), [("cc", "c11"), ("c++", "c++17")])
+def test_all_headers_compile_together(
+    folder_of: FolderOf, tmp_path: Path, target: Target, compiler: str, standard: str
+) -> None:
+    source = write_sources(tmp_path, {"all": header_names()}, compiler)
+    run(folder_of(target), tmp_path, compiler, f"-std={standard}", *STRICT, "-fsyntax-only", *source)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("target", [ARMV7, AARCH64], ids=str)
+@pytest.mark.parametrize(("compiler", "standard"), [("cc", "c11"), ("c++", "c++17")])
 def test_each_header_compiles_alone(
     folder_of: FolderOf, tmp_path: Path, target: Target, compiler: str, standard: str
 ) -> None:
-    sources = []
-    for library in load_libraries().values():
-        for header in library.headers:
-            source = tmp_path / f"{header.name.replace('/', '_')}.{'c' if compiler == 'cc' else 'cpp'}"
-            source.write_text(f"#include <{header.name}>\n")
-            sources.append(source.name)
+    sources = write_sources(tmp_path, {name.replace("/", "_"): [name] for name in header_names()}, compiler)
     run(folder_of(target), tmp_path, compiler, f"-std={standard}", *STRICT, "-fsyntax-only", *sources)
+
+
+def header_names() -> list[str]:
+    return [header.name for library in load_libraries().values() for header in library.headers]
+
+
+def write_sources(folder: Path, included: Mapping[str, Sequence[str]], compiler: str) -> list[str]:
+    """Write a source for each of *included*, a name and headers, and return the names of the files."""
+    for name, headers in included.items():
+        path = folder / f"{name}.{'c' if compiler == 'cc' else 'cpp'}"
+        path.write_text("".join(f"#include <{header}>\n" for header in headers), "utf-8")
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -155,3 +169,18 @@ def test_cython_module_that_calls_the_camera_is_built_and_audited(
     [finding] = json.loads(older.out)["findings"]
     assert older.code == 1
     assert "VDOSTREAM_15.34" in finding["needs"]
+
+
+@pytest.mark.matrix
+def test_package_in_a_folder_of_the_users_own_gets_the_cameras_headers(incamera: Run, tmp_path: Path) -> None:
+    shutil.copytree(PROJECTS / "camera_app", tmp_path / "capture")
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "app.py").write_text("import capture\n")
+    (app / "pyproject.toml").write_text(
+        '[project]\nname = "lamp"\nversion = "1"\ndependencies = ["camera-app"]\n'
+        '[tool.uv.sources]\ncamera-app = { path = "../capture" }\n[tool.incamera]\ntargets = ["armv7hf"]\n'
+    )
+    audited = incamera("audit", "--profile", "axis-os-12-armv7hf", "--json", cwd=app)
+    assert audited.code == 0, audited.err
+    assert json.loads(audited.out)["findings"] == []
