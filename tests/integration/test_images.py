@@ -305,6 +305,7 @@ def test_activations_at_the_same_time_give_the_same_root(fresh: Camera) -> None:
     assert fresh.count_active()["images"] == 1
 
 
+@pytest.mark.matrix
 def test_error_for_too_little_ram_names_both_sizes(fresh: Camera) -> None:
     done = fresh.deploy("--form", "archive")
     fresh.guard("deactivate")
