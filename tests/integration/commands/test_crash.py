@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .cameras import on
-from .project import write_project
+from ..cameras import on
+from ..project import write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
-    from .command import Run
+    from ..command import Run
 
 pytestmark = on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 
