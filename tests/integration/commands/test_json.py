@@ -63,4 +63,6 @@ def test_commands_about_cameras_print_json(camera: VirtualCamera, incamera: Run)
     profiles = read(incamera("virtual", "profiles", "--json"))["profiles"]
     assert camera.profile in [profile["name"] for profile in profiles]
     assert camera.name in [item["name"] for item in read(incamera("virtual", "list", "--json"))["cameras"]]
-    assert read(incamera("connections", "close", camera.name, "--json"))["closed"] == []
+    closed = [read(incamera("connections", "close", camera.name, "--json"))["closed"] for _ in range(2)]
+    assert closed[0] in ([], [camera.name])  # the camera is shared: another test may have left a connection
+    assert closed[1] == []
