@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from incamera.connect.attached import find_host_folder
 from incamera.share.mounts import PLACE
 from incamera.share.settings import ShareSettings
@@ -80,6 +82,7 @@ def test_bundle_runs_from_the_share(
         run_from_share(context, camera, share, folder, incamera)
 
 
+@pytest.mark.matrix
 @as_root
 def test_deploy_does_not_wait_for_the_server_of_an_earlier_share(
     context: Context, camera: VirtualCamera, tmp_path: Path, incamera: Callable[..., Finished]
