@@ -56,25 +56,34 @@ class LoopThread:
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run *coroutine* on the connection's loop and return its result. Ctrl-C cancels it, once it has cleaned up."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        started: list[asyncio.Task[Any] | None] = []
+
+        async def run() -> T:
+            started.append(asyncio.current_task())
+            return await coroutine
+
+        future = None
         try:
+            future = asyncio.run_coroutine_threadsafe(run(), self._loop)
             return await_result(future)
         except BaseException:
-            if not future.done():
-                future.cancel()
-                concurrent.futures.wait([future], timeout=5)
-                self._settle()
+            # Ctrl-C may come when the loop has the coroutine already, and we have no future yet.
+            if future is None or not future.done():
+                self._cancel(started)
             raise
 
-    def _settle(self) -> None:
-        """Wait for cancelled tasks to clean up: the future is done as soon as it is cancelled."""
+    def _cancel(self, started: Sequence[asyncio.Task[Any] | None]) -> None:
+        """Cancel the tasks, and wait until they, and those that they cancel, have cleaned up."""
 
-        async def others() -> None:
+        async def cancel() -> None:
+            for task in started:
+                if task is not None:
+                    task.cancel()
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and task.cancelling()]
             if tasks:
                 await asyncio.wait(tasks, timeout=5)
 
-        asyncio.run_coroutine_threadsafe(others(), self._loop).result(timeout=6)
+        asyncio.run_coroutine_threadsafe(cancel(), self._loop).result(timeout=6)
 
     def _stop_loop(self) -> None:
         async def finish() -> None:
