@@ -104,13 +104,13 @@ def execute_serve(arguments: argparse.Namespace, console: Console) -> int:
     context = Context.open(console)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # service managers send SIGTERM
     with served(context, arguments.name, _settings(arguments)) as (share, require_alive):
-        if arguments.json:
-            console.emit(_describe(share))
-        else:
-            password = f"{shares_folder(context) / share.name}.toml"
-            console.paragraph(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
-            console.info(f"to mount it: `incamera share attach {share.name} --device NAME`; Ctrl-C ends the server")
-        try:
+        try:  # from the first word on: who reads it may end the server at once
+            if arguments.json:
+                console.emit(_describe(share))
+            else:
+                password = f"{shares_folder(context) / share.name}.toml"
+                console.paragraph(f'serving {share.folder} as {share.url}, user "{share.user}", password in {password}')
+                console.info(f"to mount it: `incamera share attach {share.name} --device NAME`; Ctrl-C ends the server")
             while True:
                 require_alive()
                 time.sleep(0.5)
