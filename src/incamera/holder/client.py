@@ -70,9 +70,13 @@ async def _ask_first(place: Place, device: Device, request: Message) -> tuple[St
         except OSError:
             await asyncio.to_thread(start_holder, place)
             continue
-        with suppress(OSError):
-            await stream.send(request)
-        answer = await stream.read()
+        try:
+            with suppress(OSError):
+                await stream.send(request)
+            answer = await stream.read()
+        except BaseException:
+            stream.drop()
+            raise
         if answer is not None and answer.type != "error":
             return stream, answer.message
         stream.close()

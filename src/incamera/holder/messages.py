@@ -77,9 +77,13 @@ class Stream:
     def close(self) -> None:
         self.writer.close()
 
-    async def abort(self) -> None:
-        """Close the connection at once; what has not been sent is dropped."""
+    def drop(self) -> None:
+        """Close the connection at once, without what has not been sent yet. `close` sends that first."""
         self.writer.transport.abort()
+
+    async def abort(self) -> None:
+        """Close the connection as `drop` does, and wait until it is closed."""
+        self.drop()
         with suppress(OSError):
             await self.writer.wait_closed()
 

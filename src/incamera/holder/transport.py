@@ -77,9 +77,15 @@ class HeldTransport:
             raise ConnectionLost(f"the connection to {self._device} was closed")
         try:
             stream = await dial(self._place)
-            await stream.send({**message, "connection": self._number})
         except (OSError, NoHolder):
             raise lost(self._device) from None
+        try:
+            await stream.send({**message, "connection": self._number})
+        except BaseException as error:
+            stream.drop()
+            if isinstance(error, OSError):
+                raise lost(self._device) from None
+            raise
         return stream
 
     async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
@@ -213,7 +219,7 @@ class HeldChannel:
 
     async def close(self) -> None:
         self._receiving.cancel()
-        self._stream.close()
+        await self._stream.abort()  # what the program has not taken yet goes nowhere
         if not self._over:
             self._failure = ConnectionLost(f"the connection to {self._device} was closed")
             self._over = True
@@ -225,7 +231,7 @@ class HeldChannel:
         """Call the connection lost: the program's end will not be known."""
         if not self._over:
             self._receiving.cancel()
-            self._stream.close()
+            self._stream.drop()
             self._losing = asyncio.create_task(self._finish(lost_connection(self._device)))
 
     async def _receive(self) -> None:
