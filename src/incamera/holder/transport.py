@@ -219,7 +219,7 @@ class HeldChannel:
 
     async def close(self) -> None:
         self._receiving.cancel()
-        await self._stream.abort()  # what the program has not taken yet goes nowhere
+        self._stream.drop()  # what the program has not taken yet goes nowhere
         if not self._over:
             self._failure = ConnectionLost(f"the connection to {self._device} was closed")
             self._over = True
