@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -307,10 +308,24 @@ def test_start_behind_a_commit_that_fails_is_refused(
 
 
 @pytest.mark.starts_processes
-def test_what_waits_behind_a_commit_is_bounded(agent: AgentProcess) -> None:
+def test_large_file_behind_a_start_that_waits_arrives_and_takes_little_memory(agent: AgentProcess) -> None:
     agent.begin()
-    agent.send_change({f"module{number}.py": "NUMBER = 1\n" * 500 for number in range(40)})
+    before = peak_bytes(agent)
+    agent.send_change({f"module{number}.py": "NUMBER = 1\n" * 5000 for number in range(40)})
     agent.send("start", run="r", arguments=["app.py"], environment={}, terminal=None, after_commit=True)
-    for _ in range(5):
-        agent.send("put", bytes(1 << 19), path="large", mode=0o644, sha256=None)
-    assert agent.wait_for("error")["kind"] == "flood"
+    pieces, piece = 200, bytes(1 << 17)
+    for number in range(pieces):
+        more = number < pieces - 1
+        agent.send("put", piece, path="large", mode=0o644, offset=number * len(piece), more=more, sha256=None)
+    agent.wait_for("committed")
+    agent.wait_for("started")
+    agent.ask("commit", "committed")
+    assert (agent.live / "large").stat().st_size == pieces * len(piece)
+    assert peak_bytes(agent) - before < 6 << 20
+
+
+def peak_bytes(agent: AgentProcess) -> int:
+    """Return the most memory that the agent has had at a time."""
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{agent.process.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) << 10

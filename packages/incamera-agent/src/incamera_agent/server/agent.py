@@ -17,7 +17,6 @@ from incamera_agent.wire.loop import EventLoop
 from incamera_agent.wire.protocol import (
     EXIT_BUSY,
     EXIT_PROTOCOL,
-    MAXIMUM_INPUT_BYTES,
     PROTOCOL,
     Answer,
     ErrorKind,
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
 _MAXIMUM_CLIENTS = 16
 # What is kept of the names that a client gives itself.
 _OWNER_CHARACTERS = 200
+# With more than this waiting for a commit, no more of the host is read. A frame without payload takes about a kilobyte.
+_MAXIMUM_WAITING_BYTES = 256 << 10
+_WAITING_FRAME_BYTES = 1 << 10
 # The name of the live folder.
 _LIVE = "live"
 # What a client of the socket may ask. The host may ask everything.
@@ -74,6 +76,8 @@ class Agent:
         self._last_commit_failed = False
         self._waiting: List[Tuple[Message, bytes]] = []
         """What the host has sent since a start that waits for the commits under way."""
+        self._waiting_bytes = 0
+        self._waiting_handled: List[Callable[[], None]] = []
 
     def serve(self, incoming: int, outgoing: int, work: str = "") -> int:
         """Serve the host over *incoming* and *outgoing* until it leaves; return the exit code.
@@ -135,9 +139,7 @@ class Agent:
         kind = message["type"]
         try:
             if connection is self._host and (self._waiting or (self._commits and message.get("after_commit"))):
-                if sum(len(data) for _, data in self._waiting) > MAXIMUM_INPUT_BYTES:
-                    raise RequestError(ErrorKind.FLOOD, "too much has been sent behind a start that waits")
-                self._waiting.append((message, payload))
+                self._wait(message, payload)
                 return
             if message.get("after_commit") and self._last_commit_failed:
                 raise RequestError(ErrorKind.START, "the change before it was not applied")
@@ -156,6 +158,22 @@ class Agent:
             connection.answer_error(message, kind, f"{error.strerror}{where}")
         except Exception as error:  # no request may end the agent, and the app with it
             connection.answer_error(message, ErrorKind.REQUEST, f"{kind}: {type(error).__name__}: {error}")
+
+    def _wait(self, message: Message, payload: bytes) -> None:
+        """Handle a frame of the host after the commits under way. Read no more of them than there is room for."""
+        self._waiting.append((message, payload))
+        self._waiting_bytes += _WAITING_FRAME_BYTES + len(payload)
+        if self._waiting_bytes > _MAXIMUM_WAITING_BYTES:
+            self._host.pause_until(self._waiting_handled.append)
+
+    def _handle_waiting(self) -> None:
+        """Handle what has waited for a commit, in its order; it waits on where a frame of it begins another commit."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        handled, self._waiting_handled = self._waiting_handled, []
+        for call in handled:
+            call()
+        for frame in waiting:
+            self._handle(self._host, *frame)
 
     def _handle_close(self, connection: Connection, _reason: Optional[str]) -> None:
         if connection is self._host:
@@ -321,9 +339,7 @@ class Agent:
             connection.answer(message, answer)
             self._commits.discard(commit)
             self._last_commit_failed = answer["type"] != Answer.COMMITTED
-            waiting, self._waiting = self._waiting, []
-            for frame in waiting:
-                self._handle(connection, *frame)
+            self._handle_waiting()
 
         live, commit = self._require_live(), object()
         self._commits.add(commit)

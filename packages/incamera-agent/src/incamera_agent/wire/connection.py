@@ -113,9 +113,13 @@ class Connection:
 
     def pause_until_drained(self, receiver: Connection) -> None:
         """Pause reading until the buffer of *receiver* drains."""
+        self.pause_until(receiver.call_once_drained)
+
+    def pause_until(self, register: Callable[[Callable[[], None]], object]) -> None:
+        """Pause reading until the function that *register* gets is called. Nothing when reading is paused already."""
         if not self._paused:
             self._paused = True
-            receiver.call_once_drained(self._resume)
+            register(self._resume)
             self._update_watch()
 
     def call_once_drained(self, call: Callable[[], None]) -> None:
