@@ -77,6 +77,21 @@ def test_recording_of_an_unknown_format_is_refused(incamera: Run, tmp_path: Path
     assert (done.code, "the name must end with .svg or .json" in done.err) == (2, True)
 
 
+def test_error_names_the_process_that_cannot_be_sampled(
+    camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path
+) -> None:
+    words = ("python", "-C", project, "--device", camera.name, "app.py", "loop")
+    with running(*words, env=command_environment()) as command:
+        command.await_output("started")
+        done = incamera("top", "--device", camera.name, "--flame", tmp_path / "out.svg")
+        assert done.code == 4
+        assert "cannot be asked for its stacks: it opened no attach socket" in done.err
+        assert "hint: only an app that `incamera run`" in done.err
+        assert not (tmp_path / "out.svg").exists()
+        command.press_ctrl_c()
+        command.finish()
+
+
 # Without root
 
 
@@ -104,20 +119,5 @@ def test_flame_graph_needs_no_root(
         )
         assert described["samples"] > 1
         assert command.process.poll() is None
-        command.press_ctrl_c()
-        command.finish()
-
-
-def test_error_names_the_process_that_cannot_be_sampled(
-    maker: dict[str, str], project: Path, incamera: Run, tmp_path: Path
-) -> None:
-    words = ("python", "-C", project, "--device", "maker", "app.py", "loop")
-    with running(*words, env=command_environment(maker)) as command:
-        command.await_output("started")
-        done = incamera("top", "--device", "maker", "--flame", tmp_path / "out.svg", env=maker)
-        assert done.code == 4
-        assert "cannot be asked for its stacks: it opened no attach socket" in done.err
-        assert "hint: only an app that `incamera run`" in done.err
-        assert not (tmp_path / "out.svg").exists()
         command.press_ctrl_c()
         command.finish()
