@@ -17,7 +17,7 @@ from incamera.toolchain.explain import explain_limited, explain_output, find_hin
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.interpreter import write_script
 from incamera.toolchain.isolation import make_private_folders
-from incamera.toolchain.limits import LimitReached, run_limited
+from incamera.toolchain.limited_run import LimitReached, run_limited
 from incamera.toolchain.network import refusing_downloads
 from incamera.toolchain.wheel_build import WheelBuild, deliver_wheel, require_wheel
 from incamera.toolchain.wheel_check import check_wheel

@@ -19,7 +19,7 @@ from incamera.toolchain.explain import explain_limited, explain_output, find_hin
 from incamera.toolchain.headers import link_headers
 from incamera.toolchain.hooks import call_hook, require_strings
 from incamera.toolchain.isolation import Entry, make_private_folders, make_root, system_folders
-from incamera.toolchain.limits import LimitReached, run_limited
+from incamera.toolchain.limited_run import LimitReached, run_limited
 from incamera.toolchain.meson import with_cross_file
 from incamera.toolchain.network import Refusals, refusing_downloads
 from incamera.toolchain.options import Setting, with_build_folder

@@ -12,9 +12,10 @@ from tests.waiting import wait_until
 
 from incamera.errors import ToolFailed
 from incamera.project.build_limits import parse_build_limits
-from incamera.toolchain import limits as limits_module
+from incamera.toolchain import build_log
 from incamera.toolchain.isolation import Entry, find_isolation_fault, make_root, system_folders
-from incamera.toolchain.limits import Limits, default_limits, run_limited
+from incamera.toolchain.limited_run import run_limited
+from incamera.toolchain.limits import Limits, default_limits
 
 pytestmark = pytest.mark.starts_processes
 
@@ -121,7 +122,7 @@ def test_limit_that_is_reached_is_named(
     with pytest.raises(ToolFailed, match=f"cannot build it: it {says}|cannot build it: it started {says}") as caught:
         build(replace(WIDE, **limits), code)
     assert hint in (caught.value.hint or "")
-    kept = limits_module._LOG_HEAD + limits_module._LOG_TAIL
+    kept = build_log._LOG_HEAD + build_log._LOG_TAIL
     assert (tmp_path / "log").stat().st_size < kept + 10_000_000
 
 
@@ -146,8 +147,8 @@ def test_build_within_its_limits_is_left_alone(build: Build, tmp_path: Path) -> 
 def test_log_of_a_long_output_has_its_beginning_and_its_end(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits_module, "_LOG_HEAD", 1000)
-    monkeypatch.setattr(limits_module, "_LOG_TAIL", 1000)
+    monkeypatch.setattr(build_log, "_LOG_HEAD", 1000)
+    monkeypatch.setattr(build_log, "_LOG_TAIL", 1000)
     build(WIDE, "print('first'); print('middle ' * 100_000); print('last')")
     lines = (tmp_path / "log").read_text().splitlines()
     assert lines[1] == "first"
