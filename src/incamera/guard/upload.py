@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
 from incamera.guard.failures import NoRoom, explain
-from incamera.guard.packing import Line, group, send_packed
+from incamera.guard.line import Line
 from incamera.guard.places import FOLDER
 from incamera.guard.program import Guard, bring_guard
+from incamera.guard.sending import group, send_packed
 from incamera.guard.sync import ARCHIVE_END, Shipment, dump_listing, pack, read_image
 from incamera.runtime.launcher.protocol import (
     IMAGES,

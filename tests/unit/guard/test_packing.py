@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 from incamera.errors import BuildError
-from incamera.guard.packing import Line, Packing, group, send_packed
+from incamera.guard.line import Line
+from incamera.guard.packing import Packing
+from incamera.guard.sending import group, send_packed
 from incamera.guard.sync import ARCHIVE_END, pack, plan_shipment
 from incamera.tree import list_tree
 
