@@ -26,7 +26,9 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
         created_by=CREATED_BY,
         packages=[_make_package(item, item.file, lock) for item in lock.distributions if item.file is not None],
     )
-    pylock.validate()
+    # As `validate` does. Making the dictionary takes most of the time, so it is made once.
+    standard = pylock.to_dict()
+    Pylock.from_dict(standard)
     ours = {
         "target": str(lock.target),
         "inputs": lock.inputs,
@@ -35,7 +37,7 @@ def dump_lock(lock: Lock, requires_python: str) -> str:
         **({"builds": [_dump_build(build) for build in lock.builds]} if lock.builds else {}),
     }
     # Added here, because Pylock would copy each value of it, several times.
-    return tomli_w.dumps({**pylock.to_dict(), "tool": {"incamera": ours}})
+    return tomli_w.dumps({**standard, "tool": {"incamera": ours}})
 
 
 def _make_package(item: LockedDistribution, file: LockedFile, lock: Lock) -> Package:

@@ -334,7 +334,7 @@ def _filename(file: IndexFile) -> str:
 
 
 def _fits(group: str, tags: Collection[Tag] | None) -> bool:
-    return tags is None or group == _SDIST or any(tag in tags for tag in split_tags(group))
+    return tags is None or group == _SDIST or any(map(tags.__contains__, split_tags(group)))
 
 
 def _index_file(project: str, group: str, row: Row) -> IndexFile | None:
