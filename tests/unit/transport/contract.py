@@ -237,6 +237,12 @@ def _listening() -> Iterator[Callable[[Serve], int]]:
         return port
 
     async def finish() -> None:
+        # What was accepted must begin: a task that is cancelled before its first step, and a connection of a server
+        # that was closed meanwhile, would leave the socket open.
+        for listening in [listening for server in servers for listening in server.sockets]:
+            loop.remove_reader(listening.fileno())
+        for _ in range(5):
+            await asyncio.sleep(0)
         for server in servers:
             server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
