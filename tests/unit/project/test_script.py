@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incamera.errors import ConfigError
@@ -49,6 +49,7 @@ def test_script_without_a_block_has_no_table(tmp_path: Path) -> None:
     assert load_script(write(tmp_path, "print(1)\n")).table is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
