@@ -12,6 +12,9 @@ from incamera.units import escape_controls
 # As `crash.c` prints it: a file, and an offset in it; then the same of the code that called it.
 _PLACE = rb"(/[^\r\n]{1,4095}?)\+0x([0-9a-f]{1,16})"
 _TOLD = re.compile(rb"C code (?:called from|at) %s(?:, called from %s)?\r?\n" % (_PLACE, _PLACE))
+_BEGIN = b"C code "
+# A line of two paths, each as long as a path can be.
+_LONGEST_LINE = 1 << 14
 # What the toolchain calls the folder in which a project is built.
 _BUILT_IN = "/incamera/project/"
 # Of what an app has printed last, so much is looked at. Python's stack follows the line.
@@ -58,15 +61,49 @@ class Tail:
     def describe_crash(self, sent: SentFiles, project: Path) -> str:
         """Return where in C code the app in the folder *project* has crashed; "" where that is not known."""
         told = list(_TOLD.finditer(self._data))
-        if not told:
-            return ""
-        groups = told[-1].groups()
-        places = [
-            (group.decode("utf-8", "surrogateescape"), int(offset, 16))
-            for group, offset in (groups[:2], groups[2:])
-            if group is not None
-        ]
-        return _describe(places, sent, project)
+        return _describe(_places(told[-1]), sent, project) if told else ""
+
+
+class PlaceNamer:
+    """An `OutputFilter` that adds the line of the source to what the agent prints of a crash.
+
+    The app's end tells it, too, but not when the crash was in a process that the app had started.
+    """
+
+    def __init__(self, sent: SentFiles, project: Path) -> None:
+        self._sent = sent
+        self._project = project
+        self._pending = b""
+
+    @property
+    def has_pending(self) -> bool:
+        return bool(self._pending)
+
+    def feed(self, data: bytes) -> bytes:
+        data, self._pending = self._pending + data, b""
+        start = data.rfind(_BEGIN, data.rfind(b"\n") + 1)
+        if start >= 0 and len(data) - start < _LONGEST_LINE:
+            data, self._pending = data[:start], data[start:]
+        return _TOLD.sub(self._name, data) if _BEGIN in data else data
+
+    def finish(self) -> bytes:
+        pending, self._pending = self._pending, b""
+        return pending
+
+    def _name(self, told: re.Match[bytes]) -> bytes:
+        place = _describe(_places(told), self._sent, self._project)
+        line = told[0].rstrip(b"\r\n")
+        end = told[0][len(line) :]
+        return line + f" ({place.removeprefix('in ')})".encode("utf-8", "surrogateescape") + end if place else told[0]
+
+
+def _places(told: re.Match[bytes]) -> list[tuple[str, int]]:
+    groups = told.groups()
+    return [
+        (group.decode("utf-8", "surrogateescape"), int(offset, 16))
+        for group, offset in (groups[:2], groups[2:])
+        if group is not None
+    ]
 
 
 def _describe(places: Sequence[tuple[str, int]], sent: SentFiles, project: Path) -> str:

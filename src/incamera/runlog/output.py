@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.streams import Streams
 from incamera.device.tracebacks import CrashTrimmer, FilterChain, PathRewriter, host_paths
-from incamera.runlog.crash import SentFiles, Tail, sent_files
+from incamera.runlog.crash import PlaceNamer, SentFiles, Tail, sent_files
 from incamera.runlog.log import RunLog, log_folder
 
 if TYPE_CHECKING:
@@ -65,11 +65,16 @@ def kept_output(
     """
     paths = host_paths(project.folder, folders, has_build_system=project.has_build_system)
     log = _open_log(context, project, label) if label else None
-    rewriter = FilterChain(CrashTrimmer(), PathRewriter(paths)) if terminal or rewrite_stdout else None
+
+    def make_rewriter() -> OutputFilter:
+        rewriter = FilterChain(CrashTrimmer(), PathRewriter(paths))
+        return FilterChain(PlaceNamer(sent, project.folder), rewriter) if sent else rewriter
+
+    rewriter = make_rewriter() if terminal or rewrite_stdout else None
     tail = Tail()  # a terminal has one stream for both
     output = RunOutput(
         stdout=_LogFilter(log, "terminal" if terminal else "stdout", rewriter, tail if terminal else None),
-        stderr=_LogFilter(log, "stderr", FilterChain(CrashTrimmer(), PathRewriter(paths)), tail),
+        stderr=_LogFilter(log, "stderr", make_rewriter(), tail),
         paths=paths,
         find_crash=lambda: tail.describe_crash(sent, project.folder) if sent else "",
     )

@@ -11,7 +11,7 @@ import pytest
 
 from incamera.elf.debug import strip, write_debug_file
 from incamera.elf.lines import Line
-from incamera.runlog.crash import SentFiles, Tail, sent_files
+from incamera.runlog.crash import PlaceNamer, SentFiles, Tail, sent_files
 from incamera.runtime.bundle import find_in_bundle
 from incamera.runtime.launcher import require_crash_module
 
@@ -52,6 +52,15 @@ def test_module_without_debug_information_is_named(bundle: Path) -> None:
     assert describe(bundle, b"C code called from /tmp/x/app/pkg/fast.so+0x600\n") == "in C code of fast.so"
 
 
+@pytest.mark.parametrize("size", [40, 1000])
+def test_place_of_a_crash_is_shown_with_its_line(bundle: Path, size: int) -> None:
+    namer = PlaceNamer(SentFiles(lambda path: find_in_bundle(bundle, path), list), bundle.parent / "project")
+    shown = b"".join(namer.feed(TOLD[start : start + size]) for start in range(0, len(TOLD), size))
+    assert shown == TOLD.replace(b"\r\n", b" (src/fast.c, line 12)\r\n")
+    other = b"C code is fast\nC code at /lib/libc.so.6+0x1\nC code "
+    assert namer.feed(other) + namer.finish() == other
+
+
 @pytest.mark.parametrize(
     "printed", [b"", b"C code at /lib/libc.so.6+0x1\n", b"C code at fast.so+0x1\n", b"C code at /..+0x1\n"]
 )
@@ -61,25 +70,38 @@ def test_what_is_not_of_the_bundle_is_not_described(printed: bytes, bundle: Path
 
 @pytest.mark.starts_processes
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the library in tests/data is for x86-64")
-@pytest.mark.parametrize("call", ["crash(8)", "threading.Thread(target=crash, args=(8,)).start()"])
-def test_crash_of_a_stripped_library_names_the_line_from_the_debug_information(call: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("crash(8)", -11),
+        ("threading.Thread(target=crash, args=(8,)).start()", -11),
+        (
+            "other = multiprocessing.get_context('fork').Process(target=crash, args=(8,)); other.start(); other.join()",
+            0,
+        ),
+    ],
+)
+def test_crash_of_a_stripped_library_names_the_line_from_the_debug_information(
+    call: str, code: int, tmp_path: Path
+) -> None:
     made = strip((DATA / "x86_64.so").read_bytes())
     assert made is not None
     bundle = tmp_path / "store/trees/bundles/b"
     (bundle / "app/own").mkdir(parents=True)
     (bundle / "app/own/fast.so").write_bytes(made.data)
     write_debug_file(tmp_path / "store/trees/wheels/w/debug", made)
-    code = (
-        "import ctypes, faulthandler, importlib.machinery, importlib.util, resource, sys, threading\n"
+    program = (
+        "import ctypes, faulthandler, importlib.machinery, importlib.util, multiprocessing, resource, sys, threading\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
         "faulthandler.enable(2, all_threads=False)\n"
         'loader = importlib.machinery.ExtensionFileLoader("incamera_agent._crash", sys.argv[1])\n'
         'importlib.util.module_from_spec(importlib.util.spec_from_loader("incamera_agent._crash", loader))\n'
         f"crash = ctypes.CDLL(sys.argv[2]).crash\n{call}\n"
     )
-    words = [sys.executable, "-c", code, str(require_crash_module("x86_64")), str(bundle / "app/own/fast.so")]
+    words = [sys.executable, "-c", program, str(require_crash_module("x86_64")), str(bundle / "app/own/fast.so")]
     ended = subprocess.run(words, capture_output=True, timeout=300, check=False)
-    assert ended.returncode == -11
-    tail = Tail()
+    assert ended.returncode == code
+    sent, tail = sent_files(tmp_path / "store", bundle), Tail()
     tail.feed(ended.stderr)
-    assert tail.describe_crash(sent_files(tmp_path / "store", bundle), DATA) == "in lines.c, line 11"
+    assert tail.describe_crash(sent, DATA) == "in lines.c, line 11"
+    assert b" (lines.c, line 11)\n" in PlaceNamer(sent, DATA).feed(ended.stderr)
