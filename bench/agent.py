@@ -23,7 +23,7 @@ from incamera.deployment.request import DeployRequest
 from incamera.device.agent import Agent
 from incamera.device.agent_program import make_agent_program
 from incamera.guard.supervise import SupervisedRun
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.targets.form import Kind
 from incamera.targets.profile import require_profile
 from incamera.transport.protocols import Program

@@ -22,7 +22,7 @@ from incamera.connect.connection import connected
 from incamera.context import Context
 from incamera.deployment.fit import require_fit
 from incamera.elf import is_elf
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.workflows.build import build_bundle
 from measure import INCAMERA, Figure, main, medians, run, say, temporary_folder
 from silent import SilentReporter

@@ -30,7 +30,7 @@ from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.connect.shares import attach_share
 from incamera.context import Context
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.runtime import layout
 from incamera.runtime.images import app_entries, image_text, small_app
 from incamera.runtime.launcher import require_launcher

@@ -27,7 +27,7 @@ from incamera.console import Console
 from incamera.context import Context
 from incamera.device.libraries import describe_library, read_page_size
 from incamera.elf import dump_exports, is_elf, pack_exports
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.resolver.suites import runtime_data
 from incamera.targets.architecture import Architecture
 from incamera.targets.packages import DebSet

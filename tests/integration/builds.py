@@ -9,7 +9,7 @@ from incamera.build.deb_trees import load_index
 from incamera.build.indexes import open_indexes
 from incamera.context import Context
 from incamera.project.recipes import load_recipes
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.resolver.builds import BuildPlanner, Chooser
 from incamera.resolver.suites import target_environment
 from incamera.targets.target import Target

@@ -11,7 +11,7 @@ import pytest
 
 from incamera.build.toolchain import ensure_toolchain
 from incamera.context import Context
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.toolchain.plan import Compiler

@@ -20,7 +20,7 @@ from incamera.deployment.apply import deploy_bundle
 from incamera.deployment.fit import device_policy
 from incamera.device.libraries import ensure_libraries
 from incamera.device.probe import probe
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.targets.profile import require_profile
 from incamera.targets.target import Target
 from incamera.toolchain.plan import Compiler

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.deployment.request import DeployRequest
+from incamera.project.loading import load_project
 from incamera.project.recipes import load_recipes
-from incamera.project.settings import load_project
 from incamera.resolver.lock import resolve_lock
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target

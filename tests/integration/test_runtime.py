@@ -18,7 +18,7 @@ from incamera.deployment.deploy import deploy
 from incamera.deployment.request import DeployRequest
 from incamera.deployment.shipment import plan_shipment_for
 from incamera.guard.program import Guard
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.runtime.launcher import require_launcher
 from incamera.targets.profile import require_profile
 from incamera.transport.protocols import Program

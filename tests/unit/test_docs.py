@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from incamera.cli.parser import make_parser, parse_arguments
-from incamera.project.settings import _KEYS, _RUNTIME_KEYS, _TEST_KEYS, load_project
+from incamera.project.loading import load_project
+from incamera.project.settings_parsing import _KEYS, _RUNTIME_KEYS, _TEST_KEYS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(

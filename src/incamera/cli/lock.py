@@ -50,8 +50,8 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
+    from incamera.project.loading import load_project
     from incamera.project.program import load_script_project
-    from incamera.project.settings import load_project
     from incamera.project.targets import choose_targets
 
     context = Context.open(console)

@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.observe.processes import take_sample
-    from incamera.project.settings import find_project
+    from incamera.project.loading import find_project
     from incamera.workflows.top import device_connection
 
     with device_connection(

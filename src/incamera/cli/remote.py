@@ -50,7 +50,7 @@ def open_files(
     With *start*, a virtual camera is started where one is meant and none runs.
     """
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import find_project, load_project
+    from incamera.project.loading import find_project, load_project
     from incamera.workflows.files import Files
     from incamera.workflows.top import device_connection
 

@@ -133,7 +133,7 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
 
 def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import find_project
+    from incamera.project.loading import find_project
     from incamera.workflows.share import attach
 
     context = Context.open(console)
@@ -161,7 +161,7 @@ def execute_attach(arguments: argparse.Namespace, console: Console) -> int:
 
 def execute_detach(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import find_project
+    from incamera.project.loading import find_project
     from incamera.workflows.share import detach
 
     context = Context.open(console)

@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import find_project
+    from incamera.project.loading import find_project
     from incamera.units import escape_controls
     from incamera.workflows.top import device_connection, stop_runs
 

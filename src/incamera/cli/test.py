@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.project.settings import load_project
+    from incamera.project.loading import load_project
     from incamera.workflows.test import TestRun, run_tests
 
     if any(word.partition("=")[0] == "--script" for word in arguments.arguments):

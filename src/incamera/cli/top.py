@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.errors import UsageError
-    from incamera.project.settings import find_project
+    from incamera.project.loading import find_project
     from incamera.workflows.top import device_connection, watch_device
 
     if arguments.seconds < 1 or not arguments.every > 0:

@@ -13,7 +13,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from incamera.errors import ConfigError
 from incamera.project.entry import Entry
-from incamera.project.settings import AppName, Project, parse_project, specifier_allows
+from incamera.project.settings import AppName, Project, specifier_allows
+from incamera.project.settings_parsing import parse_project
 from incamera.project.tables import find_table, refuse_unknown
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON

@@ -11,7 +11,7 @@ from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.project.entry import Entry, is_module_name
 from incamera.project.files import is_reachable
-from incamera.project.settings import find_project_folder, load_project
+from incamera.project.loading import find_project_folder, load_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable

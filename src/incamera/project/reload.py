@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from incamera.project.loading import load_project
 from incamera.project.lone_script import script_project
 from incamera.project.script import load_script
-from incamera.project.settings import load_project
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project

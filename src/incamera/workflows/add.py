@@ -19,11 +19,13 @@ from incamera.project.additions import Addition, parse_addition
 from incamera.project.changes import FileChange, apply_changes, read_bytes
 from incamera.project.dependency_edit import add_requirement, needs_bound, remove_requirement, set_bound, written
 from incamera.project.git_source import GitSource
+from incamera.project.loading import load_project
 from incamera.project.lock_cost import LockCost, compare_locks
 from incamera.project.lock_dumping import dump_lock
 from incamera.project.lockfile import find_lock, load_lock, lock_inputs, lock_path
 from incamera.project.script_edit import ScriptEdit
-from incamera.project.settings import SCRIPTS, load_project, parse_project
+from incamera.project.settings import SCRIPTS
+from incamera.project.settings_parsing import parse_project
 from incamera.project.targets import choose_targets
 from incamera.project.toml_text import TomlText
 from incamera.resolver.lock import resolve_lock

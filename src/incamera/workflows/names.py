@@ -11,8 +11,8 @@ from packaging.requirements import Requirement
 from incamera.connect.choose import devices_folder
 from incamera.device.registry import load_devices
 from incamera.errors import InCameraError
+from incamera.project.loading import find_project
 from incamera.project.lockfile import load_lock
-from incamera.project.settings import find_project
 from incamera.share.registry import load_shares, shares_folder
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import load_profiles

@@ -17,7 +17,7 @@ from incamera.device.agent import Agent
 from incamera.device.agent_program import make_agent_program
 from incamera.errors import AgentError, ConnectionLost
 from incamera.guard.supervise import SupervisedRun
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.transport.protocols import Program
 from incamera.workflows.deploy import deployed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,8 +12,11 @@ from incamera.build.keys import bundle_key, project_wheel_key, runtime_key
 from incamera.build.variables import project_variables, sdist_variables, version_variables
 from incamera.digest import Sha256
 from incamera.project.locked import Lock, LockedBuild, LockedDistribution, LockedFile
-from incamera.project.settings import Project, parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.targets.target import Target
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 USERS = {
     "SOURCE_DATE_EPOCH": "1700000000",

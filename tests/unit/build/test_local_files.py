@@ -13,7 +13,7 @@ from incamera.build.local import ensure_local_files, store_local
 from incamera.context import Context
 from incamera.errors import IntegrityError
 from incamera.project.locked import Lock, LockedDistribution, LockedFile
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.toolchain.sdist import unpack_sdist

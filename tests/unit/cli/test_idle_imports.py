@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.abi.elf_maker import make_elf
 
-NEEDED = ("console", "cli.parser", "cli.build", "project.settings", "workflows.build", "context", "project.program")
+NEEDED = ("console", "cli.parser", "cli.build", "project.loading", "workflows.build", "context", "project.program")
 FOR_WORK = (
     "asyncio",
     "ssl",

@@ -22,7 +22,7 @@ from incamera.device.streams import Streams
 from incamera.edit.changes import Inbox
 from incamera.edit.live_app import PlainApp
 from incamera.edit.session import EditedApp, EditSession, Outcome
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunOutput
 from incamera.runtime.launcher import require_launcher

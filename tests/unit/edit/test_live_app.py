@@ -14,13 +14,14 @@ import pytest
 
 from incamera.context import Context
 from incamera.edit.live_app import live_app
-from incamera.project.settings import Project, load_project
+from incamera.project.loading import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
 
 from .edit_loop import Told
 
 if TYPE_CHECKING:
+    from incamera.project.settings import Project
     from incamera.toolchain.wheel_build import WheelBuild
 
 PROJECT = """\

@@ -14,7 +14,7 @@ from incamera.edit.messages import describe_end, describe_kill, describe_killed_
 from incamera.errors import AgentError, ConfigError
 from incamera.project.files import project_files
 from incamera.project.preload import choose_preload, load_slow_imports
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.project.watching import AppFile, concerns_app, looks_unfinished, saved_at
 from incamera.units import parse_bytes
 from incamera.workflows.watch import explain_busy

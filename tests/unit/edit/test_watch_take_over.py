@@ -15,7 +15,7 @@ from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.edit.session import EditedApp, Outcome
 from incamera.errors import AgentError, ConnectionLost, DeviceUnreachable
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
 from incamera.transport.device import Device, SshAddress

@@ -12,7 +12,7 @@ from incamera.errors import ConfigError
 from incamera.project.app_files import AppFiles, LeftOut
 from incamera.project.entry_check import checked_entry
 from incamera.project.left_out import describe_exclusion, describe_left_out, find_import_warnings
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 
 Make = Callable[..., Path]
 

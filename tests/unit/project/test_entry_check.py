@@ -6,7 +6,8 @@ import pytest
 
 from incamera.errors import ConfigError
 from incamera.project.entry_check import check_in_bundle, checked_entry
-from incamera.project.settings import Project, load_project
+from incamera.project.loading import load_project
+from incamera.project.settings import Project
 
 SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 FILES = {

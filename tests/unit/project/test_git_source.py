@@ -8,7 +8,7 @@ import pytest
 
 from incamera.errors import ConfigError
 from incamera.project.git_source import GitSource, parse_git_address
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +14,11 @@ from incamera.errors import ConfigError
 from incamera.project.local import load_local
 from incamera.project.locked import Lock, LockedDistribution, LockedFile
 from incamera.project.lockfile import find_lock, lock_inputs, write_lock
-from incamera.project.settings import Project, parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.targets.target import Target
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 TARGET = Target.parse("armv7hf")
 

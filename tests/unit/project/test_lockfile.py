@@ -15,7 +15,8 @@ from incamera.project.lock_parsing import ForeignLock
 from incamera.project.locked import Lock, LockedBuild, LockedDeb, LockedDistribution, LockedFile, build_digest
 from incamera.project.lockfile import find_lock, is_replaceable, load_lock, lock_inputs, lock_path, write_lock
 from incamera.project.recipes import load_recipes
-from incamera.project.settings import Project, parse_project
+from incamera.project.settings import Project
+from incamera.project.settings_parsing import parse_project
 
 DEB = LockedDeb(
     package="python3-numpy",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from incamera.errors import ConfigError
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 
 
 def parse(sdk: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from incamera.errors import ConfigError
 from incamera.project.entry import Entry
-from incamera.project.settings import find_project, load_project, parse_project
+from incamera.project.loading import find_project, load_project
+from incamera.project.settings_parsing import parse_project
 from incamera.project.targets import choose_targets, target_for_device
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.project.settings import Project, parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.project.standard import _BUILD_SYSTEM_KEYS, _PROJECT_KEYS
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 PAGE = Path(__file__).parents[3] / "docs/reference/pyproject.md"
 PLAIN = {"name": "lamp", "version": "1"}

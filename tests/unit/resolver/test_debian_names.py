@@ -102,7 +102,7 @@ def test_package_of_another_distribution_is_not_taken(
 
 
 def project_of(folder: Path, *dependencies: str) -> Any:
-    from incamera.project.settings import parse_project
+    from incamera.project.settings_parsing import parse_project
 
     return parse_project({"project": {"name": "bell", "dependencies": list(dependencies)}}, folder)
 

@@ -15,7 +15,7 @@ from incamera.debian.index import PackageIndex
 from incamera.digest import Sha256
 from incamera.errors import BuildError, ResolveError
 from incamera.project.recipes import Recipe, Recipes
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.extras import describe_unknown_extras
 from incamera.resolver.finder import CandidateFinder

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from incamera.context import Context
-from incamera.project.settings import Project, load_project
+from incamera.project.loading import load_project
 from incamera.runlog.log import list_runs, read_lines
 from incamera.runlog.output import RunLabel, kept_output, project_logs
 from incamera.store import Store
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 DEVICE_FOLDER = "/tmp/incamera/bell/4f1c/app"
 

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 from incamera.build.isolation import check_isolation
 from incamera.context import Context
 from incamera.errors import BuildError, ConfigError
-from incamera.project.settings import parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.store import Store
 from incamera.toolchain import isolation
 from incamera.toolchain.isolation import Entry, find_isolation_fault, make_root, system_folders

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incamera.project.settings import load_project
+from incamera.project.loading import load_project
 from incamera.workflows.held_state import HeldState, make_stamp
 
 if TYPE_CHECKING:

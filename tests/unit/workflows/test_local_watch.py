@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.waiting import wait_until
 
 from incamera.edit.changes import Inbox, concerns_runtime
-from incamera.project.settings import Project, load_project
+from incamera.project.loading import load_project
 from incamera.workflows.watch import LocalWatch
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.pylock import is_valid_pylock_path
@@ -14,12 +14,15 @@ from incamera.device.tracebacks import HostPaths
 from incamera.errors import ConfigError, DeviceError
 from incamera.observe.startup import Import, Startup
 from incamera.project.dependencies import load_test_requirements
+from incamera.project.loading import load_project
 from incamera.project.lockfile import lock_path
-from incamera.project.settings import Project, load_project
 from incamera.targets.target import Target
 from incamera.workflows.debug import CONFIGURATION, launch_configuration, write_launch_file
 from incamera.workflows.startup import describe_imports, plan_phases
 from incamera.workflows.test import TestRun, plan_requirements, plan_words, rewrite_coverage, rewrite_text
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 
 def write(folder: Path, more: str = "") -> Project:

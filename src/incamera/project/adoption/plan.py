@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError, UsageError
 from incamera.project.adoption.dependencies import (
@@ -16,11 +16,14 @@ from incamera.project.adoption.project_tables import Adoption, ProjectTables
 from incamera.project.adoption.setup_py import has_setup_cfg, load_setup
 from incamera.project.changes import FileChange, read_bytes
 from incamera.project.entry_check import checked_entry
-from incamera.project.settings import Project, parse_project
+from incamera.project.settings_parsing import parse_project
 from incamera.project.tables import find_string, find_strings, find_table
 from incamera.project.toml_text import TomlText
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
 
 # What must be a table where it is there.
 _TABLES = (
