@@ -1,4 +1,4 @@
-"""Resolving: choose versions that fit each other, each from the best source. The search itself is resolvelib's."""
+"""Resolving: choose versions that fit each other, each from the best source. The search, if any, is resolvelib's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
-from resolvelib import AbstractProvider, BaseReporter, Resolver
-from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
+from resolvelib import AbstractProvider, BaseReporter
+from resolvelib.resolvers import Resolution, ResolutionImpossible, ResolutionTooDeep
 
 from incamera.errors import BuildError, FetchError, ResolveError
 from incamera.resolver.candidates import Candidate, Finder, TargetRequirement
 from incamera.resolver.conflict import explain_conflict
+from incamera.resolver.walk import Choice, walk
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.resolver.finder import CandidateFinder
+    from incamera.resolver.walk import Key
 
 _MAX_ROUNDS = 20_000
 
@@ -48,9 +50,23 @@ def resolve_requirements(wanted: Iterable[str], limits: Iterable[str], finder: F
     constraints = [requirement for text in limits if (requirement := finder.parse_requirement(text)) is not None]
     provider = _Provider(finder, [requirement.name for requirement in requirements], constraints)
     finder.prefetch([requirement.name for requirement in requirements])
+    choice = walk(provider, requirements) or _search(provider, requirements, finder, constraints)
+    by_name: dict[str, list[Key]] = {}
+    for key in choice.candidates:
+        by_name.setdefault(key[0], []).append(key)
+    return [_resolved(name, keys, choice, finder) for name, keys in sorted(by_name.items())]
+
+
+def _search(
+    provider: _Provider,
+    requirements: Sequence[TargetRequirement],
+    finder: Finder,
+    constraints: Sequence[TargetRequirement],
+) -> Choice:
     reporter: BaseReporter[Any, Any, Any] = BaseReporter()
     try:
-        result = Resolver(provider, reporter).resolve(requirements, max_rounds=_MAX_ROUNDS)
+        # Its Resolver recurses for ever where a choice that was taken back leaves names that require each other.
+        state = Resolution(provider, reporter).resolve(requirements, max_rounds=_MAX_ROUNDS)
     except ResolutionImpossible as error:
         raise explain_conflict(error.causes, finder, constraints) from None
     except ResolutionTooDeep:
@@ -58,15 +74,13 @@ def resolve_requirements(wanted: Iterable[str], limits: Iterable[str], finder: F
             f"no versions were found that fit each other, after {_MAX_ROUNDS} rounds of search",
             hint="narrow the requirements down, in dependencies or in constraints of [tool.incamera]",
         ) from None
-    by_name: dict[str, list[str]] = {}
-    for key in result.mapping:
-        by_name.setdefault(key[0], []).append(key)
-    return [_resolved(name, keys, result, finder) for name, keys in sorted(by_name.items())]
+    information = {key: list(state.criteria[key].information) for key in state.mapping}
+    return Choice(dict(state.mapping), information).reached()
 
 
-def _resolved(name: str, keys: Sequence[Any], result: Any, finder: Finder) -> Resolved:
-    candidates = [result.mapping[key] for key in keys]
-    asked = [(item.requirement, item.parent) for key in keys for item in result.criteria[key].information]
+def _resolved(name: str, keys: Sequence[Key], choice: Choice, finder: Finder) -> Resolved:
+    candidates = [choice.candidates[key] for key in keys]
+    asked = [(item.requirement, item.parent) for key in keys for item in choice.information[key]]
     requires = {requirement.name for candidate in candidates for requirement in finder.requirements_of(candidate)} - {
         name
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.resolver.test_solve import World
+from tests.unit.resolver.world import World
 
 from incamera.errors import ConfigError, ResolveError
 from incamera.project.recipes import Recipes

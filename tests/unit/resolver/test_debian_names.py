@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.debian.conftest import make_deb
-from tests.unit.resolver.test_solve import World, chosen, solve
+from tests.unit.resolver.world import World, chosen, solve
 from tools.make_debian_names import convert
 
 from incamera.context import Context
