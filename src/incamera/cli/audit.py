@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
     add_target_option(parser)
     against = parser.add_mutually_exclusive_group()
     against.add_argument(
-        "--profile", metavar="NAME", help="check against the AXIS OS of this profile, as axis-os-11-armv7hf"
+        "--profile", metavar="NAME", help="check against the AXIS OS of this profile, for example axis-os-11-armv7hf"
     )
     against.add_argument("--device", metavar="NAME", help="check against the libraries of this device")
     parser.add_argument(

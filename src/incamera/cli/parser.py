@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,30 @@ _TOPICS = {
 COMMANDS = tuple(name for names in _TOPICS.values() for name in names)
 
 
+_HELP_WIDTH = 100  # longer lines are hard to read, however wide the terminal is
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Break lines between words only: not in a name with hyphens, and not in `quoted code`."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        import shutil  # as argparse does: lazy
+
+        columns = shutil.get_terminal_size().columns - 2
+        super().__init__(prog, **{"width": min(columns, _HELP_WIDTH), **options})
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        import textwrap  # lazy: start-up; only for help
+
+        # textwrap does not break at a no-break space.
+        text = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\N{NO-BREAK SPACE}"), " ".join(text.split()))
+        lines = textwrap.wrap(text, width, break_on_hyphens=False)
+        return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(f"{indent}{line}" for line in self._split_lines(text, width - len(indent)))
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors end with a hint: the closest command or option, or what to type for help.
 
@@ -39,7 +64,7 @@ class Parser(argparse.ArgumentParser):
     hint_unknown: str | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"formatter_class": _HelpFormatter, **options})
         self._positionals.title = "arguments"
 
     def add_subparsers(self, **options: Any) -> Any:
@@ -251,7 +276,7 @@ def add_program_arguments(parser: argparse.ArgumentParser) -> None:
         help="run this file instead of the project's entry; options of incamera come before it",
     )
     parser.add_argument(
-        "arguments", nargs="*", metavar="ARGS", help="arguments for the program; those for the entry follow --"
+        "arguments", nargs="*", metavar="ARGS", help="arguments for the program; those for the entry follow `--`"
     )
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from incamera.cli.parser import parse_arguments
+from incamera.cli.parser import make_parser, parse_arguments
 from incamera.console import Console
 
 
@@ -48,3 +48,16 @@ def test_table_in_a_pipe_has_one_line_per_row_however_narrow_the_terminal(monkey
 def test_table_on_a_terminal_has_a_bold_head_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert show(["virtual", "profiles"], terminal=True).startswith("\x1b[1mPROFILE")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("command", ["run", "debug", "audit", "share attach"])
+def test_help_breaks_lines_between_words_and_not_in_code(
+    command: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        make_parser([command.split()[0]]).parse_args([*command.split(), "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= min(columns, 100)
+    assert [line for line in lines if line.count("`") % 2 or line.endswith("-")] == []
