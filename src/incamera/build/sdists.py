@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -290,9 +291,19 @@ def explaining_failure(sdist: SdistBuild, log: Path) -> Iterator[None]:
         hint = f"{log} has the whole output; "
         if failure.hint is not None:
             hint += failure.hint
+        elif missing := _find_missing_library(failure.tail):
+            hint += f"name the Debian package that has {missing} as dev in a recipe: see docs/how-to/no-armv7-wheel.md"
         elif sdist.source == "sdist":
             hint += f'to build it under emulation, which takes long: [tool.incamera.sources] {sdist.name} = "emulated"'
         else:
             hint += f'choose another version, or another source: [tool.incamera.sources] {sdist.name} = "deb"'
         message = f"{sdist.name} cannot be built for {sdist.target}: {failure}"
         raise ToolFailed(message, hint=hint, tail=failure.tail) from failure
+
+
+def _find_missing_library(output: str) -> str | None:
+    """Return the header or library that a compiler's *output* says is missing."""
+    if header := re.search(r"fatal error: '?([^\s:']+)(?:: No such file or directory|' file not found)", output):
+        return header[1]
+    library = re.search(r"cannot find -l(\S+?):? ", f"{output} ")
+    return f"lib{library[1]}" if library else None

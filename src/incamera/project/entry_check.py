@@ -204,7 +204,7 @@ def _modules(root: Path) -> Iterator[str]:
 
 def _module_of(path: str) -> str:
     """Return the name of the module in the file *path*: that of its folder for `__init__.py` and `__main__.py`."""
-    if not path.endswith((".py", ".pyc")):
+    if not path.endswith((".py", ".pyc")) or "__pycache__/" in path:
         return ""
     parts = path.rpartition(".")[0].split("/")
     return ".".join(parts[:-1] if parts[-1] in ("__init__", "__main__") else parts)

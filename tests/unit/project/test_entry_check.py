@@ -104,9 +104,12 @@ def test_module_that_a_dependency_may_have_is_looked_for_in_the_bundle(tmp_path:
     checked_entry(project)
     packages = "lib/python3/dist-packages/uvicorn"
     check_in_bundle(project, [f"{packages}/__init__.pyc", f"{packages}/main.pyc"], tmp_path)
+    byte_code = "app/bell/__pycache__/main.cpython-311.pyc"
     with pytest.raises(ConfigError, match=r'no module "uvicorn\.main" in what is sent') as caught:
-        check_in_bundle(project, ["app/bell/main.py", f"{packages}/__init__.pyc"], tmp_path)
-    assert "bell.main" in (caught.value.hint or "")
+        check_in_bundle(project, ["app/bell/main.py", byte_code, f"{packages}/__init__.pyc"], tmp_path)
+    assert caught.value.hint is not None
+    assert "bell.main" in caught.value.hint
+    assert "__pycache__" not in caught.value.hint
 
 
 def test_functions_of_a_module_that_was_built_are_read_in_the_bundle(tmp_path: Path) -> None:
