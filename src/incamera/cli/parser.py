@@ -29,16 +29,15 @@ _TOPICS = {
     "incamera itself": ("store", "completion", "help"),
 }
 COMMANDS = tuple(name for names in _TOPICS.values() for name in names)
-
-
-_HELP_WIDTH = 100  # longer lines are hard to read, however wide the terminal is
+# Longer lines are hard to read, however wide the terminal is.
+_HELP_WIDTH = 100
 
 
 class _HelpFormatter(argparse.HelpFormatter):
     """Break lines between words only: not in a name with hyphens, and not in `quoted code`."""
 
     def __init__(self, prog: str, **options: Any) -> None:
-        import shutil  # as argparse does: lazy
+        import shutil  # lazy: as argparse does
 
         columns = shutil.get_terminal_size().columns - 2
         super().__init__(prog, **{"width": min(columns, _HELP_WIDTH), **options})
