@@ -154,7 +154,11 @@ def test_upgrade_changes_only_what_is_named(place: Place) -> None:
     assert place("lock").code == 0
     for name in ("lamp", "bulb"):
         place.index.add_wheel(name, "2.0")
+    lockfile = place.folder / "pylock.armv7hf-cp311.toml"
+    reviewed = f"# reviewed\n{lockfile.read_text()}"
+    lockfile.write_text(reviewed)
     assert "none changed" in place("lock").out
+    assert lockfile.read_text() == reviewed
     one = place("lock", "--upgrade", "lamp")
     assert "updated lamp 1.0 (wheel) → 2.0 (wheel)" in one.out
     assert place.sources == {"lamp": "2.0 wheel", "bulb": "1.0 wheel"}

@@ -97,7 +97,8 @@ def _make_lock(
     builds = [build for build in kept.builds if build.name not in (upgraded or ())] if kept else []
     with context.reporter.step("lock") as step:
         lock = resolve_lock(context, project, target, preferred=preferred, builds=builds, indexes=indexes)
-        write_lock(project, lock)
+        if lock != before:
+            write_lock(project, lock)
         step.note(f"{_count(lock)} for {target}")
     return lock, find_changes(before, lock)
 
