@@ -1,0 +1,124 @@
+"""What acap raises. Each exception is also the builtin one that a program would catch.
+
+Error                     code, domain, hint
+├── NotSupported          NotImplementedError   this camera's AXIS OS does not have it
+│   └── LibraryMissing    OSError               this camera, or computer, does not have the library
+└── VideoError
+    ├── FormatError       ValueError            a size or format that the camera cannot do
+    ├── AccessDenied      PermissionError       the manifest lacks the group `video`
+    ├── NoMoreStreams     OSError               too many streams, or no memory for one
+    ├── ServiceDown       ConnectionError       the video service did not come back in time
+    ├── ServiceFailed     OSError               any other error of the video service
+    ├── NoFrame           TimeoutError          no frame came in time
+    ├── Starved           BufferError           no frame can come, since all buffers are held
+    ├── ViewsAlive        BufferError           a frame is released that still has views
+    ├── FrameReleased     ValueError            a frame is used after its release
+    ├── NoSuchPlane       AttributeError        the format has no such plane
+    ├── StreamClosed      ValueError            a stream is used after its end
+    └── WrongThread       RuntimeError          a stream is used in another thread, or after a fork
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Anything that acap raises.
+
+    `code`: the number that the camera's library gave, or 0. `domain`: which library that was, or "".
+    `hint`: what to do, or "".
+    """
+
+    def __init__(self, message: str, *, hint: str = "", code: int = 0, domain: str = "") -> None:
+        super().__init__(f"{message}: {hint}" if hint else message)
+        self.hint = hint
+        self.code = code
+        self.domain = domain
+
+
+class NotSupported(Error, NotImplementedError):
+    """This camera's AXIS OS does not have it."""
+
+
+class LibraryMissing(NotSupported, OSError):
+    """This camera, or computer, does not have the library."""
+
+
+class VideoError(Error):
+    """An error of `acap.video`."""
+
+
+class FormatError(VideoError, ValueError):
+    """The camera has no such format, or not in this size."""
+
+
+class AccessDenied(VideoError, PermissionError):
+    """The app may not use the camera's video."""
+
+
+class NoMoreStreams(VideoError, OSError):
+    """The camera has too many streams already, or no memory for one more."""
+
+
+class ServiceDown(VideoError, ConnectionError):
+    """The camera's video service stopped, and did not come back in time."""
+
+
+class ServiceFailed(VideoError, OSError):
+    """Another error of the camera's video service."""
+
+
+class NoFrame(VideoError, TimeoutError):
+    """No frame came in time."""
+
+
+class Starved(VideoError, BufferError):
+    """All buffers of the stream are held by frames in use, so that no new frame can come."""
+
+
+class ViewsAlive(VideoError, BufferError):
+    """A frame cannot be released, since there are views of its pixels."""
+
+
+class FrameReleased(VideoError, ValueError):
+    """The frame's buffer was given back to the camera."""
+
+
+class NoSuchPlane(VideoError, AttributeError):
+    """The frame's format does not have this plane."""
+
+
+class StreamClosed(VideoError, ValueError):
+    """The stream was closed."""
+
+
+class WrongThread(VideoError, RuntimeError):
+    """A stream belongs to the thread and the process that made it."""
+
+
+class FramesHeldWarning(RuntimeWarning):
+    """All buffers of a stream are held by frames in use."""
+
+
+class _Expected(Exception):
+    """The service stopped; a new stream may be made. Never leaves acap."""
+
+
+# VDO's error codes.
+_INVALID_ARGUMENT, _PERMISSION_DENIED, _NOT_SUPPORTED, _BUSY, _OOM, _NO_BUFFER_SPACE = 3, 4, 5, 7, 11, 14
+NO_DATA, _INTERFACE_DOWN, _NO_VIDEO = 13, 16, 21
+
+
+def video_error(code: int, text: str, doing: str) -> VideoError:
+    """Return the exception for an error of the library: its *code* and *text*, and what was being done."""
+    message = f"cannot {doing}: {text}"
+    if code in (_INVALID_ARGUMENT, _NOT_SUPPORTED):
+        return FormatError(message, code=code, domain="vdo")
+    if code == _PERMISSION_DENIED:
+        hint = 'give the app the group "video": resources.linux.user.groups in manifest.json'
+        return AccessDenied(message, hint=hint, code=code, domain="vdo")
+    if code in (_BUSY, _OOM, _NO_BUFFER_SPACE):
+        hint = "close streams, or ask for smaller ones or fewer buffers"
+        return NoMoreStreams(message, hint=hint, code=code, domain="vdo")
+    if code == _INTERFACE_DOWN:
+        return ServiceDown(message, code=code, domain="vdo")
+    return ServiceFailed(message, code=code, domain="vdo")

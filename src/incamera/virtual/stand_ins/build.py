@@ -1,0 +1,158 @@
+"""Build the stand-ins of the camera's libraries for every architecture, byte for byte the same wherever it is done.
+
+    python -m incamera.virtual.stand_ins.build [--output FOLDER] [--zig PATH] [--cache FOLDER] [ARCHITECTURE ...]
+
+Needs zig ZIG_VERSION (`pip install ziglang==0.17.1`), and no headers of GLib. Without --output, the libraries beside
+this file are replaced.
+
+Each function has the symbol version that programs ask for. One whose version no source tells has all of them: a program
+that asks for one that is not there would not start. A library for an older AXIS OS lacks what is newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from incamera.sdk.headers import render_headers
+from incamera.sdk.tables import Function, Library, axis_os_number, load_libraries
+
+ZIG_VERSION = "0.17.1"
+HERE = Path(__file__).resolve().parent
+TARGETS = {
+    "armv7hf": ("arm-linux-gnueabihf.2.28", "-mcpu=cortex_a9"),
+    "aarch64": ("aarch64-linux-gnu.2.28", "-mcpu=cortex_a53"),
+    "x86_64": ("x86_64-linux-gnu.2.28", "-mcpu=x86_64"),
+}
+"""The last one is for trying programs on the host."""
+VERSIONS = {"armv7hf": ("10.12", "11.11"), "aarch64": ("10.12", "11.11"), "x86_64": ("10.12", "12.11")}
+"""The AXIS OS of the libraries for each architecture: those of the virtual cameras."""
+FLAGS = (
+    *(
+        "-std=gnu11",
+        "-D_GNU_SOURCE",
+        "-O2",
+        "-shared",
+        "-fPIC",
+        "-s",
+        "-Wall",
+        "-Wextra",
+        "-Wmissing-prototypes",
+        "-Werror",
+    ),
+    *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--build-id=none", "-Wl,--no-undefined"),
+)
+GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
+# Those with values of GLib's GVariant. No public program calls them.
+LEFT_OUT = frozenset({"vdo_map_new_from_variant", "vdo_map_to_variant", "vdo_map_get_variant"})
+
+
+def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> None:
+    """Write the libraries for *architecture* into folders of *output*: `11.11/libvdostream.so.1`."""
+    target, cpu = TARGETS[architecture]
+    environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
+    library = load_libraries()["vdo"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def compile_c(*words: str) -> None:
+            command = [*zig, "cc", "-target", target, cpu, *FLAGS, *words]
+            subprocess.run(command, cwd=folder, env=environment, check=True)
+
+        for soname, define in GLIB.items():
+            compile_c(define, f"-Wl,-soname,{soname}", "-o", soname, str(HERE / "glib/libraries.c"), "-Wno-everything")
+        _copy(HERE / "vdo", folder)
+        for header, text in render_headers(library).items():
+            (folder / header).write_text(text, "utf-8")
+        for version in VERSIONS[architecture]:
+            functions, nodes = choose(library, version)
+            (folder / "library.c").write_text(render_source(functions, nodes), "utf-8")
+            (folder / "versions.map").write_text(render_version_script(functions, nodes), "utf-8")
+            destination = output / version / library.soname
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            compile_c(
+                *("-I", str(HERE / "glib"), "-I", ".", f"-Wl,-soname,{library.soname}"),
+                *("-Wl,--version-script=versions.map", "-o", str(destination), "library.c", *GLIB),
+            )
+            destination.chmod(0o755)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for path in source.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+def choose(library: Library, version: str) -> tuple[list[Function], list[str]]:
+    """Return the functions that *library* has in AXIS OS *version*, and their symbol versions, the oldest first."""
+    newest = axis_os_number(version)
+    functions = [
+        function
+        for function in library.functions
+        if function.is_exported and function.name not in LEFT_OUT and axis_os_number(function.since) <= newest
+    ]
+    used = {function.node for function in functions}
+    return functions, [node for node in library.nodes if node in used]
+
+
+def render_source(functions: Sequence[Function], nodes: Sequence[str]) -> str:
+    """Return the C file that includes all parts, and gives each function its symbol versions."""
+    parts = sorted(path.name for path in (HERE / "vdo").glob("*.c"))
+    return "\n".join(
+        [
+            *(f"#define {function.name} stand_in_{function.name}" for function in functions if not function.node),
+            *(f'#include "{part}"' for part in parts),
+            *_all_nodes(functions, nodes),
+            "",
+        ]
+    )
+
+
+def _all_nodes(functions: Sequence[Function], nodes: Sequence[str]) -> Iterator[str]:
+    for function in functions:
+        if function.node:
+            continue
+        for node in nodes:
+            sign = "@@" if node == nodes[-1] else "@"
+            yield f'__asm__(".symver stand_in_{function.name}, {function.name}{sign}{node}");'
+
+
+def render_version_script(functions: Sequence[Function], nodes: Sequence[str]) -> str:
+    """Return the linker's version script."""
+    lines = []
+    for number, node in enumerate(nodes):
+        names = [function.name for function in functions if function.node == node]
+        if number == 0:
+            # A name with an alias in the first version vanishes from it unless it is listed.
+            names += [function.name for function in functions if not function.node]
+        body = "".join(f" {name};" for name in names)
+        rest = " local: *;" if number == 0 else ""
+        before = f" {nodes[number - 1]}" if number else ""
+        lines.append(f"{node} {{ global:{body}{rest} }}{before};")
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--output", type=Path, default=HERE / "bin")
+    parser.add_argument("--zig", type=Path)
+    parser.add_argument("--cache", type=Path, help="a folder to keep zig's own cache in")
+    parser.add_argument("architectures", nargs="*", default=list(TARGETS))
+    arguments = parser.parse_args()
+    zig = [str(arguments.zig)] if arguments.zig else [sys.executable, "-m", "ziglang"]
+    version = subprocess.run([*zig, "version"], capture_output=True, text=True, check=True).stdout.strip()
+    if version != ZIG_VERSION:
+        sys.stderr.write(f"zig {ZIG_VERSION} is needed, this is {version}\n")
+        return 1
+    with tempfile.TemporaryDirectory() as cache:
+        for architecture in arguments.architectures:
+            build(architecture, arguments.output.absolute() / architecture, zig, arguments.cache or Path(cache))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+/* Names to link with: build.py makes libglib-2.0.so.0 and libgobject-2.0.so.0 of these, for the linker only. */
+#ifdef OF_GLIB
+void g_malloc0(void) {}
+void g_free(void) {}
+void g_strdup(void) {}
+void g_list_append(void) {}
+void g_quark_from_static_string(void) {}
+void g_set_error_literal(void) {}
+#else
+void g_type_register_static_simple(void) {}
+void g_enum_register_static(void) {}
+void g_object_new(void) {}
+void g_object_ref(void) {}
+void g_object_unref(void) {}
+#endif

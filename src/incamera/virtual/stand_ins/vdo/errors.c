@@ -1,0 +1,49 @@
+/* Errors, and small helpers. */
+#include "objects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+GQuark vdo_error_quark(void)
+{
+    return g_quark_from_static_string("vdo-error-quark");
+}
+
+static bool is_one_of(GError **error, const gint *codes)
+{
+    if (!error || !*error || (*error)->domain != vdo_error_quark())
+        return false;
+    while (*codes && *codes != (*error)->code)
+        codes++;
+    return *codes != 0;
+}
+
+gboolean vdo_error_is_expected(GError **error)
+{
+    return is_one_of(error, (const gint[]){VDO_ERROR_INTERFACE_DOWN, VDO_ERROR_CLOSED, 0});
+}
+
+gboolean vdo_error_is_resource_limitation(GError **error)
+{
+    return is_one_of(error, (const gint[]){VDO_ERROR_BUSY, VDO_ERROR_OOM, VDO_ERROR_NO_BUFFER_SPACE, 0});
+}
+
+void fail(GError **error, gint code, const char *message)
+{
+    g_set_error_literal(error, vdo_error_quark(), code, message);
+}
+
+guint64 microseconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (guint64)now.tv_sec * 1000000 + (guint64)now.tv_nsec / 1000;
+}
+
+/* A number from the environment: how a test chooses what the stand-in does. */
+guint setting(const char *name, guint def)
+{
+    const char *text = getenv(name);
+    return text && *text ? (guint)strtoul(text, NULL, 10) : def;
+}

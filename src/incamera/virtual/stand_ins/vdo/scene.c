@@ -1,0 +1,100 @@
+/* The scene: a gradient, a square that moves, and a code that tells the frame's number and time.
+
+   Brightness of the gradient: 32 + 128 * x / width. The square has the side height / 4, and moves four pixels to the right with
+   each frame; its brightness is 235. The code is in the top left corner: three lines of 32 cells, each cell four by four
+   pixels, 235 for 1 and 16 for 0, the highest bit first. The lines are the sequence number, and the two halves of the
+   time in microseconds. tests/unit/acap_video/scene.py reads it. */
+#include "objects.h"
+
+#include <string.h>
+
+enum { DARK = 16, BRIGHT = 235, CELL = 4, CELLS = 32, LINES = 3 };
+
+/* What a pixel of the square has: U, V; R, G, B. */
+static const guint8 square_uv[] = {90, 240};
+static const guint8 square_rgb[] = {BRIGHT, 60, 60};
+
+static guint8 gradient(const struct geometry *geometry, guint x)
+{
+    return (guint8)(32 + 128 * x / geometry->width);
+}
+
+static guint8 *rgb_at(guint8 *data, const struct geometry *geometry, guint x, guint y, guint color)
+{
+    if (geometry->format == VDO_FORMAT_RGB)
+        return data + (gsize)y * geometry->pitch + 3 * (gsize)x + color;
+    return data + ((gsize)color * geometry->height + y) * geometry->pitch + x;
+}
+
+static bool is_yuv(const struct geometry *geometry)
+{
+    return geometry->format == VDO_FORMAT_YUV;
+}
+
+/* One row of the gradient or the square, from X on. */
+static void draw_row(guint8 *data, const struct geometry *geometry, guint x, guint y, guint width, bool square)
+{
+    if (is_yuv(geometry)) {
+        guint8 *row = data + (gsize)y * geometry->pitch + x;
+        for (guint n = 0; n < width; n++)
+            row[n] = square ? BRIGHT : gradient(geometry, x + n);
+        if (geometry->y800 || y % 2)
+            return;
+        guint8 *uv = data + ((gsize)geometry->height + y / 2) * geometry->pitch + x;
+        for (guint n = 0; n + 1 < width; n += 2) {
+            uv[n] = square ? square_uv[0] : 128;
+            uv[n + 1] = square ? square_uv[1] : 128;
+        }
+        return;
+    }
+    for (guint color = 0; color < 3; color++)
+        for (guint n = 0; n < width; n++)
+            *rgb_at(data, geometry, x + n, y, color) = square ? square_rgb[color] : gradient(geometry, x + n);
+}
+
+static void draw_square(guint8 *data, const struct geometry *geometry, guint x, bool square)
+{
+    guint side = geometry->height / 4 & ~1u;
+    guint top = geometry->height / 2 & ~1u;
+    for (guint y = top; y < top + side; y++)
+        draw_row(data, geometry, x, y, side, square);
+}
+
+static void draw_cell(guint8 *data, const struct geometry *geometry, guint column, guint line, bool bright)
+{
+    guint8 value = bright ? BRIGHT : DARK;
+    for (guint y = line * CELL; y < (line + 1) * CELL; y++) {
+        if (is_yuv(geometry)) {
+            memset(data + (gsize)y * geometry->pitch + column * CELL, value, CELL);
+            continue;
+        }
+        for (guint color = 0; color < 3; color++)
+            for (guint x = column * CELL; x < (column + 1) * CELL; x++)
+                *rgb_at(data, geometry, x, y, color) = value;
+    }
+}
+
+static void draw_code(guint8 *data, const struct geometry *geometry, guint sequence, guint64 timestamp)
+{
+    const guint32 lines[LINES] = {sequence, (guint32)(timestamp >> 32), (guint32)timestamp};
+    for (guint line = 0; line < LINES; line++)
+        for (guint column = 0; column < CELLS; column++)
+            draw_cell(data, geometry, column, line, lines[line] >> (CELLS - 1 - column) & 1);
+}
+
+/* Draw the frame of SLOT. All that stays the same is drawn into a slot only once: drawing must cost little. */
+void draw(struct slot *slot, const struct geometry *geometry)
+{
+    guint span = geometry->width - (geometry->height / 4 & ~1u);
+    if (!slot->drawn) {
+        memset(slot->data, DARK, geometry->size);
+        for (guint y = 0; y < geometry->height; y++)
+            draw_row(slot->data, geometry, 0, y, geometry->width, false);
+    } else {
+        draw_square(slot->data, geometry, slot->square_x, false);
+    }
+    slot->drawn = true;
+    slot->square_x = span ? (guint)((guint64)slot->sequence * 4 % span) & ~1u : 0;
+    draw_square(slot->data, geometry, slot->square_x, true);
+    draw_code(slot->data, geometry, slot->sequence, slot->timestamp);
+}

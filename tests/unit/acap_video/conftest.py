@@ -1,0 +1,81 @@
+"""Builds the extension module of packages/acap for this computer, and loads the stand-in of the video library."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "packages/acap"
+BUILT = ROOT / ".incamera/acap"
+STAND_INS = ROOT / "src/incamera/virtual/stand_ins/bin" / platform.machine()
+OLDEST, *_, NEWEST = sorted(path.name for path in STAND_INS.iterdir())
+
+sys.path.insert(0, str(PACKAGE / "src"))
+
+
+def stand_in(version: str = NEWEST) -> Path:
+    return STAND_INS / version / "libvdostream.so.1"
+
+
+@pytest.fixture(scope="session")
+def built_module() -> Path:
+    """The folder with the extension module. It is built again only when its sources have changed."""
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler called cc")
+    sources = [*(PACKAGE / "src/acap").glob("*.p*"), *(PACKAGE / "src/acap").glob("*.h"), PACKAGE / "setup.py"]
+    digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode())
+    for path in sorted(sources):
+        digest.update(path.read_bytes())
+    folder = BUILT / digest.hexdigest()[:16]
+    BUILT.mkdir(parents=True, exist_ok=True)
+    with FileLock(BUILT / "lock"):
+        if not folder.exists():
+            build(folder)
+    return folder / "acap"
+
+
+def build(folder: Path) -> None:
+    """Build a copy of the package into *folder*."""
+    work = folder.with_suffix(".work")
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(PACKAGE, work, ignore=shutil.ignore_patterns("*.c", "*.so", "build"))
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "temp"],
+        cwd=work,
+        env=os.environ | {"CFLAGS": "-O1 -g0 -Wall -Werror=implicit-function-declaration"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (work / "lib").rename(folder)
+    shutil.rmtree(work)
+
+
+@pytest.fixture(scope="session")
+def video(built_module: Path) -> None:
+    """`acap.video`, over the newest stand-in."""
+    import acap
+
+    try:
+        ctypes.CDLL(str(stand_in()))
+    except OSError as error:
+        pytest.skip(f"needs GLib: {error}")
+    acap.__path__.append(str(built_module))
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test asks of the stand-in is gone with it."""
+    for name in ("PITCH_STEP", "BUFFERS", "RESTART_AFTER", "DOWN_FOR"):
+        monkeypatch.delenv(f"INCAMERA_VDO_{name}", raising=False)

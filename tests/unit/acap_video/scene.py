@@ -1,0 +1,33 @@
+"""What the pictures of the video library's stand-in tell. Its scene.c describes the scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+CELL, CELLS, LINES, BRIGHT = 4, 32, 3, 235
+
+
+def read_code(plane: Any) -> tuple[int, int]:
+    """Return the frame's sequence number, and its time in microseconds, from its brightness."""
+    pixels = np.asarray(plane)
+    if pixels.ndim == 3:
+        pixels = pixels[:, :, 1]
+    cells = pixels[CELL // 2 : CELL * LINES : CELL, CELL // 2 : CELL * CELLS : CELL] > 128
+    sequence, high, low = (int("".join(str(int(bit)) for bit in line), 2) for line in cells)
+    return sequence, high << 32 | low
+
+
+def brightness(width: int, height: int, sequence: int, timestamp: int) -> Any:
+    """Return the Y plane of the frame *sequence*, captured at *timestamp* microseconds."""
+    row = 32 + 128 * np.arange(width) // width
+    pixels = np.repeat(row[np.newaxis, :], height, axis=0).astype(np.uint8)
+    side, top = height // 4 & ~1, height // 2 & ~1
+    left = sequence * 4 % (width - side) & ~1
+    pixels[top : top + side, left : left + side] = BRIGHT
+    for line, number in enumerate((sequence, timestamp >> 32, timestamp & 0xFFFFFFFF)):
+        for column in range(CELLS):
+            bit = number >> (CELLS - 1 - column) & 1
+            pixels[line * CELL : (line + 1) * CELL, column * CELL : (column + 1) * CELL] = BRIGHT if bit else 16
+    return pixels
