@@ -1,6 +1,7 @@
 """Builds the firmware of a virtual camera: a kernel, and an initramfs with everything else.
 
 The files come from unpacked Debian packages, and are put where a camera has them. No program of the packages is run.
+The camera's own libraries are our stand-ins.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from incamera.virtual.guest_programs import clock_program, reseed_program
 from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.ssh_server import dropbear_members, openssh_members
+from incamera.virtual.stand_ins import stand_ins
 
 if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
@@ -68,6 +70,7 @@ def build_firmware(
         *_programs(userland),
         *(openssh_members(openssh, userland, profile, keys) if openssh else dropbear_members(userland, keys)),
         *_libraries(userland, profile),
+        *_stand_ins(profile),
         *_modules(kernel),
         *_settings(profile, keys),
         *_folders(profile),
@@ -101,6 +104,11 @@ def _libraries(userland: Path, profile: Profile) -> Iterator[cpio.Member]:
             )
         same_folder = folders[target] == folders[name]
         yield cpio.link(f"{folders[name]}/{name}", target if same_folder else f"/{folders[target]}/{target}")
+
+
+def _stand_ins(profile: Profile) -> Iterator[cpio.Member]:
+    for path in stand_ins(profile.architecture, profile.version):
+        yield cpio.file(f"usr/lib/{path.name}", path.read_bytes(), 0o755)
 
 
 def _modules(kernel: Path) -> Iterator[cpio.Member]:

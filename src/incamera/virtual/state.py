@@ -23,6 +23,7 @@ from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.monitor import QemuCrashed
 from incamera.virtual.qcow2 import empty_disk, empty_overlay
 from incamera.virtual.qemu import Disk, plan_machine
+from incamera.virtual.stand_ins import stand_ins
 from incamera.virtual.supervisor_client import start_supervisor
 from incamera.virtual.supervisor_request import SupervisorRequest
 
@@ -180,7 +181,10 @@ def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: Cam
     secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
     # Without the settings that only QEMU gets: they do not change the firmware.
     inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())
-    return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets])
+    libraries = [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in stand_ins(profile.architecture, profile.version)
+    ]
+    return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets, libraries])
 
 
 def _tree_key(store: Store, path: Path) -> str:

@@ -1,0 +1,23 @@
+"""Libraries in C that stand in for the camera's own: what they are is told in docs/explanation/camera-libraries.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from incamera.targets.architecture import Architecture
+
+_BUILT = Path(__file__).parent / "bin"
+
+
+def stand_ins(architecture: Architecture, version: str) -> list[Path]:
+    """Return the libraries that a camera with AXIS OS *version* has: the newest ones that are not newer than it."""
+    wanted = _number(version)
+    folders = sorted((_number(folder.name), folder) for folder in (_BUILT / architecture.value).iterdir())
+    fitting = [folder for number, folder in folders if number <= wanted]
+    return sorted(fitting[-1].iterdir()) if fitting else []
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
