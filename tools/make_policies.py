@@ -35,6 +35,7 @@ from incamera.targets.profile import Profile, load_profiles
 from incamera.targets.suite import load_suites
 from incamera.targets.target import Target
 from incamera.virtual.camera import stop_camera
+from incamera.virtual.stand_ins import stand_ins
 from incamera.virtual.start import start_virtual
 from incamera.workflows.build import build_bundle
 
@@ -84,8 +85,11 @@ def describe_camera(context: Context, camera: VirtualCamera) -> tuple[dict[str, 
         data = session.get_all([library.path for library in facts.libraries], limit=1 << 30, timeout=300)
     rows = []
     symbols = {}
+    profile = load_profiles()[camera.profile]
+    # Of the camera's own libraries, abi/data/camera_api.toml says what sources say.
+    imitated = {path.name for path in stand_ins(profile.architecture, profile.version)}
     for library in facts.libraries:
-        row = describe_library(data[library.path])
+        row = None if library.soname in imitated else describe_library(data[library.path])
         if row is not None:
             symbols[library.real_name] = row.pop("exports")
             rows.append({"name": library.soname, "path": library.path, "real_name": library.real_name} | row)
