@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
     from incamera.transport.session import Session
 
+# The files that the tests leave in the scratch folder.
+_JUNIT = "junit.xml"
+_COVERAGE = ".coverage"
 # Variables that pytest in the camera gets from this computer's environment.
 _PASSED_ON = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "PYTEST_ADDOPTS", "PYTEST_THEME")
 _FETCH_SECONDS = 120.0
@@ -81,7 +84,7 @@ def run_tests(
             **{name: f"{path}-test" for name, path in done.environment.items()},
             "PYTHONDONTWRITEBYTECODE": "1",  # pytest would put byte-code of the tests beside them
             "TMPDIR": scratch,
-            "COVERAGE_FILE": f"{scratch}/.coverage",
+            "COVERAGE_FILE": f"{scratch}/{_COVERAGE}",
         }
         # Without its C tracer, coverage prints a warning at every start.
         if not any("/coverage/tracer." in entry.path and entry.path.endswith(".so") for entry in done.bundle.entries):
@@ -93,17 +96,30 @@ def run_tests(
         )
         code = run_shown(context, project, done, program, rewrite_stdout=True).code
         paths = host_paths(project.folder, done.app_folders, has_build_system=project.has_build_system)
-        if run.junit is not None and (data := _fetch(done.session, f"{scratch}/junit.xml")) is not None:
-            _write(run.junit, rewrite_text(data, paths))
-            context.reporter.info(f"results, here: {run.junit}")
-        # pytest-cov may have measured coverage without --coverage.
-        if (data := _fetch(done.session, f"{scratch}/.coverage")) is not None:
-            destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
-            _write(destination, _with_host_paths(data, paths))
-            context.reporter.info(f"coverage data with this computer's paths: {destination}")
-        elif run.coverage:
-            context.reporter.warn("the tests left no coverage data")
+        destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
+        bring_back(context, done.session, scratch, run, destination, paths)
     return code
+
+
+def bring_back(
+    context: Context, session: Session, scratch: str, run: TestRun, coverage: Path, paths: HostPaths
+) -> None:
+    """Write what the tests left in the device's folder *scratch* into files here, with the host's *paths*.
+
+    That is the JUnit file that *run* names, and *coverage*. Warns of a file that *run* asked for and that is not there.
+    """
+    if run.junit is not None:
+        if (data := _fetch(session, f"{scratch}/{_JUNIT}")) is not None:
+            _write(run.junit, rewrite_text(data, paths))
+            context.reporter.info(f"wrote the test results to {run.junit}")
+        else:
+            context.reporter.warn(f"pytest left no test results: {run.junit} was not written")
+    # pytest-cov may have measured coverage without --coverage.
+    if (data := _fetch(session, f"{scratch}/{_COVERAGE}")) is not None:
+        _write(coverage, _with_host_paths(data, paths))
+        context.reporter.info(f"wrote the coverage data, with this computer's paths, to {coverage}")
+    elif run.coverage:
+        context.reporter.warn(f"the tests left no coverage data: {coverage} was not written")
 
 
 def plan_requirements(wanted: Sequence[str], *, coverage: bool) -> list[str]:
@@ -117,7 +133,7 @@ def plan_words(project: Project, run: TestRun, scratch: str) -> list[str]:
     """Return the arguments for `python3`: pytest, under coverage if wanted. Nothing is written into the bundle."""
     words = ["-m", "pytest", "-p", "no:cacheprovider"]
     if run.junit is not None:
-        words.append(f"--junitxml={scratch}/junit.xml")
+        words.append(f"--junitxml={scratch}/{_JUNIT}")
     if run.coverage:
         words = ["-m", "coverage", "run", *([] if _chooses_sources(project) else ["--source=."]), *words]
     return [*words, *run.arguments]

@@ -33,6 +33,8 @@ def test_pytest_runs_in_the_camera_and_reports_to_the_host(
     assert done.code == 1
     assert "test_helper.py::test_bad - AssertionError: linux" in done.out
     assert "1 failed, 1 passed" in done.out
+    assert f"wrote the test results to {tmp_path / 'junit.xml'}\n" in done.err
+    assert f"wrote the coverage data, with this computer's paths, to {tmp_path / '.coverage'}\n" in done.err
 
     cases = {case.get("name"): case for case in ET.parse(tmp_path / "junit.xml").iter("testcase")}
     assert cases.keys() == {"test_good", "test_bad"}

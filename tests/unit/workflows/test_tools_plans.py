@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.pylock import is_valid_pylock_path
 
+from incamera.context import Context, SilentReporter
 from incamera.device.tracebacks import HostPaths
 from incamera.errors import ConfigError, DeviceError
 from incamera.observe.startup import Import, Startup
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.loading import load_project
 from incamera.project.lockfile import lock_path
+from incamera.store import Store
 from incamera.targets.target import Target
+from incamera.transport.device import Device, SshAddress
+from incamera.transport.local import open_local
 from incamera.workflows.debug import CONFIGURATION, launch_configuration, write_launch_file
 from incamera.workflows.startup import describe_imports, plan_phases
-from incamera.workflows.test import TestRun, plan_requirements, plan_words, rewrite_coverage, rewrite_text
+from incamera.workflows.test import TestRun, bring_back, plan_requirements, plan_words, rewrite_coverage, rewrite_text
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
@@ -164,6 +168,39 @@ def test_junit_results_get_the_paths_of_this_computer(tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     paths = HostPaths(folders=("/r/app",), sources=(tmp_path,))
     assert rewrite_text(b"<x>/r/app/app.py:3</x>", paths) == f"<x>{tmp_path}/app.py:3</x>".encode()
+
+
+class _Told(SilentReporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def info(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(f"warning: {text}")
+
+
+def test_files_that_the_tests_leave_are_named_and_missing_ones_are_warned_of(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "junit.xml").write_text("<x>/r/app/app.py:3</x>")
+    (tmp_path / "app.py").touch()
+    told, junit, coverage = _Told(), tmp_path / "results.xml", tmp_path / ".coverage"
+    context = Context(Store(tmp_path / "store"), told, {})
+    run = TestRun(arguments=[], junit=junit, coverage=True)
+    paths = HostPaths(folders=("/r/app",), sources=(tmp_path,))
+    with open_local(Device(name="cam", address=SshAddress(host="127.0.0.1"))) as session:
+        bring_back(context, session, str(scratch), run, coverage, paths)
+        assert junit.read_text() == f"<x>{tmp_path}/app.py:3</x>"
+        assert told.said == [
+            f"wrote the test results to {junit}",
+            f"warning: the tests left no coverage data: {coverage} was not written",
+        ]
+        (scratch / "junit.xml").unlink()
+        told.said.clear()
+        bring_back(context, session, str(scratch), TestRun(arguments=[], junit=junit), coverage, paths)
+    assert told.said == [f"warning: pytest left no test results: {junit} was not written"]
 
 
 # The debugger
