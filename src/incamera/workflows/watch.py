@@ -16,8 +16,9 @@ from incamera.deployment.request import DeployRequest, local_owner
 from incamera.device.signals import handling_signals
 from incamera.device.streams import Streams, raw_terminal
 from incamera.edit.changes import Inbox, is_below
+from incamera.edit.edited_app import EditedApp
 from incamera.edit.live_app import live_app
-from incamera.edit.session import EditedApp, EditSession, Outcome
+from incamera.edit.session import EditSession, Outcome
 from incamera.edit.settings import SessionSettings
 from incamera.errors import (
     AgentError,

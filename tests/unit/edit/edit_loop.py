@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.device.streams import Streams
 from incamera.edit.changes import Inbox
+from incamera.edit.edited_app import EditedApp
 from incamera.edit.live_app import PlainApp
-from incamera.edit.session import EditedApp, EditSession, Outcome
+from incamera.edit.session import EditSession, Outcome
 from incamera.project.loading import load_project
 from incamera.project.watching import watching
 from incamera.runlog.output import RunOutput

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
-from incamera.edit.session import EditedApp, Outcome
+from incamera.edit.session import Outcome
 from incamera.errors import AgentError, ConnectionLost, DeviceUnreachable
 from incamera.project.loading import load_project
 from incamera.store import Store
@@ -23,6 +23,9 @@ from incamera.workflows import watch
 from incamera_agent.wire.protocol import ErrorKind
 
 from .edit_loop import Told
+
+if TYPE_CHECKING:
+    from incamera.edit.edited_app import EditedApp
 
 LOST = ConnectionLost("there was lost")
 BUSY = AgentError("plain is in use", kind=ErrorKind.BUSY)
