@@ -52,8 +52,9 @@ def test_data_stays_across_edits_and_deploys(
 
 
 def test_files_are_copied_listed_printed_removed_and_cleaned(
-    camera: VirtualCamera, tmp_path: Path, incamera: Run
+    camera: VirtualCamera, tmp_path: Path, incamera: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("INCAMERA_COLD", "0")
     project = write_project(tmp_path / "shelf", name="shelf")
     where = ("-C", project, "--device", camera.name)
     (tmp_path / "in" / "deep").mkdir(parents=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,7 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 HELD = {"INCAMERA_COLD": "0"}
-AGENTS = "ps | grep '[i]ncamera_agent' | wc -l"
 FOREVER = "import time\nwhile True:\n    time.sleep(0.05)\n"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _nothing_is_left(camera: VirtualCamera) -> Iterator[None]:
-    yield
-    close_connections(STORE, camera.name)
-    wait_until(lambda: inside(camera, AGENTS).strip() == "0", "no agent waits in the camera")
 
 
 @pytest.fixture
