@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["other_host", "project"]
 
+pytestmark = pytest.mark.matrix
+
 camera = pytest.fixture(name="camera")(lease_camera)
 
 
-@pytest.mark.matrix
 def test_run_fails_with_a_pulled_card_and_the_camera_goes_on(
     incamera: Run, project: Path, camera: VirtualCamera
 ) -> None:
@@ -41,7 +42,6 @@ def test_run_fails_with_a_pulled_card_and_the_camera_goes_on(
     assert incamera("run", "-q", *words[:-1], "ram").out.startswith("from ")
 
 
-@pytest.mark.matrix
 def test_deploy_fails_when_the_camera_stops_and_works_when_it_is_back(
     incamera: Run,
     camera: VirtualCamera,

@@ -259,7 +259,8 @@ def test_root_of_a_running_app_stays(fresh: Camera) -> None:
     (fresh.project / "app.py").write_text(EMPTY)
 
 
-@pytest.mark.parametrize("form", ["squashfs", pytest.param("archive", marks=pytest.mark.matrix)])
+@pytest.mark.matrix
+@pytest.mark.parametrize("form", ["squashfs", "archive"])
 def test_damaged_image_is_refused_and_the_next_deploy_sends_it_again(fresh: Camera, form: str) -> None:
     done = fresh.deploy("--form", form)
     fresh.guard("deactivate")

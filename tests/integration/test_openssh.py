@@ -39,12 +39,14 @@ def test_app_runs_over_openssh_whatever_the_login_shell_prints(
 ) -> None:
     assert "OpenSSH" in inside(camera, "/usr/sbin/sshd -V 2>&1 || LD_LIBRARY_PATH=/usr/lib/sshd /usr/sbin/sshd -V")
     words = ("-q", "-C", project, "--device", camera.name)
-    assert incamera("run", *words).out == "first\n"
+    done = incamera("run", *words)
+    assert done.out == "first\n", done.err
     inside(camera, f"cat >/tmp/noisy <<'END'\n{NOISY}END\nchmod 755 /tmp/noisy")
     set_login_shell(camera, "/tmp/noisy")
     try:
         (project / "app.py").write_text("print('second')\n")
-        assert incamera("run", *words).out == "second\n"
+        done = incamera("run", *words)
+        assert done.out == "second\n", done.err
         assert incamera("deploy", "--verify", *words).code == 0
         done = incamera("ps", "--device", camera.name)
         assert done.code == 0

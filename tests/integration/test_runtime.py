@@ -198,6 +198,7 @@ def test_no_library_is_loaded_twice(basics: dict[str, Any]) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.matrix
 def test_bundle_runs_from_a_path_with_a_space_and_a_letter_beyond_ascii(
     context: Context, camera: VirtualCamera, bundle_of: Callable[[Path, str], Bundle]
 ) -> None:

@@ -86,6 +86,7 @@ mount -o remount,exec /tmp; mount -o remount,exec /usr/local/packages
 )
 
 
+@pytest.mark.matrix
 def test_error_when_no_place_lets_programs_run(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
     inside(camera, NOEXEC)
@@ -100,6 +101,7 @@ def test_error_when_no_place_lets_programs_run(tmp_path: Path, incamera: Run, ca
     assert {place["path"] for place in facts["places"] if place["executable"]} >= {"/tmp", "/usr/local/packages"}
 
 
+@pytest.mark.matrix
 def test_deploy_sends_only_what_was_edited(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "edited", name="edited", app="print('one')\n")
     (project / "more.py").write_text("X = 1\n")

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from ..command import Run
 
+pytestmark = pytest.mark.matrix
 
-@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
+
+@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
 def test_deploy_repairs_a_runtime_in_ram(incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera) -> None:
     root = deploy(camera, "--to", "ram")["root"]
     words = ("run", "-q", "-C", project, "--device", camera.name, "--to", "ram")
@@ -34,8 +36,7 @@ def test_deploy_repairs_a_runtime_in_ram(incamera: Run, deploy: Deploy, project:
     assert deploy(camera, "--to", "ram")["files_sent"] == 0
 
 
-@pytest.mark.matrix
-@pytest.mark.parametrize("damage", [pytest.param("rm", marks=pytest.mark.matrix), "truncate -s 1000000"])
+@pytest.mark.parametrize("damage", ["rm", "truncate -s 1000000"])
 def test_deploy_repairs_an_image_on_a_card(
     incamera: Run, deploy: Deploy, project: Path, camera: VirtualCamera, damage: str
 ) -> None:
@@ -49,7 +50,6 @@ def test_deploy_repairs_an_image_on_a_card(
     assert incamera(*words).out == f"from {repaired['root']}\n"
 
 
-@pytest.mark.matrix
 def test_deploy_repairs_an_image_and_an_app_on_a_share(
     incamera: Run, context: Context, project: Path, camera: VirtualCamera, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..line import Line
 
 
+@pytest.mark.matrix
 def test_deploy_tries_the_next_place_when_one_is_full(incamera: Run, camera: VirtualCamera, tmp_path: Path) -> None:
     grown = write_project(tmp_path / "grown", name="grown", app=APP)
     words = ("deploy", "-C", grown, "--device", camera.name)

@@ -52,6 +52,7 @@ def test_reader_waits_while_the_server_is_away(context: Context, camera: Virtual
         detach(context, camera.name)
 
 
+@pytest.mark.matrix
 def test_killed_server_loses_nothing(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(24 << 20)
@@ -95,6 +96,7 @@ def test_detach_works_while_the_server_is_away(context: Context, camera: Virtual
     assert f" {PLACE} " not in inside(camera, "cat /proc/mounts")
 
 
+@pytest.mark.matrix
 def test_unmounted_share_is_mounted_again(context: Context, camera: VirtualCamera, folder: Path) -> None:
     with serve(context, folder) as share:
         mount(context, camera, share)

@@ -198,6 +198,7 @@ def test_app_that_fills_its_output_is_replaced(watch: Watch) -> None:
     watch.await_("silence")
 
 
+@pytest.mark.matrix
 def test_app_without_memory_is_reported_and_the_next_one_runs(watch: Watch) -> None:
     watch.save("app.py", "hoard = []\nwhile True:\n    hoard.append(bytearray(b'x' * (4 << 20)))\n")
     watch.await_("was killed by the camera's kernel, because no memory was left")
