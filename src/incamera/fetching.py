@@ -44,15 +44,17 @@ def fetch_all(
     *,
     progress: Progress | None = None,
     on_ready: Callable[[T, Path], None] | None = None,
-    connections: int = CONNECTIONS,
+    on_all_fetched: Callable[[], None] = lambda: None,
 ) -> dict[T, Path]:
-    """Return the path that *ensure* returns for each of *wanted*, in that order; *connections* of them run at a time.
+    """Return the path that *ensure* returns for each of *wanted*, in that order; several of them run at a time.
 
     *on_ready* is called with each path as it is there, in threads of its own, so that unpacking overlaps with
-    downloading. *progress* is called by one thread at a time. The first error, KeyboardInterrupt included, stops all
+    downloading. *progress* is called by one thread at a time. *on_all_fetched* is called, in the caller's thread, when
+    nothing is left to fetch but calls of *on_ready* go on. The first error, KeyboardInterrupt included, stops all
     others and is raised.
     """
-    return _Fetching(ensure, http, progress, on_ready).run(list(dict.fromkeys(wanted)), connections)
+    fetching = _Fetching(ensure, http, progress, on_ready, on_all_fetched)
+    return fetching.run(list(dict.fromkeys(wanted)))
 
 
 class _Stopped(Exception):
@@ -68,22 +70,24 @@ class _Fetching(Generic[T]):
         http: Http,
         progress: Progress | None,
         on_ready: Callable[[T, Path], None] | None,
+        on_all_fetched: Callable[[], None],
     ) -> None:
         self.ensure = ensure
         self.http = http
         self.transfer = Transfer(progress)
         self.on_ready = on_ready
+        self.on_all_fetched = on_all_fetched
         self.wanted: queue.SimpleQueue[T] = queue.SimpleQueue()
         self.ready: queue.SimpleQueue[tuple[T, Path] | None] = queue.SimpleQueue()
         self.results: queue.SimpleQueue[tuple[T, Path | BaseException]] = queue.SimpleQueue()
 
-    def run(self, wanted: list[T], connections: int) -> dict[T, Path]:
+    def run(self, wanted: list[T]) -> dict[T, Path]:
         for item in wanted:
             self.wanted.put(item)
         # Not an executor: the interpreter waits for its threads when it exits, however long they take.
         workers = [
             threading.Thread(target=self.download_all, name=f"fetch-{number}", daemon=True)
-            for number in range(min(connections, len(wanted)))
+            for number in range(min(CONNECTIONS, len(wanted)))
         ]
         # Unpacking keeps a processor busy, so there is one thread for each.
         unpackers = [
@@ -93,11 +97,15 @@ class _Fetching(Generic[T]):
         paths: dict[T, Path] = {}
         started = []
         wait_for_unpackers = True
+        told = False
         try:
             for thread in workers + unpackers:
                 thread.start()
                 started.append(thread)
             while len(paths) < len(wanted):
+                if not told and not any(thread.is_alive() for thread in workers):
+                    self.on_all_fetched()
+                    told = True
                 try:
                     item, result = self.results.get(timeout=SIGNAL_CHECK_SECONDS)
                 except queue.Empty:

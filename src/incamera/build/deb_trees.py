@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.debian.fetch import fetch_debs
@@ -104,9 +105,61 @@ def unpack_debs(
         if on_files is not None:
             on_files(deb, files)
 
-    total = sum(deb.size for deb in debs if context.store.find_blob(deb.sha256) is None)
     if step is None:
         fetch_debs(debs, context.mirror, context.http, context.store, on_ready=unpack)
         return
-    with step.progress(total) as progress:
-        fetch_debs(debs, context.mirror, context.http, context.store, progress=progress, on_ready=unpack)
+    missing = sum(deb.size for deb in debs if context.store.find_blob(deb.sha256) is None)
+    with _Shown(step, missing, sum(deb.size for deb in debs)) as shown:
+
+        def unpack_and_tell(deb: Deb, path: Path) -> None:
+            unpack(deb, path)
+            shown.on_unpacked(deb.size)
+
+        fetch_debs(
+            debs,
+            context.mirror,
+            context.http,
+            context.store,
+            progress=shown.on_fetched,
+            on_ready=unpack_and_tell,
+            on_all_fetched=shown.on_all_fetched,
+        )
+
+
+class _Shown:
+    """Shows in *step* how many of *missing* bytes have arrived, and from then on how many of *total* are unpacked."""
+
+    def __init__(self, step: Step, missing: int, total: int) -> None:
+        self._step = step
+        self._missing = missing
+        self._total = total
+        self._phase = ExitStack()
+        self._unpacked = 0
+        self._advance: Callable[[int], None] | None = None
+        self._lock = Lock()  # several threads unpack
+        self.on_fetched: Callable[[int], None] = lambda _: None
+
+    def __enter__(self) -> Self:
+        if self._missing:
+            phase = self._step.phase("downloading", "downloaded", self._missing)
+            self.on_fetched = self._phase.enter_context(phase)
+        else:
+            self.on_all_fetched()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._phase.close()
+
+    def on_all_fetched(self) -> None:
+        with self._lock:
+            if self._advance is None:
+                self._phase.close()
+                phase = self._step.phase("unpacking", "unpacked", self._total)
+                self._advance = self._phase.enter_context(phase)
+                self._advance(self._unpacked)
+
+    def on_unpacked(self, count: int) -> None:
+        with self._lock:
+            self._unpacked += count
+            if self._advance is not None:
+                self._advance(count)

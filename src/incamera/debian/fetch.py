@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import FetchError
 from incamera.fetching import Transfer, fetch_all
-from incamera.http import CONNECTIONS, Http, NotFound, Progress
+from incamera.http import Http, NotFound, Progress
 
 if TYPE_CHECKING:
     from incamera.debian.index import Deb
@@ -26,21 +26,21 @@ def fetch_debs(
     *,
     progress: Progress | None = None,
     on_ready: OnReady | None = None,
-    connections: int = CONNECTIONS,
+    on_all_fetched: Callable[[], None] = lambda: None,
 ) -> dict[Deb, Path]:
     """Return the path of each deb in the store; fetch those that it does not have, the largest first.
 
     *on_ready* is called with each deb as it is there, in threads of its own, so that unpacking overlaps with
-    downloading. *progress* is called by one thread at a time, for what is fetched. *connections* is how many are
-    fetched at a time. The first error, KeyboardInterrupt included, stops all others. Raises FetchError, or
-    IntegrityError for a deb whose size or sha256 is wrong, or StoreError.
+    downloading. *progress* is called by one thread at a time, for what is fetched. *on_all_fetched* is called when
+    nothing is left to fetch but calls of *on_ready* go on. The first error, KeyboardInterrupt included, stops all
+    others. Raises FetchError, or IntegrityError for a deb whose size or sha256 is wrong, or StoreError.
     """
 
     def ensure(deb: Deb, transfer: Transfer) -> Path:
         return _ensure(deb, mirror, http, store, transfer)
 
     wanted = sorted(debs, key=lambda deb: (-deb.size, deb.filename))
-    return fetch_all(wanted, ensure, http, progress=progress, on_ready=on_ready, connections=connections)
+    return fetch_all(wanted, ensure, http, progress=progress, on_ready=on_ready, on_all_fetched=on_all_fetched)
 
 
 def _ensure(deb: Deb, mirror: Mirror, http: Http, store: Store, transfer: Transfer) -> Path:

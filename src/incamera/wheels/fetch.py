@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from incamera.errors import FetchError, IntegrityError
 from incamera.fetching import Transfer, fetch_all
-from incamera.http import CONNECTIONS, NotFound
+from incamera.http import NotFound
 
 if TYPE_CHECKING:
     from incamera.digest import Sha256
@@ -41,22 +41,20 @@ def fetch_files(
     indexes: PackageIndexes | None = None,
     progress: Progress | None = None,
     on_ready: Callable[[F, Path], None] | None = None,
-    connections: int = CONNECTIONS,
 ) -> dict[F, Path]:
     """Return the path of each file in the store; fetch those that it does not have, the largest first.
 
     The file names there are hashes, without a suffix. A file that its URL no longer gives is searched by project and
     hash in *indexes*, since a lockfile made elsewhere may name another mirror. *on_ready* is called with each file as
-    it is there, in threads of its own. *progress* is called by one thread at a time. *connections* is how many are
-    fetched at a time. The first error stops all others. Raises FetchError, or IntegrityError for another size or
-    sha256.
+    it is there, in threads of its own. *progress* is called by one thread at a time. The first error stops all others.
+    Raises FetchError, or IntegrityError for another size or sha256.
     """
 
     def ensure(file: F, transfer: Transfer) -> Path:
         return _ensure(file, http, store, indexes, transfer)
 
     wanted = sorted(files, key=lambda file: (-(file.size or 0), file.filename))
-    return fetch_all(wanted, ensure, http, progress=progress, on_ready=on_ready, connections=connections)
+    return fetch_all(wanted, ensure, http, progress=progress, on_ready=on_ready)
 
 
 def _ensure(file: Fetchable, http: Http, store: Store, indexes: PackageIndexes | None, transfer: Transfer) -> Path:

@@ -55,10 +55,13 @@ def test_all_debs_are_fetched_once_and_then_found_in_the_store(archive: Archive,
     assert fetch_debs([], archive.mirror, http, store) == {}
 
 
-def test_the_largest_debs_are_fetched_first(archive: Archive, http: Http, store: Store, make: Any) -> None:
+def test_the_largest_debs_are_fetched_first(
+    archive: Archive, http: Http, store: Store, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incamera.fetching.CONNECTIONS", 1)
     for number in (3, 1, 2):
         archive.add(f"p{number}", body=make.deb(("usr/x", os.urandom(number * 10_000))))
-    fetch_debs(debs_of(archive), archive.mirror, http, store, connections=1)
+    fetch_debs(debs_of(archive), archive.mirror, http, store)
     assert [path.rpartition("/")[2][:2] for path in archive.web.requests] == ["p3", "p2", "p1"]
 
 
@@ -87,8 +90,9 @@ def test_unpacking_overlaps_with_downloading(archive: Archive, http: Http, store
 
 @pytest.mark.parametrize("where", ["fetch", "ready"])
 def test_the_first_error_stops_all_other_downloads(
-    archive: Archive, http: Http, store: Store, where: str, make: Any
+    archive: Archive, http: Http, store: Store, where: str, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("incamera.fetching.CONNECTIONS", 2)
     released = threading.Event()
     archive.add("big", body=make.deb(("usr/x", os.urandom(400_000))))
     archive.add("small", body=make.deb(("usr/x", os.urandom(2000))))
@@ -109,7 +113,7 @@ def test_the_first_error_stops_all_other_downloads(
         archive.web.pages[page(archive, by_name["small"])] = b"x" * by_name["small"].size
     try:
         with pytest.raises(BuildError, match="sha256" if where == "fetch" else "cannot unpack"):
-            fetch_debs(debs, archive.mirror, http, store, on_ready=fail if where == "ready" else None, connections=2)
+            fetch_debs(debs, archive.mirror, http, store, on_ready=fail if where == "ready" else None)
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(("fetch-", "ready-"))]
         assert not temporary_folders(store)
         assert len(archive.web.requests) < 10
@@ -121,6 +125,7 @@ def test_the_first_error_stops_all_other_downloads(
 def test_an_error_is_raised_only_after_running_unpacking_has_ended(
     archive: Archive, http: Http, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("incamera.fetching.CONNECTIONS", 2)
     monkeypatch.setattr("incamera.fetching._GRACE_SECONDS", 0.01)
     begun, stopping, ended = threading.Event(), threading.Event(), threading.Event()
     real_join = fetching._Fetching.join
@@ -147,7 +152,7 @@ def test_an_error_is_raised_only_after_running_unpacking_has_ended(
         ended.set()
 
     with pytest.raises(IntegrityError):
-        fetch_debs(debs_of(archive), archive.mirror, http, store, on_ready=unpack, connections=2)
+        fetch_debs(debs_of(archive), archive.mirror, http, store, on_ready=unpack)
     assert ended.is_set()
 
 

@@ -41,9 +41,10 @@ def test_all_files_are_fetched_once_and_then_found_in_the_store(index: Index) ->
     assert len(index.web.requests) == 12
 
 
-def test_the_largest_files_are_fetched_first(index: Index) -> None:
+def test_the_largest_files_are_fetched_first(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incamera.fetching.CONNECTIONS", 1)
     files = [index.add(f"own-{size}.tar.gz", os.urandom(size)) for size in (2000, 3000, 1000)]
-    fetch_files(files, index.http, index.store, connections=1)
+    fetch_files(files, index.http, index.store)
     assert [path.rpartition("-")[2] for path in index.web.requests] == ["3000.tar.gz", "2000.tar.gz", "1000.tar.gz"]
 
 
