@@ -26,7 +26,8 @@ include_patterns = ["docs/**.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"
 myst_heading_anchors = 6
 
 html_theme = "furo"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["narrow.css"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False

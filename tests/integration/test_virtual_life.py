@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +18,16 @@ from incamera.targets.profile import require_profile
 from incamera.virtual.camera import VirtualCamera, list_cameras, require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 
-from ..waiting import wait_until
+from ..waiting import PATIENCE_SECONDS, wait_until
 from .cameras import SMALL_PROFILE, inside, inside_to_the_end
+from .command import Running, command_environment, running
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.store import Store
 
+# From one address, dropbear lets no more callers log in at the same time.
+_DROPBEAR_LOGINS = 5
 FLASH, CARD, RAM = "/usr/local/packages", "/var/spool/storage/SD_DISK", "/tmp"
 
 
@@ -34,6 +39,10 @@ def cpu_nanoseconds(process: int) -> int:
 
 def wait_until_paused(store: Store, camera: VirtualCamera) -> None:
     wait_until(lambda: require_camera(store, camera.name).paused, "it is paused")
+
+
+def _call(camera: VirtualCamera) -> socket.socket:
+    return socket.create_connection((camera.ssh_host, camera.ssh_port), timeout=PATIENCE_SECONDS)
 
 
 def _inside(command: str) -> Callable[[Store, VirtualCamera], object]:
@@ -73,10 +82,32 @@ def test_unused_camera_takes_no_time_and_has_the_right_clock_afterwards(store: S
     assert before - 1 <= there <= time.time()
 
 
-def test_connections_that_come_together_wake_it(store: Store, idle: VirtualCamera) -> None:
+@pytest.mark.parametrize("how", ["clock set back", pytest.param("pause", marks=pytest.mark.matrix)])
+def test_clock_is_right_after_a_pause_of_three_minutes(store: Store, idle: VirtualCamera, how: str) -> None:
+    if how == "clock set back":  # in the camera: to its clock, that is what a pause is
+        inside(idle, "date -s @$(($(date +%s) - 180))")
     wait_until_paused(store, idle)
-    with ThreadPoolExecutor() as pool:
-        assert list(pool.map(lambda word: inside(idle, f"echo {word}"), ("one", "two"))) == ["one\n", "two\n"]
+    if how == "pause":
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 180, "three minutes have passed", seconds=300)
+        assert require_camera(store, idle.name).paused
+    before = time.time()
+    there = int(inside(idle, "date +%s"))
+    assert before - 1 <= there <= time.time()
+
+
+def test_eight_callers_that_wake_it_are_all_answered(store: Store, idle: VirtualCamera) -> None:
+    wait_until_paused(store, idle)
+    with ExitStack() as opened:
+        callers = [opened.enter_context(_call(idle)) for _ in range(8)]
+        assert [caller.recv(4) for caller in callers] == [b"SSH-"] * _DROPBEAR_LOGINS + [b""] * (8 - _DROPBEAR_LOGINS)
+
+
+def test_logins_that_come_together_wake_it(store: Store, idle: VirtualCamera) -> None:
+    wait_until_paused(store, idle)
+    words = [f"word{number}\n" for number in range(_DROPBEAR_LOGINS)]
+    with ThreadPoolExecutor(len(words)) as pool:
+        assert list(pool.map(lambda word: inside(idle, f"echo {word}"), words)) == words
 
 
 @pytest.mark.parametrize("how", ["restart", "killed QEMU"])
@@ -88,8 +119,29 @@ def test_paused_camera_restarts(store: Store, idle: VirtualCamera, how: str) -> 
     assert inside(idle, "echo here") == "here\n"
 
 
-def test_connection_on_which_nothing_is_said_is_use(idle: VirtualCamera) -> None:
-    assert inside(idle, "sleep 2; echo slept") == "slept\n"
+@pytest.mark.parametrize("seconds", [2, pytest.param(125, marks=pytest.mark.matrix)])
+def test_connection_on_which_nothing_is_said_is_use(idle: VirtualCamera, seconds: int) -> None:
+    assert inside(idle, f"sleep {seconds}; echo slept") == "slept\n"
+
+
+@pytest.mark.matrix
+def test_app_that_prints_nothing_for_two_minutes_is_neither_cut_off_nor_paused(
+    store: Store, idle: VirtualCamera, tmp_path: Path
+) -> None:
+    script = tmp_path / "silent.py"
+    script.write_text("import time\n\nprint('began', flush=True)\ntime.sleep(125)\nprint('ended')\n")
+    paused = []
+
+    def has_ended(command: Running) -> bool:
+        paused.append(require_camera(store, idle.name).paused)
+        return command.process.poll() is not None
+
+    with running("run", "--device", idle.name, script, env=command_environment()) as command:
+        command.await_output("began")
+        wait_until(lambda: has_ended(command), "it has ended", seconds=300)
+        assert command.finish() == 0, command.text
+        assert command.out == b"began\nended\n"
+    assert not any(paused)
 
 
 def test_camera_is_not_paused_while_a_process_runs_in_it(store: Store, idle: VirtualCamera) -> None:

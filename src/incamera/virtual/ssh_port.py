@@ -14,6 +14,9 @@ from contextlib import suppress
 
 _CHUNK = 1 << 17
 _MOST_CONNECTIONS = 200
+# QEMU lets no more connections than these wait until it accepts them. Linux loses others that come at the same time:
+# they are answered seconds later, or never.
+_MOST_UNANSWERED = 2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -21,10 +24,11 @@ class _End:
     """One of the two sockets of a connection.
 
     `unsent`: what came from the other socket, and this one has yet to send. `is_read`: nothing more will come from it.
-    `is_shut`: nothing more will be sent. `is_connecting`: QEMU has not accepted it yet.
+    `is_shut`: nothing more will be sent. `is_connecting`: TCP has not connected it yet. `is_unanswered`: the SSH
+    server of the camera has not spoken on it yet.
     """
 
-    __slots__ = ("descriptor", "is_connecting", "is_read", "is_shut", "other", "socket", "unsent")
+    __slots__ = ("descriptor", "is_connecting", "is_read", "is_shut", "is_unanswered", "other", "socket", "unsent")
 
     def __init__(self, connection: socket.socket, *, is_connecting: bool = False) -> None:
         connection.setblocking(False)
@@ -34,7 +38,7 @@ class _End:
         self.other = self
         self.unsent = memoryview(b"")
         self.is_read = self.is_shut = False
-        self.is_connecting = is_connecting
+        self.is_connecting = self.is_unanswered = is_connecting
 
     @property
     def can_receive(self) -> bool:
@@ -82,7 +86,7 @@ class SshPort:
 
     def register(self, poll: select.poll) -> None:
         """Register what `handle` waits for."""
-        if self._target is not None and len(self._ends) < 2 * _MOST_CONNECTIONS:
+        if self._target is not None and self._can_accept:
             poll.register(self._listener, select.POLLIN)
         for descriptor, end in self._ends.items():
             wanted = select.POLLOUT if end.unsent or end.is_connecting else 0
@@ -100,6 +104,12 @@ class SshPort:
         else:
             return False
         return True
+
+    @property
+    def _can_accept(self) -> bool:
+        # One whose caller has hung up may never be answered, and must not keep others waiting.
+        unanswered = sum(end.is_unanswered and not end.other.is_read for end in self._ends.values())
+        return unanswered < _MOST_UNANSWERED and len(self._ends) < 2 * _MOST_CONNECTIONS
 
     def _accept(self) -> None:
         try:
@@ -137,6 +147,7 @@ class SshPort:
         except BlockingIOError:
             return
         end.is_read = not data
+        end.is_unanswered = False
         end.other.unsent = memoryview(data)
         self._send(end.other)
 

@@ -132,3 +132,25 @@ def test_caller_is_hung_up_on_when_nothing_listens(port: SshPort, server: socket
     server.close()
     with call(port) as connection:
         assert connection.recv(1) == b""
+
+
+def test_connections_that_come_together_reach_a_server_with_a_short_queue(port: SshPort) -> None:
+    with contextlib.ExitStack() as opened, socket.create_server(("127.0.0.1", 0), backlog=1) as server:
+        server.settimeout(PATIENCE_SECONDS)
+        callers = [opened.enter_context(call(port)) for _ in range(8)]
+        port.open(server.getsockname()[1])
+        for _ in callers:
+            remote, _ = server.accept()
+            opened.enter_context(remote).sendall(b"SSH-")
+        assert [caller.recv(4) for caller in callers] == [b"SSH-"] * 8
+
+
+def test_unanswered_callers_that_hang_up_keep_nobody_waiting(port: SshPort, server: socket.socket) -> None:
+    with contextlib.ExitStack() as opened:
+        port.open(server.getsockname()[1])
+        for _ in range(3):
+            with call(port):
+                opened.enter_context(server.accept()[0])
+        with call(port) as connection:
+            opened.enter_context(server.accept()[0]).sendall(b"SSH-")
+            assert connection.recv(4) == b"SSH-"
