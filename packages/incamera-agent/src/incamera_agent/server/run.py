@@ -7,13 +7,17 @@ import os
 import signal
 import time
 
+from incamera_agent import processes
 from incamera_agent.processes import (
     count_oom_kills,
     find_descendants,
+    find_process,
+    list_children,
     list_processes,
     proportional_bytes,
     resident_bytes,
     send_signal,
+    walk_descendants,
 )
 from incamera_agent.server.streams import Streams
 from incamera_agent.wire.connection import Connection
@@ -186,26 +190,31 @@ class Run:
     def _end_processes(self, kill_at: float) -> None:
         if self._end_timer is not None:
             self._end_timer.cancel()
-        processes = self._list_processes()
-        send_signal(processes, signal.SIGTERM)
-        send_signal(processes, signal.SIGCONT)  # a stopped process gets SIGTERM only when it goes on
-        self._await_end(processes, kill_at)
+        pids = self._list_processes()
+        send_signal(pids, signal.SIGTERM)
+        send_signal(pids, signal.SIGCONT)  # a stopped process gets SIGTERM only when it goes on
+        self._await_end(pids, kill_at)
 
-    def _await_end(self, processes: Set[int], kill_at: float) -> None:
+    def _await_end(self, pids: Set[int], kill_at: float) -> None:
         if self.status is not None:
-            self._killed = max(self._killed, len(processes))
-            if not processes:
+            self._killed = max(self._killed, len(pids))
+            if not pids:
                 self._drain()
                 return
         if time.monotonic() >= kill_at:
-            send_signal(processes, signal.SIGKILL)
+            send_signal(pids, signal.SIGKILL)
         self._end_timer = self._loop.call_later(_POLL_SECONDS, lambda: self._await_end(self._list_processes(), kill_at))
 
     def _list_processes(self) -> Set[int]:
         """Return the numbers of all processes of the run."""
-        table = list_processes()
         agent = os.getpid()
         roots = {self.pid} if self.status is None else set()
+        if processes.KERNEL_LISTS_CHILDREN:
+            # What has lost its parent is the agent's child.
+            adopted = filter(None, map(find_process, list_children(agent)))
+            roots |= {child.pid for child in adopted if child.session == self.pid or self._owns_orphan(self, child.pid)}
+            return walk_descendants(roots)
+        table = list_processes()
         roots |= {process.pid for process in table if process.parent == agent and self._owns_orphan(self, process.pid)}
         return find_descendants(table, roots, {self.pid})
 
