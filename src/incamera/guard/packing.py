@@ -17,7 +17,10 @@ _END = struct.pack(">I", 0)
 
 
 class Packing(StrEnum):
-    """How an archive is compressed. The device tells which of `gzip` and `xz` it can unpack."""
+    """How an archive is compressed. The device tells which of `gzip` and `xz` it can unpack.
+
+    One that is compressed is a tar archive. In one that is not, the guard finds the files by itself: see `plain.c`.
+    """
 
     none = ""
     fast = "gzip -1"

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from incamera.guard.line import FIRST_BYTES, Line
 from incamera.guard.packing import PIECE_BYTES, Compressor, end_archive, frame, make_compressor
+from incamera.guard.sync import archive_ending, pack
+
+if TYPE_CHECKING:
+    from incamera.guard.sync import Shipment
 
 # Files that are packed in the same way at least. Until the rate is known, these are small files and small groups.
 _GROUP_BYTES = 256 * 1024
@@ -46,13 +51,13 @@ def _grouped(numbers: Collection[int], sizes: Sequence[int], least: int) -> Iter
 
 
 async def send_packed(
-    groups: Iterable[Iterator[bytes]],
-    ending: bytes,
+    groups: Iterable[Sequence[int]],
+    shipment: Shipment,
     line: Line,
     write: Callable[[bytes], Awaitable[None]],
     on_sent: Callable[[int], None],
 ) -> None:
-    """Send archives of *groups*, each of them the members of some files; *ending* is the end of an archive.
+    """Send archives with the files of *groups*, as numbers of *shipment*'s entries.
 
     They are packed while others are on their way. *on_sent* is called with the bytes that were sent, before packing.
     """
@@ -62,22 +67,23 @@ async def send_packed(
         compressor: Compressor | None = None
         try:
             packing = line.current
-            for members in groups:
+            for numbers in groups:
                 chosen = line.choose()
                 if compressor is None or chosen is not packing:
                     if compressor is not None:
-                        await pieces.put((_finish(compressor, ending), 0))
+                        await pieces.put((_finish(compressor, archive_ending(packing)), 0))
                         await pieces.join()  # else it would count as the time of the new one
                         line.begin()
                     packing, compressor = chosen, make_compressor(chosen)
                 # Files are read in a thread, so that the connection's other channels go on.
+                members = pack(shipment, numbers, packing)
                 while chunk := await asyncio.to_thread(next, members, b""):
                     data = await asyncio.to_thread(_compress, compressor, chunk, line)
                     await pieces.put((data, len(chunk)))
                 if line.is_new:
                     await pieces.join()
             if compressor is not None:
-                await pieces.put((await asyncio.to_thread(_finish, compressor, ending), 0))
+                await pieces.put((await asyncio.to_thread(_finish, compressor, archive_ending(packing)), 0))
         finally:
             if not (task := asyncio.current_task()) or not task.cancelling():
                 await pieces.put(None)

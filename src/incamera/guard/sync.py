@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from incamera.digest import Sha256
 from incamera.errors import BuildError
+from incamera.guard.packing import Packing
 from incamera.runtime.launcher.protocol import ENTRY_EXECUTABLE, ENTRY_FILE, ENTRY_LINK
 from incamera.tree import Entry, tree_digest
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from incamera.targets.form import Form
 
 _CHUNK = 256 * 1024
+# In front of each file of an archive that is not compressed: the number of its entry. See `plain.c`.
+_NUMBER = struct.Struct(">I")
 # Long enough that two bundles of one app never share it.
 _NAME_DIGITS = 16
 
@@ -87,28 +91,34 @@ def dump_listing(entries: Iterable[Entry]) -> bytes:
     return "".join(records).encode("utf-8", "surrogateescape")
 
 
-# What follows the last member of a tar archive.
-ARCHIVE_END = bytes(2 * tarfile.BLOCKSIZE)
-
-
-def pack(shipment: Shipment, missing: Sequence[int]) -> Iterator[bytes]:
-    """Yield a tar archive of the entries numbered *missing*, in chunks, without ARCHIVE_END."""
+def pack(shipment: Shipment, missing: Sequence[int], packing: Packing) -> Iterator[bytes]:
+    """Yield what an archive that will be compressed by *packing* has of the entries numbered *missing*, in chunks."""
     buffer = bytearray()
     for number in missing:
         entry = shipment.entries[number]
-        info = tarfile.TarInfo(entry.path)
-        info.size = entry.size
-        # Writable until the guard has checked it, so that an interrupted one can be written again.
-        info.mode = 0o755 if entry.executable else 0o644
-        # Not pax: busybox reads GNU's long names, whatever it was built with.
-        buffer += info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+        buffer += _NUMBER.pack(number) if packing is Packing.none else _tar_header(entry)
         for chunk in _read(shipment, entry):
             buffer += chunk
             if len(buffer) >= _CHUNK:
                 yield bytes(buffer)
                 buffer.clear()
-        buffer += bytes(-entry.size % tarfile.BLOCKSIZE)
+        if packing is not Packing.none:
+            buffer += bytes(-entry.size % tarfile.BLOCKSIZE)
     yield bytes(buffer)
+
+
+def archive_ending(packing: Packing) -> bytes:
+    """Return what follows the last file of an archive that will be compressed by *packing*."""
+    return b"" if packing is Packing.none else bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _tar_header(entry: Entry) -> bytes:
+    info = tarfile.TarInfo(entry.path)
+    info.size = entry.size
+    # Writable until the guard has checked it, so that an interrupted one can be written again.
+    info.mode = 0o755 if entry.executable else 0o644
+    # Not pax: busybox reads GNU's long names, whatever it was built with.
+    return info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
 
 
 def read_image(image: ShippedImage, offset: int) -> Iterator[bytes]:

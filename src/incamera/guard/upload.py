@@ -17,7 +17,7 @@ from incamera.guard.line import Line
 from incamera.guard.places import FOLDER
 from incamera.guard.program import Guard, bring_guard
 from incamera.guard.sending import group, send_packed
-from incamera.guard.sync import ARCHIVE_END, Shipment, dump_listing, pack, read_image
+from incamera.guard.sync import Shipment, dump_listing, read_image
 from incamera.runtime.launcher.protocol import (
     IMAGES,
     SPACE_MARGIN,
@@ -262,12 +262,11 @@ class Upload:
                 await write(chunk)
                 advance(len(chunk))
         if missing:
-            # To a camera on this computer, bytes cost nothing, and unpacking them does: in QEMU, 48 MB took 6.7 s
-            # plain, 8.3 s or more compressed.
+            # To a camera on this computer, bytes cost nothing, and unpacking them does.
             programs = frozenset() if self._is_unpacked else frozenset(wanted.packings)
             line = Line(programs, is_local=self._local or self._transport.is_local)
-            archives = (pack(shipment, numbers) for numbers in group(missing, [item.size for item in shipment.entries]))
-            await send_packed(archives, ARCHIVE_END, line, write, advance)
+            groups = group(missing, [item.size for item in shipment.entries])
+            await send_packed(groups, shipment, line, write, advance)
             self._unpacks = line.used
         self.sent += len(missing) + sends_image
         self.size += needed

@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 from incamera.guard.answers import parse_answer
 from incamera.guard.packing import Packing, end_archive, frame, make_compressor
-from incamera.guard.sync import ARCHIVE_END, Shipment, dump_listing, pack, plan_shipment, read_image
+from incamera.guard.sync import Shipment, archive_ending, dump_listing, pack, plan_shipment, read_image
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.launcher.protocol import Answer, Complete, Verb, Waiting, Wanted
 from incamera.tree import list_tree
@@ -112,7 +112,8 @@ class Receiver:
         for number, packing in enumerate(packings):
             part = missing[number :: len(packings)]
             compressor = make_compressor(packing)
-            data = compressor.compress(b"".join(pack(self.shipment, part)) + ARCHIVE_END) + compressor.flush()
+            data = compressor.compress(b"".join(pack(self.shipment, part, packing)) + archive_ending(packing))
+            data += compressor.flush()
             archive += b"".join(frame(data)) + end_archive() if part else b""
         if self.image_from is not None and self.shipment.image is not None:
             archive = b"".join(read_image(self.shipment.image, self.image_from)) + archive

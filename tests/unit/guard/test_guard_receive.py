@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.digest import Sha256
 from incamera.guard.answers import parse_answer
-from incamera.guard.packing import Packing
+from incamera.guard.packing import Packing, end_archive, frame
 from incamera.guard.sync import Shipment
 from incamera.runtime.launcher.protocol import ExitCode, Verified, Waiting, Wanted
 from incamera.tree import Entry, list_tree
@@ -149,6 +150,50 @@ def test_unxz_that_does_not_unpack_is_not_used(
     assert first.offer()
     assert first.packings == ("gzip",)
     assert first.send(packings=(Packing.more,)) == 0
+
+
+# Behind the first file comes a number that the guard has not asked for.
+@pytest.mark.parametrize("what", ["no entry", "a link", "a file that is there"])
+def test_number_that_was_not_asked_for_ends_the_archive(
+    what: str, bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    deploy(receiver, ship(bundle))
+    (bundle / "lib" / "a.py").write_text("new")
+    (bundle / "lib" / "z.py").write_text("newer")
+    shipment = ship(bundle)
+    paths = [entry.path for entry in shipment.entries]
+    wrong = paths.index({"a link": "bin/python", "a file that is there": "lib/empty"}.get(what, paths[0]))
+    parts = [number(paths.index("lib/a.py")), b"new", number(len(paths) if what == "no entry" else wrong)]
+    archive = b"".join([*parts, number(paths.index("lib/z.py")), b"newer"])
+    first = receiver(shipment)
+    assert first.offer() == ["lib/a.py", "lib/z.py"]
+    assert first.process.stdin is not None
+    first.process.stdin.write(b"".join(frame(archive)) + end_archive())
+    assert first.end() == ExitCode.damaged
+    assert b"damaged: lib/z.py" in first.stderr
+    assert deploy(receiver, shipment) == ["lib/z.py"]
+    assert listed(current(tmp_path)) == list_tree(bundle)
+
+
+def number(entry: int) -> bytes:
+    return struct.pack(">I", entry)
+
+
+def test_file_in_the_way_is_replaced_and_a_link_is_not_followed(
+    bundle: Path, tmp_path: Path, receiver: Start, ship: Ship
+) -> None:
+    shipment = ship(bundle)
+    first = receiver(shipment)
+    assert first.offer()
+    (partial,) = (tmp_path / "apps" / "doorbell").glob("*.partial")
+    (tmp_path / "important").write_text("important")
+    (partial / "lib").mkdir(exist_ok=True)
+    (partial / "lib" / "a.py").symlink_to(tmp_path / "important")
+    (partial / "lib" / "empty").write_text("from an earlier try")
+    assert first.send() == 0
+    assert (tmp_path / "important").read_text() == "important"
+    assert listed(current(tmp_path)) == list_tree(bundle)
+    assert all((current(tmp_path) / name).stat().st_mode & 0o777 == 0o444 for name in ("lib/a.py", "lib/empty"))
 
 
 @pytest.mark.parametrize("packing", [Packing.fast, Packing.xz])

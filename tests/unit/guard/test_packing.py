@@ -19,7 +19,7 @@ from incamera.errors import BuildError
 from incamera.guard.line import Line
 from incamera.guard.packing import Packing
 from incamera.guard.sending import group, send_packed
-from incamera.guard.sync import ARCHIVE_END, pack, plan_shipment
+from incamera.guard.sync import Shipment, plan_shipment
 from incamera.tree import list_tree
 
 BOTH = frozenset({"gzip", "xz"})
@@ -146,7 +146,7 @@ def test_small_files_go_first_until_the_rate_is_known() -> None:
     assert sum(sizes[number] for numbers in groups[: groups.index([0])] for number in numbers) <= 4_400_000
 
 
-def unpack(data: bytes) -> tuple[list[str], dict[str, bytes]]:
+def unpack(data: bytes, shipment: Shipment) -> tuple[list[str], dict[str, bytes]]:
     """Return the packings of the archives in *data*, and all their files."""
     archives, at = [bytearray()], 0
     while at < len(data):
@@ -160,24 +160,40 @@ def unpack(data: bytes) -> tuple[list[str], dict[str, bytes]]:
     files: dict[str, bytes] = {}
     for archive in archives:
         kind = {b"\x1f\x8b": "gzip", b"\xfd7": "xz"}.get(bytes(archive[:2]), "")
-        plain = {"gzip": lambda data: zlib.decompress(data, 31), "xz": lzma.decompress, "": bytes}[kind](bytes(archive))
         kinds.append(kind)
-        with tarfile.open(fileobj=io.BytesIO(plain)) as members:
+        if not kind:
+            files |= read_plain(bytes(archive), shipment)
+            continue
+        data = zlib.decompress(archive, 31) if kind == "gzip" else lzma.decompress(archive)
+        with tarfile.open(fileobj=io.BytesIO(data)) as members:
             files |= {member.name: stream.read() for member in members if (stream := members.extractfile(member))}
     return kinds, files
+
+
+def read_plain(archive: bytes, shipment: Shipment) -> dict[str, bytes]:
+    files, at = {}, 0
+    while at < len(archive):
+        (number,) = struct.unpack_from(">I", archive, at)
+        entry = shipment.entries[number]
+        files[entry.path] = archive[at + 4 : at + 4 + entry.size]
+        at += 4 + entry.size
+    return files
 
 
 Send = Callable[[Line, float], tuple[bytes, int]]
 
 
 @pytest.fixture
-def send(tmp_path: Path) -> Send:
+def shipment(tmp_path: Path) -> Shipment:
     root = tmp_path / "bundle"
     root.mkdir()
     for number in range(6):
         (root / f"{number}").write_bytes(os.urandom(700_001))
-    shipment = plan_shipment("app", root, list_tree(root))
+    return plan_shipment("app", root, list_tree(root))
 
+
+@pytest.fixture
+def send(shipment: Shipment) -> Send:
     def send(line: Line, rate: float) -> tuple[bytes, int]:
         """Send over a line of so many bytes a second. Returns what came, and the bytes that were told."""
         came, told, now = bytearray(), 0, 0.0
@@ -192,16 +208,15 @@ def send(tmp_path: Path) -> Send:
             told += size
 
         line.clock = lambda: now
-        groups = (pack(shipment, numbers) for numbers in group(range(6), [700_001] * 6))
-        asyncio.run(send_packed(groups, ARCHIVE_END, line, write, on_sent))
+        asyncio.run(send_packed(group(range(6), [700_001] * 6), shipment, line, write, on_sent))
         return bytes(came), told
 
     return send
 
 
-def test_slow_line_gets_the_rest_in_xz(send: Send) -> None:
+def test_slow_line_gets_the_rest_in_xz(send: Send, shipment: Shipment) -> None:
     came, told = send(Line(BOTH), 200_000)
-    kinds, files = unpack(came)
+    kinds, files = unpack(came, shipment)
     assert kinds == ["gzip", "xz"]
     assert {name: len(data) for name, data in files.items()} == {str(number): 700_001 for number in range(6)}
     assert told > 6 * 700_001
@@ -227,16 +242,16 @@ def test_slow_tunnel_on_this_computer_is_noticed(tmp_path: Path, buffers: int) -
         now = max(now, drained / rate)
 
     line = Line(BOTH, is_local=True, clock=lambda: now)
-    groups = (pack(shipment, numbers) for numbers in group(range(count), [100_000] * count))
-    asyncio.run(send_packed(groups, ARCHIVE_END, line, write, lambda size: None))
-    kinds, files = unpack(bytes(came))
+    groups = group(range(count), [100_000] * count)
+    asyncio.run(send_packed(groups, shipment, line, write, lambda size: None))
+    kinds, files = unpack(bytes(came), shipment)
     assert kinds == ["", "gzip", "xz"]
     assert len(files) == count
     assert line.used == BOTH
 
 
-def test_fast_line_gets_one_archive(send: Send) -> None:
-    kinds, files = unpack(send(Line(frozenset()), 1e8)[0])
+def test_fast_line_gets_one_archive(send: Send, shipment: Shipment) -> None:
+    kinds, files = unpack(send(Line(frozenset()), 1e8)[0], shipment)
     assert kinds == [""]
     assert len(files) == 6
 

@@ -26,6 +26,7 @@ FLAGS = ("-std=gnu11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-saniti
 SHA256 = b"ab" * 32
 # By the driver's letters.
 REAL = {
+    "A": bytes(4) + b"hello" + b"\0\0\0\1",
     "L": b"f 12 " + SHA256 + b" lib/a.py\0\0l 0 - bin/python\0python3\0x 7 " + SHA256 + b" bin/python3\0\0",
     "I": b"form squashfs\nfile " + SHA256 + b".squashfs\nsize 4096\nunpacked 9000\nread 0 512\nread 1024 4096\n"
     b"check 12345\nunpack 300 lib/os.py\nwrite device/launcher x y\n",
@@ -130,7 +131,10 @@ def test_no_input_makes_a_parser_use_memory_wrongly(letter: str, parsers: Path, 
     answers = [json.loads(line) for line in lines]
     assert len(answers) == len(inputs)
     assert answers[1].get("value") != "refused"
-    if letter == "T":
+    if letter == "A":
+        assert answers[1]["value"] == "sealed"
+        assert {answer["value"] for answer in answers} == {"sealed", "one", "damaged"}
+    elif letter == "T":
         told = [answer["value"].encode("utf-8", "surrogateescape") for answer in answers]
         assert told == [data.partition(b"\0")[0] for data in inputs]
     elif letter == "H":

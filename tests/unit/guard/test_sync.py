@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from incamera.errors import BuildError
+from incamera.guard.packing import Packing
 from incamera.guard.sync import dump_listing, pack, plan_shipment
 from incamera.tree import list_tree
 
@@ -35,14 +36,14 @@ def test_a_listing_has_a_record_for_each_entry(tmp_path: Path) -> None:
     assert records[4].endswith(" run")
 
 
-def test_an_archive_is_one_that_tar_reads(tmp_path: Path) -> None:
+def test_archive_that_will_be_compressed_is_one_that_tar_reads(tmp_path: Path) -> None:
     names = ["a", "b/" + "long" * 50 + "/c", "ünicode", "big"]
     for number, name in enumerate(names):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([number]) * (700_000 if name == "big" else number * 511))
     shipment = plan_shipment("app", tmp_path, list_tree(tmp_path), extra_files={"made": b"here"})
-    chunks = list(pack(shipment, range(len(shipment.entries))))
+    chunks = list(pack(shipment, range(len(shipment.entries)), Packing.more))
     assert len(chunks) > 2
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         assert archive.getnames() == [entry.path for entry in shipment.entries]
@@ -58,7 +59,7 @@ def test_a_file_that_shrank_is_no_whole_bundle(tmp_path: Path) -> None:
     shipment = plan_shipment("app", tmp_path, list_tree(tmp_path))
     (tmp_path / "a").write_text("two")
     with pytest.raises(BuildError, match="shorter"):
-        list(pack(shipment, [0]))
+        list(pack(shipment, [0], Packing.more))
 
 
 def test_names_that_are_not_utf_8_are_sent_as_they_are(tmp_path: Path) -> None:
@@ -66,6 +67,6 @@ def test_names_that_are_not_utf_8_are_sent_as_they_are(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(name)).write_text("x = 1\n")
     shipment = plan_shipment("app", tmp_path, list_tree(tmp_path))
     assert name in dump_listing(shipment.entries)
-    with tarfile.open(fileobj=io.BytesIO(b"".join(pack(shipment, [0])))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(pack(shipment, [0], Packing.more)))) as archive:
         assert archive.getnames() == [os.fsdecode(name)]
     assert len(shipment.name) == 16

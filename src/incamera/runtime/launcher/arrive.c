@@ -3,6 +3,7 @@
 #include "arrive.h"
 #include "files.h"
 #include "output.h"
+#include "plain.h"
 #include "processes.h"
 #include "protocol.h"
 #include "reuse.h"
@@ -89,7 +90,7 @@ bool unpacks_xz(void) {
     return child > 0 && await_child(child) == 0;
 }
 
-/* The program that unpacks an archive, and the pipe that feeds it. */
+/* What unpacks an archive that is packed, and the pipe that feeds it. */
 struct unpacking {
     pid_t tar;
     int pipe;
@@ -97,13 +98,8 @@ struct unpacking {
 };
 
 /* Start what unpacks in FOLDER an archive that begins with these bytes. */
-static struct unpacking start_tar(const char *folder, const char *begin, size_t size) {
-    static const char gzip[] = {'\x1f', '\x8b'}, xz[] = {'\xfd', '7', 'z', 'X', 'Z'};
-    const char *command = "tar -x -o -f -";
-    if (size >= sizeof gzip && !memcmp(begin, gzip, sizeof gzip))
-        command = "gunzip | tar -x -o -f -";
-    else if (size >= sizeof xz && !memcmp(begin, xz, sizeof xz))
-        command = "unxz | tar -x -o -f -";
+static struct unpacking start_tar(const char *folder, const char *begin) {
+    const char *command = *begin == '\x1f' ? "gunzip | tar -x -o -f -" : "unxz | tar -x -o -f -";
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         fail(EXIT_FAILED, "cannot start", "tar", errno);
@@ -150,21 +146,33 @@ static size_t take(char *data, size_t size, bool *silent) {
 }
 
 /* Archives come in pieces, each behind its length: four bytes, the highest first. A length of 0 ends an archive. The next one
-   may be compressed in another way. */
-void unpack(const char *folder) {
+   may be compressed in another way. The first byte tells: 0 is that of a number in an archive that is not. */
+void unpack(const char *folder, struct listing *wanted) {
     static char buffer[1 << 16];
     struct unpacking archive = {0};
-    bool silent = false;
+    struct plain plain = {.wanted = wanted};
+    bool silent = false, begun = false, is_plain = false;
     unsigned char head[4];
     while (take((char *)head, sizeof head, &silent) == sizeof head) {
         uint32_t left = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3];
-        if (!left && archive.tar)
-            await_tar(&archive);
+        if (!left) {
+            begun = false;
+            plain_end(&plain);
+            if (archive.tar)
+                await_tar(&archive);
+        }
         while (left) {
             size_t size = left < sizeof buffer ? left : sizeof buffer, got = take(buffer, size, &silent);
-            if (got && !archive.tar)
-                archive = start_tar(folder, buffer, got);
-            archive.fed = archive.fed && write_all(archive.pipe, buffer, got);
+            if (got && !begun) {
+                begun = true;
+                is_plain = !*buffer;
+                if (!is_plain)
+                    archive = start_tar(folder, buffer);
+            }
+            if (is_plain)
+                plain_add(&plain, buffer, got);
+            else
+                archive.fed = archive.fed && write_all(archive.pipe, buffer, got);
             if (got < size)
                 break;
             left -= (uint32_t)got;
@@ -172,6 +180,7 @@ void unpack(const char *folder) {
         if (left)
             break;
     }
+    plain_end(&plain);
     if (archive.tar && silent)
         kill(archive.tar, SIGTERM);
     if (archive.tar)
@@ -179,7 +188,6 @@ void unpack(const char *folder) {
 }
 
 void seal_files(const char *root, int folder, struct listing *wanted) {
-    const struct timespec times[2] = {{.tv_sec = STAMP}, {.tv_sec = STAMP}};
     size_t bad = 0;
     for (size_t i = 0; i < wanted->count; i++) {
         const struct entry *entry = &wanted->entries[i];
@@ -188,10 +196,8 @@ void seal_files(const char *root, int folder, struct listing *wanted) {
         if (entry->missing && !is_sound(folder, entry, false)) {
             if (!bad++)
                 write_all(2, "damaged: ", 9), write_all(2, entry->path, strlen(entry->path)), write_all(2, "\n", 1);
-        } else {
-            fchmodat(folder, entry->path, entry->kind == ENTRY_EXECUTABLE ? 0555 : 0444, 0);
-            utimensat(folder, entry->path, times, AT_SYMLINK_NOFOLLOW);
-        }
+        } else
+            seal(folder, entry);
     }
     if (!bad)
         return;

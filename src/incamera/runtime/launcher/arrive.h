@@ -16,8 +16,8 @@ bool has_program(const char *name);
 /* Can this device unpack xz? It is tried: there may be an `unxz` that lacks something. */
 bool unpacks_xz(void);
 
-/* Unpack the archives that come on standard input in FOLDER. */
-void unpack(const char *folder);
+/* Unpack the archives that come on standard input in FOLDER, which is to have the entries WANTED. */
+void unpack(const char *folder, struct listing *wanted);
 
 /* Check the files that came to ROOT, which is opened as FOLDER, and give each its rights and its time. */
 void seal_files(const char *root, int folder, struct listing *wanted);

@@ -76,7 +76,7 @@ static void receive_rest(const char *apps, const char *partial, struct listing *
     if (image->descriptor >= 0)
         receive_image(image);
     if (missing)
-        unpack(partial);
+        unpack(partial, wanted);
 }
 
 static void start_partial(const char *apps, const char *partial, struct listing *wanted, const char *raw, size_t size,

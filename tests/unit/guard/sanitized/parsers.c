@@ -8,11 +8,13 @@
 #include "listing.h"
 #include "output.h"
 #include "place.h"
+#include "plain.h"
 #include "roots.h"
 #include "sha256.h"
 #include "text.h"
 #include "tidy.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,12 +126,31 @@ static void read_lock(const char *folder, const char *text, size_t size) {
     answer_word(holder);
 }
 
+/* An archive that is not packed, of two files and a link. It comes in pieces of growing size. */
+static void receive_plain(const char *folder, const char *data, size_t size) {
+    char text[] = "f 5 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 a/b/c\0\0x 0 "
+                  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 a/d\0\0l 0 - e\0a";
+    struct listing listing = {0};
+    if (!parse_listing(&listing, text, sizeof text))
+        abort();
+    listing.folder = open(folder, O_RDONLY | O_DIRECTORY);
+    listing.entries[0].missing = listing.entries[1].missing = true;
+    struct plain plain = {.wanted = &listing};
+    for (size_t at = 0, piece = 1; at < size; at += piece++)
+        plain_add(&plain, data + at, piece < size - at ? piece : size - at);
+    plain_end(&plain);
+    close(listing.folder);
+    answer_word(!listing.entries[0].sealed ? "damaged" : listing.entries[1].sealed ? "sealed" : "one");
+    free(listing.entries);
+}
+
 /* Returns whether a line was written. */
 static bool parse(char parser, const char *folder, char *text, size_t size) {
     struct image image = {0};
     struct settings settings = {0};
     switch (parser) {
     case 'L': parse_and_use_listing(text, size); return false;
+    case 'A': receive_plain(folder, text, size); return true;
     case 'B': check_bundle(folder, text, size); return false;
     case 'I': parse_image("image", text, &image); return false;
     case 'D': remove_tree(folder), mkdir(folder, 0755), write_device(folder, text); return false;
