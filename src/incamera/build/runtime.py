@@ -127,7 +127,10 @@ class _RuntimeBuild:
             libraries = self._unpack_debs(tree, compiler, owners)
             self._add_own_modules(tree, compiler)
             from_wheels = self._install_wheels(tree, compiler, owners)
-            self._restore_imported(tree, compiler, owners)
+            with self.step.phase("looking for what the packages import", "imports found"):
+                self._restore_imported(tree, compiler, owners)
+            with self.step.phase("byte-compiling", "byte-compiled"):
+                compiler.finish()
         launcher = require_launcher(self.lock.target.architecture)
         missing = assemble.assemble_runtime(tree, self.lock.target, launcher, libraries)
         _require_complete(missing, from_wheels)
@@ -173,11 +176,14 @@ class _RuntimeBuild:
             warn=self.context.reporter.warn,
         )
         written: list[str] = []
-        for name, wheel in sorted(self.wheels.items()):
-            with self.context.store.reading_blob(wheel, name=name):
-                files = install_wheel(wheel, tree, places, name=name)
-            compiler.submit(tree, sorted(file for file in files if _is_module(file)))
-            written += files
+        total = sum(wheel.stat().st_size for wheel in self.wheels.values())
+        with self.step.phase("installing the wheels", "wheels installed", total) as advance:
+            for name, wheel in sorted(self.wheels.items()):
+                with self.context.store.reading_blob(wheel, name=name):
+                    files = install_wheel(wheel, tree, places, name=name)
+                compiler.submit(tree, sorted(file for file in files if _is_module(file)))
+                written += files
+                advance(wheel.stat().st_size)
         write_scripts(tree, layout.PACKAGES, places.is_reserved)
         return written
 

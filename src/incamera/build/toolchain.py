@@ -45,8 +45,9 @@ def ensure_toolchain(
         if plan.compiler_tree is not None:
             chosen: Gcc | Zig = Gcc(HostTree(ensure("gcc", plan.compiler_tree), host))
         else:
-            tree, _ = ensure_zig(context.store, context.http, host, environment=context.environment)
-            chosen = _ready_zig(context, Zig(tree, zig_cache(context.store)), target)
+            tree, _ = ensure_zig(context.store, context.http, host, environment=context.environment, phase=step.phase)
+            with step.phase("building zig's C runtimes", "C runtimes built"):
+                chosen = _ready_zig(context, Zig(tree, zig_cache(context.store)), target)
         sysroot = ensure_deb_tree(
             context,
             "cross-sysroot",
@@ -56,7 +57,8 @@ def ensure_toolchain(
             finish=lambda tree: link_alternatives(tree, target),
         )
         cache = bytecode_cache(context.store.root, interpreter)
-        fill_bytecode_cache(cache, interpreter, interpreter.tree.root)
+        with step.phase("byte-compiling the build's Python", "byte-compiled"):
+            fill_bytecode_cache(cache, interpreter, interpreter.tree.root)
         step.cached = before.unchanged()
         step.note(f"{compiler} for {target}" + (f", {len(dev)} -dev packages" if dev else ""))
     return Toolchain(

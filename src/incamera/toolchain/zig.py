@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,12 @@ from incamera.toolchain.plan import ZigWheel, load_compilers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from incamera.http import Http, Progress
+    from incamera.http import Http
     from incamera.store import Store
     from incamera.targets.host import Host
 
 KIND = "zig"
+Phase = Callable[[str, str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 def ensure_zig(
@@ -28,19 +31,21 @@ def ensure_zig(
     host: Host,
     *,
     environment: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
+    phase: Phase = lambda doing, done, total: nullcontext(lambda _: None),
 ) -> tuple[Path, bool]:
     """Return the tree with `ziglang/zig` for *host*, and whether the store had it already.
 
-    *environment* has the user's pip settings. Raises FetchError, IntegrityError, BuildError.
+    *environment* has the user's pip settings. *phase*: see `context.Step`. Raises FetchError, IntegrityError,
+    BuildError.
     """
     wheel = load_compilers().zig_wheels[host.machine]
 
     def build(tree: Path) -> None:
-        blob = store.find_blob(wheel.sha256) or _fetch(
-            store, http, wheel, os.environ if environment is None else environment, progress
-        )
-        _unpack(blob, tree)
+        blob = store.find_blob(wheel.sha256)
+        if blob is None:
+            with phase("downloading zig", "zig downloaded", wheel.size) as progress:
+                blob = _fetch(store, http, wheel, os.environ if environment is None else environment, progress)
+        _unpack(blob, tree, phase)
 
     return store.ensure_tree(KIND, wheel.sha256, build)
 
@@ -53,7 +58,7 @@ def zig_cache(store: Store) -> Path:
 
 
 def _fetch(
-    store: Store, http: Http, wheel: ZigWheel, environment: Mapping[str, str], progress: Progress | None
+    store: Store, http: Http, wheel: ZigWheel, environment: Mapping[str, str], progress: Callable[[int], None]
 ) -> Path:
     indexes = [http.remember_login(url) for url in find_index_urls(environment)]
     url = next((url for index in indexes if (url := _find_wheel_url(http, index, wheel.file))), None)
@@ -77,9 +82,12 @@ def _find_wheel_url(http: Http, index: str, file: str) -> str | None:
     return next((found.url for found in parse_project_page(page.body, page.url) if found.filename == file), None)
 
 
-def _unpack(wheel: Path, tree: Path) -> None:
+def _unpack(wheel: Path, tree: Path, phase: Phase) -> None:
     try:
-        with open_zip(wheel) as archive:
+        with (
+            open_zip(wheel) as archive,
+            phase("unpacking zig", "zig unpacked", sum(info.file_size for info in archive.infos)) as advance,
+        ):
             for info in archive.infos:
                 # The hash makes this unlikely, but a mistake in compilers.toml must not write outside the tree.
                 path = tree / clean_path(info.filename)
@@ -87,6 +95,7 @@ def _unpack(wheel: Path, tree: Path) -> None:
                 with path.open("xb") as target:
                     for data in archive.chunks(info):
                         target.write(data)
+                        advance(len(data))
     except BadArchive as error:
         raise IntegrityError(f"{wheel.name} is not a wheel: {error}") from error
     program = tree / "ziglang/zig"

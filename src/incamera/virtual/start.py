@@ -32,15 +32,16 @@ def start_virtual(
     """
     with context.reporter.step("virtual") as step:
         trees = ensure_virtual_trees(context, profile, ssh_server=ssh_server, step=step)
-        camera = start_camera(
-            profile,
-            trees,
-            context.store,
-            name=name,
-            owner_pid=owner_pid,
-            warn=context.reporter.warn,
-            pause_after=pause_after,
-        )
+        with step.phase("starting the camera", "camera started"):
+            camera = start_camera(
+                profile,
+                trees,
+                context.store,
+                name=name,
+                owner_pid=owner_pid,
+                warn=context.reporter.warn,
+                pause_after=pause_after,
+            )
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
         if name is None and camera.name != profile.name:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.console_steps import ConsoleStep
 from incamera.digest import Sha256
 from incamera.errors import FetchError, IntegrityError
 from incamera.http import Http
@@ -56,6 +59,20 @@ def test_zig_is_downloaded_once_from_the_users_index(tmp_path: Path, web: Web, w
     requests = len(web.requests)
     assert ensure_zig(store, Http(), HOST, environment=environment) == (tree, True)
     assert len(web.requests) == requests
+
+
+def test_step_shows_how_much_of_zig_is_downloaded_and_unpacked(tmp_path: Path, web: Web, wheel: bytes) -> None:
+    shown: list[tuple[str, int, list[int]]] = []
+
+    @contextmanager
+    def show_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+        shown.append((label, total, []))
+        yield shown[-1][2].append
+
+    step = ConsoleStep("toolchain", show_bar)
+    ensure_zig(Store(tmp_path), Http(), HOST, environment=index(web, wheel), phase=step.phase)
+    assert [label for label, _, _ in shown] == ["toolchain: downloading zig", "toolchain: unpacking zig"]
+    assert all(sum(counts) == total for _, total, counts in shown)
 
 
 def test_file_with_another_hash_is_refused(tmp_path: Path, web: Web, wheel: bytes) -> None:
