@@ -7,7 +7,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -36,9 +36,11 @@ _SETTINGS = (
 _CHANGED_FILE = "the server, or a proxy on the way, changes files: try another mirror or index"
 _LOGIN = "does it need a name and a password? put them into its address: https://name:password@server/…"
 _REFUSED = f"check the settings: {_SETTINGS}"
+_NO_ADDRESS = f"this is no address of a web server. {_REFUSED}"
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 # The longest page of PyPI has some 40 MB.
 _PAGE_BYTES = 128 * 1024 * 1024
+_REDIRECTIONS = 5
 # How many downloads run at a time.
 CONNECTIONS = 8
 
@@ -122,9 +124,9 @@ class Http:
         sent = {"Accept-Encoding": "gzip", **(headers or {})}
 
         def transfer(url: str) -> Response:
-            response = self._transfer(url, sink, headers=sent, accepted=(200, 304))
+            response, last = self._transfer(url, sink, headers=sent, accepted=(200, 304))
             body = _decode(url, bytes(sink.data), response.headers.get("Content-Encoding", ""), limit)
-            return Response(response.status, _final_url(url, response), response.headers, body)
+            return Response(response.status, last, response.headers, body)
 
         return self._retry(url, sink, None, transfer)
 
@@ -183,7 +185,7 @@ class Http:
         sent = {"Range": f"bytes=-{size}" if first < 0 else f"bytes={first}-{first + size - 1}"}
 
         def transfer(url: str) -> Range:
-            response = self._transfer(url, sink, headers=sent, accepted=(206,))
+            response, _ = self._transfer(url, sink, headers=sent, accepted=(206,))
             match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if match is None or int(match[2]) - int(match[1]) + 1 != sink.size or first not in (int(match[1]), -1):
                 raise RangeNotSupported(f"{url}: the server sends another range than was requested")
@@ -223,8 +225,12 @@ class Http:
 
     def _retry(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:
         """Return the result of *transfer*, which is called again after errors that may be temporary."""
-        url = self.remember_login(url)  # no message may show the login
-        if urlsplit(url).scheme not in ("http", "https"):
+        try:
+            url = self.remember_login(url)  # no message may show the login
+            is_web = urlsplit(url).scheme in ("http", "https")
+        except ValueError as error:  # a host such as `[::`
+            raise FetchError(f"cannot fetch {without_login(url)}: {error}") from error
+        if not is_web:
             raise FetchError(f"cannot fetch {url}: it is neither an http nor an https URL")
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -263,10 +269,9 @@ class Http:
         progress: Progress | None = None,
         headers: Mapping[str, str] | None = None,
         accepted: Collection[int] = (200,),
-    ) -> urllib3.BaseHTTPResponse:
-        response = self._pool(url).request(
-            "GET", url, preload_content=False, headers=self._headers(url, headers), redirect=True
-        )
+    ) -> tuple[urllib3.BaseHTTPResponse, str]:
+        """Write the body of *url* to *sink*. Returns the response, and the last URL of the redirections."""
+        response, last = self._request(url, headers)
         with self._lock:
             self._active.add(response)
         complete = False
@@ -294,7 +299,7 @@ class Http:
                 long = format_count(int(length), "byte")
                 raise IntegrityError(f"{url} is {long} long, but must have {size}", hint=_CHANGED_FILE)
             # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
-            for chunk in response.stream(_CHUNK, decode_content=False):
+            for chunk in _read_body(response):
                 if size is not None and sink.size + len(chunk) > size:
                     most = format_count(size, "byte")
                     raise IntegrityError(f"{url} is longer than the {most} that it must have", hint=_CHANGED_FILE)
@@ -304,7 +309,7 @@ class Http:
             if size is not None and sink.size < size:
                 raise _TemporaryError(f"only {sink.size} of {format_count(size, 'byte')} arrived")
             complete = True
-            return response
+            return response, last
         finally:
             with self._lock:
                 self._active.discard(response)
@@ -312,6 +317,38 @@ class Http:
                 response.release_conn()
             else:  # the rest of the body must not be read as the next response
                 response.close()
+
+    def _request(self, url: str, headers: Mapping[str, str] | None) -> tuple[urllib3.BaseHTTPResponse, str]:
+        """Return the response to a GET of *url*, after at most five redirections, and the URL that it is from.
+
+        Not urllib3 follows them, because each server has a proxy and a login of its own, or none.
+        """
+        first = url
+        for _ in range(_REDIRECTIONS + 1):
+            try:
+                response = self._pool(url).request(
+                    "GET", url, preload_content=False, headers=self._headers(url, headers), redirect=False
+                )
+            except urllib3_errors.HTTPError as error:
+                if url == first:
+                    raise
+                raise _TemporaryError(f"it redirects to {url}{self._route(url)}: {_reason(error)}") from error
+            location = response.get_redirect_location()
+            if not location:
+                return response, url
+            response.close()
+            url = self._follow(url, location)
+        raise FetchError(f"cannot fetch {first}{self._route(first)}: it redirects too often, at last to {url}")
+
+    def _follow(self, url: str, location: str) -> str:
+        """Return the address to which the server of *url* redirects. Raises FetchError for one that cannot be asked."""
+        try:
+            target = without_login(urljoin(url, location))
+            if urlsplit(target).scheme in ("http", "https") and urlsplit(target).hostname:
+                return target
+        except ValueError:  # a host such as `[::`
+            pass
+        raise FetchError(f"cannot fetch {url}{self._route(url)}: it redirects to {location}", hint=_NO_ADDRESS)
 
     def _proxy(self, url: str) -> str:
         parts = urlsplit(url)
@@ -324,7 +361,9 @@ class Http:
         return proxy_hint(self._environment, urlsplit(url).scheme) if self._proxy(url) else None
 
     def _hint(self, url: str, error: Exception) -> str:
-        cause = error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
+        cause = _cause(error)
+        if isinstance(cause, urllib3_errors.LocationValueError):
+            return _NO_ADDRESS
         if isinstance(cause, urllib3_errors.SSLError):
             return (
                 f"your clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: if that is wrong, set it. Behind a company's "
@@ -335,7 +374,6 @@ class Http:
     def _headers(self, url: str, more: Mapping[str, str] | None) -> dict[str, str]:
         parts = urlsplit(url)
         login = self._logins.get((parts.scheme, parts.netloc))
-        # urllib3 removes the login when a redirection leads to another server.
         return {"User-Agent": "incamera", **({"Authorization": login} if login else {}), **(more or {})}
 
     def _pool(self, url: str) -> urllib3.PoolManager:
@@ -343,8 +381,8 @@ class Http:
         proxy = self._proxy(url)
         with self._lock:
             if (parts.scheme, proxy) not in self._pools:
-                # `_retry` counts the attempts; urllib3 only follows redirections.
-                retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+                # `_retry` counts the attempts.
+                retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=0)
                 timeout = urllib3.Timeout(connect=min(10, self._timeout), read=self._timeout)
                 # Loading the system's certificates takes 30 ms. Most mirrors are plain http, since their files are
                 # signed.
@@ -388,6 +426,14 @@ class _Memory:
         self.data.clear()
 
 
+def _read_body(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the body of *response* as it is sent. Raises _TemporaryError for a malformed one."""
+    try:
+        yield from response.stream(_CHUNK, decode_content=False)
+    except ValueError as error:  # a chunk of a negative length
+        raise _TemporaryError(f"the server's answer is malformed: {error}") from None
+
+
 def _decode(url: str, body: bytes, encoding: str, limit: int) -> bytes:
     """Return *body* without its Content-Encoding. Raises FetchError when it would be longer than *limit* bytes."""
     if not body or encoding.lower() not in ("gzip", "x-gzip"):
@@ -403,22 +449,23 @@ def _system_certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _final_url(url: str, response: urllib3.BaseHTTPResponse) -> str:
-    # The response has no URL, only the path on the last server.
-    for step in response.retries.history if response.retries else ():
-        url = urljoin(url, step.redirect_location or "")
-    return url
-
-
 def _is_hopeless(error: Exception) -> bool:
     """Whether another attempt would fail in the same way."""
-    cause = error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
-    return isinstance(cause, urllib3_errors.SSLError | urllib3_errors.LocationValueError | urllib3_errors.ResponseError)
+    return isinstance(
+        _cause(error), urllib3_errors.SSLError | urllib3_errors.LocationValueError | urllib3_errors.ResponseError
+    )
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """Return urllib3's error in *error*."""
+    if isinstance(error, _TemporaryError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
 
 
 def _reason(error: BaseException) -> str:
     """Return the message of the innermost cause: urllib3 wraps it in texts with memory addresses."""
-    while True:
+    while not isinstance(error, _TemporaryError):
         inner = getattr(error, "reason", None)
         inner = inner if isinstance(inner, BaseException) else error.__cause__
         if inner is None:
@@ -426,5 +473,7 @@ def _reason(error: BaseException) -> str:
         error = inner
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, urllib3_errors.ProtocolError) and len(error.args) == 2:
+        return f"the server's answer is malformed: {error.args[1]!r}"
     text = str(error)
     return text.rpartition(">: ")[2] or type(error).__name__

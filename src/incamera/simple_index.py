@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import configparser
 import html.parser
 import json
@@ -12,9 +13,10 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from incamera.digest import Sha256
-from incamera.errors import FetchError, IntegrityError
+from incamera.errors import ConfigError, FetchError, IntegrityError
 
 PYPI = "https://pypi.org/simple"
+_TOO_LARGE = 1 << 63  # bytes: no file has so many, and no TOML file can hold the number
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 
@@ -51,8 +53,18 @@ def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
         return next((words for setting in settings if (words := setting.get(key, []))), [])
 
     urls = [*find("PIP_EXTRA_INDEX_URL", "extra-index-url"), *(find("PIP_INDEX_URL", "index-url") or [PYPI])[:1]]
-    usable = [url.rstrip("/") for url in urls if urlsplit(url).scheme in ("http", "https")]
+    usable = [url.rstrip("/") for url in urls if _is_web_address(url)]
     return tuple(dict.fromkeys(usable)) or (PYPI,)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError as error:  # a host such as `[::`
+        raise ConfigError(
+            f"the package index {url.rpartition('@')[2]} cannot be one: {error}",
+            hint="check PIP_INDEX_URL, PIP_EXTRA_INDEX_URL and pip.conf",
+        ) from error
 
 
 def without_login(url: str) -> str:
@@ -67,9 +79,10 @@ def parse_project_page(page: bytes, url: str) -> Iterator[PageFile]:
     Raises FetchError when the page is not that of a package index, IntegrityError for a hash that is none. Entries that
     are malformed in another way are left out.
     """
-    if page.lstrip()[:1] == b"{":
-        return _parse_json(page, url)
-    return _parse_html(page, url)
+    text = _decode(page)
+    if text.lstrip()[:1] == "{":
+        return _parse_json(text, url)
+    return _parse_html(text, url)
 
 
 def _pip_conf_paths(environment: Mapping[str, str]) -> list[Path]:
@@ -104,7 +117,13 @@ def _load_pip_conf(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _parse_json(page: bytes, url: str) -> Iterator[PageFile]:
+def _decode(page: bytes) -> str:
+    """Return the text of *page*: UTF-8, unless a byte order mark at its beginning says UTF-16."""
+    is_utf16 = page.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return page.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+
+
+def _parse_json(page: str, url: str) -> Iterator[PageFile]:
     try:
         document = json.loads(page)
         _check_version(str(document.get("meta", {}).get("api-version", "1.0")), url)
@@ -125,7 +144,9 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
     address, size, yanked = str(entry["url"]), find("size"), find("yanked")
     metadata = find("core-metadata") or find("dist-info-metadata")
     filename = str(entry["filename"])
-    if not address.startswith("https://") or "@" in address:
+    if not address.isprintable():  # no request could have it, and no lockfile
+        raise ValueError("it has control characters")
+    if not address.startswith("https://") or "@" in address or "[" in address:
         # Most URLs are absolute, and joining takes as long as all the rest of parsing.
         address = without_login(urljoin(base, address))
     # In the order of the fields, because names would take longer.
@@ -133,7 +154,7 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
         filename,
         address,
         _parse_hash(entry["hashes"].get("sha256"), filename, base),
-        size if isinstance(size, int) and size >= 0 else None,
+        size if type(size) is int and 0 <= size < _TOO_LARGE else None,
         _text(find("requires-python")),
         (yanked if isinstance(yanked, str) else "") if yanked else None,
         _metadata_hash(metadata, filename, base) if metadata else None,
@@ -164,9 +185,9 @@ def _parse_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""]
         ) from error
 
 
-def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
+def _parse_html(page: str, url: str) -> Iterator[PageFile]:
     links: list[dict[str, str | None]] = []
-    base = url
+    base: str | None = None
 
     class Links(html.parser.HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -174,21 +195,20 @@ def _parse_html(page: bytes, url: str) -> Iterator[PageFile]:
             values = dict(attrs)
             if tag == "a" and values.get("href"):
                 links.append(values)
-            elif tag == "base" and values.get("href"):
+            elif tag == "base" and values.get("href") and base is None:  # HTML: the first one counts
                 base = urljoin(url, values["href"] or "")
             elif tag == "meta" and values.get("name") == "pypi:repository-version":
                 _check_version(values.get("content") or "1.0", url)
 
-    text = page.decode("utf-8", "replace")
-    if not re.search(r"<(!doctype|html|a|body|head)\b", text, re.IGNORECASE):
+    if not re.search(r"<(!doctype|html|a|body|head)\b", page, re.IGNORECASE):
         raise _not_an_index(url)
     try:
-        Links().feed(text)
+        Links().feed(page)
     except (ValueError, AssertionError) as error:  # a base that is no address; a declaration such as <![x[
         raise _not_an_index(url) from error
     for values in links:
         try:
-            address = urljoin(base, (values["href"] or "").strip())
+            address = urljoin(base or url, (values["href"] or "").strip())
             parts = urlsplit(address)
         except ValueError:
             continue

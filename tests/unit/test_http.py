@@ -126,10 +126,66 @@ def test_redirections_are_followed(web: Web, http: Http) -> None:
     assert http.get(f"{web.url}/old") == b"moved"
 
 
+def test_server_that_redirects_to_one_that_is_down_is_not_blamed(web: Web, http: Http) -> None:
+    down = f"http://127.0.0.1:{unused_port()}/new"
+    web.pages["/old"] = web.status(302, Location=down)
+    with pytest.raises(FetchError, match=rf"{web.url}/old: it redirects to {down}: Connection refused"):
+        http.get(f"{web.url}/old")
+
+
+def test_server_to_which_a_proxied_one_redirects_has_a_proxy_of_its_own(web: Web) -> None:
+    """It is reached without the proxy when no_proxy names it."""
+    web.pages["http://far.invalid/old"] = web.status(302, Location=f"{web.url}/new")
+    web.pages["/new"] = b"moved"
+    proxied = Http({"http_proxy": web.url, "no_proxy": "127.0.0.1"}, pause=0)
+    assert proxied.get("http://far.invalid/old") == b"moved"
+    assert web.requests == ["http://far.invalid/old", "/new"]
+
+
 def test_endless_redirections_are_an_error(web: Web, http: Http) -> None:
     web.pages["/old"] = web.status(302, Location="/old")
     with pytest.raises(FetchError):
         http.get(f"{web.url}/old")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "http://[::/x", "http://127.0.0.1:99999/"],
+)
+def test_redirection_to_an_address_that_cannot_be_fetched_is_an_error(web: Web, http: Http, location: str) -> None:
+    web.pages["/old"] = web.status(302, Location=location)
+    with pytest.raises(FetchError, match=r"cannot fetch .*/old") as caught:
+        http.get(f"{web.url}/old")
+    assert f"it redirects to {location}" in str(caught.value)
+    assert "no address of a web server" in (caught.value.hint or "")
+    assert web.requests == ["/old"]
+
+
+@pytest.mark.parametrize("url", ["http://[::/x", "https://me:secret@[x/", "http://", "http://a..b/"])
+def test_address_that_cannot_be_one_is_an_error(http: Http, url: str) -> None:
+    with pytest.raises(FetchError, match="cannot fetch") as caught:
+        http.get_range(url, 0, 5)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"hello\r\n", "the server's answer is malformed: BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Y: 1\r\n" * 101 + b"\r\n", "got more than 100 headers"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n", "malformed: read length"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n", "InvalidChunkLength"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", "multiple unmatching values"),
+    ],
+)
+def test_answer_that_is_malformed_is_an_error(web: Web, http: Http, answer: bytes, words: str) -> None:
+    def answer_raw(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(answer)
+        handler.close_connection = True
+
+    web.pages["/file"] = answer_raw
+    with pytest.raises(FetchError, match=words):
+        http.get(f"{web.url}/file")
 
 
 def test_an_unread_body_is_not_taken_for_the_next_response(web: Web, http: Http) -> None:

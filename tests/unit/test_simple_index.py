@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from incamera.digest import Sha256
-from incamera.errors import FetchError
+from incamera.errors import ConfigError, FetchError
 from incamera.simple_index import PageFile, find_index_urls, parse_project_page
 
 URL = "https://i.example/simple/own/"
@@ -94,6 +94,34 @@ def test_links_of_an_html_page_are_relative_to_its_base() -> None:
     assert file.url == "https://b.example/x/own-1.tar.gz"
 
 
+def test_first_base_of_an_html_page_counts() -> None:
+    link = '<a href="own-1.tar.gz">own</a>'
+    [file] = files(f'<html><base href="/first/">{link}<base href="/second/"></html>')
+    assert file.url == "https://i.example/first/own-1.tar.gz"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", ["json", "html"])
+def test_page_with_a_byte_order_mark_is_read(text: str, encoding: str) -> None:
+    entry = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
+    page = page_of(entry) if text == "json" else f'<!DOCTYPE html><a href="own-1.tar.gz#sha256={HASH}">own</a>'
+    [file] = files(page.encode(encoding))
+    assert (file.filename, file.sha256) == ("own-1.tar.gz", HASH)
+
+
+@pytest.mark.parametrize("size", [True, -1, 1.5, "7", 1 << 63, 10**30])
+def test_size_that_no_file_has_counts_as_missing(size: object) -> None:
+    entry = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}, "size": size}
+    [file] = files(page_of(entry))
+    assert file.size is None
+
+
+@pytest.mark.parametrize("url", ["https://[::/own-1.tar.gz", "https://h/a\nb", "https://h/\ud800", "https://h/\u202e"])
+def test_file_with_an_address_that_is_none_is_left_out(url: str) -> None:
+    valid = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
+    assert len(files(page_of({**valid, "url": url}, valid))) == 1
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -155,6 +183,13 @@ def test_install_goes_before_global_in_pip_conf_and_a_broken_file_is_ignored(tmp
     assert find_index_urls(environment)[-1] == "https://i.example"
     path.write_text("index-url = https://no.section\n")
     assert "https://no.section" not in find_index_urls(environment)
+
+
+@pytest.mark.parametrize("variable", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
+def test_index_whose_address_is_none_is_refused_without_its_login(variable: str) -> None:
+    with pytest.raises(ConfigError, match=r"the package index \[::/simple cannot be one") as caught:
+        find_index_urls({variable: "https://me:secret@[::/simple", "PIP_CONFIG_FILE": "/dev/null"})
+    assert "secret" not in str(caught.value)
 
 
 def test_folders_are_left_out_and_pypi_is_the_default() -> None:
