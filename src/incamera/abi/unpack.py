@@ -73,6 +73,8 @@ class _PackageUnpacking:
         self._kinds: dict[str, Kind] = {}
         self._links: dict[str, str] = {}
         self._written: set[str] = set()
+        # The first name of each hard link's file.
+        self._first_names: dict[str, str] = {}
         self.wanted_by_links: dict[str, list[str]] = {}
 
     def run(self, stream: BinaryIO) -> Iterator[tuple[str, str | None]]:
@@ -82,20 +84,27 @@ class _PackageUnpacking:
                 continue
             path = member.path
             _refuse_below_link(path, self._links)
+            if member.kind is Kind.hard_link:
+                yield path, None
+                yield from self._link(path, member.target)
+                self._kinds[path] = member.kind
+                continue
+            self._first_names.pop(path, None)
             self._kinds[path] = member.kind
             if member.kind is Kind.link:
                 self._links[path] = member.link
                 yield path, member.link
                 continue
             yield path, None
-            if member.kind is Kind.hard_link:
-                yield from self._link(path, member.target)
-            elif _may_be_needed(path):
+            if _may_be_needed(path):
                 beginning = reader.read(_CHUNK)
                 if _is_needed(path, member.size, beginning):
                     self._write(path, chain([beginning], iter(lambda: reader.read(_CHUNK), b"")))
 
     def _link(self, path: str, target: str) -> Iterator[tuple[str, str]]:
+        target = self._first_names.get(target, target)
+        if target != path:
+            self._first_names[path] = target
         if target in self._links:
             yield path, self._links[target]
         elif target in self._written:

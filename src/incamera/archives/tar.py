@@ -41,6 +41,9 @@ class Kind(Enum):
 
 
 _KINDS = {b"0": Kind.file, b"\0": Kind.file, b"7": Kind.file, b"1": Kind.hard_link, b"2": Kind.link, b"5": Kind.folder}
+# GNU tar's incremental archives have folders with a list of their files as content.
+_LISTED_FOLDER = b"D"
+_KINDS[_LISTED_FOLDER] = Kind.folder
 # Devices and FIFOs: what has no content, whatever its header says.
 _EMPTY = (b"3", b"4", b"6")
 
@@ -110,6 +113,8 @@ class TarReader:
                     extended["linkpath"] = _text(self._read_header(size))
                 case b"S":
                     raise BadArchive(f"{_text(fields[0])} is a sparse file")
+                case b"V":  # the archive's own label
+                    self._stream.skip(size + -size % BLOCK)
                 case _:
                     yield self._member(fields, {**always, **extended})
                     extended = {}
@@ -139,7 +144,7 @@ class TarReader:
             kind = Kind.folder
         size = _decimal(extended["size"]) if "size" in extended else _number(packed_size)
         # Only these have content. Others may have a size, which means something else.
-        if kind is Kind.file or (kind is Kind.other and code not in _EMPTY):
+        if kind is Kind.file or code == _LISTED_FOLDER or (kind is Kind.other and code not in _EMPTY):
             self._limits.check_size(path, size)
             self._left, self._padding = size, -size % BLOCK
         link = extended.get("linkpath", _text(packed_link))

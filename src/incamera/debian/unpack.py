@@ -67,6 +67,7 @@ class _Unpacking:
         self.written: set[str] = set()
         self.sources: set[str] = set()
         self.wanted_by_links: dict[str, list[str]] = {}
+        self._first_names: dict[str, str] = {}
         self._folders = {""}
 
     def run(self, stream: IO[bytes]) -> None:
@@ -103,12 +104,15 @@ class _Unpacking:
         path = merged_path(original)
         chosen = self.select(path)
         if chosen is None:
+            if member.kind is Kind.hard_link:
+                self._remember_first_name(path, merged_path(member.target))
             return
         _require_inside(chosen)
         if member.kind is Kind.link:
             self.place_symbolic_link(original, path, chosen, member.link)
         elif member.kind is Kind.hard_link:
             target = merged_path(member.target)
+            target = self._remember_first_name(path, target)
             place = self.select(target)
             if place is not None and place in self.written:
                 self.place_link(place, chosen)
@@ -117,6 +121,11 @@ class _Unpacking:
         else:
             self.place_file(chosen, archive, executable=bool(member.mode & 0o111))
             self.sources.add(path)
+
+    def _remember_first_name(self, path: str, target: str) -> str:
+        """Return the name that the file of the hard link *path* had first: *target* may be a hard link, too."""
+        self._first_names[path] = self._first_names.get(target, target)
+        return self._first_names[path]
 
     def place_file(self, path: str, content: TarReader, *, executable: bool) -> None:
         full = output_path = self.prepare(path)

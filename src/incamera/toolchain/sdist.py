@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -51,9 +51,8 @@ def unpack_sdist(archive: Path, folder: Path, *, only_top: bool = False) -> Path
             _Unpacking(archive, folder).run(kept)
         tops = sorted(folder.iterdir())
         if len(tops) != 1 or not tops[0].is_dir() or tops[0].is_symlink():
-            raise BuildError(
-                f"{archive.name} is not an sdist: it must contain one folder, but contains {len(tops)} entries"
-            )
+            found = ", ".join(shorten(path.name) + "/" * path.is_dir() for path in tops[:4]) or "nothing"
+            raise BuildError(f"{archive.name} is not an sdist: it must contain one folder, but contains {found}")
     except BaseException:
         _remove_all(set(folder.iterdir()) - before)
         if is_new:
@@ -97,20 +96,25 @@ class _Unpacking:
         self._folders: set[Path] = set()
 
     def run(self, members: Iterator[_Member]) -> None:
-        links = []
+        links: dict[str, _Member] = {}
         for member in members:
             with self._reporting_clash(member):
                 if member.kind is Kind.link:
-                    links.append(member)
-                elif member.kind is Kind.hard_link:
-                    self._link_file(member)
-                else:
+                    self._discard(member.path)
+                    links[member.path] = member
+                    continue
+                links.pop(member.path, None)  # of members with one name, the last counts
+                if member.kind is not Kind.hard_link:
                     self._write(member)
+                elif (target := links.get(clean_path(member.target))) is not None:
+                    links[member.path] = replace(target, path=member.path)
+                else:
+                    self._link_file(member)
         # Links are made last, so that no file can be written through one.
-        for member in links:
+        for member in links.values():
             with self._reporting_clash(member):
                 self._link(member)
-        for member in links:  # a later link may have changed where an earlier one leads
+        for member in links.values():  # a later link may have changed where an earlier one leads
             self._require_inside(self._folder / member.path, member)
 
     def _place(self, member: _Member) -> Path:
@@ -120,8 +124,18 @@ class _Unpacking:
             self._folders.add(path.parent)
         return path
 
+    def _discard(self, path: str) -> None:
+        """Remove the file *path*, which an earlier member of the same name has made."""
+        if path in self._files:
+            if path.endswith("/PKG-INFO") and path.count("/") == 1:
+                # Packages were chosen by the first one, of which only the beginning of the archive was fetched.
+                raise BadArchive(f"{shorten(path)} is in it twice")
+            (self._folder / path).unlink()
+            self._files.remove(path)
+
     def _write(self, member: _Member) -> None:
         path = self._place(member)
+        self._discard(member.path)
         with path.open("xb", buffering=0) as target:
             for data in member.content:
                 target.write(data)
@@ -132,6 +146,9 @@ class _Unpacking:
 
     def _link_file(self, member: _Member) -> None:
         target = clean_path(member.target)
+        if target == member.path and target in self._files:
+            return
+        self._discard(member.path)
         if target not in self._files:
             raise BadArchive(f"{shorten(member.path)} is a hard link to {shorten(target)}, which is not in it before")
         os.link(self._folder / target, self._place(member), follow_symlinks=False)
@@ -139,6 +156,8 @@ class _Unpacking:
 
     def _link(self, member: _Member) -> None:
         path = self._folder / member.path
+        if not member.target:
+            raise BadArchive(f"{shorten(member.path)} is a link to nothing")
         self._require_inside(path.parent, member)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._require_inside(path.parent / member.target, member)

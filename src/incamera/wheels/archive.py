@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import email
 import hashlib
 import io
 import re
@@ -22,6 +23,7 @@ from incamera.wheels.damage import reading_archive
 
 # A wheel whose files are larger is refused: no camera could hold it.
 _MAX_BYTES = 2 * 1024**3
+_WHEEL_LIMIT = 1024 * 1024
 _RECORD_LIMIT = 64 * 1024 * 1024
 # PEP 376 and 427: RECORD cannot contain its own hash, nor those of its signatures.
 UNRECORDED = ("RECORD", "RECORD.jws", "RECORD.p7s")
@@ -83,7 +85,22 @@ def open_wheel(wheel: Path, name: str | None = None) -> Iterator[WheelArchive]:
         unrecorded = [path for path in members if path not in records and path not in _excepted(dist_info)]
         if unrecorded:
             raise BuildError(f"{name} is not a valid wheel: its RECORD lacks {unrecorded[0]}")
-        yield WheelArchive(name, dist_info, members, records, archive)
+        opened = WheelArchive(name, dist_info, members, records, archive)
+        _require_known_format(opened)
+        yield opened
+
+
+def _require_known_format(wheel: WheelArchive) -> None:
+    """Raises BuildError when the wheel is of a format that is newer than the one which incamera knows (PEP 427)."""
+    path = f"{wheel.dist_info}/WHEEL"
+    with reading_archive(wheel.name):  # its hash is verified when it is unpacked
+        data = wheel._zip.read(wheel.members[path], limit=_WHEEL_LIMIT)
+    version = str(email.message_from_bytes(data).get("Wheel-Version", "1.0")).strip()
+    if version.partition(".")[0] != "1":
+        raise BuildError(
+            f"{wheel.name} is a wheel of format {version}, which incamera does not know",
+            hint="choose another version of the package, or use a newer incamera",
+        )
 
 
 def _excepted(dist_info: str) -> set[str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name, canonicalize_version
+
 from incamera.errors import BuildError
 from incamera.wheels.archive import open_wheel
 from incamera.wheels.scripts import SCRIPT_START
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 Select = Callable[[str], str | None]
 _IMPORTABLE = {"purelib": "", "platlib": ""}
+_SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
 # A script of a wheel starts with one of these lines; installing names the real interpreter (PEP 427).
 _INTERPRETER = re.compile(rb"\A#!pythonw?[^\n]*\n")
 # Files that many packages install by mistake. Nothing imports them by these names.
@@ -81,10 +84,18 @@ def install_wheel(wheel: Path, root: Path, places: Places | None = None, *, name
 def split_scheme(member: str, archive: WheelArchive) -> tuple[str, str]:
     """Return the scheme of the file *member* of a wheel, and its path in the folder of that scheme."""
     top, _, rest = member.partition("/")
-    if top != archive.dist_info.removesuffix(".dist-info") + ".data":
+    if not top.endswith(".data") or _spelled(top, ".data") != _spelled(archive.dist_info, ".dist-info"):
         return "purelib", member
     scheme, _, path = rest.partition("/")
+    if scheme not in _SCHEMES:
+        raise BuildError(f"{archive.name} is not a valid wheel: {member} is of no known kind: {', '.join(_SCHEMES)}")
     return scheme, path
+
+
+def _spelled(folder: str, ending: str) -> tuple[str, str]:
+    """Return the name and the version in `Own.Name-1.0.data`, in one spelling: tools differ in how they write them."""
+    name, _, version = folder.removesuffix(ending).partition("-")
+    return canonicalize_name(name), canonicalize_version(version)
 
 
 def installed_path(member: str, archive: WheelArchive, folders: Mapping[str, str] = _IMPORTABLE) -> str | None:

@@ -167,6 +167,7 @@ NEEDS_ANSWER = make_elf(program=True, interpreter=LOADER, runpath="$ORIGIN/lib",
         [("data/answer.dat", LIBRARY), ("lib/libanswer.so.1", "data/answer.dat")],
         [("lib/x.dat", LIBRARY), ("lib/libanswer.so", "lib/x.dat"), ("lib/libanswer.so.1", "./lib/x.dat")],
         [("lib/libanswer.so.1.0", LIBRARY), ("a", "lib/libanswer.so.1.0"), ("lib/libanswer.so.1", "a")],
+        [("lib/x.dat", LIBRARY), ("lib/y.dat", "lib/x.dat"), ("lib/libanswer.so.1", "lib/y.dat")],
     ],
 )
 def test_hard_links_of_an_eap_are_unpacked(tmp_path: Path, members: list[tuple[str, bytes | str]]) -> None:
@@ -174,6 +175,13 @@ def test_hard_links_of_an_eap_are_unpacked(tmp_path: Path, members: list[tuple[s
     report = judge(tmp_path, "app.eap", whole)
     assert report is not None
     assert report.compatible, report.findings
+
+
+@pytest.mark.parametrize("target", ["lib/libown.so", "lib/nowhere.so", "lib"])
+def test_hard_link_that_leads_to_no_earlier_file_is_damage(tmp_path: Path, target: str) -> None:
+    report = judge(tmp_path, "app.eap", write_hard_links(CONF, ("app", PROGRAM), ("lib/libown.so", target)))
+    assert report is not None
+    assert [one.kind for one in report.errors] == [Kind.malformed]
 
 
 @pytest.mark.parametrize("name", ["etc/launcher", "./etc/launcher"])

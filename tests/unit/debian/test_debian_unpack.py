@@ -148,6 +148,16 @@ def test_a_hard_link_to_a_file_left_out_has_its_contents(make: Any, tree: Path) 
     assert listing(tree) == {"usr/bin/perl5": "interpreter", "usr/bin/perl5.36": "interpreter"}
 
 
+def test_a_hard_link_to_a_hard_link_has_the_contents_of_the_file(make: Any, tree: Path) -> None:
+    deb = make.deb(
+        ("./usr/bin/perl", b"interpreter", 0o755),
+        make.link("./usr/bin/perl5.36", "./usr/bin/perl", tarfile.LNKTYPE),
+        make.link("./usr/bin/perl5", "./usr/bin/perl5.36", tarfile.LNKTYPE),
+    )
+    unpack_deb(write(tree, deb), tree, lambda path: path if path == "usr/bin/perl5" else None)
+    assert listing(tree) == {"usr/bin/perl5": "interpreter"}
+
+
 def test_a_hard_link_to_a_missing_file_is_an_error(make: Any, tree: Path) -> None:
     deb = make.deb(make.link("./usr/bin/a", "./usr/bin/gone", tarfile.LNKTYPE))
     with pytest.raises(IntegrityError, match="usr/bin/gone"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Sequence
@@ -112,7 +113,10 @@ def test_file_outside_the_folder_is_refused(tmp_path: Path, kind: str, name: str
         [tar_member("own-1/hard", kind=tarfile.LNKTYPE, link="/etc/passwd")],
         [tar_member("own-1/device", kind=tarfile.CHRTYPE)],
         [tar_member("own-1/pipe", kind=tarfile.FIFOTYPE)],
-        [tar_member("own-1/twice"), tar_member("own-1/twice")],
+        [tar_member("own-1/PKG-INFO"), tar_member("own-1/PKG-INFO")],
+        [tar_member("own-1/nothing", kind=tarfile.SYMTYPE, link="")],
+        [tar_member("own-1/itself", kind=tarfile.LNKTYPE, link="own-1/itself")],
+        [tar_member("own-1/file"), tar_member("own-1/file", kind=tarfile.SYMTYPE, link="../..")],
         [tar_member("own-1/file"), tar_member("own-1/file/below")],
         [tar_member("own-1/circle", kind=tarfile.SYMTYPE, link="circle")],
         [tar_member("own-1/" + "long" * 100)],
@@ -124,6 +128,47 @@ def test_unsafe_or_contradictory_members_are_refused(tmp_path: Path, members: li
         unpack_sdist(archive, tmp_path / "a/b/out")
     assert {path for path in tmp_path.rglob("evil") if not path.is_relative_to(tmp_path / "a/b/out")} == set()
     assert not Path("/tmp/evil").exists()
+
+
+def test_last_of_members_with_one_name_counts(tmp_path: Path) -> None:
+    """`tar -r` appends a newer file, and tar unpacks both, one after the other."""
+    members = [
+        tar_member("own-1/file"),
+        tar_member("own-1/hard", kind=tarfile.LNKTYPE, link="own-1/file"),
+        tar_member("own-1/file", b"xxx"),
+        tar_member("own-1/became-file", kind=tarfile.SYMTYPE, link="file"),
+        tar_member("own-1/became-file", b"xx"),
+        tar_member("own-1/became-link"),
+        tar_member("own-1/became-link", kind=tarfile.SYMTYPE, link="file"),
+    ]
+    project = unpack_sdist(make_tar(tmp_path / "own-1.tar.gz", members), tmp_path / "out")
+    assert (project / "file").read_text() == (project / "became-link").read_text() == "xxx"
+    assert (project / "hard").read_text() == "x"
+    assert (project / "became-file").read_text() == "xx"
+    assert (project / "became-link").is_symlink()
+
+
+def test_hard_link_to_a_link_becomes_a_link(tmp_path: Path) -> None:
+    members = [
+        tar_member("own-1/a/file"),
+        tar_member("own-1/a/link", kind=tarfile.SYMTYPE, link="file"),
+        tar_member("own-1/a/hard", kind=tarfile.LNKTYPE, link="own-1/a/link"),
+    ]
+    project = unpack_sdist(make_tar(tmp_path / "own-1.tar.gz", members), tmp_path / "out")
+    assert str((project / "a/hard").readlink()) == "file"
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize(
+    "options", [["--label=own"], ["--incremental"], ["--format=v7"], ["--xattrs"]]
+)
+def test_archive_that_gnu_tar_makes_with_unusual_options_is_unpacked(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "own-1").mkdir()
+    (tmp_path / "own-1/setup.py").write_text("x")
+    archive = tmp_path / "own-1.tar.gz"
+    subprocess.run(["tar", *options, "-czf", archive, "own-1"], cwd=tmp_path, check=True)
+    project = unpack_sdist(archive, tmp_path / "out")
+    assert [path.name for path in project.iterdir()] == ["setup.py"]
 
 
 def test_archive_without_exactly_one_folder_is_refused(tmp_path: Path) -> None:

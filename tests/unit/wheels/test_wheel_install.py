@@ -51,6 +51,31 @@ EVERY_SCHEME = {
 FOLDERS = {"purelib": "site", "platlib": "site", "data": "", "scripts": "bin", "headers": "include/python3.11"}
 
 
+@pytest.mark.parametrize("top", ["Own-1.0.data", "own-1.data", "OWN-1.0.0.data"])
+def test_data_folder_may_spell_name_and_version_in_another_way(
+    make: Make, write: Write, folder: Path, top: str
+) -> None:
+    written = install_wheel(write(make.wheel({f"{top}/data/share/x": b"f"})), folder, Places(folders=FOLDERS))
+    assert "share/x" in written
+
+
+@pytest.mark.parametrize("path", ["own-1.0.data/lib64/x.py", "own-1.0.data/x.py", "own-1.0.data/Data/x"])
+def test_file_of_an_unknown_scheme_is_not_dropped_in_silence(make: Make, write: Write, folder: Path, path: str) -> None:
+    with pytest.raises(BuildError, match="is of no known kind"):
+        install_wheel(write(make.wheel({path: b"x"})), folder)
+
+
+@pytest.mark.parametrize(("version", "words"), [("2.0", "of format 2.0"), ("10", "of format 10"), ("", "of format ,")])
+def test_wheel_of_a_newer_format_is_refused(write: Write, folder: Path, make: Make, version: str, words: str) -> None:
+    content = {
+        f"{INFO}/METADATA": b"Metadata-Version: 2.1\nName: own\nVersion: 1.0\n",
+        f"{INFO}/WHEEL": f"Wheel-Version: {version}\n".encode(),
+    }
+    content[f"{INFO}/RECORD"] = make.record(content) + f"{INFO}/RECORD,,\n".encode()
+    with pytest.raises(BuildError, match=words):
+        install_wheel(write(make.zip(content)), folder)
+
+
 def test_importable_files_are_unpacked_and_returned(make: Make, write: Write, folder: Path) -> None:
     written = install_wheel(write(make.wheel(EVERY_SCHEME)), folder)
     about = {f"{INFO}/{name}" for name in ("METADATA", "RECORD", "WHEEL")}
