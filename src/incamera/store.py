@@ -34,6 +34,7 @@ from typing import IO
 from incamera.digest import Sha256
 from incamera.disk import disk_usage, fix_umask, process_exists, remove_tree
 from incamera.errors import BuildError, IntegrityError, StoreError
+from incamera.home import expand_home, find_home
 from incamera.store_access import PATH_ONLY, open_folders
 from incamera.tree import Entry, dump_entries, list_tree, parse_entries
 from incamera.units import format_count
@@ -396,13 +397,15 @@ def _disk_error(error: OSError, root: Path) -> StoreError | None:
 
 
 def find_store_path(environment: Mapping[str, str]) -> Path:
-    """Return the folder of the store: INCAMERA_STORE, or one in the user's data folder."""
+    """Return the folder of the store: INCAMERA_STORE, or one in the user's data folder. Raises ConfigError."""
     if path := environment.get("INCAMERA_STORE"):
-        return Path(path).expanduser().absolute()
+        return expand_home(path, environment).absolute()
     if sys.platform == "linux":
         # As platformdirs does it. That takes longer to import than an idle build needs for its own work.
         data = environment.get("XDG_DATA_HOME", "").strip()
-        return (Path(data) if data else Path("~/.local/share").expanduser()) / "incamera"
+        # The standard has relative paths ignored: the store would be another one in each folder.
+        is_valid = data.startswith("/")
+        return (Path(data) if is_valid else find_home(environment) / ".local/share") / "incamera"
     import platformdirs  # lazy: start-up; not needed on Linux, nor where INCAMERA_STORE is set
 
     return platformdirs.user_data_path("incamera", appauthor=False)

@@ -2,7 +2,10 @@
 
 import inspect
 import io
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +126,70 @@ def test_wrong_usage_ends_with_2(arguments: list[str], monkeypatch: pytest.Monke
     text = messages.getvalue()
     assert text.startswith("error: " if arguments[-1:] in (["nonsense"], ["--nonsense"]) else "usage: incamera")
     assert text.count("error: ") == 1
+
+
+# Streams, folders and homes that are not as usual
+
+
+def run_shell(line: str, folder: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
+    """Run *line* in a shell, where `incamera` is this one; None removes a variable."""
+    variables = {**os.environ, "INCAMERA_STORE": str(folder / "store"), "PYTHONWARNINGS": "ignore", **environment}
+    script = f'incamera() {{ "{sys.executable}" -m incamera "$@"; }}\n{line}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env={name: value for name, value in variables.items() if value is not None},
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("command", ["--version", "--help", "store path"])
+def test_output_on_a_full_disk_is_an_error(tmp_path: Path, command: str) -> None:
+    ran = run_shell(f"incamera {command} >/dev/full", tmp_path)
+    assert (ran.returncode, ran.stderr) == (6, "error: cannot print: No space left on device\n")
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("incamera --version >&-", 0),
+        ("incamera store path >&-", 0),
+        ("incamera store path <&- >&- 2>&-", 0),
+        ("incamera nonsense 2>&-", 2),
+        ("incamera nonsense 2>/dev/full", 2),
+        ("incamera build 2>/dev/full", 3),
+        ("incamera build <&- >&- 2>&-", 3),
+    ],
+)
+def test_streams_that_are_closed_or_full_do_not_change_the_exit_code(tmp_path: Path, line: str, code: int) -> None:
+    ran = run_shell(line, tmp_path)
+    assert (ran.returncode, ran.stderr) == (code, "")
+
+
+@pytest.mark.starts_processes
+def test_no_file_gets_the_number_of_a_closed_standard_stream(tmp_path: Path) -> None:
+    """What is printed, or what a child process prints, would be written into it."""
+    ran = run_shell("incamera new doorbell <&- >&- 2>&-", tmp_path)
+    assert ran.returncode == 0
+    assert (tmp_path / "doorbell/pyproject.toml").read_text().startswith("[project]\nname")
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("command", ["new x", "build", "device list -C ."])
+def test_folder_that_was_removed_is_no_bug(tmp_path: Path, command: str) -> None:
+    ran = run_shell(f"mkdir gone && cd gone && rmdir ../gone && incamera {command}", tmp_path)
+    assert ran.returncode in (2, 3)
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("environment", [{"HOME": ""}, {"HOME": None}, {"HOME": "a/b"}, {"XDG_DATA_HOME": "a/b"}])
+def test_store_is_the_same_in_each_folder(tmp_path: Path, environment: dict[str, str | None]) -> None:
+    ran = run_shell("incamera store path", tmp_path, **{"INCAMERA_STORE": None, "XDG_DATA_HOME": None, **environment})
+    assert ran.stdout.startswith("/")
+    assert ran.stdout.endswith("/.local/share/incamera\n")
+    assert not ran.stdout.startswith("/.local")

@@ -337,7 +337,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_the_store_is_in_incamera_store_or_in_the_home(home: Path, tmp_path: Path) -> None:
     assert find_store_path({"INCAMERA_STORE": str(tmp_path / "s")}) == tmp_path / "s"
-    assert find_store_path({}).is_relative_to(home)
+    assert find_store_path({"HOME": str(home)}).is_relative_to(home)
 
 
 def test_a_damaged_list_of_entries_is_an_error_with_the_remedy(store: Store) -> None:

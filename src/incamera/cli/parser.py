@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,20 +72,22 @@ class Parser(argparse.ArgumentParser):
         return super().add_subparsers(**options)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        from incamera.console_streams import encodable  # lazy: start-up; only for help
+        from incamera.console_streams import Stream  # lazy: start-up; only for help
 
-        super()._print_message(encodable(message, getattr(file, "encoding", None) or "utf-8", "replace"), file)
+        # argparse's own says nothing when the disk is full.
+        Stream(file or sys.stderr, "replace").write_raw(message)
 
     def error(self, message: str) -> Any:
         from incamera.cli.mistakes import explain  # lazy: start-up; other command lines need none of it
         from incamera.console import Console
-        from incamera.errors import UsageError
+        from incamera.errors import StoreError, UsageError
 
         mistake = explain(self, message, hint_unknown=self.hint_unknown)
-        if mistake.shows:
-            self.print_help(sys.stderr) if mistake.shows == "help" else self.print_usage(sys.stderr)
         error = UsageError(mistake.message, hint=mistake.hint)
-        Console().error(error)
+        with suppress(StoreError):  # standard error cannot be written
+            if mistake.shows:
+                self.print_help(sys.stderr) if mistake.shows == "help" else self.print_usage(sys.stderr)
+            Console().error(error)
         sys.exit(error.exit_code)
 
 
@@ -308,7 +311,7 @@ def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argpars
     return {option: action for action in commands.choices[command]._actions for option in action.option_strings}
 
 
-def make_console(arguments: argparse.Namespace) -> Any:
+def make_console(arguments: argparse.Namespace | None = None) -> Any:
     from incamera.console import Console  # lazy: start-up
 
     return Console(json_output=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))

@@ -12,6 +12,7 @@ from typing import Any
 
 from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
+from incamera.home import find_home
 from incamera.names import did_you_mean
 from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
@@ -77,7 +78,7 @@ def require_device(
     devices = load_devices(folder)
     if name in devices:
         return devices[name]
-    is_host, hosts = find_hosts(Place(home=home or Path.home(), environment=os.environ), name)
+    is_host, hosts = find_hosts(Place(home=home or find_home(os.environ), environment=os.environ), name)
     if is_host:
         return Device(name=name, address=SshAddress(host=name))
     if "@" in name or ":" in name or "." in name or _is_ip_address(name) or name == "localhost":

@@ -11,6 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from incamera.errors import UsageError
+from incamera.home import expand_home
 from incamera.project.adoption.names import find_name
 from incamera.project.git_source import GitAddress, GitSource, parse_git_address
 from incamera.project.import_names import distribution_of, is_standard_library
@@ -115,7 +116,7 @@ def _local(text: str, project: Path, working: Path) -> Addition:
     path = (
         parse_file_url(where, project, f'"{text}"')
         if where.startswith("file:")
-        else Path(os.path.normpath(working / Path(where).expanduser()))
+        else Path(os.path.normpath(working / expand_home(where)))
     )
     if not path.exists():
         raise UsageError(f"there is no {path}", hint="correct the path: a folder or a wheel can be added")

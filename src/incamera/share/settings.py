@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incamera.errors import ConfigError, UsageError
+from incamera.home import expand_home
 from incamera.names import did_you_mean
 from incamera.share.server import require_free_port, require_writable
 from incamera.share.values import Protocol, Share, require_name, require_port, require_user
@@ -44,7 +45,7 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
             hint=f"choose another --name, or remove that share: `incamera share remove {name}`",
         )
     own = folders / name
-    folder = (settings.folder or (known.folder if known else own)).expanduser().absolute()
+    folder = expand_home(settings.folder or (known.folder if known else own)).absolute()
     if folder != own:
         _require_folder(folder)
     address = settings.address or (known.address if known else "127.0.0.1")
@@ -94,7 +95,7 @@ def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSett
             "a share of your own server needs the --folder where it is mounted here, and the server's --address",
             hint="to serve a folder of this computer, use `incamera share serve FOLDER`",
         )
-    folder = folder.expanduser().absolute()
+    folder = expand_home(folder).absolute()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="mount the share on this computer first")
     protocol = settings.protocol or (known.protocol if known else Protocol.smb)
@@ -116,7 +117,7 @@ def read_password(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        password = file.expanduser().read_text("utf-8").partition("\n")[0]
+        password = expand_home(file).read_text("utf-8").partition("\n")[0]
     except OSError as error:
         raise ConfigError(f"cannot read the password from {file}: {error.strerror}") from error
     except ValueError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera import proc
 from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.home import find_home
 from incamera.transport.device import Device, parse_address
 from incamera.transport.host_keys import HostKeyChecker
 from incamera.transport.session import Session
@@ -97,7 +98,7 @@ async def open_ssh(
 
 def find_place(environment: Mapping[str, str]) -> Place:
     """Return where SSH's configuration is read for a user with *environment*."""
-    return Place(home=Path(environment.get("HOME") or Path.home()), environment=environment)
+    return Place(home=find_home(environment), environment=environment)
 
 
 @dataclass(slots=True)

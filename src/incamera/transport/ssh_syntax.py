@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from incamera.errors import ConfigError
+from incamera.home import expand_home
 
 _BACKSLASHED = "'\"\\"
 # What follows these is taken as it is, for a shell.
@@ -101,4 +102,4 @@ def expand_user(text: str, home: Path) -> str:
     """Return *text* with `~` at its beginning replaced by the home."""
     if text == "~" or text.startswith("~/"):
         return str(home) + text[1:]
-    return str(Path(text).expanduser()) if text.startswith("~") else text
+    return str(expand_home(text)) if text.startswith("~") else text

@@ -159,9 +159,7 @@ def test_hard_link_to_a_link_becomes_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.starts_processes
-@pytest.mark.parametrize(
-    "options", [["--label=own"], ["--incremental"], ["--format=v7"], ["--xattrs"]]
-)
+@pytest.mark.parametrize("options", [["--label=own"], ["--incremental"], ["--format=v7"], ["--xattrs"]])
 def test_archive_that_gnu_tar_makes_with_unusual_options_is_unpacked(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "own-1").mkdir()
     (tmp_path / "own-1/setup.py").write_text("x")

@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from incamera.errors import ConfigError
+from incamera.home import expand_home
 from incamera.project.adoption.names import find_name
 from incamera.project.git_source import GitSource, parse_git_address
 
@@ -217,7 +218,7 @@ def _add_path(found: RequirementsFile, text: str, path: Path, folder: Path) -> N
     """Add a wheel or folder of the user's own: `./lamp`, `./lamp[extra]`, `../wheels/lamp-1.0-py3-none-any.whl`."""
     where, _, rest = text.removeprefix("file://").removeprefix("file:").partition("[")
     extras = f"[{rest}" if rest else ""
-    target = (path.parent / Path(where.strip()).expanduser()).resolve()
+    target = (path.parent / expand_home(where.strip())).resolve()
     if target == folder.resolve():
         found.add_note(f"{path.name}: the project itself needs no line")
         return
