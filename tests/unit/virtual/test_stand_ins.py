@@ -12,8 +12,6 @@ from elftools.elf.elffile import ELFFile
 from incamera.sdk.tables import axis_os_number, load_libraries
 from incamera.virtual.stand_ins import build
 
-VDO = load_libraries()["vdo"]
-
 
 def exported(path: Path) -> tuple[str, dict[str, set[str]]]:
     """Return the soname, and the symbol versions of each function."""
@@ -34,18 +32,35 @@ def exported(path: Path) -> tuple[str, dict[str, set[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "version"), [(name, version) for name, versions in build.VERSIONS.items() for version in versions]
+    ("name", "architecture", "version"),
+    [
+        (name, architecture, version)
+        for name, imitated in build.IMITATED.items()
+        for architecture in imitated.architectures
+        for version in build.VERSIONS[architecture]
+    ],
 )
-def test_each_function_has_the_symbol_versions_that_programs_ask_for(architecture: str, version: str) -> None:
-    soname, found = exported(build.HERE / "bin" / architecture / version / "libvdostream.so.1")
-    assert soname == VDO.soname
-    functions = [
-        function
-        for function in VDO.functions
+def test_each_function_has_the_symbol_versions_that_programs_ask_for(
+    architecture: str, version: str, name: str
+) -> None:
+    library = load_libraries()[name]
+    soname, found = exported(build.HERE / "bin" / architecture / version / library.soname)
+    assert soname == library.soname
+    nodes_of = {
+        function.name: function.node
+        for function in library.functions
         if axis_os_number(function.since) <= axis_os_number(version) and function.name not in build.LEFT_OUT
-    ]
-    nodes = {function.node for function in functions if function.node}
-    assert found == {function.name: {function.node} if function.node else nodes for function in functions}
+    } | dict(build.IMITATED[name].older)
+    nodes = {node for node in nodes_of.values() if node}
+    assert found == {function: {node} if node else nodes for function, node in nodes_of.items()}
+
+
+def test_programs_of_larods_first_generations_find_their_functions() -> None:
+    """The names and symbol versions that packages made with SDK 3.5 ask for."""
+    _, found = exported(build.HERE / "bin/x86_64/10.12/liblarod.so.1")
+    assert "LIBLAROD_1.0.0" in found["larodRunInference"] & found["larodSetChip"] & found["larodConnect"]
+    assert "LIBLAROD_2.0.0" in found["larodLoadModel_API_VERSION_1"] & found["larodDestroyJobRequest"]
+    assert "LIBLAROD_3.0.0" in found["larodDestroyTensors_API_VERSION_1"]
 
 
 def test_older_camera_lacks_what_is_newer() -> None:
@@ -54,3 +69,5 @@ def test_older_camera_lacks_what_is_newer() -> None:
     )
     assert {"vdo_channel_get_ex", "vdo_stream_nv12_new"} <= set(newer) - set(older)
     assert "VDOSTREAM_15.34" not in set.union(*older.values())
+    older, newer = (exported(build.HERE / f"bin/x86_64/{version}/liblarod.so.1")[1] for version in ("10.12", "12.11"))
+    assert {"larodBuildTensorDims", "larodConvertVmemFdToDmabuf"} <= set(newer) - set(older)

@@ -16,7 +16,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from incamera.sdk.headers import render_headers
@@ -52,11 +53,45 @@ GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 LEFT_OUT = frozenset({"vdo_map_new_from_variant", "vdo_map_to_variant", "vdo_map_get_variant"})
 
 
+@dataclass(frozen=True, slots=True)
+class Imitated:
+    """A library that is imitated by the C files in the folder of its name.
+
+    `uses`: what it is linked with, beside the C library. `older`: functions of former generations, which are in no
+    table, with their symbol versions, or "" where that is not known. `architectures`: where it is.
+    """
+
+    uses: tuple[str, ...]
+    older: Mapping[str, str] = field(default_factory=dict)
+    architectures: tuple[str, ...] = tuple(TARGETS)
+
+
+IMITATED = {
+    "vdo": Imitated(tuple(GLIB)),
+    "larod": Imitated(
+        ("-lm", "-lpthread"),
+        {
+            "larodSetChip": "LIBLAROD_1.0.0",
+            "larodListChips": "",
+            "larodGetChipName": "",
+            "larodCreateInferenceRequest": "LIBLAROD_1.0.0",
+            "larodDestroyInferenceRequest": "",
+            "larodRunInference": "LIBLAROD_1.0.0",
+            "larodLoadModel_API_VERSION_1": "LIBLAROD_2.0.0",
+            "larodDestroyTensors_API_VERSION_1": "LIBLAROD_3.0.0",
+            "larodRunJob_API_VERSION_2": "",
+            "larodRunJobAsync_API_VERSION_2": "",
+        },
+        # Not yet in the virtual cameras.
+        ("x86_64",),
+    ),
+}
+
+
 def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> None:
     """Write the libraries for *architecture* into folders of *output*: `11.11/libvdostream.so.1`."""
     target, cpu = TARGETS[architecture]
     environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
-    library = load_libraries()["vdo"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
@@ -66,20 +101,32 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
 
         for soname, define in GLIB.items():
             compile_c(define, f"-Wl,-soname,{soname}", "-o", soname, str(HERE / "glib/libraries.c"), "-Wno-everything")
-        _copy(HERE / "vdo", folder)
-        for header, text in render_headers(library).items():
-            (folder / header).write_text(text, "utf-8")
-        for version in VERSIONS[architecture]:
-            functions, nodes = choose(library, version)
-            (folder / "library.c").write_text(render_source(functions, nodes), "utf-8")
-            (folder / "versions.map").write_text(render_version_script(functions, nodes), "utf-8")
-            destination = output / version / library.soname
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            compile_c(
-                *("-I", str(HERE / "glib"), "-I", ".", f"-Wl,-soname,{library.soname}"),
-                *("-Wl,--version-script=versions.map", "-o", str(destination), "library.c", *GLIB),
-            )
-            destination.chmod(0o755)
+        for library, imitated in IMITATED.items():
+            for version in VERSIONS[architecture] if architecture in imitated.architectures else ():
+                soname = write_sources(library, version, folder / library / version)
+                destination = output / version / soname
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                sources = f"{library}/{version}"
+                compile_c(
+                    *("-I", str(HERE / "glib"), "-I", sources, f"-Wl,-soname,{soname}"),
+                    f"-Wl,--version-script={sources}/versions.map",
+                    *("-o", str(destination), f"{sources}/library.c", *imitated.uses),
+                )
+                destination.chmod(0o755)
+
+
+def write_sources(name: str, version: str, folder: Path) -> str:
+    """Write all that the library *name* is made of into *folder*: compile library.c. Returns its soname."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(HERE / name, folder)
+    library = load_libraries()[name]
+    for header, text in render_headers(library).items():
+        (folder / header).write_text(text, "utf-8")
+    functions, nodes = choose(library, version)
+    parts = sorted(path.name for path in (HERE / name).glob("*.c"))
+    (folder / "library.c").write_text(render_source(parts, functions, nodes), "utf-8")
+    (folder / "versions.map").write_text(render_version_script(functions, nodes), "utf-8")
+    return library.soname
 
 
 def _copy(source: Path, folder: Path) -> None:
@@ -95,13 +142,16 @@ def choose(library: Library, version: str) -> tuple[list[Function], list[str]]:
         for function in library.functions
         if function.is_exported and function.name not in LEFT_OUT and axis_os_number(function.since) <= newest
     ]
+    functions += [
+        Function(name=name, c="", since=library.since, source="", node=node)
+        for name, node in IMITATED[library.name].older.items()
+    ]
     used = {function.node for function in functions}
     return functions, [node for node in library.nodes if node in used]
 
 
-def render_source(functions: Sequence[Function], nodes: Sequence[str]) -> str:
-    """Return the C file that includes all parts, and gives each function its symbol versions."""
-    parts = sorted(path.name for path in (HERE / "vdo").glob("*.c"))
+def render_source(parts: Sequence[str], functions: Sequence[Function], nodes: Sequence[str]) -> str:
+    """Return the C file that includes all *parts*, and gives each function its symbol versions."""
     return "\n".join(
         [
             *(f"#define {function.name} stand_in_{function.name}" for function in functions if not function.node),

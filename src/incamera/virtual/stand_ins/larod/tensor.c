@@ -1,0 +1,326 @@
+/* Tensors: what they are, and where their values are. */
+#include "objects.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+size_t type_size(larodTensorDataType type)
+{
+    switch (type) {
+    case LAROD_TENSOR_DATA_TYPE_UINT16:
+    case LAROD_TENSOR_DATA_TYPE_INT16:
+    case LAROD_TENSOR_DATA_TYPE_FLOAT16:
+        return 2;
+    case LAROD_TENSOR_DATA_TYPE_UINT32:
+    case LAROD_TENSOR_DATA_TYPE_INT32:
+    case LAROD_TENSOR_DATA_TYPE_FLOAT32:
+        return 4;
+    case LAROD_TENSOR_DATA_TYPE_UINT64:
+    case LAROD_TENSOR_DATA_TYPE_INT64:
+    case LAROD_TENSOR_DATA_TYPE_FLOAT64:
+        return 8;
+    default:
+        return 1;
+    }
+}
+
+size_t byte_size(const struct description *is)
+{
+    return is->pitches.len ? is->pitches.pitches[0] : 0;
+}
+
+/* Fill IS in, with pitches that have no padding. */
+void describe(struct description *is, larodTensorDataType type, larodTensorLayout layout, const size_t *dims, size_t len)
+{
+    size_t bytes = type_size(type);
+    is->type = type;
+    is->layout = layout;
+    is->dims.len = is->pitches.len = len;
+    for (size_t number = len; number-- > 0;) {
+        is->dims.dims[number] = dims[number];
+        is->pitches.pitches[number] = bytes *= dims[number];
+    }
+}
+
+larodTensor **new_tensors(const struct description *are, size_t count)
+{
+    larodTensor **tensors = calloc(count + 1, sizeof *tensors);
+    for (size_t number = 0; tensors && number < count; number++) {
+        larodTensor *tensor = tensors[number] = calloc(1, sizeof *tensor);
+        if (!tensor) {
+            larodDestroyTensors(NULL, &tensors, number, NULL);
+            return NULL;
+        }
+        if (are)
+            tensor->is = are[number];
+        else
+            tensor->is = (struct description){.type = LAROD_TENSOR_DATA_TYPE_UNSPECIFIED,
+                                              .layout = LAROD_TENSOR_LAYOUT_UNSPECIFIED};
+        tensor->fd = LAROD_INVALID_FD;
+        tensor->properties = LAROD_FD_TYPE_DISK;
+    }
+    return tensors;
+}
+
+larodTensor **larodCreateTensors(size_t numTensors, larodError **error)
+{
+    larodTensor **tensors = numTensors && numTensors <= 1024 ? new_tensors(NULL, numTensors) : NULL;
+    if (!tensors)
+        fail(error, EINVAL, "cannot make %zu tensors", numTensors);
+    return tensors;
+}
+
+static void unmap(larodTensor *tensor)
+{
+    if (tensor->mapping)
+        munmap(tensor->mapping, tensor->mapping_size);
+    tensor->mapping = NULL;
+}
+
+/* Programs have been seen that do this after larodDisconnect, without a connection. */
+bool larodDestroyTensors(larodConnection *conn, larodTensor ***tensors, size_t numTensors, larodError **error)
+{
+    if (!tensors || !*tensors)
+        return fail(error, EINVAL, "there are no tensors");
+    for (size_t number = 0; number < numTensors; number++) {
+        larodTensor *tensor = (*tensors)[number];
+        if (!tensor)
+            continue;
+        if (tensor->tracked && conn)
+            conn->tracked--;
+        unmap(tensor);
+        if (tensor->owns_fd)
+            close(tensor->fd);
+        free(tensor);
+    }
+    free(*tensors);
+    *tensors = NULL;
+    return true;
+}
+
+static bool may_track(larodConnection *conn, size_t count, larodError **error)
+{
+    if (!is_connected(conn, error))
+        return false;
+    if (conn->tracked + count > MOST_TRACKED)
+        return fail(error, LAROD_ERROR_ALLOC, "a connection can track %d tensors at most", MOST_TRACKED);
+    conn->tracked += count;
+    return true;
+}
+
+/* Give TENSORS memory files, which are tracked. */
+bool allocate_tensors(larodConnection *conn, larodTensor **tensors, size_t count, uint32_t properties, larodError **error)
+{
+    if (properties & ~(uint32_t)LAROD_FD_TYPE_DISK)
+        return fail(error, LAROD_ERROR_ALLOC, "this device has buffers to read, write and map only");
+    if (!may_track(conn, count, error))
+        return false;
+    for (size_t number = 0; number < count; number++)
+        tensors[number]->tracked = true;
+    for (size_t number = 0; number < count; number++) {
+        larodTensor *tensor = tensors[number];
+        tensor->fd = memfd_create("larod-tensor", MFD_CLOEXEC);
+        tensor->owns_fd = tensor->fd >= 0;
+        tensor->size = byte_size(&tensor->is);
+        tensor->properties = properties ? properties : LAROD_FD_TYPE_DISK;
+        if (tensor->fd < 0 || ftruncate(tensor->fd, (off_t)tensor->size) < 0)
+            return fail(error, errno, "no memory for a tensor of %zu bytes", tensor->size);
+    }
+    return true;
+}
+
+bool larodTrackTensor(larodConnection *conn, larodTensor *tensor, larodError **error)
+{
+    if (!tensor || tensor->fd < 0)
+        return fail(error, LAROD_ERROR_FD, "a tensor without a file descriptor cannot be tracked");
+    if (tensor->tracked)
+        return fail(error, EINVAL, "the tensor is tracked already");
+    if (!may_track(conn, 1, error))
+        return false;
+    tensor->tracked = true;
+    return true;
+}
+
+static bool may_set(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        return fail(error, EINVAL, "there is no tensor");
+    if (tensor->tracked)
+        return fail(error, EINVAL, "the buffer of a tracked tensor cannot be changed");
+    return true;
+}
+
+bool larodSetTensorFd(larodTensor *tensor, int fd, larodError **error)
+{
+    if (!may_set(tensor, error))
+        return false;
+    if (fd < 0)
+        return fail(error, LAROD_ERROR_FD, "%d is no file descriptor", fd);
+    tensor->fd = fd;
+    return true;
+}
+
+int larodGetTensorFd(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor || tensor->fd < 0)
+        fail(error, LAROD_ERROR_FD, "the tensor has no file descriptor");
+    return tensor ? tensor->fd : LAROD_INVALID_FD;
+}
+
+bool larodSetTensorFdSize(larodTensor *tensor, size_t size, larodError **error)
+{
+    if (!may_set(tensor, error))
+        return false;
+    tensor->size = size;
+    return true;
+}
+
+bool larodGetTensorFdSize(const larodTensor *tensor, size_t *size, larodError **error)
+{
+    if (!tensor || !size)
+        return fail(error, EINVAL, "there is no tensor");
+    *size = tensor->size;
+    return true;
+}
+
+bool larodSetTensorFdOffset(larodTensor *tensor, int64_t offset, larodError **error)
+{
+    if (!may_set(tensor, error))
+        return false;
+    if (offset < 0)
+        return fail(error, EINVAL, "an offset cannot be negative");
+    tensor->offset = offset;
+    return true;
+}
+
+int64_t larodGetTensorFdOffset(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? tensor->offset : -1;
+}
+
+bool larodSetTensorFdProps(larodTensor *tensor, uint32_t fdPropFlags, larodError **error)
+{
+    if (!may_set(tensor, error))
+        return false;
+    tensor->properties = fdPropFlags;
+    return true;
+}
+
+bool larodGetTensorFdProps(const larodTensor *tensor, uint32_t *fdPropFlags, larodError **error)
+{
+    if (!tensor || !fdPropFlags)
+        return fail(error, EINVAL, "there is no tensor");
+    *fdPropFlags = tensor->properties;
+    return true;
+}
+
+bool larodSetTensorDims(larodTensor *tensor, const larodTensorDims *dims, larodError **error)
+{
+    if (!tensor || !dims || dims->len > LAROD_TENSOR_MAX_LEN)
+        return fail(error, EINVAL, "these are no dimensions of a tensor");
+    tensor->is.dims = *dims;
+    return true;
+}
+
+bool larodBuildTensorDims(larodTensor *tensor, larodTensorLayout layout, size_t width, size_t height, size_t num_channels,
+                          larodError **error)
+{
+    larodTensorDims dims = {.len = 4};
+    if (layout == LAROD_TENSOR_LAYOUT_NHWC)
+        memcpy(dims.dims, (size_t[4]){1, height, width, num_channels}, 4 * sizeof(size_t));
+    else if (layout == LAROD_TENSOR_LAYOUT_NCHW)
+        memcpy(dims.dims, (size_t[4]){1, num_channels, height, width}, 4 * sizeof(size_t));
+    else if (layout == LAROD_TENSOR_LAYOUT_420SP)
+        dims = (larodTensorDims){.dims = {3, height, width}, .len = 3};
+    else
+        return fail(error, EINVAL, "a layout is needed");
+    return larodSetTensorDims(tensor, &dims, error);
+}
+
+const larodTensorDims *larodGetTensorDims(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? &tensor->is.dims : NULL;
+}
+
+bool larodSetTensorPitches(larodTensor *tensor, const larodTensorPitches *pitches, larodError **error)
+{
+    if (!tensor || !pitches || pitches->len > LAROD_TENSOR_MAX_LEN)
+        return fail(error, EINVAL, "these are no pitches of a tensor");
+    tensor->is.pitches = *pitches;
+    return true;
+}
+
+bool larodBuildTensorPitches(larodTensor *tensor, larodTensorLayout layout, size_t pitch, size_t height, size_t num_channels,
+                             larodError **error)
+{
+    size_t plane = height * pitch;
+    larodTensorPitches pitches = {.len = 4};
+    if (layout == LAROD_TENSOR_LAYOUT_NHWC)
+        memcpy(pitches.pitches, (size_t[4]){plane, plane, pitch, num_channels}, 4 * sizeof(size_t));
+    else if (layout == LAROD_TENSOR_LAYOUT_NCHW)
+        memcpy(pitches.pitches, (size_t[4]){num_channels * plane, num_channels * plane, plane, pitch}, 4 * sizeof(size_t));
+    else if (layout == LAROD_TENSOR_LAYOUT_420SP)
+        pitches = (larodTensorPitches){.pitches = {plane + plane / 2, plane, pitch}, .len = 3};
+    else
+        return fail(error, EINVAL, "a layout is needed");
+    return larodSetTensorPitches(tensor, &pitches, error);
+}
+
+const larodTensorPitches *larodGetTensorPitches(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? &tensor->is.pitches : NULL;
+}
+
+bool larodSetTensorDataType(larodTensor *tensor, larodTensorDataType dataType, larodError **error)
+{
+    if (!tensor || dataType <= LAROD_TENSOR_DATA_TYPE_INVALID || dataType >= LAROD_TENSOR_DATA_TYPE_MAX)
+        return fail(error, EINVAL, "%d is no data type", (int)dataType);
+    tensor->is.type = dataType;
+    return true;
+}
+
+larodTensorDataType larodGetTensorDataType(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? tensor->is.type : LAROD_TENSOR_DATA_TYPE_INVALID;
+}
+
+bool larodSetTensorLayout(larodTensor *tensor, larodTensorLayout layout, larodError **error)
+{
+    if (!tensor || layout <= LAROD_TENSOR_LAYOUT_INVALID || layout >= LAROD_TENSOR_LAYOUT_MAX)
+        return fail(error, EINVAL, "%d is no layout", (int)layout);
+    tensor->is.layout = layout;
+    return true;
+}
+
+larodTensorLayout larodGetTensorLayout(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? tensor->is.layout : LAROD_TENSOR_LAYOUT_INVALID;
+}
+
+const char *larodGetTensorName(const larodTensor *tensor, larodError **error)
+{
+    if (!tensor)
+        fail(error, EINVAL, "there is no tensor");
+    return tensor ? tensor->is.name : NULL;
+}
+
+bool larodGetTensorByteSize(const larodTensor *tensor, size_t *byteSize, larodError **error)
+{
+    if (!tensor || !byteSize)
+        return fail(error, EINVAL, "there is no tensor");
+    *byteSize = byte_size(&tensor->is);
+    return true;
+}
