@@ -1,4 +1,4 @@
-"""Write src/acap/vdo_functions.h: the functions of the camera's libraries that acap calls, from incamera's tables.
+"""Write src/acap/*_functions.h: the functions of the camera's libraries that acap calls, from incamera's tables.
 
 python packages/acap/make_functions.py
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from incamera.sdk.tables import Function, load_libraries
 
-OUTPUT = Path(__file__).parent / "src/acap/vdo_functions.h"
-CALLED = (
+OUTPUT = Path(__file__).parent / "src/acap"
+VDO = (
     "vdo_error_is_expected",
     *("vdo_map_new", "vdo_map_set_boolean", "vdo_map_set_uint32", "vdo_map_set_double", "vdo_map_set_string"),
     *("vdo_map_get_uint32", "vdo_map_get_double", "vdo_map_get_string"),
@@ -19,18 +19,32 @@ CALLED = (
     *("vdo_stream_new", "vdo_stream_start", "vdo_stream_stop", "vdo_stream_get_fd", "vdo_stream_get_info"),
     *("vdo_stream_get_buffer", "vdo_stream_buffer_unref", "vdo_stream_set_framerate"),
     *("vdo_buffer_get_data", "vdo_frame_get_size", "vdo_frame_get_sequence_nbr", "vdo_frame_get_timestamp"),
-    "vdo_frame_get_custom_timestamp",
+    *("vdo_frame_get_custom_timestamp", "vdo_buffer_get_fd", "vdo_buffer_get_offset", "vdo_buffer_get_capacity"),
 )
+LAROD = (
+    *("larodClearError", "larodConnect", "larodDisconnect", "larodListDevices", "larodGetDeviceName"),
+    *("larodLoadModel", "larodDestroyModel", "larodDeleteModel"),
+    *("larodAllocModelInputs", "larodAllocModelOutputs", "larodCreateModelInputs", "larodCreateModelOutputs"),
+    *("larodDestroyTensors", "larodTrackTensor", "larodGetTensorName", "larodGetTensorByteSize"),
+    *("larodGetTensorDims", "larodGetTensorPitches", "larodGetTensorDataType", "larodGetTensorLayout"),
+    *("larodSetTensorFd", "larodGetTensorFd", "larodSetTensorFdSize", "larodGetTensorFdSize"),
+    *("larodSetTensorFdOffset", "larodGetTensorFdOffset", "larodSetTensorFdProps", "larodGetTensorFdProps"),
+    *("larodCreateMap", "larodDestroyMap", "larodMapSetStr", "larodMapSetInt", "larodMapSetIntArr2"),
+    "larodMapSetIntArr4",
+    *("larodCreateJobRequest", "larodDestroyJobRequest", "larodSetJobRequestInputs", "larodSetJobRequestParams"),
+    *("larodRunJob", "larodRunJobAsync"),
+)
+CALLED = {"vdo": VDO, "larod": LAROD}
 _DECLARATION = re.compile(r"(?P<result>.*?)(?P<name>\w+)\((?P<arguments>.*)\)")
 
 
-def render() -> str:
-    """Return the header's text."""
-    functions = {function.name: function for function in load_libraries()["vdo"].functions}
-    entries = " \\\n".join(_entry(functions[name]) for name in CALLED)
+def render(library: str) -> str:
+    """Return the text of the header for *library*."""
+    functions = {function.name: function for function in load_libraries()[library].functions}
+    entries = " \\\n".join(_entry(functions[name]) for name in CALLED[library])
     return (
         "/* Made by make_functions.py from incamera's tables: result, name, arguments, the AXIS OS that has it. */\n"
-        f"#define VDO_FUNCTIONS(FUNCTION) \\\n{entries}\n"
+        f"#define {library.upper()}_FUNCTIONS(FUNCTION) \\\n{entries}\n"
     )
 
 
@@ -42,4 +56,5 @@ def _entry(function: Function) -> str:
 
 
 if __name__ == "__main__":
-    OUTPUT.write_text(render(), "utf-8")
+    for library in CALLED:
+        (OUTPUT / f"{library}_functions.h").write_text(render(library), "utf-8")

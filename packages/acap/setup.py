@@ -1,18 +1,21 @@
-"""The extension module: one file for every Python from 3.11 on."""
+"""The extension modules: one file of each for every Python from 3.11 on."""
 
 from setuptools import Extension, setup
 
+
+def extension(name: str, library: str, libraries: list[str]) -> Extension:
+    return Extension(
+        f"acap.{name}",
+        [f"src/acap/{name}.pyx"],
+        include_dirs=["src/acap"],
+        depends=[f"src/acap/{library}.h", f"src/acap/{library}_functions.h", f"src/acap/{library}.pxd"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")],
+        libraries=libraries,
+        py_limited_api=True,
+    )
+
+
 setup(
-    ext_modules=[
-        Extension(
-            "acap._video",
-            ["src/acap/_video.pyx"],
-            include_dirs=["src/acap"],
-            depends=["src/acap/vdo.h", "src/acap/vdo_functions.h", "src/acap/vdo.pxd"],
-            define_macros=[("Py_LIMITED_API", "0x030B0000")],
-            libraries=["dl"],
-            py_limited_api=True,
-        )
-    ],
+    ext_modules=[extension("_video", "vdo", ["dl"]), extension("_inference", "larod", ["dl"])],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 def test_app_sees_the_virtual_cameras_scene(camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parent / "projects/video", tmp_path / "video")
-    shutil.copytree(REPOSITORY / "packages/acap", tmp_path / "acap", ignore=shutil.ignore_patterns("_video.c", "build"))
+    shutil.copytree(REPOSITORY / "packages/acap", tmp_path / "acap", ignore=shutil.ignore_patterns("_*.c", "build"))
     done = incamera("run", "--device", camera.name, cwd=tmp_path / "video")
     assert done.code == 0, done.err
     seen = [json.loads(line) for line in done.out.splitlines()]

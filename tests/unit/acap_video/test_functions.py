@@ -1,12 +1,15 @@
-"""The table of functions that acap calls is made from incamera's tables."""
+"""The tables of functions that acap calls are made from incamera's tables."""
 
 from __future__ import annotations
 
 import runpy
 
+import pytest
+
 from .conftest import PACKAGE
 
 
-def test_table_is_what_the_script_makes() -> None:
+@pytest.mark.parametrize("library", ["vdo", "larod"])
+def test_table_is_what_the_script_makes(library: str) -> None:
     made = runpy.run_path(str(PACKAGE / "make_functions.py"))
-    assert (PACKAGE / "src/acap/vdo_functions.h").read_text("utf-8") == made["render"]()
+    assert (PACKAGE / f"src/acap/{library}_functions.h").read_text("utf-8") == made["render"](library)

@@ -1,4 +1,6 @@
-"""An Axis camera's own hardware. `acap.video`: frames of its sensors, without a copy.
+"""An Axis camera's own hardware.
+
+`acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
 
 All exceptions are in `acap.errors`, and here.
 """
@@ -6,55 +8,81 @@ All exceptions are in `acap.errors`, and here.
 from . import errors
 from .errors import (
     AccessDenied,
+    AfterFork,
+    BadModel,
     Error,
     FormatError,
     FrameReleased,
     FramesHeldWarning,
+    InferenceDenied,
+    InferenceDown,
+    InferenceFailed,
     LibraryMissing,
+    ModelClosed,
+    ModelError,
     NoFrame,
     NoMoreStreams,
+    NoPower,
+    NoSuchDevice,
     NoSuchPlane,
     NotSupported,
     ServiceDown,
     ServiceFailed,
     Starved,
     StreamClosed,
+    TooManyJobs,
     VideoError,
     ViewsAlive,
+    WrongShape,
     WrongThread,
+    WrongType,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import inference as inference
     from . import video as video
 
 __all__ = [
     "AccessDenied",
+    "AfterFork",
+    "BadModel",
     "Error",
     "FormatError",
     "FrameReleased",
     "FramesHeldWarning",
+    "InferenceDenied",
+    "InferenceDown",
+    "InferenceFailed",
     "LibraryMissing",
+    "ModelClosed",
+    "ModelError",
     "NoFrame",
     "NoMoreStreams",
+    "NoPower",
+    "NoSuchDevice",
     "NoSuchPlane",
     "NotSupported",
     "ServiceDown",
     "ServiceFailed",
     "Starved",
     "StreamClosed",
+    "TooManyJobs",
     "VideoError",
     "ViewsAlive",
+    "WrongShape",
     "WrongThread",
+    "WrongType",
     "errors",
+    "inference",
     "video",
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Load `acap.video` when it is first used: an app without video need not load its module."""
-    if name == "video":
+    """Load a module when it is first used: an app without video need not load `acap.video`."""
+    if name in ("video", "inference"):
         import importlib
 
-        return importlib.import_module("acap.video")
+        return importlib.import_module(f"acap.{name}")
     raise AttributeError(f"module 'acap' has no attribute {name!r}")

@@ -187,6 +187,7 @@ cdef class Capture:
     cdef readonly dict info
     cdef dict planes
     cdef size_t needed  # the bytes that a frame must have
+    cdef object __weakref__
 
     def __cinit__(self, dict settings):
         self.fd = -1
@@ -565,6 +566,22 @@ cdef class Frame:
     @property
     def released(self):
         return self.data == NULL
+
+    @property
+    def place(self):
+        """Where the camera's other libraries find the pixels: (stream, descriptor, offset, bytes, kind of memory).
+
+        None for a copy. The stream is an object of its own for each stream of the camera.
+        """
+        if self.data == NULL:
+            raise FrameReleased("this frame was released: its buffer is the camera's again")
+        if self.buffer == NULL or vdo.vdo_buffer_get_fd == NULL:
+            return None
+        cdef int fd = vdo.vdo_buffer_get_fd(self.buffer)
+        if fd < 0:
+            return None
+        offset, size = vdo.vdo_buffer_get_offset(self.buffer), vdo.vdo_buffer_get_capacity(self.buffer)
+        return self.capture, fd, offset, size, self.capture.info["buffer.type"]
 
     def copy(self):
         """Return a frame with the same pixels in memory of its own."""

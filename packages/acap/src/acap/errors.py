@@ -16,6 +16,20 @@ Error                     code, domain, hint
     ├── NoSuchPlane       AttributeError        the format has no such plane
     ├── StreamClosed      ValueError            a stream is used after its end
     └── WrongThread       RuntimeError          a stream is used in another thread, or after a fork
+
+Error
+└── ModelError
+    ├── BadModel          ValueError            the file is damaged, or no model for this device
+    ├── NoSuchDevice      LookupError           the camera has no such device for models
+    ├── WrongShape        ValueError            what a model is given has not the shape of its input, or is no picture
+    ├── WrongType         TypeError             … or not its type
+    ├── NoPower           TimeoutError          the device had no power in time
+    ├── InferenceDenied   PermissionError       the app may not use the camera's inference
+    ├── InferenceDown     ConnectionError       the inference service stopped, and did not come back in time
+    ├── InferenceFailed   OSError               any other error of the inference service
+    ├── TooManyJobs       BufferError           all buffers of a model are in use by jobs and results
+    ├── ModelClosed       ValueError            a model is used after its end
+    └── AfterFork         RuntimeError          a model is used after a fork
 """
 
 from __future__ import annotations
@@ -95,6 +109,54 @@ class WrongThread(VideoError, RuntimeError):
     """A stream belongs to the thread and the process that made it."""
 
 
+class ModelError(Error):
+    """An error of `acap.inference`."""
+
+
+class BadModel(ModelError, ValueError):
+    """The file is damaged, or no model for this device."""
+
+
+class NoSuchDevice(ModelError, LookupError):
+    """The camera has no such device for models."""
+
+
+class WrongShape(ModelError, ValueError):
+    """What a model is given does not have the shape of its input, or is no picture that can be converted."""
+
+
+class WrongType(ModelError, TypeError):
+    """What a model is given does not have the type of its input."""
+
+
+class NoPower(ModelError, TimeoutError):
+    """The device had no power in time."""
+
+
+class InferenceDenied(ModelError, PermissionError):
+    """The app may not use the camera's inference."""
+
+
+class InferenceDown(ModelError, ConnectionError):
+    """The camera's inference service stopped, and did not come back in time."""
+
+
+class InferenceFailed(ModelError, OSError):
+    """Another error of the camera's inference service."""
+
+
+class TooManyJobs(ModelError, BufferError):
+    """All buffers of a model are in use, by jobs that run and results that the program keeps."""
+
+
+class ModelClosed(ModelError, ValueError):
+    """The model was closed."""
+
+
+class AfterFork(ModelError, RuntimeError):
+    """A model belongs to the process that loaded it."""
+
+
 class FramesHeldWarning(RuntimeWarning):
     """All buffers of a stream are held by frames in use."""
 
@@ -122,3 +184,22 @@ def video_error(code: int, text: str, doing: str) -> VideoError:
     if code == _INTERFACE_DOWN:
         return ServiceDown(message, code=code, domain="vdo")
     return ServiceFailed(message, code=code, domain="vdo")
+
+
+# larod's error codes.
+_LOAD_MODEL, _MODEL_NOT_FOUND, _PERMISSION, _CONNECTION, _INVALID_CHIP, _MISMATCH, _POWER = -2, -4, -5, -6, -9, -12, -15
+
+
+def model_error(code: int, text: str, doing: str) -> ModelError:
+    """Return the exception for an error of the inference library: its *code* and *text*, and what was being done."""
+    message = f"cannot {doing}: {text}"
+    kinds: dict[int, type[ModelError]] = {
+        _LOAD_MODEL: BadModel,
+        _PERMISSION: InferenceDenied,
+        _CONNECTION: InferenceDown,
+        _MODEL_NOT_FOUND: InferenceDown,
+        _INVALID_CHIP: NoSuchDevice,
+        _MISMATCH: WrongShape,
+        _POWER: NoPower,
+    }
+    return kinds.get(code, InferenceFailed)(message, code=code, domain="larod")

@@ -47,6 +47,9 @@ cdef extern from "vdo.h" nogil:
         int (*vdo_stream_buffer_unref)(VdoStream *, VdoBuffer **, GError **) noexcept nogil
         int (*vdo_stream_set_framerate)(VdoStream *, double, GError **) noexcept nogil
         void *(*vdo_buffer_get_data)(VdoBuffer *) noexcept nogil
+        int (*vdo_buffer_get_fd)(VdoBuffer *) noexcept nogil
+        int64_t (*vdo_buffer_get_offset)(VdoBuffer *) noexcept nogil
+        size_t (*vdo_buffer_get_capacity)(VdoBuffer *) noexcept nogil
         size_t (*vdo_frame_get_size)(VdoBuffer *) noexcept nogil
         unsigned (*vdo_frame_get_sequence_nbr)(VdoBuffer *) noexcept nogil
         uint64_t (*vdo_frame_get_timestamp)(VdoBuffer *) noexcept nogil

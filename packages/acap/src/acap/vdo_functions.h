@@ -24,4 +24,7 @@
     FUNCTION(gsize, vdo_frame_get_size, (VdoFrame *self), "9.80") \
     FUNCTION(guint, vdo_frame_get_sequence_nbr, (VdoFrame *self), "9.80") \
     FUNCTION(guint64, vdo_frame_get_timestamp, (VdoFrame *self), "9.80") \
-    FUNCTION(gint64, vdo_frame_get_custom_timestamp, (VdoFrame *self), "9.80")
+    FUNCTION(gint64, vdo_frame_get_custom_timestamp, (VdoFrame *self), "9.80") \
+    FUNCTION(gint, vdo_buffer_get_fd, (VdoBuffer *self), "9.80") \
+    FUNCTION(gint64, vdo_buffer_get_offset, (VdoBuffer *self), "9.80") \
+    FUNCTION(gsize, vdo_buffer_get_capacity, (VdoBuffer *self), "9.80")
