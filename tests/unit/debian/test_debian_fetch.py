@@ -103,8 +103,14 @@ def test_the_first_error_stops_all_other_downloads(
     big = page(archive, by_name["big"])
     body = archive.web.pages[big]
     assert isinstance(body, bytes)
-    # A stalled download must be broken off, not waited for.
+    # A stalled download must be broken off, not waited for. The last ones stall too: a busy computer may take a while
+    # to notice the error, and fetch them meanwhile.
     archive.web.pages[big] = archive.web.stalling(body[:300_000], len(body), released)
+    for number in range(5, 30):
+        tiny = page(archive, by_name[f"tiny{number:02}"])
+        begun = archive.web.pages[tiny]
+        assert isinstance(begun, bytes)
+        archive.web.pages[tiny] = archive.web.stalling(begun[:10], len(begun), released)
 
     def fail(deb: Deb, path: Path) -> None:
         raise BuildError("cannot unpack")
