@@ -101,7 +101,8 @@ def read_config(place: Place, host: str, *, user: str | None = None, port: int |
     _read_files(reading)
     reading.host = _expand_host(reading)
     reading.values["hostname"] = reading.host.replace("%", "%%")
-    if reading.wants_final:
+    # `ssh` reads its files again for `Match canonical` and `Match final`.
+    if reading.wants_final or reading.values.get("canonicalizehostname", "no").lower() != "no":
         reading.final = True
         _read_files(reading)
     return _finish(reading)
