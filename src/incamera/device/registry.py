@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
 from incamera.home import find_home
 from incamera.names import did_you_mean
+from incamera.toml import parse_toml
 from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
 from incamera.transport.ssh_config import Place, find_hosts
@@ -35,7 +35,7 @@ def load_devices(folder: Path) -> dict[str, Device]:
     """Return the devices listed in *folder* (`<store>/devices`), by name. Raises ConfigError."""
     path = devices_file(folder)
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        tables = parse_toml(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
 from incamera.project.settings_parsing import parse_project
+from incamera.toml import parse_toml
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
@@ -34,7 +35,7 @@ def load_project(start: Path) -> Project:
         )
     path = folder / "pyproject.toml"
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = parse_toml(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:

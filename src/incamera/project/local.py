@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
 from incamera.project.tables import find_string, find_strings, find_table
+from incamera.toml import parse_toml
 
 if TYPE_CHECKING:
     from incamera.project.git_source import GitSource
@@ -223,7 +224,10 @@ def parse_file_url(url: str, folder: Path, where: str) -> Path:
     """Return the path in *url*, a direct reference of the project in *folder*. Raises ConfigError."""
     for root in _ROOTS:
         url = url.replace(f"file:///{root}", folder.as_uri()).replace(root, folder.as_uri())
-    split = urlsplit(url)
+    try:
+        split = urlsplit(url)
+    except ValueError as error:  # a host such as `[::`
+        raise ConfigError(f"{where} is a faulty URL: {error}", hint='write "NAME @ file:///PATH"') from error
     if split.scheme != "file":
         raise ConfigError(
             f"{where} is a URL ({split.scheme or url}); packages come from a package index, from Debian, from a git "
@@ -245,8 +249,8 @@ def parse_file_url(url: str, folder: Path, where: str) -> Path:
 def _load_table(folder: Path) -> Mapping[str, Any]:
     path = folder / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return parse_toml(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error

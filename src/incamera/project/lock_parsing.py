@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from incamera.project.tables import (
     require_string,
 )
 from incamera.targets.target import Target
+from incamera.toml import parse_toml
 
 _ARCHIVES = ("main", "security")
 _SOURCES = ("wheel", "deb", "sdist", "emulated")
@@ -40,7 +40,7 @@ def parse_lock(text: str, name: str) -> Lock:
     Raises ConfigError that names the wrong key, ForeignLock.
     """
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
         creator = table.get("created-by")
         if isinstance(creator, str) and creator != CREATED_BY:
             raise ForeignLock(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from incamera.errors import ConfigError
+from incamera.toml import parse_toml
 
 # More than any script has. What is larger is another kind of file.
 MOST_BYTES = 16 << 20
@@ -142,7 +143,7 @@ def find_block(text: str, name: str) -> tuple[Block | None, list[str]]:
 def parse_block(block: Block, name: str) -> Mapping[str, Any]:
     """Return the table in *block* of the script *name*. Raises ConfigError with the line of the script."""
     try:
-        return tomllib.loads(block.content)
+        return parse_toml(block.content)
     except tomllib.TOMLDecodeError as error:
         message, place = str(error), _TOML_PLACE.search(str(error))
         line, column = block.last_line, ""
@@ -153,8 +154,6 @@ def parse_block(block: Block, name: str) -> Mapping[str, Any]:
         raise ConfigError(
             f"{name}, line {line}{column}: {message}", hint="https://toml.io shows how it is written"
         ) from error
-    except RecursionError as error:
-        raise ConfigError(f"{name}, line {block.first_line}: the metadata block is nested too deep") from error
 
 
 def replace_block(text: str, content: str, name: str) -> str:

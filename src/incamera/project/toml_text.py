@@ -10,6 +10,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from incamera.errors import ConfigError
+from incamera.toml import parse_toml
 
 Path = tuple[str, ...]
 """The keys that lead to a value: ("project", "dependencies")."""
@@ -27,8 +28,8 @@ class TomlText:
     def __init__(self, text: str, name: str = "pyproject.toml") -> None:
         """*name* is that of the file, in messages. Raises ConfigError when *text* is not TOML."""
         try:
-            self.values: dict[str, Any] = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            self.values: dict[str, Any] = parse_toml(text)
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{name}: {error}", hint="https://toml.io shows how it is written") from error
         self._name = name
         # A file with Windows line ends is edited with the others, and gets its own back.
@@ -39,7 +40,7 @@ class TomlText:
     def text(self) -> str:
         """The edited text. Raises ConfigError when an edit could not be made in this text."""
         try:
-            if tomllib.loads(self._text) == self.values:
+            if parse_toml(self._text) == self.values:
                 return self._text.replace("\n", "\r\n") if self._windows else self._text
         except tomllib.TOMLDecodeError:
             pass
@@ -174,7 +175,7 @@ class TomlText:
 def _has(text: str, path: Path) -> bool:
     """Whether the TOML *text* has something at *path*."""
     try:
-        found: Any = tomllib.loads(text)
+        found: Any = parse_toml(text)
     except tomllib.TOMLDecodeError:
         return False
     for key in path:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import secrets
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from incamera.disk import write_atomic
 from incamera.errors import ConfigError, StoreError, UsageError
 from incamera.names import did_you_mean
 from incamera.share.values import Protocol, Share
+from incamera.toml import parse_toml
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -42,7 +42,7 @@ def load_shares(folder: Path) -> dict[str, Share]:
 def load_share(path: Path) -> Share:
     """Return the share in the file *path*. Raises ConfigError when it is damaged."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = parse_toml(path.read_text("utf-8"))
         for key, value in table.items():
             if not isinstance(value, _KEYS[key]):
                 raise ValueError(f"{key} is not {_KEYS[key].__name__}")

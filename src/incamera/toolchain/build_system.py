@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from incamera.errors import ConfigError
+from incamera.toml import parse_toml
 
 _MAX_BYTES = 4_000_000
 
@@ -39,11 +40,9 @@ def load_build_system(project: Path) -> BuildSystem:
             text = stream.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
             raise ConfigError(f"{path} is longer than {_MAX_BYTES} bytes")
-        table = tomllib.loads(text.decode("utf-8")).get("build-system")
+        table = parse_toml(text.decode("utf-8")).get("build-system")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: its values are nested too deeply") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     return BuildSystem() if table is None else _parse_build_system(path, table)
@@ -184,8 +183,8 @@ def _has_key(value: object, keys: Collection[str]) -> bool:
 def _load_table(path: Path) -> dict[str, Any]:
     """Return the TOML file *path*, which has been read before or may be missing; an empty table for a damaged one."""
     try:
-        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, RecursionError):
+        return parse_toml(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError):
         return {}
 
 

@@ -179,6 +179,7 @@ def test_one_package_from_two_commits_is_refused(porch: Path) -> None:
         ("file://server/lamp", "does not have an absolute path of this computer"),
         ("file:../lamp", "does not have an absolute path of this computer"),
         ("file:///srv/lamp#subdirectory=x", "has more than a path"),
+        ("http://[::/lamp.whl", "is a faulty URL"),
         ("file:///nowhere/lamp", "there is no /nowhere/lamp"),
     ],
 )

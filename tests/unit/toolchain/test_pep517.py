@@ -43,7 +43,8 @@ def test_project_with_only_setup_py_uses_setuptools(tmp_path: Path) -> None:
         ('[build-system]\nrequires = []\nbuild-backend = ["x"]', "build-backend must be a string"),
         ("build-system = 3", "must be a table"),
         ("[build-system", "pyproject.toml"),
-        pytest.param("x = " + "[" * 100_000, "nested too deeply", id="deep"),
+        pytest.param("x = " + "[" * 100_000, "nested too deep", id="deep"),
+        pytest.param("x = " + "9" * 5000, "too many digits", id="digits"),
         pytest.param("#" * 4_000_001, "longer than 4000000 bytes", id="long"),
     ],
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 from incamera.errors import ConfigError
 from incamera.project.adoption.setup_py import load_setup
+from incamera.toml import parse_toml
 
 _BAD = re.compile(r"[^A-Za-z0-9]+")
 
@@ -15,7 +15,7 @@ _BAD = re.compile(r"[^A-Za-z0-9]+")
 def find_name(folder: Path) -> str | None:
     """Return the name of the package in *folder*, as its own files give it; None where they don't."""
     try:
-        table = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+        table = parse_toml((folder / "pyproject.toml").read_text("utf-8"))
         for found in (table.get("project"), table.get("tool", {}).get("poetry")):
             if isinstance(found, dict) and isinstance(found.get("name"), str):
                 return str(found["name"])
