@@ -58,12 +58,11 @@ class Imitated:
     """A library that is imitated by the C files in the folder of its name.
 
     `uses`: what it is linked with, beside the C library. `older`: functions of former generations, which are in no
-    table, with their symbol versions, or "" where that is not known. `architectures`: where it is.
+    table, with their symbol versions, or "" where that is not known.
     """
 
     uses: tuple[str, ...]
     older: Mapping[str, str] = field(default_factory=dict)
-    architectures: tuple[str, ...] = tuple(TARGETS)
 
 
 IMITATED = {
@@ -82,8 +81,6 @@ IMITATED = {
             "larodRunJob_API_VERSION_2": "",
             "larodRunJobAsync_API_VERSION_2": "",
         },
-        # Not yet in the virtual cameras.
-        ("x86_64",),
     ),
 }
 
@@ -102,7 +99,7 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
         for soname, define in GLIB.items():
             compile_c(define, f"-Wl,-soname,{soname}", "-o", soname, str(HERE / "glib/libraries.c"), "-Wno-everything")
         for library, imitated in IMITATED.items():
-            for version in VERSIONS[architecture] if architecture in imitated.architectures else ():
+            for version in VERSIONS[architecture]:
                 soname = write_sources(library, version, folder / library / version)
                 destination = output / version / soname
                 destination.parent.mkdir(parents=True, exist_ok=True)
