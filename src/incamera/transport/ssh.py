@@ -358,11 +358,12 @@ class _Attempt:
         if self._step() == "at the key exchange":
             return DeviceUnreachable(
                 f"{where} ({version}) does not finish the key exchange {whole}",
-                hint="a network that loses large packets does that (a VPN, a wrong MTU), and so does a busy camera",
+                hint="a busy camera does that: try again. So does a network that loses large packets, as a VPN may",
             )
         return DeviceUnreachable(
             f"{where} ({version}) does not decide {whole} whether to let you in",
-            hint="its server may be waiting for a name server (UseDNS no) or a directory, or your SSH agent for you",
+            hint="a busy camera does that: try again. Or its server waits for a name server (UseDNS no) or a "
+            "directory, or your SSH agent for you",
         )
 
     def _proxy_hint(self, config: SshConfig) -> str | None:

@@ -60,8 +60,8 @@ def start_supervisor(request: SupervisorRequest, *, purpose: str, pass_fds: Sequ
             raise kind(
                 f"cannot {purpose}: {answer['error']}{tail}",
                 hint=answer.get("hint")
-                or "try again; if it fails again, `incamera store verify` finds damaged files, and "
-                "`incamera store clean --all` has everything made again",
+                or "try again, when this computer is less busy; if it fails again, `incamera store verify` finds "
+                "damaged files, and `incamera store clean --all` has everything made again",
             )
         yield Supervisor(child, answer)
     except BaseException:
