@@ -10,6 +10,8 @@ from incamera.targets.form import PLACES, Kind
 from incamera.units import parse_bytes
 
 _KEY = "tool.incamera.data"
+# A file takes a block at least. A smaller limit is one whose unit was forgotten.
+_LEAST_LIMIT = 4096
 # What people call the place in which AXIS OS keeps packages.
 _ALIASES = {"flash": Kind.package}
 
@@ -33,6 +35,6 @@ def parse_data(text: str) -> DataPlace:
         size = parse_bytes(limit) if colon else None
     except ValueError as error:
         raise ConfigError(f"{_KEY}: {error}", hint='write, for example, data = "flash:20M"') from error
-    if size == 0:
-        raise ConfigError(f"{_KEY}: the limit is 0", hint='write, for example, data = "flash:20M"')
+    if size is not None and size < _LEAST_LIMIT:
+        raise ConfigError(f"{_KEY}: the limit is {size} bytes", hint='write, for example, data = "flash:20M"')
     return DataPlace(kind=_ALIASES.get(name) or Kind(name), limit=size)

@@ -36,7 +36,9 @@ def load_project(start: Path) -> Project:
     path = folder / "pyproject.toml"
     try:
         table = parse_toml(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not UTF-8", hint="save it as UTF-8 text, as TOML has to be") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error

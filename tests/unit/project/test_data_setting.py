@@ -31,7 +31,8 @@ def test_place_and_limit_are_read(text: str, place: DataPlace) -> None:
         ("home", 'unknown place "home"'),
         ("flash:", '"" is not a size'),
         ("flash:much", '"much" is not a size'),
-        ("flash:0", "the limit is 0"),
+        ("flash:0", "the limit is 0 bytes"),
+        ("flash:20", "the limit is 20 bytes"),
         ("flash:-1", '"-1" is not a size'),
     ],
 )

@@ -140,12 +140,6 @@ def test_each_mistake_is_refused_with_the_key_and_a_hint(
     assert caught.value.exit_code == 3
 
 
-def test_a_pyproject_that_is_no_toml_is_named(folder: Path) -> None:
-    (folder / "pyproject.toml").write_text("[project\n")
-    with pytest.raises(ConfigError, match=r"pyproject\.toml: "):
-        load_project(folder)
-
-
 def test_the_project_is_found_from_a_folder_inside_it(folder: Path) -> None:
     (folder / "pyproject.toml").write_text('[project]\nname = "bell"\n')
     inside = folder / "deep" / "inside"
@@ -202,3 +196,19 @@ def test_requires_python_that_no_camera_fits_names_the_pythons_there_are(folder:
     with pytest.raises(ConfigError) as caught:
         target_for_device(project, "cam", Architecture.aarch64, None)
     assert "cameras get Python 3.11 and 3.13" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"nonsense", "Expected '='"),
+        (b"\xff\xfe[\x00", "this is not UTF-8"),
+        (b"a = " + b"[" * 100_000, "nested too deep"),
+    ],
+    ids=["no TOML", "UTF-16", "too deep"],
+)
+def test_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"pyproject\.toml: .*{message}") as refused:
+        load_project(tmp_path)
+    assert refused.value.hint is not None
