@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.waiting import PATIENCE_SECONDS
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.guard.answers import parse_answer
 from incamera.guard.packing import Packing, end_archive, frame, make_compressor
@@ -166,6 +167,38 @@ def receiver(guard: Path, tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
         if one.code is None:
             one.process.kill()
             one.end()
+
+
+class SlowRemoval:
+    """The next deploy stops while it removes runtimes that no bundle names: one bundle's `image` is a named pipe."""
+
+    def __init__(self, apps: Path) -> None:
+        (apps / ".images" / "unused").mkdir(parents=True)
+        self._pipe = apps / "other" / "bundle" / "image"
+        self._pipe.parent.mkdir(parents=True)
+        os.mkfifo(self._pipe)
+        self._writer = -1
+
+    def await_start(self) -> None:
+        """Wait until a deploy has begun to read the pipe."""
+        wait_until(self._has_reader, "old runtimes are removed")
+
+    def go_on(self) -> None:
+        if self._writer >= 0:
+            os.close(self._writer)
+        self._writer = -1
+
+    def _has_reader(self) -> bool:
+        with suppress(OSError):
+            self._writer = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+        return self._writer >= 0
+
+
+@pytest.fixture
+def slow_removal(tmp_path: Path) -> Iterator[SlowRemoval]:
+    removal = SlowRemoval(tmp_path / "apps")
+    yield removal
+    removal.go_on()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from incamera.targets.form import Form
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
-    from tests.unit.guard.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver, SlowRemoval
 
     Start = Callable[..., Receiver]
 
@@ -194,3 +194,43 @@ def test_waiting_deploy_names_the_owner_and_may_take_over(app: Path, tmp_path: P
     # The kernel frees the lock of a process that was killed.
     third.process.kill()
     assert deploy(receiver, ship(app, make_image(tmp_path)))
+
+
+def ship_runtime(tmp_path: Path, digit: str) -> Callable[[Start, str], Receiver]:
+    """Returns what starts to bring a runtime as a tree, for an owner."""
+    runtime = tmp_path / f"runtime-{digit}"
+    runtime.mkdir()
+    (runtime / "python3").write_text(digit)
+    shipment = Shipment(app=".images", root=runtime, entries=tuple(list_tree(runtime)))
+    return lambda start, owner: start(shipment, "owner", owner, name=digit * 64)
+
+
+def test_runtime_that_waits_for_a_bundle_names_who_deploys_the_bundle(
+    app: Path, tmp_path: Path, receiver: Start
+) -> None:
+    earlier = ship_runtime(tmp_path, "1")(receiver, "alice@desk")
+    earlier.offer()
+    assert earlier.send() == 0
+    receiver(ship(app, make_image(tmp_path)), "owner", "bob@lab").offer()
+    second = ship_runtime(tmp_path, "2")(receiver, "carol@lab")
+    second.send_listing()
+    assert_waits_for(second, "bob@lab")
+
+
+def test_runtime_does_not_wait_for_a_deploy_that_only_removes_runtimes(
+    app: Path, tmp_path: Path, receiver: Start, slow_removal: SlowRemoval
+) -> None:
+    earlier = ship_runtime(tmp_path, "1")(receiver, "alice@desk")
+    earlier.offer()
+    assert earlier.send() == 0
+    bundle = receiver(plan_shipment("doorbell", app, list_tree(app)), "owner", "bob@lab")
+    bundle.offer()
+    assert bundle.send() == 0
+    slow_removal.await_start()
+    second = ship_runtime(tmp_path, "2")(receiver, "carol@lab")
+    second.send_listing()
+    answer = second.read_answer()
+    if isinstance(answer, Waiting):
+        assert answer.owner == "tidy", "the deploy of alice is over"
+        answer = second.read_answer()
+    assert isinstance(answer, Wanted)

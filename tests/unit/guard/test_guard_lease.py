@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
+import incamera.runtime.launcher
 from incamera.guard.sync import plan_shipment
 from incamera.runtime.launcher.protocol import Waiting, Wanted
 from incamera.tree import list_tree
 
 if TYPE_CHECKING:
-    from tests.unit.guard.conftest import Receiver
+    from tests.unit.guard.conftest import Receiver, SlowRemoval
 
     Start = Callable[..., Receiver]
 
@@ -112,3 +115,39 @@ def test_deploy_that_lost_its_lease_completes_no_bundle(start: Start, lease: Pat
     assert one.send() == -signal.SIGTERM
     assert not (tmp_path / "apps" / "doorbell" / "current").exists()
     assert list((tmp_path / "apps" / "doorbell").glob("*.partial"))
+
+
+@pytest.fixture
+def guard_on_a_share(tmp_path: Path) -> Path:
+    """A guard, built for this computer, that takes each folder for a mounted share."""
+    compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    if compiler is None:
+        pytest.skip("this computer has no C compiler")
+    source = tmp_path / "is_shared.c"
+    source.write_text('#include "lease.h"\nbool __wrap_is_shared(const char *apps) { return *apps != 0; }\n')
+    folder = Path(incamera.runtime.launcher.__file__).parent
+    guard = tmp_path / "incamera-guard-share"
+    words = ("-std=gnu11", "-Wl,--wrap=is_shared", f"-I{folder}", "-o", guard)
+    subprocess.run([compiler, *words, source, *sorted(folder.glob("*.c"))], check=True)
+    return guard
+
+
+def test_deploy_to_a_share_that_only_removes_old_files_says_so_to_others(
+    bundle: Path, receiver: Start, lease: Path, guard_on_a_share: Path, slow_removal: SlowRemoval
+) -> None:
+    """Over SSH, the guard in the camera removes old files itself, after the host has been told that all is there."""
+    entries = list_tree(bundle)
+    first = receiver(plan_shipment("doorbell", bundle, entries), "owner", "alice@desk", program=guard_on_a_share)
+    first.offer()
+    assert first.send() == 0
+    slow_removal.await_start()
+    second = receiver(plan_shipment("gate", bundle, entries), "owner", "bob@lab", program=guard_on_a_share)
+    second.send_listing()
+    answer = second.read_answer()
+    assert isinstance(answer, Waiting)
+    assert (answer.owner, answer.app) == ("tidy", "doorbell")
+    renewed = lease.read_text()
+    wait_until(lambda: lease.read_text() != renewed, "the lease is renewed")
+    slow_removal.go_on()
+    assert isinstance(second.await_turn(), Wanted)
+    assert lease.read_text().endswith(" gate bob@lab")

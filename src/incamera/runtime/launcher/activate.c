@@ -165,7 +165,7 @@ static char *ensure_runtime(const char *bundle, const struct image *image, bool 
     char *path = join_path(images, image->file);
     if (!strcmp(image->form, "tree"))
         return path;
-    char *digest = join(image->file, "", ""), *dot = strchr(digest, '.');
+    char *digest = copy_text(image->file), *dot = strchr(digest, '.');
     if (dot)
         *dot = 0;
     char *folder = join_path(images_folder(), digest);
@@ -222,7 +222,7 @@ static void activate(const char *bundle, bool remake) {
     /* Another process may have been faster, and an app may run from the root already. */
     if (!remake && answer_if_active(bundle, root))
         return;
-    char *copy = join(text, "", "");
+    char *copy = copy_text(text);
     struct image image = {0};
     parse_image(path, copy, &image);
     char *runtime = ensure_runtime(bundle, &image, remake);

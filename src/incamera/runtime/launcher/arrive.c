@@ -54,7 +54,7 @@ size_t read_size_line(void) {
 }
 
 bool has_program(const char *name) {
-    char *folders = join(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin", "", "");
+    char *folders = copy_text(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
     bool found = false;
     for (char *rest = folders, *folder; !found && (folder = strsep(&rest, ":"));) {
         char *path = join_path(folder, name);

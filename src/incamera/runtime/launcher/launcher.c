@@ -43,7 +43,7 @@ static char *find_root(char **own_name) {
 }
 
 static char *inside(const char *root, const char *path) {
-    return *path == '/' ? join(path, "", "") : join_path(root, path);
+    return *path == '/' ? copy_text(path) : join_path(root, path);
 }
 
 static char *join_libraries(const char *root, char *list) {

@@ -36,6 +36,7 @@
 
 static char *lease; /* the path of ours; NULL: we have none */
 static char token[TOKEN_SIZE + 1];
+static off_t owner_at; /* in the text of ours */
 
 bool is_shared(const char *apps) {
     struct statfs status;
@@ -76,14 +77,25 @@ static bool holds(void) {
     return ours;
 }
 
-static void beat(long seconds) {
+static void change_lease(const char *text, off_t at) {
     int file = open(lease, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    char start[TOKEN_SIZE + 1] = "", *number = number_text(1000000 + seconds);
+    char start[TOKEN_SIZE + 1] = "";
     if (file >= 0 && pread(file, start, TOKEN_SIZE, 0) == TOKEN_SIZE && is_ours(start))
-        pwrite(file, number + 1, strlen(number + 1), TOKEN_SIZE + 1);
-    free(number);
+        pwrite(file, text, strlen(text), at);
     if (file >= 0)
         close(file);
+}
+
+static void beat(long seconds) {
+    char *number = number_text(1000000 + seconds);
+    change_lease(number + 1, TOKEN_SIZE + 1);
+    free(number);
+}
+
+/* What is left of a longer owner is behind the end of the line. */
+void keep_lease_to_tidy(void) {
+    if (lease)
+        change_lease(TIDYING "\n", owner_at);
 }
 
 /* Beat until the other end of the pipe WORK is closed in all processes that inherited it: then the deploy has ended. */
@@ -128,6 +140,7 @@ void take_lease(const char *apps, const char *app, const char *owner, bool take_
     bool took_over = false;
     make_token();
     char *text = lease_text(0, app, owner);
+    owner_at = (off_t)(strlen(text) - strlen(owner));
     for (;;) {
         int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
         if (file >= 0) {
@@ -144,7 +157,7 @@ void take_lease(const char *apps, const char *app, const char *owner, bool take_
             fail_at_place("cannot write", path, errno);
         char *held = read_file(path, NULL);
         if (!held)
-            held = join("", "", "");
+            held = copy_text("");
         if (!before || strcmp(before, held))
             unchanged_since = waited;
         free(before);
@@ -155,7 +168,8 @@ void take_lease(const char *apps, const char *app, const char *owner, bool take_
             unchanged_since = waited;
             continue;
         }
-        char *rest = join(held, "", ""), *next = rest;
+        char *rest = copy_text(held), *next = rest;
+        rest[strcspn(rest, "\n")] = 0;
         strsep(&next, " ");
         char *seconds = strsep(&next, " "), *other = strsep(&next, " ");
         /* The app is named where it is another one. A runtime belongs to no app. */

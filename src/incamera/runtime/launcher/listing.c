@@ -67,7 +67,7 @@ bool load_listing(struct listing *listing, const char *root, bool sound) {
     free(path);
     if (!listing->text)
         return false;
-    listing->root = join(root, "", "");
+    listing->root = copy_text(root);
     listing->folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     listing->sound = sound;
     return parse_listing(listing, listing->text, size);
@@ -99,7 +99,7 @@ bool links_to(int folder, const struct entry *entry) {
 
 char *target_of(const char *root, const struct entry *entry) {
     if (*entry->target == '/')
-        return join(entry->target, "", "");
+        return copy_text(entry->target);
     char *path = join_path(root, entry->path);
     *strrchr(path, '/') = 0;
     char *target = join_path(path, entry->target);

@@ -52,12 +52,13 @@ static char *read_holder(void) {
     return strchr(text, ' ') ? text : NULL;
 }
 
-static void write_holder(const char *owner) {
+/* One write: several processes may share the lock of the images, and what is longer and older follows the end of the line. */
+void write_holder(int file, const char *owner) {
     char *pid = number_text(getpid()), *now = number_text(time(NULL));
-    char *numbers = join(pid, " ", now), *text = join(numbers, " ", owner);
-    if (ftruncate(lock, 0) == 0)
-        pwrite(lock, text, strlen(text), 0);
+    char *numbers = join(pid, " ", now), *line = join(" ", owner, "\n"), *text = join(numbers, line, "");
+    pwrite(file, text, strlen(text), 0);
     free(text);
+    free(line);
     free(numbers);
     free(now);
     free(pid);
@@ -101,11 +102,11 @@ void take_lock(const char *folder, const char *owner, bool take_over) {
         if (!must_wait(&waited, LOCK_PAUSE_MS, name ? name + 1 : "", "", seconds))
             fail(EXIT_BUSY, "another deploy of this app is under way", NULL, 0);
     }
-    write_holder(owner);
+    write_holder(lock, owner);
     free(path); /* the lock itself is let go when we end */
 }
 
 void keep_lock_to_tidy(void) {
     signal(SIGTERM, SIG_DFL);
-    write_holder(TIDYING);
+    write_holder(lock, TIDYING);
 }

@@ -14,6 +14,9 @@ bool must_wait(int *waited, int pause, const char *owner, const char *app, long 
 /* The owner of a lock whose deploy is over: it removes what is not needed any more. Another deploy ends that. */
 #define TIDYING "tidy"
 
+/* Write into the lock FILE, which this process has, who it is and that it works for OWNER. */
+void write_holder(int file, const char *owner);
+
 /* Go on with the lock that was taken, to tidy. */
 void keep_lock_to_tidy(void);
 

@@ -70,7 +70,7 @@ int open_own_folder(const char *path, int depth, bool make) {
     const char *last = path + strlen(path);
     while (last > path && (*--last != '/' || --depth))
         ;
-    char *walked = taken.path = join(path, "", ""), *end = walked;
+    char *walked = taken.path = copy_text(path), *end = walked;
     int folder = open(*path == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     while (folder >= 0 && *end) {
         char *name = end + (*end == '/');
@@ -136,7 +136,7 @@ _Noreturn void fail_taken(void) {
 
 char *own_path(const char *path) {
     size_t end = sizeof OWN_FOLDER - 1 + strcspn(path + sizeof OWN_FOLDER - 1, "/");
-    char *first = join(path, "", ""), *number = number_text(geteuid());
+    char *first = copy_text(path), *number = number_text(geteuid());
     first[end] = 0;
     char *other = join(first, OWN_SUFFIX, number);
     int found = look(first, WHOLE_PATH);

@@ -184,8 +184,8 @@ int guard_receive(int argc, char **argv) {
     if (options.keep || is_shared(apps))
         take_lease(apps, argv[1], options.owner, options.take_over);
     const char *newest = read_current(app);
-    char *previous = join(strcmp(newest, name) ? newest : "", "", "");
-    int images = image->file ? share_images(apps) : -1;
+    char *previous = copy_text(strcmp(newest, name) ? newest : "");
+    int images = image->file ? share_images(apps, options.owner) : -1;
     bool whole = is_whole(final, &wanted, image->trusted), imaged = !image->file || has_image(apps, image);
     if (image->folder && !imaged)
         return EXIT_IMAGE_MISSING;
@@ -222,6 +222,7 @@ int guard_receive(int argc, char **argv) {
     }
     let_go_of_host();
     keep_lock_to_tidy();
+    keep_lease_to_tidy();
     remove_old(app, name, *previous ? previous : NULL);
     remove_images(apps);
     remove_guards();

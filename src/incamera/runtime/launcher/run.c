@@ -47,7 +47,7 @@ static long now(void) {
 
 static char *run_id(const char *folder) {
     const char *slash = strrchr(folder, '/');
-    return join(slash ? slash + 1 : folder, "", "");
+    return copy_text(slash ? slash + 1 : folder);
 }
 
 /* Write "PID START\n": the start time tells this process apart from a later one with the same number. */

@@ -5,6 +5,7 @@
 #include "files.h"
 #include "lease.h"
 #include "listing.h"
+#include "lock.h"
 #include "output.h"
 #include "processes.h"
 #include "protocol.h"
@@ -22,7 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int lock_images(const char *apps, int how) {
+/* OWNER is shown to a deploy that brings a runtime as a tree: it needs the same lock. */
+static int lock_images(const char *apps, int how, const char *owner) {
     char *folder = join_path(apps, IMAGES), *path = join_path(folder, ".lock");
     make_parents(path, 1);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -30,12 +32,14 @@ static int lock_images(const char *apps, int how) {
         close(lock);
         lock = -1;
     }
+    if (lock >= 0)
+        write_holder(lock, owner);
     free(path);
     free(folder);
     return lock;
 }
 
-int share_images(const char *apps) { return lock_images(apps, LOCK_SH); }
+int share_images(const char *apps, const char *owner) { return lock_images(apps, LOCK_SH, owner); }
 
 static bool is_whole_file(const char *path, off_t size) {
     struct stat status;
@@ -165,7 +169,7 @@ static bool is_named(const char *apps, const char *file) {
 void remove_images(const char *apps) {
     char *folder = join_path(apps, IMAGES);
     DIR *images = opendir(folder);
-    int lock = images ? lock_images(apps, LOCK_EX | LOCK_NB) : -1;
+    int lock = images ? lock_images(apps, LOCK_EX | LOCK_NB, TIDYING) : -1;
     for (struct dirent *entry; lock >= 0 && has_lease() && (entry = readdir(images));)
         if (*entry->d_name != '.' && !is_named(apps, entry->d_name)) {
             char *path = join_path(folder, entry->d_name), *real = realpath(path, NULL);

@@ -19,8 +19,8 @@ struct shared_image {
     off_t offset; /* so much of it came before */
 };
 
-/* Keep others from removing images until the returned descriptor is closed. */
-int share_images(const char *apps);
+/* Keep others from removing images, for OWNER, until the returned descriptor is closed. */
+int share_images(const char *apps, const char *owner);
 
 bool has_image(const char *apps, const struct shared_image *image);
 

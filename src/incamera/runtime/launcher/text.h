@@ -10,6 +10,7 @@
 void *require_memory(void *pointer);
 
 char *join(const char *first, const char *second, const char *third);
+char *copy_text(const char *text);
 char *number_text(int64_t number);
 
 /* No time that the host names is longer, and no file is larger. Sums of two of them fit. */

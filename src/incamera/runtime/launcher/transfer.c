@@ -54,7 +54,7 @@ static int open_around(const char *root, const char *path, const char **name, bo
     if (folder < 0)
         fail_on("cannot open", root, errno);
     *name = ".";
-    for (char *rest = join(path, "", ""), *part; rest && (part = strsep(&rest, "/"));) {
+    for (char *rest = copy_text(path), *part; rest && (part = strsep(&rest, "/"));) {
         if (!*part)
             continue;
         if (strcmp(*name, ".")) {
@@ -96,7 +96,7 @@ static void list_below(int folder, const char *path, int levels) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
             fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        char *inner = *path ? join_path(path, entry->d_name) : join(entry->d_name, "", "");
+        char *inner = *path ? join_path(path, entry->d_name) : copy_text(entry->d_name);
         answer_entry(inner, &status);
         if (S_ISDIR(status.st_mode) && levels > 1) {
             int below = openat(folder, entry->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -187,7 +187,7 @@ int guard_write(int argc, char **argv) {
     int around = open_around(argv[0], argv[1], &name, true);
     if (!strcmp(name, ".") || (fstatat(around, name, &status, 0) == 0 && S_ISDIR(status.st_mode)))
         fail(EXIT_FAILED, "is a folder:", argv[1], 0);
-    char *start = join(argv[3], "", "");
+    char *start = copy_text(argv[3]);
     start[24] = 0;
     char *partial = join(PARTIAL_PREFIX, start, "");
     int file = openat(around, partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
