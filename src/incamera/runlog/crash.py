@@ -125,11 +125,12 @@ def _describe(places: Sequence[tuple[str, int]], sent: SentFiles, project: Path)
 def _own_path(path: str, project: Path) -> str:
     """Return *path* relative to *project* if the build had it from there: builds happen in copies of the project.
 
-    A file that the build has made, as Cython does, is not in *project*.
+    A file that the build has made, as Cython does, is not in *project*. Cython names a `.pyx` file from its package on,
+    and the package may be in `src`.
     """
     parts = [part for part in path.split("/") if part not in ("", ".", "..")]
     for start in range(len(parts)):
-        own = "/".join(parts[start:])
-        if (project / own).is_file():
-            return own
+        for own in ("/".join(parts[start:]), "/".join(["src", *parts[start:]])):
+            if (project / own).is_file():
+                return own
     return path.removeprefix(_BUILT_IN)

@@ -27,7 +27,12 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (bundle / "app/pkg/fast.so").write_bytes(b"")
     (tmp_path / "project/src").mkdir(parents=True)
     (tmp_path / "project/src/fast.c").write_text("")
-    lines = {(bundle / "app/pkg/fast.so", 0x5F4): Line("/build/project/src/fast.c", 12)}
+    (tmp_path / "project/src/pkg").mkdir()
+    (tmp_path / "project/src/pkg/fast.pyx").write_text("")
+    lines = {
+        (bundle / "app/pkg/fast.so", 0x5F4): Line("/build/project/src/fast.c", 12),
+        (bundle / "app/pkg/fast.so", 0x700): Line("/incamera/project/pkg/fast.pyx", 3),
+    }
     monkeypatch.setattr("incamera.elf.lines.find_line", lambda path, offset, _: lines.get((path, offset)))
     monkeypatch.setattr("incamera.elf.debug.find_debug_file", lambda path, folders: None)
     return bundle
@@ -45,6 +50,10 @@ def test_line_is_that_of_the_first_place_with_debug_information(bundle: Path) ->
     assert describe(bundle, TOLD) == "in src/fast.c, line 12"
     assert describe(bundle, TOLD[:50], TOLD[50:]) == "in src/fast.c, line 12"
     assert describe(bundle, TOLD, b"x" * 100_000) == "", "it has gone on"
+
+
+def test_cython_file_is_found_in_src_though_it_is_named_from_its_package_on(bundle: Path) -> None:
+    assert describe(bundle, b"C code at /tmp/x/app/pkg/fast.so+0x700\n") == "in src/pkg/fast.pyx, line 3"
 
 
 def test_module_without_debug_information_is_named(bundle: Path) -> None:

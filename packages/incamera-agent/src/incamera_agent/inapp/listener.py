@@ -160,6 +160,8 @@ def watch_for_crashes() -> None:
     That of one thread: the others are not to blame, and one is ours.
     """
     faulthandler.enable(2, all_threads=False)
+    # Not among faulthandler's own: GLib ends programs with it, and so does __builtin_trap() on aarch64.
+    faulthandler.register(_signal.SIGTRAP, 2, all_threads=False, chain=True)
     try:
         __import__("incamera_agent._crash")  # a compiled module, which only a camera's runtime has
     except ImportError:

@@ -1,10 +1,15 @@
 /* The module incamera_agent._crash: tells where in C code an app has crashed. Python's faulthandler tells where in Python.
 
    It is imported after faulthandler.enable(), and so comes first at a crash. It prints one line, hands the signal over, and
-   returns, so that faulthandler finds everything as it was. Python's own headers are not needed: what stands here is part of
-   the stable ABI, for every Python from 3.2 on. */
+   returns, so that faulthandler finds everything as it was.
+
+   It also gives each thread of `threading` a signal stack. Only the main thread has one from faulthandler, and a thread
+   whose stack has overflowed cannot run a handler on it.
+
+   Python's own headers are not needed: what stands here is part of the stable ABI, for every Python from 3.2 on. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,10 +34,32 @@ typedef struct {
     void *methods, *slots, *traverse, *clear, *free;
 } PyModuleDef;
 
-#define STABLE_ABI 3
-PyObject *PyModule_Create2(PyModuleDef *definition, int version);
+typedef struct {
+    const char *name;
+    PyObject *(*call)(PyObject *self, PyObject *arguments, PyObject *keywords);
+    int flags;
+    const char *doc;
+} PyMethodDef;
 
-static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+#define STABLE_ABI 3
+#define ARGUMENTS_AND_KEYWORDS 3
+PyObject *PyModule_Create2(PyModuleDef *definition, int version);
+PyObject *PyCFunction_NewEx(PyMethodDef *definition, PyObject *self, PyObject *module);
+PyObject *PyImport_GetModuleDict(void);
+PyObject *PyDict_GetItemString(PyObject *dictionary, const char *key);
+PyObject *PyObject_GetAttrString(PyObject *object, const char *name);
+int PyObject_SetAttrString(PyObject *object, const char *name, PyObject *value);
+PyObject *PyObject_Call(PyObject *callable, PyObject *arguments, PyObject *keywords);
+PyObject *PyTuple_New(ssize_t size);
+ssize_t PyTuple_Size(PyObject *tuple);
+PyObject *PyTuple_GetItem(PyObject *tuple, ssize_t at);
+int PyTuple_SetItem(PyObject *tuple, ssize_t at, PyObject *item);
+int PyUnicode_CompareWithASCIIString(PyObject *text, const char *other);
+void PyErr_Clear(void);
+void Py_IncRef(PyObject *object);
+void Py_DecRef(PyObject *object);
+
+static const int SIGNALS[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
 #define COUNT (sizeof SIGNALS / sizeof *SIGNALS)
 static struct sigaction before[COUNT];
 
@@ -132,8 +159,117 @@ static void on_crash(int number, siginfo_t *info, void *context) {
     sigaction(number, &before[i], NULL);
     if (info->si_code > 0)
         tell(context);
-    else
-        raise(number); /* it was sent, as by abort(), and comes again when we return; a fault happens again by itself */
+    /* A fault happens again by itself when we return. A signal that was sent, as by abort(), does not, and behind a
+       breakpoint the program would go on. */
+    if (info->si_code <= 0 || number == SIGTRAP)
+        raise(number);
+}
+
+/* As much as faulthandler gives the main thread, twice. It takes no memory until it is used. */
+#define SIGNAL_STACK (32 << 10)
+/* A thread for which the app has chosen a smaller stack keeps all of it. */
+#define LEAST_STACK (256 << 10)
+
+/* The signal stack is at the far end of the thread's own, so it ends with the thread, and nothing overwrites it. */
+static __attribute__((noinline)) PyObject *call_with_signal_stack(PyObject *function, PyObject *arguments, PyObject *keywords) {
+    char memory[SIGNAL_STACK];
+    stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory}, other;
+    bool has_it = sigaltstack(&stack, &other) == 0;
+    PyObject *result = PyObject_Call(function, arguments, keywords);
+    if (has_it)
+        sigaltstack(&other, NULL);
+    return result;
+}
+
+static size_t stack_size(void) {
+    pthread_attr_t attributes;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstacksize(&attributes, &size);
+        pthread_attr_destroy(&attributes);
+    }
+    return size;
+}
+
+static PyObject *run_thread(PyObject *function, PyObject *arguments, PyObject *keywords) {
+    return (stack_size() < LEAST_STACK ? PyObject_Call : call_with_signal_stack)(function, arguments, keywords);
+}
+
+/* What `threading` starts: Thread._bootstrap. Python names what others start in the message of its error. */
+static bool is_bootstrap(PyObject *function) {
+    PyObject *name = PyObject_GetAttrString(function, "__name__");
+    if (!name) {
+        PyErr_Clear();
+        return false;
+    }
+    bool is = PyUnicode_CompareWithASCIIString(name, "_bootstrap") == 0;
+    Py_DecRef(name);
+    return is;
+}
+
+static void drop(PyObject *object) {
+    if (object)
+        Py_DecRef(object);
+}
+
+static PyMethodDef run_thread_definition = {"_bootstrap", run_thread, ARGUMENTS_AND_KEYWORDS, NULL};
+
+static PyObject *originals[2];
+
+/* As *original*, with run_thread around the function. */
+static PyObject *start_thread(PyObject *original, PyObject *arguments, PyObject *keywords) {
+    ssize_t size = PyTuple_Size(arguments);
+    if (size < 1 || !is_bootstrap(PyTuple_GetItem(arguments, 0)))
+        return PyObject_Call(original, arguments, keywords);
+    PyObject *run = PyCFunction_NewEx(&run_thread_definition, PyTuple_GetItem(arguments, 0), NULL);
+    PyObject *changed = run ? PyTuple_New(size) : NULL;
+    if (!changed) {
+        drop(run);
+        return NULL;
+    }
+    PyTuple_SetItem(changed, 0, run);
+    for (ssize_t i = 1; i < size; i++) {
+        PyObject *item = PyTuple_GetItem(arguments, i);
+        Py_IncRef(item);
+        PyTuple_SetItem(changed, i, item);
+    }
+    PyObject *result = PyObject_Call(original, changed, keywords);
+    Py_DecRef(changed);
+    return result;
+}
+
+static PyObject *start_new(PyObject *module, PyObject *arguments, PyObject *keywords) {
+    (void)module;
+    return start_thread(originals[0], arguments, keywords);
+}
+
+static PyObject *start_joinable(PyObject *module, PyObject *arguments, PyObject *keywords) {
+    (void)module;
+    return start_thread(originals[1], arguments, keywords);
+}
+
+static PyMethodDef starts[] = {{"start_new_thread", start_new, ARGUMENTS_AND_KEYWORDS, NULL},
+                               {"start_joinable_thread", start_joinable, ARGUMENTS_AND_KEYWORDS, NULL}};
+
+/* `threading` takes the functions from `_thread` when it is imported, under names of its own. */
+static void wrap_starts(void) {
+    static const char *const names[] = {"_start_new_thread", "_start_joinable_thread"};
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *thread = PyDict_GetItemString(modules, "_thread"), *threading = PyDict_GetItemString(modules, "threading");
+    for (size_t i = 0; thread && i < sizeof starts / sizeof *starts; i++) {
+        PyObject *original = originals[i] = PyObject_GetAttrString(thread, starts[i].name);
+        PyObject *name = original ? PyObject_GetAttrString(original, "__module__") : NULL;
+        PyObject *wrapped = name ? PyCFunction_NewEx(&starts[i], thread, name) : NULL;
+        PyObject *own = wrapped && threading ? PyObject_GetAttrString(threading, names[i]) : NULL;
+        if (wrapped)
+            PyObject_SetAttrString(thread, starts[i].name, wrapped);
+        if (own && own == original)
+            PyObject_SetAttrString(threading, names[i], wrapped);
+        PyErr_Clear(); /* a function that this Python does not have */
+        drop(name);
+        drop(wrapped);
+        drop(own);
+    }
 }
 
 static PyModuleDef definition = {.object = {1, NULL}, .name = "_crash", .size = -1};
@@ -145,5 +281,6 @@ __attribute__((visibility("default"))) PyObject *PyInit__crash(void) {
     action.sa_sigaction = on_crash;
     for (size_t i = 0; i < COUNT; i++)
         sigaction(SIGNALS[i], &action, &before[i]);
+    wrap_starts();
     return PyModule_Create2(&definition, STABLE_ABI);
 }
