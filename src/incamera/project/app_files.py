@@ -133,7 +133,14 @@ class AppFiles:
         for entry in entries:
             if is_left_out(entry.name) or entry.name.startswith("pylock."):
                 continue
-            is_folder = entry.is_dir()
+            try:
+                is_folder = entry.is_dir()
+                is_regular = is_folder or entry.is_file()
+            except OSError:  # a link that leads to itself
+                continue
+            if not is_regular:
+                # Reading a pipe or a device may never end. A link that leads nowhere has no content; editors make such.
+                continue
             path = f"{prefix}{entry.name}/" if is_folder else prefix + entry.name
             reason = self._check(path, folder, outer)
             if not is_folder:

@@ -35,6 +35,14 @@ def found(folder: Path, *exclude: str) -> list[str]:
     return AppFiles(folder, exclude=exclude).find().files
 
 
+def test_what_is_neither_a_file_nor_a_folder_does_not_belong_to_the_app(make: Make) -> None:
+    folder = make("app.py")
+    os.mkfifo(folder / "pipe")
+    for name, target in {"loop": "loop", "zero": "/dev/zero", "gone": "nowhere", "alias.py": "app.py"}.items():
+        (folder / name).symlink_to(target)
+    assert found(folder) == ["alias.py", "app.py"]
+
+
 def test_gitignore_files_leave_out_what_git_ignores(make: Make) -> None:
     folder = make(
         ".gitignore:*.log\r\n/models/\n!keep.log\n# app.py\ndata/*\n!data/small.csv\n\\#odd\n!\n",
