@@ -9,6 +9,10 @@ from pathlib import Path
 from incamera.errors import ConfigError
 
 
+class NoSuchUser(ConfigError):
+    """A path begins with `~NAME`, and the system knows no user of that name."""
+
+
 def find_home(environment: Mapping[str, str]) -> Path:
     """Return the home folder: HOME where that is an absolute path, else the system's entry for this user.
 
@@ -40,4 +44,4 @@ def expand_home(path: str | Path, environment: Mapping[str, str] = os.environ) -
     try:
         return Path(pwd.getpwnam(first[1:]).pw_dir).joinpath(*rest)
     except KeyError:
-        raise ConfigError(f"{path}: there is no user {first[1:]}") from None
+        raise NoSuchUser(f"{path}: there is no user {first[1:]}") from None

@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from incamera.errors import UsageError
-from incamera.home import expand_home
+from incamera.home import NoSuchUser, expand_home
 from incamera.project.adoption.names import find_name
 from incamera.project.git_source import GitAddress, GitSource, parse_git_address
 from incamera.project.import_names import distribution_of, is_standard_library
@@ -68,7 +68,7 @@ def parse_addition(text: str, project: Path, working: Path) -> Addition | GitAdd
     try:
         if _is_path(text, working):
             return _local(text, project, working)
-    except (OSError, RuntimeError) as error:  # a name that no file can have, or ~ of an unknown user
+    except (OSError, NoSuchUser) as error:  # a name that no file can have, or ~ of an unknown user
         raise UsageError(f'"{text}" is not a path: {error}', hint="type the path of a folder or a wheel") from error
     try:
         requirement = Requirement(text)

@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from incamera.errors import ConfigError
-from incamera.home import expand_home
+from incamera.home import NoSuchUser, expand_home
 from incamera.project.adoption.names import find_name
 from incamera.project.git_source import GitSource, parse_git_address
 
@@ -91,7 +91,7 @@ def _read(found: RequirementsFile, path: Path, folder: Path, *, limits_only: boo
             _read_line(found, line, path, folder, limits_only=limits_only)
         except _Refused as error:
             found.refused.append(f"{where}: {error}")
-        except (OSError, RuntimeError, ValueError):  # a name that no file can have, or ~ of an unknown user
+        except (OSError, NoSuchUser, ValueError):  # a name that no file can have, or ~ of an unknown user
             found.refused.append(f"{where}: this is neither a requirement nor a path")
 
 
