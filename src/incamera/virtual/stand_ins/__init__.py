@@ -19,5 +19,11 @@ def stand_ins(architecture: Architecture, version: str) -> list[Path]:
     return sorted(fitting[-1].iterdir()) if fitting else []
 
 
+def host_stand_ins(machine: str) -> Path | None:
+    """Return the folder of the newest libraries for a computer of the kind *machine*, or None if there are none."""
+    folders = sorted((_BUILT / machine).glob("*"), key=lambda folder: _number(folder.name))
+    return folders[-1] if folders else None
+
+
 def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))

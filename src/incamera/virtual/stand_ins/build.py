@@ -49,6 +49,8 @@ FLAGS = (
     *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--build-id=none", "-Wl,--no-undefined"),
 )
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
+PITCH_STEPS = {"10.12": 192}
+"""Rows are a multiple of so many bytes. Apps that take the pitch for the width fail in one of the virtual cameras."""
 # Those with values of GLib's GVariant. No public program calls them.
 LEFT_OUT = frozenset({"vdo_map_new_from_variant", "vdo_map_to_variant", "vdo_map_get_variant"})
 
@@ -105,11 +107,17 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 sources = f"{library}/{version}"
                 compile_c(
+                    *defines(version),
                     *("-I", str(HERE / "glib"), "-I", sources, f"-Wl,-soname,{soname}"),
                     f"-Wl,--version-script={sources}/versions.map",
                     *("-o", str(destination), f"{sources}/library.c", *imitated.uses),
                 )
                 destination.chmod(0o755)
+
+
+def defines(version: str) -> list[str]:
+    """Return the compiler's options that tell the C files for which AXIS OS they are."""
+    return [f"-DAXIS_OS={axis_os_number(version)}", f"-DPITCH_STEP={PITCH_STEPS.get(version, 1)}"]
 
 
 def write_sources(name: str, version: str, folder: Path) -> str:

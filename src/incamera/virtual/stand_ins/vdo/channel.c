@@ -17,6 +17,29 @@ static void vdo_channel_finalize(GObject *object)
     (void)object;
 }
 
+bool has_format(guint format)
+{
+    switch (format) {
+    case VDO_FORMAT_YUV:
+    case VDO_FORMAT_RGB:
+    case VDO_FORMAT_PLANAR_RGB:
+    case VDO_FORMAT_JPEG:
+    case VDO_FORMAT_H264: return true;
+    default: return false;
+    }
+}
+
+/* How the camera hangs: all its pictures are turned by this angle, unless a stream asks for another. */
+guint camera_rotation(void)
+{
+    return setting("INCAMERA_VDO_ROTATION", 0) / 90 % 4 * 90;
+}
+
+bool has_channel(guint number)
+{
+    return number < CHANNELS;
+}
+
 bool fits_channel(guint width, guint height)
 {
     return width <= resolutions[COUNT - 1].width && height <= resolutions[COUNT - 1].height;
@@ -24,7 +47,9 @@ bool fits_channel(guint width, guint height)
 
 VdoChannel *vdo_channel_get(guint channel_nbr, GError **error)
 {
-    if (channel_nbr >= CHANNELS) {
+    if (is_denied(error))
+        return NULL;
+    if (!has_channel(channel_nbr)) {
         fail(error, VDO_ERROR_NOT_FOUND, "no such channel");
         return NULL;
     }
@@ -47,6 +72,8 @@ VdoChannel *vdo_channel_get_ex(VdoMap *desc, GError **error)
 GList *vdo_channel_get_all(GError **error)
 {
     GList *list = NULL;
+    if (is_denied(error))
+        return NULL;
     for (guint id = 0; id < CHANNELS; id++)
         list = g_list_append(list, vdo_channel_get(id, error));
     return list;
@@ -70,7 +97,7 @@ VdoMap *vdo_channel_get_info(VdoChannel *self, GError **error)
         return info;
     }
     vdo_map_set_uint32(info, "id", self->id);
-    vdo_map_set_uint32(info, "rotation", 0);
+    vdo_map_set_uint32(info, "rotation", camera_rotation());
     vdo_map_set_pair32u(info, "aspect_ratio", (VdoPair32u){.val = {16, 9}});
     vdo_map_set_boolean(info, "mirror.possible", FALSE);
     vdo_map_set_boolean(info, "crop.possible", FALSE);
@@ -118,7 +145,7 @@ VdoResolutionSet *vdo_channel_get_resolutions(VdoChannel *self, VdoMap *filter, 
     const char *select = vdo_map_get_string(filter, "select", NULL, "all");
     const char *ratio = vdo_map_get_string(filter, "aspect_ratio", NULL, NULL);
     VdoResolutionSet *set = g_malloc0(sizeof *set + COUNT * sizeof *resolutions);
-    if (format != VDO_FORMAT_YUV && format != VDO_FORMAT_RGB && format != VDO_FORMAT_PLANAR_RGB)
+    if (!has_format(format))
         return set;
     for (gsize number = 0; number < COUNT; number++)
         if (is_wanted(&resolutions[number], ratio))

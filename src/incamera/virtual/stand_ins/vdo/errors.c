@@ -41,9 +41,24 @@ guint64 microseconds_now(void)
     return (guint64)now.tv_sec * 1000000 + (guint64)now.tv_nsec / 1000;
 }
 
-/* A number from the environment: how a test chooses what the stand-in does. */
-guint setting(const char *name, guint def)
+/* From the environment: how a test chooses what the stand-in does. */
+const char *setting_text(const char *name, const char *def)
 {
     const char *text = getenv(name);
-    return text && *text ? (guint)strtoul(text, NULL, 10) : def;
+    return text && *text ? text : def;
+}
+
+guint setting(const char *name, guint def)
+{
+    const char *text = setting_text(name, NULL);
+    return text ? (guint)strtoul(text, NULL, 10) : def;
+}
+
+/* An app that lacks the group `video`. */
+bool is_denied(GError **error)
+{
+    if (!setting("INCAMERA_VDO_DENIED", 0))
+        return false;
+    fail(error, VDO_ERROR_PERMISSION_DENIED, "the program is not in the group video");
+    return true;
 }

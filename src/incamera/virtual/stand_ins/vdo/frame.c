@@ -13,9 +13,11 @@ VdoFrame *frame_of_slot(VdoStream *stream, struct slot *slot, gpointer opaque)
     frame->slot = slot;
     frame->opaque = opaque;
     frame->fd = slot->fd;
+    frame->offset = slot->offset;
     frame->capacity = slot->capacity;
     frame->header_size = -1;
     frame->last = true;
+    frame->chunks = 1;
     return frame;
 }
 
@@ -41,6 +43,7 @@ VdoBuffer *vdo_buffer_new(gint fd, gsize capacity, guint64 offset, gpointer opaq
     frame->opaque = opaque;
     frame->header_size = -1;
     frame->last = true;
+    frame->chunks = 1;
     return frame;
 }
 
@@ -53,7 +56,7 @@ VdoBuffer *vdo_buffer_new_full(gint fd, gsize capacity, guint64 offset, gpointer
 gpointer vdo_buffer_get_data(VdoBuffer *self)
 {
     if (self->slot)
-        return self->slot->data;
+        return self->chunks == 1 ? self->slot->drawing.data : NULL;
     if (!self->memory && self->capacity) {
         /* From the start of the file: an offset need not be a multiple of the page size. */
         gsize size = self->offset + self->capacity;
@@ -90,8 +93,7 @@ gboolean vdo_buffer_is_complete(VdoBuffer *self)
 
 gboolean vdo_buffer_is_contiguous(VdoBuffer *self)
 {
-    (void)self;
-    return TRUE;
+    return self->chunks == 1;
 }
 
 gpointer vdo_buffer_get_opaque(VdoBuffer *self)
@@ -111,8 +113,7 @@ VdoFrameType vdo_frame_get_frame_type(VdoFrame *self)
 
 gboolean vdo_frame_is_key(VdoFrame *self)
 {
-    (void)self;
-    return TRUE;
+    return self->type != VDO_FRAME_TYPE_H264_P;
 }
 
 gboolean vdo_frame_shown(VdoFrame *self)
@@ -224,21 +225,24 @@ void vdo_frame_unmap(VdoFrame *self)
     (void)self;
 }
 
-/* The whole frame is one chunk. */
+/* The next of the frame's chunks, which have the same size; the last one has the rest. */
 VdoChunk vdo_frame_take_chunk_ex(VdoFrame *self, VdoChunkOption options, GError **error)
 {
     (void)options;
     VdoChunk chunk = {.type = VDO_CHUNK_NONE};
-    if (self->taken)
+    if (self->taken >= self->chunks)
         return chunk;
-    self->taken = true;
-    chunk.data = vdo_buffer_get_data(self);
-    if (chunk.data) {
-        chunk.size = self->size;
-    } else {
+    guint8 *data = self->slot ? self->slot->drawing.data : vdo_buffer_get_data(self);
+    if (!data) {
         chunk.type = VDO_CHUNK_ERROR;
         fail(error, VDO_ERROR_BUFFER_FAILURE, "the buffer cannot be mapped");
+        return chunk;
     }
+    gsize part = self->size / self->chunks;
+    chunk.offset = (gint64)(self->taken * part);
+    chunk.data = data + chunk.offset;
+    self->taken++;
+    chunk.size = self->taken == self->chunks ? self->size - (gsize)chunk.offset : part;
     return chunk;
 }
 

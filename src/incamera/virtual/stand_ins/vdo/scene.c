@@ -1,6 +1,7 @@
 /* The scene: a gradient, a square that moves, and a code that tells the frame's number and time.
 
-   Brightness of the gradient: 32 + 128 * x / width. The square has the side height / 4, and moves four pixels to the right with
+   Brightness of the gradient: 32 + 128 * x / width, of the whole scene's columns; a picture that is cut out of the scene's
+   middle begins at a later one. The square has the side height / 4, and moves four pixels to the right with
    each frame; its brightness is 235. The code is in the top left corner: three lines of 32 cells, each cell four by four
    pixels, 235 for 1 and 16 for 0, the highest bit first. The lines are the sequence number, and the two halves of the
    time in microseconds. tests/unit/acap_video/scene.py reads it. */
@@ -16,7 +17,7 @@ static const guint8 square_rgb[] = {BRIGHT, 60, 60};
 
 static guint8 gradient(const struct geometry *geometry, guint x)
 {
-    return (guint8)(32 + 128 * x / geometry->width);
+    return (guint8)(32 + 128 * (x + geometry->left) / geometry->across);
 }
 
 static guint8 *rgb_at(guint8 *data, const struct geometry *geometry, guint x, guint y, guint color)
@@ -82,19 +83,19 @@ static void draw_code(guint8 *data, const struct geometry *geometry, guint seque
             draw_cell(data, geometry, column, line, lines[line] >> (CELLS - 1 - column) & 1);
 }
 
-/* Draw the frame of SLOT. All that stays the same is drawn into a slot only once: drawing must cost little. */
-void draw(struct slot *slot, const struct geometry *geometry)
+/* Draw a frame. All that stays the same is drawn only once: drawing must cost little. */
+void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp)
 {
     guint span = geometry->width - (geometry->height / 4 & ~1u);
-    if (!slot->drawn) {
-        memset(slot->data, DARK, geometry->size);
+    if (!drawing->drawn) {
+        memset(drawing->data, DARK, geometry->size);
         for (guint y = 0; y < geometry->height; y++)
-            draw_row(slot->data, geometry, 0, y, geometry->width, false);
+            draw_row(drawing->data, geometry, 0, y, geometry->width, false);
     } else {
-        draw_square(slot->data, geometry, slot->square_x, false);
+        draw_square(drawing->data, geometry, drawing->square_x, false);
     }
-    slot->drawn = true;
-    slot->square_x = span ? (guint)((guint64)slot->sequence * 4 % span) & ~1u : 0;
-    draw_square(slot->data, geometry, slot->square_x, true);
-    draw_code(slot->data, geometry, slot->sequence, slot->timestamp);
+    drawing->drawn = true;
+    drawing->square_x = span ? (guint)((guint64)sequence * 4 % span) & ~1u : 0;
+    draw_square(drawing->data, geometry, drawing->square_x, true);
+    draw_code(drawing->data, geometry, sequence, timestamp);
 }

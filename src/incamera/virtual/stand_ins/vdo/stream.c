@@ -8,15 +8,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#define MOST_STREAMS 8
 static guint streams, last_id, creations_to_fail;
+/* Increased when the service stops: streams of an earlier service have failed. */
+static guint service = 1;
 
 DEFINE_TYPE(VdoStream, vdo_stream)
 
@@ -26,146 +24,109 @@ static void stop(VdoStream *self)
     timerfd_settime(self->timer, 0, &(struct itimerspec){0}, NULL);
 }
 
-static void free_slot(struct slot *slot)
+static void close_fd(gint fd)
 {
-    if (slot->data)
-        munmap(slot->data, slot->capacity);
-    if (slot->fd >= 0)
-        close(slot->fd);
-    *slot = (struct slot){.fd = -1};
+    if (fd >= 0)
+        close(fd);
 }
 
 static void vdo_stream_finalize(GObject *object)
 {
     VdoStream *self = (VdoStream *)object;
-    if (self->counted)
-        streams--;
+    if (self->counted) {
+        __atomic_sub_fetch(&streams, 1, __ATOMIC_RELAXED);
+        remove_stream(self);
+    }
     for (guint number = 0; number < self->slot_count; number++)
         free_slot(&self->slots[number]);
-    if (self->timer > 0)
-        close(self->timer);
-    if (self->event_fd > 0)
-        close(self->event_fd);
+    g_free(self->scene.data);
+    g_free(self->turned);
+    end_h264(&self->h264);
+    close_fd(self->timer);
+    close_fd(self->memory);
+    close_events(self);
     if (self->settings)
         g_object_unref(self->settings);
 }
 
-static guint round_up(guint value, guint step)
+static VdoStream *new_stream(void)
 {
-    return (value + step - 1) / step * step;
-}
-
-static bool choose_geometry(VdoStream *self, GError **error)
-{
-    struct geometry *geometry = &self->geometry;
-    VdoPair32u none = {.val = {0, 0}};
-    VdoPair32u size = vdo_map_get_pair32u(self->settings, "resolution", none);
-    geometry->width = vdo_map_get_uint32(self->settings, "width", size.w);
-    geometry->height = vdo_map_get_uint32(self->settings, "height", size.h);
-    if (geometry->width == 0 && geometry->height == 0)
-        geometry->width = 1280, geometry->height = 720;
-    if (!fits_channel(geometry->width, geometry->height) || geometry->width < 128 || geometry->height < 32) {
-        fail(error, VDO_ERROR_INVALID_ARGUMENT, "the camera has no such resolution");
-        return false;
-    }
-    /* The nearest size that the image pipeline can do. */
-    geometry->width &= ~7u;
-    geometry->height &= ~1u;
-    geometry->format = vdo_map_get_uint32(self->settings, "format", VDO_FORMAT_H264);
-    const char *subformat = vdo_map_get_string(self->settings, "subformat", NULL, "NV12");
-    geometry->y800 = strcasecmp(subformat, "Y800") == 0;
-    gsize rows = geometry->height;
-    guint bytes = geometry->width;
-    if (geometry->format == VDO_FORMAT_YUV && (geometry->y800 || strcasecmp(subformat, "NV12") == 0)) {
-        rows += geometry->y800 ? 0 : rows / 2;
-    } else if (geometry->format == VDO_FORMAT_RGB) {
-        bytes *= 3;
-    } else if (geometry->format == VDO_FORMAT_PLANAR_RGB) {
-        rows *= 3;
-    } else {
-        fail(error, VDO_ERROR_NOT_SUPPORTED, "the stand-in has the formats yuv, rgb and planar_rgb");
-        return false;
-    }
-    guint step = setting("INCAMERA_VDO_PITCH_STEP", 1);
-    geometry->pitch = round_up(bytes, step ? step : 1);
-    geometry->size = rows * geometry->pitch;
-    return true;
-}
-
-static struct slot *add_slot(VdoStream *self, GError **error)
-{
-    gsize page = (gsize)sysconf(_SC_PAGESIZE);
-    struct slot slot = {.capacity = (self->geometry.size + page - 1) / page * page};
-    slot.fd = self->slot_count < MOST_SLOTS ? memfd_create("vdo-buffer", MFD_CLOEXEC) : -1;
-    if (slot.fd < 0 || ftruncate(slot.fd, (off_t)slot.capacity) != 0) {
-        if (slot.fd >= 0)
-            close(slot.fd);
-        fail(error, VDO_ERROR_OOM, "there is no memory for a buffer");
-        return NULL;
-    }
-    slot.data = mmap(NULL, slot.capacity, PROT_READ | PROT_WRITE, MAP_SHARED, slot.fd, 0);
-    if (slot.data == MAP_FAILED) {
-        close(slot.fd);
-        fail(error, VDO_ERROR_BUFFER_FAILURE, "a buffer cannot be mapped");
-        return NULL;
-    }
-    self->slots[self->slot_count] = slot;
-    return &self->slots[self->slot_count++];
-}
-
-static bool add_slots(VdoStream *self, GError **error)
-{
-    guint count = vdo_map_get_uint32(self->settings, "buffer.count", 3);
-    count = setting("INCAMERA_VDO_BUFFERS", count ? count : 1);
-    while (self->slot_count < count) {
-        struct slot *slot = add_slot(self, error);
-        if (!slot)
-            return false;
-        slot->state = FREE;
-    }
-    return true;
+    VdoStream *self = g_object_new(vdo_stream_get_type(), NULL);
+    self->memory = self->event_fd = self->event_writer = -1;
+    self->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    self->settings = vdo_map_new();
+    self->service = service;
+    return self;
 }
 
 static bool is_refused(GError **error)
 {
+    if (is_denied(error))
+        return true;
     if (creations_to_fail > 0 && setting("INCAMERA_VDO_DOWN_FOR", 0)) {
         creations_to_fail--;
         fail(error, VDO_ERROR_INTERFACE_DOWN, "the video service is not running");
         return true;
     }
-    if (streams >= MOST_STREAMS) {
+    if (streams >= setting("INCAMERA_VDO_STREAMS", 8)) {
         fail(error, VDO_ERROR_BUSY, "the camera has no more streams");
         return true;
     }
     return false;
 }
 
+static bool has_source(const VdoMap *settings)
+{
+    if (vdo_map_contains(settings, "input"))
+        return vdo_map_get_uint32(settings, "input", 0) == 1;
+    return has_channel(vdo_map_get_uint32(settings, "channel", 1));
+}
+
+/* What is turned or encoded is drawn elsewhere first. */
+static void prepare_scene(VdoStream *self)
+{
+    bool encoded = is_encoded(self->geometry.format);
+    if (encoded || self->rotation)
+        self->scene.data = g_malloc0(self->scene_geometry.size);
+    if (encoded && self->rotation)
+        self->turned = g_malloc0(self->geometry.size);
+    if (self->geometry.format == VDO_FORMAT_H264)
+        start_h264(&self->h264, &self->geometry);
+}
+
 VdoStream *vdo_stream_new(VdoMap *settings, VdoBufferFinalizer fin, GError **error)
 {
     if (is_refused(error))
         return NULL;
-    VdoStream *self = g_object_new(vdo_stream_get_type(), NULL);
-    streams++;
+    VdoStream *self = new_stream();
+    __atomic_add_fetch(&streams, 1, __ATOMIC_RELAXED);
     self->counted = true;
-    self->id = ++last_id;
+    self->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     self->finalizer = fin;
-    self->settings = vdo_map_new();
     if (settings)
         vdo_map_merge(self->settings, settings);
     self->blocking = vdo_map_get_boolean(self->settings, "socket.blocking", TRUE);
     self->timeout_ms = vdo_map_get_uint32(self->settings, "socket.timeout_ms", 0);
-    self->rotation = vdo_map_get_uint32(self->settings, "rotation", 0);
+    self->camera_rotation = camera_rotation();
+    self->rotation = vdo_map_get_uint32(self->settings, "rotation", self->camera_rotation);
     self->framerate = vdo_map_get_double(self->settings, "framerate", 30);
     if (self->framerate <= 0)
         self->framerate = 30;
     guint strategy = vdo_map_get_uint32(self->settings, "buffer.strategy", VDO_BUFFER_STRATEGY_INFINITE);
     self->explicit = strategy == VDO_BUFFER_STRATEGY_EXPLICIT;
-    self->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    self->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    add_stream(self);
+    if (!has_source(self->settings)) {
+        fail(error, VDO_ERROR_NOT_FOUND, "no such channel");
+        g_object_unref(self);
+        return NULL;
+    }
     if (!choose_geometry(self, error) || (!self->explicit && !add_slots(self, error))) {
         g_object_unref(self);
         return NULL;
     }
+    prepare_scene(self);
+    if (vdo_map_get_uint32(self->settings, "intent", VDO_INTENT_DEFAULT) & VDO_INTENT_EVENTFD)
+        open_events(self);
     return self;
 }
 
@@ -203,24 +164,29 @@ VdoStream *vdo_stream_y800_new(const VdoMap *settings, guint32 input, VdoResolut
     return new_with(settings, input, resolution, "Y800", error);
 }
 
-/* The stream 0, whose events tell of streams that come and go. Here, none do. */
+/* The stream 0 tells of the streams that are there, that come and that go. */
 VdoStream *vdo_stream_get(guint id, GError **error)
 {
-    if (id != 0) {
-        fail(error, VDO_ERROR_NOT_FOUND, "the stand-in knows the stream 0 only");
+    if (is_denied(error))
         return NULL;
-    }
-    VdoStream *self = g_object_new(vdo_stream_get_type(), NULL);
-    self->settings = vdo_map_new();
-    self->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    self->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    return self;
+    if (id == 0)
+        return new_stream();
+    VdoStream *found = find_stream(id);
+    if (!found)
+        fail(error, VDO_ERROR_NOT_FOUND, "there is no such stream in this program");
+    return found;
 }
 
 GList *vdo_stream_get_all(GError **error)
 {
     (void)error;
-    return NULL;
+    GList *list = NULL;
+    for (guint id = 1; id <= last_id; id++) {
+        VdoStream *stream = find_stream(id);
+        if (stream)
+            list = g_list_append(list, stream);
+    }
+    return list;
 }
 
 guint vdo_stream_get_id(VdoStream *self)
@@ -228,21 +194,38 @@ guint vdo_stream_get_id(VdoStream *self)
     return self->id;
 }
 
-static struct slot *slot_in(VdoStream *self, enum slot_state state)
-{
-    struct slot *first = NULL;
-    for (guint number = 0; number < self->slot_count; number++) {
-        struct slot *slot = &self->slots[number];
-        if (slot->state == state && (!first || slot->sequence < first->sequence))
-            first = slot;
-    }
-    return first;
-}
-
 static guint64 period(const VdoStream *self)
 {
     guint64 microseconds = (guint64)(1000000 / self->framerate);
     return microseconds ? microseconds : 1;
+}
+
+static guint quality(const VdoStream *self)
+{
+    guint compression = vdo_map_get_uint32(self->settings, "compression", 30);
+    return compression >= 100 ? 1 : 100 - compression;
+}
+
+static void encode(VdoStream *self, struct slot *slot, const guint8 *picture)
+{
+    const struct geometry *geometry = &self->geometry;
+    if (geometry->format == VDO_FORMAT_JPEG) {
+        slot->size = encode_jpeg(picture, geometry, quality(self), slot->drawing.data);
+        slot->type = VDO_FRAME_TYPE_JPEG;
+        return;
+    }
+    guint group = vdo_map_get_uint32(self->settings, "gop_length", 32);
+    if (group && self->h264.since_key >= group)
+        self->h264.key_wanted = true;
+    slot->type = self->h264.key_wanted ? VDO_FRAME_TYPE_H264_IDR : VDO_FRAME_TYPE_H264_P;
+    slot->size = encode_h264(&self->h264, picture, geometry, slot->drawing.data, &slot->header_size);
+}
+
+static VdoFrameType raw_type(const struct geometry *geometry)
+{
+    if (geometry->format == VDO_FORMAT_YUV)
+        return VDO_FRAME_TYPE_YUV;
+    return geometry->format == VDO_FORMAT_RGB ? VDO_FRAME_TYPE_RGB : VDO_FRAME_TYPE_PLANAR_RGB;
 }
 
 static void capture(VdoStream *self, struct slot *slot, guint64 when)
@@ -253,14 +236,32 @@ static void capture(VdoStream *self, struct slot *slot, guint64 when)
     slot->sequence = self->sequence;
     slot->timestamp = when;
     slot->wall_clock = (gint64)wall.tv_sec * 1000000 + wall.tv_usec - (gint64)(microseconds_now() - when);
-    draw(slot, &self->geometry);
+    slot->header_size = -1;
+    slot->type = raw_type(&self->geometry);
+    slot->size = self->geometry.size;
+    if (!self->scene.data) {
+        draw(&slot->drawing, &self->geometry, slot->sequence, when);
+        return;
+    }
+    draw(&self->scene, &self->scene_geometry, slot->sequence, when);
+    bool encoded = is_encoded(self->geometry.format);
+    guint8 *turned = encoded ? self->turned : slot->drawing.data;
+    if (self->rotation)
+        turn(self->scene.data, &self->scene_geometry, turned, &self->geometry, self->rotation);
+    if (encoded)
+        encode(self, slot, self->rotation ? turned : self->scene.data);
+}
+
+static bool is_down(const VdoStream *self)
+{
+    return self->service != service;
 }
 
 /* Set the timer to now if a frame is ready, else to the next capture that finds a free slot. */
 static void set_timer(VdoStream *self)
 {
     struct itimerspec when = {0};
-    if (self->running && (self->down || slot_in(self, READY)))
+    if (self->running && (is_down(self) || slot_in(self, READY)))
         when.it_value.tv_nsec = 1;
     else if (self->running && slot_in(self, FREE)) {
         when.it_value.tv_sec = (time_t)(self->next_capture / 1000000);
@@ -308,13 +309,6 @@ gint vdo_stream_get_fd(VdoStream *self, GError **error)
     return self->timer;
 }
 
-gint vdo_stream_get_event_fd(VdoStream *self, GError **error)
-{
-    if (self->event_fd < 0)
-        fail(error, VDO_ERROR_FAILED, "the stream has no event descriptor");
-    return self->event_fd;
-}
-
 VdoMap *vdo_stream_get_info(VdoStream *self, GError **error)
 {
     (void)error;
@@ -330,7 +324,7 @@ VdoMap *vdo_stream_get_info(VdoStream *self, GError **error)
     vdo_map_set_double(info, "framerate", self->framerate);
     vdo_map_set_uint32(info, "rotation", self->rotation);
     vdo_map_set_uint32(info, "buffer.count", self->slot_count);
-    vdo_map_set_string(info, "buffer.type", "memfd");
+    vdo_map_set_string(info, "buffer.type", setting_text("INCAMERA_VDO_BUFFER_TYPE", "memfd"));
     vdo_map_set_uint64(info, "statistics.frame_count", self->sequence);
     vdo_map_set_uint64(info, "statistics.failed_frames", self->lost);
     return info;
@@ -368,8 +362,11 @@ gboolean vdo_stream_set_framerate(VdoStream *self, gdouble framerate, GError **e
 
 gboolean vdo_stream_attach(VdoStream *self, VdoMap *intent, GError **error)
 {
-    (void)self, (void)intent, (void)error;
-    return TRUE;
+    (void)intent;
+    if (open_events(self))
+        return TRUE;
+    fail(error, VDO_ERROR_FAILED, "there is no file descriptor for events");
+    return FALSE;
 }
 
 gboolean vdo_stream_start(VdoStream *self, GError **error)
@@ -382,6 +379,8 @@ gboolean vdo_stream_start(VdoStream *self, GError **error)
         if (self->slots[number].state == READY)
             self->slots[number].state = FREE;
     self->running = true;
+    self->h264.key_wanted = true;
+    tell_stream(self, VDO_STREAM_EVENT_STARTED);
     self->sequence = 0;
     self->next_capture = microseconds_now() + period(self);
     set_timer(self);
@@ -390,8 +389,11 @@ gboolean vdo_stream_start(VdoStream *self, GError **error)
 
 void vdo_stream_stop(VdoStream *self)
 {
+    if (!self->running)
+        return;
     catch_up(self);
     stop(self);
+    tell_stream(self, VDO_STREAM_EVENT_STOPPED);
 }
 
 gboolean vdo_stream_play(VdoStream *self, VdoMap *settings, GError **error)
@@ -417,7 +419,8 @@ gboolean vdo_stream_encode(VdoStream *self, VdoBuffer **in_buf, VdoMap *settings
 
 gboolean vdo_stream_force_key_frame(VdoStream *self, GError **error)
 {
-    (void)self, (void)error;
+    (void)error;
+    self->h264.key_wanted = true;
     return TRUE;
 }
 
@@ -456,35 +459,39 @@ gboolean vdo_stream_buffer_unref(VdoStream *self, VdoBuffer **buffer, GError **e
     return TRUE;
 }
 
-static VdoFrameType type_of(const struct geometry *geometry)
+/* Encoded frames come in INCAMERA_VDO_CHUNKS parts, if the program can put them together. */
+static guint chunks_of(const VdoStream *self, gsize size)
 {
-    if (geometry->format == VDO_FORMAT_YUV)
-        return VDO_FRAME_TYPE_YUV;
-    return geometry->format == VDO_FORMAT_RGB ? VDO_FRAME_TYPE_RGB : VDO_FRAME_TYPE_PLANAR_RGB;
+    guint chunks = setting("INCAMERA_VDO_CHUNKS", 1);
+    bool apart = is_encoded(self->geometry.format) && vdo_map_get_boolean(self->settings, "frame.chunks", FALSE);
+    return apart && chunks > 1 && size >= chunks ? chunks : 1;
 }
 
 static VdoBuffer *deliver(VdoStream *self, struct slot *slot)
 {
     VdoFrame *frame = slot->explicit ? slot->explicit : frame_of_slot(self, slot, NULL);
     slot->state = HELD;
-    frame->type = type_of(&self->geometry);
+    frame->type = slot->type;
     frame->sequence = slot->sequence;
     frame->timestamp = slot->timestamp;
     frame->custom_timestamp = slot->wall_clock;
-    frame->size = self->geometry.size;
-    frame->taken = false;
+    frame->size = slot->size;
+    frame->header_size = slot->header_size;
+    frame->chunks = chunks_of(self, slot->size);
+    frame->taken = 0;
     self->delivered++;
     return frame;
 }
 
-/* The service restarts after so many frames of a stream, if INCAMERA_VDO_RESTART_AFTER says so. */
+/* The service restarts after INCAMERA_VDO_RESTART_AFTER frames of a stream, and when the camera is turned. */
 static void maybe_go_down(VdoStream *self)
 {
     guint limit = setting("INCAMERA_VDO_RESTART_AFTER", 0);
-    if (limit && self->delivered >= limit && !self->down) {
-        self->down = true;
-        creations_to_fail = setting("INCAMERA_VDO_DOWN_FOR", 0);
-    }
+    bool turned = self->camera_rotation != camera_rotation();
+    if (is_down(self) || !(turned || (limit && self->delivered >= limit)))
+        return;
+    __atomic_add_fetch(&service, 1, __ATOMIC_RELAXED);
+    creations_to_fail = setting("INCAMERA_VDO_DOWN_FOR", 0);
 }
 
 /* Wait for the timer. False when there was a signal, or no frame in time. */
@@ -510,7 +517,7 @@ VdoBuffer *vdo_stream_get_buffer(VdoStream *self, GError **error)
         }
         maybe_go_down(self);
         catch_up(self);
-        if (self->down) {
+        if (is_down(self)) {
             set_timer(self);
             fail(error, VDO_ERROR_INTERFACE_DOWN, "the video service has been stopped");
             return NULL;
@@ -546,11 +553,4 @@ VdoBuffer *vdo_stream_snapshot(VdoMap *settings, GError **error)
     }
     g_object_unref(stream);
     return buffer;
-}
-
-VdoMap *vdo_stream_get_event(VdoStream *self, GError **error)
-{
-    (void)self;
-    fail(error, VDO_ERROR_NO_EVENT, "there is no event");
-    return NULL;
 }
