@@ -14,12 +14,17 @@ OUTPUT = Path(__file__).parent / "src/acap"
 VDO = (
     "vdo_error_is_expected",
     *("vdo_map_new", "vdo_map_set_boolean", "vdo_map_set_uint32", "vdo_map_set_double", "vdo_map_set_string"),
-    *("vdo_map_get_uint32", "vdo_map_get_double", "vdo_map_get_string"),
-    *("vdo_channel_get", "vdo_channel_get_ex", "vdo_channel_get_resolutions"),
+    *("vdo_map_get_uint32", "vdo_map_get_double", "vdo_map_get_string", "vdo_map_get_pair32u"),
+    *("vdo_channel_get", "vdo_channel_get_ex", "vdo_channel_get_all", "vdo_channel_get_id", "vdo_channel_get_info"),
+    "vdo_channel_get_resolutions",
     *("vdo_stream_new", "vdo_stream_start", "vdo_stream_stop", "vdo_stream_get_fd", "vdo_stream_get_info"),
-    *("vdo_stream_get_buffer", "vdo_stream_buffer_unref", "vdo_stream_set_framerate"),
-    *("vdo_buffer_get_data", "vdo_frame_get_size", "vdo_frame_get_sequence_nbr", "vdo_frame_get_timestamp"),
-    *("vdo_frame_get_custom_timestamp", "vdo_buffer_get_fd", "vdo_buffer_get_offset", "vdo_buffer_get_capacity"),
+    *("vdo_stream_get_id", "vdo_stream_get_settings", "vdo_stream_get_buffer", "vdo_stream_buffer_unref"),
+    *("vdo_stream_set_framerate", "vdo_stream_force_key_frame", "vdo_stream_snapshot"),
+    *("vdo_stream_get", "vdo_stream_attach", "vdo_stream_get_event_fd", "vdo_stream_get_event"),
+    *("vdo_buffer_get_data", "vdo_buffer_get_fd", "vdo_buffer_get_offset", "vdo_buffer_get_capacity"),
+    *("vdo_buffer_is_contiguous", "vdo_frame_take_chunk"),
+    *("vdo_frame_get_size", "vdo_frame_get_sequence_nbr", "vdo_frame_get_timestamp", "vdo_frame_get_custom_timestamp"),
+    *("vdo_frame_get_frame_type", "vdo_frame_is_key", "vdo_frame_get_header_size"),
 )
 LAROD = (
     *("larodClearError", "larodConnect", "larodDisconnect", "larodListDevices", "larodGetDeviceName"),

@@ -64,6 +64,13 @@ def test_cli_page_is_what_the_parser_says() -> None:
     assert "| `--upgrade [NAME …]` |" in committed
 
 
+def test_page_of_acap_video_is_what_the_docstrings_say() -> None:
+    made: dict[str, Any] = runpy.run_path(str(REPOSITORY / "docs/reference/make_acap.py"))
+    committed = (REPOSITORY / "docs/reference/acap-video.md").read_text("utf-8")
+    assert committed == made["make_page"](), "run docs/reference/make_acap.py"
+    assert "| `sequence` |" in committed
+
+
 def test_the_example_with_everything_has_each_key_and_is_valid(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs/reference/pyproject.md").read_text("utf-8")
     example = next(block for language, block in _FENCE.findall(page) if language == "toml")

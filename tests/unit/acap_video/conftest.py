@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "packages/acap"
 BUILT = ROOT / ".incamera/acap"
-STAND_INS = ROOT / "src/incamera/virtual/stand_ins/bin" / platform.machine()
+# test_sanitizers.py runs these tests with libraries and modules of its own.
+COMMITTED = ROOT / "src/incamera/virtual/stand_ins/bin" / platform.machine()
+STAND_INS = Path(os.environ.get("ACAP_TEST_STAND_INS") or COMMITTED)
+CFLAGS = os.environ.get("ACAP_TEST_CFLAGS", "-O1 -g0 -Wall -Werror=implicit-function-declaration")
 OLDEST, *_, NEWEST = sorted(path.name for path in STAND_INS.iterdir())
 
 sys.path.insert(0, str(PACKAGE / "src"))
@@ -32,8 +36,9 @@ def built_module() -> Path:
     """The folder with the extension module. It is built again only when its sources have changed."""
     if shutil.which("cc") is None:
         pytest.skip("needs a C compiler called cc")
-    sources = [*(PACKAGE / "src/acap").glob("*.p*"), *(PACKAGE / "src/acap").glob("*.h"), PACKAGE / "setup.py"]
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode())
+    patterns = ("_video.pyx", "*.pxd", "*.h")  # what the extension module is made of
+    sources = [path for pattern in patterns for path in (PACKAGE / "src/acap").glob(pattern)] + [PACKAGE / "setup.py"]
+    digest = hashlib.sha256(f"{sys.version} {sys.prefix} {CFLAGS}".encode())
     for path in sorted(sources):
         digest.update(path.read_bytes())
     folder = BUILT / digest.hexdigest()[:16]
@@ -52,7 +57,7 @@ def build(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "temp"],
         cwd=work,
-        env=os.environ | {"CFLAGS": "-O1 -g0 -Wall -Werror=implicit-function-declaration"},
+        env=os.environ | {"CFLAGS": CFLAGS},
         capture_output=True,
         text=True,
         check=False,
@@ -77,5 +82,12 @@ def video(built_module: Path) -> None:
 @pytest.fixture(autouse=True)
 def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test asks of the stand-in is gone with it."""
-    for name in ("PITCH_STEP", "BUFFERS", "RESTART_AFTER", "DOWN_FOR"):
-        monkeypatch.delenv(f"INCAMERA_VDO_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("INCAMERA_VDO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("ACAP_VIDEO", raising=False)
+
+
+@pytest.fixture
+def camera_setting(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], None]:
+    """Sets what the stand-in does, by the name of its environment variable."""
+    return lambda name, value: monkeypatch.setenv(f"INCAMERA_VDO_{name}", str(value))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import av
 import numpy as np
 
 CELL, CELLS, LINES, BRIGHT = 4, 32, 3, 235
@@ -17,6 +19,21 @@ def read_code(plane: Any) -> tuple[int, int]:
     cells = pixels[CELL // 2 : CELL * LINES : CELL, CELL // 2 : CELL * CELLS : CELL] > 128
     sequence, high, low = (int("".join(str(int(bit)) for bit in line), 2) for line in cells)
     return sequence, high << 32 | low
+
+
+def decode_picture(data: bytes) -> Any:
+    """Return the picture of an encoded one, as FFmpeg decodes it."""
+    file: Any = av.open(io.BytesIO(data))
+    with file:
+        return next(file.decode(video=0))
+
+
+def decode_h264(frames: list[bytes]) -> list[Any]:
+    """Return the pictures of a stream, as FFmpeg decodes them."""
+    decoder: Any = av.CodecContext.create("h264", "r")
+    pictures = [picture for data in frames for packet in decoder.parse(data) for picture in decoder.decode(packet)]
+    pictures += [picture for packet in decoder.parse(b"") for picture in decoder.decode(packet)]
+    return pictures + list(decoder.decode(None))
 
 
 def brightness(width: int, height: int, sequence: int, timestamp: int) -> Any:

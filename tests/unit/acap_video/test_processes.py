@@ -104,6 +104,41 @@ except NotImplementedError as error:
     ], err
 
 
+def test_import_brings_nothing_that_numpy_has_not_brought(built_module: Path) -> None:
+    """What it would bring costs a camera's processor far more time than acap does."""
+    code = """
+import sys
+import numpy
+before = set(sys.modules)
+import acap.video
+new = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
+print([name for name in new if name != "acap" and "cython" not in name])
+"""
+    out, err = start(built_module, code).communicate(timeout=60)
+    assert out == "[]\n", err
+
+
+@pytest.mark.parametrize("hold", ["", "frame = next(stream)\n"])
+def test_process_with_a_stream_ends_well(built_module: Path, hold: str) -> None:
+    process = start(built_module, f"stream = acap.video.Stream(320, 240, framerate=100)\n{hold}print('end')")
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == ("end\n", "", 0)
+
+
+def test_library_of_the_other_name_is_taken(built_module: Path, tmp_path: Path) -> None:
+    """Newer AXIS OS has libvdo.so.1, too."""
+    (tmp_path / "libvdo.so.1").symlink_to(stand_in())
+    path = f"import acap; acap.__path__.append({str(built_module)!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", path + "print(next(acap.video.Stream(320, 240)).sequence)"],
+        env=os.environ | {"PYTHONPATH": str(PACKAGE / "src"), "LD_LIBRARY_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip().isdecimal(), done.stderr
+
+
 def test_no_video_is_loaded_by_import(built_module: Path) -> None:
     code = "import sys; print([name for name in sys.modules if name.startswith('acap')])"
     out, err = start(built_module, code, version=None).communicate(timeout=60)

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.usefixtures("video")
 Set = Callable[[str, int], None]
 
 
-@pytest.fixture
-def camera_setting(monkeypatch: pytest.MonkeyPatch) -> Set:
-    return lambda name, value: monkeypatch.setenv(f"INCAMERA_VDO_{name}", str(value))
-
-
 def make(**options: Any) -> Any:
     return acap.video.Stream(320, 240, options.pop("format", "nv12"), **{"framerate": 100, **options})
 
@@ -173,9 +168,12 @@ def test_size_that_the_camera_lacks_is_refused_with_those_it_has() -> None:
     assert "160×90" in caught.value.hint
 
 
-def test_format_that_the_camera_lacks_is_refused() -> None:
-    with pytest.raises(acap.FormatError, match="does not have the format av1"):
-        make(format="av1")
+@pytest.mark.parametrize("format", ["h265", "av1"])
+def test_format_that_the_camera_lacks_is_refused_with_those_it_has(format: str) -> None:
+    with pytest.raises(
+        acap.FormatError, match=f"does not have the format {format}, it has nv12, y800, .*, jpeg, h264$"
+    ):
+        make(format=format)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +182,10 @@ def test_format_that_the_camera_lacks_is_refused() -> None:
         ({"format": "yuv"}, "no format 'yuv': use one of nv12, y800"),
         ({"keep": "last"}, "keep must be"),
         ({"buffers": 1}, "at least 2 buffers"),
+        ({"framerate": 0}, "must be positive"),
+        ({"rotation": 45}, "rotated by 45°: use 0, 90, 180 or 270"),
+        ({"fit": "contain"}, "fit must be"),
+        ({"format": "h264", "keep": "newest"}, 'use keep="all"'),
     ],
 )
 def test_bad_argument_is_a_value_error(options: dict[str, Any], message: str) -> None:
@@ -204,6 +206,40 @@ def test_streams_beyond_the_cameras_limit_are_refused() -> None:
     for stream in streams:
         stream.close()
     make().close()
+
+
+def test_app_without_the_group_video_is_told_where_to_ask_for_it(camera_setting: Set) -> None:
+    camera_setting("DENIED", 1)
+    for use in (make, acap.video.channels, acap.video.resolutions, lambda: acap.video.snapshot(320, 240)):
+        with pytest.raises(
+            PermissionError, match=r'group "video": resources\.linux\.user\.groups in manifest\.json'
+        ) as caught:
+            use()
+        assert isinstance(caught.value, acap.AccessDenied)
+
+
+def test_restart_reaches_every_stream(camera_setting: Set) -> None:
+    with make(keep="all") as first, make(keep="all") as second:
+        next(second)
+        camera_setting("RESTART_AFTER", 3)
+        for _ in range(5):
+            next(first)
+        camera_setting("RESTART_AFTER", 0)
+        next(second)
+        assert (first.rebuilt, second.rebuilt) == (1, 1)
+
+
+def hold_frames(stream: Any, held: list[Any]) -> None:
+    while True:
+        held.append(next(stream))  # taken here
+
+
+def test_line_that_took_a_held_frame_is_named() -> None:
+    with make() as stream:
+        with pytest.warns(acap.FramesHeldWarning) as caught, pytest.raises(acap.Starved):
+            hold_frames(stream, [])
+        _, _, line = str(caught[0].message).rpartition(":")
+        assert "# taken here" in Path(__file__).read_text("utf-8").splitlines()[int(line) - 1]
 
 
 def test_stream_that_is_forgotten_is_closed() -> None:
@@ -256,6 +292,4 @@ def test_frame_that_dies_in_another_thread_goes_back() -> None:
 def test_sizes_of_the_camera_are_listed() -> None:
     assert (1280, 720) in acap.video.resolutions("nv12")
     assert acap.video.resolutions("nv12", input=1) == acap.video.resolutions("nv12")
-    assert acap.video.resolutions("h264") == []
-    with pytest.raises(acap.VideoError, match="no such channel"):
-        acap.video.resolutions(channel=7)
+    assert acap.video.resolutions("av1") == []

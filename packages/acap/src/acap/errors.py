@@ -5,6 +5,7 @@ Error                     code, domain, hint
 │   └── LibraryMissing    OSError               this camera, or computer, does not have the library
 └── VideoError
     ├── FormatError       ValueError            a size or format that the camera cannot do
+    ├── NoSuchChannel     LookupError           a channel or a sensor that the camera does not have
     ├── AccessDenied      PermissionError       the manifest lacks the group `video`
     ├── NoMoreStreams     OSError               too many streams, or no memory for one
     ├── ServiceDown       ConnectionError       the video service did not come back in time
@@ -15,6 +16,7 @@ Error                     code, domain, hint
     ├── FrameReleased     ValueError            a frame is used after its release
     ├── NoSuchPlane       AttributeError        the format has no such plane
     ├── StreamClosed      ValueError            a stream is used after its end
+    ├── SourceFailed      OSError               on a desk: the video, picture, webcam or URL cannot be used
     └── WrongThread       RuntimeError          a stream is used in another thread, or after a fork
 
 Error
@@ -65,6 +67,10 @@ class FormatError(VideoError, ValueError):
     """The camera has no such format, or not in this size."""
 
 
+class NoSuchChannel(VideoError, LookupError):
+    """The camera has no such channel or sensor."""
+
+
 class AccessDenied(VideoError, PermissionError):
     """The app may not use the camera's video."""
 
@@ -103,6 +109,10 @@ class NoSuchPlane(VideoError, AttributeError):
 
 class StreamClosed(VideoError, ValueError):
     """The stream was closed."""
+
+
+class SourceFailed(VideoError, OSError):
+    """On a desk: the video, picture, webcam or URL that stands in for the camera cannot be used."""
 
 
 class WrongThread(VideoError, RuntimeError):
@@ -167,12 +177,15 @@ class _Expected(Exception):
 
 # VDO's error codes.
 _INVALID_ARGUMENT, _PERMISSION_DENIED, _NOT_SUPPORTED, _BUSY, _OOM, _NO_BUFFER_SPACE = 3, 4, 5, 7, 11, 14
-NO_DATA, _INTERFACE_DOWN, _NO_VIDEO = 13, 16, 21
+NO_DATA, _INTERFACE_DOWN, NO_EVENT = 13, 16, 20
+_NOT_FOUND = 1
 
 
 def video_error(code: int, text: str, doing: str) -> VideoError:
     """Return the exception for an error of the library: its *code* and *text*, and what was being done."""
     message = f"cannot {doing}: {text}"
+    if code == _NOT_FOUND:
+        return NoSuchChannel(message, code=code, domain="vdo")
     if code in (_INVALID_ARGUMENT, _NOT_SUPPORTED):
         return FormatError(message, code=code, domain="vdo")
     if code == _PERMISSION_DENIED:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .errors import FormatError
 
@@ -22,10 +21,11 @@ FORMATS: Mapping[str, tuple[int, str]] = {
     "av1": (10, ""),
 }
 ENCODED = frozenset({"jpeg", "h264", "h265", "av1"})
+# A picture builds on those before it.
+NOT_ALONE = frozenset({"h264", "h265", "av1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Plane:
+class Plane(NamedTuple):
     """A plane of a frame, for the buffer protocol."""
 
     offset: int

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "vdo_functions.h"
 
@@ -15,6 +16,7 @@ typedef int gint;
 typedef unsigned guint;
 typedef uint32_t guint32;
 typedef int64_t gint64;
+typedef ssize_t gssize;
 typedef uint64_t guint64;
 typedef size_t gsize;
 typedef double gdouble;
@@ -44,10 +46,35 @@ typedef struct {
     VdoResolution resolutions[];
 } VdoResolutionSet;
 
+typedef union {
+    struct {
+        uint32_t w, h;
+    };
+    uint32_t val[2];
+} VdoPair32u;
+
+/* A part of a frame. */
+typedef struct {
+    void *data;
+    size_t size;
+    uint32_t type;
+    int64_t offset;
+} VdoChunk;
+
+#define VDO_CHUNK_ERROR 0x80000000u
+
+typedef struct _GList {
+    void *data;
+    struct _GList *next, *prev;
+} GList;
+
+typedef int VdoFrameType;
+
 #define GLIB_FUNCTIONS(FUNCTION) \
     FUNCTION(void, g_object_unref, (gpointer object), "9.80") \
     FUNCTION(void, g_error_free, (GError *error), "9.80") \
-    FUNCTION(void, g_free, (gpointer memory), "9.80")
+    FUNCTION(void, g_free, (gpointer memory), "9.80") \
+    FUNCTION(void, g_list_free, (GList *list), "9.80")
 
 /* A function that the library does not have is NULL. */
 static struct {
