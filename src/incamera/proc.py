@@ -8,10 +8,12 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from incamera.errors import ToolFailed
 
@@ -142,6 +144,18 @@ def start_service(
             )
         except OSError as error:
             raise _not_started(purpose, words[0], error) from error
+
+
+def become(argv: Sequence[Argument], *, purpose: str, env: Mapping[str, str], folder: Path) -> NoReturn:
+    """Run *argv* in *folder* instead of this process. Raises ToolFailed when it cannot be started."""
+    words = tuple(os.fspath(word) for word in argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.chdir(folder)
+        os.execve(words[0], words, env)
+    except OSError as error:
+        raise _not_started(purpose, words[0], error) from error
 
 
 def detach_from_parent() -> None:

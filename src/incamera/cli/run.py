@@ -54,6 +54,16 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="with --profile-startup, print the times as JSON; the app's output goes to standard error",
     )
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="run the app on this computer, in the project's .venv or the active one; acap.video shows a known scene",
+    )
+    parser.add_argument(
+        "--video",
+        metavar="SOURCE",
+        help="with --local, acap.video takes its frames from a video file, a folder of pictures, a webcam or a URL",
+    )
     add_program_arguments(parser)
 
 
@@ -68,8 +78,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError(
             "--memory-limit works only with --watch", hint="type `incamera run --watch --memory-limit 200M`"
         )
+    if arguments.video and not arguments.local:
+        raise UsageError("--video works only with --local", hint="type `incamera run --local --video FILE`")
     context = open_context(arguments, console)
     project = load_named_program(arguments, context)
+    if arguments.local:
+        return _run_locally(arguments, project)
     if arguments.profile_startup:
         if arguments.watch:
             raise UsageError("--profile-startup and --watch cannot be used together: --watch starts the app by a fork")
@@ -82,6 +96,17 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         arguments=arguments.arguments,
         request=parse_request(arguments),
     )
+
+
+def _run_locally(arguments: argparse.Namespace, project: Project) -> int:
+    from incamera.workflows.local_run import run_locally  # lazy: start-up
+
+    for option in ("watch", "profile_startup", "device", "to"):
+        if getattr(arguments, option):
+            name = option.replace("_", "-")
+            raise UsageError(f"--local and --{name} cannot be used together", hint=f"leave --{name} out")
+    run_locally(project, arguments.arguments, arguments.video)
+    return 0
 
 
 def _profile(arguments: argparse.Namespace, console: Console, context: Context, project: Project) -> int:

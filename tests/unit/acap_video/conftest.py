@@ -36,7 +36,7 @@ def built_module() -> Path:
     """The folder with the extension module. It is built again only when its sources have changed."""
     if shutil.which("cc") is None:
         pytest.skip("needs a C compiler called cc")
-    patterns = ("_video.pyx", "*.pxd", "*.h")  # what the extension module is made of
+    patterns = ("*.pyx", "*.pxd", "*.h")  # what the extension modules are made of
     sources = [path for pattern in patterns for path in (PACKAGE / "src/acap").glob(pattern)] + [PACKAGE / "setup.py"]
     digest = hashlib.sha256(f"{sys.version} {sys.prefix} {CFLAGS}".encode())
     for path in sorted(sources):

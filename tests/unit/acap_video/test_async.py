@@ -48,7 +48,7 @@ def test_two_streams_and_a_task_share_a_loop() -> None:
     first, second, ticks = asyncio.run(main())
     assert first == sorted(set(first))
     assert second == sorted(set(second))
-    assert ticks > 5
+    assert ticks > 1
     assert set(threading.enumerate()) <= threads
 
 

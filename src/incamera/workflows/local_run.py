@@ -1,0 +1,79 @@
+"""run --local: the app on this computer, with a video or the virtual camera's scene instead of a camera."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.errors import ConfigError
+from incamera.proc import become
+from incamera.project.entry_check import checked_entry
+from incamera.virtual.stand_ins import host_stand_ins
+
+if TYPE_CHECKING:
+    from incamera.project.settings import Project
+
+# What acap.video reads: where its frames come from.
+_VIDEO = "ACAP_VIDEO"
+
+
+def run_locally(project: Project, arguments: Sequence[str], video: str | None) -> None:
+    """Become the project's app, with the project's own Python. Its frames come from *video*, or are the known scene.
+
+    Raises ConfigError, ToolFailed.
+    """
+    python = _python_of(project.folder)
+    words = [python, *checked_entry(project).to_arguments(), *arguments]
+    become(words, purpose="run the app here", env=_environment(project, video), folder=project.folder)
+
+
+def _python_of(folder: Path) -> str:
+    """Return the Python of the project's environment, or of the one that is active."""
+    places = [folder / ".venv"]
+    if active := os.environ.get("VIRTUAL_ENV"):
+        places.append(Path(active))
+    for place in places:
+        if (python := place / "bin/python").exists():
+            return str(python)
+    if found := shutil.which("python3"):
+        return found
+    raise ConfigError("there is no Python to run the app with", hint=f"make one: `python3 -m venv {folder}/.venv`")
+
+
+def _environment(project: Project, video: str | None) -> Mapping[str, str]:
+    environment = dict(os.environ)
+    if (project.folder / "src").is_dir():
+        _prepend(environment, "PYTHONPATH", project.folder / "src")
+    if video is not None:
+        # A path is relative to where the command was typed, and the app starts in the project's folder.
+        environment[_VIDEO] = video if "://" in video else str(Path(video).absolute())
+    elif not environment.get(_VIDEO):
+        _prepend(environment, "LD_LIBRARY_PATH", _scene())
+    return environment
+
+
+def _prepend(environment: dict[str, str], name: str, folder: Path) -> None:
+    environment[name] = os.pathsep.join(filter(None, (str(folder), environment.get(name, ""))))
+
+
+def _scene() -> Path:
+    """Return the folder of the library that makes the known scene."""
+    folder = host_stand_ins(platform.machine())
+    if folder is None:
+        raise ConfigError(
+            f"the known scene needs a computer with an x86-64 processor, and this one has {platform.machine()}",
+            hint="name a video, a picture or a webcam: `incamera run --local --video FILE`",
+        )
+    try:
+        ctypes.CDLL("libgobject-2.0.so.0")
+    except OSError as error:
+        raise ConfigError(
+            f"the known scene needs GLib on this computer: {error}",
+            hint="install it (in Debian: libglib2.0-0), or type `incamera run --local --video FILE`",
+        ) from error
+    return folder
