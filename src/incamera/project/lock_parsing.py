@@ -67,8 +67,8 @@ def parse_lock(text: str, name: str) -> Lock:
         )
     except ForeignLock:
         raise
-    # RecursionError: tables or arrays are nested too deeply. ValueError: it is not TOML.
-    except (ConfigError, RecursionError, ValueError) as error:
+    # ValueError: it is not TOML.
+    except (ConfigError, ValueError) as error:
         raise damaged_lock(name, error) from error
 
 
