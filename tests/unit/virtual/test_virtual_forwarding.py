@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,7 +44,14 @@ def test_relay_waits_for_a_server_that_is_not_up(tmp_path: Path) -> None:
     os.mkfifo(file)
 
     def allow_try() -> None:
-        file.write_text(f"445 127.0.0.1 {port}\n")
+        with suppress(BrokenPipeError):
+            file.write_text(f"445 127.0.0.1 {port}\n")
+
+    def allow_tries() -> None:
+        while not connected.is_set():
+            allow_try()
+
+    connected = threading.Event()
 
     camera, end = socket.socketpair()
     words = [sys.executable, "-IS", relay.__file__, str(file), "445"]
@@ -53,8 +61,14 @@ def test_relay_waits_for_a_server_that_is_not_up(tmp_path: Path) -> None:
         allow_try()
         allow_try()  # the first try has failed
         with socket.create_server(("127.0.0.1", port)) as server:
-            threading.Thread(target=allow_try, daemon=True).start()  # the second try may have reached the server
+            # One more try may do, or the second one has reached the server; or two writes were read as one.
+            allowing = threading.Thread(target=allow_tries, daemon=True)
+            allowing.start()
             connection, _ = server.accept()
+            connected.set()
+            reader = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # it may wait for one
+            allowing.join()
+            os.close(reader)
             with connection:
                 assert connection.recv(64) == b"hello"
                 connection.sendall(b"at last")
