@@ -135,11 +135,11 @@ class AppFiles:
                 continue
             try:
                 is_folder = entry.is_dir()
-                is_regular = is_folder or entry.is_file()
+                is_file = not is_folder and entry.is_file()
             except OSError:  # a link that leads to itself
-                continue
-            if not is_regular:
-                # Reading a pipe or a device may never end. A link that leads nowhere has no content; editors make such.
+                is_folder = is_file = False
+            # Reading a pipe or a device may never end. A link that leads nowhere is a file: whoever reads it says so.
+            if not is_folder and not is_file and Path(entry.path).exists():
                 continue
             path = f"{prefix}{entry.name}/" if is_folder else prefix + entry.name
             reason = self._check(path, folder, outer)

@@ -11,6 +11,7 @@ import pytest
 from incamera.errors import ConfigError
 from incamera.project.app_files import AppFiles, LeftOut
 from incamera.project.entry_check import checked_entry
+from incamera.project.files import files_digest
 from incamera.project.left_out import describe_exclusion, describe_left_out, find_import_warnings
 from incamera.project.loading import load_project
 
@@ -38,9 +39,17 @@ def found(folder: Path, *exclude: str) -> list[str]:
 def test_what_is_neither_a_file_nor_a_folder_does_not_belong_to_the_app(make: Make) -> None:
     folder = make("app.py")
     os.mkfifo(folder / "pipe")
-    for name, target in {"loop": "loop", "zero": "/dev/zero", "gone": "nowhere", "alias.py": "app.py"}.items():
+    for name, target in {"zero": "/dev/zero", "alias.py": "app.py"}.items():
         (folder / name).symlink_to(target)
     assert found(folder) == ["alias.py", "app.py"]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "data.bin"])
+def test_link_that_leads_nowhere_is_an_error(make: Make, target: str) -> None:
+    folder = make("app.py")
+    (folder / "data.bin").symlink_to(target)
+    with pytest.raises(ConfigError, match=r"data\.bin, which belongs to the app"):
+        files_digest(folder, found(folder))
 
 
 def test_gitignore_files_leave_out_what_git_ignores(make: Make) -> None:
