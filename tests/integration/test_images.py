@@ -200,6 +200,7 @@ def test_numpy_runs_from_a_card_that_is_mounted_noexec(either: Camera, form: str
     assert (".squashfs" if form == "squashfs" else ".tar.gz") in there
 
 
+@pytest.mark.matrix
 def test_second_activation_returns_the_same_root(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
     before = fresh.count_active()
@@ -226,7 +227,8 @@ def test_two_apps_share_one_image(fresh: Camera, tmp_path: Path) -> None:
     assert [(image.mounted, image.used) for image in listed.images] == [(True, False)]
 
 
-@pytest.mark.parametrize("edits", [4, pytest.param(20, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("edits", [4, 20])
+@pytest.mark.matrix
 def test_edits_leave_no_mounts_loop_devices_or_roots(fresh: Camera, edits: int) -> None:
     fresh.deploy("--form", "squashfs")
     before = fresh.count_active()
@@ -241,6 +243,7 @@ def test_edits_leave_no_mounts_loop_devices_or_roots(fresh: Camera, edits: int) 
     (fresh.project / "app.py").write_text(EMPTY)
 
 
+@pytest.mark.matrix
 def test_root_of_a_running_app_stays(fresh: Camera) -> None:
     done = fresh.deploy("--form", "squashfs")
     root = done["root"]

@@ -286,6 +286,7 @@ def test_two_starts_at_the_same_time_make_one_state(store: Store, context: Conte
             stop_camera(store, camera.name)
 
 
+@pytest.mark.matrix
 def test_boot_is_tried_again_when_qemu_crashes(store: Store, context: Context) -> None:
     """With a size of memory of its own there is no saved state, so the camera boots first; none is left behind."""
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=320)
@@ -331,9 +332,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "damage", [name if name == "changed memory" else pytest.param(name, marks=pytest.mark.matrix) for name in DAMAGE]
-)
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.matrix
 def test_damaged_state_is_removed_and_the_camera_boots_again(
     store: Store, context: Context, tmp_path: Path, damage: str
 ) -> None:

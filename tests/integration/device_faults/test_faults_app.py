@@ -65,6 +65,7 @@ def resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.matrix
 def test_app_that_prints_without_end_waits_for_its_reader(app: Path, camera: VirtualCamera) -> None:
     """While nobody reads its output, the command's memory doesn't grow, and Ctrl-C ends it."""
     words = ("run", "-q", "-C", app, "--device", camera.name, "--", "flood")

@@ -56,6 +56,7 @@ mount -o remount,$(cat /run/tmp-size) /tmp
 )
 
 
+@pytest.mark.matrix
 def test_error_without_space_names_each_place(tmp_path: Path, incamera: Run, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "newcomer", name="newcomer")
     try:

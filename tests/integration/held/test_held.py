@@ -91,6 +91,7 @@ def test_exit_code_is_the_apps_own(camera: VirtualCamera, project: Path, incamer
     assert "incamera_agent" not in done.err
 
 
+@pytest.mark.matrix
 def test_file_that_is_no_python_fails_as_python_does(camera: VirtualCamera, project: Path, incamera: Run) -> None:
     run(incamera, project, camera)
     (project / "app.py").write_text("print(\n")
@@ -166,6 +167,7 @@ def test_connections_are_listed_and_closed(camera: VirtualCamera, project: Path,
     wait_until(lambda: not waits(camera), "the agent has ended", COMMAND_SECONDS)
 
 
+@pytest.mark.matrix
 def test_working_folder_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
     app = 'import os\nprint("{}", os.getcwd(), os.path.exists("mine"), open("words.txt").read(), flush=True)\n'
     project = write_project(

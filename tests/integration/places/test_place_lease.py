@@ -84,6 +84,7 @@ def test_host_waits_for_a_deploy_through_the_camera_unless_it_takes_over(
     assert incamera("run", "-q", "-C", wanted, "--device", camera.name, "--to", "share").out.startswith("from ")
 
 
+@pytest.mark.matrix
 def test_deploy_through_the_camera_waits_for_the_host(
     incamera: Run, camera: VirtualCamera, shared: Path, wanted: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def run_from_share(
 
 
 @on(SMALL_PROFILE)
+@pytest.mark.matrix
 def test_nas_is_attached_like_a_share_of_the_host(context: Context, camera: VirtualCamera, folder: Path) -> None:
     password = folder.parent / "password"
     with serve(context, folder) as server:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 pytestmark = on(SMALL_PROFILE)
 
 
+@pytest.mark.matrix
 def test_reader_waits_while_the_server_is_away(context: Context, camera: VirtualCamera, folder: Path) -> None:
     folder.mkdir()
     data = os.urandom(8 << 20)

@@ -68,6 +68,7 @@ def test_share_that_is_not_served_is_an_error_at_once(context: Context, camera: 
 
 
 @as_root
+@pytest.mark.matrix
 def test_full_share_is_usable_again_after_a_removal(context: Context, camera: VirtualCamera, tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()

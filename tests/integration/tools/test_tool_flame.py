@@ -77,6 +77,7 @@ def test_recording_of_an_unknown_format_is_refused(incamera: Run, tmp_path: Path
     assert (done.code, "the name must end with .svg or .json" in done.err) == (2, True)
 
 
+@pytest.mark.matrix
 def test_error_names_the_process_that_cannot_be_sampled(
     camera: VirtualCamera, project: Path, incamera: Run, tmp_path: Path
 ) -> None:

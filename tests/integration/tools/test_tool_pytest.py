@@ -83,6 +83,7 @@ def test_options_and_exit_codes_are_those_of_pytest(
     assert done.code == code, done.err
 
 
+@pytest.mark.matrix
 def test_test_lock_has_the_apps_versions_and_pytest(project: Path, camera: VirtualCamera, incamera: Run) -> None:
     from packaging.pylock import Pylock
 

@@ -83,7 +83,7 @@ def traces(camera: VirtualCamera) -> str:
     return inside(camera, "ls -d /tmp/incamera-agent /tmp/incamera-run-* 2>/dev/null; ps | grep '[i]ncamera_agent'")
 
 
-@on("axis-os-11-armv7hf", "axis-os-11-aarch64")
+@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 def test_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
     app = f'import numpy\nprint("{{}} edit", numpy.arange(4).sum())\n{FOREVER}'
     project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
