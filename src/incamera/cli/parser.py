@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
 from incamera.cli.words import UNRECOGNIZED, mark_interpreter_arguments, mark_other_arguments, singular, split_program
+from incamera.console_streams import Stream
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -38,9 +39,8 @@ class _HelpFormatter(argparse.HelpFormatter):
     """Break lines between words only: not in a name with hyphens, and not in `quoted code`."""
 
     def __init__(self, prog: str, **options: Any) -> None:
-        import shutil  # lazy: as argparse does
-
-        columns = shutil.get_terminal_size().columns - 2
+        # argparse makes one for each option; its own way to find the width imports shutil, which is slow to import.
+        columns = Stream(sys.stdout, "replace").columns - 2
         super().__init__(prog, **{"width": min(columns, _HELP_WIDTH), **options})
 
     def _split_lines(self, text: str, width: int) -> list[str]:
@@ -72,8 +72,6 @@ class Parser(argparse.ArgumentParser):
         return super().add_subparsers(**options)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        from incamera.console_streams import Stream  # lazy: start-up; only for help
-
         # argparse's own says nothing when the disk is full.
         Stream(file or sys.stderr, "replace").write_raw(message)
 

@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from packaging.dependency_groups import resolve_dependency_groups
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -126,6 +125,8 @@ def parse_requirements(table: Mapping[str, Any], key: str, where: str, *, limits
 def _resolve_groups(table: Mapping[str, Any], names: tuple[str, ...], where: str) -> tuple[str, ...]:
     if not names:
         return ()
+    from packaging.dependency_groups import resolve_dependency_groups  # lazy: start-up; few projects name groups
+
     groups = find_table(table, "dependency-groups")
     known = {canonicalize_name(group) for group in groups}
     for name in names:
