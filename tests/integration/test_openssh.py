@@ -47,7 +47,6 @@ def test_app_runs_over_openssh_whatever_the_login_shell_prints(
         (project / "app.py").write_text("print('second')\n")
         done = incamera("run", *words)
         assert done.out == "second\n", done.err
-        assert incamera("deploy", "--verify", *words).code == 0
         done = incamera("ps", "--device", camera.name)
         assert done.code == 0
         assert "Welcome" not in done.out

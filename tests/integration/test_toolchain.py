@@ -50,6 +50,7 @@ PyMODINIT_FUNC PyInit_own(void) { return PyModule_Create(&module); }
 """
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("target", "compiler"),
     [
@@ -57,7 +58,6 @@ PyMODINIT_FUNC PyInit_own(void) { return PyModule_Create(&module); }
             Target.parse(architecture),
             compiler,
             id=f"{compiler.value}-{architecture}",
-            marks=[] if (compiler, architecture) == (Compiler.gcc, "armv7hf") else [pytest.mark.matrix],
         )
         for compiler in Compiler
         for architecture in ("armv7hf", "aarch64")

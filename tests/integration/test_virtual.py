@@ -260,6 +260,7 @@ def test_interrupted_start_leaves_nothing(
     assert inside(one_camera, "echo unharmed") == "unharmed\n"
 
 
+@pytest.mark.matrix
 def test_two_starts_at_the_same_time_make_one_state(store: Store, context: Context) -> None:
     profile = dataclasses.replace(require_profile(SMALL_PROFILE), memory_megabytes=256)
     where = trees(context, SMALL_PROFILE)

@@ -125,6 +125,7 @@ def test_incompatible_project_is_deployed_only_with_no_audit(
     assert "version `GLIBC_2.99' not found" in loaded.err
 
 
+@pytest.mark.matrix
 def test_second_deploy_uses_the_audit_of_the_first(incamera: Run, tmp_path: Path, camera: VirtualCamera) -> None:
     project = write_project(tmp_path / "kept", name="kept")
     first = incamera("deploy", "--project", project, "--device", camera.name)

@@ -221,6 +221,7 @@ def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     watch.await_("sees another bundle")  # what ran before has run until the bundle was in the camera
 
 
+@pytest.mark.matrix
 def test_second_host_is_refused_with_the_name_of_the_first(watch: Watch, incamera_process: Run) -> None:
     watch.save("app.py", f"print('mine')\n{FOREVER}")
     watch.await_("mine")

@@ -29,6 +29,7 @@ def at_console(project: Path, camera: VirtualCamera) -> Terminal:
     return Terminal(*words, env={**command_environment(), "TERM": "xterm"})
 
 
+@pytest.mark.matrix
 def test_console_goes_on_in_the_new_run_after_a_restart(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "again", app=f'word = "first"\nprint(word)\n{FOREVER}', name="again")
     with watched(project, camera) as watch:
