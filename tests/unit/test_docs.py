@@ -13,7 +13,7 @@ import pytest
 
 from incamera.cli.parser import make_parser, parse_arguments
 from incamera.project.loading import load_project
-from incamera.project.settings_parsing import _KEYS, _RUNTIME_KEYS, _TEST_KEYS
+from incamera.project.settings_parsing import _KEYS, _RUNTIME_KEYS, _TEST_KEYS, PACKAGE_KEYS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
@@ -77,9 +77,10 @@ def test_the_example_with_everything_has_each_key_and_is_valid(tmp_path: Path) -
     (tmp_path / "recipes").mkdir()
     (tmp_path / "pyproject.toml").write_text(example, "utf-8")
     load_project(tmp_path)
-    for table, keys in (("incamera", _KEYS), ("incamera.runtime", _RUNTIME_KEYS), ("incamera.test", _TEST_KEYS)):
+    tables = {"": _KEYS, ".runtime": _RUNTIME_KEYS, ".test": _TEST_KEYS, ".package": PACKAGE_KEYS}
+    for table, keys in tables.items():
         found: dict[str, Any] = {"tool": tomllib.loads(example)["tool"]}
-        for word in ("tool", *table.split(".")):
+        for word in ("tool", *f"incamera{table}".split(".")):
             found = found[word]
         assert set(found) == set(keys)
 

@@ -60,6 +60,7 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
             *unseen,
             *_describe_libraries(libraries),
             *_describe_feature_detection(subject),
+            *_describe_outside(subject),
             *_NEVER_CHECKED,
         ),
     )
@@ -95,6 +96,12 @@ def _describe_libraries(paths: Sequence[str]) -> Iterator[str]:
     """Yield a limit that names the files which are named like modules but may be libraries."""
     if paths:
         yield f"whether Python imports these files or ctypes opens them (they are no modules): {_shown(paths)}"
+
+
+def _describe_outside(subject: Subject) -> Iterator[str]:
+    """Yield a limit that names the ELF files of a package that are beside the bundle in it."""
+    if subject.outside:
+        yield f"files of the package that are not in its bundle: {_shown(subject.outside)}"
 
 
 def _shown(names: Sequence[str]) -> str:

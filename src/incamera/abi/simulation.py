@@ -123,9 +123,10 @@ def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[P
         ours = describe_libraries({name: item.facts for name, item in libraries.items()}, runtime.real_names)
         program = runtime.program
         folders = [SearchFolder(libraries.get)]
+    # Deploying compares the bundle's libraries with the camera's. What starts a package compares nothing.
     plan = plan_loader(
         ours,
-        policy.facts(),
+        {} if subject.is_packed else policy.facts(),
         bundle_folders=subject.libraries,
         device_folders=policy.folders,
         device_loader=policy.loader,
@@ -139,6 +140,8 @@ def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[P
         name="in the bundle or the camera",
         library_names=ours,
     )
+    if subject.is_packed:
+        return process, f"the package's own, {_glibc(process)}, on every camera", newer
     whose, other = ("the camera's", "the bundle's") if plan.loader else ("the bundle's", "the camera's")
     return process, f"{whose}, {_glibc(process)}, since {other} is not newer", newer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import posixpath
 import re
@@ -26,6 +27,8 @@ _LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)
 _SCRIPT_BYTES = 2000
 _UNREADABLE = ElfFacts(machine="", bits=0)
 _MAX_SETTINGS_BYTES = 1_000_000
+# The folder of the bundle in an .eap that `incamera package` has made.
+PACKED_BUNDLE = "bundle"
 # Files that describe a package, and are no part of the app.
 _DESCRIPTIONS = frozenset({"package.conf", "manifest.json", "param.conf", "cgi.conf", "LICENSE"})
 
@@ -64,6 +67,10 @@ class Subject:
     """The folder in which a camera installs the package; None when the package doesn't say."""
     damage: Mapping[str, str] = field(default_factory=dict)
     """The archives that cannot be read, and why. A damaged ELF file is in `objects`."""
+    is_packed: bool = False
+    """Whether it is a bundle in an .eap: it is started by its own loader on each camera, whatever that has."""
+    outside: tuple[str, ...] = ()
+    """In an .eap with a bundle, the ELF files that are not in the bundle. They are not audited."""
     emptiness: str = ""
     """What there is instead of files that a camera could use; "" where there are such files."""
 
@@ -160,7 +167,27 @@ def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
             f"cannot unpack {name} into {folder}: {error.strerror}", hint="set TMPDIR to a folder on a larger disk"
         ) from error
     wheel = name if shape is Shape.loose else None
+    if shape is Shape.package and (found := _find_packed_bundle(folder, name, links, damage, files)) is not None:
+        return found
     return read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage, files=files)
+
+
+def _find_packed_bundle(
+    root: Path, name: str, links: Mapping[str, str], damage: Mapping[str, str], files: Sequence[str]
+) -> Subject | None:
+    """Return the bundle in the package at *root* that `incamera package` has made; None when it is another package."""
+    folder = root / PACKED_BUNDLE
+    if not (folder / "etc" / "launcher").is_file():
+        return None
+    prefix = f"{PACKED_BUNDLE}/"
+    inside = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
+    own_links = {path.removeprefix(prefix): target for path, target in links.items() if path.startswith(prefix)}
+    bundle = read_folder(folder, name=name, links=own_links, damage=damage, files=inside)
+    if bundle.shape is not Shape.bundle:
+        return None
+    beside = read_folder(root, name=name, shape=Shape.package)
+    outside = [path for path in beside.objects if not path.startswith(prefix)]
+    return dataclasses.replace(bundle, is_packed=True, outside=tuple(outside))
 
 
 def read_folder(

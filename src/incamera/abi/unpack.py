@@ -23,7 +23,7 @@ NAMED_AS_LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
 MAX_SOURCE_BYTES = 4_000_000
 """Longer Python files are not audited."""
 # What says that a folder is a package for a camera, or what a wheel is.
-_DESCRIPTIONS = ("manifest.json", "package.conf")
+_DESCRIPTIONS = ("manifest.json", "package.conf", "bundle/etc/launcher", "bundle/etc/libraries.json")
 
 _CHUNK = 256 * 1024
 # What a signed .eap has after its end: a signature in ASCII armour, then 16 bytes that begin with its length.

@@ -6,7 +6,7 @@ import os
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean, listing
@@ -33,16 +33,20 @@ def load_project(start: Path) -> Project:
             hint="go to the project's folder, or type `incamera init` in a folder with an app, or `incamera new NAME`"
             + (f"; one script runs without a project: `incamera run {scripts[0]}`" if scripts else ""),
         )
+    return parse_project(load_document(folder), folder)
+
+
+def load_document(folder: Path) -> dict[str, Any]:
+    """Return the tables of the pyproject.toml in *folder*. Raises ConfigError."""
     path = folder / "pyproject.toml"
     try:
-        table = parse_toml(path.read_text("utf-8"))
+        return parse_toml(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: this is not UTF-8", hint="save it as UTF-8 text, as TOML has to be") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error
-    return parse_project(table, folder)
 
 
 def _require_folder(start: Path) -> None:

@@ -42,10 +42,16 @@ _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _KEYS = (
     *("targets", "entry", "device", "python", "debs", "compiler", "runtime", "preload", "memory-limit"),
     *("extras", "groups", "constraints", "sources", "recipes", "to", "test", "build-isolation"),
-    *("build-limits", "data", "exclude", "sdk"),
+    *("build-limits", "data", "exclude", "sdk", "package"),
 )
 _RUNTIME_KEYS = ("keep",)
 _TEST_KEYS = ("groups",)
+# Their values are read by `package_settings`, for the one command that needs them.
+PACKAGE_KEYS = (
+    *("app-name", "friendly-name", "vendor", "vendor-id", "vendor-url", "app-id", "run-mode", "run-options", "schema"),
+    *("compatible-os-versions", "groups", "dbus-methods", "settings-page", "parameters", "reverse-proxy"),
+    *("http-config", "post-install-script", "pre-uninstall-script", "manifest", "html", "files"),
+)
 
 
 def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
@@ -57,6 +63,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
     refuse_unknown(test, _TEST_KEYS, "tool.incamera.test")
     runtime = find_table(settings, "runtime", "tool.incamera.runtime")
     refuse_unknown(runtime, _RUNTIME_KEYS, "tool.incamera.runtime")
+    refuse_unknown(find_table(settings, "package", "tool.incamera.package"), PACKAGE_KEYS, "tool.incamera.package")
 
     check_standard_tables(table)
     name = find_string(project, "name", "project.name")

@@ -28,7 +28,7 @@ _BLOCK = 4096
 class Bundle:
     """A bundle in the store.
 
-    `path`: its folder. `entries`: its files and links.
+    `version`: that of the app. `path`: its folder. `entries`: its files and links.
     `arguments`: the arguments of `bin/python3` that start the app.
     `missing`: libraries that it needs and does not have, so the camera must have them.
     `distributions`: name, version, source and reason of each.
@@ -42,6 +42,7 @@ class Bundle:
     arguments: tuple[str, ...]
     missing: tuple[Missing, ...]
     distributions: tuple[Mapping[str, str], ...]
+    version: str = "0"
 
     @property
     def tree_bytes(self) -> int:
@@ -154,6 +155,7 @@ def load_bundle(path: Path, entries: Sequence[Entry], digest: str) -> Bundle:
             arguments=tuple(manifest["arguments"]),
             missing=tuple(Missing(item["file"], item["needs"]) for item in manifest["missing"]),
             distributions=tuple(manifest["distributions"]),
+            version=manifest["version"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error

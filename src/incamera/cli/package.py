@@ -1,0 +1,87 @@
+"""`incamera package`"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from incamera.cli.parser import add_command, add_project_option, add_target_option
+from incamera.units import format_bytes
+
+if TYPE_CHECKING:
+    from incamera.console import Console
+    from incamera.workflows.package import Package
+
+DEFAULT_FOLDER = "dist"
+
+
+def add_parser(commands: Any) -> None:
+    parser = add_command(
+        commands,
+        "package",
+        execute,
+        help="make the .eap for each target, the file that a camera installs",
+        description="Make the .eap for each target, the file that a camera installs. A stale bundle is built "
+        "first. The settings are in [tool.incamera.package]; without them, the project's own name, version and author "
+        "are used.",
+    )
+    add_project_option(parser)
+    add_target_option(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help=f"the folder for the package (default: {DEFAULT_FOLDER} in the project's folder)",
+    )
+    parser.epilog = "docs/how-to/make-a-package.md shows what to write into pyproject.toml, and what a camera demands."
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.project.entry_check import check_declared_entry
+    from incamera.project.loading import load_project
+    from incamera.project.targets import choose_targets
+    from incamera.workflows.package import build_package, write_package
+
+    context = Context.open(console)
+    project = load_project(Path(arguments.project))
+    check_declared_entry(project)
+    folder = arguments.output or project.folder / DEFAULT_FOLDER
+    made = []
+    for target in choose_targets(project, arguments.target):
+        package = build_package(context, project, target)
+        made.append((package, write_package(package, folder)))
+    if arguments.json:
+        console.emit({"packages": [_to_json(package, path) for package, path in made]})
+        return 0
+    for package, path in made:
+        console.table(
+            ["", "FILES", "INSTALLED"],
+            [[part.name, str(part.files), format_bytes(part.installed)] for part in package.parts],
+        )
+        console.print("")
+        console.paragraph(
+            f"{package.target}: {path}, {format_bytes(package.packed)}, installed {format_bytes(package.installed)}"
+        )
+        console.paragraph(f"sha256 of the tar inside: {package.tar_sha256}")
+    return 0
+
+
+def _to_json(package: Package, path: Path) -> dict[str, Any]:
+    return {
+        "target": str(package.target),
+        "path": str(path),
+        "app_name": package.manifest.app_name,
+        "version": package.manifest.setup["version"],
+        "schema_version": package.manifest.document["schemaVersion"],
+        "packed_bytes": package.packed,
+        "installed_bytes": package.installed,
+        "sha256": package.sha256,
+        "tar_sha256": package.tar_sha256,
+        "parts": [
+            {"name": part.name, "files": part.files, "installed_bytes": part.installed} for part in package.parts
+        ],
+        "excluded": list(package.excluded),
+    }

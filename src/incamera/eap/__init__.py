@@ -1,0 +1,1 @@
+"""ACAP applications (`.eap`): the manifest, the files that follow from it, and the vendor tool's archive."""
