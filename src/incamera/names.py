@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SHORT = 5
 _MEDIUM = 7
@@ -27,8 +27,13 @@ def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """Return `did you mean "x"?` with the closest of *known*, or None when none is similar."""
-    matches = closest(name, known)
-    return "did you mean " + " or ".join(f'"{match}"' for match in matches) + "?" if matches else None
+    matches = [f'"{match}"' for match in closest(name, known)]
+    return f"did you mean {join_or(matches)}?" if matches else None
+
+
+def join_or(words: Sequence[str]) -> str:
+    """Return *words* as a choice: `a`, `a or b`, `a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), *words[-1:]] if len(words) > 1 else words)
 
 
 def listing(what: str, names: Iterable[str]) -> str:

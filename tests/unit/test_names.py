@@ -29,6 +29,11 @@ def test_hint_is_none_when_no_name_is_similar() -> None:
     assert did_you_mean("shar", ["ram", "share"]) == 'did you mean "share"?'
 
 
+def test_several_names_are_listed_as_a_choice() -> None:
+    assert did_you_mean("axis-os-11-armv7", DEVICES) == 'did you mean "axis-os-11-armv7hf" or "axis-os-10-armv7hf"?'
+    assert did_you_mean("bal", ["ball", "bale", "bald"]) == 'did you mean "ball", "bale" or "bald"?'
+
+
 def test_short_name_is_similar_to_none_of_thousands_by_one_letter_alone() -> None:
     assert closest("cv2", ["cvp", "cups", "six"], among_many=True) == []
     assert closest("nunpy", ["numpy", "nunit"], among_many=True) == ["numpy"]

@@ -88,9 +88,9 @@ def show(console: Console, edited: Edited, arguments: argparse.Namespace, verb: 
 def _show_cost(console: Console, cost: Any) -> None:
     more = [format_count(len(cost.added), "package")] if cost.added else []
     more += [format_count(len(cost.libraries), "Debian package")] if cost.libraries else []
-    text = f"{' and '.join(more)} more, {format_bytes(cost.bytes)} to download" if more else "no package more"
-    gone = f"; no longer needed: {', '.join(cost.removed)}" if cost.removed else ""
-    console.paragraph(f"{cost.target}: {text}{gone}")
+    texts = [f"adds {' and '.join(more)}, {format_bytes(cost.bytes)} to download"] if more else []
+    texts += [f"no longer needed: {', '.join(cost.removed)}"] if cost.removed else []
+    console.paragraph(f"{cost.target}: {'; '.join(texts) or 'no other packages than before'}")
     if cost.added:
         rows = [[item.name, item.version, item.source, format_bytes(item.bytes)] for item in cost.added]
         console.table(["PACKAGE", "VERSION", "SOURCE", "SIZE"], rows)

@@ -61,6 +61,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             f"--graph {arguments.graph}: the name must end with .dot or .html",
             hint="to get a picture, write needs.dot, then: dot -Tsvg -o needs.svg needs.dot",
         )
+    if arguments.path is not None and "://" in arguments.path:
+        raise UsageError(f'"{arguments.path}" is a URL', hint="download the file, and name it here")
+    if arguments.path == "":
+        raise UsageError("the PATH is empty", hint="leave it out to check the project")
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
     if arguments.path is not None and arguments.path.endswith(".py"):

@@ -222,15 +222,10 @@ def _rate(bytes_per_second: int | None) -> str:
 
 
 def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.connect.choose import devices_folder  # lazy: start-up
-    from incamera.context import Context
-    from incamera.device.registry import remove_device
-    from incamera.holder.client import close_connections
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.devices import remove_device
 
-    context = Context.open(console)
-    with context.store.reporting_disk_errors():
-        remove_device(devices_folder(context), arguments.name)
-    close_connections(context.store.root, arguments.name)
+    remove_device(Context.open(console), arguments.name)
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:

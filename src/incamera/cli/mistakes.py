@@ -26,6 +26,9 @@ _SYNONYMS = {
     "exec": ("run",),
     "watch": ("run",),
     "create": ("new", "start"),
+    "start": ("run", "serve"),
+    "info": ("list",),
+    "status": ("ps", "list"),
     "sync": ("lock",),
     "check": ("audit",),
     "upload": ("deploy",),
@@ -38,9 +41,23 @@ _SYNONYMS = {
     "log": ("logs",),
     "compile": ("build",),
 }
+# What the NAME of each group's actions is the name of.
+_NAMED = {"device": "device", "virtual": "device", "connections": "device", "share": "share"}
+# Options that pip and uv have.
+_OTHER_TOOLS = {
+    **dict.fromkeys(
+        (("incamera add", "-r"), ("incamera add", "--requirement"), ("incamera add", "--requirements")),
+        "type the names of packages; in a folder without pyproject.toml, `incamera init` reads requirements.txt",
+    ),
+    **dict.fromkeys(
+        (("incamera add", "-U"), ("incamera add", "--upgrade"), ("incamera lock", "--update"), ("incamera lock", "-U")),
+        "to get a newer version, type `incamera lock --upgrade NAME`",
+    ),
+}
 _REQUIRED = "the following arguments are required: "
 _NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
 _WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
+_EXCLUDED = re.compile(r"argument (?:.*/)?(\S+): not allowed with argument (?:.*/)?(\S+)")
 _WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
@@ -69,6 +86,12 @@ def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str 
         shows = "usage"
     if hint is None and not _WRONG_COMMAND.match(message) and (match := _WRONG_VALUE.match(message)):
         hint = "choose one of: " + match[3].replace("'", "")
+    if message.startswith(UNRECOGNIZED) and (arguments := _find_arguments(parser, typed)):
+        hint = f"type `{parser.prog} {arguments}`, without {typed}"
+    if other := _OTHER_TOOLS.get((parser.prog, typed)):
+        hint = other
+    if _EXCLUDED.match(message):
+        hint = "leave out one of them"
     if hint is None and message.startswith(UNRECOGNIZED):
         hint = hint_unknown
     if typed.endswith(".py") and "--script" in known:
@@ -91,6 +114,15 @@ def _suggest(typed: str, known: Sequence[str]) -> str | None:
     return f'did you mean "{same[0]}"?' if same else did_you_mean(typed, known)
 
 
+def _find_arguments(parser: argparse.ArgumentParser, option: str) -> str | None:
+    """Return the arguments of *parser* when *option* is one of them: NAME for --device of `incamera device info`."""
+    names = [str(action.metavar) for action in parser._actions if action.metavar and not action.option_strings]
+    options = {f"--{name.lower()}" for name in names}
+    if "NAME" in names:
+        options.add(f"--{_NAMED.get(parser.prog.split()[1])}")
+    return " ".join(names) if option in options else None
+
+
 def _reword(parser: argparse.ArgumentParser, message: str) -> str:
     """Return argparse's *message* in plain words."""
     if match := _WRONG_COMMAND.match(message):
@@ -102,6 +134,8 @@ def _reword(parser: argparse.ArgumentParser, message: str) -> str:
     if message.startswith(UNRECOGNIZED):
         word = message.removeprefix(UNRECOGNIZED).split()[0]
         return f"there is no option {word}" if word.startswith("-") else f'"{word}" is one argument too many'
+    if match := _EXCLUDED.match(message):
+        return f"{match[2]} and {match[1]} cannot be used together"
     if message.startswith(_REQUIRED):
         missing = message.removeprefix(_REQUIRED).split(", ")
         one = {"COMMAND": "a command", "ACTION": "an action"}.get(missing[0], missing[0])

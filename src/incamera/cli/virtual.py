@@ -54,13 +54,16 @@ def add_parser(commands: Any) -> None:
 
 
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context  # lazy: start-up
+    from incamera.connect.choose import require_free_name  # lazy: start-up
+    from incamera.context import Context
     from incamera.targets.profile import default_profile, require_profile
     from incamera.virtual.ssh_server import SshServer
     from incamera.virtual.start import ensure_camera, start_virtual
 
     context = Context.open(console)
     profile = require_profile(arguments.profile) if arguments.profile else default_profile()
+    if arguments.name:
+        require_free_name(context, arguments.name, profile)
     server = SshServer(arguments.ssh_server) if arguments.ssh_server else None
     if arguments.new:
         camera = start_virtual(context, profile, name=arguments.name, ssh_server=server or SshServer.dropbear)
@@ -84,6 +87,11 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.errors import UsageError
     from incamera.virtual.camera import list_cameras, stop_camera
 
+    if arguments.all and arguments.names:
+        raise UsageError(
+            f"--all and {arguments.names[0]}: stop all virtual cameras, or those that are named?",
+            hint="leave out one of them",
+        )
     store = Context.open(console).store
     running = [camera.name for camera in list_cameras(store)]
     names = running if arguments.all else arguments.names or running

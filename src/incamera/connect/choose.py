@@ -35,6 +35,7 @@ def choose_device(
     project's first target. Raises UsageError for an unknown name.
     """
     origin = ""
+    _require_not_empty(name)
     if not name and (name := context.environment.get("INCAMERA_DEVICE")):
         origin = ", which INCAMERA_DEVICE names"
     elif not name and project is not None and (name := project.device):
@@ -81,12 +82,33 @@ def find_device(context: Context, name: str | Device | None, *, project: Project
     """
     if isinstance(name, Device):
         return name
+    _require_not_empty(name)
     name = _meant(context, name, project)
     if name and find_virtual(context, name) is None and name not in load_profiles():
         return choose_device(context, name, project=project)
     name = name or _default_of(project).name
     cameras = list_cameras(context.store)
     return next((virtual_device(camera) for camera in cameras if name in (camera.name, camera.profile)), None)
+
+
+def _require_not_empty(name: str | None) -> None:
+    """Raise UsageError when *name* is empty: a device that a script's empty variable names is not the default one."""
+    if name == "":
+        raise UsageError("the name of the device is empty", hint="`incamera device list` shows the names")
+
+
+def require_free_name(context: Context, name: str, profile: Profile) -> None:
+    """Raise UsageError when a virtual camera of *profile* cannot be called *name*: another device would be hidden."""
+    if name in load_profiles() and name != profile.name:
+        raise UsageError(
+            f"{name} is another profile, so a camera of {profile.name} cannot have that name",
+            hint=f"to start that profile, type `incamera virtual start {name}`; else choose another name",
+        )
+    if name in load_devices(devices_folder(context)):
+        raise UsageError(
+            f"{name} is a camera that you have added",
+            hint=f"choose another name, or remove it first: `incamera device remove {name}`",
+        )
 
 
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:

@@ -253,7 +253,7 @@ class EditSession:
             return False
         if not changes and self._runs and not self._failed:
             if files := sorted(path for path in paths if not path.endswith(GITIGNORE)):
-                self._reporter.info(f"{describe_paths(files)}: the camera has it already")
+                self._reporter.info(f"{describe_paths(files)}: nothing to send, the camera has all of it")
             return False
         arrived = {path: self._large.arrived.pop(path) for path in changes.put if path in self._large.arrived}
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from incamera.project.adoption.names import find_name
 from incamera.project.git_source import GitAddress, GitSource, parse_git_address
 from incamera.project.import_names import distribution_of, is_standard_library
 from incamera.project.local import parse_file_url, relative_path
+
+_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+# How other tools write a version: `numpy=1.26` (conda), `numpy@1.26` (Poetry).
+_ONE_EQUALS_SIGN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=([0-9][A-Za-z0-9.]*)")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,18 +71,36 @@ def parse_addition(text: str, project: Path, working: Path) -> Addition | GitAdd
     if text.startswith("git+"):
         address = parse_git_address(text)
         return GitAddition(address=address, requirement=Requirement(address.name) if address.name else None)
+    if _URL.match(text):
+        raise UsageError(
+            f'"{text}" is a URL',
+            hint="download the wheel and type `incamera add ./FILE.whl`; a git repository is `git+URL@COMMIT`",
+        )
     try:
         if _is_path(text, working):
             return _local(text, project, working)
+        if "." in text and (working / text).is_file():
+            raise UsageError(
+                f"{text} is a file, and neither a wheel nor a package",
+                hint="type the names of packages, as in `incamera add numpy requests`",
+            )
     except (OSError, NoSuchUser) as error:  # a name that no file can have, or ~ of an unknown user
         raise UsageError(f'"{text}" is not a path: {error}', hint="type the path of a folder or a wheel") from error
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
+        match = _ONE_EQUALS_SIGN.fullmatch(text)
         raise UsageError(
             f'"{text}" is not a requirement',
-            hint="type a name, `'numpy>=1.24'`, `./FOLDER`, `./FILE.whl`, or `git+URL@COMMIT`",
+            hint=f"type `'{match[1]}=={match[2]}'` for that version"
+            if match
+            else "type a name, `'numpy>=1.24,<2'`, `./FOLDER`, `./FILE.whl`, or `git+URL@COMMIT`",
         ) from error
+    if requirement.url is not None and _VERSION.fullmatch(requirement.url):
+        version = requirement.url
+        raise UsageError(
+            f'"{text}" is not a requirement', hint=f"type `'{requirement.name}=={version}'` for that version"
+        )
     if requirement.url is not None and requirement.url.startswith("git+"):
         address = parse_git_address(requirement.url)
         requirement.url = None
@@ -130,7 +154,9 @@ def _local(text: str, project: Path, working: Path) -> Addition:
         try:
             name = str(parse_wheel_filename(path.name)[0])
         except InvalidWheelFilename as error:
-            raise UsageError(str(error), hint="a folder or a wheel can be added; unpack an archive first") from error
+            what = "is not the name of a wheel" if path.suffix == ".whl" else "is neither a folder nor a wheel"
+            hint = "a folder or a wheel can be added; unpack an archive first"
+            raise UsageError(f"{path} {what}", hint=hint) from error
     return _with_path(Requirement(f"{name}{extras}"), path, project)
 
 

@@ -114,8 +114,21 @@ def _not_there(toml: TomlText, name: str, group: str | None) -> UsageError:
         canonicalize_name(found.name) == wanted for _, found in _requirements(toml.find(*_DEPENDENCIES))
     ):
         return UsageError(f"{name} is not in {place}, but in the dependencies", hint="leave out the group")
-    hint = did_you_mean(wanted, map(canonicalize_name, names)) or f"in {place}: " + (", ".join(names) or "nothing")
+    alone = next((found for found in names if _name_in(name) == canonicalize_name(found)), None)
+    hint = (
+        f"type the name alone: {alone}"
+        if alone
+        else did_you_mean(wanted, map(canonicalize_name, names)) or f"in {place}: " + (", ".join(names) or "nothing")
+    )
     return UsageError(f"{name} is not in {place}", hint=hint)
+
+
+def _name_in(text: str) -> str | None:
+    """Return the normalized name in the requirement *text*, None when it is none."""
+    try:
+        return canonicalize_name(Requirement(text).name)
+    except InvalidRequirement:
+        return None
 
 
 def _refuse_dynamic(toml: TomlText, group: str | None) -> None:

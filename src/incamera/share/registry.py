@@ -90,10 +90,12 @@ def save_share(folder: Path, share: Share) -> None:
 
 def remove_share(folder: Path, name: str) -> None:
     """Remove the share *name* from *folder*; its own folder is not touched. Raises UsageError when it isn't known."""
-    path = folder / f"{name}.toml"
-    if not path.exists():
+    # A damaged file can be removed, too, so it is not read.
+    files = {path.stem: path for path in folder.glob("*.toml")}
+    if name not in files:
         require_share(folder, name)
-    path.unlink(missing_ok=True)
+    else:
+        files[name].unlink(missing_ok=True)
 
 
 def ensure_marker(share: Share) -> str:

@@ -14,7 +14,7 @@ from incamera.errors import ConfigError, UsageError
 from incamera.home import expand_home
 from incamera.names import did_you_mean
 from incamera.share.server import require_free_port, require_writable
-from incamera.share.values import Protocol, Share, require_name, require_port, require_user
+from incamera.share.values import Protocol, Share, require_address, require_name, require_port, require_user
 
 DEFAULT_USER = "camera"
 _FIRST_PORT = 4450
@@ -48,7 +48,7 @@ def plan_served_share(shares: Mapping[str, Share], folders: Path, name: str, set
     folder = expand_home(settings.folder or (known.folder if known else own)).absolute()
     if folder != own:
         _require_folder(folder)
-    address = settings.address or (known.address if known else "127.0.0.1")
+    address = require_address(settings.address or (known.address if known else "127.0.0.1"))
     port = require_port(settings.port) or (known.port if known else None)
     password = read_password(settings.password_file) or (known.password if known else secrets.token_urlsafe(16))
     return Share(
@@ -98,8 +98,11 @@ def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSett
     folder = expand_home(folder).absolute()
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", hint="mount the share on this computer first")
+    require_address(address)
     protocol = settings.protocol or (known.protocol if known else Protocol.smb)
-    user = settings.user or (known.user if known else None)
+    if protocol is Protocol.nfs and (settings.user or settings.password_file):
+        raise UsageError("NFS has neither users nor passwords", hint="leave out --user and --password-file")
+    user = None if protocol is Protocol.nfs else settings.user or (known.user if known else None)
     return Share(
         name=name,
         folder=require_writable(folder),
@@ -108,7 +111,7 @@ def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSett
         port=require_port(settings.port) or (known.port if known and known.protocol is protocol else protocol.port),
         path=settings.path or (known.path if known else name),
         user=require_user(user) if user else None,
-        password=read_password(settings.password_file) or (known.password if known else ""),
+        password=read_password(settings.password_file) or (known.password if known and user else ""),
     )
 
 
@@ -119,7 +122,9 @@ def read_password(file: Path | None) -> str:
     try:
         password = expand_home(file).read_text("utf-8").partition("\n")[0]
     except OSError as error:
-        raise ConfigError(f"cannot read the password from {file}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read the password from {file}: {error.strerror}", hint="name a file whose first line it is"
+        ) from error
     except ValueError:
         raise ConfigError(f"the password in {file} is not valid UTF-8 text") from None
     if not password:

@@ -12,6 +12,8 @@ from incamera.errors import UsageError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 # Sections of Samba's settings with a special meaning.
 _RESERVED = frozenset({"global", "homes", "printers", "printer$", "ipc$"})
+# A host name, an IPv4 address or an IPv6 address: no URL, no port.
+_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?")
 # Names without a domain.
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 
@@ -78,6 +80,15 @@ def require_user(user: str) -> str:
     if not _USER.fullmatch(user):
         raise UsageError(f'"{user}" is not a valid user of a share', hint="use letters, digits, dots and hyphens")
     return user
+
+
+def require_address(address: str) -> str:
+    """Return *address*. Raises UsageError when it is not a host name or an IP address alone."""
+    if not _ADDRESS.fullmatch(address):
+        raise UsageError(
+            f'"{address}" is not an address', hint="write a host name or an IP address; --port and --path name the rest"
+        )
+    return address
 
 
 def require_port(port: int | None) -> int | None:

@@ -317,7 +317,7 @@ class _Attempt:
         except OSError as error:
             reason = error.strerror or str(error)
             if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
-                reason = "nothing answers at its SSH port"
+                reason = f"nothing answers at its SSH port ({config.port})"
             raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=self._proxy_hint(config) or off) from error
         except asyncssh.DisconnectError as error:
             if checker.refusal is not None:

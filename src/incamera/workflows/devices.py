@@ -1,23 +1,30 @@
-"""device add|list|info: the known devices, and what a device offers."""
+"""device add|list|info|remove: the known devices, and what a device offers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.connect.choose import choose_device, devices_folder, virtual_device
+from incamera.connect.choose import choose_device, devices_folder, find_virtual, virtual_device
 from incamera.connect.connection import connected
 from incamera.deployment.plan import find_verdict
 from incamera.device import registry
 from incamera.device.capabilities import Speed
+from incamera.errors import UsageError
+from incamera.holder.client import close_connections
 from incamera.targets.form import Form
+from incamera.targets.profile import load_profiles
 from incamera.transport.device import Device, parse_address
 from incamera.virtual.camera import list_cameras
 
 if TYPE_CHECKING:
     from incamera.context import Context
     from incamera.device.facts import DeviceFacts, Place
+
+# The base64 text of a SHA-256, which `ssh-keygen` prints without padding.
+_FINGERPRINT = re.compile(r"(?:SHA256:)?[A-Za-z0-9+/]{43}=?")
 
 
 def add_device(
@@ -27,7 +34,8 @@ def add_device(
 
     *accept_key* is the fingerprint of the host key to accept, for use without a terminal.
     """
-    registry.require_name(name)
+    _require_name(context, name, address)
+    _require_fingerprint(accept_key)
     if address:
         device = Device(name=name, address=parse_address(address))
     else:
@@ -39,6 +47,39 @@ def add_device(
     with context.store.reporting_disk_errors():
         registry.add_device(devices_folder(context), device)
     return device, facts
+
+
+def _require_name(context: Context, name: str, address: str | None) -> None:
+    """Raise UsageError when no camera of the user's can be called *name*."""
+    if address is None and ("@" in name or ":" in name):
+        raise UsageError(
+            f'"{name}" is an address, and the camera needs a name, too',
+            hint=f"type `incamera device add NAME {name}`, with a name of your choice",
+        )
+    registry.require_name(name)
+    if name in load_profiles() or find_virtual(context, name):
+        raise UsageError(f"{name} is the name of a virtual camera", hint="choose another name for your own camera")
+
+
+def _require_fingerprint(fingerprint: str | None) -> None:
+    if fingerprint is not None and not _FINGERPRINT.fullmatch(fingerprint):
+        raise UsageError(
+            f'"{fingerprint}" is not the fingerprint of a host key',
+            hint="write all of SHA256:…, as `ssh-keygen -lf` prints it",
+        )
+
+
+def remove_device(context: Context, name: str) -> None:
+    """Remove the camera *name* of the user's, its host key, and the connections that are kept open to it.
+
+    Raises UsageError when there is none.
+    """
+    folder = devices_folder(context)
+    if name not in registry.load_devices(folder) and find_virtual(context, name):
+        raise UsageError(f"{name} is a virtual camera", hint=f"`incamera virtual stop {name}` removes it")
+    with context.store.reporting_disk_errors():
+        registry.remove_device(folder, name)
+    close_connections(context.store.root, name)
 
 
 def list_devices(context: Context) -> list[tuple[Device, bool]]:

@@ -130,3 +130,32 @@ def test_camera_is_the_one_that_the_project_names(
     monkeypatch.chdir(nas)
     assert main(["share", action]) == 2
     assert 'there is no device "frontdoor"' in capsys.readouterr().err
+
+
+def test_nfs_share_takes_no_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["share", "add", "nas", "--folder", str(tmp_path), "--address", "127.0.0.1", "--protocol", "nfs"]
+    assert main([*words, "--user", "me"]) == 2
+    assert "NFS has neither users nor passwords" in capsys.readouterr().err
+    assert main(words) == 0
+
+
+def test_user_and_password_go_with_a_change_to_nfs(nas: Path, store: Path) -> None:
+    assert main(["share", "add", "nas", "--protocol", "nfs"]) == 0
+    share = load_shares(store / "shares")["nas"]
+    assert (share.user, share.password) == (None, "")
+
+
+def test_url_is_no_address_of_a_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["share", "add", "nas", "--folder", str(tmp_path), "--address", "smb://192.0.2.5/data"]
+    assert main(words) == 2
+    assert '"smb://192.0.2.5/data" is not an address' in capsys.readouterr().err
+
+
+def test_only_shares_are_removed(nas: Path, store: Path) -> None:
+    (store / "devices").mkdir(exist_ok=True)
+    devices = store / "devices/devices.toml"
+    devices.write_text("")
+    assert main(["share", "remove", "../devices/devices"]) == 2
+    assert devices.exists()
+    assert main(["share", "remove", "nas"]) == 0
+    assert load_shares(store / "shares") == {}

@@ -35,7 +35,9 @@ def test_address_is_parsed(text: str, user: str | None, host: str, port: int | N
     assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c"])
+@pytest.mark.parametrize(
+    "text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c", "ssh://root@a", "u:pw@a", "a/b"]
+)
 def test_malformed_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)

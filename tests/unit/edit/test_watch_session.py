@@ -124,7 +124,7 @@ def test_a_failed_start_is_repeated_at_the_next_save(edit_loop: Callable[..., Lo
     loop.await_("error: no process")
     loop.save("app.py", f'print("up")\n{FOREVER}')
     loop.await_("up")
-    assert not [text for text in loop.told.texts if "has it already" in text]
+    assert not [text for text in loop.told.texts if "nothing to send" in text]
 
 
 def test_a_change_too_large_for_the_camera_is_reported_and_the_app_goes_on(edit_loop: Callable[..., Loop]) -> None:
@@ -188,7 +188,7 @@ def test_what_git_ignores_is_not_sent_and_a_changed_gitignore_takes_effect(edit_
     loop.await_("['app.py', 'b.txt', 'pyproject.toml'] 2")
     loop.save(".gitignore", "*.txt\n")
     loop.await_("['a.log', 'app.py', 'pyproject.toml'] 2")
-    assert not [text for text in loop.told.texts if "has it already" in text]
+    assert not [text for text in loop.told.texts if "nothing to send" in text]
 
 
 def test_a_change_that_was_applied_in_part_is_sent_whole_again(edit_loop: Callable[..., Loop]) -> None:

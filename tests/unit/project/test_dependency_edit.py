@@ -79,11 +79,26 @@ def test_lower_bounds(version: str, bound: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"), [("cv2", "opencv-python-headless"), ("json", "standard library"), ("a b", "a b")]
+    ("typed", "told", "hint"),
+    [
+        ("cv2", "opencv-python-headless", "incamera add opencv-python-headless"),
+        ("json", "standard library", "nothing to add"),
+        ("a b", "a b", "'numpy>=1.24,<2'"),
+        ("numpy=1.26", "not a requirement", "'numpy==1.26'"),
+        ("numpy@1.26", "not a requirement", "'numpy==1.26'"),
+        ("https://example.com/lamp-1-py3-none-any.whl", "is a URL", "./FILE.whl"),
+        ("requirements.txt", "requirements.txt is a file", "incamera add numpy requests"),
+        ("./app.py", "app.py is neither a folder nor a wheel", "a folder or a wheel"),
+        ("./lamp.whl", "lamp.whl is not the name of a wheel", "a folder or a wheel"),
+    ],
 )
-def test_what_is_no_package_is_refused(typed: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        parse_addition(typed, Path("/nowhere"), Path("/nowhere"))
+def test_what_is_no_package_is_refused(typed: str, told: str, hint: str, tmp_path: Path) -> None:
+    for name in ("requirements.txt", "app.py", "lamp.whl"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=told) as error:
+        parse_addition(typed, Path("/nowhere"), tmp_path)
+    assert error.value.hint is not None
+    assert hint in error.value.hint
 
 
 def test_a_folder_and_a_wheel_are_named_relative_to_the_project(tmp_path: Path) -> None:
@@ -117,6 +132,7 @@ def test_remove_takes_all_markers_and_what_is_said_about_the_package_elsewhere()
     [
         ("pillow", None, "not in the dependencies", "in the dependencies: NumPy, requests"),
         ("numpi", None, "not in the dependencies", 'did you mean "numpy"'),
+        ("numpy>=1", None, "not in the dependencies", "the name alone: NumPy"),
         ("pytest", None, "in the group dev", "--dev"),
         ("ruff", "dev", "in the group lint", "--group lint"),
         ("numpy", "dev", "in the dependencies", "leave out"),

@@ -14,7 +14,7 @@ from incamera.share.md4 import md4, nt_hash
 from incamera.share.mounts import explain_mount, find_mount, plan_mount
 from incamera.share.registry import MARKER, ensure_marker, load_shares, remove_share, require_share, save_share
 from incamera.share.smb import plan_smb
-from incamera.share.values import Protocol, Share, require_name, require_user
+from incamera.share.values import Protocol, Share, require_address, require_name, require_user
 from incamera.targets.host import Host
 
 SHARE = Share(
@@ -112,6 +112,17 @@ def test_comma_in_a_password_is_escaped() -> None:
     mount = plan_mount(SHARE, address="10.0.2.100", port=445, client="10.0.2.15")
     assert (mount.kind, mount.source) == ("cifs", "//10.0.2.100/lab")
     assert mount.options.startswith("ip=10.0.2.100,port=445,vers=3.0,username=camera,password=a,,b c,file_mode=")
+
+
+@pytest.mark.parametrize("address", ["", "a b", "smb://nas/data", "nas/data", "nas:445", "-a", "me@nas"])
+def test_address_of_a_share_is_a_host_alone(address: str) -> None:
+    with pytest.raises(UsageError):
+        require_address(address)
+
+
+@pytest.mark.parametrize("address", ["nas", "nas.example", "192.0.2.5", "::1", "fe80::1%eth0", "0.0.0.0"])
+def test_host_name_or_ip_address_is_the_address_of_a_share(address: str) -> None:
+    assert require_address(address) == address
 
 
 def test_share_without_a_user_is_mounted_as_guest() -> None:
