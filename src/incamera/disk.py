@@ -39,8 +39,8 @@ def users_umask() -> Iterator[None]:
         os.umask(_UMASK)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write *data* to the file *path*, completely or not at all; its folder is made where it is missing.
+def write_atomic(path: Path, *data: bytes) -> None:
+    """Write *data*, part by part, to the file *path*, completely or not at all; its folder is made where it is missing.
 
     Several threads and processes may write the same file at once: one of them wins. Raises OSError.
     """
@@ -50,7 +50,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}-")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            stream.writelines(data)
         Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):
@@ -73,10 +73,10 @@ def write_output(path: Path, data: bytes) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_cache(path: Path, data: bytes) -> None:
+def write_cache(path: Path, *data: bytes) -> None:
     """Like `write_atomic`, for data that can be made again: when the disk is full or read-only, nothing is written."""
     with suppress(OSError):
-        write_atomic(path, data)
+        write_atomic(path, *data)
 
 
 def remove_tree(path: Path) -> None:

@@ -1,8 +1,8 @@
 """The stanzas of one package index, found by the names of packages, and a form of them that is fast to open.
 
 An index has some 60,000 stanzas (48 MB), of which a lock needs some hundreds. Decompressing and scanning one takes
-0.3 s. So the store keeps its text with tables: which packages there are, where their stanzas begin, a checksum of each.
-They are opened in some milliseconds, and only the stanzas that are asked for are read.
+0.3 s. So the store keeps its text with tables: which packages there are, where their stanzas begin, and checksums of
+the text. They are opened in some milliseconds, and only the stanzas that are asked for are read.
 """
 
 from __future__ import annotations
@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     from incamera.digest import Sha256
 
 # Raise it when the tables change.
-_FORMAT = 1
+_FORMAT = 2
 # Two architectures and two archives of two suites.
 _KEPT_FILES = 8
 _MARKER = b"Package: "
+_END = b"\n\n"
 _NUMBERS: Final = "I"  # 32 bits
 _FOOTER_BYTES = 256
+# Of the text, for which there is a checksum each. One of each stanza would take five times as long to make.
+_BLOCK_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """*names* are sorted; `starts[n]` is where the stanza of `names[n]` begins, `checks[n]` its checksum, if known.
+    """*names* are sorted; `starts[n]` is where the stanza of `names[n]` begins. *checks*: of each block, if known.
 
     *provides* has a line `virtual<TAB>package` for each name that a package provides; they are sorted, too.
     """
@@ -62,6 +65,7 @@ class Stanzas:
         self._table = table
         self._reload = reload
         self._provides: list[bytes] | None = None
+        self._sound: set[int] = set()  # blocks
 
     @property
     def names(self) -> list[bytes]:
@@ -89,39 +93,49 @@ class Stanzas:
 
     def _read(self, number: int) -> bytes:
         start = self._table.starts[number]
-        stanza = _stanza_at(self._data, start, self._size)
-        if self._reload is not None and zlib.crc32(stanza) != self._table.checks[number]:
+        end = self._end(start)
+        if self._reload is not None and not self._is_sound(start, end + len(_END)):
             self._data, self._reload = self._reload(), None
             self._size = len(self._data)
-            stanza = _stanza_at(self._data, start, self._size)
-        return stanza
+            end = self._end(start)
+        return self._data[start:end]
 
-    def dump(self) -> bytes:
+    def _end(self, start: int) -> int:
+        end = self._data.find(_END, start, self._size)
+        return end if end >= 0 else self._size
+
+    def _is_sound(self, start: int, end: int) -> bool:
+        """Whether the blocks with the bytes from *start* to *end* are those that were written."""
+        for number in range(start // _BLOCK_BYTES, -(-min(end, self._size) // _BLOCK_BYTES)):
+            if number not in self._sound:
+                place = number * _BLOCK_BYTES
+                block = self._data[place : min(place + _BLOCK_BYTES, self._size)]
+                if zlib.crc32(block) != self._table.checks[number]:
+                    return False
+                self._sound.add(number)
+        return True
+
+    def dump(self) -> tuple[bytes, bytes, bytes]:
         """Return the form of the stanzas that `open_stanzas` reads: the text, the tables, and where they are."""
-        text, table = self._data[: self._size], self._table
-        checks = array(_NUMBERS, [zlib.crc32(_stanza_at(text, start, self._size)) for start in table.starts])
+        text, table = bytes(self._data[: self._size]), self._table
+        whole = memoryview(text)
+        blocks = (whole[place : place + _BLOCK_BYTES] for place in range(0, len(text), _BLOCK_BYTES))
+        checks = array(_NUMBERS, [zlib.crc32(block) for block in blocks])
         names = b"\n".join(table.names)
         tables = b"".join([names, table.starts.tobytes(), checks.tobytes(), table.provides])
         place = {"form": _form(), "text": self._size, "names": len(names), "count": len(table.names)}
         footer = json.dumps({"place": place, "check": _check(place, tables)}).encode()
-        return b"".join([text, tables, footer.ljust(_FOOTER_BYTES)])
+        return text, tables, footer.ljust(_FOOTER_BYTES)
 
 
 def scan_stanzas(text: bytes) -> Stanzas:
     """Return the stanzas of the index *text*. Nothing of them is parsed but the names."""
-    places = list(_scan_packages(text))
-    starts = [start for _, start in places]
-    provides = []
-    for virtual, start in _scan_provides(text):
-        number = bisect_left(starts, start)
-        if number < len(starts) and starts[number] == start:
-            provides.append(b"%s\t%s" % (virtual, places[number][0]))
-    places.sort()
+    places = sorted(_scan_packages(text))
     table = _Table(
         names=[name for name, _ in places],
         starts=array(_NUMBERS, [start for _, start in places]),
         checks=array(_NUMBERS),
-        provides=b"\n".join(sorted(provides)),
+        provides=b"\n".join(sorted(_scan_provides(text))),
     )
     return Stanzas(text, len(text), table)
 
@@ -141,7 +155,7 @@ def open_stanzas(folder: Path, sha256: Sha256, load: Callable[[], bytes]) -> Sta
     found = _open(path, reload)
     if found is None:
         found = scan_stanzas(load())
-        write_cache(path, found.dump())
+        write_cache(path, *found.dump())
         _keep_newest(folder)
     return found
 
@@ -166,9 +180,10 @@ def _open(path: Path, reload: Callable[[], bytes]) -> Stanzas | None:
     starts, checks = array(_NUMBERS), array(_NUMBERS)
     numbers = count * starts.itemsize
     starts.frombytes(tables[names : names + numbers])
-    checks.frombytes(tables[names + numbers : names + 2 * numbers])
+    provides = names + numbers + -(-size // _BLOCK_BYTES) * checks.itemsize
+    checks.frombytes(tables[names + numbers : provides])
     known = tables[:names].split(b"\n") if count else []
-    return Stanzas(data, size, _Table(known, starts, checks, tables[names + 2 * numbers :]), reload)
+    return Stanzas(data, size, _Table(known, starts, checks, tables[provides:]), reload)
 
 
 def _check(place: Mapping[str, object], tables: bytes) -> int:
@@ -187,11 +202,6 @@ def _keep_newest(folder: Path) -> None:
             path.unlink()
 
 
-def _stanza_at(data: bytes | mmap.mmap, start: int, size: int) -> bytes:
-    end = data.find(b"\n\n", start, size)
-    return data[start : end if end >= 0 else size]
-
-
 def _scan_packages(data: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield each stanza's package name, and at which byte it begins. `Package` is always its first field."""
     start = 0 if data.startswith(_MARKER) else data.find(b"\n" + _MARKER) + 1
@@ -200,13 +210,13 @@ def _scan_packages(data: bytes) -> Iterator[tuple[bytes, int]]:
         if end < 0:
             end = len(data)
         yield data[start + len(_MARKER) : end].strip(), start
-        start = data.find(b"\n\n" + _MARKER, end) + 2
+        start = data.find(_END + _MARKER, end) + 2
         if start == 1:
             return
 
 
-def _scan_provides(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield each name that a stanza provides, and at which byte the stanza begins."""
+def _scan_provides(data: bytes) -> Iterator[bytes]:
+    """Yield `virtual<TAB>package` for each name that a package provides."""
     marker = b"\nProvides: "
     place = data.find(marker)
     while place >= 0:
@@ -214,8 +224,11 @@ def _scan_provides(data: bytes) -> Iterator[tuple[bytes, int]]:
         end = data.find(b"\n", begin)
         while end >= 0 and data[end + 1 : end + 2] in (b" ", b"\t"):
             end = data.find(b"\n", end + 1)
-        start = data.rfind(b"\n\n", 0, place) + 2
-        for item in data[begin : end if end >= 0 else len(data)].split(b","):
-            if words := item.split():
-                yield words[0], 0 if start == 1 else start
+        start = data.rfind(_END, 0, place) + len(_END)
+        start = 0 if start == 1 else start
+        if data.startswith(_MARKER, start):
+            package = data[start + len(_MARKER) : data.find(b"\n", start)].strip()
+            for item in data[begin : end if end >= 0 else len(data)].split(b","):
+                if words := item.split(None, 1):
+                    yield b"%s\t%s" % (words[0], package)
         place = data.find(marker, begin)
