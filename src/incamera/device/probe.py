@@ -36,7 +36,7 @@ _PROBE = Script(
     + CHOOSE_FOLDER
     + r"""
 known=$1; silent=$2; shift 2
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+boot=; read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
 echo "== boot"; echo "$boot"
 u=$(id -un 2>/dev/null) || u=$(id -u); uid=$(id -u)
 echo "== user"; echo "$u"
@@ -57,6 +57,8 @@ patient_df() {
   rm -rf "$own"
   [ "$answer" = said ] || return 124
 }
+newline="
+"
 echo "== space"
 places=; for p in "$@" "$HOME"; do
   # For a folder that no mount of its own holds, `df` looks at every mount: not where one is known not to answer.
@@ -67,13 +69,14 @@ places=; for p in "$@" "$HOME"; do
   [ $? = 124 ] && { silent="$silent $p"; continue; }
   [ -d "$p" ] || continue
   places="$places $p"
-  echo "$told" | tail -n 1 | {
-    read -r a b c d e f
-    case $d in
-      ''|*[!0-9]*) d=-; set -- $(stat -f -c '%a %S' "$p" 2>/dev/null); [ $# = 2 ] && d=$(($1 * $2 / 1024)); f=- ;;
-    esac
-    echo "$p $d $f"
-  }
+  # Without a pipe: each process that a slow camera need not start counts.
+  read -r a b c d e f <<LAST
+${told##*"$newline"}
+LAST
+  case $d in
+    ''|*[!0-9]*) d=-; set -- $(stat -f -c '%a %S' "$p" 2>/dev/null); [ $# = 2 ] && d=$(($1 * $2 / 1024)); f=- ;;
+  esac
+  echo "$p $d $f"
 done
 echo "== silent"; for p in $silent; do echo "$p"; done
 echo "== share"; s=SHARE/.incamera-share; case " $silent " in *" SHARE "*) ;; *) [ -f $s ] && cat $s ;; esac
