@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ..project import write_project
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from incamera.virtual.camera import VirtualCamera
 
@@ -28,14 +28,19 @@ print(NAME, number, folder, oct(folder.stat().st_mode & 0o777))
 """
 
 
-def test_data_stays_across_edits_and_deploys(
-    camera: VirtualCamera, tmp_path: Path, incamera: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
     project = write_project(tmp_path / "keeper", app="", name="keeper", settings='data = "flash:1M"')
     for number, (name, cold) in enumerate([("one", "1"), ("two", "0"), ("three", "0"), ("four", "1")], start=1):
         (project / "app.py").write_text(APP.replace("NAME", f'"{name}"'))
         done = incamera("run", "-C", project, "--device", camera.name, env={"INCAMERA_COLD": cold})
         assert done.out == f"{name} {number} /usr/local/packages/incamera/.data/keeper 0o700\n", done.err
+
+
+@pytest.mark.matrix
+def test_data_above_its_limit_is_told(
+    camera: VirtualCamera, tmp_path: Path, incamera: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = write_project(tmp_path / "keeper", app="", name="keeper", settings='data = "flash:1M"')
     run = ("run", "-C", project, "--device", camera.name)
     (project / "app.py").write_text(
         "import incamera_agent as a, os\nopen(os.path.join(a.data_folder(), 'big'), 'wb').write(bytes(2**21))\n"

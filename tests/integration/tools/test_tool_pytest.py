@@ -26,23 +26,15 @@ def test_pytest_runs_in_the_camera_and_reports_to_the_host(
     project: Path, camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:
     before = sorted(path.name for path in project.iterdir())
-    done = incamera(
-        *("test", "-C", project, "--device", camera.name, "--junit", tmp_path / "junit.xml", "--coverage"),
-        env={"COVERAGE_FILE": str(tmp_path / ".coverage")},
-    )
+    done = incamera("test", "-C", project, "--device", camera.name, "--junit", tmp_path / "junit.xml")
     assert done.code == 1
     assert "test_helper.py::test_bad - AssertionError: linux" in done.out
     assert "1 failed, 1 passed" in done.out
     assert f"wrote the test results to {tmp_path / 'junit.xml'}\n" in done.err
-    assert f"wrote the coverage data, with this computer's paths, to {tmp_path / '.coverage'}\n" in done.err
 
     cases = {case.get("name"): case for case in ET.parse(tmp_path / "junit.xml").iter("testcase")}
     assert cases.keys() == {"test_good", "test_bad"}
     assert cases["test_bad"].find("failure") is not None
-    connection = sqlite3.connect(tmp_path / ".coverage")
-    files = {path for (path,) in connection.execute("SELECT path FROM file")}
-    connection.close()
-    assert {str(project / name) for name in ("helper.py", "test_helper.py")} <= files
 
     # Only the lockfiles are new in the project, and nothing in the camera.
     architecture = camera.profile.removeprefix("axis-os-11-")
@@ -64,6 +56,11 @@ def test_coverage_can_be_combined_with_that_of_the_host(
         env={"COVERAGE_FILE": str(device)},
     )
     assert done.code == 0
+    assert f"wrote the coverage data, with this computer's paths, to {device}\n" in done.err
+    connection = sqlite3.connect(device)
+    files = {path for (path,) in connection.execute("SELECT path FROM file")}
+    connection.close()
+    assert {str(project / name) for name in ("helper.py", "test_helper.py")} <= files
     combined = coverage.Coverage(data_file=str(tmp_path / ".coverage"))
     combined.combine([str(device)])
     _, _, missing, _ = combined.analysis(str(project / "helper.py"))

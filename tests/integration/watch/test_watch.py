@@ -234,6 +234,7 @@ def test_second_host_is_refused_with_the_name_of_the_first(watch: Watch, incamer
     watch.await_("still mine")
 
 
+@pytest.mark.matrix
 def test_memory_limit_ends_the_app(camera: VirtualCamera, tmp_path: Path) -> None:
     project = write_project(tmp_path / "limited", app=f"print('small')\n{FOREVER}", name="limited")
     with watched(project, camera, "--memory-limit", "60M") as watch:
