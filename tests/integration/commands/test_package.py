@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.integration.command import Run
 from tests.integration.project import write_project
+
+if TYPE_CHECKING:
+    from tests.integration.command import Run
 
 
 def test_package_has_the_app_and_its_bundle_and_the_audit_accepts_it(tmp_path: Path, incamera: Run) -> None:
