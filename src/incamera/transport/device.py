@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from incamera.errors import UsageError
 
-_ADDRESS = re.compile(r"(?:(?P<user>[^@:/\s]+)@)?(?P<host>\[[0-9A-Za-z:.%]+\]|[^@:/\s\[\]]+)(?::(?P<port>\d{1,5}))?")
+# A user's name may have an @: some gateways are told with it which host is meant.
+_ADDRESS = re.compile(r"(?:(?P<user>[^:/\s]+)@)?(?P<host>\[[0-9A-Za-z:.%]+\]|[^@:/\s\[\]]+)(?::(?P<port>\d{1,5}))?")
 _DEFAULT_PORT = 22
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -71,20 +73,41 @@ async def load_keys(config: SshConfig, only: Sequence[Path], agent_socket: str |
 
 def _load(file: Path, config: SshConfig, keys: Keys) -> list[asyncssh.SSHKeyPair]:
     """Return the pairs of the private key *file*; note in *keys* why there is none."""
+    certificates = _load_certificates(config.certificates)
     try:
-        return list(asyncssh.load_keypairs([str(file)], certlist=[str(path) for path in config.certificates]))
+        return list(asyncssh.load_keypairs([str(file)], certlist=certificates))
     except ValueError as error:
         if "assphrase" in str(error):
             keys.locked.append(file)
         else:
-            keys.unreadable[file] = str(error)
+            keys.unreadable[file] = _kind_of(file) or str(error)
     except OSError as error:
         keys.unreadable[file] = error.strerror or str(error)
     return []
 
 
+def _load_certificates(files: Sequence[Path]) -> list[asyncssh.SSHCertificate]:
+    """Return the certificates in *files*, without those that cannot be read: as `ssh`, which goes on without them."""
+    found: list[asyncssh.SSHCertificate] = []
+    for file in files:
+        with suppress(OSError, ValueError):
+            found += asyncssh.load_certificates([str(file)])
+    return found
+
+
 def _public_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.pub")
+
+
+def _kind_of(file: Path) -> str | None:
+    """Return what *file*, which has no private key of OpenSSH, has instead, and what to do; None if that is unknown."""
+    with suppress(OSError):
+        data = file.read_bytes()
+        if data.startswith(b"PuTTY-User-Key-File"):
+            return f"a key of PuTTY: convert it, puttygen {file} -O private-openssh -o NEW"
+        if re.match(rb"[\w.@-]+ AAAA", data):
+            return "a public key, whose private key no SSH agent has"
+    return None
 
 
 def _public_data(file: Path) -> list[bytes]:
@@ -157,7 +180,8 @@ def explain_refusal(login: Login, where: str, user: str, copy_id: str) -> Device
         )
     if keys.locked:
         files = ", ".join(map(str, keys.locked))
-        others = f" ({_count(login.tried)} were refused)" if login.tried else ""
+        verb = "was" if len(login.tried) == 1 else "were"
+        others = f" ({_count(login.tried)} {verb} refused)" if login.tried else ""
         return DeviceRefused(
             f"{where} does not let {user} in: {files} has a passphrase, and no SSH agent has that key{others}",
             hint=f"type ssh-add {keys.locked[0]} (first eval $(ssh-agent), if no agent runs); incamera never "

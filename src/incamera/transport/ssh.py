@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Iterator, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
-from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable
+from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, UsageError
 from incamera.home import find_home
 from incamera.transport.device import Device, parse_address
 from incamera.transport.host_keys import HostKeyChecker
@@ -41,13 +42,6 @@ _HOST_KEY_ALGORITHMS = (
     *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     *("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"),
 )
-# What asyncssh calls the options that it is handed as they are.
-_PASSED_ON = {
-    "ciphers": "encryption_algs",
-    "macs": "mac_algs",
-    "kexalgorithms": "kex_algs",
-    "pubkeyacceptedalgorithms": "signature_algs",
-}
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _JUMPS = 8
 
@@ -127,12 +121,16 @@ class _Attempt:
         config = await asyncio.to_thread(read_config, self.place, address.host, user=address.user, port=address.port)
         user = address.user or config.user or DEFAULT_USER
         _require_names(user, config.host, configured=config.user if not address.user else None)
-        configured = config.values.get("connecttimeout", "")
-        self.timeout = float(configured) if configured.isdigit() else self.timeout
+        self.timeout = float(config.values.get("connecttimeout", 0)) or self.timeout
         if not config.flag("pubkeyauthentication", default=True):
             raise ConfigError(
                 f"~/.ssh/config says `PubkeyAuthentication no` for {address.host}; incamera logs in with a key only",
                 hint="remove that line, or put it where it is not about this host",
+            )
+        if config.proxy_command and config.flag("proxyusefdpass", default=False):
+            raise ConfigError(
+                f"~/.ssh/config says `ProxyUseFdpass yes` for {address.host}, which incamera cannot do",
+                hint="name a ProxyCommand that passes the data on itself, and remove that line",
             )
         checker = HostKeyChecker(self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0)
         agent = self.place.environment.get("SSH_AUTH_SOCK")
@@ -235,7 +233,10 @@ class _Attempt:
         if self.depth == _JUMPS:
             raise ConfigError(f"~/.ssh/config has {self.device} reached through itself (ProxyJump)")
         *before, last = jumps
-        device = Device(name=f"the jump host {last}", address=parse_address(last))
+        try:
+            device = Device(name=f"the jump host {last}", address=parse_address(last))
+        except UsageError as error:
+            raise ConfigError(f"ProxyJump of ~/.ssh/config ({','.join(jumps)}): {error}", hint=error.hint) from error
         hop = _Attempt(
             device, self.known_hosts, self.place, self.timeout, self.proxies, tuple(before) or None, self.depth + 1
         )
@@ -293,7 +294,13 @@ class _Attempt:
             if checker.refusal is not None:
                 raise checker.refusal from error
             hint = None
-            if isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
+            if named := [
+                name
+                for name in ("HostKeyAlgorithms", "KexAlgorithms", "Ciphers", "MACs")
+                if name.lower() in config.values
+            ]:
+                hint = f"the device may have none of what ~/.ssh/config names: look at {' and '.join(named)} there"
+            elif isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
                 hint = (
                     "after a factory reset, it may have another kind of host key: remove the old key from known_hosts"
                 )
@@ -305,10 +312,7 @@ class _Attempt:
         except TimeoutError as error:
             raise self._too_slow(where, config) from error
         except socket.gaierror as error:
-            raise DeviceUnreachable(
-                f"there is no host called {host}",
-                hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
-            ) from error
+            raise _unknown_name(error, config) from error
         except asyncssh.ChannelOpenError as error:  # of the jump host
             raise DeviceUnreachable(
                 f"the jump host cannot reach {where}: {error.reason}",
@@ -318,7 +322,10 @@ class _Attempt:
             reason = error.strerror or str(error)
             if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
                 reason = f"nothing answers at its SSH port ({config.port})"
-            raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=self._proxy_hint(config) or off) from error
+            hint = self._proxy_hint(config) or off
+            if error.errno == errno.EADDRNOTAVAIL and "bindaddress" in config.values:
+                hint = f"look at BindAddress of ~/.ssh/config: has this computer {config.values['bindaddress']}?"
+            raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=hint) from error
         except asyncssh.DisconnectError as error:
             if checker.refusal is not None:
                 raise checker.refusal from error
@@ -350,10 +357,12 @@ class _Attempt:
             )
         port, whole = f"port {config.port}", f"within {WHOLE_SECONDS:.0f} s"
         version = self.connection.get_extra_info("server_version") if self.connection else None
+        if version is None and (hint := self._proxy_hint(config)):
+            return DeviceUnreachable(f"the ProxyCommand for {where} passes no SSH banner on {whole}", hint=hint)
         if version is None:
             return DeviceUnreachable(
                 f"{where} accepts connections at {port}, but sends no SSH banner {whole}",
-                hint=self._proxy_hint(config) or "is that its SSH port? A server that is overloaded does that, too",
+                hint="is that its SSH port? A server that is overloaded does that, too",
             )
         if self._step() == "at the key exchange":
             return DeviceUnreachable(
@@ -372,6 +381,27 @@ class _Attempt:
     def _copy_id(self, user: str) -> str:
         """Return the command that puts a key on the device."""
         return f"ssh-copy-id {replace(self.device.address, user=user).for_ssh}"
+
+
+def _unknown_name(error: socket.gaierror, config: SshConfig) -> DeviceUnreachable:
+    """Return the error for a host, or a BindAddress, whose name has no address."""
+    host, values = config.host, config.values
+    if error.errno == socket.EAI_AGAIN:
+        return DeviceUnreachable(
+            f"no name server tells the address of {host}: {error.strerror}",
+            hint="is this computer on a network? An address, such as 192.0.2.10, needs no name server",
+        )
+    options = [name for name in ("AddressFamily", "BindAddress") if name.lower() in values]
+    if options:
+        said = ", ".join(f"{name} {values[name.lower()]}" for name in options)
+        return DeviceUnreachable(
+            f"{host} has no address that {said} allows: {error.strerror}",
+            hint="look at these options in ~/.ssh/config; is the name right?",
+        )
+    return DeviceUnreachable(
+        f"there is no host called {host}",
+        hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
+    )
 
 
 def _require_names(user: str, host: str, *, configured: str | None) -> None:
@@ -405,6 +435,8 @@ def _shown(text: str) -> str:
 
 def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:
     """Return the arguments of asyncssh that do not depend on how far the connection has come."""
+    from incamera.transport.algorithms import select_algorithms  # lazy: asyncssh is slow to import
+
     values = config.values
     arguments: dict[str, Any] = {
         "config": None,  # read already
@@ -420,11 +452,11 @@ def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:
         "gss_auth": False,
         "host_key_alias": config.host_key_alias,
         "family": _FAMILIES.get(values.get("addressfamily", "any"), socket.AF_UNSPEC),
-        **{name: values[option] for option, name in _PASSED_ON.items() if option in values},
+        **select_algorithms(values),
     }
-    if "hostkeyalgorithms" in values:
-        arguments["server_host_key_algs"] = values["hostkeyalgorithms"]
-    elif not any(checker.match(config.host_key_alias or config.host, "", config.port)[0]):
+    if "server_host_key_algs" not in arguments and not any(
+        checker.match(config.host_key_alias or config.host, "", config.port)[0]
+    ):
         # Some small servers offer RSA without having such a key, and give up when it is chosen.
         arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
     if "bindaddress" in values:

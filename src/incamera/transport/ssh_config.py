@@ -17,12 +17,20 @@ from pathlib import Path
 
 from incamera import proc
 from incamera.errors import ConfigError, ToolFailed
+from incamera.transport.canonical_names import (
+    Canonical,
+    Resolve,
+    find_canonical_name,
+    normalise_address,
+    resolve_name,
+)
 from incamera.transport.ssh_syntax import (
     expand_environment,
     expand_tokens,
     expand_user,
     matches,
     matches_list,
+    parse_seconds,
     read_lines,
 )
 
@@ -30,13 +38,22 @@ SYSTEM_FILE = Path("/etc/ssh/ssh_config")
 _DEPTH = 16
 _EXEC_SECONDS = 10.0
 # Options of several files or names: each file is an argument. All others have one argument.
-_LISTS = frozenset({"userknownhostsfile", "globalknownhostsfile"})
+_LISTS = frozenset({
+    "userknownhostsfile", "globalknownhostsfile", "canonicaldomains", "canonicalizepermittedcnames",
+})  # fmt: skip
 _ADD_UP = frozenset({"identityfile", "certificatefile"})
 # What has any number of arguments, and means nothing here.
 _READ_OVER = frozenset({
-    "sendenv", "setenv", "localforward", "remoteforward", "dynamicforward", "permitremoteopen", "canonicaldomains",
-    "canonicalizepermittedcnames", "ignoreunknown", "rekeylimit", "ipqos", "channeltimeout", "logverbose",
+    "sendenv", "setenv", "localforward", "remoteforward", "dynamicforward", "permitremoteopen",
+    "ignoreunknown", "rekeylimit", "ipqos", "channeltimeout", "logverbose",
 })  # fmt: skip
+# Names that options had before.
+_RENAMED = {
+    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+    "dsaauthentication": "pubkeyauthentication",
+    "identityfile2": "identityfile",
+}
+_OFF = ("no", "false")
 _NAMES_OF_KEYS = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
 
@@ -63,16 +80,17 @@ class SshConfig:
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return whether the option *name* is on."""
-        return self.values.get(name, "yes" if default else "no").lower() in ("yes", "true")
+        return self.values[name] not in _OFF if name in self.values else default
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where configuration is read: the user's *home*, and his *environment*."""
+    """Where configuration is read: the user's *home* and *environment*; *resolve* asks for the names of hosts."""
 
     home: Path
     environment: Mapping[str, str]
     system_file: Path = SYSTEM_FILE
+    resolve: Resolve = resolve_name
 
     @property
     def files(self) -> list[Path]:
@@ -99,10 +117,10 @@ def read_config(place: Place, host: str, *, user: str | None = None, port: int |
     """Return the configuration for *host*, as named by the user. Raises ConfigError, which names file and line."""
     reading = _Reading(place, host, user, port, host=host)
     _read_files(reading)
-    reading.host = _expand_host(reading)
+    reading.host = _canonical_host(reading)
     reading.values["hostname"] = reading.host.replace("%", "%%")
     # `ssh` reads its files again for `Match canonical` and `Match final`.
-    if reading.wants_final or reading.values.get("canonicalizehostname", "no").lower() != "no":
+    if reading.wants_final or reading.values.get("canonicalizehostname", "no") not in _OFF:
         reading.final = True
         _read_files(reading)
     return _finish(reading)
@@ -179,13 +197,14 @@ class _Evaluation:
         if not self._active:
             return
         reading = self._reading
+        keyword = _RENAMED.get(keyword, keyword)
         if keyword in _ADD_UP:
             reading.lists.setdefault(keyword, [])
             reading.lists[keyword] += [word for word in arguments if word not in reading.lists[keyword]]
         elif keyword in _LISTS:
             reading.lists.setdefault(keyword, arguments)
-        elif keyword == "port":
-            reading.values.setdefault(keyword, _port(arguments[0]))
+        elif keyword in _PARSERS:
+            reading.values.setdefault(keyword, _PARSERS[keyword](arguments[0]))
         elif keyword in ("proxyjump", "proxycommand"):
             # Each rules out the other: that which is set first counts.
             if not {"proxyjump", "proxycommand"} & reading.values.keys():
@@ -216,6 +235,39 @@ def _port(text: str) -> str:
     if not 0 < number < 65536:
         raise ValueError(f'"{text}" is not a port')
     return str(number)
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch("[0-9]{1,3}", text):
+        raise ValueError(f'"{text}" is not a number')
+    return text
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    """Return a parser that takes one of *words*, in upper or lower case."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f'"{text}" is not one of {", ".join(words)}')
+        return text.lower()
+
+    return parse
+
+
+_SWITCH = ("yes", "no", "true", "false")
+# Return the value in its usual form, or raise ValueError.
+_PARSERS: Mapping[str, Callable[[str], str]] = {
+    "port": _port,
+    "connecttimeout": lambda text: str(parse_seconds(text)),
+    "canonicalizemaxdots": _number,
+    "addressfamily": _choice("any", "inet", "inet6"),
+    "canonicalizehostname": _choice(*_SWITCH, "always"),
+    "canonicalizefallbacklocal": _choice(*_SWITCH),
+    "compression": _choice(*_SWITCH),
+    "identitiesonly": _choice(*_SWITCH),
+    "proxyusefdpass": _choice(*_SWITCH),
+    "pubkeyauthentication": _choice(*_SWITCH, "unbound", "host-bound"),
+}
 
 
 def _included(reading: _Reading, patterns: Sequence[str]) -> list[Path]:
@@ -277,8 +329,10 @@ def _criterion(reading: _Reading, name: str, value: str) -> bool:
     }
     if name not in texts:
         raise ValueError(f"incamera cannot decide `Match {name}`")
-    patterns = value.split(",")
-    return matches_list(texts[name], [word.lower() for word in patterns] if name == "host" else patterns)
+    text, patterns = texts[name], value.split(",")
+    if name in ("host", "originalhost"):
+        return matches_list(text.lower(), [word.lower() for word in patterns])
+    return matches_list(text, patterns)
 
 
 def _succeeds(command: str, environment: Mapping[str, str]) -> bool:
@@ -312,6 +366,28 @@ def _expand_host(reading: _Reading) -> str:
     # Addresses of IPv6 are left as they are.
     host = reading.host if named is None else expand_tokens(named, {"h": reading.host})
     return host if ":" in host else host.lower()
+
+
+def _canonical_host(reading: _Reading) -> str:
+    """Return the host's address in its usual form, or its name, in full if the options ask for that."""
+    host, values = _expand_host(reading), reading.values
+    if (address := normalise_address(host)) is not None:
+        return host if address == host.lower() else address
+    canonicalise = values.get("canonicalizehostname", "no")
+    if canonicalise != "always" and any(
+        values.get(name, "none").lower() != "none" for name in ("proxycommand", "proxyjump")
+    ):
+        return host  # the proxy makes of the name what it does
+    domains = reading.lists.get("canonicaldomains", [])
+    permitted = reading.lists.get("canonicalizepermittedcnames", [])
+    options = Canonical(
+        is_on=canonicalise not in _OFF,
+        domains=[domain for domain in domains if domain.lower() != "none"],
+        most_dots=int(values.get("canonicalizemaxdots", "1")),
+        falls_back=values.get("canonicalizefallbacklocal", "yes") not in _OFF,
+        permitted=[rule for rule in permitted if rule.lower() != "none"],
+    )
+    return find_canonical_name(host, options, reading.place.resolve)
 
 
 def _tokens(reading: _Reading) -> dict[str, str]:

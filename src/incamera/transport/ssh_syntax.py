@@ -11,6 +11,9 @@ from incamera.errors import ConfigError
 from incamera.home import expand_home
 
 _BACKSLASHED = "'\"\\"
+_TIME = re.compile(r"(?:[0-9]{1,9}[smhdw])*[0-9]{1,9}[smhdw]?", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST_SECONDS = 2**31 - 1
 # What follows these is taken as it is, for a shell.
 _RAW = frozenset({"proxycommand", "remotecommand", "localcommand", "knownhostscommand"})
 
@@ -18,7 +21,8 @@ _RAW = frozenset({"proxycommand", "remotecommand", "localcommand", "knownhostsco
 def read_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Yield the number, the keyword and the arguments of each line of *path*; nothing for a file that is not there."""
     try:
-        text = path.read_text("utf-8", "surrogateescape")
+        # With a byte-order mark, as editors on Windows write it.
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError):
         return
     except OSError as error:
@@ -59,6 +63,18 @@ def split_arguments(text: str) -> list[str]:
         if quote:
             raise ValueError(f"a quote is missing: {text}")
         words.append(word)
+
+
+def parse_seconds(text: str) -> int:
+    """Return the seconds of a time such as `90` or `1m30s`; 0 for `none`. Raises ValueError."""
+    if text == "none":
+        return 0
+    if _TIME.fullmatch(text):
+        parts = re.findall(r"([0-9]+)(\D?)", text)
+        seconds = sum(int(number) * _SECONDS[unit.lower() or "s"] for number, unit in parts)
+        if seconds <= _LONGEST_SECONDS:
+            return seconds
+    raise ValueError(f'"{text}" is not a time')
 
 
 def matches(text: str, pattern: str) -> bool:

@@ -2,7 +2,7 @@
 
     python tests/data/ssh_config/make_answers.py
 
-`ssh -G` prints the options, but those of keys without their tokens: `ssh -v` shows the files that it looks for.
+It needs rights to mount, since the names of hosts of a case (`names`) are told by another /etc/hosts. `ssh -G` prints the options, but those of keys without their tokens: `ssh -v` shows the files that it looks for.
 """
 
 import json
@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 OPTIONS = (
     "hostname", "user", "port", "hostkeyalias", "identitiesonly", "identityagent", "userknownhostsfile",
     "globalknownhostsfile", "proxyjump", "proxycommand", "preferredauthentications",
+    "connecttimeout", "addressfamily", "pubkeyauthentication",
 )  # fmt: skip
 
 
@@ -27,7 +28,11 @@ def ask(case: dict, folder: Path) -> dict:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace("FOLDER", str(folder)), newline="")
-    words = ["ssh", "-F", str(folder / "config")]
+    hosts = folder / "hosts"
+    names = [f"192.0.2.1 {canonical} {name}" for name, canonical in case.get("names", {}).items()]
+    hosts.write_text("\n".join(["127.0.0.1 localhost", *names, ""]))
+    mounted = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    words = ["unshare", "-m", "sh", "-c", mounted, str(hosts), "ssh", "-F", str(folder / "config")]
     words += ["-l", case["user"]] if "user" in case else []
     words += ["-p", str(case["port"])] if "port" in case else []
     environment = os.environ | {"SHELL": "/bin/sh"} | case.get("environment", {})

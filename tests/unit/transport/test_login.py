@@ -254,6 +254,74 @@ def test_configuration_without_keys_is_refused(home: Path) -> None:
         connect_to(1, home)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        # Of both lines, `ssh` knows what asyncssh does not, and cameras that are old need what the last two allow.
+        "KexAlgorithms sntrup761x25519-sha512@openssh.com,curve25519-sha256\n",
+        "PubkeyAcceptedAlgorithms ssh-ed25519,sk-ssh-ed25519-cert-v01@openssh.com\n",
+        "Ciphers +nothing\nMACs ^nothing\n",
+        "PubkeyAcceptedKeyTypes +ssh-rsa\nHostKeyAlgorithms +ssh-rsa\n",
+        "PubkeyAuthentication host-bound\n",
+        "ConnectTimeout 0\nAddressFamily INET\n",
+        "CertificateFile ~/.ssh/none-cert.pub\nCertificateFile ~/.ssh/known_hosts\n",
+    ],
+)
+def test_configuration_that_ssh_understands_is_no_obstacle(config: str, home: Path) -> None:
+    (home / ".ssh" / "config").write_text(config)
+    with serving(ssh_server(TakesAll)) as port:
+        connect_to(port, home)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("Ciphers nothing,else\n", "Ciphers nothing,else`, of which incamera has none"),
+        ("ProxyCommand echo\nProxyUseFdpass yes\n", "ProxyUseFdpass yes"),
+        ("ProxyJump gate,a:b:c\n", 'ProxyJump of ~/.ssh/config .*"a:b:c" is not an address'),
+        ("AddressFamily inet6\n", "no address that AddressFamily inet6 allows"),
+    ],
+)
+def test_option_that_prevents_the_connection_is_named(config: str, told: str, home: Path) -> None:
+    (home / ".ssh" / "config").write_text(config)
+    with serving(ssh_server(TakesAll)) as port, pytest.raises((ConfigError, DeviceUnreachable), match=told):
+        connect_to(port, home)
+
+
+def test_option_that_leaves_nothing_in_common_with_the_server_is_named(home: Path) -> None:
+    (home / ".ssh" / "config").write_text("HostKeyAlgorithms ssh-rsa\n")
+    with serving(ssh_server(TakesAll)) as port, pytest.raises(DeviceError) as error:
+        connect_to(port, home)
+    assert "HostKeyAlgorithms" in str(error.value.hint)
+
+
+@pytest.mark.usefixtures("hurry")
+def test_proxy_that_passes_nothing_on_is_named(home: Path) -> None:
+    (home / ".ssh" / "config").write_text("ProxyCommand sleep 1000\n")
+    with pytest.raises(DeviceUnreachable, match=r"the ProxyCommand for cam .* passes no SSH banner on"):
+        connect_to(1, home)
+
+
+def test_name_server_that_does_not_answer_is_told_from_a_wrong_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(DeviceUnreachable, match=r"tells the address of cam\.example"):
+        connect_to(1, home, host="cam.example")
+
+
+def test_files_that_are_no_private_keys_are_told_apart(home: Path) -> None:
+    (home / ".ssh" / "mine.ppk").write_text("PuTTY-User-Key-File-3: ssh-ed25519\n")
+    (home / ".ssh" / "config").write_text("IdentityFile ~/.ssh/mine.ppk\nIdentityFile ~/.ssh/id_ed25519.pub\n")
+    with serving(ssh_server(Server)) as port, pytest.raises(DeviceRefused, match="none to offer") as error:
+        connect_to(port, home)
+    assert "puttygen" in str(error.value)
+    assert "id_ed25519.pub: a public key, whose private key no SSH agent has" in str(error.value)
+
+
 # Servers that let one in and run nothing
 
 
@@ -497,7 +565,7 @@ class Gate(TakesAll):
 def test_camera_is_reached_through_jump_hosts(home: Path) -> None:
     with serving(ssh_server(Gate)) as gate, serving(ssh_server(Gate)) as inner, serving(ssh_server(TakesAll)) as port:
         (home / ".ssh" / "config").write_text(
-            f"Host cam\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump gate,me@127.0.0.1:{inner}\n"
+            f"Host cam\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump gate,me@other@127.0.0.1:{inner}\n"
             f"Host gate\n  HostName 127.0.0.1\n  Port {gate}\n"
         )
         connect_to(0, home, host="cam")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def describe(config: SshConfig, name: str) -> dict[str, Any]:
         "known_hosts": [str(path) for path in config.known_hosts],
         "proxyjump": ",".join(config.proxy_jump) or None,
         "proxycommand": config.proxy_command,
+        "connecttimeout": config.values.get("connecttimeout", "none"),
+        "addressfamily": config.values.get("addressfamily", "any"),
+        "pubkeyauthentication": "yes" if config.flag("pubkeyauthentication", default=True) else "no",
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -55,9 +59,11 @@ def test_configuration_means_what_it_means_to_openssh(name: str, tmp_path: Path)
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(text.replace("FOLDER", str(tmp_path)))
     where = place(tmp_path, case["config"].replace("FOLDER", str(tmp_path)), **case.get("environment", {}))
+    where = replace(where, resolve=case.get("names", {}).get)
     found = describe(read_config(where, case["host"], user=case.get("user"), port=case.get("port")), name)
 
     local = socket.gethostname()
+    answer["pubkeyauthentication"] = "no" if answer["pubkeyauthentication"] in ("no", "false") else "yes"
     answer["keys"] = [key for key in answer["keys"] if not key.endswith(NOT_TRIED)]
     answer["known_hosts"] = answer.pop("userknownhostsfile").split() + answer.pop("globalknownhostsfile").split()
     found["known_hosts"] = [word for path in found["known_hosts"] for word in path.split()]
@@ -93,12 +99,38 @@ def test_include_of_itself_ends(tmp_path: Path) -> None:
         ("Match localnetwork 192.0.2.0/24\n", "cannot decide `Match localnetwork`"),
         ("IdentityFile ${NO_SUCH}/x\n", "the environment has no NO_SUCH"),
         ("IdentityFile /keys/%Q\n", "%Q means nothing there"),
+        ("ConnectTimeout soon\n", 'line 1: "soon" is not a time'),
+        (f"ConnectTimeout {'9' * 5000}\n", "is not a time"),
+        ("IdentitiesOnly maybe\n", 'line 1: "maybe" is not one of yes, no'),
+        ("AddressFamily ipv6\n", '"ipv6" is not one of any, inet, inet6'),
+        ("CanonicalizeMaxDots many\n", '"many" is not a number'),
     ],
 )
 def test_what_cannot_be_understood_is_refused_with_its_line(config: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         read_config(place(tmp_path, config), "cam")
     assert told in str(error.value)
+
+
+def test_host_that_no_domain_has_is_refused_where_the_short_name_is_forbidden(tmp_path: Path) -> None:
+    config = "CanonicalizeHostname yes\nCanonicalDomains a b\nCanonicalizeFallbackLocal no\n"
+    asked: list[str] = []
+    where = replace(place(tmp_path, config), resolve=asked.append)
+    with pytest.raises(ConfigError, match=r"no host called cam in the domains of ~/.ssh/config \(a b\)"):
+        read_config(where, "cam")
+    assert asked == ["cam.a.", "cam.b."]
+    assert read_config(where, "127.0.0.1").host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("limit", ["0", "none"])
+def test_no_limit_for_connecting_is_ours(limit: str, tmp_path: Path) -> None:
+    assert read_config(place(tmp_path, f"ConnectTimeout {limit}\n"), "cam").values["connecttimeout"] == "0"
+
+
+def test_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    where = place(tmp_path, "")
+    where.files[0].write_bytes("\ufeffHost door\n  User door\n".encode())
+    assert read_config(where, "cam").user is None
 
 
 def test_what_is_not_about_this_host_does_no_harm(tmp_path: Path) -> None:
