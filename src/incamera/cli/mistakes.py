@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from incamera.cli.words import UNRECOGNIZED
+from incamera.cli.words import EMPTY, UNRECOGNIZED
 from incamera.names import did_you_mean
 
 _MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
@@ -58,6 +58,7 @@ _REQUIRED = "the following arguments are required: "
 _NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
 _WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 _EXCLUDED = re.compile(r"argument (?:.*/)?(\S+): not allowed with argument (?:.*/)?(\S+)")
+_EMPTY = re.compile(rf"argument (?:.*/)?(\S+): {EMPTY}")
 _WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
@@ -98,6 +99,8 @@ def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str 
         hint = f"to work on a script, type `{parser.prog} --script {typed}`"
     elif typed.endswith(".py") and "run" in known:
         hint = f"to run it in the camera, type `{parser.prog} run {typed}`"
+    if _EMPTY.match(message):
+        hint = "if it comes from a variable of the shell, that is not set"
     hint = hint or f"`{parser.prog} --help` shows what can be typed here"
     return Mistake(message=_reword(parser, message), hint=hint, shows=shows)
 
@@ -129,6 +132,8 @@ def _reword(parser: argparse.ArgumentParser, message: str) -> str:
         return f"there is no command `{parser.prog} {match[1]}`"
     if match := _WRONG_VALUE.match(message):
         return f'{match[1]} cannot be "{match[2]}"'
+    if match := _EMPTY.match(message):
+        return f"{match[1]} is empty"
     if match := _NO_VALUE.match(message):
         return f"the value of {match[1]} is missing"
     if message.startswith(UNRECOGNIZED):

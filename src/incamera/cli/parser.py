@@ -12,7 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from incamera import __version__
-from incamera.cli.words import UNRECOGNIZED, mark_interpreter_arguments, mark_other_arguments, singular, split_program
+from incamera.cli.words import (
+    EMPTY,
+    UNRECOGNIZED,
+    mark_interpreter_arguments,
+    mark_other_arguments,
+    singular,
+    split_program,
+)
 from incamera.console_streams import Stream
 
 if TYPE_CHECKING:
@@ -71,6 +78,14 @@ class Parser(argparse.ArgumentParser):
     def add_subparsers(self, **options: Any) -> Any:
         self._positionals.title = "actions"
         return super().add_subparsers(**options)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        # It comes from a variable of the shell that is not set. Only what a program is given may be empty, what follows
+        # a command, and what the completion asks for.
+        may_be_empty = action.dest == "arguments" or action.help == argparse.SUPPRESS or action.nargs == argparse.PARSER
+        if not arg_string.strip() and not may_be_empty:
+            raise argparse.ArgumentError(action, EMPTY)
+        return super()._get_value(action, arg_string)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own says nothing when the disk is full.
@@ -264,6 +279,8 @@ def _parse_program(parser: argparse.ArgumentParser, arguments: list[str]) -> arg
     words, program = split_program(_options(parser, arguments[0]), arguments[1:])
     command = _parse(parser, [arguments[0], *words])
     command.program, command.arguments = program[:1][0] if program[:1] not in ([], ["--"]) else None, program[1:]
+    if command.program is not None and not command.program.strip():
+        command.parser.error(f"argument FILE.py: {EMPTY}")
     return command
 
 

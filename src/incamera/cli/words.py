@@ -11,6 +11,8 @@ _LISTED = ("device", "virtual", "share")
 
 # How argparse begins this message.
 UNRECOGNIZED = "unrecognized arguments: "
+# How our parser's message about an empty value ends.
+EMPTY = "is empty"
 
 Options = Mapping[str, argparse.Action]
 """The options of a command, by what can be typed."""

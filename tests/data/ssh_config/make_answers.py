@@ -2,7 +2,8 @@
 
     python tests/data/ssh_config/make_answers.py
 
-It needs rights to mount, since the names of hosts of a case (`names`) are told by another /etc/hosts. `ssh -G` prints the options, but those of keys without their tokens: `ssh -v` shows the files that it looks for.
+It needs rights to mount, since the names of hosts of a case (`names`) are told by another /etc/hosts. `ssh -G` prints
+the options, but those of keys without their tokens: `ssh -v` shows the files that it looks for.
 """
 
 import json

@@ -107,6 +107,7 @@ def test_arguments_after_two_dashes_go_to_the_app() -> None:
         (["-mbell", "x.py"], None, "bell", ["x.py"]),
         (["--", "other.py", "-q"], None, None, ["other.py", "-q"]),
         (["foo", "bar"], "foo", None, ["bar"]),
+        (["foo", "", "bar"], "foo", None, ["", "bar"]),
     ],
 )
 def test_first_word_or_module_is_what_runs_and_the_rest_are_its_arguments(
@@ -257,6 +258,12 @@ def test_unknown_options_of_test_go_to_pytest(
         (["add", "x", "--dev", "--group", "y"], "error: --dev and --group cannot be used together"),
         (["cp", ":data/x"], "error: DESTINATION is missing"),
         (["cp"], "error: SOURCE and DESTINATION are missing"),
+        (["new", ""], "error: NAME is empty"),
+        (["init", " "], "error: FOLDER is empty"),
+        (["run", ""], "error: FILE.py is empty"),
+        (["run", "--device", "", "app.py"], "error: --device is empty"),
+        (["lock", "--project="], "error: --project is empty"),
+        (["rm", ":data/x", ""], "error: PATH is empty"),
     ],
 )
 def test_errors_name_what_was_typed(typed: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ from incamera.transport.ssh_config import Place, find_hosts
         ("192.168.0.90", None, "192.168.0.90", None),
         ("root@axiscam", "root", "axiscam", None),
         ("root@axiscam:2222", "root", "axiscam", 2222),
+        ("me@example.com@gateway", "me@example.com", "gateway", None),
         ("[fe80::1%eth0]:22", None, "fe80::1%eth0", 22),
     ],
 )
@@ -36,7 +37,7 @@ def test_address_is_parsed(text: str, user: str | None, host: str, port: int | N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@c", "ssh://root@a", "u:pw@a", "a/b"]
+    "text", ["", "a b", "@host", "host:", "host:70000", "-oProxyCommand=x", "a@b@", "ssh://root@a", "u:pw@a", "a/b"]
 )
 def test_malformed_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
