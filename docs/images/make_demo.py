@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -75,11 +76,17 @@ class Screen:
         self.column += 1
 
     def to_ansi(self) -> str:
-        lines = ("".join(f"{style}{text}\x1b[0m" if style else text for text, style in line) for line in self.lines)
-        return "\n".join(lines).rstrip()
+        return "\n".join(map(_line_to_ansi, self.lines)).rstrip()
 
     def to_plain(self) -> str:
         return "\n".join("".join(text for text, _ in line).rstrip() for line in self.lines)
+
+
+def _line_to_ansi(line: list[tuple[str, str]]) -> str:
+    # One sequence for all cells of a style: rich draws a piece of text for each, and leaves out those that are blank.
+    runs = itertools.groupby(line, key=lambda cell: cell[1])
+    words = [(style, "".join(text for text, _ in run)) for style, run in runs]
+    return "".join(f"{style}{text}\x1b[0m" if style else text for style, text in words)
 
 
 def record(command: list[str], folder: Path = REPOSITORY, columns: int = COLUMNS) -> Screen:
@@ -89,8 +96,9 @@ def record(command: list[str], folder: Path = REPOSITORY, columns: int = COLUMNS
         os.chdir(folder)
         os.environ["TERM"] = "xterm-256color"
         os.environ.pop("NO_COLOR", None)
+        # Before the command looks at it.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         os.execvp(command[0], command)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     output = bytearray()
     while True:
         try:

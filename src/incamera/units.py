@@ -16,6 +16,9 @@ _CONTROLS = re.compile(
 _WORDS = re.compile(r"\s*(?:[^\s`]*`[^`]*`[^\s`]*|\S+)")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+# Python alone takes some 8 MB.
+_LEAST_MEMORY = 4_000_000
+
 
 def parse_bytes(text: str) -> int:
     """Return how many bytes *text* stands for: `200M`, `1.5 GB`, `65536`. The units are decimal (k is 1000).
@@ -26,6 +29,14 @@ def parse_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f'"{text}" is not a size; write 200M or 1.5G')
     return int(float(match[1]) * _FACTORS[match[2].lower()])
+
+
+def parse_memory_limit(text: str) -> int:
+    """Return how many bytes an app may use. Raises ValueError for what is no size, and where no Python could start."""
+    limit = parse_bytes(text)
+    if limit < _LEAST_MEMORY:
+        raise ValueError(f'"{text}" is {limit} bytes, too little for Python to start; write 200M or 1.5G')
+    return limit
 
 
 def format_bytes(count: int) -> str:

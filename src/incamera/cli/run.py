@@ -138,11 +138,11 @@ def _profile(arguments: argparse.Namespace, console: Console, context: Context, 
 
 
 def _watch(arguments: argparse.Namespace, context: Context, project: Project) -> int:
-    from incamera.units import parse_bytes  # lazy: start-up
+    from incamera.units import parse_memory_limit  # lazy: start-up
     from incamera.workflows.watch import watch_app
 
     try:
-        limit = parse_bytes(arguments.memory_limit) if arguments.memory_limit else None
+        limit = parse_memory_limit(arguments.memory_limit) if arguments.memory_limit else None
     except ValueError as error:
         raise UsageError(f"--memory-limit: {error}") from error
     return watch_app(

@@ -59,10 +59,12 @@ def load_program(typed: Typed, locks: Path, warn: Callable[[str], None]) -> Proj
             hint="`incamera python -` does, with the packages of the project, or of a script: `--script FILE`",
         )
     if not typed.program.endswith(".py"):
+        is_module = all(map(str.isidentifier, typed.program.split(".")))
+        module = f"to run a module, type `-m {typed.program}`; " if is_module else ""
         raise UsageError(
             f"`{typed.program}` is neither a Python file nor an option",
-            hint=f"to run a file, type its name with .py; to run a module, type `-m {typed.program}`; to pass it to "
-            f"the app as an argument, type `-- {typed.program}`",
+            hint=f"to run a file, type its name with .py; {module}to pass it to the app as an argument, type "
+            f"`-- {typed.program}`",
         )
     from incamera.project.lone_script import script_project  # lazy: most commands run no script
     from incamera.project.script import load_script

@@ -28,7 +28,7 @@ from incamera.project.standard import (
 from incamera.project.tables import find_string, find_strings, find_table, refuse_unknown
 from incamera.targets.form import PLACES, Kind
 from incamera.targets.target import DEFAULT_PYTHON, Target
-from incamera.units import parse_bytes
+from incamera.units import parse_memory_limit
 
 if TYPE_CHECKING:
     from incamera.project.data_folder import DataPlace
@@ -118,7 +118,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         preload=parse_modules(find_strings(settings, "preload", "tool.incamera.preload"), "tool.incamera.preload")
         if "preload" in settings
         else None,
-        memory_limit=_parse_size(
+        memory_limit=_parse_memory_limit(
             find_string(settings, "memory-limit", "tool.incamera.memory-limit"), "tool.incamera.memory-limit"
         ),
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
@@ -218,8 +218,8 @@ def _parse_recipes(text: str | None, folder: Path) -> Path | None:
     return path
 
 
-def _parse_size(text: str | None, where: str) -> int | None:
+def _parse_memory_limit(text: str | None, where: str) -> int | None:
     try:
-        return None if text is None else parse_bytes(text)
+        return None if text is None else parse_memory_limit(text)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error

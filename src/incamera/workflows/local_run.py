@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.proc import become
 from incamera.project.entry_check import checked_entry
 from incamera.virtual.stand_ins import host_stand_ins
@@ -25,7 +25,7 @@ _VIDEO = "ACAP_VIDEO"
 def run_locally(project: Project, arguments: Sequence[str], video: str | None) -> None:
     """Become the project's app, with the project's own Python. Its frames come from *video*, or are the known scene.
 
-    Raises ConfigError, ToolFailed.
+    Raises ConfigError, UsageError, ToolFailed.
     """
     python = _python_of(project.folder)
     words = [python, *checked_entry(project).to_arguments(), *arguments]
@@ -51,6 +51,8 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
         _prepend(environment, "PYTHONPATH", project.folder / "src")
     if video is not None:
         # A path is relative to where the command was typed, and the app starts in the project's folder.
+        if "://" not in video and not Path(video).exists():
+            raise UsageError(f"--video: there is no {video}", hint="name a video, a picture, a folder or a webcam")
         environment[_VIDEO] = video if "://" in video else str(Path(video).absolute())
     elif not environment.get(_VIDEO):
         _prepend(environment, "LD_LIBRARY_PATH", _scene())

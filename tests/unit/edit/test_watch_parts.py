@@ -120,6 +120,7 @@ def test_settings_of_the_edit_loop_are_read() -> None:
     [
         ({"preload": ["import numpy"]}, "preload"),
         ({"memory-limit": "much"}, "memory-limit"),
+        ({"memory-limit": "200"}, '"200" is 200 bytes'),
         ({"perload": []}, "preload"),
     ],
 )

@@ -134,6 +134,7 @@ def test_modules_beside_a_script_belong_to_it_when_it_imports_them(tmp_path: Pat
     [
         ({"program": "foo"}, UsageError, "`foo` is neither a Python file", "`-m foo`"),
         ({"program": "foo"}, UsageError, "`foo` is neither a Python file", "`-- foo`"),
+        ({"program": "100"}, UsageError, "`100` is neither a Python file", "with .py; to pass it"),
         ({"program": "othr.py"}, UsageError, "there is no file othr.py", 'did you mean "other.py"?'),
         ({"program": "tools/x.py"}, UsageError, "there is no file tools/x.py", "try.py"),
         ({"program": "-"}, UsageError, "standard input", "`incamera python -`"),

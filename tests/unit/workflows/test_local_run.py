@@ -45,6 +45,7 @@ def run(project: Path, *words: str, **more: str) -> subprocess.CompletedProcess[
 
 
 def test_app_runs_here_with_its_arguments_and_exit_code(project: Path) -> None:
+    (project / "film.mp4").touch()
     done = run(project, "--video", "film.mp4", "--", "--threshold", "3")
     assert done.returncode == 7, done.stderr
     arguments, _, folder, environment = json.loads(done.stdout)
@@ -82,6 +83,12 @@ def test_what_needs_a_camera_is_refused(project: Path, option: str) -> None:
     done = run(project, option)
     assert done.returncode == 2
     assert f"--local and {option} cannot be used together" in done.stderr
+
+
+def test_video_that_is_not_there_is_refused(project: Path) -> None:
+    done = run(project, "--video", "film.mp4")
+    assert done.returncode == 2
+    assert "--video: there is no film.mp4" in done.stderr
 
 
 def test_video_without_local_is_refused(project: Path) -> None:
