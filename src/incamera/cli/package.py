@@ -12,8 +12,10 @@ from incamera.units import format_bytes
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.workflows.package import Package
+    from incamera.workflows.package_check import Check
 
 DEFAULT_FOLDER = "dist"
+GENERATIONS = ("11", "12", "13")
 
 
 def add_parser(commands: Any) -> None:
@@ -22,18 +24,34 @@ def add_parser(commands: Any) -> None:
         "package",
         execute,
         help="make the .eap for each target, the file that a camera installs",
-        description="Make the .eap for each target, the file that a camera installs. A stale bundle is built "
-        "first. The settings are in [tool.incamera.package]; without them, the project's own name, version and author "
-        "are used.",
+        description="Make the .eap for each target, the file that a camera installs. A stale bundle is built first. "
+        "The settings are in [tool.incamera.package]; without them, the project's own name, version and author are "
+        "used.",
     )
     add_project_option(parser)
     add_target_option(parser)
+    parser.add_argument(
+        "--for",
+        dest="generations",
+        metavar="VERSION",
+        action="append",
+        choices=GENERATIONS,
+        help="say what this AXIS OS demands of the package, and what to change: 11, 12 or 13. The exit code is 1 when "
+        "it would refuse the package. May be repeated",
+    )
     parser.add_argument(
         "-o",
         "--output",
         metavar="DIR",
         type=Path,
         help=f"the folder for the package (default: {DEFAULT_FOLDER} in the project's folder)",
+    )
+    parser.add_argument(
+        "--gzip",
+        metavar="PROGRAM",
+        choices=("zlib", "gnu"),
+        default="zlib",
+        help="what compresses it: zlib, or gnu, this computer's gzip, as the vendor's tool does (default: zlib)",
     )
     parser.epilog = "docs/how-to/make-a-package.md shows what to write into pyproject.toml, and what a camera demands."
 
@@ -51,22 +69,49 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     folder = arguments.output or project.folder / DEFAULT_FOLDER
     made = []
     for target in choose_targets(project, arguments.target):
-        package = build_package(context, project, target)
+        package = build_package(
+            context, project, target, gnu_gzip=arguments.gzip == "gnu", generations=arguments.generations
+        )
         made.append((package, write_package(package, folder)))
     if arguments.json:
         console.emit({"packages": [_to_json(package, path) for package, path in made]})
-        return 0
-    for package, path in made:
-        console.table(
-            ["", "FILES", "INSTALLED"],
-            [[part.name, str(part.files), format_bytes(part.installed)] for part in package.parts],
-        )
-        console.print("")
+    else:
+        for package, path in made:
+            _show(console, package, path, full=arguments.generations is not None)
+    refused = any(check.problems for package, _ in made for check in package.checks)
+    return 1 if refused and arguments.generations is not None else 0
+
+
+def _show(console: Console, package: Package, path: Path, *, full: bool) -> None:
+    """Print the sizes of *package*. Where it is refused is a warning; with *full*, all that is demanded is a result."""
+    if full:
+        for check in package.checks:
+            _show_check(console, check)
+    else:
+        for check in package.checks:
+            for problem, remedy in check.problems:
+                console.warn(f"{problem}: {remedy}")
+    rows = [[part.name, str(part.files), format_bytes(part.installed)] for part in package.parts]
+    total = sum(part.files for part in package.parts)
+    rows.append(["all", str(total), format_bytes(package.installed), format_bytes(package.packed)])
+    console.table(["PART", "FILES", "INSTALLED", "PACKED"], [[*row, ""][:4] for row in rows])
+    console.print("")
+    console.paragraph(f"{package.target}: {path}")
+    console.paragraph(f"sha256 of the tar inside: {package.tar_sha256}")
+
+
+def _show_check(console: Console, check: Check) -> None:
+    for demand in check.demands:
+        console.paragraph(f"{'must change' if demand.is_broken else 'note'}: {demand}. {demand.remedy}")
+    for finding in check.report.findings:
+        kind = "must change" if finding.severity == "error" else "note"
         console.paragraph(
-            f"{package.target}: {path}, {format_bytes(package.packed)}, installed {format_bytes(package.installed)}"
+            f"{kind}: AXIS OS {check.generation}: {finding.file} needs {finding.needs}; there is {finding.provides}. "
+            f"{finding.remedy}"
         )
-        console.paragraph(f"sha256 of the tar inside: {package.tar_sha256}")
-    return 0
+    verdict = "would refuse it, or could not run it" if check.problems else "nothing speaks against it"
+    console.paragraph(f"AXIS OS {check.generation}: {verdict}")
+    console.print("")
 
 
 def _to_json(package: Package, path: Path) -> dict[str, Any]:
@@ -80,8 +125,26 @@ def _to_json(package: Package, path: Path) -> dict[str, Any]:
         "installed_bytes": package.installed,
         "sha256": package.sha256,
         "tar_sha256": package.tar_sha256,
+        "compressor": package.compressor,
         "parts": [
             {"name": part.name, "files": part.files, "installed_bytes": part.installed} for part in package.parts
         ],
         "excluded": list(package.excluded),
+        "checks": [
+            {
+                "axis_os": check.generation,
+                "accepted": not check.problems,
+                "demands": [
+                    {
+                        "key": demand.key,
+                        "text": demand.text,
+                        "remedy": demand.remedy,
+                        "broken": demand.is_broken,
+                    }
+                    for demand in check.demands
+                ],
+                "report": check.report.to_json(),
+            }
+            for check in package.checks
+        ],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -191,8 +191,3 @@ def pack(members: Iterable[Member], mtime: int, out: Path, advance: Callable[[in
         tar_bytes = write_tar(members, mtime, write)
         gzip.finish()
     return Packed(tar_digest.hexdigest(), tar_bytes, target.hexdigest(), target.bytes)
-
-
-def top_level(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the first part of each of *paths*, once."""
-    yield from dict.fromkeys(path.partition("/")[0] for path in paths)

@@ -25,7 +25,9 @@ def test_package_has_the_app_and_its_bundle_and_the_audit_accepts_it(tmp_path: P
         start = archive.extractfile("plain")
         assert start is not None
         assert b'exec "$here/bundle/bin/python3" app.py' in start.read()
-    assert {"manifest.json", "package.conf", "bundle/app/app.py", "bundle/bin/python3"} <= set(members)
+    assert {"manifest.json", "package.conf", "bundle/app/app.py", "bundle/bin/python3", "sbom.cdx.json"} <= set(members)
+    assert {"licenses/debian/libc6/copyright", "licenses/common/LGPL-2.1", "licenses/incamera/LICENSE"} <= set(members)
+    assert [check["axis_os"] for check in made["checks"] if check["accepted"]] == ["11", "12", "13"]
     assert [name for name, member in members.items() if not member.issym() and member.mode & 0o022] == []
 
     audited = incamera("audit", package, "--json")

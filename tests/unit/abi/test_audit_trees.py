@@ -408,6 +408,24 @@ def test_linker_scripts_and_object_files_are_ignored(tmp_path: Path) -> None:
     assert (report.findings, report.files) == ((), 0)
 
 
+def test_bundle_in_a_package_is_audited_as_its_own_loader_starts_it(tmp_path: Path) -> None:
+    root = bundle(tmp_path / "bundle", {"lib/liba.so.1.0": make_elf(soname="liba.so.1")})
+    files: dict[str, bytes | str] = {
+        f"bundle/{path.relative_to(root).as_posix()}": path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+    files |= {"package.conf": b'APPNAME="see"\n', "see": b"#!/bin/sh\n", "bundle/lib/liba.so.1": "liba.so.1.0"}
+    files["bundle/app/fast.cpython-311-arm-linux-gnueabihf.so"] = make_elf(
+        needed=["liba.so.1"], exports=["PyInit_fast"]
+    )
+    report = audit(package(tmp_path / "see.eap", files), "axis-os-12-armv7hf")
+    assert (report.findings, report.loader) == ((), "the package's own, glibc 2.36, on every camera")
+    files["bundle/lib/liba.so.1"] = "gone"
+    files["tool"] = make_elf()
+    report = audit(package(tmp_path / "see.eap", files), "axis-os-12-armv7hf")
+    assert only(report).kind is Kind.missing_library
+    assert "files of the package that are not in its bundle: tool" in report.limits
+
+
 # Nothing to audit
 
 
