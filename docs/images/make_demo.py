@@ -137,6 +137,7 @@ def draw(screens: list[tuple[list[str], Screen]], output: Path, columns: int = C
         for command, screen in screens:
             console.print(Text("$ " + shlex.join(command), style="bold"))
             console.print(Text.from_ansi(screen.to_ansi()))
+        console.print()  # else the picture ends within the last line, above an underscore
         # Without the fonts that rich would load from the web: whoever looks has a monospaced one.
         code_format = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
         # Not every viewer keeps the spaces that a line begins with unless told so.

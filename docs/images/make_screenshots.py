@@ -2,7 +2,8 @@
 
     python docs/images/make_screenshots.py [NAME ...]
 
-It needs `make setup`. It runs a project in a temporary folder, in a virtual camera of its own that it stops at the end.
+It needs `make setup`. It runs a project in a temporary folder and, for `run` and `logs`, in a virtual camera of its own
+that it stops at the end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from make_demo import HERE, draw, record
 
 COLUMNS = 100
 CAMERA = "frontdoor"
-# By the name of the picture. They run in this order, all in one project.
+# By the name of the picture. They run in this order, all in one project. `logs` shows what `run` printed.
 COMMANDS = {
     "lock-explain": ["incamera", "lock", "--explain", "numpy"],
     "audit": ["incamera", "audit", "--profile", "axis-os-10-armv7hf"],
@@ -26,6 +27,7 @@ COMMANDS = {
     "run": ["incamera", "run"],
     "logs": ["incamera", "logs"],
 }
+IN_CAMERA = ("run", "logs")
 APP = 'import numpy as np\n\nprint("sum:", np.arange(1000).sum())\n'
 
 
@@ -38,12 +40,17 @@ def main() -> None:
         project = Path(folder, "doorbell")
         (project / "app.py").write_text(APP)
         subprocess.run(["incamera", "lock"], cwd=project, check=True)
+        for name, command in COMMANDS.items():
+            if name in names and name not in IN_CAMERA:
+                draw([(command, record(command, project, COLUMNS))], HERE / f"{name}.svg", COLUMNS)
+        if not set(names) & set(IN_CAMERA):
+            return
         subprocess.run(["incamera", "virtual", "start", "--name", CAMERA], cwd=project, check=True)
         try:
-            for name, command in COMMANDS.items():
-                screen = record(command, project, COLUMNS)
+            for name in IN_CAMERA:
+                screen = record(COMMANDS[name], project, COLUMNS)
                 if name in names:
-                    draw([(command, screen)], HERE / f"{name}.svg", COLUMNS)
+                    draw([(COMMANDS[name], screen)], HERE / f"{name}.svg", COLUMNS)
         finally:
             subprocess.run(["incamera", "virtual", "stop", CAMERA], check=False)
 
