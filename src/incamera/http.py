@@ -37,6 +37,10 @@ _CHANGED_FILE = "the server, or a proxy on the way, changes files: try another m
 _LOGIN = "does it need a name and a password? put them into its address: https://name:password@server/…"
 _REFUSED = f"check the settings: {_SETTINGS}"
 _NO_ADDRESS = f"this is no address of a web server. {_REFUSED}"
+_UNENCRYPTED = (
+    "that is not encrypted, so anybody on the way could change what comes: ask those who run the server. If you trust "
+    f"that network, name the http address yourself: {_SETTINGS}"
+)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 # The longest page of PyPI has some 40 MB.
 _PAGE_BYTES = 128 * 1024 * 1024
@@ -344,10 +348,14 @@ class Http:
         """Return the address to which the server of *url* redirects. Raises FetchError for one that cannot be asked."""
         try:
             target = without_login(urljoin(url, location))
-            if urlsplit(target).scheme in ("http", "https") and urlsplit(target).hostname:
-                return target
+            scheme, has_host = urlsplit(target).scheme, bool(urlsplit(target).hostname)
         except ValueError:  # a host such as `[::`
-            pass
+            scheme, has_host = "", False
+        if scheme == "http" and has_host and urlsplit(url).scheme == "https":
+            # The page of an index names the hashes that all else is compared with. apt and Go refuse it, too.
+            raise FetchError(f"cannot fetch {url}{self._route(url)}: it redirects to {target}", hint=_UNENCRYPTED)
+        if scheme in ("http", "https") and has_host:
+            return target
         raise FetchError(f"cannot fetch {url}{self._route(url)}: it redirects to {location}", hint=_NO_ADDRESS)
 
     def _proxy(self, url: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -106,15 +110,53 @@ class Web:
         return answer
 
 
-@pytest.fixture
-def web() -> Iterator[Web]:
-    web = Web()
+@contextmanager
+def serving(web: Web) -> Iterator[Web]:
     thread = threading.Thread(target=web.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield web
     web.server.shutdown()
     web.server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving(Web()) as web:
+        yield web
+
+
+@pytest.fixture
+def safe_web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """One that is asked by https, and whose certificate is trusted."""
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(make_certificate())
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    web = Web()
+    web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
+    web.url = web.url.replace("http:", "https:")
+    with serving(web):
+        yield web
+
+
+def make_certificate() -> bytes:
+    """Return a certificate for 127.0.0.1, and its private key."""
+    from cryptography import x509  # lazy: one test needs it
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2100))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, first, last)
+    host = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    certificate = builder.add_extension(host, critical=False).sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture

@@ -161,6 +161,21 @@ def test_redirection_to_an_address_that_cannot_be_fetched_is_an_error(web: Web, 
     assert web.requests == ["/old"]
 
 
+def test_redirection_from_https_to_http_is_refused(web: Web, safe_web: Web, http: Http) -> None:
+    """Whoever is on the way could change the page, which names the hashes of all files."""
+    safe_web.pages["/moved"] = web.status(301, Location="/page")
+    safe_web.pages["/page"] = b"page"
+    safe_web.pages["/down"] = web.status(302, Location=f"{web.url}/page")
+    web.pages["/page"] = b"changed"
+    web.pages["/up"] = web.status(302, Location=f"{safe_web.url}/down")
+    assert http.get(f"{safe_web.url}/moved") == b"page"
+    for url in (f"{safe_web.url}/down", f"{web.url}/up"):
+        with pytest.raises(FetchError, match=rf"{safe_web.url}/down: it redirects to {web.url}/page") as caught:
+            http.get(url)
+        assert "not encrypted" in (caught.value.hint or "")
+    assert "/page" not in web.requests
+
+
 @pytest.mark.parametrize("url", ["http://[::/x", "https://me:secret@[x/", "http://", "http://a..b/"])
 def test_address_that_cannot_be_one_is_an_error(http: Http, url: str) -> None:
     with pytest.raises(FetchError, match="cannot fetch") as caught:
