@@ -17,6 +17,8 @@ from incamera.errors import ConfigError, FetchError, IntegrityError
 
 PYPI = "https://pypi.org/simple"
 _TOO_LARGE = 1 << 63  # bytes: no file has so many, and no TOML file can hold the number
+# Comparing versions with a longer one takes seconds.
+_LONGEST_REQUIREMENT = 1000
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
 
@@ -155,7 +157,7 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
         address,
         _parse_hash(entry["hashes"].get("sha256"), filename, base),
         size if type(size) is int and 0 <= size < _TOO_LARGE else None,
-        _text(find("requires-python")),
+        _requires_python(find("requires-python")),
         (yanked if isinstance(yanked, str) else "") if yanked else None,
         _metadata_hash(metadata, filename, base) if metadata else None,
         _text(find("upload-time")),
@@ -164,6 +166,11 @@ def _json_file(entry: Mapping[str, Any], base: str) -> PageFile:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _requires_python(value: object) -> str | None:
+    text = _text(value)
+    return text if text is None or len(text) <= _LONGEST_REQUIREMENT else None
 
 
 def _metadata_hash(value: object, filename: str, page: str) -> Sha256 | Literal[""] | None:
@@ -212,12 +219,14 @@ def _parse_html(page: str, url: str) -> Iterator[PageFile]:
             parts = urlsplit(address)
         except ValueError:
             continue
+        if not address.isprintable():  # as in _json_file
+            continue
         filename = unquote(parts.path.rpartition("/")[2])
         yield PageFile(
             filename=filename,
             url=without_login(urlunsplit(parts._replace(fragment=""))),
             sha256=_fragment_hash(parts.fragment, filename, url),
-            requires_python=values.get("data-requires-python") or None,
+            requires_python=_requires_python(values.get("data-requires-python")),
             yanked=(values["data-yanked"] or "") if "data-yanked" in values else None,
             metadata=_html_metadata(values, filename, url),
         )

@@ -116,10 +116,23 @@ def test_size_that_no_file_has_counts_as_missing(size: object) -> None:
     assert file.size is None
 
 
+def test_requires_python_that_takes_seconds_to_compare_counts_as_missing() -> None:
+    text = ">=3.9," * 1000 + "<4"
+    entry = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}, "requires-python": text}
+    link = f'<!DOCTYPE html><a href="own-1.tar.gz#sha256={HASH}" data-requires-python="{text}">own</a>'
+    assert [file.requires_python for page in (page_of(entry), link) for file in files(page)] == [None, None]
+
+
 @pytest.mark.parametrize("url", ["https://[::/own-1.tar.gz", "https://h/a\nb", "https://h/\ud800", "https://h/\u202e"])
 def test_file_with_an_address_that_is_none_is_left_out(url: str) -> None:
     valid = {"filename": "own-1.tar.gz", "url": "own-1.tar.gz", "hashes": {"sha256": HASH}}
     assert len(files(page_of({**valid, "url": url}, valid))) == 1
+
+
+@pytest.mark.parametrize("text", ["\x01", "&#x202e;", "\x7f", "\x85"])
+def test_link_with_characters_that_no_request_has_is_left_out(text: str) -> None:
+    links = [f'<a href="{folder}/own-1.tar.gz#sha256={HASH}">own</a>' for folder in (f"a{text}b", "ab")]
+    assert [file.url for file in files(f"<!DOCTYPE html>{''.join(links)}")] == [f"{URL}ab/own-1.tar.gz"]
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def load_page(path: Path) -> Page | None:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             body = _Body.load(data, stream.tell(), json.loads(directory))
         return None if body is None else Page(header, body)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
