@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
 from incamera.errors import ConfigError
@@ -24,6 +23,7 @@ from incamera.resolver.candidates import (
     with_first,
 )
 from incamera.resolver.sources import allows_python
+from incamera.toolchain.build_system import parse_requirement
 from incamera.wheels.page import parse_version
 from incamera.wheels.tags import wheel_rank
 
@@ -69,12 +69,7 @@ class BuildFinder:
 
     def parse_requirement(self, text: str) -> TargetRequirement | None:
         """Return what the requirement *text* asks for; None when its marker rules it out. Raises ConfigError."""
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement as error:
-            raise ConfigError(
-                f'{self.purpose}: "{text}" is not a requirement', hint=str(error).splitlines()[0]
-            ) from error
+        requirement = parse_requirement(text, where=self.purpose)
         if requirement.url is not None:
             raise ConfigError(
                 f'{self.purpose}: "{text}" names an address, and only packages of an index can be locked',

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from incamera.build.isolation import check_isolation
 from incamera.build.logs import naming_log, project_log_path
@@ -39,9 +38,12 @@ from incamera.toolchain.options import BuildOptions
 from incamera.toolchain.wheel_build import WheelBuild
 from incamera.wheels.fetch import project_of
 from incamera.wheels.metadata import fetch_wheel_metadata
+from incamera.wheels.page import parse_version
 from incamera.wheels.tags import supported_tags, tags_for
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
     from incamera.context import Context
     from incamera.project.recipes import Recipes
     from incamera.project.settings import Project
@@ -348,12 +350,17 @@ def _versions(builds: Iterable[LockedBuild], name: str) -> Iterator[tuple[str, s
     """Yield the name and version of each file that *builds* has for the build called *name*."""
     for build in builds:
         for file in build.files if build.name == name else ():
-            project = project_of(file.filename)
-            version = file.filename.removeprefix(f"{project}-").removesuffix(".tar.gz").removesuffix(".zip")
-            yield canonicalize_name(project), version.partition("-")[0] if file.is_wheel else version
+            yield _name_and_version(file)
+
+
+def _name_and_version(file: LockedFile) -> tuple[str, str]:
+    project = project_of(file.filename)
+    version = file.filename.removeprefix(f"{project}-").removesuffix(".tar.gz").removesuffix(".zip")
+    return canonicalize_name(project), version.partition("-")[0] if file.is_wheel else version
 
 
 def _setuptools(files: Iterable[LockedFile]) -> Version | None:
-    """Return the version of setuptools among *files*; None where it is not."""
-    name = next((file.filename for file in files if file.filename.startswith("setuptools-")), None)
-    return None if name is None else Version(name.split("-")[1])
+    """Return the version of setuptools among *files*; None where it is not. An emulated build may get an sdist."""
+    return next(
+        (parse_version(version) for name, version in map(_name_and_version, files) if name == "setuptools"), None
+    )

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from incamera import proc
 from incamera.archives import BadArchive, TooLarge, open_zip
-from incamera.errors import BuildError, ConfigError
+from incamera.errors import BuildError
+from incamera.toolchain.build_system import parse_requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +40,7 @@ def normalise_requirements(requirements: Iterable[str]) -> tuple[str, ...]:
     """Return *requirements* sorted and in normal form, so that equal ones compare equal. Raises ConfigError."""
     result = set()
     for text in requirements:
-        try:
-            result.add(str(Requirement(text)))
-        except InvalidRequirement as error:
-            raise ConfigError(
-                f'build-system.requires: "{text}" is not a requirement', hint=str(error).splitlines()[0]
-            ) from error
+        result.add(str(parse_requirement(text, where="build-system.requires")))
     return tuple(sorted(result))
 
 

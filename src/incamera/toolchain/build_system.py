@@ -13,10 +13,13 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from incamera.archives import shorten
 from incamera.errors import ConfigError
 from incamera.toml import parse_toml
 
 _MAX_BYTES = 4_000_000
+# Python refuses to make a number of more than 4300 digits.
+_MAX_REQUIREMENT = 4000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +73,29 @@ def _parse_build_system(path: Path, table: object) -> BuildSystem:
     )
 
 
+def parse_requirement(text: str, *, where: str) -> Requirement:
+    """Return the build requirement *text*. Raises ConfigError, which says *where* it stands.
+
+    It may come from a stranger's sdist, or from its back end.
+    """
+    try:
+        if len(text) > _MAX_REQUIREMENT:
+            raise InvalidRequirement(f"it has {len(text)} characters")
+        return Requirement(text)
+    except InvalidRequirement as error:
+        why = str(error).splitlines()[0]
+    except RecursionError:
+        why = "its marker is nested too deep"
+    raise ConfigError(f'{where}: "{shorten(text)}" is not a requirement', hint=why)
+
+
 def requirement_names(requirements: Iterable[str]) -> frozenset[str]:
     """Return the normalised names of *requirements*, without invalid ones."""
     names = set()
     for text in requirements:
         try:
-            names.add(str(canonicalize_name(Requirement(text).name)))
-        except InvalidRequirement:
+            names.add(str(canonicalize_name(parse_requirement(text, where="build-system.requires").name)))
+        except ConfigError:
             continue
     return frozenset(names)
 
@@ -175,9 +194,14 @@ def _hatch_tables(project: Path) -> Iterator[object]:
 
 def _has_key(value: object, keys: Collection[str]) -> bool:
     """Return whether the table *value*, or one in it, has one of *keys*. Those of Hatch's environments don't count."""
-    if not isinstance(value, dict):
-        return False
-    return any(key in keys or (key != "envs" and _has_key(item, keys)) for key, item in value.items())
+    left = [value]
+    while left:  # not by calling itself: dotted keys can be nested deeper than Python allows
+        table = left.pop()
+        if isinstance(table, dict):
+            if not table.keys().isdisjoint(keys):
+                return True
+            left += [item for key, item in table.items() if key != "envs"]
+    return False
 
 
 def _load_table(path: Path) -> dict[str, Any]:

