@@ -56,7 +56,7 @@ def plan_mount(share: Share, *, address: str, port: int, client: str) -> Mount:
 def find_mount(mounts: str, place: str = PLACE) -> tuple[str, str] | None:
     """Return source and file system of the mount at *place* from the text of /proc/mounts; None when there is none."""
     found = None
-    for line in mounts.splitlines():
+    for line in mounts.split("\n"):
         source, point, kind, *_ = [*line.split(" "), "", "", ""]
         if point == place:
             found = (source.replace("\\040", " "), kind)  # a later mount hides those before

@@ -147,6 +147,7 @@ def test_find_mount_returns_the_last_mount() -> None:
     mounts = "proc /proc proc rw 0 0\n//h/a /share cifs rw 0 0\n//h/b\\040c /share cifs rw 0 0\n"
     assert find_mount(mounts, "/share") == ("//h/b c", "cifs")
     assert find_mount(mounts, "/sha") is None
+    assert find_mount("tmpfs /a\x0c//evil /share cifs rw 0 0\n", "/share") is None
 
 
 @pytest.mark.parametrize(

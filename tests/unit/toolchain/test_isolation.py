@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,17 @@ def test_build_writes_to_its_own_folders_only(tmp_path: Path) -> None:
     # A setting of the kernel, which the user with the number 0 could change.
     done = run(tmp_path, "cat /proc/sys/kernel/hostname > /proc/sys/kernel/domainname && echo changed")
     assert "changed" not in done.stdout
+
+
+def test_folder_with_characters_that_end_lines_elsewhere_is_mounted(tmp_path: Path) -> None:
+    odd = tmp_path / "a\rb\x0c\x85\u2028 c"
+    odd.mkdir()
+    (odd / "file").write_text("read")
+    made = entry(tmp_path)
+    made = replace(made, read_only={**made.read_only, str(odd): odd})
+    script = f"cat '{odd}/file'; touch '{odd}/new' || echo refused"
+    done = subprocess.run(made.command(["/bin/sh", "-c", script]), capture_output=True, text=True, check=False, env={})
+    assert done.stdout == "readrefused\n", done.stderr
 
 
 def test_build_has_no_rights_in_its_namespaces(tmp_path: Path) -> None:

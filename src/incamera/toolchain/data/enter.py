@@ -273,8 +273,8 @@ def _mount_proc(spec: Spec, root: str) -> None:
 
 def _mounts_below(root: str) -> list[str]:
     """Return the mount points below *root*, and itself, those in others first. /proc itself must stay as it is."""
-    lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    # The kernel writes \040 for a space.
+    # Bytes, since reading text would take a \r for the end of a line. The kernel writes \040 for a space.
+    lines = Path("/proc/self/mountinfo").read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
     paths = {line.split(" ")[4].encode("utf-8", "surrogateescape").decode("unicode_escape") for line in lines}
     paths = {path.encode("latin-1").decode("utf-8", "surrogateescape") for path in paths}
     found = [path for path in paths if path == root or path.startswith(f"{root}/")]
