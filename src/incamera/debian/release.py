@@ -145,5 +145,8 @@ def load_archive_keys() -> Mapping[str, pysequoia.Cert]:
 
 
 def _parse_date(text: str) -> datetime:
-    date = parsedate_to_datetime(text)
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    try:
+        date = parsedate_to_datetime(text)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f'"{text[:40]}" is not a date') from None

@@ -137,6 +137,13 @@ def test_a_release_file_from_the_future_says_what_the_clock_says(allow_expired: 
     assert "set this computer's clock" in str(caught.value.hint)
 
 
+def test_date_with_an_offset_is_shown_as_utc() -> None:
+    text = f"Codename: testing\nDate: Sat, 11 Jul 2026 10:16:37 +0200\nSHA256:\n {'a' * 64} 12 main/x\n"
+    release = parse_release(text, name="InRelease")
+    with pytest.raises(IntegrityError, match="is from 2026-07-11 08:16 UTC"):
+        check_release(release, "testing", name="x", allow_expired=False, now=datetime(2020, 1, 1, tzinfo=UTC))
+
+
 def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: Web, http: Http) -> None:
     with pytest.raises(FetchError, match="does not exist") as caught:
         fetch_release(f"{web.url}/debian", "buzz", http)
@@ -150,6 +157,9 @@ def test_a_missing_suite_is_an_error_that_names_the_archive_of_old_suites(web: W
         ("Date:", "Day:"),
         ("SHA256:", "SHA1:"),
         ("Date: ", "Date: never "),
+        ("10:16:37 UTC", f"10:16:37 +{'9' * 30}"),
+        ("11 Jul 2026", f"11 Jul {'9' * 30}"),
+        ("11 Jul 2026 10:16:37 UTC", "31 Dec 9999 23:59:59 -2300"),
         ("a" * 64, "a" * 63),
         ("a" * 64, "../" * 21 + "a"),
         ("a" * 64, "z" * 64),
