@@ -156,9 +156,14 @@ def process_exists(pid: int) -> bool:
 
 
 def find_by_end(path: str, place: Callable[[str], Path | None]) -> Path | None:
-    """Return the file that *place* returns for the longest end of *path* for which there is one."""
+    """Return the file that *place* returns for the longest end of *path* for which there is one.
+
+    *path* comes from a device. No end leads out of the folder to which *place* adds it.
+    """
     parts = path.split("/")
-    for start in range(1, len(parts)):
-        if ".." not in parts and (found := place("/".join(parts[start:]))) is not None and found.is_file():
-            return found
+    for start in range(1, len(parts)) if ".." not in parts else ():
+        # An end with a slash in front (`//etc/passwd`) would replace the folder. Some names no file can have.
+        with suppress(OSError, ValueError):
+            if parts[start] and (found := place("/".join(parts[start:]))) is not None and found.is_file():
+                return found
     return None

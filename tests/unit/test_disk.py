@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from incamera.disk import disk_usage, remove_tree, write_cache, write_output
+from incamera.disk import disk_usage, find_by_end, remove_tree, write_cache, write_output
 from incamera.errors import StoreError
 
 
@@ -59,6 +59,16 @@ def test_disk_usage_counts_a_file_with_two_hard_links_once(tmp_path: Path) -> No
 def test_file_of_the_user_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=re.escape(f"cannot write {tmp_path}/nowhere/out.html: No such file")):
         write_output(tmp_path / "nowhere" / "out.html", b"")
+
+
+def test_path_of_a_device_leads_to_no_file_outside_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/own.py").touch()
+    (tmp_path / "secret").touch()
+    place = (tmp_path / "app").joinpath
+    assert find_by_end("/usr/app/x/own.py", place) == tmp_path / "app/own.py"
+    for path in (f"/{tmp_path}/secret", f"x/{tmp_path}/secret", "/app/../secret", f"/{'x' * 5000}/own", "/own\0.py"):
+        assert find_by_end(path, place) is None
 
 
 def test_folder_that_is_nested_too_deep_for_recursion_is_removed(tmp_path: Path) -> None:
