@@ -84,7 +84,7 @@ def ensure_image(
         facts: dict[str, Any] = json.loads((tree / _FACTS).read_text("utf-8"))
         facts["digest"] = Sha256(facts["digest"])
         return Image(form=form, path=tree / _FILE, compression=compression, **facts)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(f"{tree / _FACTS}: {error}") from error
 
 

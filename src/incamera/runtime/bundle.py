@@ -64,7 +64,7 @@ class Bundle:
         """Return the original file name of each library (`libz.so.1.2.13`), by its file name in the bundle."""
         try:
             names: dict[str, str] = json.loads((self.path / LIBRARY_NAMES).read_text("utf-8"))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise _damaged(self.path, error) from error
         return names
 

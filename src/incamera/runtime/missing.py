@@ -22,7 +22,7 @@ def load_missing(tree: Path) -> list[Missing]:
     """Return the libraries that the runtime in *tree* needs from the camera. Raises StoreError for damage."""
     try:
         return [Missing(file, needs) for file, needs in json.loads((tree / MISSING).read_text("utf-8"))]
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreError(
             f"the runtime {tree} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
         ) from error

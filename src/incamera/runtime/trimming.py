@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.errors import StoreError
 from incamera.runtime import layout
 
 if TYPE_CHECKING:
@@ -95,12 +96,17 @@ def write_trimmed(tree: Path, units: Iterable[Unit]) -> None:
 
 
 def load_trimmed(tree: Path) -> list[Unit]:
-    """Return what was dropped of the runtime in *tree*."""
-    rows = json.loads((tree / TRIMMED).read_text("utf-8"))
-    return [
-        Unit(path=path, module=module, is_checked=is_checked, packages=frozenset(packages))
-        for path, module, is_checked, packages in rows
-    ]
+    """Return what was dropped of the runtime in *tree*. Raises StoreError for damage."""
+    try:
+        rows = json.loads((tree / TRIMMED).read_text("utf-8"))
+        return [
+            Unit(path=path, module=module, is_checked=is_checked, packages=frozenset(packages))
+            for path, module, is_checked, packages in rows
+        ]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"the runtime {tree} is damaged: {error}", hint="remove damaged files with `incamera store verify`"
+        ) from error
 
 
 def find_imported(root: Path, files: Iterable[str], units: Iterable[Unit]) -> list[Unit]:

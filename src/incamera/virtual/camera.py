@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _LOCK = "lock"
+# The kernel gives no process a higher number.
+_PIDS = range(1, (1 << 22) + 1)
+# -1: it cannot restart.
+_NUMBERS = {"ssh_port": range(1, 1 << 16), "pid": _PIDS, "qemu_pid": _PIDS, "restarts": range(-1, 1 << 31)}
 _STOP_TIMEOUT_SECONDS = 6
 # Shutting down takes 20 s at most, waking up 90 s.
 _RESTART_TIMEOUT_SECONDS = 120
@@ -260,11 +264,12 @@ def _parse_record(record: object) -> VirtualCamera:
     if isinstance(record, dict):
         older = {"ssh_server": "dropbear", "paused": False, "used_by": None, "restarts": -1}
         record = {**older, **record}
-    numbers = dict.fromkeys(("ssh_port", "pid", "qemu_pid", "restarts"), int)
-    types = {"resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, **numbers}
+    types = {"resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, **dict.fromkeys(_NUMBERS, int)}
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):
         raise DeviceError("the virtual camera's supervisor did not describe a camera")
+    if any(type(record[name]) is not int or record[name] not in numbers for name, numbers in _NUMBERS.items()):
+        raise DeviceError("the virtual camera's supervisor described a camera that cannot be")
     fields = {name: record[name] for name in names}
     return VirtualCamera(**fields | {"key": Path(fields["key"])})
 

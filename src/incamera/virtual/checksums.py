@@ -26,7 +26,7 @@ def find_damaged(folder: Path) -> str | None:
         sums = json.loads((folder / _FILE).read_bytes())
         files = list(sums.items())
         unlisted = {path.name for path in folder.iterdir()} - sums.keys()
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return _FILE
     for name, recorded in files:
         try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from incamera.runtime.layout import PACKAGES, plan_layout, plan_wheel
-from incamera.runtime.trimming import Dropped, Unit, find_imported, load_trimmed, select_units, write_trimmed
+from incamera.errors import StoreError
+from incamera.runtime.layout import MISSING, PACKAGES, plan_layout, plan_wheel
+from incamera.runtime.missing import load_missing
+from incamera.runtime.trimming import TRIMMED, Dropped, Unit, find_imported, load_trimmed, select_units, write_trimmed
 from incamera.targets.target import Target
 
 TARGET = Target.parse("armv7hf")
@@ -137,3 +140,14 @@ def test_selecting_units_takes_their_files_alone() -> None:
 def test_list_of_what_was_dropped_is_read_as_written(tmp_path: Path) -> None:
     write_trimmed(tmp_path, [TESTS, DISTUTILS])
     assert load_trimmed(tmp_path) == [TESTS, DISTUTILS]
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\0" * 40, b"[1]", b"[[1, 2, 3, 4]]", b"{"])
+def test_damaged_lists_of_a_runtime_are_an_error_with_the_remedy(tmp_path: Path, damage: bytes | None) -> None:
+    for name, load in ((TRIMMED, load_trimmed), (MISSING, load_missing)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        if damage is not None:
+            (tmp_path / name).write_bytes(damage)
+        with pytest.raises(StoreError, match=re.escape(f"the runtime {tmp_path} is damaged")) as caught:
+            load(tmp_path)
+        assert "incamera store verify" in (caught.value.hint or "")

@@ -45,6 +45,23 @@ def test_camera_is_listed_as_long_as_its_lock_is_held(store: Store) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"pid": -1}, {"pid": 1 << 40}, {"qemu_pid": True}, {"ssh_port": 0}, {"ssh_port": 70_000}, {"seconds": None}],
+)
+def test_record_with_numbers_that_cannot_be_is_an_error_with_the_remedy(
+    store: Store, damage: dict[str, object]
+) -> None:
+    folder = make_folder(store, "porch")
+    (folder / "camera.json").write_text(json.dumps(RECORD | damage))
+    lock = os.open(folder / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(DeviceError, match="is damaged") as caught:
+        list_cameras(store)
+    os.close(lock)
+    assert f"remove {folder}" in (caught.value.hint or "")
+
+
 def test_missing_camera_is_refused_with_the_closest_name(store: Store) -> None:
     with pytest.raises(DeviceError) as caught:
         require_camera(store, "porch")

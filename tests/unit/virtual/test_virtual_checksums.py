@@ -57,7 +57,8 @@ def test_a_damaged_file_is_found(state: Path, name: str, damage: Callable[[Path]
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{", "[]", "{}", '{"memory": 1}', '{"memory": [1000000, 5]}', '{"a\\u0000": [1, 5]}']
+    "text",
+    [None, "", "{", "[" * 100_000, "[]", "{}", '{"memory": 1}', '{"memory": [1000000, 5]}', '{"a\\u0000": [1, 5]}'],
 )
 def test_damaged_checksums_count_as_damage(state: Path, text: str | None) -> None:
     path = state / "checksums.json"
