@@ -66,7 +66,10 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("put", {"path": "app.py", "offset": -5}),
     ("put", {"path": "app.py", "offset": 1.5}),
     ("put", {"path": "app.py", "sha256": 1}),
+    ("put", {"path": "\ud800"}),
+    ("put", {"path": "\ud800.py"}),
     ("delete", {}),
+    ("delete", {"path": "\ud800"}),
     ("delete", {"path": {}}),
     ("delete", {"path": "../../etc/passwd"}),
     ("stdin", {"run": {}}),
@@ -122,6 +125,7 @@ def test_frames_that_are_no_messages_are_refused_and_the_agent_goes_on(agent: Ag
         b"[]",
         b"\xff\xfe",
         b'{"type":"stop","grace":NaN}',
+        b'{"type":"stop","grace":1e999}',
         b'{"type":"stop","type":"start"}',
         deep,
         long,
@@ -143,6 +147,7 @@ def test_floods_of_requests_do_not_make_the_agent_grow(agent: AgentProcess) -> N
     for number in range(150):
         client.send("eval", session=1, source=source)
         agent.send("delete", path=f"{'d' * 200}/{number}")
+        agent.send("delete", path=f"{number}{source}")
         client.send("stacks")
     for _ in range(40):
         client.send("attach")
@@ -150,6 +155,7 @@ def test_floods_of_requests_do_not_make_the_agent_grow(agent: AgentProcess) -> N
     wait_until(lambda: any(answer.get("id") == "last" for answer in client.received("memory")), "all is answered")
     kinds = {message["kind"] for message in client.received("error")}
     assert kinds == {"flood"}
+    assert [agent.wait_for("error")["kind"] for _ in range(150)] == ["put"] * 150
     assert agent.resident_bytes() - before < 16 << 20
     agent.send("signal", run="r", name="KILL")
     assert agent.wait_for("exited")["signal"] == 9
@@ -187,6 +193,41 @@ def test_app_that_writes_nonsense_to_its_control_line_does_not_end_the_agent(age
     agent.send("stdin", b"\n", run="r")
     assert agent.wait_for("exited")["signal"] == 15
     assert agent.run("print('again')")["code"] == 0
+
+
+@pytest.mark.starts_processes
+def test_change_whose_name_no_file_can_have_does_not_hold_up_what_comes_after_it(agent: AgentProcess) -> None:
+    agent.send("put", b"1", path="\ud800")
+    agent.send("commit")
+    assert [agent.wait_for("error")["kind"] for _ in range(2)] == ["put", "put"]
+    agent.send_change({"app.py": "print('new')"})
+    started = agent.start(after_commit=True)
+    assert started["run"] == "r"
+    agent.wait_for("committed")
+    assert agent.wait_for("exited")["code"] == 0
+    assert agent.output["stdout"] == b"new\n"
+
+
+@pytest.mark.starts_processes
+def test_answer_of_an_app_that_is_nested_as_deep_as_python_reads_does_not_end_the_agent(agent: AgentProcess) -> None:
+    agent.run_until_on(
+        "import os, struct\n"
+        "line = next(n for n in range(200, 260) if os.path.exists(f'/proc/self/fd/{n}')\n"
+        "            and os.readlink(f'/proc/self/fd/{n}').startswith('socket:'))\n"
+        "print('on', flush=True)\n"
+        "input()\n"
+        "for depth in range(900, 1000):\n"
+        "    nested = b'[' * depth + b']' * depth\n"
+        '    text = b\'{"type":"output","session":1,"x":\' + nested + b\'}\'\n'
+        "    os.write(line, struct.pack('>II', len(text), 0) + text)\n"
+        "print('sent', flush=True)\n"
+        "input()\n"
+    )
+    agent.ask("attach", "attached")
+    agent.send("stdin", b"\n", run="r")
+    agent.wait_for_output(b"sent")
+    assert agent.ask("memory", "memory")["run"]
+    assert agent.stop()["reason"] == "stopped"
 
 
 @pytest.mark.starts_processes

@@ -78,6 +78,20 @@ def test_error_is_shown_in_the_console_and_not_by_the_app(agent: AgentProcess, c
     assert agent.output["stderr"] == b""
 
 
+def test_console_goes_on_after_what_python_cannot_compile_and_hooks_that_fail(
+    agent: AgentProcess, console: Client
+) -> None:
+    for source in ("1" + "+1" * 100_000, "-" * 100_000 + "1", "count" + ".a" * 50_000):
+        answer, text = evaluate(console, source)
+        assert answer["error"] in ("RecursionError", "MemoryError")
+        assert text.startswith(answer["error"])
+    assert evaluate(console, "import sys; sys.excepthook = 5; 1 / 0")[0]["error"] == "TypeError"
+    console.send("eval", session=1, id="e")  # without a source
+    assert console.wait_for("evaluated")["error"] == "KeyError"
+    assert evaluate(console, "count")[1] == "3\n"
+    assert agent.output["stderr"] == b""
+
+
 def test_output_of_the_apps_threads_is_not_shown_in_the_console(
     agent: AgentProcess, console: Client, tmp_path: Path
 ) -> None:

@@ -47,6 +47,14 @@ PACKAGES = {
         "        if stat.S_ISSOCK(os.fstat(number).st_mode): os.write(number, b'[' * 100_000)\n"
         "    except OSError: pass\n"
     ),
+    # Sends what the fork server could send, with numbers that no process has.
+    "lying": (
+        "import json, os, stat\nfor number in range(3, 64):\n    try:\n"
+        "        if not stat.S_ISSOCK(os.fstat(number).st_mode): continue\n"
+        "    except OSError: continue\n"
+        "    for pid in (10**30, -1.5):\n"
+        "        os.write(number, json.dumps({'type': 'forked', 'run': 'r', 'pid': pid}).encode())\n"
+    ),
     "threading_one": "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n",
 }
 
@@ -301,8 +309,8 @@ def test_arguments_too_long_for_the_fork_server_make_the_start_cold(agent: Agent
 
 
 def test_package_that_says_too_much_or_writes_to_the_agent_is_left_out(agent_with_packages: AgentProcess) -> None:
-    answer = agent_with_packages.ask("preload", "preloaded", imports=["wordy", "scribbling", "json"])
-    assert set(answer["failed"]) == {"wordy", "scribbling"}
+    answer = agent_with_packages.ask("preload", "preloaded", imports=["wordy", "scribbling", "lying", "json"])
+    assert set(answer["failed"]) == {"wordy", "scribbling", "lying"}
     assert len(answer["failed"]["wordy"]) <= 10_000
     assert "json" in answer["imports"]
     assert agent_with_packages.run("import json\nprint('on')")["code"] == 0

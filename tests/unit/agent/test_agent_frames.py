@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incamera_agent.wire import protocol
@@ -28,6 +28,7 @@ def head(json_bytes: int, payload_bytes: int) -> bytes:
     return json_bytes.to_bytes(4, "big") + payload_bytes.to_bytes(4, "big")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(messages, st.binary(max_size=50)), max_size=5), st.integers(1, 17))
 def test_frames_are_decoded_from_pieces_of_any_size(frames: list[tuple[dict[str, Any], bytes]], size: int) -> None:
     data = b"".join(encode(message, payload) for message, payload in frames)

@@ -6,6 +6,7 @@ import _thread
 import code
 import signal
 import sys
+import traceback
 from _queue import SimpleQueue
 
 from incamera_agent.wire.protocol import Answer, Event, Request
@@ -119,13 +120,17 @@ class Console(code.InteractiveInterpreter):
         except KeyboardInterrupt:
             self._error = "KeyboardInterrupt"
             self.write("KeyboardInterrupt\n")
+        except BaseException as error:  # of the compiler, for what is nested too deep; of a hook that the app has set
+            self._error = type(error).__name__
+            self.write("".join(traceback.format_exception_only(type(error), error)))
         finally:
             _Redirect.leave()
         self._answer(request, {"type": Answer.EVALUATED, "more": more, "error": self._error})
         return True
 
     def _answer(self, request: Message, answer: Message) -> None:
-        address: Message = {"id": request["id"]} if "id" in request else {}
+        number = request.get("id")
+        address: Message = {"id": number} if isinstance(number, (int, str)) else {}
         self._send({**address, **answer, "session": self._session}, b"")
 
     def _complete(self, text: str) -> List[str]:

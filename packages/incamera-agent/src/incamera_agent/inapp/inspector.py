@@ -9,6 +9,8 @@ import sys
 from incamera_agent.wire.frames import encode
 from incamera_agent.wire.protocol import Answer, ErrorKind, Request
 
+_LONGEST_TEXT = 1000
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Set
@@ -46,7 +48,9 @@ class Inspector:
         try:
             return self._answer(message)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            import traceback  # the error may be of the app's making, with a text that cannot be had
+
+            text = "".join(traceback.format_exception_only(type(error), error)).strip()[:_LONGEST_TEXT]
             answer = {"type": Answer.ERROR, "kind": ErrorKind.CONSOLE, "message": text, "hint": None}
             self.send({**copy_address(message), **answer})
             return True
@@ -86,7 +90,7 @@ class Inspector:
 
 def copy_address(message: Message) -> Dict[str, Any]:
     """Return those fields of a request that its answer needs to reach whoever asked."""
-    return {name: message[name] for name in ("client", "id", "session") if name in message}
+    return {name: message[name] for name in ("client", "id", "session") if isinstance(message.get(name), (int, str))}
 
 
 def _import_threading(main_thread: int) -> None:

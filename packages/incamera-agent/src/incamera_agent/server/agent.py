@@ -345,8 +345,8 @@ class Agent:
         self._commits.add(commit)
         try:
             pid = live.commit(end, held)
-        except OSError:
-            self._commits.discard(commit)
+        except Exception:
+            self._commits.discard(commit)  # else what comes after it would wait for ever
             raise
         if pid is not None:
             self._supervisor.checks.add(pid)

@@ -10,7 +10,7 @@ import time
 
 from incamera_agent.processes import available_bytes
 from incamera_agent.server.compile_check import start_check
-from incamera_agent.server.requests import parse_put
+from incamera_agent.server.requests import is_text, parse_put
 from incamera_agent.wire.protocol import Answer, ErrorKind
 
 TYPE_CHECKING = False
@@ -27,6 +27,8 @@ _CHUNK_BYTES = 1 << 16
 # The live folder is in RAM. A batch stops growing while the camera itself still has as much as this.
 _RESERVE_BYTES = 8 << 20
 _MAXIMUM_CHANGES = 50_000
+# How many of the files that were refused are kept by their names.
+_MAXIMUM_BROKEN = 1000
 # How many files may be arriving at a time, each with an open descriptor.
 _MAXIMUM_ARRIVING = 16
 _LONGEST_PATH = 4096
@@ -138,7 +140,9 @@ class LiveFolder:
 
     def break_batch(self, path: object, reason: str) -> None:
         """Have the next `commit` that does not hold *path* apply nothing of the batch."""
-        name = path if isinstance(path, str) else ""
+        # A name that no file can have is not kept: it may be long. Nor are very many.
+        fits = isinstance(path, str) and len(path) <= _LONGEST_PATH and len(self._broken) < _MAXIMUM_BROKEN
+        name = str(path) if fits else ""
         self._broken.setdefault(name, reason)
         if name in self._staged:
             self._unstage(name)
@@ -253,7 +257,7 @@ class LiveFolder:
             path = os.path.dirname(path)
 
     def _require_inside(self, path: object) -> str:
-        if not isinstance(path, str) or not 0 < len(path) <= _LONGEST_PATH or "\0" in path:
+        if not isinstance(path, str) or not 0 < len(path) <= _LONGEST_PATH or not is_text(path):
             raise Refused("a file without a name")
         parts = path.split("/")
         if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or parts[0] == "__pycache__":

@@ -107,14 +107,14 @@ def parse_grace(message: Message, default: float) -> float:
 
 def _parse_text(message: Message, name: str) -> str:
     value = message.get(name)
-    if not _is_text(value):
+    if not is_text(value):
         raise _refuse(name, value)
     return str(value)
 
 
 def _parse_words(message: Message, name: str) -> List[str]:
     words = message.get(name)
-    if not isinstance(words, list) or not all(map(_is_text, words)):
+    if not isinstance(words, list) or not all(map(is_text, words)):
         raise _refuse(name, words)
     return list(words)
 
@@ -126,7 +126,7 @@ def _parse_environment(message: Message) -> Dict[str, Optional[str]]:
     if not isinstance(environment, dict):
         raise _refuse("environment", environment)
     for name, value in environment.items():
-        if not name or "=" in name or not _is_text(name) or not (value is None or _is_text(value)):
+        if not name or "=" in name or not is_text(name) or not (value is None or is_text(value)):
             raise _refuse("environment", {name: value})
     return dict(environment)
 
@@ -153,7 +153,7 @@ def _check_number(name: str, value: Any, largest: int) -> int:
     return value
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Return whether the kernel takes *value* as a name, an argument or a setting."""
     if not isinstance(value, str) or "\0" in value:
         return False

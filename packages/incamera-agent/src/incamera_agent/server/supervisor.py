@@ -308,7 +308,7 @@ class Supervisor:
         """Take what a run sends. The app could send anything: what is not in the protocol is left out."""
         try:
             self._take_control(run, message, payload)
-        except (KeyError, TypeError, ValueError):
+        except Exception:  # also RecursionError, of an answer that is nested too deep to be passed on
             pass
 
     def _take_control(self, run: Run, message: Message, payload: bytes) -> None:

@@ -21,6 +21,7 @@ MAXIMUM_PAYLOAD_BYTES = 4 << 20
 # The agent takes shorter ones only: the camera's memory must hold them, and values in JSON take thirty times as much
 # memory as their text.
 MAXIMUM_REQUEST_BYTES = 1 << 20
+_INFINITE = float("inf")
 
 
 class FrameError(ValueError):
@@ -109,7 +110,12 @@ def load_json(text: bytes) -> Any:
     So it is UTF-8, no key comes twice, and no number is NaN or infinite.
     """
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+        return json.loads(
+            text.decode("utf-8"),
+            object_pairs_hook=_make_object,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite,
+        )
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 
@@ -129,6 +135,13 @@ def _make_object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("a key comes twice in one object")
     return made
+
+
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if number in (_INFINITE, -_INFINITE):  # 1e999 is JSON, and infinite in Python
+        raise ValueError(f"{text[:40]} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> None:
