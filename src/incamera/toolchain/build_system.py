@@ -39,16 +39,21 @@ def load_build_system(project: Path) -> BuildSystem:
             raise ConfigError(f"there is nothing to build in {project}: it has neither pyproject.toml nor setup.py")
         return BuildSystem()
     try:
-        with path.open("rb") as stream:
-            text = stream.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise ConfigError(f"{path} is longer than {_MAX_BYTES} bytes")
-        table = parse_toml(text.decode("utf-8")).get("build-system")
+        table = parse_toml(_read(path).decode("utf-8")).get("build-system")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     return BuildSystem() if table is None else _parse_build_system(path, table)
+
+
+def _read(path: Path) -> bytes:
+    """Return the file *path*, perhaps of a stranger's sdist. Raises ConfigError for a long one, OSError."""
+    with path.open("rb") as stream:
+        text = stream.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise ConfigError(f"{path} is longer than {_MAX_BYTES} bytes")
+    return text
 
 
 def _parse_build_system(path: Path, table: object) -> BuildSystem:
@@ -205,14 +210,17 @@ def _has_key(value: object, keys: Collection[str]) -> bool:
 
 
 def _load_table(path: Path) -> dict[str, Any]:
-    """Return the TOML file *path*, which has been read before or may be missing; an empty table for a damaged one."""
+    """Return the TOML file *path*, which has been read before or may be missing; an empty table for a damaged one.
+
+    Raises ConfigError for a long one.
+    """
     try:
-        return parse_toml(path.read_text("utf-8")) if path.is_file() else {}
+        return parse_toml(_read(path).decode("utf-8")) if path.is_file() else {}
     except (OSError, ValueError):
         return {}
 
 
 def _mentions(project: Path, word: bytes) -> bool:
-    """Return whether a file in the top folder that may say so has *word*."""
-    files = (path for pattern in ("*.py", "*.cfg", "*.toml") for path in project.glob(pattern))
-    return any(word in path.read_bytes() for path in files if path.is_file())
+    """Return whether a file in the top folder that may say so has *word*, or is too long to be read."""
+    files = [path for pattern in ("*.py", "*.cfg", "*.toml") for path in project.glob(pattern) if path.is_file()]
+    return any(path.stat().st_size > _MAX_BYTES or word in path.read_bytes() for path in files)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from incamera.errors import ConfigError
 from incamera.toolchain.build_system import BuildSystem, known_additions
 
 SCIKIT = "scikit_build_core.build"
@@ -77,6 +78,15 @@ def test_back_end_is_asked_unless_what_it_adds_is_certain(
     assert known_additions(BuildSystem(backend=backend), tmp_path, version, {"BELL_SET"}) == added
     own = BuildSystem(backend=backend, backend_path=(".",))
     assert known_additions(own, tmp_path, version) is None
+
+
+def test_long_files_of_an_sdist_are_not_read_to_learn_what_a_back_end_adds(tmp_path: Path) -> None:
+    for name in ("setup.py", "hatch.toml"):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(1 << 40)
+    assert known_additions(BuildSystem(backend="setuptools.build_meta"), tmp_path, Version("77.0")) is None
+    with pytest.raises(ConfigError, match=r"hatch\.toml is longer than 4000000 bytes"):
+        known_additions(BuildSystem(backend="hatchling.build"), tmp_path, None)
 
 
 def test_nothing_is_added_that_the_project_requires_itself(tmp_path: Path) -> None:
