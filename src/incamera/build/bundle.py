@@ -171,7 +171,13 @@ def _restore_imported(
         compile_files=lambda files: compiler.submit(tree, files, keep_source=keep_source),
     )
     dropped = load_trimmed(tree)
-    left = restoring.restore_imported(layout.APP, [file.removeprefix(f"{layout.APP}/") for file in sources], dropped)
+    entry = parts.project.entry
+    left = restoring.restore_imported(
+        layout.APP,
+        [file.removeprefix(f"{layout.APP}/") for file in sources],
+        dropped,
+        modules=[entry.module] if entry is not None and entry.module is not None else [],
+    )
     if left != dropped:
         write_trimmed(tree, left)
 

@@ -20,7 +20,7 @@ from incamera.runtime.agent import stage_agent
 from incamera.runtime.bytecode import ByteCompiler, byte_compiler
 from incamera.runtime.launcher import require_launcher
 from incamera.runtime.libraries import index_libraries
-from incamera.runtime.trimming import Dropped, write_trimmed
+from incamera.runtime.trimming import ENTRY_POINTS, Dropped, write_trimmed
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
@@ -197,7 +197,11 @@ class _RuntimeBuild:
             wheels=lambda: self.wheels,
             compile_files=lambda files: compiler.submit(tree, files, keep_source=keep_source),
         )
-        files = [file.removeprefix(f"{layout.PACKAGES}/") for file in sorted(owners) if _is_module(file)]
+        files = [
+            file.removeprefix(f"{layout.PACKAGES}/")
+            for file in sorted(owners)
+            if _is_module(file) or (file.startswith(f"{layout.PACKAGES}/") and file.endswith(f"/{ENTRY_POINTS}"))
+        ]
         units = self.dropped.units(self.lock.target, owners)
         write_trimmed(tree, restoring.restore_imported(layout.PACKAGES, files, units))
 

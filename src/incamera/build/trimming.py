@@ -36,18 +36,20 @@ class Restoring:
     wheels: Callable[[], Mapping[str, Path]]
     compile_files: Callable[[Sequence[str]], None]
 
-    def restore_imported(self, folder: str, files: Sequence[str], dropped: Sequence[Unit]) -> list[Unit]:
+    def restore_imported(
+        self, folder: str, files: Sequence[str], dropped: Sequence[Unit], *, modules: Sequence[str] = ()
+    ) -> list[Unit]:
         """Restore what *files* import of *dropped*, and what that imports; return what is still dropped.
 
-        *files* are relative to *folder* of the tree, from which they are imported.
+        *files* are relative to *folder* of the tree, from which they are imported. *modules* are imported, too.
         """
         left = list(dropped)
-        while left and files:
-            imported = find_imported(self.tree / folder, files, left)
+        while left and (files or modules):
+            imported = find_imported(self.tree / folder, files, left, modules=modules)
             if not imported:
                 break
             left = [unit for unit in left if unit not in imported]
-            restored = self._restore(imported)
+            restored, modules = self._restore(imported), ()
             folder = layout.PACKAGES
             files = [file.removeprefix(f"{folder}/") for file in restored if file.startswith(f"{folder}/")]
         return left

@@ -1,16 +1,14 @@
 """What trimming left out of a runtime, and which of it the code that stays imports.
 
 A pattern of trim.toml may fit a module that something imports: h5py imports its own `tests` when it starts. So the code
-that stays is searched for imports of what was dropped. Only files that name a dropped module in an import are parsed.
+that stays is searched for imports of what was dropped. Only files that name a dropped module are parsed.
 """
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,15 +16,15 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import StoreError
 from incamera.runtime import layout
+from incamera.runtime.named_modules import Named, find_named
 
 if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 TRIMMED = "etc/trimmed.json"
+ENTRY_POINTS = "entry_points.txt"
 _MODULE = re.compile(r"(?P<name>(?:\w+/)*\w+)(?:\.py|(?:\.[\w-]+)?\.so)")
-# Functions that import a module whose name is their first argument.
-_IMPORTERS = frozenset({"import_module", "__import__", "run_module", "resolve_name"})
-_WORDS = (b"import", b"run_module", b"resolve_name")
+_IMPORTING = (b"import", b"run_module", b"resolve_name")
 # Nothing in a camera imports these: pytest, to run the tests that are dropped, and builds.
 _NEVER_IMPORTED = ("conftest.py", "setup.py")
 
@@ -60,8 +58,8 @@ class Dropped:
     paths: list[str] = field(default_factory=list)
 
     def add(self, path: str) -> None:
-        """Note *path*, if it is a module."""
-        if path.endswith((".py", ".so")):
+        """Note *path*, if it is a module, or may be a data file that a module reads."""
+        if path.endswith((".py", ".so")) or layout.is_dropped_unless_imported(path):
             self.paths.append(path)
 
     def units(self, target: Target, owners: Mapping[str, str]) -> list[Unit]:
@@ -109,43 +107,80 @@ def load_trimmed(tree: Path) -> list[Unit]:
         ) from error
 
 
-def find_imported(root: Path, files: Iterable[str], units: Iterable[Unit]) -> list[Unit]:
+def find_imported(
+    root: Path, files: Iterable[str], units: Iterable[Unit], *, modules: Iterable[str] = ()
+) -> list[Unit]:
     """Return which of *units* the Python *files* import; their paths are relative to *root*, from which they import.
 
-    An import inside a function counts too, one for type checkers only does not.
+    So do entry points of distributions (`entry_points.txt` among *files*), and whatever imports *modules*. An import
+    inside a function counts too, one for type checkers only does not. A unit that is a guess is also taken where a text
+    names it: the module of a plugin, or the path of a data file.
     """
-    left = {unit.module: unit for unit in units}
-    found: list[Unit] = []
-    patterns: dict[str, re.Pattern[bytes]] = {}
+    search = _Search({unit.module: unit for unit in units})
+    search.take("", [Named(module) for module in modules])
     for file in files:
-        if not left or file.rpartition("/")[2] in _NEVER_IMPORTED:
+        name = file.rpartition("/")[2]
+        if not search.left or name in _NEVER_IMPORTED:
             continue
         try:
             data = (root / file).read_bytes()
+            stub = (root / file).with_suffix(".pyi").read_bytes() if b"attach_stub" in data else b""
         except OSError:
             continue
         own = file.partition("/")[0].removesuffix(".py")
-        if own not in patterns:
-            patterns[own] = _pattern(unit.module for unit in left.values() if not unit.is_checked_by(own))
-        if not patterns[own].search(_import_lines(data)):
-            continue
-        for name in _imports(data, file):
-            for module in [module for module in left if name == module or name.startswith(f"{module}.")]:
-                if not left[module].is_checked_by(own):
-                    found.append(left.pop(module))
-    return found
+        if name == ENTRY_POINTS:
+            search.take("", map(Named, _entry_points(data)))
+        elif search.may_find(own, data + stub):
+            search.take(own, find_named(data, file))
+            search.take(own, find_named(stub, file))
+    return search.found
 
 
-def _pattern(modules: Iterable[str]) -> re.Pattern[bytes]:
+class _Search:
+    """What is looked for: the units *left* by the names of their modules."""
+
+    def __init__(self, left: dict[str, Unit]) -> None:
+        self.left = left
+        self.found: list[Unit] = []
+        self._imported: dict[str, re.Pattern[bytes]] = {}
+        guesses = _last_parts(unit.module for unit in left.values() if not unit.is_checked)
+        # As they are in a text: "tests", ".tests", "package.tests", "tests/data.json", "package.tests:function".
+        self._named = re.compile(rb"""(?<=["'./}])(?:%s)(?=["'./:])""" % guesses)
+
+    def may_find(self, own: str, data: bytes) -> bool:
+        """Return whether *data* is worth parsing, the source of a module of the package *own*."""
+        if own not in self._imported:
+            names = _last_parts(unit.module for unit in self.left.values() if not unit.is_checked_by(own))
+            self._imported[own] = re.compile(rb"\b(?:%s)\b" % names)
+        return bool(self._imported[own].search(_import_lines(data)) or self._named.search(data))
+
+    def take(self, own: str, named: Iterable[Named]) -> None:
+        """Note which units *named* has, that a module of the package *own* names."""
+        for one in named:
+            for module in [module for module in self.left if one.name == module or one.name.startswith(f"{module}.")]:
+                unit = self.left[module]
+                if not (unit.is_checked if one.is_text else unit.is_checked_by(own)):
+                    self.found.append(self.left.pop(module))
+
+
+def _last_parts(modules: Iterable[str]) -> bytes:
     """Return a pattern for the last parts of the names *modules*."""
     names = sorted({re.escape(module.rpartition(".")[2]) for module in modules})
-    return re.compile(rf"\b(?:{'|'.join(names)})\b".encode() if names else b"(?!)")
+    return "|".join(names).encode() if names else b"(?!)"
+
+
+def _entry_points(data: bytes) -> Iterator[str]:
+    """Yield the modules that the entry points of a distribution name."""
+    for line in data.decode("utf-8", "replace").splitlines():
+        match = re.match(r"[^=\[\]]+=\s*([\w.]+)", line)
+        if match:
+            yield match[1]
 
 
 def _import_lines(data: bytes) -> bytes:
     """Return the lines of *data* that have what looks like an import. Parsing every file would take much longer."""
     lines = []
-    for word in _WORDS:
+    for word in _IMPORTING:
         end = 0
         while (place := data.find(word, end)) >= 0:
             start = data.rfind(b"\n", 0, place) + 1
@@ -163,56 +198,6 @@ def _import_lines(data: bytes) -> bytes:
 def _line_end(data: bytes, place: int) -> int:
     end = data.find(b"\n", place)
     return end if end >= 0 else len(data)
-
-
-def _imports(data: bytes, file: str) -> Iterator[str]:
-    """Yield the absolute names of modules, and of what may be one, that the module *file* imports."""
-    with suppress(SyntaxError, ValueError, RecursionError):
-        *package, name = file.removesuffix(".py").split("/")
-        del name  # a package's __init__ imports relative to the package, as its modules do
-        queue: list[ast.AST] = [ast.parse(data)]
-        while queue:
-            node = queue.pop()
-            if isinstance(node, ast.If) and _is_for_types(node.test):
-                queue += node.orelse
-                continue
-            queue += ast.iter_child_nodes(node)
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = _resolve(node.module or "", node.level, package)
-                if base is not None:
-                    yield base
-                    yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
-            elif isinstance(node, ast.Call) and (called := _called_module(node, package)):
-                yield called.replace(":", ".")
-
-
-def _called_module(call: ast.Call, package: list[str]) -> str | None:
-    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if function not in _IMPORTERS or not call.args or not isinstance(call.args[0], ast.Constant):
-        return None
-    name = call.args[0].value
-    if not isinstance(name, str):
-        return None
-    level = len(name) - len(name.lstrip("."))
-    if level:
-        anchors = [*call.args[1:2], *(keyword.value for keyword in call.keywords if keyword.arg == "package")]
-        if anchors and isinstance(anchors[0], ast.Constant) and isinstance(anchors[0].value, str):
-            package = anchors[0].value.split(".")
-    return _resolve(name.lstrip("."), level, package)
-
-
-def _resolve(name: str, level: int, package: list[str]) -> str | None:
-    if not level:
-        return name
-    if level > len(package):
-        return None
-    return ".".join([*package[: len(package) - level + 1], *([name] if name else [])])
-
-
-def _is_for_types(test: ast.expr) -> bool:
-    return (test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")) == "TYPE_CHECKING"
 
 
 @cache

@@ -52,6 +52,28 @@ def imported(root: Path, file: str, source: str, *units: Unit) -> list[str]:
         ("h5py/_hl/__init__.py", "from ..tests import x"),
         ("h5py/version.py", "importlib.import_module('.tests', __package__)"),
         ("h5py/version.py", "importlib.import_module('.tests', package='h5py')"),
+        # A text that is imported later: a table of plugins, a lazy module.
+        ("app.py", "importlib.util.find_spec('h5py.tests')"),
+        ("app.py", "PLUGINS = {'tests': 'h5py.tests.common:Common'}"),
+        ("app.py", "tests = LazyLoader('tests', globals(), 'h5py.tests')"),
+        ("app.py", "for name in ('h5py', 'h5py.tests'):\n    import_module(name)"),
+        ("h5py/__init__.py", "import_module(f'{__name__}.tests')"),
+        ("h5py/_hl/base.py", "import_module(__name__.split('.')[0] + '.tests')"),
+        ("h5py/_hl/base.py", "import_module('%s.tests' % package)"),
+        ("h5py/__init__.py", "__all__ = ['File']\n__all__ += ['tests']"),
+        ("h5py/__init__.py", "__all__ = []\n__all__.append('tests')"),
+        ("h5py/__init__.py", "def __getattr__(name):\n    if name == 'tests':\n        return load(name)"),
+        ("h5py/__init__.py", "LAZY = {'tests'}\ndef __getattr__(name):\n    if name in LAZY:\n        load(name)"),
+        ("h5py/__init__.py", "__getattr__, __dir__, __all__ = lazy.attach(__name__, submodules=['tests'])"),
+        # Data files in the folder.
+        ("h5py/_hl/files.py", "resources.files('h5py.tests').joinpath('x.json')"),
+        ("app.py", "resources.files('h5py') / 'tests' / 'x.json'"),
+        ("app.py", "resources.files('h5py').joinpath('tests', 'data', 'x.json')"),
+        ("app.py", "pkg_resources.resource_filename('h5py', 'tests/x.json')"),
+        ("app.py", "pkgutil.get_data('h5py.tests', 'x.json')"),
+        ("h5py/_hl/files.py", "open(os.path.join(os.path.dirname(__file__), '..', 'tests', 'x.h5'))"),
+        ("h5py/version.py", "Path(__file__).parent / 'tests' / 'x.h5'"),
+        ("h5py/version.py", "FILE = 'tests/data/x.h5'"),
     ],
 )
 def test_dropped_package_that_something_imports_is_found(tmp_path: Path, file: str, source: str) -> None:
@@ -66,16 +88,41 @@ def test_dropped_package_that_something_imports_is_found(tmp_path: Path, file: s
         ("app.py", "'''import h5py.tests'''"),
         ("app.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import h5py.tests"),
         ("app.py", "import typing\nif typing.TYPE_CHECKING:\n    import h5py.tests"),
-        ("app.py", "import_module(name + 'h5py.tests')"),
         ("app.py", "import h5py.tests ("),  # not Python
         ("other/__init__.py", "from . import tests"),
         ("h5py/a.py", "from ... import tests"),
         ("h5py/conftest.py", "from . import tests"),
         ("h5py/setup.py", "import h5py.tests"),
+        # A text that is none of its names, and what no program reads.
+        ("app.py", "print('run the h5py.tests now')"),
+        ("app.py", "KIND = 'tests'"),
+        ("h5py/__init__.py", "def test():\n    pytest.main([os.path.join(HERE, 'tests')])"),
+        ("h5py/__init__.py", "def __dir__():\n    return set(globals()) - {'tests'}"),
+        ("h5py/_hl/base.py", "KNOWN = ['tests']"),
+        ("h5py/version.py", '"""\ntests/data/x.h5\n"""'),
+        ("other/version.py", "FILE = 'tests/data/x.h5'"),
+        # Of these, somebody has looked: only an import counts.
+        ("other/version.py", "NAMES = ['lib2to3', 'numpy.distutils']"),
     ],
 )
 def test_what_imports_nothing_that_was_dropped_has_no_findings(tmp_path: Path, file: str, source: str) -> None:
     assert imported(tmp_path, file, source + "\n") == []
+
+
+def test_entry_points_of_a_distribution_are_imported(tmp_path: Path) -> None:
+    points = "[console_scripts]\nh5py-test = h5py.tests.run:main [extra]\n\n[pytest11]\nother=other.plugin\n"
+    assert imported(tmp_path, "h5py-3.0.dist-info/entry_points.txt", points) == ["h5py.tests"]
+
+
+def test_module_that_the_app_is_started_with_is_imported(tmp_path: Path) -> None:
+    assert [unit.module for unit in find_imported(tmp_path, [], [TESTS], modules=["h5py.tests.run"])] == ["h5py.tests"]
+
+
+def test_stub_of_a_lazy_package_is_read(tmp_path: Path) -> None:
+    (tmp_path / "h5py").mkdir()
+    (tmp_path / "h5py/__init__.pyi").write_text("from . import tests\n")
+    source = "import lazy_loader\n__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)\n"
+    assert imported(tmp_path, "h5py/__init__.py", source) == ["h5py.tests"]
 
 
 def test_checked_package_stays_dropped_for_its_own_package_only(tmp_path: Path) -> None:
@@ -124,6 +171,13 @@ def test_dropped_modules_of_the_standard_library_are_units() -> None:
 def test_modules_that_the_runtime_replaces_are_not_put_back() -> None:
     assert not dropped_units("usr/lib/python3.11/venv/__init__.py", "usr/lib/python3.11/ensurepip/__main__.py")
     assert not dropped_units("usr/lib/python3.11/sitecustomize.py")
+
+
+def test_folder_of_data_files_that_is_a_guess_is_a_unit() -> None:
+    units = dropped_units(f"{PACKAGES}/lamp/tests/data/x.json", owners={f"{PACKAGES}/lamp/__init__.py": "lamp.whl"})
+    assert [(unit.path, unit.module, unit.packages) for unit in units] == [
+        (f"{PACKAGES}/lamp/tests", "lamp.tests", frozenset({"lamp.whl"}))
+    ]
 
 
 def test_files_that_cannot_be_imported_are_no_units() -> None:
