@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,17 +22,26 @@ _READABLE = 0o600
 
 
 def bundle_members(folder: Path, entries: Iterable[Entry], left_out: Iterable[str]) -> Iterator[Member]:
-    """Yield the members of the bundle in *folder*, below the package's own folder for it; without the *left_out*."""
+    """Yield the members of the bundle in *folder*, below the package's own folder for it; without the *left_out*.
+
+    Links that lead out of the bundle are left out, too: Debian's time zones have one to the computer's own.
+    """
     without = frozenset(left_out)
     for entry in entries:
         if entry.path in without:
             continue
         path = f"{BUNDLE}/{entry.path}"
         if entry.link:
-            yield Member(path=path, link=entry.link)
+            if not _leads_out(entry.path, entry.link):
+                yield Member(path=path, link=entry.link)
         else:
             mode = _PROGRAM_MODE if entry.executable else _FILE_MODE
             yield Member(path=path, mode=mode, size=entry.size, content=folder / entry.path)
+
+
+def _leads_out(path: str, target: str) -> bool:
+    """Whether the link *path* of a tree with the *target* leads out of the tree."""
+    return target.startswith("/") or posixpath.normpath(posixpath.join(posixpath.dirname(path), target))[:2] == ".."
 
 
 def written(path: str, data: bytes, mode: int = _FILE_MODE) -> Member:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from incamera.eap import sbom
+from incamera.eap.contents import bundle_members
 from incamera.eap.licenses import dump_license, license_members
 from incamera.eap.start import dump_start_script
 from incamera.tree import list_tree
@@ -49,6 +50,23 @@ def test_app_takes_the_place_of_its_script(tmp_path: Path) -> None:
     with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert int(process.stdout.read()) == process.pid
+
+
+def test_links_of_the_bundle_stay_in_the_package_and_others_are_left_out(tmp_path: Path) -> None:
+    for name, target in (
+        ("share/zoneinfo/localtime", "../../../etc/localtime"),
+        ("bin/python", "python3"),
+        ("lib/a.so", "../lib/b.so"),
+        ("lib/c.so", "/lib/c.so"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "bin" / "python3").write_text("1")
+    (tmp_path / "bin" / "python3").chmod(0o555)
+    (tmp_path / "bin" / "incamera-guard").write_text("1")
+    members = {member.path: member for member in bundle_members(tmp_path, list_tree(tmp_path), ["bin/incamera-guard"])}
+    assert set(members) == {"bundle/bin/python", "bundle/bin/python3", "bundle/lib/a.so"}
+    assert members["bundle/bin/python3"].mode == 0o755
 
 
 def test_license_texts_come_with_those_that_they_refer_to(tmp_path: Path) -> None:
