@@ -11,10 +11,15 @@ _FOR_NAMED = (
     "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_",
     "SETUPTOOLS_SCM_PRETEND_METADATA_FOR_",
     "SETUPTOOLS_SCM_OVERRIDES_FOR_",
+    # Read by all tools that are made of vcs-versioning, as setuptools-scm is since version 10.
+    "VCS_VERSIONING_PRETEND_VERSION_FOR_",
+    "VCS_VERSIONING_PRETEND_METADATA_FOR_",
+    "VCS_VERSIONING_OVERRIDES_FOR_",
 )
 # For the project's own build. An sdist knows its version, and would take that of the project for its own.
 _FOR_PROJECT = (
     *("SETUPTOOLS_SCM_PRETEND_VERSION", "SETUPTOOLS_SCM_PRETEND_METADATA"),  # also read by hatch-vcs
+    *("VCS_VERSIONING_PRETEND_VERSION", "VCS_VERSIONING_PRETEND_METADATA"),
     "PBR_VERSION",
     "PDM_BUILD_SCM_VERSION",
     *("POETRY_DYNAMIC_VERSIONING_BYPASS", "POETRY_DYNAMIC_VERSIONING_OVERRIDE"),

@@ -25,6 +25,24 @@ _PROGRAMS = (
     # perl-base: autoconf and many other build tools are Perl scripts, and no package that needs it brings it along.
     *("libc-bin", "m4", "make", "patch", "perl-base", "pkgconf", "sed", "tar", "which", "xz-utils"),
 )
+# What maintainer scripts and the alternatives system of Debian link to programs; a star stands for a version.
+_ALIASES = {
+    "sh": "dash",
+    "awk": "gawk",
+    "nawk": "gawk",
+    "which": "which.gnu",
+    "cpp": "cpp-*",
+    "cc": "gcc",
+    "c++": "g++",
+    "c89": "c89-gcc",
+    "c99": "c99-gcc",
+    # Of packages that a recipe may add with `dev`.
+    "f77": "gfortran",
+    "f95": "gfortran",
+    "yacc": "bison.yacc",
+    "automake": "automake-*",
+    "aclocal": "aclocal-*",
+}
 _LEAVE_OUT = frozenset(
     (
         *("ca-certificates", "dpkg-dev", "libasan8", "liblsan0", "libtsan2", "libubsan1", "libhwasan0", "libitm1"),
@@ -68,14 +86,18 @@ def select_emulator(target: Target, path: str) -> str | None:
 
 def complete_tree(tree: Path, target: Target, interpreter: BuildInterpreter) -> None:
     """Make what Debian's maintainer scripts would make in *tree*: some links, and byte-code."""
-    binaries = tree / "usr/bin"
-    wanted = {"sh": "dash", "awk": "gawk", "cc": "gcc", "c++": "g++", "python3": f"python{target.python}"}
-    for name, program in wanted.items():
-        link = binaries / name
-        if not link.is_symlink() and not link.exists():
-            link.symlink_to(program)
+    link_aliases(tree / "usr/bin", target)
     link_alternatives(tree, target)
     compile_modules(interpreter, tree / "usr/lib", "/usr/lib")
+
+
+def link_aliases(binaries: Path, target: Target) -> None:
+    """Link the names that builds expect to the programs in *binaries*, unless the names are there."""
+    for name, pattern in {**_ALIASES, "python3": f"python{target.python}"}.items():
+        link = binaries / name
+        found = sorted(path.name for path in binaries.glob(pattern))
+        if found and not link.is_symlink() and not link.exists():
+            link.symlink_to(found[-1])
 
 
 def compile_modules(interpreter: BuildInterpreter, folder: Path, inside: str) -> None:

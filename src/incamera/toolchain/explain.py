@@ -43,7 +43,8 @@ _HINTS = (
     (
         re.compile(
             r"setuptools[-_.]scm was unable to detect version|unable to detect version for|not a git repository"
-            r"|access to an upstream git repo|Cannot find a valid version.*SCM|Unable to detect version",
+            r"|access to an upstream git repo|Cannot find the version from SCM|Unable to detect version"
+            r"|isn't an? \w+ repository|does not appear to be an? \w+ project",
             re.IGNORECASE,
         ),
         "its version comes from git, and builds get no .git folder: set SETUPTOOLS_SCM_PRETEND_VERSION=1.2.3, or "

@@ -22,6 +22,8 @@ USERS = {
     "SOURCE_DATE_EPOCH": "1700000000",
     "SETUPTOOLS_SCM_PRETEND_VERSION": "1.2.3",
     "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LAMP": "2.0",
+    "VCS_VERSIONING_PRETEND_VERSION": "1.2.3",
+    "VCS_VERSIONING_OVERRIDES_FOR_LAMP": "{}",
     "PBR_VERSION": "1.2.3",
     "POETRY_DYNAMIC_VERSIONING_BYPASS": "1.2.3",
     "PDM_BUILD_SCM_VERSION": "",
@@ -37,13 +39,19 @@ def test_project_gets_versions_and_no_flags_of_this_computer() -> None:
         "SOURCE_DATE_EPOCH": "1700000000",
         "SETUPTOOLS_SCM_PRETEND_VERSION": "1.2.3",
         "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LAMP": "2.0",
+        "VCS_VERSIONING_PRETEND_VERSION": "1.2.3",
+        "VCS_VERSIONING_OVERRIDES_FOR_LAMP": "{}",
         "PBR_VERSION": "1.2.3",
         "POETRY_DYNAMIC_VERSIONING_BYPASS": "1.2.3",
     }
 
 
 def test_sdist_does_not_get_the_version_of_the_project() -> None:
-    assert set(sdist_variables(USERS)) == {"SOURCE_DATE_EPOCH", "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LAMP"}
+    assert set(sdist_variables(USERS)) == {
+        "SOURCE_DATE_EPOCH",
+        "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LAMP",
+        "VCS_VERSIONING_OVERRIDES_FOR_LAMP",
+    }
     assert set(version_variables("2.0").values()) == {"2.0"}
 
 

@@ -14,7 +14,7 @@ from incamera.targets.host import Host
 from incamera.targets.target import Target
 from incamera.toolchain.data import enter
 from incamera.toolchain.emulated_requirements import installed_versions, platform_options
-from incamera.toolchain.emulated_root import EmulatedRoot, plan_emulated_root, select_emulator
+from incamera.toolchain.emulated_root import EmulatedRoot, link_aliases, plan_emulated_root, select_emulator
 from incamera.toolchain.emulation import estimate_seconds
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 
@@ -70,6 +70,23 @@ def test_only_the_targets_emulator_is_unpacked() -> None:
     for name, machine in (("armv7hf", "arm"), ("aarch64", "aarch64")):
         chosen = [path for path in paths if select_emulator(Target.parse(name), path)]
         assert chosen == [f"usr/bin/qemu-{machine}-static"]
+
+
+def test_names_that_builds_expect_lead_to_the_programs_that_are_there(tmp_path: Path) -> None:
+    for name in ("which.gnu", "gcc", "c99-gcc", "gfortran", "automake-1.15", "automake-1.16", "dash", "bash"):
+        (tmp_path / name).touch()
+    (tmp_path / "sh").symlink_to("bash")
+    link_aliases(tmp_path, Target.parse("armv7hf"))
+    linked = {path.name: str(path.readlink()) for path in tmp_path.iterdir() if path.is_symlink()}
+    assert linked == {
+        "which": "which.gnu",
+        "cc": "gcc",
+        "c99": "c99-gcc",
+        "f77": "gfortran",
+        "f95": "gfortran",
+        "automake": "automake-1.16",
+        "sh": "bash",
+    }
 
 
 def test_tree_of_the_store_is_mounted_read_only(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from incamera.toolchain.explain import explain_limited, find_hint
         "LookupError: setuptools-scm was unable to detect version for /incamera/project.",
         "Exception: Versioning for this project requires an sdist tarball, or access to an upstream git repository.",
         "fatal: not a git repository (or any of the parent directories): .git",
-        "pdm.backend.exceptions.ConfigError: Cannot find a valid version from the SCM",
+        "pdm.backend.exceptions.ConfigError: Cannot find the version from SCM or SCM isn't detected. ",
+        "versioningit.errors.NotVCSError: Git not installed; assuming this isn't a Git repository",
+        "RuntimeError: This does not appear to be a Git project",
         "RuntimeError: Unable to detect version control system.",
     ],
 )
