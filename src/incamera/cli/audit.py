@@ -63,8 +63,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         )
     if arguments.path is not None and "://" in arguments.path:
         raise UsageError(f'"{arguments.path}" is a URL', hint="download the file, and name it here")
-    if arguments.path == "":
-        raise UsageError("the PATH is empty", hint="leave it out to check the project")
     context = Context.open(console)
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
     if arguments.path is not None and arguments.path.endswith(".py"):

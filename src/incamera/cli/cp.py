@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.workflows.files import copy_from, copy_to, parse_remote  # lazy: start-up
+    from incamera.workflows.files import copy_from, copy_to, parse_remote, require_here  # lazy: start-up
 
     destination = parse_remote(arguments.destination)
     sources = [parse_remote(word) for word in arguments.sources]
@@ -51,6 +51,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             device = str(files.session.device)
     else:
         require_remote([arguments.destination])
+        require_here(arguments.sources)  # before a virtual camera is started
         with open_files(arguments, console, destination.device, start=True) as (context, files):
             count = copy_to(context, files, [Path(word) for word in arguments.sources], destination.path)
             device = str(files.session.device)

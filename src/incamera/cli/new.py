@@ -30,8 +30,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.errors import UsageError  # lazy: start-up
     from incamera.project.new import create_project
 
-    if not arguments.folder:
-        raise UsageError("the NAME is empty", hint="`incamera new doorbell` makes a folder doorbell")
     folder = Path(arguments.folder)
     if folder.absolute().resolve() == Path.cwd().resolve():
         return init.execute(arguments, console)

@@ -35,7 +35,6 @@ def choose_device(
     project's first target. Raises UsageError for an unknown name.
     """
     origin = ""
-    _require_not_empty(name)
     if not name and (name := context.environment.get("INCAMERA_DEVICE")):
         origin = ", which INCAMERA_DEVICE names"
     elif not name and project is not None and (name := project.device):
@@ -82,19 +81,12 @@ def find_device(context: Context, name: str | Device | None, *, project: Project
     """
     if isinstance(name, Device):
         return name
-    _require_not_empty(name)
     name = _meant(context, name, project)
     if name and find_virtual(context, name) is None and name not in load_profiles():
         return choose_device(context, name, project=project)
     name = name or _default_of(project).name
     cameras = list_cameras(context.store)
     return next((virtual_device(camera) for camera in cameras if name in (camera.name, camera.profile)), None)
-
-
-def _require_not_empty(name: str | None) -> None:
-    """Raise UsageError when *name* is empty: a device that a script's empty variable names is not the default one."""
-    if name == "":
-        raise UsageError("the name of the device is empty", hint="`incamera device list` shows the names")
 
 
 def require_free_name(context: Context, name: str, profile: Profile) -> None:

@@ -263,8 +263,7 @@ def copy_to(context: Context, files: Files, paths: Sequence[Path], destination: 
     plan: list[tuple[Path, str]] = []
     for path in paths:
         start = _join(shown, path.resolve().name) if into else shown
-        if not path.exists():
-            raise UsageError(f"there is no {path}")
+        require_here([str(path)])
         plan += [(file, _join(start, rest)) for file, rest in _walk(context, path)]
     sources: list[tuple[FileSource, RemoteFile]] = []
     for path, target in plan:
@@ -282,6 +281,13 @@ def copy_to(context: Context, files: Files, paths: Sequence[Path], destination: 
                 write(files.session, files.guard, file, source)
         step.note(format_count(len(sources), "file"))
     return len(sources)
+
+
+def require_here(words: Sequence[str]) -> None:
+    """Raise UsageError unless each of *words* is the path of a file or folder of this computer."""
+    for word in words:
+        if not Path(word).exists():
+            raise UsageError(f'there is no file "{word}" here', hint="correct the path")
 
 
 def _walk(context: Context, path: Path) -> Iterator[tuple[Path, str]]:

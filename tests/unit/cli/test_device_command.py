@@ -1,4 +1,4 @@
-"""`incamera device` and `incamera virtual` on the command line: names and addresses that are refused."""
+"""`device`, `virtual` and `cp` on the command line: names, addresses and paths that are refused."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["device", "add", "axis-os-11-armv7hf", "192.0.2.1"], "is the name of a virtual camera", "another name"),
         (["device", "add", "gate", "ssh://root@192.0.2.1"], "is not an address", "USER@HOST:PORT"),
         (["device", "add", "gate", "192.0.2.1", "--accept-key", "SHA256:abc"], "is not the fingerprint", "ssh-keygen"),
-        (["device", "info", ""], "the name of the device is empty", "`incamera device list`"),
-        (["device", "clean", "", "--yes"], "the name of the device is empty", "`incamera device list`"),
         (["virtual", "start", "--name", "axis-os-10-armv7hf"], "is another profile", "start axis-os-10-armv7hf`"),
         (["virtual", "start", "--name", "axiscam"], "is a camera that you have added", "device remove axiscam`"),
         (["virtual", "stop", "--all", "axiscam"], "--all and axiscam", "leave out one of them"),
@@ -40,3 +38,11 @@ def test_wrong_name_is_refused_before_anything_is_done(
     shown = capsys.readouterr().err
     assert error in shown.splitlines()[0]
     assert hint in shown.splitlines()[-1]
+
+
+def test_copy_of_a_file_that_is_not_there_starts_no_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["cp", "nosuch.csv", ":data/"]) == 2
+    assert 'there is no file "nosuch.csv" here' in capsys.readouterr().err
