@@ -11,7 +11,7 @@ def parse_stanza(text: str) -> dict[str, str]:
     """
     fields: dict[str, str] = {}
     name = ""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # and at no other character, which a description may have
         if line[:1] in (" ", "\t"):
             if not name:
                 raise ValueError("the first line continues a field")

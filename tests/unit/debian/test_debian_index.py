@@ -332,6 +332,12 @@ def test_a_malformed_stanza_is_an_error_that_names_the_package(archive: Archive,
         index.find("a")
 
 
+def test_only_a_line_feed_ends_a_line_of_a_stanza(archive: Archive) -> None:
+    archive.add("a", "1", Description="one\x0ctwo\x85three\u2028four\r")
+    [deb] = PackageIndex({"main": archive.index("main")}).find("a")
+    assert deb.version == "1"
+
+
 @pytest.mark.parametrize("text", [b"", b"\n", b"Package: a", b"junk\n\nPackage: a\nVersion: 1\n\n\nPackage: b\n\n"])
 def test_an_index_with_incomplete_stanzas_can_be_scanned(text: bytes) -> None:
     index = PackageIndex({"main": text})
