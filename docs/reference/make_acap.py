@@ -1,8 +1,8 @@
-"""Write acap-video.md from the docstrings of packages/acap, so that the two cannot differ.
+"""Write acap-video.md and the pages of MODULES from the docstrings of packages/acap, so that they cannot differ.
 
     python docs/reference/make_acap.py
 
-A unit test compares the file with what this makes.
+A unit test compares the files with what this makes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("acap-video.md")
 _SOURCES = Path(__file__).parents[2] / "packages/acap/src/acap"
+MODULES = {"storage": ("Storage", "Watch", "Status"), "license": (), "bbox": ("Boxes",), "overlay": ("Overlay",)}
+"""Smaller modules, each with a page of its own, and the order of their classes."""
 _INTRODUCTION = """\
-# acap.video
+# acap.{name}
 
 Made by `make_acap.py` from the docstrings; don't edit it. [The camera's
 libraries](../explanation/camera-libraries.md#acap) tells how it works, and what was tried.
@@ -32,7 +34,7 @@ _MEMBER = re.compile(
 def make_page() -> str:
     """Return the page's text."""
     module = ast.parse((_SOURCES / "video.py").read_text("utf-8"))
-    parts = [_INTRODUCTION, f"{ast.get_docstring(module)}\n"]
+    parts = [_INTRODUCTION.format(name="video"), f"{ast.get_docstring(module)}\n"]
     public = {"use", "channels", "formats", "inputs", "resolutions", "snapshot"}
     functions = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name in public]
     classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
@@ -50,6 +52,30 @@ def make_page() -> str:
     said, _, tree = errors.partition("\n\n")
     parts.append(f"\n## Exceptions\n\n{said}\n\n```text\n{tree}\n```\n")
     return "".join(parts)
+
+
+def make_module_page(name: str) -> str:
+    """Return the text of the page of a module in MODULES."""
+    module = ast.parse((_SOURCES / f"{name}.py").read_text("utf-8"))
+    exported = next(node for node in module.body if isinstance(node, ast.Assign) and _target(node) == "__all__")
+    public = set(ast.literal_eval(exported.value))
+    parts = [_INTRODUCTION.format(name=name), f"{ast.get_docstring(module)}\n"]
+    functions = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name in public]
+    classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
+    for chosen in MODULES[name]:
+        with_signature = any(
+            isinstance(node, ast.FunctionDef) and node.name == "__init__" for node in classes[chosen].body
+        )
+        parts += _describe_class(classes[chosen], with_signature=with_signature)
+    parts += ["\n## Functions\n"] if functions else []
+    for function in functions:
+        parts.append(f"\n### `{function.name}`\n\n{_signature(function.name, function)}{ast.get_docstring(function)}\n")
+    parts.append("\nExceptions: [all of acap](acap-video.md#exceptions).\n")
+    return "".join(parts)
+
+
+def _target(node: ast.Assign) -> str:
+    return ast.unparse(node.targets[0])
 
 
 def _describe_class(node: ast.ClassDef, *, with_signature: bool) -> Iterator[str]:
@@ -110,3 +136,5 @@ def _arguments(function: ast.FunctionDef) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(make_page(), "utf-8")
+    for module in MODULES:
+        PAGE.with_name(f"acap-{module}.md").write_text(make_module_page(module), "utf-8")

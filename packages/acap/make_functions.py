@@ -39,7 +39,32 @@ LAROD = (
     *("larodCreateJobRequest", "larodDestroyJobRequest", "larodSetJobRequestInputs", "larodSetJobRequestParams"),
     *("larodRunJob", "larodRunJobAsync"),
 )
-CALLED = {"vdo": VDO, "larod": LAROD}
+BBOX = (
+    *("bbox_new", "bbox_view_new", "bbox_destroy", "bbox_coordinates_scene_normalized"),
+    *("bbox_coordinates_frame_normalized", "bbox_video_output", "bbox_color_from_rgb", "bbox_color_from_rgba"),
+    *("bbox_clear", "bbox_color", "bbox_style_outline", "bbox_style_corners"),
+    *("bbox_thickness_thin", "bbox_thickness_medium", "bbox_thickness_thick"),
+    *("bbox_rectangle", "bbox_line", "bbox_quad", "bbox_move_to", "bbox_line_to", "bbox_draw_path", "bbox_commit"),
+)
+LICENSEKEY = ("licensekey_dyn_verify", "licensekey_dyn_verify_ex", "licensekey_dyn_get_exp_date")
+AXSTORAGE = (
+    *("ax_storage_list", "ax_storage_get_status", "ax_storage_subscribe", "ax_storage_unsubscribe"),
+    *("ax_storage_setup_async", "ax_storage_release_async", "ax_storage_get_path", "ax_storage_get_type"),
+)
+AXOVERLAY2 = (
+    *("axo_start", "axo_props_new", "axo_props_free", "axo_props_set_size", "axo_props_set_format"),
+    *("axo_match_new", "axo_match_free", "axo_match_stream_id", "axo_create_overlay", "axo_remove_overlay"),
+    *("axo_get_aligned_size", "axo_get_buffer", "axo_buffer_get_data", "axo_buffer_get_byte_size"),
+    *("axo_submit_buffer", "axo_err_get_code", "axo_err_get_message", "axo_err_clear"),
+)
+CALLED = {
+    "vdo": VDO,
+    "larod": LAROD,
+    "bbox": BBOX,
+    "licensekey": LICENSEKEY,
+    "axstorage": AXSTORAGE,
+    "axoverlay2": AXOVERLAY2,
+}
 _DECLARATION = re.compile(r"(?P<result>.*?)(?P<name>\w+)\((?P<arguments>.*)\)")
 
 

@@ -8,14 +8,24 @@ def extension(name: str, library: str, libraries: list[str]) -> Extension:
         f"acap.{name}",
         [f"src/acap/{name}.pyx"],
         include_dirs=["src/acap"],
-        depends=[f"src/acap/{library}.h", f"src/acap/{library}_functions.h", f"src/acap/{library}.pxd"],
+        depends=[
+            f"src/acap/{part}" for part in ("library.h", *(library + end for end in (".h", "_functions.h", ".pxd")))
+        ],
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
         libraries=libraries,
         py_limited_api=True,
     )
 
 
+MODULES = {
+    "_video": "vdo",
+    "_inference": "larod",
+    "_bbox": "bbox",
+    "_license": "licensekey",
+    "_storage": "axstorage",
+    "_overlay": "axoverlay2",
+}
 setup(
-    ext_modules=[extension("_video", "vdo", ["dl"]), extension("_inference", "larod", ["dl"])],
+    ext_modules=[extension(name, library, ["dl"]) for name, library in MODULES.items()],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

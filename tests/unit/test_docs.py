@@ -69,6 +69,9 @@ def test_page_of_acap_video_is_what_the_docstrings_say() -> None:
     committed = (REPOSITORY / "docs/reference/acap-video.md").read_text("utf-8")
     assert committed == made["make_page"](), "run docs/reference/make_acap.py"
     assert "| `sequence` |" in committed
+    for name in made["MODULES"]:
+        committed = (REPOSITORY / f"docs/reference/acap-{name}.md").read_text("utf-8")
+        assert committed == made["make_module_page"](name), "run docs/reference/make_acap.py"
 
 
 def test_the_example_with_everything_has_each_key_and_is_valid(tmp_path: Path) -> None:

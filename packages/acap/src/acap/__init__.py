@@ -1,6 +1,8 @@
 """An Axis camera's own hardware.
 
 `acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
+`acap.bbox`: boxes over its video. `acap.overlay`: pictures over its video. `acap.license`: the app's license key.
+`acap.storage`: the SD card and the network share.
 
 All exceptions are in `acap.errors`, and here.
 """
@@ -9,7 +11,12 @@ from . import errors
 from .errors import (
     AccessDenied,
     AfterFork,
+    BadDrawing,
     BadModel,
+    DrawingClosed,
+    DrawingDenied,
+    DrawingError,
+    DrawingFailed,
     Error,
     FormatError,
     FrameReleased,
@@ -18,6 +25,8 @@ from .errors import (
     InferenceDown,
     InferenceFailed,
     LibraryMissing,
+    LicenseError,
+    LicenseRefused,
     ModelClosed,
     ModelError,
     NoFrame,
@@ -26,13 +35,22 @@ from .errors import (
     NoSuchChannel,
     NoSuchDevice,
     NoSuchPlane,
+    NoSuchStorage,
+    NoSuchView,
     NotSupported,
     ServiceDown,
     ServiceFailed,
     SourceFailed,
     Starved,
+    StorageClosed,
+    StorageDenied,
+    StorageError,
+    StorageFailed,
+    StorageGone,
+    StorageNotReady,
     StreamClosed,
     TooManyJobs,
+    UseAfterFork,
     VideoError,
     ViewsAlive,
     WrongShape,
@@ -42,13 +60,22 @@ from .errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import bbox as bbox
     from . import inference as inference
+    from . import license as license
+    from . import overlay as overlay
+    from . import storage as storage
     from . import video as video
 
 __all__ = [
     "AccessDenied",
     "AfterFork",
+    "BadDrawing",
     "BadModel",
+    "DrawingClosed",
+    "DrawingDenied",
+    "DrawingError",
+    "DrawingFailed",
     "Error",
     "FormatError",
     "FrameReleased",
@@ -57,6 +84,8 @@ __all__ = [
     "InferenceDown",
     "InferenceFailed",
     "LibraryMissing",
+    "LicenseError",
+    "LicenseRefused",
     "ModelClosed",
     "ModelError",
     "NoFrame",
@@ -65,27 +94,43 @@ __all__ = [
     "NoSuchChannel",
     "NoSuchDevice",
     "NoSuchPlane",
+    "NoSuchStorage",
+    "NoSuchView",
     "NotSupported",
     "ServiceDown",
     "ServiceFailed",
     "SourceFailed",
     "Starved",
+    "StorageClosed",
+    "StorageDenied",
+    "StorageError",
+    "StorageFailed",
+    "StorageGone",
+    "StorageNotReady",
     "StreamClosed",
     "TooManyJobs",
+    "UseAfterFork",
     "VideoError",
     "ViewsAlive",
     "WrongShape",
     "WrongThread",
     "WrongType",
+    "bbox",
     "errors",
     "inference",
+    "license",
+    "overlay",
+    "storage",
     "video",
 ]
 
 
+_MODULES = ("bbox", "inference", "license", "overlay", "storage", "video")
+
+
 def __getattr__(name: str) -> object:
     """Load a module when it is first used: an app without video need not load `acap.video`."""
-    if name in ("video", "inference"):
+    if name in _MODULES:
         import importlib
 
         return importlib.import_module(f"acap.{name}")

@@ -253,6 +253,31 @@ def resolutions(dict wanted, dict filter):
     return sizes
 
 
+def stream_size(unsigned number):
+    """Return the width and the height of any stream of the camera."""
+    cdef GError *error = NULL
+    cdef VdoStream *stream
+    cdef VdoMap *map
+    open_library()
+    need(<void *>vdo.vdo_stream_get, b"vdo_stream_get")
+    need(<void *>vdo.vdo_stream_get_info, b"vdo_stream_get_info")
+    with nogil:
+        stream = vdo.vdo_stream_get(number, &error)
+    if stream == NULL:
+        raise error_of(error, "ask how large a video stream is")
+    with nogil:
+        map = vdo.vdo_stream_get_info(stream, &error)
+    try:
+        if map == NULL:
+            raise error_of(error, "ask how large a video stream is")
+        size = vdo.vdo_map_get_uint32(map, b"width", 0), vdo.vdo_map_get_uint32(map, b"height", 0)
+        vdo.g_object_unref(map)
+    finally:
+        with nogil:
+            vdo.g_object_unref(stream)
+    return size
+
+
 def snapshot(dict settings):
     """Return a copy of a picture of its own, and the width and height that it has."""
     cdef GError *error = NULL

@@ -32,9 +32,30 @@ Error
     ├── TooManyJobs       BufferError           all buffers of a model are in use by jobs and results
     ├── ModelClosed       ValueError            a model is used after its end
     └── AfterFork         RuntimeError          a model is used after a fork
+
+Error
+├── UseAfterFork          RuntimeError          what was made before a fork is used in another process
+├── DrawingError                                acap.bbox, acap.overlay
+│   ├── BadDrawing        ValueError            a colour, a coordinate or a picture that cannot be drawn
+│   ├── NoSuchView        LookupError           a channel or a view area that the camera does not have
+│   ├── DrawingDenied     PermissionError       the app may not draw over the camera's video
+│   ├── DrawingClosed     ValueError            boxes or an overlay are used after their end
+│   └── DrawingFailed     OSError               any other error of the camera's service for drawings
+├── LicenseError
+│   └── LicenseRefused    PermissionError       the camera has no valid license key for the app
+└── StorageError
+    ├── NoSuchStorage     LookupError           the camera has no storage of this name
+    ├── StorageNotReady   TimeoutError          it was not connected and writable in time
+    ├── StorageGone       ConnectionError       it was removed, or is about to be
+    ├── StorageClosed     ValueError            it is used after its release
+    ├── StorageDenied     PermissionError       the manifest lacks the group `storage`
+    └── StorageFailed     OSError               any other error of the camera's storage
 """
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class Error(Exception):
@@ -167,6 +188,70 @@ class AfterFork(ModelError, RuntimeError):
     """A model belongs to the process that loaded it."""
 
 
+class UseAfterFork(Error, RuntimeError):
+    """It belongs to the process that made it."""
+
+
+class DrawingError(Error):
+    """An error of `acap.bbox` or `acap.overlay`."""
+
+
+class BadDrawing(DrawingError, ValueError):
+    """A colour, a coordinate or a picture cannot be drawn."""
+
+
+class NoSuchView(DrawingError, LookupError):
+    """The camera has no such channel or view area."""
+
+
+class DrawingDenied(DrawingError, PermissionError):
+    """The app may not draw over the camera's video."""
+
+
+class DrawingClosed(DrawingError, ValueError):
+    """The boxes or the overlay were closed."""
+
+
+class DrawingFailed(DrawingError, OSError):
+    """Another error of the camera's service for drawings."""
+
+
+class LicenseError(Error):
+    """An error of `acap.license`."""
+
+
+class LicenseRefused(LicenseError, PermissionError):
+    """The camera has no valid license key for the app."""
+
+
+class StorageError(Error):
+    """An error of `acap.storage`."""
+
+
+class NoSuchStorage(StorageError, LookupError):
+    """The camera has no storage of this name."""
+
+
+class StorageNotReady(StorageError, TimeoutError):
+    """The storage was not connected and writable in time."""
+
+
+class StorageGone(StorageError, ConnectionError):
+    """The storage was removed, or is about to be."""
+
+
+class StorageClosed(StorageError, ValueError):
+    """The storage was released."""
+
+
+class StorageDenied(StorageError, PermissionError):
+    """The app may not use the camera's storage."""
+
+
+class StorageFailed(StorageError, OSError):
+    """Another error of the camera's storage."""
+
+
 class FramesHeldWarning(RuntimeWarning):
     """All buffers of a stream are held by frames in use."""
 
@@ -197,6 +282,47 @@ def video_error(code: int, text: str, doing: str) -> VideoError:
     if code == _INTERFACE_DOWN:
         return ServiceDown(message, code=code, domain="vdo")
     return ServiceFailed(message, code=code, domain="vdo")
+
+
+def drawing_error(code: int, doing: str) -> DrawingError:
+    """Return the exception for an error of the library for boxes: its errno *code*, and what was being done."""
+    message = f"cannot {doing}: {os.strerror(code)}"
+    if code in (errno.EACCES, errno.EPERM):
+        hint = 'add "video" to resources.linux.user.groups in the manifest'
+        return DrawingDenied(message, hint=hint, code=code, domain="bbox")
+    if code in (errno.ENODEV, errno.ENOENT):
+        return NoSuchView(message, hint="the camera has no such channel or view", code=code, domain="bbox")
+    kind = BadDrawing if code == errno.EINVAL else DrawingFailed
+    return kind(message, code=code, domain="bbox")
+
+
+# axo_err_code
+_OVERLAY_INVALID, _OVERLAY_NOT_AVAILABLE = 1, 5
+
+
+def overlay_error(code: int, text: str, doing: str) -> DrawingError:
+    """Return the exception for an error of the library for overlays: its *code* and *text*, and what was being done."""
+    message = f"cannot {doing}: {text}"
+    if code == _OVERLAY_NOT_AVAILABLE:
+        hint = 'the manifest needs "overlay": {"enabled": true} among its resources, and the group "video"'
+        return DrawingDenied(message, hint=hint, code=code, domain="axoverlay2")
+    kind = BadDrawing if code == _OVERLAY_INVALID else DrawingFailed
+    return kind(message, code=code, domain="axoverlay2")
+
+
+# AXStorageErrorCode
+_STORAGE_GENERIC, _STORAGE_ARGUMENT = 0, 1
+
+
+def storage_error(code: int, text: str, doing: str) -> StorageError:
+    """Return the exception for an error of the library for storage: its *code* and *text*, and what was being done."""
+    message = f"cannot {doing}: {text}"
+    if code == _STORAGE_ARGUMENT:
+        return NoSuchStorage(message, hint='it is "SD_DISK" or "NetworkShare"', code=code, domain="axstorage")
+    if code == _STORAGE_GENERIC and "group" in text:
+        hint = 'add "storage" to resources.linux.user.groups in the manifest'
+        return StorageDenied(message, hint=hint, code=code, domain="axstorage")
+    return StorageFailed(message, code=code, domain="axstorage")
 
 
 # larod's error codes.

@@ -60,15 +60,17 @@ class Imitated:
     """A library that is imitated by the C files in the folder of its name.
 
     `uses`: what it is linked with, beside the C library. `older`: functions of former generations, which are in no
-    table, with their symbol versions, or "" where that is not known.
+    table, with their symbol versions, or "" where that is not known. `own`: what the stand-ins call of each other,
+    and no camera has.
     """
 
     uses: tuple[str, ...]
     older: Mapping[str, str] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
 
 
 IMITATED = {
-    "vdo": Imitated(tuple(GLIB)),
+    "vdo": Imitated((*GLIB, "-ldl")),
     "larod": Imitated(
         ("-lm", "-lpthread"),
         {
@@ -84,6 +86,10 @@ IMITATED = {
             "larodRunJobAsync_API_VERSION_2": "",
         },
     ),
+    "axstorage": Imitated((*GLIB, "-lpthread")),
+    "licensekey": Imitated(()),
+    "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
+    "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
 }
 
 
@@ -101,7 +107,7 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
         for soname, define in GLIB.items():
             compile_c(define, f"-Wl,-soname,{soname}", "-o", soname, str(HERE / "glib/libraries.c"), "-Wno-everything")
         for library, imitated in IMITATED.items():
-            for version in VERSIONS[architecture]:
+            for version in versions(library, architecture):
                 soname = write_sources(library, version, folder / library / version)
                 destination = output / version / soname
                 destination.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +121,12 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
                 destination.chmod(0o755)
 
 
+def versions(library: str, architecture: str) -> list[str]:
+    """Return the AXIS OS that *library* is built for: those that have it."""
+    since = axis_os_number(load_libraries()[library].since)
+    return [version for version in VERSIONS[architecture] if axis_os_number(version) >= since]
+
+
 def defines(version: str) -> list[str]:
     """Return the compiler's options that tell the C files for which AXIS OS they are."""
     return [f"-DAXIS_OS={axis_os_number(version)}", f"-DPITCH_STEP={PITCH_STEPS.get(version, 1)}"]
@@ -124,8 +136,10 @@ def write_sources(name: str, version: str, folder: Path) -> str:
     """Write all that the library *name* is made of into *folder*: compile library.c. Returns its soname."""
     folder.mkdir(parents=True, exist_ok=True)
     _copy(HERE / name, folder)
+    _copy(HERE / "shared", folder)
     library = load_libraries()[name]
     for header, text in render_headers(library).items():
+        (folder / header).parent.mkdir(exist_ok=True)
         (folder / header).write_text(text, "utf-8")
     functions, nodes = choose(library, version)
     parts = sorted(path.name for path in (HERE / name).glob("*.c"))
@@ -140,7 +154,10 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def choose(library: Library, version: str) -> tuple[list[Function], list[str]]:
-    """Return the functions that *library* has in AXIS OS *version*, and their symbol versions, the oldest first."""
+    """Return the functions that *library* has in AXIS OS *version*, and their symbol versions, the oldest first.
+
+    A library of which no source tells a symbol version has none.
+    """
     newest = axis_os_number(version)
     functions = [
         function
@@ -151,6 +168,10 @@ def choose(library: Library, version: str) -> tuple[list[Function], list[str]]:
         Function(name=name, c="", since=library.since, source="", node=node)
         for name, node in IMITATED[library.name].older.items()
     ]
+    functions += [
+        Function(name=name, c="", since=library.since, source="", node=library.nodes[0] if library.nodes else "")
+        for name in IMITATED[library.name].own
+    ]
     used = {function.node for function in functions}
     return functions, [node for node in library.nodes if node in used]
 
@@ -159,7 +180,11 @@ def render_source(parts: Sequence[str], functions: Sequence[Function], nodes: Se
     """Return the C file that includes all *parts*, and gives each function its symbol versions."""
     return "\n".join(
         [
-            *(f"#define {function.name} stand_in_{function.name}" for function in functions if not function.node),
+            *(
+                f"#define {function.name} stand_in_{function.name}"
+                for function in functions
+                if nodes and not function.node
+            ),
             *(f'#include "{part}"' for part in parts),
             *_all_nodes(functions, nodes),
             "",
@@ -178,6 +203,8 @@ def _all_nodes(functions: Sequence[Function], nodes: Sequence[str]) -> Iterator[
 
 def render_version_script(functions: Sequence[Function], nodes: Sequence[str]) -> str:
     """Return the linker's version script."""
+    if not nodes:
+        return f"{{ global:{''.join(f' {function.name};' for function in functions)} local: *; }};\n"
     lines = []
     for number, node in enumerate(nodes):
         names = [function.name for function in functions if function.node == node]

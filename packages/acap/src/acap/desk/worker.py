@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import latest
+
 if TYPE_CHECKING:
     from .pixels import Converter
     from .sources import Pictures
@@ -103,6 +105,7 @@ class Worker:
 
     def _deliver(self, picture: Any, sequence: int, when: float) -> None:
         data, kind, header = self.converter.convert(picture)
+        latest.picture = picture
         wall = time.time() - (time.monotonic() - when)
         with self._guard:
             self._ready.append(Taken(data, kind, header, sequence, when, wall))

@@ -25,9 +25,12 @@ typedef ssize_t gssize;
 typedef void *gpointer;
 typedef guint32 GQuark;
 typedef struct _GVariant GVariant;
+typedef gboolean (*GSourceFunc)(gpointer data);
+typedef void (*GDestroyNotify)(gpointer data);
 
 #define FALSE 0
 #define TRUE 1
+#define G_PRIORITY_DEFAULT 0
 
 typedef struct _GError {
     GQuark domain;
@@ -46,5 +49,9 @@ gchar *g_strdup(const gchar *text);
 GList *g_list_append(GList *list, gpointer data);
 GQuark g_quark_from_static_string(const gchar *text);
 void g_set_error_literal(GError **error, GQuark domain, gint code, const gchar *message);
+
+/* Of the default main context. */
+guint g_timeout_add_full(gint priority, guint milliseconds, GSourceFunc function, gpointer data, GDestroyNotify notify);
+gboolean g_source_remove(guint source);
 
 #endif

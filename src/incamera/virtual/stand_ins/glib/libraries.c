@@ -6,6 +6,8 @@ void g_strdup(void) {}
 void g_list_append(void) {}
 void g_quark_from_static_string(void) {}
 void g_set_error_literal(void) {}
+void g_timeout_add_full(void) {}
+void g_source_remove(void) {}
 #else
 void g_type_register_static_simple(void) {}
 void g_enum_register_static(void) {}

@@ -103,14 +103,25 @@ void remove_stream(VdoStream *self)
     unlock_streams();
 }
 
+/* Take a reference, unless another thread has just given the last one back. */
+static bool is_kept(VdoStream *stream)
+{
+    guint references = __atomic_load_n(&stream->object.references, __ATOMIC_ACQUIRE);
+    while (references > 0)
+        if (__atomic_compare_exchange_n(&stream->object.references, &references, references + 1, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return true;
+    return false;
+}
+
 /* The stream ID of this program, with a reference for the caller. */
 VdoStream *find_stream(guint id)
 {
     VdoStream *found = NULL;
     lock_streams();
     for (VdoStream *stream = first_stream; stream && !found; stream = stream->next)
-        if (stream->id == id)
-            found = g_object_ref(stream);
+        if (stream->id == id && is_kept(stream))
+            found = stream;
     unlock_streams();
     return found;
 }

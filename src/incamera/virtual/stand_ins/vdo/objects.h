@@ -101,6 +101,7 @@ struct _VdoStream {
     struct geometry scene_geometry;
     struct drawing scene;
     guint8 *turned;
+    guint8 *drawn_over; /* the picture with boxes and overlays */
     struct h264 h264;
     gdouble framerate;
     guint rotation, camera_rotation;
@@ -131,6 +132,7 @@ bool is_encoded(guint format);
 bool choose_geometry(VdoStream *stream, GError **error);
 void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp);
 void turn(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned, guint rotation);
+const guint8 *draw_over(VdoStream *self, const guint8 *picture);
 gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint quality, guint8 *out);
 void start_h264(struct h264 *encoder, const struct geometry *geometry);
 void end_h264(struct h264 *encoder);

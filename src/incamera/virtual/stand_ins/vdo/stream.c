@@ -41,6 +41,7 @@ static void vdo_stream_finalize(GObject *object)
         free_slot(&self->slots[number]);
     g_free(self->scene.data);
     g_free(self->turned);
+    g_free(self->drawn_over);
     end_h264(&self->h264);
     close_fd(self->timer);
     close_fd(self->memory);
@@ -114,7 +115,6 @@ VdoStream *vdo_stream_new(VdoMap *settings, VdoBufferFinalizer fin, GError **err
         self->framerate = 30;
     guint strategy = vdo_map_get_uint32(self->settings, "buffer.strategy", VDO_BUFFER_STRATEGY_INFINITE);
     self->explicit = strategy == VDO_BUFFER_STRATEGY_EXPLICIT;
-    add_stream(self);
     if (!has_source(self->settings)) {
         fail(error, VDO_ERROR_NOT_FOUND, "no such channel");
         g_object_unref(self);
@@ -125,6 +125,7 @@ VdoStream *vdo_stream_new(VdoMap *settings, VdoBufferFinalizer fin, GError **err
         return NULL;
     }
     prepare_scene(self);
+    add_stream(self); /* those who watch may ask for its size at once */
     if (vdo_map_get_uint32(self->settings, "intent", VDO_INTENT_DEFAULT) & VDO_INTENT_EVENTFD)
         open_events(self);
     return self;
@@ -249,7 +250,7 @@ static void capture(VdoStream *self, struct slot *slot, guint64 when)
     if (self->rotation)
         turn(self->scene.data, &self->scene_geometry, turned, &self->geometry, self->rotation);
     if (encoded)
-        encode(self, slot, self->rotation ? turned : self->scene.data);
+        encode(self, slot, draw_over(self, self->rotation ? turned : self->scene.data));
 }
 
 static bool is_down(const VdoStream *self)

@@ -1,0 +1,16 @@
+"""What stands in for the camera's libraries on a desk, by environment variables.
+
+ACAP_PICTURE: the picture that boxes and overlays are drawn into. ACAP_STORAGE: the folder with SD_DISK.
+ACAP_LICENSES: the folder with APP.key.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def desk_path(variable: str) -> Path | None:
+    """Return the path that *variable* names, or None: then there is a camera."""
+    name = os.environ.get(variable)
+    return Path(name) if name else None

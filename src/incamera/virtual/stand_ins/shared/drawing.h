@@ -1,0 +1,42 @@
+/* How the stand-ins of bbox and axoverlay draw into the pictures that the stand-in of VDO encodes.
+
+   The libraries do not need each other. The one of VDO looks for incamera_draw in those that the program has loaded. */
+#ifndef STAND_INS_DRAWING_H
+#define STAND_INS_DRAWING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A picture as NV12, before it is encoded. */
+struct incamera_picture {
+    uint8_t *y, *uv;
+    size_t pitch;
+    unsigned width, height, channel, stream, rotation;
+    /* The columns of the whole scene, before it was turned, and the first of them that the picture shows. */
+    unsigned across, left;
+};
+
+/* What a library that draws exports under this name. */
+typedef void incamera_draw_function(const struct incamera_picture *picture);
+#define INCAMERA_DRAW "incamera_draw"
+
+/* Lay a colour over a pixel. ALPHA 255 hides what was there. What is outside of the picture is left out. */
+static inline void draw_pixel(const struct incamera_picture *picture, int x, int y, const uint8_t *rgb, unsigned alpha)
+{
+    if (alpha == 0 || x < 0 || y < 0 || x >= (int)picture->width || y >= (int)picture->height)
+        return;
+    int r = rgb[0], g = rgb[1], b = rgb[2];
+    int luma = (77 * r + 150 * g + 29 * b) / 256;
+    uint8_t *at = picture->y + (size_t)y * picture->pitch + x;
+    *at = (uint8_t)((*at * (255 - (int)alpha) + luma * (int)alpha) / 255);
+    if (x % 2 || y % 2)
+        return;
+    int colors[2] = {128 + (-43 * r - 85 * g + 128 * b) / 256, 128 + (128 * r - 107 * g - 21 * b) / 256};
+    uint8_t *uv = picture->uv + (size_t)(y / 2) * picture->pitch + x;
+    for (int n = 0; n < 2; n++) {
+        int color = colors[n] > 255 ? 255 : colors[n];
+        uv[n] = (uint8_t)((uv[n] * (255 - (int)alpha) + color * (int)alpha) / 255);
+    }
+}
+
+#endif
