@@ -1,8 +1,9 @@
-"""An app that uses acap.video, built for the camera and run in the virtual one, and run on this computer."""
+"""An app that uses the camera's libraries through acap, built for the camera and run in the virtual one."""
 
 from __future__ import annotations
 
 import base64
+import collections
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,8 @@ from .cameras import DEFAULT_PROFILE, PROFILES, on
 from .paths import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from incamera.virtual.camera import VirtualCamera
 
     from .command import Run
@@ -26,14 +29,17 @@ def test_app_sees_the_virtual_cameras_scene(camera: VirtualCamera, incamera: Run
     shutil.copytree(REPOSITORY / "packages/acap", tmp_path / "acap", ignore=shutil.ignore_patterns("_*.c", "build"))
     done = incamera("run", "--device", camera.name, cwd=tmp_path / "video")
     assert done.code == 0, done.err
-    check([json.loads(line) for line in done.out.splitlines()])
-
-
-def check(lines: list[Any]) -> None:
-    """Compare what the app has told of its frames with the scene."""
-    told: dict[str, list[Any]] = {"nv12": [], "h264": [], "jpeg": [], "refused": []}
-    for kind, *rest in lines:
+    told = collections.defaultdict(list)
+    for line in done.out.splitlines():
+        kind, *rest = json.loads(line)
         told[kind].append(rest)
+    check_frames(told)
+    check_storage_and_license(told)
+    check_boxes(told, has_boxes=camera.profile.startswith("axis-os-11"))
+
+
+def check_frames(told: Mapping[str, list[Any]]) -> None:
+    """Compare what the app has told of its frames with the scene."""
     assert told["nv12"][-1][0] >= 2
     for sequence, microseconds, mean, strides, pitch in told["nv12"]:
         assert mean == brightness(320, 240, sequence, microseconds).mean()
@@ -47,3 +53,22 @@ def check(lines: list[Any]) -> None:
     assert read_code(decode_picture(base64.b64decode(data)).to_ndarray(format="gray")) == (sequence, microseconds)
     [[refused]] = told["refused"]
     assert "it has nv12, y800, rgb, planar-rgb, jpeg, h264" in refused
+
+
+def check_storage_and_license(told: Mapping[str, list[Any]]) -> None:
+    [[ids, kind, path, text]] = told["storage"]
+    assert (ids, kind, text) == (["SD_DISK"], "local", "1")
+    assert path.startswith("/var/spool/storage/SD_DISK/areas/")
+    assert told["license"] == [[False, ["valid", "invalid-version"]]]
+
+
+def check_boxes(told: Mapping[str, list[Any]], *, has_boxes: bool) -> None:
+    """A box is in the camera's picture, unless its AXIS OS is too old."""
+    if not has_boxes:
+        [[refused]] = told["boxes"]
+        assert "AXIS OS 11.11 and newer have it" in refused
+        return
+    [[_, _, data]] = told["boxes"]
+    picture = decode_picture(base64.b64decode(data)).to_ndarray(format="gray")
+    assert (picture[179, 90:230] > 200).all()
+    assert (picture[215, 90:230] < 200).all()
