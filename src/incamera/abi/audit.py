@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.abi.checks import camera, dlopen, identity, imports, linking, python, wheel
+from incamera.abi.checks import camera, dlopen, identity, imports, linking, package, python, wheel
 from incamera.abi.findings import Finding, Kind, Report, Severity
 from incamera.abi.simulation import Loaded, Simulation, simulate_loading
-from incamera.abi.subject import Shape, Subject, open_subject
+from incamera.abi.subject import NOT_AN_ELF_FILE, Shape, Subject, open_subject
 from incamera.errors import ConfigError
 from incamera.targets.suite import suite_for_python
 from incamera.targets.target import Target
@@ -39,14 +39,16 @@ def audit(subject: Subject, policy: Policy, *, target: Target | None = None) -> 
     """
     target = target or _find_target(subject, policy)
     simulation = simulate_loading(subject, policy, target)
-    module_faults, libraries = _check_modules(subject, policy, target)
+    module_faults, libraries = _check_modules(subject, policy, target, simulation)
     link_faults, unseen = _check_links(subject, policy, simulation)
     findings = [
         *_damaged_or_empty(subject),
         *_check_files(subject, policy, target, simulation),
         *module_faults,
         *link_faults,
+        *wheel.find_invalid_wheel(subject),
         *wheel.find_wrong_tags(subject, policy),
+        *package.find_faulty_description(subject),
     ]
     loaded_by_name, limits = dlopen.find_loaded_by_name(subject, simulation.process)
     report = Report(
@@ -163,7 +165,7 @@ def _check_files(subject: Subject, policy: Policy, target: Target, simulation: S
             *identity.find_cpu_features(item, subject),
             *identity.find_page_size(item, policy, process),
             *identity.find_executable_stack(item, process, loaded_later=later),
-            *identity.find_text_relocations(item),
+            *identity.find_text_relocations(item, subject),
             *identity.find_outside_run_path(item, subject, policy),
             *camera.find_bundled_camera_library(item, subject),
         ]
@@ -177,12 +179,21 @@ def _is_started(item: Object) -> bool:
     return item.facts.is_program and not item.folder
 
 
-def _check_modules(subject: Subject, policy: Policy, target: Target) -> tuple[list[Finding], tuple[str, ...]]:
+def _check_modules(
+    subject: Subject, policy: Policy, target: Target, simulation: Simulation
+) -> tuple[list[Finding], tuple[str, ...]]:
     if subject.shape is Shape.package:
         return [], ()  # the camera starts it: there is no Python
     valid = [item for item in subject.objects.values() if not item.damage]
     valid = [item for item in valid if identity.is_for(item.facts, policy.architecture)]
-    return python.find_module_faults(valid, subject, target)
+    loads = {loaded.load.root: loaded.load for loaded in simulation.loads}
+
+    def exports(item: Object, name: str) -> bool:
+        """Return whether *item* exports *name*, or a library that it needs, where Python finds it, too."""
+        objects = loads[item].objects if item in loads else [item]
+        return any(one.symbols is not None and name in one.symbols.exports for one in objects)
+
+    return python.find_module_faults(valid, subject, target, exports)
 
 
 def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool) -> bool:
@@ -190,7 +201,11 @@ def _will_be_loaded(item: Object, subject: Subject, target: Target, needed: bool
     if needed or subject.shape is Shape.package or item.folder in subject.libraries:
         return True
     if subject.shape is Shape.loose:
-        return subject.wheel is None or wheel.has_platform_tag(subject)
+        if subject.wheel is None or (item.damage and item.damage != NOT_AN_ELF_FILE):
+            return subject.wheel is None or wheel.has_platform_tag(subject)
+        fits = (identity.is_for(one.facts, target.architecture) for one in subject.objects.values() if not one.damage)
+        if wheel.has_platform_tag(subject) and not any(fits):
+            return True
     name = python.parse_module_name(item.name)
     return name is not None and bool(name.tag) and python.is_importable(item, target)
 
@@ -202,6 +217,8 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
     for loaded in simulation.loads:
         load, process = loaded.load, loaded.process
         findings = list(linking.find_missing_libraries(load, process))
+        if not loaded.at_start:
+            findings += linking.find_unopenable(load, process)
         if not process.by_camera:
             findings = list(dlopen.expect_loaded_before(findings, subject, load.root))
         foreign = list(linking.find_foreign_libc(load, process))
@@ -212,14 +229,15 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
         # A missing version has been reported; that its symbols are missing, too, says nothing more.
         if load.complete and not foreign and not any(one.severity is Severity.error for one in versions):
             undefined = process.undefined_symbols(load)
-            findings += linking.find_missing_symbols(undefined.missing, subject)
+            missing, perhaps = dlopen.split_global(undefined.missing, subject)
+            findings += [*linking.find_missing_symbols(missing, subject), *perhaps]
             unseen.append(undefined)
         by_load.append((loaded, _as_warnings(findings) if loaded.optional else findings))
     found = list(_without_guarded(by_load, subject, simulation))
     loads = [loaded.load for loaded in simulation.loads]
     found += linking.find_private_copies([one.load for one in simulation.loads if one.process is simulation.process])
     found += linking.find_two_major_versions(loads)
-    found += camera.find_time_mismatch(loads, policy)
+    found += camera.find_time_mismatch(loads, subject, policy)
     found += camera.find_unconfirmed_libraries(loads, subject, policy)
     return found, tuple(linking.describe_unseen(unseen))
 

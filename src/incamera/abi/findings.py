@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 # Increase it when the audit's result for the same files changes, so that stored reports are not used any more.
-FORMAT = 7
+FORMAT = 8
 
 
 class Kind(StrEnum):

@@ -80,6 +80,11 @@ class Policy:
             return None
         return None if LIBC_FAMILY.fullmatch(soname) else _unseen_object(library, soname, self.architecture, self.track)
 
+    def find_file(self, name: str) -> Object | None:
+        """Return the library whose file is called *name*: its soname, or the name with all numbers."""
+        soname = next((soname for soname, real in self.real_names.items() if real == name), name)
+        return self.find(soname)
+
     def doubt(self, soname: str) -> str:
         """Return why it is not certain that the camera has the library *soname*, which `find` finds; "" if it is."""
         if self.track is None:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from incamera.abi.launch_scripts import NO_SCRIPTS, LaunchScripts
 from incamera.abi.loader_rule import LIBC_FAMILY, parse_version
+from incamera.abi.run_path import resolve_run_path
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
@@ -75,7 +77,8 @@ class Process:
 
     *library_path* is what the launcher gives the loader with `--library-path`. Without it, the camera starts the
     program with its own loader (`by_camera`). *name* says in messages where libraries are searched: "in the bundle".
-    *library_names* are the names of the libraries in the folders of *library_path*.
+    *library_names* are the names of the libraries in the folders of *library_path*. *scripts* are those that may start
+    the program, with folders of the subject in LD_LIBRARY_PATH, or with a loader of its own.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Process:
         library_path: Sequence[SearchFolder],
         name: str,
         library_names: Iterable[str] = (),
+        scripts: LaunchScripts = NO_SCRIPTS,
     ) -> None:
         self.subject = subject
         self.policy = policy
@@ -97,6 +101,9 @@ class Process:
         # The launcher puts the camera's folders at the end of the library path.
         self._library_path = (*library_path, self._camera) if library_path else ()
         self._library_names = {*library_names, *policy.libraries}
+        self._environment = [self._subject_folder(folder) for folder in scripts.folders]
+        self._started_by_own_loader = scripts.own_loader
+        self._run_paths: dict[tuple[str, str | None], tuple[str, ...]] = {}
         self._names: dict[str, Object] = {}
         self.started = Load(program) if program is not None else None
         if self.started is not None:
@@ -118,6 +125,18 @@ class Process:
         family = [item for item in loaded if LIBC_FAMILY.fullmatch(item.name) and item.camera == self._libc.camera]
         names = {name for item in (self._libc, *family) for name in item.facts.defines}
         return max((parse_version(name) for name in names if name.startswith("GLIBC_2")), default=(0,))
+
+    @cached_property
+    def own_loader(self) -> Object | None:
+        """The loader of the subject itself, which the program names instead of the camera's."""
+        wanted = self.program.facts.interpreter if self.program is not None and self.program.ours else None
+        path = self.subject.locate(wanted) if wanted is not None else "/"
+        return None if path.startswith("/") else self.subject.find("", path)
+
+    @property
+    def loader_is_known(self) -> bool:
+        """Whether it is known which loader starts the program."""
+        return not self._started_by_own_loader
 
     def load(self, root: Object) -> Load:
         """Return what is loaded with *root* when it is loaded into the process as it was after its start."""
@@ -186,27 +205,38 @@ class Process:
             for one in (*reversed(chain), *program):
                 yield from self._run_path_folders([one], one.item.facts.rpath)
         yield from self._library_path
+        yield from self._environment
         if requester is not None:
             yield from self._run_path_folders([requester], requester.item.facts.runpath)
-        yield self._camera
+        if requester is None or not requester.item.facts.no_default_folders:
+            yield self._camera
 
     def _run_path_folders(self, requesters: Sequence[Requester], entries: Sequence[str]) -> Iterator[SearchFolder]:
         """Yield the folders that the *entries* of a run path name, without those outside the subject and the camera."""
         for requester in requesters:
             for entry in entries:
                 origin = None if requester.item.camera else requester.origin
-                folder = resolve_run_path(entry, origin, self.subject, self.policy)
-                if folder is not None and folder.startswith("/"):
-                    yield SearchFolder(partial(self._find_in_camera, folder))
-                elif folder is not None:
-                    yield SearchFolder(partial(self._find_in_subject, folder), folder)
+                if (entry, origin) not in self._run_paths:
+                    self._run_paths[entry, origin] = resolve_run_path(entry, origin, self.subject, self.policy)
+                for folder in self._run_paths[entry, origin]:
+                    if folder.startswith("/"):
+                        yield SearchFolder(partial(self._find_in_camera, folder))
+                    else:
+                        yield self._subject_folder(folder)
+
+    def _subject_folder(self, folder: str) -> SearchFolder:
+        return SearchFolder(partial(self._find_in_subject, folder), folder)
 
     def _find_in_camera(self, folder: str, name: str) -> Object | None:
         item = self._camera.find(name.rpartition("/")[2])
         return item if item is not None and item.folder == folder else None
 
     def _find_in_subject(self, folder: str, name: str) -> Object | None:
-        return self.subject.find(folder, name.rpartition("/")[2])
+        path = self.subject.resolve(f"{folder}/{name.rpartition('/')[2]}")
+        if path is None or not path.startswith("/"):
+            return self.subject.objects.get(path or "")
+        place, _, file = path.rpartition("/")  # a link to a file of the camera
+        return self.policy.find_file(file) if place in self.policy.folders else None
 
     # Symbols
 
@@ -261,26 +291,6 @@ def is_exported(reference: Reference, exports: AbstractSet[str]) -> bool:
     if not reference.version:
         return reference.name in exports
     return f"{reference.name}@{reference.version}" in exports or f"{reference.name}@" in exports
-
-
-def resolve_run_path(entry: str, origin: str | None, subject: Subject, policy: Policy) -> str | None:
-    """Return the folder that an *entry* of a run path names: relative in the subject, absolute in the camera.
-
-    *origin* is the folder of the file whose run path it is; None for a file of the camera. Returns None for a folder
-    that is neither in the subject nor searched in the camera.
-    """
-    for token in ("$ORIGIN", "${ORIGIN}"):
-        if entry.startswith(token):
-            if origin is None:
-                return None
-            path = posixpath.normpath(posixpath.join(origin or ".", "." + entry.removeprefix(token)))
-            return None if path.startswith("..") or "$" in path else path.removeprefix(".")
-    if not entry.startswith("/"):
-        return None
-    entry = posixpath.normpath(entry)
-    if subject.installed and (entry == subject.installed or entry.startswith(subject.installed + "/")):
-        return entry.removeprefix(subject.installed).lstrip("/")
-    return entry if entry in policy.folders else None
 
 
 def _add_soname(names: dict[str, Object], item: Object) -> None:

@@ -85,6 +85,23 @@ def leave_out(subject: Subject, what: str) -> str:
     return f"leave {what} out of {container_of(subject)}; the loader finds the camera's"
 
 
+def bring_opened_library(subject: Subject, name: str) -> str:
+    """Return how to bring the library *name*, which Python code opens: no run path leads to such a one."""
+    if source_of(subject) in (Source.package, Source.file):
+        return "put it beside the Python file, and open it by its path"
+    return bring_library(subject, name)
+
+
+def recompile(subject: Subject, options: str, *, path: str = "") -> str:
+    """Return how to get the file at *path* compiled with *options*. Who only has the finished file cannot do it."""
+    source = source_of(subject)
+    if source is Source.wheel:
+        return f"use another version of the wheel, or build one from the distribution's source with {options}"
+    if source is Source.project and not path.startswith("app/"):
+        return f"use another version of its package, or a build of it with {options}"
+    return f"build it with {options}"
+
+
 def relink(subject: Subject, options: str, *, path: str = "") -> str:
     """Return how to get the file at *path* linked with *options*. Who only has the finished file cannot link it."""
     source = source_of(subject)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from incamera.abi.checks.identity import is_for
 from incamera.abi.checks.python import is_for_another_python, is_importable
+from incamera.abi.launch_scripts import NO_SCRIPTS, LaunchScripts, read_launch_scripts
 from incamera.abi.loader_rule import LibraryFacts, describe_libraries, plan_loader
 from incamera.abi.policy import Policy, load_runtime
 from incamera.abi.process import Load, Process, SearchFolder
@@ -62,19 +63,34 @@ def simulate_loading(subject: Subject, policy: Policy, target: Target) -> Simula
                 loads.append(Loaded(process=own, load=own.started, at_start=True, optional=optional))
     # No Python here looks for these. Nothing but a program that knows their names would load them.
     foreign = [item for item in libraries if is_for_another_python(item, target)]
-    loads += _load_rest(process, [item for item in libraries if item not in foreign], loads)
-    loads += _load_rest(process, foreign, loads, optional=True)
+    loads += _load_rest([process], [item for item in libraries if item not in foreign], loads)
+    loads += _load_rest([process], foreign, loads, optional=True)
     return Simulation(process=process, loader=loader, loads=tuple(loads))
 
 
 def _simulate_package(subject: Subject, policy: Policy) -> Simulation:
     name = "in the folders of the package that the loader searches, or in the camera"
     libraries, programs = _sort(subject, policy)
-    processes = [Process(subject, policy, program=program, library_path=(), name=name) for program in programs]
+    scripts = read_launch_scripts(subject)
+    processes = [_start_program(subject, policy, program, name, scripts) for program in programs]
     process = processes[0] if processes else Process(subject, policy, program=None, library_path=(), name=name)
     loads = [Loaded(process=one, load=one.started, at_start=True) for one in processes if one.started]
-    loads += _load_rest(process, libraries, loads)
+    # No file tells which program opens these: it is taken to be one that has what they need.
+    loads += _load_rest([process, *processes[1:]], libraries, loads)
     return Simulation(process=process, loader=f"the camera's, {_glibc(process)}", loads=tuple(loads))
+
+
+def _start_program(subject: Subject, policy: Policy, program: Object, name: str, scripts: LaunchScripts) -> Process:
+    """Return the process of a package's *program*. The camera starts the app itself; scripts may start the others."""
+    by_camera = program.path == subject.app
+    return Process(
+        subject,
+        policy,
+        program=program,
+        library_path=(),
+        name=name,
+        scripts=NO_SCRIPTS if by_camera else scripts,
+    )
 
 
 def _sort(subject: Subject, policy: Policy) -> tuple[list[Object], list[Object]]:
@@ -90,24 +106,36 @@ def _is_optional(program: Object, subject: Subject) -> bool:
     return subject.wheel is not None
 
 
-def _load_all(process: Process, items: Iterable[Object], *, optional: bool = False) -> Iterator[Loaded]:
+def _load_all(process: Process, items: Iterable[Object]) -> Iterator[Loaded]:
     for item in items:
-        yield Loaded(process=process, load=process.load(item), at_start=False, optional=optional)
+        yield Loaded(process=process, load=process.load(item), at_start=False)
 
 
 def _load_rest(
-    process: Process, libraries: Iterable[Object], loads: Iterable[Loaded], *, optional: bool = False
+    processes: Sequence[Process], libraries: Iterable[Object], loads: Iterable[Loaded], *, optional: bool = False
 ) -> list[Loaded]:
-    """Load the *libraries* that are in none of *loads*: first those that no other one needs, then the rest."""
+    """Load the *libraries* that are in none of *loads*: first those that no other one needs, then the rest.
+
+    Each is loaded into the first of *processes* that has all it needs; into the first one where none has.
+    """
     done = {item for loaded in loads for item in loaded.load.objects}
     rest = [item for item in libraries if item not in done]
     needed = {name for item in rest for name in item.facts.needed}
     later: list[Loaded] = []
     for item in sorted(rest, key=lambda item: item.name in needed or item.facts.soname in needed):
         if item not in done:
-            later += _load_all(process, [item], optional=optional)
-            done.update(later[-1].load.objects)
+            process, load = _choose_process(processes, item)
+            later.append(Loaded(process=process, load=load, at_start=False, optional=optional))
+            done.update(load.objects)
     return later
+
+
+def _choose_process(processes: Sequence[Process], item: Object) -> tuple[Process, Load]:
+    for process in processes if len(processes) > 1 else ():
+        load = process.load(item)
+        if load.complete and not process.undefined_symbols(load).missing:
+            return process, load
+    return processes[0], processes[0].load(item)
 
 
 def _python_process(subject: Subject, policy: Policy, target: Target) -> tuple[Process, str, Mapping[str, Object]]:

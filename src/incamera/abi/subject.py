@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from incamera.abi.objects import Object
-from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, unpack_package, unpack_wheel
+from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, SCRIPT_MAGIC, unpack_package, unpack_wheel
+from incamera.abi.wheel_record import RecordProblems
 from incamera.archives import GZIP_MAGIC, BadArchive, FolderReader, list_folder, open_inside, open_regular, read_inside
 from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_loadable, read_symbols
 from incamera.errors import StoreError, UsageError
@@ -25,8 +26,11 @@ from incamera.targets.architecture import Architecture
 
 _LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)\s*\(", re.DOTALL)
 _SCRIPT_BYTES = 2000
+NOT_AN_ELF_FILE = "it is not an ELF file"
+_ZIP_MAGIC = b"PK\x03\x04"
+_MAX_LINKS = 40  # more make the kernel give up
 _UNREADABLE = ElfFacts(machine="", bits=0)
-_MAX_SETTINGS_BYTES = 1_000_000
+MAX_SETTINGS_BYTES = 1_000_000
 # The folder of the bundle in an .eap that `incamera package` has made.
 PACKED_BUNDLE = "bundle"
 # Files that describe a package, and are no part of the app.
@@ -49,6 +53,8 @@ class Subject:
     `objects`: its ELF files by path.
     `links`: its symbolic links, and what they link to.
     `sources`: its Python files.
+    `scripts`: in a package, its files that begin with the name of an interpreter (`#!`), without Python files.
+    `files`: all its files, also those that are not audited.
     """
 
     name: str
@@ -57,12 +63,16 @@ class Subject:
     objects: Mapping[str, Object]
     links: Mapping[str, str]
     sources: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    files: frozenset[str] = frozenset()
     program: str | None = None
     """In a bundle, the interpreter that its launcher starts."""
     libraries: tuple[str, ...] = ()
     """In a bundle, the folders in its launcher's library path."""
     wheel: str | None = None
     """The file name of a wheel."""
+    record: RecordProblems = field(default_factory=RecordProblems)
+    """How a wheel's files differ from its RECORD."""
     installed: str | None = None
     """The folder in which a camera installs the package; None when the package doesn't say."""
     damage: Mapping[str, str] = field(default_factory=dict)
@@ -74,18 +84,61 @@ class Subject:
     emptiness: str = ""
     """What there is instead of files that a camera could use; "" where there are such files."""
 
+    @property
+    def app(self) -> str | None:
+        """The name of the program that the camera starts; None when the package doesn't say."""
+        return self.installed.rpartition("/")[2] if self.installed is not None else None
+
     def read(self, path: str, *, limit: int) -> bytes:
         """Return the content of the regular file *path*. Raises OSError, or BadArchive when longer than *limit*."""
         return read_inside(self.root, path, limit=limit)
 
     def find(self, folder: str, name: str) -> Object | None:
         """Return the ELF file *name* in *folder*, following symbolic links; None when there is none."""
-        path = posixpath.normpath(f"{folder}/{name}") if folder else name
-        for _ in range(8):
-            if path not in self.links:
-                break
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), self.links[path]))
-        return self.objects.get(path)
+        path = self.resolve(f"{folder}/{name}" if folder else name)
+        return self.objects.get(path) if path is not None else None
+
+    def resolve(self, path: str) -> str | None:
+        """Return where *path* leads when all links on the way are followed, as the kernel follows them.
+
+        The result is relative to `root`, or absolute for a file of the camera. None for a loop, and for a link that
+        leads out of a folder whose place in the camera is not known.
+        """
+        rest, done = path.split("/")[::-1], ""
+        for _ in range(_MAX_LINKS + 1):
+            while rest:
+                part = rest.pop()
+                if part in ("", "."):
+                    continue
+                if part == "..":
+                    if not done:
+                        return self._leave(["..", *reversed(rest)])
+                    done = done.rpartition("/")[0]
+                    continue
+                done = f"{done}/{part}" if done else part
+                if done in self.links:
+                    break
+            else:
+                return done
+            target, done = self.links[done], done.rpartition("/")[0]
+            if target.startswith("/"):
+                inside = self.locate(posixpath.join(target, *reversed(rest)))
+                if inside.startswith("/"):
+                    return inside
+                target, done, rest = inside, "", []
+            rest += target.split("/")[::-1]
+        return None
+
+    def _leave(self, parts: Sequence[str]) -> str | None:
+        """Return the absolute path of *parts*, which lead out of the package; None where its place is not known."""
+        return self.locate(posixpath.join(self.installed, *parts)) if self.installed is not None else None
+
+    def locate(self, path: str) -> str:
+        """Return the absolute *path* in a camera: relative to `root` where it is in the installed package."""
+        path = posixpath.normpath(path)
+        if self.installed and (path == self.installed or path.startswith(self.installed + "/")):
+            return path.removeprefix(self.installed).lstrip("/")
+        return path
 
 
 def guess_architecture(subject: Subject) -> Architecture:
@@ -122,7 +175,7 @@ def open_subject(path: Path) -> Iterator[Subject]:
     subject's `damage` describes it.
     """
     if path.is_dir():
-        yield read_folder(path, name=path.name)
+        yield read_folder(path, name=path.name or path.resolve().name or str(path))
         return
     try:
         stream = open_regular(path)
@@ -133,10 +186,15 @@ def open_subject(path: Path) -> Iterator[Subject]:
         raise UsageError(f"cannot audit {path}: {error}") from error
     with stream:
         beginning = stream.read(4)
-        if beginning[:2] == b"PK" or path.suffix == ".whl":
+        if path.suffix == ".whl":
             shape = Shape.loose
         elif beginning[:2] == GZIP_MAGIC or path.suffix == ".eap":
             shape = Shape.package
+        elif beginning == _ZIP_MAGIC:
+            raise UsageError(
+                f"cannot audit {path}: it is a zip archive, but no wheel by its name",
+                hint="unpack it and name the folder, or the files in it",
+            )
         elif beginning == ELF_MAGIC or NAMED_AS_LIBRARY.fullmatch(path.name):
             yield _one_file(path)
             return
@@ -151,6 +209,7 @@ def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
     links: dict[str, str] = {}
     files: list[str] = []
     damage = {}
+    record = RecordProblems()
     try:
         if shape is Shape.package:
             for path, target in unpack_package(stream, folder):
@@ -159,7 +218,7 @@ def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
                 else:
                     links[path] = target
         else:
-            files += unpack_wheel(stream, folder)
+            files += unpack_wheel(stream, folder, record)
     except BadArchive as error:
         damage[name] = str(error)
     except OSError as error:
@@ -169,7 +228,8 @@ def _unpack(name: str, stream: BinaryIO, folder: Path, shape: Shape) -> Subject:
     wheel = name if shape is Shape.loose else None
     if shape is Shape.package and (found := _find_packed_bundle(folder, name, links, damage, files)) is not None:
         return found
-    return read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage, files=files)
+    found = read_folder(folder, name=name, shape=shape, wheel=wheel, links=links, damage=damage, files=files)
+    return dataclasses.replace(found, record=record) if wheel is not None and not damage else found
 
 
 def _find_packed_bundle(
@@ -186,8 +246,19 @@ def _find_packed_bundle(
     if bundle.shape is not Shape.bundle:
         return None
     beside = read_folder(root, name=name, shape=Shape.package)
+    if not _starts_bundle(root, beside.app):
+        return None
     outside = [path for path in beside.objects if not path.startswith(prefix)]
     return dataclasses.replace(bundle, is_packed=True, outside=tuple(outside))
+
+
+def _starts_bundle(root: Path, app: str | None) -> bool:
+    """Return whether the program *app* of the package at *root* is the script that starts the package's bundle."""
+    try:
+        text = read_inside(root, app, limit=MAX_SETTINGS_BYTES) if app is not None else b""
+    except (OSError, BadArchive):
+        return False
+    return text.startswith(b"#!") and f"/{PACKED_BUNDLE}/bin/python3".encode() in text
 
 
 def read_folder(
@@ -208,6 +279,7 @@ def read_folder(
     """
     objects: dict[str, Object] = {}
     sources = []
+    others = []
     listing = list_folder(root)
     with FolderReader(root) as reader:
         for path in listing.files:
@@ -218,6 +290,8 @@ def read_folder(
                 found = read_object(root, path, reader.open)
                 if found is not None:
                     objects[path] = found
+                else:
+                    others.append(path)
     launcher: dict[str, str] = {}
     if shape is None:
         if "package.conf" in listing.files or "manifest.json" in listing.files:
@@ -234,6 +308,8 @@ def read_folder(
         objects=objects,
         links={**listing.links, **(links or {})},
         sources=tuple(sources),
+        scripts=tuple(path for path in others if _is_script(root, path)) if shape is Shape.package else (),
+        files=frozenset(path.removeprefix("./") for path in (listing.files if files is None else files)),
         program=launcher.get("program"),
         libraries=tuple(launcher.get("libraries", "lib").split(":")),
         wheel=wheel,
@@ -241,7 +317,8 @@ def read_folder(
         damage={**listing.problems, **(damage or {})},
         emptiness=_describe_emptiness(
             shape, listing.files if files is None else files, {**listing.links, **(links or {})}
-        ),
+        )
+        or _describe_strangers(shape, wheel, objects, sources),
     )
 
 
@@ -256,6 +333,13 @@ def _describe_emptiness(shape: Shape, files: Sequence[str], links: Mapping[str, 
     return "only links" if links else "no files at all"
 
 
+def _describe_strangers(shape: Shape, wheel: str | None, objects: Mapping[str, Object], sources: Sequence[str]) -> str:
+    """Return what a folder has instead of files that an audit reads. A wheel or a package may have none of them."""
+    if shape is Shape.loose and wheel is None and not objects and not sources:
+        return "neither ELF files nor Python files"
+    return ""
+
+
 def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | None = None) -> Object | None:
     """Return the ELF file at *path* below *root*; None for another file, unless its name is that of a library.
 
@@ -268,7 +352,7 @@ def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | No
             if not beginning.startswith(ELF_MAGIC):
                 if not NAMED_AS_LIBRARY.fullmatch(name) or _LINKER_SCRIPT.match(beginning):
                     return None
-                return Object(path, _UNREADABLE, damage="it is not an ELF file")
+                return Object(path, _UNREADABLE, damage=NOT_AN_ELF_FILE)
             facts, problem = read_loadable(stream)
     except (OSError, ValueError) as error:
         return Object(path, _UNREADABLE, damage=str(error))
@@ -277,6 +361,14 @@ def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | No
     if problem:
         return Object(path, facts, damage=problem)
     return Object(path, facts, read=partial(_read_symbols, root, path))
+
+
+def _is_script(root: Path, path: str) -> bool:
+    try:
+        with open_inside(root, path) as stream:
+            return stream.read(len(SCRIPT_MAGIC)) == SCRIPT_MAGIC
+    except (OSError, ValueError):
+        return False
 
 
 def _read_symbols(root: Path, path: str) -> Symbols:
@@ -293,7 +385,7 @@ def _one_file(path: Path) -> Subject:
 
 def _read_launcher(root: Path) -> dict[str, str]:
     try:
-        text = read_inside(root, "etc/launcher", limit=_MAX_SETTINGS_BYTES).decode("utf-8")
+        text = read_inside(root, "etc/launcher", limit=MAX_SETTINGS_BYTES).decode("utf-8")
     except (OSError, ValueError):
         return {}
     settings = dict(line.split(" ", 1) for line in text.splitlines() if " " in line and line[0] != "#")
@@ -303,12 +395,12 @@ def _read_launcher(root: Path) -> dict[str, str]:
 def _installation_folder(root: Path) -> str | None:
     name: Any = None
     try:
-        name = json.loads(read_inside(root, "manifest.json", limit=_MAX_SETTINGS_BYTES))["acapPackageConf"]["setup"][
+        name = json.loads(read_inside(root, "manifest.json", limit=MAX_SETTINGS_BYTES))["acapPackageConf"]["setup"][
             "appName"
         ]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         try:
-            text = read_inside(root, "package.conf", limit=_MAX_SETTINGS_BYTES).decode("utf-8", "replace")
+            text = read_inside(root, "package.conf", limit=MAX_SETTINGS_BYTES).decode("utf-8", "replace")
             match = re.search(r"""^APPNAME=["']?([\w.-]+)""", text, re.MULTILINE)
             name = match[1] if match else None
         except (OSError, BadArchive):

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from incamera.abi.wheel_record import RecordProblems, read_record
 from incamera.archives import GZIP_MAGIC, BadArchive, Kind, PackedStream, TarReader, clean_path, open_zip, shorten
 from incamera.elf import ELF_MAGIC
 
@@ -20,33 +21,38 @@ _SUFFIXES = """
 """
 NOT_ELF = frozenset(_SUFFIXES.split())
 NAMED_AS_LIBRARY = re.compile(r".+\.so(?:\.[\w.]+)?")
+SCRIPT_MAGIC = b"#!"
 MAX_SOURCE_BYTES = 4_000_000
 """Longer Python files are not audited."""
 # What says that a folder is a package for a camera, or what a wheel is.
 _DESCRIPTIONS = ("manifest.json", "package.conf", "bundle/etc/launcher", "bundle/etc/libraries.json")
 
 _CHUNK = 256 * 1024
+_INSTALLED = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/")
 # What a signed .eap has after its end: a signature in ASCII armour, then 16 bytes that begin with its length.
 _ARMOUR = b"-----BEGIN PGP SIGNATURE-----"
 _TRAILER_BYTES = 16
 
 
-def unpack_wheel(stream: BinaryIO, folder: Path) -> Iterator[str]:
+def unpack_wheel(stream: BinaryIO, folder: Path, problems: RecordProblems) -> Iterator[str]:
     """Unpack what is audited of the wheel in *stream* into *folder*, and yield the paths of all its files.
 
-    Raises BadArchive when it is damaged.
+    Modules of the wheel's `.data` folder are put where they are installed. What does not agree with the wheel's RECORD
+    is added to *problems*. Raises BadArchive when the archive is damaged.
     """
     with open_zip(stream) as archive:
+        record = read_record(archive, problems)
         for info in archive.infos:
             if not info.filename.endswith("/"):
                 yield info.filename
-            content = archive.chunks(info)
+            content = record.verify(info.filename, archive.chunks(info))
             beginning = next(content, b"")
             if _may_be_needed(info.filename) and _is_needed(info.filename, info.file_size, beginning):
-                _write(folder, clean_path(info.filename), chain([beginning], content))
+                _write(folder, clean_path(_INSTALLED.sub("", info.filename, count=1)), chain([beginning], content))
             else:
                 for _ in content:  # its checksum is verified at its end
                     pass
+        record.finish()
 
 
 def unpack_package(stream: BinaryIO, folder: Path) -> Iterator[tuple[str, str | None]]:
@@ -145,6 +151,8 @@ def _may_be_needed(path: str) -> bool:
 def _is_needed(path: str, size: int, beginning: bytes) -> bool:
     """Return whether an audit reads the file *path*, which begins with *beginning*."""
     if path.endswith(".py"):
+        return size <= MAX_SOURCE_BYTES
+    if beginning.startswith(SCRIPT_MAGIC):
         return size <= MAX_SOURCE_BYTES
     if beginning.startswith(ELF_MAGIC) or NAMED_AS_LIBRARY.fullmatch(path.rpartition("/")[2]):
         return True

@@ -67,6 +67,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     against = {"device": arguments.device, "profile": arguments.profile, "target": arguments.target}
     if arguments.path is not None and arguments.path.endswith(".py"):
         arguments.script, arguments.path = arguments.path, None
+    elif arguments.path is not None and _is_project(Path(arguments.path)):
+        arguments.project, arguments.path = arguments.path, None
     if arguments.path is not None:
         from incamera.workflows.audit_file import audit_file  # lazy: start-up
 
@@ -89,6 +91,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         for report in reports:
             _print_report(console, report)
     return 0 if all(report.compatible for report in reports) else 1
+
+
+def _is_project(path: Path) -> bool:
+    """Return whether *path* is the folder of a project, and not that of a bundle or of an unpacked package."""
+    others = ("etc/launcher", "manifest.json", "package.conf")
+    return (path / "pyproject.toml").is_file() and not any((path / name).exists() for name in others)
 
 
 def _print_report(console: Console, report: Report) -> None:

@@ -55,6 +55,8 @@ class ElfFacts:
     `defines`: the symbol versions that the file provides.
     `versioned`: the file has a version table (DT_VERSYM).
     `executable_stack`: None where the file doesn't say.
+    `no_default_folders`: its libraries are not searched in the folders of the system (DF_1_NODEFLIB).
+    `not_opened_later`: it is loaded only when a process starts (DF_1_NOOPEN).
     `file_size` is in bytes.
     """
 
@@ -81,6 +83,8 @@ class ElfFacts:
     position_independent_program: bool = False
     linked_as_program: bool = False
     packed_relocations: bool = False
+    no_default_folders: bool = False
+    not_opened_later: bool = False
     versioned: bool = True
     attributes: ArmAttributes | None = None
 

@@ -40,7 +40,8 @@ _LOADER_TABLES = (5, 6, 7, 17, 23, 0x6FFFFEF5)  # DT_STRTAB, SYMTAB, RELA, REL, 
 _SMALLEST_GAP = 1 << 16  # bytes: two parts that are closer to each other are read as one
 _NEEDED, _SONAME, _RPATH, _DEBUG, _TEXTREL, _RUNPATH, _FLAGS, _RELR = 1, 14, 15, 21, 22, 29, 30, 36
 _VERSYM, _FLAGS_1 = 0x6FFFFFF0, 0x6FFFFFFB
-_DF_TEXTREL, _DF_1_PIE = 4, 0x08000000
+_DF_TEXTREL = 4
+_DF_1_NOOPEN, _DF_1_NODEFLIB, _DF_1_PIE = 0x40, 0x800, 0x08000000
 
 
 def is_elf(path: Path) -> bool:
@@ -183,9 +184,10 @@ def _machine_name(number: int) -> str:
 
 def facts_of(tables: Tables) -> ElfFacts:
     """Return the facts that *tables* hold."""
-    runpath = tables.strings_of(_RUNPATH)
+    # Of several entries, the loader uses the last.
+    runpath = tables.strings_of(_RUNPATH)[-1:]
     # Where a file has both, the loader ignores the RPATH.
-    rpath = () if runpath else tables.strings_of(_RPATH)
+    rpath = () if runpath else tables.strings_of(_RPATH)[-1:]
     flags, flags_1 = tables.tags.get(_FLAGS, 0), tables.tags.get(_FLAGS_1, 0)
     stacks = [header.segment.flags for header in tables.headers if header.kind == GNU_STACK]
     interpreters = [header.segment for header in tables.headers if header.kind == INTERP]
@@ -202,8 +204,8 @@ def facts_of(tables: Tables) -> ElfFacts:
         file_size=len(tables.data),
         segments=tables.segments,
         dynamic=bool(tables.dynamic),
-        soname=next(iter(tables.strings_of(_SONAME)), None),
-        interpreter=_text(tables, interpreters[-1]) if interpreters else None,
+        soname=next(iter(tables.strings_of(_SONAME)[-1:]), None),
+        interpreter=_text(tables, interpreters[0]) if interpreters else None,  # the kernel uses the first
         needed=tables.strings_of(_NEEDED),
         rpath=tuple(item for text in rpath for item in text.split(":")),
         runpath=tuple(item for text in runpath for item in text.split(":")),
@@ -214,6 +216,8 @@ def facts_of(tables: Tables) -> ElfFacts:
         position_independent_program=bool(flags_1 & _DF_1_PIE),
         linked_as_program=_DEBUG in tables.tags,
         packed_relocations=_RELR in tables.tags,
+        no_default_folders=bool(flags_1 & _DF_1_NODEFLIB),
+        not_opened_later=bool(flags_1 & _DF_1_NOOPEN),
         versioned=_VERSYM in tables.tags,
         attributes=_attributes(tables) if machine == "EM_ARM" else None,
     )

@@ -100,7 +100,7 @@ class _Loading:
                 size = (len(self._tables.dynamic) + 1) * 2 * self._image.word
                 self._image.require(segment.address, size, "dynamic section", segment.flags & WRITABLE)
                 self._image.read(segment.address, size, "dynamic section")
-            elif kind == _TLS:
+            elif kind == _TLS and segment.memory_size:
                 if segment.file_size:
                     self._image.require(segment.address, segment.file_size, "thread-local data (PT_TLS)")
                 if segment.file_size > segment.memory_size or segment.alignment & (segment.alignment - 1):

@@ -108,25 +108,31 @@ def symbols_of(tables: Tables) -> Symbols:
 
 def _count_symbols(tables: Tables) -> int:
     """Return the number of dynamic symbols. No field holds it, so it follows from the hash tables."""
-    if _HASH in tables.tags:
-        count: int = struct.unpack_from(tables.byte_order + "II", tables.data, tables.offset_of(tables.tags[_HASH]))[1]
-    elif _GNU_HASH in tables.tags:
-        count = _count_gnu_hash(tables, tables.offset_of(tables.tags[_GNU_HASH]))
-    else:
+    count = _count_gnu_hash(tables, tables.offset_of(tables.tags[_GNU_HASH])) if _GNU_HASH in tables.tags else 0
+    if not count and _HASH in tables.tags:  # a loader doesn't look at it where it has the other
+        count = struct.unpack_from(tables.byte_order + "II", tables.data, tables.offset_of(tables.tags[_HASH]))[1]
+    if not count:
         count = _count_in_sections(tables)
+    if not count and _GNU_HASH in tables.tags:
+        first = struct.unpack_from(tables.byte_order + "I", tables.data, tables.offset_of(tables.tags[_GNU_HASH]) + 4)[
+            0
+        ]
+        count = max(first, _count_before_strings(tables))
     if count > len(tables.data) // 16:
         raise ValueError("not a valid ELF file: it claims to have more symbols than fit into it")
     return count
 
 
 def _count_gnu_hash(tables: Tables, offset: int) -> int:
-    """Return the number of symbols that the DT_GNU_HASH table at *offset* covers."""
+    """Return the number of symbols that the DT_GNU_HASH table at *offset* covers; 0 where it exports none.
+
+    Imports are in no such table, and some linkers write into an empty one that it begins at symbol 1.
+    """
     bucket_count, first, bloom_size = struct.unpack_from(tables.byte_order + "III", tables.data, offset)
     offset += 16 + bloom_size * (8 if tables.is_64bit else 4)
     last = max(struct.unpack_from(f"{tables.byte_order}{bucket_count}I", tables.data, offset), default=0)
     if last < first:
-        # It exports none. Its imports are in no hash table.
-        return max(int(first), _count_in_sections(tables) or _count_before_strings(tables))
+        return 0
     offset += bucket_count * 4
     while not struct.unpack_from(tables.byte_order + "I", tables.data, offset + (last - first) * 4)[0] & 1:
         last += 1

@@ -81,7 +81,7 @@ def open_wheel(wheel: Path, name: str | None = None) -> Iterator[WheelArchive]:
             if f"{dist_info}/{file}" not in members:
                 raise BuildError(f"{name} is not a valid wheel: it has no {file}")
         with reading_archive(name):
-            records = _parse_record(archive.read(members[f"{dist_info}/RECORD"], limit=_RECORD_LIMIT))
+            records = parse_record(archive.read(members[f"{dist_info}/RECORD"], limit=_RECORD_LIMIT))
         unrecorded = [path for path in members if path not in records and path not in _excepted(dist_info)]
         if unrecorded:
             raise BuildError(f"{name} is not a valid wheel: its RECORD lacks {unrecorded[0]}")
@@ -127,7 +127,7 @@ def _members(name: str, infos: Sequence[zipfile.ZipInfo]) -> dict[str, zipfile.Z
     return members
 
 
-def _parse_record(data: bytes) -> dict[str, tuple[str, str]]:
+def parse_record(data: bytes) -> dict[str, tuple[str, str]]:
     """Return the hash of each file that RECORD lists. Raises ValueError when it is malformed."""
     records: dict[str, tuple[str, str]] = {}
     try:

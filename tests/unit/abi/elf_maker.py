@@ -36,6 +36,8 @@ class ElfSpec:
     shift: int = 0
     """The difference between the segment's address and its offset in the file, in bytes."""
     text_relocations: bool = False
+    flags_1: int = 0
+    """Of the dynamic section (DF_1_…)."""
     attributes: Mapping[int, int] | None = None
     """The ARM build attributes; None leaves the section out."""
 
@@ -119,7 +121,9 @@ class _Writer:
         if spec.text_relocations:
             tags.append((22, 0))
         if spec.program:
-            tags += [(21, 0), (0x6FFFFFFB, 0x08000000)]
+            tags.append((21, 0))
+        if spec.program or spec.flags_1:
+            tags.append((0x6FFFFFFB, spec.flags_1 | 0x08000000 * spec.program))
         return tags
 
     def _make_headers(

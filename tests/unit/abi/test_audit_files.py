@@ -255,15 +255,6 @@ WRONG: dict[str, tuple[str, str, dict[str, Any], Kind, Severity, str, str]] = {
         "PyInit_fast",
         "a file without that function, which Python calls first",
     ),
-    "small pages, old loader": (
-        OLD,
-        "tool",
-        {"program": True, "alignment": 2048, "interpreter": "/lib/ld-linux-armhf.so.3", "needed": ["libc.so.6"]},
-        Kind.page_size,
-        E,
-        "pages of 2048 bytes",
-        "pages of 4096 bytes",
-    ),
     "segments not at page boundaries": (
         OLD,
         "x.so",

@@ -403,6 +403,7 @@ def test_linker_scripts_and_object_files_are_ignored(tmp_path: Path) -> None:
         "libx.so": b"/* GNU ld script */\nINPUT(libx.so.1)\n",
         "x.o": make_elf(type=1),
         "notes.txt": b"\x7fELF",
+        "app.py": b"",
     }
     report = audit(write(tmp_path, files))
     assert (report.findings, report.files) == ((), 0)
@@ -464,6 +465,10 @@ def test_package_of_folders_alone_is_an_error(tmp_path: Path) -> None:
 def test_empty_folder_and_empty_wheel_are_errors(tmp_path: Path) -> None:
     (tmp_path / "empty" / "inner").mkdir(parents=True)
     assert only(audit(tmp_path / "empty")).provides == "no files at all"
-    assert only(audit(wheel(tmp_path / "x-1-py3-none-any.whl", {"x/": b""}))).provides == "no files at all"
+    (tmp_path / "empty" / "README.md").touch()
+    assert only(audit(tmp_path / "empty")).provides == "neither ELF files nor Python files"
+    assert (
+        only(audit(wheel(tmp_path / "x-1-py3-none-any.whl", {"x/": b""}, complete=False))).provides == "no files at all"
+    )
     pure = wheel(tmp_path / "y-1-py3-none-any.whl", {"y.py": b"", "y-1.dist-info/METADATA": b""})
     assert audit(pure).findings == ()

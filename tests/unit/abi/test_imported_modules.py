@@ -198,3 +198,92 @@ def test_handled_import_makes_a_warning_of_all_that_the_loader_refuses(tmp_path:
         (tmp_path / str(number)).mkdir()
         report = audit(wheel(tmp_path / str(number) / WHEEL, {WORKER: module, **code}))
         assert [one.severity for one in report.findings] == [(W, E)[number]]
+
+
+NEWER = f"fast/_fast.cpython-313-{GNU}.so"
+
+
+@pytest.mark.parametrize(
+    ("sources", "severity"),
+    [
+        ({"new.py": b"from . import _fast"}, E),
+        ({"new.py": b"from . import _fast", "__init__.py": b"from . import new"}, E),
+        ({"new.py": b"from . import _fast", "__init__.py": b"if new_enough():\n    from . import new\n"}, W),
+        ({"new.py": b"from . import _fast", "__init__.py": b"def go():\n    from .new import run\n"}, W),
+        (
+            {
+                "new.py": b"from . import _fast",
+                "__init__.py": b"if newer():\n    from . import new\n",
+                "b.py": b"import fast.new",
+            },
+            E,
+        ),
+        (
+            {
+                "new.py": b"from . import _fast",
+                "both.py": b"from .new import x",
+                "__init__.py": b"try:\n    from . import both\nexcept ImportError:\n    both = None\n",
+            },
+            W,
+        ),
+        ({"__init__.py": b"from . import _fast", "sub/__init__.py": b"def go():\n    from .. import x\n"}, E),
+        (
+            {"__init__.py": b"", "new.py": b"from . import _fast\nfrom .old import y", "old.py": b"from .new import z"},
+            E,
+        ),
+        (
+            {
+                "__init__.py": b"",
+                "sub/__init__.py": b"from fast import _fast",
+                "sub/a.py": b"def f():\n    from . import b",
+            },
+            E,
+        ),
+    ],
+)
+def test_import_in_a_file_that_nothing_imports_for_certain_proves_nothing(
+    tmp_path: Path, sources: dict[str, bytes], severity: Severity
+) -> None:
+    """As a file for a newer Python, which its package imports under a condition."""
+    files = {"fast/__init__.py": b"", **{f"fast/{name}": source for name, source in sources.items()}}
+    report = audit(wheel(tmp_path / WHEEL, {**files, NEWER: make_elf(exports=["PyInit__fast"])}))
+    assert (Kind.wrong_python_version, severity) in severities(report)
+
+
+def test_entry_point_may_be_in_a_library_that_the_module_needs(tmp_path: Path) -> None:
+    """Python looks it up with dlsym, which searches these, too."""
+    files = {
+        f"fast/core.cpython-311-{GNU}.so": make_elf(needed=["libimpl.so"], runpath="$ORIGIN"),
+        "fast/libimpl.so": make_elf(soname="libimpl.so", exports=["PyInit_core"]),
+        "fast/__init__.py": b"from . import core",
+    }
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == []
+
+
+@pytest.mark.parametrize("tag", ["abi3t", "abi4", f"abi3-{GNU}"])
+def test_tags_of_other_stable_abis_are_not_looked_for(tmp_path: Path, tag: str) -> None:
+    files = {f"fast/core.{tag}.so": MODULE, "fast/__init__.py": b"from . import core"}
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == [(Kind.wrong_suffix, E)]
+    files["fast/core.abi3.so"] = MODULE
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == [(Kind.wrong_suffix, W)]
+
+
+@pytest.mark.parametrize(
+    ("source", "severity"),
+    [
+        ("import ctypes\nctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)\nfrom . import core", W),
+        ("import os, sys\nsys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)\nfrom . import libinner, core", W),
+        ("import ctypes\nctypes.CDLL(path)\nfrom . import core", E),
+    ],
+)
+def test_symbol_of_a_library_that_code_loads_for_all_is_a_warning(
+    tmp_path: Path, source: str, severity: Severity
+) -> None:
+    files = {
+        f"fast/core.cpython-311-{GNU}.so": make_elf(exports=["PyInit_core"], imports=["inner"]),
+        "fast/libinner.so.1": make_elf(soname="libinner.so.1", exports=["inner"]),
+        "fast/__init__.py": source.encode(),
+    }
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == [(Kind.missing_symbol, severity)]
+    files["fast/libinner.so.1"] = make_elf(soname="libinner.so.1", exports=["other"])
+    assert severities(audit(wheel(tmp_path / WHEEL, files))) == [(Kind.missing_symbol, E)]

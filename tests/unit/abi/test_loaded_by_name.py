@@ -22,7 +22,15 @@ def audit(root: Path, path: str, source: str) -> Report:
 
 @pytest.mark.parametrize("path", ["app/app.py", "lib/python3/dist-packages/fast/__init__.py"])
 @pytest.mark.parametrize(
-    "call", ["ctypes.CDLL('{}')", 'CDLL("{}")', "ctypes.cdll.LoadLibrary('{}')", "ffi.dlopen('{}')", "PyDLL('{}', 4)"]
+    "call",
+    [
+        "ctypes.CDLL('{}')",
+        'CDLL("{}")',
+        "CDLL(name='{}')",
+        "ctypes.cdll.LoadLibrary('{}')",
+        "ffi.dlopen('{}')",
+        "PyDLL('{}', 4)",
+    ],
 )
 def test_missing_library_that_code_names_is_a_warning(tmp_path: Path, path: str, call: str) -> None:
     source = f"import ctypes\n\nlibrary = {call}\n"
@@ -32,6 +40,14 @@ def test_missing_library_that_code_names_is_a_warning(tmp_path: Path, path: str,
     assert (finding.file, finding.needs) == (f"{path}:3", "libnowhere.so.1")
     for name in ("libhere.so.1", "libglib-2.0.so.0", "liblarod.so.1", "thing.dll"):
         assert not audit(tmp_path / name, path, source.format(name)).findings
+
+
+def test_library_that_the_apps_code_takes_from_a_table_is_loaded(tmp_path: Path) -> None:
+    source = (
+        'import ctypes\nctypes.cdll["libnowhere.so.1"].go()\nctypes.cdll["libhere.so.1"]\nother["libnowhere.so.2"]\n'
+    )
+    (finding,) = audit(tmp_path, "app/app.py", source).findings
+    assert (finding.file, finding.needs) == ("app/app.py:2", "libnowhere.so.1")
 
 
 def test_computed_library_name_is_a_limit(tmp_path: Path) -> None:

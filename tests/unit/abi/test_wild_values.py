@@ -146,6 +146,19 @@ def test_wild_value_in_a_program_header_is_an_error(
     assert re.search(words, problem(tmp_path, changed)), problem(tmp_path, changed)
 
 
+@pytest.mark.parametrize("name", ["armv7hf-library.so", "aarch64-library.so"])
+def test_segments_that_share_a_page_without_the_same_rights_are_an_error(tmp_path: Path, name: str) -> None:
+    """The page gets the rights of the second, so that code in it cannot be executed: tried with Linux on x86-64."""
+    data = FILES[name]
+    tables = Tables(data)
+    first, second = [number for number, header in enumerate(tables.headers) if header.kind == 1][1:3]
+    begin, end = tables.headers[first].segment, tables.headers[second].segment
+    assert end.address % 4096, "the second one begins within a page"
+    place = tables.program_headers + first * tables.program_header_size + (40 if tables.is_64bit else 20)
+    report = audit(tmp_path, name, with_word(data, place, end.address - begin.address))
+    assert [one.kind for one in report.errors] == [Kind.page_size]
+
+
 @pytest.mark.parametrize("text", [b"", b"/lib/ld-linux-armhf.so.3"])
 def test_malformed_name_of_the_loader_is_an_error_for_a_program(tmp_path: Path, text: bytes) -> None:
     data = FILES["armv7hf-program"]

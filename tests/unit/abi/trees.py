@@ -13,6 +13,7 @@ from tests.unit.abi.elf_maker import make_elf
 from incamera.abi.policy import load_runtime
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
+from incamera.wheels.archive import record_line
 
 BASE = load_runtime(Target(Architecture.armv7hf)).libraries
 GLIBC = BASE["libc.so.6"].facts.defines
@@ -49,9 +50,16 @@ def bundle(root: Path, files: Mapping[str, bytes | str]) -> Path:
     return write(root, {**base, **files})
 
 
-def wheel(path: Path, files: Mapping[str, bytes]) -> Path:
+def wheel(path: Path, files: Mapping[str, bytes], *, complete: bool = True) -> Path:
+    """Write a wheel with *files*; with *complete*, the files that describe it are added where they are not given."""
+    described = dict(files)
+    info = "-".join(path.name.split("-")[:2]).removesuffix(".whl") + ".dist-info"
+    if complete:
+        described = {f"{info}/METADATA": b"Metadata-Version: 2.1\n", f"{info}/WHEEL": b"Wheel-Version: 1.0\n", **files}
+        record = "".join(record_line(name, data) for name, data in described.items())
+        described.setdefault(f"{info}/RECORD", f"{record}{info}/RECORD,,\n".encode())
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
+        for name, data in described.items():
             archive.writestr(name, data)
     return path
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from incamera.abi.camera_api import find_api, firmware_names
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.loader_rule import LIBC_FAMILY
-from incamera.abi.remedies import bring_library, container_of, leave_out
+from incamera.abi.remedies import bring_library, container_of, leave_out, recompile
 
 if TYPE_CHECKING:
     from incamera.abi.objects import Object
@@ -53,7 +53,7 @@ def find_unconfirmed_libraries(loads: Sequence[Load], subject: Subject, policy: 
             )
 
 
-def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Finding]:
+def find_time_mismatch(loads: Sequence[Load], subject: Subject, policy: Policy) -> Iterator[Finding]:
     """Yield a warning for each file and library that it uses whose time_t differ in width. No loader checks that."""
     seen = set()
     bits: dict[Object, int | None] = {}
@@ -75,6 +75,9 @@ def find_time_mismatch(loads: Sequence[Load], policy: Policy) -> Iterator[Findin
                     file=item.path,
                     needs=f"a time_t of {width} bits",
                     provides=f"{found.path}, whose time_t has {other_width}",
-                    remedy="build it with "
-                    + ("-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64" if other_width == 64 else "-U_TIME_BITS"),
+                    remedy=recompile(
+                        subject,
+                        "-D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64" if other_width == 64 else "-U_TIME_BITS",
+                        path=item.path,
+                    ),
                 )

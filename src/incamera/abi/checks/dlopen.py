@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.abi.checks.imports import find_importers, module_of
 from incamera.abi.checks.python import is_module
 from incamera.abi.findings import Finding, Kind, Severity
-from incamera.abi.remedies import bring_library, load_before
+from incamera.abi.process import is_exported
+from incamera.abi.remedies import bring_opened_library, load_before
 from incamera.abi.subject import Shape
 from incamera.abi.unpack import MAX_SOURCE_BYTES
 from incamera.archives import BadArchive
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
     from incamera.abi.objects import Object
     from incamera.abi.process import Process
     from incamera.abi.subject import Subject
+    from incamera.elf import Reference
 
 # The app's own files are parsed. Packages have thousands of files, so theirs are only searched with a pattern.
-_LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen")
+_LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen|\b(?:cdll|pydll)\[")
+_LOADS_GLOBALLY = re.compile(rb"\bRTLD_GLOBAL\b|\bsetdlopenflags\b")
 _LOADS_FILE = re.compile(rb"(?:CDLL|PyDLL|LoadLibrary|dlopen)\s*\(")
 _CALL = re.compile(
     r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
-    r"""\(\s*(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
+    r"""\(\s*(?:name\s*=\s*)?(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
 )
 _IN_PACKAGES = re.compile(r".+-packages/[^/]+/")
 _MAIN_PROGRAM = re.compile(rb"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
+_TABLES = frozenset({"cdll", "pydll"})  # cdll["libx.so.1"] loads as LoadLibrary does
 _LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
 # Names that portable packages look for on other systems; those of macOS' frameworks have a capital letter.
 _OTHER_SYSTEMS = re.compile(r"[A-Z]\w*|objc|msvcrt\w*|kernel32|user32|advapi32|shell32|ws2_32|libc")
@@ -114,6 +118,46 @@ def expect_loaded_before(findings: Iterable[Finding], subject: Subject, root: Ob
             yield finding
 
 
+def split_global(
+    missing: Mapping[Object, Sequence[Reference]], subject: Subject
+) -> tuple[dict[Object, Sequence[Reference]], list[Finding]]:
+    """Return the *missing* symbols without those that a library of the subject may give to all, and warnings for these.
+
+    Python code can load a library so that its symbols are found for each file that is loaded later (RTLD_GLOBAL).
+    """
+    source = _find_global_loading(subject) if missing else None
+    if source is None:
+        return dict(missing), []
+    left: dict[Object, Sequence[Reference]] = {}
+    findings = []
+    for item, references in missing.items():
+        others = [one for one in subject.objects.values() if one is not item and one.symbols is not None]
+        givers = [next((one for one in others if _gives(one, reference)), None) for reference in references]
+        if None in givers:
+            left[item] = references
+            continue
+        paths = dict.fromkeys(one.path for one in givers if one is not None)
+        findings.append(
+            Finding(
+                kind=Kind.missing_symbol,
+                severity=Severity.warning,
+                file=item.path,
+                needs=_shown(sorted({reference.name for reference in references})),
+                provides=f"{_shown(list(paths))}, if {source} has loaded it with RTLD_GLOBAL before",
+                remedy=load_before(subject),
+            )
+        )
+    return left, findings
+
+
+def _gives(item: Object, reference: Reference) -> bool:
+    return item.symbols is not None and is_exported(reference, item.symbols.exports)
+
+
+def _find_global_loading(subject: Subject) -> str | None:
+    return next((path for path in subject.sources if _LOADS_GLOBALLY.search(_read_source(subject, path))), None)
+
+
 def _is_opened_by_package(item: Object, subject: Subject) -> bool:
     """Return whether *item* is a library of a Python package, which the package's code opens by its path."""
     from_package = subject.wheel is not None or (subject.shape is Shape.bundle and not item.path.startswith(_APP))
@@ -167,7 +211,7 @@ def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding
         file=where,
         needs=needs,
         provides=provides,
-        remedy=bring_library(subject, needs),
+        remedy=bring_opened_library(subject, needs),
     )
 
 
@@ -204,14 +248,25 @@ def _parse_calls(path: str, text: str) -> Iterator[_Call]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args:
+        if isinstance(node, ast.Subscript) and _name_of(node.value) in _TABLES:
+            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+                yield _Call(path, node.lineno, "LoadLibrary", node.slice.value)
             continue
-        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if not isinstance(node, ast.Call):
+            continue
+        function = _name_of(node.func)
         if function not in _LOADERS:
             continue
-        first = node.args[0]
+        named = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+        first = next(iter([*node.args, *named]), None)
+        if first is None:
+            continue
         if isinstance(first, ast.Constant):
             if isinstance(first.value, str):
                 yield _Call(path, node.lineno, function, first.value)
         else:
             yield _Call(path, node.lineno, function, None)
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.abi.findings import Finding, Kind, Severity
-from incamera.abi.process import resolve_run_path
-from incamera.abi.remedies import Source, build_for, container_of, relink, source_of
+from incamera.abi.remedies import Source, build_for, container_of, recompile, relink, source_of
+from incamera.abi.run_path import depends_on_loader, resolve_run_path
 from incamera.abi.unpack import NAMED_AS_LIBRARY
 from incamera.elf import ElfFacts, ElfType
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from incamera.abi.policy import Policy
     from incamera.abi.process import Process
     from incamera.abi.subject import Subject
+    from incamera.elf import Segment
     from incamera.targets.architecture import Architecture
 
 _MACHINES = {"EM_386": "x86", "EM_X86_64": "x86-64", "EM_ARM": "ARM", "EM_AARCH64": "aarch64", "EM_MIPS": "MIPS"}
@@ -177,28 +179,42 @@ def detects_cpu_features(item: Object) -> bool:
 
 
 def find_page_size(item: Object, policy: Policy, process: Process) -> Iterator[Finding]:
-    """Yield an error for segments that don't begin at a page, or whose alignment an older loader refuses."""
+    """Yield an error for segments that don't begin at a page, share one, or whose alignment an older loader refuses."""
     size = policy.page_size
-    for segment in item.facts.segments:
-        distance = segment.address - segment.offset
-        if process.glibc >= _SMALL_ALIGNMENT_ALLOWED:
-            wrong = distance % size
-        else:
-            wrong = segment.alignment % size or (segment.alignment and distance & (segment.alignment - 1))
-        if wrong:
-            yield Finding(
-                kind=Kind.page_size,
-                severity=Severity.error,
-                file=item.path,
-                needs=f"pages of {segment.alignment} bytes",
-                provides=f"pages of {size} bytes",
-                remedy=relink(
-                    process.subject,
-                    f"-Wl,-z,max-page-size={max(size, 65536 if item.facts.bits == 64 else size)}",
-                    path=item.path,
-                ),
-            )
-            return
+    wrong = next((segment for segment in item.facts.segments if _is_misplaced(segment, size, item, process)), None)
+    if wrong is None and not _shares_pages(item.facts.segments, size):
+        return
+    yield Finding(
+        kind=Kind.page_size,
+        severity=Severity.error,
+        file=item.path,
+        needs=f"pages of {wrong.alignment} bytes" if wrong is not None else "two segments in one page",
+        provides=f"pages of {size} bytes" + ("" if wrong is not None else ", each with the rights of one segment"),
+        remedy=relink(
+            process.subject,
+            f"-Wl,-z,max-page-size={max(size, 65536 if item.facts.bits == 64 else size)}",
+            path=item.path,
+        ),
+    )
+
+
+def _is_misplaced(segment: Segment, size: int, item: Object, process: Process) -> bool:
+    distance = segment.address - segment.offset
+    # The kernel maps the program itself. It looks at the distance alone, as a newer loader does.
+    if process.glibc >= _SMALL_ALIGNMENT_ALLOWED or (process.by_camera and item is process.program):
+        return distance % size != 0
+    return bool(segment.alignment % size or (segment.alignment and distance & (segment.alignment - 1)))
+
+
+def _shares_pages(segments: Sequence[Segment], size: int) -> bool:
+    """Return whether the last page of a segment is mapped again for the next one, without all its rights."""
+    return any(
+        one.memory_size
+        and (one.address + one.memory_size - 1) // size >= following.address // size
+        and following.memory_size
+        and one.flags & ~following.flags
+        for one, following in itertools.pairwise(segments)
+    )
 
 
 def find_executable_stack(item: Object, process: Process, *, loaded_later: bool) -> Iterator[Finding]:
@@ -227,7 +243,7 @@ def find_executable_stack(item: Object, process: Process, *, loaded_later: bool)
     )
 
 
-def find_text_relocations(item: Object) -> Iterator[Finding]:
+def find_text_relocations(item: Object, subject: Subject) -> Iterator[Finding]:
     """Yield a warning for a file whose code the loader changes, so that processes cannot share it."""
     if item.facts.text_relocations:
         yield Finding(
@@ -236,13 +252,14 @@ def find_text_relocations(item: Object) -> Iterator[Finding]:
             file=item.path,
             needs="its code to be changed when it is loaded",
             provides="code that is shared and read-only",
-            remedy="compile it with -fPIC; without it, each process has its own copy of the code in memory",
+            remedy=f"{recompile(subject, '-fPIC', path=item.path)}; else each process has a copy of its code",
         )
 
 
 def find_outside_run_path(item: Object, subject: Subject, policy: Policy) -> Iterator[Finding]:
     """Yield a warning for a run path that names a folder outside the subject and the camera."""
-    outside = [entry for entry in item.facts.run_path if resolve_run_path(entry, item.folder, subject, policy) is None]
+    outside = [entry for entry in item.facts.run_path if not resolve_run_path(entry, item.folder, subject, policy)]
+    varying = [entry for entry in item.facts.run_path if depends_on_loader(entry) and entry not in outside]
     if outside:
         yield Finding(
             kind=Kind.run_path,
@@ -253,4 +270,13 @@ def find_outside_run_path(item: Object, subject: Subject, policy: Policy) -> Ite
             remedy="nothing to do if the libraries are found (a missing-library says if not); tell its authors"
             if source_of(subject) is Source.wheel
             else "link it with -Wl,-rpath,'$ORIGIN', or without a run path",
+        )
+    if varying:
+        yield Finding(
+            kind=Kind.run_path,
+            severity=Severity.warning,
+            file=item.path,
+            needs="libraries searched in " + ", ".join(varying),
+            provides="loaders that differ in $LIB: lib in most firmware, a longer path in Debian",
+            remedy=relink(subject, "-Wl,-rpath,'$ORIGIN/lib'", path=item.path),
         )

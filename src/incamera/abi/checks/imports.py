@@ -28,18 +28,59 @@ _LEVELS = 4
 def find_imported(subject: Subject, modules: Iterable[str]) -> set[str]:
     """Return those of *modules*, paths without a suffix (`fast/core`), that some file imports for certain."""
     wanted = set(modules)
-    if not wanted:
-        return set()
-    pattern = _pattern(wanted)
+    certain: dict[str, set[str]] = {}
+    anywhere: dict[str, set[str]] = {}
+    level = wanted
+    for _ in range(_LEVELS):
+        certain |= _find_certain(subject, level)
+        files = {file for module in level for file in certain[module]}
+        level = {module_of(file) for file in files if not _is_top(file)} - anywhere.keys()
+        if not level:
+            break
+        anywhere |= {module: set(found) for module, found in find_importers(subject, level).items()}
+        level -= certain.keys()
+    return {
+        module for module in wanted if not all(_is_optional(file, certain, anywhere, ()) for file in certain[module])
+    }
+
+
+def _find_certain(subject: Subject, modules: Iterable[str]) -> dict[str, set[str]]:
+    """Return, for each of *modules*, the Python files that import it at their top level, under no condition."""
+    found: dict[str, set[str]] = {module: set() for module in modules}
+    if not found:
+        return found
+    pattern = _pattern(found)
     sources = set(subject.sources)
-    found: set[str] = set()
     for path in subject.sources:
         tree = _parse(subject, path, pattern)
         for folder, names in _imports(tree, path) if tree is not None else ():
-            found |= {module for module in wanted - found if _is_named(module, folder, names, path, sources)}
-        if found == wanted:
-            break
+            for module, files in found.items():
+                if _is_named(module, folder, names, path, sources):
+                    files.add(path)
     return found
+
+
+def _is_optional(
+    file: str, certain: Mapping[str, set[str]], anywhere: Mapping[str, set[str]], above: tuple[str, ...]
+) -> bool:
+    """Return whether other files import the Python *file*, but none of them for certain: as one for a newer Python."""
+    module = module_of(file)
+    importers = {one for one in anywhere.get(module, ()) if _is_outside(one, file)}
+    if not importers or file in above:
+        return False
+    sure = {one for one in certain.get(module, ()) if _is_outside(one, file)}
+    return all(_is_optional(one, certain, anywhere, (*above, file)) for one in sure)
+
+
+def _is_outside(importer: str, file: str) -> bool:
+    """Return whether *importer* is another module than *file*, and not one of the package that *file* begins."""
+    folder = posixpath.dirname(file)
+    return importer != file and not (posixpath.basename(file) == "__init__.py" and importer.startswith(f"{folder}/"))
+
+
+def _is_top(file: str) -> bool:
+    """Return whether *file* begins a package at the top, which is there to be imported."""
+    return posixpath.basename(file) == "__init__.py" and file.count("/") == 1
 
 
 def find_guarded(subject: Subject, modules: Iterable[str]) -> set[str]:

@@ -56,6 +56,21 @@ def find_missing_libraries(load: Load, process: Process) -> Iterator[Finding]:
             )
 
 
+def find_unopenable(load: Load, process: Process) -> Iterator[Finding]:
+    """Yield an error for each file in *load* that the loader takes only when a process starts, and not later."""
+    started = process.started.objects if process.started is not None else []
+    for item in load.objects:
+        if item.ours and item.facts.not_opened_later and item not in started:
+            yield Finding(
+                kind=Kind.malformed,
+                severity=Severity.error,
+                file=item.path,
+                needs="to be loaded when a process starts (DF_1_NOOPEN)",
+                provides="a process that loads it later, which the loader refuses",
+                remedy=relink(process.subject, "the default options, without -z nodlopen", path=item.path),
+            )
+
+
 def _expect_from_others(item: Object, name: str, others: Sequence[str]) -> Finding:
     shown = ", ".join(others[:_SHOWN]) + (" …" if len(others) > _SHOWN else "")
     return Finding(
@@ -91,7 +106,7 @@ def find_missing_loader(process: Process) -> Iterator[Finding]:
     """Yield an error for a program whose loader the camera doesn't have, as that of another C library."""
     program, policy = process.program, process.policy
     wanted = program.facts.interpreter if program is not None else None
-    if program is not None and wanted and program.ours:
+    if program is not None and wanted and program.ours and process.loader_is_known and process.own_loader is None:
         files = {policy.loader, *(item.path for item in policy.libraries.values())}
         if posixpath.normpath(wanted) not in files:
             yield Finding(
@@ -106,19 +121,29 @@ def find_missing_loader(process: Process) -> Iterator[Finding]:
 
 def find_foreign_libc(load: Load, process: Process) -> Iterator[Finding]:
     """Yield an error for a program that the camera's loader starts with another C library than the camera's."""
-    for item in load.objects if process.by_camera else ():
-        if item.ours and item is not process.program and LIBC_FAMILY.fullmatch(item.facts.soname or item.name):
-            own = source_of(process.subject) is Source.project
+    own_loader = process.own_loader is not None
+    for item in load.objects if process.by_camera and process.loader_is_known else ():
+        if (
+            item.ours is not own_loader
+            and item is not process.program
+            and LIBC_FAMILY.fullmatch(item.facts.soname or item.name)
+        ):
             yield Finding(
                 kind=Kind.shared_library_conflict,
                 severity=Severity.error,
                 file=load.root.path,
                 needs=item.path,
-                provides="the camera's loader, which works only with the camera's C library",
-                remedy="link it without a run path, or do its work in the bundle's Python"
-                if own
-                else leave_out(process.subject, "the C library"),
+                provides=f"the {'package' if own_loader else 'camera'}'s loader, which works only with its C library",
+                remedy=_remedy_for_libc(item, process.subject, own_loader=own_loader),
             )
+
+
+def _remedy_for_libc(item: Object, subject: Subject, *, own_loader: bool) -> str:
+    if own_loader:
+        return f"put the {item.name} that belongs to the loader into the package, and link with a run path to it"
+    if source_of(subject) is Source.project:
+        return "link it without a run path, or do its work in the bundle's Python"
+    return leave_out(subject, "the C library")
 
 
 def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
@@ -126,13 +151,14 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
 
     A warning, where it is not known whether the camera's defines them.
     """
-    loaded: set[str | None] = set()
+    loaded: dict[str | None, Object] = {}
     for item in load.objects:
         for library, versions in item.facts.needs.items():
             found = load.found.get((item, library))
             if found is None and item.ours and library not in item.facts.needed:
                 loaded = loaded or _names_of(load, process)
-                if library not in loaded:
+                found = loaded.get(library)
+                if found is None:
                     yield _unneeded_finding(item, library, process.subject)
             if found is None or found.damage:
                 continue
@@ -156,10 +182,10 @@ def find_missing_versions(load: Load, process: Process) -> Iterator[Finding]:
             )
 
 
-def _names_of(load: Load, process: Process) -> set[str | None]:
-    """Return the names of all libraries that are loaded with *load* or before it."""
+def _names_of(load: Load, process: Process) -> dict[str | None, Object]:
+    """Return all libraries that are loaded with *load* or before it, by their names."""
     objects = [*(process.started.objects if process.started is not None else []), *load.objects]
-    return {name for item in objects for name in (item.name, item.facts.soname)}
+    return {name: item for item in reversed(objects) for name in (item.name, item.facts.soname)}
 
 
 def _unneeded_finding(item: Object, library: str, subject: Subject) -> Finding:

@@ -16,7 +16,7 @@ from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.remedies import Source, build_for, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from incamera.abi.objects import Object
     from incamera.abi.subject import Subject
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(
     r"(?P<stem>[^.]+)(?:\.(?P<tag>(?P<python>cpython-(?P<version>\d+)\w*|pypy\d+-\w+|graalpy\w+)"
-    r"(?:-(?P<platform>[\w-]+))?|abi3))?\.so"
+    r"(?:-(?P<platform>[\w-]+))?|abi\d+t?(?:-[\w-]+)?))?\.so"
 )
 
 _PACKAGE = "__init__"
@@ -86,14 +86,14 @@ def _tag(target: Target) -> str:
 
 
 def find_module_faults(
-    items: Sequence[Object], subject: Subject, target: Target
+    items: Sequence[Object], subject: Subject, target: Target, exports: Callable[[Object, str], bool]
 ) -> tuple[list[Finding], tuple[str, ...]]:
     """Return findings for modules that Python cannot import, and the files that may be libraries rather than modules.
 
-    *items*: the valid ELF files of *subject*.
+    *items*: the valid ELF files of *subject*. *exports* tells whether one of them, with what it needs, has a function.
     """
     foreign = [item for item in items if is_for_another_python(item, target)]
-    without_entry = [item for item in items if _lacks_entry_point(item, target)]
+    without_entry = [item for item in items if _lacks_entry_point(item, target, exports)]
     if not foreign and not without_entry:
         return [], ()
     imported = find_imported(subject, [module_path(item) for item in (*foreign, *without_entry)])
@@ -105,7 +105,7 @@ def find_module_faults(
     for item in without_entry:
         certain = _is_certainly_imported(item, subject, imported)
         if certain or is_module(item):
-            findings.append(_missing_entry_point(item, certain))
+            findings.append(_missing_entry_point(item, subject, certain))
         else:
             libraries.append(item.path)
     return findings, tuple(libraries)
@@ -141,15 +141,19 @@ def _has_other_file(item: Object, subject: Subject, target: Target) -> bool:
 def _wrong_name(item: Object, subject: Subject, target: Target, certain: bool) -> Finding:
     name = parse_module_name(item.name)
     assert name is not None
-    wrong_version = name.version != target.python.replace(".", "")
+    wrong_version = name.version != target.python.replace(".", "") and not name.tag.startswith("abi")
     if wrong_version:
         needs, provides = _describe_python(name), f"Python {target.python}"
         remedy = build_for(subject, f"Python {target.python}", path=item.path)
     else:
         needs = f"a Python that looks for .{name.tag}.so"
         provides = f"Python {target.python}, which looks for .{_tag(target)}.so"
-        own = source_of(subject) is Source.project
-        remedy = "build it with the target's sysconfig" + (", as `incamera build` does" if own else "")
+        source = source_of(subject)
+        remedy = "build it with the target's sysconfig" + (
+            ", as `incamera build` does" if source is Source.project else ""
+        )
+        if source is Source.wheel:
+            remedy = build_for(subject, f"{target.architecture} and Python {target.python}", path=item.path)
     return Finding(
         kind=Kind.wrong_python_version if wrong_version else Kind.wrong_suffix,
         severity=Severity.error if certain else Severity.warning,
@@ -166,16 +170,16 @@ def _describe_python(name: ModuleName) -> str:
     return f"Python {name.version[0]}.{name.version[1:]}"
 
 
-def _lacks_entry_point(item: Object, target: Target) -> bool:
+def _lacks_entry_point(item: Object, target: Target, exports: Callable[[Object, str], bool]) -> bool:
     name = parse_module_name(item.name)
     if name is None or name.tag not in ("abi3", _tag(target)) or item.symbols is None or item.damage:
         return False
     if name.stem == _PACKAGE and not item.folder:
         return False  # the package's name is not known
-    return entry_point(item, name) not in item.symbols.exports
+    return not exports(item, entry_point(item, name))
 
 
-def _missing_entry_point(item: Object, certain: bool) -> Finding:
+def _missing_entry_point(item: Object, subject: Subject, certain: bool) -> Finding:
     name = parse_module_name(item.name)
     assert name is not None
     return Finding(
@@ -184,5 +188,7 @@ def _missing_entry_point(item: Object, certain: bool) -> Finding:
         file=item.path,
         needs=entry_point(item, name),
         provides="a file without that function, which Python calls first",
-        remedy="rename the file to the name of the module that it contains",
+        remedy="use another version of the wheel: the file has another module than its name says"
+        if source_of(subject) is Source.wheel
+        else "rename the file to the name of the module that it contains",
     )

@@ -63,13 +63,69 @@ def required_by_wheel(subject: Subject) -> list[str]:
     """Return the names of the distributions that *subject* requires in any case; none where it is no wheel."""
     if subject.wheel is None:
         return []
-    path = next((path.relative_to(subject.root) for path in subject.root.glob("*.dist-info/METADATA")), None)
+    headers = _read_description(subject, "METADATA").partition("\n\n")[0]
+    return [match[1] for match in _REQUIRES.finditer(headers) if not _EXTRA.search(match[2])]
+
+
+def _read_description(subject: Subject, file: str) -> str:
+    """Return the *file* of the wheel's dist-info folder as text; "" when there is none."""
+    path = next((path.relative_to(subject.root) for path in subject.root.glob(f"*.dist-info/{file}")), None)
     try:
         text = subject.read(path.as_posix(), limit=_MAX_METADATA_BYTES) if path is not None else b""
     except (OSError, BadArchive):
-        return []
-    headers = text.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
-    return [match[1] for match in _REQUIRES.finditer(headers) if not _EXTRA.search(match[2])]
+        return ""
+    return text.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def find_invalid_wheel(subject: Subject) -> Iterator[Finding]:
+    """Yield an error for a wheel that tools refuse to install, and warnings for a wheel that lacks files or tags."""
+    if subject.wheel is None or subject.damage or subject.emptiness:
+        return
+    if subject.record.refused:
+        yield Finding(
+            kind=Kind.malformed,
+            severity=Severity.error,
+            file=subject.wheel,
+            needs="a valid wheel",
+            provides=subject.record.refused,
+            remedy="download it again, or use another version of the package",
+        )
+    if subject.record.lost:
+        lost = subject.record.lost
+        yield Finding(
+            kind=Kind.malformed,
+            severity=Severity.warning,
+            file=subject.wheel,
+            needs="the files in its RECORD",
+            provides=f"no {lost[0]}" + (f" and {len(lost) - 1} more" if len(lost) > 1 else ""),
+            remedy="download it again, or report it to its authors",
+        )
+    version = _read_format(subject)
+    if version.partition(".")[0] != "1":
+        yield Finding(
+            kind=Kind.malformed,
+            severity=Severity.error,
+            file=subject.wheel,
+            needs=f"a tool that installs wheels of the format {version}",
+            provides="the format 1.0, which incamera, pip and uv know",
+            remedy="use another version of the package",
+        )
+    if wheel_tags(subject.wheel) is None:
+        yield Finding(
+            kind=Kind.wrong_tag,
+            severity=Severity.warning,
+            file=subject.wheel,
+            needs="a name with its tags: NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
+            provides="a name without tags, which no tool installs",
+            remedy="give it back the name that it was published with",
+        )
+
+
+def _read_format(subject: Subject) -> str:
+    """Return the Wheel-Version of a wheel; "1.0" where nothing says so."""
+    text = _read_description(subject, "WHEEL")
+    match = re.search(r"^Wheel-Version: *(\S+)", text, re.MULTILINE | re.IGNORECASE)
+    return match[1] if match else "1.0"
 
 
 def find_wrong_tags(subject: Subject, policy: Policy) -> Iterator[Finding]:
