@@ -21,6 +21,7 @@ from incamera.abi.findings import Kind, Report
 from incamera.abi.policy import load_policy
 from incamera.abi.subject import Shape, open_subject
 from incamera.errors import UsageError
+from incamera.wheels.archive import record_line
 
 DATA = Path(__file__).parents[2] / "data" / "elf"
 FILES = {path.name: path.read_bytes() for path in sorted(DATA.iterdir()) if path.name.startswith("armv7hf")}
@@ -31,14 +32,16 @@ ANY_EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[H
 
 
 def write_wheel(module: bytes = LIBRARY, name: str = "own/own.cpython-311-arm-linux-gnueabihf.so") -> bytes:
+    files = {
+        name: module,
+        "own/__init__.py": b'import ctypes\nctypes.CDLL("libnowhere.so.1")\n',
+        "own-1.dist-info/METADATA": b"Name: own\n",
+        "own-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: cp311-cp311-linux_armv7l\n",
+    }
+    files["own-1.dist-info/RECORD"] = "".join(record_line(path, data) for path, data in files.items()).encode()
     output = io.BytesIO()
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, data in {
-            name: module,
-            "own/__init__.py": b'import ctypes\nctypes.CDLL("libnowhere.so.1")\n',
-            "own-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: cp311-cp311-linux_armv7l\n",
-            "own-1.dist-info/RECORD": b"",
-        }.items():
+        for path, data in files.items():
             archive.writestr(zipfile.ZipInfo(path), data)
     return output.getvalue()
 
