@@ -140,7 +140,7 @@ def test_only_what_an_audit_reads_is_unpacked(tmp_path: Path) -> None:
     (tmp_path / "own.eap").write_bytes(gzip.compress(tar(*members), 1))
     with open_subject(tmp_path / "own.eap") as subject:
         found = list_folder(subject.root)
-        assert found.files == ["lib/libown.so.1", "lib/plugin", "package.conf", "x.py"]
+        assert found.files == ["lib/libown.so.1", "lib/plugin", "own", "package.conf", "x.py"]
         assert not found.links
         assert subject.links == {"lib/libown.so": "libown.so.1"}
 
