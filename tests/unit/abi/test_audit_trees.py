@@ -13,6 +13,7 @@ from incamera.abi.audit import audit_path
 from incamera.abi.findings import Finding, Kind, Report, Severity
 from incamera.abi.policy import load_policy
 from incamera.abi.subject import Shape, guess_architecture, open_subject
+from incamera.eap.start import dump_start_script
 from incamera.targets.architecture import Architecture
 
 OLD, NEW = "axis-os-10-armv7hf", "axis-os-11-armv7hf"
@@ -414,7 +415,8 @@ def test_bundle_in_a_package_is_audited_as_its_own_loader_starts_it(tmp_path: Pa
     files: dict[str, bytes | str] = {
         f"bundle/{path.relative_to(root).as_posix()}": path.read_bytes() for path in root.rglob("*") if path.is_file()
     }
-    files |= {"package.conf": b'APPNAME="see"\n', "see": b"#!/bin/sh\n", "bundle/lib/liba.so.1": "liba.so.1.0"}
+    files |= {"package.conf": b'APPNAME="see"\n', "see": dump_start_script("see", ["app.py"])}
+    files["bundle/lib/liba.so.1"] = "liba.so.1.0"
     files["bundle/app/fast.cpython-311-arm-linux-gnueabihf.so"] = make_elf(
         needed=["liba.so.1"], exports=["PyInit_fast"]
     )
@@ -425,6 +427,11 @@ def test_bundle_in_a_package_is_audited_as_its_own_loader_starts_it(tmp_path: Pa
     report = audit(package(tmp_path / "see.eap", files), "axis-os-12-armv7hf")
     assert only(report).kind is Kind.missing_library
     assert "files of the package that are not in its bundle: tool" in report.limits
+    # The folder of a bundle excuses nothing in a package whose program does not start it.
+    for program in (make_elf(needed=["libgone.so.1"]), b"#!/bin/sh\nexec ./tool\n"):
+        files["see"], files["tool"] = program, make_elf(needed=["libgone.so.1"])
+        report = audit(package(tmp_path / "see.eap", files), "axis-os-12-armv7hf")
+        assert {"libgone.so.1"} <= {error.needs for error in report.errors}
 
 
 # Nothing to audit
