@@ -31,7 +31,7 @@ def ensure_emulated_root(context: Context, target: Target, dev: Sequence[str] = 
         )
         tree = ensure_deb_tree(
             context,
-            "emulated root",
+            "emulated root 2",  # the number: increase it when `complete_tree` makes another tree
             plan.tree,
             step=step,
             finish=lambda tree: complete_tree(tree, target, interpreter),
