@@ -12,6 +12,15 @@ def test_tests_of_a_package_that_share_a_camera_are_one_group() -> None:
     assert first != find_group("tests/integration/test_watch.py::test_c[axis-os-11-armv7hf]")
 
 
+def test_tests_that_keep_connections_are_one_group() -> None:
+    groups = {
+        find_group(f"tests/integration/held/test_{name}.py::test_a[{profile}]")
+        for name in ("held", "crash")
+        for profile in ("axis-os-11-armv7hf", "axis-os-11-aarch64")
+    }
+    assert len(groups) == 1
+
+
 def test_modules_of_the_integration_folder_are_groups_of_their_own() -> None:
     a, b = (find_group(f"tests/integration/test_lock.py::test_{name}") for name in ("a", "b[x]"))
     assert a == b
