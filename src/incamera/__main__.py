@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
+# `--version` is asked for often. typing and contextlib would take as long to import as Python takes to start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.errors import InCameraError
@@ -53,7 +53,9 @@ def _print_version() -> int:
     except BrokenPipeError:
         return OUTPUT_CLOSED
     except OSError as error:
-        from incamera.errors import StoreError  # lazy: start-up
+        from contextlib import suppress  # lazy: start-up
+
+        from incamera.errors import StoreError
 
         with suppress(OSError):
             sys.stderr.write(f"error: cannot print: {error.strerror}\n")
@@ -108,7 +110,9 @@ def _execute(arguments: list[str]) -> int:
 
 def _report(console: Console, error: InCameraError) -> int:
     """Print *error*. Returns its exit code, also when it cannot be printed."""
-    from incamera.errors import StoreError  # lazy: start-up
+    from contextlib import suppress  # lazy: start-up
+
+    from incamera.errors import StoreError
 
     with suppress(StoreError):
         console.error(error)
