@@ -20,6 +20,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
+from incamera.project.included import included_folder, locked_as
 from incamera.project.tables import find_string, find_strings, find_table
 from incamera.toml import parse_toml
 
@@ -72,6 +73,7 @@ def parse_local(
     """
     found = _Found(table)
     texts = found.collect(table, folder, list(requirements), only_named=only_named)
+    found.add_included()
     return OwnSources(requirements=texts, paths=dict(sorted(found.paths.items())), git=dict(sorted(found.git.items())))
 
 
@@ -87,8 +89,13 @@ def local_digest(path: Path) -> str:
 
 
 def relative_path(path: Path, folder: Path) -> str:
-    """Return *path* relative to the project's *folder*, as the lockfile has it."""
+    """Return *path* relative to the project's *folder*."""
     return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def locked_path(path: Path, folder: Path) -> str:
+    """Return what the lockfile of the project in *folder* has for *path*: the same on every computer."""
+    return locked_as(path) or relative_path(path, folder)
 
 
 class _Found:
@@ -97,6 +104,7 @@ class _Found:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.paths: dict[str, Path] = {}
         self.git: dict[str, GitSource] = {}
+        self._named: set[str] = set()
         settings = find_table(find_table(table, "tool"), "incamera", "tool.incamera")
         self._chosen = {
             key: {canonicalize_name(name) for name in find_strings(settings, f"{key}s", f"tool.incamera.{key}s")}
@@ -109,6 +117,7 @@ class _Found:
         sources = {str(canonicalize_name(name)): (name, value) for name, value in _uv_sources(table).items()}
         _refuse_for_build(table, sources)
         named = {canonicalize_name(Requirement(text).name) for text in texts}
+        self._named |= named
         prefix = f"{folder / 'pyproject.toml'}: " * bool(depth)
         plain = []
         paths = []
@@ -141,6 +150,12 @@ class _Found:
         for name, path, where in paths:  # the last: their own sources may name repositories that the project names
             self._add(name, path, where, depth)
         return tuple(dict.fromkeys(plain))
+
+    def add_included(self) -> None:
+        """Add what was required, comes with incamera, and has no other source."""
+        for name in sorted(self._named):
+            if name not in self.paths and name not in self.git and (folder := included_folder(name)) is not None:
+                self.paths[name] = folder
 
     def choose(self, value: object, where: str) -> Mapping[str, Any] | None:
         """Return the table that holds of *value*, an entry of [tool.uv.sources]; None where it is for other targets."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from incamera.disk import users_umask
 from incamera.errors import ConfigError, StoreError
 from incamera.project.files import metadata_digest
-from incamera.project.local import local_digest, relative_path
+from incamera.project.local import local_digest, locked_path
 from incamera.project.lock_parsing import CREATED_BY, damaged_lock, parse_lock
 from incamera.units import format_bytes
 
@@ -63,7 +63,7 @@ def lock_inputs(project: Project, target: Target) -> str:
         inputs.append([sorted(project.extras), metadata_digest(project.folder)])
     inputs += [sorted(project.constraints), dict(sorted(project.sources.items()))]
     if project.local:
-        inputs.append({path: local_digest(project.folder / path) for path in _local_paths(project).values()})
+        inputs.append({locked_path(path, project.folder): local_digest(path) for path in project.local.values()})
     if project.git:
         inputs.append({name: str(source) for name, source in project.git.items()})
     if project.recipes is not None:
@@ -72,7 +72,7 @@ def lock_inputs(project: Project, target: Target) -> str:
 
 
 def _local_paths(project: Project) -> dict[str, str]:
-    return {name: relative_path(path, project.folder) for name, path in project.local.items()}
+    return {name: locked_path(path, project.folder) for name, path in project.local.items()}
 
 
 def find_lock(project: Project, target: Target) -> Lock | None:

@@ -9,7 +9,7 @@ from incamera.build.git_checkout import ensure_checkout
 from incamera.build.local import UNKNOWN, require_package, store_local
 from incamera.build.sdists import ensure_built_wheel
 from incamera.errors import BuildError, ResolveError
-from incamera.project.local import relative_path
+from incamera.project.local import locked_path
 from incamera.resolver.sources import allows_python
 from incamera.wheels.metadata import parse_metadata
 from incamera.wheels.page import IndexFile
@@ -44,7 +44,7 @@ def _local_file(planner: BuildPlanner, name: str, path: Path, url: str = "") -> 
         version=stored.version or UNKNOWN,
         kind="wheel" if path.suffix == ".whl" and path.is_file() else "sdist",
         url=url,
-        path="" if url else relative_path(path, planner.project.folder),
+        path="" if url else locked_path(path, planner.project.folder),
         sha256=stored.sha256,
         size=stored.size,
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from incamera.errors import ResolveError
+from incamera.project.included import INCLUDED
 from incamera.resolver.candidates import Candidate
 from incamera.resolver.suites import upstream_version
 from incamera.wheels.tags import supported_tags, wheel_rank
@@ -49,7 +51,15 @@ class Sources:
         self.why_not: dict[str, dict[str, str]] = {}
 
     def files(self, name: str, version: Version | None = None) -> Sequence[IndexFile]:
-        """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target; of *version* only."""
+        """Return the sdists of *name* in the indexes, and the wheels whose tags fit the target; of *version* only.
+
+        Raises ResolveError for what comes with incamera: then the project does not name it itself.
+        """
+        if name in INCLUDED:
+            raise ResolveError(
+                f"{name} comes with incamera, and only what the project itself requires is taken from there",
+                hint=f'write "{name}" into the dependencies of [project], or into a group of tool.incamera.groups',
+            )
         return self._indexes.find(name, self._tags, version=version)
 
     def local(self, name: str) -> Candidate | None:

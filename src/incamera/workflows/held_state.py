@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import incamera
+from incamera.project.included import included_folder, included_name
 from incamera_agent.wire import protocol
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ def make_stamp(context: Context, project: Project, lockfile: Path) -> str:
 
     Empty for a project that is made of more than its settings and its lockfile.
     """
-    if project.has_build_system or project.local or project.recipes is not None:
+    if project.has_build_system or project.recipes is not None or not all(map(included_name, project.local.values())):
         return ""
     try:
         lock = lockfile.read_bytes()
     except OSError:
         return ""
-    what = [_describe(project), str(lockfile), lock, sorted(context.environment.items()), sorted(_own_files())]
+    what = [_describe(project), str(lockfile), lock, sorted(context.environment.items())]
+    what.append(sorted(_own_files(project.local)))
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
@@ -108,9 +110,12 @@ def _describe(project: Project) -> str:
     return repr(replace(project, entry=None, chosen=None, version=""))
 
 
-def _own_files() -> Iterator[tuple[str, int, int]]:
-    """Yield which files incamera and its agent have, with their sizes and times: a new version builds other bundles."""
+def _own_files(local: Iterable[str]) -> Iterator[tuple[str, int, int]]:
+    """Yield which files incamera, its agent, and the packages *local* that come with it have, with their sizes and
+    times: a new version builds other bundles.
+    """
     folders = [*map(str, incamera.__path__), str(Path(str(protocol.__file__)).parents[1])]
+    folders += [str(folder) for folder in map(included_folder, local) if folder is not None]
     while folders:
         for entry in os.scandir(folders.pop()):
             if entry.is_dir():

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.errors import ConfigError, UsageError
-from incamera.proc import become
+from incamera.errors import ConfigError, ToolFailed, UsageError
+from incamera.proc import become, run
 from incamera.project.entry_check import checked_entry
+from incamera.project.included import included_name
 from incamera.virtual.stand_ins import host_stand_ins
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def run_locally(project: Project, arguments: Sequence[str], video: str | None) -
     """
     python = _python_of(project.folder)
     words = [python, *checked_entry(project).to_arguments(), *arguments]
-    become(words, purpose="run the app here", env=_environment(project, video), folder=project.folder)
+    environment = _environment(project, video)
+    _require_included(project, python, environment)
+    become(words, purpose="run the app here", env=environment, folder=project.folder)
 
 
 def _python_of(folder: Path) -> str:
@@ -43,6 +46,21 @@ def _python_of(folder: Path) -> str:
     if found := shutil.which("python3"):
         return found
     raise ConfigError("there is no Python to run the app with", hint=f"make one: `python3 -m venv {folder}/.venv`")
+
+
+def _require_included(project: Project, python: str, environment: Mapping[str, str]) -> None:
+    """Raises ConfigError when *python* lacks a package that comes with incamera and that the project requires."""
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    for name, folder in project.local.items():
+        if included_name(folder) is None:
+            continue
+        try:
+            run([python, "-c", code, name], purpose=f"look for {name}", env=environment, cwd=project.folder)
+        except ToolFailed as error:
+            raise ConfigError(
+                f"the app needs {name}, which {python} does not have",
+                hint=f"install it for that Python: `{python} -m pip install '{folder}[desk]'`",
+            ) from error
 
 
 def _environment(project: Project, video: str | None) -> Mapping[str, str]:

@@ -32,7 +32,11 @@ from tqdm import tqdm
 
 print(f"{os.uname().machine[:3]}: {sum(1 for _ in tqdm(range(3), disable=True))} frames")
 """
-PACKAGES = {"incamera": "src/incamera", "incamera_agent": "packages/incamera-agent/src/incamera_agent"}
+PACKAGES = {
+    "incamera": "src/incamera",
+    "incamera/packages/acap": "packages/acap",
+    "incamera_agent": "packages/incamera-agent/src/incamera_agent",
+}
 
 
 @pytest.fixture(scope="module")

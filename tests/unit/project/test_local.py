@@ -11,6 +11,7 @@ import pytest
 
 from incamera.digest import Sha256
 from incamera.errors import ConfigError
+from incamera.project.included import included_folder
 from incamera.project.local import load_local
 from incamera.project.locked import Lock, LockedDistribution, LockedFile
 from incamera.project.lockfile import find_lock, lock_inputs, write_lock
@@ -228,6 +229,48 @@ def test_build_requirement_with_a_source_is_refused(porch: Path) -> None:
     text = '[build-system]\nrequires = ["lamp"]\n[tool.uv.sources]\nlamp = { path = "../lamp" }\n'
     with pytest.raises(ConfigError, match=r"tool\.uv\.sources\.lamp: what a build requires"):
         project(porch, text)
+
+
+# Packages that come with incamera
+
+
+def test_package_that_comes_with_incamera_is_never_taken_from_an_index(porch: Path) -> None:
+    found = project(porch, "", "acap>=0.1", "numpy")
+    assert found.local == {"acap": included_folder("acap")}
+    assert found.dependencies == ("acap>=0.1", "numpy")
+    assert (found.local["acap"] / "pyproject.toml").is_file()
+
+
+def test_folder_may_require_what_comes_with_incamera(porch: Path) -> None:
+    (porch.parent / "lamp/pyproject.toml").write_text('[project]\nname = "lamp"\ndependencies = ["Acap"]\n')
+    found = project(porch, '[tool.uv.sources]\nlamp = { path = "../lamp" }', "lamp")
+    assert sorted(found.local) == ["acap", "lamp"]
+
+
+def test_own_copy_takes_the_place_of_what_comes_with_incamera(porch: Path) -> None:
+    (porch.parent / "lamp/pyproject.toml").write_text('[project]\nname = "lamp"\ndependencies = ["acap"]\n')
+    (porch.parent / "acap").mkdir()
+    (porch.parent / "acap/setup.py").touch()
+    text = '[tool.uv.sources]\nlamp = { path = "../lamp" }\nacap = { path = "../acap" }'
+    assert project(porch, text, "lamp", "acap").local["acap"] == porch.parent / "acap"
+    commit = "git+https://example.com/acap@" + "ab" * 20
+    found = project(porch, "", f"acap @ {commit}")
+    assert (dict(found.local), sorted(found.git)) == ({}, ["acap"])
+
+
+def test_test_group_may_need_what_comes_with_incamera(porch: Path) -> None:
+    assert load_local(porch, ["acap"]).paths == {"acap": included_folder("acap")}
+
+
+def test_lockfile_names_no_folder_of_this_computer_for_what_comes_with_incamera(porch: Path) -> None:
+    found = project(porch, "", "acap")
+    file = LockedFile(filename="acap-0.1.0.tar.gz", url="", sha256=Sha256("ab" * 32), size=7, path="incamera:acap")
+    acap = LockedDistribution(name="acap", version="0.1.0", source="sdist", why="", file=file)
+    lock = Lock(target=TARGET, inputs=lock_inputs(found, TARGET), distributions=(acap,), debs=())
+    text = write_lock(found, lock).read_text()
+    assert find_lock(found, TARGET) == lock
+    assert tomllib.loads(text)["packages"][0]["directory"] == {"path": "incamera:acap"}
+    assert str(included_folder("acap")) not in text
 
 
 # The lockfile

@@ -39,6 +39,13 @@ def test_a_folder_of_the_users_own_is_the_only_candidate(world: World, tmp_path:
         solve(world, tmp_path, "lamp", sources={"lamp": "deb"})
 
 
+def test_a_strangers_package_with_a_name_of_ours_is_never_taken(world: World, tmp_path: Path) -> None:
+    world.wheel("acap", "9.0")
+    world.wheel("lamp", "1.0", "acap")
+    with pytest.raises(ResolveError, match="acap comes with incamera"):
+        solve(world, tmp_path, "lamp")
+
+
 def test_an_address_in_the_metadata_of_a_package_is_never_ignored(world: World, tmp_path: Path) -> None:
     world.wheel("lamp", "1.0", "bulb @ https://example.com/bulb-1.0.tar.gz")
     world.wheel("bulb", "3.0")

@@ -82,5 +82,20 @@ def test_project_with_sources_of_its_own_has_no_stamp(project: Path) -> None:
     assert make_stamp(CONTEXT, load_project(project), project / "pylock.armv7hf-cp311.toml") == ""
 
 
+def test_what_comes_with_incamera_is_no_source_of_the_projects_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    packages = tmp_path_factory.mktemp("packages")
+    (packages / "acap").mkdir()
+    (packages / "acap/pyproject.toml").write_text('[project]\nname = "acap"\n')
+    monkeypatch.setattr("incamera.project.included._INSTALLED", packages)
+    (project / "pyproject.toml").write_text(TEXT.format(version="1", dependencies='["acap"]'))
+    state = held(project)
+    assert state.stamp != ""
+    assert state.fits(CONTEXT, load_project(project))
+    (packages / "acap/camera.py").touch()  # a newer incamera brings another acap
+    assert held(project).stamp != state.stamp
+
+
 def test_state_of_another_version_is_not_believed() -> None:
     assert HeldState.parse({"root": "/r", "folder": "/f", "imports": []}) is None

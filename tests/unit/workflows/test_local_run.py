@@ -61,6 +61,18 @@ def test_projects_own_environment_comes_first(project: Path) -> None:
     assert Path(prefix) == project / ".venv"
 
 
+def test_missing_bindings_get_the_command_that_installs_them(project: Path) -> None:
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace("[tool", 'dependencies = ["acap"]\n[tool'))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(project / ".venv")], check=True)
+    done = run(project, "--video", "rtsp://camera/1")
+    assert done.returncode == 3, done.stderr
+    assert f"the app needs acap, which {project}/.venv/bin/python does not have" in done.stderr
+    assert f"`{project}/.venv/bin/python -m pip install '" in done.stderr
+    (project / "acap.py").touch()
+    assert run(project, "--video", "rtsp://camera/1").returncode == 7
+
+
 def test_url_stays_as_it_is_and_sources_can_be_imported(project: Path) -> None:
     (project / "src").mkdir()
     *_, environment = json.loads(run(project, "--video", "rtsp://camera/1").stdout)
