@@ -15,7 +15,13 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("acap-video.md")
 _SOURCES = Path(__file__).parents[2] / "packages/acap/src/acap"
-MODULES = {"storage": ("Storage", "Watch", "Status"), "license": (), "bbox": ("Boxes",), "overlay": ("Overlay",)}
+MODULES = {
+    "storage": ("Storage", "Watch", "Status"),
+    "license": (),
+    "bbox": ("Boxes",),
+    "overlay": ("Overlay",),
+    "testing": ("Scene",),
+}
 """Smaller modules, each with a page of its own, and the order of their classes."""
 _INTRODUCTION = """\
 # acap.{name}

@@ -2,7 +2,7 @@
 
 `acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
 `acap.bbox`: boxes over its video. `acap.overlay`: pictures over its video. `acap.license`: the app's license key.
-`acap.storage`: the SD card and the network share.
+`acap.storage`: the SD card and the network share. `acap.testing`: known pictures for the tests of an app.
 
 All exceptions are in `acap.errors`, and here.
 """
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from . import license as license
     from . import overlay as overlay
     from . import storage as storage
+    from . import testing as testing
     from . import video as video
 
 __all__ = [
@@ -121,11 +122,12 @@ __all__ = [
     "license",
     "overlay",
     "storage",
+    "testing",
     "video",
 ]
 
 
-_MODULES = ("bbox", "inference", "license", "overlay", "storage", "video")
+_MODULES = ("bbox", "inference", "license", "overlay", "storage", "testing", "video")
 
 
 def __getattr__(name: str) -> object:

@@ -260,6 +260,10 @@ class _Expected(Exception):
     """The service stopped; a new stream may be made. Never leaves acap."""
 
 
+class _SceneOver(Exception):
+    """A test's scene has no more pictures: loops over its streams end. Never leaves acap."""
+
+
 # VDO's error codes.
 _INVALID_ARGUMENT, _PERMISSION_DENIED, _NOT_SUPPORTED, _BUSY, _OOM, _NO_BUFFER_SPACE = 3, 4, 5, 7, 11, 14
 NO_DATA, _INTERFACE_DOWN, NO_EVENT = 13, 16, 20

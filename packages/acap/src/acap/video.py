@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from . import _video
 from ._video import Frame, Source
-from .errors import FormatError, NoFrame, NoSuchChannel, ServiceDown, StreamClosed, VideoError, _Expected
+from .errors import FormatError, NoFrame, NoSuchChannel, ServiceDown, StreamClosed, VideoError, _Expected, _SceneOver
 from .layout import ENCODED, FORMATS, NOT_ALONE, Format, planes_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ _EVENTS = {
     1: "started", 2: "stopped", 16: "resource", 17: "quota-soft", 18: "quota-hard", 32: "zipstream",
     64: "buffering", 65: "buffering-warn", 66: "buffering-fail", 80: "created", 81: "closed", 82: "existing",
 }  # fmt: skip
-_desk: str | None = None
+# A path or a URL, or a camera of acap.desk.
+_desk: Any = None
 
 
 class Geometry(NamedTuple):
@@ -107,11 +108,20 @@ def use(source: str | os.PathLike[str] | None) -> None:
     _desk = None if source is None else os.fspath(source)
 
 
+def replace_camera(camera: Any) -> Any:
+    """Have *camera*, one of acap.desk, give the frames from now on; return what gave them before."""
+    global _desk
+    before, _desk = _desk, camera
+    return before
+
+
 def _camera() -> Any:
     """Return what gives frames: the camera's library, or a desk with a video."""
     source = _desk or os.environ.get("ACAP_VIDEO")
     if not source:
         return _video
+    if not isinstance(source, str):
+        return source
     from . import desk
 
     return desk.Camera(source)
@@ -429,6 +439,8 @@ class Stream:
         while True:
             try:
                 return self._count(self._capture.next(self.keep == "newest", self.timeout))
+            except _SceneOver:
+                raise StopIteration from None
             except _Expected as error:
                 for delay in self._rebuild(error):
                     time.sleep(delay)
@@ -444,6 +456,8 @@ class Stream:
         while True:
             try:
                 frame = self._capture.take(self.keep == "newest", waited)
+            except _SceneOver:
+                raise StopAsyncIteration from None
             except _Expected as error:
                 for delay in self._rebuild(error):
                     await asyncio.sleep(delay)
@@ -470,9 +484,11 @@ class Stream:
     def fresh(self) -> Frame:
         """Return a frame that is captured from now on."""
         now = time.monotonic()
-        while (frame := next(self)).timestamp < now:
+        for frame in self:
+            if frame.timestamp >= now:
+                return frame
             frame.release()
-        return frame
+        raise NoFrame("the test's scene is over")
 
     def _count(self, frame: Frame) -> Frame:
         sequence = frame.sequence

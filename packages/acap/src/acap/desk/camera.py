@@ -41,7 +41,7 @@ class Camera:
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def Capture(self, settings: Settings) -> Capture:
+    def Capture(self, settings: Settings) -> Source:
         return Capture(self._source, settings)
 
     def Watcher(self) -> Watcher:
@@ -59,14 +59,17 @@ class Camera:
         return list(RESOLUTIONS) if _format_of(filter) in HAS else []
 
     def snapshot(self, settings: Settings) -> tuple[Frame, int, int]:
-        wanted = _wanted(settings, 30.0)
-        pictures = open_source(self._source)
-        try:
-            data, kind, header = Converter(wanted).convert(pictures.at(0, 0.0))
-        finally:
-            pictures.close()
+        wanted = as_wanted(settings, 30.0)
+        data, kind, header = Converter(wanted).convert(self._picture())
         frame = Source().frame_of(data, 0, time.monotonic(), time.time(), kind, header)
         return frame, wanted.width, wanted.height
+
+    def _picture(self) -> Any:
+        pictures = open_source(self._source)
+        try:
+            return pictures.at(0, 0.0)
+        finally:
+            pictures.close()
 
 
 def _format_of(settings: Settings) -> str:
@@ -83,7 +86,7 @@ def _check_channel(settings: Settings) -> None:
         raise NoSuchChannel("no such channel", code=_NOT_FOUND, domain="desk")
 
 
-def _wanted(settings: Settings, rate: float) -> Wanted:
+def as_wanted(settings: Settings, rate: float) -> Wanted:
     """Return what *settings* ask for, as the camera gives it. Raises FormatError, NoSuchChannel."""
     _check_channel(settings)
     format = _format_of(settings)
@@ -116,16 +119,16 @@ class Capture(Source):
 
     def __init__(self, source: str, settings: Settings) -> None:
         self._worker: Worker | None = None
-        _wanted(settings, 30.0)  # bad settings are refused before anything is opened
+        as_wanted(settings, 30.0)  # bad settings are refused before anything is opened
         pictures = open_source(source)
         rate = float(settings.get("framerate", 0)) or pictures.rate or 30.0
-        wanted = _wanted(settings, rate)
+        wanted = as_wanted(settings, rate)
         self.buffers = int(settings.get("buffer.count", 3))
         self.period = 1 / rate
         self.info = {
             "width": wanted.width, "height": wanted.height, "pitch": wanted.pitch, "rotation": wanted.rotation,
             "framerate": rate, "buffer.count": self.buffers, "buffer.type": "",
-            "image.fit": "crop" if wanted.crop else "scale", "id": _begin(),
+            "image.fit": "crop" if wanted.crop else "scale", "id": begin(),
         }  # fmt: skip
         self._events = [(_STARTED, int(self.info["id"]))]
         myself = weakref.ref(self)
@@ -171,7 +174,7 @@ class Capture(Source):
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
-            _end(int(self.info["id"]))
+            end(int(self.info["id"]))
 
     def __del__(self) -> None:
         self._end()
@@ -215,7 +218,7 @@ class Watcher:
         self.fd = -1
 
 
-def _begin() -> int:
+def begin() -> int:
     """Return the number of a new stream, and tell those who watch."""
     global _last_id
     with _lock:
@@ -226,7 +229,8 @@ def _begin() -> int:
         return _last_id
 
 
-def _end(stream: int) -> None:
+def end(stream: int) -> None:
+    """Tell those who watch that the stream is gone."""
     with _lock:
         _streams.discard(stream)
         for watcher in _watchers:

@@ -73,6 +73,17 @@ def _open(av: Any, source: str, format: str | None = None) -> tuple[Any, Any]:
     return container, container.streams.video[0]
 
 
+def read_all(source: str) -> list[Any]:
+    """Return all pictures of a file. Raises SourceFailed, LibraryMissing."""
+    av = pyav()
+    container, stream = _open(av, source)
+    try:
+        with _failures(av, source):
+            return list(container.decode(stream))
+    finally:
+        container.close()
+
+
 class _File:
     """A video that is played again and again, or a picture."""
 
