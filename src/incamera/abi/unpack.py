@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from incamera.abi.wheel_record import RecordProblems, read_record
-from incamera.archives import GZIP_MAGIC, BadArchive, Kind, PackedStream, TarReader, clean_path, open_zip, shorten
+from incamera.archives import (
+    GZIP_MAGIC,
+    BadArchive,
+    Kind,
+    PackedStream,
+    TarReader,
+    clean_path,
+    find_signature,
+    open_zip,
+    shorten,
+)
 from incamera.elf import ELF_MAGIC
 
 # Files with these suffixes are no ELF files, so they are not opened.
@@ -29,9 +39,6 @@ _DESCRIPTIONS = ("manifest.json", "package.conf", "bundle/etc/launcher", "bundle
 
 _CHUNK = 256 * 1024
 _INSTALLED = re.compile(r"^[^/]+\.data/(?:purelib|platlib)/")
-# What a signed .eap has after its end: a signature in ASCII armour, then 16 bytes that begin with its length.
-_ARMOUR = b"-----BEGIN PGP SIGNATURE-----"
-_TRAILER_BYTES = 16
 
 
 def unpack_wheel(stream: BinaryIO, folder: Path, problems: RecordProblems) -> Iterator[str]:
@@ -186,5 +193,4 @@ def _write(folder: Path, path: str, content: Iterable[bytes]) -> None:
 
 def _is_signature(trailer: bytes) -> bool:
     """Return whether *trailer* is what signing adds to an .eap."""
-    signature, length = trailer[:-_TRAILER_BYTES], trailer[-_TRAILER_BYTES:][:4]
-    return signature.startswith(_ARMOUR) and int.from_bytes(length, "big") == len(signature)
+    return find_signature(trailer) is not None

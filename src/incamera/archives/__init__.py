@@ -7,6 +7,7 @@ from incamera.archives.ar import ArMember, read_ar_members
 from incamera.archives.folder import FolderReader, Listing, list_folder, open_inside, open_regular, read_inside
 from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge, clean_path, shorten
 from incamera.archives.packed import GZIP_MAGIC, PackedStream, unpack_bytes
+from incamera.archives.signature import Signature, find_signature
 from incamera.archives.tar import BLOCK, Kind, TarMember, TarReader
 from incamera.archives.zip import ZipReader, open_zip
 
@@ -21,11 +22,13 @@ __all__ = [
     "Limits",
     "Listing",
     "PackedStream",
+    "Signature",
     "TarMember",
     "TarReader",
     "TooLarge",
     "ZipReader",
     "clean_path",
+    "find_signature",
     "list_folder",
     "open_inside",
     "open_regular",

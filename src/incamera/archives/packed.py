@@ -37,6 +37,11 @@ class _Gzip:
         self.needs_input = True
 
     @property
+    def unread(self) -> int:
+        """How many bytes of what it was given are not decompressed yet."""
+        return len(self._inner.unconsumed_tail)
+
+    @property
     def eof(self) -> bool:
         return self._inner.eof
 
@@ -75,6 +80,8 @@ class PackedStream:
         self._limits = limits
         self._trailer = trailer
         self._unpacked = 0
+        # Which of the packed bytes the buffer was made of.
+        self._packed_begin = self._packed_end = 0
         self._streams = 1
         self._buffer = b""
         self._place = 0
@@ -86,6 +93,15 @@ class PackedStream:
     def position(self) -> int:
         """How many bytes of the decompressed content were read."""
         return self._unpacked - len(self._buffer) + self._place
+
+    @property
+    def packed_position(self) -> float:
+        """How many of the packed bytes hold what was read, about: inside of a step of the decompressor, in proportion.
+
+        With xz, the steps are as long as what it was given.
+        """
+        share = self._place / len(self._buffer) if self._buffer else 1.0
+        return self._packed_begin + (self._packed_end - self._packed_begin) * share
 
     def read(self, size: int) -> bytes:
         """Return the next *size* bytes; fewer at the end."""
@@ -132,6 +148,8 @@ class PackedStream:
             raise BadArchive(f"its compressed content is damaged: {error}") from error
         self._buffer, self._place = found, 0
         self._unpacked += len(found)
+        unread = len(self._next) + (self._decompressor.unread if isinstance(self._decompressor, _Gzip) else 0)
+        self._packed_begin, self._packed_end = self._packed_end, self._size - self._left - unread
         self._limits.check_total(self._unpacked, self._size)
         return bool(found)
 

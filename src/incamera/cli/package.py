@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from incamera.cli.checks import check_to_json, show_check
 from incamera.cli.parser import add_command, add_project_option, add_target_option
 from incamera.units import format_bytes
 
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.workflows.package import Package
-    from incamera.workflows.package_check import Check
 
 DEFAULT_FOLDER = "dist"
 GENERATIONS = ("11", "12", "13")
@@ -86,7 +86,7 @@ def _show(console: Console, package: Package, path: Path, *, full: bool) -> None
     """Print the sizes of *package*. Where it is refused is a warning; with *full*, all that is demanded is a result."""
     if full:
         for check in package.checks:
-            _show_check(console, check)
+            show_check(console, check)
     else:
         for check in package.checks:
             for problem, remedy in check.problems:
@@ -98,20 +98,6 @@ def _show(console: Console, package: Package, path: Path, *, full: bool) -> None
     console.print("")
     console.paragraph(f"{package.target}: {path}")
     console.paragraph(f"sha256 of the tar inside: {package.tar_sha256}")
-
-
-def _show_check(console: Console, check: Check) -> None:
-    for demand in check.demands:
-        console.paragraph(f"{'must change' if demand.is_broken else 'note'}: {demand}. {demand.remedy}")
-    for finding in check.report.findings:
-        kind = "must change" if finding.severity == "error" else "note"
-        console.paragraph(
-            f"{kind}: AXIS OS {check.generation}: {finding.file} needs {finding.needs}; there is {finding.provides}. "
-            f"{finding.remedy}"
-        )
-    verdict = "would refuse it, or could not run it" if check.problems else "nothing speaks against it"
-    console.paragraph(f"AXIS OS {check.generation}: {verdict}")
-    console.print("")
 
 
 def _to_json(package: Package, path: Path) -> dict[str, Any]:
@@ -130,21 +116,5 @@ def _to_json(package: Package, path: Path) -> dict[str, Any]:
             {"name": part.name, "files": part.files, "installed_bytes": part.installed} for part in package.parts
         ],
         "excluded": list(package.excluded),
-        "checks": [
-            {
-                "axis_os": check.generation,
-                "accepted": not check.problems,
-                "demands": [
-                    {
-                        "key": demand.key,
-                        "text": demand.text,
-                        "remedy": demand.remedy,
-                        "broken": demand.is_broken,
-                    }
-                    for demand in check.demands
-                ],
-                "report": check.report.to_json(),
-            }
-            for check in package.checks
-        ],
+        "checks": [check_to_json(check) for check in package.checks],
     }

@@ -34,7 +34,7 @@ _TOPICS = {
     "look at what runs": ("logs", "top", "ps", "stop"),
     "its files in the camera": ("cp", "ls", "rm", "cat"),
     "the steps of `run`, one by one": ("lock", "build", "audit", "deploy"),
-    "ship it": ("package",),
+    "ship it": ("package", "inspect"),
     "cameras": ("device", "virtual", "share", "connections"),
     "incamera itself": ("store", "completion", "help"),
 }

@@ -54,9 +54,13 @@ def claimed_generations(manifest: Manifest) -> list[str]:
     return [name for name, facts in generations.items() if not facts["needs_second"]]
 
 
-def check_demands(manifest: Manifest, generation: str) -> list[Demand]:
+def check_demands(manifest: Manifest, generation: str, *, is_signed: bool = False) -> list[Demand]:
     """Return what AXIS OS *generation* demands of a package with *manifest*; what is broken comes first."""
-    demands = _find_demands(manifest, generation, load_generations()[generation])
+    facts = load_generations()[generation]
+    demands = list(_find_demands(manifest, generation, facts))
+    if not is_signed:
+        text = f"an unsigned package {facts['unsigned']}"
+        demands.append(Demand(generation, "", text, "docs/how-to/make-a-package.md tells who signs"))
     return sorted(demands, key=lambda demand: not demand.is_broken)
 
 
@@ -71,7 +75,8 @@ def _find_demands(manifest: Manifest, generation: str, facts: Mapping[str, Any])
     schema = ".".join(map(str, manifest.schema))
     if manifest.schema < _SECOND:
         if facts["needs_second"]:
-            yield broken("schemaVersion", f"it takes only the second schema, not {schema}", 'write schema = "2.0.0"')
+            found = schema if manifest.is_file else "a package.conf without a manifest"
+            yield broken("schemaVersion", f"it takes only the second schema, not {found}", 'write schema = "2.0.0"')
         elif manifest.schema > parse_version(facts["schema"]):
             yield known(
                 "schemaVersion",
@@ -104,7 +109,6 @@ def _find_demands(manifest: Manifest, generation: str, facts: Mapping[str, Any])
         yield broken("acapPackageConf.configuration.containers", "it runs no containers", "leave it out")
     if manifest.post_install or manifest.pre_uninstall:
         yield known("acapPackageConf.installation", facts["scripts"], "try the package there")
-    yield known("", f"an unsigned package {facts['unsigned']}", "docs/how-to/make-a-package.md tells who signs")
 
 
 def _check_range(manifest: Manifest, generation: str, facts: Mapping[str, Any]) -> Iterator[Demand]:

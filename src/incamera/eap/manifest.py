@@ -39,10 +39,14 @@ _PRE_RELEASES = {"a": "alpha", "b": "beta", "rc": "rc"}
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was checked: *document* has all that the schema requires. *unknown* was let through."""
+    """A manifest that was checked: *document* has all that the schema requires. *unknown* was let through.
+
+    *is_file*: the package has it. An ACAP 3 package has package.conf alone, of which *document* was made.
+    """
 
     document: Mapping[str, Any]
     unknown: tuple[Problem, ...] = ()
+    is_file: bool = True
 
     @property
     def schema(self) -> Version:

@@ -17,6 +17,7 @@ from incamera.eap.archive import list_members, pack
 from incamera.eap.demands import claimed_generations
 from incamera.eap.gnu_gzip import pack_with_gnu_gzip, require_gnu_gzip
 from incamera.eap.manifest import complete_manifest, load_manifest, make_manifest
+from incamera.eap.parts import part_of
 from incamera.eap.start import BUNDLE
 from incamera.errors import ConfigError, StoreError
 from incamera.project.package_settings import TABLE, load_package_settings
@@ -209,21 +210,8 @@ def _parts(members: Iterable[Member]) -> list[Part]:
     sizes: dict[str, list[int]] = {}
     for member in members:
         if not member.is_folder:
-            sizes.setdefault(_part_of(member.path), []).append(member.size)
+            sizes.setdefault(part_of(member.path), []).append(member.size)
     return [Part(name=name, files=len(found), installed=sum(found)) for name, found in sizes.items()]
-
-
-def _part_of(path: str) -> str:
-    words = path.split("/")
-    if words[0] != BUNDLE:
-        return words[0] if len(words) > 1 else "manifest and scripts"
-    if words[1] == "app":
-        return "the app"
-    if "dist-packages" in words:
-        return "packages"
-    if words[1] == "lib" and len(words) > 3:
-        return "standard library"
-    return "interpreter and libraries" if words[1] in ("bin", "lib", "libexec") else "data of the runtime"
 
 
 def write_package(package: Package, folder: Path) -> Path:

@@ -28,6 +28,8 @@ from incamera.abi.policy import load_policy
 from incamera.archives import BadArchive, Limits, PackedStream, TarReader, open_zip, read_ar_members, unpack_bytes
 from incamera.archives.packed import XZ_MAGIC
 from incamera.debian.unpack import unpack_deb
+from incamera.eap.description import describe
+from incamera.eap.reading import read_package
 from incamera.errors import BuildError
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.wheels.install import install_wheel
@@ -149,6 +151,14 @@ def check_eap(folder: Path, data: bytes) -> None:
     eap.rename(folder / "archive")
 
 
+def check_inspected(data: bytes) -> None:
+    reading = read_package(io.BytesIO(data))
+    description = describe(reading)
+    for generation in ("11", "12", "13"):
+        assert description.demands(generation, is_signed=False)
+    assert sum(member.packed for member in reading.members) <= len(data)
+
+
 def check_wheel(folder: Path, _: bytes) -> None:
     (folder / "out").mkdir()
     try:
@@ -157,6 +167,14 @@ def check_wheel(folder: Path, _: bytes) -> None:
         return
 
 
+DESCRIBED = gzip.compress(
+    tar(
+        member(b"package.conf", b'APPNAME="own"\nAPPMAJORVERSION="1"\nSTARTMODE="once"\nAPPUSR="root"\n'),
+        member(b"param.conf", b'A="1" type="string"\nB=2\n'),
+        member(b"own", make_elf(program=True), mode=0o755),
+    ),
+    compresslevel=0,
+)
 TARGETS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], None], int]] = {
     "tar": (packed_tars, check_reader, 30),
     "zip": (zips, check_zip, 40),
@@ -164,6 +182,7 @@ TARGETS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], None], int]
     "sdist": (packed_tars | zips, in_folder(check_sdist), 40),
     "deb": (packed_tars, in_folder(check_deb), 20),
     "eap": (packed_tars, in_folder(check_eap), 15),
+    "inspected eap": (packed_tars | damaged(DESCRIBED), check_inspected, 40),
     "wheel": (zips, in_folder(check_wheel), 40),
 }
 
