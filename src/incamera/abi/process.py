@@ -187,7 +187,7 @@ class Process:
 
     def has_library(self, stem: str) -> bool:
         """Return whether ctypes.util.find_library(*stem*) finds a library: "z" is libz.so.1, or of another number."""
-        pattern = re.compile(rf"lib{re.escape(stem)}\.so(?:\.\w+)*")
+        pattern = re.compile(rf"lib{re.escape(stem)}\.(?:\S+\.)?so(?:\.\w+)*")
         return any(pattern.fullmatch(name) and self.search(name, ())[0] for name in self._library_names)
 
     def _fits_machine(self, facts: ElfFacts) -> bool:

@@ -50,6 +50,77 @@ def test_library_that_the_apps_code_takes_from_a_table_is_loaded(tmp_path: Path)
     assert (finding.file, finding.needs) == ("app/app.py:2", "libnowhere.so.1")
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "lib = find_library('here') or find_library('here2') or find_library('libhere')",
+        "try:\n    CDLL('libhere.so.2')\nexcept OSError:\n    CDLL('libhere.so.1')",
+        "path = find_library('nowhere')\nif not path:\n    path = find_library('z')",
+        "if sys.platform == 'win32':\n    find_library('nowhere')",
+        "CDLL(find_library('here'))",
+        '# CDLL("libnowhere.so.1")\ntext = "find_library(x)"',
+        "ffi.dlopen('here')",
+        "ffi.dlopen('glib-2.0')",
+        "ffi.dlopen(None)",
+        "find_library('bin\\\\nowhere.dll')",
+        "find_library('lib/libnowhere.dylib')",
+        "ffi.dlopen('nowhere.dll')",
+        "CDLL('/usr/lib/liblarod.so.1')",
+        "CDLL('/opt/x/libnowhere.so.1')",
+        "cdll.msvcrt",
+    ],
+)
+@pytest.mark.parametrize("path", ["app/app.py", "lib/python3/dist-packages/fast/__init__.py"])
+def test_code_that_opens_what_is_there_has_no_findings(tmp_path: Path, path: str, source: str) -> None:
+    report = audit(tmp_path, path, f"import ctypes.util\n{source}\n")
+    assert not report.findings
+    assert not [limit for limit in report.limits if limit.startswith(COMPUTED)]
+
+
+@pytest.mark.parametrize(
+    ("source", "needs", "text"),
+    [
+        ("import sys, ctypes\nctypes.CDLL('libnowhere.so.1')", "libnowhere.so.1", "debs"),
+        ("ffi.dlopen('nowhere')", "libnowhere.so", "debs"),
+        ("find_library('libhere')", "liblibhere.so", 'find_library("here")'),
+        ("find_library('libhere.so.1')", "libhere.so.1", 'find_library("here")'),
+        ("find_library('SDL2')", "libSDL2.so", "debs"),
+        ("find_library('nowhere') or find_library('nothing')", "libnowhere.so", "nor libnothing.so"),
+        ("CDLL('/usr/lib/x86_64-linux-gnu/libz.so.1')", "/usr/lib/x86_64-linux-gnu/libz.so.1", "leave out the folder"),
+        ("CDLL('/usr/lib/libnowhere.so.1')", "/usr/lib/libnowhere.so.1", "no such file in the camera"),
+    ],
+)
+@pytest.mark.parametrize("path", ["app/app.py", "lib/python3/dist-packages/fast/__init__.py"])
+def test_library_that_code_does_not_find_is_one_warning(
+    tmp_path: Path, path: str, source: str, needs: str, text: str
+) -> None:
+    (finding,) = audit(tmp_path, path, f"import ctypes.util\n{source}\n").findings
+    assert (finding.kind, finding.severity, finding.needs) == (Kind.missing_library, Severity.warning, needs)
+    assert text in finding.provides + finding.remedy
+
+
+def test_library_that_code_does_without_is_a_limit(tmp_path: Path) -> None:
+    source = "import ctypes\ntry:\n    ctypes.CDLL('libcuda.so.1')\nexcept OSError:\n    pass\n"
+    report = audit(tmp_path, "lib/python3/dist-packages/fast/__init__.py", source)
+    assert not report.findings
+    text = "libcuda.so.1 (lib/python3/dist-packages/fast/__init__.py:3)"
+    assert f"libraries that Python code tries to load, and does without: {text}" in report.limits
+
+
+def test_own_copy_that_code_opens_first_is_no_finding(tmp_path: Path) -> None:
+    folder = "lib/python3/dist-packages/fast"
+    source = (
+        "try:\n    lib = CDLL(os.path.join(os.path.dirname(__file__), 'libfast.so.1'))\n"
+        "except OSError:\n    lib = CDLL('libfast.so.1')\n"
+    )
+    files: dict[str, bytes | str] = {f"{folder}/__init__.py": source.encode()}
+    library: dict[str, bytes | str] = {f"{folder}/libfast.so.1": make_elf(soname="libfast.so.1")}
+    policy = load_policy("axis-os-10-armv7hf")
+    assert not audit_path(bundle(tmp_path / "with", files | library), policy).findings
+    (finding,) = audit_path(bundle(tmp_path / "without", files), policy).findings
+    assert (finding.file, finding.needs) == (f"{folder}/__init__.py:4", "libfast.so.1")
+
+
 def test_computed_library_name_is_a_limit(tmp_path: Path) -> None:
     report = audit(tmp_path, "app/app.py", "from ctypes import CDLL\nname = 'lib' + 'x.so'\nCDLL(name)\n")
     assert not report.findings

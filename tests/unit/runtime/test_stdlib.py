@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from incamera.runtime.stdlib import adapt_module
 from incamera.targets.target import Target
 
 FindLibrary = Callable[[str], str | None]
-LIBRARY = b"\x7fELF\2" if sys.maxsize > 2**32 else b"\x7fELF\1"
-OTHER_CLASS = b"\x7fELF\1" if sys.maxsize > 2**32 else b"\x7fELF\2"
+LIBRARY = Path("/proc/self/exe").read_bytes()[:64]
+OTHER_CLASS = LIBRARY[:4] + bytes([3 - LIBRARY[4]]) + LIBRARY[5:]
+OTHER_PROCESSOR = LIBRARY[:18] + b"\xf3" + LIBRARY[19:]
 TARGET = Target.parse("armv7hf")
 
 
@@ -53,6 +55,18 @@ def find_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> FindLibrary:
         (["libstdc++.so.6"], "stdc++", "libstdc++.so.6"),
         (["libzbar.so.0"], "zba", None),
         (["libzbar.so.0.txt.py-x"], "zbar", None),
+        (["libzbar.so.0"], "libzbar", None),
+        (["libzbar.so.0"], "libzbar.so.0", None),
+        (["libzbar.so.0"], "", None),
+        (["libzbar.so.0"], "/lib/libzbar.so.0", None),
+        (["libzbar.so.0"], "../lib/zbar", None),
+        (["libzbar.so.0"], "z.*r", None),
+        (["libzbar.so.0"], "zbar\n", None),
+        (["libzbar.so.0.1", "libzbar.so.0", "libzbar.so.10", "libzbar.so.9"], "zbar", "libzbar.so.10"),
+        (["libdb-5.3.so"], "db-5.3", "libdb-5.3.so"),
+        (["libdb-5.3.so"], "db", None),
+        (["libpython3.11.so.1.0"], "python3", "libpython3.11.so.1.0"),
+        (["libpython3.11.so.1.0", "libpython3.so"], "python3", "libpython3.so"),
         ([], "nothing-of-that-name", None),
     ],
 )
@@ -64,10 +78,15 @@ def test_find_library_returns_the_soname(
     assert find_library(name) == found
 
 
-def test_find_library_takes_no_linker_script_and_no_library_of_another_class(
+def test_find_library_takes_no_linker_script_and_no_library_of_another_machine(
     bundle: Path, find_library: FindLibrary
 ) -> None:
     (bundle / "lib/libown.so.3").write_bytes(OTHER_CLASS)
+    (bundle / "lib/libown.so.4").write_bytes(OTHER_PROCESSOR)
+    (bundle / "lib/libown.so.5").write_bytes(LIBRARY[:4])
+    (bundle / "lib/libown.so.6").mkdir()
+    (bundle / "lib/libown.so.7").symlink_to("nowhere")
+    os.mkfifo(bundle / "lib/libown.so.8")
     (bundle / "lib/libown.so").write_bytes(b"INPUT(libown.so.3)")
     assert find_library("own") is None
     (bundle / "lib/libown.so.2").write_bytes(LIBRARY)
@@ -84,6 +103,23 @@ def test_find_library_searches_the_cameras_folders_after_the_bundles(
         path.write_bytes(LIBRARY)
     assert find_library("both") == "libboth.so.1"
     assert find_library("vdo") == "libvdo.so.1"
+
+
+def test_find_library_searches_no_folders_that_the_loader_does_not_search(
+    bundle: Path, find_library: FindLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its option --library-path, glibc's loader ignores LD_LIBRARY_PATH. A wheel's `.libs` it never searches."""
+    for folder in (tmp_path / "other", bundle / "lib/python3/dist-packages/x.libs", bundle / "app"):
+        folder.mkdir(parents=True)
+        (folder / "libhidden.so.1").write_bytes(LIBRARY)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "other"))
+    assert find_library("hidden") is None
+
+
+@pytest.mark.parametrize("name", [None, 1])
+def test_find_library_refuses_what_is_no_text(find_library: FindLibrary, name: object) -> None:
+    with pytest.raises(TypeError):
+        find_library(name)  # type: ignore[arg-type]
 
 
 def test_sysconfig_names_the_folders_of_the_bundle(bundle: Path) -> None:

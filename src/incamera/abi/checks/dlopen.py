@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
+import itertools
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.abi.checks.imports import find_importers, module_of
+from incamera.abi.checks.library_calls import OPENS_LIBRARIES, LibraryCall, find_library_calls
 from incamera.abi.checks.python import is_module
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.process import is_exported
@@ -24,54 +25,98 @@ if TYPE_CHECKING:
     from incamera.abi.subject import Subject
     from incamera.elf import Reference
 
-# The app's own files are parsed. Packages have thousands of files, so theirs are only searched with a pattern.
-_LOADS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen|\b(?:cdll|pydll)\[")
 _LOADS_GLOBALLY = re.compile(rb"\bRTLD_GLOBAL\b|\bsetdlopenflags\b")
 _LOADS_FILE = re.compile(rb"(?:CDLL|PyDLL|LoadLibrary|dlopen)\s*\(")
-_CALL = re.compile(
-    r"""(?<!def )\b(?P<function>CDLL|PyDLL|LoadLibrary|dlopen|find_library)"""
-    r"""\(\s*(?:name\s*=\s*)?(?P<quoted>["'](?P<name>[^"'\n]+)["']|(?P<other>[^\s)]))"""
-)
 _IN_PACKAGES = re.compile(r".+-packages/[^/]+/")
 _MAIN_PROGRAM = re.compile(rb"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _SONAME = re.compile(r"[^/]+\.so(?:\.\d+)*")
-_TABLES = frozenset({"cdll", "pydll"})  # cdll["libx.so.1"] loads as LoadLibrary does
-_LOADERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
-# Names that portable packages look for on other systems; those of macOS' frameworks have a capital letter.
-_OTHER_SYSTEMS = re.compile(r"[A-Z]\w*|objc|msvcrt\w*|kernel32|user32|advapi32|shell32|ws2_32|libc")
+_SYSTEM_PATH = re.compile(r"/(?:usr/)?lib\d*/(?:[^/]+-linux-gnu\w*/)?[^/]+\.so(?:\.\d+)*")
+# cffi's dlopen gives names without .so to find_library.
+_SEARCHED = re.compile(r"(?!.*\.(?:dll|dylib|exe|pyd)\b)[^/\\]+")
+# Names that portable packages look for on other systems, and the frameworks of macOS.
+_OTHER_SYSTEMS = re.compile(
+    r"objc|msvcrt\w*|kernel32|user32|gdi32|advapi32|shell32|ole32|oleaut32|winmm|ws2_32|ntdll|opengl32|libc|cyg.*"
+    r"|Accelerate|AppKit|Application\w+|Audio\w+|AV\w+|Carbon|Cocoa|Core\w+|DiskArbitration|Foundation|Hypervisor"
+    r"|ImageIO|IOBluetooth|IOKit|IOSurface|Metal\w*|Network|OpenDirectory|OpenGL|Quartz\w*|Security|System\w*|Vision"
+)
 _APP = "app/"
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    file: str
-    line: int
-    function: str
-    name: str | None
-    """The library's name; None where the code computes it."""
-
-
 def find_loaded_by_name(subject: Subject, process: Process) -> tuple[list[Finding], list[str]]:
-    """Return findings for libraries that are missing, and the limits of the check: names that the code computes."""
+    """Return findings for libraries that are missing, and the limits of the check.
+
+    Limits are names that the code computes, libraries that it does without, and those that only scripts load.
+    """
     by_file: dict[str, list[Finding]] = {}
-    computed = []
-    for call in _calls(subject):
-        where = f"{call.file}:{call.line}"
-        findings = by_file.setdefault(call.file, [])
-        if call.name is None:
-            computed.append(where)
-        elif call.function == "find_library":
-            findings += _check_find_library(subject, process, where, call.name)
-        elif _SONAME.fullmatch(call.name) and process.search(call.name, ())[0] is None:
-            findings.append(_missing(subject, where, call.name, f"nothing of that name {process.name}"))
-    scripts = _find_scripts(subject, [file for file, findings in by_file.items() if findings])
+    computed: list[str] = []
+    optional: list[str] = []
+    for calls in _choices(subject):
+        computed += [f"{call.file}:{call.line}" for call in calls if call.name is None]
+        named = [call for call in calls if call.name is not None and _is_for_linux(call)]
+        missing = [call for call in named if not _is_found(subject, process, call)]
+        if not missing or len(missing) < len(named) or _may_be_own(subject, calls):
+            continue
+        if all(call.goes_on for call in calls):
+            optional.append(f"{_wanted(missing[0])} ({missing[0].file}:{missing[0].line})")
+        else:
+            by_file.setdefault(missing[0].file, []).append(_missing(subject, process, missing))
+    scripts = _find_scripts(subject, list(by_file))
     limits = []
     if computed:
-        limits.append(f"libraries whose names Python code computes: {_shown(computed)}")
+        limits.append(f"libraries whose names Python code computes: {_shown(list(dict.fromkeys(computed)))}")
+    if optional:
+        limits.append(f"libraries that Python code tries to load, and does without: {_shown(optional)}")
     if scripts:
         limits.append(f"libraries that scripts load which nothing imports: {_shown(scripts)}")
     return [one for file, findings in by_file.items() if file not in scripts for one in findings], limits
+
+
+def _choices(subject: Subject) -> Iterator[list[LibraryCall]]:
+    """Yield the calls that open or search libraries; those that are alternatives together."""
+    for path in subject.sources:
+        source = _read_source(subject, path)
+        if OPENS_LIBRARIES.search(source):
+            calls = sorted(find_library_calls(path, source), key=lambda call: (call.choice, call.line))
+            for _, choice in itertools.groupby(calls, key=lambda call: call.choice):
+                yield list(choice)
+
+
+def _is_for_linux(call: LibraryCall) -> bool:
+    """Return whether *call* can find a library on Linux: by a file name, or by a name that is searched."""
+    name = str(call.name)
+    if call.function == "find_library" or (call.function == "dlopen" and ".so" not in name):
+        return bool(_SEARCHED.fullmatch(name)) and not _OTHER_SYSTEMS.fullmatch(name)
+    return bool(_SONAME.fullmatch(name) or _SYSTEM_PATH.fullmatch(name))
+
+
+def _is_found(subject: Subject, process: Process, call: LibraryCall) -> bool:
+    name = str(call.name)
+    if call.function == "find_library" and subject.shape is Shape.package:
+        return False  # a Python that is not ours
+    if name.startswith("/"):
+        return process.policy.find_file(posixpath.basename(name)) is not None and _is_searched(process, name)
+    if _SONAME.fullmatch(name) and call.function != "find_library":
+        return process.search(name, ())[0] is not None
+    return process.has_library(name) or _has_own_copy(subject, name)
+
+
+def _is_searched(process: Process, path: str) -> bool:
+    """Return whether the camera's loader searches the folder of *path*. /lib is a link to /usr/lib in many systems."""
+    folders = {folder.removeprefix("/usr") for folder in process.policy.folders}
+    return posixpath.dirname(path).removeprefix("/usr") in folders
+
+
+def _may_be_own(subject: Subject, calls: Sequence[LibraryCall]) -> bool:
+    """Return whether the code may open a library of the subject by a path that it computes, instead of the system's."""
+    names = [call.name.partition(".so")[0].removeprefix("lib") for call in calls if call.name is not None]
+    return len(names) < len(calls) and any(_has_own_copy(subject, name) for name in names)
+
+
+def _wanted(call: LibraryCall) -> str:
+    """Return the file that *call* needs."""
+    name = str(call.name)
+    return name if name.startswith("/") or ".so" in name else f"lib{name}.so"
 
 
 def _find_scripts(subject: Subject, files: Sequence[str]) -> list[str]:
@@ -182,49 +227,40 @@ def _find_loader(subject: Subject, module: str, library: str) -> str | None:
     return None
 
 
-def _check_find_library(subject: Subject, process: Process, where: str, name: str) -> Iterator[Finding]:
-    if subject.shape is Shape.package:  # a Python that is not ours
-        yield Finding(
-            kind=Kind.missing_library,
-            severity=Severity.warning,
-            file=where,
-            needs=f'ldconfig or a compiler, which find_library("{name}") runs',
-            provides="neither: find_library returns None",
-            remedy=f'name the file instead: ctypes.CDLL("lib{name}.so.N")',
-        )
-    elif not (process.has_library(name) or _OTHER_SYSTEMS.fullmatch(name) or _has_own_copy(subject, name)):
-        yield _missing(
-            subject, where, f"lib{name}.so", f'nothing of that name {process.name}: find_library("{name}") is None'
-        )
-
-
 def _has_own_copy(subject: Subject, name: str) -> bool:
     """Return whether a package has a library of that name itself, as soundfile. It opens that first."""
     own = re.compile(rf"lib{re.escape(name)}(?![A-Za-z0-9])")
     return any(own.match(item.name) for item in subject.objects.values())
 
 
-def _missing(subject: Subject, where: str, needs: str, provides: str) -> Finding:
+def _missing(subject: Subject, process: Process, calls: Sequence[LibraryCall]) -> Finding:
+    """Return a warning about *calls*, alternatives of which none finds its library."""
+    call = calls[0]
+    name, needs = str(call.name), _wanted(call)
+    others = [other for other in dict.fromkeys(map(_wanted, calls)) if other != needs]
+    provides = f"nothing of that name {process.name}" + (f", nor {_shown(others)}" if others else "")
+    remedy = bring_opened_library(subject, needs)
+    bare = name.removeprefix("lib").partition(".so")[0]
+    if call.function == "find_library":
+        provides += f': find_library("{name}") is None'
+        if subject.shape is Shape.package:
+            needs = f'ldconfig or a compiler, which find_library("{name}") runs'
+            provides = "neither: find_library returns None"
+            remedy = f'name the file instead: ctypes.CDLL("lib{bare}.so.N")'
+        elif bare != name and process.has_library(bare):
+            remedy = f'leave out "lib" and ".so": find_library("{bare}")'
+    elif name.startswith("/"):
+        provides = "no such file in the camera"
+        if process.search(posixpath.basename(name), ())[0] is not None:
+            remedy = f'leave out the folder: the loader finds "{posixpath.basename(name)}"'
     return Finding(
         kind=Kind.missing_library,
         severity=Severity.warning,
-        file=where,
+        file=f"{call.file}:{call.line}",
         needs=needs,
         provides=provides,
-        remedy=bring_opened_library(subject, needs),
+        remedy=remedy,
     )
-
-
-def _calls(subject: Subject) -> Iterator[_Call]:
-    for path in subject.sources:
-        data = _read_source(subject, path)
-        if not _LOADS_LIBRARIES.search(data):
-            continue
-        text = data.decode("utf-8", "replace")
-        if path.startswith(_APP) or (subject.shape != "bundle" and subject.wheel is None):
-            yield from _parse_calls(path, text)
-        else:
-            yield from _search_calls(path, text)
 
 
 def _read_source(subject: Subject, path: str) -> bytes:
@@ -232,41 +268,3 @@ def _read_source(subject: Subject, path: str) -> bytes:
         return subject.read(path, limit=MAX_SOURCE_BYTES)
     except (OSError, BadArchive):
         return b""
-
-
-def _search_calls(path: str, text: str) -> Iterator[_Call]:
-    if "import ctypes" not in text and "from ctypes" not in text and "dlopen" not in text:
-        return
-    for match in _CALL.finditer(text):
-        line = text.count("\n", 0, match.start()) + 1
-        yield _Call(path, line, match["function"], match["name"])
-
-
-def _parse_calls(path: str, text: str) -> Iterator[_Call]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and _name_of(node.value) in _TABLES:
-            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-                yield _Call(path, node.lineno, "LoadLibrary", node.slice.value)
-            continue
-        if not isinstance(node, ast.Call):
-            continue
-        function = _name_of(node.func)
-        if function not in _LOADERS:
-            continue
-        named = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
-        first = next(iter([*node.args, *named]), None)
-        if first is None:
-            continue
-        if isinstance(first, ast.Constant):
-            if isinstance(first.value, str):
-                yield _Call(path, node.lineno, function, first.value)
-        else:
-            yield _Call(path, node.lineno, function, None)
-
-
-def _name_of(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -20,21 +20,29 @@ def _library_folders():
     return [os.path.join(sys.base_prefix, folder) for folder in dict.fromkeys([*folders, *system])]
 
 
-def _is_library(path):
-    import sys
+def _machine(path):
+    """Return what says for which machine the ELF file *path* is: its class and byte order, and the processor."""
+    with open(path, "rb") as stream:
+        header = stream.read(20)
+    return header[:6] + header[18:] if header.startswith(b"\x7fELF") else None
 
+
+def _is_library(path):
     try:
-        with open(path, "rb") as stream:
-            return stream.read(5) == b"\x7fELF" + (b"\2" if sys.maxsize > 2**32 else b"\1")
+        return os.path.isfile(path) and _machine(path) == _machine("/proc/self/exe")
     except OSError:
         return False
 
 
 def find_library(name):
-    """Return the file name of the library *name* ("z" is libz.so.1); None when neither bundle nor camera has it."""
+    """Return the file name of the library *name* ("z" is libz.so.1); None when neither bundle nor camera has it.
+
+    LD_LIBRARY_PATH is not searched: the launcher gives the loader other folders instead.
+    """
     import re
 
-    pattern = re.compile(rf"lib{re.escape(name)}\.so((?:\.\w+)*)")
+    # As ldconfig's output is searched: "python3" is libpython3.11.so.1.0, if there is no libpython3.so.
+    pattern = re.compile(rf"lib{re.escape(name)}((?:\.\S+)?)\.so((?:\.\w+)*)")
     for folder in _library_folders():
         try:
             matches = [match for match in map(pattern.fullmatch, os.listdir(folder)) if match]
@@ -43,8 +51,8 @@ def find_library(name):
 
         # libx.so.1 is a soname, libx.so.1.2.3 the file that it links to, and libx.so is for compilers.
         def rank(match):
-            version = match[1].split(".")[1:]
-            return not version, len(version), [-int(part) if part.isdigit() else 0 for part in version]
+            version = match[2].split(".")[1:]
+            return match[1], not version, len(version), [-int(part) if part.isdigit() else 0 for part in version]
 
         for match in sorted(matches, key=rank):
             if _is_library(os.path.join(folder, match[0])):
