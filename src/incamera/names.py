@@ -12,8 +12,8 @@ _MOST_LISTED = 8
 def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool = False) -> list[str]:
     """Return up to *count* of *known* that are similar to *name*, the best first; none when none is similar.
 
-    A name that is much less similar than the best one is left out. *among_many* says that *known* has thousands of
-    names: some of them differ from any short name in one letter by chance.
+    A name that is much less similar than the best one is left out, unless one typing error explains it.
+    *among_many* says that *known* has thousands of names: some differ from any short name in one letter by chance.
     """
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
 
@@ -22,7 +22,20 @@ def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool
     cutoff = 0.75 if among_many or len(name) > _MEDIUM else 0.6 if len(name) < _SHORT else 0.7
     matches = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=count, cutoff=cutoff)
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
-    return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
+    return [
+        match
+        for match, ratio in zip(matches, ratios, strict=True)
+        if ratio > ratios[0] - 0.1 or (not among_many and _is_one_error(match, name))
+    ]
+
+
+def _is_one_error(name: str, typed: str) -> bool:
+    """Return whether *typed* is *name* with one letter more, less or replaced, or with two neighbours swapped."""
+    short, long = sorted((name, typed), key=len)
+    common = next((at for at, (one, other) in enumerate(zip(short, long, strict=False)) if one != other), len(short))
+    first, second = short[common:], long[common:]
+    swapped = first[1::-1] + first[2:]
+    return len(long) - len(short) <= 1 and (first == second[1:] or first[1:] == second[1:] or swapped == second)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

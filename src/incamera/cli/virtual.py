@@ -85,7 +85,7 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
 def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.errors import UsageError
-    from incamera.virtual.camera import list_cameras, stop_camera
+    from incamera.virtual.camera import damaged_cameras, list_cameras, stop_camera
 
     if arguments.all and arguments.names:
         raise UsageError(
@@ -93,7 +93,7 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
             hint="leave out one of them",
         )
     store = Context.open(console).store
-    running = [camera.name for camera in list_cameras(store)]
+    running = [*(camera.name for camera in list_cameras(store)), *damaged_cameras(store)]
     names = running if arguments.all else arguments.names or running
     if not arguments.all and not arguments.names and len(running) > 1:
         raise UsageError(
@@ -131,16 +131,22 @@ def execute_restart(arguments: argparse.Namespace, console: Console) -> int:
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.virtual.camera import list_cameras
+    from incamera.virtual.camera import damaged_cameras, damaged_record, list_cameras
 
-    cameras = list_cameras(Context.open(console).store)
+    store = Context.open(console).store
+    cameras = list_cameras(store)
+    damaged = damaged_cameras(store)
+    for name in damaged:
+        error = damaged_record(name)
+        console.warn(f"{error}; {error.hint}")
     if arguments.json:
         console.emit({"cameras": [_describe(camera) for camera in cameras]})
-    elif not cameras:
+    elif not cameras and not damaged:
         console.paragraph("no virtual camera is running; start one with `incamera virtual start`")
     else:
         rows = [(c.name, c.profile, _state(c), _login(c), str(c.pid)) for c in cameras]
-        console.table(("NAME", "PROFILE", "STATE", "SSH", "PROCESS"), rows)
+        if rows:
+            console.table(("NAME", "PROFILE", "STATE", "SSH", "PROCESS"), rows)
     return 0
 
 

@@ -8,7 +8,7 @@ from incamera.device.registry import load_devices, require_device
 from incamera.errors import UsageError
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
-from incamera.virtual.camera import list_cameras
+from incamera.virtual.camera import find_camera, list_cameras
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,8 +104,8 @@ def require_free_name(context: Context, name: str, profile: Profile) -> None:
 
 
 def find_virtual(context: Context, name: str) -> VirtualCamera | None:
-    """Return the running virtual camera called *name*, None if there is none."""
-    return next((camera for camera in list_cameras(context.store) if camera.name == name), None)
+    """Return the running virtual camera called *name*, None if there is none. Raises DeviceError for a damaged one."""
+    return find_camera(context.store, name)
 
 
 def ensure_virtual(context: Context, profile: Profile) -> Device:

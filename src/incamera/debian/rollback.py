@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.disk import write_cache
-from incamera.errors import IntegrityError
+from incamera.errors import IntegrityError, StoreError
 
 if TYPE_CHECKING:
     from incamera.debian.release import Release
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 def refuse_older(release: Release, base: str, suite: str, store: Store) -> None:
     """Raise IntegrityError when the mirror *base* has sent a newer release file of *suite*; else remember this one."""
-    path = store.root / "releases" / f"{suite}-{hashlib.sha256(base.encode()).hexdigest()[:16]}.json"
+    name = f"{suite}-{hashlib.sha256(base.encode()).hexdigest()[:16]}"
+    path = store.root / "releases" / f"{name}.json"
     newest = _load_date(path)
     if newest is not None and release.date < newest:
         raise IntegrityError(
@@ -33,7 +35,11 @@ def refuse_older(release: Release, base: str, suite: str, store: Store) -> None:
             "mirror. For a snapshot of the past, set INCAMERA_DEBIAN_ALLOW_EXPIRED=1",
         )
     if newest is None or release.date > newest:
-        write_cache(path, json.dumps({"mirror": base, "date": release.date.isoformat()}).encode() + b"\n")
+        # Another process may have learnt of a still newer one. In a read-only store, neither is kept.
+        with suppress(StoreError), store.lock(f"release-{name}"):
+            newest = _load_date(path)
+            if newest is None or release.date > newest:
+                write_cache(path, json.dumps({"mirror": base, "date": release.date.isoformat()}).encode() + b"\n")
 
 
 def _load_date(path: Path) -> datetime | None:

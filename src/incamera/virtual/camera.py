@@ -170,23 +170,42 @@ def start_camera(
 
 
 def list_cameras(store: Store) -> list[VirtualCamera]:
-    """Return the running cameras, sorted by name. Removes the folders of cameras that were killed."""
-    with store.lock("virtual"):
-        _prune(store)
-    cameras = []
-    for record in sorted(_folder(store).glob(f"[!.]*/{RECORD}")):
-        with suppress(FileNotFoundError):  # stopped in the meantime
-            cameras.append(_load_record(record))
-    return cameras
+    """Return the running cameras, sorted by name. Removes the folders of cameras that were killed.
+
+    Those whose record is damaged are left out: `damaged_cameras` names them.
+    """
+    return _read_records(store)[0]
+
+
+def damaged_cameras(store: Store) -> list[str]:
+    """Return the names of the cameras that run, although their records are damaged."""
+    return _read_records(store)[1]
+
+
+def damaged_record(name: str) -> DeviceError:
+    """Return the error about the camera called *name*, whose record is damaged."""
+    return DeviceError(
+        f'the record of the virtual camera "{name}" is damaged, so it cannot be used',
+        hint=f"end it with `incamera virtual stop {name}`",
+    )
+
+
+def find_camera(store: Store, name: str) -> VirtualCamera | None:
+    """Return the running camera called *name*, None if there is none. Raises DeviceError when its record is damaged."""
+    cameras, damaged = _read_records(store)
+    if name in damaged:
+        raise damaged_record(name)
+    return next((camera for camera in cameras if camera.name == name), None)
 
 
 def require_camera(store: Store, name: str) -> VirtualCamera:
     """Return the running camera called *name*. Raises DeviceError when there is none."""
-    cameras = {camera.name: camera for camera in list_cameras(store)}
-    if name not in cameras:
-        hint = did_you_mean(name, cameras) or "`incamera virtual list` lists those that are running"
+    camera = find_camera(store, name)
+    if camera is None:
+        names = [camera.name for camera in list_cameras(store)]
+        hint = did_you_mean(name, names) or "`incamera virtual list` lists those that are running"
         raise DeviceError(f'no virtual camera called "{name}" is running', hint=hint)
-    return cameras[name]
+    return camera
 
 
 def stop_camera(store: Store, name: str) -> None:
@@ -194,8 +213,10 @@ def stop_camera(store: Store, name: str) -> None:
 
     Raises DeviceError when no such camera is running.
     """
-    camera = require_camera(store, name)
-    supervisor = _open_supervisor(camera)
+    if name in damaged_cameras(store):
+        supervisor = _open_holder(_folder(store) / name / _LOCK)
+    else:
+        supervisor = _open_supervisor(require_camera(store, name))
     if supervisor is None:
         return
     try:
@@ -246,17 +267,35 @@ def _open_supervisor(camera: VirtualCamera) -> int | None:
         return None
 
 
+def _open_holder(lock: Path) -> int | None:
+    """Return a descriptor of the process that has the file *lock* open: the supervisor. None when there is none."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # another user's process, or one that has ended
+            if link.readlink() == lock:
+                process = os.pidfd_open(int(link.parts[2]))
+                if link.readlink() == lock:  # still the same process
+                    return process
+                os.close(process)
+    return None
+
+
 def _folder(store: Store) -> Path:
     return store.root / "virtual"
 
 
-def _load_record(path: Path) -> VirtualCamera:
-    """Return the camera that the file *path* records. Raises FileNotFoundError, DeviceError for a damaged one."""
-    try:
-        return _parse_record(load_json(path.read_bytes()))
-    except (ValueError, DeviceError):
-        hint = f"if that camera still runs, end its QEMU; then remove {path.parent}"
-        raise DeviceError(f"{path} is damaged", hint=hint) from None
+def _read_records(store: Store) -> tuple[list[VirtualCamera], list[str]]:
+    """Return the running cameras, and the names of those whose records are damaged."""
+    with store.lock("virtual"):
+        _prune(store)
+    cameras, damaged = [], []
+    for path in sorted(_folder(store).glob(f"[!.]*/{RECORD}")):
+        try:
+            cameras.append(_parse_record(load_json(path.read_bytes())))
+        except FileNotFoundError:  # stopped in the meantime
+            continue
+        except (OSError, ValueError, DeviceError):
+            damaged.append(path.parent.name)
+    return cameras, damaged
 
 
 def _parse_record(record: object) -> VirtualCamera:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,12 @@ import pytest
 from incamera.debian.index import PackageIndex, load_indexes
 from incamera.debian.rejected import forget_rejected
 from incamera.errors import FetchError, IntegrityError
+from incamera.store import Store
 
 if TYPE_CHECKING:
     from tests.unit.debian.conftest import Archive
 
     from incamera.http import Http
-    from incamera.store import Store
 
 
 def load(archive: Archive, http: Http, store: Store, pauses: list[float] | None = None) -> PackageIndex:
@@ -110,6 +112,36 @@ def test_each_mirror_and_suite_has_a_newest_release_file_of_its_own(archive: Arc
         security=archive.mirror.security.replace("/debian-", "/other/debian-"),
     )
     load(archive, http, store)
+
+
+def test_of_two_processes_that_learn_dates_at_once_the_newest_stays(
+    archive: Archive, http: Http, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.age(days=2)
+    archive.publish()
+    load(archive, http, store)
+    records = {path: path.read_bytes() for path in (store.root / "releases").iterdir()}
+    archive.age(days=-2)
+    archive.publish()
+    load(archive, http, store)
+    newest = {path: path.read_bytes() for path in records}
+    for path, data in records.items():
+        path.write_bytes(data)
+    archive.age(days=1)
+    archive.publish()
+    lock = Store.lock
+
+    @contextmanager
+    def lock_after_another(self: Store, name: str) -> Iterator[None]:
+        with lock(self, name):
+            for path, data in newest.items():
+                if name == f"release-{path.stem}":
+                    path.write_bytes(data)
+            yield
+
+    monkeypatch.setattr(Store, "lock", lock_after_another)
+    load(archive, http, store)
+    assert {path: path.read_bytes() for path in records} == newest
 
 
 def test_a_damaged_record_of_the_newest_release_file_is_written_again(

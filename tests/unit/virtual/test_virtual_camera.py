@@ -5,14 +5,25 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.__main__ import main
 from incamera.errors import DeviceError, UsageError
 from incamera.targets.profile import load_profiles, require_profile
-from incamera.virtual.camera import list_cameras, plan_virtual, require_camera, start_camera
+from incamera.virtual.camera import (
+    damaged_cameras,
+    find_camera,
+    list_cameras,
+    plan_virtual,
+    require_camera,
+    start_camera,
+)
 from incamera.virtual.state import VirtualTrees
 
 if TYPE_CHECKING:
@@ -45,21 +56,67 @@ def test_camera_is_listed_as_long_as_its_lock_is_held(store: Store) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [{"pid": -1}, {"pid": 1 << 40}, {"qemu_pid": True}, {"ssh_port": 0}, {"ssh_port": 70_000}, {"seconds": None}],
-)
-def test_record_with_numbers_that_cannot_be_is_an_error_with_the_remedy(
-    store: Store, damage: dict[str, object]
+DAMAGES = [
+    *({"pid": -1}, {"pid": 1 << 40}, {"qemu_pid": True}, {"ssh_port": 0}, {"ssh_port": 70_000}, {"seconds": None}),
+    *(b"", b"{", b"[]", b"\xff\xfe", b"[" * 200_000, b"\0" * 100),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_camera_with_a_damaged_record_hides_no_other(
+    store: Store, damage: dict[str, object] | bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    data = damage if isinstance(damage, bytes) else json.dumps(RECORD | damage).encode()
+    locks = []
+    for name in ("garden", "porch"):
+        locks.append(os.open(make_folder(store, name) / "lock", os.O_RDWR))
+        fcntl.flock(locks[-1], fcntl.LOCK_EX)
+    (store.root / "virtual/porch/camera.json").write_bytes(data)
+    assert [camera.name for camera in list_cameras(store)] == ["garden"]
+    assert damaged_cameras(store) == ["porch"]
+    assert find_camera(store, "garden") is not None
+    with pytest.raises(DeviceError, match='"porch" is damaged') as caught:
+        require_camera(store, "porch")
+    assert caught.value.hint == "end it with `incamera virtual stop porch`"
+    monkeypatch.setenv("INCAMERA_STORE", str(store.root))
+    assert main(["virtual", "list"]) == 0
+    shown = capsys.readouterr()
+    assert "garden" in shown.out
+    assert "porch" not in shown.out
+    assert "incamera virtual stop porch" in " ".join(shown.err.split())
+    for lock in locks:
+        os.close(lock)
+
+
+def test_record_that_is_a_folder_is_damaged(store: Store) -> None:
     folder = make_folder(store, "porch")
-    (folder / "camera.json").write_text(json.dumps(RECORD | damage))
+    (folder / "camera.json").unlink()
+    (folder / "camera.json").mkdir()
     lock = os.open(folder / "lock", os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(DeviceError, match="is damaged") as caught:
-        list_cameras(store)
+    assert damaged_cameras(store) == ["porch"]
     os.close(lock)
-    assert f"remove {folder}" in (caught.value.hint or "")
+
+
+HOLD_LOCK = (
+    "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, 2); print('locked', flush=True); time.sleep(60)"
+)
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("names", [["porch"], ["--all"], []])
+def test_camera_with_a_damaged_record_is_stopped(
+    store: Store, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(store, "porch")
+    (folder / "camera.json").write_bytes(b"{")
+    with subprocess.Popen([sys.executable, "-c", HOLD_LOCK, folder / "lock"], stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
+        monkeypatch.setenv("INCAMERA_STORE", str(store.root))
+        assert main(["virtual", "stop", *names]) == 0
+        assert supervisor.wait(timeout=60) == -signal.SIGTERM
+    assert not folder.exists()
 
 
 def test_missing_camera_is_refused_with_the_closest_name(store: Store) -> None:
