@@ -40,7 +40,7 @@ def test_data_stays_across_edits_and_deploys(camera: VirtualCamera, tmp_path: Pa
 def test_data_above_its_limit_is_told(
     camera: VirtualCamera, tmp_path: Path, incamera: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = write_project(tmp_path / "keeper", app="", name="keeper", settings='data = "flash:1M"')
+    project = write_project(tmp_path / "hoarder", app="", name="hoarder", settings='data = "flash:1M"')
     run = ("run", "-C", project, "--device", camera.name)
     (project / "app.py").write_text(
         "import incamera_agent as a, os\nopen(os.path.join(a.data_folder(), 'big'), 'wb').write(bytes(2**21))\n"
