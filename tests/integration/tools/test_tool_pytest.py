@@ -52,7 +52,7 @@ def test_coverage_can_be_combined_with_that_of_the_host(
     coverage = pytest.importorskip("coverage")
     device = tmp_path / ".coverage.camera"
     done = incamera(
-        *("test", "-q", "-C", project, "--device", camera.name, "--coverage", "-k", "good"),
+        *("test", "-C", project, "--device", camera.name, "--coverage", "-k", "good"),
         env={"COVERAGE_FILE": str(device)},
     )
     assert done.code == 0
