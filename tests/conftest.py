@@ -14,6 +14,7 @@ import pytest
 from tests.scheduling import GroupScheduling
 
 UNIT = Path(__file__).parent / "unit"
+_LONGEST_ID = 20
 
 # A shell's background job ignores Ctrl-C, what `nohup` starts ignores the end of the terminal, and so would all that
 # the tests start and interrupt.
@@ -27,6 +28,11 @@ os.environ.setdefault("INCAMERA_COLD", "1")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the tests marked `matrix`, too")
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name long bytes after their argument: an archive may have the time in it, and each process another name then."""
+    return argname if isinstance(val, bytes) and len(val) > _LONGEST_ID else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
