@@ -88,7 +88,8 @@ def test_settings_name_the_place(incamera: Run, camera: VirtualCamera, tmp_path:
     assert done.code == 0, done.err
     assert done.out.startswith(f"{camera.name}:{CARD}/incamera/settled/")
     assert_error(incamera("deploy", "-C", settled, "--device", camera.name, "--to", "share"), 4, "has no network share")
-    inside(camera, f"rm -rf {CARD}/incamera/settled")
+    # Its image is mounted from the card, which could not be unmounted.
+    inside(camera, f"$(ls -t {RAM}/incamera/.guard/* | head -n 1) deactivate; rm -rf {CARD}/incamera/settled")
 
 
 @pytest.mark.matrix
