@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "magenta": "35"}
 
 
+# Longer messages come from a stranger's endless name or output, and hide what they say.
+_MOST_LINES = 20
+_LONGEST_LINE = 300
+_MOST_CHARACTERS = 4000
+
 # How often a step that takes long tells how far it is: on a terminal, and elsewhere.
 _TELL_SECONDS = 1.0
 _TELL_ELSEWHERE_SECONDS = 10.0
@@ -130,15 +135,16 @@ class Console:
             self._messages.write(*self._over_step(), self._wrap(self._messages, _indent(text)), "\n")
 
     def warn(self, text: str) -> None:
-        self._message("warning:", text, "magenta", "bold")
+        self._message("warning:", _bounded(text), "magenta", "bold")
 
     def error(self, error: InCameraError) -> None:
         """Print an error: its message, the last lines that a failed program printed, and its hint."""
-        self._message("error:", str(error), "red", "bold")
+        self._message("error:", _bounded(str(error)), "red", "bold")
         if tail := getattr(error, "tail", ""):
-            self._messages.write(*self._style("\n".join(f"  | {line}" for line in tail.splitlines()), "dim"), "\n")
+            lines = [line[:_LONGEST_LINE] for line in tail.splitlines()[-_MOST_LINES:]]
+            self._messages.write(*self._style("\n".join(f"  | {line}" for line in lines), "dim"), "\n")
         if error.hint:
-            self._message("hint:", error.hint, "bold")
+            self._message("hint:", _bounded(error.hint), "bold")
 
     def _message(self, prefix: str, text: str, *styles: str) -> None:
         wrapped = self._wrap(self._messages, f"{prefix} {_indent(text)}")
@@ -292,6 +298,13 @@ class Console:
         except UnicodeEncodeError:
             return False
         return True
+
+
+def _bounded(text: str) -> str:
+    """Return *text*; of one that is much too long, the beginning."""
+    lines = text[:_MOST_CHARACTERS].split("\n", _MOST_LINES)
+    shown = "\n".join(lines[:_MOST_LINES])
+    return shown if shown == text else f"{shown} …"
 
 
 def _indent(message: str) -> str:

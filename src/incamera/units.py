@@ -39,6 +39,12 @@ def parse_memory_limit(text: str) -> int:
     return limit
 
 
+def shorten(text: str, length: int) -> str:
+    """Return *text* in one line of up to *length* characters; "…" is at the end of a shortened one."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
 def format_bytes(count: int) -> str:
     """Return *count* bytes in decimal units: `44.7 MB`."""
     size = float(count)

@@ -164,6 +164,20 @@ def test_error_is_printed_with_the_programs_output_and_the_hint() -> None:
     ]
 
 
+def test_endless_texts_of_strangers_are_shortened() -> None:
+    messages = io.StringIO()
+    console = Console(messages=messages)
+    tail = "\n".join(f"{number} {'x' * 10_000}" for number in range(1000))
+    console.error(ToolFailed("y" * 100_000 + "\n" * 50_000, hint="z" * 100_000, tail=tail))
+    console.warn("line\n" * 50_000)
+    text = messages.getvalue()
+    assert len(text) < 20_000
+    assert text.count("\n") < 80
+    assert "error: y" in text
+    assert "999 x" in text  # the last lines of a program say why it failed
+    assert "hint: z" in text
+
+
 def test_error_without_a_hint_is_one_line() -> None:
     console, _, messages = make()
     console.error(ConfigError("no"))

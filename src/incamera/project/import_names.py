@@ -20,6 +20,18 @@ def distribution_of(module: str) -> str | None:
     return _load("import_names.toml").get(module.lower())
 
 
+def place_in_python3(module: str) -> str | None:
+    """Return what Python 3 has instead of Python 2's *module* (urllib.request for urllib2); None for any other."""
+    return _load("python2_modules.toml").get(module.lower())
+
+
+def known_distributions() -> list[str]:
+    """Return the names of well-known distributions, sorted."""
+    tables = ("import_names.toml", "deprecated_names.toml")
+    names = {name for table in tables for name in _load(table).values()}
+    return sorted({*names, *_load("preload.toml")["imports"]})
+
+
 def successor_of(name: str) -> str | None:
     """Return the distribution that took the place of the deprecated *name*; None when it is not deprecated."""
     return _load("deprecated_names.toml").get(name)

@@ -23,6 +23,7 @@ from incamera.resolver.candidates import (
     with_first,
 )
 from incamera.resolver.sources import allows_python
+from incamera.resolver.wrong_names import BUILD_TOOLS, did_you_mean, explain_name, find_similar
 from incamera.toolchain.build_system import parse_requirement
 from incamera.wheels.page import parse_version
 from incamera.wheels.tags import wheel_rank
@@ -166,6 +167,8 @@ class BuildFinder:
         """Return whether no package index has *name*."""
         return not (self._candidates.get(name) or self._indexes.find(name))
 
-    def closest(self, name: str) -> list[str]:
-        """Return no similar names: indexes are not searched."""
-        return []
+    def explain_unknown(self, name: str) -> str | None:
+        """Return what is meant by *name*: indexes are not searched, only well-known names."""
+        if known := explain_name(name):
+            return known
+        return did_you_mean(find_similar(name, BUILD_TOOLS)) if self.is_unknown(name) else None

@@ -6,19 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from incamera.errors import ResolveError
-from incamera.project.import_names import distribution_of, is_standard_library, successor_of
 from incamera.project.settings import SOURCES
-from incamera.units import format_count
+from incamera.units import format_count, shorten
 
 if TYPE_CHECKING:
     from incamera.resolver.candidates import Finder, TargetRequirement
 
 # A search can have tried hundreds of versions. Of each kind so many are named.
-_SHOWN_NAMES = 4
-_SHOWN_REQUIREMENTS = 5
+_SHOWN_NAMES = 3
+_SHOWN_REQUIREMENTS = 3
 _SHOWN_VERSIONS = 4
-# Characters of a reason, such as an error of a build.
-_SHOWN_REASON = 240
+# Characters of a requirement, of a version, and of a reason such as an error of a build. All make some 20 lines.
+_LONGEST_REQUIREMENT = 100
+_LONGEST_VERSION = 30
+_LONGEST_REASON = 160
 
 
 def explain_conflict(causes: Iterable[Any], finder: Finder, constraints: Sequence[TargetRequirement]) -> ResolveError:
@@ -44,7 +45,9 @@ def explain_conflict(causes: Iterable[Any], finder: Finder, constraints: Sequenc
     ]
     if len(names) > _SHOWN_NAMES:
         lines.append(f"and {format_count(len(names) - _SHOWN_NAMES, 'other contradiction')}")
-    shown = ", ".join(names[:_SHOWN_NAMES]) + (", …" if len(names) > _SHOWN_NAMES else "")
+    shown = ", ".join(shorten(name, _LONGEST_REQUIREMENT) for name in names[:_SHOWN_NAMES]) + (
+        ", …" if len(names) > _SHOWN_NAMES else ""
+    )
     text = f"cannot resolve {shown} for {finder.purpose}:"
     text += f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
     return ResolveError(text, hint=_hint(names, finder))
@@ -55,7 +58,9 @@ def _describe_requirements(askers_by_text: Mapping[str, Sequence[str]]) -> str:
     for text, askers in list(askers_by_text.items())[:_SHOWN_REQUIREMENTS]:
         unique = list(dict.fromkeys(askers))
         more = f" and {len(unique) - 1} more" if len(unique) > 1 else ""
-        shown.append(f"{unique[0]}{more} {'ask' if more else 'asks'} for {text}")
+        asker = shorten(unique[0], _LONGEST_REQUIREMENT)
+        asked = shorten(text, _LONGEST_REQUIREMENT)
+        shown.append(f"{asker}{more} {'ask' if more else 'asks'} for {asked}")
     if len(askers_by_text) > _SHOWN_REQUIREMENTS:
         shown.append(f"and {format_count(len(askers_by_text) - _SHOWN_REQUIREMENTS, 'other requirement')}")
     return "; ".join(shown)
@@ -63,10 +68,12 @@ def _describe_requirements(askers_by_text: Mapping[str, Sequence[str]]) -> str:
 
 def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], finder: Finder) -> str:
     candidates = list(finder.find(name, [])) or list(finder.find(name, requirements))
-    why_not = {source: _shortened(reason) for source, reason in finder.why_not.get(name, {}).items()}
+    why_not = {source: shorten(reason, _LONGEST_REASON) for source, reason in finder.why_not.get(name, {}).items()}
     shown = []
     for source in SOURCES:
-        versions = [str(candidate.version) for candidate in candidates if candidate.source == source]
+        versions = [
+            shorten(str(candidate.version), _LONGEST_VERSION) for candidate in candidates if candidate.source == source
+        ]
         if versions:
             more = ", …" if len(versions) > _SHOWN_VERSIONS else ""
             but = f", but {why_not[source]}" if source in why_not else ""
@@ -76,23 +83,13 @@ def _describe_candidates(name: str, requirements: Sequence[TargetRequirement], f
     return "there is " + "; ".join(shown) if shown else "neither a package index nor Debian has it"
 
 
-def _shortened(reason: str) -> str:
-    line = " ".join(reason.split())
-    return line if len(line) <= _SHOWN_REASON else f"{line[:_SHOWN_REASON]}…"
-
-
 def _hint(names: Sequence[str], finder: Finder) -> str:
     for name in names:
-        if any(True for _ in finder.find(name, [])):
-            continue
-        if is_standard_library(name):
-            return f"{name} is in Python's standard library: remove it from the dependencies"
-        if distribution := distribution_of(name) or successor_of(name):
-            return f"the package is called {distribution}"
+        has_none = not any(True for _ in finder.find(name, []))
+        if has_none and (hint := finder.explain_unknown(name)):
+            return hint
     if hints := [finder.hints[name] for name in names if finder.hints.get(name)]:
         return hints[0]
-    if len(names) == 1 and (closest := finder.closest(names[0])):
-        return "did you mean " + " or ".join(closest) + "?"
     if any(finder.is_unknown(name) for name in names):
         return "check the name in the dependencies, and that the package index is the right one"
     return finder.remedy

@@ -48,6 +48,11 @@ class DebianNames:
         known = self._distributions_in(package)
         return plain if plain in known or not known else known[0]
 
+    def distributions(self) -> list[str]:
+        """Return the names of all distributions in the suite, and of those that have recipes."""
+        lines = [line.partition(" ")[0] for line in _table(self._suite).splitlines()]
+        return [*self._by_recipe, *(name for name in lines if name and name != "#")]
+
     def others_in(self, package: str, name: str) -> Sequence[str]:
         """Return the distributions that *package* is known to hold, if *name* is none of them."""
         known = self._distributions_in(package)

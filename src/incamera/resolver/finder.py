@@ -6,6 +6,7 @@ older than Debian's package comes after it: the last wheel that was once built f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from incamera.errors import BuildError
-from incamera.names import closest
-from incamera.project.import_names import successor_of
+from incamera.project.import_names import known_distributions, successor_of
 from incamera.resolver.candidates import (
     Candidate,
     TargetRequirement,
@@ -27,6 +27,7 @@ from incamera.resolver.candidates import (
 from incamera.resolver.debian_names import DebianNames
 from incamera.resolver.sources import Sources
 from incamera.resolver.suites import runtime_data, target_environment
+from incamera.resolver.wrong_names import did_you_mean, explain_name, find_similar
 from incamera.wheels.page import parse_version
 
 if TYPE_CHECKING:
@@ -254,11 +255,19 @@ class CandidateFinder:
             self._candidates.get(name) or self._indexes.find(name) or self._debs.find(self.names.package_of(name))
         )
 
-    def closest(self, name: str) -> list[str]:
-        """Return up to 3 distributions in Debian whose names are like *name*; none when some source has *name*."""
+    def explain_unknown(self, name: str) -> str | None:
+        """Return what is meant by the *name* that nothing has: a module, a Debian package, a misspelt name."""
+        package = self.names.package_of(name)
+        if known := explain_name(name):
+            return known
+        if (others := self.names.others_in(package, name)) and self._debs.find(package):
+            return f"the package is called {others[0]}"
+        plain = re.sub(r"^python3?-", "", name)
+        if plain != name and self._debs.find(other := self.names.package_of(plain)):
+            return f"{name} is a Debian package: the package is called {self.names.distribution_of(other)}"
         if not self.is_unknown(name):
-            return []
-        found = self._debs.closest(f"python3-{name}")
-        # All these names have the same beginning, so they are compared once more without it.
-        names = [match.removeprefix("python3-") for match in found if match.startswith("python3-")]
-        return closest(name, names, among_many=True)
+            return None
+        if self._debs.find(name):
+            return f'if you mean the Debian package, add "{name}" to debs in [tool.incamera]'
+        similar = find_similar(name, self.names.distributions())
+        return did_you_mean([one for one in similar if one in known_distributions() or not self.is_unknown(one)])

@@ -110,7 +110,7 @@ def resolve_lock(
         if item.candidate.source in ("sdist", "emulated") and item.candidate.file is not None
     ]
     closure = _resolve_debs(project, finder, debs, recipes, resolved)
-    for warning in describe_size(resolved, closure, debs, runtime_rules(target)):
+    for warning in describe_size(resolved, closure, debs, runtime_rules(target), project.debs):
         context.reporter.warn(warning)
     return Lock(
         target=target,

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 _COMPILER_LINES = re.compile(
-    r"(:\d+: )?(fatal )?error: |undefined reference|undefined symbol|: cannot find |unable to find .*lib|incamera: "
-    r"|:\d+:\d+: ERROR: |CMake Error",
+    r"(:\d+: )?(fatal )?error(\[E\d+\])?: |undefined reference|undefined symbol|: cannot find |unable to find .*lib"
+    r"|incamera: |:\d+:\d+: ERROR: |CMake Error",
     re.IGNORECASE,
 )
 # Lines that report a failed command, but not the reason.
 _NOT_A_REASON = ("error: command", "error: subprocess", "error: metadata-generation", "error: legacy-install")
 _SHOWN_LINES = 12
+_LAST_LINES = 16
+_SHOWN_NOTES = 2
 
 
 def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
@@ -22,8 +24,11 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     # Compilers print the source line and a marker below their message.
     shown = sorted({near for number in errors for near in range(number, min(number + 3, len(lines)))})
     # Without repetitions, as of tools that try several times.
-    chosen = list(dict.fromkeys(lines[number] for number in shown))[:_SHOWN_LINES] or list(lines[-2 * _SHOWN_LINES :])
-    notes = [f"note: left out {what}: a folder or an option of this computer" for what in dropped]
+    chosen = list(dict.fromkeys(lines[number] for number in shown))[:_SHOWN_LINES] or list(lines[-_LAST_LINES:])
+    left_out = list(dict.fromkeys(dropped))
+    notes = [f"note: left out {what}: a folder or an option of this computer" for what in left_out[:_SHOWN_NOTES]]
+    if len(left_out) > _SHOWN_NOTES:
+        notes[-1] += f"; and {len(left_out) - _SHOWN_NOTES} more"
     return "\n".join([*chosen, *notes])
 
 

@@ -93,6 +93,23 @@ def test_error_names_the_build_and_few_versions(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("setuptols", "did you mean setuptools?"),
+        ("setuptoolsscm", "did you mean setuptools-scm?"),
+        ("poetry_cor", "did you mean poetry-core?"),
+        ("cv2", "the package is called opencv-python-headless"),
+        ("distutils", "is in Python's standard library"),
+        ("zzz-nothing", "check the name in the dependencies"),
+    ],
+)
+def test_unknown_build_requirement_gets_the_hint_that_fits(world: World, name: str, hint: str) -> None:
+    with pytest.raises(ResolveError, match="the build of lamp asks for") as caught:
+        choose(world, name)
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "cython @ https://example.org/cython.whl",

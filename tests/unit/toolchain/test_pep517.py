@@ -99,6 +99,19 @@ def test_compilers_errors_come_first() -> None:
     assert explained[-1].startswith("note: left out -I/usr/include")
 
 
+def test_endless_output_of_a_build_is_some_twenty_lines() -> None:
+    dropped = [f"-I/opt/{number}" for number in range(100)]
+    for printed in (
+        [f"core.c:{number}:1: error: expected ';'" for number in range(1000)],
+        [f"copying {number}" for number in range(1000)],
+        [f"error[E0425]: cannot find value `x{number}` in this scope" for number in range(1000)],
+    ):
+        lines = explain_output(printed, dropped).splitlines()
+        assert len(lines) <= 20
+        assert lines[-1].endswith("; and 98 more")
+    assert explain_output(["error[E0425]: no x", *map(str, range(100))], []).startswith("error[E0425]")
+
+
 def test_repeated_error_is_shown_once() -> None:
     assert explain_output(["error: no such file: x.h"] * 9, []) == "error: no such file: x.h"
 
