@@ -64,6 +64,9 @@ class QuietReporter:
     def confirm(self, question: str) -> bool:
         return False
 
+    def ask_secret(self, question: str) -> str | None:
+        return None
+
 
 def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
     if arguments.one:

@@ -43,3 +43,6 @@ class SilentReporter:
 
     def confirm(self, question: str) -> bool:
         raise CannotMeasure(question)
+
+    def ask_secret(self, question: str) -> str | None:
+        raise CannotMeasure(question)

@@ -176,6 +176,17 @@ class Console:
             return sys.stdin.readline().strip().lower() in ("y", "yes")
         return False
 
+    def ask_secret(self, question: str) -> str | None:
+        """Ask for a password, which the terminal does not show. Returns None without a terminal or an answer."""
+        if not self.can_ask:
+            return None
+        from getpass import getpass  # lazy: start-up; only for a password
+
+        self._messages.write(escape_controls(question), " ")
+        with suppress(UnicodeDecodeError, EOFError):
+            return getpass("") or None
+        return None
+
     @property
     def can_ask(self) -> bool:
         """Whether there is somebody at a terminal who can answer a question."""

@@ -49,6 +49,9 @@ class Reporter(Protocol):
     def error(self, error: InCameraError) -> None: ...
     def confirm(self, question: str) -> bool: ...
 
+    def ask_secret(self, question: str) -> str | None:
+        """Ask for a password, which is not shown. Returns None when nobody can be asked."""
+
 
 @dataclass(slots=True)
 class _SilentStep:
@@ -82,6 +85,9 @@ class SilentReporter:
 
     def confirm(self, question: str) -> bool:
         return False
+
+    def ask_secret(self, question: str) -> str | None:
+        return None
 
 
 @dataclass(frozen=True)

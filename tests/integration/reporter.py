@@ -54,3 +54,6 @@ class QuietReporter:
     def confirm(self, question: str) -> bool:
         self.messages.append(question)
         return False
+
+    def ask_secret(self, question: str) -> str | None:
+        return None

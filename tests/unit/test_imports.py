@@ -122,6 +122,8 @@ def test_only_http_opens_connections_to_the_web() -> None:
     for path in everything_but("http"):
         assert not imported_modules(path) & {"urllib3", "requests", "httpx"}, path
         assert "urlopen" not in " ".join(calls(path)), path
+    for path in everything_but("http_connection"):
+        assert "http" not in imported_modules(path), path
 
 
 def test_the_architecture_page_follows_run_through_functions_that_exist() -> None:

@@ -10,8 +10,11 @@ from incamera.units import format_count
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.context import Context
     from incamera.device.capabilities import Speed
     from incamera.device.facts import Place
+    from incamera.vapix.address import WebDevice
+    from incamera.vapix.device_info import DeviceInfo
 
 
 def add_parser(commands: Any) -> None:
@@ -22,11 +25,27 @@ def add_parser(commands: Any) -> None:
         "add",
         execute_add,
         help="add a camera under a name",
-        description="Add a camera under a name. incamera connects to it and asks you to accept its host key.",
+        description="Add a camera under a name, with its address for SSH or that of its web server; one name can have "
+        "both. incamera connects to it and asks you to accept its host key or its certificate. A web server also needs "
+        "a password, which incamera never writes to a file.",
     )
     add.add_argument("name", metavar="NAME", help="a Host of ~/.ssh/config, or any name if ADDRESS is given")
-    add.add_argument("address", metavar="ADDRESS", nargs="?", help="[USER@]HOST[:PORT]")
-    add.add_argument("--accept-key", metavar="FINGERPRINT", help="accept the host key with this SHA256 fingerprint")
+    add.add_argument(
+        "address",
+        metavar="ADDRESS",
+        nargs="?",
+        help="[USER@]HOST[:PORT] for SSH, https://[USER@]HOST[:PORT] for its web server",
+    )
+    add.add_argument(
+        "--accept-key",
+        metavar="FINGERPRINT",
+        help="accept the host key, or the certificate, with this SHA256 fingerprint",
+    )
+    add.add_argument(
+        "--password-command",
+        metavar="COMMAND",
+        help="a command that prints the password for the web server; its first line counts, and no shell runs it",
+    )
     add_command(actions, "list", execute_list, help="list your cameras and the running virtual ones")
     info = add_command(
         actions, "info", execute_info, help="show a camera's architecture, C library, places and libraries"
@@ -40,7 +59,9 @@ def add_parser(commands: Any) -> None:
         action="store_false",
         help="do not measure the speed of the places, so write nothing to them",
     )
-    remove = add_command(actions, "remove", execute_remove, help="remove a camera and its host key from the list")
+    remove = add_command(
+        actions, "remove", execute_remove, help="remove a camera, and its host key or certificate, from the list"
+    )
     remove.add_argument("name", metavar="NAME", help="the camera")
     clean = add_command(
         actions,
@@ -61,8 +82,17 @@ def add_parser(commands: Any) -> None:
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
+    from incamera.errors import UsageError
+    from incamera.vapix.address import is_url
     from incamera.workflows.devices import add_device
 
+    if arguments.address and is_url(arguments.address):
+        return _add_web(arguments, console)
+    if arguments.password_command:
+        raise UsageError(
+            "--password-command is for the address of a web server",
+            hint="over SSH, incamera uses keys, never passwords",
+        )
     device, facts = add_device(
         Context.open(console), arguments.name, arguments.address, accept_key=arguments.accept_key
     )
@@ -71,6 +101,36 @@ def execute_add(arguments: argparse.Namespace, console: Console) -> int:
     else:
         console.paragraph(f"{device.name}: {facts.architecture}, {facts.system}, glibc {facts.libc or 'unknown'}")
     return 0
+
+
+def _add_web(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.web_devices import add_web_device
+
+    device, info = add_web_device(
+        Context.open(console),
+        arguments.name,
+        arguments.address,
+        accept_key=arguments.accept_key,
+        password_command=arguments.password_command,
+    )
+    if arguments.json:
+        console.emit(_describe_web(device, info))
+    else:
+        console.paragraph(f"{device.name}: {info.name or info.number}, AXIS OS {info.version}, {info.architecture}")
+    return 0
+
+
+def _describe_web(device: WebDevice, info: DeviceInfo) -> dict[str, Any]:
+    return {
+        "device": device.name,
+        "url": device.address.url,
+        "user": device.address.user,
+        "certificate": device.address.certificate,
+        "product": info.number,
+        "axis_os": info.version,
+        "architecture": info.architecture,
+    }
 
 
 def execute_list(arguments: argparse.Namespace, console: Console) -> int:
@@ -86,6 +146,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
                 "port": d.address.port,
                 "user": d.address.user,
                 "virtual": virtual,
+                "route": d.address.route,
             }
             for d, virtual in devices
         ]
@@ -101,11 +162,15 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def execute_info(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context  # lazy: start-up
+    from incamera.connect.choose import is_web_alone  # lazy: start-up
+    from incamera.context import Context
     from incamera.units import format_bytes
     from incamera.workflows.devices import inspect_device
 
-    report = inspect_device(Context.open(console), arguments.name, speed=arguments.speed)
+    context = Context.open(console)
+    if is_web_alone(context, arguments.name):
+        return _show_web(arguments, context, console)
+    report = inspect_device(context, arguments.name, speed=arguments.speed)
     facts = report.facts
     if arguments.json:
         places = [
@@ -144,6 +209,37 @@ def execute_info(arguments: argparse.Namespace, console: Console) -> int:
             for place in facts.places
         ],
     )
+    return 0
+
+
+def _show_web(arguments: argparse.Namespace, context: Context, console: Console) -> int:
+    from incamera.cli.status import describe_application, show_status  # lazy: start-up
+    from incamera.connect.choose import choose_web_device
+    from incamera.units import format_age
+    from incamera.workflows.web_devices import inspect_web_device
+
+    report = inspect_web_device(context, choose_web_device(context, arguments.name))
+    info, state = report.status.info, report.state
+    if arguments.json:
+        console.emit(
+            {
+                **_describe_web(report.device, info),
+                "soc": info.soc,
+                "serial": info.serial,
+                "ready": state.is_ready if state else None,
+                "uptime": state.uptime if state else None,
+                "takes_unsigned": report.status.takes_unsigned,
+                "apps": [describe_application(app) for app in report.status.applications],
+                "apis": [{"id": api.id, "version": api.version, "status": api.status} for api in report.apis],
+            }
+        )
+        return 0
+    show_status(console, str(report.device), report.status)
+    more = [info.soc, f"serial number {info.serial}" if info.serial else ""]
+    if state is not None and state.uptime is not None:
+        more.append(f"started {format_age(state.uptime)} ago")
+    console.paragraph(", ".join(filter(None, more)))
+    console.paragraph(f"APIs: {', '.join(f'{api.id} {api.version}' for api in report.apis)}")
     return 0
 
 
@@ -229,5 +325,5 @@ def execute_remove(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         console.emit({"removed": arguments.name})
     else:
-        console.paragraph(f"removed {arguments.name} and its host key")
+        console.paragraph(f"removed {arguments.name}, and its host key or certificate")
     return 0

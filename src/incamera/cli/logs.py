@@ -15,6 +15,7 @@ from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
+    from incamera.context import Context
     from incamera.runlog.log import Line, Run
 
 _AGO = re.compile(r"(\d+)\s*([smhd])")
@@ -26,31 +27,39 @@ def add_parser(commands: Any) -> None:
         commands,
         "logs",
         execute,
-        help="show the output of earlier runs",
+        help="show the output of earlier runs, or the log of an installed app",
         description="Show what a run of this project printed, with the time of each line. The last runs of each "
-        "project are kept on this computer.",
+        "project are kept on this computer. With --device, the newest run there; in a camera that was added with its "
+        "https address alone, and with --app, the log that the camera keeps of the installed app.",
     )
     add_project_option(parser)
     add_script_option(parser)
+    parser.add_argument("--device", metavar="NAME", help="show what ran, or is installed, in this device")
+    parser.add_argument("--app", metavar="APP", help="show the log of this app, which is installed in the camera")
     parser.add_argument("--list", action="store_true", help="list the runs that are kept")
     parser.add_argument("--run", type=int, metavar="N", help="show this run (default: the newest)")
     parser.add_argument(
         "--since", metavar="TIME", help='leave out older lines: "90s", "10m", "2h", "14:30" or "2026-05-01 14:30"'
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="continue with new output until the run ends")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="continue with new output until the run ends, or Ctrl-C"
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    from incamera.context import Context  # lazy: start-up
+    from incamera.connect.choose import is_web_alone  # lazy: start-up
+    from incamera.context import Context
     from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs
 
     context = Context.open(console)
+    if arguments.app or (arguments.device and is_web_alone(context, arguments.device)):
+        return _show_installed(arguments, context, console)
     folder = project_logs(context, load_named_project(arguments, context))
     if arguments.list:
-        _show_runs(list_runs(folder), arguments.json, console)
+        _show_runs(list_runs(folder, arguments.device), arguments.json, console)
         return 0
-    run = require_run(folder, arguments.run)
+    run = require_run(folder, arguments.run, arguments.device)
     since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
     lines = (line for line in read_lines(folder, run, follow=arguments.follow) if line.time >= since)
     if arguments.json and not arguments.follow:
@@ -62,6 +71,32 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             console.emit_line(asdict(line))
         else:
             _show(line, console)
+    return 0
+
+
+def _show_installed(arguments: argparse.Namespace, context: Context, console: Console) -> int:
+    """Show the log of an app that is installed in a camera."""
+    from incamera.cli.installed import open_app  # lazy: start-up
+    from incamera.workflows.installed import read_app_log
+
+    for option in ("list", "run", "since"):
+        if getattr(arguments, option):
+            raise UsageError(
+                f"--{option} is about runs, and the log of an installed app has none",
+                hint="leave out --app and name a device with SSH, or leave out the option",
+            )
+    with open_app(arguments, console) as (client, name):
+        for part in read_app_log(context, client, name, follow=arguments.follow):
+            if part.has_gap:
+                console.warn(f"{client.device} no longer has the lines that followed: some may be missing here")
+            if arguments.json and not arguments.follow:
+                console.emit({"device": str(client.device), "app": name, "entries": [asdict(e) for e in part.entries]})
+                continue
+            for entry in part.entries:
+                if arguments.json:
+                    console.emit_line(asdict(entry))
+                else:
+                    console.print(str(entry))
     return 0
 
 

@@ -34,7 +34,7 @@ _TOPICS = {
     "look at what runs": ("logs", "top", "ps", "stop"),
     "its files in the camera": ("cp", "ls", "rm", "cat"),
     "the steps of `run`, one by one": ("lock", "build", "audit", "deploy"),
-    "ship it": ("package", "inspect"),
+    "ship it": ("package", "inspect", "install", "status", "start", "restart", "params", "uninstall"),
     "cameras": ("device", "virtual", "share", "connections"),
     "incamera itself": ("store", "completion", "help"),
 }
@@ -182,6 +182,18 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="use this device (default: INCAMERA_DEVICE, else the project's, else a virtual camera)",
     )
+
+
+def add_web_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="use this camera, which was added with its https address (default: INCAMERA_DEVICE, else the project's)",
+    )
+
+
+def add_app_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--app", metavar="APP", help="the app's name in the camera (default: that of this project)")
 
 
 def add_audit_option(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from incamera.device.registry import load_devices, require_device
+from incamera.device.registry import load_routes, require_device, require_web_device
 from incamera.errors import UsageError
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.targets.profile import Profile
     from incamera.targets.target import Target
+    from incamera.vapix.address import WebDevice
     from incamera.virtual.camera import VirtualCamera
+
+_ADD_WEB = "add a camera with `incamera device add NAME https://HOST`"
 
 
 def devices_folder(context: Context) -> Path:
@@ -58,11 +61,39 @@ def require_running(context: Context, name: str | None, *, project: Project | No
     """
     if (device := find_device(context, name, project=project)) is not None:
         return device
-    others = [*(camera.name for camera in list_cameras(context.store)), *sorted(load_devices(devices_folder(context)))]
+    others = [*(camera.name for camera in list_cameras(context.store)), *sorted(load_routes(devices_folder(context)))]
     raise UsageError(
         f"the virtual camera {_meant(context, name, project) or _default_of(project).name} is not running",
         hint=f"choose one with --device: {', '.join(others)}" if others else "`incamera run` starts it",
     )
+
+
+def choose_web_device(context: Context, name: str | None, *, project: Project | None = None) -> WebDevice:
+    """Return the camera called *name*, whose web server is meant.
+
+    When *name* is None, the variable INCAMERA_DEVICE names it, else the project's setting. Raises UsageError when
+    neither does, for an unknown name, and for a virtual camera, none of which has a web server yet.
+    """
+    origin = ""
+    if not name and (name := context.environment.get("INCAMERA_DEVICE")):
+        origin = ", which INCAMERA_DEVICE names"
+    elif not name and project is not None and (name := project.device):
+        origin = ", which tool.incamera.device names"
+    if not name:
+        known = [name for name, routes in load_routes(devices_folder(context)).items() if routes.web]
+        raise UsageError(
+            "this command needs to know which camera is meant",
+            hint=f"choose one with --device: {', '.join(known)}" if known else _ADD_WEB,
+        )
+    if find_virtual(context, name) or name in load_profiles():
+        raise UsageError(f"{name} is a virtual camera{origin}, and those have no web server yet", hint=_ADD_WEB)
+    return require_web_device(devices_folder(context), name, origin=origin)
+
+
+def is_web_alone(context: Context, name: str | None, *, project: Project | None = None) -> bool:
+    """Return whether the device that `choose_device` would choose has the address of a web server, and none for SSH."""
+    routes = load_routes(devices_folder(context)).get(_meant(context, name, project) or "")
+    return routes is not None and routes.ssh is None
 
 
 def _default_of(project: Project | None) -> Profile:
@@ -96,7 +127,7 @@ def require_free_name(context: Context, name: str, profile: Profile) -> None:
             f"{name} is another profile, so a camera of {profile.name} cannot have that name",
             hint=f"to start that profile, type `incamera virtual start {name}`; else choose another name",
         )
-    if name in load_devices(devices_folder(context)):
+    if name in load_routes(devices_folder(context)):
         raise UsageError(
             f"{name} is a camera that you have added",
             hint=f"choose another name, or remove it first: `incamera device remove {name}`",

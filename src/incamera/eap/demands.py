@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SECOND = (2, 0, 0)
 _SETUP = "acapPackageConf.setup"
+# From this version on, a camera looks at compatibleOsVersions.
+_RANGE_SINCE = (12, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,19 @@ def claimed_generations(manifest: Manifest) -> list[str]:
     return [name for name, facts in generations.items() if not facts["needs_second"]]
 
 
-def check_demands(manifest: Manifest, generation: str, *, is_signed: bool = False) -> list[Demand]:
-    """Return what AXIS OS *generation* demands of a package with *manifest*; what is broken comes first."""
+def check_demands(
+    manifest: Manifest, generation: str, *, is_signed: bool = False, version: str | None = None
+) -> list[Demand]:
+    """Return what AXIS OS *generation* demands of a package with *manifest*; what is broken comes first.
+
+    *version* is that of one camera: "12.9.57". By default, the newest of the generation is meant.
+    """
     facts = load_generations()[generation]
+    if version is not None:
+        needs = facts["needs_range"]
+        if needs == "partly":
+            needs = "yes" if _numbers(version) >= _RANGE_SINCE else "no"
+        facts = {**facts, "track": version, "needs_range": needs}
     demands = list(_find_demands(manifest, generation, facts))
     if not is_signed:
         text = f"an unsigned package {facts['unsigned']}"

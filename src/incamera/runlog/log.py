@@ -168,10 +168,10 @@ class RunLog:
             write_atomic(self._folder / "run.json", json.dumps(asdict(self.run)).encode())
 
 
-def list_runs(folder: Path) -> list[Run]:
-    """Return the runs whose logs are in *folder*, the newest first."""
+def list_runs(folder: Path, device: str | None = None) -> list[Run]:
+    """Return the runs whose logs are in *folder*, the newest first; with *device*, those there."""
     runs = (_load_run(folder, number) for number in reversed(_numbers(folder)))
-    return [run for run in runs if run is not None]
+    return [run for run in runs if run is not None and device in (None, run.device)]
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -204,9 +204,16 @@ def _is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < _LATEST  # type: ignore[operator]
 
 
-def require_run(folder: Path, number: int | None) -> Run:
-    """Return the run with *number*; None means the newest. Raises UsageError when there is none."""
-    runs = list_runs(folder)
+def require_run(folder: Path, number: int | None, device: str | None = None) -> Run:
+    """Return the run with *number*; None means the newest, on *device* if that is given.
+
+    Raises UsageError when there is none.
+    """
+    runs = list_runs(folder, device)
+    if not runs and device is not None and list_runs(folder):
+        raise UsageError(
+            f"there is no log of a run of this project on {device}", hint="`incamera logs --list` shows all runs"
+        )
     if not runs:
         raise UsageError("there is no log of this project yet", hint="`incamera run` runs the app and keeps a log")
     if number is None:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, UsageError
-from incamera.share.axis_cgi import AxisCgi, CameraError, nodes
+from incamera.share.axis_cgi import AxisCgi, CameraError
 from incamera.share.values import Protocol
+from incamera.vapix.documents import nodes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, DeviceRefused, DeviceUnreachable, DeviceUnsuitable, FetchError
+from incamera.vapix.documents import local_name, nodes, parse_xml
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from incamera.http import Http
     from incamera.http_auth import Login
 
@@ -44,7 +45,7 @@ class AxisCgi:
     url: str
     login: Login
 
-    def ask(self, path: str, what: str, **query: str) -> ElementTree.Element:
+    def ask(self, path: str, what: str, **query: str) -> Element:
         """Return the answer of the CGI /axis-cgi/*path* to *query*. Raises DeviceError or one of its subclasses.
 
         *what* completes messages: "cannot …".
@@ -76,7 +77,7 @@ class AxisCgi:
         self._require_success(root, what)
         return root
 
-    def require(self, answer: ElementTree.Element, name: str, *attributes: str) -> str:
+    def require(self, answer: Element, name: str, *attributes: str) -> str:
         """Return the value of the first of *attributes* that an element *name* of *answer* has. Raises DeviceError."""
         for node in nodes(answer, name):
             for attribute in attributes:
@@ -84,9 +85,9 @@ class AxisCgi:
                     return value
         raise DeviceError(f"{self.url} gave an answer without {name}", hint="check the address: is it an Axis camera?")
 
-    def _require_success(self, root: ElementTree.Element, what: str) -> None:
+    def _require_success(self, root: Element, what: str) -> None:
         for node in nodes(root, "GeneralError"):
-            texts = {_name(child): (child.text or "").strip() for child in node}
+            texts = {local_name(child): (child.text or "").strip() for child in node}
             code = texts.get("ErrorCode", "")
             why = texts.get("ErrorDescription") or f"error {code or 'without a number'}"
             raise CameraError(f"{self.url} cannot {what}: {why[:_LONGEST_REASON]}", code)
@@ -94,26 +95,3 @@ class AxisCgi:
             if node.get("result") == "ERROR":
                 why = node.get("description") or "the camera gives no reason"
                 raise CameraError(f"{self.url} cannot {what}: {why[:_LONGEST_REASON]}")
-
-
-def parse_xml(data: bytes) -> ElementTree.Element:
-    """Return the root element of *data*. Raises ValueError unless that is XML in UTF-8, without a document type.
-
-    A document type can define entities, which make a long text of a short one, and no answer of a camera needs one.
-    """
-    text = data.decode("utf-8-sig")
-    if "<!DOCTYPE" in text:
-        raise ValueError("it has a document type")
-    try:
-        return ElementTree.fromstring(text)
-    except (ElementTree.ParseError, LookupError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-
-
-def nodes(root: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    """Return the elements called *name* below *root*, in any XML namespace."""
-    return (node for node in root.iter() if _name(node) == name)
-
-
-def _name(node: ElementTree.Element) -> str:
-    return node.tag.rpartition("}")[2]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.choose import choose_device, devices_folder, find_virtual, virtual_device
 from incamera.connect.connection import connected
+from incamera.connect.passwords import forget_in_keyring
 from incamera.deployment.plan import find_verdict
 from incamera.device import registry
 from incamera.device.capabilities import Speed
@@ -17,6 +18,7 @@ from incamera.holder.client import close_connections
 from incamera.targets.form import Form
 from incamera.targets.profile import load_profiles
 from incamera.transport.device import Device, parse_address
+from incamera.vapix.address import WebDevice
 from incamera.virtual.camera import list_cameras
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def add_device(
 
     *accept_key* is the fingerprint of the host key to accept, for use without a terminal.
     """
-    _require_name(context, name, address)
+    require_own_name(context, name, address)
     _require_fingerprint(accept_key)
     if address:
         device = Device(name=name, address=parse_address(address))
@@ -49,7 +51,7 @@ def add_device(
     return device, facts
 
 
-def _require_name(context: Context, name: str, address: str | None) -> None:
+def require_own_name(context: Context, name: str, address: str | None) -> None:
     """Raise UsageError when no camera of the user's can be called *name*."""
     if address is None and ("@" in name or ":" in name):
         raise UsageError(
@@ -70,22 +72,31 @@ def _require_fingerprint(fingerprint: str | None) -> None:
 
 
 def remove_device(context: Context, name: str) -> None:
-    """Remove the camera *name* of the user's, its host key, and the connections that are kept open to it.
+    """Remove the camera *name* of the user's, its host key, its password, and the connections that are kept open to it.
 
     Raises UsageError when there is none.
     """
     folder = devices_folder(context)
-    if name not in registry.load_devices(folder) and find_virtual(context, name):
+    if name not in registry.load_routes(folder) and find_virtual(context, name):
         raise UsageError(f"{name} is a virtual camera", hint=f"`incamera virtual stop {name}` removes it")
     with context.store.reporting_disk_errors():
-        registry.remove_device(folder, name)
+        removed = registry.remove_device(folder, name)
+    if removed.web is not None:
+        forget_in_keyring(WebDevice(name=name, address=removed.web))
     close_connections(context.store.root, name)
 
 
-def list_devices(context: Context) -> list[tuple[Device, bool]]:
-    """Return the known devices, and whether each one is a virtual camera."""
-    known = [(device, False) for device in registry.load_devices(devices_folder(context)).values()]
-    return known + [(virtual_device(camera), True) for camera in list_cameras(context.store)]
+def list_devices(context: Context) -> list[tuple[Device | WebDevice, bool]]:
+    """Return the known devices, and whether each one is virtual. A camera with two addresses is there twice."""
+    folder = devices_folder(context)
+    known: list[Device | WebDevice] = [
+        *registry.load_devices(folder).values(),
+        *registry.load_web_devices(folder).values(),
+    ]
+    known.sort(key=lambda device: device.name)
+    return [(device, False) for device in known] + [
+        (virtual_device(camera), True) for camera in list_cameras(context.store)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 
 from incamera.connect.choose import devices_folder
-from incamera.device.registry import load_devices
+from incamera.device.registry import load_routes
 from incamera.errors import InCameraError
 from incamera.project.loading import find_project
 from incamera.project.lockfile import load_lock
@@ -38,7 +38,7 @@ def find_names(context: Context, kind: str, folder: Path, word: str = "") -> lis
 
 
 def _own_devices(context: Context, folder: Path) -> Iterable[str]:
-    return load_devices(devices_folder(context))
+    return load_routes(devices_folder(context))
 
 
 def _virtual(context: Context, folder: Path) -> Iterable[str]:

@@ -147,3 +147,6 @@ class _Timing:
 
     def confirm(self, question: str) -> bool:
         return self._inner.confirm(question)
+
+    def ask_secret(self, question: str) -> str | None:
+        return self._inner.ask_secret(question)

@@ -32,7 +32,7 @@ from incamera.guard.answers import parse_answer
 from incamera.observe.processes import describe_sample
 from incamera.observe.stacks import read_threads
 from incamera.runtime.launcher import protocol
-from incamera.share.axis_cgi import nodes, parse_xml
+from incamera.vapix.documents import nodes, parse_xml
 from incamera.workflows.debug import parse_sockets
 from incamera.workflows.test import rewrite_coverage
 from incamera_agent.server import requests

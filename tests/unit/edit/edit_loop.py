@@ -59,6 +59,9 @@ class Told:
     def confirm(self, question: str) -> bool:
         return False
 
+    def ask_secret(self, question: str) -> str | None:
+        return None
+
 
 class _Plain:
     """An output filter that lets everything through."""
