@@ -40,7 +40,7 @@ _CXX = (
 
 
 class QuietStep:
-    name, seconds, cached = "", 0.0, False
+    name, seconds, cached, hidden = "", 0.0, False, False
 
     def note(self, text: str) -> None: ...
 

@@ -18,6 +18,7 @@ class _Step:
     name: str
     seconds: float = 0.0
     cached: bool = False
+    hidden: bool = False
 
     def note(self, text: str) -> None: ...
 

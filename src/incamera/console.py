@@ -74,7 +74,7 @@ class Console:
 
     @contextmanager
     def step(self, name: str) -> Iterator[ConsoleStep]:
-        """Show the step *name* while the block runs. When the block succeeds, print how long it took."""
+        """Show the step *name* while the block runs. When the block succeeds, print how long it took, unless hidden."""
         step = ConsoleStep(name, self.progress if self.interactive and not self.quiet else None)
         self.steps.append(step)
         began = time.perf_counter()
@@ -87,7 +87,7 @@ class Console:
             step.seconds = time.perf_counter() - began
             if self.interactive and not self.quiet:
                 self._messages.write(CLEAR_LINE)
-        if not self.quiet:
+        if not self.quiet and not step.hidden:
             note = escape_controls(step.summary).rstrip()
             mark = "✓" if self._can_encode("✓") else "+"
             head = f"{mark} {escape_controls(name):<10} {step.seconds:6.1f} s" + "  " * bool(note)

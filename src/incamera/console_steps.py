@@ -29,6 +29,7 @@ class ConsoleStep:
     show_bar: Callable[[str, int], AbstractContextManager[Progress]] | None = None
     seconds: float = 0.0
     cached: bool = False
+    hidden: bool = False
     notes: list[str] = field(default_factory=list)
     has_bar: bool = False
     _began: float = field(default_factory=time.monotonic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class Step(Protocol):
     """One step of a command, while it runs.
 
-    *seconds* is how long it took, once it has ended. *cached* says that there was nothing to do.
+    *seconds* is how long it took, once it has ended. *cached* says that there was nothing to do. A step that is
+    *hidden* at its end is not reported.
     """
 
     name: str
     seconds: float
     cached: bool
+    hidden: bool
 
     def note(self, text: str) -> None:
         """Show *text*, a few words about the result, beside the step's name."""
@@ -60,6 +62,7 @@ class _SilentStep:
     name: str
     seconds: float = 0.0
     cached: bool = False
+    hidden: bool = False
 
     def note(self, text: str) -> None: ...
 
@@ -90,6 +93,41 @@ class SilentReporter:
         return None
 
 
+class ForwardingReporter:
+    """Passes everything on to *inner*."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+
+    def step(self, name: str) -> AbstractContextManager[Step]:
+        return self._inner.step(name)
+
+    def info(self, text: str) -> None:
+        self._inner.info(text)
+
+    def warn(self, text: str) -> None:
+        self._inner.warn(text)
+
+    def error(self, error: InCameraError) -> None:
+        self._inner.error(error)
+
+    def confirm(self, question: str) -> bool:
+        return self._inner.confirm(question)
+
+    def ask_secret(self, question: str) -> str | None:
+        return self._inner.ask_secret(question)
+
+
+class BriefReporter(ForwardingReporter):
+    """Passes everything on, but hides steps that had nothing to do."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        with self._inner.step(name) as step:
+            yield step
+            step.hidden = step.cached
+
+
 @dataclass(frozen=True)
 class Context:
     """What a command works with. *environment* holds the environment variables."""
@@ -104,6 +142,12 @@ class Context:
         """Return a context with the store that *environment* names. Raises StoreError when it cannot be used."""
         environment = os.environ if environment is None else environment
         return cls(Store(find_store_path(environment)), reporter, environment)
+
+    def reporting_to(self, reporter: Reporter) -> Context:
+        """Return the same context with another *reporter*. What `warn_once` has shown counts as shown there."""
+        context = replace(self, reporter=reporter)
+        context._warned.update(self._warned)
+        return context
 
     def warn_once(self, text: str) -> None:
         """Show the warning *text*, unless it was shown before."""

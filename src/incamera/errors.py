@@ -10,6 +10,7 @@
     │   ├── ConnectionLost
     │   └── AgentError           the agent, our program in the camera
     ├── BuildError         5   resolve, fetch, build
+    │   ├── SourceError          the app's own code
     │   ├── ResolveError
     │   ├── FetchError           the network
     │   │   └── IntegrityError   a wrong signature or hash
@@ -87,6 +88,10 @@ class BuildError(InCameraError):
     """Packages cannot be resolved, fetched or built."""
 
     exit_code = 5
+
+
+class SourceError(BuildError):
+    """A file of the app is not valid Python."""
 
 
 class ResolveError(BuildError):

@@ -17,6 +17,7 @@ class QuietStep:
     name: str
     seconds: float = 0.0
     cached: bool = False
+    hidden: bool = False
 
     def note(self, text: str) -> None: ...
 

@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 
 from incamera.console import Console
 from incamera.console_streams import OutputClosed, escaping_errors
+from incamera.context import BriefReporter
 from incamera.errors import ConfigError, StoreError, ToolFailed
 from incamera.units import escape_controls, format_age, format_bytes
 
@@ -53,6 +54,21 @@ def test_step_is_printed_when_it_has_succeeded() -> None:
     assert output.getvalue() == ""
     assert [(kept.name, kept.cached) for kept in console.steps] == [("lock", False)]
     assert console.steps[0].seconds > 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_brief_reporter_leaves_out_steps_that_had_nothing_to_do(terminal: bool) -> None:
+    console, _, messages = make(terminal=terminal)
+    brief = BriefReporter(console)
+    with brief.step("lock") as step:
+        step.cached = True
+    with brief.step("deploy") as step:
+        step.note("2 files")
+    brief.info("ready")
+    shown = re.sub("\x1b\\[[0-9;]*[mK]", "", messages.getvalue()).split("\r")[-1]
+    assert "lock" not in shown
+    assert "deploy" in shown
+    assert shown.endswith("ready\n")
 
 
 def test_long_step_tells_how_far_it_is_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ def add_parser(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
+    from incamera.project.bundled_sources import check_sources
     from incamera.project.entry_check import check_declared_entry
     from incamera.project.targets import choose_targets
     from incamera.workflows.build import build_bundle
@@ -55,6 +56,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)
         bundle = build_bundle(context, project, target, renew_lock=False)
+        check_sources(project, [entry.path for entry in bundle.entries], bundle.path, target.python)
         image = _build_image(context, bundle, Form(arguments.form)) if arguments.form else None
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
         built.append((bundle, image, steps))

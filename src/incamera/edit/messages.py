@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from incamera.project.syntax import Fault, describe_fault
 from incamera.units import format_bytes, format_count
 from incamera_agent.wire.protocol import EndReason, signal_exit_code
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # Bytes left on the device below which we warn.
 _LOW_MEMORY = 16 << 20
-_LONGEST_LINE = 1000
 # With these a program is told to end.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 # The exit codes that stand for a signal.
@@ -95,19 +95,9 @@ def describe_paths(paths: Sequence[str]) -> str:
 def describe_refusal(refused: Refused, wanted: Mapping[str, AppFile]) -> str:
     """Return what Python would print of the syntax error, with the path of the file here. The old app goes on."""
     file = wanted.get(refused.path)
-    lines = [
-        f"{refused.path} has a syntax error, so nothing was changed in the camera",
-        f'  File "{file.source if file else refused.path}", line {refused.line or 1}',
-    ]
-    if refused.text and refused.text.strip():
-        text = refused.text.rstrip("\n")[:_LONGEST_LINE]
-        indent = len(text) - len(text.lstrip())
-        lines.append(f"    {text.lstrip()}")
-        if refused.column and refused.column <= len(text) + 1:
-            lines.append(" " * (4 + max(0, refused.column - 1 - indent)) + "^")
-    message = refused.message
-    lines.append(message if "Error" in message.partition(":")[0] else f"SyntaxError: {message}")
-    return "\n".join(lines)
+    fault = Fault(message=refused.message, line=refused.line, column=refused.column, text=refused.text)
+    source = file.source if file else refused.path
+    return describe_fault(fault, refused.path, source, "nothing was changed in the camera")
 
 
 class MemoryMessages:

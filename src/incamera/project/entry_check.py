@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, SourceError
 from incamera.names import closest, did_you_mean, listing
 from incamera.project.files import is_left_out
 from incamera.project.left_out import describe_reason, describe_remedy
+from incamera.project.syntax import describe_fault, find_fault
 
 if TYPE_CHECKING:
     from incamera.project.entry import Entry
@@ -37,13 +38,38 @@ _ROOTS = r"^(?:app/|lib/python3(?:\.\d+)?/(?:(?:site|dist)-packages/)?)"
 
 def checked_entry(project: Project) -> Entry:
     """Return what `incamera run` starts in *project*. Raises ConfigError when there is none, or it cannot start."""
+    _find_checked(project)
+    return project.require_entry()
+
+
+def check_entry_syntax(project: Project, pythons: Collection[str]) -> None:
+    """Check the entry as `checked_entry` does.
+
+    Raises SourceError, too, when its file is valid Python in none of *pythons*.
+    """
+    source = _find_checked(project)
+    if source is None or source.suffix != ".py":
+        return
+    try:
+        data = source.read_bytes()
+    except OSError:  # what reads the app's files says it
+        return
+    faults = [find_fault(data, python) for python in sorted(pythons)]
+    if faults[-1] is not None and None not in faults:
+        name = source.relative_to(project.folder).as_posix()
+        raise SourceError(describe_fault(faults[-1], name, source, "nothing was sent to the camera"))
+
+
+def _find_checked(project: Project) -> Path | None:
+    """Return the source of the entry, None where only the bundle can tell. Raises ConfigError as `checked_entry`."""
     entry = project.require_entry()
     key = "tool.incamera.entry" if project.chosen is None else "incamera run"
     if entry.file is not None:
         _check_file(project, entry.file, key)
-    elif (source := _find_source(project, entry, key)) is not None:
+        return project.folder / entry.file
+    if (source := _find_source(project, entry, key)) is not None:
         _check_function(source, entry, key)
-    return entry
+    return source
 
 
 def check_declared_entry(project: Project) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.names import listing
 from incamera.project.app_files import EXCLUDE
 from incamera.project.gitignore import escape
+from incamera.project.own_imports import find_imported
 
 if TYPE_CHECKING:
     from incamera.project.app_files import Found, LeftOut
@@ -60,7 +59,7 @@ def find_import_warnings(folder: Path, found: Found) -> list[str]:
     there = {module for path in found.files if (module := _module_path(path)) is not None}
     warned: dict[LeftOut, str] = {}
     for path in [path for path in found.files if path.endswith(".py")][:_MOST_MODULES]:
-        for module in _imported(folder / path, path.split("/")[:-1]):
+        for module in find_imported(folder / path, path.split("/")[:-1]):
             if module in modules and module not in there:
                 item = modules[module]
                 text = f"{path} imports {item.path}, which is not sent to the camera, because of"
@@ -86,35 +85,3 @@ def _module_path(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
     stem = name.partition(".")[0]
     return folder if stem == "__init__" else f"{folder}/{stem}".lstrip("/")
-
-
-def _imported(path: Path, package: Sequence[str]) -> Iterator[str]:
-    """Yield what the module *path* in *package* may import of the project, each as `a/b`."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _candidates(package, alias.name.split("."))
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module.split(".") if node.module else []
-            for alias in node.names:
-                if node.level:
-                    above = list(package[: max(0, len(package) - node.level + 1)])
-                    yield from _prefixes([*above, *base, alias.name])
-                else:
-                    yield from _candidates(package, [*base, alias.name])
-
-
-def _candidates(package: Sequence[str], parts: list[str]) -> Iterator[str]:
-    """Yield the places of an absolute import: in the project's folder, and beside a script in a folder of it."""
-    yield from _prefixes(parts)
-    if package:
-        yield from _prefixes([*package, *parts], len(package))
-
-
-def _prefixes(parts: list[str], first: int = 0) -> Iterator[str]:
-    for end in range(first + 1, len(parts) + 1):
-        yield "/".join(parts[:end])

@@ -39,6 +39,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
             return bundle
         from incamera.build.bundle import BundleParts, ensure_project_wheel, make_bundle  # lazy: idle builds make none
         from incamera.build.runtime import ensure_runtime, ensure_wheels
+        from incamera.project.bundled_sources import describe_invalid
         from incamera.workflows.left_out import report_left_out
 
         interpreter.start()
@@ -58,6 +59,9 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
             bundle = _load(context, key)
             counted = format_count(len(bundle.entries), "file")
             step.note(f"{bundle.digest[:16]}, {counted}, {bundle.tree_bytes / 1e6:.1f} MB")
+    paths = [entry.path for entry in bundle.entries]
+    if (warning := describe_invalid(project, paths, bundle.path, target.python)) is not None:
+        context.warn_once(warning)
     if not project.has_build_system and project.script is None:
         report_left_out(context, project)
     return bundle

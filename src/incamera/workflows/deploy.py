@@ -15,6 +15,7 @@ from incamera.deployment.apply import Deployed, deploy_bundle
 from incamera.deployment.data import plan_data, plan_work
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
+from incamera.project.bundled_sources import check_sources
 from incamera.project.entry_check import check_declared_entry, check_in_bundle
 from incamera.project.targets import target_for_device
 from incamera.targets.form import Kind
@@ -45,8 +46,9 @@ def deployed(
 ) -> Iterator[Deployed]:
     """Build what is stale, deploy it, and keep the connection open for as long as the block lasts.
 
-    With *starts*, a bundle without the module that the project starts is refused before it is sent. Raises
-    DeviceUnsuitable when the audit finds that the bundle cannot run on the device; the request can switch it off.
+    With *starts*, a bundle without the module that the project starts, or with one that is not valid Python, is refused
+    before it is sent. Raises DeviceUnsuitable when the audit finds that the bundle cannot run on the device; the
+    request can switch it off.
     """
     request = request or DeployRequest()
     with connected(context, _choose(context, project, request)) as connection:
@@ -87,7 +89,9 @@ def _make_fitting(
     target = target_for_device(project, device, connection.require_architecture(), request.target)
     bundle = build_bundle(context, transform(project, target) if transform else project, target)
     if starts:
-        check_in_bundle(project, [entry.path for entry in bundle.entries], bundle.path)
+        paths = [entry.path for entry in bundle.entries]
+        check_in_bundle(project, paths, bundle.path)
+        check_sources(project, paths, bundle.path, target.python)
     table = connection.read_libraries(bundle.sonames)
     if request.audit:
         require_fit(context, bundle, connection.facts, table, device=device)
@@ -99,7 +103,7 @@ def deploy_project(
 ) -> tuple[Device, DeployResult]:
     """Build what is stale and deploy it. Returns the device and what was sent to it."""
     check_declared_entry(project)
-    with deployed(context, project, request) as done:
+    with deployed(context, project, request, starts=project.entry is not None) as done:
         return done.connection.device, done.result
 
 

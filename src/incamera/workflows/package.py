@@ -20,6 +20,7 @@ from incamera.eap.manifest import complete_manifest, load_manifest, make_manifes
 from incamera.eap.parts import part_of
 from incamera.eap.start import BUNDLE
 from incamera.errors import ConfigError, StoreError
+from incamera.project.bundled_sources import check_sources
 from incamera.project.package_settings import TABLE, load_package_settings
 from incamera.units import format_bytes, format_count
 from incamera.workflows.build import build_bundle
@@ -98,6 +99,7 @@ def build_package(
     compressor = require_gnu_gzip() if gnu_gzip else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
     settings = load_package_settings(project)
     bundle = build_bundle(context, project, target, renew_lock=False)
+    check_sources(project, [entry.path for entry in bundle.entries], bundle.path, target.python)
     manifest = _manifest(project, settings, bundle)
     checks = check_package(
         context, bundle, manifest, claimed_generations(manifest) if generations is None else generations

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from incamera.deployment.request import DeployRequest
 from incamera.edit.messages import describe_killed_run
 from incamera.errors import ConfigError
-from incamera.project.entry_check import checked_entry
+from incamera.project.entry_check import check_entry_syntax
+from incamera.project.targets import choose_targets
 from incamera.runlog.output import run_shown
 from incamera.transport.protocols import Program
 from incamera.workflows.held import Command, run_and_hold, run_held
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 def run_app(context: Context, project: Project, arguments: Sequence[str], request: DeployRequest | None = None) -> int:
     """Run the project's app with *arguments*. Returns its exit code."""
-    words = [*checked_entry(project).to_arguments(), *arguments]
-    return _run(context, project, Command(arguments=words), request or DeployRequest(), attach_as=project.name)
+    request = request or DeployRequest()
+    check_entry_syntax(project, {target.python for target in choose_targets(project, request.target)})
+    words = [*project.require_entry().to_arguments(), *arguments]
+    return _run(context, project, Command(arguments=words), request, attach_as=project.name)
 
 
 def run_python(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from incamera.context import ForwardingReporter
 from incamera.device.run import run_to_end
 from incamera.device.streams import Streams
 from incamera.observe.startup import BOOT, Startup, StartupFilter
@@ -19,7 +20,6 @@ from incamera.workflows.deploy import deployed
 if TYPE_CHECKING:
     from incamera.context import Context, Reporter, Step
     from incamera.deployment.request import DeployRequest
-    from incamera.errors import InCameraError
     from incamera.observe.startup import Import
     from incamera.project.settings import Project
 
@@ -62,7 +62,7 @@ def profile_startup(
     entry = checked_entry(project)
     reporter = _Timing(context.reporter)
     began = time.monotonic()
-    with deployed(replace(context, reporter=reporter), project, request, starts=True) as done:
+    with deployed(context.reporting_to(reporter), project, request, starts=True) as done:
         before = time.monotonic() - began
         root = done.result.root
         words = [*entry.to_arguments(), *arguments]
@@ -122,11 +122,11 @@ def describe_imports(imports: Sequence[Import], *, least: float) -> Iterator[tup
             yield from ((depth + 1, child) for depth, child in describe_imports(item.children, least=least))
 
 
-class _Timing:
-    """A reporter that passes everything on and records how long each step took."""
+class _Timing(ForwardingReporter):
+    """Passes everything on, and records how long each step took."""
 
     def __init__(self, inner: Reporter) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.steps: list[tuple[str, float]] = []
 
     @contextmanager
@@ -135,18 +135,3 @@ class _Timing:
         with self._inner.step(name) as step:
             yield step
         self.steps.append((name, time.monotonic() - began))
-
-    def info(self, text: str) -> None:
-        self._inner.info(text)
-
-    def warn(self, text: str) -> None:
-        self._inner.warn(text)
-
-    def error(self, error: InCameraError) -> None:
-        self._inner.error(error)
-
-    def confirm(self, question: str) -> bool:
-        return self._inner.confirm(question)
-
-    def ask_secret(self, question: str) -> str | None:
-        return self._inner.ask_secret(question)

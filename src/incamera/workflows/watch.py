@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from incamera.connect.choose import find_virtual, virtual_device
+from incamera.context import BriefReporter
 from incamera.deployment.request import DeployRequest, local_owner
 from incamera.device.signals import handling_signals
 from incamera.device.streams import Streams, raw_terminal
@@ -29,6 +30,7 @@ from incamera.errors import (
     DeviceUnreachable,
     DeviceUnsuitable,
     InCameraError,
+    SourceError,
 )
 from incamera.guard.supervise import GRACE_SECONDS, GUARD_TIMEOUT_SECONDS
 from incamera.project.entry_check import checked_entry
@@ -160,6 +162,8 @@ class _Loop:
         self._request = request
         self._memory_limit = memory_limit
         self._device: Device | None = None
+        self._has_begun = False
+        self._is_deployed = False
         self._failures = 0
         self._lost = False
         # Until then, the camera may not know yet that an earlier connection is lost, and keep the app for it.
@@ -189,7 +193,7 @@ class _Loop:
                 # The reader of the output, `head` for example, has ended: end as a local program would.
                 return signal_exit_code(signal.SIGPIPE)
             except InCameraError as error:
-                if self._device is None or isinstance(error, DeviceRefused):
+                if isinstance(error, DeviceRefused) or (self._device is None and not isinstance(error, SourceError)):
                     raise
                 if self._lost and isinstance(error, DeviceError) and not isinstance(error, DeviceUnsuitable):
                     if not self._await_camera(error):  # it may still be starting
@@ -205,10 +209,14 @@ class _Loop:
     def _run_once(self, device: str | Device | None) -> int | None:
         """Deploy and run. Returns the exit code when the user ends it, None when a change needs a new deploy."""
         context = self._context
+        if self._is_deployed:  # what has nothing to do now was reported then
+            context = context.reporting_to(BriefReporter(context.reporter))
+        self._is_deployed = False
         # Changes from here on may be missing in the bundle that is built now.
         self._inbox.take()
-        if self._device is not None:
+        if self._has_begun:
             self._project = reload_project(self._project)
+        self._has_begun = True
         for watch in self._watches:
             watch.watch(self._project)
         with (
@@ -261,7 +269,7 @@ class _Loop:
             arguments=lambda: [*settings.project.require_entry().to_arguments(), *self._arguments],
             local=tuple(relative_path(path, project.folder) for path in project.local.values()),
             find_staleness=settings.find_staleness,
-            make_replacement=lambda: deploy_over(context, reload_project(project), done.connection, self._request),
+            make_replacement=partial(self._make_replacement, done),
             leave_out=partial(describe_leaving_out, project),
             open_output=lambda folder: kept_output(
                 context,
@@ -284,6 +292,10 @@ class _Loop:
             environment=done.app_environment,
             take_over=self._request.take_over,
         )
+
+    def _make_replacement(self, done: Deployed) -> None:
+        deploy_over(self._context, reload_project(self._project), done.connection, self._request)
+        self._is_deployed = True
 
     def _look_up(self, device: Device) -> Device:
         """Return *device* with its present address: a restarted virtual camera has another port."""

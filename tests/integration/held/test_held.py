@@ -91,13 +91,18 @@ def test_exit_code_is_the_apps_own(camera: VirtualCamera, project: Path, incamer
     assert "incamera_agent" not in done.err
 
 
-@pytest.mark.matrix
-def test_file_that_is_no_python_fails_as_python_does(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+@pytest.mark.parametrize("broken", ["app.py", "lamp.py"])
+def test_file_that_is_no_python_is_refused_before_it_is_sent(
+    camera: VirtualCamera, project: Path, incamera: Run, broken: str
+) -> None:
     run(incamera, project, camera)
-    (project / "app.py").write_text("print(\n")
-    done = incamera("run", "-C", project, "--device", camera.name, env=HELD)
-    assert done.code == 1
-    assert "SyntaxError" in done.err
+    (project / "app.py").write_text("import lamp\n")
+    (project / broken).write_text("print(\n")
+    for environment in (HELD, {}):
+        done = incamera("run", "-C", project, "--device", camera.name, env=environment)
+        assert done.code == 5
+        assert f"{broken} has a syntax error, so nothing was sent to the camera" in done.err
+        assert f'  File "{project}/{broken}", line 1' in done.err
 
 
 def test_ctrl_c_stop_and_sigkill_end_the_app(camera: VirtualCamera, project: Path, incamera: Run) -> None:

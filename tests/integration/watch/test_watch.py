@@ -86,9 +86,11 @@ def traces(camera: VirtualCamera) -> str:
 @on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])
 def test_edit_is_what_runs_next(camera: VirtualCamera, tmp_path: Path) -> None:
     app = f'import numpy\nprint("{{}} edit", numpy.arange(4).sum())\n{FOREVER}'
-    project = write_project(tmp_path / "edited", app=app.format("no"), dependencies='["numpy"]', name="edited")
+    project = write_project(tmp_path / "edited", app="print(\n", dependencies='["numpy"]', name="edited")
     before = traces(camera)  # of the session that other tests share
     with watched(project, camera) as watch:
+        assert b"app.py has a syntax error, so nothing was sent to the camera" in watch.printed
+        watch.save("app.py", app.format("no"))
         watch.await_("no edit 6")
         assert b"fork server: numpy imported" in watch.printed
         watch.save("app.py", app.format("first"))
@@ -218,6 +220,8 @@ def test_new_dependencies_are_built_and_deployed(watch: Watch) -> None:
     (watch.project / "app.py").write_text(f"import attr\nprint('with', attr.__name__)\n{FOREVER}")
     watch.save("pyproject.toml", settings.replace("= []", '= ["attrs"]'))
     watch.await_("with attr")
+    watch.await_("running; waiting for changes")
+    assert watch.command.err[watch._err :].count(b" deploy ") == 1
     watch.await_("sees another bundle")  # what ran before has run until the bundle was in the camera
 
 
