@@ -56,7 +56,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for target in choose_targets(project, arguments.target):
         first = len(console.steps)
         bundle = build_bundle(context, project, target, renew_lock=False)
-        check_sources(project, [entry.path for entry in bundle.entries], bundle.path, target.python)
+        paths = [entry.path for entry in bundle.entries]
+        check_sources(project, paths, bundle.path, target.python, outcome="the app cannot start")
         image = _build_image(context, bundle, Form(arguments.form)) if arguments.form else None
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]
         built.append((bundle, image, steps))

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 _APP = "app/"
 
 
-def check_sources(project: Project, paths: Collection[str], bundle: Path, python: str) -> None:
+def check_sources(
+    project: Project,
+    paths: Collection[str],
+    bundle: Path,
+    python: str,
+    *,
+    outcome: str = "nothing was sent to the camera",
+) -> None:
     """Raises SourceError when a file that the entry needs is not valid Python *python*.
 
-    *paths* are the files of the folder *bundle*.
+    *paths* are the files of the folder *bundle*. The error says that, and the *outcome*.
     """
     invalid = _find_invalid(paths, python)
     entry = project.chosen or project.entry
@@ -38,9 +45,8 @@ def check_sources(project: Project, paths: Collection[str], bundle: Path, python
     if not own.is_file() and (project.folder / "src" / path).is_file():
         own = project.folder / "src" / path
     fault = find_fault(data, python) or Fault(message=f"SyntaxError: Python {python}, which the target has, refuses it")
-    more = f" (nor are {', '.join(reached[1:])})" if len(reached) > 1 else ""
-    outcome = f"nothing was sent to the camera{more}"
-    raise SourceError(describe_fault(fault, path, own if own.is_file() else copy, outcome))
+    more = f" ({', '.join(reached[1:])}: likewise)" if len(reached) > 1 else ""
+    raise SourceError(describe_fault(fault, path, own if own.is_file() else copy, outcome + more))
 
 
 def describe_invalid(project: Project, paths: Collection[str], bundle: Path, python: str) -> str | None:

@@ -99,7 +99,8 @@ def build_package(
     compressor = require_gnu_gzip() if gnu_gzip else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
     settings = load_package_settings(project)
     bundle = build_bundle(context, project, target, renew_lock=False)
-    check_sources(project, [entry.path for entry in bundle.entries], bundle.path, target.python)
+    paths = [entry.path for entry in bundle.entries]
+    check_sources(project, paths, bundle.path, target.python, outcome="the app cannot start")
     manifest = _manifest(project, settings, bundle)
     checks = check_package(
         context, bundle, manifest, claimed_generations(manifest) if generations is None else generations

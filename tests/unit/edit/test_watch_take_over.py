@@ -14,7 +14,7 @@ import pytest
 from incamera.context import Context
 from incamera.deployment.request import DeployRequest
 from incamera.edit.session import Outcome
-from incamera.errors import AgentError, ConnectionLost, DeviceUnreachable
+from incamera.errors import AgentError, ConnectionLost, DeviceUnreachable, SourceError
 from incamera.project.loading import load_project
 from incamera.store import Store
 from incamera.targets.target import Target
@@ -26,6 +26,7 @@ from .edit_loop import Told
 
 if TYPE_CHECKING:
     from incamera.edit.edited_app import EditedApp
+    from incamera.project.settings import Project
 
 LOST = ConnectionLost("there was lost")
 BUSY = AgentError("plain is in use", kind=ErrorKind.BUSY)
@@ -38,9 +39,14 @@ def run_sessions(
     *,
     told: Told | None = None,
     unreachable: list[DeviceUnreachable] | None = None,
+    wrong: SourceError | None = None,
 ) -> list[bool]:
-    """Watch with sessions that end so, the second and later ones with an agent. Returns which were to take over."""
+    """Watch with sessions that end so, the second and later ones with an agent. Returns which were to take over.
+
+    With *wrong*, the app cannot be deployed at first, until another version of it is saved.
+    """
     taken: list[bool] = []
+    settings = tmp_path / "project/pyproject.toml"
     device = Device(name="there", address=SshAddress(host="192.0.2.1"))
 
     class Session:
@@ -60,7 +66,10 @@ def run_sessions(
         def handle_signal(self, number: int) -> None: ...
 
     @contextmanager
-    def deployed(context: Context, project: object, request: DeployRequest, *, starts: bool) -> Iterator[Any]:
+    def deployed(context: Context, project: Project, request: DeployRequest, *, starts: bool) -> Iterator[Any]:
+        if wrong is not None and project.version == "1":
+            settings.write_text(settings.read_text().replace('"1"', '"2"'))
+            raise wrong
         if taken and unreachable:
             raise unreachable.pop()
         assert request.take_over is (len(taken) < 2)
@@ -78,7 +87,7 @@ def run_sessions(
     monkeypatch.setattr(watch, "deployed", deployed)
     monkeypatch.setattr(watch, "_PAUSES", (0.0,))
     (tmp_path / "project").mkdir()
-    (tmp_path / "project/pyproject.toml").write_text('[project]\nname = "plain"\nversion = "1"\n')
+    settings.write_text('[project]\nname = "plain"\nversion = "1"\n')
     (tmp_path / "project/app.py").write_text("print('on')\n")
     context = Context(Store(tmp_path / "store"), told or Told())
     project = load_project(tmp_path / "project")
@@ -101,6 +110,16 @@ def test_a_camera_that_is_gone_is_reported_once_with_the_time_and_what_is_tried(
     assert len(gone) == 1
     assert re.search(r"there was lost \(since \d\d:\d\d:\d\d\): trying to connect to there again", gone[0])
     assert len([text for text in told.texts if text.startswith("there is back after ")]) == 1
+
+
+def test_an_app_with_a_syntax_error_at_the_start_waits_for_the_next_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    assert run_sessions([None], tmp_path, monkeypatch, told=told, wrong=SourceError("app.py has a syntax error")) == [
+        True
+    ]
+    assert told.texts[:2] == ["error: app.py has a syntax error", "waiting for changes"]
 
 
 def test_a_reconnect_waits_until_the_camera_lets_go_of_the_lost_session(
