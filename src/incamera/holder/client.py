@@ -21,6 +21,7 @@ from incamera.holder.place import LOG, Place, peer_process
 from incamera.proc import start_service
 from incamera.transport.ssh import find_place
 from incamera.transport.ssh_config import read_config
+from incamera.waiting import in_daemon_thread
 
 if TYPE_CHECKING:
     from incamera.holder.transport import HeldTransport
@@ -51,9 +52,11 @@ async def open_held(store: Path, device: Device, *, known_hosts: Path, environme
     except (OSError, StoreError) as error:
         raise NoHolder from error
 
+    # It may ask name servers and run programs.
+    key = await in_daemon_thread(lambda: connection_key(device, known_hosts=known_hosts, environment=environment))
     request = {
         "type": "open",
-        "key": connection_key(device, known_hosts=known_hosts, environment=environment),
+        "key": key,
         "device": encode_device(device),
         "known_hosts": str(known_hosts),
         "environment": dict(environment),

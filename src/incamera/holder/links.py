@@ -89,8 +89,8 @@ class Links:
                 link.token = secrets.token_hex(8)
                 return link, True
             link.busy = False
-            if not link.agents or link.transport.is_closed or link.key == key:
-                # The way to the device has changed, or it is gone.
+            # The way to the device has changed, or it is silent: then a run of an agent may survive the outage.
+            if not link.agents or link.transport.is_closed:
                 await self.end(link)
         proxies = ExitStack()
         try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncssh
 
     from incamera.transport.device import Device
+    from incamera.transport.revoked_keys import RevokedKeys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +52,18 @@ class KnownKey:
     key: asyncssh.SSHKey
     source: str
     revoked: bool = False
+    authority: bool = False
+    """It is not a host's key, but signs them."""
 
 
 class HostKeyChecker:
     """Answers asyncssh's questions during one connection, and keeps in `refusal` why it said no."""
 
-    def __init__(self, device: Device, files: Sequence[Path], *, is_jump: bool = False) -> None:
+    def __init__(
+        self, device: Device, files: Sequence[Path], *, is_jump: bool = False, revoked: RevokedKeys | None = None
+    ) -> None:
         self._is_jump = is_jump
+        self._revoked = revoked
         self._device = device
         self._files = files
         self._known: list[KnownKey] = []
@@ -66,7 +72,7 @@ class HostKeyChecker:
 
     @property
     def knows_device(self) -> bool:
-        return bool(self._known)
+        return any(not known.revoked for known in self._known)
 
     def match(self, host: str, address: str, port: int | None) -> tuple[list[object], ...]:
         """Return the trusted and the revoked keys of *host*, in the order that asyncssh wants them."""
@@ -79,12 +85,21 @@ class HostKeyChecker:
             self._known = [KnownKey(asyncssh.import_public_key(pinned), "the key that it was given when it was made")]
         else:
             self._known = [known for file in self._files for known in find_keys(file, host, address, port)]
-        trusted: list[object] = [known.key for known in self._known if not known.revoked]
-        revoked: list[object] = [known.key for known in self._known if known.revoked]
-        return trusted, [], revoked, [], [], [], []
+        good = [known for known in self._known if self._revoker(known.key) is None]
+        trusted: list[object] = [known.key for known in good if not known.authority]
+        authorities: list[object] = [known.key for known in good if known.authority]
+        # Of other keys than signed ones, `refuse` tells that they are revoked, and by what.
+        revoked: list[object] = [known.key for known in self._known if known.revoked] if authorities else []
+        return trusted, authorities, revoked, [], [], [], []
+
+    def _revoker(self, key: asyncssh.SSHKey) -> str | None:
+        """Return what says that *key* is revoked."""
+        if self._revoked is not None and self._revoked.has(key):
+            return f"RevokedHostKeys {self._revoked.file}"
+        return next((known.source for known in self._known if known.revoked and known.key == key), None)
 
     def refuse(self, key: asyncssh.SSHKey) -> None:
-        """Set `refusal` for a key that `match` did not return."""
+        """Set `refusal` for a key that `match` did not return as trusted."""
         shown = HostKey(
             device=self._device,
             address=self._address,
@@ -92,7 +107,13 @@ class HostKeyChecker:
             fingerprint=key.get_fingerprint(),
             public_key=" ".join(key.export_public_key("openssh").decode().split()[:2]),
         )
-        self.refusal = changed(shown, self._known) if self._known else UnknownHostKey(shown, is_jump=self._is_jump)
+        known = [known for known in self._known if not known.revoked and not known.authority]
+        if (revoker := self._revoker(key)) is not None:
+            self.refusal = _revoked(shown, revoker)
+        elif known:
+            self.refusal = changed(shown, known)
+        else:
+            self.refusal = UnknownHostKey(shown, is_jump=self._is_jump)
 
 
 def accept_key(file: Path, key: HostKey) -> None:
@@ -135,6 +156,14 @@ def changed(shown: HostKey, known: Sequence[KnownKey]) -> DeviceRefused:
     )
 
 
+def _revoked(shown: HostKey, source: str) -> DeviceRefused:
+    """Return the refusal for a device whose key the user has revoked."""
+    return DeviceRefused(
+        f"{shown.device} shows a host key that is revoked: {shown.algorithm} {shown.fingerprint} ({source})",
+        hint="another machine may have this key, and answer in its place: give the device a new one",
+    )
+
+
 def find_keys(file: Path, host: str, address: str, port: int | None) -> list[KnownKey]:
     """Return the keys that *file* (in the form of OpenSSH's known_hosts) has for *host*, each with its line."""
     import asyncssh  # lazy: slow to import
@@ -151,12 +180,26 @@ def find_keys(file: Path, host: str, address: str, port: int | None) -> list[Kno
         try:
             entry = asyncssh.import_known_hosts(line)
             # Where another port is asked for, what is known of the usual one tells nothing: ports may be forwarded.
-            if port is not None and any(entry.match(host, address, None)):
-                continue
-            trusted, _, revoked, *_ = entry.match(host, address, port)
+            names = [known_name(name, port) for name in (host, address) if name]
+            trusted, authorities, revoked = _match(entry, names)
+            if port is not None:
+                authorities += [key for key in _match(entry, [host])[1] if key not in authorities]
         except ValueError:
             continue
         source = f"{file}, line {number}"
         exact += [KnownKey(key, source) for key in trusted]
+        exact += [KnownKey(key, source, authority=True) for key in authorities]
         exact += [KnownKey(key, source, revoked=True) for key in revoked]
     return exact
+
+
+def _match(
+    entry: asyncssh.SSHKnownHosts, names: Sequence[str]
+) -> tuple[list[asyncssh.SSHKey], list[asyncssh.SSHKey], list[asyncssh.SSHKey]]:
+    """Return the keys that *entry* has for a host of *names*: trusted ones, those that sign others, revoked ones."""
+    found: tuple[list[asyncssh.SSHKey], ...] = ([], [], [])
+    for name in names:
+        # asyncssh would leave out what is revoked for another port than the usual one: the name has it already.
+        for keys, more in zip(found, entry.match(name, "", None)[:3], strict=True):
+            keys += [key for key in more if key not in keys]
+    return found[0], found[1], found[2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from incamera.transport.ssh_config import SshConfig
 
+# How long an SSH agent may take to tell its keys.
+_AGENT_SECONDS = 5.0
+
 
 @dataclass(slots=True)
 class Keys:
@@ -29,6 +34,8 @@ class Keys:
     """Files with a passphrase, whose keys no agent has."""
     unreadable: dict[Path, str] = field(default_factory=dict)
     agent: asyncssh.SSHAgentClient | None = None
+    silent_agent: str | None = None
+    """The socket of an agent that did not answer."""
 
     def put_first(self, digest: str | None) -> asyncssh.SSHKeyPair | None:
         """Have the key of that digest be offered first. Returns it, None if it is not among them."""
@@ -50,8 +57,11 @@ async def load_keys(config: SshConfig, only: Sequence[Path], agent_socket: str |
     socket = agent_socket if config.agent is None else config.agent
     if not only and socket and socket != "none":
         try:
-            keys.agent = await asyncssh.connect_agent(socket)
-            in_agent = list(await keys.agent.get_keys())
+            async with asyncio.timeout(_AGENT_SECONDS):
+                keys.agent = await asyncssh.connect_agent(socket)
+                in_agent = list(await keys.agent.get_keys())
+        except TimeoutError:
+            keys.silent_agent = socket
         except (OSError, ValueError, asyncssh.Error):
             pass  # as `ssh`, which goes on without it
     own: list[asyncssh.SSHKeyPair] = []
@@ -123,11 +133,21 @@ def _public_data(file: Path) -> list[bytes]:
 class Login:
     """One login: it hands out the keys one after the other, and keeps what the server made of them."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, accepted_algorithms: str | None = None) -> None:
+        """*accepted_algorithms* is the value of PubkeyAcceptedAlgorithms."""
         self.keys = keys
+        self.accepted_algorithms = accepted_algorithms
+        self.algorithms: Container[bytes] | None = None
+        """The algorithms that keys may sign with; None: any."""
         self.methods: list[str] = []
         """What the server takes instead of a key."""
         self.takes_keys = False
+        self.excluded: list[str] = []
+        """The keys that can sign with none of `algorithms`, and are not tried."""
+        self.signing: str | None = None
+        """The key that an agent has been asked to sign with, as long as it has not."""
+        self.unsigned: list[str] = []
+        """The keys of `accepted` with which the agent refused to sign."""
         self.tried: list[str] = []
         self.last: asyncssh.SSHKeyPair | None = None
         """The key that was tried last: after a login, the one that the server took."""
@@ -138,10 +158,13 @@ class Login:
     def next_key(self) -> asyncssh.SSHKeyPair | None:
         """Return the next key to try, None after the last."""
         self.takes_keys = True
-        pair = next(self._left, None)
-        if pair is None:
+        for pair in self._left:
+            name = pair.get_comment() or pair.get_algorithm()
+            if self.algorithms is None or any(algorithm in self.algorithms for algorithm in pair.sig_algorithms):
+                break
+            self.excluded.append(name)
+        else:
             return None
-        name = pair.get_comment() or pair.get_algorithm()
         self.tried.append(name)
         self.last = pair
         # A key is used to sign only when the server has said that it would take it.
@@ -151,20 +174,40 @@ class Login:
         return pair
 
     def _noting(self, name: str, sign: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        async def await_signature(coming: Any) -> Any:
+            self.signing = name  # it remains where time runs out meanwhile
+            try:
+                signature = await coming
+            except ValueError:
+                self.unsigned.append(name)
+                self.signing = None
+                raise
+            self.signing = None
+            return signature
+
         def noting(data: bytes) -> Any:
             self.accepted.append(name)
-            return sign(data)
+            signature = sign(data)
+            return await_signature(signature) if inspect.isawaitable(signature) else signature
 
         return noting
 
     @property
     def has_more(self) -> bool:
         """Whether not all of the keys were tried."""
-        return len(self.tried) < len(self.keys.pairs)
+        return len(self.tried) + len(self.excluded) < len(self.keys.pairs)
 
 
-def explain_refusal(login: Login, where: str, user: str, copy_id: str) -> DeviceRefused:
-    """Return the error for a server, *where*, that let *user* in with none of the keys. *copy_id*: how to add one."""
+def explain_refusal(login: Login, where: str, user: str, copy_id: str, banner: str = "") -> DeviceRefused:
+    """Return the error for a server, *where*, that let *user* in with none of the keys. *copy_id*: how to add one.
+
+    *banner* is what the server showed meanwhile.
+    """
+    error = _explain_refusal(login, where, user, copy_id)
+    return DeviceRefused(f'{error}; it says "{banner}"', hint=error.hint) if banner else error
+
+
+def _explain_refusal(login: Login, where: str, user: str, copy_id: str) -> DeviceRefused:
     keys = login.keys
     if not login.takes_keys:
         offered = f"it takes {' or '.join(login.methods)} only" if login.methods else "it offers no way to log in"
@@ -172,11 +215,22 @@ def explain_refusal(login: Login, where: str, user: str, copy_id: str) -> Device
             f"{where} does not take keys from {user}: {offered}",
             hint="incamera logs in with a key: allow it in the SSH server's settings (PubkeyAuthentication yes)",
         )
+    if login.unsigned and set(login.accepted) == set(login.unsigned):
+        return DeviceRefused(
+            f"{where} would take your key {login.unsigned[-1]}, but your SSH agent refused to sign with it",
+            hint="did you decline, or is a security key not plugged in? `ssh-add -l` shows what the agent has",
+        )
     if login.accepted:
         return DeviceRefused(
             f"{where} knows your key {login.accepted[-1]}, but does not let {user} in with it",
             hint="the server's settings forbid it (PermitRootLogin no or forced-commands-only, AllowUsers), the "
             "account has expired, or more than a key is asked for: log in as a user who may, or change the settings",
+        )
+    if keys.silent_agent is not None:
+        return DeviceRefused(
+            f"{where} does not let {user} in, and your SSH agent at {keys.silent_agent}, which may have the key, does "
+            "not answer",
+            hint="start it again, or name another with SSH_AUTH_SOCK",
         )
     if keys.locked:
         files = ", ".join(map(str, keys.locked))
@@ -186,6 +240,13 @@ def explain_refusal(login: Login, where: str, user: str, copy_id: str) -> Device
             f"{where} does not let {user} in: {files} has a passphrase, and no SSH agent has that key{others}",
             hint=f"type ssh-add {keys.locked[0]} (first eval $(ssh-agent), if no agent runs); incamera never "
             "asks for a passphrase",
+        )
+    if login.excluded:
+        names, tried = ", ".join(login.excluded), ", ".join(login.tried)
+        return DeviceRefused(
+            f"{where} does not let {user} in{f' with {tried}' if tried else ''}: ~/.ssh/config has incamera not offer "
+            f"{names} (PubkeyAcceptedAlgorithms {login.accepted_algorithms})",
+            hint="add what these keys can sign with to that line",
         )
     if not login.tried:
         why = "; ".join(f"{path}: {reason}" for path, reason in keys.unreadable.items())

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera import proc
-from incamera.errors import ConfigError, DeviceError, DeviceRefused, DeviceUnreachable, UsageError
+from incamera.errors import ConfigError, DeviceRefused, DeviceUnreachable, UsageError
 from incamera.home import find_home
 from incamera.transport.device import Device, parse_address
 from incamera.transport.host_keys import HostKeyChecker
+from incamera.transport.revoked_keys import load_revoked
 from incamera.transport.session import Session
 from incamera.transport.ssh_config import Place, read_config
+from incamera.waiting import in_daemon_thread
 
 if TYPE_CHECKING:
     import asyncssh
 
-    from incamera.transport.login import Login
+    from incamera.transport.login import Keys
+    from incamera.transport.progress import Progress
     from incamera.transport.protocols import Transport
     from incamera.transport.ssh_config import SshConfig
     from incamera.transport.ssh_transport import SshTransport
@@ -33,6 +34,7 @@ DEFAULT_USER = "root"
 CONNECT_SECONDS = 10.0
 # For all of it: a slow processor needs seconds for the key exchange, and some servers for the login.
 WHOLE_SECONDS = 30.0
+_MARGIN_SECONDS = 0.5
 # A dead peer is noticed within 20 seconds: after four of these without an answer. An outage of 10 seconds is survived,
 # for TCP may need as long again until it repeats what was lost.
 _KEEPALIVE_SECONDS = 4.5
@@ -109,16 +111,16 @@ class _Attempt:
     """The jump hosts, instead of those that the configuration names."""
     depth: int = 0
     """How many hosts are reached through this one: it is a jump host unless that is 0."""
-    made: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the TCP connection, or what stands for it, is made."""
-    connection: asyncssh.SSHClientConnection | None = None
 
     async def connect(self) -> asyncssh.SSHClientConnection:
-        from incamera.transport.login import Login, load_keys  # lazy: asyncssh is slow to import
+        from incamera.transport.login import load_keys  # lazy: asyncssh is slow to import
         from incamera.transport.quick_login import KnownLogins, digest_of, is_quick
 
         address = self.device.address
-        config = await asyncio.to_thread(read_config, self.place, address.host, user=address.user, port=address.port)
+        # It may ask name servers and run programs.
+        config = await in_daemon_thread(
+            lambda: read_config(self.place, address.host, user=address.user, port=address.port)
+        )
         user = address.user or config.user or DEFAULT_USER
         _require_names(user, config.host, configured=config.user if not address.user else None)
         self.timeout = float(config.values.get("connecttimeout", 0)) or self.timeout
@@ -132,27 +134,33 @@ class _Attempt:
                 f"~/.ssh/config says `ProxyUseFdpass yes` for {address.host}, which incamera cannot do",
                 hint="name a ProxyCommand that passes the data on itself, and remove that line",
             )
-        checker = HostKeyChecker(self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0)
+        revoked = load_revoked(config.revoked_keys) if config.revoked_keys is not None else None
+        checker = HostKeyChecker(
+            self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0, revoked=revoked
+        )
         agent = self.place.environment.get("SSH_AUTH_SOCK")
         keys = await load_keys(config, address.keys, agent)
         logins = KnownLogins(self.known_hosts.with_name("logins.json"))
         server = f"{user}@{config.host}:{config.port}"
         known = keys.put_first(logins.find(server))
         tunnel = None
+        end = asyncio.get_running_loop().time() + WHOLE_SECONDS
         try:
             tunnel = await self._open_tunnel(config)
-            login = Login(keys)
+            progress = self._begin(config, user, checker, keys)
             try:
-                connection = await self._log_in(config, user, checker, login, tunnel, quickly=known)
+                connection = await self._log_in(progress, tunnel, end, quickly=known)
             except (DeviceRefused, DeviceUnreachable):
-                if known is None or checker.refusal is not None or not self._has_answered:
+                if known is None or checker.refusal is not None or progress.version is None:
                     raise
                 # The key may have been removed there. The login that asks first tells why it is refused.
                 logins.keep(server, None)
-                login = Login(keys)
-                connection = await self._log_in(config, user, checker, login, tunnel)
-            if login.last is not None and is_quick(connection):
-                logins.keep(server, digest_of(login.last))
+                if progress.is_late:
+                    raise
+                progress = self._begin(config, user, checker, keys)
+                connection = await self._log_in(progress, tunnel, end)
+            if progress.login.last is not None and is_quick(connection):
+                logins.keep(server, digest_of(progress.login.last))
             if tunnel is not None:
                 connection.set_tunnel(tunnel)  # which ends with it
             return connection
@@ -165,30 +173,49 @@ class _Attempt:
                 keys.agent.close()
                 await keys.agent.wait_closed()
 
+    def _begin(self, config: SshConfig, user: str, checker: HostKeyChecker, keys: Keys) -> Progress:
+        """Return the state of one attempt to log in."""
+        from incamera.transport.login import Login  # lazy: asyncssh is slow to import
+        from incamera.transport.progress import Progress
+
+        device, jumps = self.device, self._jumps_of(config)
+        return Progress(
+            where=device.name if device.name == config.host else f"{device.name} ({config.host})",
+            user=user,
+            config=config,
+            checker=checker,
+            login=Login(keys, config.values.get("pubkeyacceptedalgorithms")),
+            seconds=self.timeout,
+            whole_seconds=WHOLE_SECONDS,
+            copy_id=f"ssh-copy-id {replace(device.address, user=user).for_ssh}",
+            jump=jumps[-1] if jumps else None,
+        )
+
     async def _log_in(
         self,
-        config: SshConfig,
-        user: str,
-        checker: HostKeyChecker,
-        login: Login,
+        progress: Progress,
         tunnel: asyncssh.SSHClientConnection | None,
+        end: float,
         *,
         quickly: asyncssh.SSHKeyPair | None = None,
     ) -> asyncssh.SSHClientConnection:
-        """Connect and log in once. With *quickly*, the key that the server took last, few answers are waited for."""
+        """Connect and log in once, until *end* at the latest, as the event loop counts.
+
+        With *quickly*, the key that the server took last, few answers are waited for.
+        """
         import asyncssh  # lazy: slow to import
 
+        from incamera.transport.progress import shorten
         from incamera.transport.quick_login import hasten
 
-        attempt = self
-        self.made, self.connection = asyncio.Event(), None
+        config, checker, login = progress.config, progress.checker, progress.login
 
         class Client(asyncssh.SSHClient):
             def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-                attempt.connection = conn
+                login.algorithms = conn._sig_algs
                 if quickly is not None:
                     hasten(conn, quickly)
-                attempt.made.set()
+                progress.begin(conn)
 
             def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
                 checker.refuse(key)
@@ -204,30 +231,56 @@ class _Attempt:
             def kbdint_auth_requested(self) -> None:
                 login.methods.append("keyboard-interactive")
 
-        with self._explaining(checker, login, user, config):
-            return await self._in_time(
-                asyncssh.connect(
+            def auth_banner_received(self, msg: str, lang: str) -> None:
+                progress.banner = progress.banner or shorten(msg.encode())
+
+        async def log_in() -> asyncssh.SSHClientConnection:
+            arguments = _arguments(config, checker)
+            sock = None if tunnel else await self._open_socket(progress)
+            try:
+                return await asyncssh.connect(
                     config.host,
                     config.port,
-                    username=user,
+                    username=progress.user,
                     client_factory=Client,
                     tunnel=tunnel or (),
-                    sock=self._start_proxy(config),
+                    sock=sock,
                     known_hosts=lambda host, addr, port: checker.match(
                         host, addr, None if config.host_key_alias else port
                     ),
-                    **_arguments(config, checker),
+                    **arguments,
                 )
-            )
+            except BaseException:
+                if sock is not None and not progress.made.is_set():  # later it belongs to the connection
+                    sock.close()
+                raise
 
-    @property
-    def _has_answered(self) -> bool:
-        """Whether the server has told that it is one."""
-        return self.connection is not None and self.connection.get_extra_info("server_version") is not None
+        with progress.explaining():
+            return await _in_time(log_in(), progress, end)
+
+    async def _open_socket(self, progress: Progress) -> socket.socket:
+        """Return a socket that is connected to the host, or to the ProxyCommand that leads there."""
+        from incamera.transport.proxy import ProxyCommand  # lazy: a command with a held connection opens none
+        from incamera.transport.tcp import open_socket
+
+        config = progress.config
+        if config.proxy_command:
+            progress.proxy = ProxyCommand(config.proxy_command, self.place.environment, self.proxies)
+            return progress.proxy.socket
+        return await open_socket(
+            config.host,
+            config.port,
+            family=_FAMILIES.get(config.values.get("addressfamily", "any"), socket.AF_UNSPEC),
+            local_address=config.values.get("bindaddress"),
+            seconds=self.timeout,
+        )
+
+    def _jumps_of(self, config: SshConfig) -> tuple[str, ...]:
+        return config.proxy_jump if self.jumps is None else self.jumps
 
     async def _open_tunnel(self, config: SshConfig) -> asyncssh.SSHClientConnection | None:
         """Connect to the last of the jump hosts, which is reached through those before it."""
-        jumps = config.proxy_jump if self.jumps is None else self.jumps
+        jumps = self._jumps_of(config)
         if not jumps:
             return None
         if self.depth == _JUMPS:
@@ -242,166 +295,31 @@ class _Attempt:
         )
         return await hop.connect()
 
-    def _start_proxy(self, config: SshConfig) -> socket.socket | None:
-        """Start what leads to the host instead of a TCP connection, and return our end of its input and output."""
-        if not config.proxy_command:
-            return None
-        shell = self.place.environment.get("SHELL") or "/bin/sh"
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.proxies.enter_context(
-                proc.running(
-                    [shell, "-c", f"exec {config.proxy_command}"],
-                    purpose="run the ProxyCommand of ~/.ssh/config",
-                    env=self.place.environment,
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                )
-            )
-        return ours
 
-    async def _in_time(self, connecting: Awaitable[asyncssh.SSHClientConnection]) -> asyncssh.SSHClientConnection:
-        """Return the connection. Raises TimeoutError when TCP, or all of it, takes too long."""
-        task = asyncio.ensure_future(connecting)
-        made = asyncio.ensure_future(self.made.wait())
-        try:
-            async with asyncio.timeout(WHOLE_SECONDS):
-                await asyncio.wait({task, made}, timeout=self.timeout, return_when=asyncio.FIRST_COMPLETED)
-                if not task.done() and not self.made.is_set():
-                    raise TimeoutError
-                return await asyncio.shield(task)
-        finally:
-            made.cancel()
-            if not task.done():
-                task.cancel()
-            await asyncio.gather(task, made, return_exceptions=True)
-            if self.connection is not None and (task.cancelled() or task.exception()):
-                self.connection.abort()
-
-    @contextmanager
-    def _explaining(self, checker: HostKeyChecker, login: Login, user: str, config: SshConfig) -> Iterator[None]:
-        """Turn whatever goes wrong while connecting into one clear error."""
-        import asyncssh  # lazy: slow to import
-
-        from incamera.transport.login import explain_refusal, too_many_keys
-
-        host = config.host
-        where = self.device.name if self.device.name == host else f"{self.device.name} ({host})"
-        off = "is it on, on this network, and is SSH enabled on it?"
-        try:
-            yield
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            if checker.refusal is not None:
-                raise checker.refusal from error
-            hint = None
-            if named := [
-                name
-                for name in ("HostKeyAlgorithms", "KexAlgorithms", "Ciphers", "MACs")
-                if name.lower() in config.values
-            ]:
-                hint = f"the device may have none of what ~/.ssh/config names: look at {' and '.join(named)} there"
-            elif isinstance(error, asyncssh.KeyExchangeFailed) and checker.knows_device:
-                hint = (
-                    "after a factory reset, it may have another kind of host key: remove the old key from known_hosts"
-                )
-            raise DeviceRefused(
-                f"cannot agree with {where} on a secure connection: {error.reason}", hint=hint
-            ) from error
-        except asyncssh.PermissionDenied as error:
-            raise explain_refusal(login, where, user, self._copy_id(user)) from error
-        except TimeoutError as error:
-            raise self._too_slow(where, config) from error
-        except socket.gaierror as error:
-            raise _unknown_name(error, config) from error
-        except asyncssh.ChannelOpenError as error:  # of the jump host
-            raise DeviceUnreachable(
-                f"the jump host cannot reach {where}: {error.reason}",
-                hint="is it on, and does the jump host allow TCP forwarding?",
-            ) from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
-                reason = f"nothing answers at its SSH port ({config.port})"
-            hint = self._proxy_hint(config) or off
-            if error.errno == errno.EADDRNOTAVAIL and "bindaddress" in config.values:
-                hint = f"look at BindAddress of ~/.ssh/config: has this computer {config.values['bindaddress']}?"
-            raise DeviceUnreachable(f"cannot reach {where}: {reason}", hint=hint) from error
-        except asyncssh.DisconnectError as error:
-            if checker.refusal is not None:
-                raise checker.refusal from error
-            if login.tried and (login.has_more or "oo many" in error.reason):
-                raise too_many_keys(login, where) from error
-            if login.accepted:
-                raise explain_refusal(login, where, user, self._copy_id(user)) from error
-            raise DeviceUnreachable(
-                f"{where} ended the connection {self._step()}: {error.reason}", hint=self._proxy_hint(config) or off
-            ) from error
-        except (asyncssh.Error, ValueError) as error:
-            if checker.refusal is not None:
-                raise checker.refusal from error
-            raise DeviceError(f"cannot connect to {where}: {error}") from error
-
-    def _step(self) -> str:
-        """Return how far the connection has come."""
-        connection = self.connection
-        if connection is None or connection.get_extra_info("server_version") is None:
-            return "before it told that it is an SSH server"
-        return "at the key exchange" if connection.get_server_host_key() is None else "at the login"
-
-    def _too_slow(self, where: str, config: SshConfig) -> DeviceUnreachable:
-        """Return the error that names the step that took too long."""
-        if not self.made.is_set():
-            return DeviceUnreachable(
-                f"{where} does not answer within {self.timeout:.0f} s (TCP port {config.port})",
-                hint="is it on, on this network, and is SSH enabled on it?",
-            )
-        port, whole = f"port {config.port}", f"within {WHOLE_SECONDS:.0f} s"
-        version = self.connection.get_extra_info("server_version") if self.connection else None
-        if version is None and (hint := self._proxy_hint(config)):
-            return DeviceUnreachable(f"the ProxyCommand for {where} passes no SSH banner on {whole}", hint=hint)
-        if version is None:
-            return DeviceUnreachable(
-                f"{where} accepts connections at {port}, but sends no SSH banner {whole}",
-                hint="is that its SSH port? A server that is overloaded does that, too",
-            )
-        if self._step() == "at the key exchange":
-            return DeviceUnreachable(
-                f"{where} ({version}) does not finish the key exchange {whole}",
-                hint="a busy camera does that: try again. So does a network that loses large packets, as a VPN may",
-            )
-        return DeviceUnreachable(
-            f"{where} ({version}) does not decide {whole} whether to let you in",
-            hint="a busy camera does that: try again. Or its server waits for a name server (UseDNS no) or a "
-            "directory, or your SSH agent for you",
-        )
-
-    def _proxy_hint(self, config: SshConfig) -> str | None:
-        return f"look at the ProxyCommand of ~/.ssh/config: {config.proxy_command}" if config.proxy_command else None
-
-    def _copy_id(self, user: str) -> str:
-        """Return the command that puts a key on the device."""
-        return f"ssh-copy-id {replace(self.device.address, user=user).for_ssh}"
-
-
-def _unknown_name(error: socket.gaierror, config: SshConfig) -> DeviceUnreachable:
-    """Return the error for a host, or a BindAddress, whose name has no address."""
-    host, values = config.host, config.values
-    if error.errno == socket.EAI_AGAIN:
-        return DeviceUnreachable(
-            f"no name server tells the address of {host}: {error.strerror}",
-            hint="is this computer on a network? An address, such as 192.0.2.10, needs no name server",
-        )
-    options = [name for name in ("AddressFamily", "BindAddress") if name.lower() in values]
-    if options:
-        said = ", ".join(f"{name} {values[name.lower()]}" for name in options)
-        return DeviceUnreachable(
-            f"{host} has no address that {said} allows: {error.strerror}",
-            hint="look at these options in ~/.ssh/config; is the name right?",
-        )
-    return DeviceUnreachable(
-        f"there is no host called {host}",
-        hint="name a device of `incamera device list`, a host of ~/.ssh/config, or an address",
-    )
+async def _in_time(
+    connecting: Coroutine[Any, Any, asyncssh.SSHClientConnection], progress: Progress, end: float
+) -> asyncssh.SSHClientConnection:
+    """Return the connection. Raises TimeoutError when TCP, or all of it, takes too long."""
+    task = asyncio.create_task(connecting)
+    made = asyncio.create_task(progress.made.wait())
+    try:
+        async with asyncio.timeout_at(end):
+            # A socket has the same limit of its own, which tells more. This one is for the channel of a jump host.
+            limit = progress.seconds + _MARGIN_SECONDS
+            await asyncio.wait({task, made}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and not progress.made.is_set():
+                raise TimeoutError
+            return await asyncio.shield(task)
+    except TimeoutError:
+        progress.is_late = True
+        raise
+    finally:
+        made.cancel()
+        if not task.done():
+            task.cancel()
+        await asyncio.gather(task, made, return_exceptions=True)
+        if progress.connection is not None and (task.cancelled() or task.exception()):
+            progress.connection.abort()
 
 
 def _require_names(user: str, host: str, *, configured: str | None) -> None:
@@ -451,16 +369,12 @@ def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:
         "gss_kex": False,
         "gss_auth": False,
         "host_key_alias": config.host_key_alias,
-        "family": _FAMILIES.get(values.get("addressfamily", "any"), socket.AF_UNSPEC),
         **select_algorithms(values),
     }
-    if "server_host_key_algs" not in arguments and not any(
-        checker.match(config.host_key_alias or config.host, "", config.port)[0]
-    ):
+    trusted, authorities, *_ = checker.match(config.host_key_alias or config.host, "", config.port)
+    if "server_host_key_algs" not in arguments and not trusted and not authorities:
         # Some small servers offer RSA without having such a key, and give up when it is chosen.
         arguments["server_host_key_algs"] = _HOST_KEY_ALGORITHMS
-    if "bindaddress" in values:
-        arguments["local_addr"] = (values["bindaddress"], 0)
     if config.flag("compression", default=False):
         arguments["compression_algs"] = "zlib@openssh.com,zlib,none"
     return arguments

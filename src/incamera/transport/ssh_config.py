@@ -72,6 +72,7 @@ class SshConfig:
     default_keys: tuple[Path, ...]
     certificates: tuple[Path, ...]
     known_hosts: tuple[Path, ...]
+    revoked_keys: Path | None
     agent: str | None
     host_key_alias: str | None
     proxy_jump: tuple[str, ...]
@@ -216,7 +217,7 @@ class _Evaluation:
 _KNOWN = frozenset({
     "addressfamily", "bindaddress", "ciphers", "compression", "connecttimeout", "hostkeyalgorithms", "hostkeyalias",
     "hostname", "identitiesonly", "identityagent", "kexalgorithms", "macs", "port", "preferredauthentications",
-    "proxyjump", "pubkeyacceptedalgorithms", "pubkeyauthentication", "tag", "user", *_ADD_UP,
+    "proxyjump", "pubkeyacceptedalgorithms", "pubkeyauthentication", "revokedhostkeys", "tag", "user", *_ADD_UP,
 })  # fmt: skip
 
 
@@ -430,6 +431,7 @@ def _finish(reading: _Reading) -> SshConfig:
     elif agent not in (None, "none", "SSH_AUTH_SOCK"):
         agent = str(path(agent or ""))
     jumps, command = values.get("proxyjump"), values.get("proxycommand")
+    revoked = values.get("revokedhostkeys", "none")
     proxy_tokens = {name: tokens[name] for name in "hnpr"}
     return SshConfig(
         host=tokens["h"],
@@ -442,6 +444,7 @@ def _finish(reading: _Reading) -> SshConfig:
             *paths("userknownhostsfile", ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")),
             *(Path(expand_user(word, place.home)) for word in reading.lists.get("globalknownhostsfile", _GLOBAL)),
         ),
+        revoked_keys=path(revoked) if revoked.lower() != "none" else None,
         agent=None if agent == "SSH_AUTH_SOCK" else agent,
         host_key_alias=values.get("hostkeyalias"),
         proxy_jump=_jumps(expand_tokens(jumps, proxy_tokens)) if jumps else (),

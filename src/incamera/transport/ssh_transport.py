@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import asyncssh
@@ -31,6 +32,8 @@ T = TypeVar("T")
 CHANNELS = 3
 # How long a login shell may take to start a program, an outage of the network included.
 _START_SECONDS = 40.0
+# How long the first program of a connection is waited for once it has ended: something else may hold its outputs.
+_END_SECONDS = 2.0
 # How long the server may take to open a channel.
 _CHANNEL_SECONDS = 60.0
 # What the kernel keeps of what is written faster than it is sent.
@@ -61,6 +64,8 @@ class SshTransport:
         self._channels.prepare()
         self._leaves_input: bool | None = None
         """Whether the login shell's start-up files leave the input to the program. None: that was not tried yet."""
+        self._ends_well: bool | None = None
+        """Whether nothing is printed behind a program, and its exit code is passed on. None: that is not known yet."""
 
     @property
     def device(self) -> Device:
@@ -92,14 +97,26 @@ class SshTransport:
         with _translating_errors(self._device, lost):
             if self._connection.is_closed():
                 raise asyncssh.ConnectionLost("closed")
-            command = self._marker.command(program, terminal=terminal is not None, tries_input=tries_input)
+            marks_end = terminal is None and not self._ends_well
+            command = self._marker.command(
+                program, terminal=terminal is not None, tries_input=tries_input, marks_end=marks_end
+            )
             starting = self._channels.run(command, data, whole=whole, terminal=terminal)
             process = await in_time(self, starting, _CHANNEL_SECONDS)
             self._has_started = True
         # With a terminal, start-up files may do what they do not do without.
         waits = terminal is not None or not self._leaves_input
-        noted = self._note_input if tries_input else None
-        return SshChannel(self._device, self._connection, process, self._marker.whole, terminal, waits, noted)
+        start = _Start(
+            has_terminal=terminal is not None,
+            waits=waits,
+            note_input=self._note_input if tries_input else None,
+            marks_end=marks_end,
+            note_end=self._note_end if marks_end and self._ends_well is None else None,
+        )
+        return SshChannel(self._device, self._connection, process, self._marker, start)
+
+    def _note_end(self, well: bool) -> None:
+        self._ends_well = well
 
     def _note_input(self, line: bytes) -> None:
         self._leaves_input = line == _TRIAL
@@ -205,28 +222,40 @@ class SshForward:
         self._listener.close()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Start:
+    """How a program was started. *waits*: until it has begun, it is written nothing.
+
+    *note_input* gets the line that was sent to see who reads it, *note_end* whether the server told the end rightly.
+    """
+
+    has_terminal: bool
+    waits: bool
+    note_input: Callable[[bytes], None] | None
+    marks_end: bool
+    note_end: Callable[[bool], None] | None
+
+
 class SshChannel:
-    """`protocols.Channel` over one SSH channel. Its outputs begin at *marker*."""
+    """`protocols.Channel` over one SSH channel. Its outputs begin, and may end, at *marker*."""
 
     def __init__(
         self,
         device: Device,
         connection: asyncssh.SSHClientConnection,
         process: asyncssh.SSHClientProcess[bytes],
-        marker: bytes,
-        terminal: Terminal | None,
-        waits: bool,
-        note_input: Callable[[bytes], None] | None,
+        marker: Marker,
+        start: _Start,
     ) -> None:
         self._device = device
-        self._waits = waits
-        self._note_input = note_input
+        self._start = start
         self._connection = connection
         self._process = process
-        self._output = MarkedReader(process.stdout.read, marker)
-        self._errors = MarkedReader(process.stderr.read, marker)
+        ends = (marker.end, marker.end_errors) if start.marks_end else (None, None)
+        self._output = MarkedReader(process.stdout.read, marker.begin, ends[0])
+        self._errors = MarkedReader(process.stderr.read, marker.begin_errors, ends[1])
         # A terminal has one output only.
-        self._skipping_errors = None if terminal else asyncio.create_task(self._skip_error_noise())
+        self._skipping_errors = None if start.has_terminal else asyncio.create_task(self._skip_error_noise())
         self._beginning = asyncio.create_task(self._begin())
         # Perhaps nobody will read.
         self._beginning.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -261,9 +290,25 @@ class SshChannel:
 
     async def wait(self) -> int:
         await self._begun()
+        code = self._output.code
+        if code is not None:
+            await self._compare_end(code)
+            return code
         with _translating_errors(self._device):
             await self._process.wait_closed()
         return self._exit_code()
+
+    async def _compare_end(self, code: int) -> None:
+        """Note whether the server says the same of the end as the program's last marker, and nothing else, and soon."""
+        if self._start.note_end is None:
+            return
+        well = False
+        with suppress(TimeoutError, asyncssh.Error, OSError):
+            async with asyncio.timeout(_END_SECONDS):
+                well = await self._output.is_quiet() and await self._errors.is_quiet()
+                await self._process.wait_closed()
+                well = well and self._exit_code() == code
+        self._start.note_end(well)
 
     def _exit_code(self) -> int:
         if self._process.exit_signal is not None:
@@ -280,7 +325,7 @@ class SshChannel:
 
     async def _begun_to_read(self) -> None:
         # A start-up file of the login shell that reads would get what is for the program.
-        if self._waits:
+        if self._start.waits:
             await self._begun()
 
     async def _begun(self) -> None:
@@ -293,8 +338,8 @@ class SshChannel:
         with _translating_errors(self._device), suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 if await self._output.skip_noise():
-                    if self._note_input is not None:
-                        self._note_input(await self._output.read_short_line())
+                    if self._start.note_input is not None:
+                        self._start.note_input(await self._output.read_short_line())
                     return
                 if self._output.is_endless:
                     ended = "goes on printing"
@@ -303,7 +348,7 @@ class SshChannel:
                     if self._skipping_errors is not None:
                         await self._skipping_errors
                     ended = f"ended with exit code {self._exit_code()}"
-        raise not_started(self._device, bytes(self._output.noise + self._errors.noise), ended)
+        raise not_started(self._device, self._output.noise + self._errors.noise, ended)
 
     async def _skip_error_noise(self) -> None:
         with suppress(asyncssh.Error, OSError):  # which the next to read meets, too

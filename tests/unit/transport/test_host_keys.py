@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import shutil
+import subprocess
 from pathlib import Path
 
 import asyncssh
 import pytest
 
 from incamera.device.registry import add_device, known_hosts_file, remove_device
+from incamera.errors import ConfigError
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.host_keys import HostKeyChecker, UnknownHostKey, accept_key, find_keys
+from incamera.transport.revoked_keys import load_revoked
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 TEXT = KEY.export_public_key("openssh").decode().strip()
@@ -62,8 +66,8 @@ def test_revoked_key_is_not_trusted(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"@revoked camera {TEXT}\n")
     checker = HostKeyChecker(DEVICE, [file])
-    trusted, _, revoked, *_ = checker.match("camera", "", 22)
-    assert (trusted, len(revoked)) == ([], 1)
+    trusted, *_ = checker.match("camera", "", 22)
+    assert trusted == []
 
 
 def test_accepted_key_is_found_again(tmp_path: Path) -> None:
@@ -84,3 +88,77 @@ def test_key_accepted_under_a_name_of_ssh_config_is_forgotten_by_that_name(tmp_p
     remove_device(tmp_path, "axiscam")
     assert not find_keys(ours, "192.0.2.10", "", 2222)
     assert find_keys(ours, "192.0.2.11", "", 2222)
+
+
+# Keys that are revoked, and keys that sign others
+
+
+def refusal_of(checker: HostKeyChecker, key: asyncssh.SSHKey = KEY) -> str:
+    """Return why *checker* does not trust *key*."""
+    trusted, *_ = checker.match("camera", "", None)
+    assert key.convert_to_public() not in trusted
+    checker.refuse(key.convert_to_public())
+    return str(checker.refusal)
+
+
+def make_revocation_list(folder: Path, *options: str, text: str = TEXT) -> Path:
+    """Return a file of `ssh-keygen -k` that revokes the key *text*."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("this computer has no ssh-keygen")
+    (folder / "spec").write_text(text + "\n")
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", "list", "-z", "7", "-s", *options, "spec"], cwd=folder, check=True)
+    return folder / "list"
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("form", ["", "sha1: ", "sha256: ", "hash: "])
+def test_key_of_a_revocation_list_is_refused_though_it_is_known(form: str, tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").write_text(f"camera {TEXT}\n")
+    (tmp_path / "ca.pub").write_text(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode())
+    text = form + TEXT
+    if form == "hash: ":
+        text = f"hash: {KEY.get_fingerprint()}"
+    revoked = load_revoked(make_revocation_list(tmp_path, "ca.pub", text=text))
+    checker = HostKeyChecker(DEVICE, [tmp_path / "known_hosts"], revoked=revoked)
+    assert f"that is revoked: ssh-ed25519 {KEY.get_fingerprint()} (RevokedHostKeys {tmp_path}/list)" in refusal_of(
+        checker
+    )
+    other = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
+    assert not revoked.has(other)
+
+
+def test_key_of_a_list_of_public_keys_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "revoked").write_text(f"# stolen\n\n{TEXT} camera\n")
+    assert "revoked" in refusal_of(HostKeyChecker(DEVICE, [], revoked=load_revoked(tmp_path / "revoked")))
+
+
+@pytest.mark.parametrize("data", [None, b"no key\n", b"SSHKRL\n\0", b"SSHKRL\n\0" + bytes(28) + b"\0\0\0\x09short"])
+def test_list_of_revoked_keys_that_cannot_be_read_is_named(data: bytes | None, tmp_path: Path) -> None:
+    if data is not None:
+        (tmp_path / "revoked").write_bytes(data)
+    with pytest.raises(ConfigError, match=f"RevokedHostKeys of ~/.ssh/config names {tmp_path}/revoked, which cannot"):
+        load_revoked(tmp_path / "revoked")
+
+
+def test_key_that_known_hosts_revokes_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").write_text(f"camera {TEXT}\n@revoked * {TEXT}\n")
+    assert f"that is revoked: ssh-ed25519 {KEY.get_fingerprint()} ({tmp_path}/known_hosts, line 2)" in refusal_of(
+        HostKeyChecker(DEVICE, [tmp_path / "known_hosts"])
+    )
+
+
+def test_key_that_signs_others_is_no_other_key_of_the_host(tmp_path: Path) -> None:
+    authority = asyncssh.generate_private_key("ssh-ed25519").export_public_key("openssh").decode()
+    (tmp_path / "known_hosts").write_text(f"@cert-authority * {authority}")
+    checker = HostKeyChecker(DEVICE, [tmp_path / "known_hosts"])
+    assert checker.match("camera", "", None)[1]
+    assert "is not known yet" in refusal_of(checker)
+
+
+def test_key_is_revoked_at_one_port_and_signed_at_any(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"@revoked [camera]:2222 {TEXT}\n@cert-authority cam* {TEXT}\n* {TEXT}\n")
+    found = [(known.revoked, known.authority) for known in find_keys(file, "camera", "", 2222)]
+    assert found == [(True, False), (False, True), (False, False)]
+    found = [(known.revoked, known.authority) for known in find_keys(file, "camera", "", None)]
+    assert found == [(False, True), (False, False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,8 +16,8 @@ import pytest
 from tests.integration.ssh_server import SshServer
 
 from incamera.errors import DeviceError
-from incamera.transport import ssh_transport
-from incamera.transport.login_shell import Marker, NotStarted
+from incamera.transport import login_shell, ssh_transport
+from incamera.transport.login_shell import MarkedReader, Marker, NotStarted
 from incamera.transport.protocols import Program, Terminal
 from incamera.transport.ssh import connect
 
@@ -37,6 +38,9 @@ NOISE = {
     "half-a-marker": "printf incamera-; printf incamera- >&2",
     "reads": "read -r line <&- || :; exec 3<&0",
     "no-standard-error": "exec 2>/dev/null",
+    "more-than-a-greeting": "head -c 1200000 /dev/zero; head -c 1200000 /dev/zero >&2",
+    "one-output": "echo Welcome; exec 2>&1",
+    "ends-of-markers": "printf '@incamera-0123456789abcdef:3:'; printf '@incamera+' >&2",
 }
 # What only some shells take literally in single quotes.
 ODD = ("", "it's", "hi!!", "a\\'b\\\\", "two\nlines", "50% of %s", "\t\x1b", "ü", "\udcff")
@@ -69,8 +73,10 @@ def test_what_a_login_shell_prints_is_not_the_programs(noise: str, tmp_path: Pat
     data = os.urandom(200_000)
     with served(tmp_path, write_shell(tmp_path, f'{noise}\neval "$2"')) as session:
         result = session.run(Program(("sh", "-c", "cat; echo problem >&2; exit 5")), input=data)
-        assert (result.exit_code, result.stdout) == (5, data)
-        assert result.error_text == ("" if "2>" in noise else "problem")
+        output, errors = (data, "") if "2>/dev" in noise else (data, "problem")
+        if "2>&1" in noise:
+            output, errors = data + b"problem\n", ""
+        assert (result.exit_code, result.stdout, result.error_text) == (5, output, errors)
         session.put(f"{tmp_path}/it's", data)
         assert session.get(f"{tmp_path}/it's", limit=1 << 20) == data
         assert session.get_all([f"{tmp_path}/it's"], limit=1 << 20) == {f"{tmp_path}/it's": data}
@@ -84,6 +90,72 @@ def test_what_a_login_shell_prints_is_not_the_programs(noise: str, tmp_path: Pat
         assert session.call(greet()) == (b"you\r\n", b"hello you\r\n", 0)
 
 
+# What wraps each command, as a ForceCommand does: it prints behind the program too, or ends in a way of its own.
+WRAPPERS = {
+    "prints-behind": 'echo before; sh -c "$2"; code=$?; echo behind; echo behind >&2; exit $code',
+    "loses-the-code": 'sh -c "$2"; exit 0',
+    "prints-much-behind": 'sh -c "$2"; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2',
+    "leaves-a-process": 'sleep 1000 & eval "$2"',
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS)
+def test_what_comes_behind_a_program_is_not_the_programs(wrapper: str, tmp_path: Path) -> None:
+    data = os.urandom(200_000)
+    with served(tmp_path, write_shell(tmp_path, wrapper)) as session:
+        for code in (5, 137, 0):
+            result = session.run(Program(("sh", "-c", f"cat; echo problem >&2; exit {code}")), input=data)
+            assert (result.exit_code, result.stdout, result.error_text) == (code, data, "problem")
+        result = session.run(Program(("sh", "-c", "printf @incamera-; kill -9 $$")))
+        assert (result.exit_code, result.stdout, result.stderr) == (137, b"@incamera-", b"")
+        session.put(f"{tmp_path}/file", data)
+        assert session.get(f"{tmp_path}/file", limit=1 << 20) == data
+        with pytest.raises(DeviceError, match="there is no /nowhere"):
+            session.get("/nowhere", limit=10)
+
+
+def test_shell_stays_only_until_it_is_known_to_end_well(tmp_path: Path) -> None:
+    program = Program(("sh", "-c", 'cat "/proc/$PPID/cmdline"; exit 3'))
+    with served(tmp_path, "/bin/sh") as session:
+        first, second = session.run(program), session.run(program)
+    assert (first.exit_code, second.exit_code) == (3, 3)
+    assert b"@incamera-" in first.stdout
+    assert b"@incamera-" not in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("printed", "read"),
+    [
+        (b"one@two", b"one@two"),
+        (b"one@incamera-", b"one@incamera-"),
+        (b"one@incamera-TOKEN:17:", b"one"),
+        (b"one@incamera-TOKEN:17:noise", b"one"),
+        (b"one@incamera-TOKEN:x:", b"one@incamera-TOKEN:x:"),
+        (b"one@incamera-TOKEN:1234:", b"one@incamera-TOKEN:1234:"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_output_ends_at_its_marker_however_it_arrives(printed: bytes, read: bytes, size: int) -> None:
+    marker = Marker()
+    token = marker.end.removeprefix(b"@incamera-")
+    coming = [b"noise" + marker.begin]
+    text = printed.replace(b"TOKEN", token)
+    coming += [text[at : at + size] for at in range(0, len(text), size)]
+
+    async def receive(limit: int) -> bytes:
+        return coming.pop(0) if coming else b""
+
+    async def read_all() -> tuple[bytes, int | None]:
+        reader = MarkedReader(receive, marker.begin, marker.end)
+        assert await reader.skip_noise()
+        found = b""
+        while data := await reader.read(4):
+            found += data
+        return found, reader.code
+
+    assert asyncio.run(read_all()) == (read.replace(b"TOKEN", token), 17 if b":17:" in printed else None)
+
+
 @pytest.mark.parametrize("name", ["csh", "tcsh", "fish", "zsh", "bash", "dash"])
 def test_any_login_shell_passes_arguments_on(name: str, tmp_path: Path) -> None:
     if (shell := shutil.which(name)) is None:
@@ -95,7 +167,7 @@ def test_any_login_shell_passes_arguments_on(name: str, tmp_path: Path) -> None:
 
 def test_commands_have_nothing_that_shells_read_differently() -> None:
     program = Program(("sh", "-c", "".join(map(chr, range(1, 256))), *ODD), environment={"A": "it's!"}, folder="/\n")
-    command = Marker().command(program, terminal=False)
+    command = Marker().command(program, terminal=False, marks_end=True)
     assert re.fullmatch(r"exec /bin/sh -c (?:'[ -~]*?'(?: |$))+", command)
     assert not re.search(r"!|\\(?![0-7]{3})", command)
 
@@ -114,7 +186,8 @@ def test_commands_have_nothing_that_shells_read_differently() -> None:
 def test_login_shell_that_starts_nothing_is_told(
     script: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh_transport, "_START_SECONDS", 2.0)
+    monkeypatch.setattr(ssh_transport, "_START_SECONDS", 4.0)
+    monkeypatch.setattr(login_shell, "_NOISE_BYTES", 1 << 20)
     with (
         served(tmp_path, write_shell(tmp_path, script)) as session,
         pytest.raises(NotStarted, match=re.escape(told)) as error,
