@@ -146,3 +146,34 @@ def test_parameters_are_listed_and_set(gate: FakeCamera, capsys: pytest.CaptureF
     run(["params", *app, "Level=4&x=1"], capsys)
     assert gate.params["root.own_app.Level"] == "4&x=1"
     assert "has no parameter Levle" in run(["params", *app, "Levle=4"], capsys, 2)
+
+
+def test_camera_with_a_web_server_alone_is_described_and_has_no_ssh(
+    gate: FakeCamera, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = json.loads(run(["device", "info", "gate", "--json"], capsys))
+    assert (info["product"], info["ready"], info["takes_unsigned"], info["apps"]) == ("P3245-LVE", True, True, [])
+    assert {"id": "ssh", "version": "1.0", "status": "official"} in info["apis"]
+    assert "AXIS OS 11.11.192, armv7hf" in run(["device", "info", "gate"], capsys)
+    (listed,) = json.loads(run(["device", "list", "--json"], capsys))["devices"]
+    assert (listed["name"], listed["route"], listed["user"]) == ("gate", "web", "root")
+    assert "this command needs SSH" in run(["ps", "--device", "gate"], capsys, 2)
+
+
+def test_logs_and_stop_mean_the_installed_app_where_there_is_no_ssh_or_an_app_is_named(
+    gate: FakeCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "own-app"\nversion = "1"\n')
+    gate.apps["own_app"] = App("own_app", state="Running")
+    gate.log = ["2026-05-01T10:00:01.000+00:00 axis [ INFO    ] own_app[7]: hello"]
+    assert "hello" in run(["logs", "--device", "gate"], capsys)
+    assert json.loads(run(["stop", "--device", "gate", "--json"], capsys)) == {
+        "schema": 1,
+        "device": "gate",
+        "app": "own_app",
+        "was_running": True,
+    }
+    with (tmp_path / "store" / "devices" / "devices.toml").open("a") as stream:
+        stream.write('\n[gate.ssh]\nhost = "192.0.2.1"\n')
+    assert "no log of this project" in run(["logs", "--device", "gate"], capsys, 2)
+    assert "hello" in run(["logs", "--device", "gate", "--app", "own_app"], capsys)
