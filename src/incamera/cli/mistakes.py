@@ -55,6 +55,7 @@ _OTHER_TOOLS = {
     ),
 }
 _REQUIRED = "the following arguments are required: "
+_UNASKED_VALUE = re.compile(r"argument (?:.*/)?(\S+): ignored explicit argument '(.*)'\Z", re.DOTALL)
 _NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
 _WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 _EXCLUDED = re.compile(r"argument (?:.*/)?(\S+): not allowed with argument (?:.*/)?(\S+)")
@@ -136,6 +137,8 @@ def _reword(parser: argparse.ArgumentParser, message: str) -> str:
         return f"{match[1]} is empty"
     if match := _NO_VALUE.match(message):
         return f"the value of {match[1]} is missing"
+    if match := _UNASKED_VALUE.match(message):
+        return f'{match[1]} takes no value, and "{match[2]}" is one'
     if message.startswith(UNRECOGNIZED):
         word = message.removeprefix(UNRECOGNIZED).split()[0]
         return f"there is no option {word}" if word.startswith("-") else f'"{word}" is one argument too many'

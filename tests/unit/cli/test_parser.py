@@ -253,6 +253,7 @@ def test_unknown_options_of_test_go_to_pytest(
         (["debug", "--port", "abc"], "error: --port: not a whole number: 'abc'"),
         (["run", "--to", "moon"], 'error: --to cannot be "moon"'),
         (["run", "-C"], "error: the value of --project is missing"),
+        (["run", "--cold=yes"], 'error: --cold takes no value, and "yes" is one'),
         (["build", "--xyzzy", "x"], "error: there is no option --xyzzy"),
         (["build", "a", "b"], 'error: "a" is one argument too many'),
         (["add", "x", "--dev", "--group", "y"], "error: --dev and --group cannot be used together"),
