@@ -36,18 +36,29 @@ def add_parser(commands: Any) -> None:
     )
     parser.epilog = "The exit code is 1 when the file is damaged, or has what no honest package has."
     parser.add_argument("path", metavar="FILE", type=Path, help="the package: signed or not, of ACAP 3 or newer")
+    parser.add_argument(
+        "--signed-from",
+        metavar="FILE",
+        type=Path,
+        help="check that the package is this one, which was built, with a signature behind it; the exit code is 1 when "
+        "it is not",
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.workflows.inspect_file import inspect_package
+    from incamera.workflows.inspect_file import compare_signed, inspect_package
 
     inspection = inspect_package(Context.open(console), arguments.path)
+    problem = compare_signed(arguments.path, arguments.signed_from) if arguments.signed_from is not None else None
     if arguments.json:
-        console.emit(_to_json(inspection))
+        compared = {"path": str(arguments.signed_from), "matches": not problem, "problem": problem}
+        console.emit({**_to_json(inspection), "signed_from": compared if problem is not None else None})
     else:
         _show(console, inspection)
-    return 0 if inspection.reading.is_sound else 1
+        if problem is not None:
+            console.paragraph(problem or f"{arguments.path} is {arguments.signed_from} with a signature behind it")
+    return 0 if inspection.reading.is_sound and not problem else 1
 
 
 def _show(console: Console, inspection: Inspection) -> None:

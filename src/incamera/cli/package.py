@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.cli.checks import check_to_json, show_check
 from incamera.cli.parser import add_command, add_project_option, add_target_option
-from incamera.units import format_bytes
+from incamera.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from incamera.console import Console
     from incamera.workflows.package import Package
 
 DEFAULT_FOLDER = "dist"
+# How many names of what was left out are shown.
+_MOST_NAMES = 12
 GENERATIONS = ("11", "12", "13")
 
 
@@ -53,6 +55,22 @@ def add_parser(commands: Any) -> None:
         default="zlib",
         help="what compresses it: zlib, or gnu, this computer's gzip, as the vendor's tool does (default: zlib)",
     )
+    parser.add_argument(
+        "--sign",
+        action="store_true",
+        help="sign it with sign-command of [tool.incamera.package], and check that the signed file is the package with "
+        "a signature behind it",
+    )
+    parser.add_argument(
+        "--trim",
+        nargs="?",
+        const=True,
+        type=Path,
+        metavar="FILE",
+        help="leave out what the app cannot import: byte-code without sources, no tests, no unused modules and "
+        "libraries. --trim=FILE keeps the modules of a recorded run, too: one a line, or the output of "
+        "`python -X importtime`",
+    )
     parser.epilog = "docs/how-to/make-a-package.md shows what to write into pyproject.toml, and what a camera demands."
 
 
@@ -62,24 +80,45 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.project.loading import load_project
     from incamera.project.targets import choose_targets
     from incamera.workflows.package import build_package, write_package
+    from incamera.workflows.package_sign import require_sign_command, sign_package
 
+    recorded = _recorded(arguments.trim)
     context = Context.open(console)
     project = load_project(Path(arguments.project))
     check_declared_entry(project)
+    command = require_sign_command(project) if arguments.sign else None
     folder = arguments.output or project.folder / DEFAULT_FOLDER
     made = []
     for target in choose_targets(project, arguments.target):
         package = build_package(
-            context, project, target, gnu_gzip=arguments.gzip == "gnu", generations=arguments.generations
+            context,
+            project,
+            target,
+            gnu_gzip=arguments.gzip == "gnu",
+            generations=arguments.generations,
+            recorded=recorded,
         )
-        made.append((package, write_package(package, folder)))
+        path = write_package(package, folder)
+        signed = sign_package(context, project, command, path) if command is not None else None
+        made.append((package, path, signed))
     if arguments.json:
-        console.emit({"packages": [_to_json(package, path) for package, path in made]})
+        console.emit({"packages": [_to_json(*one) for one in made]})
     else:
-        for package, path in made:
+        for package, path, signed in made:
             _show(console, package, path, full=arguments.generations is not None)
-    refused = any(check.problems for package, _ in made for check in package.checks)
+            if signed is not None:
+                console.paragraph(f"signed: {signed}")
+    refused = any(check.problems for package, _, _ in made for check in package.checks)
     return 1 if refused and arguments.generations is not None else 0
+
+
+def _recorded(trim: Path | bool | None) -> list[str] | None:
+    """Return the modules that --trim=FILE names; none for --trim alone, and None without it."""
+    if not isinstance(trim, Path):
+        return [] if trim else None
+    from incamera.workflows.package_trim import read_record  # lazy: start-up
+
+    return read_record(trim)
 
 
 def _show(console: Console, package: Package, path: Path, *, full: bool) -> None:
@@ -96,14 +135,20 @@ def _show(console: Console, package: Package, path: Path, *, full: bool) -> None
     rows.append(["all", str(total), format_bytes(package.installed), format_bytes(package.packed)])
     console.table(["PART", "FILES", "INSTALLED", "PACKED"], [[*row, ""][:4] for row in rows])
     console.print("")
+    if package.trim is not None:
+        names = ", ".join(f"{name} {format_bytes(size)}" for name, size in package.dropped[:_MOST_NAMES])
+        more = f" and {len(package.dropped) - _MOST_NAMES} more" if len(package.dropped) > _MOST_NAMES else ""
+        files, size = format_count(len(package.trim.dropped), "file"), sum(size for _, size in package.dropped)
+        console.paragraph(f"left out: {files}, {format_bytes(size)}: {names}{more}; --json lists them")
     console.paragraph(f"{package.target}: {path}")
     console.paragraph(f"sha256 of the tar inside: {package.tar_sha256}")
 
 
-def _to_json(package: Package, path: Path) -> dict[str, Any]:
+def _to_json(package: Package, path: Path, signed: Path | None) -> dict[str, Any]:
     return {
         "target": str(package.target),
         "path": str(path),
+        "signed_path": str(signed) if signed is not None else None,
         "app_name": package.manifest.app_name,
         "version": package.manifest.setup["version"],
         "schema_version": package.manifest.document["schemaVersion"],
@@ -116,5 +161,11 @@ def _to_json(package: Package, path: Path) -> dict[str, Any]:
             {"name": part.name, "files": part.files, "installed_bytes": part.installed} for part in package.parts
         ],
         "excluded": list(package.excluded),
+        "trim": package.trim
+        and {
+            "dropped_bytes": sum(size for _, size in package.dropped),
+            "dropped": list(package.trim.dropped),
+            "opaque": list(package.trim.opaque),
+        },
         "checks": [check_to_json(check) for check in package.checks],
     }

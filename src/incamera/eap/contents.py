@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,22 +21,28 @@ _FILE_MODE, _PROGRAM_MODE = 0o644, 0o755
 _READABLE = 0o600
 
 
-def bundle_members(folder: Path, entries: Iterable[Entry], left_out: Iterable[str]) -> Iterator[Member]:
+def bundle_members(
+    folder: Path, entries: Iterable[Entry], left_out: Iterable[str], kept: Mapping[str, str] | None = None
+) -> Iterator[Member]:
     """Yield the members of the bundle in *folder*, below the package's own folder for it; without the *left_out*.
 
-    Links that lead out of the bundle are left out, too: Debian's time zones have one to the computer's own.
+    *kept* maps the paths in a trimmed package to those in the bundle; None for all of them. Links that lead out of the
+    bundle are left out, too: Debian's time zones have one to the computer's own.
     """
     without = frozenset(left_out)
-    for entry in entries:
-        if entry.path in without:
+    found = {entry.path: entry for entry in entries if entry.path not in without}
+    places = {path: path for path in found} if kept is None else kept
+    for place, source in places.items():
+        entry = found.get(source)
+        if entry is None:
             continue
-        path = f"{BUNDLE}/{entry.path}"
+        path = f"{BUNDLE}/{place}"
         if entry.link:
-            if not _leads_out(entry.path, entry.link):
+            if not _leads_out(place, entry.link):
                 yield Member(path=path, link=entry.link)
         else:
             mode = _PROGRAM_MODE if entry.executable else _FILE_MODE
-            yield Member(path=path, mode=mode, size=entry.size, content=folder / entry.path)
+            yield Member(path=path, mode=mode, size=entry.size, content=folder / source)
 
 
 def _leads_out(path: str, target: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +31,13 @@ _TEXTS = {
     "run-options": "runOptions",
 }
 # Keys that have a meaning beside a manifest of the user's own; all others are written into the manifest.
-_FILE_KEYS = ("manifest", "html", "files")
+_FILE_KEYS = ("manifest", "html", "files", "sign-command")
 
 # As the vendor's tool takes it: beside the app, and named so.
 OWN_MANIFEST = "manifest.json"
 DEFAULT_HTML = "html"
+SIGN_WORDS = ("{package}", "{signed}")
+"""What stands in sign-command for the file that is to be signed, and for the one that the command writes."""
 _LICENSE_FILES = ("LICEN[CS]E*", "COPYING*", "NOTICE*", "AUTHORS*")
 _MAX_BYTES = 10_000_000
 
@@ -47,7 +50,8 @@ class PackageSettings:
     *author*, *homepage*, *license* and *description* come from [project]; "" where it has none.
     *manifest* is the path of the user's own manifest, which is kept; the other values of the manifest are then not set.
     *proxy* and *http* are tables with the manifest's names. *html* is the folder of web files, or "".
-    *license_files* are files of the project, relative to its folder.
+    *license_files* are files of the project, relative to its folder. *sign_command* are the words of the command that
+    signs a package, with {package} and {signed} for the paths of the two files; empty where there is none.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +73,7 @@ class PackageSettings:
     html: str = ""
     files: tuple[str, ...] = ()
     license_files: tuple[str, ...] = ()
+    sign_command: tuple[str, ...] = ()
 
 
 def load_package_settings(project: Project) -> PackageSettings:
@@ -104,6 +109,7 @@ def parse_package_settings(document: Mapping[str, Any], folder: Path) -> Package
         html=_find_html(html, folder),
         files=_parse_files(find_strings(table, "files", f"{TABLE}.files"), folder),
         license_files=_find_license_files(project, folder),
+        sign_command=_parse_sign_command(_text(table, "sign-command") or ""),
     )
 
 
@@ -179,6 +185,19 @@ def _parse_files(names: Sequence[str], folder: Path) -> tuple[str, ...]:
                 hint="package.conf separates the names with spaces; rename it, or name the folder that it is in",
             )
     return tuple(name.rstrip("/") for name in names)
+
+
+def _parse_sign_command(text: str) -> tuple[str, ...]:
+    where = f"{TABLE}.sign-command"
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {str(error).lower()}", hint="close each quotation mark") from error
+    if missing := [word for word in SIGN_WORDS if words and not any(word in one for one in words)]:
+        raise ConfigError(
+            f"{where} has no {missing[0]}", hint='write, for example, "./sign.sh {package} {signed}": the two files'
+        )
+    return words
 
 
 def _parse_os_versions(table: Mapping[str, Any]) -> tuple[Mapping[str, str], ...]:

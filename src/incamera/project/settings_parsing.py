@@ -51,6 +51,7 @@ PACKAGE_KEYS = (
     *("app-name", "friendly-name", "vendor", "vendor-id", "vendor-url", "app-id", "run-mode", "run-options", "schema"),
     *("compatible-os-versions", "groups", "dbus-methods", "settings-page", "parameters", "reverse-proxy"),
     *("http-config", "post-install-script", "pre-uninstall-script", "manifest", "html", "files"),
+    "sign-command",
 )
 
 

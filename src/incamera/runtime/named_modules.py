@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -37,18 +37,36 @@ def find_named(data: bytes, file: str) -> Iterator[Named]:
     The path *file* is relative to a folder of `sys.path`. An import for type checkers only is left out.
     """
     with suppress(SyntaxError, ValueError, RecursionError):
-        *package, name = file.rpartition(".")[0].split("/")
-        source = _Source(package, is_package=name == "__init__")
-        queue: list[ast.AST] = [ast.parse(data)]
-        while queue:
-            node = queue.pop()
-            if isinstance(node, ast.If) and _is_for_types(node.test):
-                queue += node.orelse
-                continue
-            # A docstring is no text that a program uses.
-            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-                queue += ast.iter_child_nodes(node)
-            yield from source.find(node)
+        yield from find_named_in(ast.parse(data), file)
+
+
+def find_named_in(tree: ast.AST, file: str, skip: Callable[[ast.AST], bool] = lambda _: False) -> Iterator[Named]:
+    """Yield what the syntax *tree* of the module *file* names, as `find_named`; without the nodes that *skip* tells."""
+    *package, name = file.rpartition(".")[0].split("/")
+    source = _Source(package, is_package=name == "__init__")
+    queue: list[ast.AST] = [tree]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.If) and _is_for_types(node.test):
+            queue += node.orelse
+            continue
+        if skip(node):
+            continue
+        # A docstring is no text that a program uses.
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            queue += ast.iter_child_nodes(node)
+        yield from source.find(node)
+
+
+def imports_by_variable(tree: ast.AST) -> bool:
+    """Return whether a function in the syntax *tree* imports a module whose name is no literal text."""
+    return any(
+        isinstance(node, ast.Call)
+        and _called_name(node) in _IMPORTERS
+        and bool(node.args)
+        and _text_of(node.args[0]) is None
+        for node in ast.walk(tree)
+    )
 
 
 class _Source:

@@ -14,6 +14,7 @@ from incamera.eap.demands import load_generations
 from incamera.eap.description import describe
 from incamera.eap.parts import part_of
 from incamera.eap.reading import read_package
+from incamera.eap.signed import NotSigned, check_signed
 from incamera.eap.start import BUNDLE
 from incamera.errors import UsageError
 from incamera.targets.architecture import Architecture
@@ -71,6 +72,19 @@ def inspect_package(context: Context, path: Path) -> Inspection:
         step.note(format_count(sum(not _is_folder(member) for member in members), "file"))
     parts = _parts(members, is_ours=_is_ours(members))
     return Inspection(path=path, reading=reading, description=description, parts=tuple(parts), checks=tuple(checks))
+
+
+def compare_signed(signed: Path, built: Path) -> str:
+    """Return why *signed* is not the package *built* with a signature behind it; "" when it is. Raises UsageError."""
+    try:
+        check_signed(signed, built)
+    except NotSigned as error:
+        return str(error)
+    except BadArchive as error:
+        raise UsageError(f"cannot inspect {built}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {built}: {error.strerror}", hint="name the file that was built") from error
+    return ""
 
 
 def _check(path: Path, reading: Reading, description: Description) -> list[Check]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from incamera.eap.archive import Contents
     from incamera.eap.manifest import Manifest
     from incamera.eap.tar import Member
+    from incamera.eap.trim import Trim
     from incamera.project.package_settings import PackageSettings
     from incamera.project.settings import Project
     from incamera.runtime.bundle import Bundle
@@ -66,7 +67,7 @@ class Package:
 
     *tar_sha256* is the same everywhere for equal inputs; *sha256* and *packed* also depend on *compressor*, which has
     compressed it. *installed* is the size of its files in bytes. *excluded* are files that it lacks as the vendor
-    tool's would. *checks* say where it is accepted.
+    tool's would. *checks* say where it is accepted. *dropped* are what *trim* left out, by names, and their bytes.
     """
 
     target: Target
@@ -81,6 +82,8 @@ class Package:
     parts: tuple[Part, ...]
     excluded: tuple[str, ...]
     checks: tuple[Check, ...]
+    trim: Trim | None = None
+    dropped: tuple[tuple[str, int], ...] = ()
 
 
 def build_package(
@@ -90,11 +93,13 @@ def build_package(
     *,
     gnu_gzip: bool = False,
     generations: Sequence[str] | None = None,
+    recorded: Sequence[str] | None = None,
 ) -> Package:
     """Return the package of *project* for *target*; what is stale is made first.
 
     With *gnu_gzip* the computer's own gzip compresses it. It is checked against the AXIS OS *generations*; None stands
-    for those that its manifest names. Raises ConfigError, BuildError, ToolFailed.
+    for those that its manifest names. With *recorded*, it is trimmed to what the app can import, and to these modules.
+    Raises ConfigError, BuildError, ToolFailed.
     """
     compressor = require_gnu_gzip() if gnu_gzip else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
     settings = load_package_settings(project)
@@ -102,12 +107,19 @@ def build_package(
     paths = [entry.path for entry in bundle.entries]
     check_sources(project, paths, bundle.path, target.python, outcome="the app cannot start")
     manifest = _manifest(project, settings, bundle)
+    trim = None
+    if recorded is not None:
+        from incamera.workflows.package_trim import ensure_trim  # lazy: start-up; it parses sources
+
+        trim = ensure_trim(context, project, bundle, recorded)
     checks = check_package(
-        context, bundle, manifest, claimed_generations(manifest) if generations is None else generations
+        context, bundle, manifest, claimed_generations(manifest) if generations is None else generations, trim
     )
     with context.reporter.step("package") as step:
-        contents = plan_contents(context, project, settings, bundle, manifest, step)
-        packing = _Packing(contents, bundle, manifest, _epoch(context.environment), compressor, gnu_gzip=gnu_gzip)
+        contents = plan_contents(context, project, settings, bundle, manifest, step, trim=trim)
+        packing = _Packing(
+            contents, bundle, manifest, _epoch(context.environment), compressor, gnu_gzip=gnu_gzip, trim=trim
+        )
         package = packing.ensure(context, step, tuple(checks))
         if step.cached:
             step.note("nothing changed")
@@ -152,6 +164,7 @@ class _Packing:
     epoch: int
     compressor: str
     gnu_gzip: bool
+    trim: Trim | None
 
     def ensure(self, context: Context, step: Step, checks: tuple[Check, ...]) -> Package:
         """Return the package; if the store does not have it, pack it."""
@@ -178,11 +191,20 @@ class _Packing:
             parts=tuple(_parts(listing.members)),
             excluded=tuple(listing.excluded),
             checks=checks,
+            trim=self.trim,
+            dropped=tuple(self._dropped()),
         )
+
+    def _dropped(self) -> list[tuple[str, int]]:
+        if self.trim is None:
+            return []
+        return self.trim.name_dropped({entry.path: entry.size for entry in self.bundle.entries})
 
     def _key(self) -> str:
         """Return a digest of all that goes into the package. Files of the bundle are known by its digest."""
         inputs: list[object] = [_FORMAT, self.bundle.digest, self.epoch, self.compressor, list(self.contents.operands)]
+        if self.trim is not None:
+            inputs.append(self.trim.digest)
         for path, member in sorted(self.contents.files.items()):
             if not path.startswith(f"{BUNDLE}/"):
                 inputs.append([path, member.mode, member.link, _content_digest(member)])

@@ -19,8 +19,10 @@ from incamera.units import format_count
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from incamera.abi.subject import Subject
     from incamera.context import Context
     from incamera.eap.manifest import Manifest
+    from incamera.eap.trim import Trim
     from incamera.runtime.bundle import Bundle
 
 
@@ -49,17 +51,24 @@ class Check:
         return broken
 
 
-def check_package(context: Context, bundle: Bundle, manifest: Manifest, generations: Iterable[str]) -> list[Check]:
-    """Return a check for each of *generations*. Audits are kept as long as bundle and policies stay the same."""
+def check_package(
+    context: Context, bundle: Bundle, manifest: Manifest, generations: Iterable[str], trim: Trim | None = None
+) -> list[Check]:
+    """Return a check for each of *generations*, with an audit of *bundle*: of what *trim* keeps.
+
+    Audits are kept as long as bundle and policies stay the same.
+    """
+    trimmed = f"-{trim.digest[:32]}" if trim is not None else ""
     checks = []
     with context.reporter.step("check") as step:
         step.cached = True
         for generation in generations:
-            path = context.store.root / "caches" / "audits" / f"{bundle.digest[:32]}-packed-{FORMAT}-{generation}.json"
+            name = f"{bundle.digest[:32]}{trimmed}-packed-{FORMAT}-{generation}.json"
+            path = context.store.root / "caches" / "audits" / name
             report = _load_report(path)
             if report is None:
                 step.cached = False
-                report = _audit(bundle, generation)
+                report = _audit(bundle, generation, trim)
                 write_cache(path, json.dumps(report.to_json()).encode())
             checks.append(Check(generation, tuple(check_demands(manifest, generation)), report))
         count = sum(len(check.problems) for check in checks)
@@ -69,10 +78,23 @@ def check_package(context: Context, bundle: Bundle, manifest: Manifest, generati
     return checks
 
 
-def _audit(bundle: Bundle, generation: str) -> Report:
+def _audit(bundle: Bundle, generation: str, trim: Trim | None) -> Report:
     subject = read_folder(bundle.path, name=f"{bundle.name} for {bundle.target}")
     policy = load_policy(f"axis-os-{generation}-{bundle.target.architecture}")
-    return audit(dataclasses.replace(subject, is_packed=True), policy, target=bundle.target)[0]
+    subject = dataclasses.replace(subject if trim is None else _without_dropped(subject, trim), is_packed=True)
+    return audit(subject, policy, target=bundle.target)[0]
+
+
+def _without_dropped(subject: Subject, trim: Trim) -> Subject:
+    """Return *subject* without what was trimmed. The sources of byte-code that stays are audited, too."""
+    stays = {*trim.kept.values(), *(path.removesuffix("c") for path in trim.kept)}
+    return dataclasses.replace(
+        subject,
+        objects={path: found for path, found in subject.objects.items() if path in stays},
+        links={path: target for path, target in subject.links.items() if path in stays},
+        sources=tuple(path for path in subject.sources if path in stays),
+        files=subject.files & stays,
+    )
 
 
 def _load_report(path: Path) -> Report | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from incamera.context import Context, Step
     from incamera.eap.manifest import Manifest
     from incamera.eap.tar import Member
+    from incamera.eap.trim import Trim
     from incamera.project.locked import Lock
     from incamera.project.package_settings import PackageSettings
     from incamera.project.settings import Project
@@ -36,14 +37,25 @@ _LEFT_OUT = ("bin/incamera-guard",)
 
 
 def plan_contents(
-    context: Context, project: Project, settings: PackageSettings, bundle: Bundle, manifest: Manifest, step: Step
+    context: Context,
+    project: Project,
+    settings: PackageSettings,
+    bundle: Bundle,
+    manifest: Manifest,
+    step: Step,
+    *,
+    trim: Trim | None = None,
 ) -> Contents:
-    """Return the contents of the package of *bundle* with *manifest*. Raises ConfigError, FetchError."""
+    """Return the contents of the package of *bundle* with *manifest*: of the bundle, what *trim* keeps.
+
+    Raises ConfigError, FetchError.
+    """
     if not bundle.arguments:
         project.require_entry()
+    kept = trim.kept if trim is not None else None
     others = [BUNDLE, LICENSES, sbom.FILE, *settings.files]
     taken = {
-        **_by_path(bundle_members(bundle.path, bundle.entries, _LEFT_OUT)),
+        **_by_path(bundle_members(bundle.path, bundle.entries, _LEFT_OUT, kept)),
         **_own_files(project, settings, manifest),
     }
     generated = {
