@@ -230,7 +230,10 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
         if load.complete and not foreign and not any(one.severity is Severity.error for one in versions):
             undefined = process.undefined_symbols(load)
             missing, perhaps = dlopen.split_global(undefined.missing, subject)
-            findings += [*linking.find_missing_symbols(missing, subject), *perhaps]
+            called = linking.find_called(missing) if loaded.at_start else {}
+            needed = linking.without_called(missing, called)
+            findings += [*linking.find_missing_symbols(needed, subject), *perhaps]
+            findings += linking.find_missing_functions(called, subject)
             unseen.append(undefined)
         by_load.append((loaded, _as_warnings(findings) if loaded.optional else findings))
     found = list(_without_guarded(by_load, subject, simulation))

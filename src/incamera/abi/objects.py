@@ -21,7 +21,8 @@ class Object:
     `path`: relative to the subject's folder; absolute for a file of the camera.
     `damage`: why it cannot be read; "" for a file that can be.
     `camera`, `base`: it belongs to the camera, to the bare runtime.
-    `symbols`: None where they are not known. *read* loads them when they are first used.
+    `symbols`: None where they are not known. *read* loads them when they are first used, `read_lazy` loads
+    `lazy_functions`.
     `may_export`: whether it may export a symbol that is not in `symbols`; None where `symbols` has all of them.
     """
 
@@ -43,6 +44,7 @@ class Object:
         self.base = base
         self._time_bits = time_bits
         self._read = read
+        self.read_lazy: Callable[[], frozenset[str]] = frozenset
 
     def __repr__(self) -> str:
         return f"<{'camera' if self.camera else 'ours'}: {self.path}>"
@@ -68,6 +70,14 @@ class Object:
         except ValueError as error:
             self.damage = str(error)
             return _NO_SYMBOLS
+
+    @cached_property
+    def lazy_functions(self) -> frozenset[str]:
+        """The functions that it imports, and that the loader looks up only when they are called."""
+        try:
+            return self.read_lazy()
+        except (OSError, ValueError):
+            return frozenset()
 
     @property
     def may_export(self) -> Callable[[Reference], bool] | None:

@@ -20,7 +20,7 @@ from incamera.abi.objects import Object
 from incamera.abi.unpack import NAMED_AS_LIBRARY, NOT_ELF, SCRIPT_MAGIC, unpack_package, unpack_wheel
 from incamera.abi.wheel_record import RecordProblems
 from incamera.archives import GZIP_MAGIC, BadArchive, FolderReader, list_folder, open_inside, open_regular, read_inside
-from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_loadable, read_symbols
+from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_lazy_functions, read_loadable, read_symbols
 from incamera.errors import StoreError, UsageError
 from incamera.targets.architecture import Architecture
 
@@ -360,7 +360,9 @@ def read_object(root: Path, path: str, open_file: Callable[[str], BinaryIO] | No
         return None  # an object file, for the linker only
     if problem:
         return Object(path, facts, damage=problem)
-    return Object(path, facts, read=partial(_read_symbols, root, path))
+    item = Object(path, facts, read=partial(_read_symbols, root, path))
+    item.read_lazy = partial(_read_lazy, root, path)
+    return item
 
 
 def _is_script(root: Path, path: str) -> bool:
@@ -374,6 +376,11 @@ def _is_script(root: Path, path: str) -> bool:
 def _read_symbols(root: Path, path: str) -> Symbols:
     with open_inside(root, path) as stream:
         return read_symbols(stream)
+
+
+def _read_lazy(root: Path, path: str) -> frozenset[str]:
+    with open_inside(root, path) as stream:
+        return read_lazy_functions(stream)
 
 
 def _one_file(path: Path) -> Subject:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from incamera.elf.attributes import ArmAttributes, parse_arm_attributes
 from incamera.elf.facts import ElfFacts, ElfType
+from incamera.elf.lazy import find_lazy_functions
 from incamera.elf.loading import check_loading
 from incamera.elf.symbols import BASE, WEAK, defined_versions, needed_versions, symbols_of
 from incamera.elf.tables import ELF_MAGIC, GNU_STACK, INTERP, Tables, read_identity
@@ -93,6 +94,12 @@ def read_symbols(file: Path | BinaryIO) -> Symbols:
     """Return the imported and exported symbols of the ELF file *file*. Raises ValueError when it is not valid."""
     with opened(file) as tables:
         return symbols_of(tables)
+
+
+def read_lazy_functions(file: Path | BinaryIO) -> frozenset[str]:
+    """Return the names of the functions that the ELF file *file* starts without. Raises ValueError."""
+    with opened(file) as tables:
+        return find_lazy_functions(tables)
 
 
 def parse_symbols(data: bytes) -> Symbols:

@@ -14,6 +14,7 @@ GNU_STACK, INTERP = 0x6474E551, 3
 
 _LOAD, _DYNAMIC = 1, 2
 _STRTAB, _STRSZ = 5, 10
+_NAMES = (1, 14, 15, 29)  # DT_NEEDED, SONAME, RPATH, RUNPATH
 _EXECUTES = 4  # SHF_EXECINSTR
 _NOBITS = 8  # SHT_NOBITS: takes no room in the file
 _MAX_TAGS = 4096
@@ -81,9 +82,12 @@ class Tables:
         self.strings = b""
         if _STRTAB in self.tags:
             start = self.offset_of(self.tags[_STRTAB])
-            self.strings = data[start : start + self.tags.get(_STRSZ, 0)]
-            if len(self.strings) < self.tags.get(_STRSZ, 0):
-                raise ValueError("not a valid ELF file: its string table is cut short")
+            end = start + self.tags.get(_STRSZ, 0)
+            # Loaders do not look at the size, and read on to the end of the segment.
+            room = self._end_of(self.tags[_STRTAB])
+            if not start < end <= room or data[end - 1] or self._is_used(end - start):
+                end = room
+            self.strings = data[start:end]
 
     def _program_header(self, number: int) -> tuple[int, Segment]:
         start = self.program_headers + number * self.program_header_size
@@ -117,6 +121,19 @@ class Tables:
                 if offset < len(self.data):
                     return offset
         raise ValueError(f"not a valid ELF file: it has nothing at address {address:#x}")
+
+    def _end_of(self, address: int) -> int:
+        """Return where in the file the segment ends that has *address*."""
+        ends = [
+            segment.offset + segment.file_size
+            for segment in self.segments
+            if segment.address <= address < segment.address + segment.file_size
+        ]
+        return min([*ends[:1], len(self.data)])
+
+    def _is_used(self, size: int) -> bool:
+        """Return whether the dynamic section has strings that begin behind the *size* bytes of the string table."""
+        return any(value >= size for tag, value in self.dynamic if tag in _NAMES)
 
     def string(self, start: int) -> str:
         """Return the string that begins at *start* of the string table, with invalid UTF-8 escaped."""

@@ -108,6 +108,33 @@ def test_wild_value_in_the_dynamic_section_is_an_error(tmp_path: Path, name: str
     assert Kind.malformed in {finding.kind for finding in report.errors}, report.findings
 
 
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("value", [0, 1, -1, 0x100000, 0x7FFFFFF0])
+def test_wild_size_of_the_string_table_is_no_finding_as_no_loader_looks_at_it(
+    tmp_path: Path, name: str, value: int
+) -> None:
+    offset, size = dynamic_entries(FILES[name])[10]
+    sound = audit(tmp_path, name, FILES[name])
+    for wild in (value, size + value):
+        assert audit(tmp_path, name, with_word(FILES[name], offset, wild)).findings == sound.findings
+    assert (
+        problem(tmp_path, with_word(FILES[name], offset - (8 if name.startswith("aarch64") else 4), 0x6FFFFEF9)) == ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("os_abi", "version", "valid"), [(0, 0, True), (0, 1, False), (3, 3, True), (3, 4, False), (3, 255, False)]
+)
+@pytest.mark.parametrize("name", ["armv7hf-library.so", "aarch64-library.so"])
+def test_version_of_the_abi_is_one_that_loaders_take(
+    tmp_path: Path, name: str, os_abi: int, version: int, valid: bool
+) -> None:
+    data = bytearray(FILES[name])
+    data[7:9] = bytes([os_abi, version])
+    kinds = {finding.kind for finding in audit(tmp_path, name, bytes(data)).errors}
+    assert (Kind.malformed not in kinds) is valid
+
+
 @pytest.mark.parametrize("tag", [5, 6, 2, 20, 3, 0x6FFFFFF0, 0x6FFFFFFE])
 def test_missing_table_is_an_error(tmp_path: Path, tag: int) -> None:
     data = FILES["armv7hf-library.so"]

@@ -24,6 +24,8 @@ _MACHINES = {"EM_386": "x86", "EM_X86_64": "x86-64", "EM_ARM": "ARM", "EM_AARCH6
 
 _EABI_MASK, _EABI5, _SOFT_FLOAT, _HARD_FLOAT = 0xFF000000, 0x05000000, 0x200, 0x400
 _GNU, _ARM_AEABI = 3, 64
+# The newest version of GNU's ABI (EI_ABIVERSION) that loaders take: glibc 2.36 refuses 4.
+_NEWEST_ABI = 3
 _OS_ABIS = {"EM_ARM": (0, _GNU, _ARM_AEABI)}
 
 # Values of ARM build attributes, as the ARM ABI numbers them.
@@ -62,7 +64,7 @@ def _find_problem(item: Object) -> str:
         return "a program, which can be started but not loaded"
     if facts.os_abi not in _OS_ABIS.get(facts.machine, (0, _GNU)):
         return f"an unknown OS ABI, {facts.os_abi}"
-    if facts.abi_version and facts.os_abi != _GNU:
+    if facts.abi_version > (_NEWEST_ABI if facts.os_abi == _GNU else 0):
         return f"an unknown version of the OS ABI, {facts.abi_version}"
     if any(facts.padding):
         return "its header has data in the padding"

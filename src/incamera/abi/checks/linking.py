@@ -314,6 +314,29 @@ def find_missing_symbols(undefined: Mapping[Object, Sequence[Reference]], subjec
         )
 
 
+def find_called(undefined: Mapping[Object, Sequence[Reference]]) -> dict[Object, list[Reference]]:
+    """Return those of the *undefined* symbols that a process misses only when it calls them."""
+    called = {
+        item: [one for one in references if one.name in item.lazy_functions] for item, references in undefined.items()
+    }
+    return {item: references for item, references in called.items() if references}
+
+
+def without_called(
+    undefined: Mapping[Object, Sequence[Reference]], called: Mapping[Object, Sequence[Reference]]
+) -> dict[Object, list[Reference]]:
+    """Return the *undefined* symbols that are not in *called*."""
+    rest = {item: [one for one in found if one not in called.get(item, ())] for item, found in undefined.items()}
+    return {item: references for item, references in rest.items() if references}
+
+
+def find_missing_functions(undefined: Mapping[Object, Sequence[Reference]], subject: Subject) -> Iterator[Finding]:
+    """Yield an error for each file with *undefined* functions that are looked up when they are called."""
+    for finding in find_missing_symbols(undefined, subject):
+        provides = f"{finding.provides}: the process starts, and ends where it calls that"
+        yield dataclasses.replace(finding, provides=provides)
+
+
 def _newest_axis_os(item: Object, names: Sequence[str]) -> str:
     """Return the first AXIS OS that has all of *names*, functions of the camera's libraries; "" if some are no such."""
     libraries = [library for soname in item.facts.needed if (library := find_api(soname)) is not None]
