@@ -102,7 +102,8 @@ def test_metadata_are_valid_and_requirements_bounded(dist: tuple[Path, Path]) ->
     for requirement in metadata.requires_dist or []:
         assert {specifier.operator for specifier in requirement.specifier} == {">=", "<"}, requirement
         assert requirement.url is None
-        assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+        if "extra" not in str(requirement.marker):  # what an extra adds is not installed for the tests
+            assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
 def install_with_pip(wheel: Path, folder: Path, index: str) -> Path:
