@@ -63,6 +63,17 @@ def test_slow_app_misses_no_frame_and_times_advance_by_the_frame_rate() -> None:
             stream.fresh()
 
 
+def test_closed_stream_leaves_nothing_open() -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with acap.testing.scene(gray(1)), acap.video.Events(timeout=0) as events:
+        existing = list(events)
+        levels()
+        list(acap.video.Stream(*SIZE))  # forgotten
+        assert [event.kind for event in events] == ["created", "closed"] * 2
+    assert existing == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_loop_of_asyncio_ends_too() -> None:
     async def read() -> list[int]:
         async with acap.video.Stream(*SIZE) as stream:

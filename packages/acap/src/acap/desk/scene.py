@@ -36,7 +36,7 @@ class SceneCapture(Source):
     """
 
     def __init__(self, pictures: Sequence[Any], framerate: float, settings: Settings) -> None:
-        self.fd = self._writer = -1
+        self._pipe: tuple[int, ...] = ()
         rate = float(settings.get("framerate", 0)) or framerate
         wanted = as_wanted(settings, rate)
         self._pictures, self._converter = pictures, Converter(wanted)
@@ -49,8 +49,9 @@ class SceneCapture(Source):
         }  # fmt: skip
         self._next = 0
         # It stays readable: there is always a frame, or the end.
-        self.fd, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        os.write(self._writer, b"\0")
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd = self._pipe[0]
+        os.write(self._pipe[1], b"\0")
         self._last = 0.0
 
     def start(self) -> None:
@@ -85,10 +86,10 @@ class SceneCapture(Source):
         self._end()
 
     def _end(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            os.close(self._writer)
-            self.fd = self._writer = -1
+        pipe, self._pipe = self._pipe, ()
+        for number in pipe:
+            os.close(number)
+        if pipe:
             end(int(self.info["id"]))
 
     def __del__(self) -> None:
