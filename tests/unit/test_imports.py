@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -173,3 +174,10 @@ def blocks_of(function: ast.AST) -> Iterator[list[ast.stmt]]:
             block = getattr(node, field, None)
             if isinstance(block, list):
                 yield block
+
+
+def test_test_modules_outside_of_packages_have_names_of_their_own() -> None:
+    """pytest imports such a module by its bare name, and refuses the second one."""
+    tests = Path(__file__).parents[1]
+    names = [path.name for path in tests.rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    assert [name for name, count in collections.Counter(names).items() if count > 1] == []
