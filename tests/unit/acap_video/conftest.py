@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -90,4 +91,21 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def camera_setting(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, object], None]:
     """Sets what the stand-in does, by the name of its environment variable."""
-    return lambda name, value: monkeypatch.setenv(f"INCAMERA_VDO_{name}", str(value))
+
+    def set_to(name: str, value: object) -> None:
+        if name == "DOWN_FOR" and value:
+            end_outage(monkeypatch)
+        monkeypatch.setenv(f"INCAMERA_VDO_{name}", str(value))
+
+    return set_to
+
+
+def end_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use up the streams that the stand-in refuses since an earlier test: it counts for the whole process."""
+    import acap
+
+    monkeypatch.setenv("INCAMERA_VDO_DOWN_FOR", "1")
+    for _ in range(2000):
+        with contextlib.suppress(acap.ServiceDown):
+            acap.video.Stream(320, 240).close()
+            return
