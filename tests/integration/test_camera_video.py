@@ -13,7 +13,6 @@ import numpy as np
 
 from ..unit.acap_video.scene import brightness, decode_h264, decode_picture, read_code
 from .cameras import DEFAULT_PROFILE, PROFILES, on
-from .paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 def test_app_sees_the_virtual_cameras_scene(camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
     shutil.copytree(Path(__file__).parent / "projects/video", tmp_path / "video")
-    shutil.copytree(REPOSITORY / "packages/acap", tmp_path / "acap", ignore=shutil.ignore_patterns("_*.c", "build"))
     done = incamera("run", "--device", camera.name, cwd=tmp_path / "video")
     assert done.code == 0, done.err
     told = collections.defaultdict(list)
