@@ -296,6 +296,18 @@ def test_run_goes_on_when_the_fork_server_is_killed_and_the_next_start_makes_ano
     assert agent.run("print('again')")["code"] == 0
 
 
+def test_run_that_ends_right_after_the_fork_server_tells_its_own_end(agent: AgentProcess) -> None:
+    app = agent.run_until_on()
+    (fork_server,) = descendants(agent.process.pid) - {app["pid"]}
+    os.kill(agent.process.pid, signal.SIGSTOP)  # it hears of both ends at once
+    kill(fork_server)
+    wait_until_ended({fork_server})
+    os.kill(app["pid"], signal.SIGUSR1)
+    wait_until_ended({app["pid"]})
+    os.kill(agent.process.pid, signal.SIGCONT)
+    assert agent.wait_for("exited")["signal"] == signal.SIGUSR1
+
+
 def test_run_that_ends_does_not_end_the_orphans_of_another(agent: AgentProcess, notes: Path) -> None:
     daemon = f"{NOTE}{LEFT_BEHIND['a daemon']}wait_for_note()\nprint('on', flush=True)\ntime.sleep(600)\n"
     agent.change({"long.py": daemon, "app.py": "print('short')"})

@@ -50,11 +50,23 @@ def read_text(path: str, *, limit: int = 1 << 24) -> str:
 
 def find_process(pid: int) -> Optional[Process]:
     """Return the process, or None when it has ended."""
-    # The name in brackets may itself hold blanks and brackets: the other fields are behind the last bracket.
-    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    if len(fields) < 20 or fields[0] in "ZX":
+    fields = _read_stat(pid)
+    if not fields or fields[0] in "ZX":
         return None
     return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def is_child(pid: int) -> bool:
+    """Return whether *pid* is a child of this process, one that has ended but was not waited for included."""
+    fields = _read_stat(pid)
+    return bool(fields) and int(fields[1]) == os.getpid()
+
+
+def _read_stat(pid: int) -> List[str]:
+    """Return the fields of /proc/PID/stat from the state on, none when there is no such process."""
+    # The name in brackets may itself hold blanks and brackets: the other fields are behind the last bracket.
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields if len(fields) >= 20 else []
 
 
 def list_processes() -> List[Process]:

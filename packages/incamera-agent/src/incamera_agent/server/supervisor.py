@@ -399,10 +399,9 @@ class Supervisor:
             if not run.pid:
                 self._retry_start(run)
             else:
-                # It is the agent's child now, if the launcher made the agent adopt orphans. Else nobody can tell us
-                # when it ends.
-                process = processes.find_process(run.pid)
-                if process is None or process.parent != os.getpid():
+                # It is the agent's child now, if the launcher made the agent adopt orphans: `reap` hears of its end,
+                # even of one that came before this. Else nobody can tell us when it ends.
+                if not processes.is_child(run.pid):
                     processes.send_signal([run.pid], signal.SIGKILL)
                     run.process_ended(signal.SIGKILL, 0)
 
