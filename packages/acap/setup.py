@@ -1,5 +1,6 @@
 """The extension modules: one file of each for every Python from 3.11 on."""
 
+from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 
@@ -26,6 +27,9 @@ MODULES = {
     "_overlay": "axoverlay2",
 }
 setup(
-    ext_modules=[extension(name, library, ["dl"]) for name, library in MODULES.items()],
+    # The C files that Cython writes are no sources: they stay out of src.
+    ext_modules=cythonize(
+        [extension(name, library, ["dl"]) for name, library in MODULES.items()], build_dir="build/cython", quiet=True
+    ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -64,6 +64,7 @@ def build(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not list((work / "src").rglob("*.c")), "the C that Cython writes belongs into the build folder"
     (work / "lib").rename(folder)
     shutil.rmtree(work)
 
