@@ -8,7 +8,19 @@ from typing import Any
 import av
 import numpy as np
 
-CELL, CELLS, LINES, BRIGHT = 4, 32, 3, 235
+CELL, CELLS, LINES, BRIGHT, DARK = 4, 32, 3, 235, 16
+BARCODE = "2000012345678"
+# EAN-13: the parts of each digit in the left half, if the number of dark ones is odd. Those of the right half are the
+# opposite, and those of an even number in the left half the same in reverse.
+_DIGITS = [
+    *("0001101", "0011001", "0010011", "0111101", "0100011"),
+    *("0110001", "0101111", "0111011", "0110111", "0001011"),
+]
+# Which of the left digits have an even number (G): that tells the first digit.
+_FIRST = [
+    *("LLLLLL", "LLGLGG", "LLGGLG", "LLGGGL", "LGLLGG"),
+    *("LGGLLG", "LGGGLL", "LGLGLG", "LGLGGL", "LGGLGL"),
+]
 
 
 def read_code(plane: Any) -> tuple[int, int]:
@@ -19,6 +31,16 @@ def read_code(plane: Any) -> tuple[int, int]:
     cells = pixels[CELL // 2 : CELL * LINES : CELL, CELL // 2 : CELL * CELLS : CELL] > 128
     sequence, high, low = (int("".join(str(int(bit)) for bit in line), 2) for line in cells)
     return sequence, high << 32 | low
+
+
+def bars(digits: str) -> Any:
+    """Return the barcode of 13 *digits*: 95 numbers, 1 for a dark part."""
+    right = [_DIGITS[int(digit)].translate(str.maketrans("01", "10")) for digit in digits]
+    left = [
+        _DIGITS[int(digit)] if kind == "L" else right[number][::-1]
+        for number, (digit, kind) in enumerate(zip(digits[1:7], _FIRST[int(digits[0])], strict=True), start=1)
+    ]
+    return np.array([int(part) for part in "101" + "".join(left) + "01010" + "".join(right[7:]) + "101"])
 
 
 def decode_picture(data: bytes) -> Any:
@@ -40,11 +62,15 @@ def brightness(width: int, height: int, sequence: int, timestamp: int) -> Any:
     """Return the Y plane of the frame *sequence*, captured at *timestamp* microseconds."""
     row = 32 + 128 * np.arange(width) // width
     pixels = np.repeat(row[np.newaxis, :], height, axis=0).astype(np.uint8)
+    if width >= 640 and height >= 360:
+        label = np.repeat(np.where(np.pad(bars(BARCODE), (11, 7)), DARK, BRIGHT), width // 160)
+        margin = (width - len(label)) // 2
+        pixels[height * 13 // 16 : height * 15 // 16, margin : margin + len(label)] = label
     side, top = height // 4 & ~1, height // 2 & ~1
     left = sequence * 4 % (width - side) & ~1
     pixels[top : top + side, left : left + side] = BRIGHT
     for line, number in enumerate((sequence, timestamp >> 32, timestamp & 0xFFFFFFFF)):
         for column in range(CELLS):
             bit = number >> (CELLS - 1 - column) & 1
-            pixels[line * CELL : (line + 1) * CELL, column * CELL : (column + 1) * CELL] = BRIGHT if bit else 16
+            pixels[line * CELL : (line + 1) * CELL, column * CELL : (column + 1) * CELL] = BRIGHT if bit else DARK
     return pixels

@@ -63,6 +63,17 @@ def test_y_plane_is_the_scene(stream: Any) -> None:
         assert np.array_equal(np.asarray(frame.y), brightness(*SIZE, sequence, microseconds))
 
 
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (1000, 400)])
+def test_large_scene_has_a_barcode(size: tuple[int, int]) -> None:
+    with acap.video.Stream(*size, "nv12") as raw, acap.video.Stream(*size, "rgb") as colors:
+        for plane in (next(raw).y, np.asarray(next(colors).rgb)[..., 0]):
+            y = np.asarray(plane)
+            expected = brightness(*size, *read_code(y))
+            assert np.array_equal(y, expected)
+            # From the label's first dark bar to its last.
+            assert np.ptp(expected[size[1] * 7 // 8, size[0] // 4 : -size[0] // 4]) == 235 - 16
+
+
 def test_arrays_share_the_cameras_memory(stream: Any) -> None:
     frame = next(stream)
     start = np.asarray(frame).__array_interface__["data"][0]

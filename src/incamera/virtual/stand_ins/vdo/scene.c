@@ -4,12 +4,26 @@
    middle begins at a later one. The square has the side height / 4, and moves four pixels to the right with
    each frame; its brightness is 235. The code is in the top left corner: three lines of 32 cells, each cell four by four
    pixels, 235 for 1 and 16 for 0, the highest bit first. The lines are the sequence number, and the two halves of the
-   time in microseconds. tests/unit/acap_video/scene.py reads it. */
+   time in microseconds.
+
+   In a scene of at least 640 by 360 pixels there is also a label below the square's way: the barcode 2000012345678 (EAN-13),
+   whose narrowest bar has a width of 1/160 of the whole scene.
+
+   tests/unit/acap_video/scene.py has all that in Python. */
 #include "objects.h"
 
 #include <string.h>
 
 enum { DARK = 16, BRIGHT = 235, CELL = 4, CELLS = 32, LINES = 3 };
+/* The parts of a barcode: 95, with the margins 113, of 160 in the scene's width. */
+enum { LABEL_WIDTH = 640, LABEL_HEIGHT = 360, PARTS = 160, LABEL_PARTS = 113, MARGIN = 11 };
+
+/* The bars of 2000012345678, 1 for a dark one. */
+static const char bars[] = "101"
+                           "000110100011010100111010011100110010011011"
+                           "01010"
+                           "100001010111001001110101000010001001001000"
+                           "101";
 
 /* What a pixel of the square has: U, V; R, G, B. */
 static const guint8 square_uv[] = {90, 240};
@@ -83,6 +97,34 @@ static void draw_code(guint8 *data, const struct geometry *geometry, guint seque
             draw_cell(data, geometry, column, line, lines[line] >> (CELLS - 1 - column) & 1);
 }
 
+static void fill(guint8 *data, const struct geometry *geometry, guint x, guint y, guint8 value)
+{
+    if (!is_yuv(geometry)) {
+        for (guint color = 0; color < 3; color++)
+            *rgb_at(data, geometry, x, y, color) = value;
+        return;
+    }
+    data[(gsize)y * geometry->pitch + x] = value;
+}
+
+/* The label is in the middle, so that a picture that is cut to 4:3 still has it. */
+static void draw_label(guint8 *data, const struct geometry *geometry)
+{
+    if (geometry->across < LABEL_WIDTH || geometry->height < LABEL_HEIGHT)
+        return;
+    guint top = geometry->height * 13 / 16, bottom = geometry->height * 15 / 16;
+    guint part = geometry->across / PARTS, left = (geometry->across - LABEL_PARTS * part) / 2;
+    for (guint x = 0; x < geometry->width; x++) {
+        guint column = x + geometry->left;
+        if (column < left || column >= left + LABEL_PARTS * part)
+            continue;
+        guint number = (column - left) / part;
+        bool dark = number >= MARGIN && number < MARGIN + sizeof bars - 1 && bars[number - MARGIN] == '1';
+        for (guint y = top; y < bottom; y++)
+            fill(data, geometry, x, y, dark ? DARK : BRIGHT);
+    }
+}
+
 /* Draw a frame. All that stays the same is drawn only once: drawing must cost little. */
 void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp)
 {
@@ -91,6 +133,7 @@ void draw(struct drawing *drawing, const struct geometry *geometry, guint sequen
         memset(drawing->data, DARK, geometry->size);
         for (guint y = 0; y < geometry->height; y++)
             draw_row(drawing->data, geometry, 0, y, geometry->width, false);
+        draw_label(drawing->data, geometry);
     } else {
         draw_square(drawing->data, geometry, drawing->square_x, false);
     }
