@@ -1,0 +1,34 @@
+"""The examples in the virtual camera, as a user runs them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cameras import DEFAULT_PROFILE, on
+from .paths import REPOSITORY
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+    from .command import Run
+
+OTHER = "axis-os-11-aarch64"
+
+
+def copied(name: str, folder: Path) -> Path:
+    """Return a copy of the example *name* in *folder*."""
+    ignored = shutil.ignore_patterns("pylock.*", "__pycache__", ".*", "build", "*.egg-info", "*.so")
+    return Path(shutil.copytree(REPOSITORY / "examples" / name, folder / name, ignore=ignored))
+
+
+@on(DEFAULT_PROFILE, matrix=[OTHER])
+def test_barcode_is_read_by_the_apps_own_c_module(camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
+    folder = copied("barcode", tmp_path)
+    done = incamera("run", "--device", camera.name, "--", "1", cwd=folder)
+    assert done.code == 0, done.err
+    assert done.out == "2000012345678\n"
+    done = incamera("test", "--device", camera.name, cwd=folder)
+    assert done.code == 0, done.out + done.err
+    assert "6 passed" in done.out
