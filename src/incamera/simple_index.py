@@ -61,7 +61,10 @@ def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def _is_web_address(url: str) -> bool:
     try:
-        return urlsplit(url).scheme in ("http", "https")
+        scheme = urlsplit(url).scheme
+        if not scheme and not Path(url).is_dir():
+            raise ValueError("it is neither a URL nor a folder")
+        return scheme in ("http", "https")
     except ValueError as error:  # a host such as `[::`
         raise ConfigError(
             f"the package index {url.rpartition('@')[2]} cannot be one: {error}",

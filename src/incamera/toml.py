@@ -6,6 +6,14 @@ import tomllib
 from typing import Any
 
 
+def decode_toml(data: bytes) -> str:
+    """Return the text of a TOML file with the contents *data*. Raises tomllib.TOMLDecodeError for other encodings."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise tomllib.TOMLDecodeError("this is not UTF-8 text, as TOML has to be") from None
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the tables in *text*. Raises tomllib.TOMLDecodeError.
 

@@ -32,7 +32,7 @@ from incamera.abi.camera_api import (
 from incamera.abi.loader_rule import LIBC_FAMILY, LibraryFacts, describe_libraries
 from incamera.abi.objects import Object, PartlyKnown
 from incamera.elf import ElfFacts, Exports, Reference, Symbols, parse_facts, unpack_exports
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
 
@@ -128,7 +128,7 @@ class Runtime:
 
 @cache
 def load_policy(profile: str) -> Policy:
-    """Return what a camera of *profile* (`axis-os-11-armv7hf`) provides. Raises ConfigError for an unknown profile.
+    """Return what a camera of *profile* (`axis-os-11-armv7hf`) provides. Raises UsageError for an unknown profile.
 
     It describes AXIS OS. A virtual camera of that profile has Debian's libraries, which its own facts tell.
     """
@@ -156,11 +156,11 @@ def audited_profiles() -> tuple[str, ...]:
 
 
 def require_generation(profile: str) -> tuple[Generation, Architecture]:
-    """Return the generation and the architecture of *profile*. Raises ConfigError that suggests similar names."""
+    """Return the generation and the architecture of *profile*. Raises UsageError that suggests similar names."""
     names = audited_profiles()
     if profile not in names:
         hint = did_you_mean(profile, names) or "choose one of: " + ", ".join(names)
-        raise ConfigError(f'unknown profile "{profile}"', hint=hint)
+        raise UsageError(f'unknown profile "{profile}"', hint=hint)
     name, _, architecture = profile.rpartition("-")
     return load_generations()[name], Architecture.parse(architecture)
 

@@ -199,7 +199,10 @@ def open_subject(path: Path) -> Iterator[Subject]:
             yield _one_file(path)
             return
         else:
-            raise UsageError(f"cannot audit {path}: it is neither an ELF file nor a wheel, an .eap or a folder")
+            raise UsageError(
+                f"cannot audit {path}: it is neither an ELF file nor a wheel, an .eap or a folder",
+                hint="name such a file; without one, the project's own bundle is audited",
+            )
         with tempfile.TemporaryDirectory(prefix="incamera-audit-") as folder:
             stream.seek(0)
             yield _unpack(path.name, stream, Path(folder), shape)

@@ -45,7 +45,7 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
     from incamera.project.bundled_sources import check_sources
-    from incamera.project.entry_check import check_declared_entry
+    from incamera.project.entry_check import check_declared_entry, check_in_bundle
     from incamera.project.targets import choose_targets
     from incamera.workflows.build import build_bundle
 
@@ -57,6 +57,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         first = len(console.steps)
         bundle = build_bundle(context, project, target, renew_lock=False)
         paths = [entry.path for entry in bundle.entries]
+        check_in_bundle(project, paths, bundle.path)
         check_sources(project, paths, bundle.path, target.python, outcome="the app cannot start")
         image = _build_image(context, bundle, Form(arguments.form)) if arguments.form else None
         steps = [{"name": s.name, "seconds": round(s.seconds, 3), "cached": s.cached} for s in console.steps[first:]]

@@ -33,10 +33,11 @@ def add_parser(commands: Any) -> None:
     add_deploying_options(parser)
     parser.add_argument("--port", type=int, default=5678, metavar="N", help="the port to attach to (default: 5678)")
     parser.add_argument("--no-wait", action="store_true", help="start the app at once, before a debugger attaches")
-    parser.add_argument(
+    launch = parser.add_mutually_exclusive_group()
+    launch.add_argument(
         "--write-launch", action="store_true", help="write a configuration for VS Code, .vscode/launch.json"
     )
-    parser.add_argument("--show-launch", action="store_true", help="print that configuration and exit")
+    launch.add_argument("--show-launch", action="store_true", help="print that configuration and exit")
     add_program_arguments(parser)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_web_device_option
+from incamera.errors import UsageError
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -53,6 +54,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.project.loading import find_project, load_project
     from incamera.workflows.install import InstallRequest, install
 
+    if arguments.file is not None and not arguments.file.is_file():
+        what = "is not a file" if arguments.file.exists() else "does not exist"
+        raise UsageError(f"cannot install {arguments.file}: it {what}", hint="name the .eap of a package")
     context = Context.open(console)
     folder = Path(arguments.project)
     source: Path | Project = arguments.file or load_project(folder)

@@ -52,15 +52,16 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs
 
+    since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
     context = Context.open(console)
     if arguments.app or (arguments.device and is_web_alone(context, arguments.device)):
         return _show_installed(arguments, context, console)
     folder = project_logs(context, load_named_project(arguments, context))
     if arguments.list:
+        _refuse_with_list(arguments)
         _show_runs(list_runs(folder, arguments.device), arguments.json, console)
         return 0
     run = require_run(folder, arguments.run, arguments.device)
-    since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
     lines = (line for line in read_lines(folder, run, follow=arguments.follow) if line.time >= since)
     if arguments.json and not arguments.follow:
         console.emit({"run": _describe(run), "lines": [asdict(line) for line in lines]})
@@ -72,6 +73,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         else:
             _show(line, console)
     return 0
+
+
+def _refuse_with_list(arguments: argparse.Namespace) -> None:
+    """Raises UsageError for options that choose what to show of one run."""
+    for option, value in (("run", arguments.run), ("since", arguments.since), ("follow", arguments.follow)):
+        if value:
+            raise UsageError(f"--list and --{option} cannot be used together", hint="leave out one of them")
 
 
 def _show_installed(arguments: argparse.Namespace, context: Context, console: Console) -> int:

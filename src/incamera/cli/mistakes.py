@@ -40,6 +40,13 @@ _SYNONYMS = {
     "connect": ("add",),
     "log": ("logs",),
     "compile": ("build",),
+    # Places, for --to.
+    "flash": ("package",),
+    "card": ("sdcard",),
+    "sd": ("sdcard",),
+    "memory": ("ram",),
+    "nas": ("share",),
+    "network": ("share",),
 }
 # What the NAME of each group's actions is the name of.
 _NAMED = {"device": "device", "virtual": "device", "connections": "device", "share": "share"}
@@ -53,6 +60,11 @@ _OTHER_TOOLS = {
         (("incamera add", "-U"), ("incamera add", "--upgrade"), ("incamera lock", "--update"), ("incamera lock", "-U")),
         "to get a newer version, type `incamera lock --upgrade NAME`",
     ),
+}
+# Commands that take a name as an option alone.
+_NAMES = {
+    **dict.fromkeys(("incamera start", "incamera restart", "incamera uninstall"), "--app"),
+    **dict.fromkeys(("incamera status", "incamera ps", "incamera top", "incamera stop", "incamera deploy"), "--device"),
 }
 _REQUIRED = "the following arguments are required: "
 _UNASKED_VALUE = re.compile(r"argument (?:.*/)?(\S+): ignored explicit argument '(.*)'\Z", re.DOTALL)
@@ -90,6 +102,8 @@ def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str 
         hint = "choose one of: " + match[3].replace("'", "")
     if message.startswith(UNRECOGNIZED) and (arguments := _find_arguments(parser, typed)):
         hint = f"type `{parser.prog} {arguments}`, without {typed}"
+    if message.startswith(UNRECOGNIZED) and not typed.startswith("-") and (option := _NAMES.get(parser.prog)):
+        hint = f"type `{parser.prog} {option} {typed}`"
     if other := _OTHER_TOOLS.get((parser.prog, typed)):
         hint = other
     if _EXCLUDED.match(message):
@@ -149,8 +163,8 @@ def _reword(parser: argparse.ArgumentParser, message: str) -> str:
         one = {"COMMAND": "a command", "ACTION": "an action"}.get(missing[0], missing[0])
         return f"{one} is missing" if len(missing) == 1 else f"{' and '.join(missing)} are missing"
     message = re.sub(r"^argument (?:.*/)?(\S+): ", r"\1: ", message)
-    message = message.replace("invalid int value: ", "not a whole number: ")
-    return message.replace("invalid float value: ", "not a number: ")
+    message = re.sub(r"invalid int value: '(.*)'\Z", r'"\1" is not a whole number', message, flags=re.DOTALL)
+    return re.sub(r"invalid float value: '(.*)'\Z", r'"\1" is not a number', message, flags=re.DOTALL)
 
 
 def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[str]]:

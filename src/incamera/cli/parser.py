@@ -263,12 +263,12 @@ def parse_request(arguments: argparse.Namespace) -> DeployRequest:
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the parsed *arguments*. Prints an error and raises SystemExit(2) when they are wrong."""
     arguments = singular(arguments)
+    if arguments and not arguments[0].strip():
+        make_parser(()).error(f"argument COMMAND: {EMPTY}")
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
-        at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
-        words = ["run", *arguments] if at is None else [arguments[at], *arguments[:at], *arguments[at + 1 :]]
-        parser.error(f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`")
+        parser.error(_explain_option_before_command(parser, arguments))
     if arguments[:1] and arguments[0] in ("run", "debug"):
         return _parse_program(parser, arguments)
     if arguments[:1] == ["python"]:
@@ -276,6 +276,19 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     elif arguments[:1] == ["test"]:
         arguments = mark_other_arguments(_options(parser, "test"), arguments)
     return _parse(parser, arguments)
+
+
+def _explain_option_before_command(parser: argparse.ArgumentParser, arguments: list[str]) -> str:
+    """Return argparse's message for *arguments*, which begin with an option."""
+    option = arguments[0].partition("=")[0] if arguments[0].startswith("--") else arguments[0][:2]
+    at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
+    if at is not None:
+        words = [arguments[at], *arguments[:at], *arguments[at + 1 :]]
+    elif command := next((name for name in ("run", *COMMANDS) if option in _options(parser, name)), None):
+        words = [command, *arguments]
+    else:
+        return UNRECOGNIZED + option
+    return f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`"
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:

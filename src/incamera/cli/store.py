@@ -33,8 +33,9 @@ def add_parser(commands: Any) -> None:
         help="remove files that have not been used for some time",
         description="Remove files that have not been used for some time. Devices and host keys are kept.",
     )
-    clean.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
-    clean.add_argument(
+    age = clean.add_mutually_exclusive_group()
+    age.add_argument("--all", action="store_true", help="remove everything that can be fetched or built again")
+    age.add_argument(
         "--days", type=_days, default=30, metavar="N", help="keep files that were used in the last N days (default: 30)"
     )
 
@@ -77,5 +78,5 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
 
 def _days(text: str) -> int:
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of days')
     return int(text)

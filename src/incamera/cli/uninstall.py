@@ -30,10 +30,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.cli.installed import open_app  # lazy: start-up
     from incamera.workflows.installed import require_application, uninstall
 
-    if not arguments.yes and not console.can_ask:
-        raise UsageError("nobody can be asked here", hint="--yes removes it")
     with open_app(arguments, console) as (client, name):
         app = require_application(client, name)
+        if not arguments.yes and not console.can_ask:
+            raise UsageError("nobody can be asked here", hint="--yes removes it")
         question = f"remove {name} {app.version} from {client.device}, with its settings and its data?"
         removed = arguments.yes or console.confirm(question)
         if removed:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 # Commands that have actions, and may be typed in the plural. Those that can be listed are, when no action follows.
 GROUPS = ("device", "virtual", "share", "store")
 _LISTED = ("device", "virtual", "share")
+# Its name is a plural already.
+_CONNECTIONS = "connections"
 
 # How argparse begins this message.
 UNRECOGNIZED = "unrecognized arguments: "
@@ -20,6 +22,9 @@ Options = Mapping[str, argparse.Action]
 
 def singular(words: Sequence[str]) -> list[str]:
     """Return *words* with the name of a group of commands in the singular: `devices` is `device list`."""
+    if words and words[0] in (_CONNECTIONS, _CONNECTIONS.removesuffix("s")):
+        is_list = len(words) == 1 or (words[1].startswith("-") and words[1] not in ("-h", "--help"))
+        return [_CONNECTIONS, *(["list"] if is_list and words[0] == _CONNECTIONS else []), *words[1:]]
     group = words[0].removesuffix("s") if words else ""
     if group not in GROUPS or words[0] == group:
         return list(words)

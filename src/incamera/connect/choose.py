@@ -112,10 +112,10 @@ def find_device(context: Context, name: str | Device | None, *, project: Project
     """
     if isinstance(name, Device):
         return name
-    name = _meant(context, name, project)
-    if name and find_virtual(context, name) is None and name not in load_profiles():
+    meant = _meant(context, name, project)
+    if meant and find_virtual(context, meant) is None and meant not in load_profiles():
         return choose_device(context, name, project=project)
-    name = name or _default_of(project).name
+    name = meant or _default_of(project).name
     cameras = list_cameras(context.store)
     return next((virtual_device(camera) for camera in cameras if name in (camera.name, camera.profile)), None)
 

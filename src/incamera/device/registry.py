@@ -14,7 +14,7 @@ from incamera.disk import write_atomic
 from incamera.errors import ConfigError, UsageError
 from incamera.home import find_home
 from incamera.names import did_you_mean
-from incamera.toml import parse_toml
+from incamera.toml import decode_toml, parse_toml
 from incamera.transport.device import Device, SshAddress, parse_address
 from incamera.transport.host_keys import forget_keys
 from incamera.transport.ssh_config import Place, find_hosts
@@ -45,7 +45,7 @@ def load_routes(folder: Path) -> dict[str, Routes]:
     """Return the addresses of the devices listed in *folder* (`<store>/devices`), by name. Raises ConfigError."""
     path = devices_file(folder)
     try:
-        tables = parse_toml(path.read_text("utf-8"))
+        tables = parse_toml(decode_toml(path.read_bytes()))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -132,6 +132,9 @@ def _is_ip_address(name: str) -> bool:
 def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
     if hint := did_you_mean(name, known):
         return hint
+    if not _NAME.fullmatch(name):
+        add = "a name has letters, digits, dots and dashes"
+        return f"choose one of: {', '.join(known)}" if known else add
     add = f"add it with `incamera device add {name} [USER@]HOST`, or to ~/.ssh/config"
     return f"choose one of: {', '.join(known)}; or {add}" if known else add
 

@@ -21,6 +21,8 @@ from incamera.project.local import parse_file_url, relative_path
 _URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
 # How other tools write a version: `numpy=1.26` (conda), `numpy@1.26` (Poetry).
 _ONE_EQUALS_SIGN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=([0-9][A-Za-z0-9.]*)")
+# What a build reads.
+_OF_A_PACKAGE = ("pyproject.toml", "setup.py")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.]*")
 
 
@@ -146,6 +148,11 @@ def _local(text: str, project: Path, working: Path) -> Addition:
         raise UsageError(f"there is no {path}", hint="correct the path: a folder or a wheel can be added")
     if path.is_dir():
         name = find_name(path)
+        if name is None and not any((path / file).is_file() for file in _OF_A_PACKAGE):
+            raise UsageError(
+                f"{path} has no package in it: it has neither pyproject.toml nor setup.py",
+                hint="name the folder of a project, or a wheel",
+            )
         if name is None:
             raise UsageError(
                 f"{path} does not say what its package is called", hint=f'type `incamera add "NAME @ file://{path}"`'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from incamera.project.toml_text import TomlText
 
 _DEPENDENCIES = ("project", "dependencies")
+_GROUP = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def list_path(group: str | None) -> tuple[str, ...]:
@@ -30,6 +32,11 @@ def add_requirement(toml: TomlText, addition: Addition, group: str | None, sourc
     UsageError.
     """
     _refuse_dynamic(toml, group)
+    if group is not None and not _GROUP.fullmatch(group):
+        raise UsageError(
+            f'"{group}" cannot be the name of a dependency group',
+            hint="use letters, digits, `-`, `_` and `.`, with a letter or digit at either end",
+        )
     path = list_path(group)
     known = list(_requirements(toml.find(*path)))
     same = [(position, found) for position, found in known if canonicalize_name(found.name) == addition.name]
@@ -109,7 +116,8 @@ def _not_there(toml: TomlText, name: str, group: str | None) -> UsageError:
             canonicalize_name(found.name) == wanted for _, found in _requirements(toml.find("dependency-groups", other))
         ):
             option = "--dev" if other == "dev" else f"--group {other}"
-            return UsageError(f"{name} is not in {place}, but in the group {other}", hint=f"type {option}, too")
+            hint = f"type {option}, too" if group is None else f"type {option} instead"
+            return UsageError(f"{name} is not in {place}, but in the group {other}", hint=hint)
     if group is not None and any(
         canonicalize_name(found.name) == wanted for _, found in _requirements(toml.find(*_DEPENDENCIES))
     ):

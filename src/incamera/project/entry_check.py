@@ -112,8 +112,8 @@ def _check_file(project: Project, file: str, key: str) -> None:
         main = " with `-m`" if (path / "__main__.py").is_file() else ""
         raise ConfigError(f'{key}: "{file}" is a folder', hint=f"name the file to run, or a package{main}")
     if not path.is_file():
-        files = [item.relative_to(project.folder).as_posix() for item in path.parent.glob("*.py")]
-        own = [item.name for item in project.folder.glob("*.py")]
+        files = [item.relative_to(project.folder).as_posix() for item in path.parent.glob("*.py") if item.is_file()]
+        own = sorted(item.name for item in project.folder.glob("*.py") if item.is_file())
         raise ConfigError(
             f'{key}: there is no file "{file}"',
             hint=did_you_mean(file, dict.fromkeys([*files, *own])) or listing("Python files", own),

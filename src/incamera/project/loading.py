@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean, listing
 from incamera.project.settings_parsing import parse_project
 from incamera.toml import parse_toml
@@ -23,7 +23,10 @@ def find_project_folder(start: Path) -> Path | None:
 
 
 def load_project(start: Path) -> Project:
-    """Return the project of the folder *start*, or of the nearest folder above it. Raises ConfigError."""
+    """Return the project of the folder *start*, or of the nearest folder above it.
+
+    Raises ConfigError; UsageError when *start* is no folder.
+    """
     _require_folder(start)
     folder = find_project_folder(start.absolute())
     if folder is None:
@@ -50,11 +53,11 @@ def load_document(folder: Path) -> dict[str, Any]:
 
 
 def _require_folder(start: Path) -> None:
-    """Raises ConfigError, with the projects that are near, when there is no folder *start*."""
+    """Raises UsageError, with the projects that are near, when there is no folder *start*."""
     if start.is_dir():
         return
     if start.exists():
-        raise ConfigError(f"{start} is not a folder", hint=f"--project names the project's folder: {start.parent}")
+        raise UsageError(f"{start} is not a folder", hint=f"--project names the project's folder: {start.parent}")
     near = start.absolute().parent
     while not near.is_dir():
         near = near.parent
@@ -63,7 +66,7 @@ def _require_folder(start: Path) -> None:
     except OSError:
         folders = []
     projects = [name for name in folders if (near / name / "pyproject.toml").is_file()]
-    raise ConfigError(
+    raise UsageError(
         f"there is no folder {os.path.normpath(start.absolute())}",
         hint=did_you_mean(start.name, folders)
         or listing(f"{'projects' if projects else 'folders'} in {near}", projects or folders),
@@ -73,8 +76,8 @@ def _require_folder(start: Path) -> None:
 def find_project(start: Path) -> Project | None:
     """Return the project of the folder *start*; None when there is none, or none that incamera can use.
 
-    Raises ConfigError for a faulty pyproject.toml with a [tool.incamera] table: it may name the device to use. Also
-    raises it when *start* is not a folder.
+    Raises ConfigError for a faulty pyproject.toml with a [tool.incamera] table: it may name the device to use. Raises
+    UsageError when *start* is not a folder.
     """
     _require_folder(start)
     try:

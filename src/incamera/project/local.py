@@ -22,7 +22,7 @@ from incamera.errors import ConfigError
 from incamera.project.files import files_digest, project_files
 from incamera.project.included import included_folder, locked_as
 from incamera.project.tables import find_string, find_strings, find_table
-from incamera.toml import parse_toml
+from incamera.toml import decode_toml, parse_toml
 
 if TYPE_CHECKING:
     from incamera.project.git_source import GitSource
@@ -264,8 +264,8 @@ def parse_file_url(url: str, folder: Path, where: str) -> Path:
 def _load_table(folder: Path) -> Mapping[str, Any]:
     path = folder / "pyproject.toml"
     try:
-        return parse_toml(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(decode_toml(path.read_bytes()))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}", hint="https://toml.io shows how it is written") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error

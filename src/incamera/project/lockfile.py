@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from incamera.errors import ConfigError, StoreError
 from incamera.project.files import metadata_digest
 from incamera.project.local import local_digest, locked_path
 from incamera.project.lock_parsing import CREATED_BY, damaged_lock, parse_lock
+from incamera.toml import decode_toml
 from incamera.units import format_bytes
 
 if TYPE_CHECKING:
@@ -115,8 +117,8 @@ def load_lock(project: Project, target: Target) -> Lock | None:
     if len(data) > _MAX_BYTES:
         raise damaged_lock(path.name, f"it is larger than {format_bytes(_MAX_BYTES)}")
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
+        text = decode_toml(data)
+    except tomllib.TOMLDecodeError as error:
         raise damaged_lock(path.name, error) from error
     return parse_lock(text, path.name)
 

@@ -17,6 +17,9 @@ _FILES = {
     "gitignore": ".gitignore",
 }
 
+# What the template depends on, and what its tests need.
+_NEEDED = ("numpy", "pytest")
+
 
 def create_project(folder: Path) -> list[Path]:
     """Make *folder* with the files of a new project named after it, and return their paths.
@@ -24,6 +27,11 @@ def create_project(folder: Path) -> list[Path]:
     Raises ConfigError when the folder exists and is not empty, or its name cannot be a project's.
     """
     name = parse_app_name(folder.name)
+    if name in _NEEDED:
+        raise ConfigError(
+            f'a new project needs the package "{name}", so it cannot be called that itself',
+            hint=f"choose another name, for example {name}-app",
+        )
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(

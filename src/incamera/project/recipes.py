@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
-from incamera.toml import parse_toml
+from incamera.toml import decode_toml, parse_toml
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -175,8 +175,8 @@ def _tables(folder: Traversable) -> dict[str, tuple[str, Mapping[str, Any]]]:
     for file in files:
         name = canonicalize_name(file.name.removesuffix(".toml"))
         try:
-            tables[name] = (file.name, parse_toml(file.read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            tables[name] = (file.name, parse_toml(decode_toml(file.read_bytes())))
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"recipe {file.name}: {error}", hint="https://toml.io shows how it is written") from error
         except OSError as error:
             raise ConfigError(f"cannot read the recipe {file}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.toml import parse_toml
 
 # More than any script has. What is larger is another kind of file.
@@ -55,7 +55,7 @@ class Script:
 
 
 def load_script(path: Path) -> Script:
-    """Return the script at *path*. Raises ConfigError when it cannot be read, or its block is faulty."""
+    """Return the script at *path*. Raises UsageError when there is none, ConfigError for one that is faulty."""
     text = read_source(path)
     block, doubts = find_block(text, str(path))
     table = parse_block(block, str(path)) if block is not None else None
@@ -65,15 +65,15 @@ def load_script(path: Path) -> Script:
 def read_source(path: Path) -> str:
     """Return the text of the Python file *path*, decoded as Python decodes it, with `\\n` at each line's end.
 
-    Raises ConfigError for a missing file, one that is too large, and one that is not text.
+    Raises UsageError for a missing file, ConfigError for one that is too large, and one that is not text.
     """
     try:
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
-        raise ConfigError(f"there is no file {path}", hint="correct the file's name") from error
+        raise UsageError(f"there is no file {path}", hint="correct the file's name") from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not a Python file") from error
+        raise UsageError(f"{path} is a folder, not a Python file", hint="name a file") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="make it readable") from error
     if len(data) > MOST_BYTES:

@@ -7,10 +7,9 @@ import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from incamera.errors import ConfigError
 from incamera.project.changes import read_bytes
 from incamera.project.lone_script import script_project
-from incamera.project.script import Script, decode_source, find_block, replace_block
+from incamera.project.script import Script, find_block, read_source, replace_block
 from incamera.project.toml_text import TomlText
 
 if TYPE_CHECKING:
@@ -44,17 +43,14 @@ def _in_block(path: tuple[str, ...]) -> tuple[str, ...]:
 class ScriptEdit:
     """A change of the script *path* that is not written yet. `toml` is its block, or an empty one.
 
-    Raises ConfigError when the script cannot be read, or its block is faulty.
+    Raises UsageError when there is no such file, ConfigError when its block is faulty.
     """
 
     def __init__(self, path: Path, locks: Path) -> None:
         self.path = path
         self._locks = locks
-        data = read_bytes(path)
-        if data is None:
-            raise ConfigError(f"there is no file {path}", hint="correct the file's name")
-        self.before = data
-        self._text = decode_source(data, str(path))
+        self._text = read_source(path)
+        self.before = read_bytes(path) or b""
         block, _ = find_block(self._text, str(path))
         content = block.content if block is not None else _EMPTY
         self.toml = BlockText(content, f"{path}, the block in line {block.first_line}" if block else str(path))

@@ -72,7 +72,8 @@ def find_strings(parent: Mapping[str, Any], key: str, where: str) -> tuple[str, 
 
 def _wrong_type(where: str, wanted: str, value: object) -> ConfigError:
     key = where.rpartition(".")[2]
-    names = {str: "a string", list: "a list with other items", dict: "a table", bool: "true or false"}
+    others = "a list with other items" if wanted == "a list of strings" else "a list"
+    names = {str: "a string", list: others, dict: "a table", bool: "true or false"}
     examples = {
         "a table": f"[{where}]",
         "an array of tables": f"[[{where}]]",

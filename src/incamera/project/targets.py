@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def choose_targets(project: Project, name: str | None) -> Sequence[Target]:
     """Return the target called *name*, or the project's targets when *name* is None.
 
-    Raises ConfigError, also where the project's requires-python excludes a target.
+    Raises UsageError for an unknown name, ConfigError where the project's requires-python excludes a target.
     """
     if name is None:
         return project.default_targets
-    return [project.require_python(Target.parse(name, python=project.python))]
+    return [project.require_python(Target.parse_typed(name, python=project.python))]
 
 
 def target_for_device(project: Project, device: str, architecture: Architecture, name: str | None) -> Target:

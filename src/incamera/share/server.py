@@ -133,7 +133,8 @@ def require_free_port(address: str, port: int) -> None:
             errno.EADDRNOTAVAIL: ("this computer has no such address", "`ip address` lists its addresses"),
             errno.EACCES: ("only root can use ports below 1024", "choose another --port, for example 4450"),
         }
-        why, hint = reasons.get(error.errno or 0, (error.strerror or str(error), None))
+        unknown = (error.strerror or str(error), "--address is an address of this computer: `ip address` lists them")
+        why, hint = reasons.get(error.errno or 0, unknown)
         raise UsageError(f"cannot serve on {address}, port {port}: {why}", hint=hint) from error
 
 

@@ -116,13 +116,13 @@ def plan_added_share(shares: Mapping[str, Share], name: str, settings: ShareSett
 
 
 def read_password(file: Path | None) -> str:
-    """Return the first line of *file*, "" without a file. Raises ConfigError for a file that cannot be read."""
+    """Return the first line of *file*, "" without a file. Raises UsageError when it cannot be read, ConfigError."""
     if file is None:
         return ""
     try:
         password = expand_home(file).read_text("utf-8").partition("\n")[0]
     except OSError as error:
-        raise ConfigError(
+        raise UsageError(
             f"cannot read the password from {file}: {error.strerror}", hint="name a file whose first line it is"
         ) from error
     except ValueError:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.names import did_you_mean
 from incamera.targets.architecture import Architecture
 from incamera.targets.suite import require_suite
@@ -140,11 +140,11 @@ def load_profiles() -> Mapping[str, Profile]:
 
 
 def require_profile(name: str) -> Profile:
-    """Return the profile called *name*. Raises ConfigError that suggests similar names."""
+    """Return the profile called *name*. Raises UsageError that suggests similar names."""
     profiles = load_profiles()
     if name not in profiles:
         hint = did_you_mean(name, profiles) or "choose one of: " + ", ".join(profiles)
-        raise ConfigError(f'unknown profile "{name}"', hint=hint)
+        raise UsageError(f'unknown profile "{name}"', hint=hint)
     return profiles[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.targets.architecture import Architecture
 from incamera.targets.suite import Suite, suite_for_python
 
@@ -47,3 +47,11 @@ class Target:
         target = cls(Architecture.parse(match["architecture"]), python)
         suite_for_python(python)
         return target
+
+    @classmethod
+    def parse_typed(cls, text: str, *, python: str = DEFAULT_PYTHON) -> Target:
+        """Return the target that was typed behind `--target`, as `parse` does. Raises UsageError."""
+        try:
+            return cls.parse(text, python=python)
+        except ConfigError as error:
+            raise UsageError(f"--target: {error}", hint=error.hint) from error

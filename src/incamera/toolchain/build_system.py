@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from incamera.archives import shorten
 from incamera.errors import ConfigError
-from incamera.toml import parse_toml
+from incamera.toml import decode_toml, parse_toml
 
 _MAX_BYTES = 4_000_000
 # Python refuses to make a number of more than 4300 digits.
@@ -39,8 +39,8 @@ def load_build_system(project: Path) -> BuildSystem:
             raise ConfigError(f"there is nothing to build in {project}: it has neither pyproject.toml nor setup.py")
         return BuildSystem()
     try:
-        table = parse_toml(_read(path).decode("utf-8")).get("build-system")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = parse_toml(decode_toml(_read(path))).get("build-system")
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error

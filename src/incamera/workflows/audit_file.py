@@ -29,7 +29,7 @@ Judged = tuple["Report", "Simulation"]
 
 def audit_file(context: Context, path: Path, *, device: str | None, profile: str | None, target: str | None) -> Judged:
     """Audit the wheel, .eap, folder or ELF file at *path*. Raises UsageError for anything else."""
-    chosen = Target.parse(target) if target else None
+    chosen = Target.parse_typed(target) if target else None
     with context.reporter.step("audit") as step, open_subject(path) as subject:
         if device is not None:
             policy = _read_policy(context, device, subject)

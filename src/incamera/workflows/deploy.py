@@ -108,7 +108,7 @@ def deploy_project(
 
 
 def _choose(context: Context, project: Project, request: DeployRequest) -> Device:
-    target = Target.parse(request.target, python=project.python) if request.target else None
+    target = Target.parse_typed(request.target, python=project.python) if request.target else None
     if request.device is None or isinstance(request.device, str):
         return choose_device(context, request.device, project=project, target=target)
     return request.device

@@ -17,7 +17,7 @@ from incamera.abi.policy import (
     require_generation,
 )
 from incamera.elf import Reference, dump_exports, pack_exports, parse_exports, unpack_exports
-from incamera.errors import ConfigError
+from incamera.errors import UsageError
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import load_profiles
 from incamera.targets.suite import load_suites
@@ -179,7 +179,7 @@ def test_live_cameras_policy_has_only_the_libraries_found_in_it() -> None:
 
 
 def test_unknown_profile_is_refused_with_a_similar_name() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UsageError) as caught:
         load_policy("axis-os-11-armv7")
     assert caught.value.hint is not None
     assert "axis-os-11-armv7hf" in caught.value.hint

@@ -121,6 +121,7 @@ def test_first_word_or_module_is_what_runs_and_the_rest_are_its_arguments(
     ("typed", "hint"),
     [
         (["buld"], 'did you mean "build"?'),
+        (["deploy", "--to", "flash"], 'did you mean "package"?'),
         (["build", "--qiet"], 'did you mean "--quiet"?'),
         (["device", "lst"], 'did you mean "list"?'),
         (["store", "clean", "--dayz", "3"], 'did you mean "--days"?'),
@@ -160,6 +161,8 @@ def test_mistyped_name_gets_the_closest_one_as_hint(
         (["audit", "--profile", "a", "--device", "b"], "leave out one of them"),
         (["virtual", "start", "--profile", "x"], "`incamera virtual start PROFILE`, without --profile"),
         (["share", "attach", "--share", "nas"], "`incamera share attach NAME`, without --share"),
+        (["start", "bell"], "`incamera start --app bell`"),
+        (["status", "lobby"], "`incamera status --device lobby`"),
     ],
 )
 def test_other_errors_hint_at_help_or_at_two_dashes(
@@ -191,6 +194,10 @@ def test_group_without_an_action_lists_its_actions(typed: list[str], capsys: pyt
         (["devices", "--json"], "incamera device list"),
         (["devices", "add", "lobby"], "incamera device add"),
         (["shares"], "incamera share list"),
+        (["connections"], "incamera connections list"),
+        (["connections", "--json"], "incamera connections list"),
+        (["connections", "close"], "incamera connections close"),
+        (["connection", "list"], "incamera connections list"),
         (["virtuals", "profiles"], "incamera virtual profiles"),
     ],
 )
@@ -250,10 +257,19 @@ def test_unknown_options_of_test_go_to_pytest(
         (["device", "lst"], "error: there is no command `incamera device lst`"),
         (["--quiet"], "error: --quiet must follow a command, as in `incamera run --quiet`"),
         (["--device", "lobby", "ps", "-q"], "as in `incamera ps --device lobby -q`"),
-        (["debug", "--port", "abc"], "error: --port: not a whole number: 'abc'"),
+        (["debug", "--port", "abc"], 'error: --port: "abc" is not a whole number'),
         (["run", "--to", "moon"], 'error: --to cannot be "moon"'),
         (["run", "-C"], "error: the value of --project is missing"),
         (["run", "--cold=yes"], 'error: --cold takes no value, and "yes" is one'),
+        (["--json"], "as in `incamera run --json`"),
+        (["--junit", "x"], "as in `incamera test --junit x`"),
+        (["--xyzzy"], "error: there is no option --xyzzy"),
+        ([""], "error: COMMAND is empty"),
+        ([" ", "run"], "error: COMMAND is empty"),
+        (["store", "clean", "--all", "--days", "1"], "error: --all and --days cannot be used together"),
+        (["store", "clean", "--days", "x"], 'error: --days: "x" is not a number of days'),
+        (["top", "--every", "x"], 'error: --every: "x" is not a number'),
+        (["debug", "--write-launch", "--show-launch"], "--write-launch and --show-launch cannot be used together"),
         (["build", "--xyzzy", "x"], "error: there is no option --xyzzy"),
         (["build", "a", "b"], 'error: "a" is one argument too many'),
         (["add", "x", "--dev", "--group", "y"], "error: --dev and --group cannot be used together"),
@@ -302,9 +318,9 @@ def test_missing_project_folder_is_refused_with_the_projects_that_are_there(
         (tmp_path / name).mkdir()
     for folder in (tmp_path, tmp_path / "bell", tmp_path / "chime"):
         (folder / "pyproject.toml").write_text('[project]\nname = "bell"\n')
-    assert main([*command, "-C", str(tmp_path / "nowhere")]) == 3
+    assert main([*command, "-C", str(tmp_path / "nowhere")]) == 2
     assert f"projects in {tmp_path}: bell, chime" in capsys.readouterr().err
-    assert main([*command, "-C", str(tmp_path / "bel")]) == 3
+    assert main([*command, "-C", str(tmp_path / "bel")]) == 2
     assert 'did you mean "bell"?' in capsys.readouterr().err
 
 

@@ -66,7 +66,7 @@ def test_missing_files_and_logins_are_reported_before_the_camera_is_asked(
     assert main(["share", "add", "nas", "--folder", str(tmp_path)]) == 2
     assert "--address" in capsys.readouterr().err
     words = ["share", "add", "nas", "--folder", str(tmp_path), "--address", "192.0.2.5"]
-    assert main([*words, "--password-file", str(tmp_path / "none")]) == 3
+    assert main([*words, "--password-file", str(tmp_path / "none")]) == 2
     assert main([*words, "--user", "a,b"]) == 2
     assert main(["share", "attach", "--api", "192.0.2.7"]) == 2
     assert main(["share", "attach", "--api", "http://192.0.2.7"]) == 3

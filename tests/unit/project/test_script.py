@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.project.script import MOST_BYTES, Block, find_block, load_script, parse_block, replace_block
 
 # Taken from the specification, where it defines the grammar.
@@ -132,9 +132,9 @@ def test_encoding_is_the_one_that_python_reads_the_script_with(tmp_path: Path) -
 
 
 def test_unreadable_scripts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(UsageError, match="there is no file"):
         load_script(tmp_path / "no.py")
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(UsageError, match="is a folder"):
         load_script(tmp_path)
     with (tmp_path / "blink.py").open("wb") as stream:
         stream.truncate(MOST_BYTES + 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 from incamera.targets.architecture import Architecture
 from incamera.targets.profile import PlaceKind, load_profiles, parse_profiles, require_profile
 from incamera.targets.target import Target
@@ -50,14 +50,14 @@ def test_every_profile_names_the_sources_of_its_facts(name: str) -> None:
 
 
 def test_an_unknown_name_is_answered_with_similar_names() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UsageError) as caught:
         require_profile("axis-os-10-armv7")
     assert caught.value.hint is not None
     assert "axis-os-10-armv7hf" in caught.value.hint
 
 
 def test_a_name_similar_to_none_is_answered_with_all_names() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(UsageError) as caught:
         require_profile("xyzzy")
     assert caught.value.hint is not None
     assert all(name in caught.value.hint for name in load_profiles())

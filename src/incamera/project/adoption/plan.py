@@ -21,6 +21,7 @@ from incamera.project.tables import find_string, find_strings, find_table
 from incamera.project.toml_text import TomlText
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import DEFAULT_PYTHON
+from incamera.toml import decode_toml
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
@@ -71,8 +72,8 @@ class _Planner:
         self._path = folder / "pyproject.toml"
         self._before = read_bytes(self._path)
         try:
-            text = (self._before or b"").decode("utf-8")
-        except UnicodeDecodeError as error:
+            text = decode_toml(self._before or b"")
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{self._path}: {error}", hint="save it as UTF-8") from error
         self._toml = TomlText(text, str(self._path))
         _check_types(self._toml.values)
