@@ -9,7 +9,9 @@ from typing import IO, Protocol
 
 from incamera.archives.limits import LIMITS, BadArchive, Limits, TooLarge
 
-GZIP_MAGIC, XZ_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0"
+GZIP_MAGIC, XZ_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
+# A frame of zstd with data of a program's own, which decompresses to nothing. The first byte is 0x50 to 0x5f.
+_ZSTD_SKIPPED = b"\x2a\x4d\x18"
 
 _CHUNK = 256 * 1024
 _REST_BYTES = 64 * 1024
@@ -17,6 +19,8 @@ _REST_BYTES = 64 * 1024
 _MAX_STREAMS, _MAX_STREAMS_AT_ONCE = 10_000, 100
 # Of a decompressor for xz. The highest level, -9, needs 65 MB.
 _MEMORY_BYTES = 128 * 1024 * 1024
+# Of a decompressor for zstd, as a power of two: 128 MB, as the `zstd` program allows.
+_ZSTD_WINDOW = 27
 
 
 class _Decompressor(Protocol):
@@ -56,8 +60,39 @@ class _Gzip:
         return found
 
 
+class _Zstd:
+    """zstd's decompressor, whose damage is a BadArchive. It checks the sum of each frame that has one."""
+
+    def __init__(self) -> None:
+        from incamera.archives import zstd  # lazy: of all archives, only layers of images are compressed so
+
+        self._errors = zstd.ZstdError
+        options = {int(zstd.DecompressionParameter.window_log_max): _ZSTD_WINDOW}
+        self._inner = zstd.ZstdDecompressor(options=options)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return self._inner.needs_input
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        try:
+            return self._inner.decompress(data, max_length)
+        except self._errors as error:
+            raise BadArchive(f"its compressed content is damaged: {error}") from error
+
+
 class PackedStream:
-    """The content of *stream* from its present place on, decompressed: gzip, xz, or as it is, as its first bytes say.
+    """The content of *stream* from its present place on, decompressed: gzip, xz, zstd, or as it is.
+
+    Its first bytes say which.
 
     *size* is how many bytes belong to it; None for all that follow. *trailer* says whether the bytes after the end may
     be there; without it, only zeros may. Each method raises BadArchive when the content is damaged or too large.
@@ -199,6 +234,11 @@ class PackedStream:
         return data
 
 
+def is_packed(beginning: bytes) -> bool:
+    """Whether what begins with these bytes is compressed."""
+    return _choose(beginning) is not None
+
+
 def unpack_bytes(data: bytes, *, limit: int) -> bytes:
     """Return *data*, gzip or xz, decompressed. Raises BadArchive when it is damaged, or longer than *limit* bytes."""
     parts: list[bytes] = []
@@ -206,7 +246,7 @@ def unpack_bytes(data: bytes, *, limit: int) -> bytes:
     while rest or not parts:
         decompressor = _choose(rest)
         if decompressor is None:
-            raise BadArchive("it is neither gzip nor xz" if rest is data else "there is something after its end")
+            raise BadArchive("it is neither gzip, xz nor zstd" if rest is data else "there is something after its end")
         try:
             parts.append(decompressor.decompress(rest, left + 1))
         except (lzma.LZMAError, zlib.error) as error:
@@ -231,4 +271,6 @@ def _choose(beginning: bytes) -> _Decompressor | None:
         return _Gzip()
     if beginning.startswith(XZ_MAGIC):
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY_BYTES)
+    if beginning.startswith(ZSTD_MAGIC) or (beginning[1:4] == _ZSTD_SKIPPED and beginning[0] >> 4 == 5):
+        return _Zstd()
     return None

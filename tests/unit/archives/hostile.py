@@ -5,9 +5,15 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 BLOCK = 512
 
@@ -51,6 +57,19 @@ def gzip_zeros(before: bytes, size: int) -> bytes:
         parts.append(packer.compress(step[: min(size, len(step))]))
         size -= len(step)
     return b"".join([*parts, packer.flush()])
+
+
+def zstd_stream(data: bytes, *, window: int = 20) -> bytes:
+    """Return *data* compressed with zstd, with a checksum, in a window of that power of two."""
+    names = zstd.CompressionParameter
+    options = {int(names.window_log): window, int(names.checksum_flag): 1, int(names.content_size_flag): 0}
+    packer = zstd.ZstdCompressor(options=options)
+    return packer.compress(data) + packer.flush()
+
+
+def zstd_own_data(data: bytes) -> bytes:
+    """Return a frame of zstd with *data*, which decompresses to nothing."""
+    return b"\x50\x2a\x4d\x18" + len(data).to_bytes(4, "little") + data
 
 
 def zip_of(members: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -27,6 +27,8 @@ from tests.unit.archives.hostile import (
     tar,
     zip_of,
     zip_with_size,
+    zstd_own_data,
+    zstd_stream,
 )
 from tests.unit.debian.conftest import make_ar
 
@@ -188,7 +190,7 @@ def test_ar_archive_with_many_members_is_refused() -> None:
         read_ar_members(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstd_stream])
 def test_index_that_unpacks_to_more_than_the_release_says_is_refused(pack: object) -> None:
     packed = pack(bytes(30 * MB))  # type: ignore[operator]
     assert len(unpack_bytes(packed, limit=30 * MB)) == 30 * MB
@@ -212,6 +214,13 @@ def test_xz_stream_that_needs_gigabytes_of_memory_is_refused() -> None:
         PackedStream(io.BytesIO(bytes(changed))).read(1)
 
 
+def test_zstd_stream_that_needs_a_gigabyte_of_memory_is_refused() -> None:
+    packed = zstd_stream(bytes(MB), window=27)
+    assert len(PackedStream(io.BytesIO(packed)).read(2 * MB)) == MB
+    with pytest.raises(BadArchive, match="damaged"):
+        PackedStream(io.BytesIO(zstd_stream(bytes(MB), window=30))).read(1)
+
+
 # What is allowed
 
 
@@ -231,6 +240,8 @@ def test_all_that_valid_archives_contain_is_read(tmp_path: Path) -> None:
         gzip.compress(data),
         lzma.compress(data),
         gzip.compress(data[:999]) + gzip.compress(data[999:]),
+        zstd_stream(data),
+        zstd_own_data(b"first") + zstd_stream(data[:999]) + zstd_stream(data[999:]) + zstd_own_data(b"last"),
     ):
         (tmp_path / "own-1.tar.gz").write_bytes(packed + (bytes(64) if packed is not data else b""))
         with (tmp_path / "own-1.tar.gz").open("rb") as stream:
@@ -259,7 +270,7 @@ def test_limits_count_what_is_unpacked_and_not_what_a_header_says() -> None:
 
 READS_ARCHIVES = re.compile(
     r"\b(?:tarfile\.open(?!\(mode=\"w)|TarFile\(|ZipFile\([^)\n]*(?<!\"w\", zipfile\.ZIP_DEFLATED)(?<!\"w\")\)|"
-    r"extractall|decompressobj|LZMADecompressor|(?:zlib|lzma|gzip|bz2)\.(?:decompress|open)|unpack_archive|is_zipfile|is_tarfile)"
+    r"extractall|decompressobj|LZMADecompressor|ZstdDecompressor\(|(?:zlib|lzma|gzip|bz2)\.(?:decompress|open)|unpack_archive|is_zipfile|is_tarfile)"
 )
 
 

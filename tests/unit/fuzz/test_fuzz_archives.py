@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.mutation import changes, damage_bytes
-from tests.unit.archives.hostile import HOSTILE_PACKED, HOSTILE_TARS, header, member, pax, tar, zip_of
+from tests.unit.archives.hostile import HOSTILE_PACKED, HOSTILE_TARS, header, member, pax, tar, zip_of, zstd_stream
 from tests.unit.debian.conftest import make_ar
 
 from incamera.abi.audit import audit_path
@@ -74,6 +74,7 @@ packed_tars = st.one_of(
     damaged(WHOLE).map(lambda data: gzip.compress(data, 1)),
     damaged(gzip.compress(WHOLE)),
     damaged(lzma.compress(WHOLE)),
+    damaged(zstd_stream(WHOLE)),
     st.sampled_from([data for data, _ in HOSTILE_TARS.values() if len(data) < 1 << 16]).flatmap(damaged),
     st.binary(max_size=200),
 )
