@@ -7,7 +7,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -45,6 +45,8 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 # The longest page of PyPI has some 40 MB.
 _PAGE_BYTES = 128 * 1024 * 1024
 _REDIRECTIONS = 5
+# So many bytes more than before, and a transfer that broke off is not counted among those that failed.
+_WORTH_RESUMING = 4 * 1024 * 1024
 # How many downloads run at a time.
 CONNECTIONS = 8
 
@@ -68,6 +70,14 @@ class NotFound(FetchError):
 
 class Unreachable(FetchError):
     """The server cannot be reached, or stays too busy, after several attempts."""
+
+
+class Unauthorized(FetchError):
+    """The server demands a login (status 401). *challenges* are its WWW-Authenticate headers."""
+
+    def __init__(self, message: str, *, hint: str, challenges: Sequence[str]) -> None:
+        super().__init__(message, hint=hint)
+        self.challenges = tuple(challenges)
 
 
 class RangeNotSupported(FetchError):
@@ -217,6 +227,46 @@ class Http:
 
         self._retry(url, sink, progress, transfer)
 
+    def resume(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        size: int,
+        progress: Progress | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Like `download`, but add to what *sink* has already, also after a transfer that breaks off.
+
+        A server that sends no ranges sends all of the file again.
+        """
+
+        def transfer(url: str) -> None:
+            while sink.size < size:
+                self._add(url, sink, size, progress, headers)
+
+        self._retry(url, sink, progress, transfer, keep=True)
+
+    def _add(
+        self, url: str, sink: Sink, size: int, progress: Progress | None, headers: Mapping[str, str] | None
+    ) -> None:
+        """Write the rest of the body of *url* to *sink*."""
+        first = sink.size
+        sent = {**(headers or {}), "Range": f"bytes={first}-"} if first else headers
+
+        def start(response: urllib3.BaseHTTPResponse) -> None:
+            match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if response.status == 206 and match is not None and (int(match[1]), int(match[3])) == (first, size):
+                return
+            if first:  # all of it comes, or something else
+                sink.restart()
+                if progress is not None:
+                    progress(-first)
+            if response.status != 200:
+                raise _TemporaryError("the server sends another range than was requested")
+
+        self._transfer(url, sink, size=size, progress=progress, headers=sent, accepted=(200, 206, 416), start=start)
+
     def remember_login(self, url: str) -> str:
         """Return *url* without its name and password; send these with every request to that server from now on."""
         parts = urlsplit(url)
@@ -227,8 +277,13 @@ class Http:
             self._logins[parts.scheme, netloc] = basic_auth(login)
         return urlunsplit(parts._replace(netloc=netloc))
 
-    def _retry(self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T]) -> T:
-        """Return the result of *transfer*, which is called again after errors that may be temporary."""
+    def _retry(
+        self, url: str, sink: Sink, progress: Progress | None, transfer: Callable[[str], T], *, keep: bool = False
+    ) -> T:
+        """Return the result of *transfer*, which is called again after errors that may be temporary.
+
+        *keep*: the sink keeps what it has, and an attempt that has added a lot to it does not count.
+        """
         try:
             url = self.remember_login(url)  # no message may show the login
             is_web = urlsplit(url).scheme in ("http", "https")
@@ -236,19 +291,26 @@ class Http:
             raise FetchError(f"cannot fetch {without_login(url)}: {error}") from error
         if not is_web:
             raise FetchError(f"cannot fetch {url}: it is neither an http nor an https URL")
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempt = 0
+        while True:
+            before = sink.size
+            attempt += 1
             try:
                 return transfer(url)
             except (urllib3_errors.HTTPError, _TemporaryError) as error:
-                if progress is not None and sink.size:
-                    progress(-sink.size)
-                sink.restart()
+                if keep:
+                    sink.write(b"")  # which raises where all downloads are to stop
+                    if sink.size - before >= _WORTH_RESUMING:
+                        attempt = 1
+                else:
+                    if progress is not None and sink.size:
+                        progress(-sink.size)
+                    sink.restart()
                 if attempt == _ATTEMPTS or self._stopped or _is_hopeless(error):
                     raise Unreachable(
                         f"cannot fetch {url}{self._route(url)}: {_reason(error)}", hint=self._hint(url, error)
                     ) from error
                 time.sleep(self._pause * 3 ** (attempt - 1))
-        raise AssertionError("the last attempt returns or raises")
 
     def interrupt(self) -> None:
         """Break off all running transfers: each starts again, unless its sink's `restart` raises."""
@@ -273,8 +335,12 @@ class Http:
         progress: Progress | None = None,
         headers: Mapping[str, str] | None = None,
         accepted: Collection[int] = (200,),
+        start: Callable[[urllib3.BaseHTTPResponse], None] = lambda response: None,
     ) -> tuple[urllib3.BaseHTTPResponse, str]:
-        """Write the body of *url* to *sink*. Returns the response, and the last URL of the redirections."""
+        """Write the body of *url* to *sink*. Returns the response, and the last URL of the redirections.
+
+        *start* is called with the response before its body is written; *size* is that of the sink in the end.
+        """
         response, last = self._request(url, headers)
         with self._lock:
             self._active.add(response)
@@ -288,9 +354,16 @@ class Http:
                 raise _TemporaryError(f"the server answers {response.status}")
             if accepted == (206,) and response.status in (200, 416, 501):
                 raise RangeNotSupported(f"{url}: the server does not support range requests")
-            if response.status in (401, 403):
+            if response.status == 401:
+                raise Unauthorized(
+                    f"cannot fetch {url}{self._route(url)}: the server answers 401",
+                    hint=self._proxy_hint(url) or _LOGIN,
+                    # Another server must not choose who gets a login for this one.
+                    challenges=response.headers.getlist("WWW-Authenticate") if _server(last) == _server(url) else (),
+                )
+            if response.status == 403:
                 raise FetchError(
-                    f"cannot fetch {url}{self._route(url)}: the server answers {response.status}",
+                    f"cannot fetch {url}{self._route(url)}: the server answers 403",
                     hint=self._proxy_hint(url) or _LOGIN,
                 )
             if response.status not in accepted:
@@ -298,9 +371,10 @@ class Http:
                     f"cannot fetch {url}{self._route(url)}: the server answers {response.status}",
                     hint=self._proxy_hint(url) or _REFUSED,
                 )
+            start(response)
             length = response.headers.get("Content-Length", "")
-            if size is not None and length.isdigit() and int(length) != size:
-                long = format_count(int(length), "byte")
+            if size is not None and length.isdigit() and sink.size + int(length) != size:
+                long = format_count(sink.size + int(length), "byte")
                 raise IntegrityError(f"{url} is {long} long, but must have {size}", hint=_CHANGED_FILE)
             # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
             for chunk in _read_body(response):
@@ -325,7 +399,8 @@ class Http:
     def _request(self, url: str, headers: Mapping[str, str] | None) -> tuple[urllib3.BaseHTTPResponse, str]:
         """Return the response to a GET of *url*, after at most five redirections, and the URL that it is from.
 
-        Not urllib3 follows them, because each server has a proxy and a login of its own, or none.
+        Not urllib3 follows them, because each server has a proxy and a login of its own, or none. An Authorization
+        among *headers* is for the first server alone.
         """
         first = url
         for _ in range(_REDIRECTIONS + 1):
@@ -336,13 +411,16 @@ class Http:
             except urllib3_errors.HTTPError as error:
                 if url == first:
                     raise
-                raise _TemporaryError(f"it redirects to {url}{self._route(url)}: {_reason(error)}") from error
+                raise _TemporaryError(f"it redirects to {_shown(url)}{self._route(url)}: {_reason(error)}") from error
             location = response.get_redirect_location()
             if not location:
                 return response, url
             response.close()
             url = self._follow(url, location)
-        raise FetchError(f"cannot fetch {first}{self._route(first)}: it redirects too often, at last to {url}")
+            if headers is not None and _server(url) != _server(first):
+                headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        last = _shown(url)
+        raise FetchError(f"cannot fetch {first}{self._route(first)}: it redirects too often, at last to {last}")
 
     def _follow(self, url: str, location: str) -> str:
         """Return the address to which the server of *url* redirects. Raises FetchError for one that cannot be asked."""
@@ -353,7 +431,9 @@ class Http:
             scheme, has_host = "", False
         if scheme == "http" and has_host and urlsplit(url).scheme == "https":
             # The page of an index names the hashes that all else is compared with. apt and Go refuse it, too.
-            raise FetchError(f"cannot fetch {url}{self._route(url)}: it redirects to {target}", hint=_UNENCRYPTED)
+            raise FetchError(
+                f"cannot fetch {url}{self._route(url)}: it redirects to {_shown(target)}", hint=_UNENCRYPTED
+            )
         if scheme in ("http", "https") and has_host:
             return target
         raise FetchError(f"cannot fetch {url}{self._route(url)}: it redirects to {location}", hint=_NO_ADDRESS)
@@ -408,6 +488,16 @@ class Http:
                     else urllib3.PoolManager(maxsize=CONNECTIONS, retries=retries, timeout=timeout, ssl_context=context)
                 )
             return self._pools[parts.scheme, proxy]
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _shown(url: str) -> str:
+    """Return *url*, to which a server redirects, for a message: its query may be a signature that opens the file."""
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 class _TemporaryError(Exception):
